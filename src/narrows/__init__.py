@@ -1,0 +1,61 @@
+"""Narrows learns a short code for images, documents and tables, and puts the code to work.
+
+    J(x) = L( x, g( f( x~ ) ) ) + sum of Omega
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from narrows._version import __version__
+
+if TYPE_CHECKING:
+    from narrows.augmentations import Affine
+    from narrows.corruptions import Identity, Masking
+    from narrows.data import read
+    from narrows.estimators import Autoencoder, LinearAutoencoder, load
+    from narrows.losses import Bernoulli, Multinomial, SquaredError
+    from narrows.penalties import L1, WeightDecay
+
+__all__ = [
+    "Affine",
+    "Autoencoder",
+    "Bernoulli",
+    "Identity",
+    "L1",
+    "LinearAutoencoder",
+    "Masking",
+    "Multinomial",
+    "SquaredError",
+    "WeightDecay",
+    "__version__",
+    "load",
+    "read",
+]
+
+# Imported at first use: `import narrows` does not wait for torch.
+_HOMES = {
+    "Affine": "narrows.augmentations",
+    "Autoencoder": "narrows.estimators",
+    "Bernoulli": "narrows.losses",
+    "Identity": "narrows.corruptions",
+    "L1": "narrows.penalties",
+    "LinearAutoencoder": "narrows.estimators",
+    "Masking": "narrows.corruptions",
+    "Multinomial": "narrows.losses",
+    "SquaredError": "narrows.losses",
+    "WeightDecay": "narrows.penalties",
+    "load": "narrows.estimators",
+    "read": "narrows.data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'narrows' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,75 @@
+"""Encode, decode, reconstruct: what every fitted model does with rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from narrows.data.scaling import row_totals
+from narrows.data.source import Source
+from narrows.errors import UsageError
+from narrows.model import Model
+from narrows.slots import Rows
+
+__all__ = ["codes", "decoded", "errors", "layer_features", "reconstructions"]
+
+BATCH = 1024
+"""Rows at a time: fixed, so that a row's code does not depend on how many came with it."""
+
+
+def _scaled(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
+    for raw in source.in_order(BATCH):
+        raw = raw.to(model.device)
+        yield raw, model.scaling.forward(raw)
+
+
+@torch.no_grad()
+def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
+    """Yield h = f(x) in blocks of (rows, n_components), float32."""
+    for _, x in _scaled(model, source):
+        yield model.objective.encode(x).h.cpu().numpy()
+
+
+@torch.no_grad()
+def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
+    """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
+    for _, x in _scaled(model, source):
+        layers = model.objective.encoder.layers(x)
+        if not -len(layers) <= layer < len(layers):
+            raise UsageError(
+                f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."
+            )
+        yield layers[layer].cpu().numpy()
+
+
+@torch.no_grad()
+def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield g(h) in input units; where rows are scaled to proportions, proportions."""
+    for batch in torch.from_numpy(np.ascontiguousarray(h, dtype=np.float32)).split(BATCH):
+        mean = model.objective.decode(batch.to(model.device))
+        yield model.scaling.inverse(mean).cpu().numpy()
+
+
+@torch.no_grad()
+def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
+    """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
+    for raw, x in _scaled(model, source):
+        mean = model.objective.decode(model.objective.encode(x).h)
+        yield _in_input_units(model, mean, raw).cpu().numpy()
+
+
+def _in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
+    if model.scaling.kind == "proportions":
+        return mean * row_totals(raw)[:, None]
+    return model.scaling.inverse(mean)
+
+
+@torch.no_grad()
+def errors(model: Model, source: Source) -> Iterator[np.ndarray]:
+    """Yield L(x, g(f(x))) per row, in ``model.error_unit``; a value the loss refuses raises."""
+    for _, x in _scaled(model, source):
+        model.objective.loss.check(x)
+        yield model.objective.error(x).cpu().numpy()

@@ -1,0 +1,95 @@
+"""Was the net worth it? Its reconstruction error beside the linear baseline's."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+
+from narrows.applications.coding import BATCH
+from narrows.data.source import Source
+from narrows.losses import SquaredError
+from narrows.model import Model
+from narrows.slots import Rows
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over the rows.
+
+    Attributes
+    ----------
+    error : float
+        The model's own loss, in ``error_unit``.
+    squared_error, baseline_squared_error : float
+        Summed over features, in ``squared_unit``; the second of ``baseline`` (PCA or
+        TruncatedSVD) at the same code size, fitted on the model's training rows.
+    variance : float
+        Squared error of answering the mean of these rows every time, in ``squared_unit``.
+    """
+
+    n_rows: int
+    n_components: int
+    error: float
+    error_unit: str
+    squared_error: float
+    squared_unit: str
+    variance: float
+    baseline: str | None
+    baseline_components: int | None
+    baseline_squared_error: float | None
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def table(self) -> str:
+        """Return lines to print: the model beside its baseline, with units."""
+        rows = [("the mean", None, self.variance), ("this model", self.n_components, self.squared_error)]
+        if self.baseline is not None and self.baseline_squared_error is not None:
+            rows.insert(1, (self.baseline, self.baseline_components, self.baseline_squared_error))
+        lines = [f"{'':<14}{'code':>6}{'squared error':>16}{'explained':>12}"]
+        for name, width, error in rows:
+            share = 1 - error / self.variance if self.variance > 0 else float("nan")
+            lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12.2%}")
+        lines.append(f"squared error: {self.squared_unit}; {self.n_rows} rows")
+        if self.error_unit != self.squared_unit:
+            lines.append(f"loss: {self.error:.6g} {self.error_unit}")
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def evaluate(model: Model, source: Source) -> Evaluation:
+    """Return the errors of a model and of its baseline on the same rows, in one pass."""
+    device = model.device
+    squared = SquaredError()
+    ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
+    total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
+    power = torch.zeros((), dtype=torch.float64, device=device)
+    for raw in source.in_order(BATCH):
+        x: Rows = model.scaling.forward(raw.to(device))
+        model.objective.loss.check(x)
+        output = model.objective.decoder(model.objective.encode(x).h).float()
+        own = own + model.objective.loss.per_sample(output, x).double().sum()
+        mean = model.objective.loss.expectation(output)
+        ours = ours + squared.per_sample(mean, x).double().sum()
+        if model.baseline is not None:
+            theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)
+        dense = x if isinstance(x, torch.Tensor) else x.to_dense()
+        total += dense.double().sum(dim=0)
+        power += dense.double().square().sum()
+    n = source.n_rows
+    baseline = model.baseline
+    return Evaluation(
+        n_rows=n,
+        n_components=model.n_components,
+        error=float(own / n),
+        error_unit=model.error_unit,
+        squared_error=float(ours / n),
+        squared_unit=f"{squared.unit}, in {model.scaling.unit}",
+        variance=float(power / n - (total / n).square().sum()),
+        baseline=baseline.name if baseline else None,
+        baseline_components=len(baseline.components) if baseline else None,
+        baseline_squared_error=float(theirs / n) if baseline else None,
+    )

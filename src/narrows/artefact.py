@@ -1,0 +1,281 @@
+"""The model file: one safetensors file, sealed by a digest, written so that nothing is lost.
+
+Layout: safetensors with a single metadata key, "narrows", that holds a JSON object. Its field
+``sha256`` is the SHA-256 of the whole file with those 64 digits set to "0". Reading checks the
+structure by arithmetic and then the digest, before a tensor is made, and runs no code from the
+file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import platform
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from narrows._version import __version__
+from narrows.errors import ModelFileError, ResourceError
+
+__all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact", "write_atomically"]
+
+FORMAT_VERSION = 1
+_KEY = "narrows"
+_BLANK = "0" * 64
+_MAX_HEADER = 64 << 20
+_MAX_TENSORS = 10_000
+_MAX_DEPTH = 32
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+# Format n is read by applying MIGRATIONS[n], MIGRATIONS[n + 1], ... to the artefact until the
+# current format is reached.
+MIGRATIONS: dict[int, Any] = {}
+
+
+@dataclass
+class Artefact:
+    """What a file holds: JSON values and named tensors.
+
+    ``kind`` says what it is ("model" or "checkpoint"); a reader asks for one kind and refuses
+    the others.
+    """
+
+    kind: str
+    spec: dict[str, Any]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def write_artefact(path: str | Path, artefact: Artefact) -> None:
+    """Write an artefact beside ``path``, make it durable, and put it in place in one step.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full, or the folder cannot be written; what stood at ``path`` is whole.
+    ModelFileError
+        If a weight is not finite, or the spec holds what JSON cannot.
+    """
+    for name, tensor in artefact.tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(f"{path}: tensor {name!r} is not finite; nothing was written.")
+    write_atomically(Path(path), _to_bytes(artefact))
+
+
+def _to_bytes(artefact: Artefact) -> bytes:
+    body = {
+        "kind": artefact.kind,
+        "format_version": artefact.format_version,
+        "sha256": _BLANK,
+        "libraries": {
+            "narrows": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "spec": artefact.spec,
+    }
+    try:
+        text = json.dumps(body, allow_nan=False, ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"the model's parameters are no JSON values: {error}.") from None
+    tensors = {name: t.detach().cpu().contiguous() for name, t in artefact.tensors.items()}
+    data = bytearray(to_safetensors(tensors, metadata={_KEY: text}))
+    start, stop = _digest_span(bytes(data[:_header_end(data)]))
+    data[start:stop] = hashlib.sha256(data).hexdigest().encode()
+    return bytes(data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside ``path``, fsync, rename, fsync the folder.
+
+    Raises
+    ------
+    ResourceError
+        With the reason; the file that stood there is untouched and no partial file is left.
+    """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.is_dir():
+        raise ResourceError(f"{path}: is a folder; name a file.")
+    # short and random, so that a long target name still fits and two writers never meet
+    beside = path.parent / f".narrows-{secrets.token_hex(6)}.tmp"
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        beside.unlink(missing_ok=True) if error.errno != errno.ENOENT else None
+        raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def read_artefact(path: str | Path, *, kind: str) -> Artefact:
+    """Read a file back, refusing everything that ``write_artefact`` did not write.
+
+    Raises
+    ------
+    ModelFileError
+        If a byte is flipped, missing or added, the format is foreign or from a later version,
+        or the file holds something else than ``kind``.
+    FileNotFoundError
+        If there is no such file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ModelFileError(f"{path}: is a folder, not a model file.")
+    data = path.read_bytes()
+    try:
+        return _parse(data, kind)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+
+
+def _parse(data: bytes, kind: str) -> Artefact:
+    end = _header_end(data)
+    header = _json_object(data[8:end], "header")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
+        raise ModelFileError("not a Narrows model: the metadata lack the key 'narrows'.")
+    _check_layout(header, len(data) - end)
+    body = _json_object(metadata[_KEY].encode(), "metadata")
+    version = body.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelFileError(f"format_version {version!r} is none.")
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"written in format {version}, this Narrows reads up to {FORMAT_VERSION}; upgrade it."
+        )
+    start, stop = _digest_span(data[:end], str(body.get("sha256")))
+    digest = hashlib.sha256(data[:start])
+    digest.update(_BLANK.encode())
+    digest.update(memoryview(data)[stop:])
+    if digest.hexdigest() != body["sha256"]:
+        raise ModelFileError("damaged: the content does not match its SHA-256; restore a copy.")
+    if body.get("kind") != kind:
+        raise ModelFileError(f"holds a {body.get('kind')!r}, not a {kind!r}.")
+    spec = body.get("spec")
+    if not isinstance(spec, dict):
+        raise ModelFileError("the spec is missing.")
+    artefact = Artefact(kind, spec, _tensors(header, data, end), version)
+    while artefact.format_version < FORMAT_VERSION:
+        artefact = MIGRATIONS[artefact.format_version](artefact)
+    for name, tensor in artefact.tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(f"tensor {name!r} is not finite.")
+    return artefact
+
+
+def _header_end(data: bytes | bytearray) -> int:
+    if len(data) < 10:
+        raise ModelFileError("too short to be a model file.")
+    length = int.from_bytes(data[:8], "little")
+    if length > min(_MAX_HEADER, len(data) - 8):
+        raise ModelFileError(f"not a model file: it claims a header of {length} bytes.")
+    return 8 + length
+
+
+def _digest_span(header: bytes, digest: str = _BLANK) -> tuple[int, int]:
+    r"""Return where the digest stands: once, after \"sha256\": in the escaped metadata."""
+    marker = b'\\"sha256\\": \\"' + digest.encode()
+    if len(digest) != 64 or header.count(marker) != 1:
+        raise ModelFileError("the digest is missing.")
+    stop = header.index(marker) + len(marker)
+    return stop - 64, stop
+
+
+def _json_object(text: bytes, what: str) -> dict[str, Any]:
+    """Parse JSON that must be an object, without duplicate keys, NaN, or deep nesting."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    depth = most = 0
+    for byte in text:  # strings may hold brackets: the count is an upper bound, and generous
+        depth += (byte in b"[{") - (byte in b"]}")
+        most = max(most, depth)
+    if most > _MAX_DEPTH:
+        raise ModelFileError(f"the {what} is nested too deep.")
+    try:
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"the {what} is no valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"the {what} is no JSON object.")
+    return value
+
+
+def _check_layout(header: Mapping[str, Any], size: int) -> None:
+    """Refuse overlaps, holes, and shapes that do not fill their bytes."""
+    if len(header) > _MAX_TENSORS:
+        raise ModelFileError(f"{len(header)} tensors, at most {_MAX_TENSORS} are read.")
+    spans: list[tuple[int, int]] = []
+    for name, entry in header.items():
+        try:
+            shape, (start, stop), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
+            counts = [*shape, start, stop]
+            whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
+            fits = whole and math.prod(shape) * _DTYPES[dtype].itemsize == stop - start
+        except (KeyError, TypeError, ValueError):
+            fits = False
+            start = stop = 0
+        if not fits:
+            raise ModelFileError(f"tensor {name!r} has an impossible shape, dtype or place.")
+        spans.append((start, stop))
+    end = 0
+    for start, stop in sorted(spans):
+        if start != end:
+            raise ModelFileError("tensors overlap or leave holes.")
+        end = stop
+    if end != size:
+        raise ModelFileError(f"{size} bytes of tensors, {end} expected: truncated or appended to.")
+
+
+def _tensors(header: Mapping[str, Any], data: bytes, offset: int) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, entry in header.items():
+        start, stop = entry["data_offsets"]
+        dtype = _DTYPES[entry["dtype"]]
+        if start == stop:
+            tensors[name] = torch.empty(entry["shape"], dtype=dtype)
+            continue
+        # a copy of its own: the file's bytes are read-only and are let go
+        raw = bytearray(memoryview(data)[offset + start : offset + stop])
+        tensors[name] = torch.frombuffer(raw, dtype=dtype).reshape(entry["shape"])
+    return tensors

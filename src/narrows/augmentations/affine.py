@@ -1,0 +1,72 @@
+"""Small random affine maps of images: new clean images, drawn anew every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from narrows.errors import UsageError
+
+__all__ = ["Affine"]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x -> x under a random rotation, shear, scaling and shift, bilinear, zeros outside.
+
+    Each amount is drawn uniformly within plus or minus its bound: ``rotation`` and ``shear`` in
+    radians, ``scale`` as a share (each axis on its own), ``shift`` in pixels. Both the corrupted
+    and the clean x are the moved image: this is more data, not a corruption. ``until`` is the
+    share of the epochs in which it is used: interpolation blurs, so training ends on the images
+    as they are. Cost: O(batch x pixels), about 2 ms for 256 images of 28 x 28 on one core.
+
+    Raises
+    ------
+    UsageError
+        If a bound is negative, ``until`` is outside [0, 1], or the rows are no images.
+
+    References
+    ----------
+    Simard, Steinkraus, Platt (2003), "Best practices for convolutional neural networks applied
+    to visual document analysis", ICDAR.
+    """
+
+    rotation: float = 0.14
+    shear: float = 0.12
+    scale: float = 0.06
+    shift: float = 0.9
+    until: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("rotation", "shear", "scale", "shift"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"Affine: {name} must be >= 0, got {getattr(self, name)!r}.")
+        if not 0 <= self.until <= 1:
+            raise UsageError(f"Affine: until must be in [0, 1], got {self.until!r}.")
+
+    def __call__(
+        self, x: Tensor, image_shape: tuple[int, ...] | None, *, generator: Generator
+    ) -> Tensor:
+        if image_shape is None or not isinstance(x, Tensor):
+            raise UsageError("Affine: needs images; read them from IDX or a folder of images.")
+        height, width, channels = (*image_shape, 1)[:3]
+        images = x.view(-1, height, width, channels).permute(0, 3, 1, 2)
+        maps = self._maps(len(x), height, width, generator, x.device)
+        grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+        moved = F.grid_sample(images, grid, align_corners=False)
+        return moved.permute(0, 2, 3, 1).reshape(len(x), -1)
+
+    def _maps(
+        self, n: int, height: int, width: int, generator: Generator, device: torch.device
+    ) -> Tensor:
+        """Return (n, 2, 3) maps from output to input positions, in units of half an image."""
+        draws = torch.rand(6, n, generator=generator, device=device) * 2 - 1
+        angle, shear = draws[0] * self.rotation, draws[1] * self.shear
+        across, along = 1 + draws[2] * self.scale, 1 + draws[3] * self.scale
+        cos, sin = angle.cos(), angle.sin()
+        first = [cos * across, (shear - sin) * along, draws[4] * self.shift * 2 / width]
+        second = [sin * across, cos * along, draws[5] * self.shift * 2 / height]
+        return torch.stack([torch.stack(first, -1), torch.stack(second, -1)], 1)

@@ -1,0 +1,82 @@
+"""The linear baseline that every net is held against: PCA, or TruncatedSVD for sparse rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.decomposition import PCA, TruncatedSVD
+from torch import Generator, Tensor
+
+from narrows._types import Outputs, PerSample
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
+from narrows.losses import SquaredError
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["MAX_ROWS", "Baseline", "fit_baseline"]
+
+MAX_ROWS = 100_000
+"""More rows than this are sampled: the baseline's cost stays bounded."""
+
+_EXACT_FEATURES = 4096
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A linear code of the same width, fitted on the same scaled rows.
+
+    ``mean`` (n_features,) is None for TruncatedSVD; ``components`` (width, n_features) are
+    orthonormal rows. ``width`` can be less than the code's where the data have fewer dimensions.
+    """
+
+    name: str
+    components: Tensor
+    mean: Tensor | None = None
+
+    def reconstruct(self, x: Rows) -> Outputs:
+        """Return the least-squares fill of scaled rows."""
+        if isinstance(x, SparseRows):
+            matrix = torch.sparse_csr_tensor(x.indptr, x.indices, x.values, size=x.shape)
+            return (matrix @ self.components.t()) @ self.components
+        centred = x if self.mean is None else x - self.mean
+        fill = (centred @ self.components.t()) @ self.components
+        return fill if self.mean is None else fill + self.mean
+
+    def error(self, x: Rows) -> PerSample:
+        """Return the squared error per sample, in squared units of the scaled features."""
+        return SquaredError().per_sample(self.reconstruct(x), x)
+
+    def tensors(self) -> dict[str, Tensor]:
+        parts = {"components": self.components}
+        return parts if self.mean is None else {**parts, "mean": self.mean}
+
+
+def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline:
+    """Fit PCA, or TruncatedSVD where the rows are sparse, on at most ``MAX_ROWS`` rows."""
+    rows = source.sample(MAX_ROWS, generator=Generator().manual_seed(seed))
+    x = scaling.forward(rows)
+    n_rows, n_features = x.shape
+    if isinstance(x, SparseRows):
+        matrix = sp.csr_array(
+            (x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape
+        )
+        width = max(1, min(width, n_rows - 1, n_features - 1))
+        svd = TruncatedSVD(width, random_state=seed).fit(matrix)
+        return Baseline("TruncatedSVD", _float32(svd.components_))
+    width = min(width, n_rows, n_features)
+    solver = "full"
+    if n_features <= _EXACT_FEATURES and n_rows >= n_features:
+        solver = "covariance_eigh"
+    elif width < 0.8 * min(n_rows, n_features):
+        solver = "randomized"
+    # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pca = PCA(width, svd_solver=solver, random_state=seed).fit(x.numpy())
+    return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
+
+
+def _float32(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,0 +1,64 @@
+"""Readers: a path to a source, by its suffix. Each names the file, the row or line, and the rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from narrows.data.readers.csv import read_csv
+from narrows.data.readers.idx import read_idx
+from narrows.data.readers.images import read_images
+from narrows.data.readers.jsonl import read_jsonl
+from narrows.data.readers.npy import read_npy, read_npz
+from narrows.data.readers.parquet import read_parquet
+from narrows.data.source import Source
+from narrows.errors import InvalidData
+
+__all__ = ["read"]
+
+
+def read(path: str | Path, *, stream: bool | None = None) -> Source:
+    """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, or a folder of images.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file or folder.
+    stream : bool, optional
+        True reads .npy and Parquet in blocks; by default files over 512 MiB as float32 are.
+
+    Returns
+    -------
+    source : Source
+        What every ``fit``, ``transform`` and ``score`` takes in place of an array.
+
+    Raises
+    ------
+    InvalidData
+        Naming the file, the row or line, and the rule that was broken.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_images(path)
+    if not path.exists():
+        raise InvalidData(f"{path}: no such file or folder.")
+    if not path.is_file():
+        raise InvalidData(f"{path}: not a regular file.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    last = suffixes[-1] if suffixes else ""
+    inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last
+    if last == ".npy":
+        return read_npy(path, stream=stream)
+    if last == ".npz":
+        return read_npz(path)
+    if last in (".parquet", ".pq"):
+        return read_parquet(path, stream=stream)
+    if last in (".csv", ".tsv"):
+        return read_csv(path)
+    if inner in (".jsonl", ".ndjson"):
+        return read_jsonl(path)
+    if "ubyte" in path.name or inner == ".idx":
+        return read_idx(path)
+    raise InvalidData(
+        f"{path}: unknown kind of file {last!r}; use .npy, .npz, .csv, .parquet, .jsonl, IDX "
+        "(-ubyte, .gz too) or a folder of images."
+    )

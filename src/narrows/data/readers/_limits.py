@@ -1,0 +1,57 @@
+"""How much a reader may unfold, decided by arithmetic before anything is allocated."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from narrows.errors import InvalidData, ResourceError
+
+__all__ = ["STREAM_BYTES", "check_memory", "file_digest", "memory_limit"]
+
+STREAM_BYTES = 512 << 20
+"""A file whose rows would take more than this as float32 is streamed, if its format can be."""
+
+
+def memory_limit() -> int:
+    """Return the bytes that one data set may take: half of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def check_memory(
+    n_rows: int, n_features: int, dtype: np.dtype, origin: str, *, stream: bool | None
+) -> bool:
+    """Return whether to stream; ``stream=None`` decides by size, False insists on memory.
+
+    Raises
+    ------
+    ResourceError
+        If the rows must be in memory and would take more than half of it.
+    """
+    kept = dtype.itemsize if dtype == np.uint8 else max(dtype.itemsize, 4)
+    size = n_rows * n_features * kept
+    if stream or (stream is None and size > STREAM_BYTES):
+        return True
+    if size > memory_limit():
+        raise ResourceError(
+            f"{origin}: {n_rows} x {n_features} values need {size / 2**30:.1f} GiB, the limit is "
+            f"{memory_limit() / 2**30:.1f} GiB; use .npy or Parquet, which are streamed."
+        )
+    return False
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def capped_read(read: object, limit: int, origin: str) -> bytes:
+    """Read at most ``limit`` bytes from a stream that unfolds; refuse more."""
+    data = read(limit + 1)  # pyright: ignore[reportCallIssue] -- a bound read method
+    if len(data) > limit:
+        raise InvalidData(f"{origin}: unfolds to more than {limit} bytes; refused.")
+    return data

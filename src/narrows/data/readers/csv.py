@@ -1,0 +1,86 @@
+"""CSV: a header of names if the first line is not all numbers, then rows of numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from narrows.data.arrays import array_source
+from narrows.data.source import Source
+from narrows.errors import InvalidData
+
+__all__ = ["number", "read_csv"]
+
+_MISSING = {"", "na", "nan", "null", "none", "?"}
+
+
+def number(text: str, path: Path, line: int, column: str) -> float:
+    """Return a cell as a number; the usual words for a missing value give NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        if text.strip().lower() in _MISSING:
+            return float("nan")
+        raise InvalidData(
+            f"{path}, line {line}, column {column}: expected a number, got {text[:40]!r}."
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text.strip().lower() in _MISSING
+    return True
+
+
+def read_csv(path: Path) -> Source:
+    """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
+
+    Raises
+    ------
+    InvalidData
+        With the line number, for a ragged row or a cell that is no number.
+    """
+    rows: list[np.ndarray] = []
+    names: list[str] | None = None
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = _cells(file, path)
+            for line, cells in lines:
+                if not rows and names is None and not all(map(_is_number, cells)):
+                    names = [cell.strip() for cell in cells]
+                    if len(set(names)) < len(names):
+                        raise InvalidData(f"{path}, line {line}: a column name stands twice.")
+                    continue
+                width = len(rows[0]) if rows else len(names) if names else len(cells)
+                if len(cells) != width:
+                    raise InvalidData(
+                        f"{path}, line {line}: expected {width} cells, got {len(cells)}."
+                    )
+                labels = names or [str(i) for i in range(width)]
+                row = [number(c, path, line, n) for c, n in zip(cells, labels, strict=True)]
+                rows.append(np.array(row, dtype=np.float64))
+    except UnicodeDecodeError as error:
+        raise InvalidData(f"{path}: not UTF-8: {error}.") from None
+    if not rows:
+        raise InvalidData(f"{path}: no rows.")
+    source = array_source(np.stack(rows))
+    source.names, source.origin = names, str(path)
+    return source
+
+
+def _cells(file: object, path: Path) -> Iterator[tuple[int, list[str]]]:
+    first = file.readline()  # pyright: ignore[reportAttributeAccessIssue] -- a text file
+    file.seek(0)  # pyright: ignore[reportAttributeAccessIssue]
+    separator = max(",;\t", key=first.count)
+    reader = csv.reader(file, delimiter=separator)  # pyright: ignore[reportArgumentType]
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise InvalidData(f"{path}, line {reader.line_num}: {error}.") from None

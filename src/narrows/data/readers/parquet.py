@@ -1,0 +1,104 @@
+"""Parquet: a table of numeric columns, in memory or streamed row group by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from narrows.data.arrays import array_source
+from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.source import Source
+from narrows.data.stream import StreamSource
+from narrows.errors import InvalidData
+
+__all__ = ["ParquetStream", "read_parquet"]
+
+
+class ParquetStream(StreamSource):
+    """A Parquet file streamed; its units are row groups, its blocks slices of them.
+
+    Row groups are visited in a random order and shuffled within the pool: a file of one huge
+    row group is shuffled only as far as the pool reaches.
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = _open(path)
+        self._path = path
+        self.origin = str(path)
+        self.names = list(file.schema_arrow.names)
+        self.n_features = len(self.names)
+        groups = range(file.metadata.num_row_groups)
+        self._unit_rows = [file.metadata.row_group(group).num_rows for group in groups]
+        self._use_units(torch.arange(len(self._unit_rows)))
+
+    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
+        file = _open(self._path)
+        for batch in file.iter_batches(batch_size=self.block_rows, row_groups=[unit]):
+            if batch.num_rows:
+                yield _matrix(batch)
+
+    def fingerprint(self) -> str:
+        return file_digest(self._path)
+
+
+def read_parquet(path: Path, *, stream: bool | None = None) -> Source:
+    """Return the source of a Parquet file; nulls are missing values (NaN).
+
+    Raises
+    ------
+    InvalidData
+        If the file is no Parquet file, or a column does not hold numbers.
+    """
+    file = _open(path)
+    names = list(file.schema_arrow.names)
+    _check_columns(file, path)
+    n_rows, n_features = file.metadata.num_rows, len(names)
+    # rows times width is the guard: total_byte_size in the footer is whatever the writer said
+    if check_memory(n_rows, n_features, np.dtype(np.float32), str(path), stream=stream):
+        return ParquetStream(path)
+    blocks = [_matrix(batch) for batch in file.iter_batches() if batch.num_rows]
+    if not blocks:
+        raise InvalidData(f"{path}: no rows.")
+    source = array_source(np.concatenate(blocks))
+    source.names, source.origin = names, str(path)
+    return source
+
+
+def _open(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # unbuffered and single-file: memory stays with one row group's pages
+        return pq.ParquetFile(path, pre_buffer=False, memory_map=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise InvalidData(f"{path}: not a Parquet file: {error}.") from None
+
+
+def _check_columns(file: Any, path: Path) -> None:
+    import pyarrow.types as kinds
+
+    for field in file.schema_arrow:
+        if not (
+            kinds.is_integer(field.type)
+            or kinds.is_floating(field.type)
+            or kinds.is_boolean(field.type)
+        ):
+            raise InvalidData(
+                f"{path}: column {field.name!r} holds {field.type}, not numbers; drop it first."
+            )
+
+
+def _matrix(batch: Any) -> np.ndarray:
+    """Return a record batch as (rows, columns) float32."""
+    matrix = np.empty((batch.num_rows, batch.num_columns), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for i, column in enumerate(batch.columns):
+            matrix[:, i] = column.to_numpy(zero_copy_only=False)
+    return matrix

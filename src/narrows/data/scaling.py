@@ -1,0 +1,136 @@
+"""Scaling that belongs to the model: done before f, undone after g."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import unknown_name
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
+
+SCALES = ("none", "unit", "center", "standard", "proportions")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """x -> (x - shift) / scale per feature, or x -> x / sum of its row ("proportions").
+
+    ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
+    feature without variance has scale 1. Sparse rows are scaled, never shifted.
+    """
+
+    kind: str
+    shift: Tensor | None = None
+    scale: Tensor | None = None
+
+    @property
+    def unit(self) -> str:
+        """What one unit of a scaled feature is."""
+        return {
+            "none": "input units",
+            "center": "input units",
+            "unit": "input units scaled to [0, 1]",
+            "standard": "standard deviations",
+            "proportions": "proportions",
+        }[self.kind]
+
+    def forward(self, x: Rows) -> Rows:
+        if self.kind == "proportions":
+            return _proportions(x)
+        if isinstance(x, SparseRows):
+            if self.scale is None:
+                return x
+            scale = self.scale if self.scale.ndim == 0 else self.scale[x.indices.long()]
+            return x.with_values(x.values / scale)
+        if self.shift is not None:
+            x = x - self.shift
+        return x if self.scale is None else x / self.scale
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Return scaled rows in input units; proportions stay proportions."""
+        if self.scale is not None:
+            x = x * self.scale
+        return x if self.shift is None else x + self.shift
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            name: value
+            for name, value in (("shift", self.shift), ("scale", self.scale))
+            if value is not None
+        }
+
+
+def row_totals(x: Rows) -> Tensor:
+    """Return the sum of every row, shape (batch,)."""
+    return x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
+
+
+def _proportions(x: Rows) -> Rows:
+    totals = row_totals(x)
+    factor = torch.where(totals > 0, 1 / totals, torch.zeros_like(totals))
+    if isinstance(x, SparseRows):
+        return x.with_values(x.values * factor[x.row_of])
+    return x * factor[:, None]
+
+
+def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
+    """Resolve ``scale="auto"``: bytes to [0, 1], sparse counts to proportions, tables standardised.
+
+    Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
+
+    Raises
+    ------
+    UsageError
+        If ``scale`` is no known name.
+    """
+    if scale != "auto":
+        if scale not in SCALES:
+            raise unknown_name("scale", scale, ["auto", *SCALES])
+        return scale
+    if source.sparse:
+        counts = statistics.whole_numbers and statistics.low >= 0 and statistics.high > 0
+        return "proportions" if counts else "none"
+    if source.kind == "image":
+        return "unit"
+    return "none" if statistics.low >= 0 and statistics.high <= 1 else "standard"
+
+
+def choose_loss(kind: str, source: Source, statistics: Statistics) -> dict[str, str]:
+    """Resolve ``loss="auto"`` for a resolved scale, as a spec.
+
+    Proportions get the multinomial loss; dense values in [0, 1] squared error through the
+    logistic function, so that the reconstruction stays in range and its error stands beside
+    PCA's; everything else plain squared error.
+    """
+    if kind == "proportions":
+        return {"name": "multinomial"}
+    within = statistics.low >= 0 and statistics.high <= 1
+    if not source.sparse and (kind == "unit" or (kind == "none" and within)):
+        return {"name": "squared_error", "link": "logistic"}
+    return {"name": "squared_error", "link": "identity"}
+
+
+def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
+    """Return the scaling of that kind with the numbers of these data."""
+    if kind == "unit":
+        low, high = (
+            (0.0, 255.0) if source.kind == "image" else (statistics.low, statistics.high)
+        )
+        width = high - low if high > low else 1.0
+        shift = None if low == 0 else torch.tensor(low)
+        return Scaling(kind, shift, torch.tensor(width))
+    if kind in ("none", "proportions"):
+        return Scaling(kind)
+    shift = None if source.sparse else statistics.mean.float()
+    if kind == "center":
+        return Scaling(kind, shift)
+    deviation = statistics.variance.sqrt()
+    # rounding leaves a constant column a tiny variance: 1e-6 of its magnitude counts as none
+    flat = deviation <= 1e-6 * statistics.mean.abs()
+    return Scaling(kind, shift, torch.where(flat, 1.0, deviation).float())

@@ -1,0 +1,226 @@
+"""Where batches come from: arrays in memory, or blocks of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Generator, Tensor
+
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["DenseSource", "SparseSource", "Source", "sparse_rows"]
+
+
+class Source(ABC):
+    """Rows that can be read in order or in a shuffled order, batch by batch.
+
+    Attributes
+    ----------
+    n_rows, n_features : int
+    kind : {"image", "table"}
+        "image" where every value is a byte of brightness, 0 to 255.
+    sparse : bool
+    names : list of str or None
+        Column names.
+    image_shape : tuple of int or None
+        Height, width and, for colour, channels of a row.
+    origin : str
+        What messages call this source: a file, or "X".
+    """
+
+    n_rows: int
+    n_features: int
+    kind: str = "table"
+    sparse: bool = False
+    names: list[str] | None = None
+    image_shape: tuple[int, ...] | None = None
+    origin: str = "X"
+
+    @abstractmethod
+    def in_order(self, batch_size: int) -> Iterator[Rows]:
+        """Yield float32 batches in the rows' own order."""
+
+    @abstractmethod
+    def shuffled(self, batch_size: int, *, generator: Generator, start: int = 0) -> Iterator[Rows]:
+        """Yield one epoch of float32 batches; every row once, the last batch possibly short.
+
+        ``start`` skips that many batches and yields the rest of the same order.
+        """
+
+    @abstractmethod
+    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
+        """Return the rows to train on and those held out, None if too few to hold any out."""
+
+    @abstractmethod
+    def sample(self, n_rows: int, *, generator: Generator) -> Rows:
+        """Return at most ``n_rows`` rows drawn without replacement, in one piece."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the content: data that changed are noticed at a resumption."""
+
+    def n_batches(self, batch_size: int) -> int:
+        return -(-self.n_rows // batch_size)
+
+    def described_as(self, other: Source) -> Source:
+        """Take over the description, not the rows, of another source; return self."""
+        self.kind, self.names, self.origin = other.kind, other.names, other.origin
+        self.image_shape = other.image_shape
+        return self
+
+
+class _InMemory(Source):
+    """Sources that can gather any rows at once; ``_rows`` restricts them to a subset."""
+
+    _rows: Tensor | None = None
+
+    @abstractmethod
+    def _gather(self, rows: Tensor) -> Rows: ...
+
+    @abstractmethod
+    def _slice(self, start: int, stop: int) -> Rows: ...
+
+    @abstractmethod
+    def _subset(self, rows: Tensor) -> _InMemory: ...
+
+    def in_order(self, batch_size: int) -> Iterator[Rows]:
+        for start in range(0, self.n_rows, batch_size):
+            stop = min(start + batch_size, self.n_rows)
+            if self._rows is None:
+                yield self._slice(start, stop)
+            else:
+                yield self._gather(self._rows[start:stop])
+
+    def shuffled(self, batch_size: int, *, generator: Generator, start: int = 0) -> Iterator[Rows]:
+        order = torch.randperm(self.n_rows, generator=generator)
+        if self._rows is not None:
+            order = self._rows[order]
+        for batch in order[start * batch_size :].split(batch_size):
+            if len(batch):  # an empty tensor splits into one empty piece
+                yield self._gather(batch)
+
+    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
+        held_out = int(self.n_rows * fraction)
+        if held_out < 1 or held_out >= self.n_rows:
+            return self, None
+        order = torch.randperm(self.n_rows, generator=generator)
+        if self._rows is not None:
+            order = self._rows[order]
+        # sorted, so that a gather walks through memory in one direction
+        parts = order[held_out:].sort().values, order[:held_out].sort().values
+        train, validation = (self._subset(part).described_as(self) for part in parts)
+        return train, validation
+
+    def sample(self, n_rows: int, *, generator: Generator) -> Rows:
+        if n_rows >= self.n_rows:
+            return next(self.in_order(self.n_rows))
+        order = torch.randperm(self.n_rows, generator=generator)[:n_rows].sort().values
+        return self._gather(order if self._rows is None else self._rows[order])
+
+
+class DenseSource(_InMemory):
+    """A dense array (n_rows, n_features) of bytes or float32, kept as it is."""
+
+    def __init__(self, array: Tensor | np.ndarray, *, rows: Tensor | None = None) -> None:
+        self._array = as_tensor(array)
+        self._rows = rows
+        self.n_rows = len(self._array) if rows is None else len(rows)
+        self.n_features = self._array.shape[1]
+        self.kind = "image" if self._array.dtype == torch.uint8 else "table"
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        return self._array.index_select(0, rows).float()
+
+    def _slice(self, start: int, stop: int) -> Tensor:
+        return self._array[start:stop].float()
+
+    def _subset(self, rows: Tensor) -> DenseSource:
+        return DenseSource(self._array, rows=rows)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"dense {self.n_rows} {self.n_features}".encode())
+        for batch in self.in_order(65536):
+            digest.update(np.ascontiguousarray(batch.numpy()).data)
+        return digest.hexdigest()
+
+
+def as_tensor(array: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor on the same memory where torch allows it, a copy where it does not."""
+    if isinstance(array, Tensor):
+        return array
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if not array.flags.writeable:
+        # torch warns of undefined behaviour on a write; nothing here ever writes to it
+        flags = array.__array_interface__
+        view = np.asarray(_Unlocked(flags, array))
+        return torch.from_numpy(view)
+    return torch.from_numpy(array)
+
+
+class _Unlocked:
+    """The same memory under an array interface that does not say read-only."""
+
+    def __init__(self, interface: dict, owner: np.ndarray) -> None:
+        address, _ = interface["data"]
+        self.__array_interface__ = {**interface, "data": (address, False)}
+        self._owner = owner
+
+
+class SparseSource(_InMemory):
+    """A CSR matrix (n_rows, n_features), never densified whole."""
+
+    sparse = True
+
+    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, rows: Tensor | None = None) -> None:
+        self._matrix = sp.csr_array(matrix)
+        self._rows = rows
+        self.n_rows = self._matrix.shape[0] if rows is None else len(rows)
+        self.n_features = self._matrix.shape[1]
+
+    def _gather(self, rows: Tensor) -> SparseRows:
+        return sparse_rows(self._matrix[rows.numpy()])
+
+    def _slice(self, start: int, stop: int) -> SparseRows:
+        return sparse_rows(self._matrix[start:stop])
+
+    def _subset(self, rows: Tensor) -> SparseSource:
+        return SparseSource(self._matrix, rows=rows)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"csr {self.n_rows} {self.n_features}".encode())
+        for batch in self.in_order(65536):
+            assert isinstance(batch, SparseRows)
+            for part in (batch.indptr, batch.indices, batch.values):
+                digest.update(np.ascontiguousarray(part.numpy()).data)
+        return digest.hexdigest()
+
+
+def sparse_rows(matrix: sp.csr_array) -> SparseRows:
+    """Return a scipy CSR matrix as a batch, without densifying it."""
+    return SparseRows(
+        torch.from_numpy(matrix.indptr),
+        torch.from_numpy(matrix.indices),
+        torch.from_numpy(matrix.data.astype(np.float32, copy=False)),
+        matrix.shape[1],
+    )
+
+
+def stack(pieces: Sequence[Rows]) -> Rows:
+    """Return batches as one."""
+    if isinstance(pieces[0], Tensor):
+        return torch.cat([piece for piece in pieces if isinstance(piece, Tensor)])
+    parts = [piece for piece in pieces if isinstance(piece, SparseRows)]
+    offsets = np.cumsum([0] + [len(part.indices) for part in parts])
+    indptr = [part.indptr[1:] + int(offset) for part, offset in zip(parts, offsets, strict=False)]
+    return SparseRows(
+        torch.cat([parts[0].indptr[:1], *indptr]),
+        torch.cat([part.indices for part in parts]),
+        torch.cat([part.values for part in parts]),
+        parts[0].n_features,
+    )

@@ -1,0 +1,97 @@
+"""One pass over the data: is every value finite, and what are mean, variance and range?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from narrows.data.source import Source
+from narrows.errors import InvalidData
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["Statistics", "check_finite", "describe"]
+
+_BLOCK = 16384
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Per-feature mean and variance (float64), and the range over everything."""
+
+    mean: Tensor
+    variance: Tensor
+    low: float
+    high: float
+    whole_numbers: bool
+    n_rows: int
+
+
+def describe(source: Source) -> Statistics:
+    """Read the source once, refusing what is not finite.
+
+    Mean and variance are merged block by block (Chan, Golub, LeVeque 1983), so that they hold
+    for large means and for more rows than float32 can count.
+
+    Raises
+    ------
+    InvalidData
+        Naming the first row and column with a NaN or an infinity.
+    """
+    n = 0
+    mean = torch.zeros(source.n_features, dtype=torch.float64)
+    spread = torch.zeros_like(mean)
+    low, high, whole = float("inf"), float("-inf"), True
+    for batch in source.in_order(_BLOCK):
+        check_finite(batch, source, first_row=n)
+        values = batch.values if isinstance(batch, SparseRows) else batch
+        if values.numel():
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            whole = whole and bool((values == values.round()).all())
+        if isinstance(batch, SparseRows):
+            low, high = min(low, 0.0), max(high, 0.0)
+        m = len(batch)
+        block_mean, block_spread = _moments(batch)
+        shift = block_mean - mean
+        spread += block_spread + shift.square() * (n * m / (n + m))
+        mean += shift * (m / (n + m))
+        n += m
+    return Statistics(mean, spread / max(n, 1), low, high, whole, n)
+
+
+def _moments(batch: Rows) -> tuple[Tensor, Tensor]:
+    """Return per-feature mean and summed squared deviation of a batch, in float64."""
+    m = len(batch)
+    if isinstance(batch, SparseRows):
+        values, columns = batch.values.double(), batch.indices.long()
+        total = values.new_zeros(batch.n_features).index_add_(0, columns, values)
+        squares = values.new_zeros(batch.n_features).index_add_(0, columns, values.square())
+        return total / m, (squares - total.square() / m).clamp_min(0)
+    wide = batch.double()
+    mean = wide.mean(dim=0)
+    return mean, (wide - mean).square_().sum(dim=0)
+
+
+def check_finite(batch: Rows, source: Source, *, first_row: int = 0) -> None:
+    """Raise InvalidData naming the first value of the batch that is not finite."""
+    values = batch.values if isinstance(batch, SparseRows) else batch
+    # a sum is finite only if every value is: one pass and no array of booleans in the usual case
+    if bool(torch.isfinite(values.sum(dtype=torch.float64))):
+        return
+    bad = ~torch.isfinite(values)
+    if not bool(bad.any()):
+        return
+    if isinstance(batch, SparseRows):
+        at = int(bad.nonzero()[0])
+        row, column = int(batch.row_of[at]), int(batch.indices[at])
+        value = float(values[at])
+    else:
+        row, column = (int(i) for i in bad.nonzero()[0])
+        value = float(values[row, column])
+    name = f" ({source.names[column]!r})" if source.names else ""
+    what = "NaN" if value != value else "infinity or a value too large for dtype('float32')"
+    raise InvalidData(
+        f"Input {source.origin} contains {what} at row {first_row + row}, column {column}{name}; "
+        "remove or fill such values first."
+    )

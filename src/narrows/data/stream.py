@@ -1,0 +1,92 @@
+"""Sources bigger than memory: blocks of a file, read in a shuffled order through a pool."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from narrows.data.source import DenseSource, Source
+
+__all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
+
+BLOCK_BYTES = 8 << 20
+POOL_BLOCKS = 8
+
+
+class StreamSource(Source):
+    """A file of units (runs of rows that can be read on their own), streamed in blocks.
+
+    An epoch visits the units in a random order, holds ``POOL_BLOCKS`` blocks of about
+    ``BLOCK_BYTES`` at a time, and emits the rows of that pool in a random order: memory is
+    flat whatever the file's size, and time per row is constant.
+
+    Subclasses set ``n_rows`` and ``n_features``, and fill ``_unit_rows``.
+    """
+
+    _unit_rows: Sequence[int]
+    _units: Tensor
+
+    @abstractmethod
+    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
+        """Yield the rows of a unit in order, as arrays of at most ``block_rows`` rows."""
+
+    @property
+    def block_rows(self) -> int:
+        return max(1, BLOCK_BYTES // (4 * self.n_features))
+
+    def _use_units(self, units: Tensor) -> None:
+        self._units = units
+        self.n_rows = int(sum(self._unit_rows[int(unit)] for unit in units))
+
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        for unit in self._units:
+            for block in self._blocks(int(unit)):
+                yield from torch.from_numpy(block).float().split(batch_size)
+
+    def shuffled(
+        self, batch_size: int, *, generator: Generator, start: int = 0
+    ) -> Iterator[Tensor]:
+        return islice(self._shuffled(batch_size, generator), start, None)
+
+    def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
+        order = self._units[torch.randperm(len(self._units), generator=generator)]
+        blocks = (torch.from_numpy(b).float() for unit in order for b in self._blocks(int(unit)))
+        left_over: list[Tensor] = []
+        while pool := list(islice(blocks, POOL_BLOCKS)):
+            rows = torch.cat(left_over + pool)
+            del pool
+            rows = rows[torch.randperm(len(rows), generator=generator)]
+            whole = len(rows) - len(rows) % batch_size
+            yield from rows[:whole].split(batch_size) if whole else ()
+            left_over = [rows[whole:].clone()]
+        if left_over and len(left_over[0]):
+            yield left_over[0]
+
+    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
+        held_out = int(len(self._units) * fraction)
+        if held_out < 1:
+            return self, None
+        order = self._units[torch.randperm(len(self._units), generator=generator)]
+        train, validation = copy(self), copy(self)
+        train._use_units(order[held_out:].sort().values)
+        validation._use_units(order[:held_out].sort().values)
+        return train, validation
+
+    def sample(self, n_rows: int, *, generator: Generator) -> Tensor:
+        """Return rows from whole blocks, visited in a random order until there are enough."""
+        order = self._units[torch.randperm(len(self._units), generator=generator)]
+        kept: list[Tensor] = []
+        wanted = min(n_rows, self.n_rows)
+        blocks = (block for unit in order for block in self._blocks(int(unit)))
+        for block in blocks:
+            kept.append(torch.from_numpy(block).float())
+            if sum(len(piece) for piece in kept) >= 2 * wanted:
+                break
+        rows = torch.cat(kept)
+        return DenseSource(rows).sample(wanted, generator=generator)  # pyright: ignore[reportReturnType] -- dense in, dense out

@@ -1,0 +1,6 @@
+"""Decoders: code -> natural parameters, the third slot of the formula."""
+
+from narrows.decoders.dense import DenseDecoder
+from narrows.decoders.tied import TiedDecoder
+
+__all__ = ["DenseDecoder", "TiedDecoder"]

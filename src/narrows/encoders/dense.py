@@ -1,0 +1,90 @@
+"""Dense encoder: h = a_k( ... a_1(x W_1 + b_1) ... W_k + b_k)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from narrows.activations import activation_named
+from narrows.slots import Code, Encoder, Rows, SparseRows
+
+__all__ = ["DenseEncoder", "glorot_uniform"]
+
+
+def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
+    """Return a weight of shape (n_in, n_out), uniform in +- sqrt(6 / (n_in + n_out)).
+
+    References
+    ----------
+    Glorot, Bengio (2010), "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS.
+    """
+    limit = (6 / (n_in + n_out)) ** 0.5
+    weight = torch.empty(n_in, n_out)
+    return nn.Parameter(weight.uniform_(-limit, limit, generator=generator))
+
+
+class DenseEncoder(Encoder):
+    """f of any depth. Widths run from the input's to the code's.
+
+    Weights have shape (n_in, n_out), so that the formula reads x W + b, a tied decoder is W^T,
+    and a sparse row sums rows of the first weight: O(non-zeros x width) instead of
+    O(features x width).
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_features, the hidden widths, n_components.
+    activation : str
+        Between layers.
+    code_activation : str, default="linear"
+        On the code.
+    generator : torch.Generator
+        Draws the initial weights; biases start at 0.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: str,
+        code_activation: str = "linear",
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.weights = nn.ParameterList(glorot_uniform(*pair, generator=generator) for pair in pairs)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
+        self._activations = [activation_named(activation)] * (len(pairs) - 1)
+        self._activations.append(activation_named(code_activation))
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return the activations of every layer, the code last, each (batch, width)."""
+        outputs: list[Tensor] = []
+        h: Rows = x
+        for weight, bias, activate in zip(
+            self.weights, self.biases, self._activations, strict=True
+        ):
+            h = activate(_affine(h, weight, bias))
+            outputs.append(h)
+        return outputs
+
+    def forward(self, x: Rows) -> Code:
+        return Code(h=self.layers(x)[-1])
+
+
+def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
+    if isinstance(x, SparseRows):
+        summed = F.embedding_bag(
+            x.indices,
+            weight,
+            x.indptr,
+            mode="sum",
+            per_sample_weights=x.values,
+            include_last_offset=True,
+        )
+        return summed + bias
+    return F.linear(x, weight.t(), bias)

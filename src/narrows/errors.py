@@ -1,0 +1,94 @@
+"""Everything Narrows raises on purpose.
+
+    Exception
+    `-- NarrowsError                              exit code
+        |-- UsageError         (ValueError)       2   an argument or option that cannot be
+        |   |-- MissingExtra   (ImportError)      2   an optional package is not installed
+        |   `-- OutputBusy                        2   another training writes to this output
+        |-- InvalidData        (ValueError)       3   input that breaks a rule
+        |   `-- DataChanged                       3   other data than the checkpoint was made of
+        |-- ModelFileError     (ValueError)       4   corrupt, foreign or future model file
+        |-- ResourceError      (OSError)          5   disk or memory
+        `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
+    Warning
+    `-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CopyingWarning",
+    "DataChanged",
+    "InvalidData",
+    "MissingExtra",
+    "ModelFileError",
+    "NarrowsError",
+    "OutputBusy",
+    "ResourceError",
+    "TrainingDiverged",
+    "UsageError",
+    "unknown_name",
+]
+
+
+class NarrowsError(Exception):
+    """Root of the tree; ``exit_code`` is what the command line leaves with."""
+
+    exit_code = 1
+
+
+class UsageError(NarrowsError, ValueError):
+    """An argument or option whose value cannot be."""
+
+    exit_code = 2
+
+
+class MissingExtra(UsageError, ImportError):
+    """An optional package is missing; the message is the line that installs it."""
+
+
+class OutputBusy(UsageError):
+    """Another training holds the lock on this output."""
+
+
+class InvalidData(NarrowsError, ValueError):
+    """Input that breaks a rule; the message names file, row or line, and rule."""
+
+    exit_code = 3
+
+
+class DataChanged(InvalidData):
+    """The data are not those the checkpoint was made of."""
+
+
+class ModelFileError(NarrowsError, ValueError):
+    """A model file that is corrupt, foreign, or from a later version."""
+
+    exit_code = 4
+
+
+class ResourceError(NarrowsError, OSError):
+    """Disk or memory ran out, or a path cannot be written."""
+
+    exit_code = 5
+
+
+class TrainingDiverged(NarrowsError, ArithmeticError):
+    """The training loss is not finite; the last good checkpoint stays."""
+
+    exit_code = 6
+
+
+class CopyingWarning(UserWarning):
+    """The code is at least as wide as the input: the net may learn to copy."""
+
+
+def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not in a table, with the nearest one that is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"{slot}: unknown name {name!r}; choose from {', '.join(names)}.{hint}")

@@ -1,0 +1,27 @@
+"""Estimators: scikit-learn faces of the variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._persistence import estimator_from_file
+from narrows.estimators.autoencoder import Autoencoder
+from narrows.estimators.linear import LinearAutoencoder
+
+__all__ = ["ALL", "Autoencoder", "LinearAutoencoder", "load"]
+
+ALL: tuple[type[AbstractAutoencoder], ...] = (Autoencoder, LinearAutoencoder)
+
+
+def load(path: str | Path) -> AbstractAutoencoder:
+    """Return the fitted estimator that ``save`` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, foreign, or from a later version; nothing in it is ever run.
+    FileNotFoundError
+        If there is no such file.
+    """
+    return estimator_from_file(path, {cls.__name__: cls for cls in ALL})

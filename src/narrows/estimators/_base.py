@@ -1,0 +1,283 @@
+"""What every autoencoder estimator shares: fit, transform and the rest, on a fitted Model."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from narrows.applications import coding
+from narrows.applications.evaluation import Evaluation, evaluate
+from narrows.artefact import write_artefact
+from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics, describe
+from narrows.errors import CopyingWarning, UsageError
+from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
+from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._persistence import json_parameters
+from narrows.estimators._progress import Progress
+from narrows.estimators._settings import batch_size_for, check_number, seed_from
+from narrows.model import Model
+from narrows.training.loop import Epoch, TrainingRecord
+
+__all__ = ["AbstractAutoencoder"]
+
+
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
+
+    Subclasses name the variant and its parameters (``_variant``), and hold the constructor.
+    """
+
+    n_components: int
+    max_epochs: int
+    batch_size: int | str
+    learning_rate: float
+    validation_fraction: float
+    patience: int | None
+    scale: str
+    precision: str
+    device: str
+    random_state: Any
+    verbose: int
+
+    # Attributes set by fit.
+    model_: Model
+    n_features_in_: int
+    n_epochs_: int
+    history_: list[float]
+
+    @abstractmethod
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the variant's name and its parameters as JSON values."""
+
+    @abstractmethod
+    def _loss_spec(self) -> dict[str, Any] | None:
+        """Return the loss that the user named, None for "auto"."""
+
+    def _augmentation(self) -> dict[str, Any] | None:
+        """Return the spec of the augmentation, None for none."""
+        return None
+
+    def _finish(self, source: Source, statistics: Statistics) -> None:
+        """Set further attributes after training."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
+        """Learn the code of X.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+            ``narrows.read`` makes a Source of a file, bigger than memory or not.
+        y : ignored
+        checkpoint : path, optional
+            A folder for checkpoints, one a minute; removed when training is done.
+        resume : bool, default=False
+            Go on from the newest sound checkpoint there, to the same end.
+        stop_requested : callable, optional
+            Asked after every step; True means: checkpoint, and raise TrainingStopped.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            NaN or infinity, by row and column; values that the loss refuses; too few rows.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        TrainingDiverged
+            When the loss is not finite any more.
+        """
+        self._check_parameters()
+        source = fit_source(self, X)
+        statistics = describe(source)
+        plan = self._plan(source, statistics)
+        with Progress(self.verbose, self.max_epochs) as progress:
+            model, record = fit_model(
+                plan,
+                source,
+                checkpoint=None if checkpoint is None else Path(checkpoint),
+                resume=resume,
+                stop_requested=stop_requested or (lambda: False),
+                on_epoch=progress.epoch,
+            )
+        self._adopt(model, record)
+        self._finish(source, statistics)
+        if self.verbose:
+            progress.say(self.evaluate(source if isinstance(X, Source) else X).table())
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Pass once over X at the constant learning rate; the first call settles the scaling.
+
+        The learning rate does not decay, and there is no validation: call it again and again.
+        """
+        self._check_parameters()
+        first = not hasattr(self, "model_")
+        source = fit_source(self, X, reset=first, min_samples=2 if first else 1)
+        statistics = describe(source)
+        trainer = getattr(self, "_trainer", None)
+        plan = self._plan(source, statistics)
+        model = None if first else self.model_
+        model, record, self._trainer = partial_fit_model(plan, source, model, trainer)
+        done = [] if first else self.history_
+        self._adopt(model, record)
+        self.history_ = done + self.history_
+        self.n_epochs_ = len(self.history_)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_number("n_components", self.n_components, low=1, integer=True)
+        check_number("max_epochs", self.max_epochs, low=1, integer=True)
+        check_number("learning_rate", self.learning_rate, low=0, low_open=True)
+        check_number(
+            "validation_fraction", self.validation_fraction, low=0, high=1, high_open=True
+        )
+        if self.patience is not None:
+            check_number("patience", self.patience, low=1, integer=True)
+
+    def _plan(self, source: Source, statistics: Statistics) -> Plan:
+        kind = choose_scale(self.scale, source, statistics)
+        loss = self._loss_spec() or choose_loss(kind, source, statistics)
+        variant, parameters = self._variant(loss)
+        if self.n_components >= source.n_features:
+            warnings.warn(
+                f"n_components={self.n_components} is not less than n_features="
+                f"{source.n_features}: the net may learn to copy; narrow the code or add a "
+                "corruption or penalty.",
+                CopyingWarning,
+                stacklevel=3,
+            )
+        return Plan(
+            variant=variant,
+            parameters=parameters,
+            scaling=fit_scaling(kind, source, statistics),
+            statistics=statistics,
+            max_epochs=int(self.max_epochs),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+            learning_rate=float(self.learning_rate),
+            validation_fraction=float(self.validation_fraction),
+            patience=self.patience,
+            precision=self.precision,
+            device=self.device,
+            seed=seed_from(self.random_state),
+            augmentation=self._augmentation(),
+        )
+
+    def _adopt(self, model: Model, record: TrainingRecord) -> None:
+        self.model_ = model
+        self.history_ = [epoch.objective for epoch in record.epochs]
+        self.validation_history_ = [
+            epoch.validation for epoch in record.epochs if epoch.validation is not None
+        ]
+        self.n_epochs_ = len(record.epochs)
+        self.loss_unit_ = model.error_unit
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.n_components
+
+    def _query(self, X: Any) -> Source:
+        check_is_fitted(self, "model_")
+        return query_source(self, X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
+        return np.concatenate(list(coding.codes(self.model_, self._query(X))))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return g(h) for codes X (n_samples, n_components), in input units, float32.
+
+        Where the model scales rows to proportions, the result is proportions: a code does not
+        hold a row's total.
+        """
+        check_is_fitted(self, "model_")
+        h = check_array(X, dtype=[np.float32, np.float64], input_name="codes")
+        if h.shape[1] != self.model_.n_components:
+            raise UsageError(
+                f"inverse_transform: codes must have {self.model_.n_components} components, "
+                f"got {h.shape[1]}."
+            )
+        return np.concatenate(list(coding.decoded(self.model_, h)))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
+        return np.concatenate(list(coding.reconstructions(self.model_, self._query(X))))
+
+    def features(self, X: Any, layer: int = -1) -> np.ndarray:
+        """Return the activations of an encoder layer, counted from 0; -1 is the code."""
+        return np.concatenate(list(coding.layer_features(self.model_, self._query(X), layer)))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the reconstruction error of every row, in ``loss_unit_``."""
+        return -np.concatenate(list(coding.errors(self.model_, self._query(X))))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of ``score_samples``: minus the error, so that greater is better."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def evaluate(self, X: Any) -> Evaluation:
+        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
+        return evaluate(self.model_, self._query(X))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file: weights, scaling, schema, parameters, and a digest over them.
+
+        Raises
+        ------
+        ResourceError
+            If it cannot be written; a file that stood there is untouched.
+        """
+        check_is_fitted(self, "model_")
+        write_artefact(path, self.model_.to_artefact(self._artefact_extra()))
+
+    def _artefact_extra(self) -> dict[str, Any]:
+        return {
+            "estimator": type(self).__name__,
+            "arguments": json_parameters(self.get_params(deep=False)),
+            "named": hasattr(self, "feature_names_in_"),
+        }
+
+    def _restore(
+        self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
+    ) -> None:
+        """Set the fitted attributes from a model file; subclasses add theirs."""
+        epochs = [Epoch(**epoch) for epoch in model.record["epochs"]]
+        self._adopt(model, TrainingRecord(epochs=epochs))
+        self.n_features_in_ = model.schema.n_features
+        if model.schema.names is not None and spec["named"]:
+            self.feature_names_in_ = np.array(model.schema.names, dtype=object)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        state.pop("_trainer", None)  # optimizer state is for checkpoints, not for pickles
+        if "model_" in state and state["model_"].device.type != "cpu":
+            from copy import deepcopy
+
+            state["model_"] = deepcopy(state["model_"]).to("cpu")
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+

@@ -1,0 +1,169 @@
+"""From a plan and a source to a fitted model: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Generator
+
+from narrows.augmentations import AUGMENTATIONS
+from narrows.baseline import fit_baseline
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.model import Model, Schema, build_objective
+from narrows.slots import piece_from_spec
+from narrows.training.checkpoints import Checkpoints
+from narrows.training.loop import Epoch, TrainingRecord, train
+from narrows.training.precision import resolve_device
+from narrows.training.trainer import Trainer
+
+__all__ = ["Plan", "fit_model", "partial_fit_model"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every choice of a training, resolved."""
+
+    variant: str
+    parameters: dict[str, Any]
+    scaling: Scaling
+    statistics: Statistics
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    validation_fraction: float
+    patience: int | None
+    precision: str
+    device: str
+    seed: int
+    augmentation: dict[str, Any] | None = None
+
+    def identity(self, source: Source) -> dict[str, Any]:
+        """Return what must be equal for a resumption to make sense."""
+        names = (
+            "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
+            "precision seed augmentation"
+        )
+        identity = {name: getattr(self, name) for name in names.split()}
+        return {**identity, "scale": self.scaling.kind, "data": source.fingerprint()}
+
+
+def fit_model(
+    plan: Plan,
+    source: Source,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    stop_requested: Callable[[], bool] = lambda: False,
+    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
+) -> tuple[Model, TrainingRecord]:
+    """Build, train and measure: return the model, with its baseline, and the training record."""
+    splitter = Generator().manual_seed(plan.seed)
+    training, validation = source.split(plan.validation_fraction, generator=splitter)
+    model = _new_model(plan, source)
+    model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
+    trainer = _new_trainer(plan, model)
+    until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
+    checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
+    try:
+        record = train(
+            trainer,
+            training,
+            max_epochs=plan.max_epochs,
+            batch_size=plan.batch_size,
+            validation=validation,
+            patience=plan.patience,
+            augment_until=until,
+            checkpoints=checkpoints,
+            identity=plan.identity(source) if checkpoints else None,
+            resume=resume,
+            stop_requested=stop_requested,
+            on_epoch=on_epoch,
+        )
+    finally:
+        if checkpoints is not None:
+            checkpoints.release()
+    model.objective.eval()
+    model.record = _as_json(plan, record)
+    return model, record
+
+
+def partial_fit_model(
+    plan: Plan, source: Source, model: Model | None, trainer: Trainer | None
+) -> tuple[Model, TrainingRecord, Trainer]:
+    """Pass once over the source at the full learning rate, going on where the last call ended."""
+    if model is None:
+        model = _new_model(plan, source)
+        model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
+    if trainer is None:
+        trainer = _new_trainer(plan, model)
+    else:
+        _check_loss(model, source)
+    record = train(
+        trainer,
+        source,
+        max_epochs=1,
+        batch_size=plan.batch_size,
+        constant_rate=True,
+    )
+    model.objective.eval()
+    model.record = _as_json(plan, record)
+    return model, record, trainer
+
+
+def _new_model(plan: Plan, source: Source) -> Model:
+    objective = build_objective(
+        plan.variant, plan.parameters, source.n_features, seed=plan.seed
+    )
+    schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
+    model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
+    _check_loss(model, source)
+    objective.start_at(_scaled_mean(plan))
+    return model
+
+
+def _scaled_mean(plan: Plan) -> Any:
+    mean = plan.statistics.mean.float()
+    if plan.scaling.kind == "proportions":
+        return mean / mean.sum().clamp_min(1e-12)
+    return plan.scaling.forward(mean[None])[0]
+
+
+def _check_loss(model: Model, source: Source) -> None:
+    """Have the loss refuse, before training, the values that it cannot take."""
+    loss = model.objective.loss
+    if loss.bounded:
+        for raw in source.in_order(16384):
+            loss.check(model.scaling.forward(raw))
+
+
+def _new_trainer(plan: Plan, model: Model) -> Trainer:
+    device = resolve_device(plan.device)
+    model.to(device)
+    augmentation = None
+    if plan.augmentation is not None:
+        augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
+    return Trainer(
+        model.objective,
+        model.scaling,
+        learning_rate=plan.learning_rate,
+        precision=plan.precision,
+        device=device,
+        seed=plan.seed,
+        augmentation=augmentation,
+        image_shape=model.schema.image_shape,
+    )
+
+
+def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:
+    return {
+        "seed": plan.seed,
+        "max_epochs": plan.max_epochs,
+        "batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        **asdict(record),
+    }

@@ -1,0 +1,85 @@
+"""X as users have it, to a source: scikit-learn's validation, then the finite check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
+
+from narrows.data.arrays import array_source, plain_array
+from narrows.data.source import Source
+from narrows.data.statistics import check_finite
+from narrows.errors import InvalidData
+
+__all__ = ["fit_source", "query_source"]
+
+_FLOATS = [np.float32, np.float64]
+
+
+def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2) -> Source:
+    """Validate X, set the estimator's feature attributes, and return a source.
+
+    Infinities and NaN are left for the pass that reads every value anyway.
+    """
+    if isinstance(X, Source):
+        return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
+    X = plain_array(X)
+    # bytes stay bytes: an eighth of float64's memory, and they say that these are images
+    is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        accept_large_sparse=True,
+        dtype=None if is_bytes else _FLOATS,
+        ensure_all_finite=False,
+        ensure_min_samples=min_samples,
+    )
+    if sp.issparse(X):
+        X = plain_array(X)
+    source = array_source(X)
+    names = getattr(estimator, "feature_names_in_", None)
+    source.names = None if names is None else [str(name) for name in names]
+    return source
+
+
+def query_source(estimator: Any, X: Any) -> Source:
+    """Validate rows for a fitted estimator; every value is checked before the first result."""
+    source = fit_source(estimator, X, reset=False, min_samples=1)
+    if not isinstance(X, Source):
+        first = 0
+        for batch in source.in_order(16384):
+            check_finite(batch, source, first_row=first)
+            first += len(batch)
+    return source
+
+
+def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:
+    if source.n_rows < min_samples:
+        raise InvalidData(
+            f"Found {source.origin} with {source.n_rows} sample(s) while a minimum of "
+            f"{min_samples} is required."
+        )
+    names = getattr(estimator, "feature_names_in_", None)
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        if source.names is not None:
+            estimator.feature_names_in_ = np.array(source.names, dtype=object)
+        elif names is not None:
+            del estimator.feature_names_in_
+        return source
+    if source.n_features != estimator.n_features_in_:
+        raise InvalidData(
+            f"{source.origin} has {source.n_features} features, but "
+            f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
+        )
+    if names is not None and source.names is not None and list(names) != source.names:
+        wrong = next(i for i, (a, b) in enumerate(zip(names, source.names, strict=True)) if a != b)
+        raise InvalidData(
+            f"{source.origin}: column {wrong} is {source.names[wrong]!r}, the model was fitted "
+            f"with {names[wrong]!r} there; give the columns in the order of the fit."
+        )
+    return source

@@ -1,0 +1,168 @@
+"""The autoencoder of any combination of pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.activations import activation_named
+from narrows.augmentations import AUGMENTATIONS
+from narrows.corruptions import CORRUPTIONS
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._settings import check_number, spec_of, specs_of
+from narrows.losses import LOSSES
+from narrows.penalties import PENALTIES
+
+__all__ = ["Autoencoder"]
+
+
+class Autoencoder(AbstractAutoencoder):
+    """Learn a short code h = f(x) from which r = g(h) rebuilds x.
+
+    Minimises J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` encodes and
+    ``reconstruct`` rebuilds the *clean* input.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the code.
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; code and output are linear.
+    tied : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        Summed over features, averaged over samples. "squared_error" is in squared units of the
+        scaled features per sample, the others in nats per sample. "auto" takes multinomial for
+        proportions, squared error through the logistic function for values in [0, 1], squared
+        error otherwise.
+    corruption : str, spec or corruption, default="identity"
+        x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``.
+    penalties : sequence of penalties, default=()
+        Omega, such as ("l1:0.001",) or (``L1(1e-3)``,).
+    augmentation : str, spec or augmentation, default=None
+        More clean images out of those there are, such as "affine".
+    scale : {"auto", "none", "unit", "center", "standard", "proportions"}, default="auto"
+        Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts to
+        proportions, leaves values in [0, 1] alone, and standardises other tables.
+    max_epochs : int, default=50
+        Passes over the data; the learning rate warms up over a tenth of them and falls as a
+        cosine.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.
+    learning_rate : float, default=0.002
+        The highest rate of Adam.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, in [0, 1); the weights that did best on them are kept.
+    patience : int or None, default=10
+        Epochs without a better held-out error before training stops; None never stops.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the matrix products in training. "auto" takes bfloat16 for nets of 100,000 weights or
+        more where the hardware multiplies it faster. Weights and results are float32.
+    device : str, default="auto"
+        "cpu", "cuda", ...; "auto" takes a GPU if there is one.
+    random_state : int, RandomState or None, default=None
+        An int makes a fit repeat to the bit on one machine with one number of threads.
+    verbose : int, default=0
+        1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``.
+    validation_history_ : list of float
+        Mean held-out error per epoch, in ``loss_unit_``.
+    n_epochs_ : int
+        Epochs that were run.
+    loss_unit_ : str
+        Unit of the loss.
+    model_ : Model
+        Net, scaling, schema and linear baseline.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X had column names.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    Science 313.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import Autoencoder
+    >>> X = load_digits().data
+    >>> ae = Autoencoder(n_components=8, hidden=(64,), scale="unit", max_epochs=5, random_state=0)
+    >>> ae.fit(X).transform(X).shape
+    (1797, 8)
+    >>> ae.inverse_transform(ae.transform(X)).shape
+    (1797, 64)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "silu",
+        tied: bool = False,
+        loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden = hidden
+        self.activation = activation
+        self.tied = tied
+        self.loss = loss
+        self.corruption = corruption
+        self.penalties = penalties
+        self.augmentation = augmentation
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _loss_spec(self) -> dict[str, Any] | None:
+        return None if self.loss == "auto" else spec_of(LOSSES, self.loss, slot="loss")
+
+    def _augmentation(self) -> dict[str, Any] | None:
+        if self.augmentation is None:
+            return None
+        return spec_of(AUGMENTATIONS, self.augmentation, slot="augmentation")
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        for width in self.hidden:
+            check_number("hidden", width, low=1, integer=True)
+        activation_named(self.activation)
+        return "tied" if self.tied else "plain", {
+            "n_components": int(self.n_components),
+            "hidden": [int(width) for width in self.hidden],
+            "activation": self.activation,
+            "loss": loss,
+            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "penalties": specs_of(PENALTIES, self.penalties, slot="penalties"),
+        }

@@ -1,0 +1,170 @@
+"""The linear autoencoder, with a certificate that its subspace is PCA's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from narrows.applications.certificate import Certificate, certify
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._settings import spec_of
+from narrows.losses import LOSSES
+from narrows.model import Model
+
+__all__ = ["LinearAutoencoder"]
+
+
+class LinearAutoencoder(AbstractAutoencoder):
+    """An autoencoder without hidden layers: with squared error it finds PCA's subspace.
+
+    Trained by the ordinary loop, not solved; after training the code is turned to orthonormal
+    axes of decreasing variance, which leaves every reconstruction as it is, and the subspace is
+    measured against PCA's.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Width of the code, at most n_features.
+    loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
+        "bernoulli" on data in [0, 1] is logistic PCA: use scale="none" or "unit"; there is no
+        certificate then.
+    scale : {"center", "auto", "none", "unit", "standard", "proportions"}, default="center"
+        As in ``Autoencoder``; "center" as in PCA.
+    max_epochs : int, default=200
+        Passes over the data at most.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.
+    learning_rate : float, default=0.01
+        The highest rate of Adam, for features of unit size.
+    validation_fraction : float, default=0.0
+        Share of the rows held out, in [0, 1).
+    patience : int or None, default=None
+        Epochs without a better held-out error before training stops; None never stops.
+    precision : {"float32", "auto", "bfloat16"}, default="float32"
+        Of the matrix products; the certificate needs float32.
+    device : str, default="auto"
+        "cpu", "cuda", ...; "auto" takes a GPU if there is one.
+    random_state : int, RandomState or None, default=None
+        An int makes a fit repeat to the bit on one machine with one number of threads.
+    verbose : int, default=0
+        1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Orthonormal axes, most variance first, in scaled units; signs as in scikit-learn's PCA.
+    explained_variance_ : ndarray of shape (n_components,)
+        Variance of each number of the code.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        The same as a share of the total variance.
+    pca_angles_ : ndarray of shape (n_components,) or None
+        Principal angles to PCA's subspace in degrees, largest first: all near 0 says that the
+        two are the same. None for sparse X.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Baldi, Hornik (1989), "Neural networks and principal component analysis: learning from
+    examples without local minima", Neural Networks 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import LinearAutoencoder
+    >>> ae = LinearAutoencoder(n_components=5, random_state=0).fit(load_digits().data)
+    >>> bool(ae.pca_angles_.max() < 1)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        loss: Any = "squared_error",
+        scale: str = "center",
+        max_epochs: int = 200,
+        batch_size: int | str = "auto",
+        learning_rate: float = 1e-2,
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        precision: str = "float32",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.loss = loss
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _loss_spec(self) -> dict[str, Any] | None:
+        return spec_of(LOSSES, self.loss, slot="loss")
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "linear", {"n_components": int(self.n_components), "loss": loss}
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.loss == "auto":
+            raise UsageError("loss: must be named here, got 'auto'; use 'squared_error'.")
+
+    def _finish(self, source: Source, statistics: Statistics) -> None:
+        if self.n_components > source.n_features or not self._is_pca:
+            return  # no n_components orthonormal axes there, or another claim
+        self._set(certify(self.model_, source, statistics))
+
+    @property
+    def _is_pca(self) -> bool:
+        loss = self.model_.parameters["loss"]
+        return loss["name"] == "squared_error" and loss["link"] == "identity"
+
+    def _set(self, certificate: Certificate) -> None:
+        self.components_ = certificate.components
+        self.explained_variance_ = certificate.explained_variance
+        self.explained_variance_ratio_ = certificate.explained_variance_ratio
+        self.pca_angles_ = certificate.angles
+
+    def _artefact_extra(self) -> dict[str, Any]:
+        extra = super()._artefact_extra()
+        if hasattr(self, "components_"):
+            angles = self.pca_angles_
+            extra["certificate"] = {
+                "explained_variance": self.explained_variance_.tolist(),
+                "explained_variance_ratio": self.explained_variance_ratio_.tolist(),
+                "angles": None if angles is None else angles.tolist(),
+            }
+        return extra
+
+    def _restore(
+        self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
+    ) -> None:
+        super()._restore(model, spec, tensors)
+        held = spec.get("certificate")
+        if held is not None:
+            self._set(
+                Certificate(
+                    model.objective.decoder.weights[0].detach().numpy().copy(),
+                    np.array(held["explained_variance"], dtype=np.float32),
+                    np.array(held["explained_variance_ratio"], dtype=np.float32),
+                    None if held["angles"] is None else np.array(held["angles"]),
+                )
+            )

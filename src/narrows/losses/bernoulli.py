@@ -1,0 +1,53 @@
+"""Bernoulli cross-entropy: each feature is a probability or a bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from narrows._types import Outputs, PerSample
+from narrows.errors import InvalidData
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["Bernoulli"]
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """L = sum_j softplus(o_j) - x_j o_j = - sum_j x_j log r_j + (1 - x_j) log(1 - r_j). Unit: nats.
+
+    The output o holds logits, r = 1 / (1 + exp(-o)). For x strictly between 0 and 1 the floor is
+    the entropy of x, not 0. Shapes: output (batch, features), x the same; the result (batch,).
+    """
+
+    @property
+    def unit(self) -> str:
+        return "nats per sample"
+
+    @property
+    def bounded(self) -> bool:
+        return True
+
+    def check(self, x: Rows) -> None:
+        """Raise InvalidData if a value is outside [0, 1]: torch's own loss takes it silently."""
+        values = x.values if isinstance(x, SparseRows) else x
+        if values.numel() and (values.amin() < 0 or values.amax() > 1):
+            low, high = float(values.amin()), float(values.amax())
+            raise InvalidData(
+                f"Bernoulli: x must be in [0, 1], got [{low:.6g}, {high:.6g}]; "
+                "rescale it (scale='unit') or use loss='squared_error'."
+            )
+
+    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+        if isinstance(x, SparseRows):
+            return F.softplus(output).sum(dim=1) - x.gather_sum(output)
+        return (F.softplus(output) - x * output).sum(dim=1)
+
+    def expectation(self, output: Outputs) -> Outputs:
+        return torch.sigmoid(output)
+
+    def natural(self, mean: Outputs) -> Outputs:
+        """Return the logits whose expectation is ``mean``, kept within (0.001, 0.999)."""
+        return torch.logit(mean, eps=1e-3)

@@ -1,0 +1,62 @@
+"""Squared error, with the identity or the logistic function as its link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from narrows._types import Outputs, PerSample
+from narrows.errors import UsageError
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["SquaredError"]
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """L = sum_j (x_j - r_j)^2, r = output or 1 / (1 + exp(-output)). Unit: squared input units.
+
+    ``link="identity"`` is the Gaussian mean of any real input; ``link="logistic"`` keeps the
+    reconstruction within (0, 1), for inputs on that scale. Shapes: output (batch, features),
+    x the same, dense or sparse; the result (batch,).
+
+    Raises
+    ------
+    UsageError
+        If ``link`` is neither.
+    """
+
+    link: str = "identity"
+
+    def __post_init__(self) -> None:
+        if self.link not in ("identity", "logistic"):
+            raise UsageError(
+                f"SquaredError: link must be 'identity' or 'logistic', got {self.link!r}."
+            )
+
+    @property
+    def unit(self) -> str:
+        return "squared error per sample"
+
+    @property
+    def bounded(self) -> bool:
+        return False
+
+    def check(self, x: Rows) -> None:
+        """Accept any finite x."""
+
+    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+        r = self.expectation(output)
+        if isinstance(x, SparseRows):
+            # sum_j r^2 - 2 x r + x^2: the last two over the stored values only
+            stored = x.with_values(x.values.square()).row_sums()
+            return r.square().sum(dim=1) - 2 * x.gather_sum(r) + stored
+        return (r - x).square().sum(dim=1)
+
+    def expectation(self, output: Outputs) -> Outputs:
+        return torch.sigmoid(output) if self.link == "logistic" else output
+
+    def natural(self, mean: Outputs) -> Outputs:
+        """Return the output whose expectation is ``mean``."""
+        return torch.logit(mean, eps=1e-3) if self.link == "logistic" else mean

@@ -1,0 +1,164 @@
+"""A fitted model: the net, its scaling, its baseline, and what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from narrows.artefact import Artefact
+from narrows.baseline import Baseline
+from narrows.data.scaling import SCALES, Scaling
+from narrows.errors import ModelFileError, UsageError
+from narrows.objective import Objective
+from narrows.variants import VARIANTS
+
+__all__ = ["Model", "Schema", "build_objective"]
+
+_MAX_WEIGHTS = 1 << 33
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the rows look like."""
+
+    n_features: int
+    kind: str = "table"
+    names: list[str] | None = None
+    image_shape: tuple[int, ...] | None = None
+
+
+@dataclass
+class Model:
+    """Everything that the applications need, and nothing of the training data."""
+
+    variant: str
+    parameters: dict[str, Any]
+    objective: Objective
+    scaling: Scaling
+    schema: Schema
+    baseline: Baseline | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_components(self) -> int:
+        return int(self.parameters["n_components"])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.objective.parameters()).device
+
+    @property
+    def error_unit(self) -> str:
+        """The unit of the model's own error."""
+        unit = self.objective.loss.unit
+        if unit.startswith("nats"):
+            return unit
+        return f"{unit}, in {self.scaling.unit}"
+
+    def to(self, device: str | torch.device) -> Model:
+        self.objective.to(device)
+        moved = {name: value.to(device) for name, value in self.scaling.tensors().items()}
+        self.scaling = Scaling(self.scaling.kind, **moved)
+        return self
+
+    def to_artefact(self, extra: Mapping[str, Any]) -> Artefact:
+        """Return the file's content; ``extra`` is what the estimator adds to the spec."""
+        tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
+        tensors |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
+        spec: dict[str, Any] = {
+            "variant": self.variant,
+            "parameters": self.parameters,
+            "scaling": self.scaling.kind,
+            "schema": asdict(self.schema),
+            "record": self.record,
+            "baseline": None,
+            **extra,
+        }
+        if self.baseline is not None:
+            spec["baseline"] = self.baseline.name
+            tensors |= {f"baseline.{k}": v for k, v in self.baseline.tensors().items()}
+        return Artefact("model", spec, tensors)
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Model:
+        """Rebuild a model from JSON values and tensors.
+
+        Raises
+        ------
+        ModelFileError
+            If the variant is unknown, or parameters and tensors do not fit each other.
+        """
+        spec, tensors = artefact.spec, artefact.tensors
+        try:
+            schema = Schema(**spec["schema"])
+            if schema.image_shape is not None:
+                schema = Schema(**{**spec["schema"], "image_shape": tuple(schema.image_shape)})
+            net = _part(tensors, "net.")
+            if spec["scaling"] not in SCALES:
+                raise ValueError(f"unknown scaling {spec['scaling']!r}")
+            with torch.device("meta"):
+                # nothing is allocated until the shapes are known to be those of the file
+                objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
+            wanted = {name: tuple(value.shape) for name, value in objective.state_dict().items()}
+            held = {name: tuple(value.shape) for name, value in net.items()}
+            if wanted != held:
+                raise ValueError("the weights are not those of the variant")
+            objective.load_state_dict(net, assign=True)
+            for parameter in objective.parameters():
+                parameter.requires_grad_(True)
+            baseline = None
+            if spec["baseline"] is not None:
+                baseline = Baseline(str(spec["baseline"]), **_part(tensors, "baseline."))
+                _check_width(baseline.components, schema.n_features)
+            scaling = Scaling(spec["scaling"], **_part(tensors, "scaling."))
+            for value in scaling.tensors().values():
+                if value.ndim:
+                    _check_width(value, schema.n_features)
+            return cls(
+                spec["variant"],
+                spec["parameters"],
+                objective.eval(),
+                scaling,
+                schema,
+                baseline,
+                spec["record"],
+            )
+        except ModelFileError:
+            raise
+        except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ModelFileError(f"the model cannot be rebuilt: {error}.") from None
+
+
+def _check_width(value: Tensor, n_features: int) -> None:
+    if value.shape[-1] != n_features:
+        raise ValueError(f"a tensor of shape {tuple(value.shape)} for {n_features} features")
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def build_objective(
+    variant: str, parameters: Mapping[str, Any], n_features: int, *, seed: int = 0
+) -> Objective:
+    """Build a variant by name from JSON values.
+
+    Raises
+    ------
+    UsageError
+        If the variant is unknown, a width is not a positive integer, or a value is refused.
+    """
+    if variant not in VARIANTS:
+        raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
+    widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
+    for width in widths:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise UsageError(f"hidden, n_components: must be integers >= 1, got {width!r}.")
+    if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
+        raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
+    generator = Generator().manual_seed(seed)
+    return VARIANTS[variant](n_features=n_features, generator=generator, **parameters)

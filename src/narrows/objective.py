@@ -1,0 +1,67 @@
+"""The formula: J(x) = L( x, g( f( x~ ) ) ) + sum of Omega.
+
+Sums over features, means over samples, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from narrows._types import Codes, Outputs, PerSample
+from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms
+
+__all__ = ["Objective"]
+
+
+class Objective(nn.Module):
+    """An autoencoder: five pieces and the objective they make together."""
+
+    def __init__(
+        self,
+        *,
+        corruption: Corruption,
+        encoder: Encoder,
+        decoder: Decoder,
+        loss: Loss,
+        penalties: Sequence[Penalty] = (),
+    ) -> None:
+        super().__init__()
+        self.corruption = corruption
+        self.encoder = encoder
+        self.decoder = decoder
+        self.loss = loss
+        self.penalties = penalties
+
+    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+        """Return J of a batch and its terms, as the training loop minimises it."""
+        corrupted = self.corruption(x, generator=generator)
+        code = self.encoder(corrupted)
+        output = self.decoder(code.h).float()
+        loss = self.loss.per_sample(output, x).mean()
+        step = Forward(x, corrupted, code, output, self.encoder, self.decoder, y)
+        penalty = loss.new_zeros(())
+        for omega in self.penalties:
+            penalty = penalty + omega(step)
+        return Terms(total=loss + penalty, loss=loss, penalty=penalty)
+
+    # What follows reads the clean input and draws nothing.
+
+    def encode(self, x: Rows) -> Code:
+        return self.encoder(x)
+
+    def decode(self, h: Codes) -> Outputs:
+        """Return the expected x of a code, in the units of x."""
+        return self.loss.expectation(self.decoder(h).float())
+
+    def error(self, x: Rows) -> PerSample:
+        """Return L(x, g(f(x))) per sample."""
+        return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x)
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Set the last bias so that an untrained net says the mean of the data, not 0."""
+        bias = self.decoder.biases[-1]
+        bias.copy_(self.loss.natural(mean.to(bias)))

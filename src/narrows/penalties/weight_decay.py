@@ -1,0 +1,43 @@
+"""Weight decay: small weights, biases left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from narrows._types import Scalar
+from narrows.errors import UsageError
+from narrows.slots import Forward
+
+__all__ = ["WeightDecay"]
+
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """Omega = weight * sum of W^2 over the matrices of encoder and decoder; biases are free.
+
+    Unit: that of the loss, ``weight`` being loss units per squared weight. A tied weight counts
+    once. Cost: O(weights) a step, whatever the batch.
+
+    Raises
+    ------
+    UsageError
+        If ``weight`` is negative.
+
+    References
+    ----------
+    Krogh, Hertz (1991), "A simple weight decay can improve generalization", NIPS.
+    """
+
+    weight: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise UsageError(f"WeightDecay: weight must be >= 0, got {self.weight!r}.")
+
+    def __call__(self, step: Forward) -> Scalar:
+        total = step.output.new_zeros((), dtype=step.code.h.dtype)
+        for module in (step.encoder, step.decoder):
+            for parameter in module.parameters():
+                if parameter.ndim > 1:
+                    total = total + parameter.square().sum()
+        return self.weight * total

@@ -1,0 +1,223 @@
+"""The contracts of the five slots, and the records that pass between them.
+
+    J(x) = L( x, g( f( x~ ) ) ) + sum of Omega
+
+A corruption makes x~, an encoder is f, a decoder is g, a loss is L, a penalty is an Omega.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Generator, Tensor, nn
+
+from narrows._types import Batch, Codes, Outputs, PerSample, Scalar
+from narrows.errors import UsageError, unknown_name
+
+__all__ = [
+    "Code",
+    "Corruption",
+    "Decoder",
+    "Encoder",
+    "Forward",
+    "Loss",
+    "Penalty",
+    "Rows",
+    "SparseRows",
+    "Terms",
+    "piece_from_spec",
+    "piece_to_spec",
+]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A batch in compressed sparse rows: what reaches the net where X is CSR.
+
+    ``indptr`` (batch + 1,) and ``indices`` (nnz,) are integers of one dtype, ``values`` (nnz,)
+    is float32. Duplicate indices within a row are not allowed.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    n_features: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.indptr) - 1, self.n_features
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def row_of(self) -> Tensor:
+        """Return the row number of every stored value, shape (nnz,)."""
+        counts = self.indptr.diff()
+        return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+
+    def with_values(self, values: Tensor) -> SparseRows:
+        return SparseRows(self.indptr, self.indices, values, self.n_features)
+
+    def row_sums(self) -> PerSample:
+        sums = self.values.new_zeros(len(self))
+        return sums.index_add_(0, self.row_of, self.values)
+
+    def gather_sum(self, dense: Tensor) -> PerSample:
+        """Return sum_j x_ij dense_ij per row, touching the stored values only."""
+        rows = self.row_of
+        # index_select backs up to a plain scatter, several times faster than indexing by pairs
+        flat = rows * self.n_features + self.indices
+        picked = dense.reshape(-1).index_select(0, flat)
+        return dense.new_zeros(len(self)).index_add(0, rows, self.values * picked)
+
+    def to(self, device: str | torch.device) -> SparseRows:
+        return SparseRows(
+            self.indptr.to(device), self.indices.to(device), self.values.to(device), self.n_features
+        )
+
+    def to_dense(self) -> Batch:
+        dense = self.values.new_zeros(self.shape)
+        dense[self.row_of, self.indices.long()] = self.values
+        return dense
+
+
+Rows = Tensor | SparseRows
+"""A batch of samples: (batch, features), dense or sparse."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What an encoder returns: the code h, and a posterior where there is one."""
+
+    h: Codes
+    posterior: Any = None
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One pass through the formula, as the penalties read it."""
+
+    x: Rows
+    corrupted: Rows
+    code: Code
+    output: Outputs
+    encoder: Encoder
+    decoder: Decoder
+    y: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The objective of a batch and its two parts, each a scalar in the unit of the loss."""
+
+    total: Scalar
+    loss: Scalar
+    penalty: Scalar
+
+
+class Corruption(Protocol):
+    """x -> x~."""
+
+    def __call__(self, x: Rows, *, generator: Generator) -> Rows: ...
+
+
+class Encoder(nn.Module):
+    """f: rows to a code record. Holds no randomness in evaluation mode."""
+
+    def forward(self, x: Rows) -> Code:
+        raise NotImplementedError
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return every layer's activations, the code last."""
+        raise NotImplementedError
+
+
+class Decoder(nn.Module):
+    """g: codes to natural parameters (means or logits), never past a link."""
+
+    def forward(self, h: Codes) -> Outputs:
+        raise NotImplementedError
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """L(x, output) per sample: summed over features. The loss owns the link.
+
+    ``bounded`` says whether ``check`` refuses some finite values.
+    """
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def bounded(self) -> bool: ...
+
+    def check(self, x: Rows) -> None: ...
+
+    def per_sample(self, output: Outputs, x: Rows) -> PerSample: ...
+
+    def expectation(self, output: Outputs) -> Outputs: ...
+
+    def natural(self, mean: Outputs) -> Outputs: ...
+
+
+class Penalty(Protocol):
+    """Omega: a scalar, averaged over the batch, in the unit of the loss."""
+
+    def __call__(self, step: Forward) -> Scalar: ...
+
+
+def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dict[str, Any]:
+    """Return the JSON values that rebuild a piece: its name in the table, and its fields."""
+    for name, kind in table.items():
+        if type(piece) is kind:
+            assert is_dataclass(piece)
+            return {"name": name, **{f.name: getattr(piece, f.name) for f in fields(piece)}}
+    known = ", ".join(kind.__name__ for kind in table.values())
+    raise UsageError(f"expected one of {known}, got {piece!r}.")
+
+
+def piece_from_spec(
+    table: Mapping[str, Callable[..., Any]], spec: str | Mapping[str, Any], *, slot: str
+) -> Any:
+    """Build a piece from its spec, from its bare name, or from the short form name:value.
+
+    Raises
+    ------
+    UsageError
+        If the name is not in the table, or a value does not fit the piece.
+    """
+    if isinstance(spec, str):
+        name, _, short = spec.partition(":")
+        arguments: dict[str, Any] = {}
+        if name in table and short:
+            arguments = _short_arguments(table[name], short, slot)
+    else:
+        arguments = dict(spec)
+        name = str(arguments.pop("name", ""))
+    if name not in table:
+        raise unknown_name(slot, name, table)
+    try:
+        return table[name](**arguments)
+    except TypeError as error:
+        raise UsageError(f"{slot} {name!r}: {error}.") from None
+
+
+def _short_arguments(kind: Callable[..., Any], short: str, slot: str) -> dict[str, Any]:
+    """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order."""
+    names = [f.name for f in fields(kind)]  # pyright: ignore[reportArgumentType] -- all are dataclasses
+    values = short.split(",")
+    if len(values) > len(names):
+        raise UsageError(f"{slot}: {short!r} has {len(values)} values, at most {len(names)} fit.")
+    return {name: _number_or_text(value) for name, value in zip(names, values, strict=False)}
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -1,0 +1,89 @@
+"""Checkpoints: the same kind of file as a model, numbered, the last two kept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from narrows.artefact import Artefact, read_artefact, write_artefact
+from narrows.errors import ModelFileError, OutputBusy, ResourceError
+
+__all__ = ["Checkpoints"]
+
+_KEPT = 2
+
+
+class Checkpoints:
+    """A folder of checkpoints that one training at a time may write to.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    every : float
+        Seconds between two checkpoints.
+
+    Raises
+    ------
+    OutputBusy
+        If another training holds the folder.
+    """
+
+    def __init__(self, folder: Path, *, every: float = 60.0) -> None:
+        self.folder = folder
+        self.every = every
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ResourceError(f"{folder}: cannot be written: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise OutputBusy(
+                f"{folder}: another training is writing there; wait for it, or choose another output."
+            ) from None
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= self.every
+
+    def save(self, artefact: Artefact) -> None:
+        numbers = self._numbers()
+        number = numbers[-1] + 1 if numbers else 1
+        write_artefact(self._path(number), artefact)
+        for old in numbers[: 1 - _KEPT]:
+            self._path(old).unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def newest(self) -> Artefact | None:
+        """Return the newest checkpoint whose digest holds, None if there is none."""
+        for number in reversed(self._numbers()):
+            try:
+                return read_artefact(self._path(number), kind="checkpoint")
+            except (ModelFileError, FileNotFoundError):
+                continue
+        return None
+
+    def clear(self) -> None:
+        """Remove the checkpoints and the folder: the training they belong to is finished."""
+        for path in self.folder.glob("checkpoint-*.safetensors"):
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob(".narrows-*.tmp"):
+            path.unlink(missing_ok=True)
+        (self.folder / "lock").unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def release(self) -> None:
+        os.close(self._lock)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"checkpoint-{number:06d}.safetensors"
+
+    def _numbers(self) -> list[int]:
+        names = (p.stem for p in self.folder.glob("checkpoint-*.safetensors"))
+        return sorted(int(name.rpartition("-")[2]) for name in names)

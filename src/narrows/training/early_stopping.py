@@ -1,0 +1,46 @@
+"""Early stopping: keep the weights that did best on rows held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping:
+    """Remembers the best weights; after ``patience`` epochs without a better one, says stop."""
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self.best_error = float("inf")
+        self.best_epoch = 0
+        self._weights: dict[str, Tensor] = {}
+
+    def see(self, epoch: int, error: float, net: nn.Module) -> bool:
+        """Take in an epoch's held-out error; return whether to stop."""
+        if error < self.best_error:
+            self.best_error, self.best_epoch = error, epoch
+            self._weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
+        return self.patience is not None and epoch - self.best_epoch >= self.patience
+
+    @torch.no_grad()
+    def restore_best(self, net: nn.Module) -> None:
+        if self._weights:
+            net.load_state_dict(self._weights)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        tensors = {f"best.{name}": value for name, value in self._weights.items()}
+        values = {"best_epoch": self.best_epoch}
+        if self._weights:
+            values["best_error"] = self.best_error
+        return tensors, values
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, float]) -> None:
+        self.best_epoch = int(values["best_epoch"])
+        self.best_error = float(values.get("best_error", float("inf")))
+        self._weights = {
+            k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")
+        }

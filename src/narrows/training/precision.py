@@ -1,0 +1,63 @@
+"""Which number format the matrix products use."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from narrows.errors import UsageError
+
+__all__ = ["product_context", "resolve_device", "resolve_precision"]
+
+_SMALL = 100_000
+"""Nets of fewer weights gain nothing: casting costs what the products save."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device of ``"auto"`` (a GPU if there is one), or the one that is named.
+
+    Raises
+    ------
+    UsageError
+        If torch knows no such device, or it is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device: {device!r} cannot be used: {reason}; try 'cpu'.") from None
+    return found
+
+
+def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> str:
+    """Resolve ``"auto"``: bfloat16 where the hardware multiplies it faster, for nets worth it.
+
+    On a processor that means AMX, or AVX-512 with bfloat16 instructions; on a GPU, support for
+    bfloat16. Weights, optimizer, losses and everything after training stay float32.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(
+            f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}."
+        )
+    if precision != "auto":
+        return precision
+    if sum(p.numel() for p in net.parameters()) < _SMALL:
+        return "float32"
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        flags = torch.cpu.get_capabilities()
+        fast = bool(flags.get("amx_bf16") or flags.get("avx512_bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def product_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass runs."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

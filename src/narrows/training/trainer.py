@@ -1,0 +1,99 @@
+"""One optimisation step, and everything that has to survive between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from narrows.data.scaling import Scaling
+from narrows.objective import Objective
+from narrows.slots import Rows
+from narrows.training.precision import product_context, resolve_precision
+
+__all__ = ["Augmentation", "Trainer"]
+
+Augmentation = Any
+"""A callable (x, image_shape, generator=...) -> x: new clean images from old ones."""
+
+
+class Trainer:
+    """An objective with its optimizer and random states.
+
+    Losses add up on the device (``sums``: objective, loss, penalty, samples, in float64), so that
+    a step never waits for a number.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        scaling: Scaling,
+        *,
+        learning_rate: float,
+        precision: str,
+        device: torch.device,
+        seed: int,
+        augmentation: Augmentation = None,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        self.objective = objective.to(device)
+        self.scaling = scaling
+        self.learning_rate = learning_rate
+        self.precision = resolve_precision(precision, device, objective)
+        self.device = device
+        self.augmentation = augmentation
+        self.image_shape = image_shape
+        self.sampler = Generator().manual_seed(seed)
+        self.noise = Generator(device).manual_seed(seed + 1)
+        self.optimizer = torch.optim.Adam(objective.parameters(), lr=learning_rate, fused=True)
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+
+    def step(self, raw: Rows, *, factor: float, augment: bool = True) -> None:
+        """Move the weights once, at ``factor`` times the learning rate."""
+        x = self.scaling.forward(raw.to(self.device))
+        if augment and self.augmentation is not None:
+            x = self.augmentation(x, self.image_shape, generator=self.noise)
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * factor
+        with product_context(self.precision, self.device):
+            terms = self.objective(x, generator=self.noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()
+        self.optimizer.step()
+        parts = torch.stack([terms.total, terms.loss, terms.penalty, torch.ones_like(terms.loss)])
+        self.sums.add_(parts.detach(), alpha=len(raw))
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss so far was finite: this waits for the device."""
+        return bool(torch.isfinite(self.sums).all())
+
+    def take_means(self) -> tuple[float, float, float]:
+        """Return the means of objective, loss and penalty since the last call."""
+        total, loss, penalty, n = self.sums.tolist()
+        self.sums.zero_()
+        return total / n, loss / n, penalty / n
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything a resumed run needs to go on as if it had never stopped."""
+        tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
+        for i, parameter in enumerate(self.objective.parameters()):
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{i}.{key}"] = value
+        tensors["random.noise"] = self.noise.get_state()
+        tensors["sums"] = self.sums
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        net = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
+        self.objective.load_state_dict(net)
+        for i, parameter in enumerate(self.objective.parameters()):
+            prefix = f"optimizer.{i}."
+            self.optimizer.state[parameter] = {
+                key.removeprefix(prefix): value.clone()
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
+        self.noise.set_state(tensors["random.noise"].clone())
+        self.sums.copy_(tensors["sums"])

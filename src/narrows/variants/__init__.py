@@ -1,0 +1,9 @@
+"""Variants: named choices of pieces. A new one is one new file and one line here."""
+
+from narrows.variants.linear import linear
+from narrows.variants.plain import plain
+from narrows.variants.tied import tied
+
+__all__ = ["VARIANTS"]
+
+VARIANTS = {"linear": linear, "plain": plain, "tied": tied}

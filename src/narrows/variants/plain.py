@@ -1,0 +1,41 @@
+"""Plain autoencoder: any encoder, its mirror as decoder, each with its own weights.
+
+Rumelhart, Hinton, Williams (1986), "Learning internal representations by error propagation",
+in Parallel Distributed Processing, vol. 1.
+
+    corrupt   identity        x~ = x, unless another is named
+    encoder   dense           n_features -> hidden -> n_components
+    decoder   dense           n_components -> hidden, reversed -> n_features
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.decoders import DenseDecoder
+from narrows.encoders import DenseEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["plain"]
+
+
+def plain(
+    *,
+    n_features: int,
+    n_components: int,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
+    generator: Generator,
+) -> Objective:
+    widths = [n_features, *hidden, n_components]
+    return Objective(
+        encoder=DenseEncoder(widths, activation=activation, generator=generator),
+        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
+        **pieces(loss=loss, corruption=corruption, penalties=penalties),
+    )

@@ -1,0 +1,41 @@
+"""Deep tied autoencoder: the decoder's weights are the encoder's, transposed.
+
+Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+Science 313. There the two are tied at the start and part in fine-tuning; here they stay tied.
+
+    decoder   tied            W_k^T, ..., W_1^T      <- the only slot that differs from plain
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.decoders import TiedDecoder
+from narrows.encoders import DenseEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["tied"]
+
+
+def tied(
+    *,
+    n_features: int,
+    n_components: int,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
+    generator: Generator,
+) -> Objective:
+    encoder = DenseEncoder(
+        [n_features, *hidden, n_components], activation=activation, generator=generator
+    )
+    return Objective(
+        encoder=encoder,
+        decoder=TiedDecoder(encoder, activation=activation),
+        **pieces(loss=loss, corruption=corruption, penalties=penalties),
+    )
