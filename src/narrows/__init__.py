@@ -1,6 +1,6 @@
 """Narrows learns a short code for images, documents and tables, and puts the code to work.
 
-    J(x) = L( x, g( f( x~ ) ) ) + sum of Omega
+J(x) = L( x, g( f( x~ ) ) ) + sum of Omega
 """
 
 from __future__ import annotations

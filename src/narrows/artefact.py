@@ -99,7 +99,7 @@ def _to_bytes(artefact: Artefact) -> bytes:
         raise ModelFileError(f"the model's parameters are no JSON values: {error}.") from None
     tensors = {name: t.detach().cpu().contiguous() for name, t in artefact.tensors.items()}
     data = bytearray(to_safetensors(tensors, metadata={_KEY: text}))
-    start, stop = _digest_span(bytes(data[:_header_end(data)]))
+    start, stop = _digest_span(bytes(data[: _header_end(data)]))
     data[start:stop] = hashlib.sha256(data).hexdigest().encode()
     return bytes(data)
 

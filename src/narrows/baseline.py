@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -78,5 +79,5 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
     return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
 
 
-def _float32(array: np.ndarray) -> Tensor:
+def _float32(array: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,17 +1,17 @@
 """Everything Narrows raises on purpose.
 
-    Exception
-    `-- NarrowsError                              exit code
-        |-- UsageError         (ValueError)       2   an argument or option that cannot be
-        |   |-- MissingExtra   (ImportError)      2   an optional package is not installed
-        |   `-- OutputBusy                        2   another training writes to this output
-        |-- InvalidData        (ValueError)       3   input that breaks a rule
-        |   `-- DataChanged                       3   other data than the checkpoint was made of
-        |-- ModelFileError     (ValueError)       4   corrupt, foreign or future model file
-        |-- ResourceError      (OSError)          5   disk or memory
-        `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
-    Warning
-    `-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
+Exception
+`-- NarrowsError                              exit code
+    |-- UsageError         (ValueError)       2   an argument or option that cannot be
+    |   |-- MissingExtra   (ImportError)      2   an optional package is not installed
+    |   `-- OutputBusy                        2   another training writes to this output
+    |-- InvalidData        (ValueError)       3   input that breaks a rule
+    |   `-- DataChanged                       3   other data than the checkpoint was made of
+    |-- ModelFileError     (ValueError)       4   corrupt, foreign or future model file
+    |-- ResourceError      (OSError)          5   disk or memory
+    `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
+Warning
+`-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 """
 
 from __future__ import annotations

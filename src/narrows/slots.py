@@ -128,6 +128,9 @@ class Corruption(Protocol):
 class Encoder(nn.Module):
     """f: rows to a code record. Holds no randomness in evaluation mode."""
 
+    weights: nn.ParameterList
+    biases: nn.ParameterList
+
     def forward(self, x: Rows) -> Code:
         raise NotImplementedError
 
@@ -138,6 +141,9 @@ class Encoder(nn.Module):
 
 class Decoder(nn.Module):
     """g: codes to natural parameters (means or logits), never past a link."""
+
+    weights: nn.ParameterList
+    biases: nn.ParameterList
 
     def forward(self, h: Codes) -> Outputs:
         raise NotImplementedError

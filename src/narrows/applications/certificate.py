@@ -44,14 +44,14 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     loading of each axis is positive.
     """
     encoder, decoder = model.objective.encoder, model.objective.decoder
-    we, b = (np.float64(p.detach().cpu().numpy()) for p in (encoder.weights[0], encoder.biases[0]))
-    wd, c = (np.float64(p.detach().cpu().numpy()) for p in (decoder.weights[0], decoder.biases[0]))
+    we, b = _wide(encoder.weights[0]), _wide(encoder.biases[0])
+    wd, c = _wide(decoder.weights[0]), _wide(decoder.biases[0])
     if len(wd) > wd.shape[1]:
         raise UsageError(
-            f"n_components: the certificate needs at most {wd.shape[1]} (n_features), got {len(wd)}."
+            f"n_components: the certificate needs <= {wd.shape[1]} (n_features), got {len(wd)}."
         )
     q, r = np.linalg.qr(wd.T)  # W_d = r.T @ q.T, the rows of q.T orthonormal
-    blocks = [np.float64(z) @ r.T for z in codes(model, source)]
+    blocks = [z.astype(np.float64) @ r.T for z in codes(model, source)]
     n = sum(map(len, blocks))
     mean = sum(block.sum(axis=0) for block in blocks) / n
     covariance = sum((block - mean).T @ (block - mean) for block in blocks) / max(n - 1, 1)
@@ -75,6 +75,10 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     return np.clip(variances[order], 0, None)
 
 
+def _wide(parameter: torch.Tensor) -> np.ndarray:
+    return parameter.detach().cpu().numpy().astype(np.float64)
+
+
 def certify(model: Model, source: Source, statistics: Statistics) -> Certificate:
     """Rotate a linear model to its principal axes and measure its subspace against PCA's."""
     variances = rotate_to_principal_axes(model, source)
@@ -88,6 +92,4 @@ def certify(model: Model, source: Source, statistics: Statistics) -> Certificate
         other = model.baseline.components.numpy()
         radians = scipy.linalg.subspace_angles(np.float64(components.T), np.float64(other.T))
         angles = np.degrees(radians)
-    return Certificate(
-        components, variances.astype(np.float32), ratio.astype(np.float32), angles
-    )
+    return Certificate(components, variances.astype(np.float32), ratio.astype(np.float32), angles)

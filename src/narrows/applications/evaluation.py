@@ -46,7 +46,10 @@ class Evaluation:
 
     def table(self) -> str:
         """Return lines to print: the model beside its baseline, with units."""
-        rows = [("the mean", None, self.variance), ("this model", self.n_components, self.squared_error)]
+        rows = [
+            ("the mean", None, self.variance),
+            ("this model", self.n_components, self.squared_error),
+        ]
         if self.baseline is not None and self.baseline_squared_error is not None:
             rows.insert(1, (self.baseline, self.baseline_components, self.baseline_squared_error))
         lines = [f"{'':<14}{'code':>6}{'squared error':>16}{'explained':>12}"]

@@ -119,9 +119,7 @@ def choose_loss(kind: str, source: Source, statistics: Statistics) -> dict[str, 
 def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
     """Return the scaling of that kind with the numbers of these data."""
     if kind == "unit":
-        low, high = (
-            (0.0, 255.0) if source.kind == "image" else (statistics.low, statistics.high)
-        )
+        low, high = (0.0, 255.0) if source.kind == "image" else (statistics.low, statistics.high)
         width = high - low if high > low else 1.0
         shift = None if low == 0 else torch.tensor(low)
         return Scaling(kind, shift, torch.tensor(width))

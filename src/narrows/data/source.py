@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -59,6 +60,10 @@ class Source(ABC):
     @abstractmethod
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         """Return at most ``n_rows`` rows drawn without replacement, in one piece."""
+
+    @abstractmethod
+    def evenly(self, n_rows: int) -> Rows:
+        """Return at most ``n_rows`` rows spaced evenly through the data, in order: for pictures."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -116,6 +121,10 @@ class _InMemory(Source):
         train, validation = (self._subset(part).described_as(self) for part in parts)
         return train, validation
 
+    def evenly(self, n_rows: int) -> Rows:
+        rows = torch.arange(self.n_rows)[:: max(1, self.n_rows // n_rows)][:n_rows]
+        return self._gather(rows if self._rows is None else self._rows[rows])
+
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         if n_rows >= self.n_rows:
             return next(self.in_order(self.n_rows))
@@ -125,6 +134,8 @@ class _InMemory(Source):
 
 class DenseSource(_InMemory):
     """A dense array (n_rows, n_features) of bytes or float32, kept as it is."""
+
+    _array: Tensor
 
     def __init__(self, array: Tensor | np.ndarray, *, rows: Tensor | None = None) -> None:
         self._array = as_tensor(array)
@@ -145,6 +156,7 @@ class DenseSource(_InMemory):
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"dense {self.n_rows} {self.n_features}".encode())
         for batch in self.in_order(65536):
+            assert isinstance(batch, Tensor)
             digest.update(np.ascontiguousarray(batch.numpy()).data)
         return digest.hexdigest()
 
@@ -177,8 +189,8 @@ class SparseSource(_InMemory):
 
     sparse = True
 
-    def __init__(self, matrix: sp.csr_matrix | sp.csr_array, *, rows: Tensor | None = None) -> None:
-        self._matrix = sp.csr_array(matrix)
+    def __init__(self, matrix: Any, *, rows: Tensor | None = None) -> None:
+        self._matrix: Any = sp.csr_array(matrix)
         self._rows = rows
         self.n_rows = self._matrix.shape[0] if rows is None else len(rows)
         self.n_features = self._matrix.shape[1]
@@ -201,26 +213,11 @@ class SparseSource(_InMemory):
         return digest.hexdigest()
 
 
-def sparse_rows(matrix: sp.csr_array) -> SparseRows:
+def sparse_rows(matrix: Any) -> SparseRows:
     """Return a scipy CSR matrix as a batch, without densifying it."""
     return SparseRows(
         torch.from_numpy(matrix.indptr),
         torch.from_numpy(matrix.indices),
         torch.from_numpy(matrix.data.astype(np.float32, copy=False)),
         matrix.shape[1],
-    )
-
-
-def stack(pieces: Sequence[Rows]) -> Rows:
-    """Return batches as one."""
-    if isinstance(pieces[0], Tensor):
-        return torch.cat([piece for piece in pieces if isinstance(piece, Tensor)])
-    parts = [piece for piece in pieces if isinstance(piece, SparseRows)]
-    offsets = np.cumsum([0] + [len(part.indices) for part in parts])
-    indptr = [part.indptr[1:] + int(offset) for part, offset in zip(parts, offsets, strict=False)]
-    return SparseRows(
-        torch.cat([parts[0].indptr[:1], *indptr]),
-        torch.cat([part.indices for part in parts]),
-        torch.cat([part.values for part in parts]),
-        parts[0].n_features,
     )

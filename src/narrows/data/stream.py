@@ -78,6 +78,18 @@ class StreamSource(Source):
         validation._use_units(order[:held_out].sort().values)
         return train, validation
 
+    def evenly(self, n_rows: int) -> Tensor:
+        wanted = torch.arange(self.n_rows)[:: max(1, self.n_rows // n_rows)][:n_rows]
+        picked: list[Tensor] = []
+        first = 0
+        for batch in self.in_order(self.block_rows):
+            here = wanted[(wanted >= first) & (wanted < first + len(batch))] - first
+            picked.append(batch[here])
+            first += len(batch)
+            if first > int(wanted[-1]):
+                break
+        return torch.cat(picked)
+
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:
         """Return rows from whole blocks, visited in a random order until there are enough."""
         order = self._units[torch.randperm(len(self._units), generator=generator)]

@@ -32,7 +32,9 @@ class DenseDecoder(Decoder):
     def __init__(self, widths: Sequence[int], *, activation: str, generator: Generator) -> None:
         super().__init__()
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.weights = nn.ParameterList(glorot_uniform(*pair, generator=generator) for pair in pairs)
+        self.weights = nn.ParameterList(
+            glorot_uniform(*pair, generator=generator) for pair in pairs
+        )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
         self._activate = activation_named(activation)
 

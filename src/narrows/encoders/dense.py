@@ -56,7 +56,9 @@ class DenseEncoder(Encoder):
     ) -> None:
         super().__init__()
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.weights = nn.ParameterList(glorot_uniform(*pair, generator=generator) for pair in pairs)
+        self.weights = nn.ParameterList(
+            glorot_uniform(*pair, generator=generator) for pair in pairs
+        )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
         self._activations = [activation_named(activation)] * (len(pairs) - 1)
         self._activations.append(activation_named(code_activation))

@@ -21,7 +21,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
 from narrows.errors import CopyingWarning, UsageError
 from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
-from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._input import FLOATS, fit_source, query_source
 from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import batch_size_for, check_number, seed_from
@@ -148,9 +148,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_number("n_components", self.n_components, low=1, integer=True)
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
-        check_number(
-            "validation_fraction", self.validation_fraction, low=0, high=1, high_open=True
-        )
+        check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
 
@@ -210,7 +208,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         hold a row's total.
         """
         check_is_fitted(self, "model_")
-        h = check_array(X, dtype=[np.float32, np.float64], input_name="codes")
+        h: np.ndarray = check_array(X, dtype=FLOATS, input_name="codes")
         if h.shape[1] != self.model_.n_components:
             raise UsageError(
                 f"inverse_transform: codes must have {self.model_.n_components} components, "
@@ -267,7 +265,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.feature_names_in_ = np.array(model.schema.names, dtype=object)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__().copy()
+        state: dict[Any, Any] = dict(super().__getstate__())  # pyright: ignore[reportCallIssue, reportArgumentType] -- a dict
         state.pop("_trainer", None)  # optimizer state is for checkpoints, not for pickles
         if "model_" in state and state["model_"].device.type != "cpu":
             from copy import deepcopy
@@ -280,4 +278,3 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-

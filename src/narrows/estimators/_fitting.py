@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Generator
+from torch import Generator, Tensor
 
 from narrows.augmentations import AUGMENTATIONS
 from narrows.baseline import fit_baseline
@@ -116,9 +116,7 @@ def partial_fit_model(
 
 
 def _new_model(plan: Plan, source: Source) -> Model:
-    objective = build_objective(
-        plan.variant, plan.parameters, source.n_features, seed=plan.seed
-    )
+    objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
     schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
     model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
     _check_loss(model, source)
@@ -126,11 +124,13 @@ def _new_model(plan: Plan, source: Source) -> Model:
     return model
 
 
-def _scaled_mean(plan: Plan) -> Any:
+def _scaled_mean(plan: Plan) -> Tensor:
     mean = plan.statistics.mean.float()
     if plan.scaling.kind == "proportions":
         return mean / mean.sum().clamp_min(1e-12)
-    return plan.scaling.forward(mean[None])[0]
+    scaled = plan.scaling.forward(mean[None])
+    assert isinstance(scaled, Tensor)
+    return scaled[0]
 
 
 def _check_loss(model: Model, source: Source) -> None:

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.errors import InvalidData
 
-__all__ = ["fit_source", "query_source"]
+__all__ = ["FLOATS", "fit_source", "query_source"]
 
-_FLOATS = [np.float32, np.float64]
+# scikit-learn annotates nothing, and its defaults mislead the type checker
+_validate_data: Any = _validate_data_untyped
+FLOATS: Any = [np.float32, np.float64]
 
 
 def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2) -> Source:
@@ -28,13 +30,13 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     X = plain_array(X)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
-    X = validate_data(
+    X = _validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
         accept_large_sparse=True,
-        dtype=None if is_bytes else _FLOATS,
+        dtype=None if is_bytes else FLOATS,
         ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )

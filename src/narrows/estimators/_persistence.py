@@ -20,7 +20,9 @@ from narrows.slots import piece_to_spec
 __all__ = ["estimator_from_file", "json_parameters"]
 
 _PIECES = {
-    kind: table for table in (AUGMENTATIONS, CORRUPTIONS, LOSSES, PENALTIES) for kind in table.values()
+    kind: table
+    for table in (AUGMENTATIONS, CORRUPTIONS, LOSSES, PENALTIES)
+    for kind in table.values()
 }
 
 

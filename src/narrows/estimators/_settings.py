@@ -50,7 +50,7 @@ def check_number(
     high_open: bool = False,
 ) -> None:
     """Raise UsageError naming the argument, the rule and the value."""
-    kind = numbers.Integral if integer else numbers.Real
+    kind: Any = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool | np.bool_)
     if good:
         above = value > low if low_open else value >= low

@@ -54,5 +54,5 @@ class Multinomial:
         return torch.softmax(output, dim=1)
 
     def natural(self, mean: Outputs) -> Outputs:
-        """Return logits whose softmax is ``mean`` up to its scale; unseen features get the least."""
+        """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
         return torch.log(mean.clamp_min(1e-6))

@@ -44,7 +44,7 @@ class Checkpoints:
         except OSError:
             os.close(self._lock)
             raise OutputBusy(
-                f"{folder}: another training is writing there; wait for it, or choose another output."
+                f"{folder}: another training is writing there; wait, or choose another output."
             ) from None
         self._last = time.monotonic()
 

@@ -33,7 +33,7 @@ class EarlyStopping:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         tensors = {f"best.{name}": value for name, value in self._weights.items()}
-        values = {"best_epoch": self.best_epoch}
+        values: dict[str, float] = {"best_epoch": self.best_epoch}
         if self._weights:
             values["best_error"] = self.best_error
         return tensors, values

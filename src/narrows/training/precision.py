@@ -41,9 +41,7 @@ def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> s
     bfloat16. Weights, optimizer, losses and everything after training stay float32.
     """
     if precision not in ("auto", "float32", "bfloat16"):
-        raise UsageError(
-            f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}."
-        )
+        raise UsageError(f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
     if precision != "auto":
         return precision
     if sum(p.numel() for p in net.parameters()) < _SMALL:

@@ -1,4 +1,4 @@
-"""Readers: a path to a source, by its suffix. Each names the file, the row or line, and the rule."""
+"""Readers: a path to a source, by its suffix. Each names file, row or line, and rule."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def read_images(folder: Path, *, shape: tuple[int, ...] | None = None) -> Source
             check_memory(len(paths), image.size, np.dtype(np.uint8), str(folder), stream=False)
         images.append(image)
     grey = all(image.ndim == 2 for image in images)
-    stacked = np.stack([i if grey or i.ndim == 3 else np.repeat(i[..., None], 3, 2) for i in images])
+    stacked = np.stack(
+        [i if grey or i.ndim == 3 else np.repeat(i[..., None], 3, 2) for i in images]
+    )
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin = stacked.shape[1:], str(folder)
     return source

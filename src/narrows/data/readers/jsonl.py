@@ -67,7 +67,9 @@ def _parse(text: bytes, path: Path, line: int) -> Any:
 def _numbers(values: list[Any], path: Path, line: int) -> np.ndarray:
     for i, value in enumerate(values):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InvalidData(f"{path}, line {line}, item {i}: expected a number, got {value!r:.60}.")
+            raise InvalidData(
+                f"{path}, line {line}, item {i}: expected a number, got {value!r:.60}."
+            )
     try:
         return np.array([float("nan") if v is None else v for v in values], dtype=np.float64)
     except OverflowError:

@@ -79,7 +79,9 @@ class NpyStream(StreamSource):
                 file, self._dtype, rows * self.n_features, offset=self._offset + start * step
             )
         if raw.size != rows * self.n_features:
-            raise InvalidData(f"{self._path}: truncated at row {start + raw.size // self.n_features}.")
+            raise InvalidData(
+                f"{self._path}: truncated at row {start + raw.size // self.n_features}."
+            )
         with np.errstate(over="ignore"):
             yield raw.reshape(rows, self.n_features).astype(np.float32, copy=False)
 

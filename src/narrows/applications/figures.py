@@ -1,0 +1,96 @@
+"""Pictures: originals, reconstructions and the linear baseline, in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from narrows.errors import ResourceError
+from narrows.model import Model
+from narrows.slots import Rows
+
+__all__ = ["reconstruction_figure", "save_figure"]
+
+
+@torch.no_grad()
+def reconstruction_figure(
+    model: Model, rows: Rows, *, image_shape: tuple[int, ...] | None = None
+) -> Figure:
+    """Draw rows (n, n_features) above their reconstructions by the model and by its baseline.
+
+    Images are drawn as images, in the scaled units that the errors under each row's name are in;
+    other rows as profiles over their features.
+    """
+    x = model.scaling.forward(rows.to(model.device))
+    mean = model.objective.decode(model.objective.encode(x).h).cpu()
+    x = x.to("cpu")
+    dense = x if isinstance(x, Tensor) else x.to_dense()
+    strips = [("data", dense), (f"{model.n_components} numbers, autoencoder", mean)]
+    if model.baseline is not None:
+        width = len(model.baseline.components)
+        strips.append((f"{width} numbers, {model.baseline.name}", model.baseline.reconstruct(x)))
+    labels = [
+        name if i == 0 else f"{name}\nsquared error {float(_squared(dense, strip)):.3g}"
+        for i, (name, strip) in enumerate(strips)
+    ]
+    arrays = [strip.numpy() for _, strip in strips]
+    shape = image_shape or model.schema.image_shape
+    if shape is None:
+        return _profiles(labels, arrays)
+    return _images(labels, arrays, shape)
+
+
+def _squared(x: Tensor, other: Tensor) -> Tensor:
+    return (x - other).square().sum(dim=1).mean()
+
+
+def _images(labels: Sequence[str], strips: Sequence[np.ndarray], shape: tuple[int, ...]) -> Figure:
+    n = len(strips[0])
+    figure = Figure(figsize=(2.2 + 0.7 * n, 0.78 * len(strips)), dpi=150, layout="constrained")
+    axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
+    low, high = float(strips[0].min()), float(strips[0].max())
+    for line, label, strip in zip(axes, labels, strips, strict=True):
+        for axis, row in zip(line, strip, strict=True):
+            image = np.clip((row.reshape(shape) - low) / max(high - low, 1e-12), 0, 1)
+            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(
+            label, rotation="horizontal", ha="right", va="center", fontsize=8, labelpad=8
+        )
+    return figure
+
+
+def _profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
+    n = min(len(strips[0]), 6)
+    figure = Figure(figsize=(9, 1.3 * n + 0.6), dpi=150, layout="constrained")
+    axes = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]
+    for i, axis in enumerate(axes):
+        for label, strip, style in zip(labels, strips, ("k-", "C0-", "C1--"), strict=False):
+            axis.plot(strip[i], style, label=label.replace("\n", ", "), linewidth=1)
+        axis.set_ylabel(f"row {i}", fontsize=8)
+        axis.tick_params(labelsize=7)
+    axes[-1].set_xlabel("feature (scaled units)", fontsize=8)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
+    )
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its suffix.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written, or matplotlib does not know the suffix.
+    """
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"{path}: cannot be written: {error}.") from error

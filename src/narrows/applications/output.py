@@ -1,0 +1,80 @@
+"""Results to files: rows in blocks, put in place whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from narrows.errors import ResourceError, UsageError
+
+__all__ = ["check_writable", "write_rows"]
+
+_SUFFIXES = (".npy", ".csv")
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work is done, an output that cannot be written.
+
+    Raises
+    ------
+    ResourceError
+        If the folder is missing or read-only, or the path is a folder.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise ResourceError(f"{path}: is a folder; name a file.")
+    if not folder.is_dir():
+        raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
+    if not os.access(folder, os.W_OK):
+        raise ResourceError(f"{path}: the folder {folder} cannot be written to.")
+
+
+def write_rows(
+    path: Path, blocks: Iterable[np.ndarray], *, n_rows: int, names: list[str] | None = None
+) -> tuple[int, int]:
+    """Write float32 blocks as .npy or .csv; return the shape.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or the file cannot be written; an older file stays whole.
+    UsageError
+        If the suffix is another.
+    """
+    if path.suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: outputs are written as .npy or .csv.")
+    check_writable(path)
+    beside = path.parent / f".narrows-{secrets.token_hex(6)}.tmp"
+    width = 0
+    try:
+        with open(beside, "wb") as file:
+            for i, block in enumerate(blocks):
+                if i == 0:
+                    width = block.shape[1]
+                    _begin(file, path.suffix, n_rows, width, names)
+                if path.suffix == ".npy":
+                    file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+                else:
+                    np.savetxt(file, block, delimiter=",", fmt="%.9g")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return n_rows, width
+
+
+def _begin(file: object, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:
+    if suffix == ".npy":
+        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
+        np.lib.format.write_array_header_1_0(file, header)  # pyright: ignore[reportArgumentType] -- a binary writer
+    elif names is not None:
+        file.write((",".join(names) + "\n").encode())  # pyright: ignore[reportAttributeAccessIssue]

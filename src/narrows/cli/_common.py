@@ -1,0 +1,81 @@
+"""What several commands share: arguments, opening data and models, printing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from narrows.data.source import Source
+    from narrows.estimators import AbstractAutoencoder
+
+__all__ = [
+    "data_argument",
+    "json_option",
+    "model_argument",
+    "open_data",
+    "open_model",
+    "output_option",
+    "print_json",
+    "shape_option",
+]
+
+PATH = click.Path(path_type=Path)
+
+model_argument = click.argument("model", type=PATH)
+data_argument = click.argument("data")
+output_option = click.option(
+    "-o", "--output", type=PATH, required=True, help="Where to write: .npy or .csv."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _shape(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        shape = ()
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise click.BadParameter(f"expected HEIGHT,WIDTH or HEIGHT,WIDTH,3, got {value!r}.")
+    return shape
+
+
+shape_option = click.option(
+    "--image-shape",
+    callback=_shape,
+    metavar="H,W",
+    help="Shape of a row as an image, where the file does not say.",
+)
+
+
+def open_data(name: str) -> Source:
+    """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``."""
+    from narrows.data import read
+    from narrows.datasets import DATASETS, fetch
+
+    dataset, _, half = name.partition(":")
+    if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
+        files = fetch(dataset)
+        return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
+    return read(name)
+
+
+def open_model(path: Path) -> AbstractAutoencoder:
+    from narrows.errors import ModelFileError
+    from narrows.estimators import load
+
+    try:
+        return load(path)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such model file.") from None
+
+
+def print_json(values: dict[str, Any]) -> None:
+    click.echo(json.dumps(values, allow_nan=False, default=str))

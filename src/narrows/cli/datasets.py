@@ -1,0 +1,57 @@
+"""narrows datasets: list and fetch the named data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from narrows.cli._common import PATH, json_option, print_json
+
+__all__ = ["datasets"]
+
+
+@click.group(short_help="List and fetch the named data sets.")
+def datasets() -> None:
+    """Named data sets, verified by SHA-256. NARROWS_DATA names a folder that already holds them."""
+
+
+@datasets.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Print the names, and where each is."""
+    from narrows.datasets import DATASETS, local_folder
+
+    held = local_folder()
+    rows = []
+    for name, dataset in DATASETS.items():
+        there = held is not None and (held / name / dataset.files[0].name).exists()
+        rows.append(
+            {
+                "name": name,
+                "title": dataset.title,
+                "licence": dataset.licence,
+                "place": str(held / name) if held is not None and there else dataset.url,
+            }
+        )
+    if as_json:
+        print_json({"datasets": rows})
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<15} {row['title']}\n{'':<15} {row['licence']}; {row['place']}")
+
+
+@datasets.command("fetch")
+@click.argument("name")
+@click.option("-o", "--output", type=PATH, help="Folder to download to.  [the user's cache]")
+@json_option
+def fetch_(name: str, output: Path | None, as_json: bool) -> None:
+    """Find or download NAME, verify it, and print where its files are."""
+    from narrows.datasets import fetch
+
+    files = {file: str(path) for file, path in fetch(name, folder=output).items()}
+    if as_json:
+        print_json({"name": name, "files": files})
+    else:
+        for path in files.values():
+            click.echo(path)

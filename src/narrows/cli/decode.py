@@ -1,0 +1,56 @@
+"""narrows decode: codes to rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    json_option,
+    model_argument,
+    open_model,
+    output_option,
+    print_json,
+)
+
+__all__ = ["decode"]
+
+
+@click.command(short_help="Write what codes decode to.")
+@model_argument
+@click.argument("codes", type=PATH)
+@output_option
+@json_option
+def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
+    """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data."""
+    from torch import Tensor
+
+    from narrows.applications.coding import decoded
+    from narrows.applications.output import check_writable, write_rows
+    from narrows.data import read
+    from narrows.data.statistics import check_finite
+    from narrows.errors import InvalidData
+
+    check_writable(output)
+    fitted = open_model(model).model_
+    source = read(codes)
+    if source.n_features != fitted.n_components:
+        raise InvalidData(
+            f"{codes}: codes of {source.n_features} numbers, this model's have "
+            f"{fitted.n_components}."
+        )
+
+    def blocks():
+        for batch in source.in_order(16384):
+            check_finite(batch, source)
+            if not isinstance(batch, Tensor):
+                batch = batch.to_dense()
+            yield from decoded(fitted, batch.numpy())
+
+    shape = write_rows(output, blocks(), n_rows=source.n_rows, names=fitted.schema.names)
+    if as_json:
+        print_json({"output": str(output), "shape": shape})
+    else:
+        click.echo(f"{output}: {shape[0]} rows of {shape[1]} features")

@@ -1,0 +1,42 @@
+"""narrows encode: rows to codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from narrows.cli._common import (
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    output_option,
+    print_json,
+)
+
+__all__ = ["encode"]
+
+
+@click.command(short_help="Write the codes of data.")
+@model_argument
+@data_argument
+@output_option
+@click.option("--layer", type=int, default=-1, help="Encoder layer from 0; -1 is the code.")
+@json_option
+def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> None:
+    """Write the codes of DATA, one row a sample, float32."""
+    from narrows.applications.coding import layer_features
+    from narrows.applications.output import check_writable, write_rows
+
+    check_writable(output)
+    estimator = open_model(model)
+    source = estimator._query(open_data(data))
+    blocks = layer_features(estimator.model_, source, layer)
+    names = list(estimator.get_feature_names_out()) if layer == -1 else None
+    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names)
+    if as_json:
+        print_json({"output": str(output), "shape": shape})
+    else:
+        click.echo(f"{output}: {shape[0]} codes of {shape[1]} numbers")

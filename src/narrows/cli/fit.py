@@ -1,0 +1,147 @@
+"""narrows fit: learn a code and write a model file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import PATH, data_argument, json_option, open_data, print_json
+
+__all__ = ["fit"]
+
+# Names, defaults and meaning are those of the estimators; a test holds the texts to them.
+_OPTIONS: dict[str, tuple[Any, str]] = {
+    "-k --code --n-components": (int, "Width of the code.  [32]"),
+    "--hidden": (str, "Hidden widths, such as 1000,500,250; '' for none.  [512,256]"),
+    "--activation": (str, "silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
+    "--loss": (str, "auto, squared_error, bernoulli or multinomial.  [auto]"),
+    "--corruption": (str, "Such as masking:0.25.  [identity]"),
+    "--penalty --penalties": (str, "Such as l1:0.001; may be repeated.  [none]"),
+    "--augmentation": (str, "Such as affine, for images.  [none]"),
+    "--scale": (str, "auto, none, unit, center, standard or proportions.  [auto]"),
+    "--epochs --max-epochs": (int, "Passes over the data.  [50]"),
+    "--batch-size": (str, "Rows a step.  [auto]"),
+    "--learning-rate": (float, "Highest rate of Adam.  [0.002]"),
+    "--validation-fraction": (float, "Share of the rows held out.  [0.1]"),
+    "--patience": (int, "Epochs without improvement; 0 never stops.  [10]"),
+    "--precision": (str, "auto, float32 or bfloat16.  [auto]"),
+    "--device": (str, "auto, cpu, cuda, ...  [auto]"),
+    "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
+}
+
+
+def _estimator_options(command: Any) -> Any:
+    for names, (kind, text) in reversed(_OPTIONS.items()):
+        parts = names.split()
+        argument = parts[-1].removeprefix("--").replace("-", "_")
+        repeated = argument == "penalties"
+        command = click.option(*parts, argument, type=kind, multiple=repeated, help=text)(command)
+    return command
+
+
+@click.command(short_help="Learn a code from data and write a model file.")
+@data_argument
+@click.option(
+    "--variant",
+    type=click.Choice(["linear", "plain", "tied"]),
+    default="plain",
+    show_default=True,
+    help="Which net: tied has W and its transpose, linear finds PCA's subspace.",
+)
+@_estimator_options
+@click.option("-o", "--output", type=PATH, required=True, help="The model file.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@json_option
+def fit(
+    data: str,
+    variant: str,
+    output: Path,
+    resume: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Learn a code from DATA and write a model file.
+
+    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, IDX), a folder of images, or a named data
+    set such as mnist. Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C
+    and SIGTERM leave one, and --resume goes on from it to the same end.
+
+    Defaults in brackets are those of Autoencoder; --variant linear has those of LinearAutoencoder.
+    """
+    from narrows.applications.output import check_writable
+    from narrows.cli._signals import StopOnSignal
+    from narrows.training.loop import TrainingStopped
+
+    check_writable(output)
+    estimator = _estimator(variant, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
+    source = open_data(data)
+    folder = output.with_name(output.name + ".checkpoints")
+    with StopOnSignal() as signals:
+        try:
+            estimator.fit(
+                source, checkpoint=folder, resume=resume, stop_requested=signals.requested
+            )
+        except TrainingStopped:
+            click.echo(
+                f"Stopped. The state is in {folder}; the same command with --resume goes on.",
+                err=True,
+            )
+            return signals.exit_code
+        estimator.save(output)
+    _clear(folder)
+    evaluation = estimator.evaluate(source)
+    if as_json:
+        record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
+        print_json({"model": str(output), **evaluation.as_dict(), "training": record})
+    else:
+        click.echo(evaluation.table())
+        click.echo(f"model: {output}")
+    return 0
+
+
+def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
+    """Return the estimator of a variant with the options that were given; others keep defaults."""
+    from narrows.errors import UsageError
+    from narrows.estimators import Autoencoder, LinearAutoencoder
+
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "hidden" in given:
+        given["hidden"] = _widths(given["hidden"])
+    if given.get("patience") == 0:
+        given["patience"] = None
+    if "batch_size" in given and given["batch_size"] != "auto":
+        given["batch_size"] = _integer("--batch-size", given["batch_size"])
+    if variant == "linear":
+        known = LinearAutoencoder._get_param_names()
+        for name in given:
+            if name not in known:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} does not apply to --variant linear.")
+        return LinearAutoencoder(**given, verbose=verbose)
+    return Autoencoder(**given, tied=variant == "tied", verbose=verbose)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(_integer("--hidden", part) for part in text.split(",") if part.strip())
+
+
+def _integer(option: str, text: str) -> int:
+    from narrows.errors import UsageError
+
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option}: expected an integer, got {text!r}.") from None
+
+
+def _clear(folder: Path) -> None:
+    from narrows.training.checkpoints import Checkpoints
+
+    checkpoints = Checkpoints(folder)
+    checkpoints.clear()
+    checkpoints.release()

@@ -1,0 +1,70 @@
+"""narrows reconstruct: rows through the code and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    print_json,
+    shape_option,
+)
+
+__all__ = ["reconstruct"]
+
+
+@click.command(short_help="Write reconstructions, or draw them beside PCA's.")
+@model_argument
+@data_argument
+@click.option("-o", "--output", type=PATH, help="Where to write all of them: .npy or .csv.")
+@click.option("--figure", type=PATH, help="Where to draw: rows of data, reconstruction, PCA.")
+@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
+              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+@shape_option
+@json_option
+def reconstruct(
+    model: Path,
+    data: str,
+    output: Path | None,
+    figure: Path | None,
+    rows: int,
+    image_shape: tuple[int, ...] | None,
+    as_json: bool,
+) -> None:
+    """Write what DATA become by way of the code, in their own units."""
+    from narrows.applications.coding import reconstructions
+    from narrows.applications.figures import reconstruction_figure, save_figure
+    from narrows.applications.output import check_writable, write_rows
+
+    if output is None and figure is None:
+        raise click.UsageError("give -o, --figure, or both.")
+    for path in (output, figure):
+        if path is not None:
+            check_writable(path)
+    estimator = open_model(model)
+    source = estimator._query(open_data(data))
+    results: dict[str, object] = {}
+    if output is not None:
+        blocks = reconstructions(estimator.model_, source)
+        names = estimator.model_.schema.names
+        shape = write_rows(output, blocks, n_rows=source.n_rows, names=names)
+        results |= {"output": str(output), "shape": shape}
+    if figure is not None:
+        drawn = reconstruction_figure(
+            estimator.model_, source.evenly(rows), image_shape=image_shape or source.image_shape
+        )
+        save_figure(drawn, figure)
+        results["figure"] = str(figure)
+    if as_json:
+        print_json(results)
+    else:
+        for key in ("output", "figure"):
+            if key in results:
+                click.echo(f"{key}: {results[key]}")
