@@ -47,7 +47,9 @@ class Trainer:
         self.image_shape = image_shape
         self.sampler = Generator().manual_seed(seed)
         self.noise = Generator(device).manual_seed(seed + 1)
-        self.optimizer = torch.optim.Adam(objective.parameters(), lr=learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(
+            objective.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True
+        )
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
     def step(self, raw: Rows, *, factor: float, augment: bool = True) -> None:
