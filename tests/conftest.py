@@ -1,4 +1,4 @@
-"""What every test has: scikit-learn's array API checks on, two threads, the data folder if named."""
+"""What every test has: scikit-learn's array API checks, two threads, the data folder."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from narrows import Affine, Autoencoder, LinearAutoencoder
 from narrows.applications.figures import reconstruction_figure, save_figure
 from narrows.data import DenseSource

@@ -119,6 +119,7 @@ class Terms:
     penalty: Scalar
 
 
+@runtime_checkable
 class Corruption(Protocol):
     """x -> x~."""
 
@@ -168,9 +169,10 @@ class Loss(Protocol):
 
     def expectation(self, output: Outputs) -> Outputs: ...
 
-    def natural(self, mean: Outputs) -> Outputs: ...
+    def natural(self, mean: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """Omega: a scalar, averaged over the batch, in the unit of the loss."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
@@ -48,6 +49,6 @@ class Bernoulli:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)
 
-    def natural(self, mean: Outputs) -> Outputs:
+    def natural(self, mean: Tensor) -> Tensor:
         """Return the logits whose expectation is ``mean``, kept within (0.001, 0.999)."""
         return torch.logit(mean, eps=1e-3)

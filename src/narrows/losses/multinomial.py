@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
@@ -53,6 +54,6 @@ class Multinomial:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.softmax(output, dim=1)
 
-    def natural(self, mean: Outputs) -> Outputs:
+    def natural(self, mean: Tensor) -> Tensor:
         """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
         return torch.log(mean.clamp_min(1e-6))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import UsageError
@@ -57,6 +58,6 @@ class SquaredError:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output
 
-    def natural(self, mean: Outputs) -> Outputs:
+    def natural(self, mean: Tensor) -> Tensor:
         """Return the output whose expectation is ``mean``."""
         return torch.logit(mean, eps=1e-3) if self.link == "logistic" else mean
