@@ -8,14 +8,17 @@ file.
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import platform
+import re
 import secrets
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,10 +34,15 @@ __all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact", "wri
 
 FORMAT_VERSION = 1
 _KEY = "narrows"
+_BESIDE = ".narrows-model-"
 _BLANK = "0" * 64
 _MAX_HEADER = 64 << 20
 _MAX_TENSORS = 10_000
 _MAX_DEPTH = 32
+_MAX_AXES = 8
+_MAX_TENSOR_BYTES = 1 << 40
+_BRACKET = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""A bracket, or a whole string, so that the brackets in it are passed over."""
 
 _DTYPES = {
     "F64": torch.float64,
@@ -99,7 +107,7 @@ def _to_bytes(artefact: Artefact) -> bytes:
         raise ModelFileError(f"the model's parameters are no JSON values: {error}.") from None
     tensors = {name: t.detach().cpu().contiguous() for name, t in artefact.tensors.items()}
     data = bytearray(to_safetensors(tensors, metadata={_KEY: text}))
-    start, stop = _digest_span(bytes(data[: _header_end(data)]))
+    start, stop = _digest_span(bytes(data[: _header_end(data, len(data))]))
     data[start:stop] = hashlib.sha256(data).hexdigest().encode()
     return bytes(data)
 
@@ -112,33 +120,67 @@ def write_atomically(path: Path, data: bytes) -> None:
     ResourceError
         With the reason; the file that stood there is untouched and no partial file is left.
     """
-    if path.is_symlink():
-        path = path.resolve()
-    if path.is_dir():
-        raise ResourceError(f"{path}: is a folder; name a file.")
-    # short and random, so that a long target name still fits and two writers never meet
-    beside = path.parent / f".narrows-{secrets.token_hex(6)}.tmp"
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(beside, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # a link stays a link: what it points to is replaced
+        target = Path(os.path.realpath(path)) if os.path.islink(path) else path
+        if os.path.islink(target):
+            raise ResourceError(f"{path}: is a link that leads back to itself.")
+        if os.path.isdir(target):
+            raise ResourceError(f"{path}: is a folder; name a file.")
+        _remove_abandoned(target.parent)
+        _replace(target, data)
     except OSError as error:
-        beside.unlink(missing_ok=True) if error.errno != errno.ENOENT else None
+        if isinstance(error, ResourceError):
+            raise
         raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
+    except ValueError as error:  # NUL or a lone surrogate in the name
+        raise ResourceError(f"{str(path)!r}: no file can have this name: {error}.") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    descriptor, beside = _open_beside(path.parent)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+        os.replace(beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(beside)
         raise
+    finally:
+        os.close(descriptor)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _open_beside(folder: Path) -> tuple[int, Path]:
+    """Open a new temporary file, locked: the lock says that its writer is alive."""
+    while True:
+        # short and random, so that a long target name still fits and two writers never meet
+        beside = folder / f"{_BESIDE}{secrets.token_hex(6)}.tmp"
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, beside
+        os.close(descriptor)  # swept away before it was locked
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for beside in folder.glob(f"{_BESIDE}*.tmp"):
+        with suppress(OSError):
+            descriptor = os.open(beside, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(beside)
+            finally:
+                os.close(descriptor)
 
 
 def read_artefact(path: str | Path, *, kind: str) -> Artefact:
@@ -153,23 +195,34 @@ def read_artefact(path: str | Path, *, kind: str) -> Artefact:
         If there is no such file.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder, not a model file.")
-    data = path.read_bytes()
     try:
-        return _parse(data, kind)
+        return _parse(_read(path), kind)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
 
 
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that can be a model: others are not read whole, or waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe nobody writes to would block
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise ModelFileError("is a folder, not a model file.")
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError("not a regular file.")
+        start = file.read(8)
+        _header_end(start, status.st_size)
+        return start + file.read()
+
+
 def _parse(data: bytes, kind: str) -> Artefact:
-    end = _header_end(data)
+    end = _header_end(data, len(data))
     header = _json_object(data[8:end], "header")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
         raise ModelFileError("not a Narrows model: the metadata lack the key 'narrows'.")
     _check_layout(header, len(data) - end)
-    body = _json_object(metadata[_KEY].encode(), "metadata")
+    body = _json_object(metadata[_KEY], "metadata")
     version = body.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelFileError(f"format_version {version!r} is none.")
@@ -197,25 +250,26 @@ def _parse(data: bytes, kind: str) -> Artefact:
     return artefact
 
 
-def _header_end(data: bytes | bytearray) -> int:
-    if len(data) < 10:
+def _header_end(start: bytes | bytearray, size: int) -> int:
+    """Return where the header of a file of that size ends, from its first 8 bytes."""
+    if size < 10:
         raise ModelFileError("too short to be a model file.")
-    length = int.from_bytes(data[:8], "little")
-    if length > min(_MAX_HEADER, len(data) - 8):
+    length = int.from_bytes(start[:8], "little")
+    if length > min(_MAX_HEADER, size - 8):
         raise ModelFileError(f"not a model file: it claims a header of {length} bytes.")
     return 8 + length
 
 
 def _digest_span(header: bytes, digest: str = _BLANK) -> tuple[int, int]:
     r"""Return where the digest stands: once, after \"sha256\": in the escaped metadata."""
-    marker = b'\\"sha256\\": \\"' + digest.encode()
+    marker = b'\\"sha256\\": \\"' + digest.encode(errors="replace")
     if len(digest) != 64 or header.count(marker) != 1:
         raise ModelFileError("the digest is missing.")
     stop = header.index(marker) + len(marker)
     return stop - 64, stop
 
 
-def _json_object(text: bytes, what: str) -> dict[str, Any]:
+def _json_object(data: bytes | str, what: str) -> dict[str, Any]:
     """Parse JSON that must be an object, without duplicate keys, NaN, or deep nesting."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -226,14 +280,16 @@ def _json_object(text: bytes, what: str) -> dict[str, Any]:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
-    depth = most = 0
-    for byte in text:  # strings may hold brackets: the count is an upper bound, and generous
-        depth += (byte in b"[{") - (byte in b"]}")
-        most = max(most, depth)
-    if most > _MAX_DEPTH:
-        raise ModelFileError(f"the {what} is nested too deep.")
     try:
+        text = data if isinstance(data, str) else data.decode()
+        depth = 0
+        for token in _BRACKET.finditer(text):
+            depth += (token[0] in "[{") - (token[0] in "]}")
+            if depth > _MAX_DEPTH:
+                raise ModelFileError(f"the {what} is nested too deep.")
         value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except ModelFileError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"the {what} is no valid JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -251,7 +307,14 @@ def _check_layout(header: Mapping[str, Any], size: int) -> None:
             shape, (start, stop), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
             counts = [*shape, start, stop]
             whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
-            fits = whole and math.prod(shape) * _DTYPES[dtype].itemsize == stop - start
+            width = _DTYPES[dtype].itemsize
+            # axes beside an empty one are bounded too: [0, 2**62] overflows further on
+            bounded = (
+                whole
+                and len(shape) <= _MAX_AXES
+                and math.prod(max(n, 1) for n in shape) * width <= _MAX_TENSOR_BYTES
+            )
+            fits = bounded and math.prod(shape) * width == stop - start
         except (KeyError, TypeError, ValueError):
             fits = False
             start = stop = 0

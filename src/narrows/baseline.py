@@ -40,8 +40,7 @@ class Baseline:
     def reconstruct(self, x: Rows) -> Outputs:
         """Return the least-squares fill of scaled rows."""
         if isinstance(x, SparseRows):
-            matrix = torch.sparse_csr_tensor(x.indptr, x.indices, x.values, size=x.shape)
-            return (matrix @ self.components.t()) @ self.components
+            return x.matmul(self.components.t().contiguous()) @ self.components
         centred = x if self.mean is None else x - self.mean
         fill = (centred @ self.components.t()) @ self.components
         return fill if self.mean is None else fill + self.mean

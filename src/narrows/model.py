@@ -19,6 +19,7 @@ from narrows.variants import VARIANTS
 __all__ = ["Model", "Schema", "build_objective"]
 
 _MAX_WEIGHTS = 1 << 33
+_MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class Model:
         spec, tensors = artefact.spec, artefact.tensors
         try:
             schema = Schema(**spec["schema"])
+            if schema.names is not None and len(schema.names) != schema.n_features:
+                raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
             if schema.image_shape is not None:
                 schema = Schema(**{**spec["schema"], "image_shape": tuple(schema.image_shape)})
             net = _part(tensors, "net.")
@@ -103,9 +106,7 @@ class Model:
             with torch.device("meta"):
                 # nothing is allocated until the shapes are known to be those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
-            wanted = {name: tuple(value.shape) for name, value in objective.state_dict().items()}
-            held = {name: tuple(value.shape) for name, value in net.items()}
-            if wanted != held:
+            if _layout(objective.state_dict()) != _layout(net):
                 raise ValueError("the weights are not those of the variant")
             objective.load_state_dict(net, assign=True)
             for parameter in objective.parameters():
@@ -133,6 +134,10 @@ class Model:
             raise ModelFileError(f"the model cannot be rebuilt: {error}.") from None
 
 
+def _layout(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()}
+
+
 def _check_width(value: Tensor, n_features: int) -> None:
     if value.shape[-1] != n_features:
         raise ValueError(f"a tensor of shape {tuple(value.shape)} for {n_features} features")
@@ -155,6 +160,8 @@ def build_objective(
     if variant not in VARIANTS:
         raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
+    if len(widths) > _MAX_LAYERS:
+        raise UsageError(f"hidden: {len(widths) - 2} layers, at most {_MAX_LAYERS - 2} are built.")
     for width in widths:
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise UsageError(f"hidden, n_components: must be integers >= 1, got {width!r}.")

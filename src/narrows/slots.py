@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 from narrows._types import Batch, Codes, Outputs, PerSample, Scalar
 from narrows.errors import UsageError, unknown_name
@@ -65,6 +66,17 @@ class SparseRows:
     def row_sums(self) -> PerSample:
         sums = self.values.new_zeros(len(self))
         return sums.index_add_(0, self.row_of, self.values)
+
+    def matmul(self, dense: Tensor) -> Tensor:
+        """Return x @ dense for ``dense`` (features, width): O(non-zeros x width)."""
+        return F.embedding_bag(
+            self.indices,
+            dense,
+            self.indptr,
+            mode="sum",
+            per_sample_weights=self.values,
+            include_last_offset=True,
+        )
 
     def gather_sum(self, dense: Tensor) -> PerSample:
         """Return sum_j x_ij dense_ij per row, touching the stored values only."""

@@ -80,13 +80,5 @@ class DenseEncoder(Encoder):
 
 def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
-        summed = F.embedding_bag(
-            x.indices,
-            weight,
-            x.indptr,
-            mode="sum",
-            per_sample_weights=x.values,
-            include_last_offset=True,
-        )
-        return summed + bias
+        return x.matmul(weight) + bias
     return F.linear(x, weight.t(), bias)

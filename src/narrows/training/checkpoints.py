@@ -41,7 +41,7 @@ class Checkpoints:
             raise ResourceError(f"{folder}: cannot be written: {error.strerror}.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self._lock)
             raise OutputBusy(
                 f"{folder}: another training is writing there; wait, or choose another output."
@@ -86,4 +86,5 @@ class Checkpoints:
 
     def _numbers(self) -> list[int]:
         names = (p.stem for p in self.folder.glob("checkpoint-*.safetensors"))
-        return sorted(int(name.rpartition("-")[2]) for name in names)
+        ends = (name.removeprefix("checkpoint-") for name in names)
+        return sorted(int(end) for end in ends if end.isascii() and end.isdigit())

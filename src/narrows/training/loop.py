@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -92,7 +93,7 @@ def train(
     Raises
     ------
     TrainingDiverged
-        When a loss is not finite; the checkpoints before it stay.
+        When a loss or a weight is not finite; the checkpoints before it stay.
     DataChanged, ModelFileError
         If the checkpoint is of other data or other parameters.
     """
@@ -127,6 +128,7 @@ def train(
         run.look()
         if validation is not None:
             error = mean_error(trainer, validation)
+            run.look_at(error)
         on_epoch(run.epoch + 1, run.end_epoch(error))
 
     if checkpoints is not None:
@@ -173,9 +175,16 @@ class _Run:
     def look(self) -> None:
         if not self.trainer.finite:
             raise TrainingDiverged(
-                f"training: the loss is not finite in epoch {self.epoch + 1}, by step "
+                f"training: the loss or a weight is not finite in epoch {self.epoch + 1}, by step "
                 f"{self.position}; lower learning_rate ({self.trainer.learning_rate:g}) or scale "
                 "the data."
+            )
+
+    def look_at(self, error: float) -> None:
+        if not math.isfinite(error):
+            raise TrainingDiverged(
+                f"training: the held-out error is not finite after epoch {self.epoch + 1}; lower "
+                f"learning_rate ({self.trainer.learning_rate:g}) or scale the data."
             )
 
     def checkpoint_due(self) -> bool:

@@ -27,8 +27,8 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=found).item()  # "meta" makes tensors without content
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device: {device!r} cannot be used: {reason}; try 'cpu'.") from None
     return found

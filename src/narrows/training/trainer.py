@@ -68,8 +68,10 @@ class Trainer:
 
     @property
     def finite(self) -> bool:
-        """Whether every loss so far was finite: this waits for the device."""
-        return bool(torch.isfinite(self.sums).all())
+        """Whether every loss, weight and moment so far is finite: this waits for the device."""
+        moments = (value for state in self.optimizer.state.values() for value in state.values())
+        totals = [value.detach().sum() for value in (*self.objective.parameters(), *moments)]
+        return bool(torch.isfinite(torch.stack([*self.sums, *totals])).all())
 
     def take_means(self) -> tuple[float, float, float]:
         """Return the means of objective, loss and penalty since the last call."""
@@ -93,7 +95,7 @@ class Trainer:
         for i, parameter in enumerate(self.objective.parameters()):
             prefix = f"optimizer.{i}."
             self.optimizer.state[parameter] = {
-                key.removeprefix(prefix): value.clone()
+                key.removeprefix(prefix): value.to(parameter.device, copy=True)
                 for key, value in tensors.items()
                 if key.startswith(prefix)
             }

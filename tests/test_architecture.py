@@ -1,0 +1,108 @@
+"""The house rules that a script can see: ranks, sizes, names, no hidden randomness, no pickle."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "narrows"
+
+RANKS = {
+    "_types": 0, "_version": 0, "errors": 0,
+    "slots": 1, "activations": 1,
+    "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
+    "objective": 3,
+    "data": 4, "datasets": 4, "variants": 4,
+    "artefact": 5, "baseline": 5, "model": 5,
+    "applications": 6, "training": 6,
+    "cli": 7, "estimators": 7,
+}  # fmt: skip
+
+# Within a rank, who may import whom: a mirror imports what it mirrors, a model its file.
+SAME_RANK = {
+    ("activations", "slots"),
+    ("decoders", "encoders"),
+    ("datasets", "data"),
+    ("model", "artefact"),
+    ("model", "baseline"),
+    ("cli", "estimators"),
+}
+
+FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the parts of narrows that a file imports, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("narrows."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("narrows.")}
+    return found
+
+
+def part(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_modules_import_only_from_lower_ranks(path):
+    here = part(path)
+    if here == "__main__":
+        return
+    for other in imports(path) - {here}:
+        allowed = RANKS[other] < RANKS[here] or (here, other) in SAME_RANK
+        assert allowed, f"{here} (rank {RANKS[here]}) imports {other} (rank {RANKS[other]})"
+
+
+def test_every_part_has_a_rank():
+    assert {part(path) for path in FILES} - {"__main__"} == set(RANKS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_heart_fits_one_screen():
+    assert len((SOURCE / "objective.py").read_text().splitlines()) <= 80
+
+
+def test_no_file_is_called_utils():
+    assert not [p for p in FILES if p.stem in ("utils", "helpers", "misc", "common")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_nothing_draws_from_a_global_random_state(path):
+    text = path.read_text()
+    for word in ("torch.manual_seed", "np.random.seed", "random.seed(", "np.random.rand"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_no_pickle_is_read_or_written(path):
+    text = path.read_text()
+    for word in ("import pickle", "torch.load(", "torch.save(", "joblib", "allow_pickle=True"):
+        assert word not in text
+
+
+def _modules_after(statement: str) -> set[str]:
+    script = f"import sys; {statement}; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_narrows_does_not_import_torch():
+    assert not {"torch", "sklearn", "matplotlib", "pandas"} & _modules_after("import narrows")
+
+
+def test_the_command_line_starts_without_torch():
+    statement = "from narrows.cli import _run; _run(['fit', '--help'])"
+    assert not {"torch", "sklearn", "scipy", "numpy"} & _modules_after(statement)

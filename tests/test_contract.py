@@ -1,0 +1,162 @@
+"""One contract over the whole catalogue: every variant with every loss, corruption and penalty."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Generator
+
+from narrows.corruptions import CORRUPTIONS
+from narrows.losses import LOSSES
+from narrows.model import build_objective
+from narrows.penalties import PENALTIES
+from narrows.slots import piece_to_spec
+from narrows.variants import VARIANTS
+
+N_FEATURES = 12
+
+# every variant with every piece that it takes, one combination a case
+_COMBINATIONS = {
+    f"{variant}-{loss}-{corruption}-{penalty}": (variant, loss, corruption, penalty)
+    for variant, loss, corruption, penalty in itertools.product(
+        VARIANTS, LOSSES, CORRUPTIONS, [None, *PENALTIES]
+    )
+    if variant != "linear" or (corruption == "identity" and penalty is None)
+}
+
+
+def build(case: tuple[str, str, str, str | None], seed: int = 0):
+    variant, loss, corruption, penalty = case
+    parameters = {"n_components": 3, "loss": loss}
+    if variant != "linear":
+        parameters |= {
+            "hidden": [8, 5],
+            "corruption": corruption,
+            "penalties": [penalty] if penalty else [],
+        }
+    return build_objective(variant, parameters, N_FEATURES, seed=seed)
+
+
+@pytest.fixture(params=_COMBINATIONS.values(), ids=_COMBINATIONS.keys())
+def case(request):
+    return request.param
+
+
+@pytest.fixture
+def objective(case):
+    return build(case)
+
+
+@pytest.fixture
+def x(generator: Generator) -> torch.Tensor:
+    return torch.rand(7, N_FEATURES, generator=generator)
+
+
+def test_terms_add_up(objective, x, generator):
+    terms = objective(x, generator=generator)
+    torch.testing.assert_close(terms.total, terms.loss + terms.penalty)
+
+
+def test_the_gradient_reaches_every_parameter(objective, x, generator):
+    objective(x, generator=generator).total.backward()
+    for name, parameter in objective.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.abs().sum() > 0), name
+
+
+def test_a_seed_repeats(case, x):
+    first, second = (build(case)(x, generator=Generator().manual_seed(5)).total for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_another_seed_draws_other_weights(case):
+    first, second = build(case, seed=0), build(case, seed=1)
+    assert not torch.equal(first.encoder.weights[0], second.encoder.weights[0])
+
+
+def test_the_code_and_the_reconstruction_have_their_shapes(objective, x):
+    h = objective.encode(x).h
+    assert h.shape == (7, 3)
+    assert objective.decode(h).shape == x.shape
+    assert objective.error(x).shape == (7,)
+
+
+def test_encoding_is_deterministic_and_never_corrupts(objective, x):
+    assert torch.equal(objective.encode(x).h, objective.encode(x).h)
+
+
+def test_everything_is_float32(objective, x, generator):
+    assert objective.encode(x).h.dtype == torch.float32
+    assert objective(x, generator=generator).total.dtype == torch.float32
+
+
+def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
+    mean = x.mean(dim=0)
+    objective.start_at(mean)
+    with torch.no_grad():
+        for weight in objective.encoder.weights:
+            weight.zero_()
+        if hasattr(objective.decoder, "weights"):
+            for weight in objective.decoder.weights:
+                weight.zero_()
+    said = objective.decode(torch.zeros(1, 3))[0]
+    if isinstance(objective.loss, LOSSES["multinomial"]):
+        mean = mean / mean.sum()
+    torch.testing.assert_close(said, mean, rtol=1e-4, atol=1e-4)
+
+
+def test_the_input_is_never_written_to(objective, x, generator):
+    before = x.clone()
+    objective(x, generator=generator).total.backward()
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize(
+    "table", [CORRUPTIONS, LOSSES, PENALTIES], ids=["corrupt", "loss", "omega"]
+)
+def test_every_piece_has_a_spec_that_rebuilds_it(table):
+    for name, kind in table.items():
+        spec = piece_to_spec(table, kind())
+        assert spec["name"] == name
+        assert table[spec.pop("name")](**spec) == kind()
+
+
+def test_a_tied_net_has_its_weights_once():
+    tied = build(("tied", "squared_error", "identity", None))
+    plain = build(("plain", "squared_error", "identity", None))
+    n_tied, n_plain = (
+        sum(p.numel() for p in net.parameters() if p.ndim == 2) for net in (tied, plain)
+    )
+    assert n_plain == 2 * n_tied
+
+
+def test_a_tied_decoder_multiplies_by_the_transposes(x):
+    net = build_objective("tied", {"n_components": 3, "activation": "linear"}, N_FEATURES)
+    weight = net.encoder.weights[0]
+    h = net.encode(x).h
+    torch.testing.assert_close(net.decoder(h), h @ weight.t())
+
+
+def test_weights_are_found_by_gradient_against_finite_differences(x):
+    """The gradient of J in float64, each entry of one weight moved by hand."""
+    net = build(("tied", "bernoulli", "identity", "weight_decay")).double()
+    x = x.double()
+
+    def value() -> torch.Tensor:
+        output = net.decoder(net.encoder(x).h)
+        decay = sum(p.square().sum() for p in net.parameters() if p.ndim == 2)
+        return net.loss.per_sample(output, x).mean() + net.penalties[0].weight * decay
+
+    value().backward()
+    weight = net.encoder.weights[1]
+    for i, j in [(0, 0), (3, 2), (7, 4)]:
+        with torch.no_grad():
+            weight[i, j] += 1e-5
+            above = value()
+            weight[i, j] -= 2e-5
+            below = value()
+            weight[i, j] += 1e-5
+        slope = (above - below) / 2e-5
+        torch.testing.assert_close(weight.grad[i, j], slope, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,426 @@
+"""What users touch, beyond scikit-learn's checks: inputs of every kind, units, persistence."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from narrows import L1, Autoencoder, LinearAutoencoder, Masking, load, read
+from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
+
+SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(120, 3))
+    return (hidden @ rng.normal(size=(3, 10)) + 0.1 * rng.normal(size=(120, 10))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted(X) -> Autoencoder:
+    return Autoencoder(**SMALL).fit(X)
+
+
+def same_codes(X, other) -> None:
+    np.testing.assert_allclose(
+        Autoencoder(**SMALL).fit(X).transform(X), Autoencoder(**SMALL).fit(other).transform(other),
+        rtol=1e-5, atol=1e-6,
+    )  # fmt: skip
+
+
+def test_codes_and_reconstructions_are_float32_of_the_right_shape(fitted, X):
+    Z = fitted.transform(X)
+    assert (Z.shape, Z.dtype) == ((120, 3), np.float32)
+    R = fitted.inverse_transform(Z)
+    assert (R.shape, R.dtype) == ((120, 10), np.float32)
+
+
+def test_reconstruct_is_encode_then_decode(fitted, X):
+    np.testing.assert_allclose(
+        fitted.reconstruct(X), fitted.inverse_transform(fitted.transform(X)), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_float64_integers_and_lists_give_the_codes_of_float32(X):
+    whole = np.round(X * 3)
+    same_codes(whole, whole.astype(np.int64))
+    same_codes(whole, whole.astype(np.float64))
+    same_codes(whole, whole.tolist())
+
+
+def test_a_tensor_gives_the_codes_of_its_array(X):
+    same_codes(X, torch.from_numpy(X))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pd", "pl", "arrow"])
+def test_a_frame_gives_the_codes_of_its_array(X, frame):
+    same_codes(X, frame({f"c{i}": X[:, i] for i in range(10)}))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_frames_names_are_kept_and_their_order_checked(X, frame):
+    table = frame({f"c{i}": X[:, i] for i in range(10)})
+    ae = Autoencoder(**SMALL).fit(table)
+    assert list(ae.feature_names_in_) == [f"c{i}" for i in range(10)]
+    with pytest.raises(ValueError, match="feature names"):
+        ae.transform(table[[f"c{i}" for i in reversed(range(10))]])
+
+
+def test_a_source_gives_the_codes_of_its_array(X, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    same_codes(X, read(tmp_path / "x.npy"))
+
+
+def test_sparse_rows_give_the_codes_of_dense_ones(X):
+    thin = np.where(np.abs(X) > 1, X, 0)
+    same = Autoencoder(**SMALL, scale="none", loss="squared_error")
+    dense = same.fit(thin).transform(thin)
+    sparse = same.fit(sp.csr_array(thin)).transform(sp.csr_array(thin))
+    np.testing.assert_allclose(dense, sparse, rtol=1e-3, atol=1e-4)
+
+
+def test_sparse_counts_become_proportions_with_the_multinomial_loss(rng):
+    counts = sp.csr_array(rng.poisson(0.5, size=(50, 30)))
+    ae = Autoencoder(**SMALL).fit(counts)
+    assert ae.model_.scaling.kind == "proportions"
+    assert ae.model_.parameters["loss"] == {"name": "multinomial"}
+    np.testing.assert_allclose(ae.reconstruct(counts).sum(axis=1), counts.sum(axis=1), rtol=1e-4)
+
+
+def test_bytes_become_the_unit_interval_and_come_back_as_bytes_scale(rng):
+    images = rng.integers(0, 256, size=(60, 16), dtype=np.uint8)
+    ae = Autoencoder(**SMALL).fit(images)
+    assert ae.model_.scaling.kind == "unit"
+    R = ae.reconstruct(images)
+    assert R.min() >= 0 and 50 < R.mean() < 200 and R.max() <= 255
+
+
+def test_the_score_is_minus_the_stated_error(X):
+    ae = Autoencoder(**SMALL, scale="none").fit(X)
+    by_hand = -((X - ae.reconstruct(X)) ** 2).sum(axis=1)
+    np.testing.assert_allclose(ae.score_samples(X), by_hand, rtol=1e-3)
+    assert ae.score(X) == pytest.approx(by_hand.mean(), rel=1e-4)
+    assert ae.loss_unit_ == "squared error per sample, in input units"
+
+
+def test_features_of_the_last_layer_are_the_code(fitted, X):
+    assert fitted.features(X, layer=0).shape == (120, 8)
+    np.testing.assert_array_equal(fitted.features(X, layer=1), fitted.transform(X))
+
+
+def test_a_layer_that_is_not_there_is_refused(fitted, X):
+    with pytest.raises(UsageError, match="layer: must be from -2 to 1, got 2"):
+        fitted.features(X, layer=2)
+
+
+def test_a_row_has_the_same_code_alone_and_in_company(fitted, X):
+    alone = np.concatenate([fitted.transform(row[None]) for row in X[:10]])
+    np.testing.assert_allclose(alone, fitted.transform(X)[:10], rtol=1e-5, atol=1e-6)
+
+
+def test_transform_never_corrupts(X):
+    ae = Autoencoder(**SMALL, corruption=Masking(0.5)).fit(X)
+    np.testing.assert_array_equal(ae.transform(X), ae.transform(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_components": 4},
+        {"hidden": (7,)},
+        {"activation": "tanh"},
+        {"tied": True},
+        {"loss": "squared_error:logistic", "scale": "unit"},
+        {"corruption": "masking:0.3"},
+        {"penalties": [L1(0.1)]},
+        {"scale": "none"},
+        {"max_epochs": 3},
+        {"batch_size": 7},
+        {"learning_rate": 1e-3},
+        {"validation_fraction": 0.3},
+        {"precision": "bfloat16"},
+        {"random_state": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_parameter_changes_the_result(fitted, X, change):
+    other = Autoencoder(**{**SMALL, **change}).fit(X)
+    Z, W = fitted.transform(X), other.transform(X)
+    assert Z.shape != W.shape or not np.allclose(Z, W, atol=1e-6)
+
+
+def test_patience_stops_training(rng):
+    noise = rng.normal(size=(60, 10)).astype(np.float32)
+    settings = {"n_components": 8, "hidden": (64,), "max_epochs": 60, "random_state": 0}
+    stopped = Autoencoder(**settings, patience=2, learning_rate=0.05).fit(noise)
+    assert stopped.n_epochs_ < 60
+
+
+def test_a_code_as_wide_as_the_input_warns(X):
+    with pytest.warns(CopyingWarning, match="n_components=10 is not less than n_features=10"):
+        Autoencoder(**{**SMALL, "n_components": 10}).fit(X)
+
+
+def test_nan_is_named_by_row_and_column(X):
+    bad = X.copy()
+    bad[17, 4] = np.nan
+    with pytest.raises(InvalidData, match="contains NaN at row 17, column 4"):
+        Autoencoder(**SMALL).fit(bad)
+
+
+def test_nan_at_transform_is_named_by_row_column_and_name(X):
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(10)])
+    ae = Autoencoder(**SMALL).fit(frame)
+    frame.iloc[3, 2] = np.inf
+    with pytest.raises(InvalidData, match=r"infinity.* at row 3, column 2 \('c2'\)"):
+        ae.transform(frame)
+
+
+def test_a_value_too_large_for_float32_is_found_after_the_cast(X):
+    bad = X.astype(np.float64)
+    bad[5, 1] = 1e300
+    with pytest.raises(InvalidData, match=r"too large for dtype\('float32'\) at row 5, column 1"):
+        Autoencoder(**SMALL).fit(bad)
+
+
+def test_constant_and_zero_tables_train_to_finite_numbers():
+    for value in (0.0, 3.0):
+        ae = Autoencoder(**SMALL).fit(np.full((20, 5), value))
+        assert np.isfinite(ae.transform(np.full((2, 5), value))).all()
+        assert np.isfinite(ae.score(np.full((2, 5), value)))
+
+
+def test_values_outside_the_unit_interval_are_refused_by_the_bernoulli_loss(X):
+    with pytest.raises(InvalidData, match=r"Bernoulli: x must be in \[0, 1\], got \[-"):
+        Autoencoder(**SMALL, loss="bernoulli", scale="none").fit(X)
+
+
+def test_negative_values_are_refused_by_the_multinomial_loss(X):
+    with pytest.raises(InvalidData, match="Multinomial: x must be >= 0, got -"):
+        Autoencoder(**SMALL, loss="multinomial", scale="none").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_components": 0}, "n_components: must be an integer >= 1, got 0"),
+        ({"n_components": 2.5}, "n_components: must be an integer >= 1, got 2.5"),
+        ({"n_components": -3}, "n_components: must be an integer >= 1, got -3"),
+        ({"hidden": (0,)}, "hidden: must be an integer >= 1, got 0"),
+        ({"activation": "rellu"}, "activation: unknown name 'rellu'.*mean 'relu'"),
+        ({"loss": "mse"}, "loss: unknown name 'mse'; choose from bernoulli, multinomial"),
+        ({"corruption": 3}, "corruption: expected one of Identity, Masking, got 3"),
+        ({"penalties": ["l3"]}, "penalties: unknown name 'l3'; choose from l1, weight_decay"),
+        ({"scale": "standart"}, "scale: unknown name 'standart'.*mean 'standard'"),
+        ({"batch_size": "big"}, "batch_size: must be 'auto' or an integer, got 'big'"),
+        ({"validation_fraction": 1.0}, "validation_fraction: must be a number >= 0 and < 1, got 1"),
+        ({"augmentation": "affine"}, "Affine: needs images"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_bad_argument_is_refused_at_fit_by_name_rule_and_value(X, change, message):
+    estimator = Autoencoder(**{**SMALL, **change})
+    with pytest.raises(UsageError, match=message):
+        estimator.fit(X)
+
+
+def test_codes_of_another_width_are_refused(fitted):
+    with pytest.raises(UsageError, match="codes must have 3 components, got 2"):
+        fitted.inverse_transform(np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_load_returns_the_same_estimator(X, tmp_path, tied):
+    ae = Autoencoder(**SMALL, tied=tied, penalties=[L1(1e-3)], corruption=Masking(0.1)).fit(X)
+    ae.save(tmp_path / "m.safetensors")
+    other = load(tmp_path / "m.safetensors")
+    assert type(other) is Autoencoder
+    np.testing.assert_array_equal(other.transform(X), ae.transform(X))
+    np.testing.assert_array_equal(other.reconstruct(X), ae.reconstruct(X))
+    assert other.history_ == ae.history_
+    assert other.get_params()["n_components"] == 3
+
+
+def test_a_loaded_estimator_can_be_fitted_again(X, tmp_path):
+    ae = Autoencoder(**SMALL, corruption=Masking(0.1)).fit(X)
+    ae.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors").fit(X)
+    np.testing.assert_array_equal(again.transform(X), ae.transform(X))
+
+
+def test_names_survive_a_model_file(X, tmp_path):
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(10)])
+    Autoencoder(**SMALL).fit(frame).save(tmp_path / "m.safetensors")
+    other = load(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="feature names"):
+        other.transform(frame.rename(columns={"c1": "other"}))
+
+
+def test_a_pickled_estimator_gives_the_same_codes(fitted, X):
+    other = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.safetensors")
+
+
+def test_text_is_no_model(tmp_path):
+    (tmp_path / "m.safetensors").write_text("hello, this is not a model")
+    with pytest.raises(ModelFileError, match="not a model file"):
+        load(tmp_path / "m.safetensors")
+
+
+def test_the_baseline_is_pca_of_the_training_rows(X):
+    ae = Autoencoder(**SMALL, scale="none", validation_fraction=0).fit(X)
+    pca = PCA(3).fit(X)
+    error = ((X - pca.inverse_transform(pca.transform(X))) ** 2).sum(axis=1).mean()
+    evaluation = ae.evaluate(X)
+    assert evaluation.baseline == "PCA"
+    assert evaluation.baseline_squared_error == pytest.approx(error, rel=1e-4)
+    assert evaluation.variance == pytest.approx(((X - X.mean(0)) ** 2).sum(1).mean(), rel=1e-4)
+
+
+def test_the_baseline_of_sparse_rows_is_truncated_svd(rng):
+    X = sp.random_array((80, 30), density=0.2, rng=rng, format="csr", dtype=np.float32)
+    ae = Autoencoder(**SMALL, validation_fraction=0).fit(X)
+    svd = TruncatedSVD(3, random_state=0).fit(X)
+    error = ((X.toarray() - svd.inverse_transform(svd.transform(X))) ** 2).sum(axis=1).mean()
+    evaluation = ae.evaluate(X)
+    assert evaluation.baseline == "TruncatedSVD"
+    assert evaluation.baseline_squared_error == pytest.approx(error, rel=0.02)
+
+
+def test_a_wide_net_beats_pca_on_a_curve(rng):
+    t = rng.uniform(0, 3, size=600)
+    curve = np.stack([np.cos(t), np.sin(t), np.cos(2 * t), np.sin(2 * t), t], axis=1)
+    ae = Autoencoder(1, hidden=(64, 32), max_epochs=60, patience=None, random_state=0).fit(curve)
+    evaluation = ae.evaluate(curve)
+    assert evaluation.squared_error < 0.25 * evaluation.baseline_squared_error
+
+
+def test_verbose_prints_the_error_beside_pcas_to_stderr(X, capsys):
+    Autoencoder(**SMALL, verbose=1).fit(X)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "PCA" in captured.err and "this model" in captured.err
+
+
+def test_in_a_pipeline_and_a_grid_search(X):
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(**SMALL))
+    search = GridSearchCV(pipeline, {"autoencoder__n_components": [1, 3]}, cv=2).fit(X)
+    assert search.best_params_["autoencoder__n_components"] in (1, 3)
+
+
+def test_set_output_gives_named_columns(X):
+    frame = Autoencoder(**SMALL).set_output(transform="pandas").fit_transform(pd.DataFrame(X))
+    assert list(frame.columns) == ["autoencoder0", "autoencoder1", "autoencoder2"]
+
+
+def test_partial_fit_goes_on_learning(X):
+    ae = Autoencoder(**SMALL)
+    scores = []
+    for _ in range(12):
+        ae.partial_fit(X)
+        scores.append(ae.score(X))
+    assert scores[-1] > scores[0]
+    assert ae.n_epochs_ == len(ae.history_) == 12
+
+
+def test_a_failed_fit_leaves_no_half_fitted_estimator(X):
+    ae = Autoencoder(**SMALL)
+    with pytest.raises(InvalidData):
+        ae.fit(np.full((10, 4), np.nan))
+    assert not hasattr(ae, "model_")
+
+
+@pytest.fixture(scope="module")
+def digits_net(digits) -> LinearAutoencoder:
+    return LinearAutoencoder(10, random_state=0).fit(digits)
+
+
+class TestLinear:
+    """The certificate: trained by the loop, its subspace is PCA's."""
+
+    def test_the_error_is_within_a_thousandth_of_pcas(self, digits_net, digits):
+        evaluation = digits_net.evaluate(digits)
+        assert evaluation.squared_error <= 1.001 * evaluation.baseline_squared_error
+        assert evaluation.squared_error >= 0.9999 * evaluation.baseline_squared_error
+
+    def test_the_angles_are_below_a_degree(self, digits_net):
+        assert digits_net.pca_angles_.shape == (10,)
+        assert digits_net.pca_angles_.max() < 1
+
+    def test_the_components_are_pcas(self, digits_net, digits):
+        pca = PCA(10).fit(digits)
+        cosines = np.abs(np.sum(digits_net.components_ * pca.components_, axis=1))
+        assert (cosines > 0.999).all()
+        np.testing.assert_allclose(
+            digits_net.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=0.01
+        )
+
+    def test_the_code_is_uncorrelated_and_centred_with_those_variances(self, digits_net, digits):
+        Z = digits_net.transform(digits)
+        covariance = np.cov(Z.T)
+        np.testing.assert_allclose(np.diag(covariance), digits_net.explained_variance_, rtol=1e-3)
+        off = covariance - np.diag(np.diag(covariance))
+        assert np.abs(off).max() < 1e-3 * covariance.max()
+        assert np.abs(Z.mean(axis=0)).max() < 1e-2
+
+    def test_the_components_are_orthonormal(self, digits_net):
+        gram = digits_net.components_ @ digits_net.components_.T
+        np.testing.assert_allclose(gram, np.eye(10), atol=1e-5)
+
+    def test_rotation_leaves_the_reconstruction_as_it_was(self, X):
+        from narrows.applications.certificate import rotate_to_principal_axes
+        from narrows.data import DenseSource
+
+        ae = LinearAutoencoder(3, max_epochs=3, random_state=0)
+        ae._finish = lambda *arguments: None
+        before = ae.fit(X).reconstruct(X)
+        rotate_to_principal_axes(ae.model_, DenseSource(X))
+        np.testing.assert_allclose(ae.reconstruct(X), before, rtol=1e-3, atol=1e-4)
+
+    def test_an_untrained_subspace_is_found_out(self, digits):
+        hasty = LinearAutoencoder(10, max_epochs=1, random_state=0).fit(digits)
+        assert hasty.pca_angles_.max() > 5
+
+    def test_the_certificate_survives_a_model_file(self, digits_net, tmp_path):
+        digits_net.save(tmp_path / "m.safetensors")
+        other = load(tmp_path / "m.safetensors")
+        np.testing.assert_array_equal(other.components_, digits_net.components_)
+        np.testing.assert_allclose(other.pca_angles_, digits_net.pca_angles_)
+
+    def test_logistic_pca_beats_pca_on_bits(self, digits):
+        bits = (digits > 8).astype(np.float32)
+        net = LinearAutoencoder(
+            10, loss="bernoulli", scale="none", max_epochs=100, random_state=0
+        ).fit(bits)
+        evaluation = net.evaluate(bits)
+        assert evaluation.squared_error < 0.9 * evaluation.baseline_squared_error
+        assert not hasattr(net, "pca_angles_")
+
+    def test_loss_auto_is_refused(self, X):
+        with pytest.raises(UsageError, match="loss: must be named here, got 'auto'"):
+            LinearAutoencoder(2, loss="auto").fit(X)
+
+
+def test_no_warning_in_ordinary_use(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Autoencoder(**SMALL).fit(X).transform(X)
