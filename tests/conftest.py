@@ -1,4 +1,4 @@
-"""What every test has: scikit-learn's array API checks, two threads, the data folder."""
+"""What every test has: scikit-learn's array API checks, the data folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ import pytest
 import torch
 
 matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _two_threads() -> None:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
 @pytest.fixture

@@ -409,7 +409,7 @@ class TestLinear:
     def test_logistic_pca_beats_pca_on_bits(self, digits):
         bits = (digits > 8).astype(np.float32)
         net = LinearAutoencoder(
-            10, loss="bernoulli", scale="none", max_epochs=100, random_state=0
+            10, loss="bernoulli", scale="none", max_epochs=30, random_state=0
         ).fit(bits)
         evaluation = net.evaluate(bits)
         assert evaluation.squared_error < 0.9 * evaluation.baseline_squared_error

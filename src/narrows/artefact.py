@@ -81,9 +81,12 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
     ResourceError
         If the disk is full, or the folder cannot be written; what stood at ``path`` is whole.
     ModelFileError
-        If a weight is not finite, or the spec holds what JSON cannot.
+        If a weight is not finite or of a dtype that is not read back, or the spec holds what JSON
+        cannot.
     """
     for name, tensor in artefact.tensors.items():
+        if tensor.dtype not in _DTYPES.values():
+            raise ModelFileError(f"{path}: tensor {name!r} is {tensor.dtype}, which is not stored.")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"{path}: tensor {name!r} is not finite; nothing was written.")
     write_atomically(Path(path), _to_bytes(artefact))

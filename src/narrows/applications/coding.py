@@ -10,18 +10,23 @@ from torch import Tensor
 
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
+from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["codes", "decoded", "errors", "layer_features", "reconstructions"]
+__all__ = ["codes", "decoded", "errors", "layer_features", "reconstructions", "scaled_batches"]
 
 BATCH = 1024
 """Rows at a time: fixed, so that a row's code does not depend on how many came with it."""
 
 
-def _scaled(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
+def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
+    """Yield rows as they are and scaled, refusing values that are not finite."""
+    first = 0
     for raw in source.in_order(BATCH):
+        check_finite(raw, source, first_row=first)
+        first += len(raw)
         raw = raw.to(model.device)
         yield raw, model.scaling.forward(raw)
 
@@ -29,14 +34,14 @@ def _scaled(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
 @torch.no_grad()
 def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield h = f(x) in blocks of (rows, n_components), float32."""
-    for _, x in _scaled(model, source):
+    for _, x in scaled_batches(model, source):
         yield model.objective.encode(x).h.cpu().numpy()
 
 
 @torch.no_grad()
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
-    for _, x in _scaled(model, source):
+    for _, x in scaled_batches(model, source):
         layers = model.objective.encoder.layers(x)
         if not -len(layers) <= layer < len(layers):
             raise UsageError(
@@ -56,7 +61,7 @@ def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
 @torch.no_grad()
 def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
-    for raw, x in _scaled(model, source):
+    for raw, x in scaled_batches(model, source):
         mean = model.objective.decode(model.objective.encode(x).h)
         yield _in_input_units(model, mean, raw).cpu().numpy()
 
@@ -70,6 +75,6 @@ def _in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
 @torch.no_grad()
 def errors(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield L(x, g(f(x))) per row, in ``model.error_unit``; a value the loss refuses raises."""
-    for _, x in _scaled(model, source):
+    for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
         yield model.objective.error(x).cpu().numpy()

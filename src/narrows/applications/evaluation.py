@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from narrows.applications.coding import BATCH
+from narrows.applications.coding import scaled_batches
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model import Model
-from narrows.slots import Rows
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -56,7 +55,7 @@ class Evaluation:
         for name, width, error in rows:
             share = 1 - error / self.variance if self.variance > 0 else float("nan")
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12.2%}")
-        lines.append(f"squared error: {self.squared_unit}; {self.n_rows} rows")
+        lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)
@@ -70,8 +69,7 @@ def evaluate(model: Model, source: Source) -> Evaluation:
     ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
     total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
     power = torch.zeros((), dtype=torch.float64, device=device)
-    for raw in source.in_order(BATCH):
-        x: Rows = model.scaling.forward(raw.to(device))
+    for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
         output = model.objective.decoder(model.objective.encode(x).h).float()
         own = own + model.objective.loss.per_sample(output, x).double().sum()

@@ -10,6 +10,8 @@ from narrows.cli._common import PATH, json_option, print_json
 
 __all__ = ["demo"]
 
+EPOCHS = 100
+
 
 @click.command(short_help="The digits in 8 numbers, offline, in under a minute.")
 @click.option("-o", "--output", type=PATH, default=Path("narrows-demo"), show_default=True,
@@ -34,7 +36,7 @@ def demo(output: Path, as_json: bool) -> None:
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
     click.echo(f"{len(train)} digits of 8 x 8 pixels: 64 numbers each, to be told in 8.", err=True)
     net = Autoencoder(
-        n_components=8, hidden=(256, 64), scale="unit", max_epochs=100, patience=None,
+        n_components=8, hidden=(256, 64), scale="unit", max_epochs=EPOCHS, patience=None,
         learning_rate=4e-3, random_state=0, verbose=1,
     )  # fmt: skip
     net.fit(train)

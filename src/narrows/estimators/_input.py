@@ -10,7 +10,6 @@ from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
 from narrows.data.source import Source
-from narrows.data.statistics import check_finite
 from narrows.errors import InvalidData
 
 __all__ = ["FLOATS", "fit_source", "query_source"]
@@ -49,14 +48,8 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
 
 
 def query_source(estimator: Any, X: Any) -> Source:
-    """Validate rows for a fitted estimator; every value is checked before the first result."""
-    source = fit_source(estimator, X, reset=False, min_samples=1)
-    if not isinstance(X, Source):
-        first = 0
-        for batch in source.in_order(16384):
-            check_finite(batch, source, first_row=first)
-            first += len(batch)
-    return source
+    """Validate rows for a fitted estimator; values are checked as they are read."""
+    return fit_source(estimator, X, reset=False, min_samples=1)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

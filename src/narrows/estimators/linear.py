@@ -35,7 +35,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         certificate then.
     scale : {"center", "auto", "none", "unit", "standard", "proportions"}, default="center"
         As in ``Autoencoder``; "center" as in PCA.
-    max_epochs : int, default=200
+    max_epochs : int, default=100
         Passes over the data at most.
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.
@@ -93,7 +93,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         *,
         loss: Any = "squared_error",
         scale: str = "center",
-        max_epochs: int = 200,
+        max_epochs: int = 100,
         batch_size: int | str = "auto",
         learning_rate: float = 1e-2,
         validation_fraction: float = 0.0,

@@ -1,0 +1,89 @@
+"""The catalogue itself: everything public is documented, and said once in one way."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+import narrows
+from narrows.augmentations import AUGMENTATIONS
+from narrows.cli.fit import _OPTIONS
+from narrows.corruptions import CORRUPTIONS
+from narrows.estimators import ALL, Autoencoder
+from narrows.losses import LOSSES
+from narrows.penalties import PENALTIES
+from narrows.variants import VARIANTS
+
+PIECES = [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *LOSSES.values(), *PENALTIES.values()]
+
+
+def documented_parameters(cls) -> dict[str, str | None]:
+    """Return the names of a numpydoc "Parameters" section, with their stated defaults."""
+    section = re.search(
+        r"\n    Parameters\n    -+\n(.*?)\n    [A-Z]\w+\n    -+\n", cls.__doc__, re.S
+    )
+    assert section is not None
+    entries = re.findall(r"^    (\w+) : (.*)$", section[1], re.M)
+    return {name: (re.search(r"default=(.*)$", rest) or [None, None])[1] for name, rest in entries}
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_an_estimators_docstring_and_signature_agree(cls):
+    signature = inspect.signature(cls.__init__).parameters
+    actual = {name: p.default for name, p in signature.items() if name != "self"}
+    stated = documented_parameters(cls)
+    assert list(stated) == list(actual)
+    for name, default in actual.items():
+        text = stated[name]
+        assert text is not None, name
+        value = float(text) if isinstance(default, float) else eval(text, {})
+        assert value == default, name
+
+
+@pytest.mark.parametrize("name", narrows.__all__)
+def test_every_public_name_has_a_docstring(name):
+    assert name == "__version__" or inspect.getdoc(getattr(narrows, name))
+
+
+def test_public_names_are_sorted():
+    assert narrows.__all__ == sorted(narrows.__all__)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_every_public_method_has_a_docstring(cls):
+    for name, method in inspect.getmembers(cls, inspect.isfunction):
+        if not name.startswith("_") and method.__module__.startswith("narrows"):
+            assert method.__doc__, name
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.__name__)
+def test_every_piece_is_public_and_says_its_formula(piece):
+    assert piece.__name__ in narrows.__all__
+    assert re.search(r"x|Omega|L =", inspect.getdoc(piece).splitlines()[0])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_names_its_paper(name):
+    module = inspect.getmodule(VARIANTS[name])
+    assert re.search(r"\((19|20)\d\d\)", module.__doc__)
+
+
+def test_the_command_lines_options_are_the_estimators_parameters():
+    options = {names.split()[-1].removeprefix("--").replace("-", "_") for names in _OPTIONS}
+    parameters = set(inspect.signature(Autoencoder.__init__).parameters)
+    assert options == parameters - {"self", "tied", "verbose"}
+
+
+def test_the_command_lines_stated_defaults_are_the_estimators():
+    parameters = inspect.signature(Autoencoder.__init__).parameters
+    for names, (_, text) in _OPTIONS.items():
+        default = parameters[names.split()[-1].removeprefix("--").replace("-", "_")].default
+        stated = re.search(r"\[(.*)\]$", text)[1]
+        if default in (None, ()):
+            assert stated == "none"
+        elif isinstance(default, tuple):
+            assert stated == ",".join(map(str, default))
+        else:
+            assert stated == str(default)
