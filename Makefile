@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test lint bench clean
 
 demo: $(READY)
 	$(BIN)/narrows demo
@@ -13,10 +13,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q
 
-check: test
+# pyright is not in `make test`: it fetches its own program from the npm registry
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt

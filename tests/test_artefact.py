@@ -313,9 +313,10 @@ def test_a_digest_that_is_none_is_refused(digest: Any) -> None:
         _parse(len(header).to_bytes(8, "little") + header, "model")
 
 
-def test_two_digests_are_refused() -> None:
+def test_two_places_for_a_digest_are_refused() -> None:
+    body = f'{{"spec": {{"sha256": "{"f" * 64}"}}, "format_version": 1, "sha256": "{"f" * 64}"}}'
     with pytest.raises(ModelFileError, match="the digest is missing"):
-        _parse(minimal({}, b"", spec={"sha256": BLANK}), "model")
+        _parse(put_together({}, body, b""), "model")
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '["]", ['])

@@ -205,14 +205,13 @@ def read_artefact(path: str | Path, *, kind: str) -> Artefact:
 
 
 def _read(path: Path) -> bytes:
-    """Return the bytes of a file that can be a model: others are not read whole, or waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe nobody writes to would block
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise ModelFileError("is a folder, not a model file.")
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError("not a regular file.")
+    """Return a file's bytes, if it can be a model: others are not read whole, pipes not opened."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise ModelFileError("is a folder, not a model file.")
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFileError("not a regular file.")
+    with open(path, "rb") as file:
         start = file.read(8)
         _header_end(start, status.st_size)
         return start + file.read()

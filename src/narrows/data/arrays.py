@@ -8,45 +8,31 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from narrows.data.csr import checked_csr, checked_sparse
 from narrows.data.source import DenseSource, Source, SparseSource
 from narrows.errors import InvalidData
 
-__all__ = ["array_source", "checked_csr", "plain_array"]
+__all__ = ["array_source", "plain_array"]
 
 
 def plain_array(x: Any) -> Any:
-    """Return what scikit-learn's validation understands: tensors become numpy, CSR is checked."""
+    """Return what scikit-learn's validation understands, nothing of it lost on the way.
+
+    Tensors become numpy, sparse matrices are checked, masked values become NaN.
+    """
     if isinstance(x, torch.Tensor):
         if x.layout != torch.strided:
             raise InvalidData(
                 f"X: a tensor of layout {x.layout} is not supported; give a scipy CSR matrix."
             )
-        return x.detach().cpu().resolve_conj().resolve_neg().numpy()
-    if sp.issparse(x) and x.format == "csr":
-        return checked_csr(x)
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16
+        return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+    if sp.issparse(x):
+        return checked_csr(x) if x.format == "csr" else checked_sparse(x)
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        return x.astype(np.float64).filled(np.nan)
     return x
-
-
-def checked_csr(matrix: Any, origin: str = "X") -> Any:
-    """Return a CSR matrix whose structure is sound, duplicates summed and indices sorted.
-
-    The matrix passed in is never changed. A malformed one would crash the process further on.
-
-    Raises
-    ------
-    InvalidData
-        If an index is out of range, or indptr does not fit.
-    """
-    try:
-        matrix.check_format(full_check=True)
-    except ValueError as error:
-        raise InvalidData(f"{origin}: malformed CSR matrix: {error}.") from None
-    # scipy caches these answers on the matrix, and a cached one may be stale: ask a fresh view
-    fresh = type(matrix)((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
-    if not fresh.has_canonical_format:
-        fresh = fresh.copy()
-        fresh.sum_duplicates()
-    return fresh
 
 
 def array_source(x: Any) -> Source:

@@ -22,7 +22,8 @@ class Scaling:
     """x -> (x - shift) / scale per feature, or x -> x / sum of its row ("proportions").
 
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
-    feature without variance has scale 1. Sparse rows are scaled, never shifted.
+    feature without variance has scale 1. Sparse rows are scaled, never shifted. A row whose sum is
+    not positive has no proportions and stays as it is.
     """
 
     kind: str
@@ -73,10 +74,10 @@ def row_totals(x: Rows) -> Tensor:
 
 def _proportions(x: Rows) -> Rows:
     totals = row_totals(x)
-    factor = torch.where(totals > 0, 1 / totals, torch.zeros_like(totals))
+    totals = torch.where(totals > 0, totals, torch.ones_like(totals))
     if isinstance(x, SparseRows):
-        return x.with_values(x.values * factor[x.row_of])
-    return x * factor[:, None]
+        return x.with_values(x.values / totals[x.row_of])
+    return x / totals[:, None]
 
 
 def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
@@ -121,7 +122,7 @@ def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
     if kind == "unit":
         low, high = (0.0, 255.0) if source.kind == "image" else (statistics.low, statistics.high)
         width = high - low if high > low else 1.0
-        shift = None if low == 0 else torch.tensor(low)
+        shift = None if low == 0 or source.sparse else torch.tensor(low)
         return Scaling(kind, shift, torch.tensor(width))
     if kind in ("none", "proportions"):
         return Scaling(kind)
@@ -130,5 +131,7 @@ def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
         return Scaling(kind, shift)
     deviation = statistics.variance.sqrt()
     # rounding leaves a constant column a tiny variance: 1e-6 of its magnitude counts as none
-    flat = deviation <= 1e-6 * statistics.mean.abs()
+    # so does one that float32 rounds to 0
+    tiny = torch.finfo(torch.float32).tiny
+    flat = deviation <= (1e-6 * statistics.mean.abs()).clamp_min(tiny)
     return Scaling(kind, shift, torch.where(flat, 1.0, deviation).float())

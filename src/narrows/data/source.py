@@ -12,9 +12,10 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
+from narrows.data.csr import checked_csr
 from narrows.slots import Rows, SparseRows
 
-__all__ = ["DenseSource", "SparseSource", "Source", "sparse_rows"]
+__all__ = ["DenseSource", "SparseSource", "Source", "evenly_spaced", "sparse_rows"]
 
 
 class Source(ABC):
@@ -122,7 +123,7 @@ class _InMemory(Source):
         return train, validation
 
     def evenly(self, n_rows: int) -> Rows:
-        rows = torch.arange(self.n_rows)[:: max(1, self.n_rows // n_rows)][:n_rows]
+        rows = evenly_spaced(self.n_rows, n_rows)
         return self._gather(rows if self._rows is None else self._rows[rows])
 
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
@@ -161,11 +162,18 @@ class DenseSource(_InMemory):
         return digest.hexdigest()
 
 
+def evenly_spaced(n_rows: int, wanted: int) -> Tensor:
+    """Return at most ``wanted`` row numbers, spread over all of the rows."""
+    n = min(wanted, n_rows)
+    return torch.arange(n) * n_rows // max(n, 1)
+
+
 def as_tensor(array: Tensor | np.ndarray) -> Tensor:
     """Return a tensor on the same memory where torch allows it, a copy where it does not."""
     if isinstance(array, Tensor):
         return array
-    if any(stride < 0 for stride in array.strides):
+    # strides that torch has no word for: backwards, or through records of mixed fields
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = np.ascontiguousarray(array)
     if not array.flags.writeable:
         # torch warns of undefined behaviour on a write; nothing here ever writes to it
@@ -190,7 +198,7 @@ class SparseSource(_InMemory):
     sparse = True
 
     def __init__(self, matrix: Any, *, rows: Tensor | None = None) -> None:
-        self._matrix: Any = sp.csr_array(matrix)
+        self._matrix: Any = matrix if rows is not None else sp.csr_array(checked_csr(matrix))
         self._rows = rows
         self.n_rows = self._matrix.shape[0] if rows is None else len(rows)
         self.n_features = self._matrix.shape[1]
@@ -216,8 +224,8 @@ class SparseSource(_InMemory):
 def sparse_rows(matrix: Any) -> SparseRows:
     """Return a scipy CSR matrix as a batch, without densifying it."""
     return SparseRows(
-        torch.from_numpy(matrix.indptr),
-        torch.from_numpy(matrix.indices),
-        torch.from_numpy(matrix.data.astype(np.float32, copy=False)),
+        as_tensor(matrix.indptr),
+        as_tensor(matrix.indices),
+        as_tensor(matrix.data.astype(np.float32, copy=False)),
         matrix.shape[1],
     )

@@ -66,8 +66,11 @@ def _moments(batch: Rows) -> tuple[Tensor, Tensor]:
     if isinstance(batch, SparseRows):
         values, columns = batch.values.double(), batch.indices.long()
         total = values.new_zeros(batch.n_features).index_add_(0, columns, values)
-        squares = values.new_zeros(batch.n_features).index_add_(0, columns, values.square())
-        return total / m, (squares - total.square() / m).clamp_min(0)
+        stored = torch.bincount(columns, minlength=batch.n_features)
+        mean = total / m
+        # around the mean, not E x^2 - (E x)^2, which loses every digit where the mean is large
+        spread = (m - stored) * mean.square()
+        return mean, spread.index_add_(0, columns, (values - mean[columns]).square_())
     wide = batch.double()
     mean = wide.mean(dim=0)
     return mean, (wide - mean).square_().sum(dim=0)

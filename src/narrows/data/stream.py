@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import DenseSource, Source
+from narrows.data.source import DenseSource, Source, evenly_spaced
 
 __all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
 
@@ -45,9 +45,16 @@ class StreamSource(Source):
         self.n_rows = int(sum(self._unit_rows[int(unit)] for unit in units))
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        # whole batches across blocks, as from memory: codes can differ in a bit with a batch's size
+        left_over = torch.empty(0, self.n_features)
         for unit in self._units:
             for block in self._blocks(int(unit)):
-                yield from torch.from_numpy(block).float().split(batch_size)
+                rows = torch.cat((left_over, torch.from_numpy(block).float()))
+                whole = len(rows) - len(rows) % batch_size
+                yield from rows[:whole].split(batch_size) if whole else ()
+                left_over = rows[whole:].clone()
+        if len(left_over):
+            yield left_over
 
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
@@ -79,15 +86,17 @@ class StreamSource(Source):
         return train, validation
 
     def evenly(self, n_rows: int) -> Tensor:
-        wanted = torch.arange(self.n_rows)[:: max(1, self.n_rows // n_rows)][:n_rows]
-        picked: list[Tensor] = []
+        wanted = evenly_spaced(self.n_rows, n_rows)
+        picked = [torch.empty(0, self.n_features)]
         first = 0
-        for batch in self.in_order(self.block_rows):
-            here = wanted[(wanted >= first) & (wanted < first + len(batch))] - first
-            picked.append(batch[here])
-            first += len(batch)
-            if first > int(wanted[-1]):
-                break
+        for unit in map(int, self._units):
+            last = first + self._unit_rows[unit]
+            here = wanted[(wanted >= first) & (wanted < last)]
+            for block in self._blocks(unit) if len(here) else ():
+                inside = here[(here >= first) & (here < first + len(block))] - first
+                picked.append(torch.from_numpy(block).float()[inside])
+                first += len(block)
+            first = last
         return torch.cat(picked)
 
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:

@@ -29,16 +29,17 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     X = plain_array(X)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
-    X = _validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        accept_large_sparse=True,
-        dtype=None if is_bytes else FLOATS,
-        ensure_all_finite=False,
-        ensure_min_samples=min_samples,
-    )
+    with np.errstate(over="ignore"):  # what overflows is found with the infinities
+        X = _validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            accept_large_sparse=True,
+            dtype=None if is_bytes else FLOATS,
+            ensure_all_finite=False,
+            ensure_min_samples=min_samples,
+        )
     if sp.issparse(X):
         X = plain_array(X)
     source = array_source(X)
@@ -57,6 +58,10 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
         raise InvalidData(
             f"Found {source.origin} with {source.n_rows} sample(s) while a minimum of "
             f"{min_samples} is required."
+        )
+    if source.n_features < 1:
+        raise InvalidData(
+            f"Found {source.origin} with 0 feature(s) while a minimum of 1 is required."
         )
     names = getattr(estimator, "feature_names_in_", None)
     if reset:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from narrows.errors import InvalidData, ResourceError
+from narrows.errors import ResourceError
 
 __all__ = ["STREAM_BYTES", "check_memory", "file_digest", "memory_limit"]
 
@@ -38,7 +38,7 @@ def check_memory(
     if size > memory_limit():
         raise ResourceError(
             f"{origin}: {n_rows} x {n_features} values need {size / 2**30:.1f} GiB, the limit is "
-            f"{memory_limit() / 2**30:.1f} GiB; use .npy or Parquet, which are streamed."
+            f"{memory_limit() / 2**30:.1f} GiB; use C-ordered .npy or Parquet, which are streamed."
         )
     return False
 
@@ -47,11 +47,3 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def capped_read(read: object, limit: int, origin: str) -> bytes:
-    """Read at most ``limit`` bytes from a stream that unfolds; refuse more."""
-    data = read(limit + 1)  # pyright: ignore[reportCallIssue] -- a bound read method
-    if len(data) > limit:
-        raise InvalidData(f"{origin}: unfolds to more than {limit} bytes; refused.")
-    return data

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from narrows.data.arrays import array_source
+from narrows.data.readers._limits import check_memory
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
@@ -19,22 +21,19 @@ _MISSING = {"", "na", "nan", "null", "none", "?"}
 
 def number(text: str, path: Path, line: int, column: str) -> float:
     """Return a cell as a number; the usual words for a missing value give NaN."""
-    try:
-        return float(text)
-    except ValueError:
-        if text.strip().lower() in _MISSING:
-            return float("nan")
+    value = _parse(text)
+    if value is None:
         raise InvalidData(
             f"{path}, line {line}, column {column}: expected a number, got {text[:40]!r}."
-        ) from None
+        )
+    return value
 
 
-def _is_number(text: str) -> bool:
+def _parse(text: str) -> float | None:
     try:
-        float(text)
+        return float(text) if "_" not in text else None  # Python alone reads 1_0 as ten
     except ValueError:
-        return text.strip().lower() in _MISSING
-    return True
+        return float("nan") if text.strip().lower() in _MISSING else None
 
 
 def read_csv(path: Path) -> Source:
@@ -45,30 +44,32 @@ def read_csv(path: Path) -> Source:
     InvalidData
         With the line number, for a ragged row or a cell that is no number.
     """
-    rows: list[np.ndarray] = []
+    values = array("d")
+    n_rows = width = 0
     names: list[str] | None = None
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = _cells(file, path)
             for line, cells in lines:
-                if not rows and names is None and not all(map(_is_number, cells)):
+                if not n_rows and names is None and None in map(_parse, cells):
                     names = [cell.strip() for cell in cells]
                     if len(set(names)) < len(names):
                         raise InvalidData(f"{path}, line {line}: a column name stands twice.")
                     continue
-                width = len(rows[0]) if rows else len(names) if names else len(cells)
+                width = width or len(names or cells)
                 if len(cells) != width:
                     raise InvalidData(
                         f"{path}, line {line}: expected {width} cells, got {len(cells)}."
                     )
-                labels = names or [str(i) for i in range(width)]
-                row = [number(c, path, line, n) for c, n in zip(cells, labels, strict=True)]
-                rows.append(np.array(row, dtype=np.float64))
+                labels = names or map(str, range(width))
+                values.extend(number(c, path, line, n) for c, n in zip(cells, labels, strict=True))
+                n_rows += 1
+                check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
     except UnicodeDecodeError as error:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
-    if not rows:
+    if not n_rows:
         raise InvalidData(f"{path}: no rows.")
-    source = array_source(np.stack(rows))
+    source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = names, str(path)
     return source
 

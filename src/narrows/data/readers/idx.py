@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import capped_read, memory_limit
+from narrows.data.readers._limits import memory_limit
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError
 
 __all__ = ["read_idx", "read_idx_array"]
 
+_MAX_AXES = 32
+_MOST_FOLDED = 1032  # bytes that one byte of deflate can unfold to
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -28,26 +30,36 @@ def read_idx_array(path: Path) -> np.ndarray:
     InvalidData
         If the header is no IDX header, or disagrees with the length, or the gzip is damaged.
     """
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
+    folded = path.suffix.lower() == ".gz"
+    opened = gzip.open(path, "rb") if folded else open(path, "rb")
+    room = path.stat().st_size * (_MOST_FOLDED if folded else 1)
     with opened as file:
         try:
             magic = file.read(4)
             if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not magic[3]:
                 raise InvalidData(f"{path}: not an IDX file (magic number {magic.hex()}).")
             dtype, n_axes = np.dtype(_TYPES[magic[2]]), magic[3]
+            if n_axes > _MAX_AXES:
+                raise InvalidData(f"{path}: {n_axes} axes, at most {_MAX_AXES} are read.")
             sizes = file.read(4 * n_axes)
             if len(sizes) < 4 * n_axes:
                 raise InvalidData(f"{path}: IDX header cut short.")
             shape = struct.unpack(f">{n_axes}I", sizes)
             promised = math.prod(shape) * dtype.itemsize
+            if promised > room:
+                raise InvalidData(
+                    f"{path}: the header promises {promised} bytes of {shape}, the file has room "
+                    f"for {room} at most."
+                )
             if promised > memory_limit():
                 raise ResourceError(f"{path}: the header promises {promised} bytes; refused.")
-            data = capped_read(file.read, promised, str(path))
+            data = file.read(promised + 1)  # one more tells whether it goes on
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InvalidData(f"{path}: damaged gzip: {error}.") from None
     if len(data) != promised:
+        held = len(data) if len(data) < promised else "more"
         raise InvalidData(
-            f"{path}: the header promises {promised} bytes of {shape}, the file has {len(data)}."
+            f"{path}: the header promises {promised} bytes of {shape}, the file has {held}."
         )
     return np.frombuffer(data, dtype).reshape(shape)
 
@@ -57,6 +69,8 @@ def read_idx(path: Path) -> Source:
     array = read_idx_array(path)
     if array.ndim < 2:
         raise InvalidData(f"{path}: expected images or rows, got {array.ndim} axis (labels?).")
+    if not array.size:
+        raise InvalidData(f"{path}: no rows, or rows of nothing: {array.shape}.")
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     source = array_source(native.reshape(len(array), -1))
     source.image_shape = array.shape[1:] if array.ndim > 2 else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,18 @@ __all__ = ["IMAGE_SUFFIXES", "read_images"]
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _MAX_PIXELS = 25_000_000
+# what Pillow was seen to raise, or says it may, on a damaged file
+_DAMAGED = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 def read_images(folder: Path, *, shape: tuple[int, ...] | None = None) -> Source:
     """Return the images of a folder and its subfolders, in the order of their names.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
-    16-bit grey is divided by 256, and grey stays one channel if every image is grey.
+    16-bit grey is divided by 256, brighter grey and floats are refused, and grey stays one channel if every image is grey.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def _decode(path: Path) -> np.ndarray:
                 return _to_bytes(ImageOps.exif_transpose(image))
     except InvalidData:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise InvalidData(f"{path}: cannot be read as an image: {error}.") from None
 
 
@@ -78,7 +85,12 @@ def _to_bytes(image: object) -> np.ndarray:
 
     assert isinstance(image, Image.Image)
     if image.mode.startswith("I;16") or image.mode == "I":
-        return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        wide = np.asarray(image).astype(np.int64)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise ValueError(f"grey from {wide.min()} to {wide.max()}, more than 16 bits")
+        return (wide >> 8).astype(np.uint8)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no range that is agreed on; save bytes")
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from narrows.data.arrays import array_source
+from narrows.data.readers._limits import check_memory
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
@@ -27,50 +31,68 @@ def read_jsonl(path: Path) -> Source:
         With the line number, for bad JSON, ragged rows, other keys, or values that are no numbers.
     """
     names: list[str] | None = None
-    rows: list[np.ndarray] = []
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
-    with opened as file:
-        line = 0
-        while text := file.readline(_MAX_LINE + 1):
-            line += 1
-            if len(text) > _MAX_LINE:
-                raise InvalidData(f"{path}, line {line}: longer than {_MAX_LINE} bytes.")
-            if not text.strip():
-                continue
-            value = _parse(text, path, line)
-            if isinstance(value, dict):
-                names = names or list(value)
-                if set(value) != set(names):
-                    raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
-                value = [value[name] for name in names]
-            if not isinstance(value, list):
-                raise InvalidData(f"{path}, line {line}: expected an array or an object.")
-            if rows and len(value) != len(rows[0]):
-                raise InvalidData(
-                    f"{path}, line {line}: expected {len(rows[0])} numbers, got {len(value)}."
-                )
-            rows.append(_numbers(value, path, line))
-    if not rows:
+    values = array("d")
+    n_rows = width = 0
+    for line, text in _lines(path):
+        row = _parse(text, path, line)
+        if not n_rows and isinstance(row, dict):
+            names = list(row)
+        if isinstance(row, dict) and names is not None:
+            if row.keys() != set(names):
+                raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
+            row = [row[name] for name in names]
+        elif not isinstance(row, list) or names is not None:
+            kind = "an array or an object" if not n_rows else "an object" if names else "an array"
+            raise InvalidData(f"{path}, line {line}: expected {kind}.")
+        width = width or len(row)
+        if not row or len(row) != width:
+            raise InvalidData(f"{path}, line {line}: expected {width} numbers, got {len(row)}.")
+        values.extend(_numbers(row, path, line))
+        n_rows += 1
+        check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
+    if not n_rows:
         raise InvalidData(f"{path}: no rows.")
-    source = array_source(np.stack(rows))
+    source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = names, str(path)
     return source
 
 
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
+    with opened as file:
+        line = 0
+        try:
+            while text := file.readline(_MAX_LINE + 1):
+                line += 1
+                if len(text) > _MAX_LINE:
+                    raise InvalidData(f"{path}, line {line}: longer than {_MAX_LINE} bytes.")
+                if text.strip():
+                    yield line, text
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InvalidData(f"{path}: damaged gzip after line {line}: {error}.") from None
+
+
 def _parse(text: bytes, path: Path, line: int) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise InvalidData(f"{path}, line {line}: bad JSON: {error}.") from None
 
 
-def _numbers(values: list[Any], path: Path, line: int) -> np.ndarray:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _numbers(values: list[Any], path: Path, line: int) -> array[float]:
     for i, value in enumerate(values):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise InvalidData(
                 f"{path}, line {line}, item {i}: expected a number, got {value!r:.60}."
             )
     try:
-        return np.array([float("nan") if v is None else v for v in values], dtype=np.float64)
+        return array("d", [float("nan") if v is None else v for v in values])
     except OverflowError:
         raise InvalidData(f"{path}, line {line}: a number too large for float64.") from None

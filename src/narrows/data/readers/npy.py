@@ -6,6 +6,7 @@ import ast
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,33 +15,43 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from narrows.data.arrays import array_source, checked_csr
-from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.arrays import array_source
+from narrows.data.csr import checked_csr
+from narrows.data.readers._limits import check_memory, file_digest, memory_limit
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, NarrowsError, ResourceError
 
 __all__ = ["NpyStream", "read_npy", "read_npz"]
 
 _KINDS = "buif"
-_MAX_HEADER = 65536
+_MAX_HEADER = 10_000  # NumPy's own limit
+_MAX_AXES = 32
 
 
 def _header(stream: BinaryIO, origin: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read a .npy header, checked before anything of the size it claims is allocated."""
     try:
         version = np.lib.format.read_magic(stream)
-        width = 2 if version[0] == 1 else 4
-        length = int.from_bytes(stream.read(width), "little")
+        if version not in ((1, 0), (2, 0), (3, 0)):
+            raise ValueError(f"version {version}")
+        length = int.from_bytes(stream.read(2 if version[0] == 1 else 4), "little")
         if length > _MAX_HEADER:
             raise ValueError(f"a header of {length} bytes")
         header = ast.literal_eval(stream.read(length).decode("latin1"))
+        if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+            raise ValueError("other entries than descr, fortran_order and shape")
         shape, fortran = header["shape"], header["fortran_order"]
-        dtype = np.dtype(header["descr"])
-        if not all(isinstance(n, int) and n >= 0 for n in shape):
+        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"shape {shape!r}")
-    except (ValueError, SyntaxError, KeyError, TypeError, EOFError, RecursionError) as error:
-        raise InvalidData(f"{origin}: not a .npy file: {error}.") from None
+        if len(shape) > _MAX_AXES:
+            raise ValueError(f"{len(shape)} axes, at most {_MAX_AXES} are read")
+        if not isinstance(fortran, bool):
+            raise ValueError(f"fortran_order {fortran!r}")
+        dtype = np.lib.format.descr_to_dtype(header["descr"])
+    except (ValueError, SyntaxError, TypeError, EOFError, RecursionError, MemoryError) as error:
+        # the parser reports deep nesting as a lack of memory
+        raise InvalidData(f"{origin}: not a .npy file: {error or type(error).__name__}.") from None
     if dtype.kind not in _KINDS:
         raise InvalidData(
             f"{origin}: arrays of dtype {dtype} are not read; save numbers (and never objects)."
@@ -51,6 +62,8 @@ def _header(stream: BinaryIO, origin: str) -> tuple[tuple[int, ...], bool, np.dt
 def _rows_of(shape: tuple[int, ...], origin: str) -> tuple[int, int]:
     if len(shape) < 2:
         raise InvalidData(f"{origin}: expected rows of features (2 axes or more), got {shape}.")
+    if not math.prod(shape):
+        raise InvalidData(f"{origin}: no rows, or rows of nothing: {shape}.")
     return shape[0], math.prod(shape[1:])
 
 
@@ -90,7 +103,7 @@ class NpyStream(StreamSource):
 
 
 def read_npy(path: Path, *, stream: bool | None = None) -> Source:
-    """Return the source of a .npy file; bigger ones than the memory limit are streamed."""
+    """Return the source of a .npy file; big ones in C order are streamed."""
     with open(path, "rb") as file:
         shape, fortran, dtype = _header(file, str(path))
         offset = file.tell()
@@ -102,7 +115,8 @@ def read_npy(path: Path, *, stream: bool | None = None) -> Source:
             f"{path}: the header promises {n_rows} rows of {n_features} {dtype} "
             f"({expected} bytes), the file has {actual} bytes."
         )
-    if not fortran and n_rows and check_memory(n_rows, n_features, dtype, str(path), stream=stream):
+    stream = False if fortran else stream  # a row of Fortran's is spread over the whole file
+    if check_memory(n_rows, n_features, dtype, str(path), stream=stream):
         return NpyStream(path, offset, shape, dtype)
     array = np.load(path, allow_pickle=False)
     return _described(array, path)
@@ -116,51 +130,70 @@ def read_npz(path: Path, *, key: str | None = None) -> Source:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {name.removesuffix(".npy") for name in archive.namelist()}
-            _check_members(archive, path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InvalidData(f"{path}: not an .npz archive: {error}.") from None
-    try:
-        if {"indices", "indptr", "shape", "data"} <= names and key is None:
-            with np.load(path, allow_pickle=False) as parts:
-                matrix = sp.csr_array(
-                    (parts["data"], parts["indices"], parts["indptr"]),
-                    shape=tuple(int(n) for n in parts["shape"]),
-                )
-            source = array_source(checked_csr(matrix, str(path)))
-            source.origin = str(path)
-            return source
-        chosen = key or next((n for n in ("X", "x", "images", "data") if n in names), None)
-        if chosen is None and len(names) == 1:
-            chosen = next(iter(names))
-        if chosen not in names:
-            raise InvalidData(f"{path}: no array {chosen!r}; it holds {', '.join(sorted(names))}.")
-        with np.load(path, allow_pickle=False) as parts:
-            return _described(parts[chosen], path)
-    except InvalidData:
+            # what is not named .npy is no array: NumPy would unfold it whole, unchecked
+            members = {
+                member.filename.removesuffix(".npy"): member
+                for member in archive.infolist()
+                if member.filename.endswith(".npy")
+            }
+            if key is None and {"indices", "indptr", "shape", "data"} <= members.keys():
+                return _sparse(archive, members, path)
+            chosen = key or next((n for n in ("X", "x", "images", "data") if n in members), None)
+            if chosen is None and len(members) == 1:
+                chosen = next(iter(members))
+            if chosen is None or chosen not in members:
+                held = ", ".join(sorted(members)) or "none"
+                wanted = f"no array {chosen!r}" if chosen else "several arrays and none named X"
+                raise InvalidData(f"{path}: {wanted if members else 'no array'}; it holds {held}.")
+            return _described(_array(archive, members[chosen], path), path)
+    except NarrowsError:
         raise
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
-        raise InvalidData(f"{path}: {error}.") from None
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        # RuntimeError: an encrypted member, or an unknown compression
+        raise InvalidData(f"{path}: not an .npz archive, or damaged: {error}.") from None
 
 
-def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse members whose header, unfolded size and memory limit do not agree."""
-    for member in archive.infolist():
-        if not member.filename.endswith(".npy"):
-            continue
-        with archive.open(member) as file:
-            shape, _, dtype = _header(file, f"{path}:{member.filename}")  # pyright: ignore[reportArgumentType] -- a binary reader
-            promised = file.tell() + math.prod(shape) * dtype.itemsize
-        if promised != member.file_size:
-            raise InvalidData(
-                f"{path}: {member.filename} promises {promised} bytes and holds {member.file_size}."
-            )
-        check_memory(math.prod(shape), 1, dtype, str(path), stream=False)
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    """Read a member whose header, unfolded size and memory limit agree."""
+    with archive.open(member) as file:
+        shape, _, dtype = _header(file, f"{path}:{member.filename}")  # pyright: ignore[reportArgumentType] -- a binary reader
+        promised = file.tell() + math.prod(shape) * dtype.itemsize
+    if promised != member.file_size:
+        raise InvalidData(
+            f"{path}: {member.filename} promises {promised} bytes and holds {member.file_size}."
+        )
+    check_memory(math.prod(shape), 1, dtype, str(path), stream=False)
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> Source:
+    """Return what scipy.sparse.save_npz wrote, if it is CSR."""
+    if "format" in members:
+        with archive.open(members["format"]) as file:
+            written = file.read(1024)[-12:]  # b"csr" or "csr", at the end of a short array
+        if b"csr" not in written.replace(b"\0", b""):
+            # CSC has the same members: read as CSR it would be the transposed matrix
+            raise InvalidData(f"{path}: a sparse matrix, but not CSR; save matrix.tocsr().")
+    shape = _array(archive, members["shape"], path)
+    if shape.shape != (2,) or shape.dtype.kind != "i":
+        raise InvalidData(f"{path}: a sparse matrix of shape {shape.tolist()!r:.60}.")
+    n_features = int(shape[1])
+    if 8 * n_features > memory_limit():
+        raise ResourceError(f"{path}: {n_features} columns: not even one number for each fits.")
+    data, indices, indptr = (
+        _array(archive, members[n], path) for n in ("data", "indices", "indptr")
+    )
+    for name, part in (("indices", indices), ("indptr", indptr)):
+        if part.dtype.kind != "i":
+            raise InvalidData(f"{path}: {name} must be signed integers, got {part.dtype}.")
+    matrix = sp.csr_array((data, indices, indptr), shape=(int(shape[0]), n_features))
+    source = array_source(checked_csr(matrix, str(path)))
+    source.origin = str(path)
+    return source
 
 
 def _described(array: np.ndarray, path: Path) -> Source:
-    if array.dtype.kind not in _KINDS:
-        raise InvalidData(f"{path}: arrays of dtype {array.dtype} are not read; save numbers.")
     n_rows, n_features = _rows_of(array.shape, str(path))
     source = array_source(array.reshape(n_rows, n_features))
     source.image_shape = array.shape[1:] if array.ndim > 2 else None

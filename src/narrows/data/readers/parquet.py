@@ -32,14 +32,13 @@ class ParquetStream(StreamSource):
         self.names = list(file.schema_arrow.names)
         self.n_features = len(self.names)
         groups = range(file.metadata.num_row_groups)
+        # an empty group held out would leave nothing to validate on
         self._unit_rows = [file.metadata.row_group(group).num_rows for group in groups]
-        self._use_units(torch.arange(len(self._unit_rows)))
+        self._use_units(torch.tensor([i for i, rows in enumerate(self._unit_rows) if rows]))
 
     def _blocks(self, unit: int) -> Iterator[np.ndarray]:
-        file = _open(self._path)
-        for batch in file.iter_batches(batch_size=self.block_rows, row_groups=[unit]):
-            if batch.num_rows:
-                yield _matrix(batch)
+        wanted = {"batch_size": self.block_rows, "row_groups": [unit]}
+        yield from _matrices(_open(self._path), self._path, self._unit_rows[unit], **wanted)
 
     def fingerprint(self) -> str:
         return file_digest(self._path)
@@ -57,13 +56,17 @@ def read_parquet(path: Path, *, stream: bool | None = None) -> Source:
     names = list(file.schema_arrow.names)
     _check_columns(file, path)
     n_rows, n_features = file.metadata.num_rows, len(names)
+    if n_rows < 1 or n_features < 1:
+        raise InvalidData(f"{path}: no {'columns' if n_rows > 0 else 'rows'}.")
     # rows times width is the guard: total_byte_size in the footer is whatever the writer said
     if check_memory(n_rows, n_features, np.dtype(np.float32), str(path), stream=stream):
         return ParquetStream(path)
-    blocks = [_matrix(batch) for batch in file.iter_batches() if batch.num_rows]
-    if not blocks:
-        raise InvalidData(f"{path}: no rows.")
-    source = array_source(np.concatenate(blocks))
+    table = np.empty((n_rows, n_features), dtype=np.float32)
+    first = 0
+    for block in _matrices(file, path, n_rows):
+        table[first : first + len(block)] = block
+        first += len(block)
+    source = array_source(table)
     source.names, source.origin = names, str(path)
     return source
 
@@ -74,7 +77,9 @@ def _open(path: Path) -> Any:
 
     try:
         # unbuffered and single-file: memory stays with one row group's pages
-        return pq.ParquetFile(path, pre_buffer=False, memory_map=False)
+        return pq.ParquetFile(
+            path, pre_buffer=False, memory_map=False, page_checksum_verification=True
+        )
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -93,6 +98,24 @@ def _check_columns(file: Any, path: Path) -> None:
             raise InvalidData(
                 f"{path}: column {field.name!r} holds {field.type}, not numbers; drop it first."
             )
+
+
+def _matrices(file: Any, path: Path, n_rows: int, **wanted: Any) -> Iterator[np.ndarray]:
+    """Yield the rows of a file or a row group, which must be as many as its footer says."""
+    import pyarrow as pa
+
+    read = 0
+    try:
+        for batch in file.iter_batches(**wanted):
+            read += batch.num_rows
+            if read > n_rows:
+                break
+            if batch.num_rows:
+                yield _matrix(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
+    if read != n_rows:
+        raise InvalidData(f"{path}: the footer promises {n_rows} rows, the data have others.")
 
 
 def _matrix(batch: Any) -> np.ndarray:
