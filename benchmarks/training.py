@@ -159,8 +159,8 @@ def scikit_learn(images: np.ndarray, batch: int) -> Epoch:
 
     x = images.astype(np.float32) / 255
     net = MLPRegressor(
-        hidden_layer_sizes=(*HIDDEN, 30, *HIDDEN[::-1]), activation="relu", batch_size=batch, max_iter=1,
-        warm_start=True,
+        hidden_layer_sizes=(*HIDDEN, 30, *HIDDEN[::-1]), activation="relu", batch_size=batch,
+        max_iter=1, warm_start=True,
     )  # fmt: skip
 
     def epoch() -> None:

@@ -13,11 +13,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
     "_types": 0, "_version": 0, "errors": 0,
-    "slots": 1, "activations": 1,
+    "slots": 1, "activations": 1, "products": 1,
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
     "objective": 3,
     "data": 4, "datasets": 4, "variants": 4,
-    "artefact": 5, "baseline": 5, "model": 5,
+    "artefact": 5, "durable": 1, "baseline": 5, "model": 5,
     "applications": 6, "training": 6,
     "cli": 7, "estimators": 7,
 }  # fmt: skip

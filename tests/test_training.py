@@ -328,7 +328,7 @@ def test_a_checkpoint_from_before_the_divergence_stays(x: np.ndarray, tmp_path: 
             checkpoints=checkpoints,
         )
     saved = checkpoints.newest()
-    checkpoints.release()
+    checkpoints.close()
     assert saved is not None and saved.spec["position"] > 0
 
 
@@ -570,7 +570,7 @@ def test_a_model_is_no_checkpoint(x: np.ndarray, stopped: Path) -> None:
     small().fit(x).save(checkpoint_files(stopped)[-1])
     saved = Checkpoints(stopped)
     spec = saved.newest().spec
-    saved.release()
+    saved.close()
     assert (spec["epoch"], spec["position"]) == (1, 1)
 
 
@@ -633,7 +633,7 @@ def test_a_second_training_into_one_output_is_refused(x: np.ndarray, tmp_path: P
     first = Checkpoints(tmp_path)
     with pytest.raises(OutputBusy, match="another training is writing there; wait, or choose ano"):
         small().fit(x, checkpoint=tmp_path)
-    first.release()
+    first.close()
 
 
 @pytest.mark.parametrize("steps", [3, 10**6])
@@ -644,13 +644,13 @@ def test_the_output_is_free_again_after_a_training(
         small().fit(x, checkpoint=tmp_path, stop_requested=after(steps))
     except TrainingStopped:
         pass
-    Checkpoints(tmp_path).release()
+    Checkpoints(tmp_path).close()
 
 
 def test_the_output_is_free_again_after_an_error(x: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged):
         small(learning_rate=float("inf")).fit(x, checkpoint=tmp_path)
-    Checkpoints(tmp_path).release()
+    Checkpoints(tmp_path).close()
 
 
 def test_a_checkpoint_folder_that_is_a_file_is_refused(x: np.ndarray, tmp_path: Path) -> None:
@@ -661,9 +661,9 @@ def test_a_checkpoint_folder_that_is_a_file_is_refused(x: np.ndarray, tmp_path: 
 
 def test_clearing_removes_the_folder(stopped: Path) -> None:
     checkpoints = Checkpoints(stopped)
-    (stopped / ".narrows-model-00.tmp").write_bytes(b"left by a killed writer")
+    (stopped / ".narrows-00.tmp").write_bytes(b"left by a killed writer")
     checkpoints.clear()
-    checkpoints.release()
+    checkpoints.close()
     assert not stopped.exists()
 
 
@@ -671,7 +671,7 @@ def test_clearing_leaves_a_users_files(stopped: Path) -> None:
     (stopped / "notes.txt").write_bytes(b"mine")
     checkpoints = Checkpoints(stopped)
     checkpoints.clear()
-    checkpoints.release()
+    checkpoints.close()
     assert os.listdir(stopped) == ["notes.txt"]
 
 

@@ -8,17 +8,14 @@ file.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
 import os
 import platform
 import re
-import secrets
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +25,13 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from narrows._version import __version__
-from narrows.errors import ModelFileError, ResourceError
+from narrows.durable import replacing
+from narrows.errors import ModelFileError
 
-__all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact", "write_atomically"]
+__all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact"]
 
 FORMAT_VERSION = 1
 _KEY = "narrows"
-_BESIDE = ".narrows-model-"
 _BLANK = "0" * 64
 _MAX_HEADER = 64 << 20
 _MAX_TENSORS = 10_000
@@ -89,7 +86,9 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
             raise ModelFileError(f"{path}: tensor {name!r} is {tensor.dtype}, which is not stored.")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"{path}: tensor {name!r} is not finite; nothing was written.")
-    write_atomically(Path(path), _to_bytes(artefact))
+    data = _to_bytes(artefact)
+    with replacing(Path(path)) as file:
+        file.write(data)
 
 
 def _to_bytes(artefact: Artefact) -> bytes:
@@ -113,77 +112,6 @@ def _to_bytes(artefact: Artefact) -> bytes:
     start, stop = _digest_span(bytes(data[: _header_end(data, len(data))]))
     data[start:stop] = hashlib.sha256(data).hexdigest().encode()
     return bytes(data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside ``path``, fsync, rename, fsync the folder.
-
-    Raises
-    ------
-    ResourceError
-        With the reason; the file that stood there is untouched and no partial file is left.
-    """
-    try:
-        # a link stays a link: what it points to is replaced
-        target = Path(os.path.realpath(path)) if os.path.islink(path) else path
-        if os.path.islink(target):
-            raise ResourceError(f"{path}: is a link that leads back to itself.")
-        if os.path.isdir(target):
-            raise ResourceError(f"{path}: is a folder; name a file.")
-        _remove_abandoned(target.parent)
-        _replace(target, data)
-    except OSError as error:
-        if isinstance(error, ResourceError):
-            raise
-        raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
-    except ValueError as error:  # NUL or a lone surrogate in the name
-        raise ResourceError(f"{str(path)!r}: no file can have this name: {error}.") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    descriptor, beside = _open_beside(path.parent)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
-    finally:
-        os.close(descriptor)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _open_beside(folder: Path) -> tuple[int, Path]:
-    """Open a new temporary file, locked: the lock says that its writer is alive."""
-    while True:
-        # short and random, so that a long target name still fits and two writers never meet
-        beside = folder / f"{_BESIDE}{secrets.token_hex(6)}.tmp"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with suppress(OSError):  # some file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, beside
-        os.close(descriptor)  # swept away before it was locked
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed."""
-    for beside in folder.glob(f"{_BESIDE}*.tmp"):
-        with suppress(OSError):
-            descriptor = os.open(beside, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(beside)
-            finally:
-                os.close(descriptor)
 
 
 def read_artefact(path: str | Path, *, kind: str) -> Artefact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,20 @@ class Baseline:
         return parts if self.mean is None else {**parts, "mean": self.mean}
 
 
-def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline:
-    """Fit PCA, or TruncatedSVD where the rows are sparse, on at most ``MAX_ROWS`` rows."""
+def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline | None:
+    """Fit PCA, or TruncatedSVD where the rows are sparse, on at most ``MAX_ROWS`` rows.
+
+    Return None where the values are too large for their squares to be numbers.
+    """
+    # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
+    with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
+        baseline = _fit(source, scaling, width, seed)
+        if bool(torch.isfinite(baseline.components).all()):
+            return baseline
+    return None
+
+
+def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
     rows = source.sample(MAX_ROWS, generator=Generator().manual_seed(seed))
     x = scaling.forward(rows)
     n_rows, n_features = x.shape
@@ -72,9 +85,7 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
         solver = "covariance_eigh"
     elif width < 0.8 * min(n_rows, n_features):
         solver = "randomized"
-    # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pca = PCA(width, svd_solver=solver, random_state=seed).fit(x.numpy())
+    pca = PCA(width, svd_solver=solver, random_state=seed).fit(x.numpy())
     return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
 
 

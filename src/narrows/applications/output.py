@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
 __all__ = ["check_writable", "write_rows"]
@@ -48,33 +49,22 @@ def write_rows(
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: outputs are written as .npy or .csv.")
     check_writable(path)
-    beside = path.parent / f".narrows-{secrets.token_hex(6)}.tmp"
     width = 0
-    try:
-        with open(beside, "wb") as file:
-            for i, block in enumerate(blocks):
-                if i == 0:
-                    width = block.shape[1]
-                    _begin(file, path.suffix, n_rows, width, names)
-                if path.suffix == ".npy":
-                    file.write(np.ascontiguousarray(block, dtype=np.float32).data)
-                else:
-                    np.savetxt(file, block, delimiter=",", fmt="%.9g")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        for i, block in enumerate(blocks):
+            if i == 0:
+                width = block.shape[1]
+                _begin(file, path.suffix, n_rows, width, names)
+            if path.suffix == ".npy":
+                file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+            else:
+                np.savetxt(file, block, delimiter=",", fmt="%.9g")
     return n_rows, width
 
 
-def _begin(file: object, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:
+def _begin(file: BinaryIO, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:
     if suffix == ".npy":
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
-        np.lib.format.write_array_header_1_0(file, header)  # pyright: ignore[reportArgumentType] -- a binary writer
+        np.lib.format.write_array_header_1_0(file, header)
     elif names is not None:
-        file.write((",".join(names) + "\n").encode())  # pyright: ignore[reportAttributeAccessIssue]
+        file.write((",".join(names) + "\n").encode())

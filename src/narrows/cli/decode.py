@@ -43,8 +43,8 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
         )
 
     def blocks():
-        for batch in source.in_order(16384):
-            check_finite(batch, source)
+        for number, batch in enumerate(source.in_order(16384)):
+            check_finite(batch, source, first_row=16384 * number)
             if not isinstance(batch, Tensor):
                 batch = batch.to_dense()
             yield from decoded(fitted, batch.numpy())

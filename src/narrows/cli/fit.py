@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,8 @@ def _integer(option: str, text: str) -> int:
 
 
 def _clear(folder: Path) -> None:
+    from narrows.errors import OutputBusy
     from narrows.training.checkpoints import Checkpoints
 
-    checkpoints = Checkpoints(folder)
-    checkpoints.clear()
-    checkpoints.release()
+    with suppress(OutputBusy), closing(Checkpoints(folder)) as checkpoints:
+        checkpoints.clear()  # unless another training has begun there meanwhile

@@ -31,7 +31,7 @@ def plain_array(x: Any) -> Any:
     if sp.issparse(x):
         return checked_csr(x) if x.format == "csr" else checked_sparse(x)
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        return x.astype(np.float64).filled(np.nan)
+        return np.ma.filled(x.astype(np.float64), np.nan)
     return x
 
 

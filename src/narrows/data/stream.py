@@ -42,7 +42,7 @@ class StreamSource(Source):
 
     def _use_units(self, units: Tensor) -> None:
         self._units = units
-        self.n_rows = int(sum(self._unit_rows[int(unit)] for unit in units))
+        self.n_rows = int(sum(self._unit_rows[unit] for unit in units.tolist()))
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         # whole batches across blocks, as from memory: codes can differ in a bit with a batch's size
@@ -87,16 +87,17 @@ class StreamSource(Source):
 
     def evenly(self, n_rows: int) -> Tensor:
         wanted = evenly_spaced(self.n_rows, n_rows)
+        sizes = torch.tensor([self._unit_rows[unit] for unit in self._units.tolist()])
+        ends = sizes.cumsum(0)
+        owners = torch.searchsorted(ends, wanted, right=True)
         picked = [torch.empty(0, self.n_features)]
-        first = 0
-        for unit in map(int, self._units):
-            last = first + self._unit_rows[unit]
-            here = wanted[(wanted >= first) & (wanted < last)]
-            for block in self._blocks(unit) if len(here) else ():
+        for at in owners.unique():  # no unit is read for nothing
+            here = wanted[owners == at]
+            first = int(ends[at] - sizes[at])
+            for block in self._blocks(int(self._units[at])):
                 inside = here[(here >= first) & (here < first + len(block))] - first
                 picked.append(torch.from_numpy(block).float()[inside])
                 first += len(block)
-            first = last
         return torch.cat(picked)
 
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:

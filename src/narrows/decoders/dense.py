@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, nn
-from torch.nn import functional as F
 
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
 from narrows.encoders.dense import glorot_uniform
+from narrows.products import linear
 from narrows.slots import Decoder
 
 __all__ = ["DenseDecoder"]
@@ -41,7 +41,7 @@ class DenseDecoder(Decoder):
     def forward(self, h: Codes) -> Outputs:
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = F.linear(h, weight.t(), bias)
+            h = linear(h, weight, bias)
             if i < last:
                 h = self._activate(h)
         return h

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from narrows.activations import activation_named
+from narrows.products import linear
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
 __all__ = ["DenseEncoder", "glorot_uniform"]
@@ -81,4 +81,4 @@ class DenseEncoder(Encoder):
 def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
-    return F.linear(x, weight.t(), bias)
+    return linear(x, weight, bias)

@@ -87,7 +87,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             ``narrows.read`` makes a Source of a file, bigger than memory or not.
         y : ignored
         checkpoint : path, optional
-            A folder for checkpoints, one a minute; removed when training is done.
+            A folder for checkpoints, one a minute and one at the end; remove it when the model
+            is saved, as the command line does.
         resume : bool, default=False
             Go on from the newest sound checkpoint there, to the same end.
         stop_requested : callable, optional
@@ -177,6 +178,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             precision=self.precision,
             device=self.device,
             seed=seed_from(self.random_state),
+            seed_is_drawn=self.random_state is None,
             augmentation=self._augmentation(),
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Generator, Tensor
 
+from narrows.artefact import Artefact
 from narrows.augmentations import AUGMENTATIONS
 from narrows.baseline import fit_baseline
 from narrows.data.scaling import Scaling
@@ -40,6 +42,7 @@ class Plan:
     precision: str
     device: str
     seed: int
+    seed_is_drawn: bool
     augmentation: dict[str, Any] | None = None
 
     def identity(self, source: Source) -> dict[str, Any]:
@@ -62,31 +65,43 @@ def fit_model(
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
 ) -> tuple[Model, TrainingRecord]:
     """Build, train and measure: return the model, with its baseline, and the training record."""
+    checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
+    with nullcontext() if checkpoints is None else closing(checkpoints):
+        saved = checkpoints.newest() if checkpoints is not None and resume else None
+        if saved is not None and plan.seed_is_drawn:
+            # nobody named a seed: the run that goes on keeps the one that it drew
+            plan = replace(plan, seed=saved.spec["identity"]["seed"])
+        return _fit(plan, source, checkpoints, saved, stop_requested, on_epoch)
+
+
+def _fit(
+    plan: Plan,
+    source: Source,
+    checkpoints: Checkpoints | None,
+    saved: Artefact | None,
+    stop_requested: Callable[[], bool],
+    on_epoch: Callable[[int, Epoch], None],
+) -> tuple[Model, TrainingRecord]:
     splitter = Generator().manual_seed(plan.seed)
     training, validation = source.split(plan.validation_fraction, generator=splitter)
     model = _new_model(plan, source)
     model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
     trainer = _new_trainer(plan, model)
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
-    checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
-    try:
-        record = train(
-            trainer,
-            training,
-            max_epochs=plan.max_epochs,
-            batch_size=plan.batch_size,
-            validation=validation,
-            patience=plan.patience,
-            augment_until=until,
-            checkpoints=checkpoints,
-            identity=plan.identity(source) if checkpoints else None,
-            resume=resume,
-            stop_requested=stop_requested,
-            on_epoch=on_epoch,
-        )
-    finally:
-        if checkpoints is not None:
-            checkpoints.release()
+    record = train(
+        trainer,
+        training,
+        max_epochs=plan.max_epochs,
+        batch_size=plan.batch_size,
+        validation=validation,
+        patience=plan.patience,
+        augment_until=until,
+        checkpoints=checkpoints,
+        identity=plan.identity(source) if checkpoints else None,
+        resume=saved is not None,
+        stop_requested=stop_requested,
+        on_epoch=on_epoch,
+    )
     model.objective.eval()
     model.record = _as_json(plan, record)
     return model, record

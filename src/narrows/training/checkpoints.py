@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from narrows.artefact import Artefact, read_artefact, write_artefact
+from narrows.durable import TEMPORARY
 from narrows.errors import ModelFileError, OutputBusy, ResourceError
 
 __all__ = ["Checkpoints"]
@@ -72,13 +73,13 @@ class Checkpoints:
         """Remove the checkpoints and the folder: the training they belong to is finished."""
         for path in self.folder.glob("checkpoint-*.safetensors"):
             path.unlink(missing_ok=True)
-        for path in self.folder.glob(".narrows-*.tmp"):
+        for path in self.folder.glob(TEMPORARY):
             path.unlink(missing_ok=True)
         (self.folder / "lock").unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def release(self) -> None:
+    def close(self) -> None:
         os.close(self._lock)
 
     def _path(self, number: int) -> Path:

@@ -29,7 +29,8 @@ def read_images(folder: Path, *, shape: tuple[int, ...] | None = None) -> Source
     """Return the images of a folder and its subfolders, in the order of their names.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
-    16-bit grey is divided by 256, brighter grey and floats are refused, and grey stays one channel if every image is grey.
+    16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
+    if every image is grey.
 
     Raises
     ------
