@@ -689,7 +689,7 @@ def test_the_file_and_then_the_folder_are_made_durable(
     assert events == ["file", "rename", "folder"]
 
 
-@pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_failing_write_leaves_the_old_file_and_nothing_else(
     path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
@@ -720,13 +720,6 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
         with pytest.raises(KeyboardInterrupt):
             write_artefact(path, plain_artefact(2.0))
     assert (os.listdir(path.parent), path.read_bytes()) == ([path.name], before)
-
-
-def test_short_writes_are_continued(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:100]))
-    write_artefact(path, plain_artefact(size=1000))
-    assert len(read_artefact(path, kind="model").tensors["w"]) == 1000
 
 
 def test_a_link_stays_a_link_and_its_target_is_updated(tmp_path: Path) -> None:
@@ -857,6 +850,7 @@ from narrows.artefact import Artefact, read_artefact, write_artefact
 
 path, kills = Path(sys.argv[1]), int(sys.argv[2])
 random.seed(0)
+torch.set_num_threads(1)  # a pool of threads does not survive a fork
 versions = [Artefact("model", {"value": v}, {"w": torch.full((50_000,), float(v))}) for v in (1, 2)]
 in_the_middle = most = 0
 for _ in range(kills):
