@@ -28,8 +28,8 @@ SHAPE = (28, 28)
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"max_epochs": 1, "augmentation": None},
     "fast": {
-        "max_epochs": 11,
-        "augmentation": Affine(0.07, 0.06, 0.03, 0.45, until=0.55),
+        "max_epochs": 10,
+        "augmentation": Affine(0.07, 0.06, 0.03, 0.45, until=0.5),
     },
     "best": {"max_epochs": 110, "augmentation": Affine(until=0.8)},
 }

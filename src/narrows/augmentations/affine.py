@@ -21,7 +21,7 @@ class Affine:
     radians, ``scale`` as a share (each axis on its own), ``shift`` in pixels. Both the corrupted
     and the clean x are the moved image: this is more data, not a corruption. ``until`` is the
     share of the epochs in which it is used: interpolation blurs, so training ends on the images
-    as they are. Cost: O(batch x pixels), about 2 ms for 256 images of 28 x 28 on one core.
+    as they are. Cost: O(batch x pixels), about 1 ms for 256 images of 28 x 28.
 
     Raises
     ------
@@ -54,19 +54,23 @@ class Affine:
             raise UsageError("Affine: needs images; read them from IDX or a folder of images.")
         height, width, channels = (*image_shape, 1)[:3]
         images = x.view(-1, height, width, channels).permute(0, 3, 1, 2)
-        maps = self._maps(len(x), height, width, generator, x.device)
-        grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+        grid = self._grid(len(x), height, width, generator, x.device)
         moved = F.grid_sample(images, grid, align_corners=False)
         return moved.permute(0, 2, 3, 1).reshape(len(x), -1)
 
-    def _maps(
+    def _grid(
         self, n: int, height: int, width: int, generator: Generator, device: torch.device
     ) -> Tensor:
-        """Return (n, 2, 3) maps from output to input positions, in units of half an image."""
-        draws = torch.rand(6, n, generator=generator, device=device) * 2 - 1
+        """Return where every output pixel is read, (n, height, width, 2), in half images."""
+        draws = torch.rand(6, n, 1, 1, generator=generator, device=device) * 2 - 1
         angle, shear = draws[0] * self.rotation, draws[1] * self.shear
         across, along = 1 + draws[2] * self.scale, 1 + draws[3] * self.scale
         cos, sin = angle.cos(), angle.sin()
-        first = [cos * across, (shear - sin) * along, draws[4] * self.shift * 2 / width]
-        second = [sin * across, cos * along, draws[5] * self.shift * 2 / height]
-        return torch.stack([torch.stack(first, -1), torch.stack(second, -1)], 1)
+        # pixel centres from -1 to 1; by hand, since F.affine_grid takes five times as long
+        across_at = (torch.arange(width, device=device) * 2 + 1) / width - 1
+        down_at = ((torch.arange(height, device=device) * 2 + 1) / height - 1)[:, None]
+        to_x = cos * across * across_at + (shear - sin) * along * down_at
+        to_y = sin * across * across_at + cos * along * down_at
+        to_x = to_x + draws[4] * self.shift * 2 / width
+        to_y = to_y + draws[5] * self.shift * 2 / height
+        return torch.stack([to_x, to_y], dim=-1)

@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows.activations import activation_named
-from narrows.products import linear
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
 __all__ = ["DenseEncoder", "glorot_uniform"]
@@ -81,4 +80,5 @@ class DenseEncoder(Encoder):
 def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
-    return linear(x, weight, bias)
+    # addmm takes the leaf itself: autocast keeps its cast for a tied decoder, and no transpose
+    return torch.addmm(bias, x, weight)
