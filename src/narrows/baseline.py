@@ -21,7 +21,8 @@ from narrows.slots import Rows, SparseRows
 __all__ = ["MAX_ROWS", "Baseline", "fit_baseline"]
 
 MAX_ROWS = 100_000
-"""More rows than this are sampled: the baseline's cost stays bounded."""
+MAX_VALUES = 64 << 20
+"""More rows, or more dense values, than this are sampled: time and memory stay bounded."""
 
 _EXACT_FEATURES = 4096
 
@@ -56,7 +57,7 @@ class Baseline:
 
 
 def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline | None:
-    """Fit PCA, or TruncatedSVD where the rows are sparse, on at most ``MAX_ROWS`` rows.
+    """Fit PCA, or TruncatedSVD where the rows are sparse, on a bounded sample of rows.
 
     Return None where the values are too large for their squares to be numbers.
     """
@@ -69,7 +70,10 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
 
 
 def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
-    rows = source.sample(MAX_ROWS, generator=Generator().manual_seed(seed))
+    n_rows = (
+        MAX_ROWS if source.sparse else min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
+    )
+    rows = source.sample(n_rows, generator=Generator().manual_seed(seed))
     x = scaling.forward(rows)
     n_rows, n_features = x.shape
     if isinstance(x, SparseRows):

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from narrows.data.source import Source
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, ResourceError
 from narrows.slots import Rows, SparseRows
 
 __all__ = ["Statistics", "check_finite", "describe"]
 
 _BLOCK = 16384
+_MAX_FEATURES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ def describe(source: Source) -> Statistics:
     InvalidData
         Naming the first row and column with a NaN or an infinity.
     """
+    if source.n_features > _MAX_FEATURES:
+        raise ResourceError(
+            f"{source.origin}: {source.n_features} features; at most {_MAX_FEATURES} are taken."
+        )
     n = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
     spread = torch.zeros_like(mean)

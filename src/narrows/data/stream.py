@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import islice
+from math import ceil
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import DenseSource, Source, evenly_spaced
+from narrows.data.source import Source, evenly_spaced
 
 __all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
 
@@ -101,14 +102,15 @@ class StreamSource(Source):
         return torch.cat(picked)
 
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:
-        """Return rows from whole blocks, visited in a random order until there are enough."""
+        """Return rows of whole blocks, or of half of each, in a random order of the units."""
         order = self._units[torch.randperm(len(self._units), generator=generator)]
-        kept: list[Tensor] = []
         wanted = min(n_rows, self.n_rows)
-        blocks = (block for unit in order for block in self._blocks(int(unit)))
-        for block in blocks:
-            kept.append(torch.from_numpy(block).float())
-            if sum(len(piece) for piece in kept) >= 2 * wanted:
+        share = 1.0 if self.n_rows < 2 * wanted else 0.5
+        kept: list[Tensor] = []
+        for block in (block for unit in order for block in self._blocks(int(unit))):
+            rows = torch.from_numpy(block).float()
+            picked = torch.randperm(len(rows), generator=generator)[: ceil(len(rows) * share)]
+            kept.append(rows[picked])
+            if sum(map(len, kept)) >= wanted:
                 break
-        rows = torch.cat(kept)
-        return DenseSource(rows).sample(wanted, generator=generator)  # pyright: ignore[reportReturnType] -- dense in, dense out
+        return torch.cat(kept)[:wanted]

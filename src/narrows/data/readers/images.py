@@ -25,7 +25,7 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_images(folder: Path, *, shape: tuple[int, ...] | None = None) -> Source:
+def read_images(folder: Path) -> Source:
     """Return the images of a folder and its subfolders, in the order of their names.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,

@@ -1,0 +1,46 @@
+"""A file four times as long takes no more memory to train from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+_CHILD = """
+import json, resource, sys
+import narrows.data.stream as stream
+stream.BLOCK_BYTES = 1 << 20
+from narrows import Autoencoder, read
+source = read(sys.argv[1], stream=True)
+Autoencoder(2, hidden=(), scale="none", loss="squared_error", max_epochs=1, batch_size=4096,
+            validation_fraction=0.0, random_state=0).fit(source)
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+"""
+
+
+def peak_megabytes(path) -> float:
+    command = [sys.executable, "-c", _CHILD, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_memory_is_flat(tmp_path, kind):
+    peaks = []
+    for n_rows in (120_000, 480_000):  # 61 and 246 MB; both over what the baseline samples
+        table = np.random.default_rng(0).standard_normal((n_rows, 128), dtype=np.float32)
+        path = tmp_path / f"{n_rows}.{kind}"
+        if kind == "npy":
+            np.save(path, table)
+        else:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            columns = {f"x{i}": column for i, column in enumerate(table.T)}
+            pq.write_table(pa.table(columns), path, row_group_size=8192, use_dictionary=False)
+        del table
+        peaks.append(peak_megabytes(path))
+    assert peaks[1] < peaks[0] + 60
