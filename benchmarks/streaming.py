@@ -22,8 +22,9 @@ N_FEATURES = 256
 BLOCK = 50_000
 RESULTS = Path(__file__).parent / "results" / "streaming.md"
 
-CHILD = """
-import json, resource, sys, time, warnings
+CHILD = r"""
+import json, re, sys, time
+from pathlib import Path
 from narrows import Autoencoder, read
 source = read(sys.argv[1], stream=True)
 ae = Autoencoder(16, hidden=(64,), scale="none", loss="squared_error", max_epochs=1,
@@ -35,7 +36,7 @@ print(json.dumps({
     "rows": source.n_rows,
     "epoch": ae.model_.record["epochs"][0]["seconds"],
     "total": total,
-    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_mb": int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024,
     "explained": 1 - ae.model_.record["epochs"][0]["loss"] / N_FEATURES,
 }))
 """.replace("N_FEATURES", str(N_FEATURES))
