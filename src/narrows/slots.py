@@ -7,6 +7,7 @@ A corruption makes x~, an encoder is f, a decoder is g, a loss is L, a penalty i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -138,28 +139,28 @@ class Corruption(Protocol):
     def __call__(self, x: Rows, *, generator: Generator) -> Rows: ...
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """f: rows to a code record. Holds no randomness in evaluation mode."""
 
     weights: nn.ParameterList
     biases: nn.ParameterList
 
-    def forward(self, x: Rows) -> Code:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, x: Rows) -> Code: ...
 
+    @abstractmethod
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the code last."""
-        raise NotImplementedError
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """g: codes to natural parameters (means or logits), never past a link."""
 
     weights: nn.ParameterList
     biases: nn.ParameterList
 
-    def forward(self, h: Codes) -> Outputs:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, h: Codes) -> Outputs: ...
 
 
 @runtime_checkable

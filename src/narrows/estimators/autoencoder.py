@@ -9,6 +9,7 @@ from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._parameters import documented
 from narrows.estimators._settings import check_number, spec_of, specs_of
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
@@ -16,6 +17,7 @@ from narrows.penalties import PENALTIES
 __all__ = ["Autoencoder"]
 
 
+@documented
 class Autoencoder(AbstractAutoencoder):
     """Learn a short code h = f(x) from which r = g(h) rebuilds x.
 
@@ -43,29 +45,16 @@ class Autoencoder(AbstractAutoencoder):
         Omega, such as ("l1:0.001",) or (``L1(1e-3)``,).
     augmentation : str, spec or augmentation, default=None
         More clean images out of those there are, such as "affine".
-    scale : {"auto", "none", "unit", "center", "standard", "proportions"}, default="auto"
-        Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts to
-        proportions, leaves values in [0, 1] alone, and standardises other tables.
-    max_epochs : int, default=50
-        Passes over the data; the learning rate warms up over a tenth of them and falls as a
-        cosine.
-    batch_size : int or "auto", default="auto"
-        Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.
-    learning_rate : float, default=0.002
-        The highest rate of Adam.
-    validation_fraction : float, default=0.1
-        Share of the rows held out, in [0, 1); the weights that did best on them are kept.
-    patience : int or None, default=10
-        Epochs without a better held-out error before training stops; None never stops.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the matrix products in training. "auto" takes bfloat16 for nets of 100,000 weights or
-        more where the hardware multiplies it faster. Weights and results are float32.
-    device : str, default="auto"
-        "cpu", "cuda", ...; "auto" takes a GPU if there is one.
-    random_state : int, RandomState or None, default=None
-        An int makes a fit repeat to the bit on one machine with one number of threads.
-    verbose : int, default=0
-        1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
 
     Attributes
     ----------

@@ -12,6 +12,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._parameters import documented
 from narrows.estimators._settings import spec_of
 from narrows.losses import LOSSES
 from narrows.model import Model
@@ -19,6 +20,7 @@ from narrows.model import Model
 __all__ = ["LinearAutoencoder"]
 
 
+@documented
 class LinearAutoencoder(AbstractAutoencoder):
     """An autoencoder without hidden layers: with squared error it finds PCA's subspace.
 
@@ -33,26 +35,16 @@ class LinearAutoencoder(AbstractAutoencoder):
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
         "bernoulli" on data in [0, 1] is logistic PCA: use scale="none" or "unit"; there is no
         certificate then.
-    scale : {"center", "auto", "none", "unit", "standard", "proportions"}, default="center"
-        As in ``Autoencoder``; "center" as in PCA.
-    max_epochs : int, default=100
-        Passes over the data at most.
-    batch_size : int or "auto", default="auto"
-        Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.
-    learning_rate : float, default=0.01
-        The highest rate of Adam, for features of unit size.
-    validation_fraction : float, default=0.0
-        Share of the rows held out, in [0, 1).
-    patience : int or None, default=None
-        Epochs without a better held-out error before training stops; None never stops.
-    precision : {"float32", "auto", "bfloat16"}, default="float32"
-        Of the matrix products; the certificate needs float32.
-    device : str, default="auto"
-        "cpu", "cuda", ...; "auto" takes a GPU if there is one.
-    random_state : int, RandomState or None, default=None
-        An int makes a fit repeat to the bit on one machine with one number of threads.
-    verbose : int, default=0
-        1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
 
     Attributes
     ----------

@@ -1,0 +1,70 @@
+"""The texts of parameters that several estimators have, written once."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from textwrap import indent
+from typing import TypeVar
+
+__all__ = ["documented"]
+
+Estimator = TypeVar("Estimator")
+
+_SHARED = {
+    "scale": (
+        '{"auto", "none", "unit", "center", "standard", "proportions"}',
+        'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts\n'
+        "to proportions, leaves values in [0, 1] alone, and standardises other tables;\n"
+        '"center" is what PCA does.',
+    ),
+    "max_epochs": (
+        "int",
+        "Passes over the data at most; the learning rate warms up over a tenth of them and falls\n"
+        "as a cosine.",
+    ),
+    "batch_size": (
+        'int or "auto"',
+        'Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
+    ),
+    "learning_rate": ("float", "The highest rate of Adam."),
+    "validation_fraction": (
+        "float",
+        "Share of the rows held out, in [0, 1); the weights that did best on them are kept.",
+    ),
+    "patience": (
+        "int or None",
+        "Epochs without a better held-out error before training stops; None never stops.",
+    ),
+    "precision": (
+        '{"auto", "float32", "bfloat16"}',
+        'Of the matrix products in training. "auto" takes bfloat16 for nets of 100,000 weights or\n'
+        "more where the hardware multiplies it faster. Weights and results are float32.",
+    ),
+    "device": ("str", '"cpu", "cuda", ...; "auto" takes a GPU if there is one.'),
+    "random_state": (
+        "int, RandomState or None",
+        "An int makes a fit repeat to the bit on one machine with one number of threads.",
+    ),
+    "verbose": (
+        "int",
+        "1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.",
+    ),
+}
+
+
+def documented(cls: type[Estimator]) -> type[Estimator]:
+    """Fill in the lines "name : ..." of a class's docstring, defaults from its signature."""
+    defaults = inspect.signature(cls).parameters
+
+    def text(match: re.Match[str]) -> str:
+        name = match[1]
+        kind, meaning = _SHARED[name]
+        default = defaults[name].default
+        shown = json.dumps(default) if isinstance(default, str) else repr(default)
+        return f"    {name} : {kind}, default={shown}\n{indent(meaning, ' ' * 8)}"
+
+    if cls.__doc__:  # python -OO has none
+        cls.__doc__ = re.sub(r"^    (\w+) : \.\.\.$", text, cls.__doc__, flags=re.MULTILINE)
+    return cls
