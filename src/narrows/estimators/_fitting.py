@@ -98,7 +98,7 @@ def _fit(
         augment_until=until,
         checkpoints=checkpoints,
         identity=plan.identity(source) if checkpoints else None,
-        resume=saved is not None,
+        saved=saved,
         stop_requested=stop_requested,
         on_epoch=on_epoch,
     )

@@ -65,7 +65,7 @@ def train(
     augment_until: float = 1.0,
     checkpoints: Checkpoints | None = None,
     identity: Mapping[str, Any] | None = None,
-    resume: bool = False,
+    saved: Artefact | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
     constant_rate: bool = False,
@@ -87,8 +87,8 @@ def train(
         Where to save the state every so often, and when a stop is requested.
     identity : mapping
         JSON values that must be equal at a resumption: parameters and data fingerprint.
-    resume : bool
-        Go on from the newest sound checkpoint, if there is one.
+    saved : Artefact, optional
+        A checkpoint to go on from.
 
     Raises
     ------
@@ -103,8 +103,8 @@ def train(
         n_validation_rows=validation.n_rows if validation else 0,
     )
     run = _Run(trainer, record, EarlyStopping(patience), checkpoints, dict(identity or {}))
-    if resume:
-        run.resume()
+    if saved is not None:
+        run.resume(saved)
     batches = source.n_batches(batch_size)
     total = max_epochs * batches
 
@@ -207,10 +207,7 @@ class _Run:
         tensors = {**self.trainer.state(), **best, "random.sampler": self._order}
         self.checkpoints.save(Artefact("checkpoint", spec, tensors))
 
-    def resume(self) -> None:
-        saved = self.checkpoints.newest() if self.checkpoints is not None else None
-        if saved is None:
-            return
+    def resume(self, saved: Artefact) -> None:
         _check_identity(saved.spec["identity"], self.identity)
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
         self._spent = saved.spec["seconds"]
