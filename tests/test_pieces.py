@@ -129,7 +129,7 @@ def test_masking_of_sparse_rows_touches_stored_values_only(generator, sparse_and
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan")])
 def test_masking_refuses_a_rate_that_cannot_be(rate):
-    with pytest.raises(UsageError, match=r"Masking: rate must be in \[0, 1\), got"):
+    with pytest.raises(UsageError, match="Masking: rate: must be a number >= 0 and < 1, got"):
         Masking(rate)
 
 
@@ -156,7 +156,7 @@ def test_weight_decay_sums_every_matrix_once_and_no_bias(step):
 
 @pytest.mark.parametrize("penalty", [L1, WeightDecay])
 def test_a_negative_weight_is_refused(penalty):
-    with pytest.raises(UsageError, match="weight must be >= 0, got -1"):
+    with pytest.raises(UsageError, match="weight: must be a number >= 0, got -1"):
         penalty(-1)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from narrows.checks import check_number
 from narrows.errors import UsageError
 
 __all__ = ["Affine"]
@@ -42,10 +43,8 @@ class Affine:
 
     def __post_init__(self) -> None:
         for name in ("rotation", "shear", "scale", "shift"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"Affine: {name} must be >= 0, got {getattr(self, name)!r}.")
-        if not 0 <= self.until <= 1:
-            raise UsageError(f"Affine: until must be in [0, 1], got {self.until!r}.")
+            check_number(f"Affine: {name}", getattr(self, name), low=0)
+        check_number("Affine: until", self.until, low=0, high=1)
 
     def __call__(
         self, x: Tensor, image_shape: tuple[int, ...] | None, *, generator: Generator

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.errors import UsageError
+from narrows.checks import check_number
 from narrows.slots import Rows, SparseRows
 
 __all__ = ["Masking"]
@@ -34,8 +34,7 @@ class Masking:
     rate: float = 0.25
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate < 1:
-            raise UsageError(f"Masking: rate must be in [0, 1), got {self.rate!r}.")
+        check_number("Masking: rate", self.rate, low=0, high=1, high_open=True)
 
     def __call__(self, x: Rows, *, generator: Generator) -> Rows:
         if isinstance(x, SparseRows):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from narrows.applications import coding
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.artefact import write_artefact
+from narrows.checks import check_number
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
@@ -24,7 +25,7 @@ from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
 from narrows.estimators._input import FLOATS, fit_source, query_source
 from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, check_number, seed_from
+from narrows.estimators._settings import batch_size_for, seed_from
 from narrows.model import Model
 from narrows.training.loop import Epoch, TrainingRecord
 

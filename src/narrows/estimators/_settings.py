@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import piece_from_spec, piece_to_spec
 
-__all__ = ["batch_size_for", "check_number", "seed_from", "spec_of", "specs_of"]
+__all__ = ["batch_size_for", "seed_from", "spec_of", "specs_of", "widths_of"]
 
 
 def seed_from(random_state: Any) -> int:
@@ -24,6 +24,8 @@ def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> dict[str, Any
     """Return the spec of a piece given as a name, a spec or an instance; check its values."""
     if isinstance(value, str | Mapping):
         value = piece_from_spec(table, value, slot=slot)
+    if isinstance(value, type):
+        raise UsageError(f"{slot}: give an instance, {value.__name__}(), not the class itself.")
     try:
         return piece_to_spec(table, value)
     except UsageError as error:
@@ -39,30 +41,6 @@ def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[dict[s
     return [spec_of(table, value, slot=slot) for value in values]
 
 
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    low: float,
-    high: float = float("inf"),
-    integer: bool = False,
-    low_open: bool = False,
-    high_open: bool = False,
-) -> None:
-    """Raise UsageError naming the argument, the rule and the value."""
-    kind: Any = numbers.Integral if integer else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-    if good:
-        above = value > low if low_open else value >= low
-        good = above and (value < high if high_open else value <= high)
-    if not good:
-        what = "an integer" if integer else "a number"
-        rule = f"{'>' if low_open else '>='} {low:g}"
-        if high != float("inf"):
-            rule += f" and {'<' if high_open else '<='} {high:g}"
-        raise UsageError(f"{name}: must be {what} {rule}, got {value!r}.")
-
-
 def batch_size_for(batch_size: Any, n_rows: int) -> int:
     """Resolve ``"auto"``: a power of two near n / 64, from 16 to 256, so that small sets get
     enough steps an epoch and large ones full products."""
@@ -72,3 +50,14 @@ def batch_size_for(batch_size: Any, n_rows: int) -> int:
         return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
     check_number("batch_size", batch_size, low=1, integer=True)
     return min(int(batch_size), n_rows)
+
+
+def widths_of(hidden: Any) -> list[int]:
+    """Return hidden widths as a list of integers."""
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence | np.ndarray):
+        raise UsageError(
+            f"hidden: must be a sequence of widths, such as (512, 256), got {hidden!r}."
+        )
+    for width in hidden:
+        check_number("hidden", width, low=1, integer=True)
+    return [int(width) for width in hidden]

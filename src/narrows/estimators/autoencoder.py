@@ -10,7 +10,7 @@ from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import check_number, spec_of, specs_of
+from narrows.estimators._settings import spec_of, specs_of, widths_of
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 
@@ -144,12 +144,10 @@ class Autoencoder(AbstractAutoencoder):
         return spec_of(AUGMENTATIONS, self.augmentation, slot="augmentation")
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        for width in self.hidden:
-            check_number("hidden", width, low=1, integer=True)
         activation_named(self.activation)
         return "tied" if self.tied else "plain", {
             "n_components": int(self.n_components),
-            "hidden": [int(width) for width in self.hidden],
+            "hidden": widths_of(self.hidden),
             "activation": self.activation,
             "loss": loss,
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),

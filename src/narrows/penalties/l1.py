@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.errors import UsageError
+from narrows.checks import check_number
 from narrows.slots import Forward
 
 __all__ = ["L1"]
@@ -32,8 +32,7 @@ class L1:
     weight: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise UsageError(f"L1: weight must be >= 0, got {self.weight!r}.")
+        check_number("L1: weight", self.weight, low=0)
 
     def __call__(self, step: Forward) -> Scalar:
         return self.weight * step.code.h.abs().sum(dim=1).mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.errors import UsageError
+from narrows.checks import check_number
 from narrows.slots import Forward
 
 __all__ = ["WeightDecay"]
@@ -31,8 +31,7 @@ class WeightDecay:
     weight: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise UsageError(f"WeightDecay: weight must be >= 0, got {self.weight!r}.")
+        check_number("WeightDecay: weight", self.weight, low=0)
 
     def __call__(self, step: Forward) -> Scalar:
         total = step.output.new_zeros((), dtype=step.code.h.dtype)

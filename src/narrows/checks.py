@@ -1,0 +1,35 @@
+"""Numbers that users give, checked where they are used."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+from narrows.errors import UsageError
+
+__all__ = ["check_number"]
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    low: float,
+    high: float = math.inf,
+    integer: bool = False,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> None:
+    """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range."""
+    kind: Any = numbers.Integral if integer else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    if good:
+        above = value > low if low_open else value >= low
+        good = above and (value < high if high_open else value <= high)
+    if not good:
+        what = "an integer" if integer else "a number"
+        rule = f"{'>' if low_open else '>='} {low:g}"
+        if high != math.inf:
+            rule += f" and {'<' if high_open else '<='} {high:g}"
+        raise UsageError(f"{name}: must be {what} {rule}, got {value!r}.")
