@@ -41,6 +41,8 @@ class Baseline:
 
     def reconstruct(self, x: Rows) -> Outputs:
         """Return the least-squares fill of scaled rows."""
+        if isinstance(x, SparseRows) and self.mean is not None:
+            x = x.to_dense()
         if isinstance(x, SparseRows):
             return x.matmul(self.components.t().contiguous()) @ self.components
         centred = x if self.mean is None else x - self.mean

@@ -38,6 +38,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise ResourceError(f"{path}: is a link that leads back to itself.")
         if os.path.isdir(target):
             raise ResourceError(f"{path}: is a folder; name a file.")
+        if os.path.exists(target) and not os.path.isfile(target):
+            raise ResourceError(f"{path}: is no regular file; nothing was written.")
         _remove_abandoned(target.parent)
         descriptor, beside = _open_beside(target)
         try:

@@ -56,6 +56,10 @@ class Objective(nn.Module):
         """Return the expected x of a code, in the units of x."""
         return self.loss.expectation(self.decoder(h).float())
 
+    def reconstruct(self, x: Rows) -> Outputs:
+        """Return g(f(x)) in the units of x."""
+        return self.loss.fitted(self.decoder(self.encoder(x).h).float(), x)
+
     def error(self, x: Rows) -> PerSample:
         """Return L(x, g(f(x))) per sample."""
         return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x)

@@ -182,6 +182,8 @@ class Loss(Protocol):
 
     def expectation(self, output: Outputs) -> Outputs: ...
 
+    def fitted(self, output: Outputs, x: Rows) -> Outputs: ...
+
     def natural(self, mean: Tensor) -> Tensor: ...
 
 
@@ -197,7 +199,10 @@ def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dic
     for name, kind in table.items():
         if type(piece) is kind:
             assert is_dataclass(piece)
-            return {"name": name, **{f.name: getattr(piece, f.name) for f in fields(piece)}}
+            values = {f.name: getattr(piece, f.name) for f in fields(piece)}
+            # NumPy's numbers are not JSON's
+            values = {k: v.item() if hasattr(v, "item") else v for k, v in values.items()}
+            return {"name": name, **values}
     known = ", ".join(kind.__name__ for kind in table.values())
     raise UsageError(f"expected one of {known}, got {piece!r}.")
 

@@ -88,7 +88,7 @@ def certify(model: Model, source: Source, statistics: Statistics) -> Certificate
     total = float(spread.sum()) * statistics.n_rows / max(statistics.n_rows - 1, 1)
     ratio = variances / total if total > 0 else np.zeros_like(variances)
     angles = None
-    if model.baseline is not None and model.baseline.name == "PCA":
+    if total > 0 and model.baseline is not None and model.baseline.name == "PCA":
         other = model.baseline.components.numpy()
         radians = scipy.linalg.subspace_angles(np.float64(components.T), np.float64(other.T))
         angles = np.degrees(radians)

@@ -18,7 +18,7 @@ from narrows.slots import Rows
 __all__ = ["codes", "decoded", "errors", "layer_features", "reconstructions", "scaled_batches"]
 
 BATCH = 1024
-"""Rows at a time: fixed, so that a row's code does not depend on how many came with it."""
+"""Rows at a time: fixed, so that a row's code hardly depends on how many came with it."""
 
 
 def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
@@ -62,7 +62,7 @@ def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
 def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
     for raw, x in scaled_batches(model, source):
-        mean = model.objective.decode(model.objective.encode(x).h)
+        mean = model.objective.reconstruct(x)
         yield _in_input_units(model, mean, raw).cpu().numpy()
 
 

@@ -73,7 +73,7 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         model.objective.loss.check(x)
         output = model.objective.decoder(model.objective.encode(x).h).float()
         own = own + model.objective.loss.per_sample(output, x).double().sum()
-        mean = model.objective.loss.expectation(output)
+        mean = model.objective.loss.fitted(output, x)
         ours = ours + squared.per_sample(mean, x).double().sum()
         if model.baseline is not None:
             theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)

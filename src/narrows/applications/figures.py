@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from narrows.errors import ResourceError
+from narrows.errors import InvalidData, ResourceError, UsageError
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["reconstruction_figure", "save_figure"]
+__all__ = ["check_figure_name", "reconstruction_figure", "save_figure"]
 
 
 @torch.no_grad()
@@ -27,7 +29,7 @@ def reconstruction_figure(
     other rows as profiles over their features.
     """
     x = model.scaling.forward(rows.to(model.device))
-    mean = model.objective.decode(model.objective.encode(x).h).cpu()
+    mean = model.objective.reconstruct(x).cpu()
     x = x.to("cpu")
     dense = x if isinstance(x, Tensor) else x.to_dense()
     strips = [("data", dense), (f"{model.n_components} numbers, autoencoder", mean)]
@@ -42,6 +44,8 @@ def reconstruction_figure(
     shape = image_shape or model.schema.image_shape
     if shape is None:
         return _profiles(labels, arrays)
+    if math.prod(shape) != model.schema.n_features:
+        raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
     return _images(labels, arrays, shape)
 
 
@@ -82,6 +86,13 @@ def _profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
     return figure
 
 
+def check_figure_name(path: Path) -> None:
+    """Raise UsageError if matplotlib writes no such kind of file."""
+    kinds = FigureCanvasAgg(Figure()).get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in kinds:
+        raise UsageError(f"{path}: figures are written as {', '.join(sorted(kinds))}.")
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix.
 
@@ -92,5 +103,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ResourceError(f"{path}: cannot be written: {error}.") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,17 +19,24 @@ __all__ = ["check_writable", "write_rows"]
 _SUFFIXES = (".npy", ".csv")
 
 
-def check_writable(path: Path) -> None:
-    """Refuse, before any work is done, an output that cannot be written.
+def check_writable(path: Path, *inputs: str | Path) -> None:
+    """Refuse, before any work is done, an output that cannot be written or is an input.
 
     Raises
     ------
     ResourceError
-        If the folder is missing or read-only, or the path is a folder.
+        If the folder is missing or read-only, or the path is a folder or a device.
+    UsageError
+        If the path is one of the inputs.
     """
+    for other in inputs:
+        if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
+            raise UsageError(f"{path}: is the input {other} itself; name another output.")
     folder = path.parent
     if path.is_dir():
         raise ResourceError(f"{path}: is a folder; name a file.")
+    if path.exists() and not path.is_file():
+        raise ResourceError(f"{path}: is no regular file; name another output.")
     if not folder.is_dir():
         raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
     if not os.access(folder, os.W_OK):
@@ -67,4 +76,6 @@ def _begin(file: BinaryIO, suffix: str, n_rows: int, width: int, names: list[str
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
         np.lib.format.write_array_header_1_0(file, header)
     elif names is not None:
-        file.write((",".join(names) + "\n").encode())
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerow(names)
+        file.write(text.getvalue().encode())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import click
@@ -21,6 +23,8 @@ from narrows.cli.reproduce import reproduce
 from narrows.errors import NarrowsError
 
 __all__ = ["main", "narrows"]
+
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory", re.IGNORECASE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -51,7 +55,9 @@ def _run(arguments: list[str]) -> int:
     # accepted anywhere: people add it behind a command that has just failed
     arguments = [a for a in arguments if a != "--debug"]
     try:
-        result: Any = narrows.main(args=arguments, prog_name="narrows", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            result: Any = narrows.main(args=arguments, prog_name="narrows", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -72,11 +78,15 @@ def _run(arguments: list[str]) -> int:
         return _explain(error)
 
 
+def _warn(message: Warning | str, *where: object, **more: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
 def _explain(error: Exception) -> int:
     if isinstance(error, NarrowsError):
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         click.echo("Error: out of memory; use smaller batches, or data that stream.", err=True)
         return 5
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def _shape(
         shape = tuple(int(part) for part in value.split(","))
     except ValueError:
         shape = ()
-    if len(shape) not in (2, 3) or min(shape) < 1:
+    if len(shape) not in (2, 3) or min(shape) < 1 or (*shape, 3)[2] != 3:
         raise click.BadParameter(f"expected HEIGHT,WIDTH or HEIGHT,WIDTH,3, got {value!r}.")
     return shape
 
@@ -78,4 +79,13 @@ def open_model(path: Path) -> AbstractAutoencoder:
 
 
 def print_json(values: dict[str, Any]) -> None:
-    click.echo(json.dumps(values, allow_nan=False, default=str))
+    click.echo(json.dumps(_finite(values), allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with null for what is not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -33,7 +33,7 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
     from narrows.data.statistics import check_finite
     from narrows.errors import InvalidData
 
-    check_writable(output)
+    check_writable(output, model, codes)
     fitted = open_model(model).model_
     source = read(codes)
     if source.n_features != fitted.n_components:

@@ -30,7 +30,7 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     from narrows.applications.coding import layer_features
     from narrows.applications.output import check_writable, write_rows
 
-    check_writable(output)
+    check_writable(output, model, data)
     estimator = open_model(model)
     source = estimator._query(open_data(data))
     blocks = layer_features(estimator.model_, source, layer)

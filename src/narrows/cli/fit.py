@@ -78,15 +78,13 @@ def fit(
     from narrows.cli._signals import StopOnSignal
     from narrows.training.loop import TrainingStopped
 
-    check_writable(output)
+    check_writable(output, data)
     estimator = _estimator(variant, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
     source = open_data(data)
     folder = output.with_name(output.name + ".checkpoints")
     with StopOnSignal() as signals:
         try:
-            estimator.fit(
-                source, checkpoint=folder, resume=resume, stop_requested=signals.requested
-            )
+            estimator._train(source, folder, resume, signals.requested)
         except TrainingStopped:
             click.echo(
                 f"Stopped. The state is in {folder}; the same command with --resume goes on.",

@@ -40,14 +40,20 @@ def reconstruct(
 ) -> None:
     """Write what DATA become by way of the code, in their own units."""
     from narrows.applications.coding import reconstructions
-    from narrows.applications.figures import reconstruction_figure, save_figure
+    from narrows.applications.figures import (
+        check_figure_name,
+        reconstruction_figure,
+        save_figure,
+    )
     from narrows.applications.output import check_writable, write_rows
 
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path)
+            check_writable(path, model, data)
+    if figure is not None:
+        check_figure_name(figure)
     estimator = open_model(model)
     source = estimator._query(open_data(data))
     results: dict[str, object] = {}

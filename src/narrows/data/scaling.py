@@ -9,7 +9,7 @@ from torch import Tensor
 
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.errors import unknown_name
+from narrows.errors import InvalidData, unknown_name
 from narrows.slots import Rows, SparseRows
 
 __all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
@@ -22,8 +22,8 @@ class Scaling:
     """x -> (x - shift) / scale per feature, or x -> x / sum of its row ("proportions").
 
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
-    feature without variance has scale 1. Sparse rows are scaled, never shifted. A row whose sum is
-    not positive has no proportions and stays as it is.
+    feature without variance has scale 1. What is fitted on sparse rows never shifts. A row whose
+    sum is not positive has no proportions and stays as it is.
     """
 
     kind: str
@@ -44,6 +44,8 @@ class Scaling:
     def forward(self, x: Rows) -> Rows:
         if self.kind == "proportions":
             return _proportions(x)
+        if isinstance(x, SparseRows) and self.shift is not None:
+            x = x.to_dense()  # fitted on dense rows: a shifted 0 is no 0, and one batch is small
         if isinstance(x, SparseRows):
             if self.scale is None:
                 return x
@@ -69,15 +71,21 @@ class Scaling:
 
 def row_totals(x: Rows) -> Tensor:
     """Return the sum of every row, shape (batch,)."""
-    return x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
+    return x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1, dtype=torch.float64).float()
 
 
 def _proportions(x: Rows) -> Rows:
-    totals = row_totals(x)
-    totals = torch.where(totals > 0, totals, torch.ones_like(totals))
+    # in float64, where no sum of float32 values overflows
     if isinstance(x, SparseRows):
-        return x.with_values(x.values / totals[x.row_of])
-    return x / totals[:, None]
+        wide = x.values.double()
+        totals = wide.new_zeros(len(x)).index_add_(0, x.row_of, wide)
+        return x.with_values((wide / _positive(totals)[x.row_of]).float())
+    totals = x.sum(dim=1, dtype=torch.float64)
+    return (x / _positive(totals)[:, None]).float()
+
+
+def _positive(totals: Tensor) -> Tensor:
+    return torch.where(totals > 0, totals, torch.ones_like(totals))
 
 
 def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
@@ -89,15 +97,22 @@ def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
     ------
     UsageError
         If ``scale`` is no known name.
+    InvalidData
+        If proportions are asked for and a value is negative.
     """
     if scale != "auto":
         if scale not in SCALES:
             raise unknown_name("scale", scale, ["auto", *SCALES])
+        if scale == "proportions" and statistics.low < 0:
+            raise InvalidData(
+                f"scale: proportions need values >= 0, got {statistics.low:.6g} in "
+                f"{source.origin}; use scale='standard'."
+            )
         return scale
     if source.sparse:
         counts = statistics.whole_numbers and statistics.low >= 0 and statistics.high > 0
         return "proportions" if counts else "none"
-    if source.kind == "image":
+    if source.kind == "image" and statistics.high > 1:
         return "unit"
     return "none" if statistics.low >= 0 and statistics.high <= 1 else "standard"
 

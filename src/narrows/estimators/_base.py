@@ -108,7 +108,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         TrainingDiverged
             When the loss is not finite any more.
         """
+        source = self._train(X, checkpoint, resume, stop_requested or (lambda: False))
+        if self.verbose:
+            Progress.say(self.evaluate(source).table())
+        return self
+
+    def _train(
+        self,
+        X: Any,
+        checkpoint: str | Path | None,
+        resume: bool,
+        stop_requested: Callable[[], bool],
+    ) -> Source:
+        """Fit without a last word; return the source, read and checked."""
         self._check_parameters()
+        self._forget()
         source = fit_source(self, X)
         statistics = describe(source)
         plan = self._plan(source, statistics)
@@ -118,14 +132,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 source,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 resume=resume,
-                stop_requested=stop_requested or (lambda: False),
+                stop_requested=stop_requested,
                 on_epoch=progress.epoch,
             )
         self._adopt(model, record)
         self._finish(source, statistics)
-        if self.verbose:
-            progress.say(self.evaluate(source if isinstance(X, Source) else X).table())
-        return self
+        return source
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; the first call settles the scaling.
@@ -140,11 +152,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         plan = self._plan(source, statistics)
         model = None if first else self.model_
         model, record, self._trainer = partial_fit_model(plan, source, model, trainer)
-        done = [] if first else self.history_
         self._adopt(model, record)
-        self.history_ = done + self.history_
-        self.n_epochs_ = len(self.history_)
         return self
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit set: a fit that fails leaves nothing half replaced."""
+        for name in [*vars(self)]:
+            if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
+                delattr(self, name)
 
     def _check_parameters(self) -> None:
         check_number("n_components", self.n_components, low=1, integer=True)
@@ -158,6 +173,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         kind = choose_scale(self.scale, source, statistics)
         loss = self._loss_spec() or choose_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
+        json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features:
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
@@ -175,7 +191,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             batch_size=batch_size_for(self.batch_size, source.n_rows),
             learning_rate=float(self.learning_rate),
             validation_fraction=float(self.validation_fraction),
-            patience=self.patience,
+            patience=None if self.patience is None else int(self.patience),
             precision=self.precision,
             device=self.device,
             seed=seed_from(self.random_state),

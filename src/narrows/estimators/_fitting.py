@@ -16,6 +16,7 @@ from narrows.baseline import fit_baseline
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
 from narrows.model import Model, Schema, build_objective
 from narrows.slots import piece_from_spec
 from narrows.training.checkpoints import Checkpoints
@@ -114,10 +115,11 @@ def partial_fit_model(
     if model is None:
         model = _new_model(plan, source)
         model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
+    else:
+        _check_same_net(plan, model)
+        _check_loss(model, source)
     if trainer is None:
         trainer = _new_trainer(plan, model)
-    else:
-        _check_loss(model, source)
     record = train(
         trainer,
         source,
@@ -126,8 +128,19 @@ def partial_fit_model(
         constant_rate=True,
     )
     model.objective.eval()
+    before = [Epoch(**epoch) for epoch in model.record.get("epochs", ())]
+    record.epochs = before + record.epochs
     model.record = _as_json(plan, record)
     return model, record, trainer
+
+
+def _check_same_net(plan: Plan, model: Model) -> None:
+    for name in ("n_components", "hidden", "activation"):
+        asked, built = plan.parameters.get(name), model.parameters.get(name)
+        if asked != built:
+            raise UsageError(
+                f"partial_fit: {name} is {asked!r}, the net was built with {built!r}; call fit."
+            )
 
 
 def _new_model(plan: Plan, source: Source) -> Model:

@@ -36,15 +36,17 @@ def _json(value: Any) -> Any:
         return piece_to_spec(_PIECES[type(value)], value)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, np.ndarray | range):
+        return [_json(item) for item in value]
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, np.random.RandomState | np.random.Generator):
+    if isinstance(value, np.random.RandomState | np.random.Generator) or value is np.random:
         return None
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise UsageError(f"save: {value!r} has no place in a model file; use names and numbers.")
+    raise UsageError(f"{value!r} has no place in a model file; use names and numbers.")
 
 
 def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:

@@ -39,5 +39,6 @@ class Progress:
         elif self._verbose > 1:
             self.say(f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s)")
 
-    def say(self, text: str) -> None:
+    @staticmethod
+    def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

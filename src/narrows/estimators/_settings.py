@@ -17,7 +17,10 @@ __all__ = ["batch_size_for", "seed_from", "spec_of", "specs_of", "widths_of"]
 
 def seed_from(random_state: Any) -> int:
     """Return a seed; None draws one from NumPy's global state, as in scikit-learn."""
-    return int(check_random_state(random_state).randint(2**31 - 2))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 2))
+    except ValueError as error:
+        raise UsageError(f"random_state: {error}.") from None
 
 
 def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from narrows.losses import LOSSES
 from narrows.model import Model
 
 __all__ = ["LinearAutoencoder"]
+
+_CERTIFICATE = (
+    "components_", "explained_variance_", "explained_variance_ratio_", "pca_angles_"
+)  # fmt: skip
 
 
 @documented
@@ -123,6 +127,13 @@ class LinearAutoencoder(AbstractAutoencoder):
         if self.n_components > source.n_features or not self._is_pca:
             return  # no n_components orthonormal axes there, or another claim
         self._set(certify(self.model_, source, statistics))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Pass once over X at the constant learning rate; a certificate of before is dropped."""
+        for name in _CERTIFICATE:
+            if hasattr(self, name):
+                delattr(self, name)
+        return super().partial_fit(X)
 
     @property
     def _is_pca(self) -> bool:

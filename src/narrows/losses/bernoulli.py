@@ -49,6 +49,10 @@ class Bernoulli:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)
 
+    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+        """Return the reconstruction of x."""
+        return self.expectation(output)
+
     def natural(self, mean: Tensor) -> Tensor:
         """Return the logits whose expectation is ``mean``, kept within (0.001, 0.999)."""
         return torch.logit(mean, eps=1e-3)

@@ -54,6 +54,11 @@ class Multinomial:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.softmax(output, dim=1)
 
+    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+        """Return the expected x of a row with x's own total, which no code holds."""
+        totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
+        return self.expectation(output) * totals[:, None]
+
     def natural(self, mean: Tensor) -> Tensor:
         """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
         return torch.log(mean.clamp_min(1e-6))

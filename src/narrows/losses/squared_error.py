@@ -50,13 +50,19 @@ class SquaredError:
     def per_sample(self, output: Outputs, x: Rows) -> PerSample:
         r = self.expectation(output)
         if isinstance(x, SparseRows):
-            # sum_j r^2 - 2 x r + x^2: the last two over the stored values only
-            stored = x.with_values(x.values.square()).row_sums()
-            return r.square().sum(dim=1) - 2 * x.gather_sum(r) + stored
+            # sum_j r^2 - 2 x r + x^2 would cancel: the stored places are left out of the first sum
+            at = x.row_of * x.n_features + x.indices
+            flat = r.reshape(-1)
+            elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
+            return elsewhere.index_add(0, x.row_of, (flat.index_select(0, at) - x.values).square())
         return (r - x).square().sum(dim=1)
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output
+
+    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+        """Return the reconstruction of x."""
+        return self.expectation(output)
 
     def natural(self, mean: Tensor) -> Tensor:
         """Return the output whose expectation is ``mean``."""

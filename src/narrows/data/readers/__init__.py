@@ -36,6 +36,8 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
     """
+    if not str(path):
+        raise InvalidData("the name of the data is empty.")
     path = Path(path)
     if path.is_dir():
         return read_images(path)

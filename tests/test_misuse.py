@@ -1,0 +1,214 @@
+"""Uses that once gave a wrong answer in silence, or the right error too late."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from narrows import Autoencoder, LinearAutoencoder, Masking, SquaredError, load
+from narrows.cli import _run
+from narrows.data.scaling import Scaling
+from narrows.data.source import sparse_rows
+from narrows.errors import InvalidData, UsageError
+
+SMALL = {"n_components": 2, "hidden": (8,), "max_epochs": 3, "random_state": 0}
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(3, 2, size=(60, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", ["standard", "center", "unit", "none"])
+def test_a_sparse_query_to_a_model_of_dense_rows_has_the_dense_answer(X, scale):
+    ae = Autoencoder(**SMALL, scale=scale, loss="squared_error").fit(X)
+    thin = np.where(X > 3, X, 0)
+    np.testing.assert_allclose(
+        ae.transform(sp.csr_array(thin)), ae.transform(thin), rtol=1e-4, atol=1e-5
+    )
+    dense, sparse = ae.evaluate(thin), ae.evaluate(sp.csr_array(thin))
+    assert sparse.baseline_squared_error == pytest.approx(dense.baseline_squared_error, rel=1e-4)
+
+
+def test_partial_fit_after_fit_trains_the_net_that_answers(X):
+    ae = Autoencoder(**SMALL).partial_fit(X).fit(X)
+    before = ae.transform(X)
+    ae.partial_fit(X)
+    assert not np.allclose(before, ae.transform(X))
+
+
+def test_partial_fit_after_fit_checks_the_losss_range(rng):
+    counts = rng.poisson(3, size=(40, 5)).astype(np.float32)
+    ae = Autoencoder(**SMALL, loss="multinomial", scale="none").fit(counts)
+    with pytest.raises(InvalidData, match="Multinomial: x must be >= 0"):
+        ae.partial_fit(-counts - 1)
+
+
+def test_partial_fit_refuses_another_shape_of_net(X):
+    ae = Autoencoder(**SMALL).partial_fit(X).set_params(n_components=3)
+    with pytest.raises(UsageError, match="n_components is 3, the net was built with 2; call fit"):
+        ae.partial_fit(X)
+
+
+def test_the_history_of_partial_fits_survives_a_model_file(X, tmp_path):
+    ae = Autoencoder(**SMALL).partial_fit(X).partial_fit(X)
+    ae.save(tmp_path / "m")
+    other = load(tmp_path / "m").partial_fit(X)
+    assert other.n_epochs_ == len(other.history_) == 3
+    other.save(tmp_path / "m")
+    assert load(tmp_path / "m").history_ == other.history_
+
+
+def test_a_certificate_is_dropped_when_training_goes_on(X):
+    ae = LinearAutoencoder(2, max_epochs=5, random_state=0).fit(X)
+    assert not hasattr(ae.partial_fit(X), "pca_angles_")
+
+
+def test_a_certificate_of_an_earlier_fit_is_dropped(X):
+    ae = LinearAutoencoder(2, max_epochs=5, random_state=0).fit(X)
+    ae.set_params(loss="bernoulli", scale="unit").fit(X)
+    assert not hasattr(ae, "components_")
+
+
+def test_a_failed_refit_leaves_no_half_fitted_estimator(X):
+    ae = Autoencoder(**SMALL).fit(X)
+    with pytest.raises(InvalidData):
+        ae.fit(np.full((10, 4), np.nan))
+    assert not hasattr(ae, "model_")
+
+
+def test_proportions_of_huge_values_are_proportions():
+    scaled = Scaling("proportions").forward(torch.full((2, 5), 1e38))
+    torch.testing.assert_close(scaled, torch.full((2, 5), 0.2))
+
+
+def test_proportions_of_negative_values_are_refused(X):
+    with pytest.raises(InvalidData, match="scale: proportions need values >= 0, got -"):
+        Autoencoder(**SMALL, scale="proportions", loss="squared_error").fit(X - 10)
+
+
+def test_the_multinomial_loss_rebuilds_counts_with_their_totals(rng):
+    counts = rng.poisson(20, size=(40, 5)).astype(np.float32)
+    settings = {**SMALL, "max_epochs": 60}
+    ae = Autoencoder(**settings, loss="multinomial", scale="none").fit(counts)
+    np.testing.assert_allclose(ae.reconstruct(counts).sum(axis=1), counts.sum(axis=1), rtol=1e-4)
+    evaluation = ae.evaluate(counts)
+    assert evaluation.squared_error < evaluation.variance
+
+
+def test_squared_error_of_large_sparse_values_does_not_cancel(rng):
+    x = 1e4 * rng.random((5, 4)).astype(np.float32)
+    output = torch.from_numpy(x + 0.1)
+    error = SquaredError().per_sample(output, sparse_rows(sp.csr_array(x)))
+    torch.testing.assert_close(error, torch.full((5,), 0.04), rtol=0.02, atol=0)
+
+
+def test_bytes_of_0_and_1_stay_0_and_1(rng):
+    bits = rng.integers(0, 2, size=(60, 6), dtype=np.uint8)
+    assert Autoencoder(**SMALL).fit(bits).model_.scaling.kind == "none"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": np.float32(1e-3)},
+        {"patience": np.int64(2)},
+        {"hidden": np.array([8])},
+        {"hidden": range(8, 9)},
+        {"random_state": np.random.RandomState(0)},
+    ],
+    ids=str,
+)
+def test_numpys_numbers_are_stored(X, tmp_path, change):
+    ae = Autoencoder(**{**SMALL, **change}).fit(X, checkpoint=tmp_path / "c")
+    ae.save(tmp_path / "m")
+    np.testing.assert_array_equal(load(tmp_path / "m").transform(X), ae.transform(X))
+
+
+def test_what_no_file_can_hold_is_said_before_training(X):
+    with pytest.raises(UsageError, match="has no place in a model file"):
+        Autoencoder(**SMALL, device=object()).fit(X)
+
+
+@pytest.mark.parametrize(
+    "hidden", [8, "8", (w for w in (8, 4)), {8}], ids=["int", "str", "gen", "set"]
+)
+def test_hidden_must_be_a_sequence(X, hidden):
+    with pytest.raises((UsageError, TypeError), match="hidden|place in a model file"):
+        Autoencoder(2, hidden=hidden, max_epochs=1).fit(X)
+
+
+def test_a_class_for_a_piece_is_named(X):
+    with pytest.raises(UsageError, match=r"corruption: give an instance, Masking\(\)"):
+        Autoencoder(**SMALL, corruption=Masking).fit(X)
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def table(self, X, tmp_path):
+        np.save(tmp_path / "x.npy", X)
+        return tmp_path / "x.npy"
+
+    @pytest.fixture
+    def model(self, X, tmp_path):
+        Autoencoder(**SMALL).fit(X).save(tmp_path / "m")
+        return tmp_path / "m"
+
+    def test_an_input_is_never_the_output(self, table, model, capsys):
+        before = table.read_bytes()
+        assert _run(["fit", str(table), "-o", str(table)]) == 2
+        assert _run(["encode", str(model), str(table), "-o", str(table)]) == 2
+        assert "is the input" in capsys.readouterr().err
+        assert table.read_bytes() == before
+
+    def test_what_is_no_regular_file_is_never_replaced(self, table, tmp_path, capsys):
+        import os
+
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        assert _run(["fit", str(table), "-o", str(pipe)]) == 5
+        assert "is no regular file" in capsys.readouterr().err
+        assert pipe.is_fifo()
+
+    def test_csv_names_are_quoted(self, X, model, tmp_path, capsys):
+        import pandas as pd
+
+        from narrows import read
+
+        names = ["a,b", 'c "q"', "d", "e", "f", "g"]
+        Autoencoder(**SMALL).fit(pd.DataFrame(X, columns=names)).save(tmp_path / "n")
+        pd.DataFrame(X, columns=names).to_csv(tmp_path / "x.csv", index=False)
+        arguments = [str(tmp_path / "n"), str(tmp_path / "x.csv"), "-o", str(tmp_path / "r.csv")]
+        assert _run(["reconstruct", *arguments]) == 0
+        assert read(tmp_path / "r.csv").names == names
+
+    def test_json_says_null_for_what_is_not_finite(self, X, model, tmp_path, capsys):
+        np.save(tmp_path / "huge.npy", X * 1e30)
+        assert _run(["evaluate", str(model), str(tmp_path / "huge.npy"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["squared_error"] is None
+
+    @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--seed", "99999999999"]])
+    def test_a_seed_out_of_range_is_a_usage_error(self, table, tmp_path, capsys, arguments):
+        assert _run(["fit", str(table), "-k", "2", "-o", str(tmp_path / "o"), *arguments]) == 2
+
+    @pytest.mark.parametrize("shape", ["4,4", "99999999999999999999,1", "2,3,4", "0,6"])
+    def test_an_image_shape_that_does_not_fit_is_refused(
+        self, table, model, tmp_path, capsys, shape
+    ):
+        figure = str(tmp_path / "f.png")
+        arguments = [str(model), str(table), "--figure", figure, "--image-shape", shape]
+        assert _run(["reconstruct", *arguments]) in (2, 3)
+        assert "Unexpected" not in capsys.readouterr().err
+
+    def test_a_figures_suffix_is_checked_before_the_work(self, table, model, tmp_path, capsys):
+        rows = tmp_path / "r.npy"
+        arguments = ["-o", str(rows), "--figure", str(tmp_path / "f.xyz")]
+        assert _run(["reconstruct", str(model), str(table), *arguments]) == 2
+        assert not rows.exists()
+
+    def test_an_empty_name_is_no_folder(self, tmp_path, capsys):
+        assert _run(["fit", "", "-o", str(tmp_path / "o")]) == 3
