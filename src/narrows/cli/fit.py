@@ -91,7 +91,7 @@ def fit(
                 err=True,
             )
             return signals.exit_code
-        estimator.save(output)
+        estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     _clear(folder)
     evaluation = estimator.evaluate(source)
     if as_json:
