@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_epochs": 10,
         "augmentation": Affine(0.07, 0.06, 0.03, 0.45, until=0.5),
     },
-    "best": {"max_epochs": 105, "augmentation": Affine(until=0.8)},
+    "best": {"max_epochs": 110, "augmentation": Affine(until=0.8)},
 }
 
 
