@@ -1,4 +1,4 @@
-"""What every test has: scikit-learn's array API checks, the data folder."""
+"""What every test has: scikit-learn's array API checks, the data folder, shared fixtures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from artefact_files import small
+
+from narrows import Autoencoder
+from narrows.data.readers import _limits, idx, npy
 
 matplotlib.use("Agg")
 
@@ -41,3 +45,50 @@ def digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
     return load_digits().data
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    """A small table near a plane: (41, 6), made anew for each test."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(41, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(41, 6))
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    """A table near a space of three dimensions: (120, 10), one for all tests of a file."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(120, 3))
+    return (hidden @ rng.normal(size=(3, 10)) + 0.1 * rng.normal(size=(120, 10))).astype(np.float32)
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that holds 1,000 bytes."""
+    for module in (_limits, idx, npy):
+        monkeypatch.setattr(module, "memory_limit", lambda: 1000)
+
+
+@pytest.fixture(scope="module")
+def model_rows() -> np.ndarray:
+    """The rows that ``fitted_model`` is fitted to: (60, 5)."""
+    return np.random.default_rng(0).normal(size=(60, 5))
+
+
+@pytest.fixture(scope="module")
+def fitted_model(model_rows: np.ndarray) -> Autoencoder:
+    return small().fit(model_rows)
+
+
+@pytest.fixture(scope="module")
+def model_bytes(fitted_model: Autoencoder, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The model file of ``fitted_model``."""
+    path = tmp_path_factory.mktemp("model") / "m.safetensors"
+    fitted_model.save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A place for a model file."""
+    return tmp_path / "m.safetensors"

@@ -1,0 +1,65 @@
+"""A writer of model files that is killed at any moment leaves a whole file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+KILLS = int(os.environ.get("NARROWS_KILLS", "20"))
+_KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from narrows.artefact import Artefact, read_artefact, write_artefact
+
+path, kills = Path(sys.argv[1]), int(sys.argv[2])
+random.seed(0)
+torch.set_num_threads(1)  # a pool of threads does not survive a fork
+versions = [Artefact("model", {"value": v}, {"w": torch.full((50_000,), float(v))}) for v in (1, 2)]
+in_the_middle = most = 0
+for _ in range(kills):
+    ready, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        while True:
+            for version in versions:
+                write_artefact(path, version)
+                os.write(tell, b"." if tell else b"")
+    os.read(ready, 1)
+    time.sleep(random.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(ready), os.close(tell)
+    held = read_artefact(path, kind="model")
+    assert bool((held.tensors["w"] == held.spec["value"]).all())
+    left = len(os.listdir(path.parent)) - 1
+    in_the_middle += left
+    most = max(most, left)
+write_artefact(path, versions[0])
+print(in_the_middle, most, len(os.listdir(path.parent)))
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """How many kills left a temporary file, the most at a time, and files at the end."""
+    path = tmp_path_factory.mktemp("killed") / "m.safetensors"
+    command = [sys.executable, "-c", _KILLER, str(path), str(KILLS)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60 + KILLS)
+    assert result.returncode == 0, result.stderr
+    return [int(word) for word in result.stdout.split()]
+
+
+def test_a_kill_at_any_moment_of_a_save_leaves_a_whole_file(killed: list[int]) -> None:
+    assert killed[0] > 0, "no kill fell into a save: the test shows nothing"
+
+
+def test_killed_saves_leave_one_temporary_file_at_most(killed: list[int]) -> None:
+    assert killed[1] <= 1
+
+
+def test_the_next_save_removes_what_a_killed_one_left(killed: list[int]) -> None:
+    assert killed[2] == 1

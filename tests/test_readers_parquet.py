@@ -1,0 +1,83 @@
+"""The reader of Parquet: columns of numbers, in memory and streamed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from reader_files import rows_of, saved
+
+from narrows.data import read
+from narrows.data.statistics import describe
+from narrows.errors import InvalidData, ResourceError
+
+
+def parquet(path, **columns):
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+    return path
+
+
+def test_parquet_is_read_with_names(tmp_path):
+    path = parquet(tmp_path / "x.parquet", a=[1, 2, 3], b=[0.5, 1.5, 2.5], c=[True, False, True])
+    assert read(path).names == ["a", "b", "c"]
+    np.testing.assert_array_equal(rows_of(read(path)), [[1, 0.5, 1], [2, 1.5, 0], [3, 2.5, 1]])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("column", [[1, 2, None], [1.0, 2.0, None], [True, False, None]])
+def test_parquet_null_is_named_by_row_and_column(tmp_path, column, stream):
+    path = parquet(tmp_path / "x.parquet", a=[1, 2, 3], b=column)
+    with pytest.raises(InvalidData, match=r"contains NaN at row 2, column 1 \('b'\)"):
+        describe(read(path, stream=stream))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parquet_1e300_is_found_after_the_cast(tmp_path, stream):
+    path = parquet(tmp_path / "x.parquet", a=[1.0, 2.0, 1e300])
+    with pytest.raises(InvalidData, match=r"too large for dtype\('float32'\) at row 2, column 0"):
+        describe(read(path, stream=stream))
+
+
+@pytest.mark.parametrize("column", [["x"], [[1]], [{"k": 1}], [b"x"]])
+def test_parquet_column_of_other_things_is_named(tmp_path, column):
+    with pytest.raises(InvalidData, match="column 'b' holds .*, not numbers; drop it first"):
+        read(parquet(tmp_path / "x.parquet", a=[1], b=column))
+
+
+@pytest.mark.parametrize("stream", [None, True])
+def test_parquet_without_rows_is_refused(tmp_path, stream):
+    with pytest.raises(InvalidData, match="no rows"):
+        read(parquet(tmp_path / "x.parquet", a=pa.array([], pa.float32())), stream=stream)
+
+
+@pytest.mark.parametrize("stream", [None, True])
+def test_parquet_cut_short_is_refused(tmp_path, stream):
+    path = parquet(tmp_path / "x.parquet", a=[1.0, 2.0])
+    with pytest.raises(InvalidData, match="not a Parquet file"):
+        read(saved(path, path.read_bytes()[:-20]), stream=stream)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parquet_with_damaged_pages_is_refused(tmp_path, stream):
+    path = parquet(tmp_path / "x.parquet", a=np.random.default_rng(0).normal(size=1000))
+    whole = path.read_bytes()
+    with pytest.raises(InvalidData, match=r"x\.parquet: damaged Parquet data"):
+        rows_of(read(saved(path, whole[:10] + b"\xff" * 30 + whole[40:]), stream=stream))
+
+
+def test_parquet_bomb_is_refused_by_rows_times_width(tmp_path, little_memory):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": np.zeros(10**6, np.float32)}), path)
+    assert path.stat().st_size < 5000
+    with pytest.raises(ResourceError, match="1000000 x 1 values need"):
+        read(path, stream=False)
+
+
+def test_parquet_with_other_rows_than_promised_is_refused(tmp_path):
+    from narrows.data.readers.parquet import _matrices, _open
+
+    path = parquet(tmp_path / "x.parquet", a=[1, 2, 3])
+    for promised in (2, 4):
+        with pytest.raises(InvalidData, match=f"promises {promised} rows"):
+            list(_matrices(_open(path), path, promised))
