@@ -35,7 +35,7 @@ def peak_megabytes(path) -> float:
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 def test_memory_is_flat(tmp_path, kind):
     peaks = []
-    for n_rows in (40_000, 160_000):  # 20 and 82 MB; both over what the baseline samples here
+    for n_rows in (40_000, 240_000):  # 20 and 123 MB; both over what the baseline samples here
         table = np.random.default_rng(0).standard_normal((n_rows, 128), dtype=np.float32)
         path = tmp_path / f"{n_rows}.{kind}"
         if kind == "npy":
@@ -48,4 +48,4 @@ def test_memory_is_flat(tmp_path, kind):
             pq.write_table(pa.table(columns), path, row_group_size=8192, use_dictionary=False)
         del table
         peaks.append(peak_megabytes(path))
-    assert peaks[1] < peaks[0] + 25
+    assert peaks[1] < peaks[0] + 60  # were the file held, 100 more
