@@ -1,4 +1,4 @@
-"""A file four times as long takes no more memory to train from."""
+"""A file twelve times as long takes no more memory to train from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def peak_megabytes(path) -> float:
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 def test_memory_is_flat(tmp_path, kind):
     peaks = []
-    for n_rows in (40_000, 240_000):  # 20 and 123 MB; both over what the baseline samples here
+    for n_rows in (40_000, 480_000):  # 20 and 246 MB; both over what the baseline samples here
         table = np.random.default_rng(0).standard_normal((n_rows, 128), dtype=np.float32)
         path = tmp_path / f"{n_rows}.{kind}"
         if kind == "npy":
@@ -48,4 +48,4 @@ def test_memory_is_flat(tmp_path, kind):
             pq.write_table(pa.table(columns), path, row_group_size=8192, use_dictionary=False)
         del table
         peaks.append(peak_megabytes(path))
-    assert peaks[1] < peaks[0] + 60  # were the file held, 100 more
+    assert peaks[1] < peaks[0] + 130  # 225 more if the file were held; allocators vary by up to 90
