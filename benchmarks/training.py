@@ -2,7 +2,8 @@
 
 Every contender trains the same net on the same 60,000 digits at the same batch size; they take
 turns, an epoch each, and the table holds medians over the turns. The limit is the time that the
-same matrix products take alone. `make bench` installs the peers and runs this.
+same matrix products take alone, with the fastest kernels that torch carries for the processor
+and with those of torch.matmul. `make bench` installs the peers and runs this.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
 from narrows.datasets import load_images
 from narrows.model import build_objective
+from narrows.products import product
 from narrows.training.precision import resolve_precision
 from narrows.training.trainer import Trainer
 
@@ -171,7 +173,10 @@ def scikit_learn(images: np.ndarray, batch: int) -> Epoch:
     return epoch
 
 
-def limit(n_rows: int, batch: int, precision: str) -> Epoch:
+Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def limit(n_rows: int, batch: int, precision: str, product: Product = product) -> Epoch:
     """The matrix products of one epoch and nothing else: forward, and two backward a layer."""
     dtype = getattr(torch, precision)
     widths = [*WIDTHS, *WIDTHS[-2::-1]]
@@ -183,10 +188,10 @@ def limit(n_rows: int, batch: int, precision: str) -> Epoch:
     def epoch() -> None:
         for _ in range(n_rows // batch):
             for at, (x, weight, gradient) in enumerate(layers):
-                x @ weight
-                x.t() @ gradient
+                product(x, weight)
+                product(x.t(), gradient)
                 if at:  # nobody asks for the gradient of the input
-                    gradient @ weight.t()
+                    product(gradient, weight.t())
 
     return epoch
 
@@ -236,6 +241,7 @@ def main() -> None:
             f'Narrows, precision="auto" ({auto})': narrows(images, batch, auto),
             "limit, float32": limit(len(images), batch, "float32"),
             "limit, bfloat16": limit(len(images), batch, "bfloat16"),
+            "limit, float32, torch.matmul": limit(len(images), batch, "float32", torch.matmul),
         }
         if not arguments.no_peers and batch == 256:
             contenders |= {

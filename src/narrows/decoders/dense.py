@@ -10,6 +10,7 @@ from torch import Generator, nn
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
 from narrows.encoders.dense import glorot_uniform
+from narrows.products import affine
 from narrows.slots import Decoder
 
 __all__ = ["DenseDecoder"]
@@ -40,7 +41,7 @@ class DenseDecoder(Decoder):
     def forward(self, h: Codes) -> Outputs:
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = torch.addmm(bias, h, weight)
+            h = affine(h, weight, bias)
             if i < last:
                 h = self._activate(h)
         return h

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
 from narrows.encoders.dense import DenseEncoder
+from narrows.products import affine
 from narrows.slots import Decoder
 
 __all__ = ["TiedDecoder"]
@@ -39,7 +39,7 @@ class TiedDecoder(Decoder):
         weights = list(reversed(self._encoder[0].weights))
         last = len(weights) - 1
         for i, (weight, bias) in enumerate(zip(weights, self.biases, strict=True)):
-            h = F.linear(h, weight, bias)
+            h = affine(h, weight, bias, transposed=True)
             if i < last:
                 h = self._activate(h)
         return h

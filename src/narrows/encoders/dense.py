@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows.activations import activation_named
+from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
 __all__ = ["DenseEncoder", "glorot_uniform"]
@@ -80,5 +81,4 @@ class DenseEncoder(Encoder):
 def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
-    # addmm takes the leaf itself: autocast keeps its cast for a tied decoder, and no transpose
-    return torch.addmm(bias, x, weight)
+    return affine(x, weight, bias)
