@@ -215,7 +215,7 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
         ({"n_components": -3}, "n_components: must be an integer >= 1, got -3"),
         ({"hidden": (0,)}, "hidden: must be an integer >= 1, got 0"),
         ({"activation": "rellu"}, "activation: unknown name 'rellu'.*mean 'relu'"),
-        ({"loss": "mse"}, "loss: unknown name 'mse'; choose from bernoulli, multinomial"),
+        ({"loss": "mse"}, "loss: unknown name 'mse'; choose from auto, bernoulli, multinomial"),
         ({"corruption": 3}, "corruption: expected one of Identity, Masking, got 3"),
         ({"penalties": ["l3"]}, "penalties: unknown name 'l3'; choose from l1, weight_decay"),
         ({"scale": "standart"}, "scale: unknown name 'standart'.*mean 'standard'"),

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import NotFittedError
 
 from narrows import Autoencoder, LinearAutoencoder, Masking, SquaredError, load
 from narrows.cli import _run
 from narrows.data.scaling import Scaling
 from narrows.data.source import sparse_rows
-from narrows.errors import InvalidData, UsageError
+from narrows.datasets import local_folder
+from narrows.errors import InvalidData, ResourceError, UsageError
 
 SMALL = {"n_components": 2, "hidden": (8,), "max_epochs": 3, "random_state": 0}
 
@@ -212,3 +214,66 @@ class TestCommandLine:
 
     def test_an_empty_name_is_no_folder(self, tmp_path, capsys):
         assert _run(["fit", "", "-o", str(tmp_path / "o")]) == 3
+
+
+@pytest.mark.parametrize("cls", [Autoencoder, LinearAutoencoder])
+@pytest.mark.parametrize(
+    "method", ["transform", "reconstruct", "features", "score", "score_samples", "evaluate"]
+)
+def test_an_unfitted_estimator_says_so(cls, method, X):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        getattr(cls(), method)(X)
+
+
+@pytest.mark.parametrize("cls", [Autoencoder, LinearAutoencoder])
+@pytest.mark.parametrize("loss", ["bernoulli", SquaredError("logistic"), "multinomial"])
+def test_a_named_loss_gets_the_scale_that_it_needs(cls, loss, X):
+    ae = cls(n_components=2, max_epochs=2, random_state=0, loss=loss).fit(np.abs(X))
+    expected = "proportions" if loss == "multinomial" else "unit"
+    assert ae.model_.scaling.kind == expected
+
+
+def test_small_bytes_are_a_table_and_large_ones_an_image(rng):
+    small = rng.integers(0, 20, size=(60, 6), dtype=np.uint8)
+    assert Autoencoder(**SMALL).fit(small).model_.scaling.kind == "standard"
+    assert Autoencoder(**SMALL).fit(small * 12).model_.scaling.kind == "unit"
+
+
+def test_a_loss_that_is_none_names_auto_among_those_there_are(X):
+    with pytest.raises(UsageError, match="loss: unknown name 'mse'; choose from auto, bernoulli"):
+        Autoencoder(loss="mse").fit(X)
+
+
+def test_a_net_that_loses_to_pca_says_so(X):
+    ae = Autoencoder(**{**SMALL, "max_epochs": 1}, learning_rate=1e-6).fit(X)
+    assert "PCA rebuilds these rows better" in ae.evaluate(X).table()
+
+
+def test_a_folder_of_data_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "none"))
+    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is no folder"):
+        local_folder()
+
+
+def test_an_unfinished_training_is_not_trained_over(X, tmp_path, capsys):
+    data, model = tmp_path / "x.npy", tmp_path / "m.safetensors"
+    np.save(data, X)
+    command = ["fit", str(data), "-o", str(model), "-k", "2", "--hidden", "8", "--epochs", "2"]
+    folder = tmp_path / "m.safetensors.checkpoints"
+    folder.mkdir()
+    (folder / "checkpoint-000001.safetensors").write_bytes(b"")
+    assert _run(command) == 2
+    assert "add --resume to go on with it, or --restart" in capsys.readouterr().err
+    assert _run([*command, "--resume", "--restart"]) == 2
+    assert _run([*command, "--restart"]) == 0
+    assert _run([*command, "--resume"]) == 0
+    assert "training begins anew" in capsys.readouterr().err
+
+
+def test_a_column_of_words_is_named():
+    class Frame(dict):
+        columns = ("a", "b")
+        shape = (2, 2)
+
+    with pytest.raises(InvalidData, match="column 'b' holds 'red' in row 1"):
+        Autoencoder(**SMALL).fit(Frame(a=[1.0, 2.0], b=["3", "red"]))

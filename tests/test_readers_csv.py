@@ -64,3 +64,25 @@ def test_csv_value_that_is_not_finite_is_named_by_row_and_column(tmp_path, word,
 def test_csv_bigger_than_memory_is_refused(tmp_path, little_memory):
     with pytest.raises(ResourceError, match="values need"):
         read(saved(tmp_path / "x.csv", "1,2\n" * 100))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0,1,2\n5,6,7\n", ["0", "1", "2"]),
+        ("1,2,3\n5,6,7\n", ["1", "2", "3"]),
+        (",0,1,2\n0,5,6,7\n", ["0", "1", "2"]),
+        (",a,b,c\n0,5,6,7\n", ["a", "b", "c"]),
+    ],
+)
+def test_csv_as_pandas_writes_it(tmp_path, text, names):
+    source = read(saved(tmp_path / "x.csv", text))
+    assert source.names == names
+    np.testing.assert_array_equal(rows_of(source), [[5, 6, 7]])
+
+
+@pytest.mark.parametrize("text", ["0,1\n5,6\n", "0,1,3\n5,6,7\n", "0.0,1.0,2.0\n5,6,7\n"])
+def test_csv_whose_first_row_only_looks_like_counting_keeps_it(tmp_path, text):
+    source = read(saved(tmp_path / "x.csv", text))
+    assert source.names is None
+    assert source.n_rows == 2

@@ -205,7 +205,7 @@ def test_fewer_data_are_refused(x: np.ndarray, stopped: Path) -> None:
 )
 def test_other_arguments_are_refused(x: np.ndarray, stopped: Path, change: dict[str, Any]) -> None:
     name, value = next(iter(change.items()))
-    with pytest.raises(ModelFileError, match=f"resume: {name} was .* and is '?{value}'?; train an"):
+    with pytest.raises(ModelFileError, match=f"resume: {name} is .* and '?{value}'? now; train an"):
         small(**change).fit(x, checkpoint=stopped, resume=True)
 
 

@@ -96,8 +96,16 @@ DATASETS = {dataset.name: dataset for dataset in (_FASHION_MNIST, _MNIST)}
 
 
 def local_folder() -> Path | None:
-    """Return the folder that NARROWS_DATA names, None if it names none."""
+    """Return the folder that NARROWS_DATA names, None if it names none.
+
+    Raises
+    ------
+    ResourceError
+        If there is no such folder.
+    """
     named = os.environ.get("NARROWS_DATA")
+    if named and not Path(named).is_dir():
+        raise ResourceError(f"NARROWS_DATA: {named} is no folder; name one, or unset it.")
     return Path(named) if named else None
 
 

@@ -56,6 +56,13 @@ class Evaluation:
             share = 1 - error / self.variance if self.variance > 0 else float("nan")
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12.2%}")
         lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
+        if self.baseline_squared_error is not None and (
+            self.squared_error > self.baseline_squared_error
+        ):
+            lines.append(
+                f"{self.baseline} rebuilds these rows better: train for more epochs with more "
+                "patience, or lower the learning rate."
+            )
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)

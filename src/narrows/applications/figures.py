@@ -37,7 +37,7 @@ def reconstruction_figure(
         width = len(model.baseline.components)
         strips.append((f"{width} numbers, {model.baseline.name}", model.baseline.reconstruct(x)))
     labels = [
-        name if i == 0 else f"{name}\nsquared error {float(_squared(dense, strip)):.3g}"
+        name if i == 0 else f"{name}\nsquared error of these {float(_squared(dense, strip)):.3g}"
         for i, (name, strip) in enumerate(strips)
     ]
     arrays = [strip.numpy() for _, strip in strips]

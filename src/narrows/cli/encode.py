@@ -32,7 +32,7 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
 
     check_writable(output, model, data)
     estimator = open_model(model)
-    source = estimator._query(open_data(data))
+    _, source = estimator._asked(open_data(data))
     blocks = layer_features(estimator.model_, source, layer)
     names = list(estimator.get_feature_names_out()) if layer == -1 else None
     shape = write_rows(output, blocks, n_rows=source.n_rows, names=names)

@@ -55,6 +55,7 @@ def _estimator_options(command: Any) -> Any:
 @_estimator_options
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
+@click.option("--restart", is_flag=True, help="Begin anew, whatever checkpoints there are.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 @json_option
 def fit(
@@ -62,6 +63,7 @@ def fit(
     variant: str,
     output: Path,
     resume: bool,
+    restart: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -82,6 +84,7 @@ def fit(
     estimator = _estimator(variant, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
     source = open_data(data)
     folder = output.with_name(output.name + ".checkpoints")
+    _check_checkpoints(folder, resume=resume, restart=restart)
     with StopOnSignal() as signals:
         try:
             estimator._train(source, folder, resume, signals.requested)
@@ -101,6 +104,22 @@ def fit(
         click.echo(evaluation.table())
         click.echo(f"model: {output}")
     return 0
+
+
+def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
+    """Refuse to train over what an interrupted training left, unless told to."""
+    from narrows.errors import UsageError
+
+    if resume and restart:
+        raise UsageError("--resume goes on and --restart begins anew: give one of them.")
+    left = any(folder.glob("checkpoint-*.safetensors"))
+    if left and not (resume or restart):
+        raise UsageError(
+            f"{folder} holds an unfinished training: add --resume to go on with it, or --restart "
+            "to begin anew."
+        )
+    if resume and not left:
+        click.echo(f"No checkpoint in {folder}: training begins anew.", err=True)
 
 
 def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:

@@ -55,7 +55,7 @@ def reconstruct(
     if figure is not None:
         check_figure_name(figure)
     estimator = open_model(model)
-    source = estimator._query(open_data(data))
+    _, source = estimator._asked(open_data(data))
     results: dict[str, object] = {}
     if output is not None:
         blocks = reconstructions(estimator.model_, source)

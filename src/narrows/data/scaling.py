@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -88,10 +89,17 @@ def _positive(totals: Tensor) -> Tensor:
     return torch.where(totals > 0, totals, torch.ones_like(totals))
 
 
-def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
+def choose_scale(
+    scale: str,
+    source: Source,
+    statistics: Statistics,
+    loss: Mapping[str, str] | None = None,
+) -> str:
     """Resolve ``scale="auto"``: bytes to [0, 1], sparse counts to proportions, tables standardised.
 
     Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
+    Bytes that stay below 128 are a table's small numbers, unless their shape says image. A named
+    ``loss`` that needs values in [0, 1], or proportions, gets them.
 
     Raises
     ------
@@ -109,12 +117,18 @@ def choose_scale(scale: str, source: Source, statistics: Statistics) -> str:
                 f"{source.origin}; use scale='standard'."
             )
         return scale
+    within = statistics.low >= 0 and statistics.high <= 1
+    if loss is not None and loss["name"] == "multinomial" and statistics.low >= 0:
+        return "proportions"
+    if loss is not None and (loss["name"] == "bernoulli" or loss.get("link") == "logistic"):
+        return "none" if within else "unit"
     if source.sparse:
         counts = statistics.whole_numbers and statistics.low >= 0 and statistics.high > 0
         return "proportions" if counts else "none"
-    if source.kind == "image" and statistics.high > 1:
+    pictures = source.image_shape is not None or statistics.high > 127
+    if source.kind == "image" and pictures and statistics.high > 1:
         return "unit"
-    return "none" if statistics.low >= 0 and statistics.high <= 1 else "standard"
+    return "none" if within else "standard"
 
 
 def choose_loss(kind: str, source: Source, statistics: Statistics) -> dict[str, str]:

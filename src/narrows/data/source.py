@@ -73,6 +73,9 @@ class Source(ABC):
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.origin}: {self.n_rows} rows of {self.n_features})"
+
     def described_as(self, other: Source) -> Source:
         """Take over the description, not the rows, of another source; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin

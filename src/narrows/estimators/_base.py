@@ -64,6 +64,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _loss_spec(self) -> dict[str, Any] | None:
         """Return the loss that the user named, None for "auto"."""
 
+    def _scale_for(self, loss: dict[str, Any] | None) -> str:
+        """Return the scale that was asked for, "auto" or a name."""
+        return self.scale
+
     def _augmentation(self) -> dict[str, Any] | None:
         """Return the spec of the augmentation, None for none."""
         return None
@@ -170,8 +174,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             check_number("patience", self.patience, low=1, integer=True)
 
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
-        kind = choose_scale(self.scale, source, statistics)
-        loss = self._loss_spec() or choose_loss(kind, source, statistics)
+        named = self._loss_spec()
+        kind = choose_scale(self._scale_for(named), source, statistics, named)
+        loss = named or choose_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features:
@@ -212,13 +217,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _n_features_out(self) -> int:
         return self.model_.n_components
 
-    def _query(self, X: Any) -> Source:
+    def _asked(self, X: Any) -> tuple[Model, Source]:
+        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
         check_is_fitted(self, "model_")
-        return query_source(self, X)
+        return self.model_, query_source(self, X)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
-        return np.concatenate(list(coding.codes(self.model_, self._query(X))))
+        return np.concatenate(list(coding.codes(*self._asked(X))))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return g(h) for codes X (n_samples, n_components), in input units, float32.
@@ -237,15 +243,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
-        return np.concatenate(list(coding.reconstructions(self.model_, self._query(X))))
+        return np.concatenate(list(coding.reconstructions(*self._asked(X))))
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""
-        return np.concatenate(list(coding.layer_features(self.model_, self._query(X), layer)))
+        return np.concatenate(list(coding.layer_features(*self._asked(X), layer)))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the reconstruction error of every row, in ``loss_unit_``."""
-        return -np.concatenate(list(coding.errors(self.model_, self._query(X))))
+        return -np.concatenate(list(coding.errors(*self._asked(X))))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ``score_samples``: minus the error, so that greater is better."""
@@ -253,7 +259,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def evaluate(self, X: Any) -> Evaluation:
         """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
-        return evaluate(self.model_, self._query(X))
+        return evaluate(*self._asked(X))
 
     def save(self, path: str | Path) -> None:
         """Write the model file: weights, scaling, schema, parameters, and a digest over them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     if isinstance(X, Source):
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
     X = plain_array(X)
+    _check_columns(X)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
     with np.errstate(over="ignore"):  # what overflows is found with the infinities
@@ -46,6 +48,25 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     names = getattr(estimator, "feature_names_in_", None)
     source.names = None if names is None else [str(name) for name in names]
     return source
+
+
+def _check_columns(X: Any) -> None:
+    """Name the first column of a frame that holds no numbers."""
+    for name in getattr(X, "columns", ()):
+        if not isinstance(name, str | int):
+            return  # an arrow table's columns are no names
+        column = np.asarray(X[name])
+        if column.dtype.kind not in "OUSM":
+            continue
+        with suppress(TypeError):
+            for i, value in enumerate(column):
+                try:
+                    float(value)
+                except ValueError:
+                    raise InvalidData(
+                        f"X: column {name!r} holds {value!r} in row {i}: could not convert string "
+                        "to float; encode or drop the column."
+                    ) from None
 
 
 def query_source(estimator: Any, X: Any) -> Source:

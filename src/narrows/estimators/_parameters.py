@@ -16,8 +16,8 @@ _SHARED = {
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions"}',
         'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts\n'
-        "to proportions, leaves values in [0, 1] alone, and standardises other tables;\n"
-        '"center" is what PCA does.',
+        "to proportions, leaves values in [0, 1] alone, standardises other tables, and fits a\n"
+        'named loss; "center" is what PCA does.',
     ),
     "max_epochs": (
         "int",

@@ -14,8 +14,9 @@ from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import spec_of
-from narrows.losses import LOSSES
+from narrows.losses import LOSSES, SquaredError
 from narrows.model import Model
+from narrows.slots import piece_to_spec
 
 __all__ = ["LinearAutoencoder"]
 
@@ -37,9 +38,10 @@ class LinearAutoencoder(AbstractAutoencoder):
     n_components : int, default=10
         Width of the code, at most n_features.
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
-        "bernoulli" on data in [0, 1] is logistic PCA: use scale="none" or "unit"; there is no
-        certificate then.
-    scale : ...
+        "bernoulli", on data taken to [0, 1], is logistic PCA; there is no certificate then.
+    scale : {"auto", "none", "unit", "center", "standard", "proportions"}, default="auto"
+        Done before f and undone after g. "auto" is "center", what PCA does, for squared error,
+        and "unit" for the losses that need [0, 1].
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -88,7 +90,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         n_components: int = 10,
         *,
         loss: Any = "squared_error",
-        scale: str = "center",
+        scale: str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
         learning_rate: float = 1e-2,
@@ -117,6 +119,10 @@ class LinearAutoencoder(AbstractAutoencoder):
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "linear", {"n_components": int(self.n_components), "loss": loss}
+
+    def _scale_for(self, loss: dict[str, Any] | None) -> str:
+        centred = self.scale == "auto" and loss == piece_to_spec(LOSSES, SquaredError())
+        return "center" if centred else self.scale
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -236,7 +236,15 @@ def _check_identity(saved: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
                 raise DataChanged(
                     "resume: the data are not those of the checkpoint; train anew without resume."
                 )
+            was, now = _difference(key, saved.get(key), ours.get(key))
             raise ModelFileError(
-                f"resume: {key} was {saved.get(key)!r} in the checkpoint and is {ours.get(key)!r}; "
-                "train anew without resume."
+                f"resume: {was} in the checkpoint and {now} now; train anew without resume."
             )
+
+
+def _difference(key: str, was: Any, now: Any) -> tuple[str, str]:
+    """Return what differs under a key, down to the first key of a mapping that does."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        inner = next(k for k in sorted({*was, *now}) if was.get(k) != now.get(k))
+        return _difference(inner, was.get(inner), now.get(inner))
+    return f"{key} is {was!r}", f"{now!r}"

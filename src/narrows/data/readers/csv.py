@@ -1,4 +1,8 @@
-"""CSV: a header of names if the first line is not all numbers, then rows of numbers."""
+"""CSV: a header of names if the first line is not all numbers, then rows of numbers.
+
+Counting numbers in the first line (0, 1, 2, ... or 1, 2, 3, ..., three or more) are a header too,
+as pandas writes them; a first column without a name that counts the rows is no data.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,16 @@ def _parse(text: str) -> float | None:
         return float("nan") if text.strip().lower() in _MISSING else None
 
 
+def _is_header(cells: list[str]) -> bool:
+    numbers = [_parse(cell) for cell in cells]
+    if None in numbers:
+        return True
+    start = 1 if not cells[0].strip() else 0  # pandas writes no name above its row numbers
+    named = cells[start:]
+    counts = ([str(i + first) for i in range(len(named))] for first in (0, 1))
+    return len(named) >= 3 and named in counts
+
+
 def read_csv(path: Path) -> Source:
     """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
 
@@ -51,7 +65,7 @@ def read_csv(path: Path) -> Source:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = _cells(file, path)
             for line, cells in lines:
-                if not n_rows and names is None and None in map(_parse, cells):
+                if not n_rows and names is None and _is_header(cells):
                     names = [cell.strip() for cell in cells]
                     if len(set(names)) < len(names):
                         raise InvalidData(f"{path}, line {line}: a column name stands twice.")
@@ -69,7 +83,10 @@ def read_csv(path: Path) -> Source:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
-    source = array_source(np.frombuffer(values).reshape(n_rows, width))
+    table = np.frombuffer(values).reshape(n_rows, width)
+    if names and names[0] == "" and width > 1 and np.array_equal(table[:, 0], np.arange(n_rows)):
+        names, table = names[1:], table[:, 1:]
+    source = array_source(table)
     source.names, source.origin = names, str(path)
     return source
 
