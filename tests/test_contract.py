@@ -17,25 +17,34 @@ from narrows.variants import VARIANTS
 
 N_FEATURES = 12
 
-# every variant with every piece that it takes, one combination a case
-_COMBINATIONS = {
-    f"{variant}-{loss}-{corruption}-{penalty}": (variant, loss, corruption, penalty)
-    for variant, loss, corruption, penalty in itertools.product(
-        VARIANTS, LOSSES, CORRUPTIONS, [None, *PENALTIES]
-    )
-    if variant != "linear" or (corruption == "identity" and penalty is None)
-}
+# What a variant or a penalty needs beside the parameters that all have.
+NEEDS = {"kl_sparsity": {"code_activation": "sigmoid"}}
+
+# Variants that choose every slot themselves, so that no other piece is tried with them.
+CLOSED = {"linear"}
+
+
+def combinations():
+    """Every variant alone, and open ones with every loss and corruption, and every penalty."""
+    for variant in VARIANTS:
+        yield variant, "squared_error", "identity", None
+        if variant in CLOSED:
+            continue
+        yield from itertools.product([variant], LOSSES, CORRUPTIONS, [None])
+        yield from itertools.product([variant], ["squared_error"], ["masking"], PENALTIES)
+
+
+_COMBINATIONS = {"-".join(map(str, case)): case for case in combinations()}
 
 
 def build(case: tuple[str, str, str, str | None], seed: int = 0):
     variant, loss, corruption, penalty = case
-    parameters = {"n_components": 3, "loss": loss}
-    if variant != "linear":
-        parameters |= {
-            "hidden": [8, 5],
-            "corruption": corruption,
-            "penalties": [penalty] if penalty else [],
-        }
+    parameters = {"n_components": 3, "loss": loss, **NEEDS.get(variant, {})}
+    if variant not in CLOSED:
+        parameters |= {"hidden": [8, 5], "corruption": corruption, **NEEDS.get(penalty, {})}
+        parameters["penalties"] = [penalty] if penalty else []
+    if penalty == "auxiliary":
+        parameters["penalties"] = [{"name": penalty, "n_outputs": 3}]
     return build_objective(variant, parameters, N_FEATURES, seed=seed)
 
 
@@ -50,24 +59,31 @@ def objective(case):
 
 
 @pytest.fixture
+def y() -> torch.Tensor:
+    return torch.tensor([0, 1, 2, 0, -1, 1, 2])
+
+
+@pytest.fixture
 def x(generator: Generator) -> torch.Tensor:
     return torch.rand(7, N_FEATURES, generator=generator)
 
 
-def test_terms_add_up(objective, x, generator):
-    terms = objective(x, generator=generator)
+def test_terms_add_up(objective, x, y, generator):
+    terms = objective(x, y, generator=generator)
     torch.testing.assert_close(terms.total, terms.loss + terms.penalty)
 
 
-def test_the_gradient_reaches_every_parameter(objective, x, generator):
-    objective(x, generator=generator).total.backward()
+def test_the_gradient_reaches_every_parameter(objective, x, y, generator):
+    objective(x, y, generator=generator).total.backward()
     for name, parameter in objective.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.abs().sum() > 0), name
 
 
-def test_a_seed_repeats(case, x):
-    first, second = (build(case)(x, generator=Generator().manual_seed(5)).total for _ in range(2))
+def test_a_seed_repeats(case, x, y):
+    first, second = (
+        build(case)(x, y, generator=Generator().manual_seed(5)).total for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 
@@ -87,9 +103,9 @@ def test_encoding_is_deterministic_and_never_corrupts(objective, x):
     assert torch.equal(objective.encode(x).h, objective.encode(x).h)
 
 
-def test_everything_is_float32(objective, x, generator):
+def test_everything_is_float32(objective, x, y, generator):
     assert objective.encode(x).h.dtype == torch.float32
-    assert objective(x, generator=generator).total.dtype == torch.float32
+    assert objective(x, y, generator=generator).total.dtype == torch.float32
 
 
 def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
@@ -107,9 +123,9 @@ def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
     torch.testing.assert_close(said, mean, rtol=1e-4, atol=1e-4)
 
 
-def test_the_input_is_never_written_to(objective, x, generator):
+def test_the_input_is_never_written_to(objective, x, y, generator):
     before = x.clone()
-    objective(x, generator=generator).total.backward()
+    objective(x, y, generator=generator).total.backward()
     assert torch.equal(x, before)
 
 

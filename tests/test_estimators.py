@@ -216,8 +216,11 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
         ({"hidden": (0,)}, "hidden: must be an integer >= 1, got 0"),
         ({"activation": "rellu"}, "activation: unknown name 'rellu'.*mean 'relu'"),
         ({"loss": "mse"}, "loss: unknown name 'mse'; choose from auto, bernoulli, multinomial"),
-        ({"corruption": 3}, "corruption: expected one of Identity, Masking, got 3"),
-        ({"penalties": ["l3"]}, "penalties: unknown name 'l3'; choose from l1, weight_decay"),
+        ({"corruption": 3}, "corruption: expected one of Gaussian, Identity, .*, got 3"),
+        (
+            {"penalties": ["l3"]},
+            "penalties: unknown name 'l3'; choose from auxiliary, .*weight_decay",
+        ),
         ({"scale": "standart"}, "scale: unknown name 'standart'.*mean 'standard'"),
         ({"batch_size": "big"}, "batch_size: must be 'auto' or an integer, got 'big'"),
         ({"validation_fraction": 1.0}, "validation_fraction: must be a number >= 0 and < 1, got 1"),

@@ -109,20 +109,20 @@ def test_an_unknown_link_is_refused():
 
 def test_masking_zeroes_the_stated_share(generator):
     x = torch.ones(200, 500)
-    corrupted = Masking(0.3)(x, generator=generator)
+    corrupted = Masking(0.3)(x, generator=generator).rows
     assert set(corrupted.unique().tolist()) == {0.0, 1.0}
     assert abs(float((corrupted == 0).float().mean()) - 0.3) < 0.01
 
 
 def test_masking_draws_anew_each_time(generator):
     x = torch.ones(20, 20)
-    first, second = (Masking(0.3)(x, generator=generator) for _ in range(2))
+    first, second = (Masking(0.3)(x, generator=generator).rows for _ in range(2))
     assert not torch.equal(first, second)
 
 
 def test_masking_of_sparse_rows_touches_stored_values_only(generator, sparse_and_dense):
     sparse, dense = sparse_and_dense
-    corrupted = Masking(0.5)(sparse, generator=generator).to_dense()
+    corrupted = Masking(0.5)(sparse, generator=generator).rows.to_dense()
     assert bool(((corrupted == 0) | (corrupted == dense)).all())
     assert 0 < int((corrupted != 0).sum()) < int((dense != 0).sum())
 

@@ -12,21 +12,26 @@ from narrows._version import __version__
 
 if TYPE_CHECKING:
     from narrows.augmentations import Affine
-    from narrows.corruptions import Identity, Masking
+    from narrows.corruptions import Gaussian, Identity, Masking, Missing, SaltAndPepper
     from narrows.data import read
     from narrows.estimators import Autoencoder, LinearAutoencoder, load
     from narrows.losses import Bernoulli, Multinomial, SquaredError
-    from narrows.penalties import L1, WeightDecay
+    from narrows.penalties import L1, Auxiliary, KLSparsity, WeightDecay
 
 __all__ = [
     "Affine",
     "Autoencoder",
+    "Auxiliary",
     "Bernoulli",
+    "Gaussian",
     "Identity",
+    "KLSparsity",
     "L1",
     "LinearAutoencoder",
     "Masking",
+    "Missing",
     "Multinomial",
+    "SaltAndPepper",
     "SquaredError",
     "WeightDecay",
     "__version__",
@@ -38,12 +43,17 @@ __all__ = [
 _HOMES = {
     "Affine": "narrows.augmentations",
     "Autoencoder": "narrows.estimators",
+    "Auxiliary": "narrows.penalties",
     "Bernoulli": "narrows.losses",
+    "Gaussian": "narrows.corruptions",
     "Identity": "narrows.corruptions",
+    "KLSparsity": "narrows.penalties",
     "L1": "narrows.penalties",
     "LinearAutoencoder": "narrows.estimators",
     "Masking": "narrows.corruptions",
+    "Missing": "narrows.corruptions",
     "Multinomial": "narrows.losses",
+    "SaltAndPepper": "narrows.corruptions",
     "SquaredError": "narrows.losses",
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",

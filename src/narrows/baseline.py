@@ -45,13 +45,19 @@ class Baseline:
             x = x.to_dense()
         if isinstance(x, SparseRows):
             return x.matmul(self.components.t().contiguous()) @ self.components
-        centred = x if self.mean is None else x - self.mean
+        centred = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
         fill = (centred @ self.components.t()) @ self.components
         return fill if self.mean is None else fill + self.mean
 
     def error(self, x: Rows) -> PerSample:
-        """Return the squared error per sample, in squared units of the scaled features."""
-        return SquaredError().per_sample(self.reconstruct(x), x)
+        """Return the squared error per sample, in squared units of the scaled features.
+
+        Missing values, NaN, count as the mean on the way in and not at all on the way out.
+        """
+        fill = self.reconstruct(x)
+        return SquaredError().per_sample(
+            fill, x if isinstance(x, SparseRows) else torch.where(x.isnan(), fill, x)
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         parts = {"components": self.components}
@@ -85,6 +91,7 @@ def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
         width = max(1, min(width, n_rows - 1, n_features - 1))
         svd = TruncatedSVD(width, random_state=seed).fit(matrix)
         return Baseline("TruncatedSVD", _float32(svd.components_))
+    x = torch.where(x.isnan(), x.nanmean(dim=0).nan_to_num(nan=0.0), x)
     width = min(width, n_rows, n_features)
     solver = "full"
     if n_features <= _EXACT_FEATURES and n_rows >= n_features:

@@ -15,7 +15,7 @@ def check_number(
     name: str,
     value: Any,
     *,
-    low: float,
+    low: float = -math.inf,
     high: float = math.inf,
     integer: bool = False,
     low_open: bool = False,
@@ -29,7 +29,7 @@ def check_number(
         good = above and (value < high if high_open else value <= high)
     if not good:
         what = "an integer" if integer else "a number"
-        rule = f"{'>' if low_open else '>='} {low:g}"
+        rule = "that is finite" if low == -math.inf else f"{'>' if low_open else '>='} {low:g}"
         if high != math.inf:
             rule += f" and {'<' if high_open else '<='} {high:g}"
         raise UsageError(f"{name}: must be {what} {rule}, got {value!r}.")

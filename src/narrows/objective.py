@@ -11,7 +11,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample
-from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms
+from narrows.slots import (
+    Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms, known_part, product_of
+)  # fmt: skip
 
 __all__ = ["Objective"]
 
@@ -34,14 +36,17 @@ class Objective(nn.Module):
         self.decoder = decoder
         self.loss = loss
         self.penalties = penalties
+        self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
         """Return J of a batch and its terms, as the training loop minimises it."""
+        x, known = known_part(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
-        code = self.encoder(corrupted)
+        code = self.encoder(corrupted.rows, generator=generator)
         output = self.decoder(code.h).float()
-        loss = self.loss.per_sample(output, x).mean()
-        step = Forward(x, corrupted, code, output, self.encoder, self.decoder, y)
+        weights = product_of(known, corrupted.weights)
+        loss = self.loss.per_sample(output, x, weights).mean()
+        step = Forward(x, corrupted.rows, code, output, self.encoder, self.decoder, y, generator)
         penalty = loss.new_zeros(())
         for omega in self.penalties:
             penalty = penalty + omega(step)
@@ -50,7 +55,7 @@ class Objective(nn.Module):
     # What follows reads the clean input and draws nothing.
 
     def encode(self, x: Rows) -> Code:
-        return self.encoder(x)
+        return self.encoder(known_part(x, self.corruption)[0])
 
     def decode(self, h: Codes) -> Outputs:
         """Return the expected x of a code, in the units of x."""
@@ -58,14 +63,17 @@ class Objective(nn.Module):
 
     def reconstruct(self, x: Rows) -> Outputs:
         """Return g(f(x)) in the units of x."""
+        x, _ = known_part(x, self.corruption)
         return self.loss.fitted(self.decoder(self.encoder(x).h).float(), x)
 
     def error(self, x: Rows) -> PerSample:
         """Return L(x, g(f(x))) per sample."""
-        return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x)
+        x, known = known_part(x, self.corruption)
+        return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the last bias so that an untrained net says the mean of the data, not 0."""
         bias = self.decoder.biases[-1]
         bias.copy_(self.loss.natural(mean.to(bias)))
+        self.encoder.start_at(mean.to(bias))

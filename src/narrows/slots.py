@@ -21,17 +21,23 @@ from narrows.errors import UsageError, unknown_name
 
 __all__ = [
     "Code",
+    "Corrupted",
     "Corruption",
     "Decoder",
     "Encoder",
     "Forward",
+    "GaussianPosterior",
+    "Labelled",
     "Loss",
     "Penalty",
     "Rows",
     "SparseRows",
     "Terms",
+    "known_part",
     "piece_from_spec",
     "piece_to_spec",
+    "product_of",
+    "summed",
 ]
 
 
@@ -103,11 +109,52 @@ Rows = Tensor | SparseRows
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values."""
+
+    rows: Rows
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: str | torch.device) -> Labelled:
+        return Labelled(self.rows.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """What a corruption returns: x~, and how much each feature counts in the loss.
+
+    ``weights`` (batch, features) is None where all count alike.
+    """
+
+    rows: Rows
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class GaussianPosterior:
+    """q(h | x): independent normals, ``mean`` and ``log_variance`` (batch, components)."""
+
+    mean: Codes
+    log_variance: Codes
+
+    def kl_per_component(self) -> Codes:
+        """Return KL(q || N(0, 1)) of every component, (batch, components), in nats."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
+
+
+@dataclass(frozen=True)
 class Code:
-    """What an encoder returns: the code h, and a posterior where there is one."""
+    """What an encoder returns: the code h, and a posterior where there is one.
+
+    ``drive`` (batch, components) is what went into the code's own non-linearity or selection.
+    """
 
     h: Codes
-    posterior: Any = None
+    posterior: GaussianPosterior | None = None
+    drive: Codes | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +168,7 @@ class Forward:
     encoder: Encoder
     decoder: Decoder
     y: Tensor | None = None
+    generator: Generator | None = None
 
 
 @dataclass(frozen=True)
@@ -134,23 +182,29 @@ class Terms:
 
 @runtime_checkable
 class Corruption(Protocol):
-    """x -> x~."""
+    """x -> x~. Where ``admits_missing``, x may hold NaN: it reads 0 and counts in no loss."""
 
-    def __call__(self, x: Rows, *, generator: Generator) -> Rows: ...
+    @property
+    def admits_missing(self) -> bool: ...
+
+    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted: ...
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a code record. Holds no randomness in evaluation mode."""
+    """f: rows to a code record. Random only where a generator is given: in training."""
 
     weights: nn.ParameterList
     biases: nn.ParameterList
 
     @abstractmethod
-    def forward(self, x: Rows) -> Code: ...
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code: ...
 
     @abstractmethod
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the code last."""
+
+    def start_at(self, mean: Tensor) -> None:
+        """Use the mean of the scaled data, (features,), before training."""
 
 
 class Decoder(nn.Module, ABC):
@@ -162,10 +216,18 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, h: Codes) -> Outputs: ...
 
+    def before_step(self) -> None:
+        """Change the gradients of a constrained decoder before the weights move."""
+
+    def after_step(self) -> None:
+        """Put the weights of a constrained decoder back where they belong."""
+
 
 @runtime_checkable
 class Loss(Protocol):
-    """L(x, output) per sample: summed over features. The loss owns the link.
+    """L(x, output) per sample: summed over features, each times its weight where there are any.
+
+    The loss owns the link.
 
     ``bounded`` says whether ``check`` refuses some finite values.
     """
@@ -178,7 +240,7 @@ class Loss(Protocol):
 
     def check(self, x: Rows) -> None: ...
 
-    def per_sample(self, output: Outputs, x: Rows) -> PerSample: ...
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
 
     def expectation(self, output: Outputs) -> Outputs: ...
 
@@ -189,9 +251,33 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Penalty(Protocol):
-    """Omega: a scalar, averaged over the batch, in the unit of the loss."""
+    """Omega: a scalar, averaged over the batch, in the unit of the loss.
+
+    One that has weights of its own is also an ``nn.Module``, and trains with the net.
+    """
 
     def __call__(self, step: Forward) -> Scalar: ...
+
+
+def known_part(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
+    """Return x with 0 for what is missing, and 1 where it is known, 0 where not.
+
+    The second is None where the corruption admits nothing missing.
+    """
+    if not corruption.admits_missing or isinstance(x, SparseRows):
+        return x, None
+    known = ~torch.isnan(x)
+    return torch.where(known, x, 0.0), known.to(x.dtype)
+
+
+def summed(values: Tensor, weights: Tensor | None) -> PerSample:
+    """Return the sum over the features of each row, weighted where there are weights."""
+    return (values if weights is None else values * weights).sum(dim=1)
+
+
+def product_of(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Return a b, where None stands for ones."""
+    return (b if a is None else a) if a is None or b is None else a * b
 
 
 def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dict[str, Any]:
@@ -235,7 +321,8 @@ def piece_from_spec(
 
 def _short_arguments(kind: Callable[..., Any], short: str, slot: str) -> dict[str, Any]:
     """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order."""
-    names = [f.name for f in fields(kind)]  # pyright: ignore[reportArgumentType] -- all are dataclasses
+    all_fields = fields(kind)  # pyright: ignore[reportArgumentType] -- all are dataclasses
+    names = [f.name for f in all_fields if not f.kw_only]
     values = short.split(",")
     if len(values) > len(names):
         raise UsageError(f"{slot}: {short!r} has {len(values)} values, at most {len(names)} fit.")

@@ -22,10 +22,14 @@ BATCH = 1024
 
 
 def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
-    """Yield rows as they are and scaled, refusing values that are not finite."""
+    """Yield rows as they are and scaled, refusing values that are not finite.
+
+    NaN is let through where the model's corruption admits missing values.
+    """
     first = 0
+    missing = model.objective.corruption.admits_missing
     for raw in source.in_order(BATCH):
-        check_finite(raw, source, first_row=first)
+        check_finite(raw, source, first_row=first, missing=missing)
         first += len(raw)
         raw = raw.to(model.device)
         yield raw, model.scaling.forward(raw)

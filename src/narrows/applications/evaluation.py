@@ -10,6 +10,7 @@ from narrows.applications.coding import scaled_batches
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model import Model
+from narrows.slots import known_part
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -75,16 +76,19 @@ def evaluate(model: Model, source: Source) -> Evaluation:
     squared = SquaredError()
     ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
     total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
+    count = torch.zeros_like(total)
     power = torch.zeros((), dtype=torch.float64, device=device)
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        output = model.objective.decoder(model.objective.encode(x).h).float()
-        own = own + model.objective.loss.per_sample(output, x).double().sum()
-        mean = model.objective.loss.fitted(output, x)
-        ours = ours + squared.per_sample(mean, x).double().sum()
         if model.baseline is not None:
             theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)
+        x, known = known_part(x, model.objective.corruption)
+        output = model.objective.decoder(model.objective.encode(x).h).float()
+        own = own + model.objective.loss.per_sample(output, x, known).double().sum()
+        mean = model.objective.loss.fitted(output, x)
+        ours = ours + squared.per_sample(mean, x, known).double().sum()
         dense = x if isinstance(x, torch.Tensor) else x.to_dense()
+        count += len(dense) if known is None else known.double().sum(dim=0)
         total += dense.double().sum(dim=0)
         power += dense.double().square().sum()
     n = source.n_rows
@@ -96,7 +100,7 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         error_unit=model.error_unit,
         squared_error=float(ours / n),
         squared_unit=f"{squared.unit}, in {model.scaling.unit}",
-        variance=float(power / n - (total / n).square().sum()),
+        variance=float((power - (total.square() / count.clamp_min(1)).sum()) / n),
         baseline=baseline.name if baseline else None,
         baseline_components=len(baseline.components) if baseline else None,
         baseline_squared_error=float(theirs / n) if baseline else None,

@@ -19,6 +19,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--hidden": (str, "Hidden widths, such as 1000,500,250; '' for none.  [512,256]"),
     "--activation": (str, "silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
     "--loss": (str, "auto, squared_error, bernoulli or multinomial.  [auto]"),
+    "--code-activation": (str, "Of the code, such as sigmoid.  [linear]"),
     "--corruption": (str, "Such as masking:0.25.  [identity]"),
     "--penalty --penalties": (str, "Such as l1:0.001; may be repeated.  [none]"),
     "--augmentation": (str, "Such as affine, for images.  [none]"),

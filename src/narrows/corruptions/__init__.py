@@ -1,8 +1,17 @@
 """Corruptions: x -> x~, the first slot of the formula."""
 
+from narrows.corruptions.gaussian import Gaussian
 from narrows.corruptions.identity import Identity
 from narrows.corruptions.masking import Masking
+from narrows.corruptions.missing import Missing
+from narrows.corruptions.salt_and_pepper import SaltAndPepper
 
-__all__ = ["CORRUPTIONS", "Identity", "Masking"]
+__all__ = ["CORRUPTIONS", "Gaussian", "Identity", "Masking", "Missing", "SaltAndPepper"]
 
-CORRUPTIONS = {"identity": Identity, "masking": Masking}
+CORRUPTIONS = {
+    "gaussian": Gaussian,
+    "identity": Identity,
+    "masking": Masking,
+    "missing": Missing,
+    "salt_and_pepper": SaltAndPepper,
+}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Generator
 
-from narrows.slots import Rows
+from narrows.slots import Corrupted, Rows
 
 __all__ = ["Identity"]
 
@@ -15,5 +16,7 @@ __all__ = ["Identity"]
 class Identity:
     """x~ = x. Shape (batch, features) in and out, no cost."""
 
-    def __call__(self, x: Rows, *, generator: Generator) -> Rows:
-        return x
+    admits_missing: ClassVar[bool] = False
+
+    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
+        return Corrupted(x)

@@ -5,25 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from narrows.checks import check_number
-from narrows.slots import Rows, SparseRows
+from narrows.corruptions._emphasis import Emphasis
+from narrows.slots import Corrupted, Rows, SparseRows
 
 __all__ = ["Masking"]
 
 
 @dataclass(frozen=True)
-class Masking:
+class Masking(Emphasis):
     """x~_j = 0 with probability ``rate``, else x_j; drawn anew for every sample and step.
 
-    Shape (batch, features) in and out, in input units. In sparse rows only the stored values
+    Shape (batch, features) in and out, in scaled units. In sparse rows only the stored values
     are drawn, since the others are 0 already. The input is never written to.
 
     Raises
     ------
     UsageError
-        If ``rate`` is outside [0, 1).
+        If ``rate`` is outside [0, 1), or a weight is negative.
 
     References
     ----------
@@ -34,13 +35,11 @@ class Masking:
     rate: float = 0.25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("Masking: rate", self.rate, low=0, high=1, high_open=True)
 
-    def __call__(self, x: Rows, *, generator: Generator) -> Rows:
-        if isinstance(x, SparseRows):
-            return x.with_values(self._masked(x.values, generator))
-        return self._masked(x, generator)
-
-    def _masked(self, values: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
+        values = x.values if isinstance(x, SparseRows) else x
         kept = torch.empty_like(values).bernoulli_(1 - self.rate, generator=generator)
-        return values * kept
+        rows = x.with_values(values * kept) if isinstance(x, SparseRows) else x * kept
+        return self._corrupted(rows, kept == 0)

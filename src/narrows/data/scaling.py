@@ -72,7 +72,9 @@ class Scaling:
 
 def row_totals(x: Rows) -> Tensor:
     """Return the sum of every row, shape (batch,)."""
-    return x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1, dtype=torch.float64).float()
+    return (
+        x.row_sums() if isinstance(x, SparseRows) else x.nansum(dim=1, dtype=torch.float64).float()
+    )
 
 
 def _proportions(x: Rows) -> Rows:
@@ -81,7 +83,7 @@ def _proportions(x: Rows) -> Rows:
         wide = x.values.double()
         totals = wide.new_zeros(len(x)).index_add_(0, x.row_of, wide)
         return x.with_values((wide / _positive(totals)[x.row_of]).float())
-    totals = x.sum(dim=1, dtype=torch.float64)
+    totals = x.nansum(dim=1, dtype=torch.float64)
     return (x / _positive(totals)[:, None]).float()
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.csr import checked_csr
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Labelled, Rows, SparseRows
 
 __all__ = ["DenseSource", "SparseSource", "Source", "evenly_spaced", "sparse_rows"]
 
@@ -33,6 +33,10 @@ class Source(ABC):
         Height, width and, for colour, channels of a row.
     origin : str
         What messages call this source: a file, or "X".
+    targets : Tensor or None
+        y of every row, in the order of the whole table: shuffled batches are then Labelled.
+    holds_targets : bool
+        Whether this kind of source can hold them: where the rows are in memory.
     """
 
     n_rows: int
@@ -42,13 +46,17 @@ class Source(ABC):
     names: list[str] | None = None
     image_shape: tuple[int, ...] | None = None
     origin: str = "X"
+    targets: Tensor | None = None
+    holds_targets: bool = False
 
     @abstractmethod
     def in_order(self, batch_size: int) -> Iterator[Rows]:
         """Yield float32 batches in the rows' own order."""
 
     @abstractmethod
-    def shuffled(self, batch_size: int, *, generator: Generator, start: int = 0) -> Iterator[Rows]:
+    def shuffled(
+        self, batch_size: int, *, generator: Generator, start: int = 0
+    ) -> Iterator[Rows | Labelled]:
         """Yield one epoch of float32 batches; every row once, the last batch possibly short.
 
         ``start`` skips that many batches and yields the rest of the same order.
@@ -79,13 +87,14 @@ class Source(ABC):
     def described_as(self, other: Source) -> Source:
         """Take over the description, not the rows, of another source; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
-        self.image_shape = other.image_shape
+        self.image_shape, self.targets = other.image_shape, other.targets
         return self
 
 
 class _InMemory(Source):
     """Sources that can gather any rows at once; ``_rows`` restricts them to a subset."""
 
+    holds_targets = True
     _rows: Tensor | None = None
 
     @abstractmethod
@@ -105,13 +114,16 @@ class _InMemory(Source):
             else:
                 yield self._gather(self._rows[start:stop])
 
-    def shuffled(self, batch_size: int, *, generator: Generator, start: int = 0) -> Iterator[Rows]:
+    def shuffled(
+        self, batch_size: int, *, generator: Generator, start: int = 0
+    ) -> Iterator[Rows | Labelled]:
         order = torch.randperm(self.n_rows, generator=generator)
         if self._rows is not None:
             order = self._rows[order]
         for batch in order[start * batch_size :].split(batch_size):
             if len(batch):  # an empty tensor splits into one empty piece
-                yield self._gather(batch)
+                rows = self._gather(batch)
+                yield rows if self.targets is None else Labelled(rows, self.targets[batch])
 
     def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
         held_out = int(self.n_rows * fraction)

@@ -29,11 +29,11 @@ class Statistics:
     n_rows: int
 
 
-def describe(source: Source) -> Statistics:
-    """Read the source once, refusing what is not finite.
+def describe(source: Source, *, missing: bool = False) -> Statistics:
+    """Read the source once, refusing what is not finite; NaN too, unless ``missing`` values may be.
 
-    Mean and variance are merged block by block (Chan, Golub, LeVeque 1983), so that they hold
-    for large means and for more rows than float32 can count.
+    Mean and variance are of the known values, merged block by block (Chan, Golub, LeVeque 1983),
+    so that they hold for large means and for more rows than float32 can count.
 
     Raises
     ------
@@ -44,30 +44,33 @@ def describe(source: Source) -> Statistics:
         raise ResourceError(
             f"{source.origin}: {source.n_features} features; at most {_MAX_FEATURES} are taken."
         )
-    n = 0
+    n_rows = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
-    spread = torch.zeros_like(mean)
+    n, spread = torch.zeros_like(mean), torch.zeros_like(mean)
     low, high, whole = float("inf"), float("-inf"), True
     for batch in source.in_order(_BLOCK):
-        check_finite(batch, source, first_row=n)
+        check_finite(batch, source, first_row=n_rows, missing=missing)
         values = batch.values if isinstance(batch, SparseRows) else batch
+        if missing:
+            values = values[~values.isnan()]
         if values.numel():
             low, high = min(low, float(values.min())), max(high, float(values.max()))
             whole = whole and bool((values == values.round()).all())
         if isinstance(batch, SparseRows):
             low, high = min(low, 0.0), max(high, 0.0)
-        m = len(batch)
-        block_mean, block_spread = _moments(batch)
+        m, block_mean, block_spread = _moments(batch, missing)
         shift = block_mean - mean
-        spread += block_spread + shift.square() * (n * m / (n + m))
-        mean += shift * (m / (n + m))
+        both = (n + m).clamp_min(1)
+        spread += block_spread + shift.square() * (n * m / both)
+        mean += shift * (m / both)
         n += m
-    return Statistics(mean, spread / max(n, 1), low, high, whole, n)
+        n_rows += len(batch)
+    return Statistics(mean, spread / n.clamp_min(1), low, high, whole, n_rows)
 
 
-def _moments(batch: Rows) -> tuple[Tensor, Tensor]:
-    """Return per-feature mean and summed squared deviation of a batch, in float64."""
-    m = len(batch)
+def _moments(batch: Rows, missing: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return per feature: how many are known, their mean, their summed squared deviation."""
+    m = torch.full((batch.shape[1],), len(batch), dtype=torch.float64)
     if isinstance(batch, SparseRows):
         values, columns = batch.values.double(), batch.indices.long()
         total = values.new_zeros(batch.n_features).index_add_(0, columns, values)
@@ -75,15 +78,24 @@ def _moments(batch: Rows) -> tuple[Tensor, Tensor]:
         mean = total / m
         # around the mean, not E x^2 - (E x)^2, which loses every digit where the mean is large
         spread = (m - stored) * mean.square()
-        return mean, spread.index_add_(0, columns, (values - mean[columns]).square_())
+        return m, mean, spread.index_add_(0, columns, (values - mean[columns]).square_())
     wide = batch.double()
+    if missing:
+        m = (~wide.isnan()).sum(dim=0).double()
+        mean = wide.nansum(dim=0) / m.clamp_min(1)
+        return m, mean, (wide - mean).square_().nansum(dim=0)
     mean = wide.mean(dim=0)
-    return mean, (wide - mean).square_().sum(dim=0)
+    return m, mean, (wide - mean).square_().sum(dim=0)
 
 
-def check_finite(batch: Rows, source: Source, *, first_row: int = 0) -> None:
-    """Raise InvalidData naming the first value of the batch that is not finite."""
+def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bool = False) -> None:
+    """Raise InvalidData naming the first value of the batch that is not finite.
+
+    Where values may be ``missing``, NaN passes.
+    """
     values = batch.values if isinstance(batch, SparseRows) else batch
+    if missing and not isinstance(batch, SparseRows):
+        values = torch.where(values.isnan(), 0.0, values)
     # a sum is finite only if every value is: one pass and no array of booleans in the usual case
     if bool(torch.isfinite(values.sum(dtype=torch.float64))):
         return
@@ -101,5 +113,5 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0) -> None:
     what = "NaN" if value != value else "infinity or a value too large for dtype('float32')"
     raise InvalidData(
         f"Input {source.origin} contains {what} at row {first_row + row}, column {column}{name}; "
-        "remove or fill such values first."
+        "remove or fill such values first, or fit with corruption='missing' where they are NaN."
     )

@@ -74,7 +74,7 @@ class DenseEncoder(Encoder):
             outputs.append(h)
         return outputs
 
-    def forward(self, x: Rows) -> Code:
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         return Code(h=self.layers(x)[-1])
 
 

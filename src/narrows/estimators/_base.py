@@ -17,6 +17,7 @@ from narrows.applications import coding
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
+from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
@@ -25,8 +26,10 @@ from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
 from narrows.estimators._input import FLOATS, fit_source, query_source
 from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, seed_from
+from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of
+from narrows.estimators._targets import read_targets
 from narrows.model import Model
+from narrows.penalties import PENALTIES
 from narrows.training.loop import Epoch, TrainingRecord
 
 __all__ = ["AbstractAutoencoder"]
@@ -64,6 +67,33 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _loss_spec(self) -> dict[str, Any] | None:
         """Return the loss that the user named, None for "auto"."""
 
+    def _task(self) -> str | None:
+        """Return what a penalty needs y for: "classification", "regression" or None."""
+        specs = self.get_params(deep=False).get("penalties")
+        for spec in specs_of(PENALTIES, specs, slot="penalties"):
+            if spec["name"] == "auxiliary":
+                return spec["task"]
+        return None
+
+    def _read_targets(self, y: Any, source: Source) -> torch.Tensor | None:
+        task = self._task()
+        if task is None:
+            return None
+        if not source.holds_targets:
+            raise UsageError(f"y: {source.origin} is streamed, and a task needs rows in memory.")
+        known = getattr(self, "classes_", None)
+        targets, classes = read_targets(y, source.n_rows, task=task, classes=known)
+        if classes is not None:
+            self.classes_ = classes
+        return targets
+
+    def _admits_missing(self) -> bool:
+        """Return whether the corruption takes NaN."""
+        corruption = self.get_params(deep=False).get("corruption", "identity")
+        return CORRUPTIONS[
+            spec_of(CORRUPTIONS, corruption, slot="corruption")["name"]
+        ].admits_missing
+
     def _scale_for(self, loss: dict[str, Any] | None) -> str:
         """Return the scale that was asked for, "auto" or a name."""
         return self.scale
@@ -90,7 +120,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
             ``narrows.read`` makes a Source of a file, bigger than memory or not.
-        y : ignored
+        y : array-like of shape (n_samples,), optional
+            Read where a penalty is another task: classes, -1 where unknown, or values, NaN where
+            unknown. Ignored otherwise.
         checkpoint : path, optional
             A folder for checkpoints, one a minute and one at the end; remove it when the model
             is saved, as the command line does.
@@ -112,7 +144,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         TrainingDiverged
             When the loss is not finite any more.
         """
-        source = self._train(X, checkpoint, resume, stop_requested or (lambda: False))
+        source = self._train(X, checkpoint, resume, stop_requested or (lambda: False), y)
         if self.verbose:
             Progress.say(self.evaluate(source).table())
         return self
@@ -123,12 +155,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         checkpoint: str | Path | None,
         resume: bool,
         stop_requested: Callable[[], bool],
+        y: Any = None,
     ) -> Source:
         """Fit without a last word; return the source, read and checked."""
         self._check_parameters()
         self._forget()
         source = fit_source(self, X)
-        statistics = describe(source)
+        source.targets = self._read_targets(y, source)
+        statistics = describe(source, missing=self._admits_missing())
         plan = self._plan(source, statistics)
         with Progress(self.verbose, self.max_epochs) as progress:
             model, record = fit_model(
@@ -151,7 +185,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._check_parameters()
         first = not hasattr(self, "model_")
         source = fit_source(self, X, reset=first, min_samples=2 if first else 1)
-        statistics = describe(source)
+        source.targets = self._read_targets(y, source)
+        statistics = describe(source, missing=self._admits_missing())
         trainer = getattr(self, "_trainer", None)
         plan = self._plan(source, statistics)
         model = None if first else self.model_
@@ -301,5 +336,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._admits_missing()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

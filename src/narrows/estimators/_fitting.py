@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -53,7 +54,10 @@ class Plan:
             "precision seed augmentation"
         )
         identity = {name: getattr(self, name) for name in names.split()}
-        return {**identity, "scale": self.scaling.kind, "data": source.fingerprint()}
+        identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
+        if source.targets is not None:
+            identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
+        return identity
 
 
 def fit_model(

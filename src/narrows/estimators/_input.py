@@ -64,8 +64,8 @@ def _check_columns(X: Any) -> None:
                     float(value)
                 except ValueError:
                     raise InvalidData(
-                        f"X: column {name!r} holds {str(value)!r} in row {i}: could not convert string "
-                        "to float; encode or drop the column."
+                        f"X: column {name!r} holds {str(value)!r} in row {i}: could not convert "
+                        "string to float; encode or drop the column."
                     ) from None
 
 

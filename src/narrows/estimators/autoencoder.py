@@ -32,7 +32,9 @@ class Autoencoder(AbstractAutoencoder):
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; code and output are linear.
+        Between dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
     tied : bool, default=False
         Whether the decoder's weights are the encoder's, transposed.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
@@ -43,7 +45,8 @@ class Autoencoder(AbstractAutoencoder):
     corruption : str, spec or corruption, default="identity"
         x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``.
     penalties : sequence of penalties, default=()
-        Omega, such as ("l1:0.001",) or (``L1(1e-3)``,).
+        Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
+        shifts the code towards what y needs.
     augmentation : str, spec or augmentation, default=None
         More clean images out of those there are, such as "affine".
     scale : ...
@@ -69,6 +72,8 @@ class Autoencoder(AbstractAutoencoder):
         Unit of the loss.
     model_ : Model
         Net, scaling, schema and linear baseline.
+    classes_ : ndarray
+        The classes of y, where a penalty is a classification.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X had column names.
@@ -101,6 +106,7 @@ class Autoencoder(AbstractAutoencoder):
         *,
         hidden: Sequence[int] = (512, 256),
         activation: str = "silu",
+        code_activation: str = "linear",
         tied: bool = False,
         loss: Any = "auto",
         corruption: Any = "identity",
@@ -120,6 +126,7 @@ class Autoencoder(AbstractAutoencoder):
         self.n_components = n_components
         self.hidden = hidden
         self.activation = activation
+        self.code_activation = code_activation
         self.tied = tied
         self.loss = loss
         self.corruption = corruption
@@ -150,11 +157,20 @@ class Autoencoder(AbstractAutoencoder):
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         activation_named(self.activation)
+        activation_named(self.code_activation)
         return "tied" if self.tied else "plain", {
             "n_components": int(self.n_components),
             "hidden": widths_of(self.hidden),
             "activation": self.activation,
+            "code_activation": self.code_activation,
             "loss": loss,
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
-            "penalties": specs_of(PENALTIES, self.penalties, slot="penalties"),
+            "penalties": self._penalties(),
         }
+
+    def _penalties(self) -> list[dict[str, Any]]:
+        specs = specs_of(PENALTIES, self.penalties, slot="penalties")
+        for spec in specs:
+            if spec["name"] == "auxiliary" and hasattr(self, "classes_"):
+                spec["n_outputs"] = len(self.classes_)
+        return specs

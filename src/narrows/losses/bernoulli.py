@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, summed
 
 __all__ = ["Bernoulli"]
 
@@ -34,17 +34,19 @@ class Bernoulli:
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is outside [0, 1]: torch's own loss takes it silently."""
         values = x.values if isinstance(x, SparseRows) else x
-        if values.numel() and (values.amin() < 0 or values.amax() > 1):
-            low, high = float(values.amin()), float(values.amax())
+        if values.numel() and bool(
+            ((values < 0) | (values > 1)).any()
+        ):  # a missing value is neither
+            low, high = float(values.nan_to_num(0.5).amin()), float(values.nan_to_num(0.5).amax())
             raise InvalidData(
                 f"Bernoulli: x must be in [0, 1], got [{low:.6g}, {high:.6g}]; "
                 "rescale it (scale='unit') or use loss='squared_error'."
             )
 
-    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         if isinstance(x, SparseRows):
             return F.softplus(output).sum(dim=1) - x.gather_sum(output)
-        return (F.softplus(output) - x * output).sum(dim=1)
+        return summed(F.softplus(output) - x * output, weights)
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)

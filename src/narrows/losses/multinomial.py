@@ -39,16 +39,18 @@ class Multinomial:
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is negative: torch's own loss takes it silently."""
         values = x.values if isinstance(x, SparseRows) else x
-        if values.numel() and values.amin() < 0:
+        if values.numel() and bool((values < 0).any()):
             raise InvalidData(
-                f"Multinomial: x must be >= 0, got {float(values.amin()):.6g}; "
+                f"Multinomial: x must be >= 0, got {float(values[values < 0].amin()):.6g}; "
                 "give counts or proportions, or use loss='squared_error'."
             )
 
-    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         log_normaliser = torch.logsumexp(output, dim=1)
         if isinstance(x, SparseRows):
             return log_normaliser * x.row_sums() - x.gather_sum(output)
+        if weights is not None:
+            x = weights * x
         return log_normaliser * x.sum(dim=1) - (x * output).sum(dim=1)
 
     def expectation(self, output: Outputs) -> Outputs:

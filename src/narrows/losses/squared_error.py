@@ -9,7 +9,7 @@ from torch import Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import UsageError
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, summed
 
 __all__ = ["SquaredError"]
 
@@ -47,7 +47,7 @@ class SquaredError:
     def check(self, x: Rows) -> None:
         """Accept any finite x."""
 
-    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         r = self.expectation(output)
         if isinstance(x, SparseRows):
             # sum_j r^2 - 2 x r + x^2 would cancel: the stored places are left out of the first sum
@@ -55,7 +55,7 @@ class SquaredError:
             flat = r.reshape(-1)
             elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
             return elsewhere.index_add(0, x.row_of, (flat.index_select(0, at) - x.values).square())
-        return (r - x).square().sum(dim=1)
+        return summed((r - x).square(), weights)
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output

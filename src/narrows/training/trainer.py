@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from narrows.data.scaling import Scaling
 from narrows.objective import Objective
-from narrows.slots import Rows
+from narrows.slots import Labelled, Rows
 from narrows.training.precision import product_context, resolve_precision
 
 __all__ = ["Augmentation", "Trainer"]
@@ -52,17 +52,21 @@ class Trainer:
         )
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def step(self, raw: Rows, *, factor: float, augment: bool = True) -> None:
+    def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
         """Move the weights once, at ``factor`` times the learning rate."""
-        x = self.scaling.forward(raw.to(self.device))
+        batch = raw.to(self.device)
+        rows, y = (batch.rows, batch.y) if isinstance(batch, Labelled) else (batch, None)
+        x = self.scaling.forward(rows)
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * factor
         with product_context(self.precision, self.device):
-            terms = self.objective(x, generator=self.noise)
+            terms = self.objective(x, y, generator=self.noise)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
+        self.objective.decoder.before_step()
         self.optimizer.step()
+        self.objective.decoder.after_step()
         parts = torch.stack([terms.total, terms.loss, terms.penalty, torch.ones_like(terms.loss)])
         self.sums.add_(parts.detach(), alpha=len(raw))
 

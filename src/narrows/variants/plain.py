@@ -28,6 +28,7 @@ def plain(
     n_components: int,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    code_activation: str = "linear",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
@@ -35,7 +36,16 @@ def plain(
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
     return Objective(
-        encoder=DenseEncoder(widths, activation=activation, generator=generator),
+        encoder=DenseEncoder(
+            widths, activation=activation, code_activation=code_activation, generator=generator
+        ),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(loss=loss, corruption=corruption, penalties=penalties),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=penalties,
+            n_components=n_components,
+            code_activation=code_activation,
+            generator=generator,
+        ),
     )

@@ -26,16 +26,27 @@ def tied(
     n_components: int,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    code_activation: str = "linear",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     encoder = DenseEncoder(
-        [n_features, *hidden, n_components], activation=activation, generator=generator
+        [n_features, *hidden, n_components],
+        activation=activation,
+        code_activation=code_activation,
+        generator=generator,
     )
     return Objective(
         encoder=encoder,
         decoder=TiedDecoder(encoder, activation=activation),
-        **pieces(loss=loss, corruption=corruption, penalties=penalties),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=penalties,
+            n_components=n_components,
+            code_activation=code_activation,
+            generator=generator,
+        ),
     )

@@ -1,0 +1,47 @@
+"""Gaussian noise: added to every feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator
+
+from narrows.checks import check_number
+from narrows.errors import UsageError
+from narrows.slots import Corrupted, Rows, SparseRows
+
+__all__ = ["Gaussian"]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """x~ = x + ``sigma`` n, n standard normal and independent, drawn anew for every step.
+
+    Shape (batch, features) in and out; ``sigma`` in scaled units. Dense rows only: the noise
+    would fill a sparse one.
+
+    Raises
+    ------
+    UsageError
+        If ``sigma`` is negative, or the rows are sparse.
+
+    References
+    ----------
+    Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders",
+    JMLR 11.
+    """
+
+    admits_missing: ClassVar[bool] = False
+
+    sigma: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_number("Gaussian: sigma", self.sigma, low=0)
+
+    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
+        if isinstance(x, SparseRows):
+            raise UsageError("Gaussian: needs dense rows, got sparse; use 'masking'.")
+        noise = torch.empty_like(x).normal_(0, 1, generator=generator)
+        return Corrupted(x + self.sigma * noise)

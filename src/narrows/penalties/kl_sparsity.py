@@ -1,0 +1,50 @@
+"""KL sparsity: every unit of a sigmoid code is on about as often as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from narrows._types import Scalar
+from narrows.checks import check_number
+from narrows.slots import Forward
+
+__all__ = ["KLSparsity"]
+
+
+@dataclass(frozen=True)
+class KLSparsity:
+    """Omega = weight * sum_j KL(rho || mean of h_j over the batch), h in (0, 1).
+
+    KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q)) for ``target`` rho.
+    Unit: that of the loss, ``weight`` being loss units per nat. The code must be sigmoid units.
+    The mean is the batch's: small batches make it noisy.
+
+    Raises
+    ------
+    UsageError
+        If ``weight`` is negative or ``target`` outside (0, 1).
+
+    References
+    ----------
+    Lee, Ekanadham, Ng (2008), "Sparse deep belief net model for visual area V2", NIPS;
+    Ng (2011), "Sparse autoencoder", CS294A lecture notes.
+    """
+
+    code_activation: ClassVar[str] = "sigmoid"
+
+    weight: float = 1.0
+    target: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number("KLSparsity: weight", self.weight, low=0)
+        check_number(
+            "KLSparsity: target", self.target, low=0, high=1, low_open=True, high_open=True
+        )
+
+    def __call__(self, step: Forward) -> Scalar:
+        rho = self.target
+        # a unit that is off (or on) for every row to the last bit still has a slope
+        q = step.code.h.float().mean(dim=0).clamp(1e-6, 1 - 1e-6)
+        kl = rho * (rho / q).log() + (1 - rho) * ((1 - rho) / (1 - q)).log()
+        return self.weight * kl.sum()
