@@ -219,7 +219,7 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
         ({"corruption": 3}, "corruption: expected one of Gaussian, Identity, .*, got 3"),
         (
             {"penalties": ["l3"]},
-            "penalties: unknown name 'l3'; choose from auxiliary, .*weight_decay",
+            "penalties: unknown name 'l3'; choose from auxiliary, .*l1",
         ),
         ({"scale": "standart"}, "scale: unknown name 'standart'.*mean 'standard'"),
         ({"batch_size": "big"}, "batch_size: must be 'auto' or an integer, got 'big'"),

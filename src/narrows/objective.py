@@ -11,9 +11,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample
-from narrows.slots import (
-    Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms, known_part, product_of
-)  # fmt: skip
+from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms
+from narrows.weighting import known_part, product_of
 
 __all__ = ["Objective"]
 

@@ -10,7 +10,7 @@ from narrows.applications.coding import scaled_batches
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model import Model
-from narrows.slots import known_part
+from narrows.weighting import known_part
 
 __all__ = ["Evaluation", "evaluate"]
 

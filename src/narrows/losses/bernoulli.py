@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows, summed
+from narrows.slots import Rows, SparseRows
+from narrows.weighting import summed
 
 __all__ = ["Bernoulli"]
 

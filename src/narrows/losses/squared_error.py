@@ -9,7 +9,8 @@ from torch import Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import UsageError
-from narrows.slots import Rows, SparseRows, summed
+from narrows.slots import Rows, SparseRows
+from narrows.weighting import summed
 
 __all__ = ["SquaredError"]
 
