@@ -18,10 +18,18 @@ from narrows.variants import VARIANTS
 N_FEATURES = 12
 
 # What a variant or a penalty needs beside the parameters that all have.
-NEEDS = {"kl_sparsity": {"code_activation": "sigmoid"}}
+NEEDS = {
+    "kl_sparsity": {"code_activation": "sigmoid"},
+    "top_k": {"k": 2},
+    "dictionary": {"k": 2},
+    "revive": {"hidden": []},
+}
+
+# Penalties that are of one kind of code only.
+ONLY_WITH = {"kl_sparsity": ["plain", "tied"], "revive": ["top_k"]}
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"linear"}
+CLOSED = {"denoising", "dictionary", "linear", "sparse"}
 
 
 def combinations():
@@ -31,7 +39,9 @@ def combinations():
         if variant in CLOSED:
             continue
         yield from itertools.product([variant], LOSSES, CORRUPTIONS, [None])
-        yield from itertools.product([variant], ["squared_error"], ["masking"], PENALTIES)
+        for penalty in PENALTIES:
+            if variant in ONLY_WITH.get(penalty, [variant]):
+                yield variant, "squared_error", "masking", penalty
 
 
 _COMBINATIONS = {"-".join(map(str, case)): case for case in combinations()}

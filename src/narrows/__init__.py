@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from narrows.augmentations import Affine
     from narrows.corruptions import Gaussian, Identity, Masking, Missing, SaltAndPepper
     from narrows.data import read
-    from narrows.estimators import Autoencoder, LinearAutoencoder, load
+    from narrows.estimators import (
+        Autoencoder,
+        DenoisingAutoencoder,
+        DictionaryAutoencoder,
+        LinearAutoencoder,
+        SparseAutoencoder,
+        load,
+    )
     from narrows.losses import Bernoulli, Multinomial, SquaredError
-    from narrows.penalties import L1, Auxiliary, KLSparsity, WeightDecay
+    from narrows.penalties import L1, Auxiliary, KLSparsity, Revive, WeightDecay
 
 __all__ = [
     "Affine",
     "Autoencoder",
     "Auxiliary",
     "Bernoulli",
+    "DenoisingAutoencoder",
+    "DictionaryAutoencoder",
     "Gaussian",
     "Identity",
     "KLSparsity",
@@ -31,7 +40,9 @@ __all__ = [
     "Masking",
     "Missing",
     "Multinomial",
+    "Revive",
     "SaltAndPepper",
+    "SparseAutoencoder",
     "SquaredError",
     "WeightDecay",
     "__version__",
@@ -45,6 +56,8 @@ _HOMES = {
     "Autoencoder": "narrows.estimators",
     "Auxiliary": "narrows.penalties",
     "Bernoulli": "narrows.losses",
+    "DenoisingAutoencoder": "narrows.estimators",
+    "DictionaryAutoencoder": "narrows.estimators",
     "Gaussian": "narrows.corruptions",
     "Identity": "narrows.corruptions",
     "KLSparsity": "narrows.penalties",
@@ -53,7 +66,9 @@ _HOMES = {
     "Masking": "narrows.corruptions",
     "Missing": "narrows.corruptions",
     "Multinomial": "narrows.losses",
+    "Revive": "narrows.penalties",
     "SaltAndPepper": "narrows.corruptions",
+    "SparseAutoencoder": "narrows.estimators",
     "SquaredError": "narrows.losses",
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",

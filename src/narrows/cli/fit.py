@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -35,6 +36,17 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
 }
 
 
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "denoising": ("DenoisingAutoencoder", {}),
+    "dictionary": ("DictionaryAutoencoder", {}),
+    "linear": ("LinearAutoencoder", {}),
+    "plain": ("Autoencoder", {}),
+    "sparse": ("SparseAutoencoder", {}),
+    "tied": ("Autoencoder", {"tied": True}),
+}
+"""Which estimator makes a variant, and what the choice settles: one line each."""
+
+
 def _estimator_options(command: Any) -> Any:
     for names, (kind, text) in reversed(_OPTIONS.items()):
         parts = names.split()
@@ -48,12 +60,19 @@ def _estimator_options(command: Any) -> Any:
 @data_argument
 @click.option(
     "--variant",
-    type=click.Choice(["linear", "plain", "tied"]),
+    type=click.Choice(list(_VARIANTS)),
     default="plain",
     show_default=True,
     help="Which net: tied has W and its transpose, linear finds PCA's subspace.",
 )
 @_estimator_options
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter that only this variant has, such as sparsity=kl.",
+)
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
 @click.option("--restart", is_flag=True, help="Begin anew, whatever checkpoints there are.")
@@ -75,7 +94,8 @@ def fit(
     set such as mnist. Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C
     and SIGTERM leave one, and --resume goes on from it to the same end.
 
-    Defaults in brackets are those of Autoencoder; --variant linear has those of LinearAutoencoder.
+    Defaults in brackets are those of Autoencoder; another variant has those of its own estimator,
+    which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.applications.output import check_writable
     from narrows.cli._signals import StopOnSignal
@@ -125,24 +145,43 @@ def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
 
 def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
     """Return the estimator of a variant with the options that were given; others keep defaults."""
+    import narrows
     from narrows.errors import UsageError
-    from narrows.estimators import Autoencoder, LinearAutoencoder
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    settings = dict(_setting(text) for text in given.pop("settings", ()))
     if "hidden" in given:
         given["hidden"] = _widths(given["hidden"])
     if given.get("patience") == 0:
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
-    if variant == "linear":
-        known = LinearAutoencoder._get_param_names()
-        for name in given:
-            if name not in known:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} does not apply to --variant linear.")
-        return LinearAutoencoder(**given, verbose=verbose)
-    return Autoencoder(**given, tied=variant == "tied", verbose=verbose)
+    name, fixed = _VARIANTS[variant]
+    kind = getattr(narrows, name)
+    known = kind._get_param_names()
+    for option in given:
+        if option not in known:
+            raise UsageError(f"--{option.replace('_', '-')} does not apply to --variant {variant}.")
+    for setting in settings:
+        if setting not in known:
+            raise UsageError(
+                f"--set {setting}: --variant {variant} has no such parameter; it has "
+                f"{', '.join(known)}."
+            )
+    return kind(**{**fixed, **given, **settings, "verbose": verbose})
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; the value is JSON where it is, text otherwise."""
+    from narrows.errors import UsageError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set: expected NAME=VALUE, got {text!r}.")
+    try:
+        return name.replace("-", "_"), json.loads(value)
+    except ValueError:
+        return name.replace("-", "_"), value
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from narrows.checks import check_number
 from narrows.corruptions._emphasis import Emphasis
 from narrows.slots import Corrupted, Rows, SparseRows
 
-__all__ = ["Masking"]
+__all__ = ["Masking", "masked"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,12 @@ class Masking(Emphasis):
         check_number("Masking: rate", self.rate, low=0, high=1, high_open=True)
 
     def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
-        values = x.values if isinstance(x, SparseRows) else x
-        kept = torch.empty_like(values).bernoulli_(1 - self.rate, generator=generator)
-        rows = x.with_values(values * kept) if isinstance(x, SparseRows) else x * kept
-        return self._corrupted(rows, kept == 0)
+        return self._corrupted(*masked(x, self.rate, generator=generator))
+
+
+def masked(x: Rows, rate: float, *, generator: Generator) -> tuple[Rows, Tensor]:
+    """Return x with a share ``rate`` of its (stored) values at 0, and where they are."""
+    values = x.values if isinstance(x, SparseRows) else x
+    kept = torch.empty_like(values).bernoulli_(1 - rate, generator=generator)
+    rows = x.with_values(values * kept) if isinstance(x, SparseRows) else x * kept
+    return rows, kept == 0

@@ -2,5 +2,6 @@
 
 from narrows.decoders.dense import DenseDecoder
 from narrows.decoders.tied import TiedDecoder
+from narrows.decoders.unit import UnitDecoder
 
-__all__ = ["DenseDecoder", "TiedDecoder"]
+__all__ = ["DenseDecoder", "TiedDecoder", "UnitDecoder"]

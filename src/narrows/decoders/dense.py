@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Generator, nn
+from torch import Generator
 
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
-from narrows.encoders.dense import glorot_uniform
+from narrows.encoders.dense import dense_parameters
 from narrows.products import affine
 from narrows.slots import Decoder
 
@@ -31,11 +30,7 @@ class DenseDecoder(Decoder):
 
     def __init__(self, widths: Sequence[int], *, activation: str, generator: Generator) -> None:
         super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
-        self.weights = nn.ParameterList(
-            glorot_uniform(*pair, generator=generator) for pair in pairs
-        )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
+        self.weights, self.biases = dense_parameters(widths, generator=generator)
         self._activate = activation_named(activation)
 
     def forward(self, h: Codes) -> Outputs:

@@ -1,5 +1,6 @@
 """Encoders: x~ -> code, the second slot of the formula."""
 
 from narrows.encoders.dense import DenseEncoder
+from narrows.encoders.top_k import TopKEncoder
 
-__all__ = ["DenseEncoder"]
+__all__ = ["DenseEncoder", "TopKEncoder"]

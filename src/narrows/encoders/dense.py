@@ -11,7 +11,7 @@ from narrows.activations import activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
-__all__ = ["DenseEncoder", "glorot_uniform"]
+__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform"]
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
@@ -25,6 +25,15 @@ def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Paramet
     limit = (6 / (n_in + n_out)) ** 0.5
     weight = torch.empty(n_in, n_out)
     return nn.Parameter(weight.uniform_(-limit, limit, generator=generator))
+
+
+def dense_parameters(
+    widths: Sequence[int], *, generator: Generator
+) -> tuple[nn.ParameterList, nn.ParameterList]:
+    """Return Glorot weights and zero biases of the layers between ``widths``."""
+    pairs = list(zip(widths, widths[1:], strict=False))
+    weights = nn.ParameterList(glorot_uniform(*pair, generator=generator) for pair in pairs)
+    return weights, nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
 
 
 class DenseEncoder(Encoder):
@@ -55,12 +64,8 @@ class DenseEncoder(Encoder):
         generator: Generator,
     ) -> None:
         super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
-        self.weights = nn.ParameterList(
-            glorot_uniform(*pair, generator=generator) for pair in pairs
-        )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
-        self._activations = [activation_named(activation)] * (len(pairs) - 1)
+        self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self._activations = [activation_named(activation)] * (len(widths) - 2)
         self._activations.append(activation_named(code_activation))
 
     def layers(self, x: Rows) -> list[Tensor]:
@@ -70,7 +75,7 @@ class DenseEncoder(Encoder):
         for weight, bias, activate in zip(
             self.weights, self.biases, self._activations, strict=True
         ):
-            h = activate(_affine(h, weight, bias))
+            h = activate(affine_rows(h, weight, bias))
             outputs.append(h)
         return outputs
 
@@ -78,7 +83,8 @@ class DenseEncoder(Encoder):
         return Code(h=self.layers(x)[-1])
 
 
-def _affine(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
+def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return x W + b of a batch, dense or sparse."""
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
     return affine(x, weight, bias)

@@ -7,11 +7,28 @@ from pathlib import Path
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._persistence import estimator_from_file
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.estimators.denoising import DenoisingAutoencoder
+from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
+from narrows.estimators.sparse import SparseAutoencoder
 
-__all__ = ["ALL", "Autoencoder", "LinearAutoencoder", "load"]
+__all__ = [
+    "ALL",
+    "Autoencoder",
+    "DenoisingAutoencoder",
+    "DictionaryAutoencoder",
+    "LinearAutoencoder",
+    "SparseAutoencoder",
+    "load",
+]
 
-ALL: tuple[type[AbstractAutoencoder], ...] = (Autoencoder, LinearAutoencoder)
+ALL: tuple[type[AbstractAutoencoder], ...] = (
+    Autoencoder,
+    DenoisingAutoencoder,
+    DictionaryAutoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+)
 
 
 def load(path: str | Path) -> AbstractAutoencoder:

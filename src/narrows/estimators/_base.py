@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from narrows.activations import activation_named
 from narrows.applications import coding
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.artefact import write_artefact
@@ -21,13 +22,14 @@ from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
-from narrows.errors import CopyingWarning, UsageError
+from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
 from narrows.estimators._input import FLOATS, fit_source, query_source
 from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of
+from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
 from narrows.estimators._targets import read_targets
+from narrows.losses import LOSSES
 from narrows.model import Model
 from narrows.penalties import PENALTIES
 from narrows.training.loop import Epoch, TrainingRecord
@@ -42,6 +44,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     """
 
     n_components: int
+    hidden: Any
+    activation: str
+    loss: Any
     max_epochs: int
     batch_size: int | str
     learning_rate: float
@@ -53,6 +58,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     random_state: Any
     verbose: int
 
+    # Whether a code wider than the row is what the net is for.
+    _overcomplete = False
+
     # Attributes set by fit.
     model_: Model
     n_features_in_: int
@@ -63,9 +71,23 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its parameters as JSON values."""
 
-    @abstractmethod
     def _loss_spec(self) -> dict[str, Any] | None:
         """Return the loss that the user named, None for "auto"."""
+        loss = self.loss
+        if isinstance(loss, str) and loss == "auto":
+            return None
+        if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
+            raise unknown_name("loss", loss, ["auto", *LOSSES])
+        return spec_of(LOSSES, loss, slot="loss")
+
+    def _shape(self) -> dict[str, Any]:
+        """Return the parameters of a variant that say its layers."""
+        activation_named(self.activation)
+        return {
+            "n_components": int(self.n_components),
+            "hidden": widths_of(self.hidden),
+            "activation": self.activation,
+        }
 
     def _task(self) -> str | None:
         """Return what a penalty needs y for: "classification", "regression" or None."""
@@ -214,7 +236,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loss = named or choose_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
-        if self.n_components >= source.n_features:
+        if self.n_components >= source.n_features and not self._overcomplete:
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
                 f"{source.n_features}: the net may learn to copy; narrow the code or add a "

@@ -12,7 +12,14 @@ from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import piece_from_spec, piece_to_spec
 
-__all__ = ["batch_size_for", "seed_from", "spec_of", "specs_of", "widths_of"]
+__all__ = ["batch_size_for", "keep", "seed_from", "spec_of", "specs_of", "widths_of"]
+
+
+def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
+    """Set what a constructor was given, as it was given: scikit-learn's rule for constructors."""
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
 
 
 def seed_from(random_state: Any) -> int:

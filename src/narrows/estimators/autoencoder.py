@@ -8,11 +8,9 @@ from typing import Any
 from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
-from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import spec_of, specs_of, widths_of
-from narrows.losses import LOSSES
+from narrows.estimators._settings import keep, spec_of, specs_of
 from narrows.penalties import PENALTIES
 
 __all__ = ["Autoencoder"]
@@ -123,32 +121,7 @@ class Autoencoder(AbstractAutoencoder):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.n_components = n_components
-        self.hidden = hidden
-        self.activation = activation
-        self.code_activation = code_activation
-        self.tied = tied
-        self.loss = loss
-        self.corruption = corruption
-        self.penalties = penalties
-        self.augmentation = augmentation
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _loss_spec(self) -> dict[str, Any] | None:
-        if isinstance(self.loss, str) and self.loss == "auto":
-            return None
-        if isinstance(self.loss, str) and self.loss.partition(":")[0] not in LOSSES:
-            raise unknown_name("loss", self.loss, ["auto", *LOSSES])
-        return spec_of(LOSSES, self.loss, slot="loss")
+        keep(self, locals())
 
     def _augmentation(self) -> dict[str, Any] | None:
         if self.augmentation is None:
@@ -156,12 +129,9 @@ class Autoencoder(AbstractAutoencoder):
         return spec_of(AUGMENTATIONS, self.augmentation, slot="augmentation")
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        activation_named(self.activation)
         activation_named(self.code_activation)
         return "tied" if self.tied else "plain", {
-            "n_components": int(self.n_components),
-            "hidden": widths_of(self.hidden),
-            "activation": self.activation,
+            **self._shape(),
             "code_activation": self.code_activation,
             "loss": loss,
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),

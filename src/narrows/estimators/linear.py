@@ -13,7 +13,7 @@ from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import spec_of
+from narrows.estimators._settings import keep
 from narrows.losses import LOSSES, SquaredError
 from narrows.model import Model
 from narrows.slots import piece_to_spec
@@ -101,21 +101,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.n_components = n_components
-        self.loss = loss
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _loss_spec(self) -> dict[str, Any] | None:
-        return spec_of(LOSSES, self.loss, slot="loss")
+        keep(self, locals())
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "linear", {"n_components": int(self.n_components), "loss": loss}

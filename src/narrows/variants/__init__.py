@@ -1,9 +1,21 @@
 """Variants: named choices of pieces. A new one is one new file and one line here."""
 
+from narrows.variants.denoising import denoising
+from narrows.variants.dictionary import dictionary
 from narrows.variants.linear import linear
 from narrows.variants.plain import plain
+from narrows.variants.sparse import sparse
 from narrows.variants.tied import tied
+from narrows.variants.top_k import top_k
 
 __all__ = ["VARIANTS"]
 
-VARIANTS = {"linear": linear, "plain": plain, "tied": tied}
+VARIANTS = {
+    "denoising": denoising,
+    "dictionary": dictionary,
+    "linear": linear,
+    "plain": plain,
+    "sparse": sparse,
+    "tied": tied,
+    "top_k": top_k,
+}

@@ -1,0 +1,47 @@
+"""Unit decoder: one linear layer whose rows, the dictionary's atoms, have length 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, nn
+
+from narrows._types import Codes, Outputs
+from narrows.products import affine
+from narrows.slots import Decoder
+
+__all__ = ["UnitDecoder"]
+
+
+class UnitDecoder(Decoder):
+    """g(h) = h D + c, every row of D (n_components, n_features) of Euclidean length 1.
+
+    Without the constraint a sparse code shrinks while D grows. The gradient along a row, which
+    would only change its length, is removed before each step; the length is restored after it.
+
+    References
+    ----------
+    Bricken et al. (2023), "Towards monosemanticity"; Gao et al. (2024), "Scaling and evaluating
+    sparse autoencoders".
+    """
+
+    def __init__(self, n_components: int, n_features: int, *, generator: Generator) -> None:
+        super().__init__()
+        atoms = torch.empty(n_components, n_features).normal_(generator=generator)
+        self.weights = nn.ParameterList([nn.Parameter(atoms)])
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(n_features))])
+        self.after_step()
+
+    def forward(self, h: Codes) -> Outputs:
+        return affine(h, self.weights[0], self.biases[0])
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        atoms = self.weights[0]
+        if atoms.grad is not None:
+            atoms.grad -= (atoms.grad * atoms).sum(dim=1, keepdim=True) * atoms
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        atoms = self.weights[0]
+        if atoms.device.type != "meta":  # rebuilt from a file: the weights are to come
+            atoms /= atoms.norm(dim=1, keepdim=True).clamp_min(1e-12)

@@ -1,0 +1,90 @@
+"""Top-k encoder: of every row's code only the k largest numbers stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import Codes
+from narrows.activations import activation_named
+from narrows.encoders.dense import affine_rows, dense_parameters
+from narrows.errors import UsageError
+from narrows.slots import Code, Encoder, Rows
+
+__all__ = ["TopKEncoder"]
+
+
+class TopKEncoder(Encoder):
+    """h = the ``k`` largest of relu(z), the others 0; z = the linear top of a dense net.
+
+    ``idle`` (n_components,) counts the training rows since each unit was last in a code; it is
+    part of the state, so that dead units are known after a resumption. Cost of the selection:
+    O(batch x n_components).
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_features, the hidden widths, n_components.
+    k : int
+        Numbers that stay, from 1 to n_components.
+    activation : str
+        Between layers.
+    generator : torch.Generator
+        Draws the initial weights; biases start at 0.
+
+    References
+    ----------
+    Makhzani, Frey (2014), "k-sparse autoencoders", ICLR; Gao et al. (2024), "Scaling and
+    evaluating sparse autoencoders".
+    """
+
+    idle: Tensor
+
+    def __init__(
+        self, widths: Sequence[int], *, k: int, activation: str, generator: Generator
+    ) -> None:
+        super().__init__()
+        if not 1 <= k <= widths[-1]:
+            raise UsageError(f"k: must be from 1 to n_components ({widths[-1]}), got {k!r}.")
+        self.k = k
+        self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self._activate = activation_named(activation)
+        self.register_buffer("idle", torch.zeros(widths[-1], dtype=torch.int64))
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return the activations of every layer, the sparse code last, each (batch, width)."""
+        *hidden, drive = self._affine(x)
+        return [*hidden, largest(drive, self.k)]
+
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
+        drive = self._affine(x)[-1].float()
+        h = largest(drive, self.k)
+        if generator is not None:  # in training
+            with torch.no_grad():
+                self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
+        return Code(h=h, drive=drive)
+
+    def _affine(self, x: Rows) -> list[Tensor]:
+        outputs: list[Tensor] = []
+        h: Rows = x
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = affine_rows(h, weight, bias)
+            if i < last:
+                h = self._activate(h)
+            outputs.append(h)
+        return outputs
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Set a single layer's bias so that it reads x - mean: what varies, not what is common."""
+        if len(self.weights) == 1:
+            self.biases[0].copy_(-mean @ self.weights[0])
+
+
+def largest(drive: Codes, k: int) -> Codes:
+    """Return relu(drive) with all but the ``k`` largest of each row at 0."""
+    values, places = drive.topk(k, dim=1, sorted=False)
+    return torch.zeros_like(drive).scatter(1, places, values.relu())

@@ -1,0 +1,49 @@
+"""Overcomplete dictionary: every row is a sum of k atoms out of many.
+
+Gao et al. (2024), "Scaling and evaluating sparse autoencoders".
+
+    encoder   top-k           one layer, starts as the decoder's transpose
+    decoder   unit            one layer of atoms of length 1
+    penalty   revive          dead atoms learn what the others leave over; 0 turns it off
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator
+
+from narrows.decoders import UnitDecoder
+from narrows.encoders import TopKEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["dictionary"]
+
+
+def dictionary(
+    *,
+    n_features: int,
+    n_components: int,
+    k: int = 32,
+    revive: float = 1 / 32,
+    dead_after: int = 10_000,
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    generator: Generator,
+) -> Objective:
+    decoder = UnitDecoder(n_components, n_features, generator=generator)
+    encoder = TopKEncoder([n_features, n_components], k=k, activation="linear", generator=generator)
+    with torch.no_grad():
+        encoder.weights[0].copy_(decoder.weights[0].t())
+    omega = {"name": "revive", "weight": revive, "k": 2 * k, "after": dead_after}
+    return Objective(
+        encoder=encoder,
+        decoder=decoder,
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=[omega] if revive else [],
+            n_components=n_components,
+            generator=generator,
+        ),
+    )

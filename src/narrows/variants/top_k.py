@@ -1,0 +1,45 @@
+"""Top-k autoencoder: k numbers of every code are not 0.
+
+Makhzani, Frey (2014), "k-sparse autoencoders", ICLR.
+
+    encoder   top-k           the k largest stay      <- the only slot that differs from plain
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.decoders import DenseDecoder
+from narrows.encoders import TopKEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["top_k"]
+
+
+def top_k(
+    *,
+    n_features: int,
+    n_components: int,
+    k: int = 8,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
+    generator: Generator,
+) -> Objective:
+    widths = [n_features, *hidden, n_components]
+    return Objective(
+        encoder=TopKEncoder(widths, k=k, activation=activation, generator=generator),
+        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=penalties,
+            n_components=n_components,
+            generator=generator,
+        ),
+    )
