@@ -15,7 +15,15 @@ from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["codes", "decoded", "errors", "layer_features", "reconstructions", "scaled_batches"]
+__all__ = [
+    "codes",
+    "decoded",
+    "errors",
+    "in_input_units",
+    "layer_features",
+    "reconstructions",
+    "scaled_batches",
+]
 
 BATCH = 1024
 """Rows at a time: fixed, so that a row's code hardly depends on how many came with it."""
@@ -67,10 +75,11 @@ def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
     for raw, x in scaled_batches(model, source):
         mean = model.objective.reconstruct(x)
-        yield _in_input_units(model, mean, raw).cpu().numpy()
+        yield in_input_units(model, mean, raw).cpu().numpy()
 
 
-def _in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
+def in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
+    """Return scaled rows in the units of ``raw``, whose totals proportions are multiplied by."""
     if model.scaling.kind == "proportions":
         return mean * row_totals(raw)[:, None]
     return model.scaling.inverse(mean)

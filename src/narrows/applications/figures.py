@@ -16,7 +16,7 @@ from narrows.errors import InvalidData, ResourceError, UsageError
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["check_figure_name", "reconstruction_figure", "save_figure"]
+__all__ = ["check_figure_name", "denoising_figure", "reconstruction_figure", "save_figure"]
 
 
 @torch.no_grad()
@@ -29,15 +29,58 @@ def reconstruction_figure(
     other rows as profiles over their features.
     """
     x = model.scaling.forward(rows.to(model.device))
+    dense = _dense(x.to("cpu"))
+    return _drawn(model, [("data", dense), *_rebuilt(model, x)], dense, image_shape)
+
+
+@torch.no_grad()
+def denoising_figure(
+    model: Model,
+    noisy: Rows,
+    *,
+    clean: Rows | None = None,
+    image_shape: tuple[int, ...] | None = None,
+) -> Figure:
+    """Draw corrupted rows above what the model and its baseline make of them.
+
+    Where the ``clean`` rows are known they stand on top, and errors are measured against them.
+    Missing values are drawn as the lowest one.
+    """
+    x = model.scaling.forward(noisy.to(model.device))
+    dense = _dense(x.to("cpu"))
+    shown = torch.where(dense.isnan(), dense.nan_to_num(nan=0.0).amin(), dense)
+    strips = [("corrupted", shown), *_rebuilt(model, x)]
+    if clean is not None:
+        truth = _dense(model.scaling.forward(clean).to("cpu"))
+        return _drawn(model, [("clean", truth), *strips], truth, image_shape)
+    return _drawn(model, strips, None, image_shape)
+
+
+Strip = tuple[str, Tensor]
+
+
+def _rebuilt(model: Model, x: Rows) -> list[Strip]:
+    """Return what the model and its baseline make of scaled rows."""
     mean = model.objective.reconstruct(x).cpu()
-    x = x.to("cpu")
-    dense = x if isinstance(x, Tensor) else x.to_dense()
-    strips = [("data", dense), (f"{model.n_components} numbers, autoencoder", mean)]
+    strips = [(f"{model.n_components} numbers, autoencoder", mean)]
     if model.baseline is not None:
         width = len(model.baseline.components)
-        strips.append((f"{width} numbers, {model.baseline.name}", model.baseline.reconstruct(x)))
+        fill = model.baseline.reconstruct(x.to("cpu"))
+        strips.append((f"{width} numbers, {model.baseline.name}", fill))
+    return strips
+
+
+def _drawn(
+    model: Model,
+    strips: list[Strip],
+    truth: Tensor | None,
+    image_shape: tuple[int, ...] | None,
+) -> Figure:
+    """Draw strips, with their squared errors to the first one where it is the truth."""
     labels = [
-        name if i == 0 else f"{name}\nsquared error of these {float(_squared(dense, strip)):.3g}"
+        name
+        if truth is None or i == 0
+        else f"{name}\nsquared error of these {float(_squared(truth, strip)):.3g}"
         for i, (name, strip) in enumerate(strips)
     ]
     arrays = [strip.numpy() for _, strip in strips]
@@ -47,6 +90,10 @@ def reconstruction_figure(
     if math.prod(shape) != model.schema.n_features:
         raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
     return _images(labels, arrays, shape)
+
+
+def _dense(x: Rows) -> Tensor:
+    return x if isinstance(x, Tensor) else x.to_dense()
 
 
 def _squared(x: Tensor, other: Tensor) -> Tensor:
@@ -75,7 +122,7 @@ def _profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
     figure = Figure(figsize=(9, 1.3 * n + 0.6), dpi=150, layout="constrained")
     axes = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]
     for i, axis in enumerate(axes):
-        for label, strip, style in zip(labels, strips, ("k-", "C0-", "C1--"), strict=False):
+        for label, strip, style in zip(labels, strips, ("k-", "C0-", "C1--", "C2:"), strict=False):
             axis.plot(strip[i], style, label=label.replace("\n", ", "), linewidth=1)
         axis.set_ylabel(f"row {i}", fontsize=8)
         axis.tick_params(labelsize=7)

@@ -1,4 +1,4 @@
-"""Small random affine maps of images: new clean images, drawn anew every epoch."""
+"""Small random maps of images, affine and elastic: new clean images, drawn anew every epoch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from narrows.errors import UsageError
 __all__ = ["Affine"]
 
 
+_POINTS = 4
+
+
 @dataclass(frozen=True)
 class Affine:
-    """x -> x under a random rotation, shear, scaling and shift, bilinear, zeros outside.
+    """x -> x under a random rotation, shear, scaling, shift and warp, zeros outside.
 
     Each amount is drawn uniformly within plus or minus its bound: ``rotation`` and ``shear`` in
-    radians, ``scale`` as a share (each axis on its own), ``shift`` in pixels. Both the corrupted
-    and the clean x are the moved image: this is more data, not a corruption. ``until`` is the
-    share of the epochs in which it is used: interpolation blurs, so training ends on the images
-    as they are. Cost: O(batch x pixels), about 1 ms for 256 images of 28 x 28.
+    radians, ``scale`` as a share (each axis on its own), ``shift`` and ``elastic`` in pixels; the
+    last moves a 4 x 4 grid of points that the rest follows smoothly. ``interpolation`` "bilinear"
+    is twice as fast, "bicubic" keeps strokes sharp (and what it overshoots is cut off). Both the
+    corrupted and the clean x are the moved image: this is more data, not a corruption. ``until``
+    is the share of the epochs in which it is used: interpolation blurs, so training ends on the
+    images as they are. Cost: O(batch x pixels), about 1 ms for 256 images of 28 x 28.
 
     Raises
     ------
@@ -40,11 +45,18 @@ class Affine:
     scale: float = 0.06
     shift: float = 0.9
     until: float = 0.8
+    elastic: float = 0.0
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        for name in ("rotation", "shear", "scale", "shift"):
+        for name in ("rotation", "shear", "scale", "shift", "elastic"):
             check_number(f"Affine: {name}", getattr(self, name), low=0)
         check_number("Affine: until", self.until, low=0, high=1)
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise UsageError(
+                f"Affine: interpolation must be 'bilinear' or 'bicubic', "
+                f"got {self.interpolation!r}."
+            )
 
     def __call__(
         self, x: Tensor, image_shape: tuple[int, ...] | None, *, generator: Generator
@@ -54,7 +66,9 @@ class Affine:
         height, width, channels = (*image_shape, 1)[:3]
         images = x.view(-1, height, width, channels).permute(0, 3, 1, 2)
         grid = self._grid(len(x), height, width, generator, x.device)
-        moved = F.grid_sample(images, grid, align_corners=False)
+        moved = F.grid_sample(images, grid, mode=self.interpolation, align_corners=False)
+        if self.interpolation == "bicubic":
+            moved = moved.clamp_(images.amin(), images.amax())
         return moved.permute(0, 2, 3, 1).reshape(len(x), -1)
 
     def _grid(
@@ -72,4 +86,14 @@ class Affine:
         to_y = sin * across * across_at + cos * along * down_at
         to_x = to_x + draws[4] * self.shift * 2 / width
         to_y = to_y + draws[5] * self.shift * 2 / height
-        return torch.stack([to_x, to_y], dim=-1)
+        grid = torch.stack([to_x, to_y], dim=-1)
+        return grid + self._warp(n, height, width, generator, device) if self.elastic else grid
+
+    def _warp(
+        self, n: int, height: int, width: int, generator: Generator, device: torch.device
+    ) -> Tensor:
+        """Return smooth displacements, (n, height, width, 2), in half images."""
+        points = torch.rand(n, 2, _POINTS, _POINTS, generator=generator, device=device) * 2 - 1
+        smooth = F.interpolate(points, size=(height, width), mode="bicubic", align_corners=True)
+        unit = torch.tensor([2 / width, 2 / height], device=device) * self.elastic
+        return smooth.permute(0, 2, 3, 1) * unit

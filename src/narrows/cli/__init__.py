@@ -14,6 +14,7 @@ from narrows._version import __version__
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
 from narrows.cli.demo import demo
+from narrows.cli.denoise import denoise
 from narrows.cli.encode import encode
 from narrows.cli.evaluate import evaluate
 from narrows.cli.fit import fit
@@ -35,7 +36,7 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, evaluate, inspect, datasets, reproduce
+    demo, fit, encode, decode, reconstruct, denoise, evaluate, inspect, datasets, reproduce
 ):  # fmt: skip
     narrows.add_command(_command)
 

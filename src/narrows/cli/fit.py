@@ -28,6 +28,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--epochs --max-epochs": (int, "Passes over the data.  [50]"),
     "--batch-size": (str, "Rows a step.  [auto]"),
     "--learning-rate": (float, "Highest rate of Adam.  [0.002]"),
+    "--weight-decay": (float, "Decoupled weight decay.  [0.0]"),
     "--validation-fraction": (float, "Share of the rows held out.  [0.1]"),
     "--patience": (int, "Epochs without improvement; 0 never stops.  [10]"),
     "--precision": (str, "auto, float32 or bfloat16.  [auto]"),

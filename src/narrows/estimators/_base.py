@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from narrows.activations import activation_named
 from narrows.applications import coding
+from narrows.applications.denoising import denoised
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
@@ -108,6 +109,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if classes is not None:
             self.classes_ = classes
         return targets
+
+    def _may_copy(self) -> bool:
+        """Return whether nothing but the width of the code keeps the net from copying."""
+        return not self._overcomplete and not any(
+            self.get_params(deep=False).get(name) not in (None, "identity", (), [])
+            for name in ("corruption", "penalties")
+        )
 
     def _admits_missing(self) -> bool:
         """Return whether the corruption takes NaN."""
@@ -226,6 +234,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_number("n_components", self.n_components, low=1, integer=True)
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
+        check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
@@ -236,7 +245,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loss = named or choose_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
-        if self.n_components >= source.n_features and not self._overcomplete:
+        if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
                 f"{source.n_features}: the net may learn to copy; narrow the code or add a "
@@ -259,6 +268,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             seed=seed_from(self.random_state),
             seed_is_drawn=self.random_state is None,
             augmentation=self._augmentation(),
+            weight_decay=float(getattr(self, "weight_decay", 0.0)),
         )
 
     def _adopt(self, model: Model, record: TrainingRecord) -> None:
@@ -301,6 +311,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
         return np.concatenate(list(coding.reconstructions(*self._asked(X))))
+
+    def denoise(self, X: Any) -> np.ndarray:
+        """Return clean rows for corrupted X, (n_samples, n_features), in input units.
+
+        The rows go through the code and back. Where the corruption is ``Missing``, X may hold
+        NaN: the known values stay, and only the missing ones are filled in.
+        """
+        return np.concatenate(list(denoised(*self._asked(X))))
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""

@@ -46,12 +46,13 @@ class Plan:
     seed: int
     seed_is_drawn: bool
     augmentation: dict[str, Any] | None = None
+    weight_decay: float = 0.0
 
     def identity(self, source: Source) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
         names = (
             "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
-            "precision seed augmentation"
+            "precision seed augmentation weight_decay"
         )
         identity = {name: getattr(self, name) for name in names.split()}
         identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
@@ -186,6 +187,7 @@ def _new_trainer(plan: Plan, model: Model) -> Trainer:
         precision=plan.precision,
         device=device,
         seed=plan.seed,
+        weight_decay=plan.weight_decay,
         augmentation=augmentation,
         image_shape=model.schema.image_shape,
     )

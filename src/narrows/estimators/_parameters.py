@@ -29,6 +29,11 @@ _SHARED = {
         'Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
     ),
     "learning_rate": ("float", "The highest rate of Adam."),
+    "weight_decay": (
+        "float",
+        "Decoupled: a step shrinks every matrix by the share rate x weight_decay. 0.1 makes nets\n"
+        "on few rows generalise better; the penalty ``WeightDecay`` is a term of J instead.",
+    ),
     "validation_fraction": (
         "float",
         "Share of the rows held out, in [0, 1); the weights that did best on them are kept.",

@@ -8,7 +8,7 @@ import torch
 
 from narrows._types import Scalar
 from narrows.checks import check_number
-from narrows.encoders.top_k import TopKEncoder, largest
+from narrows.encoders.top_k import TopKEncoder
 from narrows.errors import UsageError
 from narrows.slots import Forward, Rows, SparseRows
 
@@ -17,11 +17,12 @@ __all__ = ["Revive"]
 
 @dataclass(frozen=True)
 class Revive:
-    """Omega = weight * mean over the batch of ||e - h_dead D||^2, e = x - g(h) held fixed.
+    """Omega = weight * V * mean of ||e - z_dead D||^2 / mean of ||e||^2, e = x - g(h) held fixed.
 
-    h_dead holds the ``k`` largest of the units that have not been in a code for ``after``
-    training rows; D is the decoder's matrix. Unit: squared units of the scaled features. 0 where
-    no unit is dead. For a top-k code and a decoder of one layer with squared error.
+    z_dead holds the ``k`` largest drives, negative ones too, of the units that have not been in
+    a code for ``after`` training rows; D is the decoder's matrix; means and the variance V of x
+    are the batch's, so that the force does not fade as e gets small. Unit: squared units of the
+    scaled features. 0 where no unit is dead. For a top-k code and a decoder of one layer.
 
     Raises
     ------
@@ -47,11 +48,17 @@ class Revive:
         if drive is None or not isinstance(encoder, TopKEncoder) or len(step.decoder.weights) != 1:
             raise UsageError("Revive: needs a top-k code and a decoder of one layer.")
         dead = encoder.idle > self.after
-        # a unit that is alive is never among the largest: relu takes its -inf to 0
-        of_dead = largest(drive.masked_fill(~dead, -torch.inf), min(self.k, drive.shape[1]))
-        unexplained = (_dense(step.x) - step.output).detach()
-        error = (unexplained - of_dead @ step.decoder.weights[0]).square().sum(dim=1).mean()
-        return self.weight * error * dead.any()
+        masked = drive.masked_fill(~dead, -torch.inf)
+        values, places = masked.topk(min(self.k, drive.shape[1]), dim=1, sorted=False)
+        # not relu: a dead unit is mostly negative, and must have a slope there
+        values = torch.where(values == -torch.inf, 0.0, values)
+        of_dead = torch.zeros_like(drive).scatter(1, places, values)
+        x = _dense(step.x)
+        left = (x - step.output).detach()
+        error = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1).mean()
+        spread = (x - x.mean(dim=0)).square().sum(dim=1).mean()
+        share = error / left.square().sum(dim=1).mean().clamp_min(1e-12)
+        return self.weight * spread * share * dead.any()
 
 
 def _dense(x: Rows) -> torch.Tensor:

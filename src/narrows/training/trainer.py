@@ -23,7 +23,8 @@ class Trainer:
     """An objective with its optimizer and random states.
 
     Losses add up on the device (``sums``: objective, loss, penalty, samples, in float64), so that
-    a step never waits for a number.
+    a step never waits for a number. ``weight_decay`` is decoupled (Loshchilov, Hutter 2019): a
+    step takes the share rate x decay from every matrix, whatever the loss.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Trainer:
         precision: str,
         device: torch.device,
         seed: int,
+        weight_decay: float = 0.0,
         augmentation: Augmentation = None,
         image_shape: tuple[int, ...] | None = None,
     ) -> None:
@@ -47,9 +49,12 @@ class Trainer:
         self.image_shape = image_shape
         self.sampler = Generator().manual_seed(seed)
         self.noise = Generator(device).manual_seed(seed + 1)
-        self.optimizer = torch.optim.Adam(
-            objective.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True
-        )
+        matrices = [p for p in objective.parameters() if p.ndim > 1]
+        others = [p for p in objective.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": weight_decay}, {"params": others}],
+            lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True,
+        )  # fmt: skip
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
     def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
@@ -59,7 +64,8 @@ class Trainer:
         x = self.scaling.forward(rows)
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
-        self.optimizer.param_groups[0]["lr"] = self.learning_rate * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * factor
         with product_context(self.precision, self.device):
             terms = self.objective(x, y, generator=self.noise)
         self.optimizer.zero_grad(set_to_none=True)

@@ -35,7 +35,7 @@ def dictionary(
     encoder = TopKEncoder([n_features, n_components], k=k, activation="linear", generator=generator)
     with torch.no_grad():
         encoder.weights[0].copy_(decoder.weights[0].t())
-    omega = {"name": "revive", "weight": revive, "k": 2 * k, "after": dead_after}
+    omega = {"name": "revive", "weight": revive, "k": max(k, n_features // 2), "after": dead_after}
     return Objective(
         encoder=encoder,
         decoder=decoder,

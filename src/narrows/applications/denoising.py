@@ -1,0 +1,98 @@
+"""Clean rows out of corrupted ones, and how much of the corruption is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from narrows.applications.coding import in_input_units, scaled_batches
+from narrows.data.source import Source
+from narrows.losses import SquaredError
+from narrows.model import Model
+from narrows.slots import Corruption, Rows
+from narrows.weighting import known_part
+
+__all__ = ["Denoising", "corrupted_rows", "denoised", "measure_denoising"]
+
+
+@torch.no_grad()
+def denoised(model: Model, source: Source) -> Iterator[np.ndarray]:
+    """Yield g(f(x)) in input units for rows that are corrupted themselves.
+
+    Where the model admits missing values, those that are known stay and only the others are
+    filled in.
+    """
+    for raw, x in scaled_batches(model, source):
+        mean = in_input_units(model, model.objective.reconstruct(x), raw)
+        if model.objective.corruption.admits_missing and isinstance(raw, Tensor):
+            mean = torch.where(raw.isnan(), mean, raw)
+        yield mean.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Squared error to the clean rows, summed over features and averaged over rows, in ``unit``."""
+
+    n_rows: int
+    corrupted: float
+    denoised: float
+    baseline: str | None
+    baseline_denoised: float | None
+    unit: str
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def table(self) -> str:
+        """Return lines to print."""
+        rows = [("corrupted", self.corrupted), ("denoised", self.denoised)]
+        if self.baseline is not None and self.baseline_denoised is not None:
+            rows.insert(1, (f"by {self.baseline}", self.baseline_denoised))
+        lines = [f"{'':<18}{'squared error':>16}"]
+        lines += [f"{name:<18}{error:>16.6g}" for name, error in rows]
+        return "\n".join([*lines, f"in {self.unit}; {self.n_rows} rows"])
+
+
+@torch.no_grad()
+def measure_denoising(
+    model: Model, source: Source, corruption: Corruption, *, generator: Generator
+) -> Denoising:
+    """Corrupt clean rows, denoise them, and measure against the clean ones."""
+    squared = SquaredError()
+    sums = torch.zeros(3, dtype=torch.float64)
+    for _, clean in scaled_batches(model, source):
+        x, known = known_part(clean, model.objective.corruption)
+        noisy = corruption(x, generator=generator).rows
+        rebuilt = model.objective.loss.fitted(
+            model.objective.decoder(model.objective.encode(noisy).h).float(), x
+        )
+        versions = [_dense(noisy), rebuilt]
+        if model.baseline is not None:
+            versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
+        for i, version in enumerate(versions):
+            sums[i] += squared.per_sample(version, x, known).double().sum().cpu()
+    corrupted, ours, theirs = (float(total) / source.n_rows for total in sums)
+    return Denoising(
+        n_rows=source.n_rows,
+        corrupted=corrupted,
+        denoised=ours,
+        baseline=model.baseline.name if model.baseline else None,
+        baseline_denoised=theirs if model.baseline else None,
+        unit=f"{squared.unit}, in {model.scaling.unit}",
+    )
+
+
+def corrupted_rows(
+    model: Model, rows: Rows, corruption: Corruption, *, generator: Generator
+) -> Tensor:
+    """Return clean rows in input units, corrupted in scaled ones: dense, for a picture."""
+    noisy = corruption(model.scaling.forward(rows), generator=generator).rows
+    return model.scaling.inverse(_dense(noisy))
+
+
+def _dense(x: Rows) -> Tensor:
+    return x if isinstance(x, Tensor) else x.to_dense()

@@ -1,0 +1,97 @@
+"""narrows denoise: clean rows out of corrupted ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    print_json,
+    shape_option,
+)
+
+__all__ = ["denoise"]
+
+
+@click.command(short_help="Clean corrupted data, fill in missing values, or measure how well.")
+@model_argument
+@data_argument
+@click.option("-o", "--output", type=PATH, help="Where to write the clean rows: .npy or .csv.")
+@click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, such as "
+              "gaussian:0.3 or masking:0.5, and measure against them.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
+@click.option("--figure", type=PATH, help="Where to draw: clean, corrupted, denoised, PCA.")
+@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
+              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+@shape_option
+@json_option
+def denoise(
+    model: Path,
+    data: str,
+    output: Path | None,
+    corrupt: str | None,
+    seed: int,
+    figure: Path | None,
+    rows: int,
+    image_shape: tuple[int, ...] | None,
+    as_json: bool,
+) -> None:
+    """Take DATA through MODEL's code and back, which leaves out what the code has no place for.
+
+    Without --corrupt DATA are corrupted already; missing values (empty cells, NaN) are filled in
+    where MODEL was fitted with the corruption "missing", and what is known stays as it is.
+    """
+    from torch import Generator
+
+    from narrows.applications.denoising import corrupted_rows, denoised, measure_denoising
+    from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
+    from narrows.applications.output import check_writable, write_rows
+    from narrows.corruptions import CORRUPTIONS
+    from narrows.slots import piece_from_spec
+
+    if output is None and figure is None and corrupt is None:
+        raise click.UsageError("give -o, --corrupt, --figure, or several.")
+    if output is not None and corrupt is not None:
+        raise click.UsageError("--corrupt measures; -o takes DATA that are corrupted already.")
+    for path in (output, figure):
+        if path is not None:
+            check_writable(path, model, data)
+    if figure is not None:
+        check_figure_name(figure)
+    noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
+    estimator = open_model(model)
+    fitted, source = estimator._asked(open_data(data))
+    results: dict[str, object] = {}
+    lines = []
+    if output is not None:
+        blocks = denoised(fitted, source)
+        shape = write_rows(output, blocks, n_rows=source.n_rows, names=fitted.schema.names)
+        results |= {"output": str(output), "shape": shape}
+        lines.append(f"output: {output}")
+    if noise is not None:
+        measured = measure_denoising(
+            fitted, source, noise, generator=Generator(fitted.device).manual_seed(seed)
+        )
+        results |= measured.as_dict()
+        lines.append(measured.table())
+    if figure is not None:
+        drawn = source.evenly(rows)
+        noisy = drawn
+        if noise is not None:
+            noisy = corrupted_rows(fitted, drawn, noise, generator=Generator().manual_seed(seed))
+        clean = drawn if noise is not None else None
+        shape = image_shape or source.image_shape
+        save_figure(denoising_figure(fitted, noisy, clean=clean, image_shape=shape), figure)
+        results["figure"] = str(figure)
+        lines.append(f"figure: {figure}")
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(lines))

@@ -1,0 +1,159 @@
+"""Sparse codes: L1, KL, top-k and the dictionary, each against its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from narrows import DictionaryAutoencoder, KLSparsity, SparseAutoencoder, load
+from narrows.encoders import TopKEncoder
+from narrows.encoders.top_k import largest
+from narrows.errors import UsageError
+from narrows.model import build_objective
+from narrows.slots import Code, Forward
+
+
+def step_of(h):
+    return Forward(h, h, Code(h), h, None, None)
+
+
+def test_kl_sparsity_is_the_sum_of_the_bernoulli_divergences(generator):
+    h = torch.rand(30, 4, generator=generator)
+    means = h.double().mean(dim=0)
+    expected = sum(
+        float(torch.distributions.kl_divergence(
+            torch.distributions.Bernoulli(probs=torch.tensor(0.1, dtype=torch.float64)),
+            torch.distributions.Bernoulli(probs=q),
+        ))
+        for q in means
+    )  # fmt: skip
+    assert float(KLSparsity(2.0, 0.1)(step_of(h))) == pytest.approx(2 * expected, rel=1e-4)
+
+
+def test_kl_sparsity_is_finite_with_a_slope_where_a_unit_never_turns_on():
+    drive = torch.full((5, 2), -200.0, requires_grad=True)
+    loss = KLSparsity(1.0, 0.05)(step_of(drive.sigmoid()))
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(drive.grad).all()
+
+
+def test_kl_sparsity_needs_sigmoid_units():
+    with pytest.raises(UsageError, match="KLSparsity needs code_activation='sigmoid', got 'lin"):
+        build_objective("plain", {"n_components": 2, "penalties": ["kl_sparsity"]}, 4)
+
+
+def test_top_k_keeps_the_k_largest_of_every_row(generator):
+    drive = torch.randn(50, 9, generator=generator)
+    h = largest(drive, 3)
+    for row, kept in zip(drive.numpy(), h.numpy(), strict=True):
+        expected = np.where(row >= np.sort(row)[-3], np.maximum(row, 0), 0)
+        np.testing.assert_array_equal(kept, expected)
+
+
+def test_a_units_rest_is_counted_in_training_rows(generator):
+    encoder = TopKEncoder([2, 3], k=1, activation="linear", generator=generator)
+    with torch.no_grad():
+        encoder.weights[0].copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]))
+    x = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
+    encoder(x)
+    assert encoder.idle.tolist() == [0, 0, 0]  # a query is no training
+    encoder(x, generator=generator)
+    encoder(x, generator=generator)
+    assert encoder.idle.tolist() == [0, 4, 4]
+    encoder(x.flip(1), generator=generator)
+    assert encoder.idle.tolist() == [2, 0, 6]
+
+
+def test_the_dictionary_starts_tied_and_reads_what_varies(generator):
+    net = build_objective("dictionary", {"n_components": 12, "k": 2}, 5)
+    torch.testing.assert_close(net.encoder.weights[0], net.decoder.weights[0].t())
+    mean = torch.rand(5, generator=generator)
+    net.start_at(mean)
+    x = torch.rand(3, 5, generator=generator)
+    drive = net.encode(x).drive
+    torch.testing.assert_close(drive, (x - mean) @ net.encoder.weights[0], rtol=1e-4, atol=1e-5)
+
+
+def test_atoms_keep_their_length_and_no_gradient_lies_along_them(generator):
+    net = build_objective("dictionary", {"n_components": 12, "k": 2}, 5)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(5):
+        optimizer.zero_grad()
+        net(torch.rand(20, 5, generator=generator), generator=generator).total.backward()
+        net.decoder.before_step()
+        along = (net.decoder.weights[0].grad * net.decoder.weights[0]).sum(dim=1)
+        torch.testing.assert_close(along, torch.zeros(12), atol=1e-6, rtol=0)
+        optimizer.step()
+        net.decoder.after_step()
+        lengths = net.decoder.weights[0].norm(dim=1)
+        torch.testing.assert_close(lengths, torch.ones(12))
+
+
+def test_revival_is_by_the_dead_alone_from_what_is_left_over(generator):
+    net = build_objective("dictionary", {"n_components": 6, "k": 2, "dead_after": 50}, 4)
+    x = torch.rand(7, 4, generator=generator)
+    assert net(x, generator=generator).penalty.item() == 0
+    with torch.no_grad():
+        net.encoder.biases[0][4:] = -9.0
+    net.encoder.idle.copy_(torch.tensor([0, 0, 0, 0, 90, 90]))
+    terms = net(x, generator=generator)
+    code = net.encode(x)
+    left = (x - net.decoder(code.h)).detach()
+    missed = left - code.drive[:, 4:] @ net.decoder.weights[0][4:]
+    share = missed.square().sum() / left.square().sum()
+    spread = (x - x.mean(0)).square().sum(1).mean()
+    torch.testing.assert_close(terms.penalty, share * spread / 32)
+    terms.penalty.backward()
+    gradient = net.decoder.weights[0].grad
+    assert gradient[4:].abs().sum().item() > 0 and gradient[:4].abs().sum().item() == 0
+
+
+@pytest.mark.parametrize(("revive", "revived"), [(1 / 32, True), (0.0, False)])
+def test_the_dead_come_back_where_they_are_revived_alone(revive, revived, generator):
+    net = build_objective("dictionary", {"n_components": 32, "k": 3, "revive": revive}, 8)
+    x = torch.rand(200, 3, generator=generator) @ torch.rand(3, 8, generator=generator)
+    with torch.no_grad():
+        net.encoder.biases[0][16:] = -5.0
+    net.encoder.idle[16:] = 1_000_000
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        net(x, generator=generator).total.backward()
+        net.decoder.before_step()
+        optimizer.step()
+        net.decoder.after_step()
+    assert bool((net.encode(x).h[:, 16:] > 0).any()) == revived
+
+
+@pytest.mark.parametrize("sparsity", ["l1", "kl"])
+def test_more_weight_makes_a_sparser_code(digits, sparsity):
+    means = []
+    for weight in (1e-4, 10.0):
+        ae = SparseAutoencoder(
+            40, sparsity=sparsity, weight=weight, max_epochs=15, random_state=0
+        ).fit(digits)  # fmt: skip
+        means.append(float(ae.transform(digits).mean()))
+    assert means[1] < 0.7 * means[0]
+
+
+def test_the_dictionary_is_in_its_file(digits, tmp_path):
+    ae = DictionaryAutoencoder(128, k=4, max_epochs=2, random_state=0).fit(digits)
+    ae.save(tmp_path / "m")
+    other = load(tmp_path / "m")
+    np.testing.assert_array_equal(other.transform(digits), ae.transform(digits))
+    np.testing.assert_array_equal(other.components_, ae.components_)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: SparseAutoencoder(sparsity="l3"), "sparsity: unknown name 'l3'; choose from kl"),
+        (lambda: SparseAutoencoder(sparsity="top_k", k=0), "k: must be an integer >= 1, got 0"),
+        (lambda: SparseAutoencoder(weight=-1), "L1: weight: must be a number >= 0, got -1"),
+        (lambda: DictionaryAutoencoder(revive=-1), "revive: must be a number >= 0, got -1"),
+    ],
+)
+def test_a_bad_argument_is_refused_at_fit(build, message, digits):
+    with pytest.raises(UsageError, match=message):
+        build().fit(digits)
