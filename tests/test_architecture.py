@@ -27,6 +27,7 @@ SAME_RANK = {
     ("activations", "slots"),
     ("weighting", "slots"),
     ("decoders", "encoders"),
+    ("penalties", "encoders"),
     ("datasets", "data"),
     ("model", "artefact"),
     ("model", "baseline"),

@@ -21,14 +21,15 @@ N_FEATURES = 12
 NEEDS = {"kl_sparsity": {"code_activation": "sigmoid"}}
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"linear"}
+CLOSED = {"contractive", "linear"}
 
 
 def combinations():
-    """Every variant alone, and open ones with every loss and corruption, and every penalty."""
+    """Every variant with every loss, and open ones with every corruption and penalty."""
     for variant in VARIANTS:
         yield variant, "squared_error", "identity", None
         if variant in CLOSED:
+            yield from itertools.product([variant], LOSSES, ["identity"], [None])
             continue
         yield from itertools.product([variant], LOSSES, CORRUPTIONS, [None])
         yield from itertools.product([variant], ["squared_error"], ["masking"], PENALTIES)

@@ -14,16 +14,31 @@ if TYPE_CHECKING:
     from narrows.augmentations import Affine
     from narrows.corruptions import Gaussian, Identity, Masking, Missing, SaltAndPepper
     from narrows.data import read
-    from narrows.estimators import Autoencoder, LinearAutoencoder, load
+    from narrows.estimators import (
+        Autoencoder,
+        ContractiveAutoencoder,
+        LinearAutoencoder,
+        load,
+    )
     from narrows.losses import Bernoulli, Multinomial, SquaredError
-    from narrows.penalties import L1, Auxiliary, KLSparsity, WeightDecay
+    from narrows.penalties import (
+        L1,
+        Auxiliary,
+        Contractive,
+        HigherOrderContractive,
+        KLSparsity,
+        WeightDecay,
+    )
 
 __all__ = [
     "Affine",
     "Autoencoder",
     "Auxiliary",
     "Bernoulli",
+    "Contractive",
+    "ContractiveAutoencoder",
     "Gaussian",
+    "HigherOrderContractive",
     "Identity",
     "KLSparsity",
     "L1",
@@ -45,7 +60,10 @@ _HOMES = {
     "Autoencoder": "narrows.estimators",
     "Auxiliary": "narrows.penalties",
     "Bernoulli": "narrows.losses",
+    "Contractive": "narrows.penalties",
+    "ContractiveAutoencoder": "narrows.estimators",
     "Gaussian": "narrows.corruptions",
+    "HigherOrderContractive": "narrows.penalties",
     "Identity": "narrows.corruptions",
     "KLSparsity": "narrows.penalties",
     "L1": "narrows.penalties",

@@ -34,6 +34,14 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
 }
 
+# The estimator of every variant, and the arguments that make it that variant.
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "contractive": ("ContractiveAutoencoder", {}),
+    "linear": ("LinearAutoencoder", {}),
+    "plain": ("Autoencoder", {}),
+    "tied": ("Autoencoder", {"tied": True}),
+}
+
 
 def _estimator_options(command: Any) -> Any:
     for names, (kind, text) in reversed(_OPTIONS.items()):
@@ -48,10 +56,11 @@ def _estimator_options(command: Any) -> Any:
 @data_argument
 @click.option(
     "--variant",
-    type=click.Choice(["linear", "plain", "tied"]),
+    type=click.Choice([*_VARIANTS]),
     default="plain",
     show_default=True,
-    help="Which net: tied has W and its transpose, linear finds PCA's subspace.",
+    help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
+    "contractive barely moves when the input does.",
 )
 @_estimator_options
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
@@ -75,7 +84,8 @@ def fit(
     set such as mnist. Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C
     and SIGTERM leave one, and --resume goes on from it to the same end.
 
-    Defaults in brackets are those of Autoencoder; --variant linear has those of LinearAutoencoder.
+    Defaults in brackets are those of Autoencoder, for plain and tied; --variant linear has those
+    of LinearAutoencoder, contractive those of ContractiveAutoencoder.
     """
     from narrows.applications.output import check_writable
     from narrows.cli._signals import StopOnSignal
@@ -125,8 +135,8 @@ def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
 
 def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
     """Return the estimator of a variant with the options that were given; others keep defaults."""
+    from narrows import estimators
     from narrows.errors import UsageError
-    from narrows.estimators import Autoencoder, LinearAutoencoder
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if "hidden" in given:
@@ -135,14 +145,13 @@ def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
-    if variant == "linear":
-        known = LinearAutoencoder._get_param_names()
-        for name in given:
-            if name not in known:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} does not apply to --variant linear.")
-        return LinearAutoencoder(**given, verbose=verbose)
-    return Autoencoder(**given, tied=variant == "tied", verbose=verbose)
+    name, chosen = _VARIANTS[variant]
+    cls = getattr(estimators, name)
+    for argument in given:
+        if argument not in cls._get_param_names():
+            option = argument.replace("_", "-")
+            raise UsageError(f"--{option} does not apply to --variant {variant}.")
+    return cls(**given, **chosen, verbose=verbose)
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -7,11 +7,16 @@ from pathlib import Path
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._persistence import estimator_from_file
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.estimators.contractive import ContractiveAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
 
-__all__ = ["ALL", "Autoencoder", "LinearAutoencoder", "load"]
+__all__ = ["ALL", "Autoencoder", "ContractiveAutoencoder", "LinearAutoencoder", "load"]
 
-ALL: tuple[type[AbstractAutoencoder], ...] = (Autoencoder, LinearAutoencoder)
+ALL: tuple[type[AbstractAutoencoder], ...] = (
+    Autoencoder,
+    ContractiveAutoencoder,
+    LinearAutoencoder,
+)
 
 
 def load(path: str | Path) -> AbstractAutoencoder:

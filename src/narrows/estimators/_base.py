@@ -102,6 +102,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return the spec of the augmentation, None for none."""
         return None
 
+    def _may_copy(self) -> bool:
+        """Return whether nothing but a narrow code keeps the net from copying."""
+        return True
+
     def _finish(self, source: Source, statistics: Statistics) -> None:
         """Set further attributes after training."""
 
@@ -214,7 +218,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loss = named or choose_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
-        if self.n_components >= source.n_features:
+        if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
                 f"{source.n_features}: the net may learn to copy; narrow the code or add a "

@@ -9,10 +9,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from narrows.checks import check_number
-from narrows.errors import UsageError
+from narrows.errors import UsageError, unknown_name
+from narrows.losses import LOSSES
 from narrows.slots import piece_from_spec, piece_to_spec
 
-__all__ = ["batch_size_for", "seed_from", "spec_of", "specs_of", "widths_of"]
+__all__ = ["batch_size_for", "loss_or_auto", "seed_from", "spec_of", "specs_of", "widths_of"]
 
 
 def seed_from(random_state: Any) -> int:
@@ -42,6 +43,15 @@ def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[dict[s
     if not isinstance(values, Sequence) or isinstance(values, str):
         values = [values]
     return [spec_of(table, value, slot=slot) for value in values]
+
+
+def loss_or_auto(loss: Any) -> dict[str, Any] | None:
+    """Return the spec of a loss given as a name, a spec or an instance; None for "auto"."""
+    if isinstance(loss, str) and loss == "auto":
+        return None
+    if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
+        raise unknown_name("loss", loss, ["auto", *LOSSES])
+    return spec_of(LOSSES, loss, slot="loss")
 
 
 def batch_size_for(batch_size: Any, n_rows: int) -> int:

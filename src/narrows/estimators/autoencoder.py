@@ -8,11 +8,9 @@ from typing import Any
 from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
-from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import spec_of, specs_of, widths_of
-from narrows.losses import LOSSES
+from narrows.estimators._settings import loss_or_auto, spec_of, specs_of, widths_of
 from narrows.penalties import PENALTIES
 
 __all__ = ["Autoencoder"]
@@ -144,11 +142,7 @@ class Autoencoder(AbstractAutoencoder):
         self.verbose = verbose
 
     def _loss_spec(self) -> dict[str, Any] | None:
-        if isinstance(self.loss, str) and self.loss == "auto":
-            return None
-        if isinstance(self.loss, str) and self.loss.partition(":")[0] not in LOSSES:
-            raise unknown_name("loss", self.loss, ["auto", *LOSSES])
-        return spec_of(LOSSES, self.loss, slot="loss")
+        return loss_or_auto(self.loss)
 
     def _augmentation(self) -> dict[str, Any] | None:
         if self.augmentation is None:
