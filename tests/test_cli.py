@@ -55,7 +55,7 @@ def test_fit_prints_json_for_machines(table, tmp_path, capsys):
     assert values["error_unit"].startswith("squared error per sample")
 
 
-@pytest.mark.parametrize("variant", ["plain", "tied", "linear"])
+@pytest.mark.parametrize("variant", ["plain", "tied", "linear", "contractive"])
 def test_every_variant_can_be_fitted(table, tmp_path, capsys, variant):
     arguments = [a for a in FIT if variant != "linear" or a not in ("--hidden", "8")]
     assert run("fit", table, *arguments, "--variant", variant, "-o", tmp_path / "m") == 0
@@ -65,6 +65,12 @@ def test_every_variant_can_be_fitted(table, tmp_path, capsys, variant):
 def test_an_option_that_does_not_apply_is_refused(table, tmp_path, capsys):
     assert run("fit", table, *FIT, "--variant", "linear", "-o", tmp_path / "m") == 2
     assert "--hidden does not apply to --variant linear" in capsys.readouterr().err
+
+
+def test_an_option_that_does_not_apply_to_contractive_is_refused(table, tmp_path, capsys):
+    arguments = ("--variant", "contractive", "--code-activation", "relu", "-o", tmp_path / "m")
+    assert run("fit", table, *FIT, *arguments) == 2
+    assert "--code-activation does not apply to --variant contractive" in capsys.readouterr().err
 
 
 def test_options_reach_the_estimator(table, tmp_path):

@@ -29,14 +29,15 @@ NEEDS = {
 ONLY_WITH = {"kl_sparsity": ["plain", "tied"], "revive": ["top_k"]}
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"denoising", "dictionary", "linear", "sparse"}
+CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse"}
 
 
 def combinations():
-    """Every variant alone, and open ones with every loss and corruption, and every penalty."""
+    """Every variant with every loss, and open ones with every corruption and penalty."""
     for variant in VARIANTS:
         yield variant, "squared_error", "identity", None
         if variant in CLOSED:
+            yield from itertools.product([variant], LOSSES, ["identity"], [None])
             continue
         yield from itertools.product([variant], LOSSES, CORRUPTIONS, [None])
         for penalty in PENALTIES:

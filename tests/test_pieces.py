@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from narrows import L1, Affine, Bernoulli, Masking, Multinomial, SquaredError, WeightDecay
-from narrows.activations import ACTIVATIONS
+from narrows.activations import ACTIVATIONS, SLOPES
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import sparse_rows
 from narrows.encoders import DenseEncoder
@@ -200,6 +200,13 @@ def test_every_activation_is_finite_and_not_constant(name):
     x = torch.linspace(-5, 5, 11)
     y = ACTIVATIONS[name](x)
     assert bool(torch.isfinite(y).all()) and float(y.std()) > 0
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activations_slope_is_its_derivative(name):
+    z = torch.linspace(-5, 5, 12, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(ACTIVATIONS[name](z).sum(), z)
+    torch.testing.assert_close(SLOPES[name](z), expected)
 
 
 def test_affine_without_amounts_changes_nothing(generator):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from narrows.data import read
     from narrows.estimators import (
         Autoencoder,
+        ContractiveAutoencoder,
         DenoisingAutoencoder,
         DictionaryAutoencoder,
         LinearAutoencoder,
@@ -23,16 +24,27 @@ if TYPE_CHECKING:
         load,
     )
     from narrows.losses import Bernoulli, Multinomial, SquaredError
-    from narrows.penalties import L1, Auxiliary, KLSparsity, Revive, WeightDecay
+    from narrows.penalties import (
+        L1,
+        Auxiliary,
+        Contractive,
+        HigherOrderContractive,
+        KLSparsity,
+        Revive,
+        WeightDecay,
+    )
 
 __all__ = [
     "Affine",
     "Autoencoder",
     "Auxiliary",
     "Bernoulli",
+    "Contractive",
+    "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "DictionaryAutoencoder",
     "Gaussian",
+    "HigherOrderContractive",
     "Identity",
     "KLSparsity",
     "L1",
@@ -56,9 +68,12 @@ _HOMES = {
     "Autoencoder": "narrows.estimators",
     "Auxiliary": "narrows.penalties",
     "Bernoulli": "narrows.losses",
+    "Contractive": "narrows.penalties",
+    "ContractiveAutoencoder": "narrows.estimators",
     "DenoisingAutoencoder": "narrows.estimators",
     "DictionaryAutoencoder": "narrows.estimators",
     "Gaussian": "narrows.corruptions",
+    "HigherOrderContractive": "narrows.penalties",
     "Identity": "narrows.corruptions",
     "KLSparsity": "narrows.penalties",
     "L1": "narrows.penalties",

@@ -1,4 +1,4 @@
-"""Activations by name: the non-linearity between dense layers."""
+"""Activations by name: the non-linearity between dense layers, and its slope."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from narrows.errors import unknown_name
 
-__all__ = ["ACTIVATIONS", "activation_named"]
+__all__ = ["ACTIVATIONS", "SLOPES", "activation_named"]
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -30,6 +30,41 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "tanh": torch.tanh,
 }
+
+
+def _gelu_slope(z: Tensor) -> Tensor:
+    c = (2 / torch.pi) ** 0.5
+    t = torch.tanh(c * (z + 0.044715 * z**3))
+    return (1 + t + z * (1 - t * t) * c * (1 + 3 * 0.044715 * z * z)) / 2
+
+
+def _relu_slope(z: Tensor) -> Tensor:
+    return (z > 0).to(z.dtype)
+
+
+def _sigmoid_slope(z: Tensor) -> Tensor:
+    h = torch.sigmoid(z)
+    return h * (1 - h)
+
+
+def _silu_slope(z: Tensor) -> Tensor:
+    s = torch.sigmoid(z)
+    return s * (1 + z * (1 - s))
+
+
+def _tanh_slope(z: Tensor) -> Tensor:
+    return 1 - torch.tanh(z).square()
+
+
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": _gelu_slope,
+    "linear": torch.ones_like,
+    "relu": _relu_slope,
+    "sigmoid": _sigmoid_slope,
+    "silu": _silu_slope,
+    "tanh": _tanh_slope,
+}
+"""a'(z) of every activation a, differentiable itself."""
 
 
 def activation_named(name: str) -> Callable[[Tensor], Tensor]:

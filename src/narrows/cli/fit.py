@@ -36,8 +36,8 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
 }
 
-
 _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "contractive": ("ContractiveAutoencoder", {}),
     "denoising": ("DenoisingAutoencoder", {}),
     "dictionary": ("DictionaryAutoencoder", {}),
     "linear": ("LinearAutoencoder", {}),
@@ -64,7 +64,8 @@ def _estimator_options(command: Any) -> Any:
     type=click.Choice(list(_VARIANTS)),
     default="plain",
     show_default=True,
-    help="Which net: tied has W and its transpose, linear finds PCA's subspace.",
+    help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
+    "contractive barely moves when the input does.",
 )
 @_estimator_options
 @click.option(

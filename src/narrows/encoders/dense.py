@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from narrows.activations import activation_named
+from narrows.activations import SLOPES, activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
@@ -67,20 +67,34 @@ class DenseEncoder(Encoder):
         self.weights, self.biases = dense_parameters(widths, generator=generator)
         self._activations = [activation_named(activation)] * (len(widths) - 2)
         self._activations.append(activation_named(code_activation))
+        self._slopes = [SLOPES[activation]] * (len(widths) - 2)
+        self.code_slope = SLOPES[code_activation]
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the activations of every layer, the code last, each (batch, width)."""
-        outputs: list[Tensor] = []
+        return [h for _, h in self._passes(x)]
+
+    def slopes(self, x: Rows) -> list[Tensor]:
+        """Return a'(z) of every layer, the code's last, each (batch, width)."""
+        drives = [drive for drive, _ in self._passes(x)]
+        slopes = [*self._slopes, self.code_slope]
+        return [slope(drive) for slope, drive in zip(slopes, drives, strict=True)]
+
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
+        drive, h = self._passes(x)[-1]
+        return Code(h=h, drive=drive)
+
+    def _passes(self, x: Rows) -> list[tuple[Tensor, Tensor]]:
+        """Return z = h W + b and a(z) of every layer."""
+        passes: list[tuple[Tensor, Tensor]] = []
         h: Rows = x
         for weight, bias, activate in zip(
             self.weights, self.biases, self._activations, strict=True
         ):
-            h = activate(affine_rows(h, weight, bias))
-            outputs.append(h)
-        return outputs
-
-    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        return Code(h=self.layers(x)[-1])
+            drive = affine_rows(h, weight, bias)
+            h = activate(drive)
+            passes.append((drive, h))
+        return passes
 
 
 def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:

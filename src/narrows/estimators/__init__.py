@@ -7,6 +7,7 @@ from pathlib import Path
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._persistence import estimator_from_file
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.estimators.contractive import ContractiveAutoencoder
 from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
@@ -15,6 +16,7 @@ from narrows.estimators.sparse import SparseAutoencoder
 __all__ = [
     "ALL",
     "Autoencoder",
+    "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "DictionaryAutoencoder",
     "LinearAutoencoder",
@@ -24,6 +26,7 @@ __all__ = [
 
 ALL: tuple[type[AbstractAutoencoder], ...] = (
     Autoencoder,
+    ContractiveAutoencoder,
     DenoisingAutoencoder,
     DictionaryAutoencoder,
     LinearAutoencoder,

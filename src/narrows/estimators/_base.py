@@ -1,136 +1,41 @@
-"""What every autoencoder estimator shares: fit, transform and the rest, on a fitted Model."""
+"""What every autoencoder estimator shares: fit, partial_fit and save, on a fitted Model."""
 
 from __future__ import annotations
 
-import warnings
-from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
-from narrows.activations import activation_named
-from narrows.applications import coding
-from narrows.applications.denoising import denoised
-from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.artefact import write_artefact
-from narrows.checks import check_number
-from narrows.corruptions import CORRUPTIONS
-from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
-from narrows.errors import CopyingWarning, UsageError, unknown_name
-from narrows.estimators._fitting import Plan, fit_model, partial_fit_model
-from narrows.estimators._input import FLOATS, fit_source, query_source
+from narrows.estimators._choices import Choices
+from narrows.estimators._fitting import fit_model, partial_fit_model
+from narrows.estimators._input import fit_source
 from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
-from narrows.estimators._targets import read_targets
-from narrows.losses import LOSSES
+from narrows.estimators._queries import Queries
 from narrows.model import Model
-from narrows.penalties import PENALTIES
 from narrows.training.loop import Epoch, TrainingRecord
 
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Queries, Choices):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.
     """
 
-    n_components: int
-    hidden: Any
-    activation: str
-    loss: Any
-    max_epochs: int
-    batch_size: int | str
-    learning_rate: float
-    validation_fraction: float
-    patience: int | None
-    scale: str
-    precision: str
-    device: str
-    random_state: Any
-    verbose: int
-
-    # Whether a code wider than the row is what the net is for.
-    _overcomplete = False
-
     # Attributes set by fit.
-    model_: Model
     n_features_in_: int
     n_epochs_: int
     history_: list[float]
-
-    @abstractmethod
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the variant's name and its parameters as JSON values."""
-
-    def _loss_spec(self) -> dict[str, Any] | None:
-        """Return the loss that the user named, None for "auto"."""
-        loss = self.loss
-        if isinstance(loss, str) and loss == "auto":
-            return None
-        if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
-            raise unknown_name("loss", loss, ["auto", *LOSSES])
-        return spec_of(LOSSES, loss, slot="loss")
-
-    def _shape(self) -> dict[str, Any]:
-        """Return the parameters of a variant that say its layers."""
-        activation_named(self.activation)
-        return {
-            "n_components": int(self.n_components),
-            "hidden": widths_of(self.hidden),
-            "activation": self.activation,
-        }
-
-    def _task(self) -> str | None:
-        """Return what a penalty needs y for: "classification", "regression" or None."""
-        specs = self.get_params(deep=False).get("penalties")
-        for spec in specs_of(PENALTIES, specs, slot="penalties"):
-            if spec["name"] == "auxiliary":
-                return spec["task"]
-        return None
-
-    def _read_targets(self, y: Any, source: Source) -> torch.Tensor | None:
-        task = self._task()
-        if task is None:
-            return None
-        if not source.holds_targets:
-            raise UsageError(f"y: {source.origin} is streamed, and a task needs rows in memory.")
-        known = getattr(self, "classes_", None)
-        targets, classes = read_targets(y, source.n_rows, task=task, classes=known)
-        if classes is not None:
-            self.classes_ = classes
-        return targets
-
-    def _may_copy(self) -> bool:
-        """Return whether nothing but the width of the code keeps the net from copying."""
-        return not self._overcomplete and not any(
-            self.get_params(deep=False).get(name) not in (None, "identity", (), [])
-            for name in ("corruption", "penalties")
-        )
-
-    def _admits_missing(self) -> bool:
-        """Return whether the corruption takes NaN."""
-        corruption = self.get_params(deep=False).get("corruption", "identity")
-        return CORRUPTIONS[
-            spec_of(CORRUPTIONS, corruption, slot="corruption")["name"]
-        ].admits_missing
-
-    def _scale_for(self, loss: dict[str, Any] | None) -> str:
-        """Return the scale that was asked for, "auto" or a name."""
-        return self.scale
-
-    def _augmentation(self) -> dict[str, Any] | None:
-        """Return the spec of the augmentation, None for none."""
-        return None
 
     def _finish(self, source: Source, statistics: Statistics) -> None:
         """Set further attributes after training."""
@@ -230,47 +135,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
 
-    def _check_parameters(self) -> None:
-        check_number("n_components", self.n_components, low=1, integer=True)
-        check_number("max_epochs", self.max_epochs, low=1, integer=True)
-        check_number("learning_rate", self.learning_rate, low=0, low_open=True)
-        check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
-        check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
-        if self.patience is not None:
-            check_number("patience", self.patience, low=1, integer=True)
-
-    def _plan(self, source: Source, statistics: Statistics) -> Plan:
-        named = self._loss_spec()
-        kind = choose_scale(self._scale_for(named), source, statistics, named)
-        loss = named or choose_loss(kind, source, statistics)
-        variant, parameters = self._variant(loss)
-        json_parameters(self.get_params(deep=False))  # what no file can hold is said now
-        if self.n_components >= source.n_features and self._may_copy():
-            warnings.warn(
-                f"n_components={self.n_components} is not less than n_features="
-                f"{source.n_features}: the net may learn to copy; narrow the code or add a "
-                "corruption or penalty.",
-                CopyingWarning,
-                stacklevel=3,
-            )
-        return Plan(
-            variant=variant,
-            parameters=parameters,
-            scaling=fit_scaling(kind, source, statistics),
-            statistics=statistics,
-            max_epochs=int(self.max_epochs),
-            batch_size=batch_size_for(self.batch_size, source.n_rows),
-            learning_rate=float(self.learning_rate),
-            validation_fraction=float(self.validation_fraction),
-            patience=None if self.patience is None else int(self.patience),
-            precision=self.precision,
-            device=self.device,
-            seed=seed_from(self.random_state),
-            seed_is_drawn=self.random_state is None,
-            augmentation=self._augmentation(),
-            weight_decay=float(getattr(self, "weight_decay", 0.0)),
-        )
-
     def _adopt(self, model: Model, record: TrainingRecord) -> None:
         self.model_ = model
         self.history_ = [epoch.objective for epoch in record.epochs]
@@ -279,62 +143,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ]
         self.n_epochs_ = len(record.epochs)
         self.loss_unit_ = model.error_unit
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.model_.n_components
-
-    def _asked(self, X: Any) -> tuple[Model, Source]:
-        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
-        check_is_fitted(self, "model_")
-        return self.model_, query_source(self, X)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
-        return np.concatenate(list(coding.codes(*self._asked(X))))
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return g(h) for codes X (n_samples, n_components), in input units, float32.
-
-        Where the model scales rows to proportions, the result is proportions: a code does not
-        hold a row's total.
-        """
-        check_is_fitted(self, "model_")
-        h: np.ndarray = check_array(X, dtype=FLOATS, input_name="codes")
-        if h.shape[1] != self.model_.n_components:
-            raise UsageError(
-                f"inverse_transform: codes must have {self.model_.n_components} components, "
-                f"got {h.shape[1]}."
-            )
-        return np.concatenate(list(coding.decoded(self.model_, h)))
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
-        return np.concatenate(list(coding.reconstructions(*self._asked(X))))
-
-    def denoise(self, X: Any) -> np.ndarray:
-        """Return clean rows for corrupted X, (n_samples, n_features), in input units.
-
-        The rows go through the code and back. Where the corruption is ``Missing``, X may hold
-        NaN: the known values stay, and only the missing ones are filled in.
-        """
-        return np.concatenate(list(denoised(*self._asked(X))))
-
-    def features(self, X: Any, layer: int = -1) -> np.ndarray:
-        """Return the activations of an encoder layer, counted from 0; -1 is the code."""
-        return np.concatenate(list(coding.layer_features(*self._asked(X), layer)))
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus the reconstruction error of every row, in ``loss_unit_``."""
-        return -np.concatenate(list(coding.errors(*self._asked(X))))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of ``score_samples``: minus the error, so that greater is better."""
-        return float(self.score_samples(X).mean(dtype=np.float64))
-
-    def evaluate(self, X: Any) -> Evaluation:
-        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
-        return evaluate(*self._asked(X))
 
     def save(self, path: str | Path) -> None:
         """Write the model file: weights, scaling, schema, parameters, and a digest over them.

@@ -99,6 +99,13 @@ class Autoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
+    corruption: Any
+    penalties: Any
+    augmentation: Any
+    tied: bool
+    code_activation: str
+    weight_decay: float
+
     def __init__(
         self,
         n_components: int = 32,

@@ -76,6 +76,10 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
+    corruption: Any
+    tied: bool
+    code_activation: str
+
     def __init__(
         self,
         n_components: int = 32,

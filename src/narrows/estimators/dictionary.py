@@ -71,6 +71,12 @@ class DictionaryAutoencoder(AbstractAutoencoder):
     (256, 64)
     """
 
+    k: int
+    revive: float
+    dead_after: int
+
+    _overcomplete = True
+
     def __init__(
         self,
         n_components: int = 512,
@@ -91,8 +97,6 @@ class DictionaryAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
-
-    _overcomplete = True
 
     @property
     def components_(self) -> Any:

@@ -76,6 +76,13 @@ class SparseAutoencoder(AbstractAutoencoder):
     5
     """
 
+    sparsity: str
+    weight: float
+    target: float
+    k: int
+
+    _overcomplete = True
+
     def __init__(
         self,
         n_components: int = 128,
@@ -99,8 +106,6 @@ class SparseAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
-
-    _overcomplete = True
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

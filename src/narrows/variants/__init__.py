@@ -1,5 +1,6 @@
 """Variants: named choices of pieces. A new one is one new file and one line here."""
 
+from narrows.variants.contractive import contractive
 from narrows.variants.denoising import denoising
 from narrows.variants.dictionary import dictionary
 from narrows.variants.linear import linear
@@ -11,6 +12,7 @@ from narrows.variants.top_k import top_k
 __all__ = ["VARIANTS"]
 
 VARIANTS = {
+    "contractive": contractive,
     "denoising": denoising,
     "dictionary": dictionary,
     "linear": linear,

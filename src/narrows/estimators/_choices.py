@@ -1,0 +1,153 @@
+"""From the arguments of a constructor, and the data, to a plan of training."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+
+from narrows.activations import activation_named
+from narrows.checks import check_number
+from narrows.corruptions import CORRUPTIONS
+from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import CopyingWarning, UsageError, unknown_name
+from narrows.estimators._fitting import Plan
+from narrows.estimators._persistence import json_parameters
+from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
+from narrows.estimators._targets import read_targets
+from narrows.losses import LOSSES
+from narrows.penalties import PENALTIES
+
+__all__ = ["Choices"]
+
+
+class Choices(BaseEstimator):
+    """The constructor's arguments, checked and resolved. Subclasses name the variant."""
+
+    n_components: int
+    hidden: Any
+    activation: str
+    loss: Any
+    max_epochs: int
+    batch_size: int | str
+    learning_rate: float
+    validation_fraction: float
+    patience: int | None
+    scale: str
+    precision: str
+    device: str
+    random_state: Any
+    verbose: int
+
+    # Whether a code wider than the row is what the net is for.
+    _overcomplete = False
+
+    @abstractmethod
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the variant's name and its parameters as JSON values."""
+
+    def _loss_spec(self) -> dict[str, Any] | None:
+        """Return the loss that the user named, None for "auto"."""
+        loss = self.loss
+        if isinstance(loss, str) and loss == "auto":
+            return None
+        if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
+            raise unknown_name("loss", loss, ["auto", *LOSSES])
+        return spec_of(LOSSES, loss, slot="loss")
+
+    def _shape(self) -> dict[str, Any]:
+        """Return the parameters of a variant that say its layers."""
+        activation_named(self.activation)
+        return {
+            "n_components": int(self.n_components),
+            "hidden": widths_of(self.hidden),
+            "activation": self.activation,
+        }
+
+    def _task(self) -> str | None:
+        """Return what a penalty needs y for: "classification", "regression" or None."""
+        specs = self.get_params(deep=False).get("penalties")
+        for spec in specs_of(PENALTIES, specs, slot="penalties"):
+            if spec["name"] == "auxiliary":
+                return spec["task"]
+        return None
+
+    def _read_targets(self, y: Any, source: Source) -> torch.Tensor | None:
+        task = self._task()
+        if task is None:
+            return None
+        if not source.holds_targets:
+            raise UsageError(f"y: {source.origin} is streamed, and a task needs rows in memory.")
+        known = getattr(self, "classes_", None)
+        targets, classes = read_targets(y, source.n_rows, task=task, classes=known)
+        if classes is not None:
+            self.classes_ = classes
+        return targets
+
+    def _may_copy(self) -> bool:
+        """Return whether nothing but the width of the code keeps the net from copying."""
+        return not self._overcomplete and not any(
+            self.get_params(deep=False).get(name) not in (None, "identity", (), [])
+            for name in ("corruption", "penalties")
+        )
+
+    def _admits_missing(self) -> bool:
+        """Return whether the corruption takes NaN."""
+        corruption = self.get_params(deep=False).get("corruption", "identity")
+        return CORRUPTIONS[
+            spec_of(CORRUPTIONS, corruption, slot="corruption")["name"]
+        ].admits_missing
+
+    def _scale_for(self, loss: dict[str, Any] | None) -> str:
+        """Return the scale that was asked for, "auto" or a name."""
+        return self.scale
+
+    def _augmentation(self) -> dict[str, Any] | None:
+        """Return the spec of the augmentation, None for none."""
+        return None
+
+    def _check_parameters(self) -> None:
+        check_number("n_components", self.n_components, low=1, integer=True)
+        check_number("max_epochs", self.max_epochs, low=1, integer=True)
+        check_number("learning_rate", self.learning_rate, low=0, low_open=True)
+        check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
+        check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
+        if self.patience is not None:
+            check_number("patience", self.patience, low=1, integer=True)
+
+    def _plan(self, source: Source, statistics: Statistics) -> Plan:
+        named = self._loss_spec()
+        kind = choose_scale(self._scale_for(named), source, statistics, named)
+        loss = named or choose_loss(kind, source, statistics)
+        variant, parameters = self._variant(loss)
+        json_parameters(self.get_params(deep=False))  # what no file can hold is said now
+        if self.n_components >= source.n_features and self._may_copy():
+            warnings.warn(
+                f"n_components={self.n_components} is not less than n_features="
+                f"{source.n_features}: the net may learn to copy; narrow the code or add a "
+                "corruption or penalty.",
+                CopyingWarning,
+                stacklevel=3,
+            )
+        return Plan(
+            variant=variant,
+            parameters=parameters,
+            scaling=fit_scaling(kind, source, statistics),
+            statistics=statistics,
+            max_epochs=int(self.max_epochs),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+            learning_rate=float(self.learning_rate),
+            validation_fraction=float(self.validation_fraction),
+            patience=None if self.patience is None else int(self.patience),
+            precision=self.precision,
+            device=self.device,
+            seed=seed_from(self.random_state),
+            seed_is_drawn=self.random_state is None,
+            augmentation=self._augmentation(),
+            weight_decay=float(getattr(self, "weight_decay", 0.0)),
+        )

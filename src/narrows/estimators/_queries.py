@@ -1,0 +1,81 @@
+"""What a fitted autoencoder answers: codes, reconstructions, scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from narrows.applications import coding
+from narrows.applications.denoising import denoised
+from narrows.applications.evaluation import Evaluation, evaluate
+from narrows.data.source import Source
+from narrows.errors import UsageError
+from narrows.estimators._input import FLOATS, query_source
+from narrows.model import Model
+
+__all__ = ["Queries"]
+
+
+class Queries(BaseEstimator):
+    """The questions that need a fitted Model and, most of them, rows."""
+
+    model_: Model
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.n_components
+
+    def _asked(self, X: Any) -> tuple[Model, Source]:
+        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
+        check_is_fitted(self, "model_")
+        return self.model_, query_source(self, X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
+        return np.concatenate(list(coding.codes(*self._asked(X))))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return g(h) for codes X (n_samples, n_components), in input units, float32.
+
+        Where the model scales rows to proportions, the result is proportions: a code does not
+        hold a row's total.
+        """
+        check_is_fitted(self, "model_")
+        h: np.ndarray = check_array(X, dtype=FLOATS, input_name="codes")
+        if h.shape[1] != self.model_.n_components:
+            raise UsageError(
+                f"inverse_transform: codes must have {self.model_.n_components} components, "
+                f"got {h.shape[1]}."
+            )
+        return np.concatenate(list(coding.decoded(self.model_, h)))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
+        return np.concatenate(list(coding.reconstructions(*self._asked(X))))
+
+    def denoise(self, X: Any) -> np.ndarray:
+        """Return clean rows for corrupted X, (n_samples, n_features), in input units.
+
+        The rows go through the code and back. Where the corruption is ``Missing``, X may hold
+        NaN: the known values stay, and only the missing ones are filled in.
+        """
+        return np.concatenate(list(denoised(*self._asked(X))))
+
+    def features(self, X: Any, layer: int = -1) -> np.ndarray:
+        """Return the activations of an encoder layer, counted from 0; -1 is the code."""
+        return np.concatenate(list(coding.layer_features(*self._asked(X), layer)))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the reconstruction error of every row, in ``loss_unit_``."""
+        return -np.concatenate(list(coding.errors(*self._asked(X))))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of ``score_samples``: minus the error, so that greater is better."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def evaluate(self, X: Any) -> Evaluation:
+        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
+        return evaluate(*self._asked(X))

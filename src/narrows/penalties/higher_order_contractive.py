@@ -1,0 +1,71 @@
+"""Higher-order contractive penalty (CAE+H): nor does the code's slope change much nearby."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from narrows._types import Scalar
+from narrows.checks import check_number
+from narrows.errors import UsageError
+from narrows.penalties._jacobian import check_method, full_precision, generator_of, jacobian_of
+from narrows.slots import Forward, SparseRows
+
+__all__ = ["HigherOrderContractive"]
+
+
+@dataclass(frozen=True)
+class HigherOrderContractive:
+    """Omega = mean over the batch of weight * ||J(x)||_F^2 + gamma * E ||J(x) - J(x + e)||_F^2.
+
+    J(x) = d f(x) / d x at the clean x; e is normal with deviation ``sigma`` in every feature, in
+    scaled units, and E the mean over ``samples`` draws. For small sigma the second term is
+    gamma sigma^2 times the squared norm of the Hessian. Of one layer the difference is
+    sum_j (a'(z_j) - a'(z'_j))^2 sum_i W_ij^2. Unit: that of the loss, as for Contractive.
+    ``method`` is Contractive's; "stochastic" takes the same v for both Jacobians. Cost: 1 +
+    ``samples`` times Contractive's, and as many passes of the encoder. Dense rows only: x + e has
+    no zeros.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range, ``method`` is unknown or not for this encoder, or the rows
+        are sparse.
+
+    References
+    ----------
+    Rifai, Mesnil, Vincent, Muller, Bengio, Dauphin, Glorot (2011), "Higher order contractive
+    auto-encoder", ECML PKDD.
+    """
+
+    weight: float = 0.1
+    gamma: float = 0.1
+    sigma: float = 0.1
+    samples: int = 2
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_number("HigherOrderContractive: weight", self.weight, low=0)
+        check_number("HigherOrderContractive: gamma", self.gamma, low=0)
+        check_number("HigherOrderContractive: sigma", self.sigma, low=0, low_open=True)
+        check_number("HigherOrderContractive: samples", self.samples, low=1, integer=True)
+        check_method("HigherOrderContractive", self.method)
+
+    def __call__(self, step: Forward) -> Scalar:
+        x = step.x
+        if isinstance(x, SparseRows):
+            raise UsageError(
+                "HigherOrderContractive: needs dense rows, got sparse ones; use Contractive "
+                "(gamma=0)."
+            )
+        generator = generator_of(step, "HigherOrderContractive")
+        with full_precision(step):
+            jacobian = jacobian_of(step, owner="HigherOrderContractive", method=self.method)
+            here = jacobian.at(x)
+            bend = here.new_zeros(())
+            for _ in range(self.samples):
+                noise = torch.empty_like(x).normal_(0, self.sigma, generator=generator)
+                bend = bend + jacobian.squared_norm(here - jacobian.at(x + noise))
+            slope = jacobian.squared_norm(here)
+            return self.weight * slope + self.gamma / self.samples * bend
