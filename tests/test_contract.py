@@ -29,7 +29,7 @@ NEEDS = {
 ONLY_WITH = {"kl_sparsity": ["plain", "tied"], "revive": ["top_k"]}
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse"}
+CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked"}
 
 
 def combinations():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DictionaryAutoencoder,
         LinearAutoencoder,
         SparseAutoencoder,
+        StackedAutoencoder,
         load,
     )
     from narrows.losses import Bernoulli, Multinomial, SquaredError
@@ -56,6 +57,7 @@ __all__ = [
     "SaltAndPepper",
     "SparseAutoencoder",
     "SquaredError",
+    "StackedAutoencoder",
     "WeightDecay",
     "__version__",
     "load",
@@ -85,6 +87,7 @@ _HOMES = {
     "SaltAndPepper": "narrows.corruptions",
     "SparseAutoencoder": "narrows.estimators",
     "SquaredError": "narrows.losses",
+    "StackedAutoencoder": "narrows.estimators",
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",
     "read": "narrows.data",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import torch
 from torch import Generator, Tensor, nn
@@ -70,9 +71,12 @@ class DenseEncoder(Encoder):
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
 
-    def layers(self, x: Rows) -> list[Tensor]:
-        """Return the activations of every layer, the code last, each (batch, width)."""
-        return [h for _, h in self._passes(x)]
+    def layers(self, x: Rows, depth: int | None = None) -> list[Tensor]:
+        """Return the activations of every layer, the code last, each (batch, width).
+
+        ``depth`` stops after that many.
+        """
+        return [h for _, h in self._passes(x, depth)]
 
     def slopes(self, x: Rows) -> list[Tensor]:
         """Return a'(z) of every layer, the code's last, each (batch, width)."""
@@ -84,13 +88,12 @@ class DenseEncoder(Encoder):
         drive, h = self._passes(x)[-1]
         return Code(h=h, drive=drive)
 
-    def _passes(self, x: Rows) -> list[tuple[Tensor, Tensor]]:
-        """Return z = h W + b and a(z) of every layer."""
+    def _passes(self, x: Rows, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
+        """Return z = h W + b and a(z) of the layers."""
         passes: list[tuple[Tensor, Tensor]] = []
         h: Rows = x
-        for weight, bias, activate in zip(
-            self.weights, self.biases, self._activations, strict=True
-        ):
+        layers = zip(self.weights, self.biases, self._activations, strict=True)
+        for weight, bias, activate in islice(layers, depth):
             drive = affine_rows(h, weight, bias)
             h = activate(drive)
             passes.append((drive, h))

@@ -6,6 +6,7 @@ from narrows.variants.dictionary import dictionary
 from narrows.variants.linear import linear
 from narrows.variants.plain import plain
 from narrows.variants.sparse import sparse
+from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
 
@@ -18,6 +19,7 @@ VARIANTS = {
     "linear": linear,
     "plain": plain,
     "sparse": sparse,
+    "stacked": stacked,
     "tied": tied,
     "top_k": top_k,
 }
