@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from narrows.data import read
     from narrows.estimators import (
         Autoencoder,
+        CodeClassifier,
+        CodeRegressor,
         ContractiveAutoencoder,
         DenoisingAutoencoder,
         DictionaryAutoencoder,
@@ -40,6 +42,8 @@ __all__ = [
     "Autoencoder",
     "Auxiliary",
     "Bernoulli",
+    "CodeClassifier",
+    "CodeRegressor",
     "Contractive",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
@@ -70,6 +74,8 @@ _HOMES = {
     "Autoencoder": "narrows.estimators",
     "Auxiliary": "narrows.penalties",
     "Bernoulli": "narrows.losses",
+    "CodeClassifier": "narrows.estimators",
+    "CodeRegressor": "narrows.estimators",
     "Contractive": "narrows.penalties",
     "ContractiveAutoencoder": "narrows.estimators",
     "DenoisingAutoencoder": "narrows.estimators",

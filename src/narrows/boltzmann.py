@@ -132,7 +132,7 @@ class RestrictedBoltzmannMachine(Trainable):
         drive = affine(h, self.weight, self.visible_bias, transposed=True).float()
         return drive.sigmoid() if self.visible == "bernoulli" else drive
 
-    def error(self, x: Rows) -> PerSample:
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return |v - E[v | E[h | v]]|^2 per row: a mean-field reconstruction."""
         return (dense_rows(x) - self.visible_mean(self.hidden_mean(x))).square().sum(dim=1)
 

@@ -66,7 +66,7 @@ class Objective(Trainable):
         x, _ = known_part(x, self.corruption)
         return self.loss.fitted(self.decoder(self.encoder(x).h).float(), x)
 
-    def error(self, x: Rows) -> PerSample:
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return L(x, g(f(x))) per sample."""
         x, known = known_part(x, self.corruption)
         return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)

@@ -30,5 +30,5 @@ class Trainable(nn.Module, ABC):
         """Return the terms of a batch, means over its rows."""
 
     @abstractmethod
-    def error(self, x: Rows) -> PerSample:
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return what to watch on rows held out, per row; it draws nothing."""

@@ -15,7 +15,14 @@ from torch import Generator, Tensor
 from narrows.data.csr import checked_csr
 from narrows.slots import Labelled, Rows, SparseRows
 
-__all__ = ["DenseSource", "SparseSource", "Source", "evenly_spaced", "sparse_rows"]
+__all__ = [
+    "DenseSource",
+    "SparseSource",
+    "Source",
+    "evenly_spaced",
+    "sparse_rows",
+    "with_targets",
+]
 
 
 class Source(ABC):
@@ -78,6 +85,10 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Return a SHA-256 of the content: data that changed are noticed at a resumption."""
 
+    def targets_in_order(self) -> Tensor | None:
+        """Return y of these rows, in their order, None if there are none."""
+        return self.targets
+
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
@@ -137,6 +148,11 @@ class _InMemory(Source):
         train, validation = (self._subset(part).described_as(self) for part in parts)
         return train, validation
 
+    def targets_in_order(self) -> Tensor | None:
+        if self.targets is None or self._rows is None:
+            return self.targets
+        return self.targets[self._rows]
+
     def evenly(self, n_rows: int) -> Rows:
         rows = evenly_spaced(self.n_rows, n_rows)
         return self._gather(rows if self._rows is None else self._rows[rows])
@@ -175,6 +191,15 @@ class DenseSource(_InMemory):
             assert isinstance(batch, Tensor)
             digest.update(np.ascontiguousarray(batch.numpy()).data)
         return digest.hexdigest()
+
+
+def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor | None]]:
+    """Yield batches in the rows' own order, each with its y where there are any."""
+    y = source.targets_in_order()
+    first = 0
+    for rows in source.in_order(batch_size):
+        yield rows, None if y is None else y[first : first + len(rows)]
+        first += len(rows)
 
 
 def evenly_spaced(n_rows: int, wanted: int) -> Tensor:

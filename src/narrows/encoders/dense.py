@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import torch
@@ -71,12 +71,14 @@ class DenseEncoder(Encoder):
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
 
-    def layers(self, x: Rows, depth: int | None = None) -> list[Tensor]:
+    def layers(
+        self, x: Rows, depth: int | None = None, *, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> list[Tensor]:
         """Return the activations of every layer, the code last, each (batch, width).
 
-        ``depth`` stops after that many.
+        ``depth`` stops after that many; ``noise`` changes each before the next one reads it.
         """
-        return [h for _, h in self._passes(x, depth)]
+        return [h for _, h in self._passes(x, depth, noise)]
 
     def slopes(self, x: Rows) -> list[Tensor]:
         """Return a'(z) of every layer, the code's last, each (batch, width)."""
@@ -88,7 +90,12 @@ class DenseEncoder(Encoder):
         drive, h = self._passes(x)[-1]
         return Code(h=h, drive=drive)
 
-    def _passes(self, x: Rows, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
+    def _passes(
+        self,
+        x: Rows,
+        depth: int | None = None,
+        noise: Callable[[Tensor], Tensor] | None = None,
+    ) -> list[tuple[Tensor, Tensor]]:
         """Return z = h W + b and a(z) of the layers."""
         passes: list[tuple[Tensor, Tensor]] = []
         h: Rows = x
@@ -96,6 +103,8 @@ class DenseEncoder(Encoder):
         for weight, bias, activate in islice(layers, depth):
             drive = affine_rows(h, weight, bias)
             h = activate(drive)
+            if noise is not None:
+                h = noise(h)
             passes.append((drive, h))
         return passes
 

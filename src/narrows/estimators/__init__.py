@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._code_head import CodeHead
 from narrows.estimators._persistence import estimator_from_file
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.estimators.classifier import CodeClassifier
 from narrows.estimators.contractive import ContractiveAutoencoder
 from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
+from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
 
 __all__ = [
     "ALL",
+    "HEADS",
     "Autoencoder",
+    "CodeClassifier",
+    "CodeRegressor",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "DictionaryAutoencoder",
@@ -36,8 +43,10 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     StackedAutoencoder,
 )
 
+HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeRegressor)
 
-def load(path: str | Path) -> AbstractAutoencoder:
+
+def load(path: str | Path) -> Any:
     """Return the fitted estimator that ``save`` wrote.
 
     Raises
@@ -47,4 +56,4 @@ def load(path: str | Path) -> AbstractAutoencoder:
     FileNotFoundError
         If there is no such file.
     """
-    return estimator_from_file(path, {cls.__name__: cls for cls in ALL})
+    return estimator_from_file(path, {cls.__name__: cls for cls in (*ALL, *HEADS)})

@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
+from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._fitting import fit_model, partial_fit_model
 from narrows.estimators._input import fit_source
-from narrows.estimators._persistence import json_parameters
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.model import Model

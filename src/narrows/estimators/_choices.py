@@ -16,10 +16,10 @@ from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
+from narrows.estimators._arguments import json_parameters
 from narrows.estimators._fitting import Plan
-from narrows.estimators._persistence import json_parameters
 from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
-from narrows.estimators._targets import read_targets
+from narrows.estimators._targets import read_classes, read_values
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
@@ -84,10 +84,12 @@ class Choices(BaseEstimator):
             return None
         if not source.holds_targets:
             raise UsageError(f"y: {source.origin} is streamed, and a task needs rows in memory.")
+        if y is None:
+            raise UsageError("y: a penalty is another task and needs it; call fit(X, y).")
+        if task == "regression":
+            return read_values(y, source.n_rows, missing=True)[0]
         known = getattr(self, "classes_", None)
-        targets, classes = read_targets(y, source.n_rows, task=task, classes=known)
-        if classes is not None:
-            self.classes_ = classes
+        targets, self.classes_ = read_classes(y, source.n_rows, unknown=-1, classes=known)
         return targets
 
     def _may_copy(self) -> bool:

@@ -13,6 +13,31 @@ __all__ = ["documented"]
 Estimator = TypeVar("Estimator")
 
 _SHARED = {
+    "autoencoder": (
+        "autoencoder, FrozenEstimator, path or None",
+        "Whose encoder makes the code. A fitted one, or the path of a model file, is used as it\n"
+        "is; one that is not is fitted to X first. ``clone`` forgets a fit, and ``GridSearchCV``\n"
+        "clones: give it scikit-learn's FrozenEstimator(autoencoder) or a path. None fits an\n"
+        "``Autoencoder()``.",
+    ),
+    "layer": ("int", "The encoder's layer that the head reads, counted from 0; -1 is the code."),
+    "training": (
+        '{"frozen", "fine_tuned", "joint"}',
+        '"frozen" trains the head alone, "fine_tuned" a copy of the encoder too, "joint" the copy\n'
+        "by the task and, at ``reconstruction_weight``, by the autoencoder's own J.",
+    ),
+    "hidden": ("sequence of int", "Widths of the head's hidden layers; () is a linear map."),
+    "activation": ("str", "Between the head's layers."),
+    "corruption": (
+        "str, spec or corruption",
+        'x -> x~ for the task, such as "masking:0.25", where the encoder trains too.',
+    ),
+    "dropout": (
+        "float",
+        "Share of the features, and where the encoder trains of each of its layers' units, that\n"
+        "are 0 in a step; in [0, 1).",
+    ),
+    "reconstruction_weight": ("float", 'Of the autoencoder\'s J in "joint".'),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions"}',
         'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts\n'

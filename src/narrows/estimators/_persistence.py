@@ -1,4 +1,4 @@
-"""Constructor arguments as JSON, and a model file back to a fitted estimator."""
+"""From a model file back to a fitted estimator."""
 
 from __future__ import annotations
 
@@ -6,47 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from narrows.artefact import read_artefact
-from narrows.augmentations import AUGMENTATIONS
-from narrows.corruptions import CORRUPTIONS
 from narrows.errors import ModelFileError, UsageError
-from narrows.losses import LOSSES
+from narrows.estimators._arguments import known_arguments
+from narrows.estimators._head_files import restore_head
 from narrows.model import Model
-from narrows.penalties import PENALTIES
-from narrows.slots import piece_to_spec
 
-__all__ = ["estimator_from_file", "json_parameters"]
-
-_PIECES = {
-    kind: table
-    for table in (AUGMENTATIONS, CORRUPTIONS, LOSSES, PENALTIES)
-    for kind in table.values()
-}
-
-
-def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return constructor arguments as JSON values; a live random state becomes None."""
-    return {name: _json(value) for name, value in parameters.items()}
-
-
-def _json(value: Any) -> Any:
-    if type(value) in _PIECES:
-        return piece_to_spec(_PIECES[type(value)], value)
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray | range):
-        return [_json(item) for item in value]
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, np.random.RandomState | np.random.Generator) or value is np.random:
-        return None
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise UsageError(f"{value!r} has no place in a model file; use names and numbers.")
+__all__ = ["estimator_from_file"]
 
 
 def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
@@ -64,11 +30,10 @@ def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
         if cls is None:
             raise ModelFileError(f"unknown estimator {spec.get('estimator')!r}.")
         model = Model.from_artefact(artefact)
-        arguments = spec["arguments"]
-        if "hidden" in arguments:
-            arguments["hidden"] = tuple(arguments["hidden"])
-        estimator = cls(**arguments)
+        estimator = cls(**known_arguments(spec["arguments"]))
         estimator._restore(model, spec, artefact.tensors)
+        if "head" in spec:
+            estimator = restore_head(estimator, spec["head"], artefact.tensors, classes)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:

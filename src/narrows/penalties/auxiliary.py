@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from narrows._types import Codes, Scalar
 from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import Forward
+from narrows.targets import target_errors
 
 __all__ = ["Auxiliary", "AuxiliaryTask"]
 
@@ -72,11 +72,7 @@ class AuxiliaryTask(nn.Module):
     def forward(self, step: Forward) -> Scalar:
         if step.y is None:
             raise UsageError("Auxiliary: needs y; call fit(X, y).")
-        said = self.predict(step.code.h).float()
-        if self.task.task == "classification":
-            known = step.y >= 0
-            each = F.cross_entropy(said, step.y.clamp_min(0), reduction="none")
-        else:
-            known = ~step.y.isnan()
-            each = (said[:, 0] - torch.where(known, step.y, 0.0)).square()
-        return self.task.weight * (each * known).mean()
+        said = self.predict(step.code.h)
+        of_classes = self.task.task == "classification"
+        each, _ = target_errors(said, step.y, classification=of_classes)
+        return self.task.weight * each.mean()

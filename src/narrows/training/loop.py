@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from narrows.artefact import Artefact
-from narrows.data.source import Source
+from narrows.data.source import Source, with_targets
 from narrows.errors import DataChanged, ModelFileError, TrainingDiverged
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
@@ -220,12 +220,13 @@ class _Run:
 
 @torch.no_grad()
 def mean_error(trainer: Trainer, source: Source) -> float:
-    """Return the mean of L(x, g(f(x))) over a source, in the precision of the training."""
+    """Return the mean error over a source, in the precision of the training."""
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     with product_context(trainer.precision, trainer.device):
-        for raw in source.in_order(EVALUATION_BATCH):
+        for raw, y in with_targets(source, EVALUATION_BATCH):
             x = trainer.scaling.forward(raw.to(trainer.device))
-            total += trainer.objective.error(x).double().sum()
+            y = None if y is None else y.to(trainer.device)
+            total += trainer.objective.error(x, y).double().sum()
     return float(total / source.n_rows)
 
 

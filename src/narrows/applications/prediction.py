@@ -1,0 +1,46 @@
+"""What a head says of rows, from a layer of a fitted encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from narrows.applications.coding import scaled_batches
+from narrows.code_task import Head, layer_of
+from narrows.data.source import Source
+from narrows.errors import UsageError
+from narrows.model import Model
+from narrows.weighting import known_part
+
+__all__ = ["features_read", "layer_number", "said"]
+
+
+def layer_number(model: Model, layer: int) -> int:
+    """Return an encoder's layer counted from 0, given from the end or not.
+
+    Raises
+    ------
+    UsageError
+        If there is no such layer.
+    """
+    depth = len(model.objective.encoder.weights)
+    if not -depth <= layer < depth:
+        raise UsageError(f"layer: must be from {-depth} to {depth - 1}, got {layer!r}.")
+    return layer % depth
+
+
+@torch.no_grad()
+def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
+    """Yield the activations of a layer, counted from 0, of clean rows: (rows, width)."""
+    for _, x in scaled_batches(model, source):
+        x, _ = known_part(x, model.objective.corruption)
+        yield layer_of(model.objective.encoder, x, layer)
+
+
+@torch.no_grad()
+def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
+    """Yield logits (rows, n_classes), or standardised values (rows, 1)."""
+    for features in features_read(model, source, layer):
+        yield head(features).cpu().numpy()

@@ -1,0 +1,161 @@
+"""A task on a code: what y is, said from h, alone or beside the reconstruction.
+
+    J(x, y) = T( y, c( f(x~) ) ) + weight * [ L( x, g( f( x~ ) ) ) + sum of Omega ]
+
+Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS
+(fine-tuning f by T); Le, Patterson, White (2018), "Supervised autoencoders", NeurIPS (both).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from narrows._types import PerSample, Scalar
+from narrows.decoders import DenseDecoder
+from narrows.encoders import DenseEncoder
+from narrows.objective import Objective
+from narrows.slots import Corruption, Encoder, Rows
+from narrows.targets import target_errors
+from narrows.terms import Terms, Trainable
+
+__all__ = ["CodeTask", "Head", "HeadTask", "layer_of"]
+
+
+class Head(nn.Module):
+    """c: features of a code, standardised, to logits or values, (batch, n_outputs).
+
+    ``shift`` and ``scale`` (n_features,) are the mean and deviation of the features when the head
+    was begun, and stay.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, n_features: int, widths: list[int], *, activation: str, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.net = DenseDecoder([n_features, *widths], activation=activation, generator=generator)
+        self.register_buffer("shift", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    @torch.no_grad()
+    def start_at(self, features: Tensor) -> None:
+        """Take mean and deviation from rows of features; one that is constant has scale 1."""
+        deviation, mean = torch.std_mean(features, dim=0, correction=0)
+        self.shift.copy_(mean)
+        flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
+        self.scale.copy_(torch.where(flat, 1.0, deviation))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.net((features.float() - self.shift) / self.scale).float()
+
+
+@dataclass(frozen=True)
+class _Dropout:
+    """Inverted dropout with an explicit generator.
+
+    References: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), "Dropout", JMLR 15.
+    """
+
+    rate: float
+    generator: Generator
+
+    def __call__(self, h: Tensor) -> Tensor:
+        kept = torch.empty_like(h).bernoulli_(1 - self.rate, generator=self.generator)
+        return h * kept / (1 - self.rate)
+
+
+class HeadTask(Trainable):
+    """T(y, c(features)): cross-entropy of the softmax in nats, or squared error of standardised y.
+
+    Rows whose y is unknown (-1, NaN) do not count. ``dropout`` is the share of the features that
+    are 0 in a step.
+    """
+
+    def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.head, self.classification, self.dropout = head, classification, dropout
+
+    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+        assert isinstance(x, Tensor) and y is not None
+        features = _Dropout(self.dropout, generator)(x) if self.dropout else x
+        loss = self.loss(features, y)
+        return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
+
+    def loss(self, features: Tensor, y: Tensor) -> Scalar:
+        said = self.head(features)
+        each, known = target_errors(said, y, classification=self.classification)
+        return each.sum() / known.sum().clamp_min(1)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        assert isinstance(x, Tensor) and y is not None
+        return target_errors(self.head(x), y, classification=self.classification)[0]
+
+
+class CodeTask(Trainable):
+    """A HeadTask on a layer of an encoder that trains with it.
+
+    Parameters
+    ----------
+    objective : Objective
+        The autoencoder whose encoder is f.
+    of_head : HeadTask
+        T and c; its dropout holds for each layer's units, or, where the encoder is not dense, for
+        the features alone.
+    layer : int
+        The encoder's layer that c reads, counted from 0.
+    corruption : Corruption
+        x -> x~ for the task; the reconstruction has the autoencoder's own.
+    reconstruction_weight : float
+        Of the autoencoder's J, for which rows of unknown y count too; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        of_head: HeadTask,
+        *,
+        layer: int,
+        corruption: Corruption,
+        reconstruction_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.objective, self.of_head, self.layer = objective, of_head, layer
+        self.corruption, self.reconstruction_weight = corruption, reconstruction_weight
+
+    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+        assert y is not None
+        rows = self.corruption(x, generator=generator).rows
+        loss = self.of_head.loss(self._noisy_features(rows, generator), y)
+        penalty = loss.new_zeros(())
+        if self.reconstruction_weight:
+            of_rows = self.objective(x, y, generator=generator).total
+            penalty = self.reconstruction_weight * of_rows
+        return Terms(total=loss + penalty, loss=loss, penalty=penalty)
+
+    def features(self, x: Rows) -> Tensor:
+        """Return the activations that c reads, of clean rows, (batch, width)."""
+        return layer_of(self.objective.encoder, x, self.layer)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        return self.of_head.error(self.features(x), y)
+
+    def _noisy_features(self, x: Rows, generator: Generator) -> Tensor:
+        encoder, rate = self.objective.encoder, self.of_head.dropout
+        if not rate:
+            return self.features(x)
+        drop = _Dropout(rate, generator)
+        if isinstance(encoder, DenseEncoder):
+            return encoder.layers(x, self.layer + 1, noise=drop)[-1]
+        return drop(self.features(x))
+
+
+def layer_of(encoder: Encoder, x: Rows, layer: int) -> Tensor:
+    """Return the activations of one layer, counted from 0, computing no more than needed."""
+    if isinstance(encoder, DenseEncoder):
+        return encoder.layers(x, layer + 1)[-1]
+    return encoder.layers(x)[layer]

@@ -1,0 +1,51 @@
+"""Constructor arguments as JSON values, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from narrows.augmentations import AUGMENTATIONS
+from narrows.corruptions import CORRUPTIONS
+from narrows.errors import UsageError
+from narrows.losses import LOSSES
+from narrows.penalties import PENALTIES
+from narrows.slots import piece_to_spec
+
+__all__ = ["json_parameters", "known_arguments"]
+
+_PIECES = {
+    kind: table
+    for table in (AUGMENTATIONS, CORRUPTIONS, LOSSES, PENALTIES)
+    for kind in table.values()
+}
+
+
+def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return constructor arguments as JSON values; a live random state becomes None."""
+    return {name: _json(value) for name, value in parameters.items()}
+
+
+def _json(value: Any) -> Any:
+    if type(value) in _PIECES:
+        return piece_to_spec(_PIECES[type(value)], value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | range):
+        return [_json(item) for item in value]
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, np.random.RandomState | np.random.Generator) or value is np.random:
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise UsageError(f"{value!r} has no place in a model file; use names and numbers.")
+
+
+def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a constructor from JSON values, which have no tuples."""
+    return {k: tuple(v) if k == "hidden" else v for k, v in arguments.items()}

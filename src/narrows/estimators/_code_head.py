@@ -1,0 +1,249 @@
+"""What a classifier and a regressor on a code share: a fitted encoder, a head, one training."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from narrows.activations import activation_named
+from narrows.applications.prediction import features_read, layer_number, said
+from narrows.artefact import write_artefact
+from narrows.checks import check_number
+from narrows.code_task import CodeTask, Head, HeadTask
+from narrows.corruptions import CORRUPTIONS
+from narrows.data.scaling import Scaling
+from narrows.data.source import DenseSource, Source
+from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._head_files import head_artefact
+from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._progress import Progress
+from narrows.estimators._settings import batch_size_for, seed_from, spec_of, widths_of
+from narrows.estimators.autoencoder import Autoencoder
+from narrows.slots import piece_from_spec
+from narrows.training.loop import TrainingRecord, train
+from narrows.training.precision import resolve_device
+from narrows.training.trainer import Trainer
+
+__all__ = ["CodeHead"]
+
+_TRAININGS = ("frozen", "fine_tuned", "joint")
+
+
+class CodeHead(BaseEstimator):
+    """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
+
+    autoencoder: Any
+    layer: int
+    training: str
+    hidden: Any
+    activation: str
+    corruption: Any
+    dropout: float
+    reconstruction_weight: float
+    max_epochs: int
+    batch_size: int | str
+    learning_rate: float | None
+    weight_decay: float
+    validation_fraction: float
+    patience: int | None
+    precision: str
+    device: str
+    random_state: Any
+    verbose: int
+
+    _classification: ClassVar[bool]
+
+    # Attributes set by fit.
+    autoencoder_: AbstractAutoencoder
+    head_: Head
+    classes_: np.ndarray
+    n_features_in_: int
+
+    @abstractmethod
+    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+        """Check y, keep what prediction needs, and return it for the loop."""
+
+    @abstractmethod
+    def _target_spec(self) -> dict[str, Any]:
+        """Return, as JSON values, what prediction needs of y."""
+
+    @abstractmethod
+    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+        """Set what prediction needs of y from a model file; ValueError where it cannot be."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the head to the code of X, and the code too where ``training`` says so.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows or targets that cannot be.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        """
+        self._check_parameters()
+        source = fit_source(self, X)
+        if not source.holds_targets:
+            raise UsageError(f"X: {source.origin} is streamed; a head needs rows in memory.")
+        targets = self._read_y(y, source.n_rows)
+        autoencoder = self._fitted_autoencoder(X, y)
+        if autoencoder.n_features_in_ != source.n_features:
+            raise InvalidData(
+                f"X has {source.n_features} features, the autoencoder was fitted to "
+                f"{autoencoder.n_features_in_}."
+            )
+        self.autoencoder_ = autoencoder if self.training == "frozen" else deepcopy(autoencoder)
+        source.targets = targets
+        self._train(source)
+        return self
+
+    def _fitted_autoencoder(self, X: Any, y: Any) -> AbstractAutoencoder:
+        """Return the autoencoder to start from, fitted to X here if it was not before."""
+        given = self.autoencoder
+        if isinstance(given, FrozenEstimator):
+            given = given.estimator
+        if isinstance(given, str | Path):
+            from narrows.estimators import load
+
+            given = load(given)
+        if given is None:
+            given = Autoencoder(random_state=self.random_state, device=self.device)
+        if not isinstance(given, AbstractAutoencoder):
+            raise UsageError(
+                f"autoencoder: must be an autoencoder, FrozenEstimator(one), or the path of a "
+                f"model file, got {given!r}."
+            )
+        if hasattr(given, "model_"):
+            return given
+        fresh: Any = clone(given)
+        return fresh.fit(X, y)
+
+    def _train(self, source: Source) -> None:
+        model, seed = self.autoencoder_.model_, seed_from(self.random_state)
+        device = resolve_device(self.device)
+        model.to(device)
+        self.layer_ = layer_number(model, self.layer)
+        begin = Generator().manual_seed(seed)
+        features = torch.cat(list(features_read(model, source, self.layer_)))
+        outputs = len(self.classes_) if self._classification else 1
+        self.head_ = Head(
+            features.shape[1],
+            [*widths_of(self.hidden), outputs],
+            activation=self.activation,
+            generator=begin,
+        ).to(device)
+        self.head_.start_at(features)
+        task: Any = HeadTask(
+            self.head_, classification=self._classification, dropout=float(self.dropout)
+        )
+        scaling = model.scaling
+        if self.training == "frozen":
+            # the encoder will not change: its features are computed once
+            source = DenseSource(features.cpu()).described_as(source)
+            scaling = Scaling("none")
+        else:
+            corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
+            task = CodeTask(
+                model.objective,
+                task,
+                layer=self.layer_,
+                corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
+                reconstruction_weight=(
+                    float(self.reconstruction_weight) if self.training == "joint" else 0.0
+                ),
+            )
+        splitter = Generator().manual_seed(seed)
+        rows, validation = source.split(float(self.validation_fraction), generator=splitter)
+        trainer = Trainer(
+            task,
+            scaling,
+            learning_rate=self._rate(),
+            precision=self.precision,
+            device=device,
+            seed=seed,
+            weight_decay=float(self.weight_decay),
+            image_shape=model.schema.image_shape,
+        )
+        with Progress(self.verbose, self.max_epochs) as progress:
+            record = train(
+                trainer,
+                rows,
+                max_epochs=int(self.max_epochs),
+                batch_size=batch_size_for(self.batch_size, rows.n_rows),
+                validation=validation,
+                patience=self.patience,
+                on_epoch=progress.epoch,
+            )
+        model.objective.eval()
+        self._adopt(record)
+
+    def _rate(self) -> float:
+        if self.learning_rate is None:
+            return 1e-2 if self.training == "frozen" else 1e-3
+        return float(self.learning_rate)
+
+    def _adopt(self, record: TrainingRecord) -> None:
+        self.history_ = [epoch.objective for epoch in record.epochs]
+        self.validation_history_ = [
+            epoch.validation for epoch in record.epochs if epoch.validation is not None
+        ]
+        self.n_epochs_ = len(record.epochs)
+
+    def _said(self, X: Any) -> np.ndarray:
+        """Return what the head says of rows: logits, or standardised values."""
+        check_is_fitted(self, "head_")
+        source = query_source(self, X)
+        model = self.autoencoder_.model_
+        return np.concatenate(list(said(model, self.head_, source, self.layer_)))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file: the autoencoder and the head. ``narrows.load`` reads it.
+
+        Raises
+        ------
+        ResourceError
+            If it cannot be written; a file that stood there is untouched.
+        """
+        check_is_fitted(self, "head_")
+        write_artefact(path, head_artefact(self))
+
+    def _check_parameters(self) -> None:
+        if self.training not in _TRAININGS:
+            raise unknown_name("training", self.training, _TRAININGS)
+        activation_named(self.activation)
+        check_number("layer", self.layer, integer=True)
+        check_number("dropout", self.dropout, low=0, high=1, high_open=True)
+        check_number("reconstruction_weight", self.reconstruction_weight, low=0)
+        check_number("max_epochs", self.max_epochs, low=1, integer=True)
+        if self.learning_rate is not None:
+            check_number("learning_rate", self.learning_rate, low=0, low_open=True)
+        check_number("weight_decay", self.weight_decay, low=0)
+        check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
+        if self.patience is not None:
+            check_number("patience", self.patience, low=1, integer=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags

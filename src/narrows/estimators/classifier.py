@@ -1,0 +1,139 @@
+"""The classifier on a code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from torch import Tensor
+
+from narrows.estimators._code_head import CodeHead
+from narrows.estimators._parameters import documented
+from narrows.estimators._settings import keep
+from narrows.estimators._targets import read_classes
+
+__all__ = ["CodeClassifier"]
+
+
+@documented
+class CodeClassifier(ClassifierMixin, CodeHead):
+    """Say the class of a row from its code.
+
+    A linear map or a small net on a layer of an encoder, trained by cross-entropy; the encoder
+    stays as it is, is fine-tuned by the same loss, or trains on by both the task and the
+    reconstruction. With a code learned from many rows, few labels go a long way.
+
+    Parameters
+    ----------
+    autoencoder : ...
+    layer : ...
+    training : ...
+    hidden : ...
+    activation : ...
+    corruption : ...
+    dropout : ...
+    reconstruction_weight : ...
+    missing_label : object, default=None
+        The value of y where the class is not known, such as -1: those rows count in the
+        reconstruction of "joint" only. None: every y is a class.
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : float or None, default=None
+        The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    autoencoder_ : AbstractAutoencoder
+        The fitted autoencoder, trained on where ``training`` says so.
+    layer_ : int
+        The layer that the head reads, counted from 0.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in nats.
+    validation_history_ : list of float
+        Mean held-out cross-entropy per epoch, in nats.
+    n_epochs_, n_features_in_ : int
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the argument that owns the value.
+
+    References
+    ----------
+    Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of deep networks",
+    NIPS. Le, Patterson, White (2018), "Supervised autoencoders: improving generalization
+    performance with unsupervised regularizers", NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import Autoencoder, CodeClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> ae = Autoencoder(16, hidden=(64,), scale="unit", max_epochs=20, random_state=0).fit(X)
+    >>> few = CodeClassifier(ae, random_state=0).fit(X[:100], y[:100])
+    >>> bool(few.score(X[100:], y[100:]) > 0.75)
+    True
+    """
+
+    missing_label: Any
+    classes_: np.ndarray
+
+    _classification = True
+
+    def __init__(
+        self,
+        autoencoder: Any = None,
+        *,
+        layer: int = -1,
+        training: str = "frozen",
+        hidden: Sequence[int] = (),
+        activation: str = "silu",
+        corruption: Any = "identity",
+        dropout: float = 0.0,
+        reconstruction_weight: float = 0.1,
+        missing_label: Any = None,
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of every class, (n_samples, n_classes), as in ``classes_``."""
+        return softmax(self._said(X), axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the likeliest class of every row, (n_samples,)."""
+        said = self._said(X)
+        return self.classes_[said.argmax(axis=1)]
+
+    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+        targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
+        return targets
+
+    def _target_spec(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}
+
+    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+        dtype = object if spec["classes_dtype"].startswith("|O") else spec["classes_dtype"]
+        self.classes_ = np.array(spec["classes"], dtype=dtype)
+        if self.classes_.shape != (n_outputs,):
+            raise ValueError(f"{len(self.classes_)} classes for {n_outputs} outputs")

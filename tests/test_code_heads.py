@@ -1,0 +1,258 @@
+"""Classifiers and regressors on a code: what trains, what stays, what a file keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from narrows import Autoencoder, CodeClassifier, CodeRegressor, SparseAutoencoder, load
+from narrows.errors import InvalidData, ModelFileError, UsageError
+
+TRAININGS = ("frozen", "fine_tuned", "joint")
+SMALL = Autoencoder(8, hidden=(), max_epochs=10, random_state=0)
+
+
+# some checks fit a single feature: that eight numbers can copy it is what the warning says
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+@parametrize_with_checks(
+    [
+        head(SMALL, training=training, max_epochs=50, learning_rate=2e-2, random_state=0)
+        for head in (CodeClassifier, CodeRegressor)
+        for training in ("frozen", "joint")
+    ]
+)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    """Three clouds on a curved surface in ten dimensions, (450, 10)."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(450, 2)) + 3 * np.repeat([[0, 0], [1, 0], [0, 1]], 150, axis=0)
+    return np.tanh(hidden @ rng.normal(size=(2, 10)) / 2).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def classes() -> np.ndarray:
+    return np.repeat(["a", "b", "c"], 150)
+
+
+@pytest.fixture(scope="module")
+def values(rows) -> np.ndarray:
+    return 100 + 30 * rows[:, 0] * rows[:, 1]
+
+
+@pytest.fixture(scope="module")
+def autoencoder(rows) -> Autoencoder:
+    return Autoencoder(4, hidden=(16,), max_epochs=20, random_state=0).fit(rows)
+
+
+def classifier(autoencoder, **changes: Any) -> CodeClassifier:
+    return CodeClassifier(autoencoder, **{"max_epochs": 30, "random_state": 0, **changes})
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_it_learns_classes_of_any_kind(training, autoencoder, rows, classes):
+    fitted = classifier(autoencoder, training=training).fit(rows, classes)
+    assert fitted.score(rows, classes) > 0.85
+    assert fitted.classes_.tolist() == ["a", "b", "c"]
+    probabilities = fitted.predict_proba(rows)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (fitted.classes_[probabilities.argmax(axis=1)] == fitted.predict(rows)).all()
+
+
+def test_a_frozen_linear_head_is_logistic_regression_on_the_codes(autoencoder, rows, classes):
+    """Against scikit-learn's solver, both without a penalty worth the name."""
+    ours = classifier(autoencoder, max_epochs=300, learning_rate=0.05).fit(rows, classes)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=1e4, max_iter=2000))
+    theirs.fit(autoencoder.transform(rows), classes)
+    codes = autoencoder.transform(rows)
+    agree = (ours.predict(rows) == theirs.predict(codes)).mean()
+    assert agree > 0.98
+    assert ours.score(rows, classes) == pytest.approx(theirs.score(codes, classes), abs=0.02)
+
+
+def test_a_frozen_linear_regressor_is_least_squares_on_the_codes(autoencoder, rows, values):
+    ours = CodeRegressor(autoencoder, max_epochs=300, learning_rate=0.05, random_state=0)
+    codes = autoencoder.transform(rows)
+    theirs = make_pipeline(StandardScaler(), Ridge(alpha=1e-6)).fit(codes, values)
+    score = ours.fit(rows, values).score(rows, values)
+    assert score == pytest.approx(theirs.score(codes, values), abs=0.01)
+    assert ours.predict(rows).mean() == pytest.approx(values.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_only_a_copy_of_the_encoder_trains(training, autoencoder, rows, classes):
+    before = {k: v.clone() for k, v in autoencoder.model_.objective.state_dict().items()}
+    fitted = classifier(autoencoder, training=training).fit(rows, classes)
+    after = autoencoder.model_.objective.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    theirs = fitted.autoencoder_.model_.objective
+    moved = not torch.equal(before["encoder.weights.0"], theirs.encoder.weights[0])
+    decoder_moved = not torch.equal(before["decoder.weights.0"], theirs.decoder.weights[0])
+    assert moved == (training != "frozen")
+    assert decoder_moved == (training == "joint")
+
+
+def test_the_joint_loss_keeps_the_reconstruction_that_fine_tuning_alone_loses(
+    autoencoder, rows, classes
+):
+    joint, alone = (
+        classifier(autoencoder, training=t, reconstruction_weight=1.0, max_epochs=60)
+        .fit(rows, classes)
+        .autoencoder_.score(rows)
+        for t in ("joint", "fine_tuned")
+    )
+    assert joint > alone
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layer": 0},
+        {"training": "fine_tuned"},
+        {"hidden": (8,)},
+        {"hidden": (8,), "activation": "relu"},
+        {"dropout": 0.5},
+        {"max_epochs": 3},
+        {"batch_size": 100},
+        {"learning_rate": 0.1},
+        {"weight_decay": 5.0},
+        {"validation_fraction": 0.5},
+        {"random_state": 1},
+    ],
+    ids=str,
+)
+def test_every_parameter_changes_the_result(change, autoencoder, rows, classes):
+    base = {"hidden": (8,)} if change.get("activation") else {}
+    plain = classifier(autoencoder, **base).fit(rows, classes).predict_proba(rows)
+    other = classifier(autoencoder, **change).fit(rows, classes).predict_proba(rows)
+    assert not np.allclose(plain, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change", [{"corruption": "masking:0.5"}, {"reconstruction_weight": 3.0}], ids=str
+)
+def test_what_belongs_to_the_encoders_training_changes_it(change, autoencoder, rows, classes):
+    plain, other = (
+        classifier(autoencoder, training="joint", **changes).fit(rows, classes).predict_proba(rows)
+        for changes in ({}, change)
+    )
+    assert not np.allclose(plain, other, atol=1e-5)
+
+
+def test_dropout_is_off_when_it_answers(autoencoder, rows, classes):
+    fitted = classifier(autoencoder, training="fine_tuned", dropout=0.5).fit(rows, classes)
+    np.testing.assert_array_equal(fitted.predict_proba(rows), fitted.predict_proba(rows))
+
+
+def test_rows_without_a_label_teach_the_reconstruction_only(autoencoder, rows, classes):
+    y = np.where(np.arange(450) % 10, "?", classes)
+    fitted = classifier(autoencoder, missing_label="?", training="joint", max_epochs=60)
+    assert fitted.fit(rows, y).classes_.tolist() == ["a", "b", "c"]
+    assert fitted.score(rows, classes) > 0.8
+    few = rows[y != "?"]
+    alone = classifier(autoencoder, training="joint", max_epochs=60).fit(few, y[y != "?"])
+    assert not np.allclose(alone.predict_proba(rows), fitted.predict_proba(rows))
+
+
+def test_minus_one_is_a_class_unless_it_is_said_not_to_be(autoencoder, rows):
+    y = np.where(np.arange(450) < 150, -1, 1)
+    assert classifier(autoencoder).fit(rows, y).classes_.tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_file_keeps_the_head_and_its_code(training, autoencoder, rows, classes, path):
+    fitted = classifier(autoencoder, training=training, hidden=(6,)).fit(rows, classes)
+    fitted.save(path)
+    again = load(path)
+    assert isinstance(again, CodeClassifier)
+    np.testing.assert_array_equal(again.predict_proba(rows), fitted.predict_proba(rows))
+    assert again.classes_.tolist() == fitted.classes_.tolist()
+    assert again.history_ == fitted.history_
+    assert again.training == training
+    np.testing.assert_array_equal(
+        again.autoencoder_.transform(rows), fitted.autoencoder_.transform(rows)
+    )
+
+
+def test_a_regressors_file_keeps_its_units(autoencoder, rows, values, path):
+    fitted = CodeRegressor(autoencoder, random_state=0).fit(rows, values)
+    fitted.save(path)
+    np.testing.assert_array_equal(load(path).predict(rows), fitted.predict(rows))
+
+
+def test_an_autoencoder_may_be_a_file_or_frozen_or_not_fitted(autoencoder, rows, classes, path):
+    autoencoder.save(path)
+    expected = classifier(autoencoder).fit(rows, classes).predict_proba(rows)
+    for given in (FrozenEstimator(autoencoder), str(path), path):
+        fitted = clone(classifier(given)).fit(rows, classes)
+        np.testing.assert_array_equal(fitted.predict_proba(rows), expected)
+    fresh = classifier(clone(autoencoder)).fit(rows, classes)
+    np.testing.assert_allclose(fresh.predict_proba(rows), expected, atol=1e-5)
+    with pytest.warns(UserWarning, match="n_components=32"):
+        assert classifier(None, max_epochs=2).fit(rows, classes).autoencoder_.n_components == 32
+
+
+def test_it_searches_its_own_parameters_on_a_frozen_code(autoencoder, rows, classes):
+    grid = GridSearchCV(
+        classifier(FrozenEstimator(autoencoder), max_epochs=5), {"hidden": [(), (8,)]}, cv=3
+    )
+    assert grid.fit(rows, classes).best_score_ > 0.5
+
+
+def test_it_reads_sparse_rows_and_other_encoders(rows, classes):
+    counts = sp.csr_array(np.maximum(rows, 0))
+    sparse = SparseAutoencoder(6, sparsity="top_k", k=3, max_epochs=5, random_state=0).fit(counts)
+    fitted = classifier(sparse, training="joint", dropout=0.2).fit(counts, classes)
+    assert fitted.score(counts, classes) > 0.6
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"training": "frosen"}, UsageError, "training: unknown name.*Did you mean 'frozen'"),
+        ({"layer": 2}, UsageError, "layer: must be from -2 to 1, got 2"),
+        ({"dropout": 1.0}, UsageError, "dropout: must be a number >= 0 and < 1"),
+        ({"hidden": (0,)}, UsageError, "hidden: must be an integer >= 1"),
+        ({"max_epochs": 0}, UsageError, "max_epochs: must be an integer >= 1"),
+        ({"learning_rate": 0}, UsageError, "learning_rate: must be a number > 0"),
+        ({"autoencoder": 3}, UsageError, "autoencoder: must be an autoencoder"),
+        ({"autoencoder": "nowhere"}, FileNotFoundError, "nowhere"),
+        ({"corruption": "msking", "training": "joint"}, UsageError, "Did you mean 'masking'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused(change, error, message, autoencoder, rows, classes):
+    arguments = {"autoencoder": autoencoder, "random_state": 0, **change}
+    with pytest.raises(error, match=message):
+        CodeClassifier(**arguments).fit(rows, classes)
+
+
+def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
+    with pytest.raises(InvalidData, match="X has 9 features, the autoencoder was fitted to 10"):
+        classifier(autoencoder).fit(rows[:, :9], classes)
+
+
+def test_a_file_of_another_shape_of_head_is_refused(autoencoder, rows, classes, path):
+    from narrows.artefact import read_artefact, write_artefact
+
+    classifier(autoencoder).fit(rows, classes).save(path)
+    for change in ({"widths": [4]}, {"layer": 7}, {"classes": ["a"]}, {"estimator": "Nobody"}):
+        artefact = read_artefact(path, kind="model")
+        artefact.spec["head"] |= change
+        write_artefact(path.with_name("other"), artefact)
+        with pytest.raises(ModelFileError):
+            load(path.with_name("other"))
