@@ -1,0 +1,113 @@
+"""Rifai et al. (2011): what one layer of features is worth, contractive or not.
+
+MNIST through 1,000 or more sigmoid units, plain, denoising and contractive: logistic regression on
+the frozen features, and the same layer fine-tuned as a classifier. Run as
+`narrows reproduce rifai2011-contractive --preset fast|best`, or on its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+
+from narrows import Autoencoder, CodeClassifier, Contractive, Masking
+from narrows.cli.paper import columns, main
+from narrows.datasets import load_images
+
+HERE = Path(__file__).parent
+PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How much of it: images, units, epochs of features, of frozen heads, of fine-tuning."""
+
+    n_train: int
+    width: int
+    epochs: int
+    head_epochs: int
+    fine_epochs: int
+
+
+PRESETS = {
+    "smoke": Preset(500, 32, 2, 2, 2),
+    "fast": Preset(10_000, 500, 20, 30, 0),
+    "best": Preset(60_000, 1500, 30, 30, 60),
+}
+
+# What keeps the layer from copying: noise on x, or Omega on the code.
+LAYERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "denoising": {"corruption": Masking(0.25)},
+    "contractive": {"penalties": [Contractive(0.1)]},
+}
+
+
+def layer(kind: str, x: np.ndarray, preset: Preset, seed: int) -> Autoencoder:
+    """Return a tied layer of sigmoid units, trained by Bernoulli cross-entropy as in the paper."""
+    return Autoencoder(
+        preset.width,
+        hidden=(),
+        code_activation="sigmoid",
+        tied=True,
+        loss="bernoulli",
+        max_epochs=preset.epochs,
+        batch_size=128,
+        learning_rate=1e-3,
+        validation_fraction=0.0,
+        random_state=seed,
+        **LAYERS[kind],
+    ).fit(x)
+
+
+def head(features: Autoencoder, x: Any, y: Any, preset: Preset, seed: int, *, fine: bool) -> Any:
+    """Return logistic regression on the features as they are, or fine-tuned with them."""
+    changes: dict[str, Any] = {"max_epochs": preset.head_epochs, "learning_rate": 2e-3}
+    if fine:
+        changes = {
+            "training": "fine_tuned",
+            "corruption": Masking(0.25),
+            "dropout": 0.5,
+            "max_epochs": preset.fine_epochs,
+            "learning_rate": 1e-3,
+        }
+    frozen = FrozenEstimator(features)
+    return CodeClassifier(frozen, batch_size=128, random_state=seed, **changes).fit(x, y)
+
+
+def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
+    """Train the three layers and the classifiers on them."""
+    preset = PRESETS[name]
+    train, labels, test, test_labels = load_images("mnist")
+    x, y = train[: preset.n_train], labels[: preset.n_train]
+    rows = []
+    for kind in LAYERS:
+        started = time.perf_counter()
+        features = layer(kind, x, preset, seed)
+        result: dict[str, Any] = {"features": kind}
+        for way, fine in (("frozen", False), ("fine-tuned", True)):
+            result[way] = None
+            if preset.fine_epochs or not fine:
+                fitted = head(features, x, y, preset, seed, fine=fine)
+                result[way] = 100 * (1 - fitted.score(test, test_labels))
+            result[f"published {way}"] = PUBLISHED[way.replace("-", "_")].get(kind)
+        result["seconds"] = round(time.perf_counter() - started)
+        print(result, file=sys.stderr, flush=True)
+        rows.append(result)
+    unit = "percent of the 10,000 test images that are given the wrong class"
+    return {"preset": name, "seed": seed, "unit": unit, "rows": rows}
+
+
+def show(table: dict[str, Any]) -> str:
+    return f"{columns(table['rows'])}\n{table['unit']}; seed {table['seed']}"
+
+
+if __name__ == "__main__":
+    main(run, show, presets=PRESETS, description=__doc__)

@@ -1,0 +1,54 @@
+"""A support vector machine with a Gaussian kernel, tuned on rows held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.svm import SVC
+
+__all__ = ["tuned_machine_error"]
+
+# x in [0, 1], 784 features: exp(-gamma |x - x'|^2)
+_GAMMAS = (0.003, 0.01, 0.02, 0.03, 0.05)
+_COSTS = (1.0, 5.0, 20.0)
+
+
+def tuned_machine_error(
+    train: np.ndarray,
+    classes: np.ndarray,
+    held_out: np.ndarray,
+    held_out_classes: np.ndarray,
+    test: np.ndarray,
+    test_classes: np.ndarray,
+) -> tuple[float, dict[str, float]]:
+    """Return the share of test rows that are wrong, and the gamma and C that did best held out.
+
+    Rows are (n, 784) in [0, 1]. The kernel is computed once for each gamma, in blocks for the
+    test rows: O(n_train x n_test) products, a fraction of what pair by pair would take.
+    """
+    within, across = _squared_distances(train, train), _squared_distances(held_out, train)
+    best, choice, machine = 2.0, (0.0, 0.0), None
+    for gamma in _GAMMAS:
+        kernel, other = np.exp(-gamma * within), np.exp(-gamma * across)
+        for cost in _COSTS:
+            fitted = SVC(C=cost, kernel="precomputed", cache_size=1000).fit(kernel, classes)
+            error = float((fitted.predict(other) != held_out_classes).mean())
+            if error < best:
+                best, choice, machine = error, (gamma, cost), fitted
+    assert machine is not None
+    wrong = sum(
+        int((machine.predict(np.exp(-choice[0] * _squared_distances(rows, train))) != y).sum())
+        for rows, y in _blocks(test, test_classes)
+    )
+    return wrong / len(test), {"gamma": choice[0], "C": choice[1], "held_out_error": best}
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
+    return np.maximum(squares - 2 * (a @ b.T), 0)
+
+
+def _blocks(x: np.ndarray, y: np.ndarray, size: int = 5000) -> Iterator[tuple[np.ndarray, ...]]:
+    for start in range(0, len(x), size):
+        yield x[start : start + size], y[start : start + size]

@@ -1,0 +1,68 @@
+"""What the scripts of papers share: options, a table as text or JSON, a folder for results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from narrows.errors import NarrowsError
+
+__all__ = ["columns", "main"]
+
+Table = dict[str, Any]
+
+
+def main(
+    run: Callable[[str, int, Path | None], Table],
+    show: Callable[[Table], str],
+    *,
+    presets: Iterable[str],
+    description: str | None,
+) -> None:
+    """Run an experiment as ``--preset``, ``--seed``, ``--output`` and ``--json`` say.
+
+    ``run`` takes preset, seed and folder (made here, None without ``--output``) and returns the
+    table, which is printed and written to ``table.json``.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--preset", choices=list(presets), default="fast")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", "-o", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    arguments = parser.parse_args()
+    output: Path | None = arguments.output
+    try:
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+        table = run(arguments.preset, arguments.seed, output)
+        if output is not None:
+            (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
+    except NarrowsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(json.dumps(table) if arguments.json else show(table))
+    if output is not None:
+        print(f"results: {output}", file=sys.stderr)
+
+
+def columns(rows: list[dict[str, Any]], *, digits: int = 2) -> str:
+    """Return rows of the same keys as a table: texts to the left, numbers to the right."""
+    names = list(rows[0])
+    cells = [[_cell(row[name], digits) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = []
+    for line in (names, *cells):
+        parts = [line[0].ljust(widths[0])]
+        parts += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
