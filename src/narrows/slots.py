@@ -141,6 +141,14 @@ class GaussianPosterior:
         """Return KL(q || N(0, 1)) of every component, (batch, components), in nats."""
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
 
+    def at(self, e: Codes) -> Codes:
+        """Return mean + deviation * e, (batch, components)."""
+        return self.mean + (0.5 * self.log_variance).exp() * e
+
+    def draw(self, *, generator: Generator) -> Codes:
+        """Return one h of every row's q(h | x), (batch, components)."""
+        return self.at(torch.empty_like(self.mean).normal_(generator=generator))
+
 
 @dataclass(frozen=True)
 class Code:
@@ -188,8 +196,12 @@ class Corruption(Protocol):
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a code record. Random only where a generator is given: in training."""
+    """f: rows to a code record. Random only where a generator is given: in training.
 
+    ``stochastic`` says that the code itself is then random, and not only what goes in.
+    """
+
+    stochastic: bool = False
     weights: nn.ParameterList
     biases: nn.ParameterList
 

@@ -44,6 +44,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("Autoencoder", {}),
     "sparse": ("SparseAutoencoder", {}),
     "tied": ("Autoencoder", {"tied": True}),
+    "variational": ("VariationalAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -11,7 +11,7 @@ from narrows.activations import SLOPES, activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
-__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform"]
+__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform", "linear_top"]
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
@@ -102,3 +102,21 @@ def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
     return affine(x, weight, bias)
+
+
+def linear_top(
+    x: Rows,
+    weights: Iterable[Tensor],
+    biases: Iterable[Tensor],
+    activate: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """Return every layer's output, the last without its activation, each (batch, width)."""
+    pairs = list(zip(weights, biases, strict=True))
+    outputs: list[Tensor] = []
+    h: Rows = x
+    for i, (weight, bias) in enumerate(pairs):
+        h = affine_rows(h, weight, bias)
+        if i < len(pairs) - 1:
+            h = activate(h)
+        outputs.append(h)
+    return outputs

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.activations import activation_named
-from narrows.encoders.dense import affine_rows, dense_parameters
+from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 from narrows.slots import Code, Encoder, Rows
 
@@ -67,15 +67,7 @@ class TopKEncoder(Encoder):
         return Code(h=h, drive=drive)
 
     def _affine(self, x: Rows) -> list[Tensor]:
-        outputs: list[Tensor] = []
-        h: Rows = x
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = affine_rows(h, weight, bias)
-            if i < last:
-                h = self._activate(h)
-            outputs.append(h)
-        return outputs
+        return linear_top(x, self.weights, self.biases, self._activate)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:

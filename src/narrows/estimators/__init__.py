@@ -12,6 +12,7 @@ from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.sparse import SparseAutoencoder
+from narrows.estimators.variational import VariationalAutoencoder
 
 __all__ = [
     "ALL",
@@ -21,6 +22,7 @@ __all__ = [
     "DictionaryAutoencoder",
     "LinearAutoencoder",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "load",
 ]
 
@@ -31,6 +33,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     DictionaryAutoencoder,
     LinearAutoencoder,
     SparseAutoencoder,
+    VariationalAutoencoder,
 )
 
 

@@ -8,6 +8,7 @@ from narrows.variants.plain import plain
 from narrows.variants.sparse import sparse
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
+from narrows.variants.variational import variational
 
 __all__ = ["VARIANTS"]
 
@@ -20,4 +21,5 @@ VARIANTS = {
     "sparse": sparse,
     "tied": tied,
     "top_k": top_k,
+    "variational": variational,
 }
