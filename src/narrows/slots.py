@@ -212,6 +212,10 @@ class Encoder(nn.Module, ABC):
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the code last."""
 
+    def admissible(self, h: Codes) -> Codes:
+        """Return what is nearest to h among the codes that f gives; here h itself."""
+        return h
+
     def start_at(self, mean: Tensor) -> None:
         """Use the mean of the scaled data, (features,), before training."""
 
@@ -238,6 +242,9 @@ class Loss(Protocol):
 
     The loss owns the link.
 
+    ``log_normaliser`` is what turns the loss into a density: log p(x | h) = -L - log_normaliser,
+    (batch,); it raises InvalidData where x has no such probability.
+
     ``bounded`` says whether ``check`` refuses some finite values.
     """
 
@@ -250,6 +257,8 @@ class Loss(Protocol):
     def check(self, x: Rows) -> None: ...
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
+
+    def log_normaliser(self, x: Rows) -> PerSample: ...
 
     def expectation(self, output: Outputs) -> Outputs: ...
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from narrows.activations import SLOPES, activation_named
+from narrows._types import Codes
+from narrows.activations import RANGES, SLOPES, activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
@@ -69,6 +70,7 @@ class DenseEncoder(Encoder):
         self._activations.append(activation_named(code_activation))
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
+        self._range = RANGES[code_activation]
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the activations of every layer, the code last, each (batch, width)."""
@@ -83,6 +85,11 @@ class DenseEncoder(Encoder):
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         drive, h = self._passes(x)[-1]
         return Code(h=h, drive=drive)
+
+    def admissible(self, h: Codes) -> Codes:
+        """Return h within the range of the code's activation."""
+        low, high = self._range
+        return h if low is high is None else h.clamp(low, high)
 
     def _passes(self, x: Rows) -> list[tuple[Tensor, Tensor]]:
         """Return z = h W + b and a(z) of every layer."""

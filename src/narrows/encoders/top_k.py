@@ -66,6 +66,10 @@ class TopKEncoder(Encoder):
                 self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
         return Code(h=h, drive=drive)
 
+    def admissible(self, h: Codes) -> Codes:
+        """Return h with its ``k`` largest numbers, where they are positive, and 0 elsewhere."""
+        return largest(h, self.k)
+
     def _affine(self, x: Rows) -> list[Tensor]:
         return linear_top(x, self.weights, self.biases, self._activate)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from torch import Generator
+
+from narrows.applications.likelihood import log_likelihoods
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep
+from narrows.estimators._settings import keep, seed_from
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -103,6 +107,40 @@ class VariationalAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def log_likelihood(
+        self, X: Any, n_samples: int = 100, *, random_state: Any = None
+    ) -> np.ndarray:
+        """Return a lower bound of log p(x) of every row, (n_rows,), float64, in nats.
+
+        By importance sampling: log of the mean of p(x | h) p(h) / q(h | x) over codes h from
+        q(h | x). The probability is that of the scaled rows. "bernoulli" needs bits; "multinomial"
+        needs counts and ``scale="none"``; "squared_error" gives the density of a normal with
+        variance 1/2 in every scaled feature.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_rows, n_features)
+        n_samples : int, default=100
+            Codes a row, from 1 to 1,000,000: more give a tighter bound, at as many passes of the
+            decoder. With 1 its mean is the objective of ``beta=1``, its sign turned.
+        random_state : int, RandomState or None, default=None
+            An int makes it repeat.
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            If the loss is no likelihood of these rows.
+
+        References
+        ----------
+        Burda, Grosse, Salakhutdinov (2016), "Importance weighted autoencoders", ICLR.
+        """
+        model, source = self._asked(X)
+        generator = Generator(model.device).manual_seed(seed_from(random_state))
+        return np.concatenate(
+            list(log_likelihoods(model, source, n_samples=n_samples, generator=generator))
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
