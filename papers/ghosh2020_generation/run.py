@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 SHAPE = (28, 28)
 
 PRESETS: dict[str, dict[str, int]] = {
-    "smoke": {"train": 600, "test": 300, "epochs": 15, "bound_epochs": 15, "codes": 20,
+    "smoke": {"train": 600, "test": 300, "epochs": 10, "bound_epochs": 10, "codes": 20,
               "feature_epochs": 5},
     "fast": {"train": 60_000, "test": 10_000, "epochs": 4, "bound_epochs": 8, "codes": 50,
              "feature_epochs": 2},
@@ -87,7 +87,7 @@ def generation(
 ) -> dict[str, Any]:  # fmt: skip
     """Return the distances of reconstructions and samples of each net to the test images."""
     real, held_out = (torch.from_numpy(images / np.float32(255)) for images in (train, test))
-    digits, test_digits = torch.from_numpy(labels).long(), torch.from_numpy(test_labels).long()
+    digits, test_digits = (torch.from_numpy(y.astype(np.int64)) for y in (labels, test_labels))
     judge = train_features(real, digits, epochs=preset["feature_epochs"], seed=seed)
     reference = features_of(judge, held_out)
 
