@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,7 +124,9 @@ def _mixture(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.
     n_rows, rank = points.shape
     n_parts = max(1, min(_PARTS, n_rows // max(_ROWS_A_PART, 2 * rank)))
     n_parts = min(n_parts, len(np.unique(points, axis=0)))
-    mixture = GaussianMixture(n_parts, reg_covar=1e-6, tol=1e-2, max_iter=30, random_state=seed)
+    mixture: Any = GaussianMixture(
+        n_parts, reg_covar=1e-6, tol=1e-2, max_iter=30, random_state=seed
+    )
     with warnings.catch_warnings():
         # thirty passes come close enough: what is left changes no picture
         warnings.simplefilter("ignore", ConvergenceWarning)

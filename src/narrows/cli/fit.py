@@ -66,7 +66,7 @@ def _estimator_options(command: Any) -> Any:
     default="plain",
     show_default=True,
     help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
-    "contractive barely moves when the input does.",
+    "contractive barely moves when the input does, variational has a prior to sample from.",
 )
 @_estimator_options
 @click.option(

@@ -42,7 +42,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         As in ``Autoencoder``, except that "auto" takes "bernoulli" for values in [0, 1]. Squared
         error is, up to a constant, that of a normal p(x | h) with variance 1/2 in every scaled
         feature: lower ``beta`` where that is more noise than the data have; beta = 2 v stands
-        for variance v.
+        for variance v. A row of proportions weighs one word against the nats of its code: for
+        counts name ``scale="none"``, or lower ``beta``.
     scale : ...
     max_epochs : ...
     batch_size : ...
