@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Generator, Tensor
@@ -127,7 +128,8 @@ def _mixture(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.
     mixture: Any = GaussianMixture(
         n_parts, reg_covar=1e-6, tol=1e-2, max_iter=30, random_state=seed
     )
-    with warnings.catch_warnings():
+    # arrays are NumPy's whatever the user dispatches on, and k-means takes no others
+    with config_context(array_api_dispatch=False), warnings.catch_warnings():
         # thirty passes come close enough: what is left changes no picture
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(points)
