@@ -13,9 +13,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
     "_types": 0, "_version": 0, "errors": 0,
-    "slots": 1, "activations": 1, "checks": 1, "products": 1, "weighting": 1,
+    "slots": 1, "activations": 1, "checks": 1, "products": 1, "terms": 1, "weighting": 1,
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
-    "objective": 3,
+    "boltzmann": 3, "objective": 3,
     "data": 4, "datasets": 4, "variants": 4,
     "artefact": 5, "durable": 1, "baseline": 5, "density": 2, "model": 5,
     "applications": 6, "training": 6,
@@ -26,6 +26,7 @@ RANKS = {
 SAME_RANK = {
     ("activations", "slots"),
     ("weighting", "slots"),
+    ("terms", "slots"),
     ("decoders", "encoders"),
     ("penalties", "encoders"),
     ("datasets", "data"),

@@ -33,7 +33,7 @@ ONLY_WITH = {
 }
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "variational"}
+CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked", "variational"}
 
 
 def combinations():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DictionaryAutoencoder,
         LinearAutoencoder,
         SparseAutoencoder,
+        StackedAutoencoder,
         VariationalAutoencoder,
         load,
     )
@@ -61,6 +62,7 @@ __all__ = [
     "SaltAndPepper",
     "SparseAutoencoder",
     "SquaredError",
+    "StackedAutoencoder",
     "VariationalAutoencoder",
     "WeightDecay",
     "__version__",
@@ -93,6 +95,7 @@ _HOMES = {
     "SaltAndPepper": "narrows.corruptions",
     "SparseAutoencoder": "narrows.estimators",
     "SquaredError": "narrows.losses",
+    "StackedAutoencoder": "narrows.estimators",
     "VariationalAutoencoder": "narrows.estimators",
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",

@@ -11,13 +11,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample
-from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows, Terms
+from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows
+from narrows.terms import Terms, Trainable
 from narrows.weighting import known_part, product_of
 
 __all__ = ["Objective"]
 
 
-class Objective(nn.Module):
+class Objective(Trainable):
     """An autoencoder: five pieces and the objective they make together."""
 
     def __init__(
@@ -32,6 +33,7 @@ class Objective(nn.Module):
         super().__init__()
         self.corruption = corruption
         self.encoder = encoder
+        self.stochastic = encoder.stochastic
         self.decoder = decoder
         self.loss = loss
         self.penalties = penalties

@@ -32,7 +32,7 @@ __all__ = [
     "Penalty",
     "Rows",
     "SparseRows",
-    "Terms",
+    "dense_rows",
     "piece_from_spec",
     "piece_to_spec",
 ]
@@ -105,6 +105,11 @@ Rows = Tensor | SparseRows
 """A batch of samples: (batch, features), dense or sparse."""
 
 
+def dense_rows(x: Rows) -> Tensor:
+    """Return a batch as a plain tensor, (batch, features)."""
+    return x.to_dense() if isinstance(x, SparseRows) else x
+
+
 @dataclass(frozen=True)
 class Labelled:
     """A batch with what is known of each row beside x: ``y`` (batch,), classes or values."""
@@ -174,15 +179,6 @@ class Forward:
     decoder: Decoder
     y: Tensor | None = None
     generator: Generator | None = None
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The objective of a batch and its two parts, each a scalar in the unit of the loss."""
-
-    total: Scalar
-    loss: Scalar
-    penalty: Scalar
 
 
 @runtime_checkable

@@ -43,6 +43,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "linear": ("LinearAutoencoder", {}),
     "plain": ("Autoencoder", {}),
     "sparse": ("SparseAutoencoder", {}),
+    "stacked": ("StackedAutoencoder", {}),
     "tied": ("Autoencoder", {"tied": True}),
     "variational": ("VariationalAutoencoder", {}),
 }
@@ -136,7 +137,7 @@ def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
 
     if resume and restart:
         raise UsageError("--resume goes on and --restart begins anew: give one of them.")
-    left = any(folder.glob("checkpoint-*.safetensors"))
+    left = any(folder.rglob("checkpoint-*.safetensors"))
     if left and not (resume or restart):
         raise UsageError(
             f"{folder} holds an unfinished training: add --resume to go on with it, or --restart "

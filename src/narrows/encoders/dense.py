@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import torch
 from torch import Generator, Tensor, nn
@@ -72,9 +73,12 @@ class DenseEncoder(Encoder):
         self.code_slope = SLOPES[code_activation]
         self._range = RANGES[code_activation]
 
-    def layers(self, x: Rows) -> list[Tensor]:
-        """Return the activations of every layer, the code last, each (batch, width)."""
-        return [h for _, h in self._passes(x)]
+    def layers(self, x: Rows, depth: int | None = None) -> list[Tensor]:
+        """Return the activations of every layer, the code last, each (batch, width).
+
+        ``depth`` stops after that many.
+        """
+        return [h for _, h in self._passes(x, depth)]
 
     def slopes(self, x: Rows) -> list[Tensor]:
         """Return a'(z) of every layer, the code's last, each (batch, width)."""
@@ -91,13 +95,12 @@ class DenseEncoder(Encoder):
         low, high = self._range
         return h if low is high is None else h.clamp(low, high)
 
-    def _passes(self, x: Rows) -> list[tuple[Tensor, Tensor]]:
-        """Return z = h W + b and a(z) of every layer."""
+    def _passes(self, x: Rows, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
+        """Return z = h W + b and a(z) of the layers."""
         passes: list[tuple[Tensor, Tensor]] = []
         h: Rows = x
-        for weight, bias, activate in zip(
-            self.weights, self.biases, self._activations, strict=True
-        ):
+        layers = zip(self.weights, self.biases, self._activations, strict=True)
+        for weight, bias, activate in islice(layers, depth):
             drive = affine_rows(h, weight, bias)
             h = activate(drive)
             passes.append((drive, h))

@@ -12,6 +12,7 @@ from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.sparse import SparseAutoencoder
+from narrows.estimators.stacked import StackedAutoencoder
 from narrows.estimators.variational import VariationalAutoencoder
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "DictionaryAutoencoder",
     "LinearAutoencoder",
     "SparseAutoencoder",
+    "StackedAutoencoder",
     "VariationalAutoencoder",
     "load",
 ]
@@ -33,6 +35,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     DictionaryAutoencoder,
     LinearAutoencoder,
     SparseAutoencoder,
+    StackedAutoencoder,
     VariationalAutoencoder,
 )
 

@@ -108,6 +108,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Que
                 resume=resume,
                 stop_requested=stop_requested,
                 on_epoch=progress.epoch,
+                on_layer=progress.layer,
             )
         self._adopt(model, record)
         self._finish(source, statistics)

@@ -22,6 +22,7 @@ from narrows.estimators._settings import batch_size_for, seed_from, spec_of, spe
 from narrows.estimators._targets import read_targets
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
+from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["Choices"]
 
@@ -115,6 +116,15 @@ class Choices(BaseEstimator):
         """Return the spec of the augmentation, None for none."""
         return None
 
+    @property
+    def _epochs(self) -> int:
+        """Passes over the data of the whole net's training."""
+        return int(self.max_epochs)
+
+    def _pretraining(self, source: Source) -> LayerwisePretraining | None:
+        """Return how the layers are trained before the whole, None for not at all."""
+        return None
+
     def _check_parameters(self) -> None:
         check_number("n_components", self.n_components, low=1, integer=True)
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
@@ -143,7 +153,7 @@ class Choices(BaseEstimator):
             parameters=parameters,
             scaling=fit_scaling(kind, source, statistics),
             statistics=statistics,
-            max_epochs=int(self.max_epochs),
+            max_epochs=self._epochs,
             batch_size=batch_size_for(self.batch_size, source.n_rows),
             learning_rate=float(self.learning_rate),
             validation_fraction=float(self.validation_fraction),
@@ -154,4 +164,5 @@ class Choices(BaseEstimator):
             seed_is_drawn=self.random_state is None,
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
+            pretraining=self._pretraining(source),
         )

@@ -21,6 +21,7 @@ from narrows.errors import UsageError
 from narrows.model import Model, Schema, build_objective
 from narrows.slots import piece_from_spec
 from narrows.training.checkpoints import Checkpoints
+from narrows.training.layerwise import LayerwisePretraining, pretrain
 from narrows.training.loop import Epoch, TrainingRecord, train
 from narrows.training.precision import resolve_device
 from narrows.training.trainer import Trainer
@@ -47,6 +48,7 @@ class Plan:
     seed_is_drawn: bool
     augmentation: dict[str, Any] | None = None
     weight_decay: float = 0.0
+    pretraining: LayerwisePretraining | None = None
 
     def identity(self, source: Source) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
@@ -56,6 +58,8 @@ class Plan:
         )
         identity = {name: getattr(self, name) for name in names.split()}
         identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
+        if self.pretraining is not None:
+            identity["pretraining"] = asdict(self.pretraining)
         if source.targets is not None:
             identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
         return identity
@@ -69,15 +73,24 @@ def fit_model(
     resume: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
+    on_layer: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
 ) -> tuple[Model, TrainingRecord]:
-    """Build, train and measure: return the model, with its baseline, and the training record."""
+    """Build, train and measure; return the model, with its baseline, and the training record."""
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
     with nullcontext() if checkpoints is None else closing(checkpoints):
         saved = checkpoints.newest() if checkpoints is not None and resume else None
-        if saved is not None and plan.seed_is_drawn:
+        if checkpoints is not None and resume and plan.seed_is_drawn:
             # nobody named a seed: the run that goes on keeps the one that it drew
-            plan = replace(plan, seed=saved.spec["identity"]["seed"])
-        return _fit(plan, source, checkpoints, saved, stop_requested, on_epoch)
+            plan = replace(plan, seed=_drawn_seed(checkpoints, saved, plan.seed))
+        return _fit(plan, source, checkpoints, saved, resume, stop_requested, on_epoch, on_layer)
+
+
+def _drawn_seed(checkpoints: Checkpoints, saved: Artefact | None, fresh: int) -> int:
+    """Return the seed of an interrupted run, from its first layer where it got no further."""
+    if saved is None and (checkpoints.folder / "layer-1").is_dir():
+        with closing(checkpoints.beside("layer-1")) as first:
+            saved = first.newest()
+    return fresh if saved is None else saved.spec["identity"]["seed"]
 
 
 def _fit(
@@ -85,13 +98,35 @@ def _fit(
     source: Source,
     checkpoints: Checkpoints | None,
     saved: Artefact | None,
+    resume: bool,
     stop_requested: Callable[[], bool],
     on_epoch: Callable[[int, Epoch], None],
+    on_layer: Callable[[int, int, Epoch], None],
 ) -> tuple[Model, TrainingRecord]:
     splitter = Generator().manual_seed(plan.seed)
     training, validation = source.split(plan.validation_fraction, generator=splitter)
     model = _new_model(plan, source)
     model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
+    identity = plan.identity(source) if checkpoints else None
+    layers: list[list[Epoch]] = []
+    if plan.pretraining is not None:
+        device = resolve_device(plan.device)
+        layers = pretrain(
+            model.to(device).objective,
+            model.scaling,
+            training,
+            plan.pretraining,
+            parameters=plan.parameters,
+            mean=_scaled_mean(plan).to(device),
+            device=device,
+            precision=plan.precision,
+            seed=plan.seed,
+            checkpoints=checkpoints,
+            resume=resume,
+            identity=identity,
+            stop_requested=stop_requested,
+            on_epoch=on_layer,
+        )
     trainer = _new_trainer(plan, model)
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
     record = train(
@@ -103,13 +138,15 @@ def _fit(
         patience=plan.patience,
         augment_until=until,
         checkpoints=checkpoints,
-        identity=plan.identity(source) if checkpoints else None,
+        identity=identity,
         saved=saved,
         stop_requested=stop_requested,
         on_epoch=on_epoch,
     )
     model.objective.eval()
     model.record = _as_json(plan, record)
+    if layers:
+        model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
     return model, record
 
 

@@ -39,6 +39,13 @@ class Progress:
         elif self._verbose > 1:
             self.say(f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s)")
 
+    def layer(self, layer: int, number: int, epoch: Epoch) -> None:
+        text = f"pretraining, layer {layer}, epoch {number}: objective {epoch.objective:.5g}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        elif self._verbose > 1:
+            self.say(f"{text} ({epoch.seconds:.1f} s)")
+
     @staticmethod
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

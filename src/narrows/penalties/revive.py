@@ -10,7 +10,7 @@ from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.encoders.top_k import TopKEncoder
 from narrows.errors import UsageError
-from narrows.slots import Forward, Rows, SparseRows
+from narrows.slots import Forward, dense_rows
 
 __all__ = ["Revive"]
 
@@ -53,13 +53,9 @@ class Revive:
         # not relu: a dead unit is mostly negative, and must have a slope there
         values = torch.where(values == -torch.inf, 0.0, values)
         of_dead = torch.zeros_like(drive).scatter(1, places, values)
-        x = _dense(step.x)
+        x = dense_rows(step.x)
         left = (x - step.output).detach()
         error = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1).mean()
         spread = (x - x.mean(dim=0)).square().sum(dim=1).mean()
         share = error / left.square().sum(dim=1).mean().clamp_min(1e-12)
         return self.weight * spread * share * dead.any()
-
-
-def _dense(x: Rows) -> torch.Tensor:
-    return x.to_dense() if isinstance(x, SparseRows) else x

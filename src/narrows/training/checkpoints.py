@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 
 from narrows.artefact import Artefact, read_artefact, write_artefact
@@ -49,6 +50,10 @@ class Checkpoints:
             ) from None
         self._last = time.monotonic()
 
+    def beside(self, name: str) -> Checkpoints:
+        """Return checkpoints of a part of the training, in a folder of its own in this one."""
+        return Checkpoints(self.folder / name, every=self.every)
+
     def due(self) -> bool:
         return time.monotonic() - self._last >= self.every
 
@@ -75,6 +80,9 @@ class Checkpoints:
             path.unlink(missing_ok=True)
         for path in self.folder.glob(TEMPORARY):
             path.unlink(missing_ok=True)
+        for part in [path for path in self.folder.iterdir() if path.is_dir()]:
+            with closing(Checkpoints(part)) as checkpoints:
+                checkpoints.clear()
         (self.folder / "lock").unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()

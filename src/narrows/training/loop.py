@@ -232,7 +232,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     with product_context(trainer.precision, trainer.device):
         for raw in source.in_order(EVALUATION_BATCH):
             x = trainer.scaling.forward(raw.to(trainer.device))
-            if objective.encoder.stochastic:
+            if objective.stochastic:
                 total += objective(x, generator=noise).total.double() * len(x)
             else:
                 total += objective.error(x).double().sum()

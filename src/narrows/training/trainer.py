@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.scaling import Scaling
-from narrows.objective import Objective
-from narrows.slots import Labelled, Rows
+from narrows.slots import Decoder, Labelled, Rows
+from narrows.terms import Trainable
 from narrows.training.precision import product_context, resolve_precision
 
 __all__ = ["Augmentation", "Trainer"]
@@ -24,19 +23,24 @@ class Trainer:
 
     Losses add up on the device (``sums``: objective, loss, penalty, samples, in float64), so that
     a step never waits for a number. ``weight_decay`` is decoupled (Loshchilov, Hutter 2019): a
-    step takes the share rate x decay from every matrix, whatever the loss.
+    step takes the share rate x decay from every matrix, whatever the loss. With ``momentum`` the
+    steps are those of gradient descent with momentum, as Boltzmann machines have them, and the
+    decay is in the gradient.
+
+    ``objective`` gives ``Terms`` for (x, y); ``scaling.forward`` makes x of the rows.
     """
 
     def __init__(
         self,
-        objective: Objective,
-        scaling: Scaling,
+        objective: Trainable,
+        scaling: Any,
         *,
         learning_rate: float,
         precision: str,
         device: torch.device,
         seed: int,
         weight_decay: float = 0.0,
+        momentum: float | None = None,
         augmentation: Augmentation = None,
         image_shape: tuple[int, ...] | None = None,
     ) -> None:
@@ -51,10 +55,16 @@ class Trainer:
         self.noise = Generator(device).manual_seed(seed + 1)
         matrices = [p for p in objective.parameters() if p.ndim > 1]
         others = [p for p in objective.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": weight_decay}, {"params": others}],
-            lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True,
-        )  # fmt: skip
+        groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others}]
+        if momentum is None:
+            self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+                groups, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+            )
+        else:
+            self.optimizer = torch.optim.SGD(
+                groups, lr=learning_rate, momentum=momentum, fused=True
+            )
+        self._decoders = [m for m in objective.modules() if isinstance(m, Decoder)]
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
     def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
@@ -70,9 +80,11 @@ class Trainer:
             terms = self.objective(x, y, generator=self.noise)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
-        self.objective.decoder.before_step()
+        for decoder in self._decoders:
+            decoder.before_step()
         self.optimizer.step()
-        self.objective.decoder.after_step()
+        for decoder in self._decoders:
+            decoder.after_step()
         parts = torch.stack([terms.total, terms.loss, terms.penalty, torch.ones_like(terms.loss)])
         self.sums.add_(parts.detach(), alpha=len(raw))
 

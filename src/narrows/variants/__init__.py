@@ -6,6 +6,7 @@ from narrows.variants.dictionary import dictionary
 from narrows.variants.linear import linear
 from narrows.variants.plain import plain
 from narrows.variants.sparse import sparse
+from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
 from narrows.variants.variational import variational
@@ -19,6 +20,7 @@ VARIANTS = {
     "linear": linear,
     "plain": plain,
     "sparse": sparse,
+    "stacked": stacked,
     "tied": tied,
     "top_k": top_k,
     "variational": variational,
