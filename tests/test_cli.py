@@ -55,7 +55,7 @@ def test_fit_prints_json_for_machines(table, tmp_path, capsys):
     assert values["error_unit"].startswith("squared error per sample")
 
 
-@pytest.mark.parametrize("variant", ["plain", "tied", "linear", "contractive"])
+@pytest.mark.parametrize("variant", ["plain", "tied", "linear", "contractive", "variational"])
 def test_every_variant_can_be_fitted(table, tmp_path, capsys, variant):
     arguments = [a for a in FIT if variant != "linear" or a not in ("--hidden", "8")]
     assert run("fit", table, *arguments, "--variant", variant, "-o", tmp_path / "m") == 0

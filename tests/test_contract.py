@@ -26,10 +26,14 @@ NEEDS = {
 }
 
 # Penalties that are of one kind of code only.
-ONLY_WITH = {"kl_sparsity": ["plain", "tied"], "revive": ["top_k"]}
+ONLY_WITH = {
+    "kl_sparsity": ["plain", "tied"],
+    "kl_to_prior": [],
+    "revive": ["top_k"],
+}
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked"}
+CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked", "variational"}
 
 
 def combinations():

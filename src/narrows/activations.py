@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from narrows.errors import unknown_name
 
-__all__ = ["ACTIVATIONS", "SLOPES", "activation_named"]
+__all__ = ["ACTIVATIONS", "RANGES", "SLOPES", "activation_named"]
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -65,6 +65,17 @@ SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": _tanh_slope,
 }
 """a'(z) of every activation a, differentiable itself."""
+
+
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "gelu": (-0.1701, None),
+    "linear": (None, None),
+    "relu": (0.0, None),
+    "sigmoid": (0.0, 1.0),
+    "silu": (-0.2785, None),
+    "tanh": (-1.0, 1.0),
+}
+"""The least and the greatest value of every activation, None where there is none."""
 
 
 def activation_named(name: str) -> Callable[[Tensor], Tensor]:

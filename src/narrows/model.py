@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from narrows.artefact import Artefact
 from narrows.baseline import Baseline
 from narrows.data.scaling import SCALES, Scaling
+from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
 from narrows.variants import VARIANTS
@@ -43,6 +44,7 @@ class Model:
     schema: Schema
     baseline: Baseline | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    densities: dict[str, Density] = field(default_factory=dict)
 
     @property
     def n_components(self) -> int:
@@ -77,11 +79,14 @@ class Model:
             "schema": asdict(self.schema),
             "record": self.record,
             "baseline": None,
+            "densities": list(self.densities),
             **extra,
         }
         if self.baseline is not None:
             spec["baseline"] = self.baseline.name
             tensors |= {f"baseline.{k}": v for k, v in self.baseline.tensors().items()}
+        for name, density in self.densities.items():
+            tensors |= {f"density.{name}.{k}": v for k, v in density.tensors().items()}
         return Artefact("model", spec, tensors)
 
     @classmethod
@@ -119,7 +124,7 @@ class Model:
             for value in scaling.tensors().values():
                 if value.ndim:
                     _check_width(value, schema.n_features)
-            return cls(
+            model = cls(
                 spec["variant"],
                 spec["parameters"],
                 objective.eval(),
@@ -128,6 +133,11 @@ class Model:
                 baseline,
                 spec["record"],
             )
+            for name in spec.get("densities", ()):  # files of before have none
+                density = Density(**_part(tensors, f"density.{name}."))
+                density.check(model.n_components)
+                model.densities[name] = density
+            return model
         except ModelFileError:
             raise
         except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:

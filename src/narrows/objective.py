@@ -33,6 +33,7 @@ class Objective(Trainable):
         super().__init__()
         self.corruption = corruption
         self.encoder = encoder
+        self.stochastic = encoder.stochastic
         self.decoder = decoder
         self.loss = loss
         self.penalties = penalties

@@ -146,6 +146,14 @@ class GaussianPosterior:
         """Return KL(q || N(0, 1)) of every component, (batch, components), in nats."""
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
 
+    def at(self, e: Codes) -> Codes:
+        """Return mean + deviation * e, (batch, components)."""
+        return self.mean + (0.5 * self.log_variance).exp() * e
+
+    def draw(self, *, generator: Generator) -> Codes:
+        """Return one h of every row's q(h | x), (batch, components)."""
+        return self.at(torch.empty_like(self.mean).normal_(generator=generator))
+
 
 @dataclass(frozen=True)
 class Code:
@@ -184,8 +192,12 @@ class Corruption(Protocol):
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a code record. Random only where a generator is given: in training."""
+    """f: rows to a code record. Random only where a generator is given: in training.
 
+    ``stochastic`` says that the code itself is then random, and not only what goes in.
+    """
+
+    stochastic: bool = False
     weights: nn.ParameterList
     biases: nn.ParameterList
 
@@ -195,6 +207,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the code last."""
+
+    def admissible(self, h: Codes) -> Codes:
+        """Return what is nearest to h among the codes that f gives; here h itself."""
+        return h
 
     def start_at(self, mean: Tensor) -> None:
         """Use the mean of the scaled data, (features,), before training."""
@@ -222,6 +238,9 @@ class Loss(Protocol):
 
     The loss owns the link.
 
+    ``log_normaliser`` is what turns the loss into a density: log p(x | h) = -L - log_normaliser,
+    (batch,); it raises InvalidData where x has no such probability.
+
     ``bounded`` says whether ``check`` refuses some finite values.
     """
 
@@ -234,6 +253,8 @@ class Loss(Protocol):
     def check(self, x: Rows) -> None: ...
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
+
+    def log_normaliser(self, x: Rows) -> PerSample: ...
 
     def expectation(self, output: Outputs) -> Outputs: ...
 

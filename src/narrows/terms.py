@@ -23,7 +23,13 @@ class Terms:
 
 
 class Trainable(nn.Module, ABC):
-    """What the loop minimises: the formula, or what stands in its place for a while."""
+    """What the loop minimises: the formula, or what stands in its place for a while.
+
+    Where it is ``stochastic``, its error says too little, and rows held out are judged by the
+    objective itself.
+    """
+
+    stochastic: bool = False
 
     @abstractmethod
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:

@@ -16,6 +16,7 @@ from narrows.model import Model
 from narrows.slots import Rows
 
 __all__ = [
+    "BATCH",
     "codes",
     "decoded",
     "errors",

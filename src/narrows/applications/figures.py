@@ -16,7 +16,13 @@ from narrows.errors import InvalidData, ResourceError, UsageError
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["check_figure_name", "denoising_figure", "reconstruction_figure", "save_figure"]
+__all__ = [
+    "check_figure_name",
+    "denoising_figure",
+    "reconstruction_figure",
+    "sample_figure",
+    "save_figure",
+]
 
 
 @torch.no_grad()
@@ -56,6 +62,27 @@ def denoising_figure(
     return _drawn(model, strips, None, image_shape)
 
 
+def sample_figure(
+    model: Model,
+    rows: np.ndarray,
+    *,
+    labels: Sequence[str] = (),
+    image_shape: tuple[int, ...] | None = None,
+) -> Figure:
+    """Draw rows (n, n_features) that were generated: images in lines of ten, or profiles.
+
+    ``labels`` name the lines of images.
+    """
+    shape = _shape_of(model, image_shape)
+    if shape is None:
+        return _profiles(["generated"], [rows])
+    width = min(len(rows), _IN_LINE)
+    lines = [rows[i : i + width] for i in range(0, len(rows) - width + 1, width)]
+    return _images(labels or [""] * len(lines), lines, shape)
+
+
+_IN_LINE = 10
+
 Strip = tuple[str, Tensor]
 
 
@@ -84,12 +111,18 @@ def _drawn(
         for i, (name, strip) in enumerate(strips)
     ]
     arrays = [strip.numpy() for _, strip in strips]
-    shape = image_shape or model.schema.image_shape
+    shape = _shape_of(model, image_shape)
     if shape is None:
         return _profiles(labels, arrays)
-    if math.prod(shape) != model.schema.n_features:
-        raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
     return _images(labels, arrays, shape)
+
+
+def _shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the shape of a row as an image, None where it is no image."""
+    shape = image_shape or model.schema.image_shape
+    if shape is not None and math.prod(shape) != model.schema.n_features:
+        raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
+    return shape
 
 
 def _dense(x: Rows) -> Tensor:

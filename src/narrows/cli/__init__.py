@@ -18,6 +18,7 @@ from narrows.cli.denoise import denoise
 from narrows.cli.encode import encode
 from narrows.cli.evaluate import evaluate
 from narrows.cli.fit import fit
+from narrows.cli.generate import generate
 from narrows.cli.inspect import inspect
 from narrows.cli.reconstruct import reconstruct
 from narrows.cli.reproduce import reproduce
@@ -36,7 +37,8 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, evaluate, inspect, datasets, reproduce
+    demo, fit, encode, decode, reconstruct, denoise, generate, evaluate, inspect, datasets,
+    reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

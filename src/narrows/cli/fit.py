@@ -45,6 +45,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sparse": ("SparseAutoencoder", {}),
     "stacked": ("StackedAutoencoder", {}),
     "tied": ("Autoencoder", {"tied": True}),
+    "variational": ("VariationalAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
 
@@ -66,7 +67,7 @@ def _estimator_options(command: Any) -> Any:
     default="plain",
     show_default=True,
     help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
-    "contractive barely moves when the input does.",
+    "contractive barely moves when the input does, variational has a prior to sample from.",
 )
 @_estimator_options
 @click.option(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import torch
 from torch import Generator, Tensor, nn
 
-from narrows.activations import SLOPES, activation_named
+from narrows._types import Codes
+from narrows.activations import RANGES, SLOPES, activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
-__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform"]
+__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform", "linear_top"]
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
@@ -70,6 +71,7 @@ class DenseEncoder(Encoder):
         self._activations.append(activation_named(code_activation))
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
+        self._range = RANGES[code_activation]
 
     def layers(
         self, x: Rows, depth: int | None = None, *, noise: Callable[[Tensor], Tensor] | None = None
@@ -89,6 +91,11 @@ class DenseEncoder(Encoder):
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         drive, h = self._passes(x)[-1]
         return Code(h=h, drive=drive)
+
+    def admissible(self, h: Codes) -> Codes:
+        """Return h within the range of the code's activation."""
+        low, high = self._range
+        return h if low is high is None else h.clamp(low, high)
 
     def _passes(
         self,
@@ -114,3 +121,21 @@ def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(x, SparseRows):
         return x.matmul(weight) + bias
     return affine(x, weight, bias)
+
+
+def linear_top(
+    x: Rows,
+    weights: Iterable[Tensor],
+    biases: Iterable[Tensor],
+    activate: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """Return every layer's output, the last without its activation, each (batch, width)."""
+    pairs = list(zip(weights, biases, strict=True))
+    outputs: list[Tensor] = []
+    h: Rows = x
+    for i, (weight, bias) in enumerate(pairs):
+        h = affine_rows(h, weight, bias)
+        if i < len(pairs) - 1:
+            h = activate(h)
+        outputs.append(h)
+    return outputs

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.activations import activation_named
-from narrows.encoders.dense import affine_rows, dense_parameters
+from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 from narrows.slots import Code, Encoder, Rows
 
@@ -66,16 +66,12 @@ class TopKEncoder(Encoder):
                 self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
         return Code(h=h, drive=drive)
 
+    def admissible(self, h: Codes) -> Codes:
+        """Return h with its ``k`` largest numbers, where they are positive, and 0 elsewhere."""
+        return largest(h, self.k)
+
     def _affine(self, x: Rows) -> list[Tensor]:
-        outputs: list[Tensor] = []
-        h: Rows = x
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = affine_rows(h, weight, bias)
-            if i < last:
-                h = self._activate(h)
-            outputs.append(h)
-        return outputs
+        return linear_top(x, self.weights, self.biases, self._activate)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:

@@ -17,6 +17,7 @@ from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
+from narrows.estimators.variational import VariationalAutoencoder
 
 __all__ = [
     "ALL",
@@ -30,6 +31,7 @@ __all__ = [
     "LinearAutoencoder",
     "SparseAutoencoder",
     "StackedAutoencoder",
+    "VariationalAutoencoder",
     "load",
 ]
 
@@ -41,6 +43,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     LinearAutoencoder,
     SparseAutoencoder,
     StackedAutoencoder,
+    VariationalAutoencoder,
 )
 
 HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeRegressor)

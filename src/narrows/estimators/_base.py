@@ -11,6 +11,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
@@ -111,6 +112,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Que
             )
         self._adopt(model, record)
         self._finish(source, statistics)
+        fit_code_densities(model, source, seed=plan.seed)
         return source
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

@@ -110,6 +110,10 @@ class Choices(BaseEstimator):
         """Return the scale that was asked for, "auto" or a name."""
         return self.scale
 
+    def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
+        """Return the loss of "auto" for a resolved scale."""
+        return choose_loss(kind, source, statistics)
+
     def _augmentation(self) -> dict[str, Any] | None:
         """Return the spec of the augmentation, None for none."""
         return None
@@ -135,7 +139,7 @@ class Choices(BaseEstimator):
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
-        loss = named or choose_loss(kind, source, statistics)
+        loss = named or self._auto_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():

@@ -115,6 +115,8 @@ class CodeHead(BaseEstimator):
         self.autoencoder_ = autoencoder if self.training == "frozen" else deepcopy(autoencoder)
         source.targets = targets
         self._train(source)
+        if self.training != "frozen":
+            self.autoencoder_.model_.densities = {}  # they were of the codes of before
         return self
 
     def _fitted_autoencoder(self, X: Any, y: Any) -> AbstractAutoencoder:

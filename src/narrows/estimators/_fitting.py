@@ -159,6 +159,7 @@ def partial_fit_model(
         model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
     else:
         _check_same_net(plan, model)
+        model.densities = {}  # they are of the codes before
         _check_loss(model, source)
     if trainer is None:
         trainer = _new_trainer(plan, model)

@@ -49,6 +49,17 @@ class Bernoulli:
             return F.softplus(output).sum(dim=1) - x.gather_sum(output)
         return summed(F.softplus(output) - x * output, weights)
 
+    def log_normaliser(self, x: Rows) -> PerSample:
+        """Return 0 for bits; other values have no probability here."""
+        values = x.values if isinstance(x, SparseRows) else x
+        other = values[(values != 0) & (values != 1)]
+        if len(other):
+            raise InvalidData(
+                f"Bernoulli: a likelihood is one of bits, 0 or 1, got {float(other[0]):.6g}; "
+                "round or binarise x."
+            )
+        return values.new_zeros(len(x))
+
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)
 

@@ -53,6 +53,19 @@ class Multinomial:
             x = weights * x
         return log_normaliser * x.sum(dim=1) - (x * output).sum(dim=1)
 
+    def log_normaliser(self, x: Rows) -> PerSample:
+        """Return - log(N! / (x_1! x_2! ...)) of a row of N counts, given N."""
+        values = x.values if isinstance(x, SparseRows) else x
+        if bool(((values < 0) | (values != values.round())).any()):
+            raise InvalidData(
+                "Multinomial: a likelihood is one of counts, got other values; give counts and "
+                "fit with scale='none'."
+            )
+        if isinstance(x, SparseRows):
+            each = x.with_values(torch.lgamma(x.values + 1)).row_sums()
+            return each - torch.lgamma(x.row_sums() + 1)
+        return torch.lgamma(x + 1).sum(dim=1) - torch.lgamma(x.sum(dim=1) + 1)
+
     def expectation(self, output: Outputs) -> Outputs:
         return torch.softmax(output, dim=1)
 

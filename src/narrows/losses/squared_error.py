@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,11 @@ class SquaredError:
             elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
             return elsewhere.index_add(0, x.row_of, (flat.index_select(0, at) - x.values).square())
         return summed((r - x).square(), weights)
+
+    def log_normaliser(self, x: Rows) -> PerSample:
+        """Return log of the integral of exp(-L) over x: that of normals with variance 1/2."""
+        values = x.values if isinstance(x, SparseRows) else x
+        return values.new_full((len(x),), 0.5 * x.shape[1] * math.log(math.pi))
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from torch import Generator
 
 from narrows.artefact import Artefact
 from narrows.data.source import Source, with_targets
@@ -220,13 +221,22 @@ class _Run:
 
 @torch.no_grad()
 def mean_error(trainer: Trainer, source: Source) -> float:
-    """Return the mean error over a source, in the precision of the training."""
+    """Return the mean error over a source, in the precision of the training.
+
+    Where the code is random it is the mean of J, of one code a row: the error of the mean code
+    alone says nothing of what the code costs.
+    """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
+    objective = trainer.objective
+    noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
         for raw, y in with_targets(source, EVALUATION_BATCH):
             x = trainer.scaling.forward(raw.to(trainer.device))
             y = None if y is None else y.to(trainer.device)
-            total += trainer.objective.error(x, y).double().sum()
+            if objective.stochastic:
+                total += objective(x, y, generator=noise).total.double() * len(x)
+            else:
+                total += objective.error(x, y).double().sum()
     return float(total / source.n_rows)
 
 

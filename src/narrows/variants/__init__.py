@@ -9,6 +9,7 @@ from narrows.variants.sparse import sparse
 from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
+from narrows.variants.variational import variational
 
 __all__ = ["VARIANTS"]
 
@@ -22,4 +23,5 @@ VARIANTS = {
     "stacked": stacked,
     "tied": tied,
     "top_k": top_k,
+    "variational": variational,
 }

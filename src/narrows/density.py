@@ -1,0 +1,141 @@
+"""A density of the codes, fitted when the net is done: it makes any autoencoder a generator.
+
+Ghosh, Sajjadi, Vergari, Black, Schoelkopf (2020), "From variational to deterministic
+autoencoders", ICLR.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Generator, Tensor
+
+from narrows._types import Codes
+
+__all__ = ["Density", "fit_densities", "rows_for"]
+
+_MAX_ROWS = 10_000
+_MAX_VALUES = 64 << 20
+_WIDE = 1024
+"""To wider codes a density is fitted on no more rows than this: no matrix to solve is larger."""
+
+_PARTS = 10
+_ROWS_A_PART = 20
+_MIXED = 64
+_FLAT = 1e-9
+"""Directions with less than this share of the largest variance count as without any."""
+
+
+@dataclass(frozen=True)
+class Density:
+    """A mixture of normals: h = means_k + factors_k e, part k with probability weights_k.
+
+    ``weights`` (parts,), ``means`` (parts, components), ``factors`` (parts, components, rank);
+    e is standard normal. The rank is that of the codes, so that constant and collinear ones stay
+    so. Drawing needs no more: a covariance and its inverse are never held.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def draw(self, n: int, *, generator: Generator) -> Codes:
+        """Return n codes, (n, components)."""
+        part = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        e = torch.empty(n, self.factors.shape[2]).normal_(generator=generator)
+        h = self.means[part]
+        for k in part.unique():
+            rows = part == k
+            h[rows] += e[rows] @ self.factors[k].t()
+        return h
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weights": self.weights, "means": self.means, "factors": self.factors}
+
+    def check(self, n_components: int) -> None:
+        """Raise ValueError unless the tensors make a density of codes of that width."""
+        parts = len(self.weights)
+        shapes = [tuple(t.shape) for t in self.tensors().values()]
+        if shapes[:2] != [(parts,), (parts, n_components)] or (
+            self.factors.ndim != 3 or shapes[2][:2] != (parts, n_components)
+        ):
+            raise ValueError(f"a density of shapes {shapes} for codes of {n_components} numbers")
+        for value in self.tensors().values():
+            if value.dtype != torch.float32:
+                raise ValueError(f"a density of {value.dtype}")
+        if not bool((self.weights >= 0).all() and self.weights.sum() > 0):
+            raise ValueError("a density whose weights are no probabilities")
+
+
+def rows_for(n_features: int, n_components: int) -> int:
+    """Return how many rows a density is fitted on: time and memory stay bounded."""
+    return min(_MAX_ROWS if n_components <= _WIDE else _WIDE, max(1000, _MAX_VALUES // n_features))
+
+
+def fit_densities(codes: np.ndarray, *, seed: int) -> dict[str, Density]:
+    """Fit "gaussian", of full covariance, and "mixture", ten of them, to codes (rows, width).
+
+    The mixture has fewer parts where there are fewer than 20 rows for each, or twice as many as
+    the rank; it is fitted in the up to 64 directions in which the codes vary most, on a common
+    scale. Rows that are not finite do not count; with fewer than two there is no density. Cost:
+    O(rows x width^2), and 30 passes at most of O(rows x parts x 64^2) for the mixture.
+    """
+    codes = codes[np.isfinite(codes).all(axis=1)].astype(np.float64)
+    if len(codes) < 2:
+        return {}
+    mean = codes.mean(axis=0)
+    axes, deviations = _principal(codes - mean)
+    gaussian = _density(np.ones(1), mean[None], (axes * deviations)[None])
+    # the mixture lives in the leading axes; scaled as one, so that no direction is blown up
+    axes, deviations = axes[:, :_MIXED], deviations[:_MIXED]
+    scale = float(np.sqrt(np.square(deviations).mean()))
+    weights, means, factors = _mixture((codes - mean) @ axes / (scale or 1.0), seed)
+    mixture = _density(weights, mean + scale * means @ axes.T, scale * axes @ factors)
+    fitted = {"gaussian": gaussian, "mixture": mixture}
+    return {
+        name: density
+        for name, density in fitted.items()
+        if all(bool(torch.isfinite(value).all()) for value in density.tensors().values())
+    }
+
+
+def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axes (width, rank) in which centred rows vary, and their deviations."""
+    n_rows, width = centred.shape
+    if width <= n_rows:
+        variances, axes = np.linalg.eigh(centred.T @ centred / (n_rows - 1))
+    else:  # through the rows' own products: the smaller matrix
+        variances, left = np.linalg.eigh(centred @ centred.T / (n_rows - 1))
+        axes = centred.T @ left
+        axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
+    variances, axes = variances[::-1], axes[:, ::-1]
+    rank = max(1, int((variances > _FLAT * variances[0]).sum()))
+    return axes[:, :rank], np.sqrt(np.maximum(variances[:rank], 0))
+
+
+def _mixture(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights, means and covariance roots of a mixture over points (rows, rank)."""
+    n_rows, rank = points.shape
+    n_parts = max(1, min(_PARTS, n_rows // max(_ROWS_A_PART, 2 * rank)))
+    n_parts = min(n_parts, len(np.unique(points, axis=0)))
+    mixture: Any = GaussianMixture(
+        n_parts, reg_covar=1e-6, tol=1e-2, max_iter=30, random_state=seed
+    )
+    # arrays are NumPy's whatever the user dispatches on, and k-means takes no others
+    with config_context(array_api_dispatch=False), warnings.catch_warnings():
+        # thirty passes come close enough: what is left changes no picture
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(points)
+    return mixture.weights_, mixture.means_, np.linalg.cholesky(mixture.covariances_)
+
+
+def _density(weights: np.ndarray, means: np.ndarray, factors: np.ndarray) -> Density:
+    arrays = (np.ascontiguousarray(array, dtype=np.float32) for array in (weights, means, factors))
+    return Density(*map(torch.from_numpy, arrays))

@@ -1,0 +1,64 @@
+"""Gaussian encoder: for every row a distribution of codes, not one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from narrows.activations import activation_named
+from narrows.encoders.dense import dense_parameters, linear_top
+from narrows.slots import Code, Encoder, GaussianPosterior, Rows
+
+__all__ = ["GaussianEncoder"]
+
+_LOG_VARIANCE = 10.0
+"""Bound of |log variance|: deviations stay between 0.007 and 148, and no exp overflows."""
+
+
+class GaussianEncoder(Encoder):
+    """q(h | x) = N(mean, exp(log_variance)): in training h = mean + deviation * e, else h = mean.
+
+    The last layer of a dense net gives (mean, z), 2 n_components numbers, and
+    log_variance = 10 tanh(z / 10), which is z where z is small. e is standard normal from the
+    generator, so that the gradient reaches mean and deviation. The posterior is float32, also
+    where the net runs in bfloat16.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_features, the hidden widths, n_components.
+    activation : str
+        Between layers.
+    generator : torch.Generator
+        Draws the initial weights; biases start at 0.
+
+    References
+    ----------
+    Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR.
+    """
+
+    stochastic = True
+
+    def __init__(self, widths: Sequence[int], *, activation: str, generator: Generator) -> None:
+        super().__init__()
+        *below, n_components = widths
+        self.weights, self.biases = dense_parameters(
+            [*below, 2 * n_components], generator=generator
+        )
+        self._activate = activation_named(activation)
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return every layer's activations, the mean of the code last, each (batch, width)."""
+        *hidden, top = linear_top(x, self.weights, self.biases, self._activate)
+        return [*hidden, self._posterior(top).mean]
+
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
+        posterior = self._posterior(linear_top(x, self.weights, self.biases, self._activate)[-1])
+        h = posterior.mean if generator is None else posterior.draw(generator=generator)
+        return Code(h=h, posterior=posterior)
+
+    def _posterior(self, top: Tensor) -> GaussianPosterior:
+        mean, z = top.float().chunk(2, dim=1)
+        return GaussianPosterior(mean, _LOG_VARIANCE * torch.tanh(z / _LOG_VARIANCE))

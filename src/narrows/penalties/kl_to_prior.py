@@ -1,0 +1,46 @@
+"""KL to the prior: what a code says of its row has a price in nats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from narrows._types import Scalar
+from narrows.checks import check_number
+from narrows.errors import UsageError
+from narrows.slots import Forward
+
+__all__ = ["KLToPrior"]
+
+
+@dataclass(frozen=True)
+class KLToPrior:
+    """Omega = weight * mean over the batch of sum_j KL(q(h_j | x) || N(0, 1)).
+
+    KL = (mean^2 + variance - 1 - log variance) / 2. Unit: nats, times ``weight``. With a loss in
+    nats and weight 1, J is an upper bound of - log p(x); more than 1 (beta) asks for codes whose
+    numbers vary independently. The encoder must give a posterior, as the variational one does.
+
+    Raises
+    ------
+    UsageError
+        If ``weight`` is negative, or the code has no posterior.
+
+    References
+    ----------
+    Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR; Higgins et al. (2017),
+    "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("KLToPrior: weight", self.weight, low=0)
+
+    def __call__(self, step: Forward) -> Scalar:
+        posterior = step.code.posterior
+        if posterior is None:
+            raise UsageError(
+                f"KLToPrior: needs a posterior, which {type(step.encoder).__name__} does not "
+                "give; use VariationalAutoencoder."
+            )
+        return self.weight * posterior.kl_per_component().sum(dim=1).mean()

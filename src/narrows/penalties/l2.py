@@ -1,0 +1,38 @@
+"""L2 penalty on the code: codes stay near 0, as a density fitted to them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from narrows._types import Scalar
+from narrows.checks import check_number
+from narrows.slots import Forward
+
+__all__ = ["L2"]
+
+
+@dataclass(frozen=True)
+class L2:
+    """Omega = weight * mean over the batch of sum_j h_j^2.
+
+    Unit: that of the loss, ``weight`` being loss units per squared unit of code. On its own a
+    decoder undoes it by larger weights: use it with weight decay.
+
+    Raises
+    ------
+    UsageError
+        If ``weight`` is negative.
+
+    References
+    ----------
+    Ghosh, Sajjadi, Vergari, Black, Schoelkopf (2020), "From variational to deterministic
+    autoencoders", ICLR.
+    """
+
+    weight: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_number("L2: weight", self.weight, low=0)
+
+    def __call__(self, step: Forward) -> Scalar:
+        return self.weight * step.code.h.float().square().sum(dim=1).mean()

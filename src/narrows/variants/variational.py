@@ -1,0 +1,45 @@
+"""Variational autoencoder: a code with a known density, so that the decoder alone generates.
+
+Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR; beta other than 1: Higgins et al.
+(2017), "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
+
+    encoder   gaussian        a mean and a variance for every number of the code
+    decoder   dense           p(x | h)
+    penalty   beta * KL(q(h | x) || N(0, 1))    <- with a loss in nats, J >= - log p(x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.decoders import DenseDecoder
+from narrows.encoders import GaussianEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["variational"]
+
+
+def variational(
+    *,
+    n_features: int,
+    n_components: int,
+    beta: float = 1.0,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    loss: Spec = "bernoulli",
+    generator: Generator,
+) -> Objective:
+    widths = [n_features, *hidden, n_components]
+    return Objective(
+        encoder=GaussianEncoder(widths, activation=activation, generator=generator),
+        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
+        **pieces(
+            loss=loss,
+            penalties=[{"name": "kl_to_prior", "weight": beta}],
+            n_components=n_components,
+            generator=generator,
+        ),
+    )
