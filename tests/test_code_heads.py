@@ -153,6 +153,19 @@ def test_what_belongs_to_the_encoders_training_changes_it(change, autoencoder, r
     assert not np.allclose(plain, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("training", TRAININGS)
+def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classes):
+    """Standardised by a tiny deviation, a unit that dropout switches off would drown the rest."""
+    flat = Autoencoder(
+        16, hidden=(16, 16), activation="sigmoid", code_activation="sigmoid", tied=True,
+        max_epochs=2, random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="n_components=16"):
+        flat.fit(rows)
+    fitted = classifier(flat, training=training, dropout=0.2, learning_rate=0.01, max_epochs=60)
+    assert fitted.fit(rows, classes).history_[-1] < 1.0
+
+
 def test_dropout_is_off_when_it_answers(autoencoder, rows, classes):
     fitted = classifier(autoencoder, training="fine_tuned", dropout=0.5).fit(rows, classes)
     np.testing.assert_array_equal(fitted.predict_proba(rows), fitted.predict_proba(rows))

@@ -34,10 +34,11 @@ class Preset:
     epochs: int
     head_epochs: int
     fine_epochs: int
+    dropout: float = 0.5
 
 
 PRESETS = {
-    "smoke": Preset(500, 32, 2, 2, 2),
+    "smoke": Preset(2_000, 100, 5, 30, 30, dropout=0.1),
     "fast": Preset(10_000, 500, 20, 30, 0),
     "best": Preset(60_000, 1500, 30, 30, 60),
 }
@@ -69,12 +70,12 @@ def layer(kind: str, x: np.ndarray, preset: Preset, seed: int) -> Autoencoder:
 
 def head(features: Autoencoder, x: Any, y: Any, preset: Preset, seed: int, *, fine: bool) -> Any:
     """Return logistic regression on the features as they are, or fine-tuned with them."""
-    changes: dict[str, Any] = {"max_epochs": preset.head_epochs, "learning_rate": 2e-3}
+    changes: dict[str, Any] = {"max_epochs": preset.head_epochs, "learning_rate": 5e-3}
     if fine:
         changes = {
             "training": "fine_tuned",
             "corruption": Masking(0.25),
-            "dropout": 0.5,
+            "dropout": preset.dropout,
             "max_epochs": preset.fine_epochs,
             "learning_rate": 1e-3,
         }

@@ -43,12 +43,15 @@ class Preset:
     width: int = 1000
     pretrain_epochs: int = 15
     epochs: int = 60
+    dropout: float = 0.5
     mnist_train: int = 60_000
     plain: tuple[str, ...] = ()
 
 
 PRESETS = {
-    "smoke": Preset(("basic", "rect"), 300, 100, 200, width=32, pretrain_epochs=1, epochs=2),
+    "smoke": Preset(
+        ("basic", "rect"), 1_000, 200, 500, width=64, pretrain_epochs=3, epochs=20, dropout=0.1
+    ),
     "fast": Preset(("basic",), 3_000, 1_000, 10_000, width=500, pretrain_epochs=8, epochs=25),
     "best": Preset(("mnist", "basic", "rot", "bg-rand", "rect", "convex"), plain=("basic",)),
 }
@@ -78,7 +81,7 @@ def stacked(
         FrozenEstimator(layers),
         training="fine_tuned",
         corruption=corruption,
-        dropout=0.5,
+        dropout=preset.dropout,
         max_epochs=preset.epochs,
         batch_size=128,
         learning_rate=1e-3,

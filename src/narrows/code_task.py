@@ -8,6 +8,7 @@ Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of dee
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,10 +26,10 @@ __all__ = ["CodeTask", "Head", "HeadTask", "layer_of"]
 
 
 class Head(nn.Module):
-    """c: features of a code, standardised, to logits or values, (batch, n_outputs).
+    """c: features of a code to logits or values, (batch, n_outputs).
 
-    ``shift`` and ``scale`` (n_features,) are the mean and deviation of the features when the head
-    was begun, and stay.
+    ``shift`` and ``scale`` (n_features,) standardise features that stay as they are; those that
+    will change are read as they come, since a deviation that is tiny now would blow up their noise.
     """
 
     shift: Tensor
@@ -50,8 +51,11 @@ class Head(nn.Module):
         flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
         self.scale.copy_(torch.where(flat, 1.0, deviation))
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.net((features.float() - self.shift) / self.scale).float()
+    def forward(
+        self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        h = (features.float() - self.shift) / self.scale
+        return self.net(h if noise is None else noise(h)).float()
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,13 @@ class HeadTask(Trainable):
 
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
         assert isinstance(x, Tensor) and y is not None
-        features = _Dropout(self.dropout, generator)(x) if self.dropout else x
-        loss = self.loss(features, y)
+        loss = self.loss(x, y, noise=_Dropout(self.dropout, generator) if self.dropout else None)
         return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
 
-    def loss(self, features: Tensor, y: Tensor) -> Scalar:
-        said = self.head(features)
+    def loss(
+        self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> Scalar:
+        said = self.head(features, noise=noise)
         each, known = target_errors(said, y, classification=self.classification)
         return each.sum() / known.sum().clamp_min(1)
 

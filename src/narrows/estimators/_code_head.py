@@ -154,13 +154,13 @@ class CodeHead(BaseEstimator):
             activation=self.activation,
             generator=begin,
         ).to(device)
-        self.head_.start_at(features)
         task: Any = HeadTask(
             self.head_, classification=self._classification, dropout=float(self.dropout)
         )
         scaling = model.scaling
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
+            self.head_.start_at(features)
             source = DenseSource(features.cpu()).described_as(source)
             scaling = Scaling("none")
         else:

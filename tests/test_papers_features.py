@@ -1,0 +1,106 @@
+"""The papers on pretrained features on a few images, and the data sets made for them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial import ConvexHull
+from sklearn.svm import SVC
+
+from narrows.cli import _run
+
+PAPERS = Path(__file__).parents[1] / "papers"
+
+
+def table(paper: str, folder: Path) -> dict[str, Any]:
+    assert _run(["reproduce", paper, "--preset", "smoke", "-o", str(folder)]) == 0
+    return json.loads((folder / "table.json").read_text())
+
+
+def module(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, PAPERS / path)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def generators() -> ModuleType:
+    return module("vincent2010_table3/generators.py")
+
+
+def test_stacked_layers_and_machines_stand_beside_the_published_numbers(data_folder, tmp_path):
+    rows = {row["problem"]: row for row in table("vincent2010-table3", tmp_path)["rows"]}
+    assert rows["basic"]["published"]["SDAE-3"] == 2.84
+    assert rows["rect"]["published"]["SVM-rbf"] == 2.15
+    assert rows["basic"]["SDAE-3"] < 25
+    assert rows["basic"]["SVM-rbf"] < 25
+
+
+def test_features_of_one_layer_are_worth_something(data_folder, tmp_path):
+    rows = {row["features"]: row for row in table("rifai2011-contractive", tmp_path)["rows"]}
+    assert set(rows) == {"plain", "denoising", "contractive"}
+    assert rows["contractive"]["published frozen"] == 1.82
+    assert all(row["frozen"] < 30 for row in rows.values())
+
+
+def test_few_labels_are_told_as_many_of_each_class(data_folder, tmp_path):
+    rows = {row["method"]: row for row in table("kingma2014-few-labels", tmp_path)["rows"]}
+    assert rows["label spreading on code"]["50"] < 60
+    assert rows["SVM on pixels"]["50"] < 60
+
+
+def test_the_machine_is_scikit_learns_at_the_best_held_out_choice(rng):
+    """The kernel made in blocks against SVC's own, on four clouds."""
+    x = rng.normal(size=(300, 20)).astype(np.float32)
+    y = (x[:, 0] > 0) + 2 * (x[:, 1] * x[:, 2] > 0)
+    parts = x[:150], y[:150], x[150:200], y[150:200], x[200:], y[200:]
+    error, choice = module("vincent2010_table3/machine.py").tuned_machine_error(*parts)
+    svc = SVC(C=choice["C"], gamma=choice["gamma"]).fit(parts[0], parts[1])
+    assert error == pytest.approx(1 - svc.score(parts[4], parts[5]), abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["rect", "convex"])
+def test_made_images_repeat_by_seed(generators, name):
+    first, again, other = (generators.PROBLEMS[name](30, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], other[0])
+    assert first[0].shape == (30, 784) and first[0].dtype == np.uint8
+
+
+def test_a_rectangles_class_is_its_shape(generators):
+    images, classes = generators.rect(200, seed=0)
+    for image, wide in zip(images.reshape(-1, 28, 28), classes, strict=True):
+        down, across = np.nonzero(image)
+        assert (np.ptp(across) > np.ptp(down)) == bool(wide)
+        assert image[down.min(), across.min()] == image[down.max(), across.max()] == 255
+
+
+def test_a_convex_region_fills_its_hull_and_another_does_not(generators):
+    images, classes = generators.convex(60, seed=0)
+    assert classes.sum() == 30
+    shares = []
+    for image in images.reshape(-1, 28, 28):
+        corners = np.argwhere(image)
+        corners = np.concatenate([corners + step for step in ([0, 0], [0, 1], [1, 0], [1, 1])])
+        shares.append((image > 0).sum() / ConvexHull(corners).volume)
+    share = np.array(shares)
+    assert share[classes == 1].min() > 0.85
+    assert share[classes == 0].mean() < share[classes == 1].mean() - 0.1
+
+
+def test_turned_and_noisy_digits_are_digits(data_folder, generators):
+    plain, classes = generators.basic(50, seed=0)
+    turned, same = generators.rot(50, seed=0)
+    noisy, _ = generators.bg_rand(50, seed=0)
+    np.testing.assert_array_equal(classes, same)
+    assert (noisy >= plain).all()
+    assert 0.8 < turned.sum() / plain.sum() < 1.1
+    assert not np.array_equal(turned, plain)
