@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from narrows import Autoencoder, DenoisingAutoencoder, Missing, SparseAutoencoder, load
+from narrows import Autoencoder, DenoisingAutoencoder, KLSparsity, Missing, load
 from narrows.activations import SLOPES
 from narrows.applications import code_statistics as module
 from narrows.applications.advice import advice_on
@@ -68,7 +68,7 @@ def test_batches_and_a_large_mean_change_no_figure(fitted, X, monkeypatch):
 
 def test_dead_units_are_those_that_do_not_change_beside_the_others(fitted, X):
     def change(h):
-        return torch.stack((h[:, 0], 0 * h[:, 1] + 5, h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
+        return torch.stack((h[:, 0], 0 * h[:, 1] + 123456.7, h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
 
     assert statistics(fitted, X, change=change).dead == [1, 2]
 
@@ -124,10 +124,20 @@ def test_a_code_too_wide_for_its_matrix_says_what_it_can(fitted, X, monkeypatch)
     assert found.duplicates is None and found.effective_rank is None and found.dead == []
 
 
-def test_where_units_are_asked_to_be_off_that_is_no_saturation(digits):
-    ae = SparseAutoencoder(60, sparsity="kl", weight=5.0, max_epochs=15, random_state=0)
-    found = ae.fit(digits).inspect(digits).code
-    assert found.at_the_ends < 0.2 and found.saturated == []
+def test_where_units_are_asked_to_be_off_that_is_no_saturation(fitted, X):
+    def on_once(h):
+        """Units 0 and 1 are off, and on, in all rows but one; the others in half of them."""
+        first = (torch.arange(len(h)) == 0)[:, None]
+        half = (torch.arange(len(h)) % 2 == 0)[:, None]
+        on = torch.cat((first, ~first, half, half), dim=1)
+        return torch.where(on, 0.999, torch.tensor([0.001, 0.001, 0.5, 0.5]))
+
+    def saturated():
+        return statistics(fitted, X, change=on_once, code_slope=SLOPES["sigmoid"]).saturated
+
+    assert saturated() == [0, 1]
+    fitted.model_.objective.penalties = [KLSparsity()]
+    assert saturated() == [1]
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")

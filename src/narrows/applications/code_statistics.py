@@ -89,27 +89,22 @@ def code_statistics(model: Model, source: Source) -> CodeStatistics:
 
 
 class _Sums:
-    """Sums over the rows, in float64 and about the first row, so that large means cancel."""
+    """Sums over the rows, in float64: large means cancel as far as float32 resolves the codes."""
 
     def __init__(self, model: Model) -> None:
         width = model.n_components
         zeros = torch.zeros(width, dtype=torch.float64, device=model.device)
         self.n = 0
         self.ends = _ends_of(model)
-        self.first: Tensor | None = None
-        self.total, self.square, self.power = zeros, zeros.clone(), zeros.clone()
+        self.total, self.square = zeros, zeros.clone()
         self.on, self.at_ends, self.kl = zeros.clone(), zeros.clone(), None
         self.products = zeros.new_zeros(width, width) if width <= MAX_UNITS else None
 
     def add(self, code: Code) -> None:
         h = code.h.double()
-        if self.first is None:
-            self.first = h[0].clone()
-        moved = h - self.first
         self.n += len(h)
-        self.total += moved.sum(dim=0)
-        self.square += moved.square().sum(dim=0)
-        self.power += h.square().sum(dim=0)
+        self.total += h.sum(dim=0)
+        self.square += h.square().sum(dim=0)
         self.on += (h != 0).sum(dim=0)
         if self.ends is not None:
             self.at_ends += self.ends(h).sum(dim=0)
@@ -117,7 +112,7 @@ class _Sums:
             kl = code.posterior.kl_per_component().double().sum(dim=0)
             self.kl = kl if self.kl is None else self.kl + kl
         if self.products is not None:
-            self.products += moved.t() @ moved
+            self.products += h.t() @ h
 
     def statistics(self) -> CodeStatistics:
         width, n = len(self.total), max(self.n, 1)
@@ -125,7 +120,7 @@ class _Sums:
         deviation = variance.sqrt()
         spread = float(variance.mean().sqrt())
         # less than float32 resolves in numbers of this size is no change
-        enough = self.n > 1 and spread > 1e-6 * float((self.power.mean() / n).sqrt())
+        enough = self.n > 1 and spread > 1e-6 * float((self.square.mean() / n).sqrt())
         dead = ~(deviation > STILL * spread) if enough else torch.ones_like(deviation).bool()
         covariance = None
         if self.products is not None and enough:
