@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder
+from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, Missing
 from narrows.applications import copying as module
 from narrows.applications.copying import Copying, measure_copying
 from narrows.data import DenseSource
@@ -96,6 +96,14 @@ def test_one_that_knows_the_truth_fills_in_everything(model):
     found = measured(model, lambda x: X, X)
     assert found.filled_in == found.rebuilt == 1 and found.passed_on == 0
     assert found.copies is False
+
+
+def test_missing_values_are_asked_for_nowhere(model):
+    X = torch.from_numpy(structured(12, 9)).float()
+    gaps = torch.where(torch.rand(X.shape, generator=torch.Generator().manual_seed(1)) < 0.2,
+                       torch.nan, X)  # fmt: skip
+    model.objective.corruption = Missing()
+    assert measured(model, lambda x: X, gaps).filled_in == 1
 
 
 def test_one_that_says_the_mean_is_no_copier_and_knows_nothing(model):

@@ -168,7 +168,7 @@ def test_sparse_rows_are_inspected_as_the_same_dense_ones(rng):
     assert sparse.code.effective_rank == pytest.approx(dense.code.effective_rank, rel=1e-4)
 
 
-def test_missing_values_are_asked_for_nowhere(X, rng):
+def test_rows_with_missing_values_are_inspected(X, rng):
     ae = DenoisingAutoencoder(
         4, corruption=Missing(0.25), hidden=(), max_epochs=60, learning_rate=0.01, random_state=0
     )
