@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,11 @@ from narrows.estimators import ALL, Autoencoder
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 from narrows.variants import VARIANTS
+
+ROOT = Path(__file__).parents[1]
+_SPEC = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+tables = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(tables)
 
 PIECES = [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *LOSSES.values(), *PENALTIES.values()]
 
@@ -87,3 +94,43 @@ def test_the_command_lines_stated_defaults_are_the_estimators():
             assert stated == ",".join(map(str, default))
         else:
             assert stated == str(default)
+
+
+def test_the_readmes_table_is_what_the_variants_say():
+    text = (ROOT / "README.md").read_text()
+    assert tables.with_table(text) == text, "run: python docs/make_tables.py"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 150
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_has_a_full_line_in_the_table(name):
+    line = tables.row(name, inspect.getmodule(VARIANTS[name]).__doc__)
+    cells = re.split(r"(?<!\\) \| ", line.strip("| "))
+    assert len(cells) == 5 and all(cells)
+    assert cells[0] == f"`{name}`" and re.fullmatch(r"(19|20)\d\d", cells[3])
+
+
+def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
+    docstring = """Pressed autoencoder: a code under a | weight.
+
+    Better than PCA. Bloggs, O'Hara-Lee, Roe (2031), "Pressing: a study", NIPS; Doe (2032), "More".
+
+    encoder   dense           two layers
+    penalty   l1 | l2         <- the slot
+    """.replace("\n    B", "\nB")
+    assert tables.row("pressed", docstring) == (
+        "| `pressed` | a code under a \\| weight | encoder dense; penalty l1 \\| l2 | 2031 | "
+        "Bloggs et al., *Pressing* |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("docstring", "missing"),
+    [("A: b.\n\n    loss   x", "paper"), ('A: b.\n\nDoe (2001), "T".', "line of a slot")],
+)
+def test_a_variant_without_paper_or_slots_is_named(docstring, missing):
+    with pytest.raises(ValueError, match=rf"variants/odd.py: the docstring has no .*{missing}"):
+        tables.row("odd", docstring)

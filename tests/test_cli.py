@@ -127,6 +127,20 @@ def test_inspect_says_what_the_file_holds(model, capsys):
     assert values["variant"] == "plain" and values["n_features"] == 6 and values["epochs"] == 2
 
 
+def test_inspect_with_data_says_how_the_code_fares(model, table, capsys):
+    capsys.readouterr()
+    assert run("inspect", model, table, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["variant"] == "plain"
+    health = values["health"]
+    assert health == json.loads(json.dumps(load(model).inspect(np.load(table)).as_dict()))
+    assert health["code"]["n_rows"] == 60 and health["code"]["l0"] is None
+    assert run("inspect", model, table) == 0
+    out = capsys.readouterr().out
+    assert "effective rank" in out and "hidden filled in" in out and "PCA" in out
+    assert all(f"- {sentence}" in out for sentence in health["advice"])
+
+
 def test_datasets_are_listed(capsys):
     assert run("datasets", "list") == 0
     assert "mnist" in capsys.readouterr().out
@@ -151,6 +165,8 @@ def test_reproduce_lists_the_papers(capsys):
         (["inspect", "none"], 4, "none: no such model file"),
         (["evaluate", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
         (["evaluate", "{model}", "{narrow}"], 3, "has 3 features"),
+        (["inspect", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
+        (["inspect", "{model}", "none.npy"], 3, "none.npy: no such file or folder"),
         (["encode", "{model}", "{table}", "-o", "x.txt"], 2, "written as .npy or .csv"),
         (["reconstruct", "{model}", "{table}"], 2, "give -o, --figure, or both"),
         (["reproduce", "hinton"], 2, "unknown name 'hinton'"),

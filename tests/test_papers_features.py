@@ -92,8 +92,8 @@ def test_a_convex_region_fills_its_hull_and_another_does_not(generators):
         corners = np.concatenate([corners + step for step in ([0, 0], [0, 1], [1, 0], [1, 1])])
         shares.append((image > 0).sum() / ConvexHull(corners).volume)
     share = np.array(shares)
-    assert share[classes == 1].min() > 0.85
-    assert share[classes == 0].mean() < share[classes == 1].mean() - 0.1
+    assert share[classes == 1].min() > 0.8
+    assert share[classes == 0].mean() < 0.8
 
 
 def test_turned_and_noisy_digits_are_digits(data_folder, generators):

@@ -7,9 +7,6 @@ Run as `narrows reproduce ghosh2020-generation --preset fast|best`, or on its ow
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -23,6 +20,7 @@ from torch import Generator, Tensor
 from narrows import L2, Autoencoder, VariationalAutoencoder, WeightDecay
 from narrows.applications.figures import sample_figure, save_figure
 from narrows.applications.likelihood import measure_likelihood
+from narrows.cli.paper import main
 from narrows.data import DenseSource
 from narrows.datasets import load_images
 
@@ -153,8 +151,6 @@ def likelihood(
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     """Train, sample and measure; write what ``output`` asks for."""
     preset = PRESETS[name]
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     train, labels, test, test_labels = load_images("mnist")
     train, labels = train[: preset["train"]], labels[: preset["train"]]
@@ -168,8 +164,6 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         "total_seconds": round(time.perf_counter() - started, 1),
         "threads": torch.get_num_threads(),
     }
-    if output is not None:
-        (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
     return table
 
 
@@ -192,24 +186,5 @@ def show(table: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", choices=PRESETS, default="fast")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", "-o", type=Path)
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    arguments = parser.parse_args()
-    table = run(arguments.preset, arguments.seed, arguments.output)
-    print(json.dumps(table) if arguments.json else show(table))
-    if arguments.output is not None:
-        print(f"table, picture and model: {arguments.output}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    from narrows.errors import NarrowsError
-
-    try:
-        main()
-    except NarrowsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    main(run, show, presets=PRESETS, description=__doc__)

@@ -54,8 +54,8 @@ class Evaluation:
             rows.insert(1, (self.baseline, self.baseline_components, self.baseline_squared_error))
         lines = [f"{'':<14}{'code':>6}{'squared error':>16}{'explained':>12}"]
         for name, width, error in rows:
-            share = 1 - error / self.variance if self.variance > 0 else float("nan")
-            lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12.2%}")
+            share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
+            lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
         lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
         if self.baseline_squared_error is not None and (
             self.squared_error > self.baseline_squared_error

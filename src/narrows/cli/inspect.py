@@ -1,26 +1,54 @@
-"""narrows inspect: what a model file holds."""
+"""narrows inspect: what a model file holds, and how its code fares on data."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import json_option, model_argument, open_model, print_json
+from narrows.cli._common import json_option, model_argument, open_data, open_model, print_json
+
+if TYPE_CHECKING:
+    from narrows.estimators import AbstractAutoencoder
 
 __all__ = ["inspect"]
 
 
-@click.command(short_help="What a model file holds.")
+@click.command(short_help="What a model file holds, and the health of its code on DATA.")
 @model_argument
+@click.argument("data", required=False)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the copying test.")
 @json_option
-def inspect(model: Path, as_json: bool) -> None:
-    """Print what MODEL is: pieces, shapes, scaling, training."""
+def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
+    """Print what MODEL is: pieces, shapes, scaling, training.
+
+    With DATA, print the health of its code on these rows: dead, saturated and duplicate units,
+    effective rank, KL, the error beside PCA's and beside that in training, and whether the net
+    knows what belongs where features are hidden or only copies; then advice. Rows that the
+    model was not trained on say most.
+    """
     estimator = open_model(model)
+    health = None if data is None else estimator.inspect(open_data(data), seed=seed)
+    facts = _facts(estimator)
+    if as_json:
+        more = {} if health is None else {"health": health.as_dict()}
+        print_json({"model": str(model), **facts, **more})
+    elif health is not None:
+        click.echo(health.table())
+    else:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            if value is not None:
+                click.echo(f"{name:<{width}}  {value}")
+
+
+def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
+    """Return what the file says of the model, as JSON values."""
     fitted = estimator.model_
     record = fitted.record
     weights = sum(p.numel() for p in fitted.objective.parameters())
-    facts = {
+    return {
         "estimator": type(estimator).__name__,
         "variant": fitted.variant,
         **fitted.parameters,
@@ -43,10 +71,3 @@ def inspect(model: Path, as_json: bool) -> None:
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),
         "final_objective": estimator.history_[-1] if estimator.history_ else None,
     }
-    if as_json:
-        print_json({"model": str(model), **facts})
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        if value is not None:
-            click.echo(f"{name:<{width}}  {value}")

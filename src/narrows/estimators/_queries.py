@@ -12,6 +12,7 @@ from torch import Generator
 from narrows.applications import coding, sampling
 from narrows.applications.denoising import denoised
 from narrows.applications.evaluation import Evaluation, evaluate
+from narrows.applications.health import Health, examine
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._input import FLOATS, query_source
@@ -112,3 +113,11 @@ class Queries(BaseEstimator):
     def evaluate(self, X: Any) -> Evaluation:
         """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
         return evaluate(*self._asked(X))
+
+    def inspect(self, X: Any, *, seed: int = 0) -> Health:
+        """Return the health of the code on X: dead, saturated and duplicate units, effective rank,
+        whether the net only copies, and a sentence of advice for each thing that is wrong.
+
+        ``seed`` draws which features the copying test hides together. ``print`` its ``table()``.
+        """
+        return examine(*self._asked(X), generator=Generator().manual_seed(seed))

@@ -6,7 +6,7 @@ Glorot (2011), "Higher order contractive auto-encoder", ECML PKDD.
 
     encoder   dense           a sigmoid code; one layer in the papers
     decoder   tied            W^T
-    penalty   weight * ||J(x)||^2 + gamma * ||J(x) - J(x + e)||^2    <- the slot that contracts
+    penalty   contractive     weight * ||J(x)||^2 + gamma * ||J(x) - J(x + e)||^2    <- contracts
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ energy-based model", NIPS; Lee, Ekanadham, Ng (2008), "Sparse deep belief net mo
 area V2", NIPS.
 
     encoder   dense           a code that can be off: relu for L1, sigmoid for KL sparsity
-    penalty   l1 | kl         <- the slot that makes it sparse
+    penalty   l1 or kl        <- the slot that makes it sparse
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""Write the README's table of variants from their docstrings: `python docs/make_tables.py`.
+
+A variant's module says its name and meaning in the first line, its paper as `Author (year),
+"title"`, and its slots in the indented lines; what is not there is not in the table.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from narrows.variants import VARIANTS
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN = "<!-- variants: written by docs/make_tables.py -->"
+END = "<!-- end of variants -->"
+
+_PAPER = re.compile(r'([A-Z][\w .,;:\'-]*?) \(((?:19|20)\d\d)\), "([^"]+)"')
+_SLOT = re.compile(r"^    (corrupt|encoder|decoder|loss|penalty)\w*\s+(.+?)(?:\s{2,}.*)?$", re.M)
+
+
+def row(name: str, docstring: str) -> str:
+    """Return a variant's line of the table.
+
+    Raises
+    ------
+    ValueError
+        If the docstring names no paper or no slot.
+    """
+    # indented lines are the slots, the others prose
+    prose = " ".join(re.sub(r"^    .*$", "", docstring, flags=re.M).split())
+    papers, slots = _PAPER.findall(prose), _SLOT.findall(docstring)
+    if not papers or not slots:
+        missing = "indented line of a slot" if papers else 'paper, as Author (year), "title"'
+        raise ValueError(f"variants/{name}.py: the docstring has no {missing}.")
+    authors, year, title = papers[0]
+    authors = re.split(r"[.;:] (?=[A-Z])", authors)[-1].split(", ")  # not the sentence before
+    who = authors[0] if len(authors) == 1 else " and ".join(authors[:2])
+    who = f"{authors[0]} et al." if len(authors) > 2 else who
+    chosen = "; ".join(f"{slot} {value}" for slot, value in slots).replace("|", r"\|")
+    short = title.partition(":")[0].rstrip(",")
+    meaning = docstring.splitlines()[0].partition(": ")[2].rstrip(".").replace("|", r"\|")
+    return f"| `{name}` | {meaning} | {chosen} | {year} | {who}, *{short}* |"
+
+
+def variants_table(variants: dict[str, Callable[..., object]] = VARIANTS) -> str:
+    """Return the table, markers included."""
+    lines = [BEGIN, "| variant | what it is | slots | year | paper |", "|---|---|---|---|---|"]
+    for name, build in sorted(variants.items()):
+        module = inspect.getmodule(build)
+        lines.append(row(name, (module and module.__doc__) or ""))
+    return "\n".join([*lines, END])
+
+
+def with_table(text: str) -> str:
+    """Return a README whose part between the markers is the table of now."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{README.name}: has no lines {BEGIN!r} and {END!r}.")
+    return before + variants_table() + after
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))
+    print(f"{README}: written", file=sys.stderr)

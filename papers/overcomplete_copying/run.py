@@ -1,0 +1,156 @@
+"""Too much capacity may fail to learn: from narrow codes to four times the input's width.
+
+The same 8 x 8 digits through codes of 8 to 256 numbers, by a plain net and by three that are kept
+from copying: the error on clean rows falls with capacity for all, while what a plain net knows of
+the digits' structure is lost. Run as `narrows reproduce overcomplete-copying`, or on its own.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from narrows import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from narrows.applications.figures import save_figure
+from narrows.cli.paper import main
+from narrows.errors import CopyingWarning
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {"widths": (8, 256), "max_epochs": 2},
+    "fast": {"widths": (8, 32, 128, 256), "max_epochs": 15},
+    "best": {"widths": (4, 8, 16, 32, 64, 128, 256), "max_epochs": 40},
+}
+BATCH_SIZE = 32
+
+MEASURES = ("train", "test", "filled_in", "accuracy", "effective_rank")
+
+
+def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
+    """Return one layer each way, with relu units but for the contractive net's sigmoids."""
+    common: dict[str, Any] = {
+        "max_epochs": epochs,
+        "batch_size": BATCH_SIZE,
+        "validation_fraction": 0.0,
+        "random_state": seed,
+        "hidden": (),
+    }
+    return {
+        "plain": Autoencoder(width, code_activation="relu", **common),
+        "denoising": DenoisingAutoencoder(
+            width, corruption="masking:0.25", code_activation="relu", **common
+        ),
+        "contractive": ContractiveAutoencoder(width, weight=1.0, **common),
+        "sparse": SparseAutoencoder(width, sparsity="l1", weight=1.0, **common),
+    }
+
+
+def measured(net: Autoencoder, data: dict[str, np.ndarray]) -> dict[str, float]:
+    """Fit, and return the figures; errors are shares of the variance, on clean rows."""
+    net.fit(data["train"])
+    on_train, on_test = net.evaluate(data["train"]), net.evaluate(data["test"])
+    health = net.inspect(data["test"])
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
+    classifier.fit(net.transform(data["train"]), data["train_y"])
+    return {
+        "train": on_train.squared_error / on_train.variance,
+        "test": on_test.squared_error / on_test.variance,
+        "filled_in": health.copying.filled_in,
+        "linear": health.copying.linear,
+        "copies": health.copying.copies,
+        "accuracy": classifier.score(net.transform(data["test"]), data["test_y"]),
+        "effective_rank": health.code.effective_rank,
+    }
+
+
+def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
+    """Measure every net at every width; write what ``output`` asks for."""
+    started = time.perf_counter()
+    settings = PRESETS[preset]
+    X, y = load_digits(return_X_y=True)
+    train, test, train_y, test_y = train_test_split(
+        X, y, test_size=0.3, random_state=seed, stratify=y
+    )
+    data = {"train": train, "test": test, "train_y": train_y, "test_y": test_y}
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CopyingWarning)  # that is what is measured
+        for width in settings["widths"]:
+            for name, net in nets(width, settings["max_epochs"], seed).items():
+                rows.append({"net": name, "width": width, **measured(net, data)})
+    table = {
+        "preset": preset,
+        "seed": seed,
+        "unit": "errors: squared error on clean rows as a share of the variance",
+        "total_seconds": round(time.perf_counter() - started, 1),
+        "epochs": settings["max_epochs"],
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
+    if output is not None:
+        save_figure(figure(rows), output / "capacity.png")
+    return table
+
+
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """Draw error, what is filled in, and accuracy over the width of the code."""
+    drawn = Figure(figsize=(10, 3.2), dpi=150, layout="constrained")
+    panels = {
+        "test": "held-out error, clean rows (share of variance)",
+        "filled_in": "filled in where hidden (share of variance)",
+        "accuracy": "logistic regression on the codes (accuracy)",
+    }
+    styles = {"plain": "C3o-", "denoising": "C0s-", "contractive": "C2^--", "sparse": "C1v:"}
+    for axis, (measure, title) in zip(drawn.subplots(1, 3), panels.items(), strict=True):
+        for name, style in styles.items():
+            points = [(row["width"], row[measure]) for row in rows if row["net"] == name]
+            axis.plot(*zip(*points, strict=True), style, label=name, markersize=4, linewidth=1.2)
+        axis.axvline(64, color="0.8", linewidth=1, zorder=0)
+        widths = sorted({row["width"] for row in rows})
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(widths, [str(width) for width in widths])
+        axis.minorticks_off()
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("numbers in the code (64 in a digit)", fontsize=8)
+        axis.tick_params(labelsize=8)
+    drawn.legend(
+        *drawn.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8
+    )
+    return drawn
+
+
+def show(table: dict[str, Any]) -> str:
+    titles = (
+        "error, train",
+        "held out",
+        "filled in",
+        "accuracy",
+        "eff. rank",
+        "copies",
+    )
+    lines = [f"{'net':<12}{'code':>5}" + "".join(f"{title:>14}" for title in titles)]
+    for row in table["rows"]:
+        verdict = {True: "yes", False: "no", None: "-"}[row["copies"]]
+        values = "".join(f"{row[name]:>14.3f}" for name in MEASURES)
+        lines.append(f"{row['net']:<12}{row['width']:>5}{values}{verdict:>14}")
+    lines.append(f"{table['unit']}; filled in: the same share, where hidden")
+    lines.append(f"a linear guess fills in {table['rows'][0]['linear']:.3f}")
+    lines.append(
+        f"{table['epochs']} epochs, {table['total_seconds']} s, {table['threads']} threads, "
+        f"seed {table['seed']}"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(run, show, presets=PRESETS, description=__doc__)
