@@ -112,6 +112,7 @@ def test_an_upper_layer_is_trained_on_what_the_lower_ones_say(X):
         {"corruption": "masking:0.6"},
         {"fine_tune": False},
         {"tied": False},
+        {"weight_decay": 5.0},
         {"code_activation": "sigmoid"},
         {"activation": "silu"},
         {"random_state": 1},
@@ -227,3 +228,13 @@ def test_the_command_line_makes_one_and_leaves_no_checkpoints(X, tmp_path: Path)
     assert _run([*command, *arguments, *settings]) == 0
     assert [len(layer) for layer in load(model).pretraining_history_] == [2, 2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "x.npy"]
+
+
+def test_fine_tuning_may_see_more_images_than_there_are(X):
+    source = DenseSource((X * 255).astype(np.uint8))
+    source.image_shape = (4, 4)
+    plain, augmented = (
+        stacked(augmentation=augmentation).fit(source).transform(source)
+        for augmentation in (None, "affine")
+    )
+    assert not np.allclose(plain, augmented)

@@ -1,13 +1,10 @@
 """Hinton and Salakhutdinov (2006): MNIST digits in 30 numbers, beside 30-D PCA.
 
-Run as `narrows reproduce hinton2006-digits --preset fast|best`, or on its own.
+Run as `narrows reproduce hinton2006-digits --preset fast|good|best|pure`, or on its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -18,6 +15,7 @@ import torch
 
 from narrows import Affine, Autoencoder, LinearAutoencoder
 from narrows.applications.figures import reconstruction_figure, save_figure
+from narrows.cli.paper import main
 from narrows.data import DenseSource
 from narrows.datasets import load_images
 
@@ -31,7 +29,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_epochs": 10,
         "augmentation": Affine(0.07, 0.06, 0.03, 0.45, until=0.5),
     },
-    "best": {"max_epochs": 110, "augmentation": Affine(until=0.8)},
+    "good": {"max_epochs": 110, "augmentation": Affine(until=0.8)},
+    "pure": {"max_epochs": 60, "learning_rate": 8e-3, "weight_decay": 0.2},
+    "best": {
+        "max_epochs": 250,
+        "augmentation": Affine(elastic=1.0, interpolation="bicubic", until=0.9),
+        "weight_decay": 0.1,
+    },
 }
 
 
@@ -52,11 +56,10 @@ def deep(preset: str, seed: int) -> Autoencoder:
         hidden=(1000, 500, 250),
         tied=True,
         batch_size=256,
-        learning_rate=5e-3,
         validation_fraction=0.0,
         random_state=seed,
         verbose=1,
-        **PRESETS[preset],
+        **{"learning_rate": 5e-3, **PRESETS[preset]},
     )
 
 
@@ -66,7 +69,7 @@ def logistic_pca(preset: str, seed: int) -> LinearAutoencoder:
         n_components=30,
         loss="bernoulli",
         scale="unit",
-        max_epochs={"smoke": 1, "fast": 6, "best": 40}[preset],
+        max_epochs={"smoke": 1, "fast": 6}.get(preset, 40),
         batch_size=512,
         learning_rate=2e-3,
         random_state=seed,
@@ -106,8 +109,6 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
         ],
     }
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
         save_figure(reconstruction_figure(net.model_, first_of_each_digit()), output / "digits.png")
         net.save(output / "model.safetensors")
     return table
@@ -132,24 +133,5 @@ def show(table: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", choices=PRESETS, default="fast")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", "-o", type=Path)
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    arguments = parser.parse_args()
-    table = run(arguments.preset, arguments.seed, arguments.output)
-    print(json.dumps(table) if arguments.json else show(table))
-    if arguments.output is not None:
-        print(f"table, picture and model: {arguments.output}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    from narrows.errors import NarrowsError
-
-    try:
-        main()
-    except NarrowsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    main(run, show, presets=PRESETS, description=__doc__)

@@ -69,43 +69,42 @@ class Spread:
     """Labels spread along the graph of nearest neighbours, and from there to new rows.
 
     Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global consistency".
-    The graph does not know the labels, so it is made once for all draws.
+    Neither the graph nor the neighbours of the test rows know the labels: both are made once for
+    all draws.
     """
 
-    def __init__(self, x: np.ndarray) -> None:
-        self._neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(x)
-        graph: Any = self._neighbours.kneighbors_graph(mode="distance")
+    def __init__(self, x: np.ndarray, test: np.ndarray) -> None:
+        neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(x)
+        self._near = neighbours.kneighbors(test, return_distance=False)
+        graph: Any = neighbours.kneighbors_graph(mode="distance")
         width = np.median(graph.data)
         graph.data = np.exp(-((graph.data / width) ** 2))
         self._graph = sp.csr_matrix(graph.maximum(graph.T))
 
-    def predict(self, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return classes of new rows; y holds -1 where a label is not known."""
-        spread = LabelSpreading(kernel=lambda a, b: self._graph, alpha=0.99, max_iter=100)
+    def predict(self, y: np.ndarray) -> np.ndarray:
+        """Return classes of the test rows; y holds -1 where a label is not known."""
+        spread = LabelSpreading(kernel=lambda a, b: self._graph, alpha=0.99, max_iter=300)
         spread.fit(np.zeros((len(y), 1)), y)
-        near = self._neighbours.kneighbors(rows, return_distance=False)
-        said = spread.label_distributions_[near].sum(axis=1)
+        said = spread.label_distributions_[self._near].sum(axis=1)
         return spread.classes_[said.argmax(axis=1)]
 
 
-def methods(pixels: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
-    """Return, by name, what says classes of test rows: (told rows, y, test pixels and codes)."""
-    spreads = {"pixels": Spread(pixels), "code": Spread(codes)}
-    spaces = {"pixels": pixels, "code": codes}
+def ways(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Return, by name, functions from the row numbers of the labels told to the test classes."""
+    spread = Spread(x, test)
 
-    def neighbour(space: str, told: np.ndarray, y: np.ndarray, test: np.ndarray) -> np.ndarray:
-        return KNeighborsClassifier(1).fit(spaces[space][told], y[told]).predict(test)
+    def neighbour(told: np.ndarray) -> np.ndarray:
+        return KNeighborsClassifier(1).fit(x[told], y[told]).predict(test)
 
-    def machine(space: str, told: np.ndarray, y: np.ndarray, test: np.ndarray) -> np.ndarray:
-        return SVC(C=10.0).fit(spaces[space][told], y[told]).predict(test)
+    def machine(told: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(x[told], y[told]).predict(test)
 
-    def spread(space: str, told: np.ndarray, y: np.ndarray, test: np.ndarray) -> np.ndarray:
+    def spreading(told: np.ndarray) -> np.ndarray:
         known = np.full(len(y), -1)
         known[told] = y[told]
-        return spreads[space].predict(known, test)
+        return spread.predict(known)
 
-    ways = {"nearest neighbour": neighbour, "SVM": machine, "label spreading": spread}
-    return {f"{way} on {space}": (space, f) for space in spaces for way, f in ways.items()}
+    return {"nearest neighbour": neighbour, "SVM": machine, "label spreading": spreading}
 
 
 def told(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
@@ -123,18 +122,25 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     started = time.perf_counter()
     net = code(train, preset.epochs, seed)
     seconds = time.perf_counter() - started
-    rows = {"pixels": test.astype(np.float32) / 255, "code": net.transform(test)}
-    ways = methods(train.astype(np.float32) / 255, net.transform(train))
+    spaces = {
+        "pixels": (train.astype(np.float32) / 255, test.astype(np.float32) / 255),
+        "code": (net.transform(train), net.transform(test)),
+    }
+    methods = {
+        f"{way} on {space}": predict
+        for space, rows in spaces.items()
+        for way, predict in ways(*rows, labels).items()
+    }
     if output is not None:
         net.save(output / "model.safetensors")
     table = []
-    for way, (space, predict) in ways.items():
+    for way, predict in methods.items():
         result: dict[str, Any] = {"method": way}
         for n in preset.labels:
             errors = []
             for draw in range(preset.draws):
                 shown = told(labels, n, np.random.default_rng([seed, n, draw]))
-                said = predict(space, shown, labels, rows[space])
+                said = predict(shown)
                 errors.append(100 * float((said != test_labels).mean()))
             result[str(n)], result[f"+- {n}"] = float(np.mean(errors)), float(np.std(errors))
         print(result, file=sys.stderr, flush=True)

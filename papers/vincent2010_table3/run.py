@@ -68,8 +68,8 @@ def stacked(
     layers = StackedAutoencoder(
         preset.width,
         hidden=(preset.width, preset.width),
-        activation="relu",
-        code_activation="relu",
+        activation="silu",
+        code_activation="silu",
         corruption=corruption,
         pretrain_epochs=preset.pretrain_epochs,
         fine_tune=False,

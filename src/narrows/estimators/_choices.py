@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from narrows.activations import activation_named
+from narrows.augmentations import AUGMENTATIONS
 from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
@@ -116,7 +117,8 @@ class Choices(BaseEstimator):
 
     def _augmentation(self) -> dict[str, Any] | None:
         """Return the spec of the augmentation, None for none."""
-        return None
+        given = self.get_params(deep=False).get("augmentation")
+        return None if given is None else spec_of(AUGMENTATIONS, given, slot="augmentation")
 
     @property
     def _epochs(self) -> int:

@@ -44,6 +44,10 @@ _SHARED = {
         "to proportions, leaves values in [0, 1] alone, standardises other tables, and fits a\n"
         'named loss; "center" is what PCA does.',
     ),
+    "augmentation": (
+        "str, spec or augmentation",
+        'More clean images out of those there are, such as "affine".',
+    ),
     "max_epochs": (
         "int",
         "Passes over the data at most; the learning rate warms up over a tenth of them and falls\n"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from narrows.activations import activation_named
-from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
@@ -45,8 +44,7 @@ class Autoencoder(AbstractAutoencoder):
     penalties : sequence of penalties, default=()
         Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
         shifts the code towards what y needs.
-    augmentation : str, spec or augmentation, default=None
-        More clean images out of those there are, such as "affine".
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -131,11 +129,6 @@ class Autoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
-
-    def _augmentation(self) -> dict[str, Any] | None:
-        if self.augmentation is None:
-            return None
-        return spec_of(AUGMENTATIONS, self.augmentation, slot="augmentation")
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         activation_named(self.code_activation)

@@ -58,10 +58,12 @@ class StackedAutoencoder(AbstractAutoencoder):
         fine-tuning.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -111,6 +113,8 @@ class StackedAutoencoder(AbstractAutoencoder):
     fine_tune: bool
     code_activation: str
     tied: bool
+    augmentation: Any
+    weight_decay: float
 
     def __init__(
         self,
@@ -128,10 +132,12 @@ class StackedAutoencoder(AbstractAutoencoder):
         code_activation: str = "linear",
         tied: bool = True,
         loss: Any = "auto",
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
