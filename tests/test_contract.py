@@ -22,6 +22,7 @@ NEEDS = {
     "kl_sparsity": {"code_activation": "sigmoid"},
     "top_k": {"k": 2},
     "dictionary": {"k": 2},
+    "vector_quantised": {"n_entries": 2},
     "revive": {"hidden": []},
 }
 
@@ -29,11 +30,13 @@ NEEDS = {
 ONLY_WITH = {
     "kl_sparsity": ["plain", "tied"],
     "kl_to_prior": [],
+    "commitment": [],
     "revive": ["top_k"],
 }
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked", "variational"}
+CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked", "variational",
+          "vector_quantised"}  # fmt: skip
 
 
 def combinations():

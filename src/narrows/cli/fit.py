@@ -46,6 +46,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "stacked": ("StackedAutoencoder", {}),
     "tied": ("Autoencoder", {"tied": True}),
     "variational": ("VariationalAutoencoder", {}),
+    "vector_quantised": ("VectorQuantisedAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
 

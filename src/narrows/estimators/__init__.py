@@ -18,6 +18,7 @@ from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
 from narrows.estimators.variational import VariationalAutoencoder
+from narrows.estimators.vector_quantised import VectorQuantisedAutoencoder
 
 __all__ = [
     "ALL",
@@ -32,6 +33,7 @@ __all__ = [
     "SparseAutoencoder",
     "StackedAutoencoder",
     "VariationalAutoencoder",
+    "VectorQuantisedAutoencoder",
     "load",
 ]
 
@@ -44,6 +46,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     SparseAutoencoder,
     StackedAutoencoder,
     VariationalAutoencoder,
+    VectorQuantisedAutoencoder,
 )
 
 HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeRegressor)

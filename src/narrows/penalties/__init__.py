@@ -1,6 +1,7 @@
 """Penalties: Omega, the fifth slot of the formula."""
 
 from narrows.penalties.auxiliary import Auxiliary
+from narrows.penalties.commitment import Commitment
 from narrows.penalties.contractive import Contractive
 from narrows.penalties.higher_order_contractive import HigherOrderContractive
 from narrows.penalties.kl_sparsity import KLSparsity
@@ -15,6 +16,7 @@ __all__ = [
     "L2",
     "PENALTIES",
     "Auxiliary",
+    "Commitment",
     "Contractive",
     "HigherOrderContractive",
     "KLSparsity",
@@ -25,6 +27,7 @@ __all__ = [
 
 PENALTIES = {
     "auxiliary": Auxiliary,
+    "commitment": Commitment,
     "contractive": Contractive,
     "higher_order_contractive": HigherOrderContractive,
     "kl_sparsity": KLSparsity,

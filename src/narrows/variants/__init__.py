@@ -10,6 +10,7 @@ from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
 from narrows.variants.variational import variational
+from narrows.variants.vector_quantised import vector_quantised
 
 __all__ = ["VARIANTS"]
 
@@ -24,4 +25,5 @@ VARIANTS = {
     "tied": tied,
     "top_k": top_k,
     "variational": variational,
+    "vector_quantised": vector_quantised,
 }

@@ -1,0 +1,48 @@
+"""Commitment: a codebook's entries go to the codes, and codes stay near their entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from narrows._types import Scalar
+from narrows.checks import check_number
+from narrows.encoders.quantised import QuantisedEncoder
+from narrows.errors import UsageError
+from narrows.slots import Forward
+
+__all__ = ["Commitment"]
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """Omega = codebook * |sg(z) - e|^2 + weight * |z - sg(e)|^2, e the entries chosen for z(x).
+
+    Summed over the code, averaged over the batch; sg holds its argument fixed, so that the first
+    term moves the entries and the second the net. Unit: squared code units, times the weights. For
+    a quantised code.
+
+    Raises
+    ------
+    UsageError
+        If a weight is negative, or the code is another.
+
+    References
+    ----------
+    van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+    """
+
+    weight: float = 0.25
+    codebook: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("Commitment: weight", self.weight, low=0)
+        check_number("Commitment: codebook", self.codebook, low=0)
+
+    def __call__(self, step: Forward) -> Scalar:
+        z, encoder = step.code.drive, step.encoder
+        if z is None or not isinstance(encoder, QuantisedEncoder):
+            raise UsageError("Commitment: needs a quantised code; use VectorQuantisedAutoencoder.")
+        entries = encoder.admissible(z)
+        to_codes = (z.detach() - entries).square().sum(dim=1).mean()
+        to_entries = (z - entries.detach()).square().sum(dim=1).mean()
+        return self.codebook * to_codes + self.weight * to_entries
