@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from narrows.cli.fit import ESTIMATORS
 from narrows.variants import VARIANTS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -22,7 +23,7 @@ _PAPER = re.compile(r'([A-Z][\w .,;:\'-]*?) \(((?:19|20)\d\d)\), "([^"]+)"')
 _SLOT = re.compile(r"^    (corrupt|encoder|decoder|loss|penalty)\w*\s+(.+?)(?:\s{2,}.*)?$", re.M)
 
 
-def row(name: str, docstring: str) -> str:
+def row(name: str, estimator: str, docstring: str) -> str:
     """Return a variant's line of the table.
 
     Raises
@@ -43,15 +44,23 @@ def row(name: str, docstring: str) -> str:
     chosen = "; ".join(f"{slot} {value}" for slot, value in slots).replace("|", r"\|")
     short = title.partition(":")[0].rstrip(",")
     meaning = docstring.splitlines()[0].partition(": ")[2].rstrip(".").replace("|", r"\|")
-    return f"| `{name}` | {meaning} | {chosen} | {year} | {who}, *{short}* |"
+    return f"| `{name}` | {estimator} | {meaning} | {chosen} | {year} | {who}, *{short}* |"
+
+
+def estimator(name: str) -> str:
+    """Return what makes the variant in Python, as `narrows fit --variant` does."""
+    kind, fixed = ESTIMATORS.get(name, ("", {}))
+    settings = ", ".join(f"{key}={value!r}" for key, value in fixed.items())
+    return f"`{kind}({settings})`" if settings else f"`{kind}`" if kind else ""
 
 
 def variants_table(variants: dict[str, Callable[..., object]] = VARIANTS) -> str:
     """Return the table, markers included."""
-    lines = [BEGIN, "| variant | what it is | slots | year | paper |", "|---|---|---|---|---|"]
+    names = ("variant", "estimator", "what it is", "slots", "year", "paper")
+    lines = [BEGIN, f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name, build in sorted(variants.items()):
         module = inspect.getmodule(build)
-        lines.append(row(name, (module and module.__doc__) or ""))
+        lines.append(row(name, estimator(name), (module and module.__doc__) or ""))
     return "\n".join([*lines, END])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import narrows
 from narrows.augmentations import AUGMENTATIONS
-from narrows.cli.fit import _OPTIONS
+from narrows.cli.fit import _OPTIONS, ESTIMATORS
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators import ALL, Autoencoder
 from narrows.losses import LOSSES
@@ -101,16 +101,29 @@ def test_the_readmes_table_is_what_the_variants_say():
     assert tables.with_table(text) == text, "run: python docs/make_tables.py"
 
 
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.__name__)
+def test_the_readme_names_every_piece(piece):
+    assert f"`{piece.__name__}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_has_its_command(name):
+    kind, fixed = ESTIMATORS[name]
+    made = getattr(narrows, kind)(**fixed)
+    assert made._variant({"name": "squared_error", "link": "identity"})[0] == name
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 150
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_has_a_full_line_in_the_table(name):
-    line = tables.row(name, inspect.getmodule(VARIANTS[name]).__doc__)
+    docstring = inspect.getmodule(VARIANTS[name]).__doc__
+    line = tables.row(name, tables.estimator(name), docstring)
     cells = re.split(r"(?<!\\) \| ", line.strip("| "))
-    assert len(cells) == 5 and all(cells)
-    assert cells[0] == f"`{name}`" and re.fullmatch(r"(19|20)\d\d", cells[3])
+    assert len(cells) == 6 and all(cells)
+    assert cells[0] == f"`{name}`" and re.fullmatch(r"(19|20)\d\d", cells[4])
 
 
 def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
@@ -121,9 +134,9 @@ def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
     encoder   dense           two layers
     penalty   l1 | l2         <- the slot
     """.replace("\n    B", "\nB")
-    assert tables.row("pressed", docstring) == (
-        "| `pressed` | a code under a \\| weight | encoder dense; penalty l1 \\| l2 | 2031 | "
-        "Bloggs et al., *Pressing* |"
+    assert tables.row("pressed", "`Presser`", docstring) == (
+        "| `pressed` | `Presser` | a code under a \\| weight | encoder dense; penalty l1 \\| l2 | "
+        "2031 | Bloggs et al., *Pressing* |"
     )
 
 
@@ -133,4 +146,4 @@ def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
 )
 def test_a_variant_without_paper_or_slots_is_named(docstring, missing):
     with pytest.raises(ValueError, match=rf"variants/odd.py: the docstring has no .*{missing}"):
-        tables.row("odd", docstring)
+        tables.row("odd", "", docstring)

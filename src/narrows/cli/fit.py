@@ -12,7 +12,7 @@ import click
 
 from narrows.cli._common import PATH, data_argument, json_option, open_data, print_json
 
-__all__ = ["fit"]
+__all__ = ["ESTIMATORS", "fit"]
 
 # Names, defaults and meaning are those of the estimators; a test holds the texts to them.
 _OPTIONS: dict[str, tuple[Any, str]] = {
@@ -36,7 +36,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
 }
 
-_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "contractive": ("ContractiveAutoencoder", {}),
     "denoising": ("DenoisingAutoencoder", {}),
     "dictionary": ("DictionaryAutoencoder", {}),
@@ -45,6 +45,7 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sparse": ("SparseAutoencoder", {}),
     "stacked": ("StackedAutoencoder", {}),
     "tied": ("Autoencoder", {"tied": True}),
+    "top_k": ("SparseAutoencoder", {"sparsity": "top_k"}),
     "variational": ("VariationalAutoencoder", {}),
     "vector_quantised": ("VectorQuantisedAutoencoder", {}),
 }
@@ -64,7 +65,7 @@ def _estimator_options(command: Any) -> Any:
 @data_argument
 @click.option(
     "--variant",
-    type=click.Choice(list(_VARIANTS)),
+    type=click.Choice(list(ESTIMATORS)),
     default="plain",
     show_default=True,
     help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
@@ -161,7 +162,7 @@ def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
-    name, fixed = _VARIANTS[variant]
+    name, fixed = ESTIMATORS[variant]
     kind = getattr(narrows, name)
     known = kind._get_param_names()
     for option in given:

@@ -1,6 +1,6 @@
 """Vector-quantised autoencoder: a code of choices, each out of a few learned vectors.
 
-van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
 
     encoder   quantised       the nearest entry of a codebook, part by part
     penalty   commitment      <- what moves the entries, straight through which f learns
