@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default=32
         Width of the code, all parts together.
-    n_groups : int, default=8
-        Parts of the code; a divisor of ``n_components``.
+    n_groups : int or None, default=None
+        Parts of the code; a divisor of ``n_components``. None takes the greatest that divides 8
+        too: 8 for a code of 32 numbers, 2 for one of 10.
     n_entries : int, default=64
         Vectors to choose from in each part: a row's code is n_groups log2(n_entries) bits.
     commitment : float, default=0.25
@@ -78,7 +80,7 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
     (1797, 4)
     """
 
-    n_groups: int
+    n_groups: int | None
     n_entries: int
     commitment: float
 
@@ -86,7 +88,7 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
         self,
         n_components: int = 32,
         *,
-        n_groups: int = 8,
+        n_groups: int | None = None,
         n_entries: int = 64,
         commitment: float = 0.25,
         hidden: Sequence[int] = (512, 256),
@@ -125,14 +127,15 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_number("n_groups", self.n_groups, low=1, integer=True)
+        if self.n_groups is not None:
+            check_number("n_groups", self.n_groups, low=1, integer=True)
         check_number("n_entries", self.n_entries, low=2, integer=True)
         check_number("commitment", self.commitment, low=0)
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "vector_quantised", {
             **self._shape(),
-            "n_groups": int(self.n_groups),
+            "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
             "n_entries": int(self.n_entries),
             "commitment": float(self.commitment),
             "loss": loss,
