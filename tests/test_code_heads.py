@@ -29,6 +29,7 @@ from narrows import (
     SparseAutoencoder,
     load,
 )
+from narrows.code_task import _Dropout
 from narrows.errors import InvalidData, ModelFileError, UsageError
 from narrows.estimators import ALL
 
@@ -478,3 +479,29 @@ def test_units_that_cannot_be_are_refused(change, autoencoder, rows, values, pat
     tampered(fitted, path, change)
     with pytest.raises(ModelFileError, match="cannot be rebuilt"):
         load(path)
+
+
+def test_dropout_keeps_the_mean():
+    drop = _Dropout(0.3, torch.Generator().manual_seed(0))
+    left = drop(torch.full((100_000,), 2.0))
+    assert float((left == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(left.mean()) == pytest.approx(2.0, abs=0.02)
+
+
+def test_features_are_standardised_where_they_stay_as_they_are(autoencoder, rows, classes):
+    codes = autoencoder.transform(rows)
+    frozen = classifier(autoencoder, max_epochs=1).fit(rows, classes).head_
+    np.testing.assert_allclose(frozen.shift, codes.mean(axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(frozen.scale, codes.std(axis=0), rtol=1e-4, atol=1e-4)
+    moving = classifier(autoencoder, training="joint", max_epochs=1).fit(rows, classes).head_
+    assert not moving.shift.any() and bool((moving.scale == 1).all())
+
+
+def test_a_code_that_was_trained_on_has_no_density_of_before(autoencoder, rows, classes):
+    frozen, tuned = (
+        classifier(autoencoder, training=training, max_epochs=1).fit(rows, classes).autoencoder_
+        for training in ("frozen", "fine_tuned")
+    )
+    assert frozen.sample(2).shape == (2, 10)
+    with pytest.raises(UsageError, match="call fit"):
+        tuned.sample(2)

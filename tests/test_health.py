@@ -73,6 +73,14 @@ def test_dead_units_are_those_that_do_not_change_beside_the_others(fitted, X):
     assert statistics(fitted, X, change=change).dead == [1, 2]
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_which_units_are_dead_does_not_depend_on_the_unit_of_the_code(unit, fitted, X):
+    def change(h):
+        return unit * torch.stack((h[:, 0], h[:, 1], h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
+
+    assert statistics(fitted, X, change=change).dead == [2]
+
+
 def test_duplicates_are_units_like_an_earlier_one(fitted, X):
     def change(h):
         return torch.stack((h[:, 0], h[:, 1], 3 - 2 * h[:, 0], 0 * h[:, 0] + 1), dim=1)

@@ -16,6 +16,7 @@ from narrows.cli import _run
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
 from narrows.errors import TrainingDiverged, UsageError
+from narrows.training import layerwise
 from narrows.training.layer import layer_autoencoder
 from narrows.training.loop import TrainingStopped, train
 from narrows.training.trainer import Trainer
@@ -65,7 +66,7 @@ def test_the_mirrored_layers_start_as_transposes(method, X):
     net = stacked(pretrain=method, tied=False, fine_tune=False).fit(X).model_.objective
     for up, down in zip(net.encoder.weights, reversed(list(net.decoder.weights)), strict=True):
         assert torch.equal(up.t(), down)
-    for bias in net.decoder.biases:
+    for bias in (*net.encoder.biases, *net.decoder.biases):
         assert bool(bias.abs().sum() > 0)
 
 
@@ -281,3 +282,25 @@ def test_a_later_partial_fit_keeps_the_history_of_the_layers(X):
     ae = stacked().fit(X)
     before = ae.pretraining_history_
     assert ae.partial_fit(X).pretraining_history_ == before
+
+
+@pytest.mark.parametrize("method, momentum, decay", [("rbm", 0.9, 2e-4), ("denoising", None, 0)])
+def test_machines_are_trained_by_momentum_and_decay(method, momentum, decay, X, monkeypatch):
+    trainers, biases = [], []
+
+    def spied(layer: Any, *given: Any, **named: Any) -> Trainer:
+        bias = layer.visible_bias if method == "rbm" else layer.decoder.biases[0]
+        biases.append(bias.detach().clone())
+        trainers.append(Trainer(layer, *given, **named))
+        return trainers[-1]
+
+    monkeypatch.setattr(layerwise, "Trainer", spied)
+    stacked(pretrain=method, validation_fraction=0.0).fit(X)
+    groups = [trainer.optimizer.param_groups[0] for trainer in trainers]
+    assert [group.get("momentum") for group in groups] == [momentum] * 3
+    assert [group["weight_decay"] for group in groups] == [decay] * 3
+    # the lowest layer, and it alone, starts at the rows' mean
+    mean = torch.from_numpy(X.mean(axis=0)).float()
+    expected = torch.logit(mean) if method == "rbm" else biases[0]
+    torch.testing.assert_close(biases[0], expected, rtol=1e-3, atol=1e-3)
+    assert bool(biases[0].abs().sum() > 0) and not bool(biases[1].any())
