@@ -161,3 +161,10 @@ def test_two_gaussian_sides_are_refused():
 def test_the_number_of_steps_is_checked(steps):
     with pytest.raises(UsageError, match="RBM: steps"):
         RBM(3, 2, steps=steps, generator=Generator())
+
+
+@pytest.mark.parametrize("kind, deviation", [("gaussian", 1.0), ("bernoulli", 0.4)])
+def test_units_are_drawn_with_the_noise_of_their_kind(kind, deviation):
+    drawn = RBM._draw(torch.full((50_000,), 0.2), kind, Generator().manual_seed(0))
+    assert float(drawn.mean()) == pytest.approx(0.2, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(deviation, abs=0.02)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from narrows import load
+from narrows import Autoencoder, load
 from narrows.cli import _run
 from narrows.cli import narrows as group
 
@@ -233,3 +233,23 @@ def test_a_named_data_set_can_be_given_for_a_file(data_folder, tmp_path, monkeyp
     arguments = ["--code", "2", "--hidden", "", "--epochs", "1", "--batch-size", "4096", "-q"]
     assert run("fit", "mnist:test", *arguments, "-o", tmp_path / "m") == 0
     assert load(tmp_path / "m").model_.schema.image_shape == (28, 28)
+
+
+def test_commands_read_the_code_under_a_head(tmp_path, capsys):
+    from narrows import CodeClassifier
+
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(X)
+    CodeClassifier(ae, max_epochs=1).fit(X, X[:, 0] > 0).save(tmp_path / "m")
+    np.save(tmp_path / "x.npy", X)
+    model, data, out = (str(tmp_path / name) for name in ("m", "x.npy", "o.npy"))
+    for command in (
+        ["encode", model, data, "-o", out],
+        ["reconstruct", model, data, "-o", out],
+        ["generate", model, "-o", out],
+        ["evaluate", model, data],
+        ["inspect", model, data],
+        ["inspect", model],
+    ):
+        assert _run(command) == 0
+    assert "Autoencoder" in capsys.readouterr().out

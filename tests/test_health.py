@@ -17,7 +17,7 @@ from narrows.applications.advice import advice_on
 from narrows.applications.code_statistics import code_statistics, effective_rank
 from narrows.applications.health import gap_of
 from narrows.data import DenseSource
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, UsageError
 from narrows.slots import Code, GaussianPosterior
 
 
@@ -71,6 +71,14 @@ def test_dead_units_are_those_that_do_not_change_beside_the_others(fitted, X):
         return torch.stack((h[:, 0], 0 * h[:, 1] + 123456.7, h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
 
     assert statistics(fitted, X, change=change).dead == [1, 2]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_which_units_are_dead_does_not_depend_on_the_unit_of_the_code(unit, fitted, X):
+    def change(h):
+        return unit * torch.stack((h[:, 0], h[:, 1], h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
+
+    assert statistics(fitted, X, change=change).dead == [2]
 
 
 def test_duplicates_are_units_like_an_earlier_one(fitted, X):
@@ -231,3 +239,10 @@ def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
     copying = replace(copying, filled_in=0.7)
     evaluation = replace(evaluation, squared_error=1.0)
     assert advice_on(fitted.model_, healthy, copying, evaluation, 1.0) == []
+
+
+@pytest.mark.parametrize("seed", [None, "a", -1, 2**70, 1.5])
+def test_a_seed_that_cannot_be_is_refused(seed, x):
+    ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(x)
+    with pytest.raises(UsageError, match="seed: must be an integer >= 0"):
+        ae.inspect(x, seed=seed)

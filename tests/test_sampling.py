@@ -351,3 +351,16 @@ def test_a_misuse_of_generate_is_named(model, tmp_path, capsys, options, code, m
     assert _run(["generate", model, *arguments]) == code
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "s.npy").exists()
+
+
+def test_generate_draws_images_of_one_line(model, tmp_path):
+    arguments = ["--figure", str(tmp_path / "f.png"), "--image-shape", "1,64"]
+    assert _run(["generate", model, *arguments]) == 0
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "1.5"])
+@pytest.mark.parametrize("command", ["generate", "inspect", "evaluate"])
+def test_seeds_that_cannot_be_are_refused(model, capsys, command, seed):
+    rest = {"generate": ["-o", "s.npy"], "inspect": ["x.npy"], "evaluate": ["x.npy"]}[command]
+    assert _run([command, model, *rest, "--seed", seed]) == 2
+    assert "--seed" in capsys.readouterr().err

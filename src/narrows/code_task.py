@@ -21,6 +21,7 @@ from narrows.objective import Objective
 from narrows.slots import Corruption, Encoder, Rows
 from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
+from narrows.weighting import known_part
 
 __all__ = ["CodeTask", "Head", "HeadTask", "layer_of"]
 
@@ -134,7 +135,8 @@ class CodeTask(Trainable):
 
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
         assert y is not None
-        rows = self.corruption(x, generator=generator).rows
+        known, _ = known_part(x, self.objective.corruption)
+        rows = self.corruption(known, generator=generator).rows
         loss = self.of_head.loss(self._noisy_features(rows, generator), y)
         penalty = loss.new_zeros(())
         if self.reconstruction_weight:
@@ -144,6 +146,7 @@ class CodeTask(Trainable):
 
     def features(self, x: Rows) -> Tensor:
         """Return the activations that c reads, of clean rows, (batch, width)."""
+        x, _ = known_part(x, self.objective.corruption)
         return layer_of(self.objective.encoder, x, self.layer)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:

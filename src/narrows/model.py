@@ -17,7 +17,7 @@ from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
 from narrows.variants import VARIANTS
 
-__all__ = ["Model", "Schema", "build_objective"]
+__all__ = ["Model", "Schema", "build_objective", "tensor_layout"]
 
 _MAX_WEIGHTS = 1 << 33
 _MAX_LAYERS = 1000
@@ -111,7 +111,7 @@ class Model:
             with torch.device("meta"):
                 # nothing is allocated until the shapes are known to be those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
-            if _layout(objective.state_dict()) != _layout(net):
+            if tensor_layout(objective.state_dict()) != tensor_layout(net):
                 raise ValueError("the weights are not those of the variant")
             objective.load_state_dict(net, assign=True)
             for parameter in objective.parameters():
@@ -144,7 +144,10 @@ class Model:
             raise ModelFileError(f"the model cannot be rebuilt: {error}.") from None
 
 
-def _layout(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+def tensor_layout(
+    tensors: Mapping[str, Tensor],
+) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return shape and dtype of every tensor by its name."""
     return {name: (value.shape, value.dtype) for name, value in tensors.items()}
 
 

@@ -141,7 +141,8 @@ def _images(labels: Sequence[str], strips: Sequence[np.ndarray], shape: tuple[in
     for line, label, strip in zip(axes, labels, strips, strict=True):
         for axis, row in zip(line, strip, strict=True):
             image = np.clip((row.reshape(shape) - low) / max(high - low, 1e-12), 0, 1)
-            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            # an axis of a single channel goes, one of a single line of pixels stays
+            axis.imshow(image.squeeze() if image.ndim > 2 else image, cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(

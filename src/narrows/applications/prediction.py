@@ -14,7 +14,7 @@ from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.weighting import known_part
 
-__all__ = ["features_read", "layer_number", "said"]
+__all__ = ["features_read", "layer_number", "layer_widths", "said"]
 
 
 def layer_number(model: Model, layer: int) -> int:
@@ -28,7 +28,14 @@ def layer_number(model: Model, layer: int) -> int:
     depth = len(model.objective.encoder.weights)
     if not -depth <= layer < depth:
         raise UsageError(f"layer: must be from {-depth} to {depth - 1}, got {layer!r}.")
-    return layer % depth
+    return int(layer % depth)
+
+
+def layer_widths(model: Model) -> list[int]:
+    """Return how many activations every layer of the encoder has, the code last."""
+    # the last weights may give a code's mean and its variance
+    below = [weight.shape[1] for weight in model.objective.encoder.weights[:-1]]
+    return [*below, model.n_components]
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder
 
 __all__ = [
+    "SEED",
     "data_argument",
     "json_option",
     "model_argument",
@@ -31,6 +32,7 @@ data_argument = click.argument("data")
 output_option = click.option(
     "-o", "--output", type=PATH, required=True, help="Where to write: .npy or .csv."
 )
+SEED = click.IntRange(0, 2**63 - 1)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -73,7 +75,8 @@ def open_model(path: Path) -> AbstractAutoencoder:
     from narrows.estimators import load
 
     try:
-        return load(path)
+        estimator = load(path)
+        return getattr(estimator, "autoencoder_", estimator)  # the code under a head
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such model file.") from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from narrows.cli._common import (
+    SEED,
     data_argument,
     json_option,
     model_argument,
@@ -24,7 +25,7 @@ __all__ = ["evaluate"]
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
               help="For variational models: also the negative log-likelihood, from K codes a row; "
               "500 come close.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of --samples.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of --samples.")
 @json_option
 def evaluate(model: Path, data: str, samples: int | None, seed: int, as_json: bool) -> None:
     """Print the reconstruction error on DATA beside PCA's (TruncatedSVD's for sparse data).

@@ -8,6 +8,7 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    SEED,
     json_option,
     model_argument,
     open_model,
@@ -27,7 +28,7 @@ _IN_FIGURE = 100
 @click.option("-o", "--output", type=PATH, help="Where to write them: .npy or .csv.")
 @click.option("--density", default="auto", show_default=True,
               help="auto, prior (of variational models), gaussian or mixture.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the codes.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the codes.")
 @click.option("--figure", type=PATH, help=f"Where to draw the first {_IN_FIGURE} of them.")
 @shape_option
 @json_option

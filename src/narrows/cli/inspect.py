@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import json_option, model_argument, open_data, open_model, print_json
+from narrows.cli._common import (
+    SEED,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder
@@ -18,7 +25,7 @@ __all__ = ["inspect"]
 @click.command(short_help="What a model file holds, and the health of its code on DATA.")
 @model_argument
 @click.argument("data", required=False)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the copying test.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the copying test.")
 @json_option
 def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
     """Print what MODEL is: pieces, shapes, scaling, training.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from narrows.errors import NarrowsError
+from narrows.errors import NarrowsError, ResourceError
 
 __all__ = ["columns", "main"]
 
@@ -30,7 +30,7 @@ def main(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--preset", choices=list(presets), default="fast")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", "-o", type=Path)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     arguments = parser.parse_args()
@@ -39,14 +39,28 @@ def main(
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
         table = run(arguments.preset, arguments.seed, output)
+        # shown before it is written: a full disk takes no hours of work with it
+        print(json.dumps(table) if arguments.json else show(table), flush=True)
         if output is not None:
             (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
     except NarrowsError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(json.dumps(table) if arguments.json else show(table))
+    except OSError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(ResourceError.exit_code)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
     if output is not None:
         print(f"results: {output}", file=sys.stderr)
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}, got {seed}")
+    return seed
 
 
 def columns(rows: list[dict[str, Any]], *, digits: int = 2) -> str:

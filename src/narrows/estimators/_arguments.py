@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ _PIECES = {
     for kind in table.values()
 }
 
+_NAN = {"float": "nan"}
+
 
 def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return constructor arguments as JSON values; a live random state becomes None."""
@@ -41,11 +44,14 @@ def _json(value: Any) -> Any:
         return {str(key): _json(item) for key, item in value.items()}
     if isinstance(value, np.random.RandomState | np.random.Generator) or value is np.random:
         return None
+    if isinstance(value, float) and math.isnan(value):
+        return dict(_NAN)
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise UsageError(f"{value!r} has no place in a model file; use names and numbers.")
 
 
 def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a constructor from JSON values, which have no tuples."""
+    """Return the arguments of a constructor from JSON values, which have no tuples and no NaN."""
+    arguments = {k: math.nan if v == _NAN else v for k, v in arguments.items()}
     return {k: tuple(v) if k == "hidden" else v for k, v in arguments.items()}

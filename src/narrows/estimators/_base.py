@@ -21,6 +21,7 @@ from narrows.estimators._fitting import fit_model, partial_fit_model
 from narrows.estimators._input import fit_source
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
+from narrows.estimators._settings import forget
 from narrows.model import Model
 from narrows.training.loop import Epoch, TrainingRecord
 
@@ -95,7 +96,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Que
     ) -> Source:
         """Fit without a last word; return the source, read and checked."""
         self._check_parameters()
-        self._forget()
+        forget(self)
         source = fit_source(self, X)
         source.targets = self._read_targets(y, source)
         statistics = describe(source, missing=self._admits_missing())
@@ -131,12 +132,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Que
         model, record, self._trainer = partial_fit_model(plan, source, model, trainer)
         self._adopt(model, record)
         return self
-
-    def _forget(self) -> None:
-        """Drop what an earlier fit set: a fit that fails leaves nothing half replaced."""
-        for name in [*vars(self)]:
-            if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
-                delattr(self, name)
 
     def _adopt(self, model: Model, record: TrainingRecord) -> None:
         self.model_ = model

@@ -24,11 +24,12 @@ from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import Scaling
 from narrows.data.source import DenseSource, Source
 from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._head_files import head_artefact
-from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._input import check_same_names, fit_source, query_source
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, seed_from, spec_of, widths_of
+from narrows.estimators._settings import batch_size_for, forget, seed_from, spec_of, widths_of
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.slots import piece_from_spec
 from narrows.training.loop import TrainingRecord, train
@@ -102,6 +103,7 @@ class CodeHead(BaseEstimator):
             A constructor argument that cannot be.
         """
         self._check_parameters()
+        forget(self)
         source = fit_source(self, X)
         if not source.holds_targets:
             raise UsageError(f"X: {source.origin} is streamed; a head needs rows in memory.")
@@ -112,7 +114,14 @@ class CodeHead(BaseEstimator):
                 f"X has {source.n_features} features, the autoencoder was fitted to "
                 f"{autoencoder.n_features_in_}."
             )
-        self.autoencoder_ = autoencoder if self.training == "frozen" else deepcopy(autoencoder)
+        check_same_names(source, getattr(autoencoder, "feature_names_in_", None))
+        if self.training == "joint" and len(autoencoder.model_.objective.tasks):
+            raise UsageError(
+                "training: 'joint' has one y, and a penalty of the autoencoder is a task with "
+                "another; use 'fine_tuned', or an autoencoder without it."
+            )
+        # whatever becomes of the given one, this head reads the code that it was fitted to
+        self.autoencoder_ = deepcopy(autoencoder)
         source.targets = targets
         self._train(source)
         if self.training != "frozen":
@@ -176,6 +185,12 @@ class CodeHead(BaseEstimator):
             )
         splitter = Generator().manual_seed(seed)
         rows, validation = source.split(float(self.validation_fraction), generator=splitter)
+        told = 1.0 if validation is None else _share_told(validation)
+        if not told or not _share_told(rows):
+            raise UsageError(
+                f"validation_fraction: {self.validation_fraction!r} leaves no label to train on, "
+                "or none held out; give another random_state, or 0 to hold out nothing."
+            )
         trainer = Trainer(
             task,
             scaling,
@@ -197,17 +212,18 @@ class CodeHead(BaseEstimator):
                 on_epoch=progress.epoch,
             )
         model.objective.eval()
-        self._adopt(record)
+        self._adopt(record, told=told)
 
     def _rate(self) -> float:
         if self.learning_rate is None:
             return 1e-2 if self.training == "frozen" else 1e-3
         return float(self.learning_rate)
 
-    def _adopt(self, record: TrainingRecord) -> None:
+    def _adopt(self, record: TrainingRecord, *, told: float = 1.0) -> None:
+        """Set what the training left; ``told`` is the share of the rows held out with a label."""
         self.history_ = [epoch.objective for epoch in record.epochs]
         self.validation_history_ = [
-            epoch.validation for epoch in record.epochs if epoch.validation is not None
+            epoch.validation / told for epoch in record.epochs if epoch.validation is not None
         ]
         self.n_epochs_ = len(record.epochs)
 
@@ -230,6 +246,8 @@ class CodeHead(BaseEstimator):
         write_artefact(path, head_artefact(self))
 
     def _check_parameters(self) -> None:
+        own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
+        json_parameters(own)  # what no file can hold is said now
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
         activation_named(self.activation)
@@ -244,8 +262,21 @@ class CodeHead(BaseEstimator):
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[Any, Any] = dict(super().__getstate__())  # pyright: ignore[reportCallIssue, reportArgumentType] -- a dict
+        if "head_" in state:  # on the CPU, where the autoencoder's state puts its own weights
+            state["head_"] = deepcopy(state["head_"]).cpu()
+        return state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
+
+
+def _share_told(source: Source) -> float:
+    """Return the share of the rows whose y is known."""
+    y = source.targets_in_order()
+    assert y is not None
+    return float((~y.isnan() if y.is_floating_point() else y >= 0).double().mean())

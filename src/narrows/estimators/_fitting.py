@@ -79,6 +79,8 @@ def fit_model(
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
     with nullcontext() if checkpoints is None else closing(checkpoints):
         saved = checkpoints.newest() if checkpoints is not None and resume else None
+        if checkpoints is not None and not resume:
+            checkpoints.begin_anew()
         if checkpoints is not None and resume and plan.seed_is_drawn:
             # nobody named a seed: the run that goes on keeps the one that it drew
             plan = replace(plan, seed=_drawn_seed(checkpoints, saved, plan.seed))
@@ -173,7 +175,8 @@ def partial_fit_model(
     model.objective.eval()
     before = [Epoch(**epoch) for epoch in model.record.get("epochs", ())]
     record.epochs = before + record.epochs
-    model.record = _as_json(plan, record)
+    pretraining = {k: v for k, v in model.record.items() if k == "pretraining"}
+    model.record = {**_as_json(plan, record), **pretraining}
     return model, record, trainer
 
 

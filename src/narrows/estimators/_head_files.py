@@ -10,10 +10,12 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from torch import Generator, Tensor
 
+from narrows.applications.prediction import layer_widths
 from narrows.artefact import Artefact
 from narrows.code_task import Head
 from narrows.errors import ModelFileError
 from narrows.estimators._arguments import json_parameters, known_arguments
+from narrows.model import tensor_layout
 from narrows.training.loop import Epoch, TrainingRecord
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def head_artefact(estimator: CodeHead) -> Artefact:
     """Return the file's content."""
     autoencoder = estimator.autoencoder_
     artefact = autoencoder.model_.to_artefact(autoencoder._artefact_extra())
+    names = getattr(estimator, "feature_names_in_", None)
     arguments = estimator.get_params(deep=False)
     arguments.pop("autoencoder")
     artefact.spec["head"] = {
@@ -36,6 +39,7 @@ def head_artefact(estimator: CodeHead) -> Artefact:
         "arguments": json_parameters(arguments),
         "layer": estimator.layer_,
         "widths": [weight.shape[1] for weight in estimator.head_.net.weights],
+        "names": None if names is None else names.tolist(),
         "history": estimator.history_,
         "validation_history": estimator.validation_history_,
         **estimator._target_spec(),
@@ -59,24 +63,29 @@ def restore_head(
         raise ModelFileError(f"unknown estimator {spec['estimator']!r}.")
     estimator = cls(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
     net = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
-    weights = autoencoder.model_.objective.encoder.weights
-    layer = int(spec["layer"])
-    if not 0 <= layer < len(weights):
-        raise ValueError(f"layer {layer} of {len(weights)}")
-    widths = [int(width) for width in spec["widths"]]
+    layer, widths = spec["layer"], spec["widths"]
+    of_layers = layer_widths(autoencoder.model_)
+    if type(layer) is not int or not 0 <= layer < len(of_layers):
+        raise ValueError(f"layer {layer!r} of {len(of_layers)}")
+    stored = [v.shape[-1] for k, v in net.items() if k.startswith("net.weights.") and v.ndim]
+    if not stored or sorted(stored) != sorted(widths):
+        raise ValueError("the head's weights are not those of its widths")
     with torch.device("meta"):
         head = Head(
-            weights[layer].shape[1], widths, activation=estimator.activation, generator=Generator()
+            of_layers[layer], widths, activation=estimator.activation, generator=Generator()
         )
-    if {k: v.shape for k, v in head.state_dict().items()} != {k: v.shape for k, v in net.items()}:
+    if tensor_layout(head.state_dict()) != tensor_layout(net):
         raise ValueError("the head's weights are not those of its widths")
     head.load_state_dict(net, assign=True)
     estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
     estimator.n_features_in_ = autoencoder.n_features_in_
-    if hasattr(autoencoder, "feature_names_in_"):
-        estimator.feature_names_in_ = np.array(autoencoder.feature_names_in_, dtype=object)
-    epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in spec["history"]]
+    if spec["names"] is not None:
+        estimator.feature_names_in_ = np.array(spec["names"], dtype=object)
+        if estimator.feature_names_in_.shape != (estimator.n_features_in_,):
+            raise ValueError("the names are not one for each feature")
+    history = [float(objective) for objective in spec["history"]]
+    epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
     estimator._adopt(TrainingRecord(epochs=epochs))
-    estimator.validation_history_ = list(spec["validation_history"])
+    estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
     estimator._restore_targets(spec, widths[-1])
     return estimator

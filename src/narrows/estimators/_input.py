@@ -13,7 +13,7 @@ from narrows.data.arrays import array_source, plain_array
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
-__all__ = ["FLOATS", "fit_source", "query_source"]
+__all__ = ["FLOATS", "check_same_names", "fit_source", "query_source"]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
@@ -97,10 +97,15 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
             f"{source.origin} has {source.n_features} features, but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
         )
+    check_same_names(source, names)
+    return source
+
+
+def check_same_names(source: Source, names: Any) -> None:
+    """Refuse columns in another order than ``names``, those of a fit; None says nothing."""
     if names is not None and source.names is not None and list(names) != source.names:
         wrong = next(i for i, (a, b) in enumerate(zip(names, source.names, strict=True)) if a != b)
         raise InvalidData(
             f"{source.origin}: column {wrong} is {source.names[wrong]!r}, the model was fitted "
             f"with {names[wrong]!r} there; give the columns in the order of the fit."
         )
-    return source

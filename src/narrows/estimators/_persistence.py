@@ -36,6 +36,8 @@ def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
             estimator = restore_head(estimator, spec["head"], artefact.tensors, classes)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        UsageError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError
+    ) as error:  # fmt: skip
         raise ModelFileError(f"{path}: the estimator cannot be rebuilt: {error}.") from None
     return estimator

@@ -13,6 +13,7 @@ from narrows.applications import coding, sampling
 from narrows.applications.denoising import denoised
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.health import Health, examine
+from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._input import FLOATS, query_source
@@ -120,4 +121,5 @@ class Queries(BaseEstimator):
 
         ``seed`` draws which features the copying test hides together. ``print`` its ``table()``.
         """
-        return examine(*self._asked(X), generator=Generator().manual_seed(seed))
+        check_number("seed", seed, low=0, high=2**63 - 1, integer=True)
+        return examine(*self._asked(X), generator=Generator().manual_seed(int(seed)))

@@ -12,7 +12,7 @@ from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import piece_from_spec, piece_to_spec
 
-__all__ = ["batch_size_for", "keep", "seed_from", "spec_of", "specs_of", "widths_of"]
+__all__ = ["batch_size_for", "forget", "keep", "seed_from", "spec_of", "specs_of", "widths_of"]
 
 
 def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
@@ -20,6 +20,13 @@ def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
+
+
+def forget(estimator: Any) -> None:
+    """Drop what an earlier fit set: a fit that fails leaves nothing half replaced."""
+    for name in [*vars(estimator)]:
+        if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
+            delattr(estimator, name)
 
 
 def seed_from(random_state: Any) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
+from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from narrows.errors import InvalidData
@@ -30,12 +33,13 @@ def read_classes(
     values = _column(y, n_rows)
     known = np.ones(n_rows, dtype=bool)
     if unknown is not None:
-        known = np.array([value != unknown for value in values.tolist()], dtype=bool)
+        known = np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
     if values.dtype.kind == "f":
-        assert_all_finite(values[known], input_name="y")
-    if known.any():
-        check_classification_targets(values[known])
-    present = np.unique(values[known])
+        _check_finite(values, known)
+    with _invalid_y():
+        if known.any():
+            check_classification_targets(values[known])
+        present = np.unique(values[known])
     if classes is None:
         classes = present
         if len(classes) < 2:
@@ -53,24 +57,56 @@ def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, f
     Raises
     ------
     InvalidData
-        If y has another length than X, is infinite, or no value is known.
+        If y has another length than X, is infinite or too large, or no value is known.
     """
-    wide = _column(y, n_rows).astype(np.float64)
-    if not missing:
-        assert_all_finite(wide, input_name="y")
-    known = np.isfinite(wide)
+    with _invalid_y():
+        wide = _column(y, n_rows).astype(np.float64)
+    known = ~np.isnan(wide) if missing else np.ones(n_rows, dtype=bool)
     if not known.any():
         raise InvalidData("y: no value is known.")
-    if np.isinf(wide).any():
-        raise InvalidData(f"y: row {int(np.isinf(wide).argmax())} is infinite.")
-    mean, deviation = float(wide[known].mean()), float(wide[known].std()) or 1.0
+    _check_finite(wide, known)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(wide[known].mean()), float(wide[known].std()) or 1.0
+    if not math.isfinite(mean + deviation):
+        largest = float(np.abs(wide[known]).max())
+        raise InvalidData(f"y: values up to {largest:g} have no mean and deviation; rescale y.")
     return torch.from_numpy((wide - mean) / deviation).float(), mean, deviation
 
 
 def _column(y: Any, n_rows: int) -> np.ndarray:
     if y is None:
         raise InvalidData("y: requires y to be passed, but the target y is None.")
-    values: Any = column_or_1d(y, warn=True)
+    with _invalid_y():
+        values: Any = column_or_1d(y, warn=True)
     if len(values) != n_rows:
         raise InvalidData(f"y: {len(values)} values for {n_rows} rows of X.")
+    if values.dtype.kind in "mMSV":
+        raise InvalidData(f"y: holds {values.dtype}; give numbers or texts.")
     return values
+
+
+@contextmanager
+def _invalid_y() -> Iterator[None]:
+    """Have what scikit-learn and NumPy say of a y that cannot be name y, as our error."""
+    try:
+        yield
+    except InvalidData:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"y: {error}") from None
+
+
+def _check_finite(values: np.ndarray, known: np.ndarray) -> None:
+    bad = known & ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.argmax())
+        what = "NaN" if np.isnan(values[row]) else "infinity"
+        raise InvalidData(f"y: contains {what} in row {row}; leave such rows out, or mark them.")
+
+
+def _same(value: Any, label: Any) -> bool:
+    """Return whether a value of y is the label for none; NaN is itself here."""
+    try:
+        return value is label or bool(value == label) or bool(value != value and label != label)
+    except TypeError:  # pandas' NA is neither equal nor unequal to anything
+        return False

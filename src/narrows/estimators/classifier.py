@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
+from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
@@ -125,6 +126,11 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         said = self._said(X)
         return self.classes_[said.argmax(axis=1)]
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if np.ndim(self.missing_label):
+            raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+
     def _read_y(self, y: Any, n_rows: int) -> Tensor:
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
         return targets
@@ -133,7 +139,12 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}
 
     def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
-        dtype = object if spec["classes_dtype"].startswith("|O") else spec["classes_dtype"]
-        self.classes_ = np.array(spec["classes"], dtype=dtype)
+        names, dtype = spec["classes"], np.dtype(spec["classes_dtype"])
+        if dtype.kind not in "biufUO":
+            raise ValueError(f"classes of {dtype}")
+        # texts take the width that they need, not the one that the file claims
+        self.classes_ = np.array(names, dtype=str if dtype.kind == "U" else dtype)
+        if self.classes_.tolist() != names or np.unique(self.classes_).tolist() != names:
+            raise ValueError("the classes are not in order, or not of their type")
         if self.classes_.shape != (n_outputs,):
             raise ValueError(f"{len(self.classes_)} classes for {n_outputs} outputs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,7 +109,8 @@ class CodeRegressor(RegressorMixin, CodeHead):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the value of every row, (n_samples,), in the units of y."""
-        return self._said(X)[:, 0] * self.y_deviation_ + self.y_mean_
+        said = self._said(X)[:, 0].astype(np.float64)  # float32 is too coarse for a y far from 0
+        return said * self.y_deviation_ + self.y_mean_
 
     def _read_y(self, y: Any, n_rows: int) -> Tensor:
         targets, self.y_mean_, self.y_deviation_ = read_values(y, n_rows, missing=False)
@@ -119,5 +121,7 @@ class CodeRegressor(RegressorMixin, CodeHead):
 
     def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
         self.y_mean_, self.y_deviation_ = float(spec["y_mean"]), float(spec["y_deviation"])
+        if not (math.isfinite(self.y_mean_) and 0 < self.y_deviation_ < math.inf):
+            raise ValueError(f"y of mean {self.y_mean_} and deviation {self.y_deviation_}")
         if n_outputs != 1:
             raise ValueError(f"{n_outputs} outputs for one y")

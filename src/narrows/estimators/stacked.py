@@ -25,6 +25,7 @@ class StackedAutoencoder(AbstractAutoencoder):
     Pretraining puts the weights near features of the data; the fine-tuning that follows, by J of
     the whole net on clean rows, starts from there. With ``fine_tune=False`` the pretrained layers
     are the result: features for a classifier, as in Vincent et al. (2010).
+    ``partial_fit`` trains the whole net and pretrains nothing.
 
     Parameters
     ----------
@@ -176,11 +177,12 @@ class StackedAutoencoder(AbstractAutoencoder):
         }
 
     def _pretraining(self, source: Source) -> LayerwisePretraining:
+        rate = self.pretrain_learning_rate
         return LayerwisePretraining(
             method=self.pretrain,
             max_epochs=int(self.pretrain_epochs),
             batch_size=batch_size_for(self.batch_size, source.n_rows),
-            learning_rate=self.pretrain_learning_rate,
+            learning_rate=None if rate is None else float(rate),
             corruption=spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
             cd_steps=int(self.cd_steps),
             persistent=bool(self.persistent),

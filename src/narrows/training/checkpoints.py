@@ -49,10 +49,20 @@ class Checkpoints:
                 f"{folder}: another training is writing there; wait, or choose another output."
             ) from None
         self._last = time.monotonic()
+        self._replaced: list[Path] = []
+
+    def begin_anew(self) -> None:
+        """Have the first checkpoint from now on, of a part too, replace all that stand here.
+
+        Until then they stay; after it, none of another training is left for a resumption to find.
+        """
+        self._replaced = [*self.folder.rglob("checkpoint-*.safetensors")]
 
     def beside(self, name: str) -> Checkpoints:
         """Return checkpoints of a part of the training, in a folder of its own in this one."""
-        return Checkpoints(self.folder / name, every=self.every)
+        part = Checkpoints(self.folder / name, every=self.every)
+        part._replaced = self._replaced  # one list: whoever saves first empties it for all
+        return part
 
     def due(self) -> bool:
         return time.monotonic() - self._last >= self.every
@@ -61,8 +71,9 @@ class Checkpoints:
         numbers = self._numbers()
         number = numbers[-1] + 1 if numbers else 1
         write_artefact(self._path(number), artefact)
-        for old in numbers[: 1 - _KEPT]:
-            self._path(old).unlink(missing_ok=True)
+        for old in [*map(self._path, numbers[: 1 - _KEPT]), *self._replaced]:
+            old.unlink(missing_ok=True)
+        self._replaced.clear()
         self._last = time.monotonic()
 
     def newest(self) -> Artefact | None:
