@@ -15,7 +15,7 @@ from narrows import Masking, SquaredError, StackedAutoencoder, load
 from narrows.cli import _run
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
-from narrows.errors import TrainingDiverged, UsageError
+from narrows.errors import InvalidData, TrainingDiverged, UsageError
 from narrows.training import layerwise
 from narrows.training.layer import layer_autoencoder
 from narrows.training.loop import TrainingStopped, train
@@ -218,6 +218,12 @@ def test_what_cannot_be_is_refused(change, message, X):
 def test_a_table_with_a_linear_code_on_top_has_no_machine(X):
     with pytest.raises(UsageError, match="at most one side Gaussian"):
         stacked(pretrain="rbm", hidden=()).fit(X * 20 - 5)
+
+
+def test_bernoulli_units_read_no_values_outside_0_and_1(X):
+    loss = {"name": "squared_error", "link": "logistic"}
+    with pytest.raises(InvalidData, match=r"Bernoulli: x must be in \[0, 1\]"):
+        stacked(pretrain="rbm", loss=loss, scale="standard").fit(X)
 
 
 def test_the_command_line_makes_one_and_leaves_no_checkpoints(X, tmp_path: Path):

@@ -21,6 +21,7 @@ from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError, unknown_name
+from narrows.losses import Bernoulli
 from narrows.objective import Objective
 from narrows.slots import Rows, piece_from_spec
 from narrows.training.checkpoints import Checkpoints
@@ -91,6 +92,8 @@ def pretrain(
     ------
     UsageError
         If Boltzmann machines are asked for and the units are none of theirs.
+    InvalidData
+        If Bernoulli units would read values outside [0, 1].
     """
     history: list[list[Epoch]] = []
     encoder = objective.encoder
@@ -102,6 +105,9 @@ def pretrain(
         layer = make(objective, settings, parameters, k, width, units, generator)
         if k == 0:
             layer.start_at(mean)
+            if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
+                for raw in source.in_order(16384):
+                    Bernoulli().check(scaling.forward(raw))
         products = resolve_precision(precision, device, layer)
         trainer = Trainer(
             layer,
