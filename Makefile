@@ -10,10 +10,11 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/narrows demo
 
+# two processes of one thread: the nets of the tests are too small for two threads each
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # pyright is not in `make test`: it fetches its own program from the npm registry
 lint: $(READY)

@@ -189,6 +189,14 @@ def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classe
     assert fitted.fit(rows, classes).history_[-1] < 1.0
 
 
+@pytest.mark.parametrize("n_rows, epochs", [(48, 334), (450, 50), (8, 500)])
+def test_few_rows_are_passed_over_more_often(n_rows, epochs, autoencoder, rows, classes):
+    """About 1,000 steps, of 16 rows here, in 50 passes at least and 500 at most."""
+    few = np.random.default_rng(0).permutation(450)[:n_rows]
+    fitted = CodeClassifier(autoencoder, batch_size=16 if n_rows < 100 else 8, random_state=0)
+    assert fitted.fit(rows[few], classes[few]).n_epochs_ == epochs
+
+
 def test_dropout_is_off_when_it_answers(autoencoder, rows, classes):
     fitted = classifier(autoencoder, training="fine_tuned", dropout=0.5).fit(rows, classes)
     np.testing.assert_array_equal(fitted.predict_proba(rows), fitted.predict_proba(rows))
@@ -322,8 +330,10 @@ def test_columns_in_another_order_than_the_autoencoders_are_refused(rows, classe
 def test_missing_values_that_the_autoencoder_admits_train_its_head_too(training, rows, classes):
     missing = rows.copy()
     missing[::3, 1] = np.nan
-    ae = DenoisingAutoencoder(4, hidden=(16,), corruption="missing:0.1", max_epochs=20)
-    fitted = classifier(ae.fit(missing), training=training, validation_fraction=0.2)
+    ae = DenoisingAutoencoder(
+        4, hidden=(16,), corruption="missing:0.1", max_epochs=20, random_state=0
+    ).fit(missing)
+    fitted = classifier(ae, training=training, validation_fraction=0.2, batch_size=16)
     assert fitted.fit(missing, classes).score(missing, classes) > 0.7
 
 

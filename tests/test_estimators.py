@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from narrows import L1, Autoencoder, Masking, load, read
 from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
+from narrows.estimators import ALL
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0}
 
@@ -349,3 +350,11 @@ def test_no_warning_in_ordinary_use(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Autoencoder(**SMALL).fit(X).transform(X)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_frames_come_out_where_they_are_asked_for(cls, x):
+    fitted = cls(n_components=2, max_epochs=1, random_state=0).fit(x)
+    codes = fitted.set_output(transform="pandas").transform(x)
+    assert list(codes.columns) == list(fitted.get_feature_names_out())
+    assert codes.shape == (len(x), 2)

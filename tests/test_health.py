@@ -10,7 +10,14 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from narrows import Autoencoder, DenoisingAutoencoder, KLSparsity, Missing, load
+from narrows import (
+    Autoencoder,
+    DenoisingAutoencoder,
+    KLSparsity,
+    Missing,
+    VariationalAutoencoder,
+    load,
+)
 from narrows.activations import SLOPES
 from narrows.applications import code_statistics as module
 from narrows.applications.advice import advice_on
@@ -246,3 +253,13 @@ def test_a_seed_that_cannot_be_is_refused(seed, x):
     ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(x)
     with pytest.raises(UsageError, match="seed: must be an integer >= 0"):
         ae.inspect(x, seed=seed)
+
+
+def test_a_random_code_is_judged_by_all_of_its_objective_on_both_sides(digits):
+    """What the KL costs is in the held-out figure, so it must be in that of training too."""
+    ae = VariationalAutoencoder(4, hidden=(32,), max_epochs=10, random_state=0).fit(digits / 16)
+    record = ae.model_.record
+    kept = record["epochs"][record["best_epoch"] - 1]
+    assert kept["penalty"] > 0.5
+    assert gap_of(ae.model_).training == kept["objective"] > kept["loss"]
+    assert gap_of(ae.model_).ratio == pytest.approx(1, abs=0.1)

@@ -28,6 +28,7 @@ def stacked(**changes: Any) -> StackedAutoencoder:
     arguments = {
         "n_components": 4,
         "hidden": (12, 8),
+        "activation": "sigmoid",
         "pretrain_epochs": 3,
         "max_epochs": 3,
         "batch_size": 32,
@@ -218,6 +219,14 @@ def test_what_cannot_be_is_refused(change, message, X):
 def test_a_table_with_a_linear_code_on_top_has_no_machine(X):
     with pytest.raises(UsageError, match="at most one side Gaussian"):
         stacked(pretrain="rbm", hidden=()).fit(X * 20 - 5)
+
+
+def test_the_activation_fits_the_way_of_pretraining(X):
+    built = [
+        stacked(activation="auto", pretrain=method).fit(X).model_.parameters["activation"]
+        for method in METHODS
+    ]
+    assert built == ["silu", "sigmoid"]
 
 
 def test_bernoulli_units_read_no_values_outside_0_and_1(X):

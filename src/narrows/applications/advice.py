@@ -78,7 +78,7 @@ def _of_posterior(code: CodeStatistics) -> str | None:
         return None
     return (
         f"{code.n_components - code.in_use} of {code.n_components} dimensions follow the prior "
-        "whatever the row (KL under 0.01 nats): give the KL less weight or raise it slowly, or "
+        "whatever the row (KL under 0.01 nats): give the KL less weight (beta), or "
         "narrow the code to what is in use."
     )
 

@@ -21,8 +21,9 @@ __all__ = ["Gap", "Health", "examine"]
 class Gap:
     """The error in training and on the rows held out, of the epoch whose weights were kept.
 
-    In the unit of the loss. The first is a mean over the epoch, of corrupted rows where there is
-    a corruption, so that a ratio a little under 1 is usual. None where nothing was held out.
+    In the unit of the loss; of all of J where the code is random. The first is a mean over the
+    epoch, of corrupted rows where there is a corruption, so that a ratio a little under 1 is
+    usual. None where nothing was held out.
     """
 
     training: float | None
@@ -120,7 +121,9 @@ def gap_of(model: Model) -> Gap:
         return Gap(None, None)
     best = model.record.get("best_epoch") or len(epochs)
     epoch = epochs[min(best, len(epochs)) - 1]
-    return Gap(epoch["loss"], epoch["validation"])
+    # a random code is judged on held-out rows by all of J, its price included
+    kind = "objective" if model.objective.stochastic else "loss"
+    return Gap(epoch[kind], epoch["validation"])
 
 
 def _count(units: list[Any] | None, n: int) -> str | None:

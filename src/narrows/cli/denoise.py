@@ -46,7 +46,7 @@ def denoise(
     """Take DATA through MODEL's code and back, which leaves out what the code has no place for.
 
     Without --corrupt DATA are corrupted already; missing values (empty cells, NaN) are filled in
-    where MODEL was fitted with the corruption "missing", and what is known stays as it is.
+    where MODEL was fitted with the corruption "missing"; what is known stays as it is, in float32.
     """
     from torch import Generator
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.sampling import fit_code_densities
@@ -28,7 +28,7 @@ from narrows.training.loop import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Queries, Choices):
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.

@@ -62,13 +62,17 @@ class Choices(BaseEstimator):
             raise unknown_name("loss", loss, ["auto", *LOSSES])
         return spec_of(LOSSES, loss, slot="loss")
 
+    def _activation(self) -> str:
+        """Return the name of the activation between layers."""
+        return self.activation
+
     def _shape(self) -> dict[str, Any]:
         """Return the parameters of a variant that say its layers."""
-        activation_named(self.activation)
+        activation_named(self._activation())
         return {
             "n_components": int(self.n_components),
             "hidden": widths_of(self.hidden),
-            "activation": self.activation,
+            "activation": self._activation(),
         }
 
     def _task(self) -> str | None:

@@ -52,7 +52,7 @@ class CodeHead(BaseEstimator):
     corruption: Any
     dropout: float
     reconstruction_weight: float
-    max_epochs: int
+    max_epochs: int | None
     batch_size: int | str
     learning_rate: float | None
     weight_decay: float
@@ -201,18 +201,26 @@ class CodeHead(BaseEstimator):
             weight_decay=float(self.weight_decay),
             image_shape=model.schema.image_shape,
         )
-        with Progress(self.verbose, self.max_epochs) as progress:
+        batch_size = batch_size_for(self.batch_size, rows.n_rows)
+        epochs = self._epochs(rows.n_batches(batch_size))
+        with Progress(self.verbose, epochs) as progress:
             record = train(
                 trainer,
                 rows,
-                max_epochs=int(self.max_epochs),
-                batch_size=batch_size_for(self.batch_size, rows.n_rows),
+                max_epochs=epochs,
+                batch_size=batch_size,
                 validation=validation,
                 patience=self.patience,
                 on_epoch=progress.epoch,
             )
         model.objective.eval()
         self._adopt(record, told=told)
+
+    def _epochs(self, steps: int) -> int:
+        """Return how often to pass over rows that make so many steps."""
+        if self.max_epochs is None:
+            return min(500, max(50, -(-1000 // steps)))
+        return int(self.max_epochs)
 
     def _rate(self) -> float:
         if self.learning_rate is None:
@@ -254,7 +262,8 @@ class CodeHead(BaseEstimator):
         check_number("layer", self.layer, integer=True)
         check_number("dropout", self.dropout, low=0, high=1, high_open=True)
         check_number("reconstruction_weight", self.reconstruction_weight, low=0)
-        check_number("max_epochs", self.max_epochs, low=1, integer=True)
+        if self.max_epochs is not None:
+            check_number("max_epochs", self.max_epochs, low=1, integer=True)
         if self.learning_rate is not None:
             check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", self.weight_decay, low=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Generator
 
@@ -23,7 +23,7 @@ from narrows.model import Model
 __all__ = ["Queries"]
 
 
-class Queries(BaseEstimator):
+class Queries(TransformerMixin, BaseEstimator):
     """The questions that need a fitted Model and, most of them, rows."""
 
     model_: Model
@@ -95,7 +95,7 @@ class Queries(BaseEstimator):
         """Return clean rows for corrupted X, (n_samples, n_features), in input units.
 
         The rows go through the code and back. Where the corruption is ``Missing``, X may hold
-        NaN: the known values stay, and only the missing ones are filled in.
+        NaN: the known values stay, in float32, and only the missing ones are filled in.
         """
         return np.concatenate(list(denoised(*self._asked(X))))
 

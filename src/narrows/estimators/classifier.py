@@ -40,7 +40,9 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     missing_label : object, default=None
         The value of y where the class is not known, such as -1: those rows count in the
         reconstruction of "joint" only. None: every y is a class.
-    max_epochs : ...
+    max_epochs : int or None, default=None
+        Passes over the rows at most; None takes 50, and where rows are few as many as make about
+        1,000 steps, 500 at most.
     batch_size : ...
     learning_rate : float or None, default=None
         The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
@@ -104,7 +106,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         dropout: float = 0.0,
         reconstruction_weight: float = 0.1,
         missing_label: Any = None,
-        max_epochs: int = 50,
+        max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,
         weight_decay: float = 0.0,

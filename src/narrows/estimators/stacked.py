@@ -50,8 +50,9 @@ class StackedAutoencoder(AbstractAutoencoder):
         Whether the whole net is trained after its layers, for ``max_epochs``.
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
-    activation : {"sigmoid", "tanh", "relu", "silu", "gelu", "linear"}, default="sigmoid"
-        Between dense layers; the output is linear.
+    activation : {"auto", "silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="auto"
+        Between dense layers; the output is linear. "auto" takes silu for "denoising", and
+        sigmoid, the only one that there is, for "rbm".
     code_activation : str, default="linear"
         On the code, from the same list.
     tied : bool, default=True
@@ -129,7 +130,7 @@ class StackedAutoencoder(AbstractAutoencoder):
         persistent: bool = False,
         fine_tune: bool = True,
         hidden: Sequence[int] = (512, 256),
-        activation: str = "sigmoid",
+        activation: str = "auto",
         code_activation: str = "linear",
         tied: bool = True,
         loss: Any = "auto",
@@ -166,6 +167,11 @@ class StackedAutoencoder(AbstractAutoencoder):
 
     def _admits_missing(self) -> bool:
         return False  # only the lowest layer would know what is missing
+
+    def _activation(self) -> str:
+        if self.activation != "auto":
+            return self.activation
+        return "sigmoid" if self.pretrain == "rbm" else "silu"
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         activation_named(self.code_activation)

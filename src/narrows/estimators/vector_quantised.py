@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from narrows.applications import coding
 from narrows.checks import check_number
 from narrows.encoders import QuantisedEncoder
 from narrows.estimators._base import AbstractAutoencoder
@@ -116,7 +117,7 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
 
     def choices(self, X: Any) -> np.ndarray:
         """Return the number of the vector chosen in each part, (n_samples, n_groups), int64."""
-        codes = torch.from_numpy(self.transform(X))
+        codes = torch.from_numpy(np.concatenate(list(coding.codes(*self._asked(X)))))
         encoder = self._encoder()
         return encoder.choices(codes.to(encoder.entries.device)).cpu().numpy()
 
