@@ -123,7 +123,7 @@ def test_bytes_of_0_and_1_stay_0_and_1(rng):
         {"hidden": range(8, 9)},
         {"random_state": np.random.RandomState(0)},
     ],
-    ids=str,
+    ids=lambda change: " ".join(f"{k} {type(v).__name__}" for k, v in change.items()),
 )
 def test_numpys_numbers_are_stored(X, tmp_path, change):
     ae = Autoencoder(**{**SMALL, **change}).fit(X, checkpoint=tmp_path / "c")
