@@ -92,3 +92,26 @@ def model_bytes(fitted_model: Autoencoder, tmp_path_factory: pytest.TempPathFact
 def path(tmp_path: Path) -> Path:
     """A place for a model file."""
     return tmp_path / "m.safetensors"
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    """Three clouds on a curved surface in ten dimensions, (450, 10)."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(450, 2)) + 3 * np.repeat([[0, 0], [1, 0], [0, 1]], 150, axis=0)
+    return np.tanh(hidden @ rng.normal(size=(2, 10)) / 2).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def classes() -> np.ndarray:
+    return np.repeat(["a", "b", "c"], 150)
+
+
+@pytest.fixture(scope="module")
+def values(rows) -> np.ndarray:
+    return 100 + 30 * rows[:, 0] * rows[:, 1]
+
+
+@pytest.fixture(scope="module")
+def autoencoder(rows) -> Autoencoder:
+    return Autoencoder(4, hidden=(16,), max_epochs=20, random_state=0).fit(rows)
