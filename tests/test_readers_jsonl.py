@@ -85,7 +85,7 @@ def test_jsonl_gzip_bomb_of_lines_is_capped(tmp_path, little_memory):
 
 
 def test_jsonl_line_without_end_is_capped(tmp_path, monkeypatch):
-    monkeypatch.setattr("narrows.data.readers.jsonl._MAX_LINE", 1000)
+    monkeypatch.setattr("narrows.data.readers.lines.MAX_LINE", 1000)
     with pytest.raises(InvalidData, match="line 1: longer than 1000 bytes"):
         read(saved(tmp_path / "x.jsonl.gz", gzip.compress(b" " * 10**6)))
 

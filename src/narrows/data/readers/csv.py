@@ -6,15 +6,14 @@ as pandas writes them; a first column without a name that counts the rows is no 
 
 from __future__ import annotations
 
-import csv
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
+from narrows.data.readers.lines import csv_rows
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
@@ -61,26 +60,19 @@ def read_csv(path: Path) -> Source:
     values = array("d")
     n_rows = width = 0
     names: list[str] | None = None
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = _cells(file, path)
-            for line, cells in lines:
-                if not n_rows and names is None and _is_header(cells):
-                    names = [cell.strip() for cell in cells]
-                    if len(set(names)) < len(names):
-                        raise InvalidData(f"{path}, line {line}: a column name stands twice.")
-                    continue
-                width = width or len(names or cells)
-                if len(cells) != width:
-                    raise InvalidData(
-                        f"{path}, line {line}: expected {width} cells, got {len(cells)}."
-                    )
-                labels = names or map(str, range(width))
-                values.extend(number(c, path, line, n) for c, n in zip(cells, labels, strict=True))
-                n_rows += 1
-                check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
-    except UnicodeDecodeError as error:
-        raise InvalidData(f"{path}: not UTF-8: {error}.") from None
+    for line, cells in csv_rows(path):
+        if not n_rows and names is None and _is_header(cells):
+            names = [cell.strip() for cell in cells]
+            if len(set(names)) < len(names):
+                raise InvalidData(f"{path}, line {line}: a column name stands twice.")
+            continue
+        width = width or len(names or cells)
+        if len(cells) != width:
+            raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
+        labels = names or map(str, range(width))
+        values.extend(number(c, path, line, n) for c, n in zip(cells, labels, strict=True))
+        n_rows += 1
+        check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
     table = np.frombuffer(values).reshape(n_rows, width)
@@ -89,16 +81,3 @@ def read_csv(path: Path) -> Source:
     source = array_source(table)
     source.names, source.origin = names, str(path)
     return source
-
-
-def _cells(file: object, path: Path) -> Iterator[tuple[int, list[str]]]:
-    first = file.readline()  # pyright: ignore[reportAttributeAccessIssue] -- a text file
-    file.seek(0)  # pyright: ignore[reportAttributeAccessIssue]
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(file, delimiter=separator)  # pyright: ignore[reportArgumentType]
-    try:
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise InvalidData(f"{path}, line {reader.line_num}: {error}.") from None

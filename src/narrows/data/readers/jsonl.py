@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +10,11 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
+from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
 __all__ = ["read_jsonl"]
-
-_MAX_LINE = 64 << 20
 
 
 def read_jsonl(path: Path) -> Source:
@@ -33,8 +28,8 @@ def read_jsonl(path: Path) -> Source:
     names: list[str] | None = None
     values = array("d")
     n_rows = width = 0
-    for line, text in _lines(path):
-        row = _parse(text, path, line)
+    for line, text in lines(path):
+        row = json_value(text, path, line)
         if not n_rows and isinstance(row, dict):
             names = list(row)
         if isinstance(row, dict) and names is not None:
@@ -55,35 +50,6 @@ def read_jsonl(path: Path) -> Source:
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = names, str(path)
     return source
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
-    with opened as file:
-        line = 0
-        try:
-            while text := file.readline(_MAX_LINE + 1):
-                line += 1
-                if len(text) > _MAX_LINE:
-                    raise InvalidData(f"{path}, line {line}: longer than {_MAX_LINE} bytes.")
-                if text.strip():
-                    yield line, text
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InvalidData(f"{path}: damaged gzip after line {line}: {error}.") from None
-
-
-def _parse(text: bytes, path: Path, line: int) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise InvalidData(f"{path}, line {line}: bad JSON: {error}.") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a key stands twice")
-    return value
 
 
 def _numbers(values: list[Any], path: Path, line: int) -> array[float]:

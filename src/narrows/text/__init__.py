@@ -1,0 +1,7 @@
+"""Text: documents, the words in them, and their counts."""
+
+from narrows.text.analyzer import Analyzer
+from narrows.text.documents import Document, Documents, as_documents
+from narrows.text.vocabulary import Vocabulary, empty_rows
+
+__all__ = ["Analyzer", "Document", "Documents", "Vocabulary", "as_documents", "empty_rows"]

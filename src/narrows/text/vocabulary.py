@@ -1,0 +1,264 @@
+"""A vocabulary: the terms that are counted, in how many documents each stood, and the counting."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from narrows.checks import check_number
+from narrows.errors import InvalidData, ModelFileError, ResourceError
+from narrows.text.analyzer import Analyzer
+from narrows.text.counting import Block, Lookup, count_blocks, counting, learning, pack
+from narrows.text.documents import Documents, texts_of
+from narrows.text.pruning import kept_terms
+
+__all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows"]
+
+MAX_DIFFERENT = 10_000_000
+"""Different terms met while learning; more is no language, and about 2 GB of memory."""
+
+MAX_TERMS = 1_000_000
+"""Terms that a vocabulary, and so a model file, can have."""
+
+_MAX_TERM_LENGTH = 4000  # a stem is seldom longer than its word
+
+
+class Vocabulary:
+    """Terms, one a column of the counts, and the rules by which texts are cut into them.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        Distinct; ``learn`` sorts them as scikit-learn does, by code point.
+    document_frequencies : array of int, shape (n_terms,)
+        In how many of the documents learned from each term stood.
+    n_documents : int
+        How many those were.
+    analyzer : Analyzer
+
+    Raises
+    ------
+    InvalidData
+        If terms are no strings, repeated, none or too many, or the frequencies do not fit.
+    """
+
+    def __init__(
+        self,
+        terms: Iterable[str],
+        document_frequencies: Any,
+        n_documents: int,
+        analyzer: Analyzer,
+    ) -> None:
+        self.terms = tuple(terms)
+        self.document_frequencies = _checked(self.terms, document_frequencies, n_documents)
+        self.n_documents = int(n_documents)
+        self.analyzer = analyzer
+        self._lookup: Lookup | None = None
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self):,} terms of {self.n_documents:,} documents)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lookup": None}  # worked out again where it is needed
+
+    @classmethod
+    def learn(
+        cls,
+        texts: Documents | Iterable[str],
+        analyzer: Analyzer | None = None,
+        *,
+        max_features: int | None = 2000,
+        min_df: int | float = 1,
+        max_df: int | float = 1.0,
+    ) -> tuple[Vocabulary, sp.csr_array]:
+        """Return the vocabulary of texts and their counts, in one pass over them.
+
+        Parameters
+        ----------
+        texts : Documents or iterable of str
+        analyzer : Analyzer, optional
+        max_features : int or None, default=2000
+            Keep this many terms, those that occur most often; of equals, those first in the
+            alphabet (where scikit-learn's choice depends on the processor).
+        min_df, max_df : int or float, default=1 and 1.0
+            Drop terms in fewer, or in more, documents: whole numbers are documents, numbers
+            with a point fractions of them.
+
+        Returns
+        -------
+        vocabulary : Vocabulary
+        counts : csr_array of float32, shape (n_documents, n_terms)
+
+        Raises
+        ------
+        UsageError
+            If a limit cannot be, or max_df asks for fewer documents than min_df.
+        InvalidData
+            If no term is left; the message says which rule dropped the last ones.
+        ResourceError
+            If there are more than 10 million different terms.
+        """
+        if max_features is not None:
+            check_number("max_features", max_features, low=1, high=MAX_TERMS, integer=True)
+        for name, limit in (("min_df", min_df), ("max_df", max_df)):
+            whole = isinstance(limit, numbers.Integral)
+            check_number(name, limit, low=1 if whole else 0, high=float("inf") if whole else 1)
+        analyzer = analyzer or Analyzer()
+        found: dict[str, int] = {}
+        blocks: list[Block] = []
+        lookup = learning(analyzer, found)
+        for block in count_blocks(texts_of(texts), analyzer.make_tokens(), lookup):
+            blocks.append(block)
+            if len(found) > MAX_DIFFERENT:
+                raise ResourceError(
+                    f"Vocabulary: more than {MAX_DIFFERENT:,} different terms; is this text? "
+                    "A token_pattern of letters only, or a smaller max_token_length, finds fewer."
+                )
+        del lookup
+        n_documents = sum(len(block.lengths) for block in blocks)
+        kept = kept_terms(
+            found, blocks, n_documents, max_features=max_features, min_df=min_df, max_df=max_df
+        )
+        if len(kept.terms) > MAX_TERMS:
+            raise InvalidData(
+                f"Vocabulary: {len(kept.terms):,} terms, at most {MAX_TERMS:,} are kept; set "
+                "max_features, or raise min_df."
+            )
+        del found
+        counts = _assembled(blocks, len(kept.terms), kept.columns)
+        return cls(kept.terms, kept.document_frequencies, n_documents, analyzer), counts
+
+    def count(self, texts: Documents | Iterable[str]) -> sp.csr_array:
+        """Return how often each term stands in each text.
+
+        Returns
+        -------
+        counts : csr_array of float32, shape (n_documents, n_terms)
+            Columns in rising order; a row without any term is empty (see ``empty_rows``).
+
+        Raises
+        ------
+        InvalidData
+            If a text is no str, or too long.
+        """
+        if self._lookup is None:
+            self._lookup = counting(self.analyzer, self.terms)
+        blocks = list(count_blocks(texts_of(texts), self.analyzer.make_tokens(), self._lookup))
+        return _assembled(blocks, len(self), None)
+
+    def to_artefact_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return JSON values and arrays that ``from_artefact_parts`` makes a vocabulary of."""
+        spec = {
+            "terms": list(self.terms),
+            "n_documents": self.n_documents,
+            "analyzer": self.analyzer.to_spec(),
+        }
+        return spec, {"document_frequencies": self.document_frequencies}
+
+    @classmethod
+    def from_artefact_parts(cls, spec: Any, arrays: Mapping[str, Any]) -> Vocabulary:
+        """Return the vocabulary of a model file; arrays may be tensors.
+
+        Raises
+        ------
+        ModelFileError
+            If ``to_artefact_parts`` cannot have written this.
+        """
+        if not isinstance(spec, dict) or spec.keys() != {"terms", "n_documents", "analyzer"}:
+            raise ModelFileError("the vocabulary's spec has other entries than it should.")
+        if not isinstance(spec["terms"], list) or "document_frequencies" not in arrays:
+            raise ModelFileError("the vocabulary lacks its terms or document frequencies.")
+        analyzer = Analyzer.from_spec(spec["analyzer"])
+        frequencies = np.asarray(arrays["document_frequencies"])
+        try:
+            return cls(spec["terms"], frequencies, spec["n_documents"], analyzer)
+        except InvalidData as error:
+            raise ModelFileError(f"the vocabulary is impossible: {error}") from None
+
+
+def empty_rows(counts: Any) -> np.ndarray:
+    """Return which rows of a CSR matrix have no counts: documents without a known term.
+
+    Parameters
+    ----------
+    counts : CSR matrix, shape (n_documents, n_terms)
+
+    Returns
+    -------
+    empty : array of bool, shape (n_documents,)
+    """
+    if not counts.nnz or not counts.data.all():
+        return np.asarray(abs(counts).sum(axis=1)).ravel() == 0
+    return np.diff(counts.indptr) == 0
+
+
+def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.ndarray:
+    """Return document frequencies as int64, held against the terms."""
+    if not 1 <= len(terms) <= MAX_TERMS:
+        raise InvalidData(f"Vocabulary: 1 to {MAX_TERMS:,} terms, got {len(terms):,}.")
+    for at, term in enumerate(terms):
+        if not isinstance(term, str) or not 1 <= len(term) <= _MAX_TERM_LENGTH:
+            raise InvalidData(
+                f"Vocabulary: term {at} must be a str of 1 to {_MAX_TERM_LENGTH} characters, got "
+                f"{term!r:.40}."
+            )
+    if len(set(terms)) < len(terms):
+        raise InvalidData("Vocabulary: a term stands twice.")
+    whole = isinstance(n_documents, numbers.Integral) and not isinstance(n_documents, bool)
+    if not whole or not 1 <= n_documents < 1 << 53:
+        raise InvalidData(f"Vocabulary: n_documents must be a number >= 1, got {n_documents!r}.")
+    array = np.asarray(frequencies)
+    if array.shape != (len(terms),) or array.dtype.kind not in "iu":
+        raise InvalidData(
+            f"Vocabulary: document_frequencies must be {len(terms)} integers, got {array.dtype} "
+            f"of shape {array.shape}."
+        )
+    if array.min() < 0 or array.max() > n_documents:
+        raise InvalidData(
+            f"Vocabulary: document_frequencies must lie between 0 and n_documents={n_documents}, "
+            f"got {array.min()} to {array.max()}."
+        )
+    return array.astype(np.int64)
+
+
+def _assembled(blocks: list[Block], n_terms: int, columns: np.ndarray | None) -> sp.csr_array:
+    """Return the CSR matrix of blocks, which are used up; ``columns`` maps old ones to new."""
+    lengths, indices, data = [], [], []
+    for block in reversed(blocks):
+        part = block if columns is None else _renamed(block, columns)
+        lengths.append(part.lengths)
+        indices.append(part.indices)
+        data.append(part.counts.astype(np.float32))
+    blocks.clear()
+    nothing = [np.empty(0, np.int32)]
+    indptr = np.concatenate([[0], *lengths[::-1]]).cumsum()
+    narrow = indptr[-1] <= np.iinfo(np.int32).max
+    matrix = sp.csr_array(
+        (
+            np.concatenate((data or [np.empty(0, np.float32)])[::-1]),
+            np.concatenate((indices or nothing)[::-1]),
+            indptr.astype(np.int32 if narrow else np.int64),
+        ),
+        shape=(len(indptr) - 1, n_terms),
+    )
+    matrix.has_sorted_indices = True
+    return matrix
+
+
+def _renamed(block: Block, columns: np.ndarray) -> Block:
+    """Return a block with its columns renamed, those named -1 dropped, and sorted again."""
+    rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
+    new = columns[block.indices]
+    kept = new >= 0
+    keys, bits = pack(rows[kept], new[kept], len(block.lengths))
+    order = keys.argsort()
+    indices = (keys[order] & ((1 << bits) - 1)).astype(np.int32)
+    lengths = np.bincount(rows[kept], minlength=len(block.lengths))
+    return Block(lengths, indices, block.counts[kept][order])
