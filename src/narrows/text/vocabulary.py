@@ -211,7 +211,7 @@ def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.n
             )
     if len(set(terms)) < len(terms):
         raise InvalidData("Vocabulary: a term stands twice.")
-    whole = isinstance(n_documents, numbers.Integral) and not isinstance(n_documents, bool)
+    whole = isinstance(n_documents, int | np.integer) and not isinstance(n_documents, bool)
     if not whole or not 1 <= n_documents < 1 << 53:
         raise InvalidData(f"Vocabulary: n_documents must be a number >= 1, got {n_documents!r}.")
     array = np.asarray(frequencies)

@@ -18,7 +18,7 @@ MAX_LINE = 64 << 20
 _DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
-def _opened(path: Path, mode: str, **how: Any) -> IO[Any]:
+def _opened(path: Path, mode: str, **how: Any) -> Any:
     folded = path.suffix.lower() == ".gz"
     return gzip.open(path, mode, **how) if folded else open(path, mode, **how)
 

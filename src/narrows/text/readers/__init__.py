@@ -1,0 +1,108 @@
+"""Readers of texts: a path to Documents, by its suffix; and whether a path holds texts at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from narrows.data.readers.images import IMAGE_SUFFIXES
+from narrows.data.readers.lines import csv_rows, json_value, lines
+from narrows.errors import InvalidData, UsageError
+from narrows.text.documents import Documents
+from narrows.text.readers.csv import read_csv_documents
+from narrows.text.readers.folder import read_folder, text_files
+from narrows.text.readers.jsonl import read_jsonl_documents
+from narrows.text.readers.parquet import open_parquet, read_parquet_documents, string_columns
+
+__all__ = ["looks_like_documents", "read_documents"]
+
+_TABLES: dict[str, Callable[..., Documents]] = {
+    ".csv": read_csv_documents,
+    ".jsonl": read_jsonl_documents,
+    ".ndjson": read_jsonl_documents,
+    ".parquet": read_parquet_documents,
+    ".pq": read_parquet_documents,
+    ".tsv": read_csv_documents,
+}
+
+
+def read_documents(
+    path: str | Path, *, text: str | None = None, id: str | None = None, label: str | None = None
+) -> Documents:
+    """Open texts by name: a folder of files, .jsonl (.gz too), .csv (.gz too), .tsv, .parquet.
+
+    Nothing but the first document is read here; every pass reads the file again.
+
+    Parameters
+    ----------
+    path : str or Path
+    text : str, optional
+        Column or key of the text; by default "text", or the only one with strings.
+    id : str, optional
+        Of the name; by default "id" if there is one, else documents are numbered from 0.
+    label : str, optional
+        Of the class or classes; by default the first there is of "label", "labels", "topics",
+        "category", "categories" and "group".
+
+    Returns
+    -------
+    documents : Documents
+
+    Raises
+    ------
+    InvalidData
+        Here or while reading, naming the file, the line or row, and the rule that was broken.
+    UsageError
+        If columns are named for a folder.
+    """
+    if not str(path):
+        raise InvalidData("the name of the data is empty.")
+    path = Path(path)
+    if path.is_dir():
+        if (text, id, label) != (None, None, None):
+            raise UsageError(f"{path}: a folder has no columns; leave out text, id and label.")
+        return read_folder(path)
+    if not path.exists():
+        raise InvalidData(f"{path}: no such file or folder.")
+    if not path.is_file():
+        raise InvalidData(f"{path}: not a regular file.")
+    kind = _kind(path)
+    if kind not in _TABLES:
+        raise InvalidData(
+            f"{path}: unknown kind of file {path.suffix!r}; texts are read from .jsonl, .csv, "
+            ".tsv, .parquet or a folder of text files."
+        )
+    return _TABLES[kind](path, text=text, id=id, label=label)
+
+
+def looks_like_documents(path: str | Path) -> bool:
+    """Return whether a path holds texts rather than numbers or images; nothing is raised.
+
+    It does if it is a folder without an image and with another file, JSON Lines whose first line
+    is an object with a string in it, or a table with a column of strings called "text".
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            if any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.rglob("*")):
+                return False
+            return next(text_files(path), None) is not None
+        if not path.is_file():
+            return False
+        kind = _kind(path)
+        if kind in (".jsonl", ".ndjson"):
+            row = next((json_value(text, path, line) for line, text in lines(path)), None)
+            return isinstance(row, dict) and any(isinstance(v, str) for v in row.values())
+        if kind in (".csv", ".tsv"):
+            return "text" in [cell.strip() for cell in next(csv_rows(path), (1, []))[1]]
+        return kind in (".parquet", ".pq") and "text" in string_columns(open_parquet(path))
+    except (InvalidData, OSError):
+        return False
+
+
+def _kind(path: Path) -> str:
+    """Return the suffix in small letters, that before .gz where a reader unfolds it."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes[-1:] == [".gz"] and len(suffixes) > 1 and suffixes[0] not in (".parquet", ".pq"):
+        return suffixes[0]
+    return suffixes[-1] if suffixes else ""

@@ -1,0 +1,57 @@
+"""CSV and TSV with a header: one document a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from narrows.data.readers.lines import csv_rows
+from narrows.errors import InvalidData
+from narrows.text.documents import MAX_CHARACTERS, Documents
+from narrows.text.readers._fields import choose_fields, documents_from
+
+__all__ = ["read_csv_documents"]
+
+
+def read_csv_documents(
+    path: Path, *, text: str | None = None, id: str | None = None, label: str | None = None
+) -> Documents:
+    """Return the documents of a CSV file (UTF-8; comma, semicolon or tab); a cell is one label.
+
+    Raises
+    ------
+    InvalidData
+        With the line number, for a ragged row, a quoted cell without end, or bytes that are not
+        UTF-8.
+    """
+    line, cells = next(csv_rows(path, longest_cell=MAX_CHARACTERS, strict=True), (1, []))
+    names = _names(cells, path, line)
+    where = f"{path}, line {line}"
+    fields = choose_fields(names, names, where, text=text, id=id, label=label)
+    return Documents(
+        lambda: documents_from(_rows(path), fields, str(path), "line"),
+        origin=str(path),
+        labelled=fields.label is not None,
+    )
+
+
+def _names(cells: list[str], path: Path, line: int) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if not any(names):
+        raise InvalidData(f"{path}: no header; its first line must name the columns.")
+    if len(set(names)) < len(names):
+        raise InvalidData(f"{path}, line {line}: a column name stands twice.")
+    return names
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    names: list[str] | None = None
+    for line, cells in csv_rows(path, longest_cell=MAX_CHARACTERS, strict=True):
+        if names is None:
+            names = _names(cells, path, line)
+            continue
+        if len(cells) != len(names):
+            raise InvalidData(
+                f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."
+            )
+        yield line, dict(zip(names, cells, strict=True))
