@@ -48,7 +48,7 @@ class Analyzer:
     lowercase : bool, default=True
     token_pattern : str, default=WORDS
         Regular expression of a word, with one group at most.
-    stop_words : "english", sequence of str or None, default="english"
+    stop_words : "english", list or set of str, or None, default="english"
         "english" is scikit-learn's list.
     stemmer : {"porter", "snowball"} or None, default=None
         For English; each word is stemmed by PyStemmer.
@@ -77,7 +77,7 @@ class Analyzer:
         if not isinstance(self.lowercase, bool):
             raise UsageError(f"lowercase: must be True or False, got {self.lowercase!r}.")
         _compiled(self.token_pattern)
-        if self.stemmer is not None and self.stemmer not in STEMMERS:
+        if self.stemmer is not None and self.stemmer not in list(STEMMERS):
             raise unknown_name("stemmer", self.stemmer, STEMMERS)
         check_number(
             "max_token_length", self.max_token_length, low=1, high=_MAX_TOKEN_LENGTH, integer=True
@@ -205,16 +205,14 @@ def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:
                 "words."
             )
         return words
-    try:
-        words = tuple(words)
-    except TypeError:
-        words = (words,)
-    if len(words) > _MAX_STOP_WORDS or not all(isinstance(word, str) for word in words):
+    good = isinstance(words, list | tuple | set | frozenset) and len(words) <= _MAX_STOP_WORDS
+    if not good or not all(isinstance(word, str) for word in words):
         raise UsageError(
             f"stop_words: must be 'english', None or a list of at most {_MAX_STOP_WORDS} str, got "
             f"{words!r:.60}."
         )
-    return tuple(unicodedata.normalize("NFC", word) for word in words)
+    composed = [unicodedata.normalize("NFC", word) for word in words]
+    return tuple(sorted(composed) if isinstance(words, set | frozenset) else composed)
 
 
 def _ascii_table(lowercase: bool) -> bytes:
