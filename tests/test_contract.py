@@ -35,8 +35,8 @@ ONLY_WITH = {
 }
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
-CLOSED = {"contractive", "denoising", "dictionary", "linear", "sparse", "stacked", "variational",
-          "vector_quantised"}  # fmt: skip
+CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",
+          "variational", "vector_quantised"}  # fmt: skip
 
 
 def combinations():

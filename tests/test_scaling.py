@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.feature_extraction.text import TfidfTransformer
 from source_rows import ROWS, dense
 
 from narrows.data import DenseSource
 from narrows.data.arrays import array_source
-from narrows.data.scaling import SCALES, choose_loss, choose_scale, fit_scaling
+from narrows.data.scaling import SCALES, Scaling, choose_loss, choose_scale, fit_scaling
 from narrows.data.statistics import describe
-from narrows.errors import UsageError
+from narrows.errors import InvalidData, UsageError
 
 
 def scaled(X, kind):
@@ -20,7 +21,7 @@ def scaled(X, kind):
     return fit_scaling(kind, source, describe(source)), next(source.in_order(source.n_rows))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SCALES if kind != "proportions"])
+@pytest.mark.parametrize("kind", [kind for kind in SCALES if not Scaling(kind).shares])
 def test_inverse_undoes_forward(rng, kind):
     scaling, x = scaled(rng.normal(3, 10, size=(50, 4)).astype(np.float32), kind)
     torch.testing.assert_close(scaling.inverse(scaling.forward(x)), x, rtol=1e-5, atol=1e-5)
@@ -59,12 +60,43 @@ def test_proportions_of_an_empty_or_tiny_row_are_finite(form):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_tfidf_is_that_of_the_formula(form):
+    X = np.array([[2, 0, 1, 0], [1, 3, 0, 0], [4, 0, 0, 0]], np.float32)
+    scaling, x = scaled(form(X), "tfidf")
+    idf = 1 + np.log((1 + 3) / (1 + np.array([3, 1, 1, 0])))
+    weighed = np.log(1 + X) * idf
+    expected = weighed / weighed.sum(axis=1, keepdims=True)
+    torch.testing.assert_close(dense(scaling.forward(x)), torch.tensor(expected).float())
+
+
+def test_tfidf_weights_are_scikit_learns():
+    X = sp.random_array((30, 6), density=0.4, format="csr", rng=0)
+    scaling, _ = scaled(X, "tfidf")
+    idf = TfidfTransformer().fit(X).idf_
+    torch.testing.assert_close(1 / scaling.scale, torch.tensor(idf).float())
+
+
+def test_tfidf_decodes_to_proportions_near_those_of_the_counts():
+    scaling, x = scaled(np.array([[1, 1, 0], [0, 1, 1]], np.float32), "tfidf")
+    rows = scaling.inverse(scaling.forward(x))
+    torch.testing.assert_close(rows, torch.tensor([[0.5, 0.5, 0], [0, 0.5, 0.5]]))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SCALES if Scaling(kind).shares])
+def test_shares_of_negative_values_are_refused(kind):
+    X = np.array([[1, 2], [3, -4]], np.float32)
+    source = array_source(X)
+    with pytest.raises(InvalidData, match=f"scale='{kind}' needs values >= 0, got -4 in X"):
+        choose_scale(kind, source, describe(source))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_proportions_do_not_hide_negative_values_from_the_loss(form):
     scaling, x = scaled(form(np.array([[-1, -1], [1, -1], [3, -1]], np.float32)), "proportions")
     assert (dense(scaling.forward(x)).min(1).values < 0).all()
 
 
-@pytest.mark.parametrize("kind", SCALES)
+@pytest.mark.parametrize("kind", [kind for kind in SCALES if kind != "tfidf"])
 @pytest.mark.parametrize("value", [0, 7.7, -1e6, 3e38])
 def test_constant_columns_get_scale_one_and_stay_finite(kind, value):
     X = np.full((1000, 2), value, np.float32)
@@ -95,7 +127,7 @@ def test_sparse_standard_scaling_is_the_dense_one_without_the_shift(rng):
     torch.testing.assert_close(of_sparse.forward(rows).to_dense(), x / of_dense.scale)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SCALES if kind != "proportions"])
+@pytest.mark.parametrize("kind", [kind for kind in SCALES if not Scaling(kind).shares])
 def test_inverse_undoes_sparse_forward(rng, kind):
     X = sp.random_array((20, 5), density=0.4, format="csr", rng=0, data_sampler=rng.standard_normal)
     scaling, rows = scaled(X, kind)

@@ -11,7 +11,8 @@ Exception
     |-- ResourceError      (OSError)          5   disk or memory
     `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
 Warning
-`-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
+|-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
+`-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 __all__ = [
     "CopyingWarning",
     "DataChanged",
+    "EmptyDocumentWarning",
     "InvalidData",
     "MissingExtra",
     "ModelFileError",
@@ -84,6 +86,10 @@ class TrainingDiverged(NarrowsError, ArithmeticError):
 
 class CopyingWarning(UserWarning):
     """The code is at least as wide as the input: the net may learn to copy."""
+
+
+class EmptyDocumentWarning(UserWarning):
+    """A text has no word that the model counts: its code says nothing of it."""
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:

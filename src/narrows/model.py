@@ -15,6 +15,7 @@ from narrows.data.scaling import SCALES, Scaling
 from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
+from narrows.text import Vocabulary
 from narrows.variants import VARIANTS
 
 __all__ = ["Model", "Schema", "build_objective", "tensor_layout"]
@@ -45,6 +46,7 @@ class Model:
     baseline: Baseline | None = None
     record: dict[str, Any] = field(default_factory=dict)
     densities: dict[str, Density] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
 
     @property
     def n_components(self) -> int:
@@ -82,6 +84,9 @@ class Model:
             "densities": list(self.densities),
             **extra,
         }
+        if self.vocabulary is not None:
+            spec["vocabulary"], arrays = self.vocabulary.to_artefact_parts()
+            tensors |= {f"vocabulary.{k}": torch.from_numpy(v) for k, v in arrays.items()}
         if self.baseline is not None:
             spec["baseline"] = self.baseline.name
             tensors |= {f"baseline.{k}": v for k, v in self.baseline.tensors().items()}
@@ -137,6 +142,11 @@ class Model:
                 density = Density(**_part(tensors, f"density.{name}."))
                 density.check(model.n_components)
                 model.densities[name] = density
+            if "vocabulary" in spec:
+                arrays = _part(tensors, "vocabulary.")
+                model.vocabulary = Vocabulary.from_artefact_parts(spec["vocabulary"], arrays)
+                if len(model.vocabulary) != schema.n_features:
+                    raise ValueError(f"{len(model.vocabulary)} words, {schema.n_features} features")
             return model
         except ModelFileError:
             raise

@@ -39,18 +39,18 @@ class Objective(Trainable):
         self.penalties = penalties
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
-        """Return J of a batch and its terms, as the training loop minimises it."""
+    def forward(
+        self, x: Rows, y: Tensor | None = None, *, generator: Generator, target: Rows | None = None
+    ) -> Terms:
+        """Return J of a batch and its terms; a ``target`` stands in for x in L."""
         x, known = known_part(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
         output = self.decoder(code.h).float()
         weights = product_of(known, corrupted.weights)
-        loss = self.loss.per_sample(output, x, weights).mean()
+        loss = self.loss.per_sample(output, x if target is None else target, weights).mean()
         step = Forward(x, corrupted.rows, code, output, self.encoder, self.decoder, y, generator)
-        penalty = loss.new_zeros(())
-        for omega in self.penalties:
-            penalty = penalty + omega(step)
+        penalty = sum((omega(step) for omega in self.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
     # What follows reads the clean input and draws nothing.

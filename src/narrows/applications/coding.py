@@ -39,6 +39,7 @@ def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
     missing = model.objective.corruption.admits_missing
     for raw in source.in_order(BATCH):
         check_finite(raw, source, first_row=first, missing=missing)
+        model.scaling.check(raw, source.origin)
         first += len(raw)
         raw = raw.to(model.device)
         yield raw, model.scaling.forward(raw)
@@ -81,9 +82,8 @@ def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
 
 def in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
     """Return scaled rows in the units of ``raw``, whose totals proportions are multiplied by."""
-    if model.scaling.kind == "proportions":
-        return mean * row_totals(raw)[:, None]
-    return model.scaling.inverse(mean)
+    rows = model.scaling.inverse(mean)
+    return rows * row_totals(raw)[:, None] if model.scaling.shares else rows
 
 
 @torch.no_grad()

@@ -40,6 +40,8 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "contractive": ("ContractiveAutoencoder", {}),
     "denoising": ("DenoisingAutoencoder", {}),
     "dictionary": ("DictionaryAutoencoder", {}),
+    "document": ("DocumentAutoencoder", {}),
+    "hashing": ("SemanticHasher", {}),
     "linear": ("LinearAutoencoder", {}),
     "plain": ("Autoencoder", {}),
     "sparse": ("SparseAutoencoder", {}),

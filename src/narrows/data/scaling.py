@@ -11,20 +11,26 @@ from torch import Tensor
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import InvalidData, unknown_name
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, dense_rows
 
 __all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
 
-SCALES = ("none", "unit", "center", "standard", "proportions")
+_SHARES = ("proportions", "tfidf")
+SCALES = ("none", "unit", "center", "standard", "proportions", "tfidf")
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """x -> (x - shift) / scale per feature, or x -> x / sum of its row ("proportions").
+    """x -> (x - shift) / scale per feature; or x -> x / sum of its row ("proportions"); or the same
+    of log(1 + x) / scale, where 1 / scale is the inverse document frequency ("tfidf").
 
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
     feature without variance has scale 1. What is fitted on sparse rows never shifts. A row whose
     sum is not positive has no proportions and stays as it is.
+
+    The weights of "tfidf" are scikit-learn's: 1 + log((1 + n) / (1 + rows with the feature)).
+    Salton, Buckley (1988), "Term-weighting approaches in automatic text retrieval", Information
+    Processing & Management 24.
     """
 
     kind: str
@@ -40,24 +46,46 @@ class Scaling:
             "unit": "input units scaled to [0, 1]",
             "standard": "standard deviations",
             "proportions": "proportions",
+            "tfidf": "shares of tf-idf",
         }[self.kind]
+
+    @property
+    def shares(self) -> bool:
+        """Whether scaled rows add up to 1."""
+        return self.kind in _SHARES
+
+    def check(self, x: Rows, origin: str) -> None:
+        """Raise InvalidData if x has no shares because a value is negative."""
+        values = x.values if isinstance(x, SparseRows) else x
+        if self.shares and values.numel() and bool((values < 0).any()):
+            raise _negative(self.kind, float(values[values < 0].amin()), origin)
 
     def forward(self, x: Rows) -> Rows:
         if self.kind == "proportions":
             return _proportions(x)
-        if isinstance(x, SparseRows) and self.shift is not None:
-            x = x.to_dense()  # fitted on dense rows: a shifted 0 is no 0, and one batch is small
+        if self.kind == "tfidf":
+            x = x.with_values(x.values.log1p()) if isinstance(x, SparseRows) else x.log1p()
+            return _proportions(self._divided(x))
+        if self.shift is not None:
+            # fitted on dense rows: a shifted 0 is no 0, and one batch is small
+            x = dense_rows(x) - self.shift
+        return self._divided(x)
+
+    def _divided(self, x: Rows) -> Rows:
+        if self.scale is None:
+            return x
         if isinstance(x, SparseRows):
-            if self.scale is None:
-                return x
             scale = self.scale if self.scale.ndim == 0 else self.scale[x.indices.long()]
             return x.with_values(x.values / scale)
-        if self.shift is not None:
-            x = x - self.shift
-        return x if self.scale is None else x / self.scale
+        return x / self.scale
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Return scaled rows in input units; proportions stay proportions."""
+        """Return scaled rows in input units; shares become proportions (of "tfidf" about those
+        of the counts: the logarithm of a mean is taken for the mean of the logarithm)."""
+        if self.kind == "tfidf":
+            assert self.scale is not None
+            counts = x * self.scale
+            return counts / _positive(counts.sum(dim=1))[:, None]
         if self.scale is not None:
             x = x * self.scale
         return x if self.shift is None else x + self.shift
@@ -68,6 +96,13 @@ class Scaling:
             for name, value in (("shift", self.shift), ("scale", self.scale))
             if value is not None
         }
+
+
+def _negative(kind: str, low: float, origin: str) -> InvalidData:
+    return InvalidData(
+        f"Negative values in data: scale={kind!r} needs values >= 0, got {low:.6g} in {origin}; "
+        "use scale='standard'."
+    )
 
 
 def row_totals(x: Rows) -> Tensor:
@@ -113,11 +148,8 @@ def choose_scale(
     if scale != "auto":
         if scale not in SCALES:
             raise unknown_name("scale", scale, ["auto", *SCALES])
-        if scale == "proportions" and statistics.low < 0:
-            raise InvalidData(
-                f"scale: proportions need values >= 0, got {statistics.low:.6g} in "
-                f"{source.origin}; use scale='standard'."
-            )
+        if scale in _SHARES and statistics.low < 0:
+            raise _negative(scale, statistics.low, source.origin)
         return scale
     within = statistics.low >= 0 and statistics.high <= 1
     if loss is not None and loss["name"] == "multinomial" and statistics.low >= 0:
@@ -140,7 +172,7 @@ def choose_loss(kind: str, source: Source, statistics: Statistics) -> dict[str, 
     logistic function, so that the reconstruction stays in range and its error stands beside
     PCA's; everything else plain squared error.
     """
-    if kind == "proportions":
+    if kind in _SHARES:
         return {"name": "multinomial"}
     within = statistics.low >= 0 and statistics.high <= 1
     if not source.sparse and (kind == "unit" or (kind == "none" and within)):
@@ -157,6 +189,9 @@ def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
         return Scaling(kind, shift, torch.tensor(width))
     if kind in ("none", "proportions"):
         return Scaling(kind)
+    if kind == "tfidf":
+        idf = 1 + ((1 + statistics.n_rows) / (1 + statistics.support)).log()
+        return Scaling(kind, scale=(1 / idf).float())
     shift = None if source.sparse else statistics.mean.float()
     if kind == "center":
         return Scaling(kind, shift)

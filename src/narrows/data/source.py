@@ -38,6 +38,8 @@ class Source(ABC):
         Column names.
     image_shape : tuple of int or None
         Height, width and, for colour, channels of a row.
+    vocabulary : Vocabulary or None
+        Where the features are counts of words, the words.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -52,6 +54,7 @@ class Source(ABC):
     sparse: bool = False
     names: list[str] | None = None
     image_shape: tuple[int, ...] | None = None
+    vocabulary: Any = None
     origin: str = "X"
     targets: Tensor | None = None
     holds_targets: bool = False
@@ -99,6 +102,7 @@ class Source(ABC):
         """Take over the description, not the rows, of another source; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.targets = other.image_shape, other.targets
+        self.vocabulary = other.vocabulary
         return self
 
 

@@ -19,10 +19,12 @@ _MAX_FEATURES = 1 << 28
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-feature mean and variance (float64), and the range over everything."""
+    """Per-feature mean, variance and number of rows where it is not 0 (float64); the range over
+    everything."""
 
     mean: Tensor
     variance: Tensor
+    support: Tensor
     low: float
     high: float
     whole_numbers: bool
@@ -46,7 +48,7 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
         )
     n_rows = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
-    n, spread = torch.zeros_like(mean), torch.zeros_like(mean)
+    n, spread, support = (torch.zeros_like(mean) for _ in range(3))
     low, high, whole = float("inf"), float("-inf"), True
     for batch in source.in_order(_BLOCK):
         check_finite(batch, source, first_row=n_rows, missing=missing)
@@ -58,6 +60,7 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
             whole = whole and bool((values == values.round()).all())
         if isinstance(batch, SparseRows):
             low, high = min(low, 0.0), max(high, 0.0)
+        support += _support(batch)
         m, block_mean, block_spread = _moments(batch, missing)
         shift = block_mean - mean
         both = (n + m).clamp_min(1)
@@ -65,7 +68,14 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
         mean += shift * (m / both)
         n += m
         n_rows += len(batch)
-    return Statistics(mean, spread / n.clamp_min(1), low, high, whole, n_rows)
+    return Statistics(mean, spread / n.clamp_min(1), support, low, high, whole, n_rows)
+
+
+def _support(batch: Rows) -> Tensor:
+    """Return per feature in how many rows it is not 0; NaN counts."""
+    if isinstance(batch, SparseRows):
+        return torch.bincount(batch.indices[batch.values != 0], minlength=batch.n_features)
+    return torch.count_nonzero(batch, dim=0)
 
 
 def _moments(batch: Rows, missing: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,14 @@ from narrows.activations import RANGES, SLOPES, activation_named
 from narrows.products import affine
 from narrows.slots import Code, Encoder, Rows, SparseRows
 
-__all__ = ["DenseEncoder", "affine_rows", "dense_parameters", "glorot_uniform", "linear_top"]
+__all__ = [
+    "DenseEncoder",
+    "affine_rows",
+    "dense_parameters",
+    "glorot_uniform",
+    "linear_top",
+    "rows_of_length",
+]
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
@@ -53,6 +60,9 @@ class DenseEncoder(Encoder):
         Between layers.
     code_activation : str, default="linear"
         On the code.
+    row_length : float or None, default=None
+        Rows are brought to this length before the first layer, so that it sees directions only:
+        for bags of words, whose shares are small numbers in few places. None leaves them alone.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
     """
@@ -63,9 +73,11 @@ class DenseEncoder(Encoder):
         *,
         activation: str,
         code_activation: str = "linear",
+        row_length: float | None = None,
         generator: Generator,
     ) -> None:
         super().__init__()
+        self._row_length = row_length
         self.weights, self.biases = dense_parameters(widths, generator=generator)
         self._activations = [activation_named(activation)] * (len(widths) - 2)
         self._activations.append(activation_named(code_activation))
@@ -105,7 +117,7 @@ class DenseEncoder(Encoder):
     ) -> list[tuple[Tensor, Tensor]]:
         """Return z = h W + b and a(z) of the layers."""
         passes: list[tuple[Tensor, Tensor]] = []
-        h: Rows = x
+        h: Rows = x if self._row_length is None else rows_of_length(x, self._row_length)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for weight, bias, activate in islice(layers, depth):
             drive = affine_rows(h, weight, bias)
@@ -114,6 +126,18 @@ class DenseEncoder(Encoder):
                 h = noise(h)
             passes.append((drive, h))
         return passes
+
+
+def rows_of_length(x: Rows, length: float) -> Rows:
+    """Return rows of that Euclidean length; a row of zeros stays one."""
+    if isinstance(x, SparseRows):
+        squares = x.with_values(x.values.square()).row_sums()
+        return x.with_values(x.values * (length * _inverse_root(squares))[x.row_of])
+    return x * (length * _inverse_root(x.square().sum(dim=1)))[:, None]
+
+
+def _inverse_root(squares: Tensor) -> Tensor:
+    return torch.where(squares > 0, squares, 1.0).rsqrt()
 
 
 def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:

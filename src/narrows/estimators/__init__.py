@@ -13,6 +13,8 @@ from narrows.estimators.classifier import CodeClassifier
 from narrows.estimators.contractive import ContractiveAutoencoder
 from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
+from narrows.estimators.document import DocumentAutoencoder
+from narrows.estimators.hasher import SemanticHasher
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
@@ -29,7 +31,9 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "DictionaryAutoencoder",
+    "DocumentAutoencoder",
     "LinearAutoencoder",
+    "SemanticHasher",
     "SparseAutoencoder",
     "StackedAutoencoder",
     "VariationalAutoencoder",
@@ -42,7 +46,9 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     DictionaryAutoencoder,
+    DocumentAutoencoder,
     LinearAutoencoder,
+    SemanticHasher,
     SparseAutoencoder,
     StackedAutoencoder,
     VariationalAutoencoder,

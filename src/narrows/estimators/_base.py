@@ -18,7 +18,6 @@ from narrows.data.statistics import Statistics, describe
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._fitting import fit_model, partial_fit_model
-from narrows.estimators._input import fit_source
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget
@@ -97,7 +96,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
         """Fit without a last word; return the source, read and checked."""
         self._check_parameters()
         forget(self)
-        source = fit_source(self, X)
+        source = self._source(X, reset=True, min_samples=2)
         source.targets = self._read_targets(y, source)
         statistics = describe(source, missing=self._admits_missing())
         plan = self._plan(source, statistics)
@@ -123,7 +122,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
         """
         self._check_parameters()
         first = not hasattr(self, "model_")
-        source = fit_source(self, X, reset=first, min_samples=2 if first else 1)
+        source = self._source(X, reset=first, min_samples=2 if first else 1)
         source.targets = self._read_targets(y, source)
         statistics = describe(source, missing=self._admits_missing())
         trainer = getattr(self, "_trainer", None)

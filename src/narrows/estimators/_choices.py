@@ -49,6 +49,9 @@ class Choices(BaseEstimator):
     # Whether a code wider than the row is what the net is for.
     _overcomplete = False
 
+    # What "auto" scales counts to.
+    _counts_scale = "proportions"
+
     @abstractmethod
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the variant's name and its parameters as JSON values."""
@@ -138,6 +141,7 @@ class Choices(BaseEstimator):
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
+        check_number("neighbours", getattr(self, "neighbours", 0), low=0, integer=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
@@ -145,8 +149,12 @@ class Choices(BaseEstimator):
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
+        if self.scale == "auto" and kind == "proportions":
+            kind = self._counts_scale
         loss = named or self._auto_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
+        if getattr(self, "neighbours", 0) and not source.holds_targets:
+            raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
@@ -173,4 +181,5 @@ class Choices(BaseEstimator):
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
+            neighbours=int(getattr(self, "neighbours", 0)),
         )

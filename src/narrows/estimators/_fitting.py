@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from narrows.artefact import Artefact
@@ -19,6 +20,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.model import Model, Schema, build_objective
+from narrows.neighbours import Neighbourhoods, NeighbourObjective, neighbourhoods
 from narrows.slots import piece_from_spec
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, pretrain
@@ -49,6 +51,7 @@ class Plan:
     augmentation: dict[str, Any] | None = None
     weight_decay: float = 0.0
     pretraining: LayerwisePretraining | None = None
+    neighbours: int = 0
 
     def identity(self, source: Source) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
@@ -60,7 +63,9 @@ class Plan:
         identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
-        if source.targets is not None:
+        if self.neighbours:
+            identity["neighbours"] = self.neighbours
+        elif source.targets is not None:
             identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
         return identity
 
@@ -106,6 +111,8 @@ def _fit(
     on_layer: Callable[[int, int, Epoch], None],
 ) -> tuple[Model, TrainingRecord]:
     splitter = Generator().manual_seed(plan.seed)
+    if plan.neighbours:
+        source.targets = torch.arange(source.n_rows)  # whose neighbourhood a row is to rebuild
     training, validation = source.split(plan.validation_fraction, generator=splitter)
     model = _new_model(plan, source)
     model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
@@ -129,7 +136,10 @@ def _fit(
             stop_requested=stop_requested,
             on_epoch=on_layer,
         )
-    trainer = _new_trainer(plan, model)
+    around = None
+    if plan.neighbours:
+        around = neighbourhoods(source, model.scaling, plan.neighbours)
+    trainer = _new_trainer(plan, model, around)
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
     record = train(
         trainer,
@@ -193,16 +203,14 @@ def _new_model(plan: Plan, source: Source) -> Model:
     objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
     schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
     model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
+    model.vocabulary = source.vocabulary
     _check_loss(model, source)
     objective.start_at(_scaled_mean(plan))
     return model
 
 
 def _scaled_mean(plan: Plan) -> Tensor:
-    mean = plan.statistics.mean.float()
-    if plan.scaling.kind == "proportions":
-        return mean / mean.sum().clamp_min(1e-12)
-    scaled = plan.scaling.forward(mean[None])
+    scaled = plan.scaling.forward(plan.statistics.mean.float()[None])
     assert isinstance(scaled, Tensor)
     return scaled[0]
 
@@ -215,14 +223,14 @@ def _check_loss(model: Model, source: Source) -> None:
             loss.check(model.scaling.forward(raw))
 
 
-def _new_trainer(plan: Plan, model: Model) -> Trainer:
+def _new_trainer(plan: Plan, model: Model, around: Neighbourhoods | None = None) -> Trainer:
     device = resolve_device(plan.device)
     model.to(device)
     augmentation = None
     if plan.augmentation is not None:
         augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
     return Trainer(
-        model.objective,
+        model.objective if around is None else NeighbourObjective(model.objective, around),
         model.scaling,
         learning_rate=plan.learning_rate,
         precision=plan.precision,

@@ -38,11 +38,32 @@ _SHARED = {
         "are 0 in a step; in [0, 1).",
     ),
     "reconstruction_weight": ("float", 'Of the autoencoder\'s J in "joint".'),
+    "max_features": ("int or None", "Of texts: how many words are counted, the commonest."),
+    "min_df": (
+        "int or float",
+        "Of texts: words in fewer documents are not counted; a number with a point is a share.",
+    ),
+    "max_df": ("int or float", "Of texts: words in more documents are not counted."),
+    "stop_words": (
+        '"english", list of str or None',
+        "Of texts: words that are never counted; they are dropped before stems are taken.",
+    ),
+    "stemmer": (
+        '{"porter", "snowball"} or None',
+        "Of texts: words of one stem count as one word; for English.",
+    ),
+    "neighbours": (
+        "int",
+        "k > 0: the net rebuilds, instead of a row, a mean of it (0.1) and of its k nearest rows\n"
+        "by cosine (0.9), so that the code keeps what they share. They are found before training,\n"
+        "in time that grows with the square of n_samples.",
+    ),
     "scale": (
-        '{"auto", "none", "unit", "center", "standard", "proportions"}',
+        '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
         'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts\n'
         "to proportions, leaves values in [0, 1] alone, standardises other tables, and fits a\n"
-        'named loss; "center" is what PCA does.',
+        'named loss; "center" is what PCA does, "tfidf" weighs the logarithm of counts by how\n'
+        "rare a feature is.",
     ),
     "augmentation": (
         "str, spec or augmentation",

@@ -16,7 +16,7 @@ from narrows.applications.health import Health, examine
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.estimators._input import FLOATS, query_source
+from narrows.estimators._input import FLOATS, fit_source
 from narrows.estimators._settings import seed_from
 from narrows.model import Model
 
@@ -35,7 +35,11 @@ class Queries(TransformerMixin, BaseEstimator):
     def _asked(self, X: Any) -> tuple[Model, Source]:
         """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
         check_is_fitted(self, "model_")
-        return self.model_, query_source(self, X)
+        return self.model_, self._source(X, reset=False, min_samples=1)
+
+    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
+        """Return X as rows, checked; ``reset`` has its width and names become the estimator's."""
+        return fit_source(self, X, reset=reset, min_samples=min_samples)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""

@@ -39,7 +39,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         Width of the code, at most n_features.
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
         "bernoulli", on data taken to [0, 1], is logistic PCA; there is no certificate then.
-    scale : {"auto", "none", "unit", "center", "standard", "proportions"}, default="auto"
+    scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         Done before f and undone after g. "auto" is "center", what PCA does, for squared error,
         and "unit" for the losses that need [0, 1].
     max_epochs : ...

@@ -3,6 +3,8 @@
 from narrows.variants.contractive import contractive
 from narrows.variants.denoising import denoising
 from narrows.variants.dictionary import dictionary
+from narrows.variants.document import document
+from narrows.variants.hashing import hashing
 from narrows.variants.linear import linear
 from narrows.variants.plain import plain
 from narrows.variants.sparse import sparse
@@ -18,6 +20,8 @@ VARIANTS = {
     "contractive": contractive,
     "denoising": denoising,
     "dictionary": dictionary,
+    "document": document,
+    "hashing": hashing,
     "linear": linear,
     "plain": plain,
     "sparse": sparse,

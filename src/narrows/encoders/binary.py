@@ -1,0 +1,116 @@
+"""Binary encoder: a code of bits, learned through noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import Codes
+from narrows.checks import check_number
+from narrows.encoders.dense import DenseEncoder
+from narrows.errors import unknown_name
+from narrows.slots import Code, Encoder, Rows
+
+__all__ = ["BINARISATIONS", "BinaryEncoder"]
+
+
+class BinaryEncoder(Encoder):
+    """h_j = 1 where z_j > threshold_j, else 0; z = the linear top of a dense net.
+
+    In training h stays differentiable, by ``binarisation``:
+
+    "noise"             h = sigmoid(z + noise * e), e standard normal: what gets through that noise
+                        is z far from 0 on either side, so that rounding it loses little.
+    "straight_through"  h = 1 with probability sigmoid(z), else 0; the gradient passes as if h
+                        were that probability.
+
+    ``thresholds`` (n_components,) are part of the state, 0 unless set from data.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_features, the hidden widths, n_components.
+    activation : str
+        Between layers.
+    binarisation : {"noise", "straight_through"}
+    noise : float
+        Deviation of what is added to z, in units of z.
+    row_length : float or None, default=None
+        As in ``DenseEncoder``.
+    generator : torch.Generator
+        Draws the initial weights; biases start at 0.
+
+    Raises
+    ------
+    UsageError
+        If the binarisation is unknown, or the noise negative.
+
+    References
+    ----------
+    Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Approximate
+    Reasoning 50; Bengio, Leonard, Courville (2013), "Estimating or propagating gradients through
+    stochastic neurons for conditional computation".
+    """
+
+    stochastic = True
+    thresholds: Tensor
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: str,
+        binarisation: str,
+        noise: float,
+        row_length: float | None = None,
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        if binarisation not in BINARISATIONS:
+            raise unknown_name("binarisation", binarisation, BINARISATIONS)
+        check_number("noise", noise, low=0)
+        net = DenseEncoder(
+            widths, activation=activation, row_length=row_length, generator=generator
+        )
+        self.weights, self.biases = net.weights, net.biases
+        # a tuple, not an attribute that is a module: its weights are registered here already
+        self._net = (net,)
+        self._soften = BINARISATIONS[binarisation]
+        self._noise = noise
+        self.register_buffer("thresholds", torch.zeros(widths[-1]))
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return the activations of the hidden layers, and the bits last, each (batch, width)."""
+        *hidden, drive = self._net[0].layers(x)
+        return [*hidden, self._bits(drive)]
+
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
+        drive = self._net[0](x).h.float()
+        if generator is None:
+            return Code(h=self._bits(drive), drive=drive)
+        return Code(h=self._soften(drive, self._noise, generator), drive=drive)
+
+    def admissible(self, h: Codes) -> Codes:
+        """Return the nearest bits."""
+        return (h > 0.5).to(h)
+
+    def _bits(self, drive: Tensor) -> Tensor:
+        return (drive > self.thresholds).float()
+
+
+def _noisy(z: Tensor, noise: float, generator: Generator) -> Tensor:
+    return torch.sigmoid(z + noise * torch.empty_like(z).normal_(generator=generator))
+
+
+def _straight_through(z: Tensor, noise: float, generator: Generator) -> Tensor:
+    p = torch.sigmoid(z)
+    bits = torch.bernoulli(p.detach(), generator=generator)
+    return bits + (p - p.detach())
+
+
+BINARISATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {
+    "noise": _noisy,
+    "straight_through": _straight_through,
+}

@@ -1,0 +1,86 @@
+"""Texts as X: a vocabulary learned by fit, and counts of its words from then on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.data.source import Source, SparseSource
+from narrows.errors import EmptyDocumentWarning, UsageError
+from narrows.estimators._input import fit_source
+from narrows.model import Model
+from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows
+
+__all__ = ["ReadsTexts", "is_texts"]
+
+
+def is_texts(X: Any) -> bool:
+    """Return whether X is texts, and not numbers: Documents, or one axis of strings."""
+    if isinstance(X, Documents | str | bytes):
+        return True
+    if getattr(X, "ndim", 1) != 1 or isinstance(X, Source) or not hasattr(X, "__len__"):
+        return False
+    if not len(X):
+        return False
+    first = X.iloc[0] if hasattr(X, "iloc") else X[0] if not isinstance(X, dict | set) else None
+    return isinstance(first, str)
+
+
+class ReadsTexts:
+    """Mixed into estimators whose X may be texts; ``vocabulary`` holds the words that count."""
+
+    max_features: int | None
+    min_df: int | float
+    max_df: int | float
+    stop_words: str | Sequence[str] | None
+    stemmer: str | None
+    model_: Model
+
+    @property
+    def vocabulary_(self) -> Vocabulary:
+        """The words that are counted; only an estimator fitted to texts has any."""
+        check_is_fitted(self, "model_")
+        if self.model_.vocabulary is None:
+            raise AttributeError(f"{type(self).__name__} was not fitted to texts.")
+        return self.model_.vocabulary
+
+    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
+        """Return X as rows of counts; ``reset`` has the words learned, too."""
+        if not is_texts(X):
+            return fit_source(self, X, reset=reset, min_samples=min_samples)
+        documents = as_documents(X)
+        if reset:
+            vocabulary, counts = Vocabulary.learn(
+                documents,
+                Analyzer(stop_words=self.stop_words, stemmer=self.stemmer),
+                max_features=self.max_features,
+                min_df=self.min_df,
+                max_df=self.max_df,
+            )
+        elif self.model_.vocabulary is None:
+            raise UsageError(
+                f"X: texts, and {type(self).__name__} was fitted to counts; give counts of the "
+                "same words, or fit to texts."
+            )
+        else:
+            vocabulary = self.model_.vocabulary
+            counts = vocabulary.count(documents)
+        source = SparseSource(counts)
+        source.origin, source.vocabulary = documents.origin, vocabulary
+        _warn_of_empty(counts, documents.origin)
+        return fit_source(self, source, reset=reset, min_samples=min_samples)
+
+
+def _warn_of_empty(counts: Any, origin: str) -> None:
+    empty = np.flatnonzero(empty_rows(counts))
+    if len(empty):
+        warnings.warn(
+            f"{origin}: {len(empty)} document(s) without a word of the vocabulary, the first at "
+            f"position {empty[0]}: all of them get one code, that of no words.",
+            EmptyDocumentWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,146 @@
+"""The document autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.activations import activation_named
+from narrows.corruptions import CORRUPTIONS
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._parameters import documented
+from narrows.estimators._settings import keep, spec_of
+from narrows.estimators._texts import ReadsTexts
+
+__all__ = ["DocumentAutoencoder"]
+
+
+@documented
+class DocumentAutoencoder(ReadsTexts, AbstractAutoencoder):
+    """Learn a short code of documents, from texts or from counts of words.
+
+    A document is a distribution over words: its shares of them go in, a softmax over all words
+    comes out, and the multinomial cross-entropy is the loss. Every document counts alike, short or
+    long. Codes are compared by cosine. X is a list or column of strings, what
+    ``narrows.read_documents`` returns, or counts (n_samples, n_features), CSR or dense; texts have
+    their vocabulary learned in ``fit`` and kept in the model file.
+
+    Time of an epoch is that of the output side, O(n_samples x vocabulary x last hidden width);
+    the input side touches the words that are there only.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Width of the code.
+    max_features : ...
+    min_df : ...
+    max_df : ...
+    stop_words : ...
+    stemmer : ...
+    neighbours : ...
+    hidden : sequence of int, default=(500, 250, 125)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    corruption : str, spec or corruption, default="identity"
+        x -> x~ in training; "masking:0.3" drops words.
+    loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
+        On the scaled rows.
+    scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
+        What a share is of: "proportions" of the counts, as in the paper; "tfidf" of their
+        logarithms, rare words counting more, which finds related documents better.
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    vocabulary_ : Vocabulary
+        The words of an estimator fitted to texts: ``terms``, ``document_frequencies``,
+        ``n_documents`` and ``count(texts)``.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value; where no word is left of the texts, the rule
+        that dropped the last ones.
+
+    Warns
+    -----
+    EmptyDocumentWarning
+        Where a text has no word of the vocabulary; all such texts get one code.
+
+    References
+    ----------
+    Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    Science 313.
+
+    Examples
+    --------
+    >>> from narrows import DocumentAutoencoder
+    >>> texts = ["the cat sat on the mat", "cats and dogs", "stocks fell", "shares and stocks"] * 8
+    >>> ae = DocumentAutoencoder(2, hidden=(16,), max_epochs=3, random_state=0).fit(texts)
+    >>> ae.transform(["a dog on a mat"]).shape
+    (1, 2)
+    >>> ae.vocabulary_.terms[:3]
+    ('cat', 'dog', 'fell')
+    """
+
+    corruption: Any
+    code_activation: str
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        max_features: int | None = 2000,
+        min_df: int | float = 1,
+        max_df: int | float = 1.0,
+        stop_words: str | Sequence[str] | None = "english",
+        stemmer: str | None = "porter",
+        neighbours: int = 0,
+        hidden: Sequence[int] = (500, 250, 125),
+        activation: str = "silu",
+        code_activation: str = "linear",
+        corruption: Any = "identity",
+        loss: Any = "multinomial",
+        scale: str = "tfidf",
+        max_epochs: int = 20,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        activation_named(self.code_activation)
+        return "document", {
+            **self._shape(),
+            "code_activation": self.code_activation,
+            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "loss": loss,
+        }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags

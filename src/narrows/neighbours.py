@@ -1,0 +1,108 @@
+"""Codes of neighbourhoods: the net rebuilds what a row and its nearest rows have in common.
+
+    J(x) = L( t(x), g( f( x~ ) ) ) + sum of Omega,   t(x) = own * x + (1 - own) * mean of the
+                                                     k rows nearest to x by cosine
+
+A row is taken for a noisy sample of its neighbourhood, as a denoising net takes x~ for one of x:
+what single rows have to themselves is noise, and the code need not hold it. The search is exact:
+O(n_samples^2 x stored values a row) time, and O(n_samples x k) memory.
+
+Hansen, Hansen, Simonsen, Alstrup, Lioma (2020), "Unsupervised semantic hashing with pairwise
+reconstruction", SIGIR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import PerSample
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source, sparse_rows
+from narrows.objective import Objective
+from narrows.slots import Rows, SparseRows
+from narrows.terms import Terms, Trainable
+
+__all__ = ["Neighbourhoods", "NeighbourObjective", "neighbourhoods"]
+
+_BLOCK = 512
+OWN = 0.1
+"""The share of a row itself in t(x)."""
+
+
+class Neighbourhoods:
+    """t(x) by row number: the scaled rows, and the weights that average them.
+
+    ``rows`` is a scipy CSR matrix or an array (n_samples, n_features), float32; ``weights`` a CSR
+    matrix (n_samples, n_samples) whose rows add up to 1.
+    """
+
+    def __init__(self, rows: Any, weights: Any) -> None:
+        self._rows, self._weights = rows, weights
+
+    def __call__(self, numbers: Tensor) -> Rows:
+        """Return t of these rows, (batch, n_features), as sparse as the rows are."""
+        mean = self._weights[numbers.cpu().numpy()] @ self._rows
+        return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
+
+
+def neighbourhoods(source: Source, scaling: Scaling, k: int, *, own: float = OWN) -> Neighbourhoods:
+    """Find the ``k`` nearest rows of every row; equal ones by their order."""
+    blocks = [_matrix(scaling.forward(raw)) for raw in source.in_order(16384)]
+    rows = sp.csr_array(sp.vstack(blocks)) if source.sparse else np.concatenate(blocks)
+    n = source.n_rows
+    k = min(k, n - 1)
+    nearest = _nearest(rows, k)
+    columns = np.concatenate([np.arange(n)[:, None], nearest], axis=1).ravel()
+    values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
+    return Neighbourhoods(
+        rows, sp.csr_array((values, columns, np.arange(n + 1) * (k + 1)), shape=(n, n))
+    )
+
+
+def _matrix(x: Rows) -> Any:
+    if isinstance(x, SparseRows):
+        return sp.csr_array((x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape)
+    return x.numpy()
+
+
+def _nearest(rows: Any, k: int) -> np.ndarray:
+    """Return the numbers of the k rows with the greatest cosine to each, itself left out."""
+    squares = rows.multiply(rows).sum(axis=1) if sp.issparse(rows) else np.square(rows).sum(axis=1)
+    scale = np.where(squares > 0, squares, 1) ** -0.5
+    unit = (
+        sp.csr_array(sp.diags_array(scale) @ rows) if sp.issparse(rows) else rows * scale[:, None]
+    )
+    columns = unit.T.tocsr() if sp.issparse(unit) else np.ascontiguousarray(unit.T)
+    found = np.empty((rows.shape[0], k), dtype=np.int64)
+    for first in range(0, rows.shape[0], _BLOCK):
+        cosines = unit[first : first + _BLOCK] @ columns
+        cosines = torch.from_numpy(cosines.toarray() if sp.issparse(cosines) else cosines)
+        there = torch.arange(len(cosines))
+        cosines[there, first + there] = -2
+        best = cosines.topk(k, dim=1).indices
+        found[first : first + len(cosines)] = best.numpy()
+    return found
+
+
+class NeighbourObjective(Trainable):
+    """An objective whose rows are rebuilt as their neighbourhoods; y is a row's number."""
+
+    def __init__(self, objective: Objective, targets: Neighbourhoods) -> None:
+        super().__init__()
+        self.objective = objective
+        self.stochastic = objective.stochastic
+        self._targets = targets
+
+    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+        assert y is not None
+        return self.objective(x, generator=generator, target=self._targets(y).to(y.device))
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        assert y is not None
+        output = self.objective.decoder(self.objective.encode(x).h).float()
+        return self.objective.loss.per_sample(output, self._targets(y).to(y.device))

@@ -1,0 +1,53 @@
+"""Hashing autoencoder: a code of bits, the address of a row in a table.
+
+Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Approximate Reasoning 50.
+
+    corrupt   identity | masking
+    encoder   binary, sparse-native       noise on the code drives it to bits
+    decoder   dense
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.decoders import DenseDecoder
+from narrows.encoders import BinaryEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+from narrows.variants.document import ROW_LENGTH
+
+__all__ = ["hashing"]
+
+
+def hashing(
+    *,
+    n_features: int,
+    n_components: int,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    binarisation: str = "noise",
+    noise: float = 2.0,
+    bag_of_words: bool = False,
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    generator: Generator,
+) -> Objective:
+    """``bag_of_words`` has the encoder read a row's direction, not its length."""
+    widths = [n_features, *hidden, n_components]
+    return Objective(
+        encoder=BinaryEncoder(
+            widths,
+            activation=activation,
+            binarisation=binarisation,
+            noise=noise,
+            row_length=ROW_LENGTH if bag_of_words else None,
+            generator=generator,
+        ),
+        # one matrix from bits to logits: what a bit means is then a direction, and near codes
+        # are near rows
+        decoder=DenseDecoder([n_components, n_features], activation="linear", generator=generator),
+        **pieces(loss=loss, corruption=corruption, n_components=n_components, generator=generator),
+    )
