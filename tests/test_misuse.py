@@ -89,7 +89,7 @@ def test_proportions_of_huge_values_are_proportions():
 
 
 def test_proportions_of_negative_values_are_refused(X):
-    with pytest.raises(InvalidData, match="scale: proportions need values >= 0, got -"):
+    with pytest.raises(InvalidData, match="scale=.proportions. needs values >= 0, got -"):
         Autoencoder(**SMALL, scale="proportions", loss="squared_error").fit(X - 10)
 
 
