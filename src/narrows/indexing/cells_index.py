@@ -46,7 +46,7 @@ class CellsIndex:
         self.n_bits = n_bits
         self._faiss: Any = None
         self._built = 0
-        self._quantizer: Any = None
+        self._quantizer: Any = None  # faiss holds it by a bare pointer
 
     @property
     def rows(self) -> Rows:
@@ -70,10 +70,8 @@ class CellsIndex:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
         if len(self) < 10_000 or not len(codes):
             return self._flat.search(codes, k)
-        if self._faiss is None:
-            self._build()
         asked = min(len(self), k + 64)  # ties at the k-th place, as far as they are found
-        distances, ids = self._faiss.search(codes, asked)
+        distances, ids = self._structure().search(codes, asked)
         query, place = np.nonzero(ids >= 0)
         if not len(query):
             return no_hits(len(codes), k)
@@ -82,15 +80,21 @@ class CellsIndex:
     def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         return self._flat.within(codes, radius)
 
-    def _build(self) -> None:
+    def _structure(self) -> Any:
+        if self._faiss is None:
+            self._faiss = self._build()
+            self._built = len(self)
+        return self._faiss
+
+    def _build(self) -> Any:
         import faiss
 
         n_cells = max(1, min(4 * math.isqrt(len(self)), len(self) // _PER_CELL))
         self._quantizer = faiss.IndexBinaryFlat(self.n_bits)
-        self._faiss = faiss.IndexBinaryIVF(self._quantizer, self.n_bits, n_cells)
-        self._faiss.cp.seed = _SEED
+        cells: Any = faiss.IndexBinaryIVF(self._quantizer, self.n_bits, n_cells)
+        cells.cp.seed = _SEED
         step = max(1, len(self) // (_PER_CELL * n_cells))
-        self._faiss.train(np.ascontiguousarray(self.rows.codes[::step]))
-        self._faiss.nprobe = max(1, n_cells // 8)
-        self._faiss.add_with_ids(self.rows.codes, self.rows.ids)
-        self._built = len(self)
+        cells.train(np.ascontiguousarray(self.rows.codes[::step]))
+        cells.nprobe = max(1, n_cells // 8)
+        cells.add_with_ids(self.rows.codes, self.rows.ids)
+        return cells

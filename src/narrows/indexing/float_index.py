@@ -132,19 +132,19 @@ class FloatIndex:
         return self._faiss
 
 
-def check_vectors(codes: Any, n_components: int) -> NDArray[Any]:
+def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray[Any]:
     """Return codes (n, n_components); UsageError unless finite floats of that width."""
     array = np.asarray(codes)
     if array.dtype.kind != "f" or array.ndim != 2:
-        raise UsageError(f"codes: must be a table of floats, got {array.dtype} {array.shape}.")
+        raise UsageError(f"{what}: must be a table of floats, got {array.dtype} {array.shape}.")
     if array.shape[1] != n_components:
         raise UsageError(
-            f"codes: must have {n_components} columns, got {array.shape[1]}; "
+            f"{what}: must have {n_components} columns, got {array.shape[1]}; "
             "encode with the model that the index was made with."
         )
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
-        raise UsageError(f"codes: row {row}, column {column} is {array[row, column]}, not finite.")
+        raise UsageError(f"{what}: row {row}, column {column} is {array[row, column]}, not finite.")
     return array
 
 

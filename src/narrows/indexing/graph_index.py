@@ -89,7 +89,8 @@ class GraphIndex:
         """Return (query, distance, row) of the rows of ``asked`` nodes near each code."""
         import faiss
 
-        effort = faiss.SearchParametersHNSW(efSearch=max(_SEARCH, asked))
+        parameters: Any = faiss  # its stubs lack the class
+        effort = parameters.SearchParametersHNSW(efSearch=max(_SEARCH, asked))
         distances, nodes = self._graph.search(codes, asked, params=effort)
         query, place = np.nonzero(nodes >= 0)
         node, distance = nodes[query, place], distances[query, place]

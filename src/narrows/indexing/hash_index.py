@@ -22,8 +22,12 @@ from narrows.indexing.protocol import Hits, RaggedHits, check_codes, check_k, ch
 
 __all__ = ["HashIndex"]
 
-_SCAN = 32
-"""Codes that a scan compares in the time of one probe, about (measured: 50 ns to 1.5 ns)."""
+_SCAN = 64
+"""A probe costs about as much as comparing 32 codes (measured: 50 to 1.5 ns); probing may take
+half the time of a scan, so that a query that is scanned in the end is not much worse off."""
+
+_SMALL = 1 << 15
+"""Codes that are compared with in less time than a round of probes has to begin."""
 
 _MAX_ADDRESS = 26
 _FIRST = 512
@@ -153,10 +157,10 @@ class HashIndex:
 
     def _affordable(self) -> list[NDArray[np.uint32]]:
         """Return the shells, from radius 0 on, that together cost less than a scan."""
-        if not self._tables and len(self):
-            self._build()
-        if not self._tables:
+        if len(self) < _SMALL:
             return []
+        if not self._tables:
+            self._build()
         n_address, shells, probes = len(self._tables[0].bits), [], 0
         for radius in range(n_address + 1):
             probes += len(self._tables) * math.comb(n_address, radius)

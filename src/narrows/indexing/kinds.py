@@ -27,13 +27,15 @@ KINDS: dict[str, Any] = {
 
 
 def choose_kind(n_bits: int) -> str:
-    """Return what "auto" means at a width: always an exact kind, at any size of the base.
+    """Return what "auto" means at a width: always an exact kind.
 
-    Up to 32 bits "hash", wider "multihash": both compare with every code, as "flat" does, where
-    that is cheaper than probing, so there is no size to choose by. "hnsw" and "ivf" are
-    approximate, and taken only when asked for.
+    Up to 32 bits "hash", wider "flat". The size of the base plays no part, because "hash" itself
+    compares with every code, as "flat" does, where that is cheaper than probing: below 32,768
+    codes, and for queries that have no neighbours near. Beyond 32 bits few queries have, unless
+    the codes are crowded; "multihash" is for those. "hnsw" and "ivf" are approximate, and taken
+    only when asked for.
     """
-    return "hash" if n_bits <= 32 else "multihash"
+    return "hash" if n_bits <= 32 else "flat"
 
 
 def make_index(n_bits: int, kind: str = "auto") -> Any:

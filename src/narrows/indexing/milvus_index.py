@@ -171,7 +171,7 @@ class MilvusIndex:
     def _ball(
         self, code: NDArray[np.uint8], radius: int, low: int, high: int
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """Yield all within ``radius`` whose ids are in [low, high], in as many calls as it takes."""
+        """Yield all within ``radius`` with ids in [low, high], in as many calls as it takes."""
         ring = {"radius": radius + 1, "range_filter": 0}
         distance, ids = self._ask(code[None], _MOST, ring, f"id >= {low} and id <= {high}")[0]
         if len(ids) < _MOST:
