@@ -157,7 +157,7 @@ class HashIndex:
 
     def _affordable(self) -> list[NDArray[np.uint32]]:
         """Return the shells, from radius 0 on, that together cost less than a scan."""
-        if len(self) < _SMALL:
+        if not len(self) or len(self) < _SMALL:
             return []
         if not self._tables:
             self._build()
