@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,11 @@ _PROBES = 1 << 15
 """Addresses looked up at a time: what they need stays in the processor's cache."""
 
 _CANDIDATES = 1 << 20
-"""Codes compared at a time, unless one query alone has more."""
+"""Codes compared at a time, about, unless one query alone has more."""
 
 _COUNT = np.int32  # of rows, so 2**31 at most
+
+Found = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def shell(n_bits: int, radius: int) -> NDArray[np.uint32]:
@@ -73,38 +74,56 @@ class AddressTable:
         return addresses
 
     def probe(
-        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int32], NDArray[Any]]]:
-        """Yield (query, distance, row) of the codes at each query's address with ``flips`` on it.
+        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int, most: int
+    ) -> tuple[list[Found], NDArray[np.intp]]:
+        """Return what lies at each query's address with each of ``flips`` on it.
 
-        Only distances up to ``limit`` are kept. Cost: O(n_queries x flips + codes found there).
+        In parts of (query, distance, row), of distances up to ``limit``; and the queries at
+        whose addresses more than ``most`` codes lie, which may be left out of the parts.
+
+        Cost: O(n_queries x flips + codes found there).
         """
+        parts: list[Found] = []
+        crowded: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
         step = max(1, _PROBES // len(flips))
         for first in range(0, len(codes), step):
             some = codes[first : first + step]
             for begin in range(0, len(flips), _PROBES):
-                found = self._probe(some, flips[begin : begin + _PROBES], limit)
-                yield from ((first + query, distance, row) for query, distance, row in found)
+                query, starts, counts = self._look_up(some, flips[begin : begin + _PROBES])
+                load = np.bincount(query, weights=counts, minlength=len(some))
+                crowded.append(first + np.flatnonzero(load > most))
+                # no more codes at once than memory is good for, and whole queries
+                group = np.cumsum(np.where(load > most, 0, load)) // _CANDIDATES
+                group[load > most] = -1
+                for number in np.unique(group[query]):
+                    if number >= 0:
+                        mine = group[query] == number
+                        part = self._compare(some, query[mine], starts[mine], counts[mine], limit)
+                        parts.append((first + part[0], *part[1:]))
+        return parts, np.unique(np.concatenate(crowded))
 
-    def _probe(
-        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int32], NDArray[Any]]]:
+    def _look_up(
+        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int32]]:
+        """Return (query, start, count) of the addresses where something lies."""
         probes = (self.addresses(codes)[:, None] ^ flips[None]).ravel()
         starts = self._starts[probes]
         counts = self._starts[1:][probes] - starts
         filled = np.flatnonzero(counts)
-        starts, counts = starts[filled], counts[filled]
+        return filled // len(flips), starts[filled], counts[filled]
+
+    def _compare(
+        self,
+        codes: NDArray[np.uint8],
+        query: NDArray[np.intp],
+        starts: NDArray[np.int32],
+        counts: NDArray[np.int32],
+        limit: int,
+    ) -> Found:
+        """Return (query, distance, row) of the codes in the stretches, up to ``limit``."""
         ends = np.cumsum(counts, dtype=np.int64)
-        if not len(ends):
-            return
-        if ends[-1] > _CANDIDATES and len(codes) > 1:  # crowded addresses: fewer queries at once
-            half = len(codes) // 2
-            yield from self._probe(codes[:half], flips, limit)
-            for query, distance, row in self._probe(codes[half:], flips, limit):
-                yield half + query, distance, row
-            return
-        query = np.repeat(filled // len(flips), counts)
+        query = np.repeat(query, counts)
         place = np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1])
         distance = distances(self._words[place], as_words(codes)[query])
         near = np.flatnonzero(distance <= limit)
-        yield query[near], distance[near], self._order[place[near]]
+        return query[near], distance[near], self._order[place[near]]

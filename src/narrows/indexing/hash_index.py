@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.indexing.addresses import AddressTable, balanced_bits, shell
+from narrows.indexing.addresses import AddressTable, Found, balanced_bits, shell
 from narrows.indexing.flat_index import FlatIndex
 from narrows.indexing.hamming import first, ragged, top
 from narrows.indexing.protocol import Hits, RaggedHits, check_codes, check_k, check_radius
@@ -29,6 +29,9 @@ half the time of a scan, so that a query that is scanned in the end is not much 
 _SMALL = 1 << 15
 """Codes that are compared with in less time than a round of probes has to begin."""
 
+_CROWD = 16
+"""The part of all codes that may lie at a query's addresses before a scan is the quicker way."""
+
 _MAX_ADDRESS = 26
 _FIRST = 512
 _QUERIES = 256
@@ -38,8 +41,9 @@ class HashIndex:
     """Codes as addresses; the balls around a query's address are probed until k are found.
 
     Exact, order included. The radius grows shell by shell, and a query is done once as many as
-    it wants lie within the radius that has been seen whole; a query for which the next shell
-    would cost more than comparing with every code is answered by that (``FlatIndex``). faiss's
+    it wants lie within the radius that has been seen whole; a query for which the next shell, or
+    a crowd at its addresses, would cost more than comparing with every code is answered by that
+    (``FlatIndex``). faiss's
     ``IndexBinaryHash`` has the same idea; it probes one radius for a whole batch, starts over
     for the next one, leaves ties to chance, cannot delete, and reads 8 bytes of a 4-byte code.
 
@@ -96,7 +100,9 @@ class HashIndex:
         needed = radius // max(1, len(self._tables)) + 1
         if needed > len(shells):
             return self._flat.within(codes, radius)
-        found = self._probe(codes, np.concatenate(shells[:needed]), radius, len(self))
+        all_of_them = len(self)
+        flips = np.concatenate(shells[:needed])
+        found, _ = self._probe(codes, flips, radius, all_of_them, all_of_them)
         return ragged(len(codes), *self._unique(*found))
 
     def _search(self, codes: NDArray[np.uint8], k: int) -> Hits:
@@ -104,7 +110,7 @@ class HashIndex:
         tables = len(self._tables)
         limit = tables * len(shells) - 1  # farther ones are left to the scan
         active = np.arange(len(codes))
-        done = np.zeros(len(codes), dtype=bool)
+        done, scan = np.zeros((2, len(codes)), dtype=bool)
         query = np.empty(0, dtype=np.intp)
         distance, ids = query.astype(np.int32), query.astype(np.int64)
         radius = 0
@@ -115,37 +121,41 @@ class HashIndex:
             while radius < len(shells) and sum(map(len, ring)) + len(shells[radius]) <= _FIRST:
                 ring.append(shells[radius])
                 radius += 1
-            more = self._probe(codes[active], np.concatenate(ring), limit, k)
+            most = len(self) // _CROWD
+            more, crowded = self._probe(codes[active], np.concatenate(ring), limit, k, most)
+            scan[active[crowded]] = True
             columns = (query, distance, ids), (active[more[0]], *more[1:])
             query, distance, ids = self._unique(
                 *(np.concatenate(column) for column in zip(*columns, strict=True))
             )
             seen = query[distance <= tables * radius - 1]
             done |= np.bincount(seen, minlength=len(codes)) >= k
-            active = np.flatnonzero(~done)
+            active = np.flatnonzero(~done & ~scan)
         hits = top(len(codes), k, query, distance, ids)
-        if len(active):
-            scanned = self._flat.search(codes[active], k)
-            hits.distances[active], hits.ids[active] = scanned.distances, scanned.ids
+        scan[active] = True
+        if scan.any():
+            scanned = self._flat.search(codes[scan], k)
+            hits.distances[scan], hits.ids[scan] = scanned.distances, scanned.ids
         return hits
 
     def _probe(
-        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int, k: int
-    ) -> Any:
-        """Return (query, distance, id) of what lies in the tables at each address with flips.
+        self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int, k: int, most: int
+    ) -> tuple[Found, NDArray[np.intp]]:
+        """Return what lies in the tables at each address with flips, and the crowded queries.
 
-        No more than a query's k best of a part are kept: a crowded address stays affordable.
+        No more than a query's k best of a part are kept.
         """
-        found = []
+        empty = np.empty(0, dtype=np.int64)
+        found: list[Found] = [(empty, empty.astype(np.int32), empty)]
+        crowds = [empty]
         for table in self._tables:
-            for query, distance, row in table.probe(codes, flips, limit):
-                found.append(first(k, query, distance, self.rows.ids[row]))
-        if not found:
-            empty = np.empty(0, dtype=np.int64)
-            return empty, empty.astype(np.int32), empty
-        return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+            parts, crowded = table.probe(codes, flips, limit, most)
+            found += [first(k, query, far, self.rows.ids[row]) for query, far, row in parts]
+            crowds.append(crowded)
+        query, distance, ids = (np.concatenate(column) for column in zip(*found, strict=True))
+        return (query, distance, ids), np.unique(np.concatenate(crowds))
 
-    def _unique(self, query: Any, distance: Any, ids: Any) -> Any:
+    def _unique(self, query: Any, distance: Any, ids: Any) -> Found:
         """Return candidates once each: tables, and shells of different tables, meet."""
         if len(self._tables) == 1:
             return query, distance, ids  # an address has one shell, and a code one address
