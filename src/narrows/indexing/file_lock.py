@@ -31,12 +31,10 @@ def writing_alone(path: Path, *, wait: float) -> Iterator[None]:
     ResourceError
         If the folder cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    # short, so that a long name still fits
-    beside = target.parent / f".narrows-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}"
     deadline = time.monotonic() + wait
     try:
-        descriptor = _acquire(path, beside.with_suffix(".lock"), deadline)
+        lock = _lock_path(path)
+        descriptor = _acquire(path, lock, deadline)
     except OSError as error:
         if isinstance(error, ResourceError):
             raise
@@ -49,8 +47,14 @@ def writing_alone(path: Path, *, wait: float) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            os.unlink(beside.with_suffix(".lock"))
+            os.unlink(lock)
         os.close(descriptor)
+
+
+def _lock_path(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    return target.parent / f".narrows-{name}.lock"  # short, so that a long name still fits
 
 
 def _acquire(path: Path, lock: Path, deadline: float) -> int:
