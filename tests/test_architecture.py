@@ -18,7 +18,7 @@ RANKS = {
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
     "boltzmann": 3, "objective": 3,
     "code_task": 4, "data": 4, "datasets": 4, "neighbours": 4, "text": 4, "variants": 4,
-    "artefact": 5, "durable": 1, "baseline": 5, "density": 2, "model": 5,
+    "artefact": 5, "durable": 1, "baseline": 5, "density": 2, "indexing": 5, "model": 5,
     "applications": 6, "training": 6,
     "cli": 7, "estimators": 7,
 }  # fmt: skip
@@ -35,6 +35,7 @@ SAME_RANK = {
     ("text", "data"),
     ("model", "artefact"),
     ("model", "baseline"),
+    ("indexing", "artefact"),
     ("cli", "estimators"),
 }
 

@@ -1,0 +1,76 @@
+"""Ids and their codes, in ascending order of ids: what every index here is derived from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narrows.errors import UsageError
+from narrows.indexing.protocol import check_ids
+
+__all__ = ["Rows"]
+
+
+class Rows:
+    """A table of codes that is kept in ascending order of its ids.
+
+    That order makes ties cheap: whoever scans the rows in order, and lets only a strictly
+    smaller distance in, has the smallest ids among equals.
+
+    Parameters
+    ----------
+    width : int
+        Columns of ``codes``.
+    dtype : dtype
+        Of ``codes``.
+    """
+
+    def __init__(self, width: int, dtype: Any = np.uint8) -> None:
+        self.ids: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.codes: NDArray[Any] = np.empty((0, width), dtype=dtype)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, ids: Any, codes: NDArray[Any]) -> bool:
+        """Add rows; return whether all of them came after those that were there.
+
+        Cost: O(rows), a copy; O(rows log rows) where ids are out of order.
+
+        Raises
+        ------
+        UsageError
+            If an id stands twice, or is there already; nothing is added then.
+        """
+        ids = check_ids(ids, len(codes))
+        known = ids[self._places(ids)[1]]
+        if known.size:
+            raise UsageError(f"ids: {known[0]} is in the index already; delete it first.")
+        if not ids.size:
+            return True
+        ordered = bool((np.diff(ids) > 0).all()) and (not len(self) or ids[0] > self.ids[-1])
+        self.ids = np.concatenate([self.ids, ids])
+        self.codes = np.concatenate([self.codes, codes])
+        if not ordered:
+            order = np.argsort(self.ids, kind="stable")
+            self.ids, self.codes = self.ids[order], self.codes[order]
+        return ordered
+
+    def delete(self, ids: Any) -> None:
+        """Delete rows; UsageError, and nothing is deleted, if an id is not there."""
+        ids = check_ids(ids)
+        places, known = self._places(ids)
+        if not known.all():
+            raise UsageError(f"ids: {ids[~known][0]} is not in the index.")
+        keep = np.ones(len(self), dtype=bool)
+        keep[places] = False
+        self.ids, self.codes = self.ids[keep], self.codes[keep]
+
+    def _places(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return where ids stand, or would, and whether they do."""
+        places = np.searchsorted(self.ids, ids)
+        if not len(self):
+            return places, np.zeros(len(ids), dtype=bool)
+        return places, self.ids[np.minimum(places, len(self) - 1)] == ids

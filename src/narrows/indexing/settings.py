@@ -1,0 +1,87 @@
+"""What is fixed when an index is created, checked as an argument and as what a file claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from narrows.checks import check_number
+from narrows.errors import ModelFileError, UsageError, unknown_name
+from narrows.indexing.kinds import KINDS, choose_kind
+from narrows.indexing.protocol import MAX_BITS, check_width
+
+__all__ = ["VECTOR_DTYPES", "Settings", "is_whole", "new_settings", "read_settings"]
+
+VECTOR_DTYPES = ("float16", "float32")
+_MAX_WIDTH = 65_536
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is fixed when an index is created.
+
+    ``metric`` is "hamming" (``width`` in bits) or "cosine" (``width`` in numbers).
+    """
+
+    metric: str
+    width: int
+    kind: str
+    model_digest: str = ""
+    vector_width: int = 0
+    vector_dtype: str = "float16"
+
+
+def new_settings(
+    n_bits: int | None,
+    n_components: int | None,
+    kind: str,
+    model_digest: str,
+    vector_width: int,
+    vector_dtype: str,
+) -> Settings:
+    """Return settings of arguments; UsageError if a value cannot be."""
+    if not isinstance(model_digest, str):
+        raise UsageError(f"model_digest: must be a text, got {model_digest!r}.")
+    check_number("vector_width", vector_width, low=0, high=_MAX_WIDTH, integer=True)
+    if vector_dtype not in VECTOR_DTYPES:
+        raise unknown_name("vector_dtype", vector_dtype, VECTOR_DTYPES)
+    rest = model_digest, int(vector_width), vector_dtype
+    if n_bits is not None and n_components is None:
+        check_width(n_bits)
+        kind = choose_kind(n_bits) if kind == "auto" else kind
+        if kind not in KINDS:
+            raise unknown_name("kind of index", kind, [*KINDS, "auto"])
+        return Settings("hamming", int(n_bits), kind, *rest)
+    if n_components is None or n_bits is not None:
+        raise UsageError("Index: give n_bits for binary codes, or n_components for floats.")
+    check_number("n_components", n_components, low=1, high=_MAX_WIDTH, integer=True)
+    if kind not in ("auto", "flat"):
+        raise UsageError(f"kind: codes of floats have 'flat' only, got {kind!r}.")
+    return Settings("cosine", int(n_components), "flat", *rest)
+
+
+def read_settings(spec: dict[str, Any]) -> Settings:
+    """Return the settings that a file claims; ModelFileError if a value cannot be."""
+    known = set(Settings.__dataclass_fields__)
+    if set(spec) != known:
+        raise ModelFileError(f"the spec has not the fields {', '.join(sorted(known))}.")
+    metric, width, kind = spec["metric"], spec["width"], spec["kind"]
+    if metric not in ("hamming", "cosine"):
+        raise ModelFileError(f"metric: must be 'hamming' or 'cosine', got {metric!r}.")
+    limit = MAX_BITS if metric == "hamming" else _MAX_WIDTH
+    if not is_whole(width, 1, limit) or (metric == "hamming" and width % 8):
+        raise ModelFileError(f"width: cannot be {width!r} with {metric}.")
+    if not isinstance(kind, str) or kind not in (KINDS if metric == "hamming" else ("flat",)):
+        raise ModelFileError(f"kind: {kind!r} is unknown; a later Narrows may know it.")
+    if not isinstance(spec["model_digest"], str):
+        raise ModelFileError(f"model_digest: must be a text, got {spec['model_digest']!r}.")
+    if not is_whole(spec["vector_width"], 0, _MAX_WIDTH):
+        raise ModelFileError(f"vector_width: cannot be {spec['vector_width']!r}.")
+    if spec["vector_dtype"] not in VECTOR_DTYPES:
+        raise ModelFileError(f"vector_dtype: cannot be {spec['vector_dtype']!r}.")
+    return Settings(**spec)
+
+
+def is_whole(value: Any, low: int, high: int) -> bool:
+    """Return whether a JSON value is a whole number in [low, high]."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

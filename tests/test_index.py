@@ -1,0 +1,292 @@
+"""The index that users keep: add, delete, search, re-rank, like, by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from index_files import add_rows, small_index
+from index_oracle import all_distances
+
+from narrows.errors import ModelFileError, UsageError
+from narrows.indexing.index import Hit, Index
+from narrows.indexing.kinds import KINDS
+
+
+@pytest.fixture
+def index() -> Index:
+    return small_index()
+
+
+@pytest.mark.parametrize("kind", ["auto", *KINDS])
+def test_the_nearest_names_are_found_with_their_distances(kind):
+    index = small_index(kind=kind)
+    codes = np.stack([index.code(name) for name in index.names])
+    for row, distance in enumerate(all_distances(codes[:5], codes)):
+        order = np.argsort(distance, kind="stable")[:6]
+        hits = index.search(codes[row : row + 1], 6)[0]
+        assert [(hit.name, hit.distance) for hit in hits] == [(f"d{i}", distance[i]) for i in order]
+
+
+def test_codes_of_floats_are_found_by_cosine():
+    index = small_index(n_bits=None, n_components=6)
+    hits = index.search(2 * index.code("d7")[None], 1)[0]
+    assert [(hit.name, hit.distance) for hit in hits] == [("d7", 0.0)]
+
+
+def test_among_equals_those_that_were_added_first_come_first():
+    index = Index.create(n_bits=8)
+    codes = np.zeros((3, 1), dtype=np.uint8)
+    index.add(["z", "a", "m"], codes)
+    index.delete(["z"])
+    index.add(["z"], codes[:1])
+    assert [hit.name for hit in index.search(codes[:1], 3)[0]] == ["a", "m", "z"]
+
+
+def test_hits_carry_what_was_added_with_them(index):
+    assert index.search(index.code("d7")[None], 1) == [[Hit("d7", 0, {"snippet": "text 7, ä"})]]
+
+
+def test_rows_without_metadata_have_none(index):
+    assert index.metadata("d8") == {}
+
+
+def test_each_query_has_a_list_of_its_own(index):
+    codes = np.stack([index.code("d3"), index.code("d9")])
+    assert [hits[0].name for hits in index.search(codes, 2)] == ["d3", "d9"]
+
+
+def test_lists_are_short_where_there_are_fewer_rows():
+    index = small_index(3)
+    assert len(index.search(index.code("d0")[None], 10)[0]) == 3
+
+
+def test_an_empty_index_finds_nothing():
+    assert Index.create(n_bits=8).search(np.zeros((2, 1), dtype=np.uint8), 3) == [[], []]
+
+
+# Like
+
+
+def test_like_leaves_itself_out(index):
+    hits = index.like("d4", 49)
+    assert sorted(hit.name for hit in hits) == sorted(set(index.names) - {"d4"})
+
+
+def test_like_finds_what_a_search_with_its_code_finds(index):
+    searched = index.search(index.code("d4")[None], 6)[0]
+    assert index.like("d4", 5) == [hit for hit in searched if hit.name != "d4"]
+
+
+def test_like_has_k_hits_though_many_codes_are_equal():
+    index = Index.create(n_bits=8)
+    index.add([str(i) for i in range(20)], np.zeros((20, 1), dtype=np.uint8))
+    assert [hit.name for hit in index.like("15", 3)] == ["0", "1", "2"]
+
+
+def test_like_something_unknown_is_refused(index):
+    with pytest.raises(UsageError, match="name: 'nobody' is not in the index"):
+        index.like("nobody", 3)
+
+
+# Re-ranking
+
+
+def cosines(index: Index, query: np.ndarray, rng_seed: int = 0) -> dict[str, float]:
+    vectors = index._vectors.astype(np.float64)
+    unit = query / np.linalg.norm(query)
+    return dict(zip(index.names, vectors @ unit, strict=True))
+
+
+@pytest.mark.parametrize("vector_dtype", ["float16", "float32"])
+def test_the_shortlist_is_put_in_order_by_cosine(vector_dtype, rng):
+    index, query = small_index(vector_dtype=vector_dtype), rng.normal(size=4)
+    code = index.code("d1")[None]
+    shortlist = [hit.name for hit in index.search(code, 12)[0]]
+    near = cosines(index, query)
+    expected = sorted(shortlist, key=lambda name: -near[name])[:4]
+    hits = index.search(code, 4, vectors=query[None], shortlist=12)[0]
+    assert [hit.name for hit in hits] == expected
+    np.testing.assert_allclose([h.cosine for h in hits], [near[n] for n in expected], atol=1e-3)
+
+
+def test_without_a_shortlist_ten_times_k_and_a_hundred_at_least_are_re_ranked(rng):
+    index = small_index(120)
+    query, code = rng.normal(size=(1, 4)), index.code("d1")[None]
+    by_default = index.search(code, 3, vectors=query)
+    assert by_default == index.search(code, 3, vectors=query, shortlist=100)
+    assert by_default != index.search(code, 3, vectors=query, shortlist=5)
+
+
+def test_equal_cosines_come_by_distance_and_then_in_the_order_of_adding():
+    index = Index.create(n_bits=8, vector_width=2)
+    codes = np.array([[3], [1], [0], [1]], dtype=np.uint8)
+    index.add(["a", "b", "c", "d"], codes, None, np.ones((4, 2)))
+    hits = index.search(np.zeros((1, 1), np.uint8), 4, vectors=np.ones((1, 2)))[0]
+    assert [hit.name for hit in hits] == ["c", "b", "d", "a"]
+
+
+def test_like_is_re_ranked_with_a_shortlist(index):
+    near = cosines(index, index._vectors[4].astype(np.float64))
+    expected = sorted(set(index.names) - {"d4"}, key=lambda name: -near[name])[:5]
+    assert [hit.name for hit in index.like("d4", 5, shortlist=49)] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shortlist": 20}, "shortlist: re-ranking needs vectors"),
+        ({"vectors": np.ones((1, 4)), "shortlist": 2}, "shortlist: must be at least k = 3, got 2"),
+        ({"vectors": np.ones((2, 4))}, "vectors: must be as many as codes, got 2 for 1"),
+        ({"vectors": np.ones((1, 3))}, "vectors: must have 4 columns, got 3"),
+        ({"vectors": np.full((1, 4), np.nan)}, "vectors: row 0, column 0 is nan, not finite"),
+    ],
+)
+def test_a_re_ranking_that_cannot_be_is_refused(index, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        index.search(index.code("d0")[None], 3, **arguments)
+
+
+def test_an_index_without_vectors_cannot_re_rank():
+    index = small_index(vector_width=0)
+    with pytest.raises(UsageError, match="vectors: this index keeps none; create it with"):
+        index.search(index.code("d0")[None], 3, vectors=np.ones((1, 4)))
+
+
+# Adding and deleting
+
+
+def test_a_name_that_is_there_is_refused_and_nothing_is_added(index):
+    with pytest.raises(UsageError, match="names: 'd3' is in the index already; delete it first"):
+        index.add(["new", "d3"], np.zeros((2, 4), dtype=np.uint8), None, np.ones((2, 4)))
+    assert len(index) == 50 and "new" not in index
+
+
+def test_a_name_that_stands_twice_is_refused(index):
+    with pytest.raises(UsageError, match="names: 'x' stands twice"):
+        index.add(["x", "x"], np.zeros((2, 4), dtype=np.uint8), None, np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("d", "names: must be a sequence of texts, got the text 'd'"),
+        ([1], "names: must be texts, got 1"),
+        ([""], "names: must have 1 to 65,535 bytes, got 0"),
+        (["x" * 65_536], "names: must have 1 to 65,535 bytes, got 65,536"),
+        (["\ud800"], "is no text that UTF-8 can hold"),
+        (["a", "b"], "names: must be as many as codes, got 2 for 1"),
+    ],
+    ids=range(6),
+)
+def test_names_that_cannot_be_are_refused(index, names, message):
+    with pytest.raises(UsageError, match=message):
+        index.add(names, np.zeros((1, 4), dtype=np.uint8), None, np.ones((1, 4)))
+    assert len(index) == 50
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (["text"], "metadata: row 0 must be a dictionary, got 'text'"),
+        ([{"x": float("nan")}], "metadata: row 0 has what JSON cannot hold"),
+        ([{"x": {1}}], "metadata: row 0 has what JSON cannot hold"),
+        ([{"x": "y" * (1 << 20)}], "metadata: row 0 has 1,048,58. bytes, at most 1,048,576"),
+        ([{}, {}], "metadata: must be as many as codes, got 2 for 1"),
+    ],
+    ids=range(5),
+)
+def test_metadata_that_cannot_be_are_refused(index, metadata, message):
+    with pytest.raises(UsageError, match=message):
+        index.add(["new"], np.zeros((1, 4), dtype=np.uint8), metadata, np.ones((1, 4)))
+    assert len(index) == 50
+
+
+@pytest.mark.parametrize("vectors", [None, np.ones((2, 4)), np.ones((1, 5))], ids=range(3))
+def test_vectors_that_cannot_be_are_refused(index, vectors):
+    with pytest.raises(UsageError, match="vectors: "):
+        index.add(["new"], np.zeros((1, 4), dtype=np.uint8), None, vectors)
+    assert len(index) == 50
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\u202eabc", "é", "e\u0301", " ", "x" * 65_535, "日本"])
+def test_strange_names_are_names(name):
+    index = small_index()
+    index.add([name], np.zeros((1, 4), dtype=np.uint8), [{"s": "\ud800"}], np.ones((1, 4)))
+    assert name in index and index.metadata(name) == {"s": "\ud800"}
+
+
+def test_a_name_inside_others_is_told_from_them():
+    index = Index.create(n_bits=8)
+    index.add(["aab", "ab", "b", "aba", "a"], np.zeros((5, 1), dtype=np.uint8))
+    fresh = [index._names.find(text) for text in ("aab", "ab", "b", "aba", "a", "ba", "aabab")]
+    assert fresh == [0, 1, 2, 3, 4, None, None]
+
+
+def test_a_name_inside_thousands_of_others_is_found():
+    index = Index.create(n_bits=8)
+    index.add([f"aa{i}" for i in range(3000)] + ["a"], np.zeros((3001, 1), dtype=np.uint8))
+    index._names._rows = None  # as after loading
+    assert index._names.find("a") == 3000 and index._names.find("aa") is None
+
+
+def test_deleted_rows_take_their_names_metadata_and_vectors_along(index):
+    kept = {n: (index.metadata(n), index.code(n).tolist()) for n in index.names if n != "d7"}
+    index.delete(["d7"])
+    assert "d7" not in index
+    assert {n: (index.metadata(n), index.code(n).tolist()) for n in index.names} == kept
+
+
+def test_a_deleted_name_can_be_added_again(index, rng):
+    index.delete(["d7"])
+    add_rows(index, [7], rng)
+    assert index.names[-1] == "d7" and len(index) == 50
+
+
+def test_an_unknown_name_is_not_deleted_and_nor_is_another(index):
+    with pytest.raises(UsageError, match="name: 'x' is not in the index"):
+        index.delete(["d1", "x"])
+    assert len(index) == 50
+
+
+def test_rows_added_after_others_were_deleted_are_found(index):
+    index.delete([f"d{i}" for i in range(40, 50)])
+    add_rows(index, range(100, 110), np.random.default_rng(1))
+    assert all(index.search(index.code(n)[None], 1)[0][0].name == n for n in index.names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give n_bits for binary codes, or n_components for floats"),
+        ({"n_bits": 8, "n_components": 3}, "give n_bits for binary codes, or n_components"),
+        ({"n_bits": 12}, "n_bits: must be a multiple of 8, got 12"),
+        ({"n_bits": 8, "kind": "hsah"}, r"unknown name 'hsah'.* Did you mean 'hash'\?"),
+        ({"n_components": 3, "kind": "hnsw"}, "kind: codes of floats have 'flat' only, got 'hnsw'"),
+        ({"n_bits": 8, "vector_width": -1}, "vector_width: must be an integer >= 0"),
+        ({"n_bits": 8, "vector_dtype": "int8"}, "vector_dtype: unknown name 'int8'"),
+        ({"n_bits": 8, "model_digest": 5}, "model_digest: must be a text, got 5"),
+    ],
+    ids=range(8),
+)
+def test_an_index_that_cannot_be_is_not_created(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Index.create(**arguments)
+
+
+# Verifying
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sound_index_is_verified(kind):
+    report = small_index(kind=kind).verify()
+    assert (report["rows"], report["kind"], report["sampled"]) == (50, kind, 50)
+    assert report["recall"] == 1
+
+
+def test_a_structure_that_finds_other_rows_is_noticed(index):
+    other = np.random.default_rng(1).integers(0, 256, (50, 4), dtype=np.uint8)
+    index._codes.search(index.code("d0")[None], 1)
+    index._codes._flat._faiss.reset()
+    index._codes._flat._faiss.add(other)
+    with pytest.raises(ModelFileError, match="hash: finds other rows than comparing with all"):
+        index.verify()

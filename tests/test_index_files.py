@@ -1,0 +1,366 @@
+"""Index files: whole or refused, by whoever writes them, whatever was done to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from index_files import add_rows, answers, resealed, small_index
+from test_artefact_writing import small_disk as small_disk
+
+from narrows.errors import ModelFileError, OutputBusy, ResourceError
+from narrows.indexing.index import Index
+from narrows.indexing.kinds import KINDS
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "docs.index"
+
+
+@pytest.fixture(scope="module")
+def index_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("index") / "docs.index"
+    small_index(kind="hnsw").save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_index_answers_as_the_saved_one(file, kind):
+    index = small_index(kind=kind)
+    index.save(file)
+    assert answers(Index.load(file)) == answers(index)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_loaded_index_re_ranks_as_the_saved_one(file, dtype):
+    index = small_index(vector_dtype=dtype)
+    index.save(file)
+    loaded = Index.load(file)
+    assert all(
+        loaded.like(n, 5, shortlist=20) == index.like(n, 5, shortlist=20) for n in index.names
+    )
+
+
+def test_codes_of_floats_are_kept(file):
+    index = small_index(n_bits=None, n_components=6)
+    index.save(file)
+    assert answers(Index.load(file)) == answers(index)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_index_is_kept(file, kind):
+    Index.create(n_bits=16, kind=kind).save(file)
+    assert len(Index.load(file)) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_index_from_which_rows_were_deleted_is_kept(file, kind):
+    index = small_index(kind=kind)
+    index.delete(["d3", "d30"])
+    index.save(file)
+    assert answers(Index.load(file)) == answers(index)
+
+
+def test_a_loaded_index_can_be_added_to(file, rng):
+    small_index().save(file)
+    index = Index.load(file)
+    add_rows(index, range(100, 120), rng)
+    index.save(file)
+    assert len(Index.load(file)) == 70 and "d110" in Index.load(file)
+
+
+def test_settings_are_kept(file):
+    index = small_index(kind="ivf")
+    index.save(file)
+    assert Index.load(file).settings == index.settings
+
+
+def test_nothing_else_is_left_in_the_folder(file):
+    small_index().save(file)
+    assert os.listdir(file.parent) == [file.name]
+
+
+# Another model's, another width, another count
+
+
+def test_another_models_index_is_refused(file):
+    small_index().save(file)
+    with pytest.raises(ModelFileError, match=r"made with another model \(aaaaaaaaaaaa, not bbbb\)"):
+        Index.load(file, model_digest="bbbb")
+
+
+def test_its_own_models_index_is_taken(file):
+    small_index().save(file)
+    assert len(Index.load(file, model_digest="a" * 64)) == 50
+
+
+def test_an_index_is_no_model_and_a_model_no_index(file, model_bytes):
+    from narrows import load
+
+    small_index().save(file)
+    with pytest.raises(ModelFileError, match="holds a 'index', not a 'model'"):
+        load(file)
+    file.write_bytes(model_bytes)
+    with pytest.raises(ModelFileError, match="holds a 'model', not a 'index'"):
+        Index.load(file)
+
+
+N = 50
+OFFSETS = np.arange(N + 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "tensors", "message"),
+    [
+        ({"width": 64}, {}, r"codes: must be uint8 \(50, 8\) for 50 rows, got uint8 \(50, 4\)"),
+        ({"width": 12}, {}, "width: cannot be 12 with hamming"),
+        ({"width": 8192}, {}, "width: cannot be 8192 with hamming"),
+        ({"width": True}, {}, "width: cannot be True"),
+        ({"metric": "cosine"}, {}, "kind: 'hnsw' is unknown"),
+        ({"metric": "cosine", "kind": "flat"}, {}, "kind 'flat' has no graph|codes: must be float"),
+        ({"metric": "l2"}, {}, "metric: must be 'hamming' or 'cosine', got 'l2'"),
+        ({"kind": "later"}, {}, "kind: 'later' is unknown; a later Narrows may know it"),
+        ({"kind": ["flat"]}, {}, "kind: .* is unknown"),
+        ({"kind": "flat"}, {}, "kind 'flat' has no graph, but there is one"),
+        ({"count": 49}, {}, r"codes: must be uint8 \(49, 4\) for 49 rows, got uint8 \(50, 4\)"),
+        ({"count": -1}, {}, "count: must be a whole number >= 0, got -1"),
+        ({"count": 2**62}, {}, "count: must be a whole number >= 0"),
+        ({"count": 50.0}, {}, "count: must be a whole number >= 0, got 50.0"),
+        ({"vector_width": 3}, {}, r"vectors: must be uint8 \(50, 6\)"),
+        ({"vector_width": -4}, {}, "vector_width: cannot be -4"),
+        ({"vector_dtype": "float32"}, {}, r"vectors: must be uint8 \(50, 16\)"),
+        ({"vector_dtype": "object"}, {}, "vector_dtype: cannot be 'object'"),
+        ({"model_digest": None}, {}, "model_digest: must be a text, got None"),
+        ({"more": 1}, {}, "the spec has not the fields"),
+        ({}, {"codes": None}, "has no, or lacks, the tensors codes"),
+        ({}, {"more": np.zeros(1)}, "has no, or lacks, the tensors more"),
+        ({}, {"codes": np.zeros((N, 4), np.int32)}, r"codes: must be uint8 .* got int32"),
+        ({}, {"codes": np.zeros((N, 5), np.uint8)}, r"codes: must be uint8 \(50, 4\)"),
+        ({}, {"codes": np.zeros((N, 4), np.uint8)}, "graph: a code has no node"),
+        ({}, {"name_offsets": OFFSETS[:-1]}, r"name_offsets: must be int64 \(51,\)"),
+        ({}, {"name_offsets": OFFSETS}, "the offsets do not rise from 0 to the end of the blob"),
+        ({}, {"name_offsets": OFFSETS[::-1].copy()}, "the offsets do not rise from 0"),
+        ({}, {"name_offsets": OFFSETS + 2**62}, "the offsets do not rise from 0"),
+        ({}, {"name_bytes": np.full(N, 255, np.uint8), "name_offsets": OFFSETS}, "no UTF-8"),
+        ({}, {"name_bytes": np.zeros(0, np.uint8), "name_offsets": 0 * OFFSETS}, "a name is empty"),
+        (
+            {},
+            {"name_bytes": np.frombuffer(b"\xc3\xa4" * 25, np.uint8), "name_offsets": OFFSETS},
+            "an offset cuts a character in two",
+        ),
+        ({}, {"metadata_bytes": np.zeros((2, 2), np.uint8)}, r"metadata_bytes: must be uint8"),
+        ({}, {"vectors": np.full((N, 8), 255, np.uint8)}, "vectors: a value is not finite"),
+        ({}, {"graph.neighbors": np.full(5, 9, np.int32)}, "graph: links are not where"),
+        ({}, {"graph.levels": None}, "graph: 'levels' is missing"),
+    ],
+    ids=range(36),
+)
+def test_parts_that_do_not_fit_are_refused_though_the_digest_does(
+    file, index_bytes, spec, tensors, message
+):
+    file.write_bytes(resealed(index_bytes, spec, **tensors))
+    with pytest.raises(ModelFileError, match=message):
+        Index.load(file)
+
+
+def test_the_resealing_helper_makes_files_that_are_read(file, index_bytes):
+    file.write_bytes(resealed(index_bytes))
+    assert len(Index.load(file)) == N
+
+
+def texts(*values: str) -> tuple[np.ndarray, np.ndarray]:
+    encoded = [value.encode() for value in values]
+    offsets = np.cumsum([0, *map(len, encoded)])
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def test_names_that_stand_twice_are_noticed_when_verified(file, index_bytes):
+    blob, offsets = texts(*["same"] * N)
+    file.write_bytes(resealed(index_bytes, name_bytes=blob, name_offsets=offsets))
+    with pytest.raises(ModelFileError, match="the name 'same' stands twice"):
+        Index.load(file).verify()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "1", "[" * 100_000], ids=range(4))
+def test_metadata_that_are_no_json_object_are_noticed_when_used(file, index_bytes, text):
+    blob, offsets = texts(*[text] * N)
+    file.write_bytes(resealed(index_bytes, metadata_bytes=blob, metadata_offsets=offsets))
+    index = Index.load(file)
+    for use in (index.verify, lambda: index.metadata("d0"), lambda: index.like("d0", 1)):
+        with pytest.raises(ModelFileError, match="the metadata of 'd.*' are no JSON"):
+            use()
+
+
+# Damage
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_flipped_bit_is_refused(file, index_bytes, seed):
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(0, len(index_bytes), 60):
+        data = bytearray(index_bytes)
+        data[place] ^= 1 << int(rng.integers(8))
+        file.write_bytes(data)
+        with pytest.raises(ModelFileError):
+            Index.load(file)
+
+
+def test_any_truncation_is_refused(file, index_bytes):
+    for size in np.random.default_rng(0).integers(0, len(index_bytes), 60).tolist():
+        file.write_bytes(index_bytes[:size])
+        with pytest.raises(ModelFileError):
+            Index.load(file)
+
+
+@pytest.mark.parametrize("more", [b"\0", b"x" * 1000])
+def test_appended_bytes_are_refused(file, index_bytes, more):
+    file.write_bytes(index_bytes + more)
+    with pytest.raises(ModelFileError):
+        Index.load(file)
+
+
+def test_damage_after_loading_is_noticed_when_verified(file, index_bytes):
+    file.write_bytes(index_bytes)
+    index = Index.load(file)
+    file.write_bytes(index_bytes[:-1] + bytes([index_bytes[-1] ^ 1]))
+    with pytest.raises(ModelFileError, match="does not match its SHA-256"):
+        index.verify()
+
+
+def test_a_missing_file_is_named(file):
+    with pytest.raises(FileNotFoundError, match=r"docs\.index"):
+        Index.load(file)
+
+
+# A full disk
+
+
+def test_a_full_disk_leaves_the_old_file_whole(small_disk: Path, rng):
+    path = small_disk / "docs.index"
+    small_index().save(path)
+    before = path.read_bytes()
+    index = Index.load(path)
+    codes = rng.integers(0, 256, (2, 4), dtype=np.uint8)
+    blob = "".join(map(chr, rng.integers(97, 123, 1_000_000)))
+    index.add(["x", "y"], codes, [{"s": blob}] * 2, np.ones((2, 4)))
+    for number in range(5):
+        index.add([f"z{number}"], codes[:1], [{"s": blob}], np.ones((1, 4)))
+    with pytest.raises(ResourceError, match="cannot be written: No space left on device"):
+        index.save(path)
+    assert (os.listdir(small_disk), path.read_bytes() == before) == ([path.name], True)
+
+
+# Two writers
+
+
+def test_a_save_that_would_undo_anothers_is_refused(file, rng):
+    small_index().save(file)
+    first, second = Index.load(file), Index.load(file)
+    add_rows(first, [100], rng)
+    add_rows(second, [101], rng)
+    first.save(file)
+    with pytest.raises(OutputBusy, match="has changed since it was loaded; load it again"):
+        second.save(file)
+    assert "d100" in Index.load(file)
+
+
+def test_an_index_may_be_saved_again_and_again(file, rng):
+    index = small_index()
+    for number in (100, 101, 102):
+        add_rows(index, [number], rng)
+        index.save(file)
+    assert len(Index.load(file)) == 53
+
+
+def test_it_may_be_saved_elsewhere_though_the_file_has_changed(file, rng):
+    small_index().save(file)
+    index = Index.load(file)
+    small_index(3).save(file)
+    index.save(file.with_name("other.index"))
+    assert len(Index.load(file.with_name("other.index"))) == 50
+
+
+def test_an_update_is_saved(file, rng):
+    small_index().save(file)
+    with Index.updating(file) as index:
+        add_rows(index, [100], rng)
+    assert "d100" in Index.load(file)
+
+
+def test_an_update_that_fails_saves_nothing(file, rng):
+    small_index().save(file)
+    before = file.read_bytes()
+    with pytest.raises(KeyError), Index.updating(file) as index:
+        add_rows(index, [100], rng)
+        raise KeyError
+    assert (file.read_bytes(), os.listdir(file.parent)) == (before, [file.name])
+
+
+def test_a_second_writer_is_refused_while_the_first_is_at_it(file):
+    small_index().save(file)
+    with Index.updating(file):
+        with pytest.raises(OutputBusy, match="another process is writing this index; wait"):
+            Index.load(file).save(file, wait=0.05)
+        with pytest.raises(OutputBusy), Index.updating(file, wait=0):
+            pass
+
+
+def test_readers_are_served_while_a_writer_is_at_it(file, rng):
+    small_index().save(file)
+    with Index.updating(file) as index:
+        add_rows(index, [100], rng)
+        assert len(Index.load(file)) == 50
+
+
+def test_no_row_of_two_writers_at_once_is_lost(file):
+    """Each waits for the other; both are threads here, as the lock is on an open file."""
+    small_index(0).save(file)
+    failures: list[BaseException] = []
+
+    def write(start: int) -> None:
+        try:
+            for number in range(start, start + 10):
+                with Index.updating(file, wait=60) as index:
+                    add_rows(index, [number], np.random.default_rng(number))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(start,)) for start in (0, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert set(Index.load(file).names) == {f"d{i}" for i in [*range(10), *range(100, 110)]}
+
+
+def test_a_link_and_its_target_are_one_file_to_writers(file):
+    small_index().save(file)
+    link = file.with_name("link.index")
+    link.symlink_to(file)
+    with Index.updating(file), pytest.raises(OutputBusy):
+        Index.load(link).save(link, wait=0)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\udcff", "-o", "a\nb"])
+def test_long_and_strange_names_are_written(tmp_path, name):
+    small_index(3).save(tmp_path / name)
+    assert len(Index.load(tmp_path / name)) == 3
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "nope/docs.index", "a\0b"])
+def test_names_that_cannot_be_written_are_refused(tmp_path, name):
+    with pytest.raises(ResourceError, match="cannot be written|no file can have this name"):
+        small_index(3).save(tmp_path / name)
+
+
+def test_the_header_says_what_the_file_holds(index_bytes: bytes):
+    end = 8 + int.from_bytes(index_bytes[:8], "little")
+    body: dict[str, Any] = json.loads(json.loads(index_bytes[8:end])["__metadata__"]["narrows"])
+    assert (body["kind"], body["spec"]["count"], body["spec"]["width"]) == ("index", 50, 32)
