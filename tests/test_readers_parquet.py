@@ -58,6 +58,12 @@ def test_parquet_cut_short_is_refused(tmp_path, stream):
         read(saved(path, path.read_bytes()[:-20]), stream=stream)
 
 
+def test_parquet_with_a_column_name_that_is_no_utf8_is_refused(tmp_path):
+    path = parquet(tmp_path / "x.parquet", width=[1.0, 2.0])
+    with pytest.raises(InvalidData, match=r"x\.parquet: not a Parquet file: 'utf-8' codec"):
+        read(saved(path, path.read_bytes().replace(b"width", b"w\xe4dth")))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_parquet_with_damaged_pages_is_refused(tmp_path, stream):
     path = parquet(tmp_path / "x.parquet", a=np.random.default_rng(0).normal(size=1000))
@@ -75,9 +81,9 @@ def test_parquet_bomb_is_refused_by_rows_times_width(tmp_path, little_memory):
 
 
 def test_parquet_with_other_rows_than_promised_is_refused(tmp_path):
-    from narrows.data.readers.parquet import _matrices, _open
+    from narrows.data.readers.parquet import _matrices, open_parquet
 
     path = parquet(tmp_path / "x.parquet", a=[1, 2, 3])
     for promised in (2, 4):
         with pytest.raises(InvalidData, match=f"promises {promised} rows"):
-            list(_matrices(_open(path), path, promised))
+            list(_matrices(open_parquet(path), path, promised))

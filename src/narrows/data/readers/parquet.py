@@ -15,7 +15,7 @@ from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
 
-__all__ = ["ParquetStream", "read_parquet"]
+__all__ = ["ParquetStream", "open_parquet", "read_parquet"]
 
 
 class ParquetStream(StreamSource):
@@ -26,7 +26,7 @@ class ParquetStream(StreamSource):
     """
 
     def __init__(self, path: Path) -> None:
-        file = _open(path)
+        file = open_parquet(path)
         self._path = path
         self.origin = str(path)
         self.names = list(file.schema_arrow.names)
@@ -38,7 +38,7 @@ class ParquetStream(StreamSource):
 
     def _blocks(self, unit: int) -> Iterator[np.ndarray]:
         wanted = {"batch_size": self.block_rows, "row_groups": [unit]}
-        yield from _matrices(_open(self._path), self._path, self._unit_rows[unit], **wanted)
+        yield from _matrices(open_parquet(self._path), self._path, self._unit_rows[unit], **wanted)
 
     def fingerprint(self) -> str:
         return file_digest(self._path)
@@ -52,7 +52,7 @@ def read_parquet(path: Path, *, stream: bool | None = None) -> Source:
     InvalidData
         If the file is no Parquet file, or a column does not hold numbers.
     """
-    file = _open(path)
+    file = open_parquet(path)
     names = list(file.schema_arrow.names)
     _check_columns(file, path)
     n_rows, n_features = file.metadata.num_rows, len(names)
@@ -71,16 +71,29 @@ def read_parquet(path: Path, *, stream: bool | None = None) -> Source:
     return source
 
 
-def _open(path: Path) -> Any:
+def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
+    """Return a pyarrow ParquetFile; the columns of ``dictionary`` keep repeated values once.
+
+    Raises
+    ------
+    InvalidData
+        If it is no Parquet file, or its columns have no names in UTF-8.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # unbuffered and single-file: memory stays with one row group's pages
-        return pq.ParquetFile(
-            path, pre_buffer=False, memory_map=False, page_checksum_verification=True
+        file = pq.ParquetFile(
+            path,
+            read_dictionary=dictionary,
+            pre_buffer=False,
+            memory_map=False,
+            page_checksum_verification=True,
         )
-    except (pa.ArrowInvalid, OSError) as error:
+        _ = file.schema_arrow.names  # decoded only now
+        return file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise InvalidData(f"{path}: not a Parquet file: {error}.") from None

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from narrows.data.readers.images import IMAGE_SUFFIXES
 from narrows.data.readers.lines import csv_rows, json_value, lines
+from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
 from narrows.text.documents import Documents
 from narrows.text.readers.csv import read_csv_documents
 from narrows.text.readers.folder import read_folder, text_files
 from narrows.text.readers.jsonl import read_jsonl_documents
-from narrows.text.readers.parquet import open_parquet, read_parquet_documents, string_columns
+from narrows.text.readers.parquet import read_parquet_documents, string_columns
 
 __all__ = ["looks_like_documents", "read_documents"]
 

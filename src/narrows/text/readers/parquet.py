@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData
 from narrows.text.documents import Documents
 from narrows.text.readers._fields import Fields, choose_fields, documents_from
 
-__all__ = ["open_parquet", "read_parquet_documents", "string_columns"]
+__all__ = ["read_parquet_documents", "string_columns"]
 
 _ROWS = 256
 
@@ -40,25 +41,6 @@ def read_parquet_documents(
         origin=str(path),
         labelled=fields.label is not None,
     )
-
-
-def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
-    """Return a pyarrow ParquetFile; the columns of ``dictionary`` keep repeated values once."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(
-            path,
-            read_dictionary=dictionary,
-            pre_buffer=False,
-            memory_map=False,
-            page_checksum_verification=True,
-        )
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise InvalidData(f"{path}: not a Parquet file: {error}.") from None
 
 
 def string_columns(file: Any) -> list[str]:
