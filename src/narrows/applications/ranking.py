@@ -59,7 +59,8 @@ def ranked(
 
     Every score is computed and compared with a bound, the score at a depth beyond the one asked
     for in a sample of the base; only what passes is sorted. A block where too little passes is
-    sorted whole. Cost O(queries x base x width); memory some 64 MiB times ten, however many.
+    sorted whole. Cost O(queries x base x width); memory under 1 GiB, however many
+    queries there are.
 
     Parameters
     ----------
@@ -82,7 +83,9 @@ def ranked(
             "leave_one_out: the queries must be the base itself, got "
             f"{n_queries} queries and {n_base} rows."
         )
-    size = min(_MAX_BLOCK, max(1, _SCORES // max(n_base, 1)))
+    # sorting a whole base takes about four times the memory of its scores
+    room = _SCORES if depth < n_base // 4 else _SCORES // 4
+    size = min(_MAX_BLOCK, max(1, room // max(n_base, 1)))
     for first in range(0, n_queries, size):
         block = _Block(scorer, slice(first, min(first + size, n_queries)), n_base, leave_one_out)
         yield block.nearest(depth, reach)
