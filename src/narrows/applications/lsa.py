@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WEIGHTINGS", "lsa_codes", "pca_codes", "weighted"]
 
-WEIGHTINGS = ("log", "proportions", "tfidf")
+WEIGHTINGS = ("log", "log_tfidf", "proportions", "tfidf")
 
 
 def weighted(train: ArrayLike, *others: ArrayLike, weighting: str) -> list[Any]:
@@ -24,7 +24,8 @@ def weighted(train: ArrayLike, *others: ArrayLike, weighting: str) -> list[Any]:
 
     "log" is log(1 + count); "proportions" the count over the row's total; "tfidf" the count times
     1 + log((1 + n) / (1 + document frequency)), n and the frequencies being those of the training
-    rows, and rows scaled to length 1. A row of zeros stays one.
+    rows, and rows scaled to length 1; "log_tfidf" the same of log(1 + count). A row of zeros
+    stays one.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def weighted(train: ArrayLike, *others: ArrayLike, weighting: str) -> list[Any]:
         return [normalize(rows, norm="l1") for rows in counts]
     from sklearn.feature_extraction.text import TfidfTransformer
 
+    if weighting == "log_tfidf":
+        counts = [rows.log1p() for rows in counts]
     transformer = TfidfTransformer().fit(counts[0])
     return [transformer.transform(rows) for rows in counts]
 
@@ -54,7 +57,7 @@ def lsa_codes(
     train: ArrayLike,
     *others: ArrayLike,
     n_components: int,
-    weighting: str = "tfidf",
+    weighting: str = "log_tfidf",
     seed: int = 0,
 ) -> list[np.ndarray]:
     """Return latent semantic analysis of counts: truncated SVD of the weighted rows, uncentred.
@@ -67,8 +70,9 @@ def lsa_codes(
         Counts. The weighting and the SVD are fitted on the first alone.
     n_components : int
         Width of the codes, less than n_words.
-    weighting : {"log", "proportions", "tfidf"}, default="tfidf"
-        As in ``weighted``.
+    weighting : {"log", "log_tfidf", "proportions", "tfidf"}, default="log_tfidf"
+        As in ``weighted``. On half a million abstracts the default retrieved best at every
+        number of rows.
     seed : int, default=0
         Of the randomised SVD.
 
