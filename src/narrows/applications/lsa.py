@@ -88,6 +88,12 @@ def lsa_codes(
     UsageError
         For an unknown weighting, or more components than words or training rows allow.
 
+    Examples
+    --------
+    >>> counts = [[2, 1, 0, 0], [1, 3, 0, 0], [0, 0, 4, 1], [0, 0, 1, 1]]
+    >>> lsa_codes(counts, n_components=2)[0].shape
+    (4, 2)
+
     References
     ----------
     Deerwester, Dumais, Furnas, Landauer, Harshman (1990), "Indexing by latent semantic

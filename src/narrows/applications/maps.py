@@ -51,6 +51,11 @@ def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
         number of points.
     UsageError
         If ``n_neighbours`` is not from 1 to the number of other points.
+
+    Examples
+    --------
+    >>> plane_accuracy([[0, 0], [0, 1], [5, 5], [5, 6]], ["sea", "sea", "land", "sky"])
+    0.5
     """
     from scipy.spatial import KDTree
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from narrows.applications.ranking import distance_of, ranked
+from narrows.applications.ranking import ranked
 from narrows.applications.relevance import Labels, SharedLabels
 from narrows.applications.retrieved import Retrieved
+from narrows.applications.scores import distance_of
 from narrows.checks import check_number
 from narrows.errors import InvalidData, UsageError, unknown_name
 
@@ -114,6 +115,13 @@ def measure_retrieval(
         If numbers of rows disagree, there are none, or codes or labels are of different kinds.
     UsageError
         For a cut-off below 1, an unknown rule for ties, or a radius for codes that are no bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> base, labels = np.array([[1, 0], [2, 1], [0, 3]]), ["ship", "ship", "grain"]
+    >>> measure_retrieval(base[:1], base, labels[:1], labels, cutoffs=(1, 3)).precision
+    (1.0, 0.6666666666666666)
 
     References
     ----------

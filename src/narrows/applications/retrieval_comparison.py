@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.applications.lsa import lsa_codes, weighted
-from narrows.applications.ranking import distance_of
 from narrows.applications.relevance import Labels, n_labelled
 from narrows.applications.retrieval import CUTOFFS, RetrievalResult, measure_retrieval
+from narrows.applications.scores import distance_of
 from narrows.checks import check_number
 from narrows.errors import InvalidData
 
