@@ -1,0 +1,40 @@
+"""A source back as one array or CSR matrix, for what needs all rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from narrows.data.readers._limits import check_memory
+from narrows.data.source import Source
+from narrows.slots import SparseRows
+
+__all__ = ["rows_in_memory"]
+
+_BATCH = 65_536
+
+
+def rows_in_memory(source: Source) -> Any:
+    """Return all rows (n_rows, n_features) as float32, CSR where the source is sparse.
+
+    Raises
+    ------
+    ResourceError
+        If dense rows would take more than half of the machine's memory.
+    """
+    if not source.sparse:
+        dtype = np.dtype(np.float32)
+        check_memory(source.n_rows, source.n_features, dtype, source.origin, stream=False)
+    blocks = [_block(rows) for rows in source.in_order(_BATCH)]
+    return (
+        sp.csr_array(sp.vstack(blocks, format="csr")) if source.sparse else np.concatenate(blocks)
+    )
+
+
+def _block(rows: Any) -> Any:
+    if not isinstance(rows, SparseRows):
+        return rows.numpy()
+    parts = (rows.values.numpy(), rows.indices.numpy(), rows.indptr.numpy())
+    return sp.csr_array(parts, shape=rows.shape)

@@ -1,0 +1,111 @@
+"""Labels of rows from a file: one a row, or several."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from narrows.data.in_memory import rows_in_memory
+from narrows.data.readers.npy import read_npy, read_npz
+from narrows.errors import InvalidData
+
+__all__ = ["label_matrix", "read_labels"]
+
+_SEPARATOR = ";"
+
+
+def read_labels(path: str | Path, *, n_rows: int) -> Any:
+    """Return labels (n_rows,) of one a row, or a CSR matrix (n_rows, n_labels) of several.
+
+    Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
+    value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
+    writes CSR; .csv and .txt with a line for every row, no header, and several labels separated
+    by ";" (an empty line is a row without a label).
+
+    Raises
+    ------
+    InvalidData
+        Naming the file, the line where there is one, and the rule; also if the number of rows
+        is not ``n_rows``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidData(f"{path}: no such file of labels.")
+    kind = path.suffix.lower()
+    labels: Any
+    if kind == ".npy":
+        labels = _npy(path)
+    elif kind == ".npz":
+        labels = sp.csr_array(rows_in_memory(read_npz(path)))
+    elif kind in (".csv", ".txt"):
+        labels = _text(path)
+    else:
+        raise InvalidData(
+            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv or .txt."
+        )
+    found = int(labels.shape[0])
+    if found != n_rows:
+        hint = " Is the first line a header? Take it out." if found == n_rows + 1 else ""
+        raise InvalidData(f"{path}: labels of {found} rows, but the data have {n_rows}.{hint}")
+    return labels
+
+
+def label_matrix(labels: list[list[str]]) -> tuple[Any, list[str]]:
+    """Return a CSR matrix (n_rows, n_labels) of ones, and the names of its columns, sorted."""
+    names = sorted({label for row in labels for label in row})
+    place = {name: i for i, name in enumerate(names)}
+    columns = [sorted({place[label] for label in row}) for row in labels]
+    counts = [len(row) for row in columns]
+    indices = np.array([column for row in columns for column in row], dtype=np.int32)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    parts = (np.ones(len(indices), np.uint8), indices, indptr)
+    return sp.csr_array(parts, shape=(len(labels), len(names))), names
+
+
+def _npy(path: Path) -> Any:
+    try:
+        # mapped: a header that claims more than the file holds is refused, nothing allocated
+        labels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidData(f"{path}: not a .npy file of numbers or strings: {error}.") from None
+    if labels.ndim == 2:
+        return sp.csr_array(rows_in_memory(read_npy(path)))
+    if labels.ndim != 1 or labels.dtype.kind not in "buifUS":
+        raise InvalidData(
+            f"{path}: expected numbers or strings (n_rows,) or (n_rows, n_labels), got "
+            f"{labels.dtype} of shape {labels.shape}."
+        )
+    return np.array(labels)
+
+
+def _text(path: Path) -> Any:
+    rows: list[list[str]] = []
+    line = 0
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            if path.suffix.lower() == ".txt":
+                rows = [_several(line) for line in file]
+            else:
+                lines = csv.reader(file, strict=True)
+                for line, cells in enumerate(lines, 1):
+                    if len(cells) > 1:
+                        raise InvalidData(
+                            f"{path}, row {line}: expected one cell of labels, separated by "
+                            f"{_SEPARATOR!r}, got {len(cells)} cells."
+                        )
+                    rows.append(_several(cells[0] if cells else ""))
+    except UnicodeDecodeError as error:
+        raise InvalidData(f"{path}: not UTF-8: {error}.") from None
+    except csv.Error as error:
+        raise InvalidData(f"{path}, after row {line}: {error}.") from None
+    if all(len(row) == 1 for row in rows):
+        return np.array([row[0] for row in rows], dtype=str)
+    return label_matrix(rows)[0]
+
+
+def _several(cell: str) -> list[str]:
+    return [label for part in cell.split(_SEPARATOR) if (label := part.strip())]

@@ -1,0 +1,104 @@
+"""Labels from files: what each kind holds, and mistakes with file and line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from narrows.data.labels import label_matrix, read_labels
+from narrows.errors import InvalidData
+
+SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]])
+
+
+def dense(labels) -> np.ndarray:
+    return labels.toarray() if sp.issparse(labels) else labels
+
+
+@pytest.mark.parametrize("values", [[3, 1, 2], [True, False, True], ["a", "b", "a"], [0.5, 1, 2]])
+def test_one_label_a_row_from_npy(tmp_path, values):
+    np.save(tmp_path / "y.npy", values)
+    found = read_labels(tmp_path / "y.npy", n_rows=3)
+    assert found.tolist() == values
+
+
+def test_several_labels_a_row_from_npy(tmp_path):
+    np.save(tmp_path / "y.npy", SEVERAL)
+    found = read_labels(tmp_path / "y.npy", n_rows=3)
+    assert sp.issparse(found) and np.array_equal(found.toarray(), SEVERAL)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_several_labels_a_row_from_npz(tmp_path, sparse):
+    if sparse:
+        sp.save_npz(tmp_path / "y.npz", sp.csr_array(SEVERAL))
+    else:
+        np.savez(tmp_path / "y.npz", SEVERAL)
+    found = read_labels(tmp_path / "y.npz", n_rows=3)
+    assert sp.issparse(found) and np.array_equal(found.toarray(), SEVERAL)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_one_label_a_line(tmp_path, suffix):
+    (tmp_path / f"y.{suffix}").write_text("\ufeffearn\nmoney fx \r\nearn\n")
+    found = read_labels(tmp_path / f"y.{suffix}", n_rows=3)
+    assert found.tolist() == ["earn", "money fx", "earn"]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_several_labels_a_line_and_none(tmp_path, suffix):
+    (tmp_path / f"y.{suffix}").write_text("b; a\n\nc;;c")
+    found = read_labels(tmp_path / f"y.{suffix}", n_rows=3)
+    assert np.array_equal(found.toarray(), SEVERAL)
+
+
+def test_quotes_in_csv_hold_commas(tmp_path):
+    (tmp_path / "y.csv").write_text('"a, b;c"\n"x"\n')
+    assert read_labels(tmp_path / "y.csv", n_rows=2).shape == (2, 3)
+
+
+def test_a_label_matrix_names_its_columns():
+    matrix, names = label_matrix([["b", "a", "b"], [], ["c"]])
+    assert names == ["a", "b", "c"] and np.array_equal(matrix.toarray(), SEVERAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3\.$"),
+        ("y.txt", b"name\na\nb\nc\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"a\n\xff\n", "y.txt: not UTF-8"),
+        ("y.csv", b"a\nb,c\n", "y.csv, row 2: expected one cell.*got 2"),
+        ("y.csv", b'a\n"b" c\n', "y.csv, after row 1: "),
+        ("y.npy", b"a\nb\n", "y.npy: not a .npy file"),
+        ("y.npz", b"a\nb\n", "y.npz: not an .npz archive"),
+        ("y.json", b"[]", "unknown kind of file '.json' for labels"),
+        ("y.txt", None, "y.txt: no such file of labels"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_line(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidData, match=message):
+        read_labels(tmp_path / name, n_rows=3)
+
+
+def test_an_npy_header_that_claims_more_than_there_is_is_refused_at_once(tmp_path):
+    with open(tmp_path / "y.npy", "wb") as file:
+        header = {"descr": "<i8", "fortran_order": False, "shape": (10**12,)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(InvalidData, match="not a .npy file"):
+        read_labels(tmp_path / "y.npy", n_rows=3)
+
+
+def test_objects_are_not_unpickled(tmp_path):
+    np.save(tmp_path / "y.npy", np.array([{}, []], dtype=object), allow_pickle=True)
+    with pytest.raises(InvalidData, match="not a .npy file of numbers or strings"):
+        read_labels(tmp_path / "y.npy", n_rows=2)
+
+
+def test_a_cube_is_no_labels(tmp_path):
+    np.save(tmp_path / "y.npy", np.zeros((2, 2, 2)))
+    with pytest.raises(InvalidData, match=r"got float64 of shape \(2, 2, 2\)"):
+        read_labels(tmp_path / "y.npy", n_rows=2)

@@ -1,0 +1,191 @@
+"""A code beside its linear rivals: one split, one rule, printed, drawn and from the shell."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from PIL import Image
+
+from narrows import Autoencoder
+from narrows.applications.lsa import lsa_codes, weighted
+from narrows.applications.retrieval import measure_retrieval
+from narrows.applications.retrieval_comparison import compare_retrieval
+from narrows.applications.retrieval_figure import retrieval_figure
+from narrows.cli import _run
+from narrows.errors import InvalidData, UsageError
+
+
+@pytest.fixture(scope="module")
+def topics() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 5, 400)
+
+
+@pytest.fixture(scope="module")
+def counts(topics) -> sp.csr_array:
+    """(400, 60) counts of words, of five topics."""
+    rng = np.random.default_rng(0)
+    words = rng.dirichlet(np.full(60, 0.1), 5)
+    return sp.csr_array(rng.poisson(15 * words[topics] + 0.2).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def compared(counts, topics):
+    codes = np.eye(5)[topics] + 0.1
+    return compare_retrieval(codes, counts, topics, every=4, cutoffs=(1, 7, 63))
+
+
+def test_the_methods_are_the_code_lsa_of_its_width_and_of_50_and_tfidf(compared):
+    assert list(compared.results) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
+
+
+def test_a_code_that_is_the_class_retrieves_its_class(compared):
+    assert compared.results["this model (5)"].precision[0] == 1.0
+
+
+def test_all_methods_answer_the_same_queries_from_the_same_base(compared):
+    assert {(r.n_queries, r.n_base) for r in compared.results.values()} == {(100, 300)}
+
+
+def test_the_rivals_are_fitted_on_the_base_alone(compared, counts, topics):
+    query = np.arange(400) % 4 == 0
+    base, ours = lsa_codes(counts[~query], counts[query], n_components=50)
+    rows, asked = weighted(counts[~query], counts[query], weighting="log_tfidf")
+    for name, pair in (("LSA (50)", (ours, base)), ("TF-IDF (60)", (asked, rows))):
+        expected = measure_retrieval(*pair, topics[query], topics[~query], cutoffs=(1, 7, 63))
+        assert compared.results[name] == expected
+
+
+def test_the_table_says_every_number_and_what_it_is(compared):
+    table = compared.table()
+    for result in compared.results.values():
+        assert all(f"{value:.3f}" in table for value in result.precision)
+    assert "100 queries (one row of 4) against 300 others" in table
+    assert "fitted on those 300 others" in table
+
+
+def test_queries_without_a_relevant_row_are_told(counts):
+    alone = np.arange(400)
+    table = compare_retrieval(counts.toarray(), counts, alone, cutoffs=(1,)).table()
+    assert "40 queries share no label with any: they count 0" in table
+
+
+def test_an_lsa_wider_than_the_rows_is_left_out(counts, topics):
+    compared = compare_retrieval(np.eye(5)[topics], counts[:, :40], topics)
+    assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
+
+
+def test_rows_with_negative_values_are_compared_as_they_are(topics, rng):
+    rows = rng.normal(size=(400, 6)).astype(np.float32)
+    compared = compare_retrieval(rows[:, :2], rows, topics)
+    assert list(compared.results) == ["this model (2)", "the rows (6)"]
+    assert "no LSA" in compared.table()
+
+
+def test_packed_bits_are_measured_by_hamming_distance_with_fair_ties(counts, topics):
+    bits = np.packbits(np.eye(5, dtype=bool)[topics], axis=1)
+    result = compare_retrieval(bits, counts, topics).results["this model (8 bits)"]
+    assert (result.distance, result.ties, result.precision[0]) == ("hamming", "random", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"codes": np.ones((3, 2))}, InvalidData, "3 codes, 400 rows and 400 rows of labels"),
+        ({"every": 1}, UsageError, "every: must be an integer >= 2, got 1"),
+        ({"weighting": "none"}, UsageError, "weighting: unknown name 'none'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(counts, topics, change, error, message):
+    with pytest.raises(error, match=message):
+        compare_retrieval(
+            **{"codes": np.ones((400, 2)), "rows": counts, "labels": topics, **change}
+        )
+
+
+def test_a_single_row_is_no_retrieval(counts, topics):
+    with pytest.raises(InvalidData, match="at least two rows"):
+        compare_retrieval(np.ones((1, 2)), counts[:1], topics[:1])
+
+
+def test_the_curve_has_a_line_and_a_name_for_every_method(compared):
+    axis = retrieval_figure(compared.results).axes[0]
+    assert [text.get_text() for text in axis.texts] == list(compared.results)
+    for line, result in zip(axis.lines, compared.results.values(), strict=True):
+        assert tuple(line.get_xdata()) == result.cutoffs
+        assert tuple(line.get_ydata()) == result.precision
+
+
+def test_names_of_lines_that_end_together_do_not_touch(compared):
+    same = dict.fromkeys("abcd", compared.results["TF-IDF (60)"])
+    axis = retrieval_figure(same).axes[0]
+    places = sorted(text.xy[1] for text in axis.texts)
+    assert np.diff(places).min() > 0.04 * axis.get_ylim()[1]
+
+
+def test_a_figure_of_nothing_is_refused():
+    with pytest.raises(InvalidData, match="at least one"):
+        retrieval_figure({})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, counts, topics):
+    folder = tmp_path_factory.mktemp("retrieval")
+    sp.save_npz(folder / "counts.npz", counts)
+    (folder / "labels.txt").write_text("".join(f"topic {t}\n" for t in topics))
+    settings = {"hidden": (16,), "scale": "proportions", "loss": "multinomial"}
+    Autoencoder(3, max_epochs=3, random_state=0, **settings).fit(counts).save(folder / "m")
+    return folder
+
+
+def run(folder, *arguments) -> int:
+    return _run(["evaluate", str(folder / "m"), str(folder / "counts.npz"), *map(str, arguments)])
+
+
+def test_evaluate_prints_the_comparison_under_the_errors(files, capsys):
+    assert run(files, "--retrieval", "--labels", files / "labels.txt") == 0
+    out = capsys.readouterr().out
+    assert out.index("squared error") < out.index("this model (3)") < out.index("TF-IDF (60)")
+    assert "40 queries (one row of 10) against 360 others" in out
+
+
+def test_evaluate_prints_the_comparison_as_json(files, capsys, topics, counts):
+    labels = ("--retrieval", "--labels", files / "labels.txt", "--queries", "4", "--json")
+    assert run(files, *labels) == 0
+    values = json.loads(capsys.readouterr().out)
+    methods = values["retrieval"]["methods"]
+    assert list(methods) == ["this model (3)", "LSA (3)", "LSA (50)", "TF-IDF (60)"]
+    assert methods["LSA (3)"]["n_queries"] == 100 and values["squared_error"] > 0
+
+
+def test_evaluate_draws_the_curve(files, tmp_path, capsys):
+    picture = tmp_path / "curve.png"
+    labels = ("--retrieval", "--labels", files / "labels.txt", "--figure", picture)
+    assert run(files, *labels) == 0
+    assert f"figure: {picture}" in capsys.readouterr().out
+    with Image.open(picture) as opened:
+        assert np.asarray(opened.convert("L")).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--retrieval"], 2, "--retrieval needs --labels"),
+        (["--labels", "labels.txt"], 2, "--labels goes with --retrieval"),
+        (["--queries", "3"], 2, "--queries goes with --retrieval"),
+        (["--figure", "x.png"], 2, "--figure goes with --retrieval"),
+        (["--retrieval", "--labels", "none.txt"], 3, "none.txt: no such file of labels"),
+        (["--retrieval", "--labels", "short.txt"], 3, "labels of 2 rows, but the data have 400"),
+        (["--retrieval", "--labels", "labels.txt", "--queries", "1"], 2, "'--queries'"),
+        (["--retrieval", "--labels", "labels.txt", "--figure", "x.wrong"], 2, "written as"),
+        (["--retrieval", "--labels", "labels.txt", "--figure", "labels.txt"], 2, "input"),
+    ],
+)
+def test_mistakes_at_the_shell(files, arguments, code, message, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "short.txt").write_text("a\nb\n")
+    assert run(files, *arguments) == code
+    out, err = capsys.readouterr()
+    assert message in err and out == ""
