@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         VectorQuantisedAutoencoder,
         load,
     )
+    from narrows.indexing.index import Index
     from narrows.losses import Bernoulli, Multinomial, SquaredError
     from narrows.penalties import (
         L1,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Revive,
         WeightDecay,
     )
+    from narrows.text import read_documents
 
 __all__ = [
     "Affine",
@@ -60,6 +62,7 @@ __all__ = [
     "Gaussian",
     "HigherOrderContractive",
     "Identity",
+    "Index",
     "KLSparsity",
     "KLToPrior",
     "L1",
@@ -80,6 +83,7 @@ __all__ = [
     "__version__",
     "load",
     "read",
+    "read_documents",
 ]
 
 # Imported at first use: `import narrows` does not wait for torch.
@@ -99,6 +103,7 @@ _HOMES = {
     "Gaussian": "narrows.corruptions",
     "HigherOrderContractive": "narrows.penalties",
     "Identity": "narrows.corruptions",
+    "Index": "narrows.indexing.index",
     "KLSparsity": "narrows.penalties",
     "KLToPrior": "narrows.penalties",
     "L1": "narrows.penalties",
@@ -118,6 +123,7 @@ _HOMES = {
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",
     "read": "narrows.data",
+    "read_documents": "narrows.text",
 }
 
 

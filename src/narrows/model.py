@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -69,6 +71,19 @@ class Model:
         moved = {name: value.to(device) for name, value in self.scaling.tensors().items()}
         self.scaling = Scaling(self.scaling.kind, **moved)
         return self
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of what makes the codes: an index says by it whose codes it holds."""
+        net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
+        net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
+        spec = [self.variant, self.parameters, self.scaling.kind]
+        if self.vocabulary is not None:
+            spec.append(self.vocabulary.to_artefact_parts()[0])
+        digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
+        for name in sorted(net):
+            digest.update(name.encode())
+            digest.update(net[name].detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def to_artefact(self, extra: Mapping[str, Any]) -> Artefact:
         """Return the file's content; ``extra`` is what the estimator adds to the spec."""

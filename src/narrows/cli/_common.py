@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from narrows.data.source import Source
     from narrows.estimators import AbstractAutoencoder
+    from narrows.text import Documents
 
 __all__ = [
     "SEED",
@@ -58,15 +59,21 @@ shape_option = click.option(
 )
 
 
-def open_data(name: str) -> Source:
-    """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``."""
+def open_data(name: str) -> Source | Documents:
+    """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
+
+    What holds texts, and not numbers, is opened as Documents.
+    """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
+    from narrows.text import looks_like_documents, read_documents
 
     dataset, _, half = name.partition(":")
     if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
         files = fetch(dataset)
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
+    if looks_like_documents(name):
+        return read_documents(name)
     return read(name)
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data as _validate_data_untyped
 from narrows.data.arrays import array_source, plain_array
 from narrows.data.source import Source
 from narrows.errors import InvalidData
+from narrows.text import Documents
 
 __all__ = ["FLOATS", "check_same_names", "fit_source", "query_source"]
 
@@ -27,6 +28,11 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     """
     if isinstance(X, Source):
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
+    if isinstance(X, Documents):
+        raise InvalidData(
+            f"{X.origin}: holds texts, which {type(estimator).__name__} does not read; use "
+            "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
+        )
     X = plain_array(X)
     _check_columns(X)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images

@@ -8,6 +8,7 @@ from typing import Any
 from narrows.activations import activation_named
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep, spec_of
 from narrows.estimators._texts import ReadsTexts
@@ -16,7 +17,7 @@ __all__ = ["DocumentAutoencoder"]
 
 
 @documented
-class DocumentAutoencoder(ReadsTexts, AbstractAutoencoder):
+class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     """Learn a short code of documents, from texts or from counts of words.
 
     A document is a distribution over words: its shares of them go in, a softmax over all words

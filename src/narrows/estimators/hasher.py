@@ -13,6 +13,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep, spec_of
 from narrows.estimators._texts import ReadsTexts
@@ -23,7 +24,7 @@ _THRESHOLDS = ("zero", "median")
 
 
 @documented
-class SemanticHasher(ReadsTexts, AbstractAutoencoder):
+class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     """Learn bits that say what a row is about: near rows differ in few of them.
 
     A net from x to z, bits h = [z > threshold], and one matrix from bits back to x; noise on z in

@@ -85,6 +85,7 @@ class Index:
         n_components: int | None = None,
         kind: str = "auto",
         model_digest: str = "",
+        model_path: str = "",
         vector_width: int = 0,
         vector_dtype: str = "float16",
     ) -> Index:
@@ -100,6 +101,8 @@ class Index:
             Of binary codes, see ``kinds.choose_kind``.
         model_digest : str
             Which model the codes are of; ``load`` compares it.
+        model_path : str
+            Where that model's file is, seen from the index's folder.
         vector_width : int
             Numbers a row to re-rank by, 0 for none.
         vector_dtype : {"float16", "float32"}
@@ -111,7 +114,7 @@ class Index:
             If a value cannot be.
         """
         settings = new_settings(
-            n_bits, n_components, kind, model_digest, vector_width, vector_dtype
+            n_bits, n_components, kind, model_digest, vector_width, vector_dtype, model_path
         )
         hamming = settings.metric == "hamming"
         codes = (

@@ -20,7 +20,8 @@ _MAX_WIDTH = 65_536
 class Settings:
     """What is fixed when an index is created.
 
-    ``metric`` is "hamming" (``width`` in bits) or "cosine" (``width`` in numbers).
+    ``metric`` is "hamming" (``width`` in bits) or "cosine" (``width`` in numbers). ``model_path``
+    says where the model was, seen from the index, so that a query needs only the index's name.
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Settings:
     model_digest: str = ""
     vector_width: int = 0
     vector_dtype: str = "float16"
+    model_path: str = ""
 
 
 def new_settings(
@@ -38,14 +40,16 @@ def new_settings(
     model_digest: str,
     vector_width: int,
     vector_dtype: str,
+    model_path: str = "",
 ) -> Settings:
     """Return settings of arguments; UsageError if a value cannot be."""
-    if not isinstance(model_digest, str):
-        raise UsageError(f"model_digest: must be a text, got {model_digest!r}.")
+    for name, value in (("model_digest", model_digest), ("model_path", model_path)):
+        if not isinstance(value, str):
+            raise UsageError(f"{name}: must be a text, got {value!r}.")
     check_number("vector_width", vector_width, low=0, high=_MAX_WIDTH, integer=True)
     if vector_dtype not in VECTOR_DTYPES:
         raise unknown_name("vector_dtype", vector_dtype, VECTOR_DTYPES)
-    rest = model_digest, int(vector_width), vector_dtype
+    rest = model_digest, int(vector_width), vector_dtype, model_path
     if n_bits is not None and n_components is None:
         check_width(n_bits)
         kind = choose_kind(n_bits) if kind == "auto" else kind
@@ -73,8 +77,9 @@ def read_settings(spec: dict[str, Any]) -> Settings:
         raise ModelFileError(f"width: cannot be {width!r} with {metric}.")
     if not isinstance(kind, str) or kind not in (KINDS if metric == "hamming" else ("flat",)):
         raise ModelFileError(f"kind: {kind!r} is unknown; a later Narrows may know it.")
-    if not isinstance(spec["model_digest"], str):
-        raise ModelFileError(f"model_digest: must be a text, got {spec['model_digest']!r}.")
+    for name in ("model_digest", "model_path"):
+        if not isinstance(spec[name], str):
+            raise ModelFileError(f"{name}: must be a text, got {spec[name]!r}.")
     if not is_whole(spec["vector_width"], 0, _MAX_WIDTH):
         raise ModelFileError(f"vector_width: cannot be {spec['vector_width']!r}.")
     if spec["vector_dtype"] not in VECTOR_DTYPES:

@@ -1,0 +1,85 @@
+"""Codes to an index, and queries to its hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from narrows.applications.coding import scaled_batches
+from narrows.data.source import Source
+from narrows.encoders import BinaryEncoder
+from narrows.indexing.index import Hit, Index
+from narrows.model import Model
+
+__all__ = ["add_rows", "index_codes", "new_index", "search_rows"]
+
+
+def new_index(
+    model: Model, *, kind: str = "auto", rerank: bool = False, model_path: str = ""
+) -> Index:
+    """Return an empty index of a model's codes: by Hamming distance where they are bits, by cosine
+    where they are numbers.
+
+    With ``rerank`` an index of bits keeps z, from which the bits are cut, as float16, so that a
+    shortlist can be put in order by its cosine.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind.
+    """
+    n = model.n_components
+    settings: dict[str, Any] = {"kind": kind, "model_digest": model.fingerprint()}
+    settings["model_path"] = model_path
+    if not isinstance(model.objective.encoder, BinaryEncoder):
+        return Index.create(n_components=n, **settings)
+    return Index.create(n_bits=-(-n // 8) * 8, vector_width=n if rerank else 0, **settings)
+
+
+@torch.no_grad()
+def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield codes as an index takes them, and where they are bits the z that they are cut from."""
+    binary = isinstance(model.objective.encoder, BinaryEncoder)
+    for _, x in scaled_batches(model, source):
+        code = model.objective.encode(x)
+        h = code.h.cpu().numpy()
+        if not binary:
+            yield h, None
+            continue
+        assert code.drive is not None
+        yield np.packbits(h > 0.5, axis=1), code.drive.cpu().numpy()
+
+
+def add_rows(
+    index: Index,
+    model: Model,
+    source: Source,
+    names: Sequence[str],
+    metadata: Sequence[dict[str, Any] | None] | None = None,
+) -> None:
+    """Add the codes of rows to an index by name; all of them, or none if one cannot be."""
+    codes, drives = _all_codes(model, source)
+    vectors = drives if index.settings.vector_width else None
+    index.add(names, codes, metadata, vectors)
+
+
+def search_rows(
+    index: Index, model: Model, source: Source, k: int, *, rerank: bool = False
+) -> list[list[Hit]]:
+    """Return the ``k`` rows of an index nearest to each row.
+
+    Raises
+    ------
+    UsageError
+        If k is less than 1, or the index keeps nothing to re-rank by.
+    """
+    codes, drives = _all_codes(model, source)
+    return index.search(codes, k, vectors=drives if rerank else None)
+
+
+def _all_codes(model: Model, source: Source) -> tuple[np.ndarray, np.ndarray | None]:
+    codes, drives = zip(*index_codes(model, source), strict=True)
+    return np.concatenate(codes), None if drives[0] is None else np.concatenate(drives)

@@ -1,0 +1,141 @@
+"""narrows index: codes of documents or rows, kept by name in a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from narrows.cli._common import PATH, json_option, open_data, open_model, print_json
+from narrows.cli._texts import one_line
+
+if TYPE_CHECKING:
+    from narrows.indexing.index import Index
+
+__all__ = ["index"]
+
+_SNIPPET = 200
+
+
+@click.command(short_help="Keep the codes of data by name, to search in.")
+@click.argument("model", type=PATH, required=False)
+@click.argument("data", required=False)
+@click.option("-o", "--output", type=PATH, required=True, help="The index file.")
+@click.option("--add", is_flag=True, help="Add DATA to an index that is there.")
+@click.option("--replace", is_flag=True, help="Make a new index in the place of one there.")
+@click.option("--delete", multiple=True, metavar="ID", help="Take a row out; may be repeated.")
+@click.option("--verify", is_flag=True, help="Check an index: digest, names, and what it finds.")
+@click.option("--kind", default="auto", show_default=True,
+              help="For bits: auto, flat, hash, multihash, hnsw or ivf.")  # fmt: skip
+@click.option("--rerank", is_flag=True,
+              help="Keep what the bits are cut from, for search --rerank.")  # fmt: skip
+@json_option
+def index(
+    model: Path | None,
+    data: str | None,
+    output: Path,
+    add: bool,
+    replace: bool,
+    delete: tuple[str, ...],
+    verify: bool,
+    kind: str,
+    rerank: bool,
+    as_json: bool,
+) -> None:
+    """Encode DATA with MODEL and keep the codes in an index that `narrows search` looks into.
+
+    Documents keep their id and the beginning of their text; rows of numbers are called 0, 1, ...
+    Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
+    replaced in one step: a process that is killed leaves the index as it was.
+    """
+    from narrows.errors import UsageError
+
+    if (model is None) != (data is None):
+        raise UsageError("MODEL and DATA go together.")
+    if model is None and not (delete or verify):
+        raise UsageError("give MODEL and DATA, or --delete or --verify for an index there is.")
+    if model is not None and (delete or verify):
+        raise UsageError("--delete and --verify work on an index there is: without MODEL and DATA.")
+    if model is None:
+        _change(output, delete, verify, as_json)
+        return
+    assert data is not None
+    if output.exists() and not (add or replace):
+        raise UsageError(
+            f"{output}: is there already; --add adds to it, --replace makes a new one."
+        )
+    if add and (replace or rerank or kind != "auto"):
+        raise UsageError("--add takes the index as it is: without --replace, --kind and --rerank.")
+    rows = _add(model, data, output, kind, rerank) if not add else _append(model, data, output)
+    _report(rows, output, as_json)
+
+
+def _add(model: Path, data: str, output: Path, kind: str, rerank: bool) -> Index:
+    from narrows.applications.lookup import new_index
+    from narrows.applications.output import check_writable
+
+    check_writable(output, model, data)
+    fitted = open_model(model)
+    where = os.path.relpath(model.resolve(), output.resolve().parent)
+    rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)
+    _encode_into(rows, fitted, data)
+    rows.save(output)
+    return rows
+
+
+def _append(model: Path, data: str, output: Path) -> Index:
+    from narrows.indexing.index import Index
+
+    fitted = open_model(model)
+    with Index.updating(output, model_digest=fitted.model_.fingerprint()) as rows:
+        _encode_into(rows, fitted, data)
+    return rows
+
+
+def _encode_into(rows: Index, fitted: Any, data: str) -> None:
+    from narrows.applications.lookup import add_rows
+    from narrows.text import Documents
+
+    opened = open_data(data)
+    names: list[str] = []
+    metadata: list[dict[str, Any] | None] | None = None
+    if isinstance(opened, Documents):
+        metadata = []
+        for document in opened:
+            names.append(document.id)
+            metadata.append({"snippet": one_line(document.text, _SNIPPET)})
+    model, source = fitted._asked(opened)
+    names = names or [str(row) for row in range(len(rows), len(rows) + source.n_rows)]
+    add_rows(rows, model, source, names, metadata)
+
+
+def _change(output: Path, delete: tuple[str, ...], verify: bool, as_json: bool) -> None:
+    from narrows.errors import ModelFileError
+    from narrows.indexing.index import Index
+
+    if not output.exists():
+        raise ModelFileError(f"{output}: no such index.")
+    if delete:
+        with Index.updating(output) as rows:
+            rows.delete(list(delete))
+    rows = Index.load(output)
+    if verify:
+        found = rows.verify()
+        if as_json:
+            print_json({"index": str(output), **found})
+            return
+        click.echo(f"{output}: sound; " + ", ".join(f"{k} {v}" for k, v in found.items()))
+        return
+    _report(rows, output, as_json)
+
+
+def _report(rows: Index, output: Path, as_json: bool) -> None:
+    settings = rows.settings
+    if as_json:
+        print_json({"index": str(output), "rows": len(rows), "metric": settings.metric,
+                    "width": settings.width, "kind": settings.kind})  # fmt: skip
+        return
+    what = f"{settings.width} bits" if settings.metric == "hamming" else f"{settings.width} numbers"
+    click.echo(f"{output}: {len(rows)} codes of {what}, {settings.kind}")

@@ -1,0 +1,124 @@
+"""narrows search: what in an index is nearest to a query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from narrows.cli._common import PATH, json_option, open_data, open_model, print_json
+from narrows.cli._texts import one_line
+
+if TYPE_CHECKING:
+    from narrows.indexing.index import Hit, Index
+
+__all__ = ["search"]
+
+_SHOWN = 72
+
+
+@click.command(short_help="Find what is nearest to a query in an index.")
+@click.argument("index", type=PATH)
+@click.argument("query", required=False)
+@click.option("-k", default=10, show_default=True, help="How many to find.")
+@click.option("--like", metavar="ID", help="In place of a query: a row of the index.")
+@click.option("--queries", metavar="FILE",
+              help="Many queries: a .txt of one a line, or data that the model reads.")  # fmt: skip
+@click.option("--model", type=PATH, help="The model file, where it is not where it was.")
+@click.option("--rerank", is_flag=True, help="Order by what the bits were cut from.")
+@json_option
+def search(
+    index: Path,
+    query: str | None,
+    k: int,
+    like: str | None,
+    queries: str | None,
+    model: Path | None,
+    rerank: bool,
+    as_json: bool,
+) -> None:
+    """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text.
+
+    Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
+    order in which they were added.
+    """
+    from narrows.errors import ModelFileError, UsageError
+    from narrows.indexing.index import Index
+
+    given = [value for value in (query, like, queries) if value is not None]
+    if len(given) != 1:
+        raise UsageError("give one of QUERY, --like and --queries.")
+    if not index.exists():
+        raise ModelFileError(f"{index}: no such index; `narrows index` makes one.")
+    rows = Index.load(index)
+    if like is not None:
+        answers, names = (
+            [rows.like(like, k, shortlist=max(10 * k, 100) if rerank else None)],
+            [like],
+        )
+    else:
+        answers, names = _asked(rows, _model_of(rows, index, model), query, queries, k, rerank)
+    if as_json:
+        print_json({"answers": [_as_json(*pair) for pair in zip(names, answers, strict=True)]})
+        return
+    for name, hits in zip(names, answers, strict=True):
+        if queries is not None:
+            click.echo(f"{one_line(name, _SHOWN)}:")
+        for hit in hits:
+            click.echo(_line(hit))
+        if not hits:
+            click.echo("nothing found: the index is empty.", err=True)
+
+
+def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
+    from narrows.errors import ModelFileError
+
+    path = model or index.parent / rows.settings.model_path
+    if not path.is_file():
+        raise ModelFileError(f"{path}: the index's model is not there; name it with --model.")
+    return path
+
+
+def _asked(
+    rows: Index, path: Path, query: str | None, queries: str | None, k: int, rerank: bool
+) -> tuple[list[list[Hit]], list[str]]:
+    """Return the hits of every query, and what to call it."""
+    from narrows.applications.lookup import search_rows
+    from narrows.errors import InvalidData, ModelFileError
+    from narrows.text import Documents
+
+    fitted = open_model(path)
+    if rows.settings.model_digest != fitted.model_.fingerprint():
+        raise ModelFileError(f"{path}: the index was made with another model; use that one.")
+    X: Any
+    if query is not None:
+        if fitted.model_.vocabulary is None:
+            raise InvalidData("QUERY: the model reads no texts; use --like or --queries.")
+        X, names = [query], [query]
+    elif queries is not None and queries.lower().endswith(".txt"):
+        X = Path(queries).read_text(encoding="utf-8", errors="replace").splitlines()
+        if not X:
+            raise InvalidData(f"{queries}: no queries.")
+        names = X
+    else:
+        assert queries is not None
+        X = open_data(queries)
+        names = [document.id for document in X] if isinstance(X, Documents) else []
+    model, source = fitted._asked(X)
+    names = names or [str(row) for row in range(source.n_rows)]
+    return search_rows(rows, model, source, k, rerank=rerank), names
+
+
+def _line(hit: Hit) -> str:
+    distance = f"{hit.distance:d}" if isinstance(hit.distance, int) else f"{hit.distance:.4f}"
+    snippet = one_line(str(hit.metadata.get("snippet", "")), _SHOWN)
+    return f"{one_line(hit.name, 40)}\t{distance}\t{snippet}".rstrip()
+
+
+def _as_json(name: str, hits: list[Hit]) -> dict[str, Any]:
+    found = [
+        {"id": hit.name, "distance": hit.distance, "cosine": hit.cosine, **hit.metadata}
+        for hit in hits
+    ]
+    return {"query": name, "hits": found}
