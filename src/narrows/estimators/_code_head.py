@@ -30,6 +30,7 @@ from narrows.estimators._head_files import head_artefact
 from narrows.estimators._input import check_same_names, fit_source, query_source
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import batch_size_for, forget, seed_from, spec_of, widths_of
+from narrows.estimators._texts import is_texts
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.slots import piece_from_spec
 from narrows.training.loop import TrainingRecord, train
@@ -104,11 +105,15 @@ class CodeHead(BaseEstimator):
         """
         self._check_parameters()
         forget(self)
+        autoencoder = None
+        if is_texts(X):
+            autoencoder = self._fitted_autoencoder(X, y)  # it knows the words to count
+            X = autoencoder._asked(X)[1]
         source = fit_source(self, X)
         if not source.holds_targets:
             raise UsageError(f"X: {source.origin} is streamed; a head needs rows in memory.")
         targets = self._read_y(y, source.n_rows)
-        autoencoder = self._fitted_autoencoder(X, y)
+        autoencoder = autoencoder or self._fitted_autoencoder(X, y)
         if autoencoder.n_features_in_ != source.n_features:
             raise InvalidData(
                 f"X has {source.n_features} features, the autoencoder was fitted to "
@@ -238,7 +243,7 @@ class CodeHead(BaseEstimator):
     def _said(self, X: Any) -> np.ndarray:
         """Return what the head says of rows: logits, or standardised values."""
         check_is_fitted(self, "head_")
-        source = query_source(self, X)
+        source = query_source(self, self.autoencoder_._asked(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
         return np.concatenate(list(said(model, self.head_, source, self.layer_)))
 
