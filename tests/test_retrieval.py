@@ -12,17 +12,18 @@ from narrows.applications.retrieval import CUTOFFS, measure_retrieval
 from narrows.errors import InvalidData, UsageError
 
 SOME = (1, 3, 7, 15, 31)
+BASE = 1500  # enough that a bound on what is near pays, with ``bounded``
 
 
 @pytest.fixture(params=["dense", "csr", "bits"])
 def codes(request, rng):
-    """Queries (23, width) and a base (700, width) of each kind, both with many ties.
+    """Queries (23, width) and a base (BASE, width) of each kind, both with many ties.
 
     Rows of numbers have four ones of eight, or none: their cosines are exact in float32.
     """
     if request.param == "bits":
-        return rng.integers(0, 8, (23, 2), dtype=np.uint8), rng.integers(0, 8, (700, 2), np.uint8)
-    half = np.repeat([[0, 1]], 4, axis=1) * (rng.random((723, 1)) < 0.9)
+        return rng.integers(0, 8, (23, 2), dtype=np.uint8), rng.integers(0, 8, (BASE, 2), np.uint8)
+    half = np.repeat([[0, 1]], 4, axis=1) * (rng.random((23 + BASE, 1)) < 0.9)
     queries, base = np.split(rng.permuted(half, axis=1), [23])
     if request.param == "csr":
         return sp.csr_array(queries), sp.csr_matrix(base)
@@ -32,8 +33,8 @@ def codes(request, rng):
 @pytest.fixture(params=["single", "several"])
 def labels(request, rng):
     if request.param == "single":
-        return rng.integers(0, 4, 23), rng.integers(0, 4, 700)
-    return tuple(sp.csr_array(rng.random((n, 150)) < 0.01) for n in (23, 700))
+        return rng.integers(0, 4, 23), rng.integers(0, 4, BASE)
+    return tuple(sp.csr_array(rng.random((n, 150)) < 0.01) for n in (23, BASE))
 
 
 @pytest.fixture
@@ -94,24 +95,24 @@ def test_random_ties_are_the_mean_over_all_orders(rng):
 
 
 def test_random_ties_do_not_depend_on_the_order_of_the_base(codes, labels, rng, bounded):
-    order = rng.permutation(700)
+    order = rng.permutation(BASE)
     there, here = (
         measure_retrieval(codes[0], codes[1][o], labels[0], labels[1][o], ties="random",
                           cutoffs=SOME).precision
-        for o in (order, np.arange(700))
+        for o in (order, np.arange(BASE))
     )  # fmt: skip
     np.testing.assert_allclose(there, here)
 
 
 def test_equal_codes_come_in_the_order_of_their_rows(bounded):
-    base = np.zeros((700, 1), np.uint8)
-    first_is_relevant = np.r_[1, np.zeros(699, int)]
+    base = np.zeros((BASE, 1), np.uint8)
+    first_is_relevant = np.r_[1, np.zeros(BASE - 1, int)]
     measured = measure_retrieval(base[:3], base, [1, 1, 1], first_is_relevant, cutoffs=(1, 2))
     assert measured.precision == (1.0, 0.5)
 
 
 def test_precision_within_a_radius_is_that_of_a_loop_and_empty_balls_count_zero(rng, bounded):
-    queries, base = (rng.integers(0, 256, (n, 2), np.uint8) for n in (23, 700))
+    queries, base = (rng.integers(0, 256, (n, 2), np.uint8) for n in (23, BASE))
     queries[0] = 0
     base = base[[sum(int(b).bit_count() for b in row) > 2 for row in base]]  # none near query 0
     labels = rng.integers(0, 3, 23), rng.integers(0, 3, len(base))
@@ -161,15 +162,35 @@ def test_lengths_of_rows_do_not_matter_to_the_cosine(rng):
     assert measure_retrieval(longer[:9], longer, labels[:9], labels) == plain
 
 
-def test_a_bound_that_lets_too_little_through_is_given_up(rng, bounded):
-    """Rows of the sample (every 4th) are all near, the others far: the bound is too high."""
-    base = np.where(
-        np.arange(700)[:, None] % 4 == 0, [1.0, 0.0], rng.normal(size=(700, 2)) * [0, 1]
-    )
-    labels = rng.integers(0, 3, 700)
-    measured = measure_retrieval(base[:8], base, labels[:8], labels, cutoffs=(1, 31))
-    expected = expected_precision((base[:8], base), (labels[:8], labels), (1, 31))
-    np.testing.assert_allclose(measured.precision, expected)
+def bounds_tried(monkeypatch) -> list[bool]:
+    """Return a list that fills with whether each bound let enough through."""
+    tried = []
+    above = ranking._Block._above
+
+    def spied(self, *arguments):
+        found = above(self, *arguments)
+        tried.append(found is not None)
+        return found
+
+    monkeypatch.setattr(ranking._Block, "_above", spied)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("near", "expected"), [(0, [True]), (50, [False, True]), (90, [False, False])]
+)
+def test_a_bound_that_lets_too_little_through_is_given_up(
+    rng, bounded, monkeypatch, near, expected
+):
+    """So many rows, all of them in the sample (every 4th), are nearer than any others."""
+    angles = rng.uniform(1, 2, BASE)
+    angles[: 4 * near : 4] = 0
+    base, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), rng.integers(0, 3, BASE)
+    tried = bounds_tried(monkeypatch)
+    measured = measure_retrieval(np.array([[1.0, 0.0]]), base, [1], labels, cutoffs=SOME)
+    assert tried == expected
+    found = expected_precision((np.array([[1.0, 0.0]]), base), ([1], labels), SOME)
+    np.testing.assert_allclose(measured.precision, found)
 
 
 def test_the_result_is_json(codes, labels):
