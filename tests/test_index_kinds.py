@@ -9,13 +9,21 @@ import pytest
 from index_oracle import all_distances, made_codes
 
 from narrows.errors import ModelFileError, UsageError
+from narrows.indexing import hash_index
 from narrows.indexing.addresses import AddressTable, balanced_bits, shell
 from narrows.indexing.flat_index import FlatIndex
 from narrows.indexing.graph_index import GraphIndex
+from narrows.indexing.hamming import first
 from narrows.indexing.hash_index import HashIndex
 from narrows.indexing.kinds import KINDS, choose_kind, make_index
 
-N = 40_000  # above what is scanned without probing
+N = 40_000
+
+
+@pytest.fixture(autouse=True)
+def probing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """N codes are few enough to be scanned without probing; not here."""
+    monkeypatch.setattr(hash_index, "_SMALL", N)
 
 
 def pair(kind: str, codes: np.ndarray) -> tuple:
@@ -30,6 +38,20 @@ def assert_equal_answers(index, flat, queries: np.ndarray, k: int) -> None:
     one, other = index.search(queries, k), flat.search(queries, k)
     np.testing.assert_array_equal(one.distances, other.distances)
     np.testing.assert_array_equal(one.ids, other.ids)
+
+
+# The order
+
+
+@pytest.mark.parametrize("largest", [50, 2**62])
+def test_candidates_are_cut_by_distance_and_then_id_whatever_the_size_of_the_ids(rng, largest):
+    query, distance = rng.integers(0, 7, 500), rng.integers(0, 9, 500).astype(np.int32)
+    ids = rng.integers(0, largest, 500)
+    expected = []
+    for number in range(7):
+        mine = [(d, i) for q, d, i in zip(query, distance, ids, strict=True) if q == number]
+        expected += [(number, *pair) for pair in sorted(mine)[:12]]
+    assert [tuple(row) for row in zip(*first(12, query, distance, ids), strict=True)] == expected
 
 
 # Choosing
@@ -113,6 +135,12 @@ def test_crowded_queries_are_named_and_the_others_answered():
 
 
 # Probing
+
+
+def test_small_bases_are_scanned_without_a_table(rng):
+    index = HashIndex(32)
+    index.add(np.arange(N - 1), rng.integers(0, 256, (N - 1, 4), dtype=np.uint8))
+    assert (index.search(index.rows.codes[:5], 1).distances == 0).all() and not index._tables
 
 
 @pytest.mark.parametrize("kind", ["hash", "multihash"])

@@ -26,8 +26,8 @@ _SCAN = 64
 """A probe costs about as much as comparing 32 codes (measured: 50 to 1.5 ns); probing may take
 half the time of a scan, so that a query that is scanned in the end is not much worse off."""
 
-_SMALL = 1 << 15
-"""Codes that are compared with in less time than a round of probes has to begin."""
+_SMALL = 1 << 17
+"""Codes that are compared with in about the time that a round of probes takes to begin."""
 
 _CROWD = 16
 """The part of all codes that may lie at a query's addresses before a scan is the quicker way."""
