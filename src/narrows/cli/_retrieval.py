@@ -1,4 +1,4 @@
-"""narrows evaluate --retrieval: options, and the way from files to the comparison."""
+"""narrows evaluate --retrieval and --map: options, and the way from files to the comparison."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from narrows.data.source import Source
     from narrows.model import Model
 
-__all__ = ["check_retrieval", "compared", "retrieval_options"]
+__all__ = ["check_retrieval", "compared", "labels_of", "mapped", "retrieval_options"]
 
 EVERY = 10
 
 
 def retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --retrieval and what goes with it to a command."""
+    """Add --retrieval, --map and what goes with them to a command."""
     for option in (
+        click.option("--map", "map_figure", type=PATH, metavar="PNG",
+                     help="Where to draw codes of two numbers, beside PCA and LSA, by label."),
         click.option("--figure", type=PATH, help="Where to draw the retrieval curve."),
         click.option("--queries", "every", type=click.IntRange(2), metavar="EVERY",
                      help="One row of so many is a query, the others are searched.  "
                      f"[default: {EVERY}]"),
         click.option("--labels", type=PATH, help="Labels of the rows: .npy, .npz (CSR of several "
-                     "a row), or .csv and .txt with a line a row, several separated by ;."),
+                     "a row), or .csv and .txt with a line a row, several separated by ;. "
+                     "Documents may bring their own."),
         click.option("--retrieval", is_flag=True, help="Also how many of the rows retrieved by "
                      "the code share a label with the query, beside LSA and TF-IDF."),
     ):  # fmt: skip
@@ -37,39 +40,54 @@ def retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_retrieval(
-    retrieval: bool, labels: Path | None, every: int | None, figure: Path | None, *inputs: Any
+    retrieval: bool,
+    labels: Path | None,
+    every: int | None,
+    figure: Path | None,
+    map_figure: Path | None,
+    *inputs: Any,
 ) -> None:
     """Refuse, before any work is done, options that do not go together."""
+    from narrows.applications.figures import check_figure_name
+    from narrows.applications.output import check_writable
+
     if not retrieval:
-        for name, value in (("--labels", labels), ("--queries", every), ("--figure", figure)):
+        for name, value in (("--queries", every), ("--figure", figure)):
             if value is not None:
                 raise click.UsageError(f"{name} goes with --retrieval; add it.")
-    elif labels is None:
-        raise click.UsageError("--retrieval needs --labels: a file with the labels of the rows.")
-    if figure is not None:
-        from narrows.applications.figures import check_figure_name
-        from narrows.applications.output import check_writable
+        if labels is not None and map_figure is None:
+            raise click.UsageError("--labels goes with --retrieval or --map; add one.")
+    for picture in filter(None, (figure, map_figure)):
+        check_writable(picture, *inputs)
+        check_figure_name(picture)
 
-        check_writable(figure, *inputs)
-        check_figure_name(figure)
+
+def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[str] | None]:
+    """Return labels from a file or from the documents themselves, and the names of several."""
+    from narrows.data.labels import label_matrix, read_labels
+    from narrows.text import Documents
+
+    if labels is not None:
+        return read_labels(labels, n_rows=n_rows), None
+    if isinstance(opened, Documents) and opened.labelled:
+        return label_matrix([list(document.labels) for document in opened])
+    raise click.UsageError("--retrieval and --map need --labels: a file with the rows' labels.")
 
 
 def compared(
-    model: Model, source: Source, labels: Path, *, every: int | None, figure: Path | None
+    model: Model, source: Source, labels: Any, *, every: int | None, figure: Path | None
 ) -> RetrievalComparison:
     """Return the comparison on the rows of a source, drawn where ``figure`` says."""
     import numpy as np
 
-    from narrows.applications.coding import codes
+    from narrows.applications.lookup import index_codes
     from narrows.applications.retrieval_comparison import compare_retrieval
     from narrows.data.in_memory import rows_in_memory
-    from narrows.data.labels import read_labels
 
-    of_rows = read_labels(labels, n_rows=source.n_rows)
     comparison = compare_retrieval(
-        np.concatenate(list(codes(model, source))),
+        np.concatenate([codes for codes, _ in index_codes(model, source)]),
         rows_in_memory(source),
-        of_rows,
+        labels,
         every=every or EVERY,
     )
     if figure is not None:
@@ -78,3 +96,30 @@ def compared(
 
         save_figure(retrieval_figure(comparison.results), figure)
     return comparison
+
+
+def mapped(
+    model: Model, source: Source, labels: Any, names: list[str] | None, figure: Path
+) -> dict[str, float]:
+    """Draw the codes beside the two linear maps; return each one's accuracy in the plane."""
+    import numpy as np
+
+    from narrows.applications.coding import codes
+    from narrows.applications.figures import save_figure
+    from narrows.applications.lsa import lsa_codes, pca_codes
+    from narrows.applications.maps import map_figure, plane_accuracy
+    from narrows.data.in_memory import rows_in_memory
+    from narrows.errors import UsageError
+
+    if model.n_components != 2:
+        raise UsageError(
+            f"--map: the code has {model.n_components} numbers; fit one of 2 (--code 2)."
+        )
+    rows = rows_in_memory(source)
+    maps = {
+        "this model": np.concatenate(list(codes(model, source))),
+        "PCA of log(1 + count)": pca_codes(rows)[0],
+        "LSA": lsa_codes(rows, n_components=2)[0],
+    }
+    save_figure(map_figure(maps, labels, label_names=names), figure)
+    return {name: plane_accuracy(xy, labels) for name, xy in maps.items()}

@@ -1,8 +1,9 @@
-"""narrows demo: the lecture's first example, small and offline."""
+"""narrows demo: the lecture's two examples, small and offline."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,27 +12,43 @@ from narrows.cli._common import PATH, json_option, print_json
 __all__ = ["demo"]
 
 EPOCHS = 100
+HASHER_EPOCHS = 30
+QUERIES = (
+    "discrete Fourier transform",
+    "random forest of decision trees",
+    "low-pass filter design",
+)
 
 
-@click.command(short_help="The digits in 8 numbers, offline, in under a minute.")
+@click.command(short_help="Digits in 8 numbers and documents in 32 bits, offline, in a minute.")
 @click.option("-o", "--output", type=PATH, default=Path("narrows-demo"), show_default=True,
-              help="Folder for the picture and the model.")  # fmt: skip
+              help="Folder for the picture, the models and the index.")  # fmt: skip
 @json_option
 def demo(output: Path, as_json: bool) -> None:
-    """Learn scikit-learn's 8 x 8 digits in 8 numbers: a table, a picture and a saved model."""
+    """Learn scikit-learn's 8 x 8 digits in 8 numbers, and what the installed scientific packages
+    say of their functions in 32 bits: tables, a picture, an index, and answers to three queries.
+    """
+    from narrows.errors import ResourceError
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{output}: cannot be made: {error.strerror}.") from error
+    results = _digits(output, say=not as_json)
+    results["documents"] = _documents(output, say=not as_json)
+    if as_json:
+        print_json(results)
+
+
+def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
     from sklearn.neighbors import KNeighborsClassifier
 
     from narrows.applications.figures import reconstruction_figure, save_figure
     from narrows.data.arrays import array_source
-    from narrows.errors import ResourceError
     from narrows.estimators import Autoencoder
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{output}: cannot be made: {error.strerror}.") from error
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
     click.echo(f"{len(train)} digits of 8 x 8 pixels: 64 numbers each, to be told in 8.", err=True)
@@ -48,22 +65,60 @@ def demo(output: Path, as_json: bool) -> None:
     rows = array_source(test[:12]).evenly(12)
     save_figure(reconstruction_figure(net.model_, rows, image_shape=(8, 8)), picture)
     net.save(model)
-    if as_json:
-        print_json(
-            {
-                **evaluation.as_dict(),
-                "nearest_neighbours_on_codes": on_codes,
-                "nearest_neighbours_on_pixels": on_pixels,
-                "picture": str(picture),
-                "model": str(model),
-            }
+    if say:
+        click.echo(f"\n{len(test)} digits that it has not seen:\n")
+        click.echo(evaluation.table())
+        click.echo(
+            f"\n5 nearest neighbours name {on_codes:.1%} of them right by the 8 numbers, "
+            f"{on_pixels:.1%} by all 64 pixels.\n"
         )
-        return
-    click.echo(f"\n{len(test)} digits that it has not seen:\n")
-    click.echo(evaluation.table())
-    click.echo(
-        f"\n5 nearest neighbours name {on_codes:.1%} of them right by the 8 numbers, "
-        f"{on_pixels:.1%} by all 64 pixels.\n"
+        click.echo(f"picture: {picture}\nmodel:   {model}\n")
+    return {
+        **evaluation.as_dict(),
+        "nearest_neighbours_on_codes": on_codes,
+        "nearest_neighbours_on_pixels": on_pixels,
+        "picture": str(picture),
+        "model": str(model),
+    }
+
+
+def _documents(output: Path, *, say: bool) -> dict[str, Any]:
+    import numpy as np
+
+    from narrows.applications.retrieval_comparison import compare_retrieval
+    from narrows.cli._docstrings import docstrings
+    from narrows.cli._texts import one_line
+    from narrows.estimators import SemanticHasher
+
+    documents = docstrings()
+    texts = [document.text for document in documents]
+    labels = np.array([document.labels[0] for document in documents])
+    click.echo(f"{len(texts)} docstrings of NumPy, SciPy and scikit-learn: 32 bits each.", err=True)
+    hasher = SemanticHasher(
+        32, neighbours=10, max_epochs=HASHER_EPOCHS, validation_fraction=0.0, random_state=0,
+        verbose=int(say),
+    )  # fmt: skip
+    hasher._train(texts, None, False, lambda: False)  # its table of errors says little of bits
+    comparison = compare_retrieval(
+        hasher.hash(texts), hasher.vocabulary_.count(texts), labels, cutoffs=(1, 3, 7, 15, 31)
     )
-    click.echo(f"picture: {picture}\nmodel:   {model}")
-    click.echo(f"\nNext: narrows inspect {model}")
+    snippets = [{"snippet": one_line(text, 200)} for text in texts]
+    rows = hasher.make_index(texts, [document.id for document in documents], snippets)
+    model, index = output / "docs.safetensors", output / "docs.index"
+    hasher.set_params(verbose=0).save(model)
+    rows.save(index)
+    answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3), strict=True))
+    if say:
+        click.echo(f"\nDocstrings that are near each other, and of one module:\n\n{comparison.table()}")
+        for query, hits in answers.items():
+            click.echo(f"\n{query}:")
+            for hit in hits:
+                click.echo(f"  {hit.distance:>2} bits  {hit.name}")
+        click.echo(f"\nmodel:   {model}\nindex:   {index}")
+        click.echo(f'\nNext: narrows search {index} "the mean of a sample" --model {model}')
+    return {
+        "retrieval": comparison.as_dict(),
+        "answers": {query: [hit.name for hit in hits] for query, hits in answers.items()},
+        "model": str(model),
+        "index": str(index),
+    }

@@ -15,7 +15,13 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
-from narrows.cli._retrieval import check_retrieval, compared, retrieval_options
+from narrows.cli._retrieval import (
+    check_retrieval,
+    compared,
+    labels_of,
+    mapped,
+    retrieval_options,
+)
 
 __all__ = ["evaluate"]
 
@@ -38,21 +44,25 @@ def evaluate(
     labels: Path | None,
     every: int | None,
     figure: Path | None,
+    map_figure: Path | None,
     as_json: bool,
 ) -> None:
     """Print the reconstruction error on DATA beside PCA's (TruncatedSVD's for sparse data).
 
     The baseline has the same code size and was fitted on the model's own training rows.
-    With --retrieval DATA are counts of words, best as CSR (.npz): the rivals are LSA at the code's
-    size and at 50 numbers, fitted on the rows that are searched, and the rows' own TF-IDF.
+    With --retrieval DATA are documents or counts of words: the rivals are LSA at the code's size
+    and at 50 numbers, fitted on the rows that are searched, and the rows' own TF-IDF.
     """
-    check_retrieval(retrieval, labels, every, figure, model, data, *filter(None, [labels]))
+    inputs = (model, data, *filter(None, [labels]))
+    check_retrieval(retrieval, labels, every, figure, map_figure, *inputs)
     from torch import Generator
 
     from narrows.applications.likelihood import measure_likelihood
+    from narrows.encoders import GaussianEncoder
 
     estimator = open_model(model)
-    fitted, source = estimator._asked(open_data(data))
+    opened = open_data(data)
+    fitted, source = estimator._asked(opened)
     likelihood = None
     if samples is not None:
         likelihood = measure_likelihood(
@@ -62,25 +72,37 @@ def evaluate(
             generator=Generator(fitted.device).manual_seed(seed),
         )
     evaluation = estimator.evaluate(source)
-    comparison = None
-    if labels is not None:
-        comparison = compared(fitted, source, labels, every=every, figure=figure)
+    comparison, accuracies = None, None
+    if retrieval or map_figure is not None:
+        of_rows, names = labels_of(opened, labels, source.n_rows)
+        if retrieval:
+            comparison = compared(fitted, source, of_rows, every=every, figure=figure)
+        if map_figure is not None:
+            accuracies = mapped(fitted, source, of_rows, names, map_figure)
     if as_json:
         more: dict[str, object] = {}
         if likelihood is not None:
             more["likelihood"] = likelihood.as_dict()
         if comparison is not None:
             more["retrieval"] = comparison.as_dict()
-        if figure is not None:
-            more["figure"] = str(figure)
+        if accuracies is not None:
+            more["accuracy_in_the_plane"] = accuracies
+        for name, picture in (("figure", figure), ("map", map_figure)):
+            if picture is not None:
+                more[name] = str(picture)
         print_json({**evaluation.as_dict(), **more})
         return
     click.echo(evaluation.table())
     if likelihood is not None:
         click.echo(likelihood.line())
-    elif fitted.objective.encoder.stochastic:
+    elif isinstance(fitted.objective.encoder, GaussianEncoder):
         click.echo("--samples 500 adds the negative log-likelihood.")
     if comparison is not None:
         click.echo(f"\n{comparison.table()}")
     if figure is not None:
         click.echo(f"figure: {figure}")
+    if accuracies is not None:
+        click.echo("\nnearest neighbour in the plane shares a label:")
+        for name, accuracy in accuracies.items():
+            click.echo(f"{name:<24}{accuracy:>7.1%}")
+        click.echo(f"PCA and LSA were fitted on these rows.\nmap: {map_figure}")
