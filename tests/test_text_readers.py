@@ -303,11 +303,12 @@ def test_a_damaged_gzip_is_refused(tmp_path, rng, damage, kind):
 
 def test_a_repeated_id_is_found_among_many(tmp_path, monkeypatch):
     monkeypatch.setattr("narrows.text.readers._ids._LEAST", 4)
-    for again in (0, 3, 50, 98):
-        names = [str(i) for i in range(99)]
-        path = as_jsonl(tmp_path / "x.jsonl", [Document(n, "t") for n in [*names, str(again)]])
-        with pytest.raises(InvalidData, match="line 100: .*id.* stands twice"):
-            list(read_documents(path))
+    for length in range(90, 100):  # wherever the last look was
+        names = [str(i) for i in range(length)]
+        for again in ("0", "50", names[-1]):
+            path = as_jsonl(tmp_path / "x.jsonl", [Document(n, "t") for n in [*names, again]])
+            with pytest.raises(InvalidData, match=f"line {length + 1}: .*id.* stands twice"):
+                list(read_documents(path))
 
 
 def test_distinct_ids_pass_however_many(monkeypatch):

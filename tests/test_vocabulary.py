@@ -18,6 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from narrows.errors import InvalidData, ModelFileError, UsageError
 from narrows.text import Analyzer, Vocabulary, as_documents, empty_rows, read_documents
+from narrows.text.counting import pack
 
 TEXTS = [
     "The cat sat on the mat; the CAT sat.",
@@ -198,6 +199,14 @@ def test_counts_over_255_and_65535_are_kept():
     vocabulary, counts = learned(texts)
     assert vocabulary.terms == ("ab", "cd")
     np.testing.assert_array_equal(counts.toarray(), [[1, 1], [255, 1], [256, 1], [65_536, 1]])
+
+
+@pytest.mark.parametrize("columns", [[0, 1], [5, 2**16], [2**19, 1], [9_999_999, 0]])
+def test_keys_of_rows_and_columns_come_apart_again(columns):
+    rows, columns = np.array([4095, 4095]), np.array(columns)
+    keys, bits = pack(rows, columns, 4096)
+    np.testing.assert_array_equal(keys >> bits, rows)
+    np.testing.assert_array_equal(keys & ((1 << bits) - 1), columns)
 
 
 def test_document_frequencies_count_documents():
