@@ -4,8 +4,7 @@
                                                      k rows nearest to x by cosine
 
 A row is taken for a noisy sample of its neighbourhood, as a denoising net takes x~ for one of x:
-what single rows have to themselves is noise, and the code need not hold it. The search is exact:
-O(n_samples^2 x stored values a row) time, and O(n_samples x k) memory.
+what single rows have to themselves is noise, and the code need not hold it.
 
 Hansen, Hansen, Simonsen, Alstrup, Lioma (2020), "Unsupervised semantic hashing with pairwise
 reconstruction", SIGIR.
@@ -21,6 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows._types import PerSample
+from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source, sparse_rows
 from narrows.objective import Objective
@@ -29,7 +29,6 @@ from narrows.terms import Terms, Trainable
 
 __all__ = ["Neighbourhoods", "NeighbourObjective", "neighbourhoods"]
 
-_BLOCK = 512
 OWN = 0.1
 """The share of a row itself in t(x)."""
 
@@ -56,7 +55,7 @@ def neighbourhoods(source: Source, scaling: Scaling, k: int, *, own: float = OWN
     rows = sp.csr_array(sp.vstack(blocks)) if source.sparse else np.concatenate(blocks)
     n = source.n_rows
     k = min(k, n - 1)
-    nearest = _nearest(rows, k)
+    nearest = nearest_rows(rows, k)
     columns = np.concatenate([np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
     return Neighbourhoods(
@@ -68,25 +67,6 @@ def _matrix(x: Rows) -> Any:
     if isinstance(x, SparseRows):
         return sp.csr_array((x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape)
     return x.numpy()
-
-
-def _nearest(rows: Any, k: int) -> np.ndarray:
-    """Return the numbers of the k rows with the greatest cosine to each, itself left out."""
-    squares = rows.multiply(rows).sum(axis=1) if sp.issparse(rows) else np.square(rows).sum(axis=1)
-    scale = np.where(squares > 0, squares, 1) ** -0.5
-    unit = (
-        sp.csr_array(sp.diags_array(scale) @ rows) if sp.issparse(rows) else rows * scale[:, None]
-    )
-    columns = unit.T.tocsr() if sp.issparse(unit) else np.ascontiguousarray(unit.T)
-    found = np.empty((rows.shape[0], k), dtype=np.int64)
-    for first in range(0, rows.shape[0], _BLOCK):
-        cosines = unit[first : first + _BLOCK] @ columns
-        cosines = torch.from_numpy(cosines.toarray() if sp.issparse(cosines) else cosines)
-        there = torch.arange(len(cosines))
-        cosines[there, first + there] = -2
-        best = cosines.topk(k, dim=1).indices
-        found[first : first + len(cosines)] = best.numpy()
-    return found
 
 
 class NeighbourObjective(Trainable):

@@ -109,7 +109,9 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     rows.save(index)
     answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3), strict=True))
     if say:
-        click.echo(f"\nDocstrings that are near each other, and of one module:\n\n{comparison.table()}")
+        click.echo(
+            f"\nDocstrings that are near each other, and of one module:\n\n{comparison.table()}"
+        )
         for query, hits in answers.items():
             click.echo(f"\n{query}:")
             for hit in hits:
