@@ -25,6 +25,8 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/text.py
+	$(BIN)/python benchmarks/lookup.py
 
 # torch is pinned by the constraints: an open range would fetch gigabytes that are not needed
 $(READY): pyproject.toml constraints.txt
