@@ -1,0 +1,187 @@
+"""Codes of bits: the encoder, its training, thresholds, packing and look-up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from topics import topic_texts
+from torch import Generator
+
+from narrows import Masking, SemanticHasher, load
+from narrows.encoders import BinaryEncoder
+from narrows.errors import ModelFileError, UsageError
+from narrows.indexing.index import Index
+
+SMALL = {"hidden": (32,), "max_epochs": 20, "batch_size": 16, "learning_rate": 5e-3}
+
+
+def encoder(**changes) -> BinaryEncoder:
+    arguments = {"activation": "silu", "binarisation": "noise", "noise": 2.0, **changes}
+    return BinaryEncoder([6, 5, 8], **arguments, generator=Generator().manual_seed(0))
+
+
+@pytest.fixture
+def rows(generator) -> torch.Tensor:
+    return torch.randn(400, 6, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return topic_texts()
+
+
+@pytest.fixture(scope="module")
+def hasher(texts):
+    return SemanticHasher(16, random_state=0, **SMALL).fit(texts[0])
+
+
+def test_a_code_is_whether_z_is_above_the_threshold(rows):
+    net = encoder()
+    net.thresholds.fill_(0.1)
+    code = net(rows)
+    torch.testing.assert_close(code.h, (code.drive > 0.1).float())
+
+
+def test_noise_in_training_is_a_noisy_sigmoid(rows):
+    net = encoder(noise=0.7)
+    code = net(rows, generator=Generator().manual_seed(3))
+    e = torch.empty_like(code.drive).normal_(generator=Generator().manual_seed(3))
+    torch.testing.assert_close(code.h, torch.sigmoid(code.drive + 0.7 * e))
+
+
+def test_straight_through_draws_bits_with_the_right_frequency(rows):
+    net = encoder(binarisation="straight_through")
+    z = net(rows).drive
+    draws = [net(rows, generator=Generator().manual_seed(seed)).h.detach() for seed in range(300)]
+    assert set(torch.stack(draws).round(decimals=5).unique().tolist()) == {0, 1}
+    torch.testing.assert_close(torch.stack(draws).mean(0), torch.sigmoid(z), atol=0.13, rtol=0)
+
+
+def test_straight_through_has_the_gradient_of_the_probability(rows):
+    net = encoder(binarisation="straight_through")
+    net(rows, generator=Generator().manual_seed(0)).h.sum().backward()
+    through = [p.grad.clone() for p in net.parameters()]
+    net.zero_grad()
+    torch.sigmoid(net(rows).drive).sum().backward()
+    for got, parameter in zip(through, net.parameters(), strict=True):
+        torch.testing.assert_close(got, parameter.grad)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"binarisation": "noisy"}, "binarisation: unknown name 'noisy'.*Did you mean 'noise'"),
+        ({"noise": -1.0}, "noise: must be >= 0"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
+        encoder(**changes)
+
+
+def test_noise_drives_z_away_from_the_threshold(texts):
+    def near(noise: float) -> float:
+        h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(texts[0])
+        _, source = h._asked(texts[0])
+        x = h.model_.scaling.forward(source.sample(120, generator=Generator()))
+        return float((h.model_.objective.encode(x).drive.abs() < 1).float().mean())
+
+    assert near(4.0) < 0.5 * near(0.0)
+
+
+def test_transform_gives_the_bits_that_hash_packs(hasher, texts):
+    bits = hasher.transform(texts[0])
+    assert set(np.unique(bits)) == {0, 1}
+    packed = hasher.hash(texts[0])
+    assert packed.dtype == np.uint8 and packed.shape == (120, 2)
+    np.testing.assert_array_equal(np.unpackbits(packed, axis=1), bits)
+
+
+def test_a_width_that_is_no_multiple_of_8_is_padded_with_zeros(texts):
+    h = SemanticHasher(11, random_state=0, hidden=(8,), max_epochs=1).fit(texts[0])
+    packed = h.hash(texts[0])
+    assert packed.shape == (120, 2) and not (packed[:, 1] & 0b11111).any()
+    hits = h.search(h.make_index(texts[0]), texts[0][:1], 3)[0]
+    assert hits[0].distance == 0
+
+
+def test_median_thresholds_split_the_training_rows_in_halves(texts, tmp_path):
+    h = SemanticHasher(16, threshold="median", random_state=0, **SMALL).fit(texts[0])
+    np.testing.assert_allclose(h.transform(texts[0]).mean(0), 0.5, atol=0.01)
+    h.save(tmp_path / "h.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "h.safetensors").hash(texts[0]), h.hash(texts[0]))
+
+
+def test_an_unknown_threshold_is_refused(texts):
+    with pytest.raises(UsageError, match="threshold: unknown name 'mean'; choose from median, ze"):
+        SemanticHasher(threshold="mean").fit(texts[0])
+
+
+def test_bits_do_not_depend_on_how_many_rows_come_along(hasher, texts):
+    alone = np.concatenate([hasher.hash([text]) for text in texts[0]])
+    np.testing.assert_array_equal(alone, hasher.hash(texts[0]))
+
+
+def test_near_bits_are_of_one_topic(hasher, texts):
+    new, labels = topic_texts(30, seed=1)
+    answers = hasher.search(hasher.make_index(texts[0]), new, 5)
+    for hits, label in zip(answers, labels, strict=True):
+        assert all(texts[1][int(hit.name)] == label for hit in hits)
+
+
+def test_a_decoded_code_says_the_topics_words(hasher, texts):
+    from topics import TOPICS
+
+    shares = hasher.inverse_transform(hasher.transform(texts[0]))
+    terms = np.array(hasher.vocabulary_.terms)
+    stems = {label: set(hasher.vocabulary_.analyzer(" ".join(words)))
+             for label, words in TOPICS.items()}  # fmt: skip
+    for row, label in zip(shares, texts[1], strict=True):
+        assert set(terms[np.argsort(-row)[:5]]) <= stems[label]
+
+
+def test_vectors_and_images_have_bits_too(digits):
+    labels = __import__("sklearn.datasets", fromlist=["x"]).load_digits().target
+    h = SemanticHasher(32, hidden=(64,), max_epochs=10, random_state=0).fit(digits[:1500])
+    assert h.model_.scaling.kind == "standard"
+    answers = h.search(h.make_index(digits[:1500]), digits[1500:], 5)
+    right = [labels[int(hit.name)] == label
+             for hits, label in zip(answers, labels[1500:], strict=True) for hit in hits]  # fmt: skip
+    assert np.mean(right) > 0.75
+
+
+def test_bytes_are_hashed_as_images():
+    X = np.random.default_rng(0).integers(0, 256, (40, 16), dtype=np.uint8)
+    h = SemanticHasher(8, hidden=(8,), max_epochs=1, corruption=Masking(0.1), random_state=0)
+    assert h.fit(X).hash(X).shape == (40, 1)
+
+
+def test_a_reranked_search_is_ordered_by_cosine(hasher, texts):
+    index = hasher.make_index(texts[0], rerank=True)
+    hits = hasher.search(index, texts[0][:1], 10, rerank=True)[0]
+    cosines = [hit.cosine for hit in hits]
+    assert cosines == sorted(cosines, reverse=True) and cosines[0] > 0.99
+
+
+def test_re_ranking_needs_an_index_made_for_it(hasher, texts):
+    with pytest.raises(UsageError, match="no vectors"):
+        hasher.search(hasher.make_index(texts[0]), texts[0][:1], 3, rerank=True)
+
+
+def test_another_models_index_is_refused(hasher, texts, tmp_path):
+    other = SemanticHasher(16, random_state=1, **{**SMALL, "max_epochs": 1}).fit(texts[0])
+    index = other.make_index(texts[0])
+    with pytest.raises(ModelFileError, match="made with another model"):
+        hasher.search(index, texts[0][:1])
+    index.save(tmp_path / "i.index")
+    with pytest.raises(ModelFileError, match="made with another model"):
+        Index.load(tmp_path / "i.index", model_digest=hasher.model_.fingerprint())
+
+
+def test_names_and_metadata_come_back(hasher, texts):
+    names = [f"text {i}" for i in range(120)]
+    index = hasher.make_index(texts[0], names, [{"label": str(label)} for label in texts[1]])
+    hit = hasher.search(index, [texts[0][7]], 120)[0]
+    found = {h.name: h.metadata["label"] for h in hit}
+    assert found == dict(zip(names, map(str, texts[1]), strict=True))

@@ -1,0 +1,117 @@
+"""Neighbourhoods: which rows are nearest, what is rebuilt of them, what the code gains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from topics import topic_texts
+
+from narrows import DocumentAutoencoder, SemanticHasher, read
+from narrows.data.arrays import array_source
+from narrows.data.nearest import nearest_rows
+from narrows.data.scaling import Scaling
+from narrows.errors import UsageError
+from narrows.neighbours import OWN, neighbourhoods
+from narrows.slots import dense_rows
+from narrows.training.loop import TrainingStopped
+
+
+def brute_force(rows: np.ndarray, k: int) -> np.ndarray:
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -2)
+    return np.argsort(-cosines, axis=1)[:, :k]
+
+
+@pytest.fixture
+def counts(rng) -> np.ndarray:
+    return rng.poisson(0.7, (70, 30)).astype(np.float32) + rng.random((70, 30)).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_nearest_rows_are_those_of_comparing_all(counts, form):
+    np.testing.assert_array_equal(nearest_rows(form(counts), 5), brute_force(counts, 5))
+
+
+def test_many_sparse_rows_have_near_rows_found_by_candidates():
+    rng = np.random.default_rng(0)
+    topics = rng.dirichlet(np.full(300, 0.03), size=40)
+    of = rng.integers(40, size=4000)
+    rows = np.stack([rng.multinomial(60, topics[topic]) for topic in of]).astype(np.float32)
+    found = nearest_rows(sp.csr_array(rows), 10, exact=0)
+    assert (found != np.arange(4000)[:, None]).all()
+    assert np.mean(of[found] == of[:, None]) > 0.98
+    exact = brute_force(rows, 10)
+    shared = [len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)]
+    assert np.mean(shared) > 0.8
+
+
+def test_rows_of_zeros_have_neighbours_too():
+    rows = np.zeros((5, 3), np.float32)
+    rows[1:] = np.eye(4, 3)
+    for form in (np.asarray, sp.csr_array):
+        assert nearest_rows(form(rows), 2).shape == (5, 2)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
+    around = neighbourhoods(array_source(form(counts)), Scaling("none"), 3)
+    nearest = brute_force(counts, 3)
+    expected = OWN * counts + (1 - OWN) * counts[nearest].mean(axis=1)
+    numbers = torch.tensor([4, 0, 69])
+    got = dense_rows(around(numbers)).numpy()
+    np.testing.assert_allclose(got, expected[numbers], rtol=1e-5)
+
+
+def test_more_neighbours_than_there_are_rows_are_all_of_them(counts):
+    around = neighbourhoods(array_source(counts), Scaling("none"), 500)
+    others = (counts.sum(0) - counts[3]) / 69
+    expected = OWN * counts[3] + (1 - OWN) * others
+    np.testing.assert_allclose(around(torch.tensor([3])).numpy()[0], expected, rtol=1e-4)
+
+
+def test_neighbours_change_the_code_and_a_seed_repeats_it():
+    texts, _ = topic_texts()
+    arguments = {"hidden": (16,), "max_epochs": 3, "random_state": 0}
+    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+             for k in (5, 5, 0)]  # fmt: skip
+    np.testing.assert_array_equal(codes[0], codes[1])
+    assert np.abs(codes[0] - codes[2]).max() > 1e-3
+
+
+def test_the_objective_falls_to_what_neighbourhoods_share():
+    """A row of its own has more surprises in it than the mean of its neighbourhood."""
+    texts, _ = topic_texts()
+    arguments = {"hidden": (32,), "max_epochs": 30, "random_state": 0, "batch_size": 16}
+    plain, shared = (DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts) for k in (0, 20))
+    assert len(shared.validation_history_) == 30 or shared.n_epochs_ < 30
+    assert np.isfinite(shared.history_).all()
+    assert plain.model_.parameters == shared.model_.parameters
+
+
+def test_a_training_with_neighbours_goes_on_where_it_stopped(tmp_path):
+    texts, _ = topic_texts()
+    arguments = {"neighbours": 4, "hidden": (8,), "max_epochs": 4, "random_state": 0}
+    whole = SemanticHasher(8, **arguments).fit(texts)
+    steps = iter([False] * 20 + [True] * 1000)
+    with pytest.raises(TrainingStopped):
+        SemanticHasher(8, **arguments).fit(
+            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
+        )
+    again = SemanticHasher(8, **arguments).fit(texts, checkpoint=tmp_path / "c", resume=True)
+    np.testing.assert_array_equal(again.hash(texts), whole.hash(texts))
+    assert again.history_ == whole.history_
+
+
+@pytest.mark.parametrize("k", [-1, 1.5])
+def test_a_number_that_cannot_be_is_refused(k):
+    with pytest.raises(UsageError, match="neighbours: must be"):
+        DocumentAutoencoder(2, neighbours=k).fit(topic_texts()[0])
+
+
+def test_streamed_rows_are_refused(tmp_path, counts):
+    np.save(tmp_path / "x.npy", counts)
+    with pytest.raises(UsageError, match="neighbours: .*x.npy is streamed; they need rows in mem"):
+        SemanticHasher(8, neighbours=2).fit(read(tmp_path / "x.npy", stream=True))
