@@ -23,7 +23,7 @@ import torch
 from machine import described, versions
 
 from narrows.indexing.float_index import FloatIndex
-from narrows.indexing.graph_index import _CONSTRUCTION, _LINKS, _SEARCH
+from narrows.indexing.graph_index import _SEARCH
 from narrows.indexing.kinds import make_index
 
 N_BITS = 32
@@ -74,14 +74,10 @@ def direct(kind: str, index: Any, codes: np.ndarray, queries: np.ndarray) -> Any
         flat.add(codes)
         return lambda q: flat.search(q, K)
     if kind == "hnsw":
-        distinct = np.unique(codes, axis=0)
-        graph = faiss.IndexBinaryHNSW(index.n_bits, _LINKS)
-        graph.hnsw.efConstruction = _CONSTRUCTION
-        # the same graph, not one that is built anew: minutes at ten millions
-        graph = index._graph if len(distinct) == len(index._nodes) else graph
         effort: Any = faiss
         parameters = effort.SearchParametersHNSW(efSearch=_SEARCH)
-        return lambda q: graph.search(q, K, params=parameters)
+        # the index's own graph: to build another one takes minutes
+        return lambda q: index._graph.search(q, K, params=parameters)
     n_address = min(index.n_bits, max(1, len(codes).bit_length() - 1))
     table = faiss.IndexBinaryHash(index.n_bits, n_address)
     table.add(codes)

@@ -212,10 +212,13 @@ def test_everything_can_be_deleted_and_added_again(make, rng):
 
 
 @over(EXACT)
-def test_codes_added_after_a_search_are_found(make, rng):
+@pytest.mark.parametrize("order", ["after", "between"])
+def test_codes_added_after_a_search_are_found(make, rng, order):
     index, ids, codes = filled(make, rng, n=200)
     index.search(codes[:2], 3)
-    more, later = made_codes(rng, 100, 32), np.arange(5000, 5100)
+    unused = np.setdiff1d(np.arange(2000), ids)
+    more = made_codes(rng, 100, 32)
+    later = np.arange(5000, 5100) if order == "after" else rng.permutation(unused)[:100]
     index.add(later, more)
     _, found = nearest(more[:10], np.concatenate([codes, more]), np.append(ids, later), 9)
     np.testing.assert_array_equal(index.search(more[:10], 9).ids, found)

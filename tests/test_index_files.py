@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from index_files import add_rows, answers, resealed, small_index
 from test_artefact_writing import small_disk as small_disk
 
 from narrows.errors import ModelFileError, OutputBusy, ResourceError
+from narrows.indexing.file_lock import writing_alone
 from narrows.indexing.index import Index
 from narrows.indexing.kinds import KINDS
 
@@ -338,6 +340,23 @@ def test_no_row_of_two_writers_at_once_is_lost(file):
         thread.join()
     assert not failures
     assert set(Index.load(file).names) == {f"d{i}" for i in [*range(10), *range(100, 110)]}
+
+
+def test_a_lock_whose_file_the_last_holder_took_away_is_asked_for_again(file, monkeypatch):
+    """Else two writers would hold locks on two files of one name."""
+    flock, removed = fcntl.flock, []
+
+    def leave_first(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.extend(file.parent.glob(".narrows-*.lock"))
+            removed[0].unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", leave_first)
+    with writing_alone(file, wait=1):
+        assert removed[0].exists()
+        with pytest.raises(OutputBusy), writing_alone(file, wait=0):
+            pass
 
 
 def test_a_link_and_its_target_are_one_file_to_writers(file):

@@ -64,9 +64,8 @@ def test_what_auto_means(n_bits, kind):
     assert choose_kind(n_bits) == kind
 
 
-@pytest.mark.parametrize("n_bits", range(8, 4097, 8))
-def test_auto_is_exact_at_every_width(n_bits):
-    assert make_index(n_bits).exact
+def test_auto_is_exact_at_every_width():
+    assert all(make_index(n_bits).exact for n_bits in range(8, 4097, 8))
 
 
 def test_an_unknown_kind_is_refused_with_the_near_name():
@@ -206,6 +205,19 @@ def test_balls_are_those_of_comparing_with_all(kind, radius, rng):
     np.testing.assert_array_equal(one.distances, other.distances)
 
 
+def test_a_query_is_done_only_when_the_radius_was_seen_whole(monkeypatch):
+    """Both are at 5 bits: id 2 at the query's own address, id 1 five addresses away."""
+    monkeypatch.setattr(hash_index, "_SMALL", 0)
+    monkeypatch.setattr(hash_index, "_SCAN", 0)
+    monkeypatch.setattr(hash_index, "balanced_bits", lambda codes: np.arange(16))
+    far = np.full((298, 2), 255, dtype=np.uint8)
+    near = np.packbits([[1] * 5 + [0] * 11, [0] * 11 + [1] * 5], axis=1)
+    index = HashIndex(16, n_tables=1)
+    index.add(np.arange(1, 301), np.concatenate([near, far]))
+    assert index.search(np.zeros((1, 2), dtype=np.uint8), 1).ids.tolist() == [[1]]
+    assert len(index._tables[0].bits) == 10 and index._rings
+
+
 def test_more_tables_are_asked_for_than_fit(rng):
     codes = made_codes(rng, N, 32)
     index, flat = HashIndex(32, n_tables=100), pair("flat", codes)[0]
@@ -247,6 +259,17 @@ def test_a_graph_is_built_anew_when_many_nodes_are_empty(rng):
     index.delete(np.arange(300))
     index.search(codes[:1], 1)
     assert len(index.structure()["nodes"]) == len(codes) - 300
+
+
+def test_cells_are_found_anew_when_the_base_has_doubled(rng):
+    codes = made_codes(rng, 24_000, 32)
+    index, _ = pair("ivf", codes[:12_000])
+    counts = []
+    for start, stop in ((0, 0), (12_000, 13_000), (13_000, 24_000)):
+        index.add(np.arange(start, stop), codes[start:stop])
+        index.search(codes[:1], 1)
+        counts.append(index._faiss.nlist)
+    assert counts[0] == counts[1] < counts[2]
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
