@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from topics import topic_texts
+from sklearn.datasets import load_digits
+from topics import TOPICS, topic_texts
 from torch import Generator
 
 from narrows import Masking, SemanticHasher, load
@@ -72,7 +73,7 @@ def test_straight_through_has_the_gradient_of_the_probability(rows):
     ("changes", "message"),
     [
         ({"binarisation": "noisy"}, "binarisation: unknown name 'noisy'.*Did you mean 'noise'"),
-        ({"noise": -1.0}, "noise: must be >= 0"),
+        ({"noise": -1.0}, "noise: must be"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(changes, message):
@@ -80,14 +81,16 @@ def test_arguments_that_cannot_be_are_refused(changes, message):
         encoder(**changes)
 
 
-def test_noise_drives_z_away_from_the_threshold(texts):
-    def near(noise: float) -> float:
-        h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(texts[0])
-        _, source = h._asked(texts[0])
-        x = h.model_.scaling.forward(source.sample(120, generator=Generator()))
-        return float((h.model_.objective.encode(x).drive.abs() < 1).float().mean())
+def test_noise_drives_z_away_from_the_threshold(digits):
+    """What gets through noise is z far from 0 (Salakhutdinov, Hinton 2009)."""
 
-    assert near(4.0) < 0.5 * near(0.0)
+    def size(noise: float) -> float:
+        h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(digits[:400])
+        model, source = h._asked(digits[:400])
+        x = model.scaling.forward(source.sample(400, generator=Generator()))
+        return float(model.objective.encode(x).drive.detach().abs().mean())
+
+    assert size(4.0) > 1.5 * size(0.0)
 
 
 def test_transform_gives_the_bits_that_hash_packs(hasher, texts):
@@ -131,8 +134,6 @@ def test_near_bits_are_of_one_topic(hasher, texts):
 
 
 def test_a_decoded_code_says_the_topics_words(hasher, texts):
-    from topics import TOPICS
-
     shares = hasher.inverse_transform(hasher.transform(texts[0]))
     terms = np.array(hasher.vocabulary_.terms)
     stems = {label: set(hasher.vocabulary_.analyzer(" ".join(words)))
@@ -141,14 +142,13 @@ def test_a_decoded_code_says_the_topics_words(hasher, texts):
         assert set(terms[np.argsort(-row)[:5]]) <= stems[label]
 
 
-def test_vectors_and_images_have_bits_too(digits):
-    labels = __import__("sklearn.datasets", fromlist=["x"]).load_digits().target
-    h = SemanticHasher(32, hidden=(64,), max_epochs=10, random_state=0).fit(digits[:1500])
+def test_vectors_have_bits_too():
+    X, labels = load_digits(return_X_y=True)
+    h = SemanticHasher(32, hidden=(64,), max_epochs=20, random_state=0).fit(X[:1500])
     assert h.model_.scaling.kind == "standard"
-    answers = h.search(h.make_index(digits[:1500]), digits[1500:], 5)
-    right = [labels[int(hit.name)] == label
-             for hits, label in zip(answers, labels[1500:], strict=True) for hit in hits]  # fmt: skip
-    assert np.mean(right) > 0.75
+    answers = h.search(h.make_index(X[:1500]), X[1500:], 5)
+    found = np.array([[int(hit.name) for hit in hits] for hits in answers])
+    assert np.mean(labels[found] == labels[1500:, None]) > 0.7
 
 
 def test_bytes_are_hashed_as_images():
@@ -165,7 +165,7 @@ def test_a_reranked_search_is_ordered_by_cosine(hasher, texts):
 
 
 def test_re_ranking_needs_an_index_made_for_it(hasher, texts):
-    with pytest.raises(UsageError, match="no vectors"):
+    with pytest.raises(UsageError, match="vectors: this index keeps none"):
         hasher.search(hasher.make_index(texts[0]), texts[0][:1], 3, rerank=True)
 
 
