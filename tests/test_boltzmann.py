@@ -63,6 +63,22 @@ def test_the_free_energy_is_the_sum_over_hidden_states(visible):
     torch.testing.assert_close(rbm.free_energy(v), expected)
 
 
+def test_multinomial_units_are_a_softmax_drawn_as_often_as_there_are_words():
+    """p(v | h) over every document of three words, and its sum over h, from the energy alone."""
+    rbm = machine(visible="multinomial")
+    draws = torch.tensor(list(itertools.product(range(5), repeat=3)))
+    v = torch.nn.functional.one_hot(draws, 5).sum(1).float()  # documents, as often as orders
+    h = states(3)
+    energy = v @ rbm.visible_bias[:, None] + h @ rbm.hidden_bias + v @ rbm.weight @ h.t()
+    joint = energy.exp()
+    torch.testing.assert_close(rbm.free_energy(v), -energy.logsumexp(1))
+    expected = (joint / joint.sum(0)).t() @ v
+    three = torch.zeros(8, 5)
+    three[:, 0] = 3
+    torch.testing.assert_close(rbm.visible_mean(h, three), expected)
+    torch.testing.assert_close(rbm.visible_mean(h, sparse_rows(sp.csr_array(three))), expected)
+
+
 def test_the_free_energy_of_a_gaussian_unit_is_the_integral_over_it():
     rbm = machine(n_hidden=1, hidden="gaussian")
     v, grid = states(5), torch.linspace(-40, 40, 20001)[:, None]

@@ -182,3 +182,23 @@ def test_linear_rivals_take_the_same_scale(texts):
     counts = ae.vocabulary_.count(texts[0])
     linear = LinearAutoencoder(2, scale="tfidf", max_epochs=1, random_state=0).fit(counts)
     assert linear.transform(counts).shape == (120, 2)
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "activation"),
+    [("denoising", "silu"), ("rbm", "sigmoid"), ("denoising", "sigmoid")],
+)
+def test_pretrained_layers_start_better_than_chance(texts, pretrain, activation):
+    arguments = {"hidden": (32,), "max_epochs": 1, "batch_size": 16, "random_state": 0,
+                 "activation": activation, "learning_rate": 1e-6,
+                 "code_activation": "sigmoid" if pretrain == "rbm" else "linear"}  # fmt: skip
+    chance, ready = (
+        DocumentAutoencoder(4, pretrain=p, pretrain_epochs=20, **arguments).fit(texts[0])
+        for p in (None, pretrain)
+    )
+    assert ready.score(texts[0]) > chance.score(texts[0]) + 0.1
+
+
+def test_an_unknown_pretraining_is_refused(texts):
+    with pytest.raises(UsageError, match="pretrain: unknown name 'rmb'.*Did you mean 'rbm'"):
+        DocumentAutoencoder(2, pretrain="rmb").fit(texts[0])

@@ -203,7 +203,6 @@ def test_it_takes_sparse_rows_and_streams(X, tmp_path):
         ({"pretrain": "rmb"}, "pretrain: unknown name 'rmb'.*Did you mean 'rbm'"),
         ({"pretrain": "rbm", "activation": "silu"}, "pretrain: 'rbm' needs activation='sigmoid'"),
         ({"pretrain": "rbm", "code_activation": "relu"}, "a code_activation of 'sigmoid' or"),
-        ({"pretrain": "rbm", "loss": "multinomial"}, "no units for proportions"),
         ({"pretrain_epochs": 0}, "pretrain_epochs: must be an integer >= 1, got 0"),
         ({"cd_steps": 1.5}, "cd_steps: must be an integer"),
         ({"pretrain_learning_rate": -1}, "pretrain_learning_rate: must be a number > 0"),

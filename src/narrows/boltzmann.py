@@ -2,11 +2,12 @@
 
     E(v, h) = -v b - h c - v W h,     v and h in {0, 1}
     Gaussian units put |v - b|^2 / 2 in the place of -v b, |h - c|^2 / 2 in the place of -h c.
+    Multinomial visible units are a softmax over all of them, drawn as often as v adds up to.
 
 Hinton (2002), "Training products of experts by minimizing contrastive divergence", Neural
 Computation 14; Tieleman (2008), "Training restricted Boltzmann machines using approximations to
 the likelihood gradient", ICML; Hinton (2012), "A practical guide to training restricted Boltzmann
-machines".
+machines"; Salakhutdinov, Hinton (2009), "Replicated softmax: an undirected topic model", NIPS.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from narrows.terms import Terms, Trainable
 __all__ = ["RestrictedBoltzmannMachine"]
 
 _KINDS = ("bernoulli", "gaussian")
+_VISIBLE = (*_KINDS, "multinomial")
 
 
 class RestrictedBoltzmannMachine(Trainable):
@@ -41,8 +43,9 @@ class RestrictedBoltzmannMachine(Trainable):
     Parameters
     ----------
     n_visible, n_hidden : int
-    visible : {"bernoulli", "gaussian"}
-        Values in [0, 1], or standardised ones (unit variance is assumed).
+    visible : {"bernoulli", "gaussian", "multinomial"}
+        Values in [0, 1], standardised ones (unit variance is assumed), or amounts of words: these
+        stay means in a chain, also in a persistent one.
     hidden : {"bernoulli", "gaussian"}
         Logistic units, or linear ones with unit-variance noise, as in a code layer.
     steps : int
@@ -75,10 +78,10 @@ class RestrictedBoltzmannMachine(Trainable):
     ) -> None:
         super().__init__()
         check_number("RBM: steps", steps, low=1, integer=True)
-        if visible not in _KINDS or hidden not in _KINDS or visible == hidden == "gaussian":
+        if visible not in _VISIBLE or hidden not in _KINDS or visible == hidden == "gaussian":
             raise UsageError(
-                f"RBM: units are 'bernoulli' or 'gaussian', at most one side Gaussian, "
-                f"got visible={visible!r} and hidden={hidden!r}."
+                f"RBM: units are 'bernoulli' or 'gaussian', at most one side Gaussian, or visible "
+                f"ones 'multinomial', got visible={visible!r} and hidden={hidden!r}."
             )
         self.visible, self.hidden = visible, hidden
         self.steps, self.persistent = steps, persistent
@@ -93,8 +96,11 @@ class RestrictedBoltzmannMachine(Trainable):
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the visible biases so that, without hidden units, the model says the mean."""
-        natural = torch.logit(mean, eps=1e-3) if self.visible == "bernoulli" else mean
-        self.visible_bias.copy_(natural)
+        if self.visible == "bernoulli":
+            mean = torch.logit(mean, eps=1e-3)
+        elif self.visible == "multinomial":
+            mean = mean.clamp_min(1e-6).log()
+        self.visible_bias.copy_(mean)
 
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
         """Return F(v) - F(v') of a batch as an objective's terms."""
@@ -127,14 +133,18 @@ class RestrictedBoltzmannMachine(Trainable):
         drive = affine_rows(v, self.weight, self.hidden_bias).float()
         return drive.sigmoid() if self.hidden == "bernoulli" else drive
 
-    def visible_mean(self, h: Codes) -> Batch:
-        """Return E[v | h], (batch, n_visible)."""
+    def visible_mean(self, h: Codes, v: Rows | None = None) -> Batch:
+        """Return E[v | h], (batch, n_visible); of words as many as there are in ``v``."""
         drive = affine(h, self.weight, self.visible_bias, transposed=True).float()
+        if self.visible == "multinomial":
+            assert v is not None
+            total = v.row_sums() if isinstance(v, SparseRows) else v.sum(dim=1)
+            return drive.softmax(dim=1) * total[:, None]
         return drive.sigmoid() if self.visible == "bernoulli" else drive
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return |v - E[v | E[h | v]]|^2 per row: a mean-field reconstruction."""
-        return (dense_rows(x) - self.visible_mean(self.hidden_mean(x))).square().sum(dim=1)
+        return (dense_rows(x) - self.visible_mean(self.hidden_mean(x), x)).square().sum(dim=1)
 
     @torch.no_grad()
     def _walk(self, x: Rows, generator: Generator) -> Batch:
@@ -142,8 +152,8 @@ class RestrictedBoltzmannMachine(Trainable):
         v: Any = self.chains if self.persistent else x
         for _ in range(self.steps):
             h = self._draw(self.hidden_mean(v), self.hidden, generator)
-            v = self.visible_mean(h)
-            if self.persistent:
+            v = self.visible_mean(h, v)
+            if self.persistent and self.visible != "multinomial":
                 v = self._draw(v, self.visible, generator)
         if self.persistent:
             self.chains.copy_(v)

@@ -39,7 +39,7 @@ def nearest_rows(rows: Any, k: int, *, exact: int = _EXACT) -> np.ndarray:
         unit = rows / np.where(norms > 0, norms, 1)
         return _by_comparing(unit, np.ascontiguousarray(unit.T), k)
     squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-    unit = sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
+    unit: Any = sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
     n, n_features = unit.shape
     if n <= exact or n_features <= 2 * _WIDTH:
         return _by_comparing(unit, unit.T.tocsr(), k)

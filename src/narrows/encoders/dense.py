@@ -77,7 +77,7 @@ class DenseEncoder(Encoder):
         generator: Generator,
     ) -> None:
         super().__init__()
-        self._row_length = row_length
+        self.row_length = row_length
         self.weights, self.biases = dense_parameters(widths, generator=generator)
         self._activations = [activation_named(activation)] * (len(widths) - 2)
         self._activations.append(activation_named(code_activation))
@@ -117,7 +117,7 @@ class DenseEncoder(Encoder):
     ) -> list[tuple[Tensor, Tensor]]:
         """Return z = h W + b and a(z) of the layers."""
         passes: list[tuple[Tensor, Tensor]] = []
-        h: Rows = x if self._row_length is None else rows_of_length(x, self._row_length)
+        h: Rows = x if self.row_length is None else rows_of_length(x, self.row_length)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for weight, bias, activate in islice(layers, depth):
             drive = affine_rows(h, weight, bias)

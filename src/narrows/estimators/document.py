@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from narrows.activations import activation_named
+from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
+from narrows.data.source import Source
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of
+from narrows.estimators._settings import batch_size_for, keep, spec_of
 from narrows.estimators._texts import ReadsTexts
+from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["DocumentAutoencoder"]
 
@@ -39,6 +42,12 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     stop_words : ...
     stemmer : ...
     neighbours : ...
+    pretrain : {"denoising", "rbm"} or None, default=None
+        Whether the layers are trained alone first, each on the one below: as autoencoders that
+        rebuild from three quarters of the words or units, or as restricted Boltzmann machines,
+        the lowest a replicated softmax; these need activation="sigmoid".
+    pretrain_epochs : int, default=5
+        Passes over the data for each layer.
     hidden : sequence of int, default=(500, 250, 125)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
@@ -99,6 +108,8 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ('cat', 'dog', 'fell')
     """
 
+    pretrain: str | None
+    pretrain_epochs: int
     corruption: Any
     code_activation: str
     weight_decay: float
@@ -113,6 +124,8 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         stop_words: str | Sequence[str] | None = "english",
         stemmer: str | None = "porter",
         neighbours: int = 0,
+        pretrain: str | None = None,
+        pretrain_epochs: int = 5,
         hidden: Sequence[int] = (500, 250, 125),
         activation: str = "silu",
         code_activation: str = "linear",
@@ -140,6 +153,19 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
             "loss": loss,
         }
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
+
+    def _pretraining(self, source: Source) -> LayerwisePretraining | None:
+        if self.pretrain is None:
+            return None
+        return LayerwisePretraining(
+            method=self.pretrain,
+            max_epochs=int(self.pretrain_epochs),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

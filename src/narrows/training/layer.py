@@ -23,6 +23,7 @@ def layer_autoencoder(
     below: str | None,
     loss: Loss,
     corruption: Corruption,
+    row_length: float | None = None,
     generator: Generator,
 ) -> Objective:
     """Return x -> a(x~ W + b) -> link(h W^T + c), for a layer of a net that will be unrolled.
@@ -35,11 +36,14 @@ def layer_autoencoder(
         Activation of the layer whose output this one reads and rebuilds, so that the rebuilt
         values are what that layer can say: sigmoid units by Bernoulli cross-entropy (Vincent et
         al. 2010), others by squared error. None for the lowest layer, which has the net's loss.
+    row_length : float or None
+        Of the lowest layer, that of the net.
     """
     encoder = DenseEncoder(
         [n_features, n_components],
         activation="linear",
         code_activation=activation,
+        row_length=row_length,
         generator=generator,
     )
     decoder: Decoder = TiedDecoder(encoder, activation="linear")

@@ -20,6 +20,7 @@ from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
+from narrows.encoders.dense import rows_of_length
 from narrows.errors import UsageError, unknown_name
 from narrows.losses import Bernoulli
 from narrows.objective import Objective
@@ -40,7 +41,8 @@ class LayerwisePretraining:
     """How each layer is trained before the whole is: JSON values.
 
     ``learning_rate`` None takes 1e-3 (Adam) for denoising layers; for Boltzmann machines, which
-    are trained by momentum, 0.1 where both sides are logistic and 1e-3 where one is linear.
+    are trained by momentum, 0.1 where both sides are logistic, 1e-2 for words, and 1e-3 where one
+    side is linear.
     """
 
     method: str = "denoising"
@@ -96,8 +98,7 @@ def pretrain(
         If Bernoulli units would read values outside [0, 1].
     """
     history: list[list[Epoch]] = []
-    encoder = objective.encoder
-    assert isinstance(encoder, DenseEncoder)
+    encoder = _dense(objective)
     for k in range(len(encoder.weights)):
         width, units = encoder.weights[k].shape
         make = _boltzmann if settings.method == "rbm" else _denoising
@@ -111,7 +112,7 @@ def pretrain(
         products = resolve_precision(precision, device, layer)
         trainer = Trainer(
             layer,
-            _Below(scaling, encoder, k, products, device),
+            _Below(scaling, encoder, k, products, device, settings.method == "rbm"),
             learning_rate=_rate(settings, layer),
             precision=products,
             device=device,
@@ -139,21 +140,32 @@ def pretrain(
 
 @dataclass(frozen=True)
 class _Below:
-    """Scaling, then the layers under the one in training: what that one reads."""
+    """Scaling, then the layers under the one in training: what that one reads.
+
+    A Boltzmann machine reads rows of the length that the net brings them to.
+    """
 
     scaling: Scaling
     encoder: DenseEncoder
     depth: int
     precision: str
     device: torch.device
+    lengthen: bool
 
     @torch.no_grad()
     def forward(self, raw: Rows) -> Rows:
         x = self.scaling.forward(raw)
         if self.depth == 0:
-            return x
+            length = self.encoder.row_length
+            return rows_of_length(x, length) if self.lengthen and length is not None else x
         with product_context(self.precision, self.device):
             return self.encoder.layers(x, self.depth)[-1].float()
+
+
+def _dense(objective: Objective) -> DenseEncoder:
+    encoder = objective.encoder
+    assert isinstance(encoder, DenseEncoder)
+    return encoder
 
 
 def _activation(parameters: Mapping[str, Any], k: int, depth: int) -> str:
@@ -176,6 +188,7 @@ def _denoising(
         below=None if k == 0 else parameters["activation"],
         loss=objective.loss,
         corruption=piece_from_spec(CORRUPTIONS, settings.corruption, slot="corruption"),
+        row_length=None if k else _dense(objective).row_length,
         generator=generator,
     )
 
@@ -197,13 +210,12 @@ def _boltzmann(
             f"'linear', got {parameters['activation']!r} and {parameters['code_activation']!r}."
         )
     name, link = parameters["loss"]["name"], parameters["loss"].get("link")
-    if name == "multinomial":
-        raise UsageError("pretrain: 'rbm' has no units for proportions; use 'denoising'.")
     binary = k > 0 or name == "bernoulli" or link == "logistic"
+    visible = "multinomial" if name == "multinomial" and not k else "gaussian"
     return RestrictedBoltzmannMachine(
         width,
         units,
-        visible="bernoulli" if binary else "gaussian",
+        visible="bernoulli" if binary else visible,
         hidden=kinds[activation],
         steps=settings.cd_steps,
         persistent=settings.persistent,
@@ -217,6 +229,8 @@ def _rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
         return settings.learning_rate
     if not isinstance(layer, RestrictedBoltzmannMachine):
         return 1e-3
+    if layer.visible == "multinomial":
+        return 1e-2
     return 1e-3 if "gaussian" in (layer.visible, layer.hidden) else 0.1
 
 

@@ -1,0 +1,80 @@
+"""The papers on documents, on a few of them, and the rivals that they are held against."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from narrows.cli import _run
+
+PAPERS = Path(__file__).parents[1] / "papers"
+
+
+def table(paper: str, folder: Path) -> dict[str, Any]:
+    assert _run(["reproduce", paper, "--preset", "smoke", "-o", str(folder)]) == 0
+    return json.loads((folder / "table.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rivals() -> ModuleType:
+    path = PAPERS / "salakhutdinov2007_semantic_hashing" / "rivals.py"
+    spec = importlib.util.spec_from_file_location("rivals", path)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_documents_in_10_numbers_stand_beside_lsa_and_tfidf(tmp_path):
+    result = table("hinton2006-documents", tmp_path)
+    rows = {row["retrieved"]: row for row in result["rows"]}
+    assert {"autoencoder, 10", "LSA of log_tfidf, 10", "LSA of log_tfidf, 50"} < set(rows)
+    assert rows["autoencoder, 10"]["1"] > 0.8
+    assert set(result["maps"]) == {"autoencoder", "PCA of log(1 + count)", "LSA of log_tfidf"}
+    for picture in ("retrieval.png", "maps.png"):
+        with Image.open(tmp_path / picture) as image:
+            assert image.size[0] > 300
+
+
+def test_bits_stand_beside_other_ways_to_bits(data_folder, tmp_path):
+    rows = {
+        row["method"]: row for row in table("salakhutdinov2007-semantic-hashing", tmp_path)["rows"]
+    }
+    assert {"TF-IDF", "LSA, sign", "ITQ", "random hyperplanes", "SemanticHasher"} < set(rows)
+    assert rows["AMMI (published)"]["16 bits"] == 81.73
+    for method in ("LSA, sign", "ITQ", "SemanticHasher"):
+        assert 30 < rows[method]["16 bits"] <= 100
+
+
+@pytest.mark.parametrize("name", ["LSA, sign", "ITQ", "random hyperplanes"])
+def test_rivals_keep_near_rows_near(rivals, name):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 32))
+    of = rng.integers(5, size=300)
+    rows = centres[of] + 0.1 * rng.normal(size=(300, 32))
+    train, test = (
+        np.unpackbits(p, axis=1) for p in rivals.bits_of(name, rows[:200], rows[200:], 16, 0)
+    )
+    assert train.shape == (200, 16) and test.shape == (100, 16)
+    distances = (test[:, None] != train[None]).sum(axis=2)
+    assert np.mean(of[:200][distances.argmin(axis=1)] == of[200:]) > 0.95
+
+
+def test_itq_loses_less_by_cutting_than_signs_do(rivals):
+    """Gong et al. (2013): the rotation makes |sign(v R) - v R|^2 smaller."""
+    rng = np.random.default_rng(0)
+    v = rng.normal(size=(500, 8)) * np.linspace(3, 0.3, 8)
+    v -= v.mean(axis=0)
+
+    def agreement(bits) -> float:
+        """The greatest sum of v's products with the bits under any rotation: what ITQ climbs."""
+        return float(np.linalg.svd((2.0 * bits - 1).T @ v, compute_uv=False).sum())
+
+    assert agreement(rivals.itq(v, v, 8, 0)[0]) > 1.02 * agreement(v > 0)
