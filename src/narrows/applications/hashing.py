@@ -18,7 +18,7 @@ __all__ = ["packed_codes", "set_median_thresholds"]
 def packed_codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield codes of bits in blocks of (rows, ceil(n_components / 8)) bytes, first bit highest."""
     for block in codes(model, source):
-        yield np.packbits(block > 0.5, axis=1)
+        yield np.packbits(block > 0, axis=1)
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.n
             yield h, None
             continue
         assert code.drive is not None
-        yield np.packbits(h > 0.5, axis=1), code.drive.cpu().numpy()
+        yield np.packbits(h > 0, axis=1), code.drive.cpu().numpy()
 
 
 def add_rows(

@@ -17,14 +17,15 @@ __all__ = ["BINARISATIONS", "BinaryEncoder"]
 
 
 class BinaryEncoder(Encoder):
-    """h_j = 1 where z_j > threshold_j, else 0; z = the linear top of a dense net.
+    """h_j = 1 where z_j > threshold_j, else -1; z = the linear top of a dense net.
 
-    In training h stays differentiable, by ``binarisation``:
+    The inner product of two codes is their length less twice their Hamming distance. In training h
+    stays differentiable, by ``binarisation``:
 
-    "noise"             h = sigmoid(z + noise * e), e standard normal: what gets through that noise
-                        is z far from 0 on either side, so that rounding it loses little.
-    "straight_through"  h = 1 with probability sigmoid(z), else 0; the gradient passes as if h
-                        were that probability.
+    "noise"             h = tanh((z + noise * e) / 2), e standard normal: what gets through that
+                        noise is z far from 0 on either side, so that rounding it loses little.
+    "straight_through"  h = 1 with probability sigmoid(z), else -1; the gradient passes as if h
+                        were its mean, tanh(z / 2).
 
     ``thresholds`` (n_components,) are part of the state, 0 unless set from data.
 
@@ -94,20 +95,24 @@ class BinaryEncoder(Encoder):
 
     def admissible(self, h: Codes) -> Codes:
         """Return the nearest bits."""
-        return (h > 0.5).to(h)
+        return _signs(h > 0)
 
     def _bits(self, drive: Tensor) -> Tensor:
-        return (drive > self.thresholds).float()
+        return _signs(drive > self.thresholds)
+
+
+def _signs(positive: Tensor) -> Tensor:
+    return 2 * positive.float() - 1
 
 
 def _noisy(z: Tensor, noise: float, generator: Generator) -> Tensor:
-    return torch.sigmoid(z + noise * torch.empty_like(z).normal_(generator=generator))
+    return torch.tanh((z + noise * torch.empty_like(z).normal_(generator=generator)) / 2)
 
 
 def _straight_through(z: Tensor, noise: float, generator: Generator) -> Tensor:
-    p = torch.sigmoid(z)
-    bits = torch.bernoulli(p.detach(), generator=generator)
-    return bits + (p - p.detach())
+    mean = torch.tanh(z / 2)
+    bits = _signs(torch.bernoulli(torch.sigmoid(z.detach()), generator=generator) > 0)
+    return bits + (mean - mean.detach())
 
 
 BINARISATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {

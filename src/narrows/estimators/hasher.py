@@ -27,10 +27,10 @@ _THRESHOLDS = ("zero", "median")
 class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     """Learn bits that say what a row is about: near rows differ in few of them.
 
-    A net from x to z, bits h = [z > threshold], and one matrix from bits back to x; noise on z in
-    training drives the bits apart. ``hash`` packs them into bytes, the address of a row in a table
-    or an index; ``transform`` gives them as numbers. X is texts, as for ``DocumentAutoencoder``,
-    or rows of any kind: counts, vectors, images.
+    A net from x to z, bits h = sign(z - threshold), and one matrix from bits back to x; noise on z
+    in training drives the bits apart. ``hash`` packs them into bytes, the address of a row in a
+    table or an index; ``transform`` gives them as numbers -1 and 1. X is texts, as for
+    ``DocumentAutoencoder``, or rows of any kind: counts, vectors, images.
 
     Parameters
     ----------
@@ -45,8 +45,10 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     binarisation : {"noise", "straight_through"}, default="noise"
         What makes bits differentiable: noise added to z, or bits drawn with probability
         sigmoid(z), through which the gradient passes straight.
-    noise : float, default=2.0
+    noise : float, default=1.0
         Deviation of that noise, in units of z.
+    balance : float, default=0.05
+        Weight of the penalty ``Balance``, which has every bit on in half of the rows.
     threshold : {"zero", "median"}, default="zero"
         Above which z is a 1; "median" has every bit split the training rows in halves.
     hidden : sequence of int, default=(500,)
@@ -100,6 +102,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
 
     binarisation: str
     noise: float
+    balance: float
     threshold: str
     corruption: Any
     weight_decay: float
@@ -117,7 +120,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         stemmer: str | None = "porter",
         neighbours: int = 0,
         binarisation: str = "noise",
-        noise: float = 2.0,
+        noise: float = 1.0,
+        balance: float = 0.05,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),
         activation: str = "silu",
@@ -127,7 +131,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         max_epochs: int = 30,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
-        weight_decay: float = 0.0,
+        weight_decay: float = 1.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -156,6 +160,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
             **self._shape(),
             "binarisation": self.binarisation,
             "noise": float(self.noise),
+            "balance": float(self.balance),
             "bag_of_words": loss["name"] == "multinomial",
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
             "loss": loss,

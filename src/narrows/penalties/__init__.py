@@ -1,6 +1,7 @@
 """Penalties: Omega, the fifth slot of the formula."""
 
 from narrows.penalties.auxiliary import Auxiliary
+from narrows.penalties.balance import Balance
 from narrows.penalties.commitment import Commitment
 from narrows.penalties.contractive import Contractive
 from narrows.penalties.higher_order_contractive import HigherOrderContractive
@@ -16,6 +17,7 @@ __all__ = [
     "L2",
     "PENALTIES",
     "Auxiliary",
+    "Balance",
     "Commitment",
     "Contractive",
     "HigherOrderContractive",
@@ -27,6 +29,7 @@ __all__ = [
 
 PENALTIES = {
     "auxiliary": Auxiliary,
+    "balance": Balance,
     "commitment": Commitment,
     "contractive": Contractive,
     "higher_order_contractive": HigherOrderContractive,

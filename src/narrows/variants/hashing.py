@@ -5,6 +5,7 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits
     decoder   dense
+    penalty   balance                     every bit halves the rows
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ def hashing(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     binarisation: str = "noise",
-    noise: float = 2.0,
+    noise: float = 1.0,
     bag_of_words: bool = False,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    balance: float = 0.05,
     generator: Generator,
 ) -> Objective:
     """``bag_of_words`` has the encoder read a row's direction, not its length."""
