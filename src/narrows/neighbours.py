@@ -29,7 +29,7 @@ from narrows.terms import Terms, Trainable
 
 __all__ = ["Neighbourhoods", "NeighbourObjective", "neighbourhoods"]
 
-OWN = 0.1
+OWN = 0.4
 """The share of a row itself in t(x)."""
 
 

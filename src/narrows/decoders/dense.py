@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
-from torch import Generator
+from torch import Generator, Tensor
 
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
@@ -34,9 +35,11 @@ class DenseDecoder(Decoder):
         self._activate = activation_named(activation)
 
     def forward(self, h: Codes) -> Outputs:
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = affine(h, weight, bias)
-            if i < last:
-                h = self._activate(h)
+        return affine(self.hidden(h), self.weights[-1], self.biases[-1])
+
+    def hidden(self, h: Codes) -> Tensor:
+        """Return what the last layer reads, (batch, width): the code itself if there is but one."""
+        layers = zip(self.weights, self.biases, strict=True)
+        for weight, bias in islice(layers, len(self.weights) - 1):
+            h = self._activate(affine(h, weight, bias))
         return h

@@ -141,7 +141,8 @@ class Choices(BaseEstimator):
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
-        check_number("neighbours", getattr(self, "neighbours", 0), low=0, integer=True)
+        for name in ("neighbours", "sampled_words"):
+            check_number(name, getattr(self, name, 0), low=0, integer=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
@@ -182,4 +183,5 @@ class Choices(BaseEstimator):
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
             neighbours=int(getattr(self, "neighbours", 0)),
+            sampled_words=int(getattr(self, "sampled_words", 0)),
         )

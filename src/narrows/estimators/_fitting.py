@@ -20,8 +20,10 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.model import Model, Schema, build_objective
-from narrows.neighbours import Neighbourhoods, NeighbourObjective, neighbourhoods
+from narrows.neighbours import NeighbourObjective, neighbourhoods
+from narrows.sampled_softmax import SampledSoftmax
 from narrows.slots import piece_from_spec
+from narrows.terms import Trainable
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, pretrain
 from narrows.training.loop import Epoch, TrainingRecord, train
@@ -52,6 +54,7 @@ class Plan:
     weight_decay: float = 0.0
     pretraining: LayerwisePretraining | None = None
     neighbours: int = 0
+    sampled_words: int = 0
 
     def identity(self, source: Source) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
@@ -63,6 +66,8 @@ class Plan:
         identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
+        if self.sampled_words:
+            identity["sampled_words"] = self.sampled_words
         if self.neighbours:
             identity["neighbours"] = self.neighbours
         elif source.targets is not None:
@@ -136,10 +141,7 @@ def _fit(
             stop_requested=stop_requested,
             on_epoch=on_layer,
         )
-    around = None
-    if plan.neighbours:
-        around = neighbourhoods(source, model.scaling, plan.neighbours)
-    trainer = _new_trainer(plan, model, around)
+    trainer = _new_trainer(plan, model, _trained(plan, model, source))
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
     record = train(
         trainer,
@@ -174,7 +176,7 @@ def partial_fit_model(
         model.densities = {}  # they are of the codes before
         _check_loss(model, source)
     if trainer is None:
-        trainer = _new_trainer(plan, model)
+        trainer = _new_trainer(plan, model, model.objective)
     record = train(
         trainer,
         source,
@@ -223,14 +225,24 @@ def _check_loss(model: Model, source: Source) -> None:
             loss.check(model.scaling.forward(raw))
 
 
-def _new_trainer(plan: Plan, model: Model, around: Neighbourhoods | None = None) -> Trainer:
+def _trained(plan: Plan, model: Model, source: Source) -> Trainable:
+    """Return what the loop minimises: the formula, or what stands in its place."""
+    if plan.neighbours:
+        around = neighbourhoods(source, model.scaling, plan.neighbours)
+        return NeighbourObjective(model.objective, around)
+    if plan.sampled_words:
+        return SampledSoftmax(model.objective, plan.sampled_words)
+    return model.objective
+
+
+def _new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
     device = resolve_device(plan.device)
     model.to(device)
     augmentation = None
     if plan.augmentation is not None:
         augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
     return Trainer(
-        model.objective if around is None else NeighbourObjective(model.objective, around),
+        objective,
         model.scaling,
         learning_rate=plan.learning_rate,
         precision=plan.precision,

@@ -54,8 +54,8 @@ _SHARED = {
     ),
     "neighbours": (
         "int",
-        "k > 0: the net rebuilds, instead of a row, a mean of it (0.1) and of its k nearest rows\n"
-        "by cosine (0.9), so that the code keeps what they share. They are found before training,\n"
+        "k > 0: the net rebuilds, instead of a row, a mean of it (0.4) and of its k nearest rows\n"
+        "by cosine (0.6), so that the code keeps what they share. They are found before training,\n"
         "in time that grows with the square of n_samples.",
     ),
     "scale": (

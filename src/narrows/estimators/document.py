@@ -9,7 +9,10 @@ from narrows.activations import activation_named
 from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._fitting import Plan
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import batch_size_for, keep, spec_of
@@ -29,8 +32,9 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ``narrows.read_documents`` returns, or counts (n_samples, n_features), CSR or dense; texts have
     their vocabulary learned in ``fit`` and kept in the model file.
 
-    Time of an epoch is that of the output side, O(n_samples x vocabulary x last hidden width);
-    the input side touches the words that are there only.
+    Time of an epoch is that of the output side, O(n_samples x vocabulary x last hidden width), and
+    a batch's output takes batch_size x vocabulary numbers; the input side touches the words that
+    are there only. For vocabularies of tens of thousands see ``sampled_words``.
 
     Parameters
     ----------
@@ -48,6 +52,9 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         the lowest a replicated softmax; these need activation="sigmoid".
     pretrain_epochs : int, default=5
         Passes over the data for each layer.
+    sampled_words : int, default=0
+        k > 0: in training the softmax is over the words of the batch and k others, drawn anew in
+        every step, instead of over all. Counts must be CSR, and not with ``neighbours``.
     hidden : sequence of int, default=(500, 250, 125)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
@@ -108,8 +115,10 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ('cat', 'dog', 'fell')
     """
 
+    neighbours: int
     pretrain: str | None
     pretrain_epochs: int
+    sampled_words: int
     corruption: Any
     code_activation: str
     weight_decay: float
@@ -126,6 +135,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         neighbours: int = 0,
         pretrain: str | None = None,
         pretrain_epochs: int = 5,
+        sampled_words: int = 0,
         hidden: Sequence[int] = (500, 250, 125),
         activation: str = "silu",
         code_activation: str = "linear",
@@ -157,6 +167,16 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
+
+    def _plan(self, source: Source, statistics: Statistics) -> Plan:
+        if self.sampled_words:
+            multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
+            if self.neighbours or not source.sparse or not multinomial:
+                raise UsageError(
+                    "sampled_words: needs CSR counts and the multinomial loss, and no neighbours; "
+                    "set sampled_words=0, or give X as CSR."
+                )
+        return super()._plan(source, statistics)
 
     def _pretraining(self, source: Source) -> LayerwisePretraining | None:
         if self.pretrain is None:
