@@ -201,6 +201,20 @@ def test_retrieval_without_labels_asks_for_them(tmp_path, capsys):
     assert "need --labels" in capsys.readouterr().err
 
 
+def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
+    (tmp_path / "d.csv").write_text("key,body,topic\n" + "".join(
+        f"k{i},{text},{label}\n"
+        for i, (text, label) in enumerate(zip(*topic_texts(20), strict=True))
+    ))  # fmt: skip
+    data = f"{tmp_path / 'd.csv'}:text=body,id=key,label=topic"
+    assert run("index", folder / "h.safetensors", data, "-o", tmp_path / "d.index") == 0
+    assert run("search", tmp_path / "d.index", "--like", "k3", "-k", 1) == 0
+    assert run("evaluate", folder / "h.safetensors", data, "--retrieval") == 0
+    capsys.readouterr()
+    assert run("index", folder / "h.safetensors", f"{data},x=y", "-o", tmp_path / "e.index") == 2
+    assert "expected text=NAME, id=NAME or label=NAME, got 'x=y'" in capsys.readouterr().err
+
+
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
     assert run("fit", folder / "docs.jsonl", "-o", tmp_path / "m.safetensors") == 3
     assert "--variant document" in capsys.readouterr().err

@@ -62,7 +62,8 @@ shape_option = click.option(
 def open_data(name: str) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
-    What holds texts, and not numbers, is opened as Documents.
+    What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
+    the columns, or the keys, of text, id and label.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
@@ -72,9 +73,25 @@ def open_data(name: str) -> Source | Documents:
     if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
         files = fetch(dataset)
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
+    path, _, columns = name.rpartition(":")
+    if "=" in columns and not Path(name).exists():
+        return read_documents(path, **_columns(columns))
     if looks_like_documents(name):
         return read_documents(name)
     return read(name)
+
+
+def _columns(text: str) -> dict[str, str]:
+    """Read ``text=body,id=key,label=topic``."""
+    from narrows.errors import UsageError
+
+    named = {}
+    for part in text.split(","):
+        what, _, column = part.partition("=")
+        if what not in ("text", "id", "label") or not column:
+            raise UsageError(f"{text!r}: expected text=NAME, id=NAME or label=NAME, got {part!r}.")
+        named[what] = column
+    return named
 
 
 def open_model(path: Path) -> AbstractAutoencoder:
