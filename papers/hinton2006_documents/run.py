@@ -1,7 +1,7 @@
 """Hinton and Salakhutdinov (2006): documents in 10 numbers and on maps of 2, beside LSA and PCA.
 
-Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own: `--help`
-names them all.
+Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own; with
+`--help` it names them all.
 """
 
 from __future__ import annotations
