@@ -20,7 +20,7 @@ BEGIN = "<!-- variants: written by docs/make_tables.py -->"
 END = "<!-- end of variants -->"
 
 _PAPER = re.compile(r'([A-Z][\w .,;:\'-]*?) \(((?:19|20)\d\d)\), "([^"]+)"')
-_SLOT = re.compile(r"^    (corrupt|encoder|decoder|loss|penalty)\w*\s+(.+?)(?:\s{2,}.*)?$", re.M)
+_SLOT = re.compile(r"^    (corrupt|encoder|decoder|loss|penalty)\w* +(.+?)(?: {2,}.*)?$", re.M)
 
 
 def row(name: str, estimator: str, docstring: str) -> str:

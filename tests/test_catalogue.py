@@ -131,11 +131,13 @@ def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
 
     Better than PCA. Bloggs, O'Hara-Lee, Roe (2031), "Pressing: a study", NIPS; Doe (2032), "More".
 
+    corrupt   masking
     encoder   dense           two layers
     penalty   l1 | l2         <- the slot
     """.replace("\n    B", "\nB")
     assert tables.row("pressed", "`Presser`", docstring) == (
-        "| `pressed` | `Presser` | a code under a \\| weight | encoder dense; penalty l1 \\| l2 | "
+        "| `pressed` | `Presser` | a code under a \\| weight | corrupt masking; "
+        "encoder dense; penalty l1 \\| l2 | "
         "2031 | Bloggs et al., *Pressing* |"
     )
 
