@@ -53,7 +53,7 @@ NARROWS = (
     + r"""
 from narrows import DocumentAutoencoder
 ae = DocumentAutoencoder(10, max_epochs=epochs, batch_size=batch, validation_fraction=0.0,
-                         random_state=0, precision=sys.argv[5])
+                         random_state=0, precision=sys.argv[5], sampled_words=int(sys.argv[6]))
 started = time.perf_counter()
 ae._train(X, None, False, lambda: False)
 result["total"] = time.perf_counter() - started
@@ -127,8 +127,8 @@ def main() -> None:
     n = arguments.documents
     turns = [
         (
-            child(NARROWS, n, 2000, BATCH, 1, "auto"),
-            child(NARROWS, n, 2000, BATCH, 1, "float32"),
+            child(NARROWS, n, 2000, BATCH, 1, "auto", 0),
+            child(NARROWS, n, 2000, BATCH, 1, "float32", 0),
             child(PLAIN, n, 2000, BATCH, 1),
         )
         for _ in range(arguments.turns)
@@ -173,7 +173,8 @@ def large(n: int) -> list[str]:
     """Measure a vocabulary of 100,000 words."""
     batch = 1024
     results = {
-        "all words in the softmax": child(NARROWS, n, 100_000, batch, 1, "auto"),
+        "all words in the softmax": child(NARROWS, n, 100_000, batch, 1, "auto", 0),
+        "those of the batch and 2,000 others": child(NARROWS, n, 100_000, batch, 1, "auto", 2000),
     }
     dense = n * 100_000 * 4 / 2**30
     lines = [

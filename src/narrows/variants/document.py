@@ -15,10 +15,9 @@ from collections.abc import Sequence
 
 from torch import Generator
 
-from narrows.decoders import DenseDecoder
-from narrows.encoders import DenseEncoder
 from narrows.objective import Objective
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants._pieces import Spec
+from narrows.variants.plain import plain
 
 __all__ = ["document"]
 
@@ -39,22 +38,15 @@ def document(
     penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=DenseEncoder(
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            row_length=ROW_LENGTH,
-            generator=generator,
-        ),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            code_activation=code_activation,
-            generator=generator,
-        ),
+    return plain(
+        n_features=n_features,
+        n_components=n_components,
+        hidden=hidden,
+        activation=activation,
+        code_activation=code_activation,
+        loss=loss,
+        corruption=corruption,
+        penalties=penalties,
+        row_length=ROW_LENGTH,
+        generator=generator,
     )

@@ -32,12 +32,18 @@ def plain(
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
+    row_length: float | None = None,
     generator: Generator,
 ) -> Objective:
+    """``row_length`` is that of ``DenseEncoder``."""
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=DenseEncoder(
-            widths, activation=activation, code_activation=code_activation, generator=generator
+            widths,
+            activation=activation,
+            code_activation=code_activation,
+            row_length=row_length,
+            generator=generator,
         ),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
         **pieces(
