@@ -1,8 +1,8 @@
 """Salakhutdinov and Hinton (2007, 2009): documents as 16 to 128 bits, beside other ways to bits.
 
 Reuters-21578 (ModApte) and 20 Newsgroups (by date): training documents are the base, test documents
-the queries. Run as `narrows reproduce salakhutdinov2007-semantic-hashing --preset fast|best`, or on
-its own.
+the queries; `--preset random` splits at random instead. Run as
+`narrows reproduce salakhutdinov2007-semantic-hashing --preset fast|best|random`, or on its own.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ class Preset:
     bits: tuple[int, ...]
     max_epochs: int
     n_documents: int | None = None
+    at_random: bool = False  # one document of ten a query, as in the papers below, not by date
 
 
 PRESETS = {
     "smoke": Preset(("reuters",), (16,), 1, n_documents=600),
     "fast": Preset(("reuters",), BITS, 15),
     "best": Preset(("reuters", "newsgroups"), BITS, 30),
+    "random": Preset(("reuters", "newsgroups"), BITS, 30, at_random=True),
 }
 
 
@@ -59,8 +61,14 @@ class Collection:
     test_labels: Any
 
 
-def collection(name: str, n_documents: int | None) -> Collection:
+def collection(name: str, preset: Preset, seed: int) -> Collection:
     documents = _documents({"reuters": "reuters21578", "newsgroups": "20newsgroups"}[name])
+    documents = [d for d in documents if d["split"] in ("train", "test")]
+    if preset.at_random:
+        for document, draw in zip(
+            documents, np.random.default_rng(seed).random(len(documents)), strict=True
+        ):
+            document["split"] = "test" if draw < 0.1 else "train"
     halves = [[d for d in documents if d["split"] == half] for half in ("train", "test")]
     if name == "reuters":
         both = set.intersection(*({t for d in half for t in d["topics"]} for half in halves))
@@ -70,7 +78,7 @@ def collection(name: str, n_documents: int | None) -> Collection:
     else:
         for document in documents:
             document["labels"] = [document["group"]]
-    train, test = ([d for d in half if d["labels"]][:n_documents] for half in halves)
+    train, test = ([d for d in half if d["labels"]][: preset.n_documents] for half in halves)
     words = Analyzer(token_pattern=r"(?u)\b[^\W\d_]{2,}\b")
     vocabulary, counts = Vocabulary.learn(
         [d["text"] for d in train], words, max_features=10_000, min_df=2
@@ -105,7 +113,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     preset = PRESETS[name]
     rows: list[dict[str, Any]] = []
     for set_name in preset.sets:
-        of = collection(set_name, preset.n_documents)
+        of = collection(set_name, preset, seed)
         width = min(LSA_WIDTH, of.train.shape[0] - 1)
         lsa = lsa_codes(of.train, of.test, n_components=width, seed=seed)
         methods = {
