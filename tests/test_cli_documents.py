@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from PIL import Image
 from topics import topic_texts
 
+from narrows import load
 from narrows.cli import _run
 from narrows.cli._texts import one_line
 
@@ -79,10 +80,38 @@ def test_a_batch_of_queries_comes_from_a_file(folder, tmp_path, capsys):
     assert capsys.readouterr().out.count(":\n") == 120
 
 
-@pytest.mark.filterwarnings("default::narrows.errors.EmptyDocumentWarning")
-def test_a_query_without_a_known_word_says_so(folder, capsys):
+def test_a_query_without_a_known_word_says_so_and_finds_nothing(folder, tmp_path, capsys):
     assert run("search", folder / "docs.index", "qqq", "-k", 1) == 0
-    assert "without a word of the vocabulary" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == "" and err == "'qqq': no word that the model knows.\n"
+    (tmp_path / "q.txt").write_text("ship\nqqq\n")
+    arguments = ["--queries", tmp_path / "q.txt", "-k", 1, "--json"]
+    assert run("search", folder / "docs.index", *arguments) == 0
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    assert [len(answer["hits"]) for answer in answers] == [1, 0]
+
+
+def test_rows_without_a_label_are_left_out(folder, tmp_path, capsys):
+    lines = [json.loads(line) for line in (folder / "docs.jsonl").read_text().splitlines()]
+    for line in lines[::2]:
+        line["label"] = []
+    (tmp_path / "half.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    arguments = ["evaluate", folder / "h.safetensors", tmp_path / "half.jsonl", "--retrieval"]
+    assert run(*arguments) == 0
+    out, err = capsys.readouterr()
+    assert "60 rows without a label are left out" in err
+    assert "mean over 6 queries (one row of 10) against 54 others" in out
+
+
+def test_python_makes_an_index_that_the_shell_searches(folder, capsys):
+    hasher = load(folder / "h.safetensors")
+    texts, _ = topic_texts()
+    hasher.make_index(texts, model_path="h.safetensors").save(folder / "py.index")
+    assert run("search", folder / "py.index", "ship", "-k", 1) == 0
+    hasher.make_index(texts).save(folder / "alone.index")
+    capsys.readouterr()
+    assert run("search", folder / "alone.index", "ship", "-k", 1) == 4
+    assert "does not say where its model is; name it with --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_re_ranking_that_cannot_be_is_refused(index, arguments, message):
 
 def test_an_index_without_vectors_cannot_re_rank():
     index = small_index(vector_width=0)
-    with pytest.raises(UsageError, match="vectors: this index keeps none; create it with"):
+    with pytest.raises(UsageError, match="vectors: this index keeps none to re-rank by"):
         index.search(index.code("d0")[None], 3, vectors=np.ones((1, 4)))
 
 

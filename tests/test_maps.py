@@ -84,7 +84,7 @@ def legend(figure) -> list[str]:
 def test_the_commonest_classes_are_named_and_the_rest_is_other(xy):
     many = np.array([f"class {i % 15 if i < 100 else 14}" for i in range(120)])
     names = legend(map_figure({"ours": xy}, many))
-    assert names[0] == "class 14" and names[-1] == "other" and len(names) == len(COLOURS) + 1
+    assert names[0] == "class 14" and names[-1] == "all others" and len(names) == len(COLOURS) + 1
 
 
 def test_no_other_is_named_where_there_is_none(xy, labels):

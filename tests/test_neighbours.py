@@ -105,6 +105,18 @@ def test_a_training_with_neighbours_goes_on_where_it_stopped(tmp_path):
     assert again.history_ == whole.history_
 
 
+def test_a_few_rows_have_ten_neighbours_unless_told_otherwise(monkeypatch):
+    texts, _ = topic_texts()
+    arguments = {"hidden": (16,), "max_epochs": 2, "random_state": 0}
+    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+             for k in (None, 10)]  # fmt: skip
+    np.testing.assert_array_equal(*codes)
+    monkeypatch.setattr("narrows.estimators._choices.EXACT", 100)
+    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+             for k in (None, 0)]  # fmt: skip
+    np.testing.assert_array_equal(*codes)
+
+
 @pytest.mark.parametrize("k", [-1, 1.5])
 def test_a_number_that_cannot_be_is_refused(k):
     with pytest.raises(UsageError, match="neighbours: must be"):

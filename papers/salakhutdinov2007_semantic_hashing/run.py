@@ -151,7 +151,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
     """Return what the net is trained with: few bits take longer to find their places."""
     epochs = preset.max_epochs if n_bits > 16 or preset.max_epochs < 10 else 30
-    return {"neighbours": 20, "max_epochs": epochs, "batch_size": 128}
+    return {"neighbours": 20, "noise": 3.0, "max_epochs": epochs, "batch_size": 128}
 
 
 def _row(

@@ -51,6 +51,8 @@ def _of_copying(copying: Copying) -> str | None:
 
 def _of_baseline(model: Model, evaluation: Evaluation) -> str | None:
     theirs, width = evaluation.baseline_squared_error, evaluation.baseline_components
+    if not evaluation.comparable:
+        return None
     if theirs is None or width is None or width >= model.schema.n_features:
         return None  # as wide as the data, it is exact: no mark to reach
     if evaluation.squared_error <= theirs + MARGIN * evaluation.variance:

@@ -8,6 +8,7 @@ import torch
 
 from narrows.applications.coding import scaled_batches
 from narrows.data.source import Source
+from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
 from narrows.model import Model
 from narrows.weighting import known_part
@@ -28,6 +29,9 @@ class Evaluation:
         TruncatedSVD) at the same code size, fitted on the model's training rows.
     variance : float
         Squared error of answering the mean of these rows every time, in ``squared_unit``.
+    comparable : bool
+        Whether the baseline's error is a mark for this net: not for bits, beside as many numbers,
+        nor for shares of words, whose loss is another.
     """
 
     n_rows: int
@@ -40,6 +44,7 @@ class Evaluation:
     baseline: str | None
     baseline_components: int | None
     baseline_squared_error: float | None
+    comparable: bool = True
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -59,11 +64,14 @@ class Evaluation:
         lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
         theirs = self.baseline_squared_error
         # a code as wide as the rows makes the baseline exact: no mark to reach
-        if theirs is not None and 1e-6 * self.variance < theirs < self.squared_error:
+        worse = theirs is not None and 1e-6 * self.variance < theirs < self.squared_error
+        if worse and self.comparable:
             lines.append(
                 f"{self.baseline} rebuilds these rows better: train for more epochs with more "
                 "patience, lower the learning rate, or weaken corruption and penalties."
             )
+        elif worse:
+            lines.append("No verdict on this code, which is for finding: see evaluate --retrieval.")
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)
@@ -104,4 +112,5 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         baseline=baseline.name if baseline else None,
         baseline_components=len(baseline.components) if baseline else None,
         baseline_squared_error=float(theirs / n) if baseline else None,
+        comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
     )

@@ -23,6 +23,7 @@ COLOURS = (
 """Paul Tol's "muted" scheme: as many colours as people of every colour vision tell apart."""
 
 _REST = "#C8C8C8"
+_LONGEST = 30  # characters of a name in the legend
 _SHOWN = 10_000
 _CUT = 0.005  # of the points, at each end of each axis
 
@@ -111,10 +112,11 @@ def map_figure(
     check_number("n_named", n_named, low=1, high=len(COLOURS), integer=True)
     points = {name: _points(xy, labels) for name, xy in maps.items()}
     named, which = _named(_classes(labels, classes, label_names), n_named)
-    rest = [("other", _REST)] if (which < 0).any() else []
-    legend = [*zip(named, COLOURS, strict=False), *rest]
+    rest = [("all others", _REST)] if (which < 0).any() else []
+    legend = [*zip(map(_short, named), COLOURS, strict=False), *rest]
     width = max(3.4 * len(points), 4.2)
-    columns = min(len(legend), int(width / 1.3))
+    longest = max(len(label) for label, _ in legend)
+    columns = min(len(legend), max(1, int(width / (0.5 + 0.075 * longest))))
     height = width / len(points) + 0.6 + 0.22 * -(-len(legend) // columns)
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     for axis, (name, xy) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items(),
@@ -132,6 +134,10 @@ def map_figure(
         handletextpad=0.2,
     )  # fmt: skip
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _draw(axis: Axes, xy: np.ndarray, which: np.ndarray) -> None:

@@ -71,7 +71,27 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
         return read_labels(labels, n_rows=n_rows), None
     if isinstance(opened, Documents) and opened.labelled:
         return label_matrix([list(document.labels) for document in opened])
-    raise click.UsageError("--retrieval and --map need --labels: a file with the rows' labels.")
+    raise click.UsageError(
+        "--retrieval and --map need --labels, a file with the rows' labels, or documents that "
+        "bring their own (a column named as in docs.csv:label=topic, or folders in the folder)."
+    )
+
+
+def _labelled(labels: Any, *parts: Any) -> tuple[Any, ...]:
+    """Return labels and rows of the rows that have a label."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    from narrows.errors import InvalidData
+
+    if not sp.issparse(labels):
+        return labels, *parts
+    there = np.flatnonzero(np.diff(labels.indptr))
+    if len(there) < 2:
+        raise InvalidData("labels: fewer than two rows have any.")
+    if len(there) < labels.shape[0]:
+        click.echo(f"{labels.shape[0] - len(there)} rows without a label are left out.", err=True)
+    return tuple(part[there] for part in (labels, *parts))
 
 
 def compared(
@@ -84,12 +104,9 @@ def compared(
     from narrows.applications.retrieval_comparison import compare_retrieval
     from narrows.data.in_memory import rows_in_memory
 
-    comparison = compare_retrieval(
-        np.concatenate([codes for codes, _ in index_codes(model, source)]),
-        rows_in_memory(source),
-        labels,
-        every=every or EVERY,
-    )
+    codes = np.concatenate([codes for codes, _ in index_codes(model, source)])
+    labels, codes, rows = _labelled(labels, codes, rows_in_memory(source))
+    comparison = compare_retrieval(codes, rows, labels, every=every or EVERY)
     if figure is not None:
         from narrows.applications.figures import save_figure
         from narrows.applications.retrieval_figure import retrieval_figure
@@ -115,9 +132,10 @@ def mapped(
         raise UsageError(
             f"--map: the code has {model.n_components} numbers; fit one of 2 (--code 2)."
         )
-    rows = rows_in_memory(source)
+    xy = np.concatenate(list(codes(model, source)))
+    labels, xy, rows = _labelled(labels, xy, rows_in_memory(source))
     maps = {
-        "this model": np.concatenate(list(codes(model, source))),
+        "this model": xy,
         "PCA of log(1 + count)": pca_codes(rows)[0],
         "LSA": lsa_codes(rows, n_components=2)[0],
     }

@@ -103,11 +103,12 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
         hasher.hash(texts), hasher.vocabulary_.count(texts), labels, cutoffs=(1, 3, 7, 15, 31)
     )
     snippets = [{"snippet": one_line(text, 200)} for text in texts]
-    rows = hasher.make_index(texts, [document.id for document in documents], snippets)
     model, index = output / "docs.safetensors", output / "docs.index"
+    names = [document.id for document in documents]
+    rows = hasher.make_index(texts, names, snippets, rerank=True, model_path=model.name)
     hasher.set_params(verbose=0).save(model)
     rows.save(index)
-    answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3), strict=True))
+    answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3, rerank=True), strict=True))
     if say:
         click.echo(
             f"\nDocstrings that are near each other, and of one module:\n\n{comparison.table()}"
@@ -117,7 +118,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
             for hit in hits:
                 click.echo(f"  {hit.distance:>2} bits  {hit.name}")
         click.echo(f"\nmodel:   {model}\nindex:   {index}")
-        click.echo(f'\nNext: narrows search {index} "the mean of a sample" --model {model}')
+        click.echo(f'\nNext: narrows search {index} "the mean of a sample" --rerank')
     return {
         "retrieval": comparison.as_dict(),
         "answers": {query: [hit.name for hit in hits] for query, hits in answers.items()},

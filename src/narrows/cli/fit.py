@@ -79,7 +79,8 @@ def _estimator_options(command: Any) -> Any:
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter that only this variant has, such as sparsity=kl.",
+    help="A parameter that only this variant has, such as sparsity=kl, stemmer=none or "
+    'stop_words=["the","and"]; may be repeated.',
 )
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
@@ -183,12 +184,14 @@ def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE; the value is JSON where it is, text otherwise."""
+    """Read NAME=VALUE; the value is none, JSON where it is, text otherwise."""
     from narrows.errors import UsageError
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set: expected NAME=VALUE, got {text!r}.")
+    if value in ("none", "None"):
+        return name.replace("-", "_"), None
     try:
         return name.replace("-", "_"), json.loads(value)
     except ValueError:

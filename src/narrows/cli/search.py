@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from narrows.cli._common import PATH, json_option, open_data, open_model, print_
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
+    from narrows.data.source import Source
     from narrows.indexing.index import Hit, Index
 
 __all__ = ["search"]
@@ -67,13 +69,15 @@ def search(
             click.echo(f"{one_line(name, _SHOWN)}:")
         for hit in hits:
             click.echo(_line(hit))
-        if not hits:
-            click.echo("nothing found: the index is empty.", err=True)
+    if not len(rows):
+        click.echo("nothing found: the index is empty.", err=True)
 
 
 def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
     from narrows.errors import ModelFileError
 
+    if model is None and not rows.settings.model_path:
+        raise ModelFileError(f"{index}: does not say where its model is; name it with --model.")
     path = model or index.parent / rows.settings.model_path
     if not path.is_file():
         raise ModelFileError(f"{path}: the index's model is not there; name it with --model.")
@@ -85,7 +89,7 @@ def _asked(
 ) -> tuple[list[list[Hit]], list[str]]:
     """Return the hits of every query, and what to call it."""
     from narrows.applications.lookup import search_rows
-    from narrows.errors import InvalidData, ModelFileError
+    from narrows.errors import EmptyDocumentWarning, InvalidData, ModelFileError
     from narrows.text import Documents
 
     fitted = open_model(path)
@@ -105,9 +109,24 @@ def _asked(
         assert queries is not None
         X = open_data(queries)
         names = [document.id for document in X] if isinstance(X, Documents) else []
-    model, source = fitted._asked(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EmptyDocumentWarning)  # said below, by query
+        model, source = fitted._asked(X)
     names = names or [str(row) for row in range(source.n_rows)]
-    return search_rows(rows, model, source, k, rerank=rerank), names
+    answers = search_rows(rows, model, source, k, rerank=rerank)
+    if model.vocabulary is not None and source.vocabulary is not None:
+        for at in _without_words(source):
+            click.echo(f"{one_line(names[at], _SHOWN)!r}: no word that the model knows.", err=True)
+            answers[at] = []
+    return answers, names
+
+
+def _without_words(source: Source) -> list[int]:
+    from narrows.applications.coding import BATCH
+    from narrows.data.scaling import row_totals
+
+    totals = [total for rows in source.in_order(BATCH) for total in row_totals(rows).tolist()]
+    return [at for at, total in enumerate(totals) if not total]
 
 
 def _line(hit: Hit) -> str:

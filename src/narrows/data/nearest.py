@@ -8,15 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-__all__ = ["nearest_rows"]
+__all__ = ["EXACT", "nearest_rows"]
 
 _BLOCK = 512
-_EXACT = 20_000
+EXACT = 20_000
 _WIDTH, _CANDIDATES = 64, 100
 _PROBED = 16
 
 
-def nearest_rows(rows: Any, k: int, *, exact: int = _EXACT) -> np.ndarray:
+def nearest_rows(rows: Any, k: int, *, exact: int = EXACT) -> np.ndarray:
     """Return the numbers of the ``k`` rows with the greatest cosine to each, itself left out.
 
     Dense rows are compared each with all: O(n^2 x n_features). So are up to ``exact`` sparse

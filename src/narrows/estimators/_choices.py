@@ -13,6 +13,7 @@ from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
 from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
+from narrows.data.nearest import EXACT
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
@@ -26,6 +27,8 @@ from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["Choices"]
+
+_NEIGHBOURS = 10
 
 
 class Choices(BaseEstimator):
@@ -142,10 +145,18 @@ class Choices(BaseEstimator):
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
         for name in ("neighbours", "sampled_words"):
-            check_number(name, getattr(self, name, 0), low=0, integer=True)
+            if (value := getattr(self, name, 0)) is not None:
+                check_number(name, value, low=0, integer=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
+
+    def _neighbours(self, source: Source) -> int:
+        """Return how many nearest rows a row is rebuilt with."""
+        asked = getattr(self, "neighbours", 0)
+        if asked is not None:
+            return int(asked)
+        return _NEIGHBOURS if source.holds_targets and source.n_rows <= EXACT else 0
 
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
@@ -154,7 +165,7 @@ class Choices(BaseEstimator):
             kind = self._counts_scale
         loss = named or self._auto_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
-        if getattr(self, "neighbours", 0) and not source.holds_targets:
+        if self._neighbours(source) and not source.holds_targets:
             raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
@@ -182,6 +193,6 @@ class Choices(BaseEstimator):
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
-            neighbours=int(getattr(self, "neighbours", 0)),
+            neighbours=self._neighbours(source),
             sampled_words=int(getattr(self, "sampled_words", 0)),
         )

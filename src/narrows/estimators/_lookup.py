@@ -23,6 +23,7 @@ class LooksUp:
         *,
         kind: str = "auto",
         rerank: bool = False,
+        model_path: str = "",
     ) -> Index:
         """Return an index of the codes of X; its ``save`` writes the file that ``narrows search``
         reads.
@@ -38,6 +39,8 @@ class LooksUp:
             How bits are looked up; codes of numbers are "flat".
         rerank : bool, default=False
             Whether bits are kept with the numbers they are cut from, to order hits by.
+        model_path : str, default=""
+            Where ``narrows search`` finds this model's file, seen from the index's folder.
 
         Raises
         ------
@@ -45,7 +48,7 @@ class LooksUp:
             If a name stands twice or the kind is unknown.
         """
         model, source = self._asked(X)  # pyright: ignore[reportAttributeAccessIssue] -- Queries'
-        index = new_index(model, kind=kind, rerank=rerank)
+        index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
         rows = map(str, range(source.n_rows)) if names is None else names
         add_rows(index, model, source, list(rows), metadata)
         return index

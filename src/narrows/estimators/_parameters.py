@@ -53,10 +53,11 @@ _SHARED = {
         "Of texts: words of one stem count as one word; for English.",
     ),
     "neighbours": (
-        "int",
+        "int or None",
         "k > 0: the net rebuilds, instead of a row, a mean of it (0.4) and of its k nearest rows\n"
         "by cosine (0.6), so that the code keeps what they share. They are found before training,\n"
-        "in time that grows with the square of n_samples.",
+        "in time that grows with the square of n_samples. None takes 10 for up to 20,000 rows in\n"
+        "memory, else 0.",
     ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',

@@ -115,7 +115,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ('cat', 'dog', 'fell')
     """
 
-    neighbours: int
+    neighbours: int | None
     pretrain: str | None
     pretrain_epochs: int
     sampled_words: int
@@ -132,7 +132,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         max_df: int | float = 1.0,
         stop_words: str | Sequence[str] | None = "english",
         stemmer: str | None = "porter",
-        neighbours: int = 0,
+        neighbours: int | None = None,
         pretrain: str | None = None,
         pretrain_epochs: int = 5,
         sampled_words: int = 0,
@@ -171,12 +171,15 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         if self.sampled_words:
             multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
-            if self.neighbours or not source.sparse or not multinomial:
+            if self._neighbours(source) or not source.sparse or not multinomial:
                 raise UsageError(
                     "sampled_words: needs CSR counts and the multinomial loss, and no neighbours; "
                     "set sampled_words=0, or give X as CSR."
                 )
         return super()._plan(source, statistics)
+
+    def _neighbours(self, source: Source) -> int:
+        return 0 if self.sampled_words and self.neighbours is None else super()._neighbours(source)
 
     def _pretraining(self, source: Source) -> LayerwisePretraining | None:
         if self.pretrain is None:

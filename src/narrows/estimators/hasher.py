@@ -45,7 +45,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     binarisation : {"noise", "straight_through"}, default="noise"
         What makes bits differentiable: noise added to z, or bits drawn with probability
         sigmoid(z), through which the gradient passes straight.
-    noise : float, default=3.0
+    noise : float, default=1.0
         Deviation of that noise, in units of z.
     balance : float, default=0.05
         Weight of the penalty ``Balance``, which has every bit on in half of the rows.
@@ -118,9 +118,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         max_df: int | float = 1.0,
         stop_words: str | Sequence[str] | None = "english",
         stemmer: str | None = "porter",
-        neighbours: int = 0,
+        neighbours: int | None = None,
         binarisation: str = "noise",
-        noise: float = 3.0,
+        noise: float = 1.0,
         balance: float = 0.05,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),

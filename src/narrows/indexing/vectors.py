@@ -25,7 +25,8 @@ def check_beside(vectors: Any, n: int, settings: Settings) -> NDArray[Any]:
     width, dtype = settings.vector_width, settings.vector_dtype
     if width == 0 and vectors is not None:
         raise UsageError(
-            "vectors: this index keeps none; create it with vector_width to re-rank by them."
+            "vectors: this index keeps none to re-rank by; make it with rerank (--rerank), or "
+            "create it with vector_width."
         )
     if width == 0:
         return np.empty((n, 0), dtype=dtype)

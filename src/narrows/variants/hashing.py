@@ -30,7 +30,7 @@ def hashing(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     binarisation: str = "noise",
-    noise: float = 3.0,
+    noise: float = 1.0,
     bag_of_words: bool = False,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
