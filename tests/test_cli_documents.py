@@ -244,6 +244,13 @@ def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
     assert "expected text=NAME, id=NAME or label=NAME, got 'x=y'" in capsys.readouterr().err
 
 
+def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, capsys):
+    (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
+    data = tmp_path / "odd.csv"
+    assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
+    assert f"If it holds texts, name their column: {data}:text=COLUMN" in capsys.readouterr().err
+
+
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
     assert run("fit", folder / "docs.jsonl", "-o", tmp_path / "m.safetensors") == 3
     assert "--variant document" in capsys.readouterr().err

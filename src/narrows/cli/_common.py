@@ -67,6 +67,7 @@ def open_data(name: str) -> Source | Documents:
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
+    from narrows.errors import InvalidData
     from narrows.text import looks_like_documents, read_documents
 
     dataset, _, half = name.partition(":")
@@ -78,7 +79,14 @@ def open_data(name: str) -> Source | Documents:
         return read_documents(path, **_columns(columns))
     if looks_like_documents(name):
         return read_documents(name)
-    return read(name)
+    try:
+        return read(name)
+    except InvalidData as error:
+        if "expected a number" not in str(error) and "not numbers" not in str(error):
+            raise
+        raise InvalidData(
+            f"{error} If it holds texts, name their column: {name}:text=COLUMN."
+        ) from None
 
 
 def _columns(text: str) -> dict[str, str]:
