@@ -109,6 +109,7 @@ def test_a_layer_of_any_kind_of_integer_is_saved(given, autoencoder, rows, class
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("layer", [-1, 0])
 def test_a_head_on_every_estimator_is_saved(cls, layer, rows, classes, path):
+    rows = abs(rows)  # counts, where the estimator reads those
     ae = cls(3, max_epochs=1, random_state=0).fit(rows)
     fitted = classifier(ae, layer=layer, max_epochs=1).fit(rows, classes)
     fitted.save(path)

@@ -172,7 +172,7 @@ def test_evaluate_draws_the_curve(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--retrieval"], 2, "--retrieval needs --labels"),
+        (["--retrieval"], 2, "--retrieval and --map need --labels"),
         (["--labels", "labels.txt"], 2, "--labels goes with --retrieval"),
         (["--queries", "3"], 2, "--queries goes with --retrieval"),
         (["--figure", "x.png"], 2, "--figure goes with --retrieval"),
