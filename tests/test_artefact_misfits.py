@@ -88,6 +88,8 @@ def test_widths_that_are_not_those_of_the_weights_are_refused(
         (("schema", "nope"), 1),
         (("schema", "names"), ["a", "b"]),
         (("schema", "image_shape"), 5),
+        (("schema", "image_shape"), "ab"),
+        (("schema", "image_shape"), [7, 1]),
         (("scaling",), "nope"),
         (("scaling",), {}),
         (("baseline",), None),
@@ -131,6 +133,14 @@ def test_a_tensor_of_another_name_is_refused(model_bytes: bytes, path: Path, pre
     header[prefix + "nope"] = header.pop(name)
     path.write_bytes(put_together(header, body, payload))
     with pytest.raises(ModelFileError, match="cannot be rebuilt"):
+        load(path)
+
+
+def test_a_tensor_that_no_model_has_is_refused(model_bytes: bytes, path: Path) -> None:
+    artefact = _parse(model_bytes, "model")
+    artefact.tensors["nope.x"] = artefact.tensors["net.encoder.weights.0"].clone()
+    write_artefact(path, artefact)
+    with pytest.raises(ModelFileError, match="'nope.x' is no tensor of a model"):
         load(path)
 
 

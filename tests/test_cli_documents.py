@@ -181,6 +181,12 @@ def test_an_index_of_float_codes_goes_by_cosine(folder, tmp_path, capsys):
     assert "2 numbers" in capsys.readouterr().out
     assert run("search", index, "--like", "d1", "-k", 3, "--json") == 0
     assert all(0 <= hit["distance"] < 0.1 for hit in found(capsys))
+    for asked in (["ship"], ["--like", "d1"]):
+        assert run("search", index, *asked, "--rerank") == 2
+        assert "rerank" in capsys.readouterr().err
+    again = ["index", folder / "plane.safetensors", folder / "docs.jsonl", "-o", index, "--replace"]
+    assert run(*again, "--rerank") == 2
+    assert "codes of numbers are in order of their cosine already" in capsys.readouterr().err
 
 
 def test_rows_of_numbers_are_indexed_by_their_position(tmp_path, rng, capsys):

@@ -14,7 +14,7 @@ import pytest
 from index_files import add_rows, answers, resealed, small_index
 from test_artefact_writing import small_disk as small_disk
 
-from narrows.errors import ModelFileError, OutputBusy, ResourceError
+from narrows.errors import ModelFileError, OutputBusy, ResourceError, UsageError
 from narrows.indexing.file_lock import writing_alone
 from narrows.indexing.index import Index
 from narrows.indexing.kinds import KINDS
@@ -283,9 +283,16 @@ def test_an_index_may_be_saved_again_and_again(file, rng):
 def test_it_may_be_saved_elsewhere_though_the_file_has_changed(file, rng):
     small_index().save(file)
     index = Index.load(file)
-    small_index(3).save(file)
+    small_index(3).save(file, replace=True)
     index.save(file.with_name("other.index"))
     assert len(Index.load(file.with_name("other.index"))) == 50
+
+
+def test_another_file_is_not_written_over_unasked(file):
+    small_index().save(file)
+    with pytest.raises(UsageError, match="is there already; load it and add to it, or save with"):
+        small_index(3).save(file)
+    small_index(3).save(file, replace=True)
 
 
 def test_an_update_is_saved(file, rng):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,12 +19,14 @@ from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
 from narrows.text import Vocabulary
+from narrows.text.analyzer import WORDS
 from narrows.variants import VARIANTS
 
 __all__ = ["Model", "Schema", "build_objective", "tensor_layout"]
 
 _MAX_WEIGHTS = 1 << 33
 _MAX_LAYERS = 1000
+_PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head")
 
 
 @dataclass(frozen=True)
@@ -120,14 +123,11 @@ class Model:
         """
         spec, tensors = artefact.spec, artefact.tensors
         try:
-            schema = Schema(**spec["schema"])
-            if schema.names is not None and len(schema.names) != schema.n_features:
-                raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
-            if schema.image_shape is not None:
-                schema = Schema(**{**spec["schema"], "image_shape": tuple(schema.image_shape)})
+            schema = _read_schema(spec["schema"])
+            unknown = [name for name in tensors if name.split(".")[0] not in _PARTS]
+            if unknown:
+                raise ValueError(f"{unknown[0]!r} is no tensor of a model")
             net = _part(tensors, "net.")
-            if spec["scaling"] not in SCALES:
-                raise ValueError(f"unknown scaling {spec['scaling']!r}")
             with torch.device("meta"):
                 # nothing is allocated until the shapes are known to be those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
@@ -140,15 +140,11 @@ class Model:
             if spec["baseline"] is not None:
                 baseline = Baseline(str(spec["baseline"]), **_part(tensors, "baseline."))
                 _check_width(baseline.components, schema.n_features)
-            scaling = Scaling(spec["scaling"], **_part(tensors, "scaling."))
-            for value in scaling.tensors().values():
-                if value.ndim:
-                    _check_width(value, schema.n_features)
             model = cls(
                 spec["variant"],
                 spec["parameters"],
                 objective.eval(),
-                scaling,
+                _read_scaling(spec["scaling"], _part(tensors, "scaling."), schema.n_features),
                 schema,
                 baseline,
                 spec["record"],
@@ -159,9 +155,7 @@ class Model:
                 model.densities[name] = density
             if "vocabulary" in spec:
                 arrays = _part(tensors, "vocabulary.")
-                model.vocabulary = Vocabulary.from_artefact_parts(spec["vocabulary"], arrays)
-                if len(model.vocabulary) != schema.n_features:
-                    raise ValueError(f"{len(model.vocabulary)} words, {schema.n_features} features")
+                model.vocabulary = _read_vocabulary(spec["vocabulary"], arrays, schema.n_features)
             return model
         except ModelFileError:
             raise
@@ -174,6 +168,44 @@ def tensor_layout(
 ) -> dict[str, tuple[torch.Size, torch.dtype]]:
     """Return shape and dtype of every tensor by its name."""
     return {name: (value.shape, value.dtype) for name, value in tensors.items()}
+
+
+def _read_schema(spec: Any) -> Schema:
+    schema = Schema(**spec)
+    if schema.names is not None and len(schema.names) != schema.n_features:
+        raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
+    if schema.image_shape is None:
+        return schema
+    shape = tuple(schema.image_shape)
+    if not all(isinstance(side, int) for side in shape) or math.prod(shape) != schema.n_features:
+        raise ValueError(f"images of shape {shape} for {schema.n_features} features")
+    return replace(schema, image_shape=shape)
+
+
+def _read_scaling(kind: Any, tensors: Mapping[str, Tensor], n_features: int) -> Scaling:
+    if kind not in SCALES:
+        raise ValueError(f"unknown scaling {kind!r}")
+    scaling = Scaling(kind, **tensors)
+    for value in scaling.tensors().values():
+        if value.ndim > 1 or value.dtype != torch.float32:
+            raise ValueError(f"scaling by {value.dtype} of shape {tuple(value.shape)}")
+        if value.ndim:
+            _check_width(value, n_features)
+    if scaling.scale is not None and not bool((scaling.scale > 0).all()):
+        raise ValueError("a scale that is not positive")
+    if kind == "tfidf" and (scaling.scale is None or not scaling.scale.ndim):
+        raise ValueError("tfidf without the weights of its words")
+    return scaling
+
+
+def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> Vocabulary:
+    vocabulary = Vocabulary.from_artefact_parts(spec, arrays)
+    if vocabulary.analyzer.token_pattern != WORDS:
+        # no estimator has one, and a hostile one can take for ever
+        raise ValueError("the vocabulary has a token_pattern of its own")
+    if len(vocabulary) != n_features:
+        raise ValueError(f"{len(vocabulary)} words, {n_features} features")
+    return vocabulary
 
 
 def _check_width(value: Tensor, n_features: int) -> None:

@@ -10,15 +10,32 @@ import torch
 from narrows.applications.coding import codes, scaled_batches
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
+from narrows.errors import InvalidData
 from narrows.model import Model
 
-__all__ = ["packed_codes", "set_median_thresholds"]
+__all__ = ["pack_bits", "packed_codes", "set_median_thresholds"]
 
 
 def packed_codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield codes of bits in blocks of (rows, ceil(n_components / 8)) bytes, first bit highest."""
     for block in codes(model, source):
-        yield np.packbits(block > 0, axis=1)
+        yield pack_bits(block)
+
+
+def pack_bits(bits: np.ndarray) -> np.ndarray:
+    """Return codes of -1 and 1 as bytes, the first bit highest.
+
+    Raises
+    ------
+    InvalidData
+        If a code is not finite.
+    """
+    if np.isnan(bits).any():
+        raise InvalidData(
+            "hash: a row's code is no number: its values are too large for this net; scale them, "
+            "or fit to rows like it."
+        )
+    return np.packbits(bits > 0, axis=1)
 
 
 @torch.no_grad()

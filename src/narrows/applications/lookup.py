@@ -9,12 +9,16 @@ import numpy as np
 import torch
 
 from narrows.applications.coding import scaled_batches
+from narrows.applications.hashing import pack_bits
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
+from narrows.errors import UsageError
 from narrows.indexing.index import Hit, Index
 from narrows.model import Model
 
 __all__ = ["add_rows", "index_codes", "new_index", "search_rows"]
+
+_NO_RERANK = "rerank: is for codes of bits; codes of numbers are in order of their cosine already."
 
 
 def new_index(
@@ -29,12 +33,14 @@ def new_index(
     Raises
     ------
     UsageError
-        If there is no such kind.
+        If there is no such kind, or ``rerank`` is asked of codes that are numbers.
     """
     n = model.n_components
     settings: dict[str, Any] = {"kind": kind, "model_digest": model.fingerprint()}
     settings["model_path"] = model_path
     if not isinstance(model.objective.encoder, BinaryEncoder):
+        if rerank:
+            raise UsageError(_NO_RERANK)
         return Index.create(n_components=n, **settings)
     return Index.create(n_bits=-(-n // 8) * 8, vector_width=n if rerank else 0, **settings)
 
@@ -50,7 +56,7 @@ def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.n
             yield h, None
             continue
         assert code.drive is not None
-        yield np.packbits(h > 0, axis=1), code.drive.cpu().numpy()
+        yield pack_bits(h), code.drive.cpu().numpy()
 
 
 def add_rows(
@@ -77,6 +83,8 @@ def search_rows(
         If k is less than 1, or the index keeps nothing to re-rank by.
     """
     codes, drives = _all_codes(model, source)
+    if rerank and drives is None:
+        raise UsageError(_NO_RERANK)
     return index.search(codes, k, vectors=drives if rerank else None)
 
 

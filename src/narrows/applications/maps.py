@@ -137,7 +137,8 @@ def map_figure(
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return short.replace("$", r"\$")  # text, not mathematics
 
 
 def _draw(axis: Axes, xy: np.ndarray, which: np.ndarray) -> None:

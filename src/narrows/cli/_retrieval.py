@@ -57,6 +57,8 @@ def check_retrieval(
                 raise click.UsageError(f"{name} goes with --retrieval; add it.")
         if labels is not None and map_figure is None:
             raise click.UsageError("--labels goes with --retrieval or --map; add one.")
+    if figure is not None and figure == map_figure:
+        raise click.UsageError("--figure and --map name the same file; give each its own.")
     for picture in filter(None, (figure, map_figure)):
         check_writable(picture, *inputs)
         check_figure_name(picture)

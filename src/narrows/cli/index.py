@@ -68,20 +68,26 @@ def index(
         )
     if add and (replace or rerank or kind != "auto"):
         raise UsageError("--add takes the index as it is: without --replace, --kind and --rerank.")
-    rows = _add(model, data, output, kind, rerank) if not add else _append(model, data, output)
+    rows = (
+        _append(model, data, output)
+        if add
+        else _create(model, data, output, kind, rerank, replace=replace)
+    )
     _report(rows, output, as_json)
 
 
-def _add(model: Path, data: str, output: Path, kind: str, rerank: bool) -> Index:
+def _create(
+    model: Path, data: str, output: Path, kind: str, rerank: bool, *, replace: bool
+) -> Index:
     from narrows.applications.lookup import new_index
     from narrows.applications.output import check_writable
 
     check_writable(output, model, data)
     fitted = open_model(model)
-    where = os.path.relpath(model.resolve(), output.resolve().parent)
+    where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
     rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)
     _encode_into(rows, fitted, data)
-    rows.save(output)
+    rows.save(output, replace=replace)  # another may have made one meanwhile
     return rows
 
 
@@ -107,7 +113,9 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> None:
             names.append(document.id)
             metadata.append({"snippet": one_line(document.text, _SNIPPET)})
     model, source = fitted._asked(opened)
-    names = names or [str(row) for row in range(len(rows), len(rows) + source.n_rows)]
+    if not names:
+        first = max((int(name) + 1 for name in rows.names if name.isdecimal()), default=0)
+        names = [str(row) for row in range(first, first + source.n_rows)]
     add_rows(rows, model, source, names, metadata)
 
 

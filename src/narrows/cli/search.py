@@ -80,7 +80,8 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
         raise ModelFileError(f"{index}: does not say where its model is; name it with --model.")
     path = model or index.parent / rows.settings.model_path
     if not path.is_file():
-        raise ModelFileError(f"{path}: the index's model is not there; name it with --model.")
+        shown = one_line(str(path), _SHOWN)
+        raise ModelFileError(f"{shown}: the index's model is not there; name it with --model.")
     return path
 
 
@@ -101,8 +102,10 @@ def _asked(
             raise InvalidData("QUERY: the model reads no texts; use --like or --queries.")
         X, names = [query], [query]
     elif queries is not None and queries.lower().endswith(".txt"):
-        X = Path(queries).read_text(encoding="utf-8", errors="replace").splitlines()
-        if not X:
+        if not Path(queries).is_file():
+            raise InvalidData(f"{queries}: no regular file of queries.")
+        X = Path(queries).read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
+        if X == [""]:
             raise InvalidData(f"{queries}: no queries.")
         names = X
     else:
@@ -137,7 +140,7 @@ def _line(hit: Hit) -> str:
 
 def _as_json(name: str, hits: list[Hit]) -> dict[str, Any]:
     found = [
-        {"id": hit.name, "distance": hit.distance, "cosine": hit.cosine, **hit.metadata}
+        {**hit.metadata, "id": hit.name, "distance": hit.distance, "cosine": hit.cosine}
         for hit in hits
     ]
     return {"query": name, "hits": found}

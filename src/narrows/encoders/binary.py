@@ -98,7 +98,8 @@ class BinaryEncoder(Encoder):
         return _signs(h > 0)
 
     def _bits(self, drive: Tensor) -> Tensor:
-        return _signs(drive > self.thresholds)
+        # what is no number has no bits
+        return torch.where(drive.isnan(), drive, _signs(drive > self.thresholds))
 
 
 def _signs(positive: Tensor) -> Tensor:

@@ -156,7 +156,8 @@ class Choices(BaseEstimator):
         asked = getattr(self, "neighbours", 0)
         if asked is not None:
             return int(asked)
-        return _NEIGHBOURS if source.holds_targets and source.n_rows <= EXACT else 0
+        suits = source.holds_targets and source.n_rows <= EXACT and not self._admits_missing()
+        return _NEIGHBOURS if suits else 0
 
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
@@ -167,6 +168,11 @@ class Choices(BaseEstimator):
         variant, parameters = self._variant(loss)
         if self._neighbours(source) and not source.holds_targets:
             raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
+        if self._neighbours(source) and self._admits_missing():
+            raise UsageError(
+                "neighbours: rows with missing values have none; set neighbours=0, or another "
+                "corruption."
+            )
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(

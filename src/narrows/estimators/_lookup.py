@@ -49,8 +49,8 @@ class LooksUp:
         """
         model, source = self._asked(X)  # pyright: ignore[reportAttributeAccessIssue] -- Queries'
         index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
-        rows = map(str, range(source.n_rows)) if names is None else names
-        add_rows(index, model, source, list(rows), metadata)
+        rows = [str(row) for row in range(source.n_rows)] if names is None else names
+        add_rows(index, model, source, rows, metadata)
         return index
 
     def search(self, index: Index, X: Any, k: int = 10, *, rerank: bool = False) -> list[list[Hit]]:

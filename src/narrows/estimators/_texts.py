@@ -17,6 +17,8 @@ from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_ro
 
 __all__ = ["ReadsTexts", "is_texts"]
 
+_LOOKED_AT = 100
+
 
 def is_texts(X: Any) -> bool:
     """Return whether X is texts, and not numbers: Documents, or one axis of strings."""
@@ -26,8 +28,11 @@ def is_texts(X: Any) -> bool:
         return False
     if not len(X):
         return False
-    first = X.iloc[0] if hasattr(X, "iloc") else X[0] if not isinstance(X, dict | set) else None
-    return isinstance(first, str)
+    if isinstance(X, dict | set):
+        return False
+    first = X.iloc[:_LOOKED_AT] if hasattr(X, "iloc") else X[:_LOOKED_AT]
+    # the first may be missing, which is for the reader of texts to say
+    return any(isinstance(text, str) for text in first)
 
 
 class ReadsTexts:

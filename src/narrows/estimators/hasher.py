@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from narrows.applications.hashing import packed_codes, set_median_thresholds
+from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
+from narrows.encoders.binary import BINARISATIONS
 from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._lookup import LooksUp
@@ -47,8 +49,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         sigmoid(z), through which the gradient passes straight.
     noise : float, default=1.0
         Deviation of that noise, in units of z.
-    balance : float, default=0.05
-        Weight of the penalty ``Balance``, which has every bit on in half of the rows.
+    balance : float, default=0.0
+        Weight of the penalty ``Balance``, which has every bit on in half of the rows. On Reuters
+        0.05 retrieved a little worse than none.
     threshold : {"zero", "median"}, default="zero"
         Above which z is a 1; "median" has every bit split the training rows in halves.
     hidden : sequence of int, default=(500,)
@@ -121,7 +124,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         neighbours: int | None = None,
         binarisation: str = "noise",
         noise: float = 1.0,
-        balance: float = 0.05,
+        balance: float = 0.0,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),
         activation: str = "silu",
@@ -148,6 +151,10 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_number("noise", self.noise, low=0)
+        check_number("balance", self.balance, low=0)
+        if not isinstance(self.binarisation, str) or self.binarisation not in BINARISATIONS:
+            raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 

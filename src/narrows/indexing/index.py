@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import exists, realpath
 from pathlib import Path
 from typing import Any
 
@@ -175,11 +176,16 @@ class Index:
             yield index
             index._write(Path(path))
 
-    def save(self, path: str | Path, *, wait: float = _WAIT) -> None:
+    def save(self, path: str | Path, *, replace: bool = False, wait: float = _WAIT) -> None:
         """Write the index to a file: the whole new one, or the old one stays.
+
+        Another file than the one it was loaded from or saved to is only written over where
+        ``replace`` says so.
 
         Raises
         ------
+        UsageError
+            If there is another file.
         OutputBusy
             If another process is writing the file for more than ``wait`` seconds, or has changed
             it since it was loaded from there.
@@ -188,12 +194,16 @@ class Index:
         """
         path = Path(path)
         with writing_alone(path, wait=wait):
-            if self._path is not None and path.resolve() == self._path.resolve():
-                if path.exists() and identity(path) != self._identity:
-                    raise OutputBusy(
-                        f"{path}: has changed since it was loaded; load it again and repeat the "
-                        "change, or save to another file."
-                    )
+            ours = self._path is not None and realpath(path) == realpath(self._path)
+            if ours and exists(path) and identity(path) != self._identity:
+                raise OutputBusy(
+                    f"{path}: has changed since it was loaded; load it again and repeat the "
+                    "change, or save to another file."
+                )
+            if not ours and not replace and exists(path):
+                raise UsageError(
+                    f"{path}: is there already; load it and add to it, or save with replace=True."
+                )
             self._write(path)
 
     def _write(self, path: Path) -> None:

@@ -43,7 +43,8 @@ def new_settings(
     model_path: str = "",
 ) -> Settings:
     """Return settings of arguments; UsageError if a value cannot be."""
-    for name, value in (("model_digest", model_digest), ("model_path", model_path)):
+    strings = {"kind": kind, "model_digest": model_digest, "model_path": model_path}
+    for name, value in strings.items():
         if not isinstance(value, str):
             raise UsageError(f"{name}: must be a text, got {value!r}.")
     check_number("vector_width", vector_width, low=0, high=_MAX_WIDTH, integer=True)

@@ -5,7 +5,7 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits
     decoder   dense
-    penalty   balance                     every bit halves the rows
+    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def hashing(
     bag_of_words: bool = False,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
-    balance: float = 0.05,
+    balance: float = 0.0,
     generator: Generator,
 ) -> Objective:
     """``bag_of_words`` has the encoder read a row's direction, not its length."""
@@ -51,5 +51,11 @@ def hashing(
         # one matrix from bits to logits: what a bit means is then a direction, and near codes
         # are near rows
         decoder=DenseDecoder([n_components, n_features], activation="linear", generator=generator),
-        **pieces(loss=loss, corruption=corruption, n_components=n_components, generator=generator),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=[{"name": "balance", "weight": balance}] if balance else [],
+            n_components=n_components,
+            generator=generator,
+        ),
     )
