@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
     "_types": 0, "_version": 0, "errors": 0,
-    "slots": 1, "activations": 1, "checks": 1, "products": 1, "targets": 1, "terms": 1,
+    "slots": 1, "sparse": 1, "activations": 1, "checks": 1, "products": 1, "targets": 1, "terms": 1,
     "weighting": 1,
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
     "boltzmann": 3, "objective": 3,
@@ -27,6 +27,7 @@ RANKS = {
 # Within a rank, who may import whom: a mirror imports what it mirrors, a model its file.
 SAME_RANK = {
     ("activations", "slots"),
+    ("slots", "sparse"),
     ("weighting", "slots"),
     ("terms", "slots"),
     ("decoders", "encoders"),

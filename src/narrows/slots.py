@@ -14,10 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
-from narrows._types import Batch, Codes, Outputs, PerSample, Scalar
+from narrows._types import Codes, Outputs, PerSample, Scalar
 from narrows.errors import UsageError, unknown_name
+from narrows.sparse import Rows, SparseRows, dense_rows
 
 __all__ = [
     "Code",
@@ -36,78 +36,6 @@ __all__ = [
     "piece_from_spec",
     "piece_to_spec",
 ]
-
-
-@dataclass(frozen=True)
-class SparseRows:
-    """A batch in compressed sparse rows: what reaches the net where X is CSR.
-
-    ``indptr`` (batch + 1,) and ``indices`` (nnz,) are integers of one dtype, ``values`` (nnz,)
-    is float32. Duplicate indices within a row are not allowed.
-    """
-
-    indptr: Tensor
-    indices: Tensor
-    values: Tensor
-    n_features: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.indptr) - 1, self.n_features
-
-    def __len__(self) -> int:
-        return len(self.indptr) - 1
-
-    @property
-    def row_of(self) -> Tensor:
-        """Return the row number of every stored value, shape (nnz,)."""
-        counts = self.indptr.diff()
-        return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-
-    def with_values(self, values: Tensor) -> SparseRows:
-        return SparseRows(self.indptr, self.indices, values, self.n_features)
-
-    def row_sums(self) -> PerSample:
-        sums = self.values.new_zeros(len(self))
-        return sums.index_add_(0, self.row_of, self.values)
-
-    def matmul(self, dense: Tensor) -> Tensor:
-        """Return x @ dense for ``dense`` (features, width): O(non-zeros x width)."""
-        return F.embedding_bag(
-            self.indices,
-            dense,
-            self.indptr,
-            mode="sum",
-            per_sample_weights=self.values,
-            include_last_offset=True,
-        )
-
-    def gather_sum(self, dense: Tensor) -> PerSample:
-        """Return sum_j x_ij dense_ij per row, touching the stored values only."""
-        rows = self.row_of
-        # index_select backs up to a plain scatter, several times faster than indexing by pairs
-        flat = rows * self.n_features + self.indices
-        picked = dense.reshape(-1).index_select(0, flat)
-        return dense.new_zeros(len(self)).index_add(0, rows, self.values * picked)
-
-    def to(self, device: str | torch.device) -> SparseRows:
-        return SparseRows(
-            self.indptr.to(device), self.indices.to(device), self.values.to(device), self.n_features
-        )
-
-    def to_dense(self) -> Batch:
-        dense = self.values.new_zeros(self.shape)
-        dense[self.row_of, self.indices.long()] = self.values
-        return dense
-
-
-Rows = Tensor | SparseRows
-"""A batch of samples: (batch, features), dense or sparse."""
-
-
-def dense_rows(x: Rows) -> Tensor:
-    """Return a batch as a plain tensor, (batch, features)."""
-    return x.to_dense() if isinstance(x, SparseRows) else x
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,21 @@ __all__ = [
 BATCH = 1024
 """Rows at a time: fixed, so that a row's code hardly depends on how many came with it."""
 
+_SPARSE_BATCH = 4096
+"""Sparse rows to encode at a time: nothing is as wide as they are, so more of them fit."""
 
-def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
+
+def scaled_batches(
+    model: Model, source: Source, *, encoded: bool = False
+) -> Iterator[tuple[Rows, Rows]]:
     """Yield rows as they are and scaled, refusing values that are not finite.
 
-    NaN is let through where the model's corruption admits missing values.
+    NaN is let through where the model's corruption admits missing values. Rows that are only
+    ``encoded`` come in larger batches where they are sparse.
     """
     first = 0
     missing = model.objective.corruption.admits_missing
-    for raw in source.in_order(BATCH):
+    for raw in source.in_order(_SPARSE_BATCH if encoded and source.sparse else BATCH):
         check_finite(raw, source, first_row=first, missing=missing)
         model.scaling.check(raw, source.origin)
         first += len(raw)
@@ -48,14 +54,14 @@ def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
 @torch.no_grad()
 def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield h = f(x) in blocks of (rows, n_components), float32."""
-    for _, x in scaled_batches(model, source):
+    for _, x in scaled_batches(model, source, encoded=True):
         yield model.objective.encode(x).h.cpu().numpy()
 
 
 @torch.no_grad()
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
-    for _, x in scaled_batches(model, source):
+    for _, x in scaled_batches(model, source, encoded=True):
         layers = model.objective.encoder.layers(x)
         if not -len(layers) <= layer < len(layers):
             raise UsageError(

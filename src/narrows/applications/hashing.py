@@ -43,5 +43,5 @@ def set_median_thresholds(model: Model, source: Source) -> None:
     """Set every bit's threshold to the median of its z over these rows: half of them have it."""
     encoder = model.objective.encoder
     assert isinstance(encoder, BinaryEncoder)
-    drives = [encoder(x).drive for _, x in scaled_batches(model, source)]
+    drives = [encoder(x).drive for _, x in scaled_batches(model, source, encoded=True)]
     encoder.thresholds.copy_(torch.cat(drives).quantile(0.5, dim=0))  # pyright: ignore[reportArgumentType] -- a binary code has a drive

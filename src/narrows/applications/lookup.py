@@ -49,7 +49,7 @@ def new_index(
 def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Yield codes as an index takes them, and where they are bits the z that they are cut from."""
     binary = isinstance(model.objective.encoder, BinaryEncoder)
-    for _, x in scaled_batches(model, source):
+    for _, x in scaled_batches(model, source, encoded=True):
         code = model.objective.encode(x)
         h = code.h.cpu().numpy()
         if not binary:

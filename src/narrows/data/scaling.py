@@ -75,7 +75,8 @@ class Scaling:
         if self.scale is None:
             return x
         if isinstance(x, SparseRows):
-            scale = self.scale if self.scale.ndim == 0 else self.scale[x.indices.long()]
+            each = self.scale.ndim
+            scale = self.scale.index_select(0, x.indices) if each else self.scale
             return x.with_values(x.values / scale)
         return x / self.scale
 
@@ -115,9 +116,9 @@ def row_totals(x: Rows) -> Tensor:
 def _proportions(x: Rows) -> Rows:
     # in float64, where no sum of float32 values overflows
     if isinstance(x, SparseRows):
-        wide = x.values.double()
-        totals = wide.new_zeros(len(x)).index_add_(0, x.row_of, wide)
-        return x.with_values((wide / _positive(totals)[x.row_of]).float())
+        wide = x.with_values(x.values.double())
+        shares = wide.times_rows(1 / _positive(wide.row_sums()))
+        return x.with_values(shares.values.float())
     totals = x.nansum(dim=1, dtype=torch.float64)
     return (x / _positive(totals)[:, None]).float()
 

@@ -132,7 +132,7 @@ def rows_of_length(x: Rows, length: float) -> Rows:
     """Return rows of that Euclidean length; a row of zeros stays one."""
     if isinstance(x, SparseRows):
         squares = x.with_values(x.values.square()).row_sums()
-        return x.with_values(x.values * (length * _inverse_root(squares))[x.row_of])
+        return x.times_rows(length * _inverse_root(squares))
     return x * (length * _inverse_root(x.square().sum(dim=1)))[:, None]
 
 

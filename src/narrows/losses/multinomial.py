@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
@@ -46,12 +48,9 @@ class Multinomial:
             )
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
-        log_normaliser = torch.logsumexp(output, dim=1)
-        if isinstance(x, SparseRows):
-            return log_normaliser * x.row_sums() - x.gather_sum(output)
-        if weights is not None:
+        if weights is not None and not isinstance(x, SparseRows):
             x = weights * x
-        return log_normaliser * x.sum(dim=1) - (x * output).sum(dim=1)
+        return _CrossEntropy.apply(output, x)  # pyright: ignore[reportReturnType]
 
     def log_normaliser(self, x: Rows) -> PerSample:
         """Return - log(N! / (x_1! x_2! ...)) of a row of N counts, given N."""
@@ -77,3 +76,37 @@ class Multinomial:
     def natural(self, mean: Tensor) -> Tensor:
         """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
         return torch.log(mean.clamp_min(1e-6))
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """sum_j x_j (logsumexp(o) - o_j) of every row, differentiated once, by o.
+
+    The gradient is softmax(o) sum_j x_j - x: one pass over the output each way, where the
+    derivative of a logsumexp would take three and an exponential.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, x: Rows) -> Tensor:
+        softmax = torch.softmax(output, dim=1)
+        log_normaliser = output.amax(dim=1) - softmax.amax(dim=1).log()
+        ctx.x = x
+        if isinstance(x, SparseRows):
+            totals, inner = x.row_sums(), x.gather_sum(output)
+        else:
+            totals, inner = x.sum(dim=1), (x * output).sum(dim=1)
+        ctx.save_for_backward(softmax, totals)
+        return log_normaliser * totals - inner
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] -- the decorator's type
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, None]:
+        softmax, totals = ctx.saved_tensors
+        gradient = (softmax * (grads[0] * totals)[:, None]).contiguous()
+        if isinstance(ctx.x, SparseRows):
+            shares = ctx.x.times_rows(grads[0]).values
+            gradient.view(-1).index_add_(0, ctx.x.places, shares, alpha=-1)
+        else:
+            gradient.addcmul_(ctx.x, grads[0][:, None], value=-1)
+        return gradient, None

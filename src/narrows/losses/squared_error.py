@@ -53,7 +53,7 @@ class SquaredError:
         r = self.expectation(output)
         if isinstance(x, SparseRows):
             # sum_j r^2 - 2 x r + x^2 would cancel: the stored places are left out of the first sum
-            at = x.row_of * x.n_features + x.indices
+            at = x.places
             flat = r.reshape(-1)
             elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
             return elsewhere.index_add(0, x.row_of, (flat.index_select(0, at) - x.values).square())
