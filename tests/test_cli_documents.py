@@ -53,6 +53,17 @@ def found(capsys) -> list[dict]:
     return json.loads(capsys.readouterr().out)["answers"][0]["hits"]
 
 
+def test_inspect_says_which_words_a_model_reads(folder, capsys):
+    assert run("inspect", folder / "h.safetensors", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    vocabulary = load(folder / "h.safetensors").vocabulary_
+    assert (facts["words"], facts["documents_counted"]) == (len(vocabulary), 120)
+    assert facts["commonest_words"].split(", ")[0] in vocabulary.terms
+    assert facts["neighbours"] == 10
+    assert run("inspect", folder / "h.safetensors") == 0
+    assert "commonest_words" in capsys.readouterr().out
+
+
 def test_search_finds_texts_of_the_querys_topic(folder, capsys):
     assert run("search", folder / "docs.index", "the sailing ship in a storm", "-k", 5) == 0
     lines = capsys.readouterr().out.splitlines()

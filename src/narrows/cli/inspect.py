@@ -15,11 +15,15 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
+from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder
+    from narrows.text import Vocabulary
 
 __all__ = ["inspect"]
+
+_COMMONEST = 8
 
 
 @click.command(short_help="What a model file holds, and the health of its code on DATA.")
@@ -63,6 +67,7 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "kind": fitted.schema.kind,
         "image_shape": fitted.schema.image_shape,
         "scaling": fitted.scaling.kind,
+        **_vocabulary(fitted.vocabulary),
         "weights": weights,
         "baseline": fitted.baseline.name if fitted.baseline else None,
         "error_unit": fitted.error_unit,
@@ -73,8 +78,24 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "stopped_early": record.get("stopped_early"),
         "batch_size": record.get("batch_size"),
         "learning_rate": record.get("learning_rate"),
+        "neighbours": record.get("neighbours") or None,
         "precision": record.get("precision"),
         "seed": record.get("seed"),
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),
         "final_objective": estimator.history_[-1] if estimator.history_ else None,
+    }
+
+
+def _vocabulary(vocabulary: Vocabulary | None) -> dict[str, Any]:
+    """Return how texts are read, and the words of most documents; nothing for other models."""
+    if vocabulary is None:
+        return {}
+    analyzer = vocabulary.analyzer
+    commonest = (-vocabulary.document_frequencies).argsort(kind="stable")[:_COMMONEST]
+    return {
+        "words": len(vocabulary),
+        "documents_counted": int(vocabulary.n_documents),
+        "stemmer": analyzer.stemmer,
+        "stop_words": analyzer.to_spec()["stop_words"],
+        "commonest_words": ", ".join(one_line(vocabulary.terms[at], 20) for at in commonest),
     }

@@ -260,5 +260,6 @@ def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:
         "max_epochs": plan.max_epochs,
         "batch_size": plan.batch_size,
         "learning_rate": plan.learning_rate,
+        "neighbours": plan.neighbours,
         **asdict(record),
     }
