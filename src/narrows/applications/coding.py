@@ -39,11 +39,12 @@ def scaled_batches(
     """Yield rows as they are and scaled, refusing values that are not finite.
 
     NaN is let through where the model's corruption admits missing values. Rows that are only
-    ``encoded`` come in larger batches where they are sparse.
+    ``encoded`` come in larger batches where they are sparse and stay so.
     """
     first = 0
     missing = model.objective.corruption.admits_missing
-    for raw in source.in_order(_SPARSE_BATCH if encoded and source.sparse else BATCH):
+    stay_sparse = source.sparse and model.scaling.shift is None
+    for raw in source.in_order(_SPARSE_BATCH if encoded and stay_sparse else BATCH):
         check_finite(raw, source, first_row=first, missing=missing)
         model.scaling.check(raw, source.origin)
         first += len(raw)

@@ -75,8 +75,8 @@ class Scaling:
         if self.scale is None:
             return x
         if isinstance(x, SparseRows):
-            each = self.scale.ndim
-            scale = self.scale.index_select(0, x.indices) if each else self.scale
+            one = self.scale.ndim == 0
+            scale = self.scale if one else self.scale.index_select(0, x.indices)
             return x.with_values(x.values / scale)
         return x / self.scale
 
