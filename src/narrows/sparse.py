@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from narrows._types import Batch, PerSample
 
-__all__ = ["Rows", "SparseRows", "dense_rows"]
+__all__ = ["Rows", "SparseRows", "dense_rows", "padded"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,17 @@ class _Product(torch.autograd.Function):
 
 Rows = Tensor | SparseRows
 """A batch of samples: (batch, features), dense or sparse."""
+
+
+def padded(x: Rows, multiple: int) -> Rows:
+    """Return a batch with rows of zeros below it, to a whole ``multiple`` of rows."""
+    missing = -len(x) % multiple
+    if not missing:
+        return x
+    if isinstance(x, SparseRows):
+        indptr = torch.cat([x.indptr, x.indptr[-1:].expand(missing)])
+        return SparseRows(indptr, x.indices, x.values, x.n_features)
+    return F.pad(x, (0, 0, 0, missing))
 
 
 def dense_rows(x: Rows) -> Tensor:

@@ -14,6 +14,7 @@ from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
+from narrows.sparse import padded
 
 __all__ = [
     "BATCH",
@@ -24,6 +25,7 @@ __all__ = [
     "layer_features",
     "reconstructions",
     "scaled_batches",
+    "whole_vectors",
 ]
 
 BATCH = 1024
@@ -31,6 +33,15 @@ BATCH = 1024
 
 _SPARSE_BATCH = 4096
 """Sparse rows to encode at a time: nothing is as wide as they are, so more of them fit."""
+
+_VECTOR = 16
+"""Processors compute this many numbers at once, and the last few of a batch by another routine,
+which may round them otherwise: whole batches of 16 rows leave none over."""
+
+
+def whole_vectors(x: Rows) -> Rows:
+    """Return a batch padded, so that a row's result is the same wherever in a batch it is."""
+    return padded(x, _VECTOR)
 
 
 def scaled_batches(
@@ -56,26 +67,26 @@ def scaled_batches(
 def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield h = f(x) in blocks of (rows, n_components), float32."""
     for _, x in scaled_batches(model, source, encoded=True):
-        yield model.objective.encode(x).h.cpu().numpy()
+        yield model.objective.encode(whole_vectors(x)).h[: len(x)].cpu().numpy()
 
 
 @torch.no_grad()
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
     for _, x in scaled_batches(model, source, encoded=True):
-        layers = model.objective.encoder.layers(x)
+        layers = model.objective.encoder.layers(whole_vectors(x))
         if not -len(layers) <= layer < len(layers):
             raise UsageError(
                 f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."
             )
-        yield layers[layer].cpu().numpy()
+        yield layers[layer][: len(x)].cpu().numpy()
 
 
 @torch.no_grad()
 def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
     """Yield g(h) in input units; where rows are scaled to proportions, proportions."""
     for batch in torch.from_numpy(np.ascontiguousarray(h, dtype=np.float32)).split(BATCH):
-        mean = model.objective.decode(batch.to(model.device))
+        mean = model.objective.decode(whole_vectors(batch.to(model.device)))[: len(batch)]
         yield model.scaling.inverse(mean).cpu().numpy()
 
 
@@ -83,7 +94,7 @@ def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
 def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
     for raw, x in scaled_batches(model, source):
-        mean = model.objective.reconstruct(x)
+        mean = model.objective.reconstruct(whole_vectors(x))[: len(x)]
         yield in_input_units(model, mean, raw).cpu().numpy()
 
 
@@ -98,4 +109,4 @@ def errors(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield L(x, g(f(x))) per row, in ``model.error_unit``; a value the loss refuses raises."""
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        yield model.objective.error(x).cpu().numpy()
+        yield model.objective.error(whole_vectors(x))[: len(x)].cpu().numpy()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from narrows.applications.coding import scaled_batches
+from narrows.applications.coding import scaled_batches, whole_vectors
 from narrows.code_task import Head, layer_of
 from narrows.data.source import Source
 from narrows.errors import UsageError
@@ -43,11 +43,11 @@ def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Te
     """Yield the activations of a layer, counted from 0, of clean rows: (rows, width)."""
     for _, x in scaled_batches(model, source):
         x, _ = known_part(x, model.objective.corruption)
-        yield layer_of(model.objective.encoder, x, layer)
+        yield layer_of(model.objective.encoder, whole_vectors(x), layer)[: len(x)]
 
 
 @torch.no_grad()
 def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield logits (rows, n_classes), or standardised values (rows, 1)."""
     for features in features_read(model, source, layer):
-        yield head(features).cpu().numpy()
+        yield head(whole_vectors(features))[: len(features)].cpu().numpy()
