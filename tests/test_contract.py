@@ -21,6 +21,7 @@ N_FEATURES = 12
 NEEDS = {
     "kl_sparsity": {"code_activation": "sigmoid"},
     "top_k": {"k": 2},
+    "convolutional": {"image_shape": [2, 3, 2], "channels": [4, 3]},
     "dictionary": {"k": 2},
     "vector_quantised": {"n_entries": 2},
     "revive": {"hidden": []},

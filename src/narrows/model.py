@@ -229,12 +229,18 @@ def build_objective(
     """
     if variant not in VARIANTS:
         raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
+    channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
-    if len(widths) > _MAX_LAYERS:
-        raise UsageError(f"hidden: {len(widths) - 2} layers, at most {_MAX_LAYERS - 2} are built.")
-    for width in widths:
+    for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):
+        if count > _MAX_LAYERS - 2:
+            raise UsageError(f"{name}: {count} layers, at most {_MAX_LAYERS - 2} are built.")
+    for width in (*widths, *channels, blocks + 1):
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise UsageError(f"hidden, n_components: must be integers >= 1, got {width!r}.")
+            raise UsageError(
+                f"hidden, channels, blocks, n_components: must be integers >= 1, got {width!r}."
+            )
+    if len(channels) * blocks > _MAX_LAYERS:
+        raise UsageError(f"blocks: {blocks} in each stage are more than {_MAX_LAYERS} in all.")
     if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
         raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
     generator = Generator().manual_seed(seed)

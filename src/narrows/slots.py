@@ -136,6 +136,11 @@ class Encoder(nn.Module, ABC):
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the code last."""
 
+    @property
+    def widths(self) -> list[int]:
+        """Activations of every layer of ``layers``, the code last."""
+        return [weight.shape[1] for weight in self.weights]
+
     def admissible(self, h: Codes) -> Codes:
         """Return what is nearest to h among the codes that f gives; here h itself."""
         return h

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from narrows.data.scaling import row_totals
-from narrows.data.source import Source
+from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model import Model
@@ -55,7 +55,8 @@ def scaled_batches(
     first = 0
     missing = model.objective.corruption.admits_missing
     stay_sparse = source.sparse and model.scaling.shift is None
-    for raw in source.in_order(_SPARSE_BATCH if encoded and stay_sparse else BATCH):
+    most = _SPARSE_BATCH if encoded and stay_sparse else BATCH
+    for raw in source.in_order(source.at_a_time(most)):
         check_finite(raw, source, first_row=first, missing=missing)
         model.scaling.check(raw, source.origin)
         first += len(raw)
@@ -85,7 +86,8 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 @torch.no_grad()
 def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
     """Yield g(h) in input units; where rows are scaled to proportions, proportions."""
-    for batch in torch.from_numpy(np.ascontiguousarray(h, dtype=np.float32)).split(BATCH):
+    rows = torch.from_numpy(np.ascontiguousarray(h, dtype=np.float32))
+    for batch in rows.split(at_a_time(BATCH, model.schema.n_features)):
         mean = model.objective.decode(whole_vectors(batch.to(model.device)))[: len(batch)]
         yield model.scaling.inverse(mean).cpu().numpy()
 

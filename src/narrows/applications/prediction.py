@@ -25,7 +25,7 @@ def layer_number(model: Model, layer: int) -> int:
     UsageError
         If there is no such layer.
     """
-    depth = len(model.objective.encoder.weights)
+    depth = len(layer_widths(model))
     if not -depth <= layer < depth:
         raise UsageError(f"layer: must be from {-depth} to {depth - 1}, got {layer!r}.")
     return int(layer % depth)
@@ -33,9 +33,7 @@ def layer_number(model: Model, layer: int) -> int:
 
 def layer_widths(model: Model) -> list[int]:
     """Return how many activations every layer of the encoder has, the code last."""
-    # the last weights may give a code's mean and its variance
-    below = [weight.shape[1] for weight in model.objective.encoder.weights[:-1]]
-    return [*below, model.n_components]
+    return [*model.objective.encoder.widths[:-1], model.n_components]
 
 
 @torch.no_grad()

@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from narrows.cli._common import PATH, data_argument, json_option, open_data, print_json
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    open_data,
+    print_json,
+    shape_option,
+)
 
 __all__ = ["ESTIMATORS", "fit"]
 
@@ -38,6 +45,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
 
 ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "contractive": ("ContractiveAutoencoder", {}),
+    "convolutional": ("ConvolutionalAutoencoder", {}),
     "denoising": ("DenoisingAutoencoder", {}),
     "dictionary": ("DictionaryAutoencoder", {}),
     "document": ("DocumentAutoencoder", {}),
@@ -52,6 +60,14 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "vector_quantised": ("VectorQuantisedAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
+
+_OF_MAPS: dict[str, dict[str, Any]] = {
+    "convolutional": {},
+    "denoising": {"corruption": "masking"},
+    "plain": {},
+    "variational": {"beta": 1.0},
+}
+"""The variants that `--net conv` makes of ConvolutionalAutoencoder, and what each settles."""
 
 
 def _estimator_options(command: Any) -> Any:
@@ -73,6 +89,10 @@ def _estimator_options(command: Any) -> Any:
     help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
     "contractive barely moves when the input does, variational has a prior to sample from.",
 )
+@click.option("--net", type=click.Choice(["dense", "conv"]), default="dense", show_default=True,
+              help="conv: maps of images, for --variant plain, denoising and variational.")  # fmt: skip
+@click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")
+@shape_option
 @_estimator_options
 @click.option(
     "--set",
@@ -90,6 +110,7 @@ def _estimator_options(command: Any) -> Any:
 def fit(
     data: str,
     variant: str,
+    net: str,
     output: Path,
     resume: bool,
     restart: bool,
@@ -114,7 +135,7 @@ def fit(
     from narrows.training.loop import TrainingStopped
 
     check_writable(output, data)
-    estimator = _estimator(variant, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
+    estimator = _estimator(variant, net, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
     source = open_data(data)
     folder = output.with_name(output.name + ".checkpoints")
     _check_checkpoints(folder, resume=resume, restart=restart)
@@ -155,20 +176,25 @@ def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
         click.echo(f"No checkpoint in {folder}: training begins anew.", err=True)
 
 
-def _estimator(variant: str, options: dict[str, Any], *, verbose: int) -> Any:
+def _estimator(variant: str, net: str, options: dict[str, Any], *, verbose: int) -> Any:
     """Return the estimator of a variant with the options that were given; others keep defaults."""
     import narrows
     from narrows.errors import UsageError
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = dict(_setting(text) for text in given.pop("settings", ()))
-    if "hidden" in given:
-        given["hidden"] = _widths(given["hidden"])
+    for name in ("hidden", "channels"):
+        if name in given:
+            given[name] = _widths(f"--{name}", given[name])
     if given.get("patience") == 0:
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
     name, fixed = ESTIMATORS[variant]
+    if net == "conv":
+        if variant not in _OF_MAPS:
+            raise UsageError(f"--net conv: makes {', '.join(_OF_MAPS)}, not --variant {variant}.")
+        name, fixed = ESTIMATORS["convolutional"][0], _OF_MAPS[variant]
     kind = getattr(narrows, name)
     known = kind._get_param_names()
     for option in given:
@@ -198,8 +224,8 @@ def _setting(text: str) -> tuple[str, Any]:
         return name.replace("-", "_"), value
 
 
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(_integer("--hidden", part) for part in text.split(",") if part.strip())
+def _widths(option: str, text: str) -> tuple[int, ...]:
+    return tuple(_integer(option, part) for part in text.split(",") if part.strip())
 
 
 def _integer(option: str, text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ __all__ = [
     "DenseSource",
     "SparseSource",
     "Source",
+    "at_a_time",
     "evenly_spaced",
     "sparse_rows",
     "with_targets",
 ]
+
+_AT_A_TIME = 1 << 23
+"""Numbers of dense rows that are worked on at once: 32 MiB of them."""
 
 
 class Source(ABC):
@@ -92,11 +97,24 @@ class Source(ABC):
         """Return y of these rows, in their order, None if there are none."""
         return self.targets
 
+    def at_a_time(self, most: int) -> int:
+        """Return how many rows to take at a time where no gradient is kept."""
+        return most if self.sparse else at_a_time(most, self.n_features)
+
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.origin}: {self.n_rows} rows of {self.n_features})"
+
+    def shaped(self, image_shape: tuple[int, int, int]) -> Source:
+        """Return the same rows as images of that height, width and channels."""
+        height, _, channels = image_shape
+        if (*(self.image_shape or ()), 1)[:3] == image_shape or height == 1:
+            return self  # what is one pixel high is drawn as a profile
+        shaped = copy(self)
+        shaped.image_shape = image_shape if channels > 1 else image_shape[:2]
+        return shaped
 
     def described_as(self, other: Source) -> Source:
         """Take over the description, not the rows, of another source; return self."""
@@ -204,6 +222,12 @@ def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor
     for rows in source.in_order(batch_size):
         yield rows, None if y is None else y[first : first + len(rows)]
         first += len(rows)
+
+
+def at_a_time(most: int, n_features: int) -> int:
+    """Return ``most`` dense rows, or fewer where they are long, in whole sixteens: the maps of a
+    convolutional net are several times as long."""
+    return max(16, min(most, _AT_A_TIME // n_features // 16 * 16))
 
 
 def evenly_spaced(n_rows: int, wanted: int) -> Tensor:

@@ -49,6 +49,12 @@ class GaussianEncoder(Encoder):
         )
         self._activate = activation_named(activation)
 
+    @property
+    def widths(self) -> list[int]:
+        # the last weights give a mean and a variance
+        *hidden, top = (weight.shape[1] for weight in self.weights)
+        return [*hidden, top // 2]
+
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the mean of the code last, each (batch, width)."""
         *hidden, top = linear_top(x, self.weights, self.biases, self._activate)

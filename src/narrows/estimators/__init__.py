@@ -11,6 +11,7 @@ from narrows.estimators._persistence import estimator_from_file
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.estimators.classifier import CodeClassifier
 from narrows.estimators.contractive import ContractiveAutoencoder
+from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.document import DocumentAutoencoder
@@ -29,6 +30,7 @@ __all__ = [
     "CodeClassifier",
     "CodeRegressor",
     "ContractiveAutoencoder",
+    "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
     "DictionaryAutoencoder",
     "DocumentAutoencoder",
@@ -44,6 +46,7 @@ __all__ = [
 ALL: tuple[type[AbstractAutoencoder], ...] = (
     Autoencoder,
     ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     DictionaryAutoencoder,
     DocumentAutoencoder,

@@ -81,10 +81,18 @@ class Choices(BaseEstimator):
             "activation": self._activation(),
         }
 
+    def _penalties(self) -> list[dict[str, Any]]:
+        """Return the specs of the penalties that were given, a task's with its classes."""
+        given = self.get_params(deep=False).get("penalties")
+        specs = specs_of(PENALTIES, given, slot="penalties")
+        for spec in specs:
+            if spec["name"] == "auxiliary" and hasattr(self, "classes_"):
+                spec["n_outputs"] = len(self.classes_)
+        return specs
+
     def _task(self) -> str | None:
         """Return what a penalty needs y for: "classification", "regression" or None."""
-        specs = self.get_params(deep=False).get("penalties")
-        for spec in specs_of(PENALTIES, specs, slot="penalties"):
+        for spec in self._penalties():
             if spec["name"] == "auxiliary":
                 return spec["task"]
         return None

@@ -35,6 +35,9 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
         )
     X = plain_array(X)
     _check_columns(X)
+    image_shape = None
+    if isinstance(X, np.ndarray) and X.ndim in (3, 4) and X.dtype != object:
+        image_shape, X = X.shape[1:], X.reshape(len(X), -1)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
     with np.errstate(over="ignore"):  # what overflows is found with the infinities
@@ -52,6 +55,7 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
         X = plain_array(X)
     source = array_source(X)
     names = getattr(estimator, "feature_names_in_", None)
+    source.image_shape = image_shape
     source.names = None if names is None else [str(name) for name in names]
     return source
 

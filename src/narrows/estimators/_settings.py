@@ -69,12 +69,12 @@ def batch_size_for(batch_size: Any, n_rows: int) -> int:
     return min(int(batch_size), n_rows)
 
 
-def widths_of(hidden: Any) -> list[int]:
-    """Return hidden widths as a list of integers."""
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence | np.ndarray):
+def widths_of(widths: Any, name: str = "hidden") -> list[int]:
+    """Return widths as a list of integers; ``name`` is the argument's."""
+    if isinstance(widths, str) or not isinstance(widths, Sequence | np.ndarray):
         raise UsageError(
-            f"hidden: must be a sequence of widths, such as (512, 256), got {hidden!r}."
+            f"{name}: must be a sequence of widths, such as (512, 256), got {widths!r}."
         )
-    for width in hidden:
-        check_number("hidden", width, low=1, integer=True)
-    return [int(width) for width in hidden]
+    for width in widths:
+        check_number(name, width, low=1, integer=True)
+    return [int(width) for width in widths]

@@ -9,8 +9,7 @@ from narrows.activations import activation_named
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of, specs_of
-from narrows.penalties import PENALTIES
+from narrows.estimators._settings import keep, spec_of
 
 __all__ = ["Autoencoder"]
 
@@ -139,10 +138,3 @@ class Autoencoder(AbstractAutoencoder):
             "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
             "penalties": self._penalties(),
         }
-
-    def _penalties(self) -> list[dict[str, Any]]:
-        specs = specs_of(PENALTIES, self.penalties, slot="penalties")
-        for spec in specs:
-            if spec["name"] == "auxiliary" and hasattr(self, "classes_"):
-                spec["n_outputs"] = len(self.classes_)
-        return specs

@@ -230,7 +230,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     objective = trainer.objective
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
-        for raw, y in with_targets(source, EVALUATION_BATCH):
+        for raw, y in with_targets(source, source.at_a_time(EVALUATION_BATCH)):
             x = trainer.scaling.forward(raw.to(trainer.device))
             y = None if y is None else y.to(trainer.device)
             if objective.stochastic:

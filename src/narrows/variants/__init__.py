@@ -1,6 +1,7 @@
 """Variants: named choices of pieces. A new one is one new file and one line here."""
 
 from narrows.variants.contractive import contractive
+from narrows.variants.convolutional import convolutional
 from narrows.variants.denoising import denoising
 from narrows.variants.dictionary import dictionary
 from narrows.variants.document import document
@@ -18,6 +19,7 @@ __all__ = ["VARIANTS"]
 
 VARIANTS = {
     "contractive": contractive,
+    "convolutional": convolutional,
     "denoising": denoising,
     "dictionary": dictionary,
     "document": document,

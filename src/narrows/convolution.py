@@ -1,0 +1,147 @@
+"""Maps of features: the stages that convolutional encoders and decoders are made of.
+
+A stage halves, or doubles, every side of a map, (batch, channels, height, width). Sides may be of
+any length: what is odd is padded on the way down and cut on the way up, so that the decoder's maps
+mirror the encoder's. Maps are in torch's "channels last" order, which is that of rows of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from narrows._types import Batch
+from narrows.errors import UsageError
+
+__all__ = ["Halving", "Doubling", "ResidualBlock", "as_maps", "as_rows", "checked_shape", "sides"]
+
+Activate = Callable[[Tensor], Tensor]
+
+_LONGEST = 1 << 20
+
+
+def checked_shape(image_shape: Sequence[int] | None, n_features: int) -> tuple[int, int, int]:
+    """Return height, width and channels of a row of ``n_features``.
+
+    Raises
+    ------
+    UsageError
+        If they are no positive integers, or do not hold the features.
+    """
+    shape = tuple(image_shape or ())
+    whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in shape)
+    if len(shape) not in (2, 3) or not whole or math.prod(shape) != n_features:
+        raise UsageError(
+            f"image_shape: must be (height, width) or (height, width, channels) with a product of "
+            f"{n_features}, the number of features, got {image_shape!r}."
+        )
+    height, width, channels = (*shape, 1)[:3]
+    return height, width, channels
+
+
+def sides(height: int, width: int, n_stages: int) -> list[tuple[int, int]]:
+    """Return the sides of the image and of the map after every stage."""
+    found = [(height, width)]
+    for _ in range(n_stages):
+        height, width = -(-height // 2), -(-width // 2)
+        found.append((height, width))
+    return found
+
+
+def as_maps(x: Batch, shape: tuple[int, int, int]) -> Tensor:
+    """Return rows of pixels as maps, (batch, channels, height, width): a view."""
+    return x.reshape(len(x), *shape).permute(0, 3, 1, 2)
+
+
+def as_rows(maps: Tensor) -> Batch:
+    """Return maps as rows, channels last, (batch, height * width * channels)."""
+    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1)
+
+
+class Halving(nn.Module):
+    """Maps of half the sides, rounded up: windows of 4 x 4, two pixels apart.
+
+    A side of one pixel stays one, under windows one pixel long.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, side: tuple[int, int], *, generator: Generator
+    ) -> None:
+        super().__init__()
+        self._window = _Window(side)
+        self.weight = _weight(n_out, n_in, *self._window.size, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        window = self._window
+        # an odd side gets one more line of zeros, at its end
+        odd = (window.before[1], window.after[1], window.before[0], window.after[0])
+        return F.conv2d(F.pad(maps, odd), self.weight, self.bias, stride=window.stride)
+
+
+class Doubling(nn.Module):
+    """Maps of about twice the sides: ``Halving`` transposed, cut to the ``side`` it mirrors."""
+
+    def __init__(
+        self, n_in: int, n_out: int, side: tuple[int, int], *, generator: Generator
+    ) -> None:
+        super().__init__()
+        self._window, self._side = _Window(side), side
+        # a pixel is the sum over size / stride windows, not over size of them
+        seen = math.prod(self._window.size) // math.prod(self._window.stride)
+        self.weight = _weight(n_in, n_out, *self._window.size, fan=n_in * seen, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        window = self._window
+        grown = F.conv_transpose2d(
+            maps, self.weight, self.bias, stride=window.stride, padding=window.before
+        )
+        return grown[..., : self._side[0], : self._side[1]]
+
+
+class _Window:
+    """Size, stride and padding along each side of a map."""
+
+    def __init__(self, side: tuple[int, int]) -> None:
+        self.size = tuple(4 if n > 1 else 1 for n in side)
+        self.stride = tuple(2 if n > 1 else 1 for n in side)
+        self.before = tuple(1 if n > 1 else 0 for n in side)
+        self.after = tuple(1 + n % 2 if n > 1 else 0 for n in side)
+
+
+class ResidualBlock(nn.Module):
+    """maps + W_2 * a(W_1 * a(maps)), windows of 3 x 3. W_2 starts at 0: the block as nothing.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2016), "Identity mappings in deep residual networks", ECCV; the start at
+    0: Goyal et al. (2017), "Accurate, large minibatch SGD".
+    """
+
+    def __init__(self, width: int, *, activate: Activate, generator: Generator) -> None:
+        super().__init__()
+        self.first = _weight(width, width, 3, 3, generator=generator)
+        self.second = nn.Parameter(torch.zeros(width, width, 3, 3))
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in range(2))
+        self._activate = activate
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = F.conv2d(self._activate(maps), self.first, self.biases[0], padding=1)
+        return maps + F.conv2d(self._activate(inner), self.second, self.biases[1], padding=1)
+
+
+def _weight(*shape: int, generator: Generator, fan: int | None = None) -> nn.Parameter:
+    """Return a normal weight of variance 2 / fan, the numbers that one output sums over.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2015), "Delving deep into rectifiers", ICCV.
+    """
+    fan = fan or math.prod(shape[1:])
+    weight = torch.empty(*shape)
+    return nn.Parameter(weight.normal_(0, (2 / fan) ** 0.5, generator=generator))

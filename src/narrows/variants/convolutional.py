@@ -1,0 +1,66 @@
+"""Convolutional autoencoder: maps of an image, smaller and more, and back.
+
+Masci, Meier, Ciresan, Schmidhuber (2011), "Stacked convolutional auto-encoders for hierarchical
+feature extraction", ICANN.
+
+    encoder   convolutional   stages that halve the image, then dense or gaussian
+    decoder   convolutional   the same stages mirrored
+    penalty   none | beta * KL(q(h | x) || N(0, 1))    <- with a beta it is variational
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.convolution import checked_shape, sides
+from narrows.decoders import ConvolutionalDecoder
+from narrows.encoders import ConvolutionalEncoder, DenseEncoder, GaussianEncoder
+from narrows.objective import Objective
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["convolutional"]
+
+
+def convolutional(
+    *,
+    n_features: int,
+    n_components: int,
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (32, 64, 128),
+    blocks: int = 0,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    code_activation: str = "linear",
+    beta: float | None = None,
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
+    generator: Generator,
+) -> Objective:
+    """``beta`` None has a code of plain numbers; ``hidden`` are widths between maps and code."""
+    shape = checked_shape(image_shape, n_features)
+    last = sides(*shape[:2], len(channels))[-1]
+    widths = [math.prod(last) * channels[-1], *hidden, n_components]
+    maps = {"channels": channels, "blocks": blocks, "activation": activation}
+    if beta is None:
+        top = DenseEncoder(
+            widths, activation=activation, code_activation=code_activation, generator=generator
+        )
+    else:
+        top = GaussianEncoder(widths, activation=activation, generator=generator)
+        penalties = [*penalties, {"name": "kl_to_prior", "weight": beta}]
+    return Objective(
+        encoder=ConvolutionalEncoder(shape, top=top, generator=generator, **maps),
+        decoder=ConvolutionalDecoder(shape, widths=widths[:0:-1], generator=generator, **maps),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=penalties,
+            n_components=n_components,
+            code_activation=code_activation,
+            generator=generator,
+        ),
+    )
