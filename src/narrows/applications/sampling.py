@@ -34,7 +34,7 @@ def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
     rows = source.sample(n_rows, generator=Generator().manual_seed(seed))
     noise = Generator(model.device).manual_seed(seed)
     codes = []
-    for batch in rows.split(BATCH) if isinstance(rows, Tensor) else [rows]:
+    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
         code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
         h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
         codes.append(h.cpu().numpy())
