@@ -232,6 +232,15 @@ def test_affine_turns_every_channel_alike(generator):
     assert not torch.allclose(moved[..., :1], grey)
 
 
+def test_affine_flips_the_share_of_the_images_that_it_says(generator):
+    x = torch.rand(400, 20, generator=generator)
+    moved = Affine(0, 0, 0, 0, flip=0.25)(x, (4, 5), generator=generator).view(-1, 4, 5)
+    as_they_are = (moved - x.view(-1, 4, 5)).abs().amax(dim=(1, 2)) < 1e-5
+    turned = (moved - x.view(-1, 4, 5).flip(2)).abs().amax(dim=(1, 2)) < 1e-5
+    assert bool((as_they_are ^ turned).all())
+    assert 0.18 < float(turned.float().mean()) < 0.32
+
+
 def test_affine_needs_images(generator):
     with pytest.raises(UsageError, match="Affine: needs images"):
         Affine()(torch.rand(2, 4), None, generator=generator)

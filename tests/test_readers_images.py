@@ -136,3 +136,41 @@ def test_a_text_named_like_an_image_is_refused(tmp_path):
     saved(tmp_path / "<script>.png", b"hello")
     with pytest.raises(InvalidData, match=r"<script>\.png: cannot be read as an image"):
         read(tmp_path)
+
+
+def test_a_folder_is_streamed_to_the_same_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        Image.fromarray(rng.integers(0, 256, (5, 4, 3), np.uint8)).save(tmp_path / f"{i:02}.png")
+    kept, streamed = read(tmp_path, stream=False), read(tmp_path, stream=True)
+    assert streamed.image_shape == kept.image_shape == (5, 4, 3)
+    assert streamed.kind == "image"
+    for ours, theirs in zip(streamed.in_order(7), kept.in_order(7), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_one_image_in_colour_makes_a_streamed_folder_colour(tmp_path):
+    Image.new("L", (4, 5), 7).save(tmp_path / "a.png")
+    Image.new("RGB", (4, 5), (1, 2, 3)).save(tmp_path / "b.png")
+    (rows,) = read(tmp_path, stream=True).in_order(2)
+    assert rows.reshape(2, 5, 4, 3)[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
+
+
+def test_a_streamed_folder_of_grey_images_is_grey(tmp_path):
+    for name in "ab":
+        Image.new("L", (4, 5), 7).save(tmp_path / f"{name}.png")
+    assert read(tmp_path, stream=True).image_shape == (5, 4)
+
+
+def test_an_image_of_another_size_is_named_in_the_middle_of_a_stream(tmp_path):
+    Image.new("L", (4, 5)).save(tmp_path / "a.png")
+    Image.new("L", (5, 4)).save(tmp_path / "b.png")
+    with pytest.raises(InvalidData, match=r"b\.png: 5 x 4 pixels, but a\.png has 4 x 5"):
+        list(read(tmp_path, stream=True).in_order(2))
+
+
+def test_a_streamed_folder_that_changed_has_another_fingerprint(tmp_path):
+    Image.new("L", (4, 5)).save(tmp_path / "a.png")
+    before = read(tmp_path, stream=True).fingerprint()
+    Image.new("L", (4, 5), 9).save(tmp_path / "a.png")
+    assert read(tmp_path, stream=True).fingerprint() != before

@@ -23,7 +23,8 @@ class Affine:
 
     Each amount is drawn uniformly within plus or minus its bound: ``rotation`` and ``shear`` in
     radians, ``scale`` as a share (each axis on its own), ``shift`` and ``elastic`` in pixels; the
-    last moves a 4 x 4 grid of points that the rest follows smoothly. ``interpolation`` "bilinear"
+    last moves a 4 x 4 grid of points that the rest follows smoothly. ``flip`` is the share of the images
+    whose left and right change places. ``interpolation`` "bilinear"
     is twice as fast, "bicubic" keeps strokes sharp (and what it overshoots is cut off). Both the
     corrupted and the clean x are the moved image: this is more data, not a corruption. ``until``
     is the share of the epochs in which it is used: interpolation blurs, so training ends on the
@@ -32,7 +33,7 @@ class Affine:
     Raises
     ------
     UsageError
-        If a bound is negative, ``until`` is outside [0, 1], or the rows are no images.
+        If a bound is negative, ``until`` or ``flip`` is outside [0, 1], or the rows are no images.
 
     References
     ----------
@@ -47,11 +48,13 @@ class Affine:
     until: float = 0.8
     elastic: float = 0.0
     interpolation: str = "bilinear"
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("rotation", "shear", "scale", "shift", "elastic"):
             check_number(f"Affine: {name}", getattr(self, name), low=0)
         check_number("Affine: until", self.until, low=0, high=1)
+        check_number("Affine: flip", self.flip, low=0, high=1)
         if self.interpolation not in ("bilinear", "bicubic"):
             raise UsageError(
                 f"Affine: interpolation must be 'bilinear' or 'bicubic', "
@@ -81,6 +84,9 @@ class Affine:
         cos, sin = angle.cos(), angle.sin()
         # pixel centres from -1 to 1; by hand, since F.affine_grid takes five times as long
         across_at = (torch.arange(width, device=device) * 2 + 1) / width - 1
+        if self.flip:  # draws nothing where there is none: older fits repeat
+            turned = torch.rand(n, 1, 1, generator=generator, device=device) < self.flip
+            across_at = torch.where(turned, -across_at, across_at)
         down_at = ((torch.arange(height, device=device) * 2 + 1) / height - 1)[:, None]
         to_x = cos * across * across_at + (shear - sin) * along * down_at
         to_y = sin * across * across_at + cos * along * down_at

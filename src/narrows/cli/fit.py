@@ -90,7 +90,8 @@ def _estimator_options(command: Any) -> Any:
     "contractive barely moves when the input does, variational has a prior to sample from.",
 )
 @click.option("--net", type=click.Choice(["dense", "conv"]), default="dense", show_default=True,
-              help="conv: maps of images, for --variant plain, denoising and variational.")  # fmt: skip
+              help="conv: maps of images, for --variant plain, denoising and variational.",
+              )  # fmt: skip
 @click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")
 @shape_option
 @_estimator_options

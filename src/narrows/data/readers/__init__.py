@@ -24,7 +24,8 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
     path : str or Path
         The file or folder.
     stream : bool, optional
-        True reads .npy and Parquet in blocks; by default files over 512 MiB as float32 are.
+        True reads .npy, Parquet and folders of images in blocks; by default what is over 512 MiB
+        in memory is.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
         raise InvalidData("the name of the data is empty.")
     path = Path(path)
     if path.is_dir():
-        return read_images(path)
+        return read_images(path, stream=stream)
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_memory
+from narrows.data.readers._limits import check_memory, file_digest
 from narrows.data.source import Source
+from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
 
-__all__ = ["IMAGE_SUFFIXES", "read_images"]
+__all__ = ["IMAGE_SUFFIXES", "ImageStream", "read_images"]
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _MAX_PIXELS = 25_000_000
+_PART_BYTES = 64 << 20
+_GREY = ("1", "I", "L", "LA", "La")
 # what Pillow was seen to raise, or says it may, on a damaged file
 _DAMAGED = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
@@ -25,8 +34,11 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_images(folder: Path) -> Source:
+def read_images(folder: Path, *, stream: bool | None = None) -> Source:
     """Return the images of a folder and its subfolders, in the order of their names.
+
+    They are kept as bytes, or, where these take more than 512 MiB, decoded anew in every epoch, in
+    blocks; ``stream`` True or False decides otherwise.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
     16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
@@ -42,24 +54,78 @@ def read_images(folder: Path) -> Source:
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
         raise InvalidData(f"{folder}: no image files ({kinds}).")
-    images: list[np.ndarray] = []
-    for path in paths:
-        image = _decode(path)
-        if images and image.shape[:2] != images[0].shape[:2]:
-            raise InvalidData(
-                f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {paths[0].name} has "
-                f"{images[0].shape[1]} x {images[0].shape[0]}; resize them to one size first."
-            )
-        if not images:
-            check_memory(len(paths), image.size, np.dtype(np.uint8), str(folder), stream=False)
-        images.append(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = _decode(paths[0])
+    if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
+        grey = first.ndim == 2 and all(map(_is_grey, paths))
+        return ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
+    images = list(_decoded(paths, first.shape[:2], paths[0].name))
     grey = all(image.ndim == 2 for image in images)
-    stacked = np.stack(
-        [i if grey or i.ndim == 3 else np.repeat(i[..., None], 3, 2) for i in images]
-    )
+    stacked = np.stack(images if grey else [_in_colour(image) for image in images])
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin = stacked.shape[1:], str(folder)
     return source
+
+
+class ImageStream(StreamSource):
+    """A folder of images of one size and number of channels, decoded as they are needed."""
+
+    def __init__(self, folder: Path, paths: list[Path], shape: tuple[int, int, int]) -> None:
+        self._paths, self._shape = paths, shape
+        self.origin, self.kind = str(folder), "image"
+        self.image_shape = shape if shape[2] > 1 else shape[:2]
+        self.n_features = math.prod(shape)
+        at_once = self.block_rows
+        self._unit_rows = [min(at_once, len(paths) - at) for at in range(0, len(paths), at_once)]
+        self._use_units(torch.arange(len(self._unit_rows)))
+
+    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
+        first = unit * self.block_rows
+        paths = self._paths[first : first + self._unit_rows[unit]]
+        rows = np.empty((len(paths), *self._shape), np.float32)
+        for i, image in enumerate(_decoded(paths, self._shape[:2], self._paths[0].name)):
+            rows[i] = image[..., None] if image.ndim == 2 else image
+        yield rows.reshape(len(paths), -1)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"images {len(self._paths)}".encode())
+        for path in self._paths:
+            digest.update(f"{path.relative_to(self.origin)} {file_digest(path)}".encode())
+        return digest.hexdigest()
+
+
+def _decoded(paths: list[Path], size: tuple[int, ...], named: str) -> Iterator[np.ndarray]:
+    """Yield images in order, decoded by several threads, all of the size of the one ``named``."""
+    at_once = min(256, max(4, _PART_BYTES // (3 * math.prod(size))))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(paths), at_once):
+            part = paths[start : start + at_once]
+            with warnings.catch_warnings():  # for all threads at once: it is not each one's own
+                warnings.simplefilter("ignore")  # our own limit is far below Pillow's warning
+                images = list(pool.map(_decode, part))
+            for path, image in zip(part, images, strict=True):
+                if image.shape[:2] != size:
+                    raise InvalidData(
+                        f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {named} has "
+                        f"{size[1]} x {size[0]}; resize them to one size first."
+                    )
+                yield image
+
+
+def _is_grey(path: Path) -> bool:
+    """Return whether an image's header says so; what cannot be read is found when it is."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.mode in _GREY or image.mode.startswith("I;16")
+    except (*_DAMAGED, Image.DecompressionBombError):
+        return True
+
+
+def _in_colour(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
 
 
 def _decode(path: Path) -> np.ndarray:
@@ -67,14 +133,12 @@ def _decode(path: Path) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit is far below Pillow's warning
-            with Image.open(path) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    raise InvalidData(f"{path}: {image.width} x {image.height} pixels; refused.")
-                if getattr(image, "n_frames", 1) > 1:
-                    raise InvalidData(f"{path}: animated; save one frame.")
-                return _to_bytes(ImageOps.exif_transpose(image))
+        with Image.open(path) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                raise InvalidData(f"{path}: {image.width} x {image.height} pixels; refused.")
+            if getattr(image, "n_frames", 1) > 1:
+                raise InvalidData(f"{path}: animated; save one frame.")
+            return _to_bytes(ImageOps.exif_transpose(image))
     except InvalidData:
         raise
     except (*_DAMAGED, Image.DecompressionBombError) as error:
