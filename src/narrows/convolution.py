@@ -17,7 +17,16 @@ from torch.nn import functional as F
 from narrows._types import Batch
 from narrows.errors import UsageError
 
-__all__ = ["Halving", "Doubling", "ResidualBlock", "as_maps", "as_rows", "checked_shape", "sides"]
+__all__ = [
+    "Halving",
+    "Doubling",
+    "ResidualBlock",
+    "as_maps",
+    "as_rows",
+    "checked_shape",
+    "convolution_weight",
+    "sides",
+]
 
 Activate = Callable[[Tensor], Tensor]
 
@@ -73,7 +82,7 @@ class Halving(nn.Module):
     ) -> None:
         super().__init__()
         self._window = _Window(side)
-        self.weight = _weight(n_out, n_in, *self._window.size, generator=generator)
+        self.weight = convolution_weight(n_out, n_in, *self._window.size, generator=generator)
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -93,7 +102,9 @@ class Doubling(nn.Module):
         self._window, self._side = _Window(side), side
         # a pixel is the sum over size / stride windows, not over size of them
         seen = math.prod(self._window.size) // math.prod(self._window.stride)
-        self.weight = _weight(n_in, n_out, *self._window.size, fan=n_in * seen, generator=generator)
+        self.weight = convolution_weight(
+            n_in, n_out, *self._window.size, fan=n_in * seen, generator=generator
+        )
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -125,7 +136,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, *, activate: Activate, generator: Generator) -> None:
         super().__init__()
-        self.first = _weight(width, width, 3, 3, generator=generator)
+        self.first = convolution_weight(width, width, 3, 3, generator=generator)
         self.second = nn.Parameter(torch.zeros(width, width, 3, 3))
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in range(2))
         self._activate = activate
@@ -135,7 +146,7 @@ class ResidualBlock(nn.Module):
         return maps + F.conv2d(self._activate(inner), self.second, self.biases[1], padding=1)
 
 
-def _weight(*shape: int, generator: Generator, fan: int | None = None) -> nn.Parameter:
+def convolution_weight(*shape: int, generator: Generator, fan: int | None = None) -> nn.Parameter:
     """Return a normal weight of variance 2 / fan, the numbers that one output sums over.
 
     References
