@@ -27,7 +27,8 @@ class Affine:
     images whose left and right change places. ``interpolation`` "bilinear" is twice as fast,
     "bicubic" keeps strokes sharp (and what it overshoots is cut off). Both the corrupted and the
     clean x are the moved image: this is more data, not a corruption. ``until`` is the share of the
-    epochs in which it is used: interpolation blurs, so training ends on the images as they are. Cost: O(batch x pixels), about 1 ms for 256 images of 28 x 28.
+    epochs in which it is used: interpolation blurs, so training ends on the images as they are.
+    Cost: O(batch x pixels), about 1 ms for 256 images of 28 x 28.
 
     Raises
     ------
