@@ -1,0 +1,152 @@
+"""Few labels: what a code learned without them is worth, frozen, fine-tuned and joint.
+
+A code is learned from all images without their labels; 100 or 1,000 labels are told, as many of
+each class. The same net is then a classifier in four ways: its code frozen under a linear head, the
+net fine-tuned from the code, trained on by both losses, and trained from scratch; and beside it a
+support vector machine on pixels. Run as
+`narrows reproduce code-few-labels --preset fast|best`, or on its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.svm import SVC
+
+from narrows import Affine, Autoencoder, CodeClassifier
+from narrows.cli.paper import columns, main
+from narrows.data import DenseSource
+from narrows.datasets import load_images
+
+
+@dataclass(frozen=True)
+class Preset:
+    n_train: int
+    n_test: int
+    epochs: int
+    draws: int
+    labels: tuple[int, ...]
+    data: tuple[str, ...]
+
+
+PRESETS = {
+    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",)),
+    "fast": Preset(10_000, 2_000, 10, 2, (100, 1000), ("mnist", "fashion_mnist")),
+    "best": Preset(60_000, 10_000, 30, 10, (100, 1000), ("mnist", "fashion_mnist")),
+}
+_JOINT_ROWS = 5_000
+_SETTINGS = {"random_state": 0, "validation_fraction": 0.0}
+
+
+def code(x: np.ndarray, epochs: int, seed: int) -> Autoencoder:
+    """Return the lecture's net, 784-1000-500-250-30 and its mirror, trained without labels."""
+    return _net(epochs=epochs, learning_rate=5e-3, seed=seed).fit(_images(x))
+
+
+def untrained(x: np.ndarray, seed: int) -> Autoencoder:
+    """Return the same net with the weights that it was drawn with, moved by 1e-12 at most."""
+    return _net(epochs=1, learning_rate=1e-12, seed=seed).fit(_images(x[:1000]))
+
+
+def _net(*, epochs: int, learning_rate: float, seed: int) -> Autoencoder:
+    return Autoencoder(
+        30,
+        hidden=(1000, 500, 250),
+        tied=True,
+        augmentation=Affine(until=1.0),
+        max_epochs=epochs,
+        batch_size=256,
+        learning_rate=learning_rate,
+        validation_fraction=0.0,
+        random_state=seed,
+    )
+
+
+def _images(x: np.ndarray) -> DenseSource:
+    images = DenseSource(x)
+    images.image_shape = (28, 28)
+    return images
+
+
+def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Return, by name, functions from told rows and their labels to the test classes."""
+
+    def head(autoencoder: Autoencoder, training: str, **more: Any) -> Any:
+        settings = {**_SETTINGS, "training": training, **more}
+
+        def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return CodeClassifier(autoencoder, **settings).fit(x[told], y).predict(test)
+
+        return predict
+
+    def joint(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+        others = np.random.default_rng(len(told)).permutation(len(x))[:_JOINT_ROWS]
+        # the labels come round a few times an epoch, the other images once
+        often = np.tile(told, max(1, _JOINT_ROWS // (4 * len(told))))
+        rows = np.concatenate([often, others])
+        known = np.concatenate([np.tile(y, len(often) // len(told)), np.full(len(others), -1)])
+        settings = {"training": "joint", "missing_label": -1, "max_epochs": 15}
+        classifier = CodeClassifier(net, **_SETTINGS, **settings, batch_size=128)
+        return classifier.fit(x[rows], known).predict(test)
+
+    def machine(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(x[told] / 255, y).predict(test / 255)
+
+    return {
+        "SVM on pixels": machine,
+        "net from scratch": head(fresh, "fine_tuned"),
+        "code, frozen": head(net, "frozen", weight_decay=0.1),
+        "code, fine-tuned": head(net, "fine_tuned"),
+        "code, joint": joint,
+    }
+
+
+def told(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
+    """Return n row numbers, as many of each class."""
+    each = n // 10
+    return np.concatenate([draw.permutation(np.flatnonzero(y == c))[:each] for c in range(10)])
+
+
+def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
+    """Learn the codes, then measure every way for every number of labels."""
+    preset, table = PRESETS[name], []
+    for data in preset.data:
+        train, labels, test, test_labels = load_images(data)
+        train, labels = train[: preset.n_train], labels[: preset.n_train].astype(int)
+        test, test_labels = test[: preset.n_test], test_labels[: preset.n_test]
+        net = code(train, preset.epochs, seed)
+        if output is not None:
+            net.save(output / f"{data}.safetensors")
+        for way, predict in ways(net, untrained(train, seed), train, test).items():
+            result: dict[str, Any] = {"data": data, "method": way}
+            started = time.perf_counter()
+            for n in preset.labels:
+                errors = []
+                for draw in range(preset.draws):
+                    shown = told(labels, n, np.random.default_rng([seed, n, draw]))
+                    said = predict(shown, labels[shown])
+                    errors.append(100 * float((said != test_labels).mean()))
+                result[str(n)], result[f"+- {n}"] = float(np.mean(errors)), float(np.std(errors))
+            each = (time.perf_counter() - started) / (preset.draws * len(preset.labels))
+            table.append({**result, "seconds": round(each, 1)})
+            print(table[-1], file=sys.stderr, flush=True)
+    return {
+        "preset": name,
+        "seed": seed,
+        "unit": f"percent of the test images named wrong, mean and deviation of {preset.draws} "
+        "draws of the labels; seconds a draw",
+        "rows": table,
+    }
+
+
+def show(table: dict[str, Any]) -> str:
+    return f"{columns(table['rows'])}\n{table['unit']}; seed {table['seed']}"
+
+
+if __name__ == "__main__":
+    main(run, show, presets=PRESETS, description=__doc__)
