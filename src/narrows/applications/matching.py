@@ -60,26 +60,27 @@ def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pai
     Classes and pairs of classes are drawn evenly, however many rows they have; y < 0 is unknown.
     None are returned where no class has two rows, or there is one class.
     """
-    rows = [np.flatnonzero(y == c) for c in np.unique(y[y >= 0])]
-    several = [r for r in rows if len(r) > 1]
-    half = n // 2
-    if not several or len(rows) < 2:
-        half = 0
-    # as (class, another) and (row, another row): the second skips over the first
-    c = generator.integers(max(len(several), 1), size=half)
-    sizes = np.array([len(r) for r in several] or [2])
-    i = generator.integers(sizes[c])
-    j = generator.integers(sizes[c] - 1)
+    numbers, counts = np.unique(y[y >= 0], return_counts=True)
+    order = np.argsort(y, kind="stable")[np.count_nonzero(y < 0) :]  # rows, class by class
+    starts = np.cumsum(counts) - counts
+    several = np.flatnonzero(counts > 1)
+    half = n // 2 if len(several) and len(numbers) > 1 else 0
+    if not half:
+        return Pairs(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
+    c = several[generator.integers(len(several), size=half)]
+    # another one of so many: drawn from one fewer, it skips over the first
+    i, j = generator.integers(counts[c]), generator.integers(counts[c] - 1)
     j += j >= i
-    same = [[several[k][p] for k, p in zip(c, places, strict=True)] for places in (i, j)]
-    a = generator.integers(max(len(rows), 1), size=half)
-    b = generator.integers(max(len(rows) - 1, 1), size=half)
-    b += b >= a
-    different = [[rows[k][generator.integers(len(rows[k]))] for k in part] for part in (a, b)]
-    first, second = (
-        np.array([*s, *d], dtype=np.int64) for s, d in zip(same, different, strict=True)
+    a, b = (
+        generator.integers(len(numbers), size=half),
+        generator.integers(len(numbers) - 1, size=half),
     )
-    return Pairs(first, second, np.arange(2 * half) < half)
+    b += b >= a
+    places = [
+        np.concatenate([starts[c] + of_same, starts[k] + generator.integers(counts[k])])
+        for of_same, k in ((i, a), (j, b))
+    ]
+    return Pairs(order[places[0]], order[places[1]], np.arange(2 * half) < half)
 
 
 def folds_of_classes(

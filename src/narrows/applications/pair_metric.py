@@ -9,8 +9,8 @@ times psi / (4 (1 + psi)): that is the distance after W. Things never seen befor
 that those seen do not, so psi is drawn towards its mean; few rows make S badly known, so S is drawn
 towards a multiple of 1 (Ledoit, Wolf 2004).
 
-Moghaddam, Jebara, Pentland (2000), "Bayesian face recognition", Pattern Recognition 33 (the ratio of
-two Gaussians); Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for
+Moghaddam, Jebara, Pentland (2000), "Bayesian face recognition", Pattern Recognition 33 (the ratio
+of two Gaussians); Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for
 SVM-based speaker recognition", Interspeech (S); Garcia-Romero, Espy-Wilson (2011), "Analysis of
 i-vector length normalization in speaker recognition systems", Interspeech (the length).
 """
