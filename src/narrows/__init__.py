@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from narrows.estimators import (
         Autoencoder,
         CodeClassifier,
+        CodeMatcher,
         CodeRegressor,
         ContractiveAutoencoder,
         ConvolutionalAutoencoder,
@@ -55,6 +56,7 @@ __all__ = [
     "Balance",
     "Bernoulli",
     "CodeClassifier",
+    "CodeMatcher",
     "CodeRegressor",
     "Commitment",
     "Contractive",
@@ -98,6 +100,7 @@ _HOMES = {
     "Balance": "narrows.penalties",
     "Bernoulli": "narrows.losses",
     "CodeClassifier": "narrows.estimators",
+    "CodeMatcher": "narrows.estimators",
     "CodeRegressor": "narrows.estimators",
     "Commitment": "narrows.penalties",
     "Contractive": "narrows.penalties",

@@ -8,6 +8,7 @@ Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of dee
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
 from narrows.weighting import known_part
 
-__all__ = ["CodeTask", "Head", "HeadTask", "layer_of"]
+__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layer_of"]
 
 
 class Head(nn.Module):
@@ -74,21 +75,34 @@ class _Dropout:
         return h * kept / (1 - self.rate)
 
 
-class HeadTask(Trainable):
-    """T(y, c(features)): cross-entropy of the softmax in nats, or squared error of standardised y.
+class FeatureTask(Trainable):
+    """T(y, c(features)): what a head is to say of y from features.
 
-    Rows whose y is unknown (-1, NaN) do not count. ``dropout`` is the share of the features that
-    are 0 in a step.
+    ``dropout`` is the share of the features that are 0 in a step.
     """
 
-    def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
+    def __init__(self, head: Head, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.head, self.classification, self.dropout = head, classification, dropout
+        self.head, self.dropout = head, dropout
 
     def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
         assert isinstance(x, Tensor) and y is not None
         loss = self.loss(x, y, noise=_Dropout(self.dropout, generator) if self.dropout else None)
         return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
+
+    @abstractmethod
+    def loss(
+        self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> Scalar:
+        """Return T of a batch; rows whose y is unknown (-1, NaN) do not count."""
+
+
+class HeadTask(FeatureTask):
+    """Cross-entropy of the softmax in nats, or squared error of standardised y."""
+
+    def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
+        super().__init__(head, dropout=dropout)
+        self.classification = classification
 
     def loss(
         self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
@@ -103,13 +117,13 @@ class HeadTask(Trainable):
 
 
 class CodeTask(Trainable):
-    """A HeadTask on a layer of an encoder that trains with it.
+    """A FeatureTask on a layer of an encoder that trains with it.
 
     Parameters
     ----------
     objective : Objective
         The autoencoder whose encoder is f.
-    of_head : HeadTask
+    of_head : FeatureTask
         T and c; its dropout holds for each layer's units, or, where the encoder is not dense, for
         the features alone.
     layer : int
@@ -123,7 +137,7 @@ class CodeTask(Trainable):
     def __init__(
         self,
         objective: Objective,
-        of_head: HeadTask,
+        of_head: FeatureTask,
         *,
         layer: int,
         corruption: Corruption,

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.readers._limits import check_memory
-from narrows.data.source import Source
+from narrows.data.source import DenseSource, Source, SparseSource
 from narrows.slots import SparseRows
 
-__all__ = ["rows_in_memory"]
+__all__ = ["rows_in_memory", "stacked"]
 
 _BATCH = 65_536
 
@@ -31,6 +31,18 @@ def rows_in_memory(source: Source) -> Any:
     return (
         sp.csr_array(sp.vstack(blocks, format="csr")) if source.sparse else np.concatenate(blocks)
     )
+
+
+def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
+    """Return the rows of both, float32, in one source that is described as the first."""
+    rows = [rows_in_memory(source) for source in (first, second)]
+    both: DenseSource | SparseSource
+    if first.sparse or second.sparse:
+        both = SparseSource(sp.csr_array(sp.vstack([sp.csr_array(part) for part in rows])))
+    else:
+        both = DenseSource(np.concatenate(rows))
+    both.described_as(first)
+    return both
 
 
 def _block(rows: Any) -> Any:

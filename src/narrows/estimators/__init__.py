@@ -17,6 +17,7 @@ from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.document import DocumentAutoencoder
 from narrows.estimators.hasher import SemanticHasher
 from narrows.estimators.linear import LinearAutoencoder
+from narrows.estimators.matcher import CodeMatcher
 from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
@@ -28,6 +29,7 @@ __all__ = [
     "HEADS",
     "Autoencoder",
     "CodeClassifier",
+    "CodeMatcher",
     "CodeRegressor",
     "ContractiveAutoencoder",
     "ConvolutionalAutoencoder",
@@ -58,7 +60,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     VectorQuantisedAutoencoder,
 )
 
-HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeRegressor)
+HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor)
 
 
 def load(path: str | Path) -> Any:

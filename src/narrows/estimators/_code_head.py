@@ -19,7 +19,7 @@ from narrows.activations import activation_named
 from narrows.applications.prediction import features_read, layer_number, said
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
-from narrows.code_task import CodeTask, Head, HeadTask
+from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import Scaling
 from narrows.data.source import DenseSource, Source
@@ -37,7 +37,7 @@ from narrows.training.loop import TrainingRecord, train
 from narrows.training.precision import resolve_device
 from narrows.training.trainer import Trainer
 
-__all__ = ["CodeHead"]
+__all__ = ["CodeHead", "check_in_memory"]
 
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 
@@ -110,10 +110,12 @@ class CodeHead(BaseEstimator):
             autoencoder = self._fitted_autoencoder(X, y)  # it knows the words to count
             X = autoencoder._asked(X)[1]
         source = fit_source(self, X)
-        if not source.holds_targets:
-            raise UsageError(f"X: {source.origin} is streamed; a head needs rows in memory.")
+        check_in_memory(source)
         targets = self._read_y(y, source.n_rows)
-        autoencoder = autoencoder or self._fitted_autoencoder(X, y)
+        return self._fit_to(source, targets, autoencoder or self._fitted_autoencoder(X, y))
+
+    def _fit_to(self, source: Source, targets: Tensor, autoencoder: AbstractAutoencoder) -> Self:
+        """Fit the head to a source whose y has been read."""
         if autoencoder.n_features_in_ != source.n_features:
             raise InvalidData(
                 f"X has {source.n_features} features, the autoencoder was fitted to "
@@ -155,29 +157,17 @@ class CodeHead(BaseEstimator):
         return fresh.fit(X, y)
 
     def _train(self, source: Source) -> None:
-        model, seed = self.autoencoder_.model_, seed_from(self.random_state)
-        device = resolve_device(self.device)
-        model.to(device)
-        self.layer_ = layer_number(model, self.layer)
-        begin = Generator().manual_seed(seed)
-        features = torch.cat(list(features_read(model, source, self.layer_)))
-        outputs = len(self.classes_) if self._classification else 1
-        self.head_ = Head(
-            features.shape[1],
-            [*widths_of(self.hidden), outputs],
-            activation=self.activation,
-            generator=begin,
-        ).to(device)
-        task: Any = HeadTask(
-            self.head_, classification=self._classification, dropout=float(self.dropout)
-        )
+        seed = seed_from(self.random_state)
+        features = self._begin_head(source, seed)
+        model = self.autoencoder_.model_
+        task: Any = self._task()
         scaling = model.scaling
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
-            self.head_.start_at(features)
             source = DenseSource(features.cpu()).described_as(source)
             scaling = Scaling("none")
         else:
+            source = self._arranged(source)
             corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
             task = CodeTask(
                 model.objective,
@@ -201,7 +191,7 @@ class CodeHead(BaseEstimator):
             scaling,
             learning_rate=self._rate(),
             precision=self.precision,
-            device=device,
+            device=model.device,
             seed=seed,
             weight_decay=float(self.weight_decay),
             image_shape=model.schema.image_shape,
@@ -220,6 +210,40 @@ class CodeHead(BaseEstimator):
             )
         model.objective.eval()
         self._adopt(record, told=told)
+
+    def _begin_head(self, source: Source, seed: int) -> Tensor:
+        """Make the head, and return the features (n_samples, width) of the source it reads."""
+        model = self.autoencoder_.model_
+        model.to(resolve_device(self.device))
+        self.layer_ = layer_number(model, self.layer)
+        features = torch.cat(list(features_read(model, source, self.layer_)))
+        self.head_ = Head(
+            features.shape[1],
+            [*widths_of(self.hidden), self._n_outputs(features.shape[1])],
+            activation=self.activation,
+            generator=Generator().manual_seed(seed),
+        ).to(model.device)
+        self._start_head(features, source)
+        return features
+
+    def _n_outputs(self, n_features: int) -> int:
+        """Return how many numbers the head says of a row of so many features."""
+        return len(self.classes_) if self._classification else 1
+
+    def _start_head(self, features: Tensor, source: Source) -> None:
+        """Set what the head begins with, from the features (n_samples, width) of the source."""
+        if self.training == "frozen":
+            self.head_.start_at(features)
+
+    def _task(self) -> FeatureTask:
+        """Return what the head is to learn."""
+        return HeadTask(
+            self.head_, classification=self._classification, dropout=float(self.dropout)
+        )
+
+    def _arranged(self, source: Source) -> Source:
+        """Return the source as the task reads it where the encoder trains."""
+        return source
 
     def _epochs(self, steps: int) -> int:
         """Return how often to pass over rows that make so many steps."""
@@ -287,6 +311,12 @@ class CodeHead(BaseEstimator):
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
+
+
+def check_in_memory(source: Source) -> None:
+    """Raise UsageError for a source that is streamed."""
+    if not source.holds_targets:
+        raise UsageError(f"{source.origin}: is streamed; a head needs rows in memory.")
 
 
 def _share_told(source: Source) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from narrows.errors import InvalidData
 
-__all__ = ["read_classes", "read_values"]
+__all__ = ["read_classes", "read_same", "read_values"]
 
 
 def read_classes(
@@ -71,6 +71,35 @@ def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, f
         largest = float(np.abs(wide[known]).max())
         raise InvalidData(f"y: values up to {largest:g} have no mean and deviation; rescale y.")
     return torch.from_numpy((wide - mean) / deviation).float(), mean, deviation
+
+
+def read_same(same: Any, n_rows: int) -> Tensor:
+    """Return whether each pair is the same thing, int64, 1 or 0.
+
+    Raises
+    ------
+    InvalidData
+        If there is another number of answers, one is neither 0 nor 1, or all are the same.
+    """
+    if same is None:
+        raise InvalidData("same: is None; give 1 or 0 for every pair.")
+    try:
+        values = column_or_1d(same, warn=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"same: {error}") from None
+    if len(values) != n_rows:
+        raise InvalidData(f"same: {len(values)} answers for {n_rows} pairs.")
+    good = np.array([_same(v, 0) or _same(v, 1) for v in values.tolist()], dtype=bool)
+    if not good.all():
+        row = int((~good).argmax())
+        raise InvalidData(f"same: must be 0 or 1, got {values[row]!r} in row {row}.")
+    answers = values.astype(np.int64)
+    if not 0 < answers.sum() < n_rows:
+        raise InvalidData(
+            f"same: {int(answers.sum())} of {n_rows} pairs are the same; pairs of both kinds are "
+            "needed."
+        )
+    return torch.from_numpy(answers)
 
 
 def _column(y: Any, n_rows: int) -> np.ndarray:

@@ -1,0 +1,189 @@
+"""Pairs: drawn from classes, told apart, and how well and how honestly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from narrows.errors import InvalidData
+
+__all__ = [
+    "Pairs",
+    "PairOdds",
+    "area_under_curve",
+    "calibration_error",
+    "drawn_pairs",
+    "fit_odds",
+    "folds_of_classes",
+    "folds_of_rows",
+    "reliability_table",
+]
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Row numbers of the first and the second of each pair, and whether they are the same."""
+
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.same)
+
+
+@dataclass(frozen=True)
+class PairOdds:
+    """p(same) = sigma(intercept - slope * squared distance), slope > 0."""
+
+    intercept: float
+    slope: float
+
+    def logit(self, squared: np.ndarray) -> np.ndarray:
+        return self.intercept - self.slope * squared
+
+    def probability(self, squared: np.ndarray) -> np.ndarray:
+        return expit(self.logit(squared))
+
+
+def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pairs:
+    """Return at most n pairs of different rows, as many of one class as of two.
+
+    Classes and pairs of classes are drawn evenly, however many rows they have; y < 0 is unknown.
+    None are returned where no class has two rows, or there is one class.
+    """
+    numbers, counts = np.unique(y[y >= 0], return_counts=True)
+    order = np.argsort(y, kind="stable")[np.count_nonzero(y < 0) :]  # rows, class by class
+    starts = np.cumsum(counts) - counts
+    several = np.flatnonzero(counts > 1)
+    half = n // 2 if len(several) and len(numbers) > 1 else 0
+    if not half:
+        return Pairs(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
+    c = several[generator.integers(len(several), size=half)]
+    # another one of so many: drawn from one fewer, it skips over the first
+    i, j = generator.integers(counts[c]), generator.integers(counts[c] - 1)
+    j += j >= i
+    a, b = (
+        generator.integers(len(numbers), size=half),
+        generator.integers(len(numbers) - 1, size=half),
+    )
+    b += b >= a
+    places = [
+        np.concatenate([starts[c] + of_same, starts[k] + generator.integers(counts[k])])
+        for of_same, k in ((i, a), (j, b))
+    ]
+    return Pairs(order[places[0]], order[places[1]], np.arange(2 * half) < half)
+
+
+def folds_of_classes(
+    y: np.ndarray, n_folds: int, *, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield, for every fold, which rows are of the classes held out: two or more of them."""
+    classes = generator.permutation(np.unique(y[y >= 0]))
+    for part in np.array_split(classes, min(n_folds, len(classes) // 2)):
+        yield np.isin(y, part)
+
+
+def folds_of_rows(
+    y: np.ndarray, n_folds: int, *, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield, for every fold, which rows are held out: a share of every class."""
+    order = generator.permutation(len(y))
+    fold = np.zeros(len(y), dtype=np.int64)
+    for c in np.unique(y[y >= 0]):
+        rows = order[y[order] == c]
+        fold[rows] = np.arange(len(rows)) % n_folds
+    for k in range(n_folds):
+        yield (fold == k) & (y >= 0)
+
+
+def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
+    """Return the odds of greatest likelihood, with b > 0.
+
+    The pairs count as Platt has them, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so
+    that the odds stay finite where pairs are told apart without error.
+
+    References: Platt (1999), "Probabilistic outputs for support vector machines".
+    """
+    n_same, n = int(same.sum()), len(same)
+    target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n - n_same + 2))
+    size = float(squared.mean()) or 1.0
+
+    def cost(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        a, log_b = parameters
+        x = squared / size
+        logit = a - np.exp(log_b) * x
+        gap = expit(logit) - target
+        gradient = np.array([gap.mean(), -(gap * x).mean() * np.exp(log_b)])
+        return float((np.logaddexp(0, logit) - target * logit).mean()), gradient
+
+    found = minimize(
+        cost, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
+    )
+    return PairOdds(float(found.x[0]), float(math.exp(found.x[1]) / size))
+
+
+def area_under_curve(score: np.ndarray, same: np.ndarray) -> float:
+    """Return the share of (same, different) pairs of pairs of which the same one scores higher."""
+    _check_both(same)
+    return float(roc_auc_score(same, score))
+
+
+def calibration_error(probability: np.ndarray, same: np.ndarray, *, n_bins: int = BINS) -> float:
+    """Return the expected calibration error: |mean p - share that is the same|, mean over bins.
+
+    The bins hold equally many pairs. 0 where every probability is met by as many pairs; a model
+    without any error still has about 0.4 / sqrt(pairs in a bin) by chance.
+
+    References: Naeini, Cooper, Hauskrecht (2015), "Obtaining well calibrated probabilities using
+    Bayesian binning", AAAI; Nguyen, O'Connor (2015), EMNLP (bins of equal mass).
+
+    Raises
+    ------
+    InvalidData
+        If there is no pair, or the two are of different lengths.
+    """
+    table = reliability_table(probability, same, n_bins=n_bins)
+    gaps = [row["pairs"] * abs(row["said"] - row["same"]) for row in table]
+    return float(sum(gaps) / sum(row["pairs"] for row in table))
+
+
+def reliability_table(
+    probability: np.ndarray, same: np.ndarray, *, n_bins: int = BINS
+) -> list[dict[str, float]]:
+    """Return, for bins of equally many pairs, how many there are (``pairs``), the mean probability
+    (``said``) and the share that is the same (``same``)."""
+    probability, same = np.asarray(probability, np.float64), np.asarray(same, np.float64)
+    if not len(same) or probability.shape != same.shape or same.ndim != 1:
+        raise InvalidData(
+            f"same: {same.shape} answers for probabilities {probability.shape}; one for each of "
+            "one pair or more is needed."
+        )
+    # pairs of one probability share their answers, so that their order plays no part
+    _, groups, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    shares = np.bincount(groups, weights=same) / counts
+    order = np.argsort(probability, kind="stable")
+    return [
+        {
+            "pairs": len(part),
+            "said": float(probability[part].mean()),
+            "same": float(shares[groups[part]].mean()),
+        }
+        for part in np.array_split(order, min(n_bins, len(order)))
+    ]
+
+
+def _check_both(same: np.ndarray) -> None:
+    if not (0 < np.sum(same) < len(same)):
+        raise InvalidData(
+            f"same: {int(np.sum(same))} of {len(same)} pairs are the same; some of both kinds are "
+            "needed."
+        )

@@ -1,0 +1,72 @@
+"""Pairs of rows: batches that hold both rows of every pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from narrows.data.source import DenseSource, Source, SparseSource, evenly_spaced
+from narrows.slots import Labelled, Rows
+
+__all__ = ["PairedSource"]
+
+
+class PairedSource(Source):
+    """Pairs (row i, row n + i) of a source of 2n rows in memory, n of them.
+
+    A batch of b pairs is 2b rows: the first of every pair, then the second. y (2n,) says of both
+    whether they are the same thing, 1 or 0.
+    """
+
+    holds_targets = True
+
+    def __init__(self, source: DenseSource | SparseSource, *, pairs: Tensor | None = None) -> None:
+        self._source = source
+        self._half = source.n_rows // 2
+        self._pairs = torch.arange(self._half) if pairs is None else pairs
+        self.n_rows, self.n_features = len(self._pairs), source.n_features
+        self.sparse = source.sparse
+        self.described_as(source)
+
+    def _both(self, pairs: Tensor) -> Tensor:
+        return torch.cat([pairs, pairs + self._half])
+
+    def in_order(self, batch_size: int) -> Iterator[Rows]:
+        for pairs in self._pairs.split(batch_size):
+            yield self._source._gather(self._both(pairs))
+
+    def shuffled(
+        self, batch_size: int, *, generator: Generator, start: int = 0
+    ) -> Iterator[Rows | Labelled]:
+        assert self.targets is not None
+        order = self._pairs[torch.randperm(self.n_rows, generator=generator)]
+        for pairs in order[start * batch_size :].split(batch_size):
+            if len(pairs):
+                both = self._both(pairs)
+                yield Labelled(self._source._gather(both), self.targets[both])
+
+    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
+        held_out = int(self.n_rows * fraction)
+        if held_out < 1 or held_out >= self.n_rows:
+            return self, None
+        order = self._pairs[torch.randperm(self.n_rows, generator=generator)]
+        train, validation = (
+            PairedSource(self._source, pairs=part.sort().values)
+            for part in (order[held_out:], order[:held_out])
+        )
+        return train, validation
+
+    def sample(self, n_rows: int, *, generator: Generator) -> Rows:
+        pairs = self._pairs[torch.randperm(self.n_rows, generator=generator)[:n_rows]]
+        return self._source._gather(self._both(pairs.sort().values))
+
+    def evenly(self, n_rows: int) -> Rows:
+        return self._source._gather(self._both(self._pairs[evenly_spaced(self.n_rows, n_rows)]))
+
+    def fingerprint(self) -> str:
+        return self._source.fingerprint()
+
+    def targets_in_order(self) -> Tensor | None:
+        return None if self.targets is None else self.targets[self._both(self._pairs)]

@@ -1,0 +1,216 @@
+"""How a matcher learns: from classes or from pairs, in closed form or with its encoder."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from narrows.applications.matching import Pairs, drawn_pairs
+from narrows.applications.pair_metric import (
+    PairMetric,
+    metric_of_classes,
+    metric_of_pairs,
+    of_length_1,
+)
+from narrows.applications.prediction import said
+from narrows.checks import check_number
+from narrows.code_task import FeatureTask
+from narrows.data.in_memory import stacked
+from narrows.data.pairs import PairedSource
+from narrows.data.source import DenseSource, Source, SparseSource
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators._code_head import CodeHead, check_in_memory
+from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._matcher_folds import calibrated, class_folds, pair_folds
+from narrows.estimators._settings import forget, seed_from
+from narrows.estimators._targets import read_classes, read_same
+from narrows.estimators._texts import is_texts
+from narrows.pair_task import PairTask
+from narrows.training.loop import TrainingRecord
+
+__all__ = ["PairHead"]
+
+_REPEATS = 5
+"""How often a frozen code's classes are dealt into folds anew: a fold costs next to nothing."""
+
+
+class PairHead(CodeHead):
+    """A head that maps rows so that those of one thing lie near each other. CodeMatcher asks it."""
+
+    n_components: int | None
+    missing_label: Any
+    calibration_folds: int | None
+
+    # Attributes set by fit.
+    intercept_: float
+    slope_: float
+    calibrated_on_: str
+    auc_: float | None
+    calibration_error_: float | None
+
+    hidden = ()
+    activation = "linear"
+    _classification = True
+    _given = False
+    """Whether the source holds pairs, row i and row n + i, and not rows with classes."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit to pairs drawn from classes y.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Classes, of two kinds or more; ``missing_label`` where unknown.
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows or classes that cannot be, or no two rows of one class.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        """
+        self._given = False
+        return super().fit(X, y)
+
+    def fit_pairs(self, A: Any, B: Any, same: Any) -> Self:
+        """Fit to pairs: row i of A and row i of B, and whether they are the same thing.
+
+        Parameters
+        ----------
+        A, B : array-like, CSR matrix, dataframe or Source of shape (n_pairs, n_features)
+        same : array-like of shape (n_pairs,), of bool or 0 and 1
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows that cannot be, A and B of different lengths, or pairs of one kind only.
+        """
+        self._check_parameters()
+        forget(self)
+        if is_texts(A):
+            texts = [*A, *B]
+            autoencoder = self._fitted_autoencoder(texts, None)
+            A, B = (autoencoder._asked(rows)[1] for rows in (A, B))
+        first = fit_source(self, A)
+        second = query_source(self, B)
+        for source in (first, second):
+            check_in_memory(source)
+        if first.n_rows != second.n_rows:
+            raise InvalidData(f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match.")
+        answers = read_same(same, first.n_rows)
+        both = stacked(first, second)
+        self._given = True
+        return self._fit_to(both, answers.repeat(2), self._fitted_autoencoder(both, None))
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if np.ndim(self.missing_label):
+            raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+        if self.n_components is not None:
+            check_number("n_components", self.n_components, low=1, integer=True)
+        if self.calibration_folds is not None:
+            check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
+
+    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+        targets, _ = read_classes(y, n_rows, unknown=self.missing_label)
+        if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
+            raise InvalidData(
+                "y: no two rows are of one class, so that nothing is known of how far one thing "
+                "varies; label more rows."
+            )
+        return targets
+
+    def _n_outputs(self, n_features: int) -> int:
+        if self.n_components is None:
+            return n_features
+        if self.n_components > n_features:
+            raise UsageError(
+                f"n_components: must be <= {n_features}, the width of layer {self.layer_}, got "
+                f"{self.n_components}."
+            )
+        return int(self.n_components)
+
+    def _start_head(self, features: Tensor, source: Source) -> None:
+        assert source.targets is not None
+        metric = self._metric(features.cpu().numpy(), source.targets.numpy())
+        head = self.head_
+        with torch.no_grad():
+            head.shift.copy_(torch.from_numpy(metric.shift))
+            # of a size that trains well: e does not depend on it
+            rows = (features.double().cpu().numpy() - metric.shift) @ metric.weights
+            size = float(np.sqrt(np.square(rows).sum(axis=1).mean())) or 1.0
+            head.net.weights[0].copy_(torch.from_numpy(metric.weights / size))
+            head.net.biases[0].zero_()
+
+    def _metric(self, features: np.ndarray, y: np.ndarray) -> PairMetric:
+        if not self._given:
+            return metric_of_classes(features, y, n_components=self.n_components)
+        half = len(features) // 2
+        known = y[:half] >= 0
+        return metric_of_pairs(
+            features[:half][known],
+            features[half:][known],
+            y[:half][known] == 1,
+            n_components=self.n_components,
+        )
+
+    def _task(self) -> FeatureTask:
+        return PairTask(self.head_, given=self._given, dropout=float(self.dropout))
+
+    def _arranged(self, source: Source) -> Source:
+        if not self._given:
+            return source
+        assert isinstance(source, DenseSource | SparseSource)
+        return PairedSource(source)
+
+    def _train(self, source: Source) -> None:
+        """Learn, and calibrate on what others, that learn from less, say of the rest."""
+        frozen = self.training == "frozen"
+        seed = seed_from(self.random_state)
+        assert source.targets is not None
+        y = source.targets.numpy()
+        before = self.autoencoder_ if frozen else deepcopy(self.autoencoder_)
+        features = None
+        if frozen:
+            # the encoder will not change: its features are computed once, and the map solved for
+            features = self._begin_head(source, seed).double().cpu().numpy()
+            self._adopt(TrainingRecord())
+        else:
+            super()._train(source)
+
+        def learn(rest: np.ndarray) -> Any:
+            if features is not None:
+                embedded = self._metric(features, rest).embed(features)
+            else:
+                embedded = self._embedded_by_another(source, rest, deepcopy(before))
+            return lambda pairs: _squared(embedded, pairs)
+
+        generator = np.random.default_rng(seed)
+        folds = self.calibration_folds or (5 if frozen else 2)
+        if self._given:
+            same = y[: len(y) // 2] == 1
+            held_out = pair_folds(same, learn, folds, generator=generator)
+        else:
+            repeats = _REPEATS if frozen else 1
+            held_out = class_folds(y, learn, folds, repeats, generator=generator)
+        self.calibrated_on_, measured = held_out
+        odds, self.auc_, self.calibration_error_ = calibrated(measured)
+        self.intercept_, self.slope_ = odds.intercept, odds.slope
+
+    def _embedded_by_another(self, source: Source, y: np.ndarray, autoencoder: Any) -> np.ndarray:
+        """Return what one that is trained anew, on these y, makes of all rows."""
+        another, rows = copy(self), copy(source)
+        another.autoencoder_, another.verbose = autoencoder, 0
+        rows.targets = torch.from_numpy(y)
+        CodeHead._train(another, rows)
+        outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
+        return of_length_1(np.concatenate(list(outputs)).astype(np.float64))
+
+
+def _squared(embedded: np.ndarray, pairs: Pairs) -> np.ndarray:
+    return np.square(embedded[pairs.first] - embedded[pairs.second]).sum(axis=1)
