@@ -18,6 +18,7 @@ RANKS = {
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
     "boltzmann": 3, "objective": 3,
     "code_task": 4, "data": 4, "datasets": 4, "neighbours": 4, "pair_task": 4, "sampled_softmax": 4,
+    "segmentation": 4,
     "text": 4, "variants": 4,
     "artefact": 5, "durable": 1, "baseline": 5, "density": 2, "indexing": 5, "model": 5,
     "applications": 6, "training": 6,

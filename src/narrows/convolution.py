@@ -63,12 +63,12 @@ def sides(height: int, width: int, n_stages: int) -> list[tuple[int, int]]:
 
 def as_maps(x: Batch, shape: tuple[int, int, int]) -> Tensor:
     """Return rows of pixels as maps, (batch, channels, height, width): a view."""
-    return x.reshape(len(x), *shape).permute(0, 3, 1, 2)
+    return x.unflatten(1, shape).permute(0, 3, 1, 2)
 
 
 def as_rows(maps: Tensor) -> Batch:
     """Return maps as rows, channels last, (batch, height * width * channels)."""
-    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1)
+    return maps.permute(0, 2, 3, 1).flatten(1)
 
 
 class Halving(nn.Module):

@@ -24,7 +24,7 @@ from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
 from narrows.weighting import known_part
 
-__all__ = ["SegmentationHead", "SegmentationTask"]
+__all__ = ["SegmentationHead", "SegmentationTask", "pyramid"]
 
 
 class SegmentationHead(nn.Module):
@@ -74,10 +74,9 @@ class SegmentationHead(nn.Module):
         self.register_buffer("scale", torch.ones(sum(self._channels)))
 
     @torch.no_grad()
-    def start_at(self, pyramids: Sequence[Sequence[Tensor]]) -> None:
-        """Take mean and deviation of every channel from the maps of some rows."""
-        levels = [torch.cat([p[i] for p in pyramids]) for i in range(len(self._channels))]
-        stats = [torch.std_mean(m.float(), dim=(0, 2, 3), correction=0) for m in levels]
+    def start_at(self, maps: Sequence[Tensor]) -> None:
+        """Take mean and deviation of every channel from the image and maps of some rows."""
+        stats = [torch.std_mean(m.float(), dim=(0, 2, 3), correction=0) for m in maps]
         deviation = torch.cat([s for s, _ in stats])
         self.shift.copy_(torch.cat([m for _, m in stats]))
         self.scale.copy_(torch.where(deviation <= 1e-6, 1.0, deviation))
@@ -97,6 +96,14 @@ class SegmentationHead(nn.Module):
             h = maps + F.conv2d(inner, self.smooth[level], self.biases[depth + level], padding=1)
         assert h is not None
         return F.conv2d(self._activate(h), self.last[:, :, None, None], self.last_bias).float()
+
+
+def pyramid(objective: Objective, x: Rows) -> list[Tensor]:
+    """Return the image and the encoder's maps of scaled rows."""
+    encoder = objective.encoder
+    assert isinstance(encoder, ConvolutionalEncoder)
+    x, _ = known_part(dense_rows(x), objective.corruption)
+    return [as_maps(dense_rows(x), encoder.image_shape), *encoder.maps(x)]
 
 
 class SegmentationTask(Trainable):
@@ -151,21 +158,14 @@ class SegmentationTask(Trainable):
 
     def logits(self, x: Rows) -> Tensor:
         """Return the logits of every pixel, (batch, n_outputs, height, width)."""
-        return self.head(self.pyramid(x))
-
-    def pyramid(self, x: Rows) -> list[Tensor]:
-        """Return the image and the encoder's maps."""
-        (objective,) = self._of
-        encoder = objective.encoder
-        assert isinstance(encoder, ConvolutionalEncoder)
-        x, _ = known_part(dense_rows(x), objective.corruption)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            return [as_maps(dense_rows(x), encoder.image_shape), *encoder.maps(x)]
+            maps = pyramid(self._of[0], x)
+        return self.head(maps)
 
     def _per_sample(self, x: Tensor, y: Tensor) -> PerSample:
         logits = self.logits(x).permute(0, 2, 3, 1)
         errors, _ = target_errors(
-            logits.reshape(-1, logits.shape[-1]), y.reshape(-1), classification=True
+            logits.reshape(-1, logits.shape[-1]), y.reshape(-1).long(), classification=True
         )
         return errors.view(len(x), -1).sum(dim=1)
 

@@ -14,7 +14,7 @@ from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
-from narrows.sparse import padded
+from narrows.sparse import AnyRows, padded
 
 __all__ = [
     "BATCH",
@@ -39,7 +39,7 @@ _VECTOR = 16
 which may round them otherwise: whole batches of 16 rows leave none over."""
 
 
-def whole_vectors(x: Rows) -> Rows:
+def whole_vectors(x: AnyRows) -> AnyRows:
     """Return a batch padded, so that a row's result is the same wherever in a batch it is."""
     return padded(x, _VECTOR)
 

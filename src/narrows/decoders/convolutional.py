@@ -77,7 +77,8 @@ class ConvolutionalDecoder(Decoder):
 
     @property
     def weights(self) -> list[nn.Parameter]:  # pyright: ignore[reportIncompatibleVariableOverride] -- of parts
-        return [*self.bottom.weights, *(stage.weight for stage in self.stages)]
+        stages = [stage.weight for stage in self.stages if isinstance(stage, Doubling)]
+        return [*self.bottom.weights, *stages]
 
     def forward(self, h: Codes) -> Outputs:
         maps = as_maps(self.bottom(h), self._smallest)

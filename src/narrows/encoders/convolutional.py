@@ -73,7 +73,8 @@ class ConvolutionalEncoder(Encoder):
 
     @property
     def weights(self) -> list[nn.Parameter]:  # pyright: ignore[reportIncompatibleVariableOverride] -- of parts
-        return [*(stage.weight for stage in self.stages), *self.top.weights]
+        stages = [stage.weight for stage in self.stages if isinstance(stage, Halving)]
+        return [*stages, *self.top.weights]
 
     @property
     def widths(self) -> list[int]:

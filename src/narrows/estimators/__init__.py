@@ -19,6 +19,7 @@ from narrows.estimators.hasher import SemanticHasher
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.matcher import CodeMatcher
 from narrows.estimators.regressor import CodeRegressor
+from narrows.estimators.segmenter import CodeSegmenter
 from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
 from narrows.estimators.variational import VariationalAutoencoder
@@ -31,6 +32,7 @@ __all__ = [
     "CodeClassifier",
     "CodeMatcher",
     "CodeRegressor",
+    "CodeSegmenter",
     "ContractiveAutoencoder",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
@@ -60,7 +62,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     VectorQuantisedAutoencoder,
 )
 
-HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor)
+HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor, CodeSegmenter)
 
 
 def load(path: str | Path) -> Any:

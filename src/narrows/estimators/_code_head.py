@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from narrows.activations import activation_named
-from narrows.applications.prediction import features_read, layer_number, said
+from narrows.applications.prediction import features_read, layer_number, layer_widths, said
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
 from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
@@ -32,7 +32,9 @@ from narrows.estimators._progress import Progress
 from narrows.estimators._settings import batch_size_for, forget, seed_from, spec_of, widths_of
 from narrows.estimators._texts import is_texts
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.model import Model
 from narrows.slots import piece_from_spec
+from narrows.terms import Trainable
 from narrows.training.loop import TrainingRecord, train
 from narrows.training.precision import resolve_device
 from narrows.training.trainer import Trainer
@@ -68,7 +70,7 @@ class CodeHead(BaseEstimator):
 
     # Attributes set by fit.
     autoencoder_: AbstractAutoencoder
-    head_: Head
+    head_: Any
     classes_: np.ndarray
     n_features_in_: int
 
@@ -145,7 +147,7 @@ class CodeHead(BaseEstimator):
 
             given = load(given)
         if given is None:
-            given = Autoencoder(random_state=self.random_state, device=self.device)
+            given = self._default_autoencoder()
         if not isinstance(given, AbstractAutoencoder):
             raise UsageError(
                 f"autoencoder: must be an autoencoder, FrozenEstimator(one), or the path of a "
@@ -156,28 +158,35 @@ class CodeHead(BaseEstimator):
         fresh: Any = clone(given)
         return fresh.fit(X, y)
 
-    def _train(self, source: Source) -> None:
-        seed = seed_from(self.random_state)
+    def _default_autoencoder(self) -> AbstractAutoencoder:
+        return Autoencoder(random_state=self.random_state, device=self.device)
+
+    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
+        """Make the head; return what to minimise, over which rows, and how these are scaled."""
         features = self._begin_head(source, seed)
         model = self.autoencoder_.model_
-        task: Any = self._task()
-        scaling = model.scaling
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
-            source = DenseSource(features.cpu()).described_as(source)
-            scaling = Scaling("none")
-        else:
-            source = self._arranged(source)
-            corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
-            task = CodeTask(
-                model.objective,
-                task,
-                layer=self.layer_,
-                corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
-                reconstruction_weight=(
-                    float(self.reconstruction_weight) if self.training == "joint" else 0.0
-                ),
-            )
+            rows = DenseSource(features.cpu()).described_as(source)
+            return self._task(), rows, Scaling("none")
+        corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
+        task = CodeTask(
+            model.objective,
+            self._task(),
+            layer=self.layer_,
+            corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
+            reconstruction_weight=self._weight_of_rows(),
+        )
+        return task, self._arranged(source), model.scaling
+
+    def _weight_of_rows(self) -> float:
+        """Return the weight of the autoencoder's own J."""
+        return float(self.reconstruction_weight) if self.training == "joint" else 0.0
+
+    def _train(self, source: Source) -> None:
+        seed = seed_from(self.random_state)
+        task, source, scaling = self._prepared(source, seed)
+        model = self.autoencoder_.model_
         splitter = Generator().manual_seed(seed)
         rows, validation = source.split(float(self.validation_fraction), generator=splitter)
         told = 1.0 if validation is None else _share_told(validation)
@@ -217,14 +226,25 @@ class CodeHead(BaseEstimator):
         model.to(resolve_device(self.device))
         self.layer_ = layer_number(model, self.layer)
         features = torch.cat(list(features_read(model, source, self.layer_)))
-        self.head_ = Head(
-            features.shape[1],
-            [*widths_of(self.hidden), self._n_outputs(features.shape[1])],
-            activation=self.activation,
-            generator=Generator().manual_seed(seed),
-        ).to(model.device)
+        widths = [*widths_of(self.hidden), self._n_outputs(features.shape[1])]
+        head = self._new_head(model, widths, generator=Generator().manual_seed(seed))
+        self.head_ = head.to(model.device)
         self._start_head(features, source)
         return features
+
+    def _new_head(self, model: Model, widths: list[int], *, generator: Generator) -> Any:
+        """Return a head with its first weights, of the widths that a file holds."""
+        n_features = layer_widths(model)[self.layer_]
+        return Head(n_features, widths, activation=self.activation, generator=generator)
+
+    def _widths(self) -> list[int]:
+        """Return the widths by which ``_new_head`` makes the head anew."""
+        return [weight.shape[1] for weight in self.head_.net.weights]
+
+    @staticmethod
+    def _widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        """Return those widths, in any order, from the head's tensors."""
+        return [v.shape[-1] for k, v in tensors.items() if k.startswith("net.weights.") and v.ndim]
 
     def _n_outputs(self, n_features: int) -> int:
         """Return how many numbers the head says of a row of so many features."""

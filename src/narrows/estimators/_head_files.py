@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 
 from narrows.applications.prediction import layer_widths
 from narrows.artefact import Artefact
-from narrows.code_task import Head
 from narrows.errors import ModelFileError
 from narrows.estimators._arguments import json_parameters, known_arguments
 from narrows.model import tensor_layout
@@ -38,7 +37,7 @@ def head_artefact(estimator: CodeHead) -> Artefact:
         "estimator": type(estimator).__name__,
         "arguments": json_parameters(arguments),
         "layer": estimator.layer_,
-        "widths": [weight.shape[1] for weight in estimator.head_.net.weights],
+        "widths": estimator._widths(),
         "names": None if names is None else names.tolist(),
         "history": estimator.history_,
         "validation_history": estimator.validation_history_,
@@ -67,17 +66,16 @@ def restore_head(
     of_layers = layer_widths(autoencoder.model_)
     if type(layer) is not int or not 0 <= layer < len(of_layers):
         raise ValueError(f"layer {layer!r} of {len(of_layers)}")
-    stored = [v.shape[-1] for k, v in net.items() if k.startswith("net.weights.") and v.ndim]
+    stored = cls._widths_in(net)
     if not stored or sorted(stored) != sorted(widths):
         raise ValueError("the head's weights are not those of its widths")
+    estimator.layer_ = layer
     with torch.device("meta"):
-        head = Head(
-            of_layers[layer], widths, activation=estimator.activation, generator=Generator()
-        )
+        head = estimator._new_head(autoencoder.model_, widths, generator=Generator())
     if tensor_layout(head.state_dict()) != tensor_layout(net):
         raise ValueError("the head's weights are not those of its widths")
     head.load_state_dict(net, assign=True)
-    estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
+    estimator.head_, estimator.autoencoder_ = head, autoencoder
     estimator.n_features_in_ = autoencoder.n_features_in_
     if spec["names"] is not None:
         estimator.feature_names_in_ = np.array(spec["names"], dtype=object)

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from narrows.errors import InvalidData
 
-__all__ = ["read_classes", "read_same", "read_values"]
+__all__ = ["read_classes", "read_masks", "read_same", "read_values"]
+
+_MOST_IN_MASKS = 256
 
 
 def read_classes(
@@ -49,6 +51,41 @@ def read_classes(
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
     positions = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, positions, -1)), classes
+
+
+def read_masks(
+    y: Any, n_rows: int, n_pixels: int, *, unknown: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each pixel's class, (n_rows, n_pixels) int16, -1 where y is ``unknown``,
+    and the classes in order, int64.
+
+    y is (n_rows, n_pixels), of any further axes, or (n_rows,) for pixels of one class.
+
+    Raises
+    ------
+    InvalidData
+        If y has another shape, holds other values than integers, or more than 256 of them.
+    """
+    masks = np.asarray(y)
+    if masks.dtype.kind not in "biuf":
+        raise InvalidData(f"y: masks must be integers, got {masks.dtype}.")
+    if len(masks.shape) > 1 and len(masks) == n_rows and masks.size == n_rows * n_pixels:
+        masks = masks.reshape(n_rows, n_pixels)
+    elif masks.shape in ((n_rows,), (n_rows, 1)):
+        masks = masks.reshape(n_rows, 1).repeat(n_pixels, axis=1)
+    else:
+        raise InvalidData(
+            f"y: expected masks of shape ({n_rows}, {n_pixels}), or ({n_rows}, height, width), got "
+            f"{masks.shape}."
+        )
+    if masks.dtype.kind == "f" and not np.equal(masks, np.round(masks)).all():
+        raise InvalidData("y: masks must be integers; probabilities need a threshold first.")
+    masks = masks.astype(np.int64)
+    known = np.ones(masks.shape, bool) if unknown is None else masks != unknown
+    classes = np.unique(masks[known])
+    if not len(classes) or len(classes) > _MOST_IN_MASKS:
+        raise InvalidData(f"y: {len(classes)} classes; from 1 to {_MOST_IN_MASKS} are taken.")
+    return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
 
 
 def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, float]:
