@@ -42,7 +42,7 @@ def export_onnx(
     "decoder"      ``code`` (batch, n_components)      ``x`` (batch, n_features)
     "reconstruct"  ``x``                               ``reconstruction`` (batch, n_features)
     "head"         ``x``                               ``probabilities`` (batch, n_classes), or
-                                                       ``y`` (batch, 1), float64
+                                                       ``y`` (batch,), float64
     =============  ==================================  =========================================
 
     Scaling, the loss's link and the way back to input units are in the graph. The same model
@@ -94,7 +94,7 @@ def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, s
 def _serialised(graph: Graph, metadata: dict[str, str]) -> bytes:
     try:
         import onnx
-        import onnxscript  # noqa: F401 -- what torch.onnx needs, asked for where it can be told
+        import onnxscript  # noqa: F401 -- torch's exporter needs it
     except ImportError as error:
         raise MissingExtra(
             f"export: {error.name} is not installed: pip install 'narrows[onnx]'"

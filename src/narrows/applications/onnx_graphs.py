@@ -37,9 +37,11 @@ class ExportedHead:
 
 
 class Graph(nn.Module, ABC):
-    """One named input and one named output, (batch, width) each, scaling included."""
+    """One named input and one named output, the batch first, scaling included."""
 
     reads, gives = "x", "code"
+    shift: Tensor | None
+    scale: Tensor | None
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -93,13 +95,15 @@ class ReconstructionGraph(Graph):
 
 
 class HeadGraph(Graph):
-    """x -> the probability of every class, (batch, n_classes); or y in its own units, (batch, 1)."""
+    """x -> the probability of every class, (batch, n_classes); or y, (batch,)."""
 
     def __init__(self, model: Model, exported: ExportedHead) -> None:
         super().__init__(model)
         self.head, self.layer = exported.head, exported.layer
         self.classification = exported.classes is not None
-        self.mean, self.deviation = exported.mean, exported.deviation
+        # tensors: the exporter rounds numbers of Python's to float32
+        self.register_buffer("mean", torch.tensor(exported.mean, dtype=torch.float64))
+        self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
         self.gives = "probabilities" if self.classification else "y"
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -107,7 +111,7 @@ class HeadGraph(Graph):
         said = self.head(layer_of(self.objective.encoder, dense_rows(x), self.layer))
         if self.classification:
             return torch.softmax(said, dim=1)
-        return said.double() * self.deviation + self.mean
+        return said[:, 0].double() * self.deviation + self.mean
 
 
 PARTS: Mapping[str, Callable[[Model], Graph]] = {
