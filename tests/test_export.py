@@ -28,7 +28,7 @@ from narrows.cli import _run
 from narrows.cli.export import _PARTS
 from narrows.data.scaling import SCALES, Scaling
 from narrows.data.source import DenseSource
-from narrows.errors import MissingExtra, ResourceError, UsageError
+from narrows.errors import MissingExtra, NarrowsError, ResourceError, UsageError
 from narrows.model import Model, Schema, build_objective
 from narrows.variants import VARIANTS
 
@@ -349,6 +349,41 @@ def test_weights_that_fit_in_no_file_of_onnx_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_LARGEST", 100)
     with pytest.raises(UsageError, match=r"'encoder' has [\d,]+ bytes of weights.*ends at 2 GiB"):
         export_onnx(model("plain"), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+class OneBatchOnly(torch.nn.Module):
+    """Python's int of a batch is a constant in what is traced."""
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return h.reshape(len(h), 2, 2).flatten(1).repeat(1, 3)
+
+
+class ConvolutionalDecoder(torch.nn.Module):
+    """A feature map that is doubled, channels last outside: 4 numbers to 2 x 2 pixels of 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(4, 3, 4, 4, generator=Generator()))
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        pixels = torch.conv_transpose2d(h[:, :, None, None], self.weight, stride=2, padding=1)
+        return pixels.permute(0, 2, 3, 1).flatten(1)
+
+
+def test_images_come_out_channels_last_as_rows(tmp_path):
+    fitted = model("plain", "unit")
+    fitted.objective.decoder = ConvolutionalDecoder()
+    export_onnx(fitted, tmp_path / "m.onnx", part="decoder")
+    h = np.random.default_rng(1).normal(size=(50, WIDTH)).astype(np.float32)
+    assert_same(answers(tmp_path / "m.onnx", h), own_answers(fitted, "decoder", h))
+
+
+def test_a_net_for_one_number_of_rows_is_not_written(tmp_path):
+    fitted = model("plain")
+    fitted.objective.decoder = OneBatchOnly()
+    with pytest.raises(NarrowsError, match="'decoder' of 'plain' would take one number of rows"):
+        export_onnx(fitted, tmp_path / "m.onnx", part="decoder")
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ from narrows._version import __version__
 from narrows.applications.onnx_graphs import PARTS, ExportedHead, Graph, graph_of
 from narrows.applications.onnx_operators import OPSET, translations
 from narrows.durable import replacing
-from narrows.errors import MissingExtra, UsageError
+from narrows.errors import MissingExtra, NarrowsError, UsageError
 from narrows.model import Model
 
 __all__ = ["PARTS", "ExportedHead", "export_onnx"]
@@ -57,6 +57,8 @@ def export_onnx(
         If there is no such part, or its weights do not fit in a file of ONNX: 2 GiB.
     ResourceError
         If the file cannot be written; what stood there is untouched.
+    NarrowsError
+        If a piece of the net is not written for any number of rows at a time.
     """
     if model.device.type != "cpu":
         model, head = deepcopy((model, head))
@@ -121,6 +123,13 @@ def _serialised(graph: Graph, metadata: dict[str, str]) -> bytes:
             "at 2 GiB; export the encoder and the decoder each by itself, or fit a narrower net."
         )
     proto = _bare(program.model_proto)
+    for value in (*proto.graph.input, *proto.graph.output):
+        # torch's exporter takes a size that was read as a Python int for a constant, silently
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise NarrowsError(
+                f"export: {metadata['part']!r} of {metadata['variant']!r} would take one number "
+                "of rows only; its pieces must read it as x.shape[0], or leave it open as -1."
+            )
     proto.producer_name, proto.producer_version = "narrows", __version__
     proto.graph.name = metadata["part"]
     onnx.helper.set_model_props(proto, metadata)
