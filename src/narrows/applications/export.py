@@ -16,7 +16,7 @@ from torch.export import Dim
 
 from narrows._version import __version__
 from narrows.applications.onnx_graphs import PARTS, ExportedHead, Graph, graph_of
-from narrows.applications.onnx_operators import OPSET, translations
+from narrows.applications.onnx_operators import FORMAT, OPSET, translations
 from narrows.durable import replacing
 from narrows.errors import MissingExtra, NarrowsError, UsageError
 from narrows.model import Model
@@ -131,6 +131,7 @@ def _serialised(graph: Graph, metadata: dict[str, str]) -> bytes:
                 "of rows only; its pieces must read it as x.shape[0], or leave it open as -1."
             )
     proto.producer_name, proto.producer_version = "narrows", __version__
+    proto.ir_version = FORMAT
     proto.graph.name = metadata["part"]
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)

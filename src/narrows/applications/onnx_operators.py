@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["OPSET", "translations"]
+__all__ = ["FORMAT", "OPSET", "translations"]
 
 OPSET = 18
-"""The version of ONNX's operators: the first whose reductions torch writes unchanged; read by
-onnxruntime from 1.14 on."""
+"""The version of ONNX's operators: the oldest that torch's exporter writes without converting."""
+
+FORMAT = 8
+"""The version of the file's own format that came with these operators: onnxruntime reads both from
+1.14 on. Later ones add what is not used here."""
 
 
 def translations() -> Mapping[Any, Callable[..., Any]]:
