@@ -62,7 +62,8 @@ def _onednn(a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
 
 def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_exporting()  # other programs have no oneDNN of torch's
+        and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and x.ndim == 2
         and x.numel() > 0

@@ -17,6 +17,7 @@ from narrows.cli.demo import demo
 from narrows.cli.denoise import denoise
 from narrows.cli.encode import encode
 from narrows.cli.evaluate import evaluate
+from narrows.cli.export import export
 from narrows.cli.fit import fit
 from narrows.cli.generate import generate
 from narrows.cli.index import index
@@ -40,7 +41,7 @@ def narrows(debug: bool) -> None:
 
 for _command in (
     demo, fit, encode, decode, reconstruct, denoise, generate, evaluate, inspect, index, search,
-    datasets, reproduce,
+    export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

@@ -17,6 +17,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
+from narrows.estimators._export import ExportsParts
 from narrows.estimators._fitting import fit_model, partial_fit_model
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
@@ -27,7 +28,7 @@ from narrows.training.loop import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, ExportsParts, Queries, Choices):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.

@@ -26,6 +26,7 @@ from narrows.data.source import DenseSource, Source
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._export import ExportsHead
 from narrows.estimators._head_files import head_artefact
 from narrows.estimators._input import check_same_names, fit_source, query_source
 from narrows.estimators._progress import Progress
@@ -44,7 +45,7 @@ __all__ = ["CodeHead", "check_in_memory"]
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 
 
-class CodeHead(BaseEstimator):
+class CodeHead(ExportsHead, BaseEstimator):
     """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
 
     autoencoder: Any

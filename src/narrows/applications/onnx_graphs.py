@@ -1,0 +1,142 @@
+"""What a fitted model does, as modules from one tensor to one tensor: what export writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from narrows.applications.coding import in_input_units
+from narrows.code_task import Head, layer_of
+from narrows.data.scaling import Scaling
+from narrows.errors import UsageError, unknown_name
+from narrows.model import Model
+from narrows.slots import dense_rows
+from narrows.weighting import known_part
+
+__all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
+
+
+@dataclass(frozen=True)
+class ExportedHead:
+    """A head, the encoder's layer that it reads, and how its outputs become answers.
+
+    ``classes`` are those of a classifier, whose answers are probabilities. None is a regressor,
+    whose answer is its output times ``deviation`` plus ``mean``, in float64.
+    """
+
+    head: Head
+    layer: int
+    classes: list[Any] | None = None
+    mean: float = 0.0
+    deviation: float = 1.0
+
+
+class Graph(nn.Module, ABC):
+    """One named input and one named output, the batch first, scaling included."""
+
+    reads, gives = "x", "code"
+    shift: Tensor | None
+    scale: Tensor | None
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.objective = model.objective
+        self.width = model.schema.n_features
+        self.kind = model.scaling.kind
+        # the model's own scaling, with its numbers where a graph keeps its weights
+        self.register_buffer("shift", model.scaling.shift)
+        self.register_buffer("scale", model.scaling.scale)
+
+    @property
+    def scaling(self) -> Scaling:
+        return Scaling(self.kind, self.shift, self.scale)
+
+    @abstractmethod
+    def forward(self, rows: Tensor) -> Tensor: ...
+
+
+class EncoderGraph(Graph):
+    """x in input units -> h = f(x); of a variational encoder the mean."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.objective.encode(self.scaling.forward(rows)).h
+
+
+class DecoderGraph(Graph):
+    """h -> g(h) past the loss's link, in input units; shares where rows are scaled to shares."""
+
+    reads, gives = "code", "x"
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.width = model.n_components
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.scaling.inverse(self.objective.decode(rows))
+
+
+class ReconstructionGraph(Graph):
+    """x -> g(f(x)), both in input units; shares are multiplied by the row's own total."""
+
+    gives = "reconstruction"
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.model = (model,)  # a tuple: its net is registered already
+
+    def forward(self, rows: Tensor) -> Tensor:
+        mean = self.objective.reconstruct(self.scaling.forward(rows))
+        return in_input_units(self.model[0], mean, rows)
+
+
+class HeadGraph(Graph):
+    """x -> the probability of every class, (batch, n_classes); or y, (batch,)."""
+
+    def __init__(self, model: Model, exported: ExportedHead) -> None:
+        super().__init__(model)
+        self.head, self.layer = exported.head, exported.layer
+        self.classification = exported.classes is not None
+        # tensors: the exporter rounds numbers of Python's to float32
+        self.register_buffer("mean", torch.tensor(exported.mean, dtype=torch.float64))
+        self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
+        self.gives = "probabilities" if self.classification else "y"
+
+    def forward(self, rows: Tensor) -> Tensor:
+        x, _ = known_part(self.scaling.forward(rows), self.objective.corruption)
+        said = self.head(layer_of(self.objective.encoder, dense_rows(x), self.layer))
+        if self.classification:
+            return torch.softmax(said, dim=1)
+        return said[:, 0].double() * self.deviation + self.mean
+
+
+PARTS: Mapping[str, Callable[[Model], Graph]] = {
+    "encoder": EncoderGraph,
+    "decoder": DecoderGraph,
+    "reconstruct": ReconstructionGraph,
+}
+"""What of an autoencoder can be exported; a head on its code is "head"."""
+
+
+def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph:
+    """Return a part of a model as a module.
+
+    Raises
+    ------
+    UsageError
+        If there is no such part.
+    """
+    if part == "head":
+        if head is None:
+            raise UsageError(
+                f"part: 'head' is of a classifier or regressor on a code, and this is an "
+                f"autoencoder; choose from {', '.join(PARTS)}."
+            )
+        return HeadGraph(model, head)
+    if part not in PARTS:
+        raise unknown_name("part", part, [*PARTS, "head"])
+    return PARTS[part](model)

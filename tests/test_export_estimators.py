@@ -1,0 +1,178 @@
+"""What estimators, heads and the command line export, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from onnx_files import answers, assert_same
+
+from narrows import (
+    Autoencoder,
+    CodeClassifier,
+    CodeRegressor,
+    DocumentAutoencoder,
+    SemanticHasher,
+    load,
+)
+from narrows.applications import export
+from narrows.applications.export import PARTS
+from narrows.cli import _run
+from narrows.cli.export import _PARTS
+from narrows.errors import MissingExtra, ResourceError, UsageError
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+
+def test_a_loaded_autoencoder_exports_what_it_transforms(digits, tmp_path):
+    Autoencoder(5, hidden=(16,), max_epochs=2, random_state=0).fit(digits).save(tmp_path / "m")
+    ae = load(tmp_path / "m")
+    ae.export(tmp_path / "f.onnx")
+    ae.export(tmp_path / "g.onnx", part="decoder")
+    h = answers(tmp_path / "f.onnx", digits)
+    assert_same(h, ae.transform(digits))
+    assert_same(answers(tmp_path / "g.onnx", h), ae.inverse_transform(h))
+
+
+def test_bytes_are_given_as_they_are(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, (40, 16), dtype=np.uint8)
+    ae = Autoencoder(3, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+    assert ae.model_.scaling.kind == "unit"
+    ae.export(tmp_path / "m.onnx", part="reconstruct")
+    said = answers(tmp_path / "m.onnx", X)
+    assert_same(said, ae.reconstruct(X))
+    assert said.max() > 1
+
+
+TEXTS = ["strait water ship", "ship sails water", "bridge road car", "car road wheel"] * 5
+
+
+@pytest.mark.parametrize("kind", [DocumentAutoencoder, SemanticHasher])
+def test_texts_go_in_as_counts_of_the_words_that_the_file_names(tmp_path, kind):
+    fitted = kind(3, hidden=(8,), max_epochs=3, random_state=0).fit(TEXTS)
+    fitted.export(tmp_path / "m.onnx")
+    said = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    words = json.loads(said["feature_names"])
+    analyzer = fitted.vocabulary_.analyzer
+    rows = np.array([[list(analyzer(text)).count(word) for word in words] for text in TEXTS])
+    assert_same(answers(tmp_path / "m.onnx", rows), fitted.transform(TEXTS))
+
+
+@pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
+def test_a_classifiers_file_gives_probabilities_of_its_classes(
+    autoencoder, rows, classes, tmp_path, training
+):
+    head = CodeClassifier(autoencoder, training=training, max_epochs=5, random_state=0)
+    head.fit(rows, classes).export(tmp_path / "m.onnx")
+    assert_same(answers(tmp_path / "m.onnx", rows), head.predict_proba(rows))
+    said = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert json.loads(said["classes"]) == ["a", "b", "c"]
+
+
+def test_a_head_on_an_inner_layer_reads_that_one(autoencoder, rows, classes, tmp_path):
+    head = CodeClassifier(autoencoder, layer=0, hidden=(6,), max_epochs=5, random_state=0)
+    head.fit(rows, classes).export(tmp_path / "m.onnx")
+    assert_same(answers(tmp_path / "m.onnx", rows), head.predict_proba(rows))
+
+
+def test_a_regressors_file_gives_y_in_its_own_units(autoencoder, rows, values, tmp_path):
+    y = 1e7 + values  # in float32, such a y has no decimals
+    head = CodeRegressor(autoencoder, max_epochs=5, random_state=0).fit(rows, y)
+    head.export(tmp_path / "m.onnx")
+    said = answers(tmp_path / "m.onnx", rows)
+    assert said.dtype == np.float64 and said.shape == y.shape
+    np.testing.assert_allclose(said, head.predict(rows), rtol=0, atol=1e-5 * y.std())
+
+
+def test_a_heads_autoencoder_is_exported_by_part(autoencoder, rows, classes, tmp_path):
+    head = CodeClassifier(autoencoder, training="fine_tuned", max_epochs=5, random_state=0)
+    head.fit(rows, classes).export(tmp_path / "m.onnx", part="encoder")
+    assert_same(answers(tmp_path / "m.onnx", rows), head.autoencoder_.transform(rows))
+    assert "classes" not in {p.key for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("encode", "part: unknown name 'encode'.*Did you mean 'encoder'"),
+        ("head", "'head' is of a classifier or regressor on a code, and this is an autoencoder"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(fitted_model, tmp_path, part, message):
+    with pytest.raises(UsageError, match=message):
+        fitted_model.export(tmp_path / "m.onnx", part=part)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_fit_in_no_file_of_onnx_are_refused(fitted_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_LARGEST", 100)
+    with pytest.raises(UsageError, match=r"'encoder' has [\d,]+ bytes of weights.*ends at 2 GiB"):
+        fitted_model.export(tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_a_missing_package_is_answered_with_the_line_that_installs_it(
+    fitted_model, tmp_path, monkeypatch, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=rf"{package} is not .*pip install 'narrows\[onnx\]'"):
+        fitted_model.export(tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_stood_there_is_whole_when_export_fails(fitted_model, tmp_path, monkeypatch):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"before")
+
+    def fail(*arguments, **more):
+        raise onnx.checker.ValidationError("broken")
+
+    monkeypatch.setattr(onnx.checker, "check_model", fail)
+    with pytest.raises(onnx.checker.ValidationError):
+        fitted_model.export(path)
+    assert path.read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_folder_that_is_not_there_is_named(fitted_model, tmp_path):
+    with pytest.raises(ResourceError, match="no_such.*cannot be written"):
+        fitted_model.export(tmp_path / "no_such" / "m.onnx")
+
+
+def test_the_command_writes_the_part_that_is_asked_for(fitted_model, model_rows, tmp_path, capsys):
+    fitted_model.save(tmp_path / "m")
+    arguments = ["export", str(tmp_path / "m"), "-o", str(tmp_path / "g.onnx")]
+    assert _run([*arguments, "--part", "decoder", "--json"]) == 0
+    out, err = capsys.readouterr()
+    size = (tmp_path / "g.onnx").stat().st_size
+    assert json.loads(out) == {
+        "output": str(tmp_path / "g.onnx"), "part": "decoder", "bytes": size,
+    }  # fmt: skip
+    assert err == ""
+    h = fitted_model.transform(model_rows)
+    assert_same(answers(tmp_path / "g.onnx", h), fitted_model.inverse_transform(h))
+
+
+def test_the_command_takes_the_head_where_there_is_one(
+    autoencoder, rows, classes, tmp_path, capsys
+):
+    head = CodeClassifier(autoencoder, max_epochs=5, random_state=0).fit(rows, classes)
+    head.save(tmp_path / "m")
+    assert _run(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m.onnx")]) == 0
+    assert "m.onnx: head, " in capsys.readouterr().out
+    assert_same(answers(tmp_path / "m.onnx", rows), head.predict_proba(rows))
+
+
+def test_the_command_does_not_overwrite_the_model(fitted_model, tmp_path, capsys):
+    fitted_model.save(tmp_path / "m")
+    assert _run(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m")]) == 2
+    assert "is the input" in capsys.readouterr().err
+    load(tmp_path / "m")
+
+
+def test_the_commands_parts_are_those_that_there_are():
+    assert set(_PARTS) == {*PARTS, "head"}
