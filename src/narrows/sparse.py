@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, overload
 
 import scipy.sparse as sp
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from narrows._types import Batch, PerSample
 
-__all__ = ["AnyRows", "Rows", "SparseRows", "dense_rows", "padded"]
+__all__ = ["Rows", "SparseRows", "dense_rows", "padded"]
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,12 @@ class _Product(torch.autograd.Function):
 Rows = Tensor | SparseRows
 """A batch of samples: (batch, features), dense or sparse."""
 
-AnyRows = TypeVar("AnyRows", Tensor, SparseRows, Rows)
 
-
-def padded(x: AnyRows, multiple: int) -> AnyRows:
+@overload
+def padded(x: Tensor, multiple: int) -> Tensor: ...
+@overload
+def padded(x: Rows, multiple: int) -> Rows: ...
+def padded(x: Rows, multiple: int) -> Rows:
     """Return a batch with rows of zeros below it, to a whole ``multiple`` of rows."""
     missing = -len(x) % multiple
     if not missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import overload
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
-from narrows.sparse import AnyRows, padded
+from narrows.sparse import padded
 
 __all__ = [
     "BATCH",
@@ -39,7 +40,11 @@ _VECTOR = 16
 which may round them otherwise: whole batches of 16 rows leave none over."""
 
 
-def whole_vectors(x: AnyRows) -> AnyRows:
+@overload
+def whole_vectors(x: Tensor) -> Tensor: ...
+@overload
+def whole_vectors(x: Rows) -> Rows: ...
+def whole_vectors(x: Rows) -> Rows:
     """Return a batch padded, so that a row's result is the same wherever in a batch it is."""
     return padded(x, _VECTOR)
 
