@@ -23,6 +23,7 @@ from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantisedEncoder
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.model import Model
+from narrows.slots import SparseRows
 from narrows.weighting import known_part
 
 __all__ = ["METHODS", "NOISES", "code_spread", "interpolated", "perturbed", "steps_of", "traversed"]
@@ -245,7 +246,9 @@ def _points(model: Model, source: Source) -> Iterator[_Points]:
     for raw, x in scaled_batches(model, source):
         x, _ = known_part(x, model.objective.corruption)
         h = model.objective.encode(whole_vectors(x)).h[: len(x)]
-        yield _Points(h, row_totals(x)[:, None], row_totals(raw)[:, None])
+        # as the loss adds them up
+        totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
+        yield _Points(h, totals[:, None], row_totals(raw)[:, None])
 
 
 def _decoded(model: Model, points: _Points, h: Tensor) -> np.ndarray:
