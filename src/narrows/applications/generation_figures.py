@@ -139,7 +139,7 @@ def _board(
     names of lines at its left and ``head`` inches above it."""
     aspect = shape[0] / shape[1]
     # about what a letter takes at this size
-    left = 0.15 + 0.056 * max(map(len, lines), default=0)
+    left = 0.2 + 0.06 * max(map(len, lines), default=0)
     wide, tall = _CELL * width, _CELL * height * aspect
     whole = (left + wide + 0.1, tall + head + 0.08)
     figure = Figure(figsize=whole, dpi=150)

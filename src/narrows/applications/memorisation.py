@@ -33,7 +33,7 @@ _MAX_REFERENCE = 2_000
 _MAX_VALUES = 32 << 20
 _BLOCK = 1024
 _MARKS = (1, 5)
-_BY_CHANCE = 1e-3
+_BY_CHANCE = 1 / 200
 """A count of near samples that chance gives less often than this is no chance."""
 
 
@@ -72,9 +72,12 @@ class Memorisation:
 
     @property
     def memorised(self) -> bool:
-        """Whether more samples are that near than chance gives in one of 1,000 draws."""
-        n = len(self.distances)
-        return bool(binom.sf(self.copies.sum() - 1, n, _MARKS[0] / 100) < _BY_CHANCE)
+        """Whether more samples are that near, or nearer than every rebuilt row is, than chance
+        gives in one of 200 draws."""
+        n, m = len(self.distances), len(self.rebuilt_distances)
+        nearer_than_all = int((self.distances < self.rebuilt_distances.min()).sum())
+        counts = ((int(self.copies.sum()), _MARKS[0] / 100), (nearer_than_all, 1 / (m + 1)))
+        return any(binom.sf(count - 1, n, share) < _BY_CHANCE for count, share in counts)
 
     def share_nearer(self, percent: float, *, rebuilt: bool = True) -> float:
         """Return the share of samples nearer than that percentile of the reference's distances."""
