@@ -69,6 +69,21 @@ def test_the_table_has_ours_beside_theirs(table):
     assert [*table["generation"]["rows"][2]][-3:] == ["prior", "gaussian", "mixture"]
 
 
+def test_the_samples_are_no_copies(table):
+    for row in table["generation"]["rows"]:
+        assert row["copies"] < 0.05 and row["memorised"] is False, row["name"]
+
+
+def test_clothes_have_the_same_table_and_nothing_published(data_folder, capfd):
+    assert _run(["reproduce", "ghosh2020-generation", "--preset", "fashion-smoke", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert found["data"] == "Fashion-MNIST" and found["likelihood"] is None
+    assert not found["published"]
+    assert found["generation"]["feature_net_test_accuracy"] > 0.6  # a tenth by chance
+    for row in found["generation"]["rows"]:
+        assert row["reconstruction"] < row["mixture"], row["name"]
+
+
 def test_the_feature_net_knows_digits(table):
     assert table["generation"]["feature_net_test_accuracy"] > 0.75
 

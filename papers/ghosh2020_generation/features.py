@@ -11,9 +11,9 @@ WIDTH = 64
 
 
 class FeatureNet(nn.Module):
-    """A digit classifier: two strided convolutions, 64 features, 10 logits. About 100,000 weights.
+    """A classifier of ten classes: two strided convolutions, 64 features, 10 logits.
 
-    Images are (batch, 784), from 0 to 1.
+    About 100,000 weights. Images are (batch, 784), from 0 to 1.
     """
 
     def __init__(self, generator: Generator) -> None:

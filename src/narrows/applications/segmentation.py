@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from narrows.applications.coding import scaled_batches
+from narrows.applications.coding import scaled_batches, whole_vectors
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import UsageError
@@ -40,7 +40,7 @@ def pixel_logits(model: Model, head: SegmentationHead, source: Source) -> Iterat
     """Yield logits (rows, n_pixels, n_classes), float32."""
     for _, x in scaled_batches(model, source):
         for part in x.split(64) if isinstance(x, torch.Tensor) else [x]:
-            logits = head(pyramid(model.objective, part))
+            logits = head(pyramid(model.objective, whole_vectors(part)))[: len(part)]
             yield logits.permute(0, 2, 3, 1).reshape(len(part), -1, logits.shape[1]).cpu().numpy()
 
 

@@ -19,6 +19,7 @@ from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
 from narrows.estimators._fitting import fit_model, partial_fit_model
+from narrows.estimators._generation import Generates
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget
@@ -28,7 +29,9 @@ from narrows.training.loop import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, ExportsParts, Queries, Choices):
+class AbstractAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, ExportsParts, Generates, Queries, Choices
+):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Generator
 
-from narrows.applications import coding, sampling
+from narrows.applications import coding
 from narrows.applications.denoising import denoised
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.health import Health, examine
@@ -17,7 +17,6 @@ from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._input import FLOATS, fit_source
-from narrows.estimators._settings import seed_from
 from narrows.model import Model
 
 __all__ = ["Queries"]
@@ -59,37 +58,6 @@ class Queries(TransformerMixin, BaseEstimator):
                 f"got {h.shape[1]}."
             )
         return np.concatenate(list(coding.decoded(self.model_, h)))
-
-    def sample(
-        self, n_samples: int = 1, *, density: str = "auto", random_state: Any = None
-    ) -> np.ndarray:
-        """Return new rows, (n_samples, n_features), in input units, float32.
-
-        They are g(h) for codes h drawn from a density; where the loss is in nats that is the mean
-        of p(x | h), not a draw from it. The codes keep the rule of their kind: numbers stay in
-        the range of the code's activation, and of a top-k code the k largest.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            From 1 to 10,000,000.
-        density : {"auto", "prior", "gaussian", "mixture"}, default="auto"
-            "gaussian" and a "mixture" of up to ten are fitted to the codes at the end of ``fit``,
-            on at most 10,000 rows; the "prior" N(0, I) is a variational model's. "auto" is the
-            prior where there is one, the mixture elsewhere.
-        random_state : int, RandomState or None, default=None
-            An int makes a draw repeat, and its first rows are the same however many follow.
-
-        Raises
-        ------
-        UsageError (a ValueError)
-            If the number is out of range, or the model has no such density.
-        """
-        check_is_fitted(self, "model_")
-        generator = Generator().manual_seed(seed_from(random_state))
-        return np.concatenate(
-            list(sampling.samples(self.model_, n_samples, density=density, generator=generator))
-        )
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""

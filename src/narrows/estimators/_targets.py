@@ -66,9 +66,11 @@ def read_masks(
     InvalidData
         If y has another shape, holds other values than integers, or more than 256 of them.
     """
+    if y is None:
+        raise InvalidData("y: a segmenter requires y to be passed, but the target y is None.")
     masks = np.asarray(y)
     if masks.dtype.kind not in "biuf":
-        raise InvalidData(f"y: masks must be integers, got {masks.dtype}.")
+        raise InvalidData(f"y: masks must be integers, got {masks.dtype}. Unknown label type.")
     if len(masks.shape) > 1 and len(masks) == n_rows and masks.size == n_rows * n_pixels:
         masks = masks.reshape(n_rows, n_pixels)
     elif masks.shape in ((n_rows,), (n_rows, 1)):

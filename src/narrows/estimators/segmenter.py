@@ -198,6 +198,8 @@ class CodeSegmenter(CodeHead):
         return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
     def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
+        if source.sparse:
+            raise UsageError("X: sparse input is not supported, images are dense; use toarray().")
         model = self.autoencoder_.model_
         height, width, _ = encoder_of_maps(model).image_shape
         places, self.classes_ = read_masks(
@@ -205,7 +207,7 @@ class CodeSegmenter(CodeHead):
         )
         if len(self.classes_) < 2:
             raise UsageError(
-                f"y: every pixel is of the class {self.classes_[0]!r}; masks need two classes."
+                f"y: every pixel is of the class {int(self.classes_[0])}; masks need two classes."
             )
         source.targets = torch.from_numpy(places)
         model.to(resolve_device(self.device))
@@ -254,6 +256,11 @@ class CodeSegmenter(CodeHead):
         check_number("width", self.width, low=1, integer=True)
         if self.missing_label is not None:
             check_number("missing_label", self.missing_label, integer=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
 
     def _target_spec(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist()}

@@ -1,0 +1,172 @@
+"""The walks of narrows generate: perturbed, traversed and interpolated rows, and their pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from narrows.applications.generation_figures import walk_figure
+from narrows.applications.output import write_rows
+from narrows.applications.walks import code_spread, steps_of
+from narrows.cli._common import open_data
+from narrows.errors import InvalidData, UsageError
+
+if TYPE_CHECKING:
+    from narrows.data.source import Source
+    from narrows.estimators import AbstractAutoencoder
+
+__all__ = ["WALKS", "check_options", "write_walk"]
+
+_IN_FIGURE = 32
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A grid of generated rows, and how it is drawn: with data before it or behind it."""
+
+    grid: np.ndarray
+    lines: list[str]
+    columns: list[str]
+    before: np.ndarray
+    behind: np.ndarray | None = None
+    drawn: np.ndarray | None = None
+
+
+def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
+    """Take some rows of the data, and each amount a line."""
+    n, amounts = 8 if options["n"] is None else options["n"], options["amount"] or (0.5,)
+    _, source = _opened(estimator, data)
+    rows = _evenly(source, options["rows"])
+    grids = [
+        estimator.perturb(
+            rows, amount=amount, n_samples=n, noise=options["noise"], random_state=options["seed"]
+        )
+        for amount in amounts
+    ]
+    # the lines of a row stand together
+    grid = np.stack(grids, axis=1).reshape(len(rows) * len(amounts), n, -1)
+    return _Walk(
+        grid,
+        [f"amount {amount:g}" for _ in rows for amount in amounts],
+        ["perturbed", *[""] * (n - 1)],
+        rows.repeat(len(amounts), axis=0),
+    )
+
+
+def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
+    """Take one row of the data, and each component a line."""
+    from narrows.applications.closest import picked_rows
+
+    model, source = _opened(estimator, data)
+    number = options["row"]
+    if not 0 <= number < source.n_rows:
+        raise UsageError(f"--row: must be from 0 to {source.n_rows - 1}, got {number}.")
+    row = picked_rows(source, np.array([number])).numpy()
+    components = list(options["component"]) or list(range(model.n_components))
+    n = 9 if options["n"] is None else options["n"]
+    grid = estimator.traverse(row, components, n_steps=n, span=options["span"])
+    drawn = None
+    if not options["component"] and len(components) > _IN_FIGURE:
+        spread = code_spread(model)[1].square().sum(dim=1).numpy()
+        drawn = np.sort(np.argsort(-spread, kind="stable")[:_IN_FIGURE])
+    return _Walk(
+        grid,
+        [f"component {j}" for j in components],
+        [f"{step:+.2g}" if step else "0" for step in steps_of(n, options["span"])],
+        row.repeat(len(components), axis=0),
+        drawn=drawn,
+    )
+
+
+def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
+    """Take some rows of the data, and each two neighbours a line."""
+    _, source = _opened(estimator, data)
+    rows = _evenly(source, options["rows"])
+    if len(rows) < 2:
+        raise InvalidData(f"{data}: a way needs two rows, got {len(rows)}; take more --rows.")
+    n = 9 if options["n"] is None else options["n"]
+    grid = estimator.interpolate(rows[:-1], rows[1:], n, method=options["method"])
+    columns = [f"{t:.3g}" for t in np.linspace(0, 1, n)]
+    return _Walk(grid, [""] * len(grid), columns, rows[:-1], rows[1:])
+
+
+WALKS = {"perturb": perturb, "traverse": traverse, "interpolate": interpolate}
+
+
+def write_walk(
+    estimator: AbstractAutoencoder,
+    kind: str,
+    data: str,
+    *,
+    output: Path | None,
+    figure: Path | None,
+    image_shape: tuple[int, ...] | None,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """Do what one of WALKS does, write its rows line by line, draw it; return what to print."""
+    from narrows.applications.figures import save_figure
+
+    walk = WALKS[kind](estimator, data, options)
+    n_lines, n_columns, n_features = walk.grid.shape
+    model = estimator.model_
+    results: dict[str, Any] = {"lines": n_lines, "columns": n_columns}
+    if output is not None:
+        flat = walk.grid.reshape(-1, n_features)
+        shape = write_rows(output, [flat], n_rows=len(flat), names=model.schema.names)
+        results |= {"output": str(output), "shape": shape}
+    if figure is not None:
+        sides = [walk.before, walk.grid, *([] if walk.behind is None else [walk.behind])]
+        grid = np.concatenate([s if s.ndim == 3 else s[:, None] for s in sides], axis=1)
+        last = [] if walk.behind is None else [n_columns + 1]
+        named = ["data", *walk.columns, *["data" for _ in last]]
+        drawn = np.arange(min(n_lines, _IN_FIGURE)) if walk.drawn is None else walk.drawn
+        picture = walk_figure(
+            model,
+            grid[drawn],
+            lines=[walk.lines[line] for line in drawn],
+            columns=named,
+            given=[0, *last],
+            image_shape=image_shape,
+        )
+        save_figure(picture, figure)
+        results["figure"] = str(figure)
+    return results
+
+
+def _opened(estimator: AbstractAutoencoder, data: str) -> tuple[Any, Source]:
+    return estimator._asked(open_data(data))
+
+
+def _evenly(source: Source, n_rows: int) -> np.ndarray:
+    """Return rows spaced evenly through the data, (at most n_rows, n_features), dense."""
+    from narrows.slots import dense_rows
+
+    return dense_rows(source.evenly(n_rows)).numpy()
+
+
+def check_options(context: click.Context, kind: str) -> None:
+    """Refuse, by name, options that were given for another kind of generating."""
+    for name, kinds in _BELONGS.items():
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and kind not in kinds:
+            wanted = " or ".join(f"--{k}" if k in WALKS else "new rows" for k in kinds)
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {wanted}.")
+
+
+_BELONGS = {
+    "density": ("sample",),
+    "check": ("sample",),
+    "held_out": ("sample",),
+    "amount": ("perturb",),
+    "noise": ("perturb",),
+    "row": ("traverse",),
+    "component": ("traverse",),
+    "span": ("traverse",),
+    "method": ("interpolate",),
+    "rows": ("perturb", "interpolate"),
+    "seed": ("sample", "perturb"),
+}

@@ -1,0 +1,186 @@
+"""The segmenter: masks from an encoder's maps, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from narrows import Autoencoder, CodeSegmenter, ConvolutionalAutoencoder, load
+from narrows.applications.segmentation import measure_masks
+from narrows.artefact import read_artefact, write_artefact
+from narrows.errors import InvalidData, ModelFileError, UsageError
+
+SIDE = 12
+TRAININGS = ("frozen", "fine_tuned", "joint")
+QUICK = {"width": 8, "max_epochs": 25, "batch_size": 16, "random_state": 0}
+
+
+def discs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 12, 12, 3) of a bright disc on noise, and their masks."""
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[:SIDE, :SIDE]
+    at = rng.uniform(3, SIDE - 3, (2, n, 1, 1))
+    masks = (down - at[0]) ** 2 + (across - at[1]) ** 2 < rng.uniform(2, 3.5, (n, 1, 1)) ** 2
+    images = 60 * rng.random((n, SIDE, SIDE, 3)) + 150 * masks[..., None]
+    return images.astype(np.uint8), masks.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> ConvolutionalAutoencoder:
+    ae = ConvolutionalAutoencoder(8, channels=(8, 12), max_epochs=3, random_state=0)
+    return ae.fit(discs(200, 1)[0])
+
+
+@pytest.fixture(scope="module")
+def fitted(autoencoder) -> CodeSegmenter:
+    return CodeSegmenter(autoencoder, **QUICK).fit(*discs(60, 2))
+
+
+@parametrize_with_checks(
+    [
+        CodeSegmenter(
+            ConvolutionalAutoencoder(2, channels=(3,), max_epochs=1, random_state=0),
+            max_epochs=2,
+            random_state=0,
+        )
+    ]
+)
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_discs_are_found(training, autoencoder):
+    segmenter = CodeSegmenter(autoencoder, training=training, **QUICK).fit(*discs(60, 2))
+    assert segmenter.score(*discs(40, 3)) > 0.9
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_encoder_moves_unless_it_is_frozen(training, autoencoder):
+    before = autoencoder.model_.objective.encoder.weights[0].clone()
+    segmenter = CodeSegmenter(autoencoder, training=training, **QUICK).fit(*discs(20, 2))
+    after = segmenter.autoencoder_.model_.objective.encoder.weights[0]
+    assert torch.equal(before, after) == (training == "frozen")
+    assert torch.equal(before, autoencoder.model_.objective.encoder.weights[0])
+
+
+def test_probabilities_are_those_of_every_pixel(fitted):
+    images, _ = discs(5, 3)
+    p = fitted.predict_proba(images)
+    assert p.shape == (5, SIDE * SIDE, 2)
+    np.testing.assert_allclose(p.sum(axis=2), 1, rtol=1e-5)
+    np.testing.assert_array_equal(fitted.predict(images), p.argmax(axis=2))
+
+
+def test_masks_of_any_shape_say_the_same(autoencoder):
+    images, masks = discs(20, 2)
+    flat = CodeSegmenter(autoencoder, **QUICK).fit(images.reshape(20, -1), masks.reshape(20, -1))
+    square = CodeSegmenter(autoencoder, **QUICK).fit(images, masks.astype(bool))
+    np.testing.assert_array_equal(flat.predict_proba(images), square.predict_proba(images))
+
+
+def test_classes_keep_their_values(autoencoder):
+    images, masks = discs(60, 2)
+    segmenter = CodeSegmenter(autoencoder, **QUICK).fit(images, masks * np.uint8(255))
+    assert segmenter.classes_.tolist() == [0, 255]
+    assert set(np.unique(segmenter.predict(images))) == {0, 255}
+
+
+def test_pixels_of_unknown_class_are_no_class_and_teach_nothing(autoencoder):
+    images, masks = discs(40, 2)
+    known = masks.astype(int)
+    known[:, :, 6:] = -1
+    settings = {**QUICK, "flips": False, "missing_label": -1}
+    told = CodeSegmenter(autoencoder, **settings).fit(images, known)
+    other = known.copy()
+    assert told.classes_.tolist() == [0, 1]
+    other[:, :, 6:] = np.where(other[:, :, 6:] == -1, -1, 0)
+    again = CodeSegmenter(autoencoder, **settings).fit(images, other)
+    np.testing.assert_array_equal(told.predict_proba(images), again.predict_proba(images))
+    assert told.evaluate(images, known).accuracy > 0.8
+
+
+def test_three_classes(autoencoder):
+    images, masks = discs(60, 2)
+    three = masks.astype(int)
+    three[::2] *= 2  # discs of another colour are another thing
+    images[::2, ..., 0] = 0
+    settings = {**QUICK, "max_epochs": 50}
+    overlap = CodeSegmenter(autoencoder, **settings).fit(images, three).evaluate(images, three)
+    assert overlap.classes == [0, 1, 2]
+    assert min(overlap.dice) > 0.8
+
+
+def test_flips_turn_image_and_mask_together(autoencoder):
+    """Turned over apart, images would teach nothing about where discs are."""
+    segmenter = CodeSegmenter(autoencoder, **QUICK, flips=True).fit(*discs(60, 2))
+    images, masks = discs(40, 3)
+    assert segmenter.score(images[:, ::-1], masks[:, ::-1]) > 0.9
+
+
+def test_a_file_says_the_same(fitted, tmp_path):
+    images, _ = discs(5, 3)
+    fitted.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(fitted.predict_proba(images), again.predict_proba(images))
+    np.testing.assert_array_equal(
+        fitted.autoencoder_.transform(images), again.autoencoder_.transform(images)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"widths": [9, 2]}, {"widths": [8, 3]}, {"classes": [1, 0]}, {"classes": [0, 1, 2]},
+     {"classes": [0, "1"]}, {"layer": 7}],
+    ids=str,
+)  # fmt: skip
+def test_a_file_whose_parts_do_not_fit_is_refused(change, fitted, tmp_path):
+    fitted.save(tmp_path / "m.safetensors")
+    artefact = read_artefact(tmp_path / "m.safetensors", kind="model")
+    artefact.spec["head"] |= change
+    write_artefact(tmp_path / "n.safetensors", artefact)
+    with pytest.raises(ModelFileError):
+        load(tmp_path / "n.safetensors")
+
+
+def test_overlap_is_that_of_sets():
+    truth = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
+    said = np.array([[1, 0, 0, 1], [0, 0, 0, 0]])
+    overlap = measure_masks(said, truth, np.array([0, 1]))
+    assert overlap.dice[1] == pytest.approx((2 * 1 / 4 + 1) / 2)
+    assert overlap.iou[1] == pytest.approx((1 / 3 + 1) / 2)
+    assert overlap.accuracy == pytest.approx(6 / 8)
+
+
+def test_an_encoder_without_maps_is_named():
+    images, masks = discs(20, 2)
+    dense = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(images)
+    with pytest.raises(UsageError, match="autoencoder: 'plain' has no maps"):
+        CodeSegmenter(dense).fit(images, masks)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros((20, 7)), r"y: expected masks of shape \(20, 144\)"),
+        (np.zeros(19), r"y: expected masks of shape \(20, 144\)"),
+        (np.full((20, 144), 0.5), "y: masks must be integers; probabilities need a threshold"),
+        (np.full((20, 144), np.nan), "y: masks must be integers"),
+        (np.full((20, 144), "a"), "y: masks must be integers, got <U1"),
+        (np.zeros((20, 144)), "y: every pixel is of the class 0; masks need two"),
+        (np.arange(20 * 144).reshape(20, 144), "y: 2880 classes; from 1 to 256"),
+    ],
+    ids=["width", "rows", "half", "nan", "text", "one class", "many"],
+)
+def test_masks_that_cannot_be_are_named(y, message, autoencoder):
+    with pytest.raises((InvalidData, UsageError), match=message):
+        CodeSegmenter(autoencoder).fit(discs(20, 2)[0], y)
+
+
+@pytest.mark.parametrize("change", [{"width": 0}, {"missing_label": 0.5}, {"training": "melted"}])
+def test_arguments_that_cannot_be_are_named(change, autoencoder):
+    with pytest.raises(UsageError, match=next(iter(change))):
+        CodeSegmenter(autoencoder, **change).fit(*discs(20, 2))
