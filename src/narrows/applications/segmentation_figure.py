@@ -1,0 +1,56 @@
+"""Masks drawn over images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["segmentation_figure"]
+
+_COLOURS = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (240, 228, 66))
+
+
+def segmentation_figure(
+    images: np.ndarray,
+    said: np.ndarray,
+    *,
+    image_shape: tuple[int, int, int],
+    classes: Sequence[int],
+    truth: np.ndarray | None = None,
+) -> Figure:
+    """Draw images (n, n_features), the masks said of them and the true ones where they are known.
+
+    Masks (n, n_pixels) are laid over the image: a colour for each class after the first.
+    """
+    height, width, channels = image_shape
+    low, high = float(images.min()), float(images.max())
+    shown = (images - low) / max(high - low, 1e-12)
+    shown = shown.reshape(-1, height, width, channels)
+    if channels != 3:
+        shown = np.repeat(shown.mean(axis=3, keepdims=True), 3, axis=3)
+    strips = [("image", shown), ("said", _painted(shown, said, classes))]
+    if truth is not None:
+        strips.append(("true", _painted(shown, truth, classes)))
+    n = len(images)
+    size = (0.7 + 1.15 * n, 1.2 * len(strips))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
+    for line, (name, strip) in zip(axes, strips, strict=True):
+        for axis, image in zip(line, strip, strict=True):
+            axis.imshow(image)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, fontsize=9)
+    return figure
+
+
+def _painted(images: np.ndarray, masks: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Return images under the colours of their masks, half of each."""
+    painted = images.copy()
+    masks = masks.reshape(images.shape[:3])
+    for i, value in enumerate(classes[1:]):
+        colour = np.array(_COLOURS[i % len(_COLOURS)]) / 255
+        painted[masks == value] = 0.45 * painted[masks == value] + 0.55 * colour
+    return painted

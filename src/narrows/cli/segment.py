@@ -1,0 +1,126 @@
+"""narrows segment: what every pixel is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    print_json,
+)
+
+__all__ = ["read_masks_file", "segment"]
+
+
+@click.command(short_help="Masks of images, from a model with a segmenter.")
+@model_argument
+@data_argument
+@click.option("-o", "--output", type=PATH, help="Where to write the masks: .npy, (n, pixels).")
+@click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
+              "same order; prints Dice and IoU.")  # fmt: skip
+@click.option("--figure", type=PATH, help="Where to draw images under their masks.")
+@click.option("-n", "--rows", type=click.IntRange(1, 40), default=8, show_default=True,
+              help="Images in the figure, evenly spaced through the data.")  # fmt: skip
+@json_option
+def segment(
+    model: Path,
+    data: str,
+    output: Path | None,
+    masks: Path | None,
+    figure: Path | None,
+    rows: int,
+    as_json: bool,
+) -> None:
+    """Say the class of every pixel of DATA; MODEL is of `narrows head --task segment`."""
+    import numpy as np
+
+    from narrows.applications.figures import check_figure_name, save_figure
+    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.segmentation import measure_masks
+    from narrows.applications.segmentation_figure import segmentation_figure
+    from narrows.data.source import evenly_spaced
+    from narrows.errors import UsageError
+    from narrows.estimators import CodeSegmenter, load
+
+    if output is None and masks is None and figure is None:
+        raise click.UsageError("give -o, --masks, --figure, or several.")
+    for path in (output, figure):
+        if path is not None:
+            check_writable(path, *filter(None, (model, data, masks)))
+    if figure is not None:
+        check_figure_name(figure)
+    fitted = load(model)
+    if not isinstance(fitted, CodeSegmenter):
+        raise UsageError(
+            f"{model}: has no segmenter; make one by `narrows head {model} DATA --task segment "
+            "--masks FILE -o FILE`."
+        )
+    source = fitted.autoencoder_._asked(open_data(data))[1]
+    said = fitted.predict(source)
+    truth = None if masks is None else read_masks_file(masks, *said.shape)
+    results: dict[str, Any] = {"rows": len(said)}
+    lines = []
+    if truth is not None:
+        overlap = measure_masks(said, truth, fitted.classes_)
+        results |= overlap.as_dict()
+        lines.append(overlap.table())
+    if output is not None:
+        write_rows(output, [said], n_rows=len(said), names=None)
+        results["output"] = str(output)
+        lines.append(f"output: {output}")
+    if figure is not None:
+        at = evenly_spaced(len(said), rows).numpy()
+        images = np.asarray(source.evenly(rows))
+        drawn = segmentation_figure(
+            images,
+            said[at],
+            image_shape=fitted.autoencoder_.model_.objective.encoder.image_shape,
+            classes=fitted.classes_.tolist(),
+            truth=None if truth is None else truth[at],
+        )
+        save_figure(drawn, figure)
+        results["figure"] = str(figure)
+        lines.append(f"figure: {figure}")
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(lines))
+
+
+def read_masks_file(path: Path, n_rows: int, n_pixels: int) -> Any:
+    """Return the masks (n_rows, n_pixels) of a file or a folder of images."""
+    import numpy as np
+
+    from narrows.data import read
+    from narrows.data.readers import read_npz
+    from narrows.errors import InvalidData
+
+    source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path, read_npz)
+    masks = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
+    if source.image_shape is not None and len(source.image_shape) == 3:
+        masks = masks.reshape(len(masks), -1, source.image_shape[2])[:, :, 0]
+    if masks.shape != (n_rows, n_pixels):
+        raise InvalidData(
+            f"{path}: masks of {masks.shape[0]} x {masks.shape[1]} pixels, expected {n_rows} x "
+            f"{n_pixels}."
+        )
+    return masks.astype(np.int64)
+
+
+def _of_archive(path: Path, read_npz: Any) -> Any:
+    """Read an archive's array `masks`, or else what it would be read as otherwise."""
+    from narrows.errors import InvalidData
+
+    try:
+        return read_npz(path, key="masks")
+    except InvalidData as error:
+        if "no array 'masks'" not in str(error):
+            raise
+        return read_npz(path)
