@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from narrows.applications.matching import Pairs, drawn_pairs
+from narrows.applications.matching_folds import calibrated, class_folds, pair_folds
 from narrows.applications.pair_metric import (
     PairMetric,
     metric_of_classes,
     metric_of_pairs,
     of_length_1,
 )
-from narrows.applications.prediction import said
+from narrows.applications.prediction import features_read, said
 from narrows.checks import check_number
 from narrows.code_task import FeatureTask
 from narrows.data.in_memory import stacked
@@ -25,7 +26,6 @@ from narrows.data.source import DenseSource, Source, SparseSource
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
 from narrows.estimators._input import fit_source, query_source
-from narrows.estimators._matcher_folds import calibrated, class_folds, pair_folds
 from narrows.estimators._settings import forget, seed_from
 from narrows.estimators._targets import read_classes, read_same
 from narrows.estimators._texts import is_texts
@@ -181,7 +181,7 @@ class PairHead(CodeHead):
             features = self._begin_head(source, seed).double().cpu().numpy()
             self._adopt(TrainingRecord())
         else:
-            super()._train(source)
+            self._train_encoder(source)
 
         def learn(rest: np.ndarray) -> Any:
             if features is not None:
@@ -202,12 +202,23 @@ class PairHead(CodeHead):
         odds, self.auc_, self.calibration_error_ = calibrated(measured)
         self.intercept_, self.slope_ = odds.intercept, odds.slope
 
+    def _train_encoder(self, source: Source) -> None:
+        """Train encoder and map, then solve for the map in closed form once more.
+
+        The map that trained tells things seen apart far better than others: on digits never seen
+        the area under the curve fell from 0.82 to 0.72, and is 0.82 again with the solved one.
+        """
+        super()._train(source)
+        model = self.autoencoder_.model_
+        model.objective.eval()
+        self._start_head(torch.cat(list(features_read(model, source, self.layer_))), source)
+
     def _embedded_by_another(self, source: Source, y: np.ndarray, autoencoder: Any) -> np.ndarray:
         """Return what one that is trained anew, on these y, makes of all rows."""
         another, rows = copy(self), copy(source)
         another.autoencoder_, another.verbose = autoencoder, 0
         rows.targets = torch.from_numpy(y)
-        CodeHead._train(another, rows)
+        another._train_encoder(rows)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))
 
