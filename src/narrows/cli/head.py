@@ -100,7 +100,7 @@ def _head(
     given |= dict(_setting(text) for text in settings)
     if unknown is not None:
         given["missing_label"] = _unknown(unknown, y)
-    known = kind._get_param_names()
+    known = [name for name in kind._get_param_names() if name != "autoencoder"]
     for name in given:
         if name not in known:
             raise UsageError(f"--task {task} has no parameter {name!r}; it has {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy, deepcopy
 from typing import Any, Self
 
@@ -117,7 +118,10 @@ class PairHead(CodeHead):
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
 
     def _read_y(self, y: Any, n_rows: int) -> Tensor:
-        targets, _ = read_classes(y, n_rows, unknown=self.missing_label)
+        with warnings.catch_warnings():
+            # of faces, say, there are few of each and many
+            warnings.filterwarnings("ignore", "The number of unique classes is greater")
+            targets, _ = read_classes(y, n_rows, unknown=self.missing_label)
         if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
             raise InvalidData(
                 "y: no two rows are of one class, so that nothing is known of how far one thing "
