@@ -66,7 +66,8 @@ def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pai
     several = np.flatnonzero(counts > 1)
     half = n // 2 if len(several) and len(numbers) > 1 else 0
     if not half:
-        return Pairs(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
+        none = np.zeros(0, dtype=np.int64)
+        return Pairs(none, none, none.astype(bool))
     c = several[generator.integers(len(several), size=half)]
     # another one of so many: drawn from one fewer, it skips over the first
     i, j = generator.integers(counts[c]), generator.integers(counts[c] - 1)

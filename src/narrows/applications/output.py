@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ import numpy as np
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
-__all__ = ["check_writable", "write_rows"]
+__all__ = ["check_writable", "write_rows", "write_table"]
 
 _SUFFIXES = (".npy", ".csv")
 
@@ -69,6 +69,27 @@ def write_rows(
             else:
                 np.savetxt(file, block, delimiter=",", fmt="%.9g")
     return n_rows, width
+
+
+def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write columns of one length, texts or numbers, as .csv with a header.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or the file cannot be written; an older file stays whole.
+    """
+    check_writable(path)
+    lines = StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(zip(*(map(_cell, column) for column in columns.values()), strict=True))
+    with replacing(path) as file:
+        file.write(lines.getvalue().encode())
+
+
+def _cell(value: object) -> object:
+    return f"{value:.9g}" if isinstance(value, float | np.floating) else value
 
 
 def _begin(file: BinaryIO, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:

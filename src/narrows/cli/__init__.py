@@ -20,11 +20,15 @@ from narrows.cli.evaluate import evaluate
 from narrows.cli.export import export
 from narrows.cli.fit import fit
 from narrows.cli.generate import generate
+from narrows.cli.head import head
 from narrows.cli.index import index
 from narrows.cli.inspect import inspect
+from narrows.cli.match import match
+from narrows.cli.predict import predict
 from narrows.cli.reconstruct import reconstruct
 from narrows.cli.reproduce import reproduce
 from narrows.cli.search import search
+from narrows.cli.segment import segment
 from narrows.errors import NarrowsError
 
 __all__ = ["main", "narrows"]
@@ -41,7 +45,7 @@ def narrows(debug: bool) -> None:
 
 for _command in (
     demo, fit, encode, decode, reconstruct, denoise, generate, evaluate, inspect, index, search,
-    export, datasets, reproduce,
+    head, predict, match, segment, export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

@@ -45,9 +45,8 @@ def segment(
     from narrows.applications.output import check_writable, write_rows
     from narrows.applications.segmentation import measure_masks
     from narrows.applications.segmentation_figure import segmentation_figure
+    from narrows.cli._heads import open_head
     from narrows.data.source import evenly_spaced
-    from narrows.errors import UsageError
-    from narrows.estimators import CodeSegmenter, load
 
     if output is None and masks is None and figure is None:
         raise click.UsageError("give -o, --masks, --figure, or several.")
@@ -56,12 +55,7 @@ def segment(
             check_writable(path, *filter(None, (model, data, masks)))
     if figure is not None:
         check_figure_name(figure)
-    fitted = load(model)
-    if not isinstance(fitted, CodeSegmenter):
-        raise UsageError(
-            f"{model}: has no segmenter; make one by `narrows head {model} DATA --task segment "
-            "--masks FILE -o FILE`."
-        )
+    fitted = open_head(model, "segment")
     source = fitted.autoencoder_._asked(open_data(data))[1]
     said = fitted.predict(source)
     truth = None if masks is None else read_masks_file(masks, *said.shape)

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.in_memory import rows_in_memory
+from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.errors import InvalidData
 
@@ -23,8 +24,8 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
 
     Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
     value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
-    writes CSR; .csv and .txt with a line for every row, no header, and several labels separated
-    by ";" (an empty line is a row without a label).
+    writes CSR; IDX (-ubyte, .gz too) of one axis; .csv and .txt with a line for every row, no
+    header, and several labels separated by ";" (an empty line is a row without a label).
 
     Raises
     ------
@@ -43,9 +44,13 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
     elif kind in (".csv", ".txt"):
         labels = _text(path)
+    elif "ubyte" in path.name:
+        labels = read_idx_array(path)
+        if labels.ndim != 1:
+            raise InvalidData(f"{path}: expected labels (n_rows,), got {labels.shape}.")
     else:
         raise InvalidData(
-            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv or .txt."
+            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .txt or IDX."
         )
     found = int(labels.shape[0])
     if found != n_rows:

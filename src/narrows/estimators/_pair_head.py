@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy, deepcopy
 from typing import Any, Self
 
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor
 
 from narrows.applications.matching import Pairs, drawn_pairs
+from narrows.applications.matching_folds import calibrated, class_folds, pair_folds
 from narrows.applications.pair_metric import (
     PairMetric,
     metric_of_classes,
     metric_of_pairs,
     of_length_1,
 )
-from narrows.applications.prediction import said
+from narrows.applications.prediction import features_read, said
 from narrows.checks import check_number
 from narrows.code_task import FeatureTask
 from narrows.data.in_memory import stacked
@@ -25,7 +27,6 @@ from narrows.data.source import DenseSource, Source, SparseSource
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
 from narrows.estimators._input import fit_source, query_source
-from narrows.estimators._matcher_folds import calibrated, class_folds, pair_folds
 from narrows.estimators._settings import forget, seed_from
 from narrows.estimators._targets import read_classes, read_same
 from narrows.estimators._texts import is_texts
@@ -117,7 +118,10 @@ class PairHead(CodeHead):
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
 
     def _read_y(self, y: Any, n_rows: int) -> Tensor:
-        targets, _ = read_classes(y, n_rows, unknown=self.missing_label)
+        with warnings.catch_warnings():
+            # of faces, say, there are few of each and many
+            warnings.filterwarnings("ignore", "The number of unique classes is greater")
+            targets, _ = read_classes(y, n_rows, unknown=self.missing_label)
         if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
             raise InvalidData(
                 "y: no two rows are of one class, so that nothing is known of how far one thing "
@@ -181,7 +185,7 @@ class PairHead(CodeHead):
             features = self._begin_head(source, seed).double().cpu().numpy()
             self._adopt(TrainingRecord())
         else:
-            super()._train(source)
+            self._train_encoder(source)
 
         def learn(rest: np.ndarray) -> Any:
             if features is not None:
@@ -202,12 +206,23 @@ class PairHead(CodeHead):
         odds, self.auc_, self.calibration_error_ = calibrated(measured)
         self.intercept_, self.slope_ = odds.intercept, odds.slope
 
+    def _train_encoder(self, source: Source) -> None:
+        """Train encoder and map, then solve for the map in closed form once more.
+
+        The map that trained tells things seen apart far better than others: on digits never seen
+        the area under the curve fell from 0.82 to 0.72, and is 0.82 again with the solved one.
+        """
+        super()._train(source)
+        model = self.autoencoder_.model_
+        model.objective.eval()
+        self._start_head(torch.cat(list(features_read(model, source, self.layer_))), source)
+
     def _embedded_by_another(self, source: Source, y: np.ndarray, autoencoder: Any) -> np.ndarray:
         """Return what one that is trained anew, on these y, makes of all rows."""
         another, rows = copy(self), copy(source)
         another.autoencoder_, another.verbose = autoencoder, 0
         rows.targets = torch.from_numpy(y)
-        CodeHead._train(another, rows)
+        another._train_encoder(rows)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))
 

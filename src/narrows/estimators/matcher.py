@@ -33,8 +33,9 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     vectors of length 1 by a linear map of their features, and p falls with the square of their
     distance: p(x, x') = p(x', x), and nothing matches x better than x.
 
-    A frozen code gets the map in closed form, from the covariances within and between things;
-    where the encoder trains too, the map starts there, and both learn from all pairs of a batch.
+    The map has a closed form, from the covariances within and between things. Where the encoder
+    trains too, both learn from all pairs of a batch, and the map is then solved for once more.
+    That tells the things of y apart better; for things never seen a frozen code is about as good.
 
     Parameters
     ----------

@@ -1,0 +1,199 @@
+"""Are these two the same kind of clothing? Pairs of classes that no label ever named.
+
+A code is learned from all training images of Fashion-MNIST without labels. Labels of seven classes
+are then told, 100, 1,000 or all of them; test pairs are of the three other classes, half of them of
+one class, for ten choices of the three in which every class is left out three times. The same
+closed-form matcher reads pixels, 30 principal components and the code; distances without any label
+stand beside. Run as `narrows reproduce fashion-matching --preset fast|good|best`, or on its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from narrows import Affine, Autoencoder, CodeMatcher
+from narrows.applications.matching import (
+    PairOdds,
+    Pairs,
+    area_under_curve,
+    calibration_error,
+    drawn_pairs,
+)
+from narrows.applications.matching_folds import calibrated, class_folds
+from narrows.applications.pair_metric import metric_of_classes, of_length_1
+from narrows.cli.paper import columns, main
+from narrows.data import DenseSource
+from narrows.datasets import load_images
+
+_TRUTHS = 10_000
+"""Test pairs of a split."""
+
+_OF_PIXELS = 10_000
+"""Labels that the matcher on pixels reads at most: covariances of 784 numbers take their time."""
+
+Judge = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Any]]
+"""From row numbers of labels told, and their classes, to embedded test rows and the odds."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """``tuned``: on how many of the splits the encoder trains too, for up to 1,000 labels."""
+
+    n_train: int
+    n_test: int
+    epochs: int
+    splits: int
+    labels: tuple[int | None, ...]
+    tuned: int
+
+
+PRESETS = {
+    "smoke": Preset(1_000, 500, 10, 2, (70, None), 0),
+    "fast": Preset(10_000, 2_000, 8, 4, (100, 1000, None), 0),
+    "good": Preset(60_000, 10_000, 6, 10, (100, 1000, None), 0),
+    "best": Preset(60_000, 10_000, 30, 10, (100, 1000, None), 10),
+}
+
+
+def unseen(split: int, seed: int) -> np.ndarray:
+    """Return the three classes of a split; ten splits leave out every class three times."""
+    order = np.random.default_rng(seed).permutation(10)
+    return order[(split + np.array([0, 1, 3])) % 10]
+
+
+def code(x: np.ndarray, epochs: int, seed: int) -> Autoencoder:
+    """Return the lecture's net, 784-1000-500-250-30 and its mirror, trained without labels."""
+    images = DenseSource(x)
+    images.image_shape = (28, 28)
+    return Autoencoder(
+        30,
+        hidden=(1000, 500, 250),
+        tied=True,
+        corruption="masking:0.3",
+        augmentation=Affine(until=1.0),
+        max_epochs=epochs,
+        batch_size=256,
+        learning_rate=5e-3,
+        validation_fraction=0.0,
+        random_state=seed,
+    ).fit(images)
+
+
+def squared(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
+    return np.square(rows[pairs.first] - rows[pairs.second]).sum(axis=1)
+
+
+def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5) -> Judge:
+    """Return what a frozen CodeMatcher does, on any features."""
+
+    def judge(told: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        rows = train[told].astype(np.float64)
+
+        def learn(rest: np.ndarray) -> Callable[[Pairs], np.ndarray]:
+            embedded = metric_of_classes(rows, rest).embed(rows)
+            return lambda pairs: squared(embedded, pairs)
+
+        generator = np.random.default_rng(seed)
+        measured = class_folds(y, learn, 5, repeats, generator=generator)[1]
+        return metric_of_classes(rows, y).embed(test), calibrated(measured).odds
+
+    return judge
+
+
+def tuned(net: Autoencoder, train: np.ndarray, test: np.ndarray, seed: int) -> Judge:
+    def judge(told: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        fitted = CodeMatcher(
+            net, training="joint", dropout=0.2, max_epochs=-(-300 // max(len(y) // 64, 1)),
+            batch_size=64, random_state=seed,
+        ).fit(train[told], y)  # fmt: skip
+        return fitted.transform(test), PairOdds(fitted.intercept_, fitted.slope_)
+
+    return judge
+
+
+def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
+    """Learn the code, then measure every way for every number of labels."""
+    preset, started = PRESETS[name], time.perf_counter()
+    train, y, test, test_y = load_images("fashion_mnist")
+    train, y = train[: preset.n_train], y[: preset.n_train].astype(int)
+    test, test_y = test[: preset.n_test], test_y[: preset.n_test].astype(int)
+    net = code(train, preset.epochs, seed)
+    code_seconds = time.perf_counter() - started
+    if output is not None:
+        net.save(output / "model.safetensors")
+    pixels = train.astype(np.float32) / 255, test.astype(np.float32) / 255
+    pca = PCA(30, svd_solver="randomized", random_state=seed).fit(pixels[0])
+    spaces = {
+        "pixels": pixels,
+        "PCA-30": (pca.transform(pixels[0]), pca.transform(pixels[1])),
+        "the code": (net.transform(train), net.transform(test)),
+    }
+    found: dict[str, dict[str, list[float]]] = {}
+    said: dict[tuple[str, str], list[np.ndarray]] = {}
+
+    def note(method: str, column: str, value: float) -> None:
+        found.setdefault(method, {}).setdefault(column, []).append(value)
+
+    for split in range(preset.splits):
+        left_out = unseen(split, seed)
+        draw = np.random.default_rng([seed, split])
+        hidden = np.where(np.isin(test_y, left_out), test_y, -1)
+        pairs = drawn_pairs(hidden, _TRUTHS, generator=draw)
+        for space, (rows, asked) in spaces.items():
+            centred = of_length_1(asked - rows.mean(axis=0))
+            for method, e in (("distance", asked), ("cosine", centred)):
+                auc = area_under_curve(-squared(e, pairs), pairs.same)
+                note(f"{method} on {space}", "no labels", auc)
+        order = draw.permutation(np.flatnonzero(~np.isin(y, left_out)))
+        for n in preset.labels:
+            column = "all" if n is None else str(n)
+            judges = {
+                f"matcher on {space}": matcher(*rows, seed, repeats=1 if space == "pixels" else 5)
+                for space, rows in spaces.items()
+            }
+            if n is not None and split < preset.tuned:
+                judges["matcher and code trained jointly"] = tuned(net, train, test, seed)
+            for method, judge in judges.items():
+                told = order[:n] if "pixels" not in method else order[:n][:_OF_PIXELS]
+                e, odds = judge(told, y[told])
+                apart = squared(e.astype(np.float64), pairs)
+                note(method, column, area_under_curve(-apart, pairs.same))
+                probability = odds.probability(apart)
+                note(method, f"ECE {column}", calibration_error(probability, pairs.same))
+                said.setdefault((method, column), []).append(np.stack([probability, pairs.same]))
+        print(f"split {split + 1}: {left_out.tolist()}", file=sys.stderr, flush=True)
+    for (method, column), parts in said.items():
+        probability, same = np.concatenate(parts, axis=1)
+        note(method, f"pooled {column}", calibration_error(probability, same))
+    of_labels = ["all" if n is None else str(n) for n in preset.labels]
+    names = ["no labels"] + [f"{of}{n}" for of in ("", "ECE ", "pooled ") for n in of_labels]
+    table = []
+    for method, values in found.items():
+        means = {c: float(np.mean(values[c])) if c in values else None for c in names}
+        table.append({"method": method, **means})
+    return {
+        "preset": name,
+        "seed": seed,
+        "unit": "area under the ROC curve of pairs of three classes never seen, and expected "
+        f"calibration error (ECE), means over {preset.splits} choices of the three; pooled: ECE of "
+        "the pairs of all choices together",
+        "code_seconds": round(code_seconds, 1),
+        "total_seconds": round(time.perf_counter() - started, 1),
+        "rows": table,
+    }
+
+
+def show(table: dict[str, Any]) -> str:
+    return f"{columns(table['rows'], digits=4)}\n{table['unit']}; seed {table['seed']}"
+
+
+if __name__ == "__main__":
+    main(run, show, presets=PRESETS, description=__doc__)

@@ -1,0 +1,170 @@
+"""narrows head: a classifier, a regressor, a matcher or a segmenter on a fitted code."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    SEED,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    print_json,
+)
+
+__all__ = ["head"]
+
+_TASKS = {
+    "classify": "CodeClassifier",
+    "regress": "CodeRegressor",
+    "match": "CodeMatcher",
+    "segment": "CodeSegmenter",
+}
+
+
+@click.command(short_help="Put a classifier, regressor, matcher or segmenter on a code.")
+@model_argument
+@data_argument
+@click.option("--labels", type=PATH, help="What is known of each row of DATA: .npy, IDX, or .csv "
+              "and .txt with a line a row; for segment masks, .npy, .npz or a folder of images. "
+              "Documents may bring their own.")  # fmt: skip
+@click.option("--task", type=click.Choice(list(_TASKS)), required=True,
+              help="What is to be said of a row; match: of two; segment: of every pixel.",
+              )  # fmt: skip
+@click.option("--training", default="frozen", show_default=True,
+              help="frozen, fine_tuned, or joint: the task and the reconstruction.")  # fmt: skip
+@click.option("--layer", type=int,
+              help="Encoder layer that is read, from 0; -1 is the code.  [-1]")  # fmt: skip
+@click.option("--unknown", help="The label of rows of which none is known, such as -1.")
+@click.option("--epochs", "max_epochs", type=int, help="Passes over the rows.")
+@click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+              help="Another parameter, such as hidden=[100] or dropout=0.2; may be "
+              "repeated.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@json_option
+def head(
+    model: Path,
+    data: str,
+    labels: Path | None,
+    task: str,
+    unknown: str | None,
+    output: Path,
+    quiet: bool,
+    as_json: bool,
+    settings: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Fit a head to the code of DATA in MODEL, and write both into one file.
+
+    `narrows predict` reads a file of --task classify and regress, `narrows match` one of
+    --task match, `narrows segment` one of --task segment. The file still encodes, decodes and
+    reconstructs.
+    """
+    from narrows.applications.output import check_writable
+
+    check_writable(output, *filter(None, (data, labels)))
+    estimator = open_model(model)
+    opened = open_data(data)
+    source = estimator._asked(opened)[1]
+    y = _labels(task, opened, labels, source)
+    fitted = _head(task, estimator, settings, unknown, y, options)
+    fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
+    if task == "regress":
+        y = _numbers(y, labels)
+    fitted.fit(source, y)
+    fitted.set_params(verbose=0).save(output)
+    results = _results(fitted, task) | {"model": str(output)}
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))
+
+
+def _head(
+    task: str,
+    autoencoder: Any,
+    settings: tuple[str, ...],
+    unknown: str | None,
+    y: Any,
+    options: dict[str, Any],
+) -> Any:
+    """Return the unfitted head that the options describe."""
+    import narrows
+    from narrows.cli.fit import _setting
+    from narrows.errors import UsageError
+
+    kind = getattr(narrows, _TASKS[task])
+    given = {name: value for name, value in options.items() if value is not None}
+    given |= dict(_setting(text) for text in settings)
+    if unknown is not None:
+        given["missing_label"] = _unknown(unknown, y)
+    known = [name for name in kind._get_param_names() if name != "autoencoder"]
+    for name in given:
+        if name not in known:
+            raise UsageError(f"--task {task} has no parameter {name!r}; it has {', '.join(known)}.")
+    return kind(autoencoder, **given)
+
+
+def _labels(task: str, opened: Any, labels: Path | None, source: Any) -> Any:
+    """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
+    from narrows.cli._heads import one_label_a_row
+    from narrows.cli.segment import read_masks_file
+
+    if task != "segment":
+        return one_label_a_row(opened, labels, source.n_rows)
+    if labels is None:
+        raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
+    shape = source.image_shape or (source.n_features,)
+    return read_masks_file(labels, source.n_rows, math.prod(shape[:2]))
+
+
+def _unknown(text: str, y: Any) -> Any:
+    """Return the label for none in the type that the labels have."""
+    from narrows.errors import UsageError
+
+    if y.dtype.kind == "U":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--unknown: the labels are numbers, got {text!r}.") from None
+
+
+def _numbers(y: Any, labels: Path | None) -> Any:
+    import numpy as np
+
+    from narrows.errors import InvalidData
+
+    try:
+        return y.astype(np.float64)
+    except ValueError as error:
+        raise InvalidData(f"{labels}: --task regress needs numbers: {error}.") from None
+
+
+def _results(fitted: Any, task: str) -> dict[str, Any]:
+    if task == "segment":
+        return {
+            "classes": len(fitted.classes_),
+            "epochs": fitted.n_epochs_,
+            "objective_in_nats": fitted.history_[-1],
+        }
+    if task == "match":
+        return {
+            "auc": fitted.auc_,
+            "calibration_error": fitted.calibration_error_,
+            "held_out": fitted.calibrated_on_,
+        }
+    classes = {"classes": len(fitted.classes_)} if task == "classify" else {}
+    unit = "nats" if task == "classify" else "squared deviations"
+    return {**classes, "epochs": fitted.n_epochs_, f"objective_in_{unit.replace(' ', '_')}":
+            fitted.history_[-1]}  # fmt: skip

@@ -1,0 +1,81 @@
+"""narrows match: are these two the same thing?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    json_option,
+    model_argument,
+    open_data,
+    print_json,
+    shape_option,
+)
+
+__all__ = ["match"]
+
+
+@click.command(short_help="How probably row i of A and row i of B are the same thing.")
+@model_argument
+@click.argument("a")
+@click.argument("b")
+@click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy or .csv; "
+              "without it they are printed, a line a pair.")  # fmt: skip
+@click.option("--figure", type=PATH, help="Where to draw the pairs that are surely the same, those "
+              "in doubt, and those that surely differ, of images.")  # fmt: skip
+@click.option("-n", "--rows", type=click.IntRange(1, 20), default=8, show_default=True,
+              help="Pairs of each kind in the figure.")  # fmt: skip
+@shape_option
+@json_option
+def match(
+    model: Path,
+    a: str,
+    b: str,
+    output: Path | None,
+    figure: Path | None,
+    rows: int,
+    image_shape: tuple[int, ...] | None,
+    as_json: bool,
+) -> None:
+    """Compare the rows of A and B in pairs; MODEL is of `narrows head --task match`.
+
+    The probability holds where half of the pairs are the same thing; where the odds of that are
+    r to 1, multiply its odds p / (1 - p) by r.
+    """
+    from narrows.applications.output import check_writable, write_rows
+    from narrows.cli._heads import open_head
+
+    for path in filter(None, (output, figure)):
+        check_writable(path, model, a, b)
+    if figure is not None:
+        from narrows.applications.figures import check_figure_name
+
+        check_figure_name(figure)
+    matcher = open_head(model, "match")
+    first, second = open_data(a), open_data(b)
+    said = matcher.match_proba(first, second)
+    results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}
+    if figure is not None:
+        from narrows.applications.figures import save_figure
+        from narrows.applications.matching_figure import matching_figure
+        from narrows.data.in_memory import rows_in_memory
+
+        autoencoder = matcher.autoencoder_
+        one, other = (rows_in_memory(autoencoder._asked(part)[1]) for part in (first, second))
+        shape = image_shape or getattr(first, "image_shape", None)
+        drawn = matching_figure(autoencoder.model_, one, other, said, n=rows, image_shape=shape)
+        save_figure(drawn, figure)
+        results["figure"] = str(figure)
+    if output is not None:
+        write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])
+        results["output"] = str(output)
+    if as_json:
+        print_json(results if output is not None else {**results, "probability": said.tolist()})
+    elif output is None and figure is None:
+        click.echo("\n".join(f"{p:.6f}" for p in said))
+    else:
+        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))

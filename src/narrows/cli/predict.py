@@ -1,0 +1,82 @@
+"""narrows predict: what a head says of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    print_json,
+)
+
+__all__ = ["predict"]
+
+
+@click.command(short_help="Classes with probabilities, or values, from a model with a head.")
+@model_argument
+@data_argument
+@click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values; "
+              ".npy: the numbers alone, float32.")  # fmt: skip
+@click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
+              "right, or R^2.")  # fmt: skip
+@json_option
+def predict(
+    model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
+) -> None:
+    """Say the class or the value of every row of DATA; MODEL is of `narrows head`."""
+    import numpy as np
+
+    from narrows.applications.output import check_writable, write_rows, write_table
+    from narrows.cli._heads import one_label_a_row, open_head
+
+    if output is None and labels is None:
+        raise click.UsageError("give -o, --labels or both.")
+    if output is not None:
+        check_writable(output, *filter(None, (model, data, labels)))
+    fitted = open_head(model, "predict")
+    opened = open_data(data)
+    classify = hasattr(fitted, "classes_")
+    numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)[:, None]
+    n = len(numbers)
+    results: dict[str, Any] = {"rows": n}
+    said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
+    if labels is not None:
+        truth = one_label_a_row(opened, labels, n)
+        name, score = _score(truth, said, classify, labels)
+        results[name] = score
+    if output is not None:
+        names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
+        if output.suffix == ".csv":
+            columns = {"class": said} if classify else {}
+            columns |= dict(zip(names, np.asarray(numbers).T, strict=True))
+            write_table(output, columns)
+        else:
+            write_rows(output, [numbers], n_rows=n, names=names)
+        results["output"] = str(output)
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(f"{name}: {value}" for name, value in results.items()))
+
+
+def _score(truth: Any, said: Any, classify: bool, labels: Path) -> tuple[str, float]:
+    import numpy as np
+    from sklearn.metrics import r2_score
+
+    from narrows.errors import InvalidData
+
+    if not classify:
+        try:
+            return "r2", float(r2_score(truth.astype(np.float64), said))
+        except ValueError as error:
+            raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None
+    if (truth.dtype.kind == "U") != (np.asarray(said).dtype.kind == "U"):
+        truth, said = truth.astype(str), np.asarray(said).astype(str)
+    return "accuracy", float((truth == said).mean())

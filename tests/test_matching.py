@@ -1,0 +1,276 @@
+"""Pairs drawn, ranked and calibrated, and the metric in closed form, against other oracles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal
+from sklearn.metrics import roc_auc_score
+
+from narrows.applications.matching import (
+    area_under_curve,
+    calibration_error,
+    drawn_pairs,
+    fit_odds,
+    folds_of_classes,
+    folds_of_rows,
+    reliability_table,
+)
+from narrows.applications.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
+from narrows.code_task import Head
+from narrows.data import DenseSource
+from narrows.data.pairs import PairedSource
+from narrows.errors import InvalidData
+from narrows.pair_task import PairTask
+from narrows.slots import Labelled
+
+
+def classes_drawn(rng, n_classes=12, each=60, width=6):
+    """Rows of classes whose means vary along the first axes, and noise along the last."""
+    between = np.diag([3.0, 2.0, 1.0, 0.1, 0.1, 0.1][:width])
+    within = np.diag([0.3, 0.5, 0.5, 1.0, 2.0, 3.0][:width])
+    y = np.repeat(np.arange(n_classes), each)
+    means = rng.normal(size=(n_classes, width)) @ between
+    return means[y] + rng.normal(size=(len(y), width)) @ within, y
+
+
+def test_pairs_are_of_known_rows_and_as_many_of_each_kind(rng):
+    y = np.array([0, 0, 0, 1, 1, 2, -1, -1, 3, 3])
+    pairs = drawn_pairs(y, 2000, generator=rng)
+    assert len(pairs) == 2000 and pairs.same.sum() == 1000
+    np.testing.assert_array_equal(y[pairs.first] == y[pairs.second], pairs.same)
+    assert (pairs.first != pairs.second).all()
+    assert (y[pairs.first] >= 0).all() and (y[pairs.second] >= 0).all()
+
+
+def test_every_class_and_every_pair_of_classes_is_drawn_as_often(rng):
+    y = np.r_[np.zeros(500, int), np.full(20, 1), np.full(3, 2)]
+    pairs = drawn_pairs(y, 60_000, generator=rng)
+    same = np.bincount(y[pairs.first[pairs.same]])
+    np.testing.assert_allclose(same / same.sum(), 1 / 3, atol=0.01)
+    a, b = y[pairs.first[~pairs.same]], y[pairs.second[~pairs.same]]
+    mixed = np.bincount(a * b + (a + b == 2))  # 0: 0 and 1; 1: 0 and 2; 2: 1 and 2
+    np.testing.assert_allclose(mixed / mixed.sum(), 1 / 3, atol=0.01)
+    of_rare = pairs.first[pairs.same & (y[pairs.first] == 2)]
+    np.testing.assert_allclose(np.bincount(of_rare - 520) / len(of_rare), 1 / 3, atol=0.02)
+
+
+@pytest.mark.parametrize("y", [[0, 0, 0], [0, 1, 2], [-1, -1], []], ids=str)
+def test_no_pair_is_drawn_where_there_is_none(y, rng):
+    assert len(drawn_pairs(np.array(y, dtype=int), 10, generator=rng)) == 0
+
+
+def test_folds_of_classes_hold_out_every_class_once_and_two_or_more_together(rng):
+    y = np.r_[np.repeat(np.arange(7), 4), -1, -1]
+    folds = list(folds_of_classes(y, 5, generator=rng))
+    assert len(folds) == 3
+    assert (np.sum(folds, axis=0) == (y >= 0)).all()
+    for held in folds:
+        assert len(np.unique(y[held])) >= 2 and not set(y[held]) & set(y[~held])
+
+
+def test_folds_of_rows_hold_out_every_row_once_and_a_share_of_each_class(rng):
+    y = np.repeat([0, 1, -1], [10, 5, 3])
+    folds = list(folds_of_rows(y, 5, generator=rng))
+    assert (np.sum(folds, axis=0) == (y >= 0)).all()
+    assert all((y[held] == 0).sum() == 2 and (y[held] == 1).sum() == 1 for held in folds)
+
+
+def test_the_odds_that_made_the_answers_are_found_again(rng):
+    squared = rng.uniform(0, 4, size=200_000)
+    same = rng.random(len(squared)) < 1 / (1 + np.exp(-(2.5 - 1.7 * squared)))
+    odds = fit_odds(squared, same)
+    assert odds.intercept == pytest.approx(2.5, abs=0.05)
+    assert odds.slope == pytest.approx(1.7, abs=0.03)
+    assert calibration_error(odds.probability(squared), same) < 0.005
+
+
+@pytest.mark.parametrize("same", [[True, True, False, False], [False, False, True, True]])
+def test_odds_stay_finite_and_fall_whatever_the_answers(same):
+    """Told apart without error, and the wrong way round."""
+    odds = fit_odds(np.array([0.0, 0.1, 3.9, 4.0]), np.array(same))
+    assert 0 < odds.slope < np.inf and np.isfinite(odds.intercept)
+
+
+def test_odds_of_pairs_that_all_lie_together_are_their_share():
+    odds = fit_odds(np.zeros(1000), np.arange(1000) < 250)
+    assert odds.probability(np.zeros(1))[0] == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_calibration_error_is_the_distance_to_the_shares_by_hand():
+    said = np.array([0.1, 0.1, 0.4, 0.4, 0.9, 0.9])
+    same = np.array([0, 1, 0, 0, 1, 1])
+    assert calibration_error(said, same, n_bins=3) == pytest.approx((0.4 + 0.4 + 0.1) / 3)
+
+
+def test_the_calibration_error_of_a_true_model_is_near_0_and_of_a_bold_one_is_not(rng):
+    said = rng.uniform(size=100_000)
+    same = rng.random(len(said)) < said
+    assert calibration_error(said, same) < 0.01
+    bold = said**4 / (said**4 + (1 - said) ** 4)
+    # by integral of |p4 - p|
+    p = np.linspace(0, 1, 10_001)
+    expected = np.trapezoid(abs(p**4 / (p**4 + (1 - p) ** 4) - p), p)
+    assert calibration_error(bold, same) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_order_of_pairs_of_one_probability_plays_no_part():
+    same = np.arange(300) < 150
+    assert calibration_error(np.full(300, 0.5), same) == pytest.approx(0)
+
+
+def test_bins_hold_equally_many_pairs(rng):
+    table = reliability_table(rng.random(150) ** 9, rng.random(150) < 0.5)
+    assert [row["pairs"] for row in table] == [10] * 15
+
+
+@pytest.mark.parametrize("said, same", [([], []), ([0.5], [1, 0]), ([[0.5]], [[1]])])
+def test_probabilities_without_answers_are_refused(said, same):
+    with pytest.raises(InvalidData, match="one for each of one pair or more is needed"):
+        calibration_error(np.array(said), np.array(same))
+
+
+def test_a_curve_needs_both_kinds():
+    with pytest.raises(InvalidData, match="0 of 2 pairs are the same; some of both kinds"):
+        area_under_curve(np.zeros(2), np.zeros(2, dtype=bool))
+
+
+def test_squared_distances_are_the_log_odds_of_two_gaussians(rng):
+    """Against scipy's densities of a difference, of variance 2 S and 2 (S + B); rows before they
+    are brought to length 1, psi not drawn together."""
+    x, y = classes_drawn(rng, n_classes=400, each=40, width=3)
+    metric = metric_of_classes(x, y)
+    S = np.diag([0.3, 0.5, 0.5]) ** 2
+    B = np.diag([3.0, 2.0, 1.0]) ** 2
+    d = rng.normal(size=(200, 3))
+    ratio = multivariate_normal(cov=2 * (S + B)).logpdf(d) - multivariate_normal(cov=2 * S).logpdf(
+        d
+    )
+    ours = np.square(d @ metric.weights).sum(axis=1) / 4
+    gap = ratio - ours
+    assert np.corrcoef(ratio, ours)[0, 1] > 0.999
+    assert np.std(gap) < 0.1 * np.std(ratio)
+
+
+def test_axes_that_tell_most_come_first_and_others_shrink(rng):
+    x, y = classes_drawn(rng)
+    lengths = np.linalg.norm(metric_of_classes(x, y).weights, axis=0)
+    noise = x[y == 0] - x[y == 0].mean(axis=0)
+    spread = (noise @ metric_of_classes(x, y).weights).std(axis=0)
+    assert (np.diff(spread) < 0.15).all()
+    assert len(lengths) == 6
+
+
+def test_pairs_of_unseen_classes_are_told_apart_better_than_by_plain_distance(rng):
+    x, y = classes_drawn(rng, n_classes=60)
+    seen = y < 20
+    pairs = drawn_pairs(np.where(seen, -1, y), 20_000, generator=rng)
+
+    def auc(rows):
+        return roc_auc_score(pairs.same, -np.square(rows[pairs.first] - rows[pairs.second]).sum(1))
+
+    ours = auc(metric_of_classes(x, np.where(seen, y, -1)).embed(x))
+    assert ours > auc(x) + 0.05
+    assert ours > auc(of_length_1(x - x.mean(axis=0)))
+
+
+def test_pairs_teach_what_classes_teach(rng):
+    x, y = classes_drawn(rng, n_classes=60)
+    pairs = drawn_pairs(y, 20_000, generator=rng)
+    of_pairs = metric_of_pairs(x[pairs.first], x[pairs.second], pairs.same)
+    of_classes = metric_of_classes(x, y)
+    apart = [
+        np.square(e[pairs.first] - e[pairs.second]).sum(axis=1)
+        for e in (of_pairs.embed(x), of_classes.embed(x))
+    ]
+    assert np.corrcoef(*apart)[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.zeros((8, 3)), np.repeat(np.eye(4), 2, axis=0), 1e18 * np.eye(8), 1e-18 * np.eye(8),
+     np.arange(8.0)[:, None]],
+    ids=["all equal", "no variance within", "huge", "tiny", "one feature"],
+)  # fmt: skip
+def test_the_metric_of_odd_rows_is_finite(x):
+    metric = metric_of_classes(x, np.repeat(np.arange(4), 2))
+    assert np.isfinite(metric.weights).all() and np.isfinite(metric.embed(x)).all()
+
+
+def _task(**kwargs):
+    torch_generator = torch.Generator().manual_seed(0)
+    return PairTask(Head(3, [4], activation="linear", generator=torch_generator), **kwargs)
+
+
+def test_the_pair_loss_is_its_formula(rng):
+    """A numpy loop over pairs."""
+    task = _task()
+    x, y = (
+        torch.from_numpy(rng.normal(size=(9, 3))).float(),
+        torch.tensor([0, 0, 1, 1, 1, 2, -1, -1, 0]),
+    )
+    with torch.no_grad():
+        e = task.head(x).numpy()
+    e = e / np.linalg.norm(e, axis=1, keepdims=True)
+    a, b = task.intercept.item(), np.exp(task.slope.item())
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(9):
+        for j in range(i):
+            if y[i] >= 0 and y[j] >= 0:
+                p = 1 / (1 + np.exp(-(a - b * ((e[i] - e[j]) ** 2).sum())))
+                same = bool(y[i] == y[j])
+                errors[same].append(-np.log(p if same else 1 - p))
+    expected = (np.mean(errors[True]) + np.mean(errors[False])) / 2
+    assert task.loss(x, y).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_given_pairs_are_those_that_count(rng):
+    task = _task(given=True)
+    x = torch.from_numpy(rng.normal(size=(6, 3))).float()
+    y = torch.tensor([1, 0, -1] * 2)
+    x_other = x.clone()
+    x_other[2] = 9.0  # of the pair that is not known
+    assert task.loss(x, y).item() == task.loss(x_other, y).item()
+    assert task.error(x, y).sum().item() == pytest.approx(2 * task.loss(x, y).item(), rel=1e-5)
+
+
+def test_a_batch_of_one_kind_has_a_finite_gradient(rng):
+    task = _task()
+    task.loss(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)).backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in task.parameters())
+
+
+def test_the_gradient_of_the_odds_is_right(rng):
+    """By minimising: no step from the optimum does better."""
+    squared = rng.uniform(0, 4, size=500)
+    same = rng.random(500) < 0.5 - 0.1 * squared
+    odds = fit_odds(squared, same)
+
+    def cost(ab):
+        n_same = same.sum()
+        t = np.where(same, (n_same + 1) / (n_same + 2), 1 / (500 - n_same + 2))
+        z = ab[0] - ab[1] * squared
+        return (np.logaddexp(0, z) - t * z).mean()
+
+    slope = approx_fprime(np.array([odds.intercept, odds.slope]), cost, 1e-6)
+    np.testing.assert_allclose(slope, 0, atol=1e-4)
+
+
+def test_batches_of_pairs_hold_both_rows_of_each():
+    rows = torch.arange(20.0)[:, None].expand(20, 2).contiguous()
+    source = DenseSource(rows)
+    source.targets = torch.arange(10).repeat(2)
+    paired = PairedSource(source)
+    seen = []
+    for batch in paired.shuffled(3, generator=torch.Generator().manual_seed(0)):
+        assert isinstance(batch, Labelled)
+        first, second = batch.rows[:, 0].chunk(2)
+        torch.testing.assert_close(second - first, torch.full_like(first, 10.0))
+        torch.testing.assert_close(batch.y.chunk(2)[0].float(), first)
+        seen += first.tolist()
+    assert sorted(seen) == list(range(10)) != seen
+    held_in, held_out = paired.split(0.3, generator=torch.Generator().manual_seed(0))
+    assert (held_in.n_rows, held_out.n_rows) == (7, 3)
+    assert held_out.targets_in_order().tolist()[:3] == held_out.targets_in_order().tolist()[3:]
