@@ -12,7 +12,7 @@ from narrows._version import __version__
 
 if TYPE_CHECKING:
     from narrows.augmentations import Affine
-    from narrows.corruptions import Gaussian, Identity, Masking, Missing, SaltAndPepper
+    from narrows.corruptions import Gaussian, Identity, Masking, Missing, Patches, SaltAndPepper
     from narrows.data import read
     from narrows.estimators import (
         Autoencoder,
@@ -73,6 +73,7 @@ __all__ = [
     "Masking",
     "Missing",
     "Multinomial",
+    "Patches",
     "Revive",
     "SaltAndPepper",
     "SemanticHasher",
@@ -115,6 +116,7 @@ _HOMES = {
     "Masking": "narrows.corruptions",
     "Missing": "narrows.corruptions",
     "Multinomial": "narrows.losses",
+    "Patches": "narrows.corruptions",
     "Revive": "narrows.penalties",
     "SaltAndPepper": "narrows.corruptions",
     "SemanticHasher": "narrows.estimators",
