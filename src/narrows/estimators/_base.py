@@ -18,6 +18,7 @@ from narrows.data.statistics import Statistics, describe
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._fitting import fit_model, partial_fit_model
+from narrows.estimators._inpainting import Inpainting
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget
@@ -27,7 +28,7 @@ from narrows.training.loop import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Inpainting, Choices):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.
