@@ -11,6 +11,8 @@ Bora, Jalal, Price, Dimakis (2017), "Compressed sensing using generative models"
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -57,60 +59,69 @@ class CodeSearch:
         self.mean, self.factor = (part.to(model.device) for part in _gaussian(model))
         self._inverse = torch.linalg.pinv(self.factor)
 
+    @torch.no_grad()
     def best(self, rows: Partial) -> Tensor:
         """Return the decoder's output, (rows, n_features), at the best code of each row."""
         x = self._scaled(rows)
         begin = [self._encoded(rows)]
         if self.n_starts > 1:
             begin += self._likeliest_drawn(x, rows.hidden, self.n_starts - 1)
-        found, costs = [], []
-        for e in begin:
-            e, cost = self._descend(e, x, rows.hidden, torch.zeros_like(e))
-            found.append(e)
-            costs.append(cost)
-        at = torch.stack(costs).argmin(dim=0)
-        e = torch.stack(found)[at, torch.arange(len(at), device=at.device)]
-        return self._output(e)
+        n = len(begin)
+        e, cost = self._descend(torch.cat(begin), x.repeat(n, 1), rows.hidden.repeat(n, 1))
+        at = cost.view(n, -1).argmin(dim=0)
+        return self._output(e.view(n, len(x), -1)[at, torch.arange(len(x), device=e.device)])
 
-    def drawn(self, rows: Partial) -> Tensor:
-        """Return the output at one code of each row, drawn given its known values.
+    @torch.no_grad()
+    def drawn(self, rows: Partial, n: int) -> Iterator[Tensor]:
+        """Yield n times the output at one code of each row, drawn given its known values.
 
         By randomised maximum a posteriori: the known values and the prior's centre are moved by
         a draw of their own noise, and the search is made anew. Exact where g is linear and L
         squared error. Proportions are not moved, but only the centre. Bardsley, Solonen, Haario,
         Laine (2014), "Randomize-then-optimize", SIAM J. Sci. Comput. 36.
         """
-        x = self._scaled(rows)
-        noise = self._normal(x)
-        if isinstance(self.model.objective.loss, SquaredError):
-            x = x + self.variance**0.5 * noise
-        elif isinstance(self.model.objective.loss, Bernoulli):
-            x = x + (x * (1 - x)).clamp_min(0).sqrt() * noise
-        begin = self._encoded(rows)
-        e, _ = self._descend(begin, x, rows.hidden, self._normal(begin))
-        return self._output(e)
+        scaled, encoded = self._scaled(rows), self._encoded(rows)
+        together = max(1, BATCH // len(scaled))
+        for first in range(0, n, together):
+            copies = min(together, n - first)
+            x, begin = scaled.repeat(copies, 1), encoded.repeat(copies, 1)
+            noise = self._normal(x)
+            if isinstance(self.model.objective.loss, SquaredError):
+                x = x + self.variance**0.5 * noise
+            elif isinstance(self.model.objective.loss, Bernoulli):
+                x = x + (x * (1 - x)).clamp_min(0).sqrt() * noise
+            hidden = rows.hidden.repeat(copies, 1)
+            anchor = self._normal(begin)
+            # where nothing known pulls at e, it is there already
+            e, _ = self._descend(begin + anchor, x, hidden, anchor)
+            yield from self._output(e).split(len(scaled))
 
     def _descend(
-        self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor
+        self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the e of the least cost that was met on the way down, and that cost, (rows,)."""
+        """Return the e of the least cost on the way down, by Adam, and that cost, (rows,).
+
+        Adam looks at every number alone, so that a row's way does not depend on the others'.
+        """
+        anchor = torch.zeros_like(e) if anchor is None else anchor
         best, least = e, torch.full((len(e),), torch.inf, device=e.device)
-        e = e.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([e], lr=_RATE, betas=(0.9, 0.99))
-        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
-        for _ in range(self.n_steps):
+        speed, square = torch.zeros_like(e), torch.zeros_like(e)
+        for step in range(self.n_steps + 1):
             with torch.enable_grad():
+                e = e.detach().requires_grad_(True)
                 cost = self._cost(e, x, hidden, anchor)
-                (gradient,) = torch.autograd.grad(cost.sum(), e)
-            better = cost.detach() < least
-            best = torch.where(better[:, None], e.detach(), best)
-            least = torch.where(better, cost.detach(), least)
-            e.grad = gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            optimizer.step()
-            fall.step()
-        cost = self._cost(e.detach(), x, hidden, anchor)
-        better = cost < least
-        return torch.where(better[:, None], e.detach(), best), torch.where(better, cost, least)
+                (slope,) = torch.autograd.grad(cost.sum(), e)
+            e, cost = e.detach(), cost.detach()
+            better = cost < least
+            best = torch.where(better[:, None], e, best)
+            least = torch.where(better, cost, least)
+            slope = slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            speed = speed.lerp(slope, 0.1)
+            square = square.lerp(slope.square(), 0.01)
+            rate = _RATE * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
+            rate *= (1 - 0.99 ** (step + 1)) ** 0.5 / (1 - 0.9 ** (step + 1))
+            e = e - rate * speed / (square.sqrt() + 1e-8)
+        return best, least
 
     def _cost(self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor) -> Tensor:
         output = self._output(e)

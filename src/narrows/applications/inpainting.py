@@ -118,7 +118,7 @@ def _answers(
     """Return the best fill and the deviation of the draws, each (rows, n_features)."""
     if search is not None:
         output = search.best(rows)
-        draws = (filled(model, search.drawn(rows), rows) for _ in range(n_draws))
+        draws = (filled(model, drawn, rows) for drawn in search.drawn(rows, n_draws))
         return filled(model, output, rows), _deviation(draws)
     fill = _by_pass if method == "pass" else _by_projection
     draws = (fill(model, rows.hiding_more(_HIDDEN_MORE, generator)) for _ in range(n_draws))
