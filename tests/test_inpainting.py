@@ -172,9 +172,9 @@ def test_a_projection_that_runs_away_ends_finite(net, X, hidden):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_seed_repeats_and_another_draws_anew(net, X, hidden, method):
     def std(seed):
-        return net.inpaint(
-            X, hidden, method=method, return_std=True, n_draws=3, random_state=seed
-        )[1]
+        return net.inpaint(X, hidden, method=method, return_std=True, n_draws=3, random_state=seed)[
+            1
+        ]
 
     assert np.array_equal(std(1), std(1))
     assert not np.array_equal(std(1), std(2))
@@ -269,7 +269,9 @@ def test_a_model_of_patches_says_its_shape_in_the_file(images, tmp_path):
 
 def test_sparse_rows_are_refused_with_the_way_out(X):
     ae = Autoencoder(**NET).fit(sp.csr_array(np.abs(X)))
-    with pytest.raises(UsageError, match="inpaint: X is sparse.* give dense rows, such as X.toarray"):
+    with pytest.raises(
+        UsageError, match="inpaint: X is sparse.* give dense rows, such as X.toarray"
+    ):
         ae.inpaint(sp.csr_array(np.abs(X)), np.ones(10, bool))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from narrows.estimators import (
         Autoencoder,
         CodeClassifier,
+        CodeImputer,
         CodeRegressor,
         ContractiveAutoencoder,
         DenoisingAutoencoder,
@@ -54,6 +55,7 @@ __all__ = [
     "Balance",
     "Bernoulli",
     "CodeClassifier",
+    "CodeImputer",
     "CodeRegressor",
     "Commitment",
     "Contractive",
@@ -97,6 +99,7 @@ _HOMES = {
     "Balance": "narrows.penalties",
     "Bernoulli": "narrows.losses",
     "CodeClassifier": "narrows.estimators",
+    "CodeImputer": "narrows.estimators",
     "CodeRegressor": "narrows.estimators",
     "Commitment": "narrows.penalties",
     "Contractive": "narrows.penalties",

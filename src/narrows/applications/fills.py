@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 
-__all__ = ["SubspaceFill", "fit_subspace", "mean_fill", "nearest_fill"]
+__all__ = ["SubspaceFill", "fit_subspace", "gaussian_fill", "mean_fill", "nearest_fill"]
+
+_EXACT_FEATURES = 4096
 
 _ROWS = 256
 """Rows at a time: each has a matrix of components x components of its own."""
@@ -29,6 +33,25 @@ def nearest_fill(x: Tensor, hidden: Tensor, rows: Tensor) -> Tensor:
     # sum over known of (x - row)^2, less what is the same for all rows
     distance = known @ rows.square().t() - 2 * seen @ rows.t()
     return torch.where(hidden, rows[distance.argmin(dim=1)], x)
+
+
+def gaussian_fill(x: Tensor, hidden: Tensor, rows: Tensor, *, ridge: float = 1e-4) -> Tensor:
+    """Return x with E[hidden | known] of one Gaussian of full covariance, fitted to ``rows``.
+
+    ``ridge``, in squared units of x, is added to every variance. Shapes (n, features), (rows,
+    features); cost O(known^3) for every mask that differs.
+    """
+    mean = rows.double().mean(dim=0)
+    covariance = torch.cov(rows.double().t()) + ridge * torch.eye(len(mean), dtype=torch.float64)
+    masks, which = torch.unique(hidden, dim=0, return_inverse=True)
+    filled = x.clone()
+    for k, mask in enumerate(masks):
+        at = (which == k).nonzero()[:, 0]
+        known = ~mask
+        seen = x[at][:, known].double() - mean[known]
+        weights = torch.linalg.solve(covariance[known][:, known], covariance[known][:, mask])
+        filled[at[:, None], mask.nonzero()[:, 0]] = (mean[mask] + seen @ weights).to(x.dtype)
+    return filled
 
 
 @dataclass(frozen=True)
@@ -72,19 +95,18 @@ class SubspaceFill:
         return torch.cat(parts) if parts else x
 
 
-def fit_subspace(rows: Tensor, width: int) -> SubspaceFill:
-    """Fit mean, components and variances to rows (n, features) without hidden values."""
-    wide = rows.double()
-    mean = wide.mean(dim=0)
-    centred = wide - mean
-    variances, axes = torch.linalg.eigh(centred.t() @ centred / max(len(rows) - 1, 1))
-    variances, axes = variances.flip(0).clamp_min(0), axes.flip(1)
-    width = min(width, len(rows), rows.shape[1])
-    left = variances[width:]
-    noise = float(left.mean()) if len(left) else 0.0
-    return SubspaceFill(
-        mean.to(rows.dtype),
-        axes[:, :width].t().to(rows.dtype).contiguous(),
-        variances[:width].to(rows.dtype),
-        noise,
-    )
+def fit_subspace(rows: Tensor, width: int, *, seed: int = 0) -> SubspaceFill:
+    """Fit mean, components and variances to rows (n, features) without hidden values.
+
+    Exact for up to 4,096 features; beyond, the components are scikit-learn's randomised ones.
+    """
+    width = min(width, *rows.shape)
+    wide = rows.shape[1] > _EXACT_FEATURES
+    pca = PCA(width, svd_solver="randomized" if wide else "covariance_eigh", random_state=seed)
+    with np.errstate(all="ignore"):  # a constant table has no ratio of variances to say
+        pca.fit(rows.numpy())
+    left = max(float(rows.var(dim=0).double().sum()) - float(pca.explained_variance_.sum()), 0.0)
+    noise = left / max(rows.shape[1] - width, 1)
+    parts = (pca.mean_, pca.components_, pca.explained_variance_)
+    mean, components, variances = (torch.from_numpy(np.array(p)).to(rows.dtype) for p in parts)
+    return SubspaceFill(mean, components, variances.clamp_min(0), noise)

@@ -1,8 +1,8 @@
 """Hidden values from the known ones: what f and g make of a row of which they see a part.
 
-    "pass"         g(f(x)) once, for nets that were trained on hidden values
-    "projection"   x <- known values, and g(f(x)) where they are hidden, until x stands still
-    "code"         the h of which g says the known values, and which its density holds likely
+"pass"         g(f(x)) once, for nets that were trained on hidden values
+"projection"   x <- known values, and g(f(x)) where they are hidden, until x stands still
+"code"         the h of which g says the known values, and which its density holds likely
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.errors import UsageError, unknown_name
 from narrows.model import Model
+from narrows.slots import dense_rows
 
 __all__ = ["METHODS", "inpainted", "resolved_method"]
 
@@ -138,22 +139,26 @@ def _by_projection(model: Model, rows: Partial) -> Tensor:
     """
     net = model.objective
     current = start(model, rows)
-    x = begin = model.scaling.forward(current)
+    x = begin = _scaled(model, current)
     pace = torch.ones(len(current), 1, device=current.device)
     last = torch.full_like(pace, torch.inf)
     for _ in range(_MAX_STEPS):
         code = net.encode(whole_vectors(x))
         target = filled(model, net.decoder(code.h)[: len(current)].float(), rows)
-        moved = (model.scaling.forward(target) - x).norm(dim=1, keepdim=True)
+        moved = (_scaled(model, target) - x).norm(dim=1, keepdim=True)
         pace = torch.where(moved > last, pace / 2, pace)
         sound = moved.isfinite()
         current = torch.where(sound & rows.hidden, current + pace * (target - current), current)
-        x = model.scaling.forward(current)
+        x = _scaled(model, current)
         so_far = (x - begin).norm(dim=1, keepdim=True)
         if bool((~sound | (pace * moved <= _STILL * so_far)).all()):
             break
         last = torch.where(sound, moved, last)
     return current
+
+
+def _scaled(model: Model, rows: Tensor) -> Tensor:
+    return dense_rows(model.scaling.forward(rows))
 
 
 def _deviation(draws: Iterator[Tensor]) -> Tensor | None:

@@ -20,6 +20,7 @@ from narrows.cli.evaluate import evaluate
 from narrows.cli.fit import fit
 from narrows.cli.generate import generate
 from narrows.cli.index import index
+from narrows.cli.inpaint import inpaint
 from narrows.cli.inspect import inspect
 from narrows.cli.reconstruct import reconstruct
 from narrows.cli.reproduce import reproduce
@@ -39,8 +40,8 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, generate, evaluate, inspect, index, search,
-    datasets, reproduce,
+    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, evaluate, inspect,
+    index, search, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

@@ -22,15 +22,15 @@ class Missing(Emphasis):
     """x may hold NaN: x~_j = ``fill`` there, and with probability ``rate`` for known x_j too.
 
     The loss counts the known entries only, the hidden ones with them, so that the net learns to
-    fill in. 0 is the mean of a standardised feature; a ``fill`` that no feature has, such as -1
-    where they are in [0, 1], tells the net what is missing. Shape (batch, features) in and out. Where
-    scaling or a linear baseline is fitted, the mean of the known entries stands in.
+    fill in. 0 is the mean of a standardised feature, and the black of an image: on digits it does
+    better than a value that no pixel has. Shape (batch, features) in and out; ``fill`` in scaled
+    units. Where scaling or a linear baseline is fitted, the mean of the known entries stands in.
 
     Raises
     ------
     UsageError
-        If ``rate`` is outside [0, 1), or a weight is negative; in use, if rows are sparse and ``fill``
-        is not 0.
+        If ``rate`` is outside [0, 1), or a weight is negative; in use, if rows are
+        sparse and ``fill`` is not 0.
 
     References
     ----------

@@ -24,9 +24,8 @@ class Patches(Emphasis):
 
     The sides of a rectangle are independent shares of the image's, uniform in [``low``, ``high``],
     its place uniform within the image; anew for every image and step. Shape (batch, features) in
-    and out; ``fill`` in scaled units, and one that no pixel has (-1 where they are in [0, 1]) tells
-    the net what is hidden. ``image_shape``, (height, width) or (height, width, channels), is the
-    source's where it is None.
+    and out; ``fill`` in scaled units. ``image_shape``, (height, width) or (height, width,
+    channels), is the source's where it is None.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.document import DocumentAutoencoder
 from narrows.estimators.hasher import SemanticHasher
+from narrows.estimators.imputer import CodeImputer
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.regressor import CodeRegressor
 from narrows.estimators.sparse import SparseAutoencoder
@@ -27,6 +28,7 @@ __all__ = [
     "HEADS",
     "Autoencoder",
     "CodeClassifier",
+    "CodeImputer",
     "CodeRegressor",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
