@@ -43,7 +43,7 @@ class Patches(Emphasis):
 
     low: float = 0.25
     high: float = 0.5
-    count: int = 1
+    count: float = 1
     fill: float = 0.0
     image_shape: Sequence[int] | None = None
 
