@@ -85,11 +85,13 @@ def test_known_values_stay_to_the_bit(table, fill):
     assert torch.equal(filled[~hidden], x[~hidden])
 
 
-def test_quadrants_take_turns():
-    hidden = drawn_mask("quadrant", 5, 16, (4, 4), seed=0).reshape(5, 4, 4)
-    corners = [hidden[i, a, b] for i, (a, b) in enumerate([(0, 0), (0, 3), (3, 0), (3, 3)])]
-    assert all(corners) and (hidden.sum(axis=(1, 2)) == 4).all()
-    assert np.array_equal(hidden[0], hidden[4])
+def test_each_quadrant_is_hidden_in_a_quarter_of_the_rows():
+    hidden = drawn_mask("quadrant", 40, 16, (4, 4), seed=0).reshape(40, 4, 4)
+    corners = hidden[:, [0, 0, 3, 3], [0, 3, 0, 3]]
+    assert (corners.sum(axis=0) == 10).all() and (corners.sum(axis=1) == 1).all()
+    assert (hidden.sum(axis=(1, 2)) == 4).all()
+    other = drawn_mask("quadrant", 40, 16, (4, 4), seed=1).reshape(40, 4, 4)
+    assert not np.array_equal(hidden, other)
 
 
 def test_squares_are_squares_in_places_that_are_drawn():

@@ -58,6 +58,8 @@ class CodeSearch:
         self.weight = prior * (2 * self.variance if squared else 1.0)
         self.mean, self.factor = (part.to(model.device) for part in _gaussian(model))
         self._inverse = torch.linalg.pinv(self.factor)
+        # one pool for all rows, so that a row's fill does not depend on the others
+        self._pool = self._normal(self.mean.new_empty(_POOL, self.factor.shape[1]))
 
     @torch.no_grad()
     def best(self, rows: Partial) -> Tensor:
@@ -150,7 +152,7 @@ class CodeSearch:
 
     def _likeliest_drawn(self, x: Tensor, hidden: Tensor, n: int) -> list[Tensor]:
         """Return, n times, of 1,024 drawn codes the next best for each row's known values."""
-        e = self._normal(x.new_empty(_POOL, self.factor.shape[1]))
+        e = self._pool
         means = torch.cat([
             self.model.objective.loss.expectation(self._output(part)) for part in e.split(BATCH)
         ])  # fmt: skip

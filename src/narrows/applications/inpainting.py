@@ -142,18 +142,21 @@ def _by_projection(model: Model, rows: Partial) -> Tensor:
     x = begin = _scaled(model, current)
     pace = torch.ones(len(current), 1, device=current.device)
     last = torch.full_like(pace, torch.inf)
+    moving = torch.ones_like(pace, dtype=torch.bool)
     for _ in range(_MAX_STEPS):
         code = net.encode(whole_vectors(x))
         target = filled(model, net.decoder(code.h)[: len(current)].float(), rows)
         moved = (_scaled(model, target) - x).norm(dim=1, keepdim=True)
+        # a row that stands still stays, so that its fill does not depend on the others
+        moving = moving & moved.isfinite()
         pace = torch.where(moved > last, pace / 2, pace)
-        sound = moved.isfinite()
-        current = torch.where(sound & rows.hidden, current + pace * (target - current), current)
+        current = torch.where(moving & rows.hidden, current + pace * (target - current), current)
         x = _scaled(model, current)
         so_far = (x - begin).norm(dim=1, keepdim=True)
-        if bool((~sound | (pace * moved <= _STILL * so_far)).all()):
+        moving = moving & (pace * moved > _STILL * so_far)
+        if not bool(moving.any()):
             break
-        last = torch.where(sound, moved, last)
+        last = moved
     return current
 
 

@@ -85,7 +85,7 @@ def drawn_mask(
 ) -> np.ndarray:
     """Return a mask of every row, (n_rows, n_features), by the rule's name.
 
-    "quadrant" hides one of the four, in turn; "square:14" a square of 14 x 14 pixels, its place
+    "quadrant" hides one of the four, each in a quarter of the rows; "square:14" a square of 14 x 14 pixels, its place
     drawn; "missing:0.5" each value with probability 0.5, the channels of a pixel together.
 
     Raises
@@ -108,7 +108,7 @@ def drawn_mask(
     height, width, channels = (*image_shape, 1)[:3]
     if kind == "quadrant":
         sides = (height + 1) // 2, (width + 1) // 2
-        turn = np.arange(n_rows)
+        turn = rng.permutation(n_rows)
         top, left = turn // 2 % 2 * (height - sides[0]), turn % 2 * (width - sides[1])
     else:
         check_number("mask: square", value, low=1, high=min(height, width))
