@@ -85,8 +85,9 @@ def drawn_mask(
 ) -> np.ndarray:
     """Return a mask of every row, (n_rows, n_features), by the rule's name.
 
-    "quadrant" hides one of the four, each in a quarter of the rows; "square:14" a square of 14 x 14 pixels, its place
-    drawn; "missing:0.5" each value with probability 0.5, the channels of a pixel together.
+    "quadrant" hides one of the four, each in a quarter of the rows; "square:14" a square of
+    14 x 14 pixels, its place drawn; "missing:0.5" each value with probability 0.5, the channels
+    of a pixel together.
 
     Raises
     ------

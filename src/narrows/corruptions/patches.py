@@ -92,7 +92,7 @@ class Patches(Emphasis):
         device: torch.device,
     ) -> Tensor:
         """Return what is hidden, (n, features)."""
-        draw = torch.rand(4, self.count, n, 1, generator=generator, device=device)
+        draw = torch.rand(4, int(self.count), n, 1, generator=generator, device=device)
         down = self._within(height, draw[0], draw[1])
         across = self._within(width, draw[2], draw[3])
         hidden = (down[..., :, None] & across[..., None, :]).any(dim=0)
