@@ -9,6 +9,7 @@ from torch import Generator
 
 from narrows import Bernoulli, Gaussian, Masking, Missing, Multinomial, SaltAndPepper, SquaredError
 from narrows.corruptions import CORRUPTIONS
+from narrows.corruptions.patches import with_image_shape
 from narrows.errors import UsageError
 from narrows.model import build_objective
 from narrows.slots import SparseRows
@@ -114,5 +115,5 @@ def test_a_value_out_of_range_is_refused(build, message):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_no_corruption_writes_to_its_input(name, x, generator):
     before = x.clone()
-    CORRUPTIONS[name]()(x, generator=generator)
+    with_image_shape(CORRUPTIONS[name](), (5, 10))(x, generator=generator)
     assert torch.equal(x, before)

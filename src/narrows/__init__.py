@@ -12,11 +12,12 @@ from narrows._version import __version__
 
 if TYPE_CHECKING:
     from narrows.augmentations import Affine
-    from narrows.corruptions import Gaussian, Identity, Masking, Missing, SaltAndPepper
+    from narrows.corruptions import Gaussian, Identity, Masking, Missing, Patches, SaltAndPepper
     from narrows.data import read
     from narrows.estimators import (
         Autoencoder,
         CodeClassifier,
+        CodeImputer,
         CodeMatcher,
         CodeRegressor,
         CodeSegmenter,
@@ -57,6 +58,7 @@ __all__ = [
     "Balance",
     "Bernoulli",
     "CodeClassifier",
+    "CodeImputer",
     "CodeMatcher",
     "CodeRegressor",
     "CodeSegmenter",
@@ -79,6 +81,7 @@ __all__ = [
     "Masking",
     "Missing",
     "Multinomial",
+    "Patches",
     "Revive",
     "SaltAndPepper",
     "SemanticHasher",
@@ -102,6 +105,7 @@ _HOMES = {
     "Balance": "narrows.penalties",
     "Bernoulli": "narrows.losses",
     "CodeClassifier": "narrows.estimators",
+    "CodeImputer": "narrows.estimators",
     "CodeMatcher": "narrows.estimators",
     "CodeRegressor": "narrows.estimators",
     "CodeSegmenter": "narrows.estimators",
@@ -124,6 +128,7 @@ _HOMES = {
     "Masking": "narrows.corruptions",
     "Missing": "narrows.corruptions",
     "Multinomial": "narrows.losses",
+    "Patches": "narrows.corruptions",
     "Revive": "narrows.penalties",
     "SaltAndPepper": "narrows.corruptions",
     "SemanticHasher": "narrows.estimators",

@@ -111,7 +111,8 @@ class Forward:
 
 @runtime_checkable
 class Corruption(Protocol):
-    """x -> x~. Where ``admits_missing``, x may hold NaN: it reads 0 and counts in no loss."""
+    """x -> x~. Where ``admits_missing``, x may hold NaN: it counts in no loss, and reads as
+    the corruption's ``fill``, 0 where it has none."""
 
     @property
     def admits_missing(self) -> bool: ...

@@ -12,14 +12,14 @@ __all__ = ["known_part", "product_of", "summed"]
 
 
 def known_part(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
-    """Return x with 0 for what is missing, and 1 where it is known, 0 where not.
+    """Return x with the corruption's fill for what is missing, and 1 where it is known, else 0.
 
     The second is None where the corruption admits nothing missing.
     """
     if not corruption.admits_missing or isinstance(x, SparseRows):
         return x, None
     known = ~torch.isnan(x)
-    return torch.where(known, x, 0.0), known.to(x.dtype)
+    return torch.where(known, x, getattr(corruption, "fill", 0.0)), known.to(x.dtype)
 
 
 def summed(values: Tensor, weights: Tensor | None) -> PerSample:

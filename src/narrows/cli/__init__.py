@@ -22,6 +22,7 @@ from narrows.cli.fit import fit
 from narrows.cli.generate import generate
 from narrows.cli.head import head
 from narrows.cli.index import index
+from narrows.cli.inpaint import inpaint
 from narrows.cli.inspect import inspect
 from narrows.cli.match import match
 from narrows.cli.predict import predict
@@ -44,8 +45,8 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, generate, evaluate, inspect, index, search,
-    head, predict, match, segment, export, datasets, reproduce,
+    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, evaluate, inspect, index,
+    search, head, predict, match, segment, export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

@@ -54,6 +54,7 @@ def denoise(
     from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
     from narrows.applications.output import check_writable, write_rows
     from narrows.corruptions import CORRUPTIONS
+    from narrows.corruptions.patches import with_image_shape
     from narrows.slots import piece_from_spec
 
     if output is None and figure is None and corrupt is None:
@@ -68,6 +69,7 @@ def denoise(
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     fitted, source = estimator._asked(open_data(data))
+    noise = with_image_shape(noise, image_shape or fitted.schema.image_shape or source.image_shape)
     results: dict[str, object] = {}
     lines = []
     if output is not None:

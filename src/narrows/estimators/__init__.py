@@ -16,6 +16,7 @@ from narrows.estimators.denoising import DenoisingAutoencoder
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.document import DocumentAutoencoder
 from narrows.estimators.hasher import SemanticHasher
+from narrows.estimators.imputer import CodeImputer
 from narrows.estimators.linear import LinearAutoencoder
 from narrows.estimators.matcher import CodeMatcher
 from narrows.estimators.regressor import CodeRegressor
@@ -30,6 +31,7 @@ __all__ = [
     "HEADS",
     "Autoencoder",
     "CodeClassifier",
+    "CodeImputer",
     "CodeMatcher",
     "CodeRegressor",
     "CodeSegmenter",

@@ -20,6 +20,7 @@ from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
 from narrows.estimators._fitting import fit_model, partial_fit_model
 from narrows.estimators._generation import Generates
+from narrows.estimators._inpainting import Inpainting
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget
@@ -30,7 +31,7 @@ __all__ = ["AbstractAutoencoder"]
 
 
 class AbstractAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, ExportsParts, Generates, Queries, Choices
+    ClassNamePrefixFeaturesOutMixin, ExportsParts, Generates, Inpainting, Queries, Choices
 ):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 

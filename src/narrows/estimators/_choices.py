@@ -13,6 +13,7 @@ from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
 from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
+from narrows.corruptions.patches import with_image_shape
 from narrows.data.nearest import EXACT
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
@@ -174,6 +175,9 @@ class Choices(BaseEstimator):
             kind = self._counts_scale
         loss = named or self._auto_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
+        if "corruption" in parameters:
+            spec = with_image_shape(parameters["corruption"], source.image_shape)
+            parameters["corruption"] = spec
         if self._neighbours(source) and not source.holds_targets:
             raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
         if self._neighbours(source) and self._admits_missing():

@@ -1,0 +1,171 @@
+"""The imputer: a table's missing values from a code of its rows."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import (
+    _check_feature_names_in,  # pyright: ignore[reportPrivateUsage] -- as SimpleImputer has it
+    check_is_fitted,
+    validate_data,
+)
+
+from narrows.applications.inpainting import METHODS
+from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._input import FLOATS
+from narrows.estimators._settings import forget, keep
+from narrows.estimators.denoising import DenoisingAutoencoder
+
+__all__ = ["CodeImputer"]
+
+_validate: Any = validate_data  # scikit-learn's annotations mislead the type checker
+
+
+class CodeImputer(TransformerMixin, BaseEstimator):
+    """Fill in a table's missing values by an autoencoder; scikit-learn's manners of an imputer.
+
+    ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is, in
+    float32. The scaling, the net and the density of its codes are those of the autoencoder.
+
+    Parameters
+    ----------
+    autoencoder : autoencoder, FrozenEstimator, path or None, default=None
+        What fills in. A fitted one, or the path of a model file, is used as it is; one that is not
+        is fitted to X first, and needs a corruption that admits NaN where X has any, such as
+        "missing". ``clone`` forgets a fit: wrap a fitted one in scikit-learn's FrozenEstimator.
+        None fits ``DenoisingAutoencoder(corruption="missing:0.25", hidden=(256,))``.
+    method : {"auto", "pass", "projection", "code"}, default="auto"
+        As in ``inpaint``.
+    keep_empty_features : bool, default=False
+        Columns without a known value at ``fit`` are dropped, or kept and filled with 0, as
+        ``SimpleImputer`` has it.
+    random_state : int, RandomState or None, default=None
+        Of the autoencoder that None fits, and of the search; an int makes both repeat.
+
+    Attributes
+    ----------
+    autoencoder_ : AbstractAutoencoder
+        Fitted to the columns that are not empty.
+    statistics_ : ndarray of shape (n_features_in_,)
+        The mean of every column's known values, NaN where there are none.
+    n_features_in_ : int
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the argument that owns the value; infinity anywhere.
+
+    References
+    ----------
+    Gondara, Wang (2018), "MIDA: multiple imputation using denoising autoencoders", PAKDD.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from narrows import CodeImputer
+    >>> X = load_iris().data.copy()
+    >>> X[::7, 2] = np.nan
+    >>> filled = CodeImputer(random_state=0).fit_transform(X)
+    >>> bool(np.isfinite(filled).all())
+    True
+    """
+
+    autoencoder: Any
+    method: str
+    keep_empty_features: bool
+    random_state: Any
+
+    def __init__(
+        self,
+        autoencoder: Any = None,
+        *,
+        method: str = "auto",
+        keep_empty_features: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        keep(self, locals())
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the columns of X, (n_samples, n_features), which may hold NaN; y is not read."""
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
+        forget(self)
+        X = self._checked(X, reset=True)
+        known = ~np.isnan(X)
+        n_known = known.sum(axis=0)
+        sums = np.where(known, X, 0).sum(axis=0, dtype=np.float64)
+        self.statistics_ = np.where(n_known > 0, sums / np.maximum(n_known, 1), np.nan)
+        self._told = n_known > 0
+        if not self._told.any():
+            raise InvalidData("X: holds no known value; there is nothing to learn from.")
+        self.autoencoder_ = self._fitted_autoencoder(X[:, self._told])
+        if self.autoencoder_.n_features_in_ != self._told.sum():
+            raise InvalidData(
+                f"X has {self._told.sum()} features with known values, the autoencoder was fitted "
+                f"to {self.autoencoder_.n_features_in_}."
+            )
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return X with its missing values filled in, float32."""
+        check_is_fitted(self, "autoencoder_")
+        X = self._checked(X, reset=False)
+        seed = 0 if self.random_state is None else self.random_state
+        filled = self.autoencoder_.impute(X[:, self._told], method=self.method, random_state=seed)
+        if not self.keep_empty_features:
+            return filled
+        whole = np.where(np.isnan(X), 0, X).astype(np.float32)
+        whole[:, self._told] = filled
+        return whole
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of ``transform``: those of X without the dropped ones."""
+        check_is_fitted(self, "autoencoder_")
+        names = np.asarray(_check_feature_names_in(self, input_features))
+        return names if self.keep_empty_features else names[self._told]
+
+    def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
+        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+            return _validate(
+                self,
+                X,
+                reset=reset,
+                dtype=FLOATS,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if reset else 1,
+            )
+
+    def _fitted_autoencoder(self, X: np.ndarray) -> AbstractAutoencoder:
+        given = self.autoencoder
+        if isinstance(given, FrozenEstimator):
+            given = given.estimator
+        if isinstance(given, str | Path):
+            from narrows.estimators import load
+
+            given = load(given)
+        if given is None:
+            given = DenoisingAutoencoder(
+                corruption="missing:0.25", hidden=(256,), random_state=self.random_state
+            )
+        if not isinstance(given, AbstractAutoencoder):
+            raise UsageError(
+                "autoencoder: must be an autoencoder, FrozenEstimator(one), or the path of a "
+                f"model file, got {given!r}."
+            )
+        if hasattr(given, "model_"):
+            return deepcopy(given)
+        fresh: Any = clone(given)
+        return fresh.fit(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -1,0 +1,106 @@
+"""narrows inpaint, and the experiment's script on a few images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from narrows import Autoencoder
+from narrows.cli import _run
+from narrows.data import DenseSource
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A model of the 8 x 8 digits, rows to fill in, and rows that it was fitted to."""
+    from sklearn.datasets import load_digits
+
+    folder = tmp_path_factory.mktemp("inpaint")
+    x = (load_digits().data / 16).astype(np.float32)
+    train = DenseSource(x[:1500])
+    train.image_shape = (8, 8)
+    ae = Autoencoder(12, hidden=(64,), max_epochs=60, random_state=0).fit(train)
+    ae.save(folder / "m.safetensors")
+    np.save(folder / "train.npy", x[:1500])
+    np.save(folder / "x.npy", x[1500:1560])
+    return folder
+
+
+def inpaint(files: Path, *arguments: str) -> int:
+    return _run(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
+
+
+def test_it_writes_known_values_as_they_are(files, tmp_path):
+    mask = np.zeros((8, 8), bool)
+    mask[:4, :4] = True
+    np.save(tmp_path / "mask.npy", mask)
+    out = tmp_path / "filled.npy"
+    assert inpaint(files, "--mask", str(tmp_path / "mask.npy"), "-o", str(out)) == 0
+    filled, x = np.load(out), np.load(files / "x.npy")
+    assert np.array_equal(filled[:, ~mask.ravel()], x[:, ~mask.ravel()])
+    assert not np.array_equal(filled, x)
+
+
+def test_it_measures_the_rivals_in_the_same_table(files, capsys):
+    arguments = ["--mask", "missing:0.5", "--rivals", str(files / "train.npy"), "--json"]
+    assert inpaint(files, *arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [*found["errors"]] == [
+        "autoencoder", "mean", "PCA-30, least squares", "PCA-30, conditional mean", "nearest row"
+    ]  # fmt: skip
+    assert found["errors"]["autoencoder"] < found["errors"]["mean"]
+    assert found["n_hidden"] == pytest.approx(60 * 64 / 2, rel=0.1)
+
+
+def test_the_error_is_that_of_the_hidden_values(files, tmp_path, capsys):
+    out = tmp_path / "filled.npy"
+    assert inpaint(files, "--mask", "quadrant", "-o", str(out), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    x, filled = np.load(files / "x.npy"), np.load(out)
+    by_hand = np.square(filled - x).sum() / (60 * 16)
+    assert found["errors"]["autoencoder"] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_it_draws_every_fill(files, tmp_path):
+    picture = tmp_path / "p.png"
+    arguments = ["--mask", "quadrant", "--rivals", str(files / "train.npy"), "-n", "4"]
+    assert inpaint(files, *arguments, "--figure", str(picture)) == 0
+    assert np.asarray(Image.open(picture)).std() > 20
+
+
+def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
+    x = np.load(files / "x.npy")
+    x[:, ::3] = np.nan
+    np.save(tmp_path / "holed.npy", x)
+    out = tmp_path / "filled.csv"
+    model = str(files / "m.safetensors")
+    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert np.isfinite(np.loadtxt(out, delimiter=",")).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "give --mask, -o, --figure"),
+        (["--mask", "circle:3"], 2, "mask: 'circle:3' is unknown"),
+        (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
+    ],
+)
+def test_what_cannot_be_is_refused(files, arguments, code, message, capsys):
+    assert inpaint(files, *arguments) == code
+    assert message in capsys.readouterr().err
+
+
+def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
+    arguments = ["reproduce", "inpainting", "--preset", "smoke", "-o", str(tmp_path)]
+    assert _run(arguments) == 0
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert {row["mask"] for row in rows} == {"quadrant", "missing:0.5"}
+    fills = [row["fill"] for row in rows if row["mask"] == "quadrant"]
+    assert fills[0] == "mean" and len(set(fills)) == 8
+    assert rows[0]["of mean fill"] == 1 and all(0 < row["error"] < 0.2 for row in rows)
+    assert (tmp_path / "digits-quadrant.png").is_file()
