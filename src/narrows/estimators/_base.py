@@ -15,6 +15,7 @@ from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
+from narrows.estimators._anomalies import Anomalies
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._fitting import fit_model, partial_fit_model
@@ -27,7 +28,7 @@ from narrows.training.loop import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Queries, Choices):
+class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, Anomalies, Queries, Choices):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 
     Subclasses name the variant and its parameters (``_variant``), and hold the constructor.
