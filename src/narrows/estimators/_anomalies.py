@@ -45,8 +45,8 @@ class Anomalies(Queries):
         elif model.calibration is None:
             raise UsageError(
                 "p_values: the model holds no errors of rows that training did not see "
-                "(validation_fraction=0, too few rows, partial_fit, or a file from before they were "
-                "kept); pass X_calibration, normal rows that fit was not given."
+                "(validation_fraction=0, too few rows, partial_fit, or a file from before they "
+                "were kept); pass X_calibration, normal rows that fit was not given."
             )
         else:
             held_out = model.calibration.cpu().numpy()
