@@ -6,6 +6,7 @@ autoencoders", ICLR.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,25 @@ class Density:
             rows = part == k
             h[rows] += e[rows] @ self.factors[k].t()
         return h
+
+    def log_density(self, h: Tensor, *, floor: float) -> Tensor:
+        """Return log p(h) in nats, (rows,), float64, each part with ``floor`` more variance.
+
+        The floor, in squared code units, has to be > 0: of codes that fill fewer directions than
+        they have numbers there is no density without one.
+        Cost: O(parts x (components^3 + rows x components^2)).
+        """
+        h, weights = h.double(), self.weights.to(h.device).double()
+        logs = []
+        for mean, factor in zip(self.means.to(h), self.factors.to(h), strict=True):
+            covariance = factor @ factor.t()
+            covariance.diagonal().add_(floor)
+            root = torch.linalg.cholesky(covariance)
+            e = torch.linalg.solve_triangular(root, (h - mean).t(), upper=False)
+            logs.append(-0.5 * e.square().sum(dim=0) - root.diagonal().log().sum())
+        constant = 0.5 * h.shape[1] * math.log(2 * math.pi)
+        shares = (weights / weights.sum()).log()[:, None]
+        return torch.logsumexp(torch.stack(logs) + shares, dim=0) - constant
 
     def tensors(self) -> dict[str, Tensor]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}

@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from narrows.applications.coding import errors, scaled_batches, whole_vectors
-from narrows.data.source import Source
+from narrows.applications.coding import BATCH, errors, scaled_batches, whole_vectors
+from narrows.data.source import DenseSource, Source
 from narrows.losses import Bernoulli, Multinomial
 from narrows.model import Model
 from narrows.slots import Rows, dense_rows
@@ -23,10 +23,13 @@ from narrows.weighting import known_part
 
 __all__ = [
     "MAX_CALIBRATION",
+    "at_rows",
     "calibrate",
     "conformal_p_values",
     "excess",
+    "feature_names",
     "shares",
+    "sharing",
     "sorted_errors",
 ]
 
@@ -71,14 +74,19 @@ def shares(model: Model, source: Source) -> Iterator[np.ndarray]:
     """
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        terms = excess(model, x)
-        terms = torch.where(
-            terms.isfinite(), terms, torch.finfo(torch.float64).max / terms.shape[1]
-        )
-        totals = terms.sum(dim=1, keepdim=True)
-        rebuilt = totals < torch.finfo(torch.float64).tiny
-        found = torch.where(rebuilt, 1 / terms.shape[1], terms / totals)
-        yield found.float().cpu().numpy()
+        yield sharing(excess(model, x).cpu().numpy())
+
+
+def sharing(terms: np.ndarray) -> np.ndarray:
+    """Return terms >= 0 as shares of their row's sum, float32; the same everywhere where that is 0.
+
+    Terms that are not finite count as the largest numbers there are.
+    """
+    wide = terms.shape[1]
+    terms = np.nan_to_num(terms, nan=_MOST, posinf=_MOST).clip(0, _MOST) / wide
+    totals = terms.sum(axis=1, keepdims=True)
+    nothing = totals < np.finfo(np.float64).tiny
+    return np.where(nothing, 1 / wide, terms / np.where(nothing, 1, totals)).astype(np.float32)
 
 
 @torch.no_grad()
@@ -109,5 +117,31 @@ def excess(model: Model, x: Rows) -> Tensor:
     return terms if weights is None else terms * weights
 
 
+_MOST = np.finfo(np.float64).max
 _LEAST = -1e30
 """The logarithm of nothing, where it is multiplied by 0."""
+
+
+def at_rows(source: Source, places: np.ndarray) -> DenseSource:
+    """Return the rows at ``places``, in that order, in one pass over the source."""
+    found = torch.empty(len(places), source.n_features)
+    wanted, first = torch.from_numpy(np.asarray(places, dtype=np.int64)), 0
+    for batch in source.in_order(BATCH):
+        for i in ((wanted >= first) & (wanted < first + len(batch))).nonzero()[:, 0].tolist():
+            found[i] = dense_rows(batch)[wanted[i] - first]
+        first += len(batch)
+    rows = DenseSource(found).described_as(source)
+    rows.targets = None
+    return rows
+
+
+def feature_names(model: Model, source: Source) -> list[str]:
+    """Return what to call the features: names of columns, words, places of pixels, or numbers."""
+    shape = model.schema.image_shape or source.image_shape
+    if model.schema.names is not None:
+        return list(model.schema.names)
+    if model.vocabulary is not None:
+        return list(model.vocabulary.terms)
+    if shape is not None:
+        return ["pixel " + ",".join(map(str, place)) for place in np.ndindex(*shape)]
+    return [f"feature {i}" for i in range(model.schema.n_features)]

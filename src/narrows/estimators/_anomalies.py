@@ -46,7 +46,7 @@ class Anomalies(Queries):
             raise UsageError(
                 "p_values: the model holds no errors of rows that training did not see "
                 "(validation_fraction=0, too few rows, partial_fit, or a file from before they "
-                "were kept); pass X_calibration, normal rows that fit was not given."
+                "were kept); pass X_calibration (--calibrate), normal rows that fit was not given."
             )
         else:
             held_out = model.calibration.cpu().numpy()
