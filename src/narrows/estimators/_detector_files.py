@@ -81,7 +81,7 @@ def restore_detector(
     if tensors:
         raise ValueError(f"{next(iter(tensors))!r} is no tensor of a detector")
     # fitted again, a detector of its own kind of autoencoder makes that again
-    given = clone(members[0]) if spec["autoencoder_given"] else None
+    given: Any = clone(members[0]) if spec["autoencoder_given"] else None
     estimator = cls(given, **known_arguments(spec["arguments"]))
     estimator.members_, estimator.surprises_ = members, surprises
     estimator.calibration_ = held_out.numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from narrows.artefact import write_artefact
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.data.statistics import describe
-from narrows.errors import UsageError
+from narrows.errors import CopyingWarning, UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
@@ -29,7 +30,7 @@ from narrows.model import Model
 
 __all__ = ["AnomalyDetector"]
 
-_BATCH, _STEPS = 128, 800
+_BATCH, _STEPS = 128, 500
 _WIDEST = 32
 
 
@@ -38,22 +39,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Find the rows of a table that are not like the others, with p-values.
 
     S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) says how surprising a row is: by what the net
-    does not rebuild, and by where its code stands among the codes of the training. Every net is
-    fitted twice, the second time without the rows that surprised the first one most, which are
-    the likeliest anomalies. There is a net for every fold of the rows, fitted to the other folds:
-    a new row's S is their mean, and the rows' own, each by the net that did not see it, are what
-    its p-value is counted among.
+    does not rebuild, and by where its code stands among the codes of the training. The variances
+    v_j and the density p are fitted twice, the second time without the rows that surprised most
+    at first, which are the likeliest anomalies. There is a net for every fold of the rows, fitted
+    to the other folds: a new row's S is their mean, and the rows' own, each by the net that did
+    not see it, are what its p-value is counted among.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
         What is fitted to every fold, as ``clone`` leaves it; its ``random_state`` is set. None is
-        an ``Autoencoder`` whose code has half as many numbers as there are features, up to 32.
+        an ``Autoencoder`` of one hidden layer whose code is as wide as the rows, up to 32: p says
+        of a code what a narrow one would have to leave to the error.
     n_folds : int, default=5
         How many nets, from 2; no more than there are rows.
     trim : float, default=0.1
         Share of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
-    alpha : float, default=0.01
+    alpha : float, default=0.05
         ``predict`` calls rows with p <= alpha anomalies: of normal ones about this share. With
         fewer than 1 / alpha - 1 rows none is so rare.
     contamination : float or None, default=None
@@ -90,12 +92,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_wine
     >>> from narrows import AnomalyDetector
     >>> X = load_wine().data
-    >>> detector = AnomalyDetector(n_folds=2, alpha=0.02, random_state=0).fit(X)
+    >>> detector = AnomalyDetector(n_folds=2, random_state=0).fit(X)
     >>> odd = X[:1].copy()
     >>> odd[0, 3] = 300  # alkalinity of ash: from 10 to 30 in the others
     >>> detector.predict(odd).tolist(), int(detector.anomaly_shares(odd).argmax())
     ([-1], 3)
     """
+
+    autoencoder: Any
+    n_folds: int
+    trim: float
+    alpha: float
+    contamination: float | None
+    device: str
+    random_state: Any
+    verbose: int
 
     members_: list[AbstractAutoencoder]
     surprises_: list[Surprise]
@@ -110,7 +121,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         *,
         n_folds: int = 5,
         trim: float = 0.1,
-        alpha: float = 0.01,
+        alpha: float = 0.05,
         contamination: float | None = None,
         device: str = "auto",
         random_state: Any = None,
@@ -162,7 +173,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Return the autoencoder to clone for every fold."""
         if self.autoencoder is None:
             return Autoencoder(
-                max(1, min(_WIDEST, -(-n_features // 2))),
+                min(_WIDEST, n_features),
                 hidden=(64,),
                 scale="standard",
                 max_epochs=int(np.clip(_STEPS * _BATCH // n_rows, 10, _STEPS)),
@@ -180,16 +191,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _member(
         self, made: AbstractAutoencoder, source: Any, seed: int
     ) -> tuple[AbstractAutoencoder, Surprise]:
-        """Fit an autoencoder and its S, again without the rows that S finds odd."""
-        fresh: Any = clone(made).set_params(random_state=seed % 2**31)
-        fresh.fit(source)
+        """Fit an autoencoder and its S, this again without the rows that it finds odd."""
+        fresh: Any = clone(made)
+        fresh.set_params(random_state=seed % 2**31)
+        with warnings.catch_warnings():
+            if self.autoencoder is None:  # that the code is wide is no accident
+                warnings.simplefilter("ignore", CopyingWarning)
+            fresh.fit(source)
         surprise = fit_surprise(fresh.model_, source, seed=seed)
         if not self.trim:
             return fresh, surprise
         found = np.concatenate(list(surprises(fresh.model_, surprise, source)))
         n_kept = max(2, int(np.ceil(len(found) * (1 - self.trim))))
         kept = torch.from_numpy(np.sort(np.argsort(found, kind="stable")[:n_kept]))
-        fresh.fit(source.subset(kept))
         return fresh, fit_surprise(fresh.model_, source.subset(kept), seed=seed)
 
     def _offset(self, source: Any) -> float:
