@@ -175,8 +175,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--log", type=Path, default=Path("/tmp/anomalies.jsonl"),
-                        help="what is done stands here; a run that was stopped goes on")  # fmt: skip
+    parser.add_argument("--log", type=Path, default=Path("anomalies.jsonl"),
+                        help="what is done; a run that was stopped goes on")  # fmt: skip
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)

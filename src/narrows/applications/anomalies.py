@@ -130,8 +130,8 @@ def at_rows(source: Source, places: np.ndarray) -> DenseSource:
         for i in ((wanted >= first) & (wanted < first + len(batch))).nonzero()[:, 0].tolist():
             found[i] = dense_rows(batch)[wanted[i] - first]
         first += len(batch)
-    rows = DenseSource(found).described_as(source)
-    rows.targets = None
+    rows = DenseSource(found)
+    rows.described_as(source).targets = None
     return rows
 
 

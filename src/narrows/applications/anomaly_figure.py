@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,12 +44,14 @@ def anomaly_figure(
         if math.prod(image_shape) != rows.shape[1]:
             raise InvalidData(f"image shape {image_shape}: does not hold {rows.shape[1]} features.")
         figure = Figure(figsize=(11, 2.75), dpi=150, layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(3, 1.25))
+        parts: Any = figure.subfigures(1, 2, width_ratios=(3, 1.25))
+        left, right = parts
         _images(left, rows, rebuilt, shares, titles, image_shape)
     else:
         n = min(len(rows), 6)
         figure = Figure(figsize=(10, 3.9), dpi=150, layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(2, 1.1))
+        parts = figure.subfigures(1, 2, width_ratios=(2, 1.1))
+        left, right = parts
         columns = 3 if n > 4 else max(1, min(n, 2))
         axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for axis in axes[n:]:
@@ -59,7 +62,14 @@ def anomaly_figure(
     return figure
 
 
-def _images(figure, rows, rebuilt, shares, titles, shape) -> None:
+def _images(
+    figure: Any,
+    rows: np.ndarray,
+    rebuilt: np.ndarray,
+    shares: np.ndarray,
+    titles: Sequence[str],
+    shape: tuple[int, ...],
+) -> None:
     n = min(len(rows), _COLUMNS)
     axes = figure.subplots(3, n, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
     low, high = float(rows[:n].min()), float(rows[:n].max())
@@ -86,7 +96,7 @@ def _brightness(image: np.ndarray) -> np.ndarray:
 
 def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str) -> None:
     first = np.argsort(-shares, kind="stable")[:_BARS]
-    labels = [_short(names[i]) for i in first]
+    labels = [_short(names[int(i)]) for i in first]
     axis.barh(range(len(first)), 100 * shares[first], color=_BLUE, height=0.7)
     axis.set_yticks(range(len(first)), labels, fontsize=7)
     axis.invert_yaxis()

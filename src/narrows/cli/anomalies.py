@@ -104,12 +104,13 @@ def anomalies(
     if figure is not None:
         from narrows.applications.anomaly_figure import anomaly_figure
         from narrows.applications.figures import save_figure
+        from narrows.sparse import dense_rows
 
         titles = [f"row {row}\np = {p_values[row]:.2g}" for row in first]
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         drawn = anomaly_figure(
-            next(rows.in_order(top)).numpy(), estimator.reconstruct(rows), shares, titles=titles,
-            p_values=p_values, names=names, alpha=alpha, image_shape=shape,
+            dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,
+            titles=titles, p_values=p_values, names=names, alpha=alpha, image_shape=shape,
         )  # fmt: skip
         save_figure(drawn, figure)
         results["figure"] = str(figure)
@@ -118,6 +119,9 @@ def anomalies(
         return
     click.echo(_table(results))
     click.echo(f"{flagged} of {source.n_rows} rows have p <= {alpha:g}; error: {results['unit']}")
+    if not flagged:
+        click.echo(f"the smallest p-value is {p_values.min():.3g}: held-out rows say how small one "
+                   "can be, 1 / (their number + 1); --calibrate takes more of them")  # fmt: skip
     for key in ("output", "figure"):
         if key in results:
             click.echo(f"{key}: {results[key]}")

@@ -113,6 +113,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     calibration_: np.ndarray
     offset_: float
     n_features_in_: int
+    feature_names_in_: np.ndarray
     loss_unit_ = "nats, up to a constant"
 
     def __init__(
