@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from machine import described, versions
+from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -58,10 +59,27 @@ def standardised(method):
     return made
 
 
+def pca(x, seed):
+    """Return a score by all principal axes that have a variance, each by its own.
+
+    PyOD's PCA divides by the variance of every axis: a constant column makes all its scores inf.
+    """
+    scaler = StandardScaler().fit(x)
+    axes = PCA(random_state=seed).fit(scaler.transform(x))
+    some = axes.explained_variance_ > 1e-9 * axes.explained_variance_[0]
+
+    def score(rows):
+        h = axes.transform(scaler.transform(rows))[:, some]
+        return (h**2 / axes.explained_variance_[some]).sum(axis=1)
+
+    return axes, score
+
+
 METHODS = {
     "narrows": ours,
     "AutoEncoder": pyods("auto_encoder", "AutoEncoder", verbose=0),
     "PCA": pyods("pca", "PCA"),
+    "PCA, no empty axes": pca,
     "IForest": pyods("iforest", "IForest"),
     "kNN": pyods("knn", "KNN"),
     "kNN, standardised": standardised(pyods("knn", "KNN")),

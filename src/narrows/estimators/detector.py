@@ -13,7 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications.anomalies import conformal_p_values, sharing
-from narrows.applications.surprise import Surprise, fit_surprise, occlusions, surprises
+from narrows.applications.surprise import (
+    Surprise,
+    concentrated,
+    fit_surprise,
+    occlusions,
+    surprises,
+)
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
 from narrows.data.source import Source
@@ -39,11 +45,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Find the rows of a table that are not like the others, with p-values.
 
     S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) says how surprising a row is: by what the net
-    does not rebuild, and by where its code stands among the codes of the training. The variances
-    v_j and the density p are fitted twice, the second time without the rows that surprised most
-    at first, which are the likeliest anomalies. There is a net for every fold of the rows, fitted
-    to the other folds: a new row's S is their mean, and the rows' own, each by the net that did
-    not see it, are what its p-value is counted among.
+    does not rebuild, and by where its code stands among the codes of the training. Everything is
+    fitted twice, the second time without the rows that surprised most at first, which are the
+    likeliest anomalies. There is a net for every fold of the rows, fitted to the other folds: a
+    new row's S is their mean, and the rows' own, each by the net that did not see it, are what
+    its p-value is counted among.
 
     Parameters
     ----------
@@ -192,20 +198,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _member(
         self, made: AbstractAutoencoder, source: Any, seed: int
     ) -> tuple[AbstractAutoencoder, Surprise]:
-        """Fit an autoencoder and its S, this again without the rows that it finds odd."""
+        """Fit an autoencoder and its S, both again without the rows that S finds odd."""
         fresh: Any = clone(made)
         fresh.set_params(random_state=seed % 2**31)
         with warnings.catch_warnings():
             if self.autoencoder is None:  # that the code is wide is no accident
                 warnings.simplefilter("ignore", CopyingWarning)
             fresh.fit(source)
-        surprise = fit_surprise(fresh.model_, source, seed=seed)
-        if not self.trim:
-            return fresh, surprise
-        found = np.concatenate(list(surprises(fresh.model_, surprise, source)))
-        n_kept = max(2, int(np.ceil(len(found) * (1 - self.trim))))
-        kept = torch.from_numpy(np.sort(np.argsort(found, kind="stable")[:n_kept]))
-        return fresh, fit_surprise(fresh.model_, source.subset(kept), seed=seed)
+            if self.trim:
+                kept = concentrated(fresh.model_, source, trim=float(self.trim), seed=seed)
+                source = source.subset(kept)
+                fresh.fit(source)
+        return fresh, fit_surprise(fresh.model_, source, seed=seed)
 
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
