@@ -81,7 +81,7 @@ def _images(
             image = image.squeeze(2) if image.ndim > 2 and shape[2] == 1 else image
             axes[line, column].imshow(image, cmap="gray", vmin=0, vmax=1)
         axes[2, column].imshow(maps[column], cmap="magma", vmin=0)
-        axes[0, column].set_title(titles[column], fontsize=7)
+        axes[0, column].set_title(titles[column], fontsize=6.5)
     for axis, label in zip(axes[:, 0], ("row", "rebuilt", "share of\nthe error"), strict=True):
         axis.set_ylabel(label, rotation="horizontal", ha="right", va="center", fontsize=8)
     for axis in axes.ravel():
