@@ -86,7 +86,7 @@ def test_bytes_are_taken_as_images_and_kept_as_bytes():
         (np.ones((1, 2)), r"Found array with 1 sample\(s\).* minimum of 2"),
         (np.ones((3, 0)), r"Found array with 0 feature\(s\)"),
         (np.ones(3), "Expected 2D array, got 1D array"),
-        (np.ones((3, 2, 2)), "dim 3"),
+        (np.ones((3, 2, 2, 2, 2)), "dim 5"),
         (np.ones((3, 2), complex), "Complex data not supported"),
         (np.array([["a", "b"], ["c", "d"]]), "could not convert string to float"),
         (sp.csr_array((0, 4)), r"0 sample\(s\)"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from narrows.corruptions import Gaussian, Identity, Masking, Missing, Patches, SaltAndPepper
     from narrows.data import read
     from narrows.estimators import (
+        AnomalyDetector,
         Autoencoder,
         CodeClassifier,
         CodeImputer,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Affine",
+    "AnomalyDetector",
     "Autoencoder",
     "Auxiliary",
     "Balance",
@@ -100,6 +102,7 @@ __all__ = [
 # Imported at first use: `import narrows` does not wait for torch.
 _HOMES = {
     "Affine": "narrows.augmentations",
+    "AnomalyDetector": "narrows.estimators",
     "Autoencoder": "narrows.estimators",
     "Auxiliary": "narrows.penalties",
     "Balance": "narrows.penalties",

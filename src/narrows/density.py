@@ -6,6 +6,7 @@ autoencoders", ICLR.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 
-__all__ = ["Density", "fit_densities", "rows_for"]
+__all__ = ["Density", "fit_densities", "fit_gaussian", "rows_for"]
 
 _MAX_ROWS = 10_000
 _MAX_VALUES = 64 << 20
@@ -56,6 +57,25 @@ class Density:
             h[rows] += e[rows] @ self.factors[k].t()
         return h
 
+    def log_density(self, h: Tensor, *, floor: float) -> Tensor:
+        """Return log p(h) in nats, (rows,), float64, each part with ``floor`` more variance.
+
+        The floor, in squared code units, has to be > 0: of codes that fill fewer directions than
+        they have numbers there is no density without one.
+        Cost: O(parts x (components^3 + rows x components^2)).
+        """
+        h, weights = h.double(), self.weights.to(h.device).double()
+        logs = []
+        for mean, factor in zip(self.means.to(h), self.factors.to(h), strict=True):
+            covariance = factor @ factor.t()
+            covariance.diagonal().add_(floor)
+            root = torch.linalg.cholesky(covariance)
+            e = torch.linalg.solve_triangular(root, (h - mean).t(), upper=False)
+            logs.append(-0.5 * e.square().sum(dim=0) - root.diagonal().log().sum())
+        constant = 0.5 * h.shape[1] * math.log(2 * math.pi)
+        shares = (weights / weights.sum()).log()[:, None]
+        return torch.logsumexp(torch.stack(logs) + shares, dim=0) - constant
+
     def tensors(self) -> dict[str, Tensor]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}
 
@@ -87,12 +107,10 @@ def fit_densities(codes: np.ndarray, *, seed: int) -> dict[str, Density]:
     scale. Rows that are not finite do not count; with fewer than two there is no density. Cost:
     O(rows x width^2), and 30 passes at most of O(rows x parts x 64^2) for the mixture.
     """
-    codes = codes[np.isfinite(codes).all(axis=1)].astype(np.float64)
+    codes = _finite(codes)
     if len(codes) < 2:
         return {}
-    mean = codes.mean(axis=0)
-    axes, deviations = _principal(codes - mean)
-    gaussian = _density(np.ones(1), mean[None], (axes * deviations)[None])
+    gaussian, mean, axes, deviations = _gaussian(codes)
     # the mixture lives in the leading axes; scaled as one, so that no direction is blown up
     axes, deviations = axes[:, :_MIXED], deviations[:_MIXED]
     scale = float(np.sqrt(np.square(deviations).mean()))
@@ -104,6 +122,22 @@ def fit_densities(codes: np.ndarray, *, seed: int) -> dict[str, Density]:
         for name, density in fitted.items()
         if all(bool(torch.isfinite(value).all()) for value in density.tensors().values())
     }
+
+
+def fit_gaussian(codes: np.ndarray) -> Density:
+    """Fit the one normal alone, of full covariance, to codes (rows, width); two rows at least."""
+    return _gaussian(_finite(codes))[0]
+
+
+def _finite(codes: np.ndarray) -> np.ndarray:
+    return codes[np.isfinite(codes).all(axis=1)].astype(np.float64)
+
+
+def _gaussian(codes: np.ndarray) -> tuple[Density, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the normal of codes, their mean, and the axes and deviations of what is around it."""
+    mean = codes.mean(axis=0)
+    axes, deviations = _principal(codes - mean)
+    return _density(np.ones(1), mean[None], (axes * deviations)[None]), mean, axes, deviations
 
 
 def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ __all__ = ["Model", "Schema", "build_objective", "tensor_layout"]
 
 _MAX_WEIGHTS = 1 << 33
 _MAX_LAYERS = 1000
-_PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head")
+_PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head", "calibration")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
     densities: dict[str, Density] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
+    calibration: Tensor | None = None  # errors of rows held out, ascending
 
     @property
     def n_components(self) -> int:
@@ -110,6 +111,8 @@ class Model:
             tensors |= {f"baseline.{k}": v for k, v in self.baseline.tensors().items()}
         for name, density in self.densities.items():
             tensors |= {f"density.{name}.{k}": v for k, v in density.tensors().items()}
+        if self.calibration is not None:
+            tensors["calibration.errors"] = self.calibration
         return Artefact("model", spec, tensors)
 
     @classmethod
@@ -153,6 +156,9 @@ class Model:
                 density = Density(**_part(tensors, f"density.{name}."))
                 density.check(model.n_components)
                 model.densities[name] = density
+            held_out = _part(tensors, "calibration.")
+            if held_out:  # files of before have none
+                model.calibration = _read_calibration(**held_out)
             if "vocabulary" in spec:
                 arrays = _part(tensors, "vocabulary.")
                 model.vocabulary = _read_vocabulary(spec["vocabulary"], arrays, schema.n_features)
@@ -206,6 +212,14 @@ def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> V
     if len(vocabulary) != n_features:
         raise ValueError(f"{len(vocabulary)} words, {n_features} features")
     return vocabulary
+
+
+def _read_calibration(errors: Tensor) -> Tensor:
+    if errors.ndim != 1 or not len(errors) or errors.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"calibration by {errors.dtype} of shape {tuple(errors.shape)}")
+    if bool((errors.diff() < 0).any()):
+        raise ValueError("calibration errors that are not in ascending order")
+    return errors
 
 
 def _check_width(value: Tensor, n_features: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from narrows._version import __version__
+from narrows.cli.anomalies import anomalies
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
 from narrows.cli.demo import demo
@@ -45,8 +46,8 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, evaluate, inspect, index,
-    search, head, predict, match, segment, export, datasets, reproduce,
+    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, anomalies, evaluate,
+    inspect, index, search, head, predict, match, segment, export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

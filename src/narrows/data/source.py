@@ -170,6 +170,12 @@ class _InMemory(Source):
         train, validation = (self._subset(part).described_as(self) for part in parts)
         return train, validation
 
+    def subset(self, rows: Tensor) -> _InMemory:
+        """Return the rows of these numbers, in that order, of the same description."""
+        part = self._subset(rows if self._rows is None else self._rows[rows])
+        part.described_as(self)
+        return part
+
     def targets_in_order(self) -> Tensor | None:
         if self.targets is None or self._rows is None:
             return self.targets

@@ -13,6 +13,7 @@ from narrows.estimators.classifier import CodeClassifier
 from narrows.estimators.contractive import ContractiveAutoencoder
 from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.estimators.denoising import DenoisingAutoencoder
+from narrows.estimators.detector import AnomalyDetector
 from narrows.estimators.dictionary import DictionaryAutoencoder
 from narrows.estimators.document import DocumentAutoencoder
 from narrows.estimators.hasher import SemanticHasher
@@ -28,7 +29,9 @@ from narrows.estimators.vector_quantised import VectorQuantisedAutoencoder
 
 __all__ = [
     "ALL",
+    "DETECTORS",
     "HEADS",
+    "AnomalyDetector",
     "Autoencoder",
     "CodeClassifier",
     "CodeImputer",
@@ -66,6 +69,8 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
 
 HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor, CodeSegmenter)
 
+DETECTORS = (AnomalyDetector,)
+
 
 def load(path: str | Path) -> Any:
     """Return the fitted estimator that ``save`` wrote.
@@ -77,4 +82,4 @@ def load(path: str | Path) -> Any:
     FileNotFoundError
         If there is no such file.
     """
-    return estimator_from_file(path, {cls.__name__: cls for cls in (*ALL, *HEADS)})
+    return estimator_from_file(path, {cls.__name__: cls for cls in (*ALL, *HEADS, *DETECTORS)})

@@ -15,6 +15,7 @@ from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics, describe
+from narrows.estimators._anomalies import Anomalies
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
@@ -31,7 +32,13 @@ __all__ = ["AbstractAutoencoder"]
 
 
 class AbstractAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, ExportsParts, Generates, Inpainting, Queries, Choices
+    ClassNamePrefixFeaturesOutMixin,
+    Queries,
+    Anomalies,
+    ExportsParts,
+    Generates,
+    Inpainting,
+    Choices,
 ):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.
 

@@ -136,6 +136,7 @@ class CodeHead(ExportsHead, BaseEstimator):
         self._train(source)
         if self.training != "frozen":
             self.autoencoder_.model_.densities = {}  # they were of the codes of before
+            self.autoencoder_.model_.calibration = None
         return self
 
     def _fitted_autoencoder(self, X: Any, y: Any) -> AbstractAutoencoder:

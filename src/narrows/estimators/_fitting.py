@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from narrows.applications.anomalies import calibrate
 from narrows.artefact import Artefact
 from narrows.augmentations import AUGMENTATIONS
 from narrows.baseline import fit_baseline
@@ -158,6 +159,8 @@ def _fit(
         on_epoch=on_epoch,
     )
     model.objective.eval()
+    if validation is not None:
+        calibrate(model, validation, seed=plan.seed)
     model.record = _as_json(plan, record)
     if layers:
         model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
@@ -174,6 +177,7 @@ def partial_fit_model(
     else:
         _check_same_net(plan, model)
         model.densities = {}  # they are of the codes before
+        model.calibration = None
         _check_loss(model, source)
     if trainer is None:
         trainer = _new_trainer(plan, model, model.objective)

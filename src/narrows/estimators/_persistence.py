@@ -9,6 +9,7 @@ from typing import Any
 from narrows.artefact import read_artefact
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators._arguments import known_arguments
+from narrows.estimators._detector_files import restore_detector
 from narrows.estimators._head_files import restore_head
 from narrows.model import Model
 
@@ -29,6 +30,8 @@ def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
         cls = classes.get(spec.get("estimator", ""))
         if cls is None:
             raise ModelFileError(f"unknown estimator {spec.get('estimator')!r}.")
+        if "members" in spec:
+            return restore_detector(cls, artefact, classes)
         model = Model.from_artefact(artefact)
         estimator = cls(**known_arguments(spec["arguments"]))
         estimator._restore(model, spec, artefact.tensors)

@@ -1,0 +1,126 @@
+"""Pictures of anomalies: the most surprising rows, what is wrong with them, and all p-values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from narrows.errors import InvalidData
+
+__all__ = ["anomaly_figure"]
+
+_BLUE, _PALE, _RED = "#0072B2", "#8FBFDC", "#D55E00"
+_BARS = 5
+_COLUMNS, _BINS = 10, 20
+
+
+def anomaly_figure(
+    rows: np.ndarray,
+    rebuilt: np.ndarray,
+    shares: np.ndarray,
+    *,
+    titles: Sequence[str],
+    p_values: np.ndarray,
+    names: Sequence[str],
+    alpha: float,
+    image_shape: tuple[int, ...] | None = None,
+) -> Figure:
+    """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
+
+    Images stand above their reconstruction and the map of shares, at most ten of them; of other
+    rows the features with the largest shares are drawn as bars, at most six rows.
+
+    Raises
+    ------
+    InvalidData
+        If rows are no images of ``image_shape``.
+    """
+    if image_shape is not None:
+        if math.prod(image_shape) != rows.shape[1]:
+            raise InvalidData(f"image shape {image_shape}: does not hold {rows.shape[1]} features.")
+        figure = Figure(figsize=(11, 2.75), dpi=150, layout="constrained")
+        parts: Any = figure.subfigures(1, 2, width_ratios=(3, 1.25))
+        left, right = parts
+        _images(left, rows, rebuilt, shares, titles, image_shape)
+    else:
+        n = min(len(rows), 6)
+        figure = Figure(figsize=(10, 3.9), dpi=150, layout="constrained")
+        parts = figure.subfigures(1, 2, width_ratios=(2, 1.1))
+        left, right = parts
+        columns = 3 if n > 4 else max(1, min(n, 2))
+        axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
+        for axis in axes[n:]:
+            axis.set_axis_off()
+        for axis, row, title in zip(axes[:n], shares, titles, strict=False):
+            _bars(axis, row, names, title)
+    _histogram(right.subplots(), p_values, alpha)
+    return figure
+
+
+def _images(
+    figure: Any,
+    rows: np.ndarray,
+    rebuilt: np.ndarray,
+    shares: np.ndarray,
+    titles: Sequence[str],
+    shape: tuple[int, ...],
+) -> None:
+    n = min(len(rows), _COLUMNS)
+    axes = figure.subplots(3, n, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    low, high = float(rows[:n].min()), float(rows[:n].max())
+    maps = [_brightness(row.reshape(shape)) for row in shares[:n]]
+    for column in range(n):
+        for line, row in enumerate((rows, rebuilt)):
+            image = np.clip((row[column].reshape(shape) - low) / max(high - low, 1e-12), 0, 1)
+            # an axis of a single channel goes, one of a single line of pixels stays
+            image = image.squeeze(2) if image.ndim > 2 and shape[2] == 1 else image
+            axes[line, column].imshow(image, cmap="gray", vmin=0, vmax=1)
+        axes[2, column].imshow(maps[column], cmap="magma", vmin=0)
+        axes[0, column].set_title(titles[column], fontsize=6.5)
+    for axis, label in zip(axes[:, 0], ("row", "rebuilt", "share of\nthe error"), strict=True):
+        axis.set_ylabel(label, rotation="horizontal", ha="right", va="center", fontsize=8)
+    for axis in axes.ravel():
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+
+
+def _brightness(image: np.ndarray) -> np.ndarray:
+    """Return shares of pixels: those of the channels add up."""
+    return image.sum(axis=2) if image.ndim > 2 else image
+
+
+def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str) -> None:
+    first = np.argsort(-shares, kind="stable")[:_BARS]
+    labels = [_short(names[int(i)]) for i in first]
+    axis.barh(range(len(first)), 100 * shares[first], color=_BLUE, height=0.7)
+    axis.set_yticks(range(len(first)), labels, fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 100)
+    axis.set_title(title, fontsize=8)
+    axis.set_xlabel("share of the error, %", fontsize=7)
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 16 else name[:15] + "…"
+
+
+def _histogram(axis: Axes, p_values: np.ndarray, alpha: float) -> None:
+    counts, edges, _ = axis.hist(p_values, bins=_BINS, range=(0, 1), color=_PALE)
+    level = len(p_values) / _BINS
+    axis.axhline(level, color=_RED, linestyle="--", linewidth=1.4, label="if all were normal")
+    axis.legend(fontsize=8, frameon=False, loc="upper right")
+    flagged = int((p_values <= alpha).sum())
+    axis.set_title(f"{flagged} of {len(p_values)} rows have p ≤ {alpha:g}", fontsize=9)
+    axis.set_ylim(0, 1.2 * max(float(np.max(counts)), level))
+    axis.set_xlim(0, edges[-1])
+    axis.set_xlabel("p-value", fontsize=8)
+    axis.set_ylabel("rows", fontsize=8)
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)

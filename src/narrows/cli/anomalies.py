@@ -1,0 +1,140 @@
+"""narrows anomalies: which rows a model finds surprising, how much, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    data_argument,
+    json_option,
+    model_argument,
+    open_data,
+    open_model,
+    print_json,
+    shape_option,
+)
+from narrows.cli._texts import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["anomalies"]
+
+_FEATURES = 3
+
+
+@click.command(short_help="Which rows are anomalies, with p-values and the features to blame.")
+@model_argument
+@data_argument
+@click.option("-o", "--output", type=PATH, help="Where to write error and p-value of every row: "
+              ".npy or .csv.")  # fmt: skip
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), default=0.01,
+              show_default=True, help="Rows with p <= alpha are counted as anomalies: of normal "
+              "rows at most this share.")  # fmt: skip
+@click.option("--calibrate", metavar="DATA", help="Normal rows that MODEL was not fitted to, "
+              "instead of those that fit held out.")  # fmt: skip
+@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True,
+              help="How many rows are shown, the most surprising first.")  # fmt: skip
+@click.option("--figure", type=PATH, help="Where to draw the top rows, the shares of their "
+              "features, and the p-values of all.")  # fmt: skip
+@shape_option
+@json_option
+def anomalies(
+    model: Path,
+    data: str,
+    output: Path | None,
+    alpha: float,
+    calibrate: str | None,
+    top: int,
+    figure: Path | None,
+    image_shape: tuple[int, ...] | None,
+    as_json: bool,
+) -> None:
+    """Print the rows of DATA that MODEL rebuilds worst.
+
+    The p-value says how often a normal row has an error as large; it is counted among rows that
+    training did not see, so that it holds whatever the model is. The shares say which features
+    the error comes from.
+    """
+    import numpy as np
+
+    from narrows.applications.anomalies import at_rows, feature_names
+    from narrows.applications.figures import check_figure_name
+    from narrows.applications.output import check_writable, write_rows
+
+    for path in (output, figure):
+        if path is not None:
+            check_writable(path, model, data, *([calibrate] if calibrate else []))
+    if figure is not None:
+        check_figure_name(figure)
+    estimator: Any = open_model(model)
+    fitted, source = estimator._asked(open_data(data))
+    held_out = None if calibrate is None else open_data(calibrate)
+    errors = -estimator.score_samples(source)
+    p_values = estimator.p_values(source, held_out)
+    first = np.argsort(-errors, kind="stable")[:top]
+    rows = at_rows(source, first)
+    shares = estimator.anomaly_shares(rows)
+    names = feature_names(fitted, source)
+    flagged = int((p_values <= alpha).sum())
+    results: dict[str, Any] = {
+        "n_rows": source.n_rows,
+        "unit": estimator.loss_unit_,
+        "alpha": alpha,
+        "flagged": flagged,
+        "top": [
+            {
+                "row": int(row),
+                "error": float(errors[row]),
+                "p_value": float(p_values[row]),
+                "largest_shares": _largest(share, names),
+            }
+            for row, share in zip(first, shares, strict=True)
+        ],
+    }
+    if output is not None:
+        blocks = iter([np.column_stack([errors, p_values])])
+        columns = ["error", "p_value"]
+        results["shape"] = write_rows(output, blocks, n_rows=source.n_rows, names=columns)
+        results["output"] = str(output)
+    if figure is not None:
+        from narrows.applications.anomaly_figure import anomaly_figure
+        from narrows.applications.figures import save_figure
+        from narrows.sparse import dense_rows
+
+        titles = [f"row {row}\np = {p_values[row]:.2g}" for row in first]
+        shape = image_shape or fitted.schema.image_shape or source.image_shape
+        drawn = anomaly_figure(
+            dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,
+            titles=titles, p_values=p_values, names=names, alpha=alpha, image_shape=shape,
+        )  # fmt: skip
+        save_figure(drawn, figure)
+        results["figure"] = str(figure)
+    if as_json:
+        print_json(results)
+        return
+    click.echo(_table(results))
+    click.echo(f"{flagged} of {source.n_rows} rows have p <= {alpha:g}; error: {results['unit']}")
+    if not flagged:
+        click.echo(f"the smallest p-value is {p_values.min():.3g}: held-out rows say how small one "
+                   "can be, 1 / (their number + 1); --calibrate takes more of them")  # fmt: skip
+    for key in ("output", "figure"):
+        if key in results:
+            click.echo(f"{key}: {results[key]}")
+
+
+def _largest(shares: np.ndarray, names: list[str]) -> dict[str, float]:
+    places = (-shares).argsort(kind="stable")[:_FEATURES]
+    return {one_line(names[i], 24): float(shares[i]) for i in places}
+
+
+def _table(results: dict[str, Any]) -> str:
+    lines = [f"{'row':>8}{'error':>14}{'p-value':>11}  largest shares"]
+    for row in results["top"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in row["largest_shares"].items())
+        lines.append(f"{row['row']:>8}{row['error']:>14.6g}{row['p_value']:>11.4g}  {shares}")
+    return "\n".join(lines)

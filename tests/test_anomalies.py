@@ -1,0 +1,241 @@
+"""p-values and shares of errors: uniform on normal rows, small and well aimed on others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from artefact_files import small
+from scipy.stats import kstest
+
+from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
+from narrows.applications import anomalies
+from narrows.applications.anomalies import conformal_p_values, excess
+from narrows.artefact import read_artefact, write_artefact
+from narrows.errors import InvalidData, ModelFileError, UsageError
+
+LOSSES = ("squared_error", "bernoulli", "multinomial")
+
+
+def normal_rows(n: int, *, seed: int) -> np.ndarray:
+    """Rows near a plane in six dimensions, (n, 6)."""
+    axes = np.random.default_rng(0).normal(size=(2, 6))
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)) @ axes + 0.1 * rng.normal(size=(n, 6))
+
+
+@pytest.fixture(scope="module")
+def detector() -> Autoencoder:
+    ae = Autoencoder(2, hidden=(16,), max_epochs=20, validation_fraction=0.4, random_state=0)
+    return ae.fit(normal_rows(2500, seed=1))
+
+
+@pytest.fixture(scope="module")
+def fitted(X: np.ndarray) -> dict[str, Autoencoder]:
+    """An autoencoder of each loss on proportions, (120, 10)."""
+    shares = np.abs(X) / np.abs(X).sum(axis=1, keepdims=True)
+    return {
+        loss: Autoencoder(
+            2, hidden=(8,), loss=loss, scale="none", max_epochs=3, random_state=0
+        ).fit(shares)
+        for loss in LOSSES
+    }
+
+
+@pytest.fixture(scope="module")
+def proportions(X: np.ndarray) -> np.ndarray:
+    shares = np.abs(X) / np.abs(X).sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
+
+
+def test_p_values_count_the_calibration_rows_that_are_no_smaller():
+    rng = np.random.default_rng(0)
+    held_out = np.sort(rng.integers(0, 20, size=50).astype(float))  # with ties
+    scores = np.array([-1.0, 0.0, 7.0, 7.5, 19.0, 20.0, np.inf])
+    slow = [(1 + sum(c >= s for c in held_out)) / 51 for s in scores]
+    np.testing.assert_array_equal(conformal_p_values(scores, held_out), slow)
+
+
+def test_p_values_are_uniform_on_fresh_normal_rows(detector):
+    p = detector.p_values(normal_rows(3000, seed=2))
+    # both samples are finite: 1,000 rows calibrate, and of that size is the slack
+    assert kstest(p, "uniform").statistic < 1.63 * np.sqrt(1 / 3000 + 1 / 1000)
+
+
+@pytest.mark.parametrize("a", [0.01, 0.05, 0.2])
+def test_no_more_normal_rows_than_a_have_a_p_value_of_a(detector, a):
+    p = detector.p_values(normal_rows(3000, seed=3))
+    assert (p <= a).mean() <= a + 3 * np.sqrt(a * (1 - a) * (1 / 3000 + 1 / 1000))
+
+
+def test_p_values_of_rows_off_the_plane_are_the_least_there_are(detector):
+    odd = normal_rows(20, seed=4)
+    odd[:, 3] += 10
+    np.testing.assert_allclose(detector.p_values(odd), 1 / 1001)
+
+
+def test_given_calibration_rows_stand_in_for_those_held_out(detector):
+    x, other = normal_rows(50, seed=5), normal_rows(80, seed=6)
+    expected = conformal_p_values(
+        -detector.score_samples(x), np.sort(-detector.score_samples(other))
+    )
+    np.testing.assert_array_equal(detector.p_values(x, other), expected)
+
+
+def test_training_rows_are_not_what_calibrates(model_rows):
+    """A net that has learned its rows by heart still gives p-values for fresh ones."""
+    ae = Autoencoder(
+        4, hidden=(128, 128), max_epochs=200, patience=None, validation_fraction=0.5,
+        learning_rate=1e-2, random_state=0,
+    ).fit(normal_rows(100, seed=7))  # fmt: skip
+    p = ae.p_values(normal_rows(1000, seed=8))
+    assert len(ae.model_.calibration) == 50
+    assert (p <= 0.1).mean() < 0.25
+
+
+def test_a_model_that_held_no_rows_out_says_the_way_out(model_rows):
+    ae = small(validation_fraction=0).fit(model_rows)
+    with pytest.raises(UsageError, match=r"validation_fraction=0.*pass X_calibration"):
+        ae.p_values(model_rows)
+    assert ae.p_values(model_rows, model_rows).shape == (60,)
+
+
+def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
+    ae = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(model_rows[:40])
+    assert ae.p_values(model_rows, model_rows[40:]).min() >= 1 / 21
+
+
+def test_a_further_pass_forgets_the_calibration_of_before(model_rows):
+    ae = small().fit(model_rows)
+    ae.partial_fit(model_rows)
+    with pytest.raises(UsageError, match="partial_fit"):
+        ae.p_values(model_rows)
+
+
+def test_a_model_file_keeps_the_calibration(detector, path):
+    detector.save(path)
+    x = normal_rows(30, seed=9)
+    np.testing.assert_array_equal(load(path).p_values(x), detector.p_values(x))
+
+
+def test_an_old_file_loads_and_says_the_way_out(fitted_model, model_rows, path):
+    artefact = fitted_model.model_.to_artefact(fitted_model._artefact_extra())
+    del artefact.tensors["calibration.errors"]
+    write_artefact(path, artefact)
+    with pytest.raises(UsageError, match="a file from before they were kept.*X_calibration"):
+        load(path).p_values(model_rows)
+
+
+@pytest.mark.parametrize(
+    ("errors", "rule"),
+    [
+        (torch.tensor([2.0, 1.0]), "not in ascending order"),
+        (torch.ones(2, 2), r"of shape \(2, 2\)"),
+        (torch.tensor(1.0), r"of shape \(\)"),
+        (torch.ones(0), r"of shape \(0,\)"),
+        (torch.ones(2, dtype=torch.int64), "calibration by torch.int64"),
+    ],
+)
+def test_a_tampered_calibration_is_refused(fitted_model, path, errors, rule):
+    artefact = fitted_model.model_.to_artefact(fitted_model._artefact_extra())
+    artefact.tensors["calibration.errors"] = errors
+    write_artefact(path, artefact)
+    with pytest.raises(ModelFileError, match=rule):
+        load(path)
+
+
+def test_a_calibration_of_another_name_is_refused(fitted_model, path):
+    artefact = fitted_model.model_.to_artefact(fitted_model._artefact_extra())
+    artefact.tensors["calibration.more"] = torch.ones(2)
+    write_artefact(path, artefact)
+    with pytest.raises(ModelFileError, match="more"):
+        load(path)
+
+
+def test_many_held_out_rows_are_kept_as_a_sample(monkeypatch, fitted_model, model_rows, path):
+    monkeypatch.setattr(anomalies, "MAX_CALIBRATION", 5)
+    kept = small(validation_fraction=0.5).fit(model_rows).model_.calibration
+    assert kept.shape == (5,) and bool((kept.diff() >= 0).all())
+
+
+def test_calibration_rows_with_missing_values_are_refused(detector):
+    with pytest.raises(InvalidData, match="contains NaN at row 0, column 1"):
+        detector.p_values(normal_rows(3, seed=0), np.array([[0, np.nan, 0, 0, 0, 0]]))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_shares_add_up_to_one(fitted, proportions, loss):
+    shares = fitted[loss].anomaly_shares(proportions)
+    assert shares.dtype == np.float32 and shares.min() >= 0
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_shared_out_is_the_error_above_that_of_a_perfect_reconstruction(
+    fitted, proportions, loss
+):
+    x = proportions.astype(np.float64)
+    entropy = {
+        "squared_error": 0 * x,
+        "bernoulli": -x * np.log(x) - (1 - x) * np.log1p(-x),
+        "multinomial": -x * np.log(x),
+    }[loss].sum(axis=1)
+    terms = excess(fitted[loss].model_, torch.from_numpy(proportions)).numpy()
+    error = -fitted[loss].score_samples(proportions)
+    np.testing.assert_allclose(terms.sum(axis=1), error - entropy, rtol=1e-3, atol=1e-5)
+
+
+def test_shares_point_at_the_planted_feature(detector):
+    odd = normal_rows(40, seed=4)
+    planted = np.arange(40) % 6
+    odd[np.arange(40), planted] += 8
+    assert (detector.anomaly_shares(odd).argmax(axis=1) == planted).mean() > 0.7  # by chance 1 in 6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_shares_of_sparse_rows_are_those_of_dense_ones(fitted, proportions, loss):
+    x = np.where(proportions > 0.05, proportions, 0).astype(np.float32)
+    ae = fitted[loss]
+    np.testing.assert_allclose(
+        ae.anomaly_shares(sp.csr_array(x)), ae.anomaly_shares(x), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss", ["bernoulli", "multinomial"])
+def test_shares_of_empty_and_of_certain_rows_are_numbers(fitted, loss):
+    x = np.zeros((3, 10), dtype=np.float32)
+    x[1, 4] = 1
+    x[2] = [0.5, 0.5] + [0] * 8
+    shares = fitted[loss].anomaly_shares(x)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_row_that_is_rebuilt_perfectly_has_even_shares():
+    ae = small().fit(np.ones((20, 5)))
+    with torch.no_grad():
+        for weight in ae.model_.objective.parameters():
+            weight.zero_()
+    np.testing.assert_allclose(ae.anomaly_shares(np.ones((1, 5))), 0.2)
+
+
+def test_what_is_missing_has_no_share(X):
+    ae = DenoisingAutoencoder(
+        2, corruption="missing:0.2", hidden=(8,), max_epochs=3, random_state=0
+    ).fit(X)
+    x = X.copy()
+    x[:, 3] = np.nan
+    shares = ae.anomaly_shares(x)
+    assert (shares[:, 3] == 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_huge_rows_have_shares_that_are_numbers(detector):
+    x = np.full((1, 6), 3e38, dtype=np.float32)
+    assert np.isfinite(detector.anomaly_shares(x)).all()
+
+
+def test_the_kind_of_file_is_that_of_every_model(detector, path):
+    detector.save(path)
+    errors = read_artefact(path, kind="model").tensors["calibration.errors"]
+    assert errors.shape == (1000,) and errors.dtype == torch.float32

@@ -1,0 +1,153 @@
+"""narrows anomalies: what is printed, written and drawn."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from narrows import AnomalyDetector, Autoencoder, load
+from narrows.applications.anomaly_figure import anomaly_figure
+from narrows.cli import _run
+from narrows.errors import InvalidData
+
+NAMES = ["length", "width", "height", "weight"]
+
+
+def table(n: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(n, 1))
+    return pd.DataFrame(hidden + 0.1 * rng.normal(size=(n, 4)), columns=NAMES)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A model of a table, and fresh rows of which the eighth has a wrong weight."""
+    folder = tmp_path_factory.mktemp("anomalies")
+    fit = Autoencoder(1, hidden=(8,), max_epochs=15, validation_fraction=0.4, random_state=0)
+    fit.fit(table(500, 0)).save(folder / "m")
+    rows = table(60, 1)
+    rows.loc[7, "weight"] += 9
+    rows.to_csv(folder / "x.csv", index=False)
+    table(90, 2).to_csv(folder / "normal.csv", index=False)
+    return folder
+
+
+def run(files, *more) -> int:
+    return _run(["anomalies", str(files / "m"), str(files / "x.csv"), *map(str, more)])
+
+
+def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
+    assert run(files, "--top", 2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"\s+row\s+error\s+p-value\s+largest shares", lines[0])
+    assert re.match(r"\s+7\s+[\d.]+\s+0\.0049\d+\s+weight \d\d%", lines[1])
+    assert len(lines) == 4 and "of 60 rows have p <= 0.01" in lines[-1]
+
+
+def test_json_says_the_same(files, capsys):
+    assert run(files, "--json", "--alpha", 0.05) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_rows"] == 60 and found["alpha"] == 0.05 and len(found["top"]) == 10
+    first = found["top"][0]
+    assert first["row"] == 7 and first["p_value"] == pytest.approx(1 / 201)
+    assert next(iter(first["largest_shares"])) == "weight"
+
+
+def test_the_file_holds_error_and_p_value_of_every_row(files, tmp_path):
+    assert run(files, "-o", tmp_path / "out.csv") == 0
+    with open(tmp_path / "out.csv") as file:
+        rows = list(csv.DictReader(file))
+    ae, x = load(files / "m"), pd.read_csv(files / "x.csv")
+    np.testing.assert_allclose([float(r["error"]) for r in rows], -ae.score_samples(x), rtol=1e-6)
+    np.testing.assert_allclose([float(r["p_value"]) for r in rows], ae.p_values(x), rtol=1e-6)
+
+
+def test_calibration_rows_can_be_given(files, capsys):
+    assert run(files, "--calibrate", files / "normal.csv", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["top"][0]["p_value"] == pytest.approx(1 / 91)
+
+
+def test_when_nothing_is_rare_enough_the_reason_is_said(files, capsys):
+    assert run(files, "--alpha", 0.001) == 0
+    assert "the smallest p-value is 0.00498" in capsys.readouterr().out
+
+
+def test_a_model_without_held_out_rows_says_the_way_out(files, tmp_path, capsys):
+    fit = Autoencoder(1, hidden=(8,), max_epochs=2, validation_fraction=0, random_state=0)
+    fit.fit(table(100, 0)).save(tmp_path / "bare")
+    arguments = ["anomalies", str(tmp_path / "bare"), str(files / "x.csv")]
+    assert _run(arguments) == 2
+    assert "--calibrate" in capsys.readouterr().err
+    assert _run([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
+
+
+def test_a_detectors_file_is_read_too(files, tmp_path, capsys):
+    net = Autoencoder(1, hidden=(8,), max_epochs=15, scale="standard", validation_fraction=0)
+    AnomalyDetector(net, n_folds=2, random_state=0).fit(table(300, 0)).save(tmp_path / "d")
+    figure = tmp_path / "f.png"
+    arguments = ["anomalies", str(tmp_path / "d"), str(files / "x.csv")]
+    assert _run([*arguments, "--json", "--figure", str(figure)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["top"][0]["row"] == 7 and found["unit"].startswith("nats")
+    assert next(iter(found["top"][0]["largest_shares"])) == "weight"
+    assert figure.stat().st_size > 5000
+
+
+def test_a_table_is_drawn_as_bars_and_a_histogram(files, tmp_path):
+    assert run(files, "--figure", tmp_path / "f.png") == 0
+    assert (tmp_path / "f.png").stat().st_size > 5000
+
+
+def test_bars_are_the_largest_shares_and_the_histogram_holds_every_row():
+    shares = np.array([[0.1, 0.7, 0.2, 0.0]])
+    figure = anomaly_figure(
+        np.ones((1, 4)), np.ones((1, 4)), shares, titles=["row 0"],
+        p_values=np.linspace(0.01, 1, 40), names=NAMES, alpha=0.05,
+    )  # fmt: skip
+    bars, histogram = (axis for part in figure.subfigs for axis in part.axes)
+    assert [label.get_text() for label in bars.get_yticklabels()] == [
+        "width", "height", "length", "weight",
+    ]  # fmt: skip
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx([70, 20, 10, 0])
+    assert sum(bar.get_height() for bar in histogram.patches) == 40
+    assert histogram.get_title() == "2 of 40 rows have p ≤ 0.05"
+
+
+def test_images_stand_above_their_reconstruction_and_their_shares(rng):
+    rows = rng.random((3, 48))
+    figure = anomaly_figure(
+        rows, rows / 2, np.full((3, 48), 1 / 48), titles=["a", "b", "c"],
+        p_values=rng.random(9), names=[""] * 48, alpha=0.05, image_shape=(4, 4, 3),
+    )  # fmt: skip
+    images = [axis.images[0].get_array() for axis in figure.subfigs[0].axes]
+    assert [image.shape for image in images] == [(4, 4, 3)] * 6 + [(4, 4)] * 3
+
+
+def test_an_image_shape_that_does_not_fit_is_refused(rng):
+    rows = rng.random((3, 48))
+    with pytest.raises(InvalidData, match=r"image shape \(5, 5\): does not hold 48 features"):
+        anomaly_figure(
+            rows, rows, rows, titles=["a"] * 3, p_values=rng.random(3), names=[""] * 48,
+            alpha=0.05, image_shape=(5, 5),
+        )  # fmt: skip
+
+
+def test_an_output_that_is_the_data_is_refused(files, capsys):
+    assert run(files, "-o", files / "x.csv") == 2
+    assert "is the input" in capsys.readouterr().err
+
+
+def test_pixels_are_named_by_their_place(tmp_path, capsys, rng):
+    images = rng.integers(0, 255, size=(60, 4, 4)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    fit = ["fit", str(tmp_path / "x.npy"), "--code", "2", "--hidden", "8", "--epochs", "2", "-q"]
+    assert _run([*fit, "--seed", "0", "-o", str(tmp_path / "m")]) == 0
+    capsys.readouterr()
+    assert _run(["anomalies", str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
+    assert re.search(r"pixel \d,\d \d+%", capsys.readouterr().out)

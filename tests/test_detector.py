@@ -1,0 +1,225 @@
+"""The anomaly detector: what it finds, how often it errs, its file, and scikit-learn's checks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.stats import multivariate_normal
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from narrows import AnomalyDetector, Autoencoder, load, read
+from narrows.artefact import read_artefact, write_artefact
+from narrows.density import Density
+from narrows.errors import InvalidData, ModelFileError, UsageError
+
+
+def quick(**more) -> AnomalyDetector:
+    net = Autoencoder(
+        2, hidden=(8,), scale="standard", max_epochs=15, validation_fraction=0, patience=None
+    )
+    return AnomalyDetector(**{"autoencoder": net, "n_folds": 2, "random_state": 0, **more})
+
+
+def normal_rows(n: int, *, seed: int) -> np.ndarray:
+    """Rows near a plane in six dimensions, (n, 6)."""
+    axes = np.random.default_rng(0).normal(size=(2, 6))
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)) @ axes + 0.1 * rng.normal(size=(n, 6))
+
+
+@pytest.fixture(scope="module")
+def detector() -> AnomalyDetector:
+    return quick().fit(normal_rows(1000, seed=1))
+
+
+# some checks fit a single feature: that two numbers can copy it is what the warning says
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+@parametrize_with_checks([quick(autoencoder=Autoencoder(2, hidden=(4,), max_epochs=1))])
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+def test_the_density_of_a_code_is_that_of_its_normal_parts():
+    rng = np.random.default_rng(0)
+    weights, means, factors = (
+        np.array([0.3, 0.7]),
+        rng.normal(size=(2, 3)),
+        rng.normal(size=(2, 3, 2)),
+    )
+    h = rng.normal(size=(5, 3))
+    expected = sum(
+        w * multivariate_normal(m, f @ f.T + 0.2 * np.eye(3)).pdf(h)
+        for w, m, f in zip(weights, means, factors, strict=True)
+    )
+    density = Density(*(torch.from_numpy(a).float() for a in (weights, means, factors)))
+    found = density.log_density(torch.from_numpy(h), floor=0.2)
+    np.testing.assert_allclose(found.numpy(), np.log(expected), rtol=1e-5)
+
+
+def test_p_values_of_fresh_normal_rows_are_about_uniform(detector):
+    p = detector.p_values(normal_rows(2000, seed=2))
+    for a in (0.01, 0.05, 0.2, 0.5):
+        assert (p <= a).mean() == pytest.approx(a, abs=0.02 + 0.1 * a)
+
+
+def test_alpha_is_the_share_of_normal_rows_that_are_called_anomalies(detector):
+    x = normal_rows(2000, seed=3)
+    found = detector.predict(x) == -1
+    np.testing.assert_array_equal(found, detector.p_values(x) <= 0.05)
+    assert found.mean() == pytest.approx(0.05, abs=0.025)
+
+
+def test_what_the_code_leaves_out_is_an_anomaly(detector):
+    odd = normal_rows(40, seed=4)
+    odd[:, 3] += 5
+    assert (detector.predict(odd) == -1).all()
+
+
+def test_a_code_that_no_row_has_is_an_anomaly_though_it_is_rebuilt(detector):
+    """Far out on the plane itself: the error grows little, the density falls."""
+    axes = np.random.default_rng(0).normal(size=(2, 6))
+    assert (detector.predict(np.array([[7.0, 0], [0, 7], [-6, 6]]) @ axes) == -1).all()
+
+
+def test_trimming_keeps_anomalies_in_the_training_from_passing_for_normal():
+    rng = np.random.default_rng(0)
+    odd = rng.normal(size=(60, 6)) * 0.3 + 3
+    x = np.concatenate([normal_rows(600, seed=5), odd])
+    new = rng.normal(size=(100, 6)) * 0.3 + 3
+    normal = normal_rows(300, seed=6)
+
+    def rank(trim: float) -> float:
+        scores = quick(trim=trim).fit(x).score_samples
+        return float((scores(new)[:, None] < scores(normal)[None]).mean())
+
+    assert rank(0.2) > rank(0) + 0.05
+
+
+def test_shares_point_at_the_planted_feature(detector):
+    odd = normal_rows(60, seed=7)
+    planted = np.arange(60) % 6
+    odd[np.arange(60), planted] += 6
+    shares = detector.anomaly_shares(odd)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    assert (shares.argmax(axis=1) == planted).mean() > 0.8
+
+
+def test_contamination_is_the_share_of_the_training_that_is_called_anomalies():
+    x = normal_rows(200, seed=8)
+    found = quick(contamination=0.1).fit(x).predict(x)
+    assert (found == -1).sum() == 20
+
+
+def test_few_rows_cannot_be_rare():
+    x = normal_rows(50, seed=9)
+    found = quick(alpha=0.01).fit(x)
+    assert (found.predict(100 + x) == 1).all()  # 1 of 51 is the rarest there is
+    assert (found.set_params(alpha=0.02).fit(x).predict(100 + x) == -1).all()
+
+
+def test_the_file_gives_the_same_detector(detector, path):
+    detector.save(path)
+    again, x = load(path), normal_rows(30, seed=10)
+    np.testing.assert_array_equal(again.score_samples(x), detector.score_samples(x))
+    np.testing.assert_array_equal(again.predict(x), detector.predict(x))
+    np.testing.assert_array_equal(again.calibration_, detector.calibration_)
+    assert again.get_params()["n_folds"] == 2 and not hasattr(again.autoencoder, "model_")
+    again.fit(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("calibration.surprises", torch.tensor([2.0, 1.0]).double(), "not in ascending order"),
+        ("calibration.surprises", torch.ones(3), "calibration by torch.float32"),
+        ("surprise.0.variances", torch.ones(5), r"of shape \(5,\)"),
+        ("surprise.1.floor", torch.tensor(0.0), "not positive"),
+        ("surprise.1.means", torch.ones(6).double(), "a scale of torch.float64"),
+        ("surprise.0.density.means", torch.ones(1, 3), "a density of shapes"),
+        ("member.2.net.x", torch.ones(1), "'member.2.net.x' is no tensor of a detector"),
+    ],
+)
+def test_a_tampered_detector_is_refused(detector, path, name, value, rule):
+    detector.save(path)
+    artefact = read_artefact(path, kind="model")
+    artefact.tensors[name] = value
+    write_artefact(path, artefact)
+    with pytest.raises(ModelFileError, match=rule):
+        load(path)
+
+
+def test_a_file_without_a_member_is_refused(detector, path):
+    detector.save(path)
+    artefact = read_artefact(path, kind="model")
+    artefact.spec["members"] = artefact.spec["members"][:1]
+    write_artefact(path, artefact)
+    with pytest.raises(ModelFileError, match="is no tensor of a detector"):
+        load(path)
+
+
+def test_sparse_rows_score_as_dense_ones(X):
+    x = np.where(X > 0, X, 0)
+    found = quick().fit(sp.csr_array(x))
+    np.testing.assert_allclose(
+        found.score_samples(x), found.score_samples(sp.csr_array(x)), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_names_of_columns_are_kept(path):
+    frame = pd.DataFrame(normal_rows(60, seed=0), columns=list("abcdef"))
+    quick().fit(frame).save(path)
+    assert load(path).feature_names_in_.tolist() == list("abcdef")
+    with pytest.raises(ValueError, match="feature names"):
+        load(path).predict(frame[list("bacdef")])
+
+
+def test_images_are_scored(digits_rows):
+    detector = quick().fit(digits_rows)
+    assert detector.anomaly_shares(digits_rows[:3]).shape == (3, 64)
+
+
+@pytest.fixture
+def digits_rows(digits):
+    return digits[:200].astype(np.uint8)
+
+
+def test_a_bad_value_is_named_by_its_own_row():
+    x = normal_rows(50, seed=0)
+    x[43, 2] = np.nan
+    with pytest.raises(InvalidData, match="contains NaN at row 43, column 2"):
+        quick().fit(x)
+
+
+def test_streamed_rows_are_refused(tmp_path):
+    pd.DataFrame(normal_rows(50, seed=0)).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(UsageError, match="is streamed; folds need rows in memory"):
+        quick().fit(read(tmp_path / "x.parquet", stream=True))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("n_folds", 1, "n_folds: must be an integer >= 2"),
+        ("trim", 0.6, "trim: must be a number >= 0 and <= 0.5"),
+        ("alpha", 0, "alpha: must be a number > 0 and < 1"),
+        ("contamination", 0.7, "contamination: must be a number > 0 and <= 0.5"),
+        ("autoencoder", 3, "autoencoder: must be an autoencoder or None, got 3"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(argument, value, rule):
+    with pytest.raises(UsageError, match=rule):
+        quick().set_params(**{argument: value}).fit(normal_rows(50, seed=0))
+
+
+def test_a_seed_repeats():
+    x = normal_rows(80, seed=0)
+    first, second = (quick().fit(x).score_samples(x) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_rows_too_large_to_compare_surprise_most(detector):
+    scores = detector.score_samples(np.array([[3e38] * 6, [0.0] * 6]))
+    assert np.isfinite(scores).all() and scores[0] < scores[1]
