@@ -58,8 +58,8 @@ def metric_of_classes(
     ``shift`` is m; None takes the mean of the rows, those of unknown class among them. Cost:
     O(n_features^3) beside the covariances.
     """
-    shift = features.mean(axis=0, dtype=np.float64) if shift is None else shift
-    rows, y = features[y >= 0] - shift, y[y >= 0]
+    origin = features.mean(axis=0, dtype=np.float64) if shift is None else shift
+    rows, y = features[y >= 0] - origin, y[y >= 0]
     numbers, positions, counts = np.unique(y, return_inverse=True, return_counts=True)
     means = np.zeros((len(numbers), rows.shape[1]))
     np.add.at(means, positions, rows)
@@ -67,7 +67,7 @@ def metric_of_classes(
     free = len(rows) - len(numbers)
     white = _whitening(rows - means[positions], rows, things=len(numbers), free=free)
     apart = means - means.mean(axis=0)
-    return _metric(shift, white, apart, n_components)
+    return _metric(origin, white, apart, n_components)
 
 
 def metric_of_pairs(
@@ -80,13 +80,13 @@ def metric_of_pairs(
 ) -> PairMetric:
     """Return the metric from pairs of rows (n_pairs, n_features), the same thing or not."""
     both = np.concatenate([first, second]).astype(np.float64)
-    shift = both.mean(axis=0) if shift is None else shift
-    both = both - shift
+    origin = both.mean(axis=0) if shift is None else shift
+    both = both - origin
     half = len(first)
     differences = both[:half] - both[half:]
     n = int(same.sum())  # for all that is known, each is of another thing
     white = _whitening(differences[same], both, things=n, free=n)
-    return _metric(shift, white, differences[~same], n_components)
+    return _metric(origin, white, differences[~same], n_components)
 
 
 def _whitening(residuals: np.ndarray, rows: np.ndarray, *, things: int, free: int) -> np.ndarray:

@@ -233,7 +233,7 @@ class PairHead(CodeHead):
         """Train encoder and map, then solve for the map in closed form once more.
 
         The map that trained tells things seen apart far better than others: on digits never seen
-        the area under the curve fell from 0.82 to 0.72, and is 0.82 again with the solved one.
+        the area under the curve fell from 0.82 to 0.72, and was 0.82 again with a solved one.
         """
         super()._train(source)
         model = self.autoencoder_.model_
