@@ -13,7 +13,7 @@ import narrows
 from narrows.augmentations import AUGMENTATIONS
 from narrows.cli.fit import _OPTIONS, ESTIMATORS
 from narrows.corruptions import CORRUPTIONS
-from narrows.estimators import ALL, Autoencoder
+from narrows.estimators import ALL, HEADS, Autoencoder
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 from narrows.variants import VARIANTS
@@ -36,7 +36,7 @@ def documented_parameters(cls) -> dict[str, str | None]:
     return {name: (re.search(r"default=(.*)$", rest) or [None, None])[1] for name, rest in entries}
 
 
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", [*ALL, *HEADS])
 def test_an_estimators_docstring_and_signature_agree(cls):
     signature = inspect.signature(cls.__init__).parameters
     actual = {name: p.default for name, p in signature.items() if name != "self"}
@@ -58,7 +58,7 @@ def test_public_names_are_sorted():
     assert narrows.__all__ == sorted(narrows.__all__)
 
 
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", [*ALL, *HEADS])
 def test_every_public_method_has_a_docstring(cls):
     for name, method in inspect.getmembers(cls, inspect.isfunction):
         if not name.startswith("_") and method.__module__.startswith("narrows"):

@@ -102,3 +102,12 @@ def test_a_cube_is_no_labels(tmp_path):
     np.save(tmp_path / "y.npy", np.zeros((2, 2, 2)))
     with pytest.raises(InvalidData, match=r"got float64 of shape \(2, 2, 2\)"):
         read_labels(tmp_path / "y.npy", n_rows=2)
+
+
+def test_labels_of_one_axis_from_idx(tmp_path):
+    path = tmp_path / "labels-idx1-ubyte"
+    path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 9]))
+    assert read_labels(path, n_rows=3).tolist() == [5, 0, 9]
+    path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 5, 0, 9]))
+    with pytest.raises(InvalidData, match=r"expected labels \(n_rows,\), got \(1, 3\)"):
+        read_labels(path, n_rows=1)

@@ -21,6 +21,7 @@ from narrows import Autoencoder, CodeMatcher, load
 from narrows.applications.matching import calibration_error, drawn_pairs
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.pair_task import PairTask
 
 SMALL = Autoencoder(8, hidden=(), max_epochs=3, batch_size=32, random_state=0)
 _QUICK: dict[str, Any] = {"max_epochs": 4, "batch_size": 64, "random_state": 0}
@@ -217,6 +218,43 @@ def test_rows_of_unknown_class_make_no_pairs(ae, things):
     assert np.corrcoef(said, again)[0, 1] > 0.99
     every = matcher(ae, missing_label=None).fit(x, hidden).match_proba(x[:100], x[100:200])
     assert not np.allclose(said, every, atol=1e-3)
+
+
+def test_a_joint_training_has_rows_of_known_class_in_every_batch(ae, things, monkeypatch):
+    """Of 1,200 rows 24 are known: batches drawn as they come would hold no pair of one class."""
+    x, y = things
+    seen: list[np.ndarray] = []
+    loss = PairTask.loss
+
+    def watched(self, features, y, **kwargs):
+        seen.append(y.numpy().copy())
+        return loss(self, features, y, **kwargs)
+
+    monkeypatch.setattr(PairTask, "loss", watched)
+    few = np.where((y < 4) & (np.arange(1200) % 30 < 6), y, -1)
+    matcher(ae, training="joint", max_epochs=1).fit(x, few)
+    shares = np.array([(batch >= 0).mean() for batch in seen])
+    assert shares.min() > 0.2 and shares.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_fine_tuning_leaves_rows_of_unknown_class_out(ae, things):
+    x, y = things
+    hidden = np.where(y < 20, y, -1)
+    with_others = matcher(ae, training="fine_tuned").fit(x, hidden)
+    alone = matcher(ae, training="fine_tuned").fit(x[y < 20], y[y < 20])
+    assert with_others.n_epochs_ == alone.n_epochs_
+    # the origin alone differs
+    assert with_others.history_[0] == pytest.approx(alone.history_[0], rel=0.2)
+
+
+def test_rows_without_a_class_give_the_origin(ae, things):
+    x, y = things
+    hidden = np.where(y < 20, y, -1)
+    codes = ae.transform(x)
+    origin = matcher(ae).fit(x, hidden).head_.shift
+    np.testing.assert_allclose(origin, codes.mean(axis=0), atol=1e-4)
+    told = matcher(ae).fit(x[y < 20], y[y < 20]).head_.shift
+    np.testing.assert_allclose(told, codes[y < 20].mean(axis=0), atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import approx_fprime
-from scipy.stats import multivariate_normal
 from sklearn.metrics import roc_auc_score
 
 from narrows.applications.matching import (
@@ -137,30 +136,44 @@ def test_a_curve_needs_both_kinds():
         area_under_curve(np.zeros(2), np.zeros(2, dtype=bool))
 
 
-def test_squared_distances_are_the_log_odds_of_two_gaussians(rng):
-    """Against scipy's densities of a difference, of variance 2 S and 2 (S + B); rows before they
-    are brought to length 1, psi not drawn together."""
-    x, y = classes_drawn(rng, n_classes=400, each=40, width=3)
-    metric = metric_of_classes(x, y)
-    S = np.diag([0.3, 0.5, 0.5]) ** 2
-    B = np.diag([3.0, 2.0, 1.0]) ** 2
+def test_distances_are_those_of_mahalanobis_where_things_and_rows_are_many(rng):
+    """Before rows are brought to length 1: against the true covariance within, up to a factor."""
+    x, y = classes_drawn(rng, n_classes=1000, each=40, width=3)
     d = rng.normal(size=(200, 3))
-    ratio = multivariate_normal(cov=2 * (S + B)).logpdf(d) - multivariate_normal(cov=2 * S).logpdf(
-        d
-    )
-    ours = np.square(d @ metric.weights).sum(axis=1) / 4
-    gap = ratio - ours
-    assert np.corrcoef(ratio, ours)[0, 1] > 0.999
-    assert np.std(gap) < 0.1 * np.std(ratio)
+    ours = np.square(d @ metric_of_classes(x, y).weights).sum(axis=1)
+    truth = np.square(d / [0.3, 0.5, 0.5]).sum(axis=1)
+    np.testing.assert_allclose(ours / truth, (ours / truth).mean(), rtol=0.03)
 
 
-def test_axes_that_tell_most_come_first_and_others_shrink(rng):
+@pytest.mark.parametrize("things, each, r", [(4, 500, 0.5), (2, 2, 0.75), (12, 2000, 0.25)])
+def test_few_things_and_few_rows_are_believed_less(things, each, r, rng):
+    """Of the eigenvalues of S, (1 - r) is kept, and r of their mean added."""
+    x, y = classes_drawn(rng, n_classes=things, each=each)
+    residuals = np.concatenate([x[y == c] - x[y == c].mean(axis=0) for c in range(things)])
+    covariance = residuals.T @ residuals
+    expected = (1 - r) * covariance + r * np.trace(covariance) / 6 * np.eye(6)
+    weights = metric_of_classes(x, y).weights
+    whitened = weights.T @ expected @ weights
+    np.testing.assert_allclose(whitened / whitened[0, 0], np.eye(6), atol=1e-6)
+
+
+def test_the_origin_may_be_that_of_other_rows(rng):
     x, y = classes_drawn(rng)
-    lengths = np.linalg.norm(metric_of_classes(x, y).weights, axis=0)
-    noise = x[y == 0] - x[y == 0].mean(axis=0)
-    spread = (noise @ metric_of_classes(x, y).weights).std(axis=0)
-    assert (np.diff(spread) < 0.15).all()
-    assert len(lengths) == 6
+    hidden = np.where(y < 6, y, -1)
+    told, all_rows = metric_of_classes(x[y < 6], y[y < 6]), metric_of_classes(x, hidden)
+    assert not np.allclose(told.shift, all_rows.shift)
+    given = metric_of_classes(x[y < 6], y[y < 6], shift=x.mean(axis=0))
+    np.testing.assert_allclose(given.embed(x), all_rows.embed(x), atol=1e-9)
+
+
+def test_the_axes_along_which_things_differ_most_come_first(rng):
+    x, y = classes_drawn(rng)
+    metric = metric_of_classes(x, y)
+    means = np.array([x[y == c].mean(axis=0) for c in range(12)]) @ metric.weights
+    spread = means.std(axis=0)
+    assert (np.diff(spread) < 0).all()
+    few = metric_of_classes(x, y, n_components=2)
+    np.testing.assert_array_equal(few.weights, metric.weights[:, :2])
 
 
 def test_pairs_of_unseen_classes_are_told_apart_better_than_by_plain_distance(rng):

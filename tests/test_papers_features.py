@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from scipy.spatial import ConvexHull
 from sklearn.svm import SVC
 
+from narrows import CodeMatcher
 from narrows.cli import _run
+from narrows.estimators._settings import seed_from
 
 PAPERS = Path(__file__).parents[1] / "papers"
 
@@ -27,6 +30,7 @@ def module(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(Path(path).stem, PAPERS / path)
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded  # where its data classes look themselves up
     spec.loader.exec_module(loaded)
     return loaded
 
@@ -55,6 +59,32 @@ def test_few_labels_are_told_as_many_of_each_class(data_folder, tmp_path):
     rows = {row["method"]: row for row in table("kingma2014-few-labels", tmp_path)["rows"]}
     assert rows["label spreading on code"]["50"] < 60
     assert rows["SVM on pixels"]["50"] < 60
+
+
+def test_pairs_of_unseen_classes_are_matched_from_codes_and_from_pixels(data_folder, tmp_path):
+    result = table("fashion-matching", tmp_path)
+    rows = {row["method"]: row for row in result["rows"]}
+    assert rows["matcher on the code"]["all"] > 0.75
+    assert rows["matcher on the code"]["all"] > rows["distance on pixels"]["no labels"]
+    assert 0 < rows["matcher on the code"]["pooled all"] < 0.25
+
+
+def test_every_class_is_left_out_three_times():
+    unseen = module("fashion_matching/run.py").unseen
+    assert (np.bincount(np.concatenate([unseen(split, 0) for split in range(10)])) == 3).all()
+
+
+def test_the_papers_matcher_is_a_frozen_code_matcher(autoencoder, rows):
+    """Of one code: the same distances, and the same odds."""
+    run = module("fashion_matching/run.py")
+    y = np.arange(450) % 9
+    fitted = CodeMatcher(autoencoder, random_state=0).fit(rows, y)
+    seed = seed_from(0)
+    codes = autoencoder.transform(rows)
+    embedded, odds = run.matcher(codes, codes, seed)(np.arange(450), y)
+    np.testing.assert_allclose(embedded, fitted.transform(rows), atol=1e-5)
+    assert odds.intercept == pytest.approx(fitted.intercept_, rel=1e-4)
+    assert odds.slope == pytest.approx(fitted.slope_, rel=1e-4)
 
 
 def test_the_machine_is_scikit_learns_at_the_best_held_out_choice(rng):

@@ -20,7 +20,7 @@ from narrows.applications.matching import (
 
 __all__ = ["Calibration", "HeldOut", "calibrated", "class_folds", "pair_folds"]
 
-_PAIRS = 4_000
+_PAIRS = 2_000
 _LEAST_CLASSES = 4
 
 Learner = Callable[[np.ndarray], Callable[[Pairs], np.ndarray]]

@@ -1,18 +1,20 @@
 """The map of features in which pairs are told apart, in closed form.
 
-    W = S^(-1/2) V diag( psi / (1 + psi) )^(1/2),   e = (h - m) W / |(h - m) W|
+    e = (h - m) W / |(h - m) W|,   W = ( (1 - r) S + r s 1 )^(-1/2) V
 
-S is the covariance of features within one thing, psi and V the variances and axes between things
-where S is 1. For two rows whose difference is Gaussian, of variance 2 where they are the same thing
-and 2 (1 + psi) where they are not, the log of the odds falls with the square of their difference,
-times psi / (4 (1 + psi)): that is the distance after W. Things never seen before vary along axes
-that those seen do not, so psi is drawn towards its mean; few rows make S badly known, so S is drawn
-towards a multiple of 1 (Ledoit, Wolf 2004).
+S is the covariance of features within one thing, s the mean of its diagonal, and the columns of V
+are the axes along which things then differ, the most first: what varies within a thing counts less.
+S is known from few things and few rows, and is believed no more than that, r between 0 (S as
+measured) and 1 (the plain cosine):
 
-Moghaddam, Jebara, Pentland (2000), "Bayesian face recognition", Pattern Recognition 33 (the ratio
-of two Gaussians); Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for
-SVM-based speaker recognition", Interspeech (S); Garcia-Romero, Espy-Wilson (2011), "Analysis of
-i-vector length normalization in speaker recognition systems", Interspeech (the length).
+    r = max( 4 / (4 + things), n_features / (n_features + rows) )
+
+Weighing the axes by how far apart the things seen lie along them was tried, and left out: it helps
+with those alone.
+
+Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for SVM-based speaker
+recognition", Interspeech (W, and the mixture with 1); Garcia-Romero, Espy-Wilson (2011), "Analysis
+of i-vector length normalization in speaker recognition systems", Interspeech (the length).
 """
 
 from __future__ import annotations
@@ -20,15 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf
 
-__all__ = ["PairMetric", "metric_of_classes", "metric_of_pairs"]
+__all__ = ["PairMetric", "metric_of_classes", "metric_of_pairs", "of_length_1"]
 
-_DRAWN = 0.3
-"""How far psi goes to its mean; between 0.1 and 0.6 it hardly matters."""
-
-_FLOOR = 1e-6
-"""The least variance within, as a share of the mean variance of a feature."""
+_THINGS = 4
+"""Things that r = 1 is worth: of seven classes, any r from 0.3 to 0.6 does as well."""
 
 
 @dataclass(frozen=True)
@@ -49,63 +47,71 @@ def of_length_1(rows: np.ndarray) -> np.ndarray:
 
 
 def metric_of_classes(
-    features: np.ndarray, y: np.ndarray, *, n_components: int | None = None
+    features: np.ndarray,
+    y: np.ndarray,
+    *,
+    shift: np.ndarray | None = None,
+    n_components: int | None = None,
 ) -> PairMetric:
     """Return the metric from rows (n_samples, n_features) whose classes y are known where >= 0.
 
-    Rows of unknown class count in the mean. Cost: O(n_features^3) beside the covariances.
+    ``shift`` is m; None takes the mean of the rows, those of unknown class among them. Cost:
+    O(n_features^3) beside the covariances.
     """
-    features = np.asarray(features, dtype=np.float64)
-    shift = features.mean(axis=0)
-    rows, y = features[y >= 0] - shift, y[y >= 0]
+    origin = features.mean(axis=0, dtype=np.float64) if shift is None else shift
+    rows, y = features[y >= 0] - origin, y[y >= 0]
     numbers, positions, counts = np.unique(y, return_inverse=True, return_counts=True)
     means = np.zeros((len(numbers), rows.shape[1]))
     np.add.at(means, positions, rows)
     means /= counts[:, None]
-    residuals = rows - means[positions]
-    # n rows of c classes have n - c degrees of freedom
-    residuals *= np.sqrt(len(rows) / max(len(rows) - len(numbers), 1))
-    white = _whitening(residuals, rows)
-    between = np.atleast_2d(np.cov((means @ white).T, ddof=min(1, len(numbers) - 1)))
-    # the mean of n rows varies by 1 / n where nothing else does
-    return _metric(shift, white, between, float((1 / counts).mean()), n_components)
+    free = len(rows) - len(numbers)
+    white = _whitening(rows - means[positions], rows, things=len(numbers), free=free)
+    apart = means - means.mean(axis=0)
+    return _metric(origin, white, apart, n_components)
 
 
 def metric_of_pairs(
-    first: np.ndarray, second: np.ndarray, same: np.ndarray, *, n_components: int | None = None
+    first: np.ndarray,
+    second: np.ndarray,
+    same: np.ndarray,
+    *,
+    shift: np.ndarray | None = None,
+    n_components: int | None = None,
 ) -> PairMetric:
     """Return the metric from pairs of rows (n_pairs, n_features), the same thing or not."""
     both = np.concatenate([first, second]).astype(np.float64)
-    shift = both.mean(axis=0)
-    both -= shift
+    origin = both.mean(axis=0) if shift is None else shift
+    both = both - origin
     half = len(first)
-    differences = (both[:half] - both[half:]) / np.sqrt(2)
-    white = _whitening(differences[same], both)
-    apart = differences[~same] @ white
-    return _metric(shift, white, apart.T @ apart / max(len(apart), 1), 1.0, n_components)
+    differences = both[:half] - both[half:]
+    n = int(same.sum())  # for all that is known, each is of another thing
+    white = _whitening(differences[same], both, things=n, free=n)
+    return _metric(origin, white, differences[~same], n_components)
 
 
-def _whitening(residuals: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return S^(-1/2) of residuals within one thing, (n_features, n_features)."""
-    size = rows.var(axis=0).mean() or 1.0
-    if len(residuals) < 2:
-        return np.eye(rows.shape[1]) / np.sqrt(size)
-    # in units of the features' own size, so that no value overflows when squared
-    covariance, _ = ledoit_wolf(residuals / np.sqrt(size), assume_centered=True)
-    variances, axes = np.linalg.eigh(np.atleast_2d(covariance))
-    return axes / np.sqrt(np.maximum(variances, _FLOOR) * size)
+def _whitening(residuals: np.ndarray, rows: np.ndarray, *, things: int, free: int) -> np.ndarray:
+    """Return ((1 - r) S + r s 1)^(-1/2) up to a factor, on which e does not depend.
+
+    ``free`` is how many rows the residuals are worth.
+    """
+    # in units of the features' own size, so that nothing overflows when squared
+    size = float(abs(rows).max()) or 1.0
+    residuals = residuals / size
+    covariance = residuals.T @ residuals
+    mean = float(np.trace(covariance)) / len(covariance)
+    if not mean:
+        return np.eye(rows.shape[1]) / size  # nothing varies within a thing
+    width = len(covariance)
+    r = max(_THINGS / (_THINGS + things), width / (width + free))
+    mixed = (1 - r) * covariance / mean + r * np.eye(width)
+    variances, axes = np.linalg.eigh(mixed)
+    return axes / np.sqrt(variances) / size
 
 
 def _metric(
-    shift: np.ndarray,
-    white: np.ndarray,
-    between: np.ndarray,
-    within: float,
-    n_components: int | None,
+    shift: np.ndarray, white: np.ndarray, apart: np.ndarray, n_components: int | None
 ) -> PairMetric:
-    """Return the metric from a covariance where S is 1, of which ``within`` is S's own share."""
-    variances, axes = np.linalg.eigh(between)
-    psi = np.maximum(variances - within, 0)[::-1]
-    psi = (1 - _DRAWN) * psi + _DRAWN * (psi.mean() or 1.0)
-    weights = (white @ axes[:, ::-1]) * np.sqrt(psi / (1 + psi))
-    return PairMetric(shift, weights[:, :n_components])
+    """Return the metric, turned so that ``apart``, rows that differ, differ most in front."""
+    apart = apart @ white
+    axes = np.linalg.eigh(apart.T @ apart)[1][:, ::-1]
+    return PairMetric(shift, (white @ axes)[:, :n_components])

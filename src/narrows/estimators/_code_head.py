@@ -197,6 +197,7 @@ class CodeHead(ExportsHead, BaseEstimator):
                 f"validation_fraction: {self.validation_fraction!r} leaves no label to train on, "
                 "or none held out; give another random_state, or 0 to hold out nothing."
             )
+        rows = self._trained_on(rows)
         trainer = Trainer(
             task,
             scaling,
@@ -266,6 +267,10 @@ class CodeHead(ExportsHead, BaseEstimator):
     def _arranged(self, source: Source) -> Source:
         """Return the source as the task reads it where the encoder trains."""
         return source
+
+    def _trained_on(self, rows: Source) -> Source:
+        """Return the rows that an epoch is of, from those that are not held out."""
+        return rows
 
     def _epochs(self, steps: int) -> int:
         """Return how often to pass over rows that make so many steps."""

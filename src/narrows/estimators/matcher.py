@@ -31,11 +31,12 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     ``fit`` draws pairs from classes, ``fit_pairs`` takes pairs as they are. Things may be matched
     that were never seen: what is learned is how far codes of one thing lie apart. Rows become
     vectors of length 1 by a linear map of their features, and p falls with the square of their
-    distance: p(x, x') = p(x', x), and nothing matches x better than x.
+    distance: p(x, x') = p(x', x), and nothing matches x better than x. Give ``fit`` the rows
+    without a label too, y = -1: they place the origin, from which directions are compared.
 
-    The map has a closed form, from the covariances within and between things. Where the encoder
-    trains too, both learn from all pairs of a batch, and the map is then solved for once more.
-    That tells the things of y apart better; for things never seen a frozen code is about as good.
+    The map has a closed form, from the covariance within things. Where the encoder trains too, both
+    learn from all pairs of a batch, and the map is then solved for once more. "joint", with rows
+    without a label, is best; "fine_tuned" on few labels can be worse than "frozen".
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
         few as many as make about 1,000 steps, 500 at most.
     batch_size : ...
     learning_rate : float or None, default=None
-        The highest rate of Adam, where the encoder trains; None takes 0.001.
+        The highest rate of Adam, where the encoder trains; None takes 0.0001.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -98,7 +99,6 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
 
     References
     ----------
-    Moghaddam, Jebara, Pentland (2000), "Bayesian face recognition", Pattern Recognition 33.
     Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for SVM-based speaker
     recognition", Interspeech. Chopra, Hadsell, LeCun (2005), "Learning a similarity metric
     discriminatively", CVPR.

@@ -1,0 +1,141 @@
+"""narrows head, predict and match: from files to files, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from narrows import CodeClassifier, CodeMatcher, CodeRegressor, load
+from narrows.cli import _run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, autoencoder, rows, classes, values):
+    folder = tmp_path_factory.mktemp("heads")
+    autoencoder.save(folder / "m.safetensors")
+    np.save(folder / "x.npy", rows)
+    np.save(folder / "names.npy", classes)
+    np.save(folder / "values.npy", values)
+    (folder / "numbers.txt").write_text("\n".join(str(i // 150) for i in range(450)) + "\n")
+    for task, labels in (("classify", "names"), ("regress", "values"), ("match", "names")):
+        head = folder / f"{task}.safetensors"
+        assert run(
+            "head", folder / "m.safetensors", folder / "x.npy", "--labels",
+            folder / f"{labels}.npy", "--task", task, "--seed", 0, "-q", "-o", head,
+            *([] if task == "match" else ["--epochs", 20]),
+        ) == 0  # fmt: skip
+    return folder
+
+
+def run(*arguments) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    "task, kind",
+    [("classify", CodeClassifier), ("regress", CodeRegressor), ("match", CodeMatcher)],
+)
+def test_each_task_has_its_head_and_the_file_still_encodes(task, kind, folder, tmp_path, rows):
+    file = folder / f"{task}.safetensors"
+    assert type(load(file)) is kind
+    assert run("encode", file, folder / "x.npy", "-o", tmp_path / "h.npy") == 0
+    assert np.load(tmp_path / "h.npy").shape == (450, 4)
+
+
+def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, capsys):
+    head, target = folder / "classify.safetensors", tmp_path / "said.csv"
+    assert run("predict", head, folder / "x.npy", "-o", target) == 0
+    with open(target, newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == ["class", "p(a)", "p(b)", "p(c)"]
+    fitted = load(head)
+    assert [line[0] for line in lines[1:]] == fitted.predict(rows).tolist()
+    said = np.array([line[1:] for line in lines[1:]], dtype=float)
+    np.testing.assert_allclose(said, fitted.predict_proba(rows), rtol=1e-6)
+
+
+@pytest.mark.parametrize("task, method", [("classify", "predict_proba"), ("regress", "predict")])
+def test_numbers_go_to_npy(task, method, folder, tmp_path, rows):
+    target = tmp_path / "said.npy"
+    head = folder / f"{task}.safetensors"
+    assert run("predict", head, folder / "x.npy", "-o", target) == 0
+    expected = getattr(load(head), method)(rows).reshape(450, -1)
+    np.testing.assert_allclose(np.load(target), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("task, labels, score", [("classify", "names.npy", "accuracy"),
+                                                 ("regress", "values.npy", "r2")])  # fmt: skip
+def test_what_is_true_is_compared_with(task, labels, score, folder, rows, capsys):
+    head = folder / f"{task}.safetensors"
+    assert run("predict", head, folder / "x.npy", "--labels", folder / labels, "--json") == 0
+    expected = load(head).score(rows, np.load(folder / labels))
+    assert json.loads(capsys.readouterr().out)[score] == pytest.approx(expected, abs=1e-5)
+
+
+def test_pairs_are_written_and_printed(folder, tmp_path, rows, capsys):
+    np.save(tmp_path / "b.npy", rows[::-1])
+    arguments = ["match", folder / "match.safetensors", folder / "x.npy", tmp_path / "b.npy"]
+    expected = load(folder / "match.safetensors").match_proba(rows, rows[::-1])
+    assert run(*arguments, "-o", tmp_path / "p.npy") == 0
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy")[:, 0], expected, rtol=1e-5)
+    capsys.readouterr()
+    assert run(*arguments) == 0
+    np.testing.assert_allclose(
+        np.array(capsys.readouterr().out.split(), float), expected, atol=1e-6
+    )
+    assert run(*arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["probability"] == pytest.approx(expected.tolist())
+
+
+def test_pairs_of_images_are_drawn_the_surest_first(folder, tmp_path, rows):
+    np.save(tmp_path / "b.npy", rows[::-1])
+    target = tmp_path / "pairs.png"
+    arguments = ["match", folder / "match.safetensors", folder / "x.npy", tmp_path / "b.npy"]
+    assert run(*arguments, "--figure", target, "--image-shape", "2,5") == 0
+    assert target.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rows_that_are_no_images_are_not_drawn(folder, tmp_path, capsys):
+    arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
+    assert run(*arguments, "--figure", tmp_path / "pairs.png") == 2
+    assert "pairs are drawn of images; give --image-shape" in capsys.readouterr().err
+
+
+def test_rows_without_a_label_are_named(folder, tmp_path, capsys):
+    labels = np.where(np.arange(450) % 2, np.arange(450) // 150, 7)
+    np.save(tmp_path / "y.npy", labels)
+    head = ["head", folder / "m.safetensors", folder / "x.npy", "--task", "classify", "-q",
+            "--labels", tmp_path / "y.npy", "-o", tmp_path / "h.st", "--epochs", 2]  # fmt: skip
+    assert run(*head, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 4
+    assert run(*head, "--json", "--unknown", "7") == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 3
+    assert run(*head, "--unknown", "seven") == 2
+    assert "--unknown: the labels are numbers, got 'seven'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command, code, message",
+    [
+        ("predict {match} {x} -o p.csv", 2, "holds a CodeMatcher; use narrows match MODEL A B"),
+        ("match {classify} {x} {x}", 2, "holds a CodeClassifier; use narrows predict MODEL DATA"),
+        ("predict {m} {x} -o p.csv", 2, "without a head; put one on it: narrows head"),
+        ("match nowhere {x} {x}", 4, "nowhere: no such model file"),
+        ("predict {classify} {x}", 2, "give -o, --labels or both"),
+        ("head {m} {x} --task match -o h.st", 2, "--labels: give a file with a label for every"),
+        ("head {m} {x} --task match --labels {names} --set hidden=[3] -o h.st", 2,
+         "--task match has no parameter 'hidden'"),
+        ("head {m} {x} --task regress --labels {names} -o h.st", 3, "--task regress needs numbers"),
+        ("head {m} {x} --task classify --labels nowhere.txt -o h.st", 3, "no such file of labels"),
+        ("head {m} {x} --task classify --training frosen --labels {names} -o h.st", 2,
+         "Did you mean 'frozen'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said(command, code, message, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    files = {path.stem: path for path in folder.iterdir()}
+    assert run(*command.format(**files).split()) == code
+    assert message in capsys.readouterr().err
