@@ -134,3 +134,18 @@ def test_turned_and_noisy_digits_are_digits(data_folder, generators):
     assert (noisy >= plain).all()
     assert 0.8 < turned.sum() / plain.sum() < 1.1
     assert not np.array_equal(turned, plain)
+
+
+def test_few_labels_have_every_way_of_the_code_beside_scratch_and_pixels(data_folder, tmp_path):
+    rows = {row["method"]: row for row in table("code-few-labels", tmp_path)["rows"]}
+    assert set(rows) == {
+        "SVM on pixels", "net from scratch", "code, frozen", "code, fine-tuned", "code, joint",
+    }  # fmt: skip
+    assert all(row["50"] < 75 for row in rows.values())
+
+
+def test_learning_curves_reach_what_they_say(data_folder, tmp_path):
+    rows = table("code-convergence", tmp_path)["rows"]
+    assert len(rows) == 8
+    assert all(0 < row["epochs to 95% of it"] <= 3 for row in rows)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000

@@ -33,10 +33,10 @@ __all__ = ["AbstractAutoencoder"]
 
 class AbstractAutoencoder(
     ClassNamePrefixFeaturesOutMixin,
-    Queries,
     Anomalies,
     ExportsParts,
     Generates,
+    Queries,
     Inpainting,
     Choices,
 ):
