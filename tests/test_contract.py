@@ -60,6 +60,8 @@ def build(case: tuple[str, str, str, str | None], seed: int = 0):
     variant, loss, corruption, penalty = case
     parameters = {"n_components": 3, "loss": loss, **NEEDS.get(variant, {})}
     if variant not in CLOSED:
+        if corruption == "patches":  # the one piece that must know what a row looks like
+            corruption = {"name": corruption, "image_shape": [2, 3, 2]}
         parameters |= {"hidden": [8, 5], "corruption": corruption, **NEEDS.get(penalty, {})}
         parameters["penalties"] = [penalty] if penalty else []
     if penalty == "auxiliary":
