@@ -64,9 +64,9 @@ def test_few_labels_are_told_as_many_of_each_class(data_folder, tmp_path):
 def test_pairs_of_unseen_classes_are_matched_from_codes_and_from_pixels(data_folder, tmp_path):
     result = table("fashion-matching", tmp_path)
     rows = {row["method"]: row for row in result["rows"]}
-    assert rows["matcher on the code"]["all"] > 0.75
-    assert rows["matcher on the code"]["all"] > rows["distance on pixels"]["no labels"]
-    assert 0 < rows["matcher on the code"]["pooled all"] < 0.25
+    assert rows["matcher on a code of 6 numbers"]["all"] > 0.75
+    assert rows["matcher on a code of 6 numbers"]["all"] > rows["distance on pixels"]["no labels"]
+    assert 0 < rows["matcher on a code of 6 numbers"]["pooled all"] < 0.25
 
 
 def test_every_class_is_left_out_three_times():

@@ -35,8 +35,8 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     without a label too, y = -1: they place the origin, from which directions are compared.
 
     The map has a closed form, from the covariance within things. Where the encoder trains too, both
-    learn from all pairs of a batch, and the map is then solved for once more. "joint", with rows
-    without a label, is best; "fine_tuned" on few labels can be worse than "frozen".
+    learn from all pairs of a batch, and the map is then solved for once more. That tells the things
+    of y apart better; for things never seen a frozen, narrow code is as good.
 
     Parameters
     ----------
