@@ -8,12 +8,12 @@ import numpy as np
 
 from narrows.applications import anomalies, coding
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators._queries import Queries
+from narrows.estimators._asked import Asked
 
 __all__ = ["Anomalies"]
 
 
-class Anomalies(Queries):
+class Anomalies(Asked):
     """How surprising the error of a row is, and which features it comes from."""
 
     def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:

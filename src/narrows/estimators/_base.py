@@ -33,11 +33,11 @@ __all__ = ["AbstractAutoencoder"]
 
 class AbstractAutoencoder(
     ClassNamePrefixFeaturesOutMixin,
-    Anomalies,
-    ExportsParts,
-    Generates,
     Queries,
+    Anomalies,
+    Generates,
     Inpainting,
+    ExportsParts,
     Choices,
 ):
     """Fit, transform, reconstruct, score, save: everything but the choice of pieces.

@@ -10,15 +10,13 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.code_task import Head
-from narrows.model import Model
+from narrows.estimators._asked import Asked
 
 __all__ = ["ExportsHead", "ExportsParts"]
 
 
-class ExportsParts:
+class ExportsParts(Asked):
     """Mixed into autoencoders."""
-
-    model_: Model
 
     def export(self, path: str | Path, *, part: str = "encoder") -> None:
         """Write a part as one ONNX file, for programs without Narrows or torch.

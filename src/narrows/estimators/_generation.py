@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,14 @@ from torch import Generator
 
 from narrows.applications import sampling, walks
 from narrows.applications.memorisation import Memorisation, measure_memorisation
-from narrows.data.source import Source
 from narrows.errors import UsageError
+from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from
-from narrows.model import Model
 
 __all__ = ["Generates"]
 
 
-class Generates:
+class Generates(Asked):
     """Mixed into every autoencoder: what decoding codes of no row gives.
 
     The walks return grids (n_lines, n_columns, n_features), in input units, float32. Their codes
@@ -28,9 +27,6 @@ class Generates:
     code the k largest stay, parts of a quantised one become the nearest entries, and a bit flips
     where it is taken past 0.
     """
-
-    model_: Model
-    _asked: Callable[[Any], tuple[Model, Source]]
 
     def sample(
         self, n_samples: int = 1, *, density: str = "auto", random_state: Any = None

@@ -5,24 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from torch import Generator
 
 from narrows.applications.inpainting import inpainted
 from narrows.applications.masks import row_masks
 from narrows.checks import check_number
-from narrows.data.source import Source
+from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from
-from narrows.model import Model
 
 __all__ = ["Inpainting"]
 
 
-class Inpainting(BaseEstimator):
+class Inpainting(Asked):
     """The questions about rows of which a part is hidden."""
-
-    def _asked(self, X: Any) -> tuple[Model, Source]:
-        raise NotImplementedError  # Queries has it
 
     def inpaint(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Generator
 
@@ -14,31 +14,19 @@ from narrows.applications.denoising import denoised
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.health import Health, examine
 from narrows.checks import check_number
-from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.estimators._input import FLOATS, fit_source
-from narrows.model import Model
+from narrows.estimators._asked import Asked
+from narrows.estimators._input import FLOATS
 
 __all__ = ["Queries"]
 
 
-class Queries(TransformerMixin, BaseEstimator):
+class Queries(TransformerMixin, Asked):
     """The questions that need a fitted Model and, most of them, rows."""
-
-    model_: Model
 
     @property
     def _n_features_out(self) -> int:
         return self.model_.n_components
-
-    def _asked(self, X: Any) -> tuple[Model, Source]:
-        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
-        check_is_fitted(self, "model_")
-        return self.model_, self._source(X, reset=False, min_samples=1)
-
-    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
-        """Return X as rows, checked; ``reset`` has its width and names become the estimator's."""
-        return fit_source(self, X, reset=reset, min_samples=min_samples)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""

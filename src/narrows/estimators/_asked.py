@@ -1,0 +1,29 @@
+"""A fitted model and the rows that it is asked about: what every question begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.data.source import Source
+from narrows.estimators._input import fit_source
+from narrows.model import Model
+
+__all__ = ["Asked"]
+
+
+class Asked(BaseEstimator):
+    """What the groups of questions share (codes, anomalies, hidden values, new rows, export)."""
+
+    model_: Model
+
+    def _asked(self, X: Any) -> tuple[Model, Source]:
+        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
+        check_is_fitted(self, "model_")
+        return self.model_, self._source(X, reset=False, min_samples=1)
+
+    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
+        """Return X as rows, checked; ``reset`` has its width and names become the estimator's."""
+        return fit_source(self, X, reset=reset, min_samples=min_samples)
