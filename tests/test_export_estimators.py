@@ -12,7 +12,10 @@ from onnx_files import answers, assert_same
 from narrows import (
     Autoencoder,
     CodeClassifier,
+    CodeMatcher,
     CodeRegressor,
+    CodeSegmenter,
+    ConvolutionalAutoencoder,
     DocumentAutoencoder,
     SemanticHasher,
     load,
@@ -73,6 +76,29 @@ def test_a_classifiers_file_gives_probabilities_of_its_classes(
     assert json.loads(said["classes"]) == ["a", "b", "c"]
 
 
+def test_a_matchers_file_gives_its_vectors_and_says_what_their_distances_mean(
+    autoencoder, rows, classes, tmp_path
+):
+    matcher = CodeMatcher(autoencoder, random_state=0).fit(rows, classes)
+    matcher.export(tmp_path / "m.onnx")
+    vectors = answers(tmp_path / "m.onnx", rows)
+    assert_same(vectors, matcher.transform(rows))
+    said = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    odds = json.loads(said["odds"])
+    d = np.square(vectors[:-1].astype(float) - vectors[1:]).sum(axis=1)
+    p = 1 / (1 + np.exp(odds["slope"] * d - odds["intercept"]))
+    np.testing.assert_allclose(p, matcher.match_proba(rows[:-1], rows[1:]), atol=1e-4)
+
+
+def test_a_segmenters_file_gives_the_probabilities_of_every_pixel(tmp_path):
+    images = np.random.default_rng(0).random((30, 7, 6)).astype(np.float32)
+    ae = ConvolutionalAutoencoder(3, channels=(4, 5), max_epochs=1, random_state=0).fit(images)
+    segmenter = CodeSegmenter(ae, width=4, max_epochs=2, random_state=0).fit(images, images > 0.6)
+    segmenter.export(tmp_path / "m.onnx")
+    said = answers(tmp_path / "m.onnx", images.reshape(30, -1))
+    assert_same(said, segmenter.predict_proba(images))
+
+
 def test_a_head_on_an_inner_layer_reads_that_one(autoencoder, rows, classes, tmp_path):
     head = CodeClassifier(autoencoder, layer=0, hidden=(6,), max_epochs=5, random_state=0)
     head.fit(rows, classes).export(tmp_path / "m.onnx")
@@ -99,7 +125,7 @@ def test_a_heads_autoencoder_is_exported_by_part(autoencoder, rows, classes, tmp
     ("part", "message"),
     [
         ("encode", "part: unknown name 'encode'.*Did you mean 'encoder'"),
-        ("head", "'head' is of a classifier or regressor on a code, and this is an autoencoder"),
+        ("head", "'head' is of a head on a code, such as a classifier, and this is an autoencoder"),
     ],
 )
 def test_a_part_that_is_not_there_is_refused(fitted_model, tmp_path, part, message):

@@ -155,6 +155,12 @@ def test_overlap_is_that_of_sets():
     assert overlap.accuracy == pytest.approx(6 / 8)
 
 
+def test_a_class_that_was_never_taught_is_no_class_of_a_test(fitted):
+    images, masks = discs(5, 3)
+    with pytest.raises(InvalidData, match="is of class 255, which the segmenter was not taught"):
+        fitted.evaluate(images, masks * np.uint8(255))
+
+
 def test_an_encoder_without_maps_is_named():
     images, masks = discs(20, 2)
     dense = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(images)

@@ -41,8 +41,10 @@ def export_onnx(
     "encoder"      ``x`` (batch, n_features)           ``code`` (batch, n_components)
     "decoder"      ``code`` (batch, n_components)      ``x`` (batch, n_features)
     "reconstruct"  ``x``                               ``reconstruction`` (batch, n_features)
-    "head"         ``x``                               ``probabilities`` (batch, n_classes), or
-                                                       ``y`` (batch,), float64
+    "head"         ``x``                               ``probabilities`` (batch, n_classes), of a
+                                                       segmenter (batch, n_pixels, n_classes);
+                                                       ``y`` (batch,), float64; or ``vector``
+                                                       (batch, width), of a matcher
     =============  ==================================  =========================================
 
     Scaling, the loss's link and the way back to input units are in the graph. The same model
@@ -85,6 +87,7 @@ def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, s
         "image_shape": schema.image_shape,
         "feature_names": names,
         "classes": head.classes if head is not None and part == "head" else None,
+        "odds": head.odds if head is not None and part == "head" else None,
     }
     return {
         key: value if isinstance(value, str) else json.dumps(value, default=str)

@@ -15,6 +15,7 @@ from narrows.code_task import Head, layer_of
 from narrows.data.scaling import Scaling
 from narrows.errors import UsageError, unknown_name
 from narrows.model import Model
+from narrows.segmentation import SegmentationHead, pyramid
 from narrows.slots import dense_rows
 from narrows.weighting import known_part
 
@@ -25,12 +26,16 @@ __all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
 class ExportedHead:
     """A head, the encoder's layer that it reads, and how its outputs become answers.
 
-    ``classes`` are those of a classifier, whose answers are probabilities. None is a regressor,
-    whose answer is its output times ``deviation`` plus ``mean``, in float64.
+    ``answer`` is one of ``ANSWERS``: "probabilities" of ``classes``, (batch, n_classes); "value",
+    the output times ``deviation`` plus ``mean``, float64, (batch,); "vector" of length 1, whose
+    squared distance d to another means same with probability sigma(intercept - slope d), the
+    ``odds``; "pixels", probabilities (batch, n_pixels, n_classes).
     """
 
-    head: Head
+    head: Head | SegmentationHead
     layer: int
+    answer: str = "probabilities"
+    odds: dict[str, float] | None = None
     classes: list[Any] | None = None
     mean: float = 0.0
     deviation: float = 1.0
@@ -94,23 +99,36 @@ class ReconstructionGraph(Graph):
         return in_input_units(self.model[0], mean, rows)
 
 
+ANSWERS = {
+    "probabilities": "probabilities",
+    "value": "y",
+    "vector": "vector",
+    "pixels": "probabilities",
+}
+"""What a head can answer, and what its output is called in the file."""
+
+
 class HeadGraph(Graph):
-    """x -> the probability of every class, (batch, n_classes); or y, (batch,)."""
+    """x -> what a head answers."""
 
     def __init__(self, model: Model, exported: ExportedHead) -> None:
         super().__init__(model)
         self.head, self.layer = exported.head, exported.layer
-        self.classification = exported.classes is not None
+        self.answer, self.gives = exported.answer, ANSWERS[exported.answer]
         # tensors: the exporter rounds numbers of Python's to float32
         self.register_buffer("mean", torch.tensor(exported.mean, dtype=torch.float64))
         self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
-        self.gives = "probabilities" if self.classification else "y"
 
     def forward(self, rows: Tensor) -> Tensor:
         x, _ = known_part(self.scaling.forward(rows), self.objective.corruption)
+        if self.answer == "pixels":
+            logits = self.head(pyramid(self.objective, x))
+            return torch.softmax(logits, dim=1).permute(0, 2, 3, 1).flatten(1, 2)
         said = self.head(layer_of(self.objective.encoder, dense_rows(x), self.layer))
-        if self.classification:
+        if self.answer == "probabilities":
             return torch.softmax(said, dim=1)
+        if self.answer == "vector":
+            return said / said.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return said[:, 0].double() * self.deviation + self.mean
 
 
@@ -133,7 +151,7 @@ def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph
     if part == "head":
         if head is None:
             raise UsageError(
-                f"part: 'head' is of a classifier or regressor on a code, and this is an "
+                "part: 'head' is of a head on a code, such as a classifier, and this is an "
                 f"autoencoder; choose from {', '.join(PARTS)}."
             )
         return HeadGraph(model, head)

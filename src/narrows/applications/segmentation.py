@@ -11,7 +11,7 @@ import torch
 from narrows.applications.coding import scaled_batches, whole_vectors
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
-from narrows.errors import UsageError
+from narrows.errors import InvalidData, UsageError
 from narrows.model import Model
 from narrows.segmentation import SegmentationHead, pyramid
 
@@ -82,14 +82,29 @@ class Overlap:
         return "\n".join(lines)
 
 
-def measure_masks(said: np.ndarray, truth: np.ndarray, classes: np.ndarray) -> Overlap:
-    """Compare masks (n, n_pixels) of the values ``classes``; other values of truth count nowhere.
+def measure_masks(
+    said: np.ndarray, truth: np.ndarray, classes: np.ndarray, *, unknown: int | None = None
+) -> Overlap:
+    """Compare masks (n, n_pixels) of the values ``classes``; pixels that are ``unknown`` in truth
+    count nowhere.
+
+    Raises
+    ------
+    InvalidData
+        If truth holds another value.
 
     References
     ----------
     Dice (1945), "Measures of the amount of ecologic association between species", Ecology 26.
     """
-    known = np.isin(truth, classes)
+    known = np.ones(truth.shape, bool) if unknown is None else truth != unknown
+    strange = known & ~np.isin(truth, classes)
+    if strange.any():
+        row, pixel = np.argwhere(strange)[0]
+        raise InvalidData(
+            f"masks: row {row}, pixel {pixel} is of class {truth[row, pixel]}, which the segmenter "
+            f"was not taught; it knows {', '.join(map(str, classes))}."
+        )
     dice, iou = [], []
     for value in classes:
         ours, theirs = (said == value) & known, truth == value

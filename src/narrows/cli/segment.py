@@ -62,7 +62,7 @@ def segment(
     results: dict[str, Any] = {"rows": len(said)}
     lines = []
     if truth is not None:
-        overlap = measure_masks(said, truth, fitted.classes_)
+        overlap = measure_masks(said, truth, fitted.classes_, unknown=fitted.missing_label)
         results |= overlap.as_dict()
         lines.append(overlap.table())
     if output is not None:

@@ -166,17 +166,23 @@ def choose_scale(
     return "none" if within else "standard"
 
 
-def choose_loss(kind: str, source: Source, statistics: Statistics) -> dict[str, str]:
+def choose_loss(
+    kind: str, source: Source, statistics: Statistics, *, likelihood: bool = False
+) -> dict[str, str]:
     """Resolve ``loss="auto"`` for a resolved scale, as a spec.
 
     Proportions get the multinomial loss; dense values in [0, 1] squared error through the
     logistic function, so that the reconstruction stays in range and its error stands beside
-    PCA's; everything else plain squared error.
+    PCA's; everything else plain squared error. Where a ``likelihood`` is wanted, in nats, values
+    in [0, 1] get the Bernoulli loss.
     """
     if kind in _SHARES:
         return {"name": "multinomial"}
     within = statistics.low >= 0 and statistics.high <= 1
-    if not source.sparse and (kind == "unit" or (kind == "none" and within)):
+    within = kind == "unit" or (kind == "none" and within)
+    if within and likelihood:
+        return {"name": "bernoulli"}
+    if within and not source.sparse:
         return {"name": "squared_error", "link": "logistic"}
     return {"name": "squared_error", "link": "identity"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -54,6 +54,13 @@ class ExportsHead:
     head_: Head
     layer_: int
 
+    _answer: ClassVar[str]
+    """What the head answers, by its name among the answers of ``ExportedHead``."""
+
+    def _odds(self) -> dict[str, float] | None:
+        """Return what turns distances of a matcher's vectors into probabilities."""
+        return None
+
     @abstractmethod
     def _target_spec(self) -> dict[str, Any]: ...
 
@@ -66,8 +73,9 @@ class ExportsHead:
             What stood there is replaced when all is written.
         part : {"head", "encoder", "decoder", "reconstruct"}, default="head"
             "head" is the whole way from rows in input units, ``x``, to ``probabilities``
-            (batch, n_classes) of the classes in the file's metadata, or to ``y`` (batch,),
-            float64. The others are those of ``autoencoder_``.
+            (batch, n_classes) of the classes in the file's metadata (of a segmenter (batch,
+            n_pixels, n_classes)), to ``y`` (batch,), float64, or, of a matcher, to its
+            ``vector``. The others are those of ``autoencoder_``.
 
         Raises
         ------
@@ -85,6 +93,8 @@ class ExportsHead:
         head = ExportedHead(
             self.head_,
             self.layer_,
+            answer=self._answer,
+            odds=self._odds(),
             classes=spec.get("classes"),
             mean=spec.get("y_mean", 0.0),
             deviation=spec.get("y_deviation", 1.0),

@@ -56,6 +56,7 @@ class PairHead(CodeHead):
     hidden = ()
     activation = "linear"
     _classification = True
+    _answer = "vector"
     _given = False
     """Whether the source holds pairs, row i and row n + i, and not rows with classes."""
 
@@ -107,6 +108,9 @@ class PairHead(CodeHead):
         both = stacked(first, second)
         self._given = True
         return self._fit_to(both, answers.repeat(2), self._fitted_autoencoder(both, None))
+
+    def _odds(self) -> dict[str, float]:
+        return {"intercept": self.intercept_, "slope": self.slope_}
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

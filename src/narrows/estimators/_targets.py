@@ -15,7 +15,7 @@ from torch import Tensor
 
 from narrows.errors import InvalidData
 
-__all__ = ["read_classes", "read_masks", "read_same", "read_values"]
+__all__ = ["mask_values", "read_classes", "read_masks", "read_same", "read_values"]
 
 _MOST_IN_MASKS = 256
 
@@ -59,12 +59,28 @@ def read_masks(
     """Return the place of each pixel's class, (n_rows, n_pixels) int16, -1 where y is ``unknown``,
     and the classes in order, int64.
 
+    Raises
+    ------
+    InvalidData
+        As ``mask_values``, or if there are more than 256 classes.
+    """
+    masks = mask_values(y, n_rows, n_pixels)
+    known = np.ones(masks.shape, bool) if unknown is None else masks != unknown
+    classes = np.unique(masks[known])
+    if not len(classes) or len(classes) > _MOST_IN_MASKS:
+        raise InvalidData(f"y: {len(classes)} classes; from 1 to {_MOST_IN_MASKS} are taken.")
+    return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
+
+
+def mask_values(y: Any, n_rows: int, n_pixels: int) -> np.ndarray:
+    """Return masks as they were given, (n_rows, n_pixels) int64.
+
     y is (n_rows, n_pixels), of any further axes, or (n_rows,) for pixels of one class.
 
     Raises
     ------
     InvalidData
-        If y has another shape, holds other values than integers, or more than 256 of them.
+        If y has another shape, or holds other values than integers.
     """
     if y is None:
         raise InvalidData("y: a segmenter requires y to be passed, but the target y is None.")
@@ -82,12 +98,7 @@ def read_masks(
         )
     if masks.dtype.kind == "f" and not np.equal(masks, np.round(masks)).all():
         raise InvalidData("y: masks must be integers; probabilities need a threshold first.")
-    masks = masks.astype(np.int64)
-    known = np.ones(masks.shape, bool) if unknown is None else masks != unknown
-    classes = np.unique(masks[known])
-    if not len(classes) or len(classes) > _MOST_IN_MASKS:
-        raise InvalidData(f"y: {len(classes)} classes; from 1 to {_MOST_IN_MASKS} are taken.")
-    return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
+    return masks.astype(np.int64)
 
 
 def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, float]:

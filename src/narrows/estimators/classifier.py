@@ -93,6 +93,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     classes_: np.ndarray
 
     _classification = True
+    _answer = "probabilities"
 
     def __init__(
         self,

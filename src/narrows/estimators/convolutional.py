@@ -10,6 +10,7 @@ from narrows.activations import activation_named
 from narrows.checks import check_number
 from narrows.convolution import checked_shape
 from narrows.corruptions import CORRUPTIONS
+from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
@@ -172,10 +173,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         return super()._may_copy() and not self.beta
 
     def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
-        within = statistics.low >= 0 and statistics.high <= 1
-        if self.beta is not None and (kind == "unit" or (kind == "none" and within)):
-            return {"name": "bernoulli"}
-        return super()._auto_loss(kind, source, statistics)
+        return choose_loss(kind, source, statistics, likelihood=self.beta is not None)
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "convolutional", {

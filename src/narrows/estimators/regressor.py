@@ -84,6 +84,7 @@ class CodeRegressor(RegressorMixin, CodeHead):
     y_deviation_: float
 
     _classification = False
+    _answer = "value"
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from narrows.estimators._code_head import CodeHead
 from narrows.estimators._input import query_source
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
-from narrows.estimators._targets import read_masks
+from narrows.estimators._targets import mask_values, read_masks
 from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.model import Model
 from narrows.segmentation import SegmentationHead, SegmentationTask, pyramid
@@ -114,6 +114,7 @@ class CodeSegmenter(CodeHead):
     corruption = "identity"
     dropout = 0.0
     _classification = True
+    _answer = "pixels"
 
     def __init__(
         self,
@@ -155,9 +156,8 @@ class CodeSegmenter(CodeHead):
     def evaluate(self, X: Any, y: Any) -> Overlap:
         """Return Dice and intersection over union with the true masks."""
         said = self.predict(X)
-        places, classes = read_masks(y, len(said), said.shape[1], unknown=self.missing_label)
-        truth = np.where(places >= 0, classes[places], np.nan)
-        return measure_masks(said, truth, self.classes_)
+        truth = mask_values(y, len(said), said.shape[1])
+        return measure_masks(said, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean Dice coefficient of the classes after the first, in [0, 1]."""

@@ -10,6 +10,7 @@ from torch import Generator
 
 from narrows.applications.likelihood import log_likelihoods
 from narrows.checks import check_number
+from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators._base import AbstractAutoencoder
@@ -151,10 +152,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         return not self.beta
 
     def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
-        within = statistics.low >= 0 and statistics.high <= 1
-        if kind == "unit" or (kind == "none" and within):
-            return {"name": "bernoulli"}
-        return super()._auto_loss(kind, source, statistics)
+        return choose_loss(kind, source, statistics, likelihood=True)
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "variational", {**self._shape(), "beta": float(self.beta), "loss": loss}
