@@ -1,0 +1,140 @@
+"""Cell nuclei, pixel by pixel, from few masks: an encoder that saw the images, or did not.
+
+A convolutional autoencoder is trained on the 532 training images of the Data Science Bowl 2018
+without their masks; then the masks of 5%, 20% and 100% of them are told. The same net segments
+frozen, fine-tuned, and trained from scratch with the same head. Run as
+`narrows reproduce nuclei-segmentation --preset fast|best -o FOLDER`, which draws masks too.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from narrows import CodeSegmenter, ConvolutionalAutoencoder
+from narrows.applications.figures import save_figure
+from narrows.applications.segmentation_figure import segmentation_figure
+from narrows.cli.paper import columns, main
+from narrows.datasets import local_folder
+from narrows.errors import InvalidData
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Preset:
+    """``every`` so many pixels one is taken; ``steps`` are those of a segmenter."""
+
+    every: int
+    epochs: int
+    steps: int
+    draws: int
+    shares: tuple[float, ...]
+    channels: tuple[int, ...] = (32, 64, 128)
+
+
+PRESETS = {
+    "smoke": Preset(8, 2, 60, 1, (0.2,), (8, 16)),
+    "fast": Preset(2, 20, 400, 1, (0.05, 0.2, 1.0)),
+    "best": Preset(1, 40, 800, 2, (0.05, 0.2, 1.0)),
+}
+_BATCH = 8
+
+
+def nuclei(every: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return training images and masks, test images and masks."""
+    folder = local_folder()
+    path = None if folder is None else folder / "nuclei_dsb2018" / "nuclei128.npz"
+    if path is None or not path.is_file():
+        raise InvalidData("nuclei_dsb2018: set NARROWS_DATA to the folder that holds it.")
+    with np.load(path, allow_pickle=False) as file:
+        images, masks = (file[n][:, ::every, ::every] for n in ("images", "masks"))
+        test = file["is_test"].astype(bool)
+    return images[~test], masks[~test], images[test], masks[test]
+
+
+def net(preset: Preset, images: np.ndarray, seed: int, *, trained: bool) -> Any:
+    """Return the autoencoder; untrained its weights have moved by 1e-12 at most."""
+    return ConvolutionalAutoencoder(
+        128,
+        channels=preset.channels,
+        augmentation={"name": "affine", "flip": 0.5, "until": 1.0},
+        max_epochs=preset.epochs if trained else 1,
+        learning_rate=2e-3 if trained else 1e-12,
+        batch_size=16,
+        validation_fraction=0.0,
+        random_state=seed,
+    ).fit(images)
+
+
+def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
+    preset = PRESETS[name]
+    images, masks, test, truth = nuclei(preset.every)
+    started = time.perf_counter()
+    trained = net(preset, images, seed, trained=True)
+    seconds = time.perf_counter() - started
+    print(trained.evaluate(test).table(), file=sys.stderr, flush=True)
+    fresh = net(preset, images, seed, trained=False)
+    ways = {
+        "pretrained, frozen": (trained, "frozen"),
+        "pretrained, fine-tuned": (trained, "fine_tuned"),
+        "from scratch": (fresh, "fine_tuned"),
+    }
+    table: dict[str, dict[str, Any]] = {way: {"net": way} for way in ways}
+    for share in preset.shares:
+        n = max(2, round(share * len(images)))
+        for way, (autoencoder, training) in ways.items():
+            found = []
+            started = time.perf_counter()
+            for draw in range(preset.draws):
+                told = np.random.default_rng([seed, draw]).permutation(len(images))[:n]
+                segmenter = CodeSegmenter(
+                    autoencoder,
+                    training=training,
+                    max_epochs=max(1, round(preset.steps * _BATCH / n)),
+                    batch_size=_BATCH,
+                    random_state=draw,
+                ).fit(images[told], masks[told])
+                overlap = segmenter.evaluate(test, truth)
+                found.append((overlap.mean_dice, overlap.mean_iou))
+                if output is not None and draw == 0 and way == "pretrained, fine-tuned":
+                    _draw(segmenter, test, truth, output / f"masks-{share:g}.png")
+            dice, iou = np.mean(found, axis=0)
+            spread = float(np.std(found, axis=0)[0])
+            table[way] |= {f"Dice {share:.0%}": float(dice), f"+- {share:.0%}": spread,
+                           f"IoU {share:.0%}": float(iou)}  # fmt: skip
+            each = (time.perf_counter() - started) / preset.draws
+            print(way, share, dice, iou, f"{each:.0f} s", file=sys.stderr, flush=True)
+    return {
+        "preset": name,
+        "seed": seed,
+        "unit": f"means over {len(test)} test images, and over {preset.draws} draws of the masks "
+        "told, with their deviation",
+        "pretraining_seconds": round(seconds, 1),
+        "rows": list(table.values()),
+    }
+
+
+def _draw(segmenter: CodeSegmenter, test: np.ndarray, truth: np.ndarray, path: Path) -> None:
+    at = np.linspace(0, len(test) - 1, _SHOWN).astype(int)
+    figure = segmentation_figure(
+        test[at].reshape(len(at), -1),
+        segmenter.predict(test[at]),
+        image_shape=test.shape[1:],
+        classes=[0, 1],
+        truth=truth[at].reshape(len(at), -1),
+    )
+    save_figure(figure, path)
+
+
+def show(table: dict[str, Any]) -> str:
+    return f"{columns(table['rows'], digits=3)}\n{table['unit']}; seed {table['seed']}"
+
+
+if __name__ == "__main__":
+    main(run, show, presets=PRESETS, description=__doc__)
