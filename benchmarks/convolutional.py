@@ -1,0 +1,160 @@
+"""Training a convolutional net on a folder of images of 64 x 64: images a second.
+
+The images are made (smooth random colours, written as JPEG), the folder is the same for all. The
+plain loop is the same net in PyTorch as one writes it: a Dataset that decodes an image, a DataLoader
+with as many workers as asked for, modules of torch.nn, Adam, float32. "the net alone" is that net's
+steps on images that are in memory already: what decoding and gathering cost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from machine import described, versions
+from PIL import Image
+
+RESULTS = Path(__file__).parent / "results" / "convolutional.md"
+CHANNELS = (32, 64, 128, 256)
+CODE = 128
+
+NARROWS = r"""
+import json, sys, time
+from narrows import ConvolutionalAutoencoder, read
+folder, batch, epochs, channels, code, precision, stream = sys.argv[1:8]
+source = read(folder, stream=stream == "stream")
+ae = ConvolutionalAutoencoder(int(code), channels=json.loads(channels), max_epochs=int(epochs),
+                              batch_size=int(batch), validation_fraction=0.0, random_state=0,
+                              precision=precision)
+ae._train(source, None, False, lambda: False)
+record = ae.model_.record
+seconds = sorted(epoch["seconds"] for epoch in record["epochs"])
+print(json.dumps({"seconds": seconds[len(seconds) // 2], "precision": record["precision"]}))
+"""
+
+PLAIN = r"""
+import json, sys, time
+from pathlib import Path
+import numpy as np, torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+folder, batch, epochs, channels, code, workers, memory = sys.argv[1:8]
+channels, code = json.loads(channels), int(code)
+
+class Images(Dataset):
+    def __init__(self):
+        self.paths = sorted(Path(folder).iterdir())
+    def __len__(self):
+        return len(self.paths)
+    def __getitem__(self, i):
+        image = np.asarray(Image.open(self.paths[i]).convert("RGB"))
+        return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
+
+torch.manual_seed(0)
+side = 64 >> len(channels)
+down, up, before = [], [], 3
+for n in channels:
+    down += [nn.Conv2d(before, n, 4, 2, 1), nn.SiLU()]
+    before = n
+for n in [*channels[-2::-1], 3]:
+    up += [nn.SiLU(), nn.ConvTranspose2d(before, n, 4, 2, 1)]
+    before = n
+flat = channels[-1] * side * side
+net = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, code), nn.Linear(code, flat),
+                    nn.Unflatten(1, (channels[-1], side, side)), *up)
+optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+data = Images()
+if memory == "memory":
+    batches = torch.stack(list(data)).split(int(batch))
+else:
+    batches = DataLoader(data, batch_size=int(batch), shuffle=True, num_workers=int(workers))
+seconds = []
+for _ in range(int(epochs)):
+    started = time.perf_counter()
+    for x in batches:
+        loss = (x - torch.sigmoid(net(x))).square().sum(dim=(1, 2, 3)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+    seconds.append(time.perf_counter() - started)
+print(json.dumps({"seconds": sorted(seconds)[len(seconds) // 2]}))
+"""
+
+
+def child(script: str, *arguments: object) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_images(folder: Path, n: int) -> None:
+    """Write n smooth images of 64 x 64."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8))
+        small.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{i:06}.jpg", quality=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=2_000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    net = (json.dumps(CHANNELS), CODE)
+    common = (arguments.batch, arguments.epochs, *net)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_images(folder, arguments.images)
+        ways = {
+            "narrows": lambda: child(NARROWS, folder, *common, "auto", "memory"),
+            "narrows, streamed": lambda: child(NARROWS, folder, *common, "auto", "stream"),
+            "narrows, float32": lambda: child(NARROWS, folder, *common, "float32", "memory"),
+            "plain loop, no workers": lambda: child(PLAIN, folder, *common, 0, "folder"),
+            "plain loop, 2 workers": lambda: child(PLAIN, folder, *common, 2, "folder"),
+            "plain loop, the net alone": lambda: child(PLAIN, folder, *common, 0, "memory"),
+        }
+        turns: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(arguments.turns):
+            for way, measure in ways.items():
+                turns[way].append(measure()["seconds"])
+    middle = {way: sorted(seconds)[len(seconds) // 2] for way, seconds in turns.items()}
+    best_plain = min(middle["plain loop, no workers"], middle["plain loop, 2 workers"])
+    lines = [
+        "# Convolutional nets",
+        "",
+        f"Written by `python benchmarks/convolutional.py`. {described()}",
+        versions(["narrows", "torch", "numpy", "pillow"]),
+        "",
+        f"An epoch over a folder of {arguments.images:,} JPEG images of 64 x 64, maps of "
+        f"{', '.join(map(str, CHANNELS))} channels, a code of {CODE}, batches of "
+        f"{arguments.batch}; median of {arguments.turns} interleaved turns, each a process of its "
+        "own. The last column is against the faster of the plain loops that read the folder.",
+        "",
+        "| | images a second | times as fast |",
+        "|---|---|---|",
+    ]
+    for way, seconds in middle.items():
+        rate, ratio = arguments.images / seconds, best_plain / seconds
+        lines.append(f"| {way} | {rate:,.0f} | {ratio:.2f} |")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(lines) + "\n")
+    print(RESULTS.read_text())
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+    main()
