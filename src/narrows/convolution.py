@@ -87,9 +87,9 @@ class Halving(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         window = self._window
-        # an odd side gets one more line of zeros, at its end
-        odd = (window.before[1], window.after[1], window.before[0], window.after[0])
-        return F.conv2d(F.pad(maps, odd), self.weight, self.bias, stride=window.stride)
+        if any(window.odd):  # one more line of zeros, at its end
+            maps = F.pad(maps, (0, window.odd[1], 0, window.odd[0]))
+        return F.conv2d(maps, self.weight, self.bias, stride=window.stride, padding=window.padding)
 
 
 class Doubling(nn.Module):
@@ -110,7 +110,7 @@ class Doubling(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         window = self._window
         grown = F.conv_transpose2d(
-            maps, self.weight, self.bias, stride=window.stride, padding=window.before
+            maps, self.weight, self.bias, stride=window.stride, padding=window.padding
         )
         return grown[..., : self._side[0], : self._side[1]]
 
@@ -121,8 +121,8 @@ class _Window:
     def __init__(self, side: tuple[int, int]) -> None:
         self.size = tuple(4 if n > 1 else 1 for n in side)
         self.stride = tuple(2 if n > 1 else 1 for n in side)
-        self.before = tuple(1 if n > 1 else 0 for n in side)
-        self.after = tuple(1 + n % 2 if n > 1 else 0 for n in side)
+        self.padding = tuple(1 if n > 1 else 0 for n in side)
+        self.odd = tuple(n % 2 if n > 1 else 0 for n in side)
 
 
 class ResidualBlock(nn.Module):
