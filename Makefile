@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/text.py
+	$(BIN)/python benchmarks/convolutional.py
 	$(BIN)/python benchmarks/lookup.py
 
 # torch is pinned by the constraints: an open range would fetch gigabytes that are not needed

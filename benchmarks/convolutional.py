@@ -88,6 +88,30 @@ for _ in range(int(epochs)):
 print(json.dumps({"seconds": sorted(seconds)[len(seconds) // 2]}))
 """
 
+LIMIT = r"""
+import json, sys
+import torch
+from torch.profiler import ProfilerActivity, profile
+from narrows.data.scaling import Scaling
+from narrows.model import build_objective
+from narrows.training.trainer import Trainer
+batch, channels, code = int(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+parameters = {"n_components": code, "image_shape": [64, 64, 3], "channels": channels,
+              "loss": {"name": "squared_error", "link": "logistic"}}
+objective = build_objective("convolutional", parameters, 64 * 64 * 3)
+trainer = Trainer(objective, Scaling("none"), learning_rate=1e-3, precision="auto",
+                  device=torch.device("cpu"), seed=0)
+x = torch.rand(batch, 64 * 64 * 3)
+for _ in range(3):
+    trainer.step(x, factor=1.0)
+with profile(activities=[ProfilerActivity.CPU]) as measured:
+    for _ in range(10):
+        trainer.step(x, factor=1.0)
+times = {event.key: event.self_cpu_time_total for event in measured.key_averages()}
+within = sum(time for name, time in times.items() if "convolution" in name)
+print(json.dumps({"share": within / sum(times.values())}))
+"""
+
 
 def child(script: str, *arguments: object) -> dict:
     done = subprocess.run(
@@ -150,6 +174,12 @@ def main() -> None:
     for way, seconds in middle.items():
         rate, ratio = arguments.images / seconds, best_plain / seconds
         lines.append(f"| {way} | {rate:,.0f} | {ratio:.2f} |")
+    limit = child(LIMIT, arguments.batch, *net)["share"]
+    lines += [
+        "",
+        f"The limit: {limit:.0%} of a step is inside the convolutions and their gradients, which are "
+        "oneDNN's.",
+    ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n")
     print(RESULTS.read_text())

@@ -149,3 +149,12 @@ def test_learning_curves_reach_what_they_say(data_folder, tmp_path):
     assert len(rows) == 8
     assert all(0 < row["epochs to 95% of it"] <= 3 for row in rows)
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_nuclei_are_segmented_in_three_ways(data_folder, tmp_path):
+    rows = table("nuclei-segmentation", tmp_path)["rows"]
+    assert [row["net"] for row in rows] == [
+        "pretrained, frozen", "pretrained, fine-tuned", "from scratch",
+    ]  # fmt: skip
+    assert all(0 <= row["IoU 20%"] <= row["Dice 20%"] <= 1 for row in rows)
+    assert (tmp_path / "masks-0.2.png").stat().st_size > 5_000
