@@ -177,8 +177,8 @@ def main() -> None:
     limit = child(LIMIT, arguments.batch, *net)["share"]
     lines += [
         "",
-        f"The limit: {limit:.0%} of a step is inside the convolutions and their gradients, which are "
-        "oneDNN's.",
+        f"The limit: {limit:.0%} of a step is inside the convolutions and their gradients, which "
+        "are oneDNN's.",
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n")
