@@ -97,10 +97,17 @@ def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) 
     def machine(told: np.ndarray, y: np.ndarray) -> np.ndarray:
         return SVC(C=10.0).fit(x[told] / 255, y).predict(test / 255)
 
+    codes, test_codes = net.transform(x), net.transform(test)
+
+    def machine_on_code(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(codes[told], y).predict(test_codes)
+
     return {
         "SVM on pixels": machine,
         "net from scratch": head(fresh, "fine_tuned"),
         "code, frozen": head(net, "frozen", weight_decay=0.1),
+        "second layer, frozen": head(net, "frozen", weight_decay=3.0, layer=1),
+        "SVM on the code": machine_on_code,
         "code, fine-tuned": head(net, "fine_tuned"),
         "code, joint": joint,
     }
