@@ -1,9 +1,10 @@
 """Few labels: what a code learned without them is worth, frozen, fine-tuned and joint.
 
 A code is learned from all images without their labels; 100 or 1,000 labels are told, as many of
-each class. The same net is then a classifier in four ways: its code frozen under a linear head, the
-net fine-tuned from the code, trained on by both losses, and trained from scratch; and beside it a
-support vector machine on pixels. Run as
+each class. The same net is then a classifier in four ways: its code frozen under a head, the net
+fine-tuned from the code, trained on by both losses, and trained from scratch; and beside it a
+support vector machine on pixels. The first three are measured again with the labels spread to
+other images along the graph of nearest codes, and that on pixels says what the code adds. Run as
 `narrows reproduce code-few-labels --preset fast|best`, or on its own.
 """
 
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder, CodeClassifier
+from narrows.applications.spreading import neighbour_graph, spread_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.datasets import load_images
@@ -32,12 +35,14 @@ class Preset:
     draws: int
     labels: tuple[int, ...]
     data: tuple[str, ...]
+    pool: int
+    """Images that labels are spread to."""
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",)),
-    "fast": Preset(10_000, 2_000, 10, 2, (100, 1000), ("mnist", "fashion_mnist")),
-    "best": Preset(60_000, 10_000, 30, 10, (100, 1000), ("mnist", "fashion_mnist")),
+    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",), 500),
+    "fast": Preset(10_000, 2_000, 10, 2, (100, 1000), ("mnist", "fashion_mnist"), 5_000),
+    "best": Preset(60_000, 10_000, 30, 10, (100, 1000), ("mnist", "fashion_mnist"), 20_000),
 }
 _JOINT_ROWS = 5_000
 _SETTINGS = {"random_state": 0, "validation_fraction": 0.0}
@@ -73,7 +78,9 @@ def _images(x: np.ndarray) -> DenseSource:
     return images
 
 
-def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+def ways(
+    net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray, pool: int
+) -> dict[str, Any]:
     """Return, by name, functions from told rows and their labels to the test classes."""
 
     def head(autoencoder: Autoencoder, training: str, **more: Any) -> Any:
@@ -85,14 +92,27 @@ def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) 
         return predict
 
     def joint(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-        others = np.random.default_rng(len(told)).permutation(len(x))[:_JOINT_ROWS]
         # the labels come round a few times an epoch, the other images once
-        often = np.tile(told, max(1, _JOINT_ROWS // (4 * len(told))))
-        rows = np.concatenate([often, others])
-        known = np.concatenate([np.tile(y, len(often) // len(told)), np.full(len(others), -1)])
-        settings = {"training": "joint", "missing_label": -1, "max_epochs": 15}
-        classifier = CodeClassifier(net, **_SETTINGS, **settings, batch_size=128)
-        return classifier.fit(x[rows], known).predict(test)
+        often = max(1, _JOINT_ROWS // (4 * len(told)))
+        rows, known = beside(told, y, _JOINT_ROWS, often)
+        settings = {"training": "joint", "reconstruction_weight": 0.01, "weight_decay": 0.1}
+        settings |= {"layer": 1, "missing_label": -1, "max_epochs": 8, "batch_size": 128}
+        return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
+
+    def spread(training: str, **more: Any) -> Any:
+        settings = {"missing_label": -1, "spread_neighbors": 10, "training": training, **more}
+
+        def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+            rows, known = beside(told, y, pool)
+            return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
+
+        return predict
+
+    def beside(told: np.ndarray, y: np.ndarray, n: int, often: int = 1) -> tuple[Any, Any]:
+        """Return rows told and n others, and their labels, -1 for the others."""
+        others = np.setdiff1d(np.random.default_rng(len(told)).permutation(len(x))[:n], told)
+        rows = np.concatenate([np.tile(told, often), others])
+        return rows, np.concatenate([np.tile(y, often), np.full(len(others), -1)])
 
     def machine(told: np.ndarray, y: np.ndarray) -> np.ndarray:
         return SVC(C=10.0).fit(x[told] / 255, y).predict(test / 255)
@@ -102,6 +122,13 @@ def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) 
     def machine_on_code(told: np.ndarray, y: np.ndarray) -> np.ndarray:
         return SVC(C=10.0).fit(codes[told], y).predict(test_codes)
 
+    def spread_on_pixels(told: np.ndarray, y: np.ndarray) -> np.ndarray:
+        rows, known = beside(told, y, pool)
+        pixels = x[rows] / np.float32(255)
+        said = spread_labels(neighbour_graph(pixels, 10), known).argmax(axis=1)
+        near = KNeighborsClassifier(5).fit(pixels, said)
+        return near.predict(test / np.float32(255))
+
     return {
         "SVM on pixels": machine,
         "net from scratch": head(fresh, "fine_tuned"),
@@ -110,6 +137,10 @@ def ways(net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray) 
         "SVM on the code": machine_on_code,
         "code, fine-tuned": head(net, "fine_tuned"),
         "code, joint": joint,
+        "pixels, labels spread": spread_on_pixels,
+        "code, frozen, labels spread": spread("frozen", hidden=(128,), dropout=0.2, max_epochs=15),
+        "code, fine-tuned, labels spread": spread("fine_tuned", max_epochs=5),
+        "code, joint, labels spread": spread("joint", reconstruction_weight=0.01, max_epochs=5),
     }
 
 
@@ -129,7 +160,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         net = code(train, preset.epochs, seed)
         if output is not None:
             net.save(output / f"{data}.safetensors")
-        for way, predict in ways(net, untrained(train, seed), train, test).items():
+        for way, predict in ways(net, untrained(train, seed), train, test, preset.pool).items():
             result: dict[str, Any] = {"data": data, "method": way}
             started = time.perf_counter()
             for n in preset.labels:

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
-from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder
+from narrows.applications.spreading import neighbour_graph, spread_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.datasets import load_images
@@ -74,19 +73,15 @@ class Spread:
     """
 
     def __init__(self, x: np.ndarray, test: np.ndarray) -> None:
-        neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(x)
-        self._near = neighbours.kneighbors(test, return_distance=False)
-        graph: Any = neighbours.kneighbors_graph(mode="distance")
-        width = np.median(graph.data)
-        graph.data = np.exp(-((graph.data / width) ** 2))
-        self._graph = sp.csr_matrix(graph.maximum(graph.T))
+        self._near = (
+            NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(x).kneighbors(test, return_distance=False)
+        )
+        self._graph = neighbour_graph(x, _NEIGHBOURS)
 
     def predict(self, y: np.ndarray) -> np.ndarray:
         """Return classes of the test rows; y holds -1 where a label is not known."""
-        spread = LabelSpreading(kernel=lambda a, b: self._graph, alpha=0.99, max_iter=300)
-        spread.fit(np.zeros((len(y), 1)), y)
-        said = spread.label_distributions_[self._near].sum(axis=1)
-        return spread.classes_[said.argmax(axis=1)]
+        reached = spread_labels(self._graph, y, alpha=0.99)
+        return reached[self._near].sum(axis=1).argmax(axis=1)
 
 
 def ways(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:

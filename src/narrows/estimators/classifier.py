@@ -10,6 +10,9 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
+from narrows.applications.spreading import spread_classes
+from narrows.checks import check_number
+from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
@@ -39,7 +42,12 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     reconstruction_weight : ...
     missing_label : object, default=None
         The value of y where the class is not known, such as -1: those rows count in the
-        reconstruction of "joint" only. None: every y is a class.
+        reconstruction of "joint", and take a label with ``spread_neighbors``; else they do not
+        count. None: every y is a class.
+    spread_neighbors : int or None, default=None
+        Spread the labels told along the graph of so many nearest codes first (10 is usual), to the
+        rows whose class is unknown, and learn from all of them: with few labels and many rows of
+        images, much is gained. Codes are standardised; a label of a far corner may be wrong.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
         1,000 steps, 500 at most.
@@ -90,6 +98,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     """
 
     missing_label: Any
+    spread_neighbors: int | None
     classes_: np.ndarray
 
     _classification = True
@@ -107,6 +116,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         dropout: float = 0.0,
         reconstruction_weight: float = 0.1,
         missing_label: Any = None,
+        spread_neighbors: int | None = None,
         max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,
@@ -133,10 +143,30 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         super()._check_parameters()
         if np.ndim(self.missing_label):
             raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+        if self.spread_neighbors is None:
+            return
+        check_number("spread_neighbors", self.spread_neighbors, low=1, integer=True)
+        if self.missing_label is None:
+            raise UsageError(
+                "spread_neighbors: there is no row of unknown class to spread labels to; give "
+                "missing_label, the value of y for these, such as -1."
+            )
+        if self.validation_fraction:
+            raise UsageError(
+                "validation_fraction: must be 0 with spread_neighbors, which tells the labels held "
+                f"out to their neighbours, got {self.validation_fraction!r}."
+            )
 
     def _read_y(self, y: Any, n_rows: int) -> Tensor:
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
         return targets
+
+    def _start_head(self, features: Tensor, source: Source) -> None:
+        super()._start_head(features, source)
+        if self.spread_neighbors is not None:
+            told = source.targets_in_order()
+            assert told is not None
+            source.targets = spread_classes(features, told, k=int(self.spread_neighbors))
 
     def _target_spec(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}

@@ -1,0 +1,77 @@
+"""Labels told of a few rows, spread to the others along a graph of the nearest codes.
+
+F <- alpha * D^-1/2 W D^-1/2 F + (1 - alpha) * Y until it stays, W the weights of k nearest
+neighbours: Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global
+consistency", NIPS.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import NearestNeighbors
+from sklearn.semi_supervised import LabelSpreading
+from torch import Tensor
+
+__all__ = ["ALPHA", "neighbour_graph", "spread_classes", "spread_labels"]
+
+ALPHA = 0.95
+"""How much of a row's label comes from its neighbours."""
+
+_ROUNDS = 300
+
+
+def neighbour_graph(features: np.ndarray, k: int) -> Any:
+    """Return W, (n, n) CSR: exp(-(distance / w)^2) between k nearest neighbours, either's.
+
+    ``w`` is the median distance of a row to its neighbours.
+    """
+    graph: Any = NearestNeighbors(n_neighbors=min(k, len(features) - 1)).fit(features)
+    graph = graph.kneighbors_graph(mode="distance")
+    width = np.median(graph.data) or 1.0
+    graph.data = np.exp(-((graph.data / width) ** 2))
+    return sp.csr_matrix(graph.maximum(graph.T))
+
+
+def spread_labels(graph: Any, y: np.ndarray, *, alpha: float = ALPHA) -> np.ndarray:
+    """Return how much of every class reaches every row, (n, n_classes), rows sum to 1 or are 0.
+
+    Parameters
+    ----------
+    graph : CSR matrix (n, n)
+        From ``neighbour_graph``.
+    y : ndarray of int, (n,)
+        Classes by their places from 0; negative where not known.
+    """
+    kernel: Any = lambda a, b: graph  # noqa: E731 -- Any: the stubs know of names only
+    spread = LabelSpreading(kernel=kernel, alpha=alpha, max_iter=_ROUNDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # far rows go on changing by a little
+        warnings.simplefilter("ignore", RuntimeWarning)  # 0 / 0: rows that nothing reaches
+        spread.fit(np.zeros((len(y), 1)), np.maximum(y, -1))
+    return np.nan_to_num(spread.label_distributions_)
+
+
+def spread_classes(features: Tensor, told: Tensor, *, k: int) -> Tensor:
+    """Return the class of every row, by those told; -1 where none of them reaches.
+
+    Parameters
+    ----------
+    features : Tensor (n, width)
+        Of the codes; standardised here.
+    told : Tensor (n,) int64
+        Classes by their places from 0, negative where not known; they stay as they are.
+    k : int
+        Nearest neighbours of a row.
+    """
+    deviation, mean = torch.std_mean(features.cpu(), dim=0, correction=0)
+    flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
+    z = ((features.cpu() - mean) / torch.where(flat, 1.0, deviation)).numpy()
+    reached = spread_labels(neighbour_graph(z, k), told.numpy())
+    said = torch.from_numpy(np.where(reached.any(axis=1), reached.argmax(axis=1), -1))
+    return torch.where(told < 0, said, told)

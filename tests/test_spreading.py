@@ -1,0 +1,113 @@
+"""Labels spread along the graph of nearest codes, and a classifier that learns from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from narrows import Autoencoder, CodeClassifier, load
+from narrows.applications.spreading import neighbour_graph, spread_classes, spread_labels
+from narrows.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def moons() -> tuple[np.ndarray, np.ndarray]:
+    """Two bent clusters, which no line tells apart, in ten dimensions; and their classes."""
+    from sklearn.datasets import make_moons
+
+    x, y = make_moons(600, noise=0.06, random_state=0)
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0][:2]
+    return (x @ turned).astype(np.float32), y
+
+
+def told(y: np.ndarray, each: int) -> np.ndarray:
+    known = np.full(len(y), -1)
+    for c in np.unique(y):
+        known[np.flatnonzero(y == c)[:each]] = c
+    return known
+
+
+def test_labels_follow_bent_clusters(moons):
+    x, y = moons
+    known = told(y, 3)
+    said = spread_classes(torch.from_numpy(x), torch.from_numpy(known), k=10).numpy()
+    assert (said == y).mean() > 0.97
+    assert (said[known >= 0] == known[known >= 0]).all()
+
+
+def test_labels_told_stay_even_against_all_their_neighbours(moons):
+    x, y = moons
+    known = y.copy()
+    known[7] = 1 - y[7]
+    said = spread_classes(torch.from_numpy(x), torch.from_numpy(known), k=10)
+    assert said[7] == known[7]
+
+
+def test_rows_that_no_label_reaches_stay_unknown():
+    islands = torch.cat([torch.randn(30, 2), torch.randn(30, 2) + 1000])
+    known = torch.full((60,), -1)
+    known[0] = 0
+    said = spread_classes(islands, known, k=3)
+    assert (said[30:] == -1).all()
+    assert (said[:30] == 0).any()
+
+
+def test_spreading_solves_its_equation(moons):
+    x, y = moons
+    known, alpha = told(y, 2), 0.8
+    graph = neighbour_graph(x, 8)
+    reached = spread_labels(graph, known, alpha=alpha)
+    w = graph.toarray()
+    scale = np.sqrt(w.sum(axis=1))
+    start = np.stack([known == 0, known == 1], axis=1).astype(float)
+    exact = np.linalg.solve(np.eye(len(x)) - alpha * w / np.outer(scale, scale), start)
+    exact /= exact.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(reached, exact, atol=0.02)
+
+
+def test_equal_rows_and_fewer_rows_than_neighbours_are_fine():
+    same = torch.ones(5, 3)
+    known = torch.tensor([0, -1, -1, -1, -1])
+    assert (spread_classes(same, known, k=10) == 0).all()
+
+
+@pytest.mark.parametrize("training", ["frozen", "fine_tuned", "joint"])
+def test_a_classifier_learns_from_labels_spread(moons, tmp_path, training):
+    x, y = moons
+    ae = Autoencoder(2, max_epochs=60, validation_fraction=0.0, random_state=0).fit(x)
+    settings = {"training": training, "hidden": (32,), "missing_label": -1, "random_state": 0}
+    settings["max_epochs"] = 200
+    known = told(y, 3)
+    without = CodeClassifier(ae, **settings).fit(x, known).score(x, y)
+    few = CodeClassifier(ae, **settings, spread_neighbors=10).fit(x, known)
+    assert few.score(x, y) > max(0.95, without)
+    few.save(tmp_path / "few.safetensors")
+    again = load(tmp_path / "few.safetensors")
+    assert again.spread_neighbors == 10
+    assert (again.predict(x) == few.predict(x)).all()
+
+
+def test_labels_may_be_words(moons):
+    x, y = moons
+    ae = Autoencoder(2, max_epochs=20, random_state=0).fit(x)
+    words = np.array(["one", "two", "?"], dtype=object)[told(y, 5)]
+    few = CodeClassifier(ae, missing_label="?", spread_neighbors=10, random_state=0).fit(x, words)
+    assert set(few.predict(x)) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"spread_neighbors": 0}, "spread_neighbors: must be"),
+        ({"spread_neighbors": 2.5}, "spread_neighbors: must be"),
+        ({"missing_label": None}, "spread_neighbors: there is no row of unknown class"),
+        ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with spread_neighbors"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(moons, settings, match):
+    x, y = moons
+    ae = Autoencoder(2, max_epochs=1, random_state=0).fit(x)
+    settings = {"missing_label": -1, "spread_neighbors": 10, **settings}
+    with pytest.raises(UsageError, match=match):
+        CodeClassifier(ae, **settings).fit(x, y)
