@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from narrows import Affine, Autoencoder, Missing, Patches
+from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches
 from narrows.applications.figures import save_figure
 from narrows.applications.fills import gaussian_fill
 from narrows.applications.inpainting_comparison import fit_rivals
@@ -41,6 +41,7 @@ class Preset:
     n_cats: int = 0
     hidden: tuple[int, ...] = (1024, 512)
     width: int = 256
+    channels: tuple[int, ...] = (32, 64, 96, 128)
 
 
 PRESETS = {
@@ -72,15 +73,13 @@ def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
     kind, _, value = mask.partition(":")
     if kind == "missing":
         corruption: Any = Missing(float(value), alpha=1.0, beta=0.1)
-    elif kind == "quadrant":
-        corruption = Patches(0.4, 0.6, alpha=1.0, beta=0.1)
     else:
-        corruption = Patches(0.25, 0.4, alpha=1.0, beta=0.1)
+        corruption = Patches(0.4, 0.6, alpha=1.0, beta=0.1)
     return Autoencoder(
         preset.width,
         hidden=preset.hidden,
         corruption=corruption,
-        augmentation=Affine(),
+        augmentation=Affine(until=0.7),
         max_epochs=preset.epochs,
         batch_size=256,
         validation_fraction=0.0,
@@ -88,11 +87,29 @@ def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
     )
 
 
-# name, what builds the net, method
-NETS: tuple[tuple[str, Build, tuple[str, ...]], ...] = (
-    ("plain net", plain, ("projection", "code")),
-    ("net trained on hidden pixels", trained, ("pass",)),
-)
+def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoencoder:
+    """Return a net for larger images that is trained on squares hidden."""
+    return ConvolutionalAutoencoder(
+        preset.width,
+        channels=preset.channels,
+        corruption=Patches(0.25, 0.4, alpha=1.0, beta=0.1),
+        augmentation=Affine(flip=0.5, until=0.7),
+        max_epochs=preset.epochs,
+        batch_size=32,
+        learning_rate=1e-3,
+        validation_fraction=0.0,
+        random_state=seed,
+    )
+
+
+Nets = tuple[tuple[str, Build, tuple[str, ...]], ...]
+"""Name, what builds the net, methods."""
+
+_LAST = "net trained on hidden pixels"
+NETS: dict[str, Nets] = {
+    "digits": (("plain net", plain, ("projection", "code")), (_LAST, trained, ("pass",))),
+    "cats": (("plain net", plain, ("projection",)), (_LAST, convolutional, ("pass",))),
+}
 
 
 def digits(preset: Preset) -> tuple[DenseSource, np.ndarray]:
@@ -173,7 +190,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         kept: dict[Any, Any] = {}  # the plain net is one for all masks
         for mask in masks:
             nets = {}
-            for net_name, build, methods in NETS:
+            for net_name, build, methods in NETS[data]:
                 key = net_name if build is plain else (net_name, mask)
                 if key not in kept:
                     kept[key] = build(preset, seed, mask).fit(train)
@@ -196,7 +213,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 def _draw(
     nets: dict[str, Any], train: DenseSource, test: np.ndarray, mask: str, seed: int, path: Path
 ) -> None:
-    net, methods = nets["net trained on hidden pixels"]
+    net, methods = nets[_LAST]
     shown = test[:10]
     hidden = drawn_mask(mask, len(shown), test.shape[1], train.image_shape, seed=seed)
     figure = inpainting_figure(
