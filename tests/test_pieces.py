@@ -11,6 +11,7 @@ import torch
 
 from narrows import L1, Affine, Bernoulli, Masking, Multinomial, SquaredError, WeightDecay
 from narrows.activations import ACTIVATIONS, SLOPES
+from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import sparse_rows
 from narrows.encoders import DenseEncoder
@@ -251,6 +252,21 @@ def test_a_piece_by_short_name():
     assert piece_from_spec(LOSSES, "squared_error:logistic", slot="loss") == SquaredError(
         "logistic"
     )
+
+
+def test_a_piece_by_names_of_its_fields():
+    of = {"slot": "augmentation"}
+    spec = "affine:0.1,flip=0.5,until=1,interpolation=bicubic"
+    wanted = Affine(0.1, flip=0.5, until=1, interpolation="bicubic")
+    assert piece_from_spec(AUGMENTATIONS, spec, **of) == wanted
+    with pytest.raises(UsageError, match=r"unknown name 'flap'.*mean 'flip'\?"):
+        piece_from_spec(AUGMENTATIONS, "affine:flap=0.5", **of)
+    with pytest.raises(UsageError, match="gives rotation twice"):
+        piece_from_spec(AUGMENTATIONS, "affine:0.1,rotation=0.2", **of)
+    with pytest.raises(UsageError, match="a value without a name after one with a name"):
+        piece_from_spec(AUGMENTATIONS, "affine:flip=0.5,0.1", **of)
+    with pytest.raises(UsageError, match="9 values, at most 8 fit"):
+        piece_from_spec(AUGMENTATIONS, "affine:" + ",".join("0" * 9), **of)
 
 
 def test_an_unknown_piece_names_the_nearest():

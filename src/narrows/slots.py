@@ -223,7 +223,7 @@ def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dic
 def piece_from_spec(
     table: Mapping[str, Callable[..., Any]], spec: str | Mapping[str, Any], *, slot: str
 ) -> Any:
-    """Build a piece from its spec, from its bare name, or from the short form name:value.
+    """Build a piece from its spec, from its bare name, or from name:value or name:field=value.
 
     Raises
     ------
@@ -247,13 +247,24 @@ def piece_from_spec(
 
 
 def _short_arguments(kind: Callable[..., Any], short: str, slot: str) -> dict[str, Any]:
-    """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order."""
+    """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order, ``flip=0.5`` as that one."""
     all_fields = fields(kind)  # pyright: ignore[reportArgumentType] -- all are dataclasses
-    names = [f.name for f in all_fields if not f.kw_only]
-    values = short.split(",")
-    if len(values) > len(names):
-        raise UsageError(f"{slot}: {short!r} has {len(values)} values, at most {len(names)} fit.")
-    return {name: _number_or_text(value) for name, value in zip(names, values, strict=False)}
+    in_order = [f.name for f in all_fields if not f.kw_only]
+    parts = short.split(",")
+    first = [part for part in parts if "=" not in part]
+    if first != parts[: len(first)]:
+        raise UsageError(f"{slot}: {short!r} has a value without a name after one with a name.")
+    if len(first) > len(in_order):
+        raise UsageError(f"{slot}: {short!r} has {len(first)} values, at most {len(in_order)} fit.")
+    arguments = {name: _number_or_text(v) for name, v in zip(in_order, first, strict=False)}
+    for part in parts[len(first) :]:
+        name, _, value = part.partition("=")
+        if name not in {f.name for f in all_fields}:
+            raise unknown_name(f"{slot} {short!r}", name, [f.name for f in all_fields])
+        if name in arguments:
+            raise UsageError(f"{slot}: {short!r} gives {name} twice.")
+        arguments[name] = _number_or_text(value)
+    return arguments
 
 
 def _number_or_text(value: str) -> float | str:
