@@ -16,7 +16,7 @@ from narrows.errors import UsageError
 from narrows.indexing.index import Hit, Index
 from narrows.model import Model
 
-__all__ = ["add_rows", "index_codes", "new_index", "search_rows"]
+__all__ = ["add_rows", "check_rerank", "index_codes", "new_index", "search_rows"]
 
 _NO_RERANK = "rerank: is for codes of bits; codes of numbers are in order of their cosine already."
 
@@ -72,6 +72,17 @@ def add_rows(
     index.add(names, codes, metadata, vectors)
 
 
+def check_rerank(index: Index) -> None:
+    """Raise UsageError for an index that keeps nothing to re-rank by."""
+    if index.settings.metric != "hamming":
+        raise UsageError(_NO_RERANK)
+    if not index.settings.vector_width:
+        raise UsageError(
+            "rerank: this index keeps nothing to re-rank by; make it anew with rerank=True "
+            "(narrows index --rerank), or search without."
+        )
+
+
 def search_rows(
     index: Index, model: Model, source: Source, k: int, *, rerank: bool = False
 ) -> list[list[Hit]]:
@@ -82,9 +93,9 @@ def search_rows(
     UsageError
         If k is less than 1, or the index keeps nothing to re-rank by.
     """
+    if rerank:
+        check_rerank(index)
     codes, drives = _all_codes(model, source)
-    if rerank and drives is None:
-        raise UsageError(_NO_RERANK)
     return index.search(codes, k, vectors=drives if rerank else None)
 
 

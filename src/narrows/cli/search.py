@@ -45,6 +45,7 @@ def search(
     Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
     order in which they were added.
     """
+    from narrows.applications.lookup import check_rerank
     from narrows.errors import ModelFileError, UsageError
     from narrows.indexing.index import Index
 
@@ -54,6 +55,8 @@ def search(
     if not index.exists():
         raise ModelFileError(f"{index}: no such index; `narrows index` makes one.")
     rows = Index.load(index)
+    if rerank:
+        check_rerank(rows)
     if like is not None:
         answers, names = (
             [rows.like(like, k, shortlist=max(10 * k, 100) if rerank else None)],
