@@ -17,6 +17,7 @@ from narrows import (
     Autoencoder,
     DictionaryAutoencoder,
     LinearAutoencoder,
+    SemanticHasher,
     SparseAutoencoder,
     VariationalAutoencoder,
     load,
@@ -269,6 +270,13 @@ def test_a_variational_net_has_its_prior_after_partial_fit_too(units):
     assert ae.sample(2).shape == (2, 64)
     with pytest.raises(UsageError, match="no 'mixture'"):
         ae.sample(2, density="mixture")
+
+
+def test_bits_are_drawn_from_what_was_fitted_and_have_no_prior(units):
+    hasher = small(SemanticHasher, hidden=()).fit(units[:100])
+    assert hasher.sample(2).shape == (2, 64)
+    with pytest.raises(UsageError, match="only a variational model has a 'prior'"):
+        hasher.sample(2, density="prior")
 
 
 @pytest.mark.parametrize("n", [0, -3, 1.5, "7", None, True, 10_000_001])

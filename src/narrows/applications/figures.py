@@ -19,6 +19,9 @@ from narrows.slots import Rows
 __all__ = [
     "check_figure_name",
     "denoising_figure",
+    "draw_images",
+    "draw_profiles",
+    "image_shape_of",
     "reconstruction_figure",
     "sample_figure",
     "save_figure",
@@ -73,12 +76,12 @@ def sample_figure(
 
     ``labels`` name the lines of images.
     """
-    shape = _shape_of(model, image_shape)
+    shape = image_shape_of(model, image_shape)
     if shape is None:
-        return _profiles(["generated"], [rows])
+        return draw_profiles(["generated"], [rows])
     width = min(len(rows), _IN_LINE)
     lines = [rows[i : i + width] for i in range(0, len(rows) - width + 1, width)]
-    return _images(labels or [""] * len(lines), lines, shape)
+    return draw_images(labels or [""] * len(lines), lines, shape)
 
 
 _IN_LINE = 10
@@ -111,13 +114,13 @@ def _drawn(
         for i, (name, strip) in enumerate(strips)
     ]
     arrays = [strip.numpy() for _, strip in strips]
-    shape = _shape_of(model, image_shape)
+    shape = image_shape_of(model, image_shape)
     if shape is None:
-        return _profiles(labels, arrays)
-    return _images(labels, arrays, shape)
+        return draw_profiles(labels, arrays)
+    return draw_images(labels, arrays, shape)
 
 
-def _shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Return the shape of a row as an image, None where it is no image."""
     shape = image_shape or model.schema.image_shape
     if shape is not None and math.prod(shape) != model.schema.n_features:
@@ -133,7 +136,9 @@ def _squared(x: Tensor, other: Tensor) -> Tensor:
     return (x - other).square().sum(dim=1).mean()
 
 
-def _images(labels: Sequence[str], strips: Sequence[np.ndarray], shape: tuple[int, ...]) -> Figure:
+def draw_images(
+    labels: Sequence[str], strips: Sequence[np.ndarray], shape: tuple[int, ...]
+) -> Figure:
     n = len(strips[0])
     figure = Figure(figsize=(2.2 + 0.7 * n, 0.78 * len(strips)), dpi=150, layout="constrained")
     axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
@@ -151,7 +156,7 @@ def _images(labels: Sequence[str], strips: Sequence[np.ndarray], shape: tuple[in
     return figure
 
 
-def _profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
+def draw_profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
     n = min(len(strips[0]), 6)
     figure = Figure(figsize=(9, 1.3 * n + 0.6), dpi=150, layout="constrained")
     axes = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from narrows.applications.figures import _shape_of
+from narrows.applications.figures import image_shape_of
 from narrows.applications.memorisation import Memorisation
 from narrows.errors import InvalidData
 from narrows.model import Model
@@ -48,7 +48,7 @@ def walk_figure(
     """
     if grid.ndim != 3 or not grid.size:
         raise InvalidData(f"grid: must be lines x columns x features, got shape {grid.shape}.")
-    shape = _shape_of(model, image_shape)
+    shape = image_shape_of(model, image_shape)
     if shape is None:
         return _profiles(model, grid, lines, columns, given)
     n_lines, n_columns, _ = grid.shape
@@ -80,7 +80,7 @@ def sheet_figure(
     Under each pair stands its distance, in a frame where ``measured`` counts it as a copy; there
     may be fewer samples than were measured.
     """
-    shape = _shape_of(model, image_shape)
+    shape = image_shape_of(model, image_shape)
     if shape is None:
         n = min(_PROFILES, len(samples))
         names = [f"{d:.3g} away" for d in measured.distances[:n]]

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from narrows.applications.figures import _images, _profiles, _shape_of
+from narrows.applications.figures import draw_images, draw_profiles, image_shape_of
 from narrows.applications.inpainting import inpainted
 from narrows.applications.inpainting_comparison import Rivals, rival_fills
 from narrows.data.scaling import Scaling
@@ -63,10 +63,10 @@ def inpainting_figure(
     widest = max(float(spread.amax()), 1e-12)
     strips.append(("how far the fill is open", low + (high - low) * spread / widest))
     labels, arrays = zip(*((name, strip.numpy()) for name, strip in strips), strict=True)
-    shape = _shape_of(model, image_shape)
+    shape = image_shape_of(model, image_shape)
     if shape is None:
-        return _profiles(labels[:1] + labels[2:-1], arrays[:1] + arrays[2:-1])
-    return _images(labels, arrays, shape)
+        return draw_profiles(labels[:1] + labels[2:-1], arrays[:1] + arrays[2:-1])
+    return draw_images(labels, arrays, shape)
 
 
 def _said(name: str, fill: Tensor, truth: Tensor, hidden: Tensor) -> str:

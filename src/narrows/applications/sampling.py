@@ -15,6 +15,7 @@ from narrows.data.source import Source
 from narrows.density import fit_densities, rows_for
 from narrows.errors import UsageError, unknown_name
 from narrows.model import Model
+from narrows.penalties import KLToPrior
 
 __all__ = ["MAX_SAMPLES", "fit_code_densities", "samples"]
 
@@ -78,7 +79,7 @@ def _resolved(model: Model, density: str) -> str:
     """Return the density of that name; "auto" is the prior where there is one, else the mixture."""
     if density not in _NAMES:
         raise unknown_name("density", density, _NAMES)
-    has_prior = model.objective.encoder.stochastic
+    has_prior = any(isinstance(omega, KLToPrior) for omega in model.objective.penalties)
     if density == "auto":
         density = "prior" if has_prior else "mixture"
     if density == "prior" and not has_prior:
