@@ -47,7 +47,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(1_000, 40, 2, hidden=(64,), width=32),
     "fast": Preset(20_000, 400, 5, 2_000),
-    "best": Preset(60_000, 10_000, 30, 8_000),
+    "best": Preset(60_000, 2_000, 20, 8_000),
 }
 
 Build = Callable[[Preset, int, str], Any]
