@@ -41,6 +41,7 @@ class Head(nn.Module):
         self, n_features: int, widths: list[int], *, activation: str, generator: Generator
     ) -> None:
         super().__init__()
+        self.activation = activation
         self.net = DenseDecoder([n_features, *widths], activation=activation, generator=generator)
         self.register_buffer("shift", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))

@@ -54,7 +54,7 @@ class SegmentationHead(nn.Module):
         self._image_shape = image_shape
         self._channels = [image_shape[2], *channels]
         self._sides = sides(*image_shape[:2], len(channels))
-        self._activate = activation_named(activation)
+        self.activation, self._activate = activation, activation_named(activation)
         windows = [3] + [1] * len(channels)
         self.lateral = nn.ParameterList(
             convolution_weight(width, n, window, window, generator=generator)

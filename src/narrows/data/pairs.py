@@ -29,13 +29,14 @@ class PairedSource(Source):
         self.n_rows, self.n_features = len(self._pairs), source.n_features
         self.sparse = source.sparse
         self.described_as(source)
+        self.targets = source.targets
 
     def _both(self, pairs: Tensor) -> Tensor:
         return torch.cat([pairs, pairs + self._half])
 
     def in_order(self, batch_size: int) -> Iterator[Rows]:
         for pairs in self._pairs.split(batch_size):
-            yield self._source._gather(self._both(pairs))
+            yield self._source.at(self._both(pairs))
 
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
@@ -45,7 +46,7 @@ class PairedSource(Source):
         for pairs in order[start * batch_size :].split(batch_size):
             if len(pairs):
                 both = self._both(pairs)
-                yield Labelled(self._source._gather(both), self.targets[both])
+                yield Labelled(self._source.at(both), self.targets[both])
 
     def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
         held_out = int(self.n_rows * fraction)
@@ -60,10 +61,10 @@ class PairedSource(Source):
 
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         pairs = self._pairs[torch.randperm(self.n_rows, generator=generator)[:n_rows]]
-        return self._source._gather(self._both(pairs.sort().values))
+        return self._source.at(self._both(pairs.sort().values))
 
     def evenly(self, n_rows: int) -> Rows:
-        return self._source._gather(self._both(self._pairs[evenly_spaced(self.n_rows, n_rows)]))
+        return self._source.at(self._both(self._pairs[evenly_spaced(self.n_rows, n_rows)]))
 
     def fingerprint(self) -> str:
         return self._source.fingerprint()

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,7 +48,7 @@ class Source(ABC):
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
-        y of every row, in the order of the whole table: shuffled batches are then Labelled.
+        y of every row, in the rows' own order: shuffled batches are then Labelled.
     holds_targets : bool
         Whether this kind of source can hold them: where the rows are in memory.
     """
@@ -94,8 +94,14 @@ class Source(ABC):
         """Return a SHA-256 of the content: data that changed are noticed at a resumption."""
 
     def targets_in_order(self) -> Tensor | None:
-        """Return y of these rows, in their order, None if there are none."""
+        """Return y of the rows as ``in_order`` yields them, None if there are none."""
         return self.targets
+
+    def labelled(self, y: Tensor | None) -> Self:
+        """Return the same rows with these y, in their order; this source stays as it is."""
+        told = copy(self)
+        told.targets = y
+        return told
 
     def at_a_time(self, most: int) -> int:
         """Return how many rows to take at a time where no gradient is kept."""
@@ -117,10 +123,9 @@ class Source(ABC):
         return shaped
 
     def described_as(self, other: Source) -> Source:
-        """Take over the description, not the rows, of another source; return self."""
+        """Take over the description, not the rows or y, of another source; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
-        self.image_shape, self.targets = other.image_shape, other.targets
-        self.vocabulary = other.vocabulary
+        self.image_shape, self.vocabulary = other.image_shape, other.vocabulary
         return self
 
 
@@ -139,6 +144,10 @@ class _InMemory(Source):
     @abstractmethod
     def _subset(self, rows: Tensor) -> _InMemory: ...
 
+    def at(self, positions: Tensor) -> Rows:
+        """Return the rows of these numbers, counted from 0 in the rows' own order."""
+        return self._gather(positions if self._rows is None else self._rows[positions])
+
     def in_order(self, batch_size: int) -> Iterator[Rows]:
         for start in range(0, self.n_rows, batch_size):
             stop = min(start + batch_size, self.n_rows)
@@ -151,11 +160,9 @@ class _InMemory(Source):
         self, batch_size: int, *, generator: Generator, start: int = 0
     ) -> Iterator[Rows | Labelled]:
         order = torch.randperm(self.n_rows, generator=generator)
-        if self._rows is not None:
-            order = self._rows[order]
         for batch in order[start * batch_size :].split(batch_size):
             if len(batch):  # an empty tensor splits into one empty piece
-                rows = self._gather(batch)
+                rows = self.at(batch)
                 yield rows if self.targets is None else Labelled(rows, self.targets[batch])
 
     def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
@@ -163,33 +170,25 @@ class _InMemory(Source):
         if held_out < 1 or held_out >= self.n_rows:
             return self, None
         order = torch.randperm(self.n_rows, generator=generator)
-        if self._rows is not None:
-            order = self._rows[order]
         # sorted, so that a gather walks through memory in one direction
         parts = order[held_out:].sort().values, order[:held_out].sort().values
-        train, validation = (self._subset(part).described_as(self) for part in parts)
+        train, validation = map(self.subset, parts)
         return train, validation
 
-    def subset(self, rows: Tensor) -> _InMemory:
-        """Return the rows of these numbers, in that order, of the same description."""
-        part = self._subset(rows if self._rows is None else self._rows[rows])
+    def subset(self, positions: Tensor) -> _InMemory:
+        """Return the rows of these numbers, in that order, of the same description and y."""
+        part = self._subset(positions if self._rows is None else self._rows[positions])
         part.described_as(self)
+        part.targets = None if self.targets is None else self.targets[positions]
         return part
 
-    def targets_in_order(self) -> Tensor | None:
-        if self.targets is None or self._rows is None:
-            return self.targets
-        return self.targets[self._rows]
-
     def evenly(self, n_rows: int) -> Rows:
-        rows = evenly_spaced(self.n_rows, n_rows)
-        return self._gather(rows if self._rows is None else self._rows[rows])
+        return self.at(evenly_spaced(self.n_rows, n_rows))
 
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         if n_rows >= self.n_rows:
             return next(self.in_order(self.n_rows))
-        order = torch.randperm(self.n_rows, generator=generator)[:n_rows].sort().values
-        return self._gather(order if self._rows is None else self._rows[order])
+        return self.at(torch.randperm(self.n_rows, generator=generator)[:n_rows].sort().values)
 
 
 class DenseSource(_InMemory):

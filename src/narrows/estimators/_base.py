@@ -109,7 +109,7 @@ class AbstractAutoencoder(
         self._check_parameters()
         forget(self)
         source = self._source(X, reset=True, min_samples=2)
-        source.targets = self._read_targets(y, source)
+        source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         plan = self._plan(source, statistics)
         with Progress(self.verbose, self.max_epochs) as progress:
@@ -135,7 +135,7 @@ class AbstractAutoencoder(
         self._check_parameters()
         first = not hasattr(self, "model_")
         source = self._source(X, reset=first, min_samples=2 if first else 1)
-        source.targets = self._read_targets(y, source)
+        source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         trainer = getattr(self, "_trainer", None)
         plan = self._plan(source, statistics)

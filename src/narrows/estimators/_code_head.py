@@ -124,7 +124,8 @@ class CodeHead(ExportsHead, BaseEstimator):
                 f"X has {source.n_features} features, the autoencoder was fitted to "
                 f"{autoencoder.n_features_in_}."
             )
-        check_same_names(source, getattr(autoencoder, "feature_names_in_", None))
+        names = getattr(autoencoder, "feature_names_in_", None)
+        check_same_names(source.names, names, origin=source.origin)
         if self.training == "joint" and len(autoencoder.model_.objective.tasks):
             raise UsageError(
                 "training: 'joint' has one y, and a penalty of the autoencoder is a task with "
@@ -132,8 +133,7 @@ class CodeHead(ExportsHead, BaseEstimator):
             )
         # whatever becomes of the given one, this head reads the code that it was fitted to
         self.autoencoder_ = deepcopy(autoencoder)
-        source.targets = targets
-        self._train(source)
+        self._train(source.labelled(targets))
         if self.training != "frozen":
             self.autoencoder_.model_.densities = {}  # they were of the codes of before
             self.autoencoder_.model_.calibration = None
@@ -169,7 +169,7 @@ class CodeHead(ExportsHead, BaseEstimator):
         model = self.autoencoder_.model_
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
-            rows = DenseSource(features.cpu()).described_as(source)
+            rows = DenseSource(features.cpu()).described_as(source).labelled(source.targets)
             return self._task(), rows, Scaling("none")
         corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
         task = CodeTask(
@@ -230,15 +230,18 @@ class CodeHead(ExportsHead, BaseEstimator):
         self.layer_ = layer_number(model, self.layer)
         features = torch.cat(list(features_read(model, source, self.layer_)))
         widths = [*widths_of(self.hidden), self._n_outputs(features.shape[1])]
-        head = self._new_head(model, widths, generator=Generator().manual_seed(seed))
+        generator = Generator().manual_seed(seed)
+        head = self._new_head(model, widths, self.activation, generator=generator)
         self.head_ = head.to(model.device)
         self._start_head(features, source)
         return features
 
-    def _new_head(self, model: Model, widths: list[int], *, generator: Generator) -> Any:
+    def _new_head(
+        self, model: Model, widths: list[int], activation: str, *, generator: Generator
+    ) -> Any:
         """Return a head with its first weights, of the widths that a file holds."""
         n_features = layer_widths(model)[self.layer_]
-        return Head(n_features, widths, activation=self.activation, generator=generator)
+        return Head(n_features, widths, activation=activation, generator=generator)
 
     def _widths(self) -> list[int]:
         """Return the widths by which ``_new_head`` makes the head anew."""

@@ -118,7 +118,9 @@ def _fit(
 ) -> tuple[Model, TrainingRecord]:
     splitter = Generator().manual_seed(plan.seed)
     if plan.neighbours:
-        source.targets = torch.arange(source.n_rows)  # whose neighbourhood a row is to rebuild
+        source = source.labelled(
+            torch.arange(source.n_rows)
+        )  # whose neighbourhood a row is to rebuild
     training, validation = source.split(plan.validation_fraction, generator=splitter)
     model = _new_model(plan, source)
     model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)

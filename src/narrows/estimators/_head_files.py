@@ -38,6 +38,7 @@ def head_artefact(estimator: CodeHead) -> Artefact:
         "arguments": json_parameters(arguments),
         "layer": estimator.layer_,
         "widths": estimator._widths(),
+        "activation": estimator.head_.activation,
         "names": None if names is None else names.tolist(),
         "history": estimator.history_,
         "validation_history": estimator.validation_history_,
@@ -71,7 +72,12 @@ def restore_head(
         raise ValueError("the head's weights are not those of its widths")
     estimator.layer_ = layer
     with torch.device("meta"):
-        head = estimator._new_head(autoencoder.model_, widths, generator=Generator())
+        head = estimator._new_head(
+            autoencoder.model_,
+            widths,
+            spec.get("activation", estimator.activation),
+            generator=Generator(),
+        )
     if tensor_layout(head.state_dict()) != tensor_layout(net):
         raise ValueError("the head's weights are not those of its widths")
     head.load_state_dict(net, assign=True)

@@ -57,6 +57,8 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     names = getattr(estimator, "feature_names_in_", None)
     source.image_shape = image_shape
     source.names = None if names is None else [str(name) for name in names]
+    if not reset:
+        _check_shape(estimator, source)
     return source
 
 
@@ -107,15 +109,32 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
             f"{source.origin} has {source.n_features} features, but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
         )
-    check_same_names(source, names)
+    check_same_names(source.names, names, origin=source.origin)
+    _check_shape(estimator, source)
     return source
 
 
-def check_same_names(source: Source, names: Any) -> None:
-    """Refuse columns in another order than ``names``, those of a fit; None says nothing."""
-    if names is not None and source.names is not None and list(names) != source.names:
-        wrong = next(i for i, (a, b) in enumerate(zip(names, source.names, strict=True)) if a != b)
+def _check_shape(estimator: Any, source: Source) -> None:
+    """Refuse images of another shape than those of the fit, though of as many numbers."""
+    of_code = getattr(estimator, "autoencoder_", estimator)
+    model = getattr(of_code, "model_", None)
+    given = getattr(of_code, "image_shape", None)  # where an argument says it, it holds
+    if model is None or given is not None or source.image_shape is None:
+        return
+    shape = model.schema.image_shape
+    if shape is not None and (*shape, 1)[:3] != (*source.image_shape, 1)[:3]:
         raise InvalidData(
-            f"{source.origin}: column {wrong} is {source.names[wrong]!r}, the model was fitted "
-            f"with {names[wrong]!r} there; give the columns in the order of the fit."
+            f"{source.origin}: images of shape {tuple(source.image_shape)}, the model was fitted "
+            f"to {tuple(shape)}; give height, width and channels in that order, or flat rows."
         )
+
+
+def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
+    """Refuse names of columns in another order than those of a fit; None says nothing."""
+    if fitted is None or given is None or list(fitted) == list(given):
+        return
+    i = next(i for i, (a, b) in enumerate(zip(fitted, given, strict=True)) if a != b)
+    raise InvalidData(
+        f"{origin}: column {i} is {str(given[i])!r}, the model was fitted with "
+        f"{str(fitted[i])!r} there; give the columns in the order of the fit."
+    )

@@ -187,11 +187,10 @@ class PairHead(CodeHead):
         y = rows.targets_in_order()
         if not isinstance(rows, DenseSource | SparseSource) or y is None:
             return rows
-        numbers = torch.arange(len(y)) if rows._rows is None else rows._rows
-        known, others = numbers[y >= 0], numbers[y < 0]
+        known, others = (y >= 0).nonzero()[:, 0], (y < 0).nonzero()[:, 0]
         if self.training == "joint":
             known = torch.cat([others, *[known] * max(1, len(others) // len(known))])
-        return rows._subset(known).described_as(rows)
+        return rows.subset(known)
 
     def _rate(self) -> float:
         return 1e-4 if self.learning_rate is None else float(self.learning_rate)
@@ -246,9 +245,8 @@ class PairHead(CodeHead):
 
     def _embedded_by_another(self, source: Source, y: np.ndarray, autoencoder: Any) -> np.ndarray:
         """Return what one that is trained anew, on these y, makes of all rows."""
-        another, rows = copy(self), copy(source)
+        another, rows = copy(self), source.labelled(torch.from_numpy(y))
         another.autoencoder_, another.verbose = autoencoder, 0
-        rows.targets = torch.from_numpy(y)
         another._train_encoder(rows)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))

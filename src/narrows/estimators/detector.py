@@ -214,7 +214,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
             return float(np.percentile(self._scores(source), 100 * self.contamination))
-        most = int(np.floor(self.alpha * (len(self.calibration_) + 1))) - 1
+        n = len(self.calibration_) + 1
+        most = int((np.arange(1, n + 1) / n <= self.alpha).sum()) - 1  # as p is rounded
         return -np.inf if most < 0 else -float(self.calibration_[-1 - most])
 
     def _scores(self, source: Any) -> np.ndarray:

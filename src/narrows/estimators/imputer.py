@@ -16,9 +16,10 @@ from sklearn.utils.validation import (
 )
 
 from narrows.applications.inpainting import METHODS
+from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._input import FLOATS
+from narrows.estimators._input import FLOATS, check_same_names
 from narrows.estimators._settings import forget, keep
 from narrows.estimators.denoising import DenoisingAutoencoder
 
@@ -111,6 +112,9 @@ class CodeImputer(TransformerMixin, BaseEstimator):
                 f"X has {self._told.sum()} features with known values, the autoencoder was fitted "
                 f"to {self.autoencoder_.n_features_in_}."
             )
+        names = getattr(self, "feature_names_in_", None)
+        fitted = getattr(self.autoencoder_, "feature_names_in_", None)
+        check_same_names(None if names is None else names[self._told], fitted)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -118,7 +122,8 @@ class CodeImputer(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "autoencoder_")
         X = self._checked(X, reset=False)
         seed = 0 if self.random_state is None else self.random_state
-        filled = self.autoencoder_.impute(X[:, self._told], method=self.method, random_state=seed)
+        rows = array_source(X[:, self._told])  # whose names are known to be right
+        filled = self.autoencoder_.impute(rows, method=self.method, random_state=seed)
         if not self.keep_empty_features:
             return filled
         whole = np.where(np.isnan(X), 0, X).astype(np.float32)

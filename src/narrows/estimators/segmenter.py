@@ -156,7 +156,8 @@ class CodeSegmenter(CodeHead):
     def evaluate(self, X: Any, y: Any) -> Overlap:
         """Return Dice and intersection over union with the true masks."""
         said = self.predict(X)
-        truth = mask_values(y, len(said), said.shape[1])
+        height, width, _ = encoder_of_maps(self.autoencoder_.model_).image_shape
+        truth = mask_values(y, len(said), (height, width))
         return measure_masks(said, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
@@ -203,7 +204,7 @@ class CodeSegmenter(CodeHead):
         model = self.autoencoder_.model_
         height, width, _ = encoder_of_maps(model).image_shape
         places, self.classes_ = read_masks(
-            self._masks, source.n_rows, height * width, unknown=self.missing_label
+            self._masks, source.n_rows, (height, width), unknown=self.missing_label
         )
         if len(self.classes_) < 2:
             raise UsageError(
@@ -213,7 +214,8 @@ class CodeSegmenter(CodeHead):
         model.to(resolve_device(self.device))
         self.layer_ = 0
         widths = [int(self.width), len(self.classes_)]
-        head = self._new_head(model, widths, generator=Generator().manual_seed(seed))
+        generator = Generator().manual_seed(seed)
+        head = self._new_head(model, widths, self.activation, generator=generator)
         self.head_ = head.to(model.device)
         frozen = self.training == "frozen"
         if frozen:
@@ -229,7 +231,9 @@ class CodeSegmenter(CodeHead):
         )
         return task, source, model.scaling
 
-    def _new_head(self, model: Model, widths: list[int], *, generator: Generator) -> Any:
+    def _new_head(
+        self, model: Model, widths: list[int], activation: str, *, generator: Generator
+    ) -> Any:
         encoder = encoder_of_maps(model)
         width, n_outputs = widths
         return SegmentationHead(
@@ -237,7 +241,7 @@ class CodeSegmenter(CodeHead):
             channels=encoder.channels[1:],
             n_outputs=n_outputs,
             width=width,
-            activation=self.activation,
+            activation=activation,
             generator=generator,
         )
 
