@@ -71,7 +71,16 @@ def test_a_fitted_net_is_used_as_it_is(holed, X):
     net = Autoencoder(3, hidden=(16,), max_epochs=20, random_state=0).fit(X)
     imputer = CodeImputer(FrozenEstimator(net), random_state=0).fit(holed)
     found = clone(imputer).fit(holed).transform(holed)
-    assert np.array_equal(found, net.impute(holed.astype(np.float32)))
+    assert np.array_equal(found, net.impute(holed))
+
+
+def test_float64_comes_back_to_the_bit(holed):
+    wide = holed.astype(np.float64) * 1.1  # of no float32
+    imputer = CodeImputer(Autoencoder(3, max_epochs=1, corruption="missing", random_state=0))
+    for found in (imputer.fit_transform(wide), imputer.autoencoder_.impute(wide)):
+        assert found.dtype == np.float64
+        assert np.array_equal(found[~np.isnan(wide)], wide[~np.isnan(wide)])
+        assert np.isfinite(found).all()
 
 
 def test_a_net_that_cannot_learn_from_nan_is_told_how(holed):

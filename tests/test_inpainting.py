@@ -67,7 +67,7 @@ def squared(fill, X, hidden):
 @pytest.mark.parametrize("method", METHODS)
 def test_known_values_come_back_to_the_bit(net, X, hidden, method):
     fill = net.inpaint(X, hidden, method=method)
-    assert fill.dtype == np.float32
+    assert fill.dtype == X.dtype
     assert np.array_equal(fill[~hidden], X[~hidden])
     assert not np.array_equal(fill[hidden], X[hidden])
 

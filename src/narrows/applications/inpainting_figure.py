@@ -61,7 +61,7 @@ def inpainting_figure(
             if name.startswith(_DRAWN_RIVALS) and "conditional" not in name:
                 strips.append((_said(name, fill, truth, where), fill))
     widest = max(float(spread.amax()), 1e-12)
-    strips.append(("how far the fill is open", low + (high - low) * spread / widest))
+    strips.append(("deviation of the fill", low + (high - low) * spread / widest))
     labels, arrays = zip(*((name, strip.numpy()) for name, strip in strips), strict=True)
     shape = image_shape_of(model, image_shape)
     if shape is None:

@@ -67,7 +67,7 @@ def write_rows(
             if path.suffix == ".npy":
                 file.write(np.ascontiguousarray(block, dtype=np.float32).data)
             else:
-                np.savetxt(file, block, delimiter=",", fmt="%.9g")
+                _write_lines(file, block)
     return n_rows, width
 
 
@@ -90,6 +90,16 @@ def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
 
 def _cell(value: object) -> object:
     return f"{value:.9g}" if isinstance(value, float | np.floating) else value
+
+
+def _write_lines(file: BinaryIO, block: np.ndarray) -> None:
+    """Write numbers by the shortest digits that say each to the bit."""
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    columns = [np.ascontiguousarray(column, dtype=np.float32) for column in block.T]
+    table = pyarrow.table(columns, names=[str(i) for i in range(len(columns))])
+    arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(include_header=False))
 
 
 def _begin(file: BinaryIO, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:

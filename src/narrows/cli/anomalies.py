@@ -81,11 +81,14 @@ def anomalies(
     shares = estimator.anomaly_shares(rows)
     names = feature_names(fitted, source)
     flagged = int((p_values <= alpha).sum())
+    kept = getattr(estimator, "calibration_", fitted.calibration)
+    floor = 1 / (1 + (len(kept) if held_out is None else held_out.n_rows))
     results: dict[str, Any] = {
         "n_rows": source.n_rows,
         "unit": estimator.loss_unit_,
         "alpha": alpha,
         "flagged": flagged,
+        "smallest_possible_p_value": floor,
         "top": [
             {
                 "row": int(row),
@@ -119,9 +122,9 @@ def anomalies(
         return
     click.echo(_table(results))
     click.echo(f"{flagged} of {source.n_rows} rows have p <= {alpha:g}; error: {results['unit']}")
-    if not flagged:
-        click.echo(f"the smallest p-value is {p_values.min():.3g}: held-out rows say how small one "
-                   "can be, 1 / (their number + 1); --calibrate takes more of them")  # fmt: skip
+    if alpha < floor:
+        click.echo(f"no p-value can be below {floor:.3g}, 1 / (the number of held-out rows + 1); "
+                   "--calibrate takes more of them")  # fmt: skip
     for key in ("output", "figure"):
         if key in results:
             click.echo(f"{key}: {results[key]}")

@@ -53,7 +53,7 @@ def inpaint(
 ) -> None:
     """Fill in what --mask hides of DATA, and what is missing (empty cells, NaN).
 
-    Known values stay as they are, in float32. With --mask the error is measured on the values
+    Known values stay as they are, as float32. With --mask the error is measured on the values
     that it hides; --rivals measures, in the same table, the fills that need no net.
     """
     import numpy as np

@@ -10,6 +10,8 @@ from torch import Generator
 from narrows.applications.inpainting import inpainted
 from narrows.applications.masks import row_masks
 from narrows.checks import check_number
+from narrows.data.arrays import plain_array
+from narrows.data.source import Source
 from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from
 
@@ -29,7 +31,7 @@ class Inpainting(Asked):
         n_draws: int = 16,
         random_state: Any = 0,
     ) -> Any:
-        """Fill in what a mask hides, and return known values as they are, in float32.
+        """Fill in what a mask hides, and return known values as they are.
 
         Parameters
         ----------
@@ -55,7 +57,9 @@ class Inpainting(Asked):
 
         Returns
         -------
-        filled : ndarray of shape (n_samples, n_features), float32, in input units
+        filled : ndarray of shape (n_samples, n_features), in input units
+            float32; float64 for arrays and frames of wider numbers than that, so that known values
+            are the given ones to the bit.
         std : ndarray of the same shape, 0 where known
             Only with ``return_std``.
 
@@ -80,7 +84,7 @@ class Inpainting(Asked):
             generator=Generator().manual_seed(seed_from(random_state)),
         )
         fills, spreads = zip(*blocks, strict=True)
-        filled = np.concatenate(fills)
+        filled = _with_known(X, np.concatenate(fills), hidden)
         return (filled, np.concatenate(spreads)) if return_std else filled
 
     def impute(
@@ -92,7 +96,7 @@ class Inpainting(Asked):
         n_draws: int = 16,
         random_state: Any = 0,
     ) -> Any:
-        """Fill in what is NaN, and return known values as they are, in float32.
+        """Fill in what is NaN, and return known values as they are.
 
         The parameters and results are those of ``inpaint`` without a mask. X may hold NaN
         whatever the net was fitted to.
@@ -106,3 +110,14 @@ class Inpainting(Asked):
             n_draws=n_draws,
             random_state=random_state,
         )
+
+
+def _with_known(X: Any, filled: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Put known values back as they were given, where float32 does not hold them."""
+    if isinstance(X, Source):
+        return filled
+    given = np.asarray(plain_array(X))
+    if given.dtype.kind not in "iuf" or given.dtype.itemsize <= filled.dtype.itemsize:
+        return filled
+    given = given.reshape(filled.shape)
+    return np.where(hidden | np.isnan(given), filled, given).astype(np.float64)

@@ -31,8 +31,8 @@ _validate: Any = validate_data  # scikit-learn's annotations mislead the type ch
 class CodeImputer(TransformerMixin, BaseEstimator):
     """Fill in a table's missing values by an autoencoder; scikit-learn's manners of an imputer.
 
-    ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is, in
-    float32. The scaling, the net and the density of its codes are those of the autoencoder.
+    ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is. The
+    scaling, the net and the density of its codes are those of the autoencoder.
 
     Parameters
     ----------
@@ -118,17 +118,15 @@ class CodeImputer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return X with its missing values filled in, float32."""
+        """Return X, float32 or float64 as it came, with its missing values filled in."""
         check_is_fitted(self, "autoencoder_")
         X = self._checked(X, reset=False)
         seed = 0 if self.random_state is None else self.random_state
         rows = array_source(X[:, self._told])  # whose names are known to be right
+        whole = np.where(np.isnan(X), 0, X)
         filled = self.autoencoder_.impute(rows, method=self.method, random_state=seed)
-        if not self.keep_empty_features:
-            return filled
-        whole = np.where(np.isnan(X), 0, X).astype(np.float32)
-        whole[:, self._told] = filled
-        return whole
+        whole[:, self._told] = np.where(np.isnan(X[:, self._told]), filled, X[:, self._told])
+        return whole if self.keep_empty_features else whole[:, self._told]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of ``transform``: those of X without the dropped ones."""
@@ -172,5 +170,5 @@ class CodeImputer(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
