@@ -72,7 +72,7 @@ def head(
     """
     from narrows.applications.output import check_writable
 
-    check_writable(output, *filter(None, (data, labels)))
+    check_writable(output, *filter(None, (model, data, labels)))
     estimator = open_model(model)
     opened = open_data(data)
     source = estimator._asked(opened)[1]

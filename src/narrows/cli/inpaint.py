@@ -72,7 +72,7 @@ def inpaint(
         raise click.UsageError("give --mask, -o, --figure, or several.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data, *([mask] if mask else []))
+            check_writable(path, model, data, *filter(None, (mask, rivals)))
     if figure is not None:
         check_figure_name(figure)
     fitted, source = open_model(model)._asked(open_data(data))
