@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from narrows.cli._common import open_estimator, refuse_detector
+
 __all__ = ["one_label_a_row", "open_head", "same_labels"]
 
 
@@ -23,13 +25,11 @@ def open_head(path: Path, command: str) -> Any:
     UsageError
         If the file holds something else; the message names the command for it.
     """
-    from narrows.errors import ModelFileError, UsageError
-    from narrows.estimators import CodeHead, load
+    from narrows.errors import UsageError
+    from narrows.estimators import CodeHead
 
-    try:
-        estimator = load(path)
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such model file.") from None
+    estimator = open_estimator(path)
+    refuse_detector(path, estimator)
     name = type(estimator).__name__
     if not isinstance(estimator, CodeHead):
         raise UsageError(
