@@ -37,6 +37,14 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def detector(files):
+    """The same folder, with a detector's file beside the model's."""
+    net = Autoencoder(1, hidden=(8,), max_epochs=15, scale="standard", validation_fraction=0)
+    AnomalyDetector(net, n_folds=2, random_state=0).fit(table(300, 0)).save(files / "d")
+    return files
+
+
 def run(files, *more) -> int:
     return _run(["anomalies", str(files / "m"), str(files / "x.csv"), *map(str, more)])
 
@@ -87,16 +95,44 @@ def test_a_model_without_held_out_rows_says_the_way_out(files, tmp_path, capsys)
     assert _run([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
 
 
-def test_a_detectors_file_is_read_too(files, tmp_path, capsys):
-    net = Autoencoder(1, hidden=(8,), max_epochs=15, scale="standard", validation_fraction=0)
-    AnomalyDetector(net, n_folds=2, random_state=0).fit(table(300, 0)).save(tmp_path / "d")
+def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
     figure = tmp_path / "f.png"
-    arguments = ["anomalies", str(tmp_path / "d"), str(files / "x.csv")]
+    arguments = ["anomalies", str(detector / "d"), str(detector / "x.csv")]
     assert _run([*arguments, "--json", "--figure", str(figure)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["top"][0]["row"] == 7 and found["unit"].startswith("nats")
     assert next(iter(found["top"][0]["largest_shares"])) == "weight"
     assert figure.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inpaint {d} {x} --mask missing:0.3",
+        "export {d} -o e.onnx",
+        "generate {d} -o g.npy",
+        "generate {d} --perturb {x} -o g.npy",
+        "predict {d} {x} -o p.csv",
+        "match {d} {x} {x}",
+        "segment {d} {x} -o s.npy",
+        "head {d} {x} --task match --labels {x} -o h",
+        "encode {d} {x} -o h.npy",
+        "decode {d} {x} -o h.npy",
+        "reconstruct {d} {x} -o r.npy",
+        "denoise {d} {x} -o r.npy",
+        "evaluate {d} {x}",
+        "inspect {d}",
+        "index {d} {x} -o i.index",
+    ],
+)
+def test_a_detectors_file_is_for_no_other_command(command, detector, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {"d": detector / "d", "x": detector / "x.csv"}
+    assert _run(command.format(**names).split()) == 2
+    error = capsys.readouterr().err
+    assert "d: holds an AnomalyDetector, whose 2 nets only score rows together" in error
+    assert f"use narrows anomalies {detector / 'd'} DATA" in error
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_table_is_drawn_as_bars_and_a_histogram(files, tmp_path):

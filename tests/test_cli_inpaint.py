@@ -87,12 +87,43 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
     [
         ([], 2, "give --mask, -o, --figure"),
         (["--mask", "circle:3"], 2, "mask: 'circle:3' is unknown"),
+        (["--mask", "square:2.5"], 2, "mask: square: must be an integer >= 1 and <= 8, got 2.5"),
         (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
     ],
 )
 def test_what_cannot_be_is_refused(files, arguments, code, message, capsys):
     assert inpaint(files, *arguments) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", ["4,8", "5,5", "8,8,3"])
+@pytest.mark.parametrize("mask", ["missing:0.2", "square:2", "quadrant", "file"])
+def test_a_shape_that_does_not_hold_the_rows_is_refused(mask, shape, files, tmp_path, capsys):
+    np.save(tmp_path / "mask.npy", np.ones((4, 8), bool))
+    mask = str(tmp_path / "mask.npy") if mask == "file" else mask
+    assert inpaint(files, "--mask", mask, "--image-shape", shape) == 3
+    assert "does not hold 64 features" in capsys.readouterr().err
+    out = tmp_path / "filled.npy"
+    assert inpaint(files, "-o", str(out), "--image-shape", shape) == 3
+    assert not out.exists()
+
+
+def test_another_shape_of_the_rows_is_taken(files, tmp_path, capsys):
+    np.save(tmp_path / "mask.npy", np.ones((4, 16), bool))
+    mask = str(tmp_path / "mask.npy")
+    assert inpaint(files, "--mask", mask, "--image-shape", "4,16", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["n_hidden"] == 60 * 64
+
+
+@pytest.mark.parametrize("mask", ["missing:0", "file"])
+def test_a_mask_that_hides_nothing_measures_nothing(mask, files, tmp_path, capsys):
+    np.save(tmp_path / "mask.npy", np.zeros(64, bool))
+    mask = str(tmp_path / "mask.npy") if mask == "file" else mask
+    assert inpaint(files, "--mask", mask) == 0
+    assert "nothing is hidden" in capsys.readouterr().out
+    assert inpaint(files, "--mask", mask, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_hidden"] == 0 and found["errors"] == {"autoencoder": None}
 
 
 def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):

@@ -118,7 +118,12 @@ def test_a_file_of_booleans_is_a_mask(tmp_path):
     [
         ("half", (4, 4), "mask: 'half' is unknown; give 'quadrant', 'square:SIDE'"),
         ("quadrant", None, "mask: 'quadrant' needs images; say their shape"),
-        ("square:5", (4, 4), "mask: square: must be a number >= 1 and <= 4, got 5"),
+        ("square:5", (4, 4), "mask: square: must be an integer >= 1 and <= 4, got 5"),
+        ("square:2.5", (4, 4), "mask: square: must be an integer >= 1 and <= 4, got 2.5"),
+        ("square:nan", (4, 4), "mask: square: must be an integer"),
+        ("square:2", (2, 4), r"image shape \(2, 4\): does not hold 16 features"),
+        ("missing:0.5", (5, 5), r"image shape \(5, 5\): does not hold 16 features"),
+        ("square:2", (2, 2, 2, 2), "mask: 'square:2' needs images; say their shape"),
         ("square:x", (4, 4), "mask: 'square:x': 'x' is no number"),
         ("missing:2", (4, 4), "mask: missing: must be a number >= 0 and <= 1, got 2"),
         ("none.npy", (4, 4), "mask: none.npy: no such file"),

@@ -269,6 +269,21 @@ def test_a_piece_by_names_of_its_fields():
         piece_from_spec(AUGMENTATIONS, "affine:" + ",".join("0" * 9), **of)
 
 
+@pytest.mark.parametrize(
+    "table, spec, message",
+    [
+        (AUGMENTATIONS, "affine:flip", "of: 'flip' gives flip no value; write flip=VALUE"),
+        (AUGMENTATIONS, "affine:0.1,flip", "gives flip no value"),
+        (CORRUPTIONS, "masking:rate,alpha=2", "gives rate no value"),
+        (CORRUPTIONS, "identity:x=3", "of: 'x=3': Identity takes no values; leave them out"),
+        (CORRUPTIONS, "identity:3", "Identity takes no values"),
+    ],
+)
+def test_a_short_name_that_cannot_be_read_says_why(table, spec, message):
+    with pytest.raises(UsageError, match=message):
+        piece_from_spec(table, spec, slot="of")
+
+
 def test_an_unknown_piece_names_the_nearest():
     with pytest.raises(UsageError, match=r"corruption: unknown name 'maskin'.*mean 'masking'\?"):
         piece_from_spec(CORRUPTIONS, "maskin", slot="corruption")

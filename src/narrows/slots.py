@@ -249,18 +249,24 @@ def piece_from_spec(
 def _short_arguments(kind: Callable[..., Any], short: str, slot: str) -> dict[str, Any]:
     """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order, ``flip=0.5`` as that one."""
     all_fields = fields(kind)  # pyright: ignore[reportArgumentType] -- all are dataclasses
+    names = [f.name for f in all_fields]
     in_order = [f.name for f in all_fields if not f.kw_only]
+    if not names:
+        raise UsageError(f"{slot}: {short!r}: {kind.__name__} takes no values; leave them out.")
     parts = short.split(",")
     first = [part for part in parts if "=" not in part]
     if first != parts[: len(first)]:
         raise UsageError(f"{slot}: {short!r} has a value without a name after one with a name.")
+    for part in first:
+        if part in names:
+            raise UsageError(f"{slot}: {short!r} gives {part} no value; write {part}=VALUE.")
     if len(first) > len(in_order):
         raise UsageError(f"{slot}: {short!r} has {len(first)} values, at most {len(in_order)} fit.")
     arguments = {name: _number_or_text(v) for name, v in zip(in_order, first, strict=False)}
     for part in parts[len(first) :]:
         name, _, value = part.partition("=")
-        if name not in {f.name for f in all_fields}:
-            raise unknown_name(f"{slot} {short!r}", name, [f.name for f in all_fields])
+        if name not in names:
+            raise unknown_name(f"{slot} {short!r}", name, names)
         if name in arguments:
             raise UsageError(f"{slot}: {short!r} gives {name} twice.")
         arguments[name] = _number_or_text(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -61,7 +62,10 @@ def fit_rivals(scaling: Scaling, source: Source, *, width: int = WIDTH, seed: in
 
 @dataclass(frozen=True)
 class Inpainted:
-    """Squared error of a hidden value, averaged over rows and hidden values, in ``unit``."""
+    """Squared error of a hidden value, averaged over rows and hidden values, in ``unit``.
+
+    Errors are NaN where no known value is hidden.
+    """
 
     n_rows: int
     n_hidden: int
@@ -73,6 +77,8 @@ class Inpainted:
 
     def table(self) -> str:
         """Return lines to print."""
+        if not self.n_hidden:
+            return "nothing is hidden: the mask hides no known value, there is no error to measure"
         lines = [f"{'':<28}{'squared error':>16}"]
         lines += [f"{name:<28}{error:>16.6g}" for name, error in self.errors.items()]
         return "\n".join(
@@ -116,7 +122,7 @@ def measure_inpainting(
         for name, version in fills.items():
             error = (version - truth)[asked].square().sum(dtype=torch.float64)
             sums[name] = sums.get(name, 0.0) + float(error)
-    errors = {name: total / max(n_hidden, 1) for name, total in sums.items()}
+    errors = {name: total / n_hidden if n_hidden else math.nan for name, total in sums.items()}
     return Inpainted(source.n_rows, n_hidden, errors, f"squared {model.scaling.unit}")
 
 

@@ -27,8 +27,10 @@ def row_masks(
     Raises
     ------
     UsageError
-        If it has another shape, or other values than True and False, 1 and 0.
+        If it has another shape, or other values than True and False, 1 and 0; if the images
+        have another number of features.
     """
+    _check_shape(image_shape, n_features)
     array = np.asarray(mask)
     if array.dtype != bool:
         if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
@@ -92,8 +94,10 @@ def drawn_mask(
     Raises
     ------
     UsageError
-        If the rule is unknown, does not fit the image, or the rows are no images.
+        If the rule is unknown, does not fit the image, or the rows are no images, or none of
+        that shape.
     """
+    _check_shape(image_shape, n_features)
     kind, _, text = rule.partition(":")
     rng = np.random.default_rng(seed)
     if kind not in ("quadrant", "square", "missing") or (kind == "quadrant") == bool(text):
@@ -104,7 +108,7 @@ def drawn_mask(
         pixels = math.prod(image_shape[:2]) if image_shape else n_features
         hidden = rng.random((n_rows, pixels)) < value
         return np.repeat(hidden, n_features // pixels, axis=1)
-    if image_shape is None:
+    if image_shape is None or len(image_shape) > 3:
         raise UsageError(f"mask: {rule!r} needs images; say their shape, or use 'missing:0.5'.")
     height, width, channels = (*image_shape, 1)[:3]
     if kind == "quadrant":
@@ -112,14 +116,20 @@ def drawn_mask(
         turn = rng.permutation(n_rows)
         top, left = turn // 2 % 2 * (height - sides[0]), turn % 2 * (width - sides[1])
     else:
-        check_number("mask: square", value, low=1, high=min(height, width))
-        sides = int(value), int(value)
+        side = int(value) if value.is_integer() else value
+        check_number("mask: square", side, low=1, high=min(height, width), integer=True)
+        sides = int(side), int(side)
         top = rng.integers(0, height - sides[0] + 1, n_rows)
         left = rng.integers(0, width - sides[1] + 1, n_rows)
     down = _stretch(top, sides[0], height)
     across = _stretch(left, sides[1], width)
     hidden = down[:, :, None] & across[:, None, :]
     return np.repeat(hidden.reshape(n_rows, -1), channels, axis=1)
+
+
+def _check_shape(image_shape: tuple[int, ...] | None, n_features: int) -> None:
+    if image_shape is not None and math.prod(image_shape) != n_features:
+        raise UsageError(f"image shape {image_shape}: does not hold {n_features} features.")
 
 
 def _stretch(start: np.ndarray, length: int, side: int) -> np.ndarray:

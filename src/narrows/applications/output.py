@@ -22,6 +22,8 @@ _SUFFIXES = (".npy", ".csv")
 def check_writable(path: Path, *inputs: str | Path) -> None:
     """Refuse, before any work is done, an output that cannot be written or is an input.
 
+    Inputs are named as commands have them: with columns, ``docs.csv:text=body``, or a data set.
+
     Raises
     ------
     ResourceError
@@ -29,7 +31,7 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
     UsageError
         If the path is one of the inputs.
     """
-    for other in inputs:
+    for other in map(_file_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
             raise UsageError(f"{path}: is the input {other} itself; name another output.")
     folder = path.parent
@@ -41,6 +43,12 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
         raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
     if not os.access(folder, os.W_OK):
         raise ResourceError(f"{path}: the folder {folder} cannot be written to.")
+
+
+def _file_of(name: str | Path) -> str:
+    """Return the file of an input, without the columns that may be named after it."""
+    file, _, columns = str(name).rpartition(":")
+    return file if "=" in columns and not os.path.exists(name) else str(name)
 
 
 def write_rows(

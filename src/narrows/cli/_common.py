@@ -20,9 +20,11 @@ __all__ = [
     "json_option",
     "model_argument",
     "open_data",
+    "open_estimator",
     "open_model",
     "output_option",
     "print_json",
+    "refuse_detector",
     "shape_option",
 ]
 
@@ -102,15 +104,41 @@ def _columns(text: str) -> dict[str, str]:
     return named
 
 
-def open_model(path: Path) -> AbstractAutoencoder:
+def open_estimator(path: Path) -> Any:
+    """Return what a model file holds: an autoencoder, a head on one, or a detector."""
     from narrows.errors import ModelFileError
     from narrows.estimators import load
 
     try:
-        estimator = load(path)
-        return getattr(estimator, "autoencoder_", estimator)  # the code under a head
+        return load(path)
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such model file.") from None
+
+
+def open_model(path: Path) -> AbstractAutoencoder:
+    """Return the autoencoder of a model file, with or without a head.
+
+    Raises
+    ------
+    UsageError
+        If the file holds a detector.
+    """
+    estimator = open_estimator(path)
+    refuse_detector(path, estimator)
+    return getattr(estimator, "autoencoder_", estimator)  # the code under a head
+
+
+def refuse_detector(path: Path, estimator: Any) -> None:
+    """Refuse a detector where a command needs one net."""
+    from narrows.errors import UsageError
+    from narrows.estimators import DETECTORS
+
+    if isinstance(estimator, DETECTORS):
+        raise UsageError(
+            f"{path}: holds an {type(estimator).__name__}, whose {len(estimator.members_)} nets "
+            f"only score rows together; use narrows anomalies {path} DATA, or narrows fit for a "
+            "model with one code."
+        )
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-__all__ = ["one_label_a_row", "open_head"]
+from narrows.cli._common import open_estimator, refuse_detector
+
+__all__ = ["one_label_a_row", "open_head", "same_labels"]
 
 
 _COMMANDS = {"CodeMatcher": "match MODEL A B", "CodeSegmenter": "segment MODEL DATA"}
@@ -23,13 +25,11 @@ def open_head(path: Path, command: str) -> Any:
     UsageError
         If the file holds something else; the message names the command for it.
     """
-    from narrows.errors import ModelFileError, UsageError
-    from narrows.estimators import CodeHead, load
+    from narrows.errors import UsageError
+    from narrows.estimators import CodeHead
 
-    try:
-        estimator = load(path)
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such model file.") from None
+    estimator = open_estimator(path)
+    refuse_detector(path, estimator)
     name = type(estimator).__name__
     if not isinstance(estimator, CodeHead):
         raise UsageError(
@@ -42,8 +42,14 @@ def open_head(path: Path, command: str) -> Any:
     return estimator
 
 
-def one_label_a_row(opened: Any, labels: Path | None, n_rows: int) -> Any:
-    """Return labels (n_rows,) from a file, or from documents that bring one each."""
+def one_label_a_row(
+    opened: Any, labels: Path | None, n_rows: int, *, unknown: str | None = None
+) -> Any:
+    """Return labels (n_rows,) from a file, or from documents that bring one each.
+
+    Texts that are all integers are read as such, so that -1 is the same in .txt and in .npy;
+    unless ``unknown``, the text for none, is another text.
+    """
     import numpy as np
     import scipy.sparse as sp
 
@@ -58,11 +64,56 @@ def one_label_a_row(opened: Any, labels: Path | None, n_rows: int) -> Any:
                 f"{labels}: a row has several labels or none; a head reads one a row: name the "
                 "unknown ones, such as '?', and give --unknown '?'."
             )
-        return found
+        return found if labels.suffix.lower() == ".npy" else _integers(found, unknown)
     if isinstance(opened, Documents) and opened.labelled:
         each = [list(document.labels) for document in opened]
         if all(len(several) == 1 for several in each):
-            return np.array([several[0] for several in each])
+            return _integers(np.array([several[0] for several in each]), unknown)
     raise click.UsageError(
         "--labels: give a file with a label for every row, or documents that bring one each."
     )
+
+
+def _integers(labels: Any, unknown: str | None) -> Any:
+    """Return texts (n_rows,) as int64 where each is an integer as it is written in short."""
+    import numpy as np
+
+    texts = [] if labels.dtype.kind != "U" else [str(text) for text in np.unique(labels)]
+    if unknown is not None:
+        texts.append(unknown)
+    if labels.dtype.kind != "U" or not all(map(_is_integer, texts)):  # "01" is another than "1"
+        return labels
+    return labels.astype(np.int64)
+
+
+def _is_integer(text: str) -> bool:
+    try:
+        value = int(text)
+    except ValueError:
+        return False
+    return str(value) == text and -(2**63) <= value < 2**63
+
+
+def same_labels(labels: Any, other: Any) -> Any:
+    """Return where labels (n_rows,) are those of ``other``, (n_rows,) or one, as booleans.
+
+    Where one is text and the other is not, they are compared as numbers if they are such.
+    """
+    import numpy as np
+
+    labels, other = np.broadcast_arrays(labels, other)
+    if (labels.dtype.kind == "U") == (other.dtype.kind == "U"):
+        pairs = zip(labels.tolist(), other.tolist(), strict=True)
+        return np.array([a == b or (a != a and b != b) for a, b in pairs], dtype=bool)
+    pairs = zip(labels.tolist(), other.tolist(), strict=True)
+    return np.array([str(a) == str(b) or _number(a) == _number(b) for a, b in pairs], dtype=bool)
+
+
+def _number(label: Any) -> Any:
+    """Return a text as the number that it says, exactly if it is an integer."""
+    for kind in (int, float):
+        try:
+            return kind(label) if isinstance(label, str) else label
+        except ValueError:
+            pass
+    return label

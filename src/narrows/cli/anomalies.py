@@ -13,7 +13,7 @@ from narrows.cli._common import (
     json_option,
     model_argument,
     open_data,
-    open_model,
+    open_estimator,
     print_json,
     shape_option,
 )
@@ -71,7 +71,8 @@ def anomalies(
             check_writable(path, model, data, *([calibrate] if calibrate else []))
     if figure is not None:
         check_figure_name(figure)
-    estimator: Any = open_model(model)
+    estimator = open_estimator(model)
+    estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
     fitted, source = estimator._asked(open_data(data))
     held_out = None if calibrate is None else open_data(calibrate)
     errors = -estimator.score_samples(source)

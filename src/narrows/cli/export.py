@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from narrows.cli._common import PATH, json_option, model_argument, print_json
+from narrows.cli._common import (
+    PATH,
+    json_option,
+    model_argument,
+    open_estimator,
+    print_json,
+    refuse_detector,
+)
 
 __all__ = ["export"]
 
@@ -24,14 +31,10 @@ def export(model: Path, output: Path, part: str | None, as_json: bool) -> None:
     """Write a part of MODEL as one ONNX file: float32 rows in input units in and out, scaling
     inside. A head (of a classifier or regressor on a code) goes all the way from rows."""
     from narrows.applications.output import check_writable
-    from narrows.errors import ModelFileError
-    from narrows.estimators import load
 
     check_writable(output, model)
-    try:
-        estimator = load(model)
-    except FileNotFoundError:
-        raise ModelFileError(f"{model}: no such model file.") from None
+    estimator = open_estimator(model)
+    refuse_detector(model, estimator)
     part = part or ("head" if hasattr(estimator, "head_") else "encoder")
     estimator.export(output, part=part)
     size = output.stat().st_size

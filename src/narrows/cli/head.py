@@ -72,11 +72,11 @@ def head(
     """
     from narrows.applications.output import check_writable
 
-    check_writable(output, *filter(None, (data, labels)))
+    check_writable(output, *filter(None, (model, data, labels)))
     estimator = open_model(model)
     opened = open_data(data)
     source = estimator._asked(opened)[1]
-    y = _labels(task, opened, labels, source)
+    y = _labels(task, opened, labels, source, unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
@@ -108,6 +108,9 @@ def _head(
     given |= dict(_setting(text) for text in settings)
     if unknown is not None:
         given["missing_label"] = _unknown(unknown, y)
+    elif y.dtype.kind == "U" and "missing_label" not in given:
+        default = str(getattr(kind(), "missing_label", None))  # a matcher's -1, among texts "-1"
+        given |= {"missing_label": default} if default in y else {}
     known = [name for name in kind._get_param_names() if name != "autoencoder"]
     for name in given:
         if name not in known:
@@ -115,13 +118,13 @@ def _head(
     return kind(autoencoder, **given)
 
 
-def _labels(task: str, opened: Any, labels: Path | None, source: Any) -> Any:
+def _labels(task: str, opened: Any, labels: Path | None, source: Any, unknown: str | None) -> Any:
     """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
     from narrows.cli._heads import one_label_a_row
     from narrows.cli.segment import read_masks_file
 
     if task != "segment":
-        return one_label_a_row(opened, labels, source.n_rows)
+        return one_label_a_row(opened, labels, source.n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
     shape = source.image_shape or (source.n_features,)
@@ -135,9 +138,18 @@ def _unknown(text: str, y: Any) -> Any:
     if y.dtype.kind == "U":
         return text
     try:
-        return float(text)
+        value = float(text)
+        # a float would round a large integer to its neighbour
+        return value if y.dtype.kind == "f" or not value.is_integer() else _integer(text, value)
     except ValueError:
         raise UsageError(f"--unknown: the labels are numbers, got {text!r}.") from None
+
+
+def _integer(text: str, value: float) -> int:
+    try:
+        return int(text)
+    except ValueError:  # such as 255.0
+        return int(value)
 
 
 def _numbers(y: Any, labels: Path | None) -> Any:

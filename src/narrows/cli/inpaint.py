@@ -60,7 +60,7 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
-    from narrows.applications.figures import check_figure_name, save_figure
+    from narrows.applications.figures import check_figure_name, image_shape_of, save_figure
     from narrows.applications.inpainting import inpainted
     from narrows.applications.inpainting_comparison import fit_rivals, measure_inpainting
     from narrows.applications.inpainting_figure import inpainting_figure
@@ -72,11 +72,11 @@ def inpaint(
         raise click.UsageError("give --mask, -o, --figure, or several.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data, *([mask] if mask else []))
+            check_writable(path, model, data, *filter(None, (mask, rivals)))
     if figure is not None:
         check_figure_name(figure)
     fitted, source = open_model(model)._asked(open_data(data))
-    shape = image_shape or fitted.schema.image_shape or source.image_shape
+    shape = image_shape_of(fitted, image_shape) or source.image_shape
     hidden = np.zeros((1, source.n_features), dtype=bool)
     if mask is not None:
         hidden = read_mask(mask, source.n_rows, source.n_features, shape, seed=seed)

@@ -25,7 +25,7 @@ __all__ = ["predict"]
 @click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values; "
               ".npy: the numbers alone, float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
-              "right, or R^2.")  # fmt: skip
+              "right, or R^2; rows of the head's unknown label do not count.")  # fmt: skip
 @json_option
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
@@ -49,8 +49,7 @@ def predict(
     said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
     if labels is not None:
         truth = one_label_a_row(opened, labels, n)
-        name, score = _score(truth, said, classify, labels)
-        results[name] = score
+        results |= _accuracy(truth, said, fitted, labels) if classify else _r2(truth, said, labels)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
         if output.suffix == ".csv":
@@ -66,17 +65,29 @@ def predict(
         click.echo("\n".join(f"{name}: {value}" for name, value in results.items()))
 
 
-def _score(truth: Any, said: Any, classify: bool, labels: Path) -> tuple[str, float]:
+def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path) -> dict[str, Any]:
+    """Return the share that is right of the rows whose class is known, and how many are not."""
+    from narrows.cli._heads import same_labels
+    from narrows.errors import InvalidData
+
+    right = same_labels(truth, said)
+    if fitted.missing_label is None:
+        return {"accuracy": float(right.mean())}
+    unknown = same_labels(truth, fitted.missing_label)
+    if unknown.all():
+        raise InvalidData(
+            f"{labels}: every label is {fitted.missing_label!r}, which means none to this head."
+        )
+    return {"accuracy": float(right[~unknown].mean()), "rows_without_label": int(unknown.sum())}
+
+
+def _r2(truth: Any, said: Any, labels: Path) -> dict[str, Any]:
     import numpy as np
     from sklearn.metrics import r2_score
 
     from narrows.errors import InvalidData
 
-    if not classify:
-        try:
-            return "r2", float(r2_score(truth.astype(np.float64), said))
-        except ValueError as error:
-            raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None
-    if (truth.dtype.kind == "U") != (np.asarray(said).dtype.kind == "U"):
-        truth, said = truth.astype(str), np.asarray(said).astype(str)
-    return "accuracy", float((truth == said).mean())
+    try:
+        return {"r2": float(r2_score(truth.astype(np.float64), said))}
+    except ValueError as error:
+        raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None

@@ -89,23 +89,47 @@ def segment(
 
 
 def read_masks_file(path: Path, n_rows: int, n_pixels: int) -> Any:
-    """Return the masks (n_rows, n_pixels) of a file or a folder of images."""
+    """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
+
+    Raises
+    ------
+    InvalidData
+        If they are of another shape, hold other values than integers, or are colours.
+    """
     import numpy as np
 
     from narrows.data import read
     from narrows.data.readers import read_npz
     from narrows.errors import InvalidData
+    from narrows.estimators._targets import mask_values
 
     source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path, read_npz)
     masks = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
-    if source.image_shape is not None and len(source.image_shape) == 3:
-        masks = masks.reshape(len(masks), -1, source.image_shape[2])[:, :, 0]
+    channels = (*(source.image_shape or ()), 1, 1, 1)[2]
+    if channels > 1 and masks.shape[1] == n_pixels * channels:
+        masks = _of_equal_channels(masks.reshape(len(masks), n_pixels, channels), path)
     if masks.shape != (n_rows, n_pixels):
         raise InvalidData(
             f"{path}: masks of {masks.shape[0]} x {masks.shape[1]} pixels, expected {n_rows} x "
             f"{n_pixels}."
         )
-    return masks.astype(np.int64)
+    try:
+        return mask_values(masks, n_rows, n_pixels)
+    except InvalidData as error:
+        raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
+
+
+def _of_equal_channels(masks: Any, path: Path) -> Any:
+    """Return the one mask that all channels of (n_rows, n_pixels, channels) hold."""
+    from narrows.errors import InvalidData
+
+    differ = (masks != masks[:, :, :1]).any(axis=(1, 2))
+    if differ.any():
+        raise InvalidData(
+            f"{path}: mask {int(differ.argmax())} is of colours: its channels differ. A mask is "
+            "one integer a pixel; write the classes in grey, or as .npy."
+        )
+    return masks[:, :, 0]
 
 
 def _of_archive(path: Path, read_npz: Any) -> Any:

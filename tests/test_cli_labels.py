@@ -1,0 +1,150 @@
+"""narrows head and predict: labels of texts and numbers, and those that mean none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from narrows import load
+from narrows.cli import _run
+from narrows.cli._heads import same_labels
+
+LARGE = 2**53 + 1  # no float is it
+
+
+def run(*arguments) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, autoencoder, rows):
+    folder = tmp_path_factory.mktemp("labels")
+    autoencoder.save(folder / "m.st")
+    np.save(folder / "x.npy", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def numbers() -> np.ndarray:
+    """Classes 0 to 2, of which every fifth is not told: -1."""
+    return np.where(np.arange(450) % 5, np.arange(450) // 150, -1)
+
+
+def written(path: Path, labels: np.ndarray) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, labels)
+    else:
+        path.write_text("\n".join(map(str, labels.tolist())) + "\n")
+    return path
+
+
+def head(folder: Path, labels: Path, task: str, *more):
+    out = labels.with_suffix(".st")
+    epochs = [] if task == "match" else ["--epochs", 2]
+    assert run("head", folder / "m.st", folder / "x.npy", "--task", task, "--labels", labels,
+               "--seed", 0, *epochs, "-q", "-o", out, *more) == 0  # fmt: skip
+    return load(out)
+
+
+def accuracy(folder: Path, fitted: Path, labels: Path, capsys) -> dict:
+    capsys.readouterr()
+    assert run("predict", fitted, folder / "x.npy", "--labels", labels, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("kind", ["y.txt", "y.csv"])
+@pytest.mark.parametrize("task", ["match", "classify"])
+def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, rows, numbers):
+    more = ["--unknown", -1] if task == "classify" else []
+    of_array = head(folder, written(tmp_path / "a.npy", numbers), task, *more)
+    of_text = head(folder, written(tmp_path / kind, numbers), task, *more)
+    method = "transform" if task == "match" else "predict_proba"
+    np.testing.assert_array_equal(getattr(of_array, method)(rows), getattr(of_text, method)(rows))
+
+
+def test_documents_labels_are_read_as_those_of_a_file(numbers):
+    from narrows.cli._heads import one_label_a_row
+    from narrows.text import Document, Documents
+
+    texts = [Document(str(i), "a", (str(label),)) for i, label in enumerate(numbers)]
+    labelled = Documents(lambda: iter(texts), labelled=True)
+    np.testing.assert_array_equal(one_label_a_row(labelled, None, 450), numbers)
+
+
+def test_a_matchers_minus_one_is_none_among_names_too(folder, tmp_path, rows, numbers):
+    names = np.where(numbers < 0, "-1", np.array(["a", "b", "c"])[numbers])
+    of_names = head(folder, written(tmp_path / "names.txt", names), "match")
+    of_numbers = head(folder, written(tmp_path / "y.npy", numbers), "match")
+    np.testing.assert_array_equal(of_names.transform(rows), of_numbers.transform(rows))
+
+
+@pytest.mark.parametrize("texts", [["01", "1"], ["1.0", "2"], ["+1", "2"], [str(2**63), "1"]])
+def test_texts_that_integers_would_not_give_back_stay_texts(texts, folder, tmp_path):
+    labels = written(tmp_path / "y.txt", np.array(texts).repeat(225))
+    assert set(head(folder, labels, "classify").classes_) == set(texts)
+
+
+def test_an_unknown_that_is_a_text_goes_with_texts(folder, tmp_path):
+    labels = written(tmp_path / "y.txt", np.array(["1", "2"]).repeat(225))  # by chance none is ?
+    assert head(folder, labels, "classify", "--unknown", "?").classes_.tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["y.npy", "y.txt"])
+def test_large_integers_that_mean_none_are_found(kind, folder, tmp_path):
+    labels = np.array([1, LARGE, LARGE + 1]).repeat(150)
+    fitted = head(folder, written(tmp_path / kind, labels), "classify", "--unknown", LARGE)
+    assert fitted.classes_.tolist() == [1, LARGE + 1]
+
+
+@pytest.mark.parametrize("unknown", ["-1", "-1.0"])
+def test_floats_that_mean_none_are_found(unknown, folder, tmp_path, numbers):
+    labels = written(tmp_path / "y.npy", numbers.astype(float))
+    assert len(head(folder, labels, "classify", "--unknown", unknown).classes_) == 3
+
+
+def test_rows_of_unknown_class_are_neither_right_nor_wrong(folder, tmp_path, rows, numbers, capsys):
+    labels = written(tmp_path / "y.txt", numbers)
+    fitted = head(folder, labels, "classify", "--unknown", -1)
+    found = accuracy(folder, tmp_path / "y.st", labels, capsys)
+    known = numbers >= 0
+    expected = (fitted.predict(rows)[known] == numbers[known]).mean()
+    assert found == {"rows": 450, "accuracy": pytest.approx(expected), "rows_without_label": 90}
+    none = written(tmp_path / "none.txt", np.full(450, -1))
+    assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", none) == 3
+    assert "none.txt: every label is -1, which means none to this head" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "taught, asked, kind",
+    [(int, int, "txt"), (int, float, "txt"), (int, str, "npy"), (float, int, "txt"),
+     (float, float, "txt"), (float, str, "npy"), (str, int, "txt"), (str, float, "npy"),
+     (str, int, "npy")],
+)  # fmt: skip
+def test_classes_are_compared_as_numbers(
+    taught, asked, kind, folder, tmp_path, rows, numbers, capsys
+):
+    y = np.arange(450) // 150
+    fitted = head(folder, written(tmp_path / "y.npy", y.astype(taught)), "classify")
+    labels = written(tmp_path / f"asked.{kind}", y.astype(asked))
+    expected = (fitted.predict(rows).astype(float) == y).mean()
+    found = accuracy(folder, tmp_path / "y.st", labels, capsys)["accuracy"]
+    assert found == pytest.approx(expected) and found > 0.3
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        (["0", "1.0", "x"], [0.0, 1.0, 2.0], [True, True, False]),
+        ([LARGE, LARGE], np.array([LARGE - 1, LARGE], float), [False, False]),
+        ([str(LARGE), "1"], [LARGE, LARGE], [True, False]),
+        (["True", "1"], [True, True], [True, True]),
+        ([1.0, np.nan], np.nan, [False, True]),
+        (["a", "-1"], -1, [False, True]),
+        (["1", "01"], "1", [True, False]),
+    ],
+)
+def test_labels_are_the_same_where_they_say_the_same(one, other, same):
+    assert same_labels(np.array(one), other).tolist() == same

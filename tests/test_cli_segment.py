@@ -1,0 +1,92 @@
+"""narrows head --task segment and narrows segment: masks from files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
+from narrows.cli import _run
+
+SIDE, N = 8, 12
+
+
+def run(*arguments) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def masks() -> np.ndarray:
+    """Squares, (N, SIDE, SIDE), 0 and 1."""
+    masks = np.zeros((N, SIDE, SIDE), np.uint8)
+    for i, mask in enumerate(masks):
+        mask[i % 5 : i % 5 + 3, i % 4 : i % 4 + 4] = 1
+    return masks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, masks):
+    folder = tmp_path_factory.mktemp("segment")
+    images = (200 * masks[..., None].repeat(3, axis=3)).astype(np.uint8)
+    np.save(folder / "x.npy", images)
+    ae = ConvolutionalAutoencoder(4, channels=(4,), max_epochs=1, random_state=0).fit(images)
+    ae.save(folder / "ae.st")
+    CodeSegmenter(ae, max_epochs=1, random_state=0).fit(images, masks).save(folder / "seg.st")
+    return folder
+
+
+def taught(folder, labels, out, *more) -> int:
+    return run("head", folder / "ae.st", folder / "x.npy", "--task", "segment", "--labels", labels,
+               "--epochs", 1, "-q", "-o", out, *more)  # fmt: skip
+
+
+def test_masks_of_fractions_are_refused_not_cut(folder, tmp_path, masks, capsys):
+    path = tmp_path / "half.npy"
+    np.save(path, np.where(masks, 0.9, 0.2))
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    message = "half.npy: masks must be integers; probabilities need a threshold first"
+    assert message in capsys.readouterr().err
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_masks_of_colours_are_refused(folder, tmp_path, masks, capsys):
+    colours = masks[..., None].repeat(3, axis=3)
+    colours[3, 0, 0, 1] = 1
+    np.save(tmp_path / "colours.npy", colours)
+    assert taught(folder, tmp_path / "colours.npy", tmp_path / "h.st") == 3
+    assert "colours.npy: mask 3 is of colours: its channels differ" in capsys.readouterr().err
+    (tmp_path / "images").mkdir()
+    for i, image in enumerate(colours):
+        Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
+    assert "mask 3 is of colours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
+def test_masks_of_every_shape_say_the_same(axes, folder, tmp_path, masks, capsys):
+    arrays = {
+        "n h w 3": masks[..., None].repeat(3, axis=3),
+        "n h w 1": masks[..., None],
+        "n 1 h w": masks[:, None],
+        "n h w": masks,
+        "n p": masks.reshape(N, -1),
+        "bool": masks.astype(bool),
+    }
+    np.save(tmp_path / "m.npy", arrays[axes])
+    arguments = ["segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy"]
+    assert run(*arguments, "--json") == 0
+    expected = load(folder / "seg.st").evaluate(np.load(folder / "x.npy"), masks)
+    assert json.loads(capsys.readouterr().out)["mean_dice"] == pytest.approx(expected.mean_dice)
+
+
+def test_an_unknown_class_of_masks_may_be_written_as_a_float(folder, tmp_path, masks, capsys):
+    known = np.where(masks, 1.0, 0.0)
+    known[:, 0] = 255
+    np.save(tmp_path / "m.npy", known)
+    for unknown in ("255", "255.0"):
+        assert taught(folder, tmp_path / "m.npy", tmp_path / "h", "--unknown", unknown) == 0
+        assert load(tmp_path / "h").classes_.tolist() == [0, 1]
