@@ -8,7 +8,7 @@ import torch
 
 from narrows import Autoencoder, CodeClassifier, load
 from narrows.applications.spreading import neighbour_graph, spread_classes, spread_labels
-from narrows.errors import UsageError
+from narrows.errors import InvalidData, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,30 @@ def test_labels_may_be_words(moons):
     assert set(few.predict(x)) == {"one", "two"}
 
 
+def test_rows_of_unknown_class_do_not_count_in_the_score(moons):
+    x, y = moons
+    ae = Autoencoder(2, max_epochs=5, random_state=0).fit(x)
+    known = told(y, 20)
+    few = CodeClassifier(ae, missing_label=-1, spread_neighbors=10, random_state=0).fit(x, known)
+    right = few.predict(x) == y
+    assert few.score(x, known) == right[known >= 0].mean()
+    assert few.score(x, y) == right.mean()
+    weights = np.arange(len(x))
+    assert few.score(x, y, weights) == pytest.approx(np.average(right, weights=weights))
+    assert np.isnan(few.score(x, np.full(len(x), -1)))
+
+
+def test_none_among_texts_is_said_to_be_of_several_types(moons):
+    x, y = moons
+    words = np.array(["one", None], dtype=object)[y]
+    with pytest.raises(InvalidData, match="several types, such as None beside"):
+        CodeClassifier(Autoencoder(2, max_epochs=1)).fit(x, words)
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
+        ({"spread_neighbors": 300}, "spread_neighbors: must be less than half of the 600 rows"),
         ({"spread_neighbors": 0}, "spread_neighbors: must be"),
         ({"spread_neighbors": 2.5}, "spread_neighbors: must be"),
         ({"missing_label": None}, "spread_neighbors: there is no row of unknown class"),

@@ -31,7 +31,8 @@ def neighbour_graph(features: np.ndarray, k: int) -> Any:
 
     ``w`` is the median distance of a row to its neighbours.
     """
-    graph: Any = NearestNeighbors(n_neighbors=min(k, len(features) - 1)).fit(features)
+    k = min(k, len(features) - 1)
+    graph: Any = NearestNeighbors(n_neighbors=k).fit(features)
     graph = graph.kneighbors_graph(mode="distance")
     width = np.median(graph.data) or 1.0
     graph.data = np.exp(-((graph.data / width) ** 2))

@@ -83,7 +83,8 @@ def anomalies(
     names = feature_names(fitted, source)
     flagged = int((p_values <= alpha).sum())
     kept = getattr(estimator, "calibration_", fitted.calibration)
-    floor = 1 / (1 + (len(kept) if held_out is None else held_out.n_rows))
+    n_kept = len(kept) if held_out is None else estimator._asked(held_out)[1].n_rows
+    floor = 1 / (n_kept + 1)
     results: dict[str, Any] = {
         "n_rows": source.n_rows,
         "unit": estimator.loss_unit_,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,8 @@ def head(
     estimator = open_model(model)
     opened = open_data(data)
     source = estimator._asked(opened)[1]
-    y = _labels(task, opened, labels, source, unknown)
+    shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
+    y = _labels(task, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
@@ -118,17 +118,23 @@ def _head(
     return kind(autoencoder, **given)
 
 
-def _labels(task: str, opened: Any, labels: Path | None, source: Any, unknown: str | None) -> Any:
+def _labels(
+    task: str,
+    opened: Any,
+    labels: Path | None,
+    n_rows: int,
+    sides: tuple[int, int],
+    unknown: str | None,
+) -> Any:
     """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
     from narrows.cli._heads import one_label_a_row
     from narrows.cli.segment import read_masks_file
 
     if task != "segment":
-        return one_label_a_row(opened, labels, source.n_rows, unknown=unknown)
+        return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    shape = source.image_shape or (source.n_features,)
-    return read_masks_file(labels, source.n_rows, math.prod(shape[:2]))
+    return read_masks_file(labels, n_rows, sides)
 
 
 def _unknown(text: str, y: Any) -> Any:

@@ -58,7 +58,9 @@ def segment(
     fitted = open_head(model, "segment")
     source = fitted.autoencoder_._asked(open_data(data))[1]
     said = fitted.predict(source)
-    truth = None if masks is None else read_masks_file(masks, *said.shape)
+    image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
+    sides = image_shape[0], image_shape[1]
+    truth = None if masks is None else read_masks_file(masks, len(said), sides)
     results: dict[str, Any] = {"rows": len(said)}
     lines = []
     if truth is not None:
@@ -75,7 +77,7 @@ def segment(
         drawn = segmentation_figure(
             images,
             said[at],
-            image_shape=fitted.autoencoder_.model_.objective.encoder.image_shape,
+            image_shape=image_shape,
             classes=fitted.classes_.tolist(),
             truth=None if truth is None else truth[at],
         )
@@ -88,7 +90,7 @@ def segment(
         click.echo("\n".join(lines))
 
 
-def read_masks_file(path: Path, n_rows: int, n_pixels: int) -> Any:
+def read_masks_file(path: Path, n_rows: int, sides: tuple[int, int]) -> Any:
     """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
 
     Raises
@@ -103,20 +105,28 @@ def read_masks_file(path: Path, n_rows: int, n_pixels: int) -> Any:
     from narrows.errors import InvalidData
     from narrows.estimators._targets import mask_values
 
+    height, width = sides
+    n_pixels = height * width
     source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path, read_npz)
     masks = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
     channels = (*(source.image_shape or ()), 1, 1, 1)[2]
     if channels > 1 and masks.shape[1] == n_pixels * channels:
         masks = _of_equal_channels(masks.reshape(len(masks), n_pixels, channels), path)
-    if masks.shape != (n_rows, n_pixels):
+    shape = source.image_shape or sides  # flat rows say no shape
+    if masks.shape != (n_rows, n_pixels) or _longer(shape)[:2] != _longer(sides):
+        shown = " x ".join(map(str, source.image_shape or (masks.shape[1],)))
         raise InvalidData(
-            f"{path}: masks of {masks.shape[0]} x {masks.shape[1]} pixels, expected {n_rows} x "
-            f"{n_pixels}."
+            f"{path}: {len(masks)} masks of {shown} pixels, expected {n_rows} of "
+            f"{height} x {width}."
         )
     try:
-        return mask_values(masks, n_rows, n_pixels)
+        return mask_values(masks, n_rows, sides)
     except InvalidData as error:
         raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
+
+
+def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(side for side in shape if side > 1)
 
 
 def _of_equal_channels(masks: Any, path: Path) -> Any:

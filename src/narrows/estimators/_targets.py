@@ -15,7 +15,14 @@ from torch import Tensor
 
 from narrows.errors import InvalidData
 
-__all__ = ["mask_values", "read_classes", "read_masks", "read_same", "read_values"]
+__all__ = [
+    "known_labels",
+    "mask_values",
+    "read_classes",
+    "read_masks",
+    "read_same",
+    "read_values",
+]
 
 _MOST_IN_MASKS = 256
 
@@ -32,10 +39,9 @@ def read_classes(
     InvalidData
         If y has another length than X, fewer than two classes, or one not seen before.
     """
-    values = _column(y, n_rows)
-    known = np.ones(n_rows, dtype=bool)
-    if unknown is not None:
-        known = np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
+    values, known = known_labels(y, n_rows, unknown=unknown)
+    if values.dtype.kind == "O":
+        _check_one_type(values[known])
     if values.dtype.kind == "f":
         _check_finite(values, known)
     with _invalid_y():
@@ -51,6 +57,20 @@ def read_classes(
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
     positions = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, positions, -1)), classes
+
+
+def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return y as an array (n_rows,), and where it is not the label for none.
+
+    Raises
+    ------
+    InvalidData
+        If y has another length than X, or is no column of numbers or texts.
+    """
+    values = _column(y, n_rows)
+    if unknown is None:
+        return values, np.ones(n_rows, dtype=bool)
+    return values, np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
 
 
 def read_masks(
@@ -168,6 +188,16 @@ def _column(y: Any, n_rows: int) -> np.ndarray:
     if values.dtype.kind in "mMSV":
         raise InvalidData(f"y: holds {values.dtype}; give numbers or texts.")
     return values
+
+
+def _check_one_type(values: np.ndarray) -> None:
+    texts = [isinstance(value, str) for value in values]
+    for value, text in zip(values, texts, strict=True):
+        if value is None or text != texts[0]:
+            raise InvalidData(
+                f"y: holds values of several types, such as {value!r} beside {values[0]!r}, which "
+                "have no order; use one type, and name the value that means none (missing_label)."
+            )
 
 
 @contextmanager

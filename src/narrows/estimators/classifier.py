@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
-from narrows.estimators._targets import read_classes
+from narrows.estimators._targets import known_labels, read_classes
 
 __all__ = ["CodeClassifier"]
 
@@ -139,6 +140,18 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         said = self._said(X)
         return self.classes_[said.argmax(axis=1)]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of the rows whose class is said right, in [0, 1].
+
+        Rows of unknown class (``missing_label``) do not count; NaN if there are no others.
+        """
+        said = self.predict(X)
+        told, known = known_labels(y, len(said), unknown=self.missing_label)
+        if not known.any():
+            return math.nan
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(np.average(told[known] == said[known], weights=weights))
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if np.ndim(self.missing_label):
@@ -166,6 +179,11 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         if self.spread_neighbors is not None:
             told = source.targets_in_order()
             assert told is not None
+            if self.spread_neighbors >= len(told) / 2:
+                raise UsageError(
+                    f"spread_neighbors: must be less than half of the {len(told)} rows, got "
+                    f"{self.spread_neighbors}; 10 is usual."
+                )
             source.targets = spread_classes(features, told, k=int(self.spread_neighbors))
 
     def _target_spec(self) -> dict[str, Any]:
