@@ -327,3 +327,16 @@ def test_the_data_are_not_written_over(model, tmp_path):
     before = (tmp_path / "x.npy").read_bytes()
     assert run(model, "--perturb", tmp_path / "x.npy", "-o", tmp_path / "x.npy") == 2
     assert (tmp_path / "x.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize("walk", ["perturb", "traverse", "interpolate"])
+def test_a_table_with_names_is_walked_without_a_warning_and_drawn(tmp_path, walk, recwarn):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=list("abc"))
+    frame["c"] *= 1000  # scaled units show the others beside it
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    Autoencoder(2, max_epochs=2, random_state=0).fit(frame).save(tmp_path / "m.safetensors")
+    arguments = [f"--{walk}", tmp_path / "t.csv", "--figure", tmp_path / "w.png"]
+    assert run(tmp_path / "m.safetensors", *arguments) == 0
+    assert not recwarn.list
+    assert (tmp_path / "w.png").stat().st_size > 10_000

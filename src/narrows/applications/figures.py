@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from narrows.errors import InvalidData, ResourceError, UsageError
 from narrows.model import Model
-from narrows.slots import Rows
+from narrows.slots import Rows, dense_rows
 
 __all__ = [
     "check_figure_name",
@@ -22,10 +23,15 @@ __all__ = [
     "draw_images",
     "draw_profiles",
     "image_shape_of",
+    "name_features",
     "reconstruction_figure",
     "sample_figure",
     "save_figure",
+    "scaled_rows",
 ]
+
+_NAMED = 16
+"""So many features have their names under them."""
 
 
 @torch.no_grad()
@@ -78,7 +84,8 @@ def sample_figure(
     """
     shape = image_shape_of(model, image_shape)
     if shape is None:
-        return draw_profiles(["generated"], [rows])
+        scaled = scaled_rows(model, rows)
+        return draw_profiles(["generated"], [scaled], names=model.schema.names)
     width = min(len(rows), _IN_LINE)
     lines = [rows[i : i + width] for i in range(0, len(rows) - width + 1, width)]
     return draw_images(labels or [""] * len(lines), lines, shape)
@@ -116,7 +123,7 @@ def _drawn(
     arrays = [strip.numpy() for _, strip in strips]
     shape = image_shape_of(model, image_shape)
     if shape is None:
-        return draw_profiles(labels, arrays)
+        return draw_profiles(labels, arrays, names=model.schema.names)
     return draw_images(labels, arrays, shape)
 
 
@@ -156,20 +163,43 @@ def draw_images(
     return figure
 
 
-def draw_profiles(labels: Sequence[str], strips: Sequence[np.ndarray]) -> Figure:
+def scaled_rows(model: Model, rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, n_features) in scaled units, in which features can be compared."""
+    x = torch.from_numpy(np.asarray(rows, np.float32)).to(model.device)
+    return dense_rows(model.scaling.forward(x)).cpu().numpy()
+
+
+def draw_profiles(
+    labels: Sequence[str],
+    strips: Sequence[np.ndarray],
+    *,
+    names: Sequence[str] | None = None,
+    marked: np.ndarray | None = None,
+) -> Figure:
+    """Draw rows as lines over their features, with a dot on the second strip where ``marked``."""
     n = min(len(strips[0]), 6)
     figure = Figure(figsize=(9, 1.3 * n + 0.6), dpi=150, layout="constrained")
     axes = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]
     for i, axis in enumerate(axes):
         for label, strip, style in zip(labels, strips, ("k-", "C0-", "C1--", "C2:"), strict=False):
             axis.plot(strip[i], style, label=label.replace("\n", ", "), linewidth=1)
+        if marked is not None:
+            at = marked[i].nonzero()[0]
+            axis.plot(at, strips[1][i][at], "C3o", markersize=4, label="filled in")
         axis.set_ylabel(f"row {i}", fontsize=8)
         axis.tick_params(labelsize=7)
-    axes[-1].set_xlabel("feature (scaled units)", fontsize=8)
+    name_features(axes[-1], names)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
     )
     return figure
+
+
+def name_features(axis: Axes, names: Sequence[str] | None) -> None:
+    """Say what the numbers along the lowest of some profiles are."""
+    if names is not None and len(names) <= _NAMED:
+        axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
+    axis.set_xlabel("feature (scaled units)", fontsize=8)
 
 
 def check_figure_name(path: Path) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from narrows.applications.figures import image_shape_of
+from narrows.applications.figures import image_shape_of, name_features, scaled_rows
 from narrows.applications.memorisation import Memorisation
 from narrows.errors import InvalidData
 from narrows.model import Model
@@ -172,11 +172,11 @@ def _profiles(
     given: Sequence[int],
 ) -> Figure:
     """Draw a panel a line: data in black, and what was made in colours from first to last."""
-    shown = grid[:_PROFILES]
+    shown = np.stack([scaled_rows(model, line) for line in grid[:_PROFILES]])
     figure = Figure(figsize=(9, 1.3 * len(shown) + 0.8), dpi=150, layout="constrained")
     axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
     made = [c for c in range(grid.shape[1]) if c not in given]
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(len(made), 1)))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.2, 0.95, max(len(made), 1)))
     for i, axis in enumerate(axes):
         for c in range(grid.shape[1]):
             style = {"color": "k", "zorder": 3} if c in given else {"color": colours[made.index(c)]}
@@ -185,10 +185,7 @@ def _profiles(
             axis.plot(shown[i, c], linewidth=1, label=name or "_", **style)
         axis.set_ylabel(lines[i] if i < len(lines) else f"row {i}", fontsize=8)
         axis.tick_params(labelsize=7)
-    names = model.schema.names
-    if names is not None and len(names) <= 12:
-        axes[-1].set_xticks(range(len(names)), names)
-    axes[-1].set_xlabel("feature (input units)", fontsize=8)
+    name_features(axes[-1], model.schema.names)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=8)

@@ -65,7 +65,10 @@ def inpainting_figure(
     labels, arrays = zip(*((name, strip.numpy()) for name, strip in strips), strict=True)
     shape = image_shape_of(model, image_shape)
     if shape is None:
-        return draw_profiles(labels[:1] + labels[2:-1], arrays[:1] + arrays[2:-1])
+        lines = labels[:1] + labels[2:-1], arrays[:1] + arrays[2:-1]
+        return draw_profiles(
+            *lines, names=model.schema.names, marked=(where | rows.isnan()).numpy()
+        )
     return draw_images(labels, arrays, shape)
 
 

@@ -13,6 +13,7 @@ from narrows.applications.generation_figures import walk_figure
 from narrows.applications.output import write_rows
 from narrows.applications.walks import code_spread, steps_of
 from narrows.cli._common import open_data
+from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
     rows = _evenly(source, options["rows"])
     grids = [
         estimator.perturb(
-            rows, amount=amount, n_samples=n, noise=options["noise"], random_state=options["seed"]
+            array_source(rows),
+            amount=amount,
+            n_samples=n,
+            noise=options["noise"],
+            random_state=options["seed"],
         )
         for amount in amounts
     ]
@@ -68,7 +73,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     row = picked_rows(source, np.array([number])).numpy()
     components = list(options["component"]) or list(range(model.n_components))
     n = 9 if options["n"] is None else options["n"]
-    grid = estimator.traverse(row, components, n_steps=n, span=options["span"])
+    grid = estimator.traverse(array_source(row), components, n_steps=n, span=options["span"])
     drawn = None
     if not options["component"] and len(components) > _IN_FIGURE:
         spread = code_spread(model)[1].square().sum(dim=1).numpy()
@@ -89,7 +94,8 @@ def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, An
     if len(rows) < 2:
         raise InvalidData(f"{data}: a way needs two rows, got {len(rows)}; take more --rows.")
     n = 9 if options["n"] is None else options["n"]
-    grid = estimator.interpolate(rows[:-1], rows[1:], n, method=options["method"])
+    ends = array_source(rows[:-1]), array_source(rows[1:])
+    grid = estimator.interpolate(*ends, n, method=options["method"])
     columns = [f"{t:.3g}" for t in np.linspace(0, 1, n)]
     return _Walk(grid, [""] * len(grid), columns, rows[:-1], rows[1:])
 
