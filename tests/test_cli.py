@@ -35,6 +35,17 @@ def run(*arguments) -> int:
     return _run([str(argument) for argument in arguments])
 
 
+def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
+    rows = np.random.default_rng(0).integers(0, 256, (40, 24), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", rows)
+    fit = ["fit", str(tmp_path / "x.npy"), "-k", "2", "--hidden", "4", "--epochs", "1", "-q"]
+    fit += ["--augmentation", "affine", "-o", str(tmp_path / "m.safetensors"), "--image-shape"]
+    assert _run([*fit, "4,6"]) == 0
+    assert load(tmp_path / "m.safetensors").model_.schema.image_shape == (4, 6)
+    assert _run([*fit, "5,5"]) == 2
+    assert "with a product of 24" in capsys.readouterr().err
+
+
 def test_fit_writes_a_model_and_prints_it_beside_pca(table, tmp_path, capsys):
     target = tmp_path / "new.safetensors"
     assert run("fit", table, *FIT, "-o", target) == 0

@@ -138,6 +138,8 @@ def fit(
     check_writable(output, data)
     estimator = _estimator(variant, net, options, verbose=0 if quiet else 2 - sys.stderr.isatty())
     source = open_data(data)
+    if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
+        source = _shaped(source, options["image_shape"])
     folder = output.with_name(output.name + ".checkpoints")
     _check_checkpoints(folder, resume=resume, restart=restart)
     with StopOnSignal() as signals:
@@ -199,7 +201,7 @@ def _estimator(variant: str, net: str, options: dict[str, Any], *, verbose: int)
     kind = getattr(narrows, name)
     known = kind._get_param_names()
     for option in given:
-        if option not in known:
+        if option not in known and option != "image_shape":  # the source has it
             raise UsageError(f"--{option.replace('_', '-')} does not apply to --variant {variant}.")
     for setting in settings:
         if setting not in known:
@@ -207,7 +209,20 @@ def _estimator(variant: str, net: str, options: dict[str, Any], *, verbose: int)
                 f"--set {setting}: --variant {variant} has no such parameter; it has "
                 f"{', '.join(known)}."
             )
+    if "image_shape" not in known:
+        given.pop("image_shape", None)
     return kind(**{**fixed, **given, **settings, "verbose": verbose})
+
+
+def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:
+    """Return rows as images of that shape."""
+    from narrows.convolution import checked_shape
+    from narrows.errors import UsageError
+    from narrows.text import Documents
+
+    if isinstance(source, Documents):
+        raise UsageError(f"--image-shape: {source.origin} holds texts.")
+    return source.shaped(checked_shape(image_shape, source.n_features))
 
 
 def _setting(text: str) -> tuple[str, Any]:
