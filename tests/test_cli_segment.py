@@ -90,3 +90,17 @@ def test_an_unknown_class_of_masks_may_be_written_as_a_float(folder, tmp_path, m
     for unknown in ("255", "255.0"):
         assert taught(folder, tmp_path / "m.npy", tmp_path / "h", "--unknown", unknown) == 0
         assert load(tmp_path / "h").classes_.tolist() == [0, 1]
+
+
+def test_masks_are_written_as_integers_of_the_image_shape(folder, tmp_path):
+    said = load(folder / "seg.st").predict(np.load(folder / "x.npy"))
+    arguments = ["segment", folder / "seg.st", folder / "x.npy", "-o"]
+    assert run(*arguments, tmp_path / "said.npy") == 0
+    written = np.load(tmp_path / "said.npy")
+    assert written.dtype == np.uint8
+    assert np.array_equal(written, said.reshape(N, SIDE, SIDE))
+    assert run(*arguments, tmp_path / "said.csv") == 0
+    assert np.array_equal(np.loadtxt(tmp_path / "said.csv", delimiter=","), said)
+    assert set((tmp_path / "said.csv").read_text()) <= set("01,\n")
+    # what was written is a mask file: of itself it is right everywhere
+    assert run(*arguments[:-1], "--masks", tmp_path / "said.npy") == 0

@@ -14,7 +14,7 @@ import numpy as np
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
-__all__ = ["check_writable", "write_rows", "write_table"]
+__all__ = ["check_writable", "write_array", "write_rows", "write_table"]
 
 _SUFFIXES = (".npy", ".csv")
 
@@ -77,6 +77,19 @@ def write_rows(
             else:
                 _write_lines(file, block)
     return n_rows, width
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as .npy, of its own shape and type.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or the file cannot be written; an older file stays whole.
+    """
+    check_writable(path)
+    with replacing(path) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:

@@ -22,7 +22,8 @@ __all__ = ["read_masks_file", "segment"]
 @click.command(short_help="Masks of images, from a model with a segmenter.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write the masks: .npy, (n, pixels).")
+@click.option("-o", "--output", type=PATH, help="Where to write the masks: .npy (n, height, width) "
+              "of integers, or .csv, a line an image.")  # fmt: skip
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw images under their masks.")
@@ -42,7 +43,7 @@ def segment(
     import numpy as np
 
     from narrows.applications.figures import check_figure_name, save_figure
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.output import check_writable, write_array, write_rows
     from narrows.applications.segmentation import measure_masks
     from narrows.applications.segmentation_figure import segmentation_figure
     from narrows.cli._heads import open_head
@@ -68,7 +69,12 @@ def segment(
         results |= overlap.as_dict()
         lines.append(overlap.table())
     if output is not None:
-        write_rows(output, [said], n_rows=len(said), names=None)
+        if output.suffix == ".npy":
+            bytes_hold = 0 <= said.min() and said.max() <= 255
+            masks_said = said.reshape(len(said), *sides)
+            write_array(output, masks_said.astype(np.uint8) if bytes_hold else masks_said)
+        else:
+            write_rows(output, [said], n_rows=len(said), names=None)
         results["output"] = str(output)
         lines.append(f"output: {output}")
     if figure is not None:
