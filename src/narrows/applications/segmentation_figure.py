@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 __all__ = ["segmentation_figure"]
 
@@ -22,7 +23,7 @@ def segmentation_figure(
 ) -> Figure:
     """Draw images (n, n_features), the masks said of them and the true ones where they are known.
 
-    Masks (n, n_pixels) are laid over the image: a colour for each class after the first.
+    Masks (n, n_pixels) are laid over the image in grey: a colour for each class after the first.
     """
     height, width, channels = image_shape
     low, high = float(images.min()), float(images.max())
@@ -34,7 +35,7 @@ def segmentation_figure(
     if truth is not None:
         strips.append(("true", _painted(shown, truth, classes)))
     n = len(images)
-    size = (0.7 + 1.15 * n, 1.2 * len(strips))
+    size = (0.7 + 1.15 * n, 0.3 + 1.2 * len(strips))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
     for line, (name, strip) in zip(axes, strips, strict=True):
@@ -43,14 +44,19 @@ def segmentation_figure(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, fontsize=9)
+    keys = [Patch(color=_colour(i), label=f"class {value}") for i, value in enumerate(classes[1:])]
+    figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return figure
 
 
+def _colour(i: int) -> np.ndarray:
+    return np.array(_COLOURS[i % len(_COLOURS)]) / 255
+
+
 def _painted(images: np.ndarray, masks: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Return images under the colours of their masks, half of each."""
-    painted = images.copy()
+    """Return images in grey under the colours of their masks, so that each is itself anywhere."""
+    painted = np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3)
     masks = masks.reshape(images.shape[:3])
     for i, value in enumerate(classes[1:]):
-        colour = np.array(_COLOURS[i % len(_COLOURS)]) / 255
-        painted[masks == value] = 0.45 * painted[masks == value] + 0.55 * colour
+        painted[masks == value] = 0.35 * painted[masks == value] + 0.65 * _colour(i)
     return painted
