@@ -181,9 +181,14 @@ def test_tied_weights_are_in_a_file_once(tmp_path):
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
-    for name in "ab":
+    for name in ("a.onnx", "b.onnx"):
         export_onnx(model("plain"), tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_a_name_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"m\.pt: exports are written as \.onnx"):
+        export_onnx(model("plain"), tmp_path / "m.pt")
 
 
 def test_an_export_leaves_the_model_as_it_was(tmp_path):

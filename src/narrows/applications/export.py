@@ -26,8 +26,11 @@ __all__ = ["PARTS", "ExportedHead", "export_onnx"]
 _LARGEST = 2**31 - 2**20
 """Bytes of weights: a file of ONNX ends below 2 GiB, and what is not weights needs a little."""
 
-_CHATTY = "torch.onnx._internal.exporter._registration"
-"""Says of every export that torchvision is not there, which is not needed here."""
+_CHATTY = (
+    "torch.onnx._internal.exporter._registration",
+    "onnxscript.optimizer._constant_folding",
+)
+"""Say of exports that torchvision is not there, and what they did not simplify: not needed here."""
 
 
 def export_onnx(
@@ -56,12 +59,15 @@ def export_onnx(
     MissingExtra
         If onnx or onnxscript is not installed.
     UsageError
-        If there is no such part, or its weights do not fit in a file of ONNX: 2 GiB.
+        If there is no such part, its weights do not fit in a file of ONNX (2 GiB), or the name
+        does not end in .onnx.
     ResourceError
         If the file cannot be written; what stood there is untouched.
     NarrowsError
         If a piece of the net is not written for any number of rows at a time.
     """
+    if Path(path).suffix.lower() != ".onnx":
+        raise UsageError(f"{path}: exports are written as .onnx.")
     if model.device.type != "cpu":
         model, head = deepcopy((model, head))
         model.to("cpu")
@@ -156,12 +162,14 @@ def _bare(proto: Any) -> Any:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Keep to itself what the exporter says of its own code, and not of the model."""
-    logger = logging.getLogger(_CHATTY)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -29,7 +29,7 @@ _PARTS = ("encoder", "decoder", "reconstruct", "head")
 @json_option
 def export(model: Path, output: Path, part: str | None, as_json: bool) -> None:
     """Write a part of MODEL as one ONNX file: float32 rows in input units in and out, scaling
-    inside. A head (of a classifier or regressor on a code) goes all the way from rows."""
+    inside. A head (of a classifier, regressor, matcher or segmenter) goes all the way from rows."""
     from narrows.applications.output import check_writable
 
     check_writable(output, model)
