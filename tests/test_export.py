@@ -14,7 +14,7 @@ from torch import Generator
 from narrows.applications.export import export_onnx
 from narrows.applications.onnx_operators import FORMAT, OPSET
 from narrows.data.scaling import SCALES
-from narrows.errors import NarrowsError
+from narrows.errors import NarrowsError, UsageError
 from narrows.model import Model
 from narrows.variants import VARIANTS
 
