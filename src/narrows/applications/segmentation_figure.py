@@ -44,7 +44,10 @@ def segmentation_figure(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, fontsize=9)
-    keys = [Patch(color=_colour(i), label=f"class {value}") for i, value in enumerate(classes[1:])]
+    keys = [
+        Patch(color=tuple(_colour(i)), label=f"class {value}")
+        for i, value in enumerate(classes[1:])
+    ]
     figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return figure
 

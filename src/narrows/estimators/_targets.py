@@ -191,13 +191,13 @@ def _column(y: Any, n_rows: int) -> np.ndarray:
 
 
 def _check_one_type(values: np.ndarray) -> None:
-    texts = [isinstance(value, str) for value in values]
-    for value, text in zip(values, texts, strict=True):
-        if value is None or text != texts[0]:
-            raise InvalidData(
-                f"y: holds values of several types, such as {value!r} beside {values[0]!r}, which "
-                "have no order; use one type, and name the value that means none (missing_label)."
-            )
+    of_type = {type(value) if value is None else isinstance(value, str): value for value in values}
+    if len(of_type) > 1:
+        shown = " beside ".join(repr(value) for value in of_type.values())
+        raise InvalidData(
+            f"y: holds values of several types, such as {shown}, which have no order; use one "
+            "type, and name the value that means none (missing_label)."
+        )
 
 
 @contextmanager
