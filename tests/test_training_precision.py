@@ -21,6 +21,15 @@ def test_a_device_that_is_not_there_is_refused(device: Any) -> None:
         resolve_device(device)
 
 
+def test_a_device_that_fails_without_a_word_is_refused_too(monkeypatch: Any) -> None:
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(torch, "zeros", fail)
+    with pytest.raises(UsageError, match="device: 'cpu' cannot be used: AssertionError; try"):
+        resolve_device("cpu")
+
+
 def test_bfloat16_is_close_to_float32(x: np.ndarray) -> None:
     scores = [small(precision=p).fit(x).score(x) for p in ("float32", "bfloat16")]
     assert scores[1] == pytest.approx(scores[0], rel=0.05) and scores[0] != scores[1]

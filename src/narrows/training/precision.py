@@ -29,7 +29,8 @@ def resolve_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.zeros(1, device=found).item()  # "meta" makes tensors without content
     except (RuntimeError, AssertionError, NotImplementedError, ImportError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        # torch has no one error for a device that it does not know, was not built for, or lacks
+        reason = (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
         raise UsageError(f"device: {device!r} cannot be used: {reason}; try 'cpu'.") from None
     return found
 
