@@ -135,3 +135,14 @@ def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
     assert fills[0] == "mean" and len(set(fills)) == 8
     assert rows[0]["of mean fill"] == 1 and all(0 < row["error"] < 0.2 for row in rows)
     assert (tmp_path / "digits-quadrant.png").is_file()
+
+
+def test_numbers_in_csv_files_say_float32_to_the_bit_and_no_more(tmp_path):
+    from narrows.applications.output import write_rows
+
+    rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * np.float32(1e3)
+    rows[0] = 14.23, 1e-20, 3, -0.1
+    assert write_rows(tmp_path / "r.csv", [rows[:20], rows[20:]], n_rows=50) == (50, 4)
+    written = np.loadtxt(tmp_path / "r.csv", delimiter=",")
+    assert np.array_equal(written.astype(np.float32), rows)
+    assert (tmp_path / "r.csv").read_text().splitlines()[0] == "14.23,1e-20,3,-0.1"

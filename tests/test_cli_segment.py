@@ -104,3 +104,12 @@ def test_masks_are_written_as_integers_of_the_image_shape(folder, tmp_path):
     assert set((tmp_path / "said.csv").read_text()) <= set("01,\n")
     # what was written is a mask file: of itself it is right everywhere
     assert run(*arguments[:-1], "--masks", tmp_path / "said.npy") == 0
+
+
+def test_masks_of_other_sides_are_refused_though_of_as_many_pixels(folder, tmp_path, masks, capsys):
+    np.save(tmp_path / "wide.npy", masks.reshape(N, SIDE // 2, 2 * SIDE))
+    assert (
+        run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "wide.npy") == 3
+    )
+    assert "12 masks of 4 x 16 pixels, expected 12 of 8 x 8" in capsys.readouterr().err
+    assert taught(folder, tmp_path / "wide.npy", tmp_path / "h.st") == 3
