@@ -86,4 +86,4 @@ def test_parquet_with_other_rows_than_promised_is_refused(tmp_path):
     path = parquet(tmp_path / "x.parquet", a=[1, 2, 3])
     for promised in (2, 4):
         with pytest.raises(InvalidData, match=f"promises {promised} rows"):
-            list(_matrices(open_parquet(path), path, promised))
+            list(_matrices(open_parquet(path), path, promised, ["a"]))

@@ -65,11 +65,12 @@ def open_data(name: str) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
-    the columns, or the keys, of text, id and label.
+    the columns, or the keys, of text, id and label. In ``table.csv:label=kind,drop=a,drop=b`` the
+    columns named are no features.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
-    from narrows.errors import InvalidData
+    from narrows.errors import InvalidData, UsageError
     from narrows.text import looks_like_documents, read_documents
 
     dataset, _, half = name.partition(":")
@@ -78,7 +79,12 @@ def open_data(name: str) -> Source | Documents:
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
     path, _, columns = name.rpartition(":")
     if "=" in columns and not Path(name).exists():
-        return read_documents(path, **_columns(columns))
+        named, dropped = _columns(columns)
+        beside = {*dropped, *([named["label"]] if "label" in named else [])}
+        texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
+        if texts and dropped:
+            raise UsageError(f"{name!r}: drop is for tables of numbers; {path} holds texts.")
+        return read_documents(path, **named) if texts else read(path, drop=dropped, **named)
     if looks_like_documents(name):
         return read_documents(name)
     try:
@@ -87,21 +93,29 @@ def open_data(name: str) -> Source | Documents:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
         raise InvalidData(
-            f"{error} If it holds texts, name their column: {name}:text=COLUMN."
+            f"{error} A column that is no feature is named in {name}:drop=COLUMN or :label=COLUMN; "
+            f"one of texts to learn from in {name}:text=COLUMN."
         ) from None
 
 
-def _columns(text: str) -> dict[str, str]:
-    """Read ``text=body,id=key,label=topic``."""
+def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read ``text=body,id=key,label=topic,drop=a,drop=b``; what is dropped comes second."""
     from narrows.errors import UsageError
 
-    named = {}
+    named: dict[str, str] = {}
+    dropped: list[str] = []
     for part in text.split(","):
         what, _, column = part.partition("=")
-        if what not in ("text", "id", "label") or not column:
-            raise UsageError(f"{text!r}: expected text=NAME, id=NAME or label=NAME, got {part!r}.")
-        named[what] = column
-    return named
+        if what not in ("text", "id", "label", "drop") or not column or what in named:
+            raise UsageError(
+                f"{text!r}: expected text=NAME, id=NAME, label=NAME once each, or drop=NAME, got "
+                f"{part!r}."
+            )
+        if what == "drop":
+            dropped.append(column)
+        else:
+            named[what] = column
+    return named, tuple(dropped)
 
 
 def open_estimator(path: Path) -> Any:

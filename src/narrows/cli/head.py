@@ -34,7 +34,8 @@ _TASKS = {
 @data_argument
 @click.option("--labels", type=PATH, help="What is known of each row of DATA: .npy, IDX, or .csv "
               "and .txt with a line a row; for segment masks, .npy, .npz or a folder of images. "
-              "Documents may bring their own.")  # fmt: skip
+              "Data may bring their own: table.csv:label=kind, documents, images in folders.",
+              )  # fmt: skip
 @click.option("--task", type=click.Choice(list(_TASKS)), required=True,
               help="What is to be said of a row; match: of two; segment: of every pixel.",
               )  # fmt: skip

@@ -25,7 +25,8 @@ __all__ = ["predict"]
 @click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values; "
               ".npy: the numbers alone, float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
-              "right, or R^2; rows of the head's unknown label do not count.")  # fmt: skip
+              "right, or R^2; rows of the head's unknown label do not count. Data with labels of "
+              "their own, as in table.csv:label=kind, need none.")  # fmt: skip
 @json_option
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
@@ -36,20 +37,20 @@ def predict(
     from narrows.applications.output import check_writable, write_rows, write_table
     from narrows.cli._heads import one_label_a_row, open_head
 
-    if output is None and labels is None:
-        raise click.UsageError("give -o, --labels or both.")
     if output is not None:
         check_writable(output, *filter(None, (model, data, labels)))
     fitted = open_head(model, "predict")
     opened = open_data(data)
+    if output is None and labels is None and getattr(opened, "labels", None) is None:
+        raise click.UsageError("give -o, --labels or both.")
     classify = hasattr(fitted, "classes_")
     numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)[:, None]
     n = len(numbers)
     results: dict[str, Any] = {"rows": n}
     said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
-    if labels is not None:
-        truth = one_label_a_row(opened, labels, n)
-        results |= _accuracy(truth, said, fitted, labels) if classify else _r2(truth, said, labels)
+    if labels is not None or _brings_truth(opened, fitted):
+        truth, named = one_label_a_row(opened, labels, n), labels or data
+        results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
         if output.suffix == ".csv":
@@ -65,7 +66,23 @@ def predict(
         click.echo("\n".join(f"{name}: {value}" for name, value in results.items()))
 
 
-def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path) -> dict[str, Any]:
+def _brings_truth(opened: Any, fitted: Any) -> bool:
+    """Return whether labels that the data bring are of the head's kind: folders may be called
+    anything."""
+    import numpy as np
+
+    labels = getattr(opened, "labels", None)
+    if labels is None:
+        return False
+    if hasattr(fitted, "classes_"):
+        return bool(np.isin(labels, np.asarray(fitted.classes_).astype(str)).any())
+    try:
+        return bool(np.isfinite(labels.astype(np.float64)).all())
+    except ValueError:
+        return False
+
+
+def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path | str) -> dict[str, Any]:
     """Return the share that is right of the rows whose class is known, and how many are not."""
     from narrows.cli._heads import same_labels
     from narrows.errors import InvalidData
@@ -81,7 +98,7 @@ def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path) -> dict[str, Any
     return {"accuracy": float(right[~unknown].mean()), "rows_without_label": int(unknown.sum())}
 
 
-def _r2(truth: Any, said: Any, labels: Path) -> dict[str, Any]:
+def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:
     import numpy as np
     from sklearn.metrics import r2_score
 

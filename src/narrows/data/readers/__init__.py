@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from narrows.data.readers.columns import Columns
 from narrows.data.readers.csv import read_csv
 from narrows.data.readers.idx import read_idx
 from narrows.data.readers.images import read_images
@@ -16,7 +18,13 @@ from narrows.errors import InvalidData
 __all__ = ["read"]
 
 
-def read(path: str | Path, *, stream: bool | None = None) -> Source:
+def read(
+    path: str | Path,
+    *,
+    stream: bool | None = None,
+    label: str | None = None,
+    drop: Collection[str] = (),
+) -> Source:
     """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, or a folder of images.
 
     Parameters
@@ -26,11 +34,17 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
     stream : bool, optional
         True reads .npy, Parquet and folders of images in blocks; by default what is over 512 MiB
         in memory is.
+    label : str, optional
+        The column of a .csv, .parquet or .jsonl that is no feature but says what a row is. A
+        folder of images in folders has labels without being asked: the folders' names.
+    drop : collection of str
+        Columns of such a table that are left out.
 
     Returns
     -------
     source : Source
-        What every ``fit``, ``transform`` and ``score`` takes in place of an array.
+        What every ``fit``, ``transform`` and ``score`` takes in place of an array. Its ``labels``
+        are texts (n_rows,), or None.
 
     Raises
     ------
@@ -40,7 +54,9 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
     if not str(path):
         raise InvalidData("the name of the data is empty.")
     path = Path(path)
+    columns = Columns(label, (drop,) if isinstance(drop, str) else tuple(drop))
     if path.is_dir():
+        _refuse_columns(path, columns)
         return read_images(path, stream=stream)
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
@@ -49,19 +65,27 @@ def read(path: str | Path, *, stream: bool | None = None) -> Source:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-1] if suffixes else ""
     inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last
+    if last in (".parquet", ".pq"):
+        return read_parquet(path, columns, stream=stream)
+    if last in (".csv", ".tsv"):
+        return read_csv(path, columns)
+    if inner in (".jsonl", ".ndjson"):
+        return read_jsonl(path, columns)
+    _refuse_columns(path, columns)
     if last == ".npy":
         return read_npy(path, stream=stream)
     if last == ".npz":
         return read_npz(path)
-    if last in (".parquet", ".pq"):
-        return read_parquet(path, stream=stream)
-    if last in (".csv", ".tsv"):
-        return read_csv(path)
-    if inner in (".jsonl", ".ndjson"):
-        return read_jsonl(path)
     if "ubyte" in path.name or inner == ".idx":
         return read_idx(path)
     raise InvalidData(
         f"{path}: unknown kind of file {last!r}; use .npy, .npz, .csv, .parquet, .jsonl, IDX "
         "(-ubyte, .gz too) or a folder of images."
     )
+
+
+def _refuse_columns(path: Path, columns: Columns) -> None:
+    if columns:
+        raise InvalidData(
+            f"{path}: label and drop name columns of .csv, .parquet and .jsonl; this is none."
+        )

@@ -13,6 +13,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
+from narrows.data.readers.columns import Columns
 from narrows.data.readers.lines import csv_rows
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -49,35 +50,51 @@ def _is_header(cells: list[str]) -> bool:
     return len(named) >= 3 and named in counts
 
 
-def read_csv(path: Path) -> Source:
+def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
     """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
 
     Raises
     ------
     InvalidData
-        With the line number, for a ragged row or a cell that is no number.
+        With the line number, for a ragged row or a cell that is no number; for a column of
+        ``columns`` that is not there.
     """
     values = array("d")
+    labels: list[str] = []
     n_rows = width = 0
     names: list[str] | None = None
+    kept: list[int] = []
+    label = -1
     for line, cells in csv_rows(path):
         if not n_rows and names is None and _is_header(cells):
             names = [cell.strip() for cell in cells]
             if len(set(names)) < len(names):
                 raise InvalidData(f"{path}, line {line}: a column name stands twice.")
             continue
-        width = width or len(names or cells)
+        if not n_rows:
+            width = len(names or cells)
+            kept = columns.features(names, str(path)) if columns else list(range(width))
+            label = names.index(columns.label) if names and columns.label is not None else -1
         if len(cells) != width:
             raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
-        labels = names or map(str, range(width))
-        values.extend(number(c, path, line, n) for c, n in zip(cells, labels, strict=True))
+        shown = names or list(map(str, range(width)))
+        values.extend(number(cells[i], path, line, shown[i]) for i in kept)
+        if label >= 0:
+            labels.append(cells[label].strip())
         n_rows += 1
-        check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
+        check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
-    table = np.frombuffer(values).reshape(n_rows, width)
-    if names and names[0] == "" and width > 1 and np.array_equal(table[:, 0], np.arange(n_rows)):
+    table = np.frombuffer(values).reshape(n_rows, len(kept))
+    names = names and [names[i] for i in kept]
+    if (
+        names
+        and names[0] == ""
+        and len(names) > 1
+        and np.array_equal(table[:, 0], np.arange(n_rows))
+    ):
         names, table = names[1:], table[:, 1:]
     source = array_source(table)
     source.names, source.origin = names, str(path)
+    source.labels = np.array(labels) if labels else None
     return source

@@ -38,7 +38,8 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
     """Return the images of a folder and its subfolders, in the order of their names.
 
     They are kept as bytes, or, where these take more than 512 MiB, decoded anew in every epoch, in
-    blocks; ``stream`` True or False decides otherwise.
+    blocks; ``stream`` True or False decides otherwise. Where all of them lie in subfolders, two or
+    more, these are their labels.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
     16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
@@ -59,13 +60,23 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
         first = _decode(paths[0])
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
         grey = first.ndim == 2 and all(map(_is_grey, paths))
-        return ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
+        streamed = ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
+        streamed.labels = _labels(folder, paths)
+        return streamed
     images = list(_decoded(paths, first.shape[:2], paths[0].name))
     grey = all(image.ndim == 2 for image in images)
     stacked = np.stack(images if grey else [_in_colour(image) for image in images])
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin = stacked.shape[1:], str(folder)
+    source.labels = _labels(folder, paths)
     return source
+
+
+def _labels(folder: Path, paths: list[Path]) -> np.ndarray | None:
+    """Return the subfolder of every image, (n_images,), if there are two and all lie in one."""
+    parts = [path.relative_to(folder).parts for path in paths]
+    labels = [first for first, *rest in parts if rest]
+    return np.array(labels) if len(labels) == len(parts) and len(set(labels)) > 1 else None
 
 
 class ImageStream(StreamSource):

@@ -10,6 +10,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
+from narrows.data.readers.columns import Columns, label_text
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -17,25 +18,33 @@ from narrows.errors import InvalidData
 __all__ = ["read_jsonl"]
 
 
-def read_jsonl(path: Path) -> Source:
+def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
     """Return the table of a JSON Lines file; null is a missing value.
 
     Raises
     ------
     InvalidData
-        With the line number, for bad JSON, ragged rows, other keys, or values that are no numbers.
+        With the line number, for bad JSON, ragged rows, other keys, or values that are no numbers;
+        for a column of ``columns`` that is not there.
     """
     names: list[str] | None = None
+    kept: list[str] = []
     values = array("d")
+    labels: list[str] = []
     n_rows = width = 0
     for line, text in lines(path):
         row = json_value(text, path, line)
         if not n_rows and isinstance(row, dict):
             names = list(row)
+        if not n_rows:
+            places = columns.features(names, str(path)) if columns else range(len(names or ()))
+            kept = [names[i] for i in places] if names else []
         if isinstance(row, dict) and names is not None:
             if row.keys() != set(names):
                 raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
-            row = [row[name] for name in names]
+            if columns.label is not None:
+                labels.append(label_text(row[columns.label]))
+            row = [row[name] for name in kept]
         elif not isinstance(row, list) or names is not None:
             kind = "an array or an object" if not n_rows else "an object" if names else "an array"
             raise InvalidData(f"{path}, line {line}: expected {kind}.")
@@ -48,7 +57,8 @@ def read_jsonl(path: Path) -> Source:
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
-    source.names, source.origin = names, str(path)
+    source.names, source.origin = kept or None, str(path)
+    source.labels = np.array(labels) if labels else None
     return source
 
 

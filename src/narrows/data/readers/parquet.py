@@ -11,6 +11,7 @@ import torch
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.readers.columns import Columns, label_text
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
@@ -25,12 +26,12 @@ class ParquetStream(StreamSource):
     row group is shuffled only as far as the pool reaches.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: list[str]) -> None:
         file = open_parquet(path)
         self._path = path
         self.origin = str(path)
-        self.names = list(file.schema_arrow.names)
-        self.n_features = len(self.names)
+        self.names = self._columns = names
+        self.n_features = len(names)
         groups = range(file.metadata.num_row_groups)
         # an empty group held out would leave nothing to validate on
         self._unit_rows = [file.metadata.row_group(group).num_rows for group in groups]
@@ -38,37 +39,67 @@ class ParquetStream(StreamSource):
 
     def _blocks(self, unit: int) -> Iterator[np.ndarray]:
         wanted = {"batch_size": self.block_rows, "row_groups": [unit]}
-        yield from _matrices(open_parquet(self._path), self._path, self._unit_rows[unit], **wanted)
+        file, n_rows = open_parquet(self._path), self._unit_rows[unit]
+        yield from _matrices(file, self._path, n_rows, self._columns, **wanted)
 
     def fingerprint(self) -> str:
         return file_digest(self._path)
 
 
-def read_parquet(path: Path, *, stream: bool | None = None) -> Source:
+def read_parquet(
+    path: Path,
+    columns: Columns = Columns(),  # noqa: B008 -- frozen
+    *,
+    stream: bool | None = None,
+) -> Source:
     """Return the source of a Parquet file; nulls are missing values (NaN).
 
     Raises
     ------
     InvalidData
-        If the file is no Parquet file, or a column does not hold numbers.
+        If the file is no Parquet file, a column of features does not hold numbers, or one of
+        ``columns`` is not there.
     """
     file = open_parquet(path)
     names = list(file.schema_arrow.names)
-    _check_columns(file, path)
+    if len(set(names)) < len(names):
+        raise InvalidData(f"{path}: a column name stands twice.")
+    if columns:
+        names = [names[i] for i in columns.features(names, str(path))]
+    _check_columns(file, path, names)
     n_rows, n_features = file.metadata.num_rows, len(names)
     if n_rows < 1 or n_features < 1:
         raise InvalidData(f"{path}: no {'columns' if n_rows > 0 else 'rows'}.")
     # rows times width is the guard: total_byte_size in the footer is whatever the writer said
     if check_memory(n_rows, n_features, np.dtype(np.float32), str(path), stream=stream):
-        return ParquetStream(path)
+        source = ParquetStream(path, names)
+        source.labels = _labels(file, path, columns.label)
+        return source
     table = np.empty((n_rows, n_features), dtype=np.float32)
     first = 0
-    for block in _matrices(file, path, n_rows):
+    for block in _matrices(file, path, n_rows, names):
         table[first : first + len(block)] = block
         first += len(block)
     source = array_source(table)
     source.names, source.origin = names, str(path)
+    source.labels = _labels(file, path, columns.label)
     return source
+
+
+def _labels(file: Any, path: Path, label: str | None) -> np.ndarray | None:
+    """Return the cells of a column as texts (n_rows,)."""
+    import pyarrow as pa
+
+    if label is None:
+        return None
+    try:
+        batches = file.iter_batches(columns=[label])
+        cells = [value.as_py() for batch in batches for value in batch.column(label)]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
+    if len(cells) != file.metadata.num_rows:
+        raise InvalidData(f"{path}: the footer promises other rows than column {label!r} has.")
+    return np.array([label_text(cell) for cell in cells])
 
 
 def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
@@ -99,10 +130,10 @@ def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
         raise InvalidData(f"{path}: not a Parquet file: {error}.") from None
 
 
-def _check_columns(file: Any, path: Path) -> None:
+def _check_columns(file: Any, path: Path, names: list[str]) -> None:
     import pyarrow.types as kinds
 
-    for field in file.schema_arrow:
+    for field in map(file.schema_arrow.field, names):
         if not (
             kinds.is_integer(field.type)
             or kinds.is_floating(field.type)
@@ -113,18 +144,20 @@ def _check_columns(file: Any, path: Path) -> None:
             )
 
 
-def _matrices(file: Any, path: Path, n_rows: int, **wanted: Any) -> Iterator[np.ndarray]:
+def _matrices(
+    file: Any, path: Path, n_rows: int, names: list[str], **wanted: Any
+) -> Iterator[np.ndarray]:
     """Yield the rows of a file or a row group, which must be as many as its footer says."""
     import pyarrow as pa
 
     read = 0
     try:
-        for batch in file.iter_batches(**wanted):
+        for batch in file.iter_batches(columns=names, **wanted):
             read += batch.num_rows
             if read > n_rows:
                 break
             if batch.num_rows:
-                yield _matrix(batch)
+                yield _matrix(batch.select(names))  # asked for "a" pyarrow also reads "a.b"
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
     if read != n_rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from narrows.data.readers.images import IMAGE_SUFFIXES
@@ -76,8 +76,10 @@ def read_documents(
     return _TABLES[kind](path, text=text, id=id, label=label)
 
 
-def looks_like_documents(path: str | Path) -> bool:
+def looks_like_documents(path: str | Path, *, beside: Collection[str] = ()) -> bool:
     """Return whether a path holds texts rather than numbers or images; nothing is raised.
+
+    Keys and columns of ``beside`` are no texts, whatever they hold.
 
     It does if it is a folder without an image and with another file, JSON Lines whose first line
     is an object with a string in it, or a table with a column of strings called "text".
@@ -93,10 +95,14 @@ def looks_like_documents(path: str | Path) -> bool:
         kind = _kind(path)
         if kind in (".jsonl", ".ndjson"):
             row = next((json_value(text, path, line) for line, text in lines(path)), None)
-            return isinstance(row, dict) and any(isinstance(v, str) for v in row.values())
+            return isinstance(row, dict) and any(
+                isinstance(value, str) and key not in beside for key, value in row.items()
+            )
         if kind in (".csv", ".tsv"):
-            return "text" in [cell.strip() for cell in next(csv_rows(path), (1, []))[1]]
-        return kind in (".parquet", ".pq") and "text" in string_columns(open_parquet(path))
+            cells = next(csv_rows(path), (1, []))[1]
+            return "text" not in beside and "text" in [cell.strip() for cell in cells]
+        parquet = kind in (".parquet", ".pq") and "text" not in beside
+        return parquet and "text" in string_columns(open_parquet(path))
     except (InvalidData, OSError):
         return False
 

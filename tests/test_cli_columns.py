@@ -1,0 +1,87 @@
+"""Tables with a label among their columns, and images in folders, through the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_wine
+
+from narrows.cli import _run
+
+
+def run(*arguments: object) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    """Return the JSON that a command prints."""
+    capsys.readouterr()
+    assert run(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def wine(tmp_path: Path) -> Path:
+    frame = load_wine(as_frame=True).frame
+    frame["target"] = np.array(["barbera", "barolo", "grignolino"])[frame["target"]]
+    frame["when"] = "2020-01-01"
+    frame.to_csv(tmp_path / "wine.csv", index=False)
+    return tmp_path / "wine.csv"
+
+
+def test_a_label_column_is_learned_from_and_measured_by(wine, tmp_path, capsys):
+    data, model, head = f"{wine}:label=target,drop=when", tmp_path / "m.st", tmp_path / "h.st"
+    assert run("fit", data, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
+    assert said(capsys, "inspect", model)["n_features"] == 13
+    assert run("head", model, data, "--task", "classify", "--epochs", 60, "-q", "-o", head) == 0
+    assert said(capsys, "predict", head, data)["accuracy"] > 0.85
+
+
+def test_the_label_may_be_left_out_of_rows_to_predict(wine, tmp_path, capsys):
+    data, model, head = f"{wine}:label=target,drop=when", tmp_path / "m.st", tmp_path / "h.st"
+    assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
+    assert run("head", model, data, "--task", "classify", "--epochs", 1, "-q", "-o", head) == 0
+    load_wine(as_frame=True).data.to_csv(tmp_path / "new.csv", index=False)
+    assert run("predict", head, tmp_path / "new.csv", "-o", tmp_path / "said.csv") == 0
+    assert run("predict", head, tmp_path / "new.csv") == 2
+    assert "give -o, --labels or both" in capsys.readouterr().err
+
+
+def test_the_error_of_a_text_column_says_how_to_drop_it(wine, tmp_path, capsys):
+    assert run("fit", wine, "-q", "-o", tmp_path / "m.st") == 3
+    assert f"{wine}:drop=COLUMN" in capsys.readouterr().err
+
+
+def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
+    rows = [{"a": i, "b": i % 3, "kind": "xy"[i % 2]} for i in range(20)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data, model = f"{tmp_path / 't.jsonl'}:label=kind", tmp_path / "m.st"
+    assert run("fit", data, "--code", 1, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
+    assert said(capsys, "inspect", model)["n_features"] == 2
+
+
+def test_drop_is_not_for_texts(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("text,b\nto be,1\nor not,2\n")
+    assert run("fit", f"{tmp_path / 't.csv'}:drop=b", "-o", tmp_path / "m.st") == 2
+    assert "drop is for tables of numbers" in capsys.readouterr().err
+
+
+def test_images_in_folders_bring_their_classes(tmp_path, capsys):
+    data, model, head = tmp_path / "images", tmp_path / "m.st", tmp_path / "h.st"
+    generator = np.random.default_rng(0)
+    for kind, low in (("dark", 0), ("light", 128)):
+        (data / kind).mkdir(parents=True)
+        for i in range(20):
+            pixels = generator.integers(low, low + 128, (6, 6), dtype=np.uint8)
+            Image.fromarray(pixels).save(data / kind / f"{i}.png")
+    assert run("fit", data, "--code", 2, "--hidden", 16, "--epochs", 40, "-q", "-o", model) == 0
+    assert run("head", model, data, "--task", "classify", "--epochs", 40, "-q", "-o", head) == 0
+    assert said(capsys, "predict", head, data)["accuracy"] > 0.9
+    # folders called otherwise are no classes of this head
+    (data / "dark").rename(data / "1")
+    (data / "light").rename(data / "2")
+    assert "accuracy" not in said(capsys, "predict", head, data, "-o", tmp_path / "said.csv")
