@@ -84,7 +84,9 @@ def open_data(name: str) -> Source | Documents:
         texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
         if texts and dropped:
             raise UsageError(f"{name!r}: drop is for tables of numbers; {path} holds texts.")
-        return read_documents(path, **named) if texts else read(path, drop=dropped, **named)
+        if texts:
+            return read_documents(path, **named)
+        return read(path, label=named.get("label"), drop=dropped)
     if looks_like_documents(name):
         return read_documents(name)
     try:

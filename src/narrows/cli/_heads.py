@@ -69,8 +69,9 @@ def one_label_a_row(
         each = [list(document.labels) for document in opened]
         if all(len(several) == 1 for several in each):
             return _integers(np.array([several[0] for several in each]), unknown)
-    if getattr(opened, "labels", None) is not None:
-        return _integers(opened.labels, unknown)
+    brought = getattr(opened, "labels", None)
+    if brought is not None:
+        return _integers(brought, unknown)
     raise click.UsageError(
         "--labels: give a file with a label for every row, or data that bring them: a column "
         "named as in table.csv:label=kind, or a folder of folders."

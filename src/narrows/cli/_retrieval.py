@@ -73,8 +73,9 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
         return read_labels(labels, n_rows=n_rows), None
     if isinstance(opened, Documents) and opened.labelled:
         return label_matrix([list(document.labels) for document in opened])
-    if getattr(opened, "labels", None) is not None:
-        return opened.labels, None
+    brought = getattr(opened, "labels", None)
+    if brought is not None:
+        return brought, None
     raise click.UsageError(
         "--retrieval and --map need --labels, a file with the rows' labels, or data that bring "
         "their own (a column named as in docs.csv:label=topic, or folders in the folder)."
