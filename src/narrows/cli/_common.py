@@ -70,7 +70,7 @@ def open_data(name: str) -> Source | Documents:
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
-    from narrows.errors import InvalidData, UsageError
+    from narrows.errors import UsageError
     from narrows.text import looks_like_documents, read_documents
 
     dataset, _, half = name.partition(":")
@@ -86,17 +86,23 @@ def open_data(name: str) -> Source | Documents:
             raise UsageError(f"{name!r}: drop is for tables of numbers; {path} holds texts.")
         if texts:
             return read_documents(path, **named)
-        return read(path, label=named.get("label"), drop=dropped)
-    if looks_like_documents(name):
-        return read_documents(name)
+        return _table(path, f"{name},", label=named.get("label"), drop=dropped)
+    return read_documents(name) if looks_like_documents(name) else _table(name, f"{name}:")
+
+
+def _table(path: str, named: str, **columns: Any) -> Source:
+    """Read numbers; where a column holds none, say how to name it behind ``named``."""
+    from narrows.data import read
+    from narrows.errors import InvalidData
+
     try:
-        return read(name)
+        return read(path, **columns)
     except InvalidData as error:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
         raise InvalidData(
-            f"{error} A column that is no feature is named in {name}:drop=COLUMN or :label=COLUMN; "
-            f"one of texts to learn from in {name}:text=COLUMN."
+            f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
+            f"no feature is left out by {named}drop=COLUMN."
         ) from None
 
 
