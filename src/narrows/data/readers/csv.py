@@ -64,6 +64,7 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
     n_rows = width = 0
     names: list[str] | None = None
     kept: list[int] = []
+    shown: list[str] = []
     label = -1
     for line, cells in csv_rows(path):
         if not n_rows and names is None and _is_header(cells):
@@ -75,9 +76,9 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
             width = len(names or cells)
             kept = columns.features(names, str(path)) if columns else list(range(width))
             label = names.index(columns.label) if names and columns.label is not None else -1
+            shown = names or list(map(str, range(width)))
         if len(cells) != width:
             raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
-        shown = names or list(map(str, range(width)))
         values.extend(number(cells[i], path, line, shown[i]) for i in kept)
         if label >= 0:
             labels.append(cells[label].strip())
