@@ -128,13 +128,13 @@ def _labels(
 ) -> Any:
     """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
     from narrows.cli._heads import one_label_a_row
-    from narrows.cli.segment import read_masks_file
+    from narrows.data.mask_files import read_mask_file
 
     if task != "segment":
         return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    return read_masks_file(labels, n_rows, sides)
+    return read_mask_file(labels, n_rows, sides)
 
 
 def _unknown(text: str, y: Any) -> Any:
