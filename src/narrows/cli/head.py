@@ -18,6 +18,7 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
+from narrows.cli._progress import quiet_option
 
 __all__ = ["head"]
 
@@ -49,7 +50,7 @@ _TASKS = {
               help="Another parameter, such as hidden=[100] or dropout=0.2; may be "
               "repeated.")  # fmt: skip
 @click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @json_option
 def head(
     model: Path,
