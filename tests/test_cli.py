@@ -13,6 +13,7 @@ from PIL import Image
 from narrows import Autoencoder, load
 from narrows.cli import _run
 from narrows.cli import narrows as group
+from narrows.cli._names import _CALLED_HERE
 
 FIT = ["--code", "2", "--hidden", "8", "--epochs", "2", "--seed", "0", "-q"]
 
@@ -44,6 +45,30 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
     assert load(tmp_path / "m.safetensors").model_.schema.image_shape == (4, 6)
     assert _run([*fit, "5,5"]) == 2
     assert "with a product of 24" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("impute", "'inpaint' (Fill in hidden parts"), ("inpant", "'inpaint' (Fill in hidden parts"),
+     ("imputing", "'inpaint' ("), ("train", "'fit' ("), ("evalute", "'evaluate' ("),
+     ("datasets fecth", "'fetch' (")],
+)  # fmt: skip
+def test_a_wrong_command_is_answered_with_the_right_one(given, meant, capsys):
+    assert run(*given.split(), "m", "x.npy") == 2
+    assert f"No such command {given.split()[-1]!r}. Did you mean {meant}" in capsys.readouterr().err
+
+
+def test_a_command_that_nothing_is_like_is_answered_plainly(capsys):
+    assert run("xyzzy") == 2
+    told = capsys.readouterr().err
+    assert "No such command 'xyzzy'." in told and "Did you mean" not in told
+    assert run("--debugg") == 2
+    assert "--debug" in capsys.readouterr().err
+
+
+def test_other_names_are_of_commands_that_there_are():
+    assert not _CALLED_HERE.keys() & group.commands.keys()
+    assert set(_CALLED_HERE.values()) <= group.commands.keys()
 
 
 def test_fit_writes_a_model_and_prints_it_beside_pca(table, tmp_path, capsys):

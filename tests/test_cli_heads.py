@@ -98,6 +98,16 @@ def test_pairs_of_images_are_drawn_the_surest_first(folder, tmp_path, rows):
     assert target.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("figure", [True, False])
+def test_a_shape_that_does_not_hold_the_rows_is_refused_drawn_or_not(
+    figure, folder, tmp_path, capsys
+):
+    arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
+    drawn = ["--figure", tmp_path / "pairs.png"] if figure else []
+    assert run(*arguments, *drawn, "--image-shape", "5,5") == 3
+    assert "image shape (5, 5): does not hold 10 features" in capsys.readouterr().err
+
+
 def test_rows_that_are_no_images_are_not_drawn(folder, tmp_path, capsys):
     arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
     assert run(*arguments, "--figure", tmp_path / "pairs.png") == 2

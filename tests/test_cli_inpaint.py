@@ -85,7 +85,8 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "give --mask, -o, --figure"),
+        ([], 2, "give --mask, -o, --figure, or several: --mask FILE.npy, quadrant, square:14 or"),
+        (["--rivals", "train.npy", "-o", "f.npy"], 2, "--rivals are measured on what a mask hides"),
         (["--mask", "circle:3"], 2, "mask: 'circle:3' is unknown"),
         (["--mask", "square:2.5"], 2, "mask: square: must be an integer >= 1 and <= 8, got 2.5"),
         (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
@@ -146,3 +147,75 @@ def test_numbers_in_csv_files_say_float32_to_the_bit_and_no_more(tmp_path):
     written = np.loadtxt(tmp_path / "r.csv", delimiter=",")
     assert np.array_equal(written.astype(np.float32), rows)
     assert (tmp_path / "r.csv").read_text().splitlines()[0] == "14.23,1e-20,3,-0.1"
+
+
+def test_where_nothing_is_hidden_it_says_what_to_give(files, tmp_path, capsys):
+    x = np.load(files / "x.npy")
+    out = tmp_path / "filled.npy"
+    assert inpaint(files, "-o", str(out)) == 0
+    told = capsys.readouterr().err
+    assert "x.npy: nothing is hidden and no value is missing" in told
+    assert "give --mask FILE.npy, quadrant, square:14 or missing:0.5" in told
+    assert np.array_equal(np.load(out), x)
+    x[-1, -1] = np.nan
+    np.save(tmp_path / "holed.npy", x)
+    model = str(files / "m.safetensors")
+    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert "nothing is hidden" not in capsys.readouterr().err
+
+
+def test_progress_is_on_stderr_unless_quiet(files, tmp_path, capsys):
+    arguments = ["--mask", "quadrant", "--rivals", str(files / "train.npy"), "-n", "2"]
+    arguments += ["-o", str(tmp_path / "f.npy"), "--figure", str(tmp_path / "f.png"), "--json"]
+    assert inpaint(files, *arguments) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "fitting the rivals: 1500 rows",
+        "filling in: 60 rows",
+        "measuring: 60 rows",
+        "drawing: 2 rows, and the deviation of their fills",
+    ]
+    assert inpaint(files, *arguments, "-q") == 0
+    assert capsys.readouterr() == (out, "")
+
+
+def test_a_line_comes_every_few_seconds_where_there_is_no_bar(capsys, monkeypatch):
+    from narrows.cli import _progress
+
+    clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: next(clock))
+    with _progress.RowsProgress(False).counting(4096, "measuring") as passed:
+        for _ in range(4):
+            passed(1024)
+    assert capsys.readouterr().err.splitlines() == [
+        "measuring: 4096 rows",
+        "measuring: 2048 of 4096 rows (6 s)",
+    ]
+
+
+def test_a_bar_is_shown_on_a_terminal(capsys, monkeypatch):
+    from narrows.cli._progress import RowsProgress
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with RowsProgress(False).counting(4096, "measuring") as passed:
+        passed(4096)
+    assert "4096/4096" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", ["itself", "a copy", "most of it"])
+def test_rivals_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
+    x, train = np.load(files / "x.npy"), np.load(files / "train.npy")
+    given = {"itself": x, "a copy": x[::-1], "most of it": np.concatenate([train, x[:40]])}[rows]
+    np.save(tmp_path / "rivals.npy", given)
+    path = files / "x.npy" if rows == "itself" else tmp_path / "rivals.npy"
+    assert inpaint(files, "--mask", "quadrant", "--rivals", str(path), "--json") == 0
+    out, err = capsys.readouterr()
+    n = 40 if rows == "most of it" else 60
+    assert f"holds {n} of the 60 rows of DATA, so that the nearest row is the row itself" in err
+    assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
+
+
+def test_rivals_that_are_other_rows_are_not_warned_of(files, capsys):
+    rivals = str(files / "train.npy")
+    assert inpaint(files, "--mask", "quadrant", "--rivals", rivals) == 0
+    assert "Warning" not in capsys.readouterr().err

@@ -37,6 +37,7 @@ FILES = ("m", "a.csv", "b.csv", "a.npy", "b.npy", "p.png")
         "evaluate m a.npy --labels p.png --map p.png",
         "fit a.csv:text=body,id=key -o a.csv",
         "index m a.csv:text=body -o a.csv --replace",
+        "index m a.csv:text=body -o a.csv --add",
         "decode m a.npy -o a.npy",
         "export m -o m",
     ],
@@ -57,3 +58,58 @@ def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatc
     assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv"]) == 4  # m is not there
     assert _run(["encode", "m", "a.csv", "-o", "a.csv:text=body"]) == 4
     assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv:text=body"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "inpaint m a.npy --mask missing:0.3 --rivals images -o images/x.npy",
+        "inpaint m images --mask missing:0.3 --figure images/x.png",
+        "generate m --check images -o images/x.npy",
+        "generate m --perturb images --figure images/x.png",
+        "head m images --labels a.npy --task classify -o images/x",
+        "head m a.npy --labels images --task segment -o images/x",
+        "encode m images -o images/x.npy",
+        "encode m images -o images/below/x.npy",
+        "encode m images/below -o images/below/x.npy",
+        "encode m images -o other/../images/x.npy",
+        "encode m images -o other/x.npy",
+        "encode m linked -o images/x.npy",
+        "encode m images -o linked/x.npy",
+        "encode m . -o x.npy",
+        "reconstruct m images -o images/x.npy",
+        "reconstruct m images --figure images/x.png",
+        "denoise m images -o images/x.npy",
+        "predict m images -o images/x.csv",
+        "segment m images -o images/x.npy",
+        "segment m a.npy --masks images --figure images/x.png",
+        "match m images a.npy -o images/x.csv",
+        "anomalies m images -o images/x.csv",
+        "anomalies m a.npy --calibrate images --figure images/x.png",
+        "evaluate m images --map images/x.png",
+        "fit images -o images/x",
+        "index m images -o images/x",
+        "index m images -o images/x --add",
+        "decode m images -o images/x.npy",
+    ],
+)  # fmt: skip
+def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images" / "below").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "linked").symlink_to("images")
+    (tmp_path / "images" / "there.npy").write_text("there")
+    (tmp_path / "other" / "x.npy").symlink_to("../images/there.npy")
+    for name in FILES:
+        (tmp_path / name).write_text(name)
+    before = sorted(tmp_path.rglob("*"))
+    assert _run(arguments.split()) == 2
+    assert "lies in the input folder" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_output_beside_an_input_folder_is_none_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    assert _run(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
+    assert "no such model file" in capsys.readouterr().err

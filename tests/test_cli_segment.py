@@ -113,3 +113,65 @@ def test_masks_of_other_sides_are_refused_though_of_as_many_pixels(folder, tmp_p
     )
     assert "12 masks of 4 x 16 pixels, expected 12 of 8 x 8" in capsys.readouterr().err
     assert taught(folder, tmp_path / "wide.npy", tmp_path / "h.st") == 3
+
+
+def images_of(folder, masks, suffix, **settings):
+    folder.mkdir()
+    for i, mask in enumerate(masks):
+        Image.fromarray(mask).save(folder / f"{i:02}{suffix}", **settings)
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["grey", "colour"])
+def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
+    mode, folder, tmp_path, masks, capsys
+):
+    drawn = 255 * masks if mode == "grey" else 255 * masks[..., None].repeat(3, axis=3)
+    path = images_of(tmp_path / "jpegs", drawn, ".jpg")
+    message = "00.jpg: a mask in JPEG, which changes values: there are"
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    told = capsys.readouterr().err
+    assert message in told and "masks > 127, and store masks as PNG" in told
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_masks_in_a_lossy_format_that_changed_nothing_are_taken(folder, tmp_path, masks):
+    halves = np.zeros_like(masks)
+    halves[::2] = 255  # of one value each: nothing to lose
+    path = images_of(tmp_path / "jpegs", halves, ".jpg")
+    assert taught(folder, path, tmp_path / "h.st") == 0
+    assert load(tmp_path / "h.st").classes_.tolist() == [0, 255]
+
+
+def test_masks_of_smoothed_images_are_refused(folder, tmp_path, masks, capsys):
+    smooth = (np.arange(masks.size) % 240).astype(np.uint8).reshape(masks.shape)
+    path = images_of(tmp_path / "smooth", smooth, ".png")
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    assert "240 classes of pixels" in capsys.readouterr().err
+    assert not (tmp_path / "h.st").exists()
+
+
+def test_masks_of_16_bits_are_refused_not_cut(folder, tmp_path, masks, capsys):
+    path = images_of(tmp_path / "deep", 300 * masks.astype(np.uint16), ".png")
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    assert "00.png: a mask of 16 bits or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_integers_that_reading_would_round_are_refused(suffix, folder, tmp_path, masks, capsys):
+    path = tmp_path / f"m{suffix}"
+    for largest, code in ((2**24 - 1, 0), (2**24, 3), (2**24 + 1, 3), (-(2**40), 3)):
+        values = np.where(masks, largest, 0)
+        np.save(path, values) if suffix == ".npy" else np.savez(path, masks=values)
+        assert taught(folder, path, tmp_path / "h.st") == code
+        if code:
+            assert "integers from 2^24 on are rounded" in capsys.readouterr().err
+        else:
+            assert load(tmp_path / "h.st").classes_.tolist() == [0, largest]
+
+
+def test_true_masks_by_other_numbers_are_refused_with_the_way_out(folder, tmp_path, masks, capsys):
+    np.save(tmp_path / "m.npy", 255 * masks)
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy") == 3
+    assert "give np.where(masks == 255, 1, 0)" in capsys.readouterr().err

@@ -95,11 +95,28 @@ def test_all_hidden_gives_one_finite_row(net, X, method):
     assert squared(fill, X.mean(axis=0), np.ones_like(X, bool)) < 0.5 * X.var()
 
 
-def test_without_a_known_value_the_draws_are_as_wide_as_the_data(linear, X):
+@pytest.mark.parametrize("method", METHODS)
+def test_without_a_known_value_the_draws_are_as_wide_as_the_data(linear, X, method):
     _, std = linear.inpaint(
-        X[:2], np.ones(10, bool), method="code", return_std=True, n_draws=300, random_state=0
+        X[:2], np.ones(10, bool), method=method, return_std=True, n_draws=300, random_state=0
     )
-    np.testing.assert_allclose(std[0], X.std(axis=0), rtol=0.15)
+    np.testing.assert_allclose(std, np.broadcast_to(X.std(axis=0), (2, 10)), rtol=0.15)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("densities", [True, False])
+def test_a_row_without_a_known_value_beside_others_is_not_certain(net, X, method, densities):
+    from copy import deepcopy
+
+    other = deepcopy(net)
+    if not densities:
+        other.model_.densities = {}
+    holed = X[:5].copy()
+    holed[[1, 3]] = np.nan
+    holed[0, 2] = np.nan
+    _, std = other.impute(holed, method=method, return_std=True)
+    assert (std[[1, 3]] > 0).all() and std[0, 2] > 0 and np.isfinite(std).all()
+    assert not std[~np.isnan(holed)].any()
 
 
 def test_with_a_linear_decoder_the_search_is_least_squares_on_the_subspace(linear, X, hidden):

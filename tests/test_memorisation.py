@@ -13,7 +13,8 @@ from scipy.spatial.distance import cdist
 
 from narrows import Autoencoder, DocumentAutoencoder
 from narrows.applications.closest import picked_rows
-from narrows.applications.memorisation import Memorisation, measure_memorisation
+from narrows.applications.memorisation import measure_memorisation
+from narrows.applications.nearness import Memorisation
 from narrows.cli import _run
 from narrows.data import DenseSource
 from narrows.errors import InvalidData

@@ -206,6 +206,27 @@ class TestCommandLine:
         assert _run(["reconstruct", *arguments]) in (2, 3)
         assert "Unexpected" not in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            "reconstruct {m} {x} -o {o}.npy",
+            "denoise {m} {x} -o {o}.npy",
+            "denoise {m} {x} --corrupt masking:0.2",
+            "inpaint {m} {x} --mask missing:0.2 -o {o}.npy",
+            "anomalies {m} {x}",
+            "generate {m} -o {o}.npy",
+            "generate {m} --perturb {x} -o {o}.npy",
+        ],
+    )
+    def test_an_image_shape_is_checked_though_nothing_is_drawn(
+        self, table, model, tmp_path, capsys, arguments
+    ):
+        out = tmp_path / "o"
+        given = arguments.format(m=model, x=table, o=out).split()
+        assert _run([*given, "--image-shape", "5,5"]) == 3
+        assert "image shape (5, 5): does not hold" in capsys.readouterr().err
+        assert not out.with_suffix(".npy").exists()
+
     def test_a_figures_suffix_is_checked_before_the_work(self, table, model, tmp_path, capsys):
         rows = tmp_path / "r.npy"
         arguments = ["-o", str(rows), "--figure", str(tmp_path / "f.xyz")]

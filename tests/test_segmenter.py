@@ -177,7 +177,11 @@ def test_an_encoder_without_maps_is_named():
         (np.full((20, 144), np.nan), "y: masks must be integers"),
         (np.full((20, 144), "a"), "y: masks must be integers, got <U1"),
         (np.zeros((20, 144)), "y: every pixel is of the class 0; masks need two"),
-        (np.arange(20 * 144).reshape(20, 144), "y: 2880 classes; from 1 to 256"),
+        (
+            np.arange(20 * 144).reshape(20, 144) % 76,
+            r"y: 76 classes of pixels \(0, 1, 2, 3, ... 75\), "
+            "more than max_classes=32.*JPEG.*PNG or .npy.*masks > 127",
+        ),
     ],
     ids=["width", "rows", "half", "nan", "text", "one class", "many"],
 )
@@ -186,7 +190,36 @@ def test_masks_that_cannot_be_are_named(y, message, autoencoder):
         CodeSegmenter(autoencoder).fit(discs(20, 2)[0], y)
 
 
-@pytest.mark.parametrize("change", [{"width": 0}, {"missing_label": 0.5}, {"training": "melted"}])
+def test_as_many_classes_as_one_says_there_are_are_taken(autoencoder):
+    images, _ = discs(20, 2)
+    many = np.arange(20 * 144).reshape(20, 144) % 40
+    with pytest.raises(InvalidData, match="y: 40 classes of pixels"):
+        CodeSegmenter(autoencoder, max_epochs=1).fit(images, many)
+    segmenter = CodeSegmenter(autoencoder, max_epochs=1, max_classes=40).fit(images, many)
+    assert len(segmenter.classes_) == 40
+
+
+@pytest.mark.parametrize(("taught", "given"), [(1, 255), (255, 1)])
+def test_masks_of_the_same_two_classes_by_other_numbers_are_refused_with_the_way_out(taught, given):
+    truth = given * np.array([[0, 1, 1, 0]])
+    with pytest.raises(
+        InvalidData, match=rf"class {given}, .* give np.where\(masks == {given}, {taught}, 0\)"
+    ):
+        measure_masks(truth, truth, np.array([0, taught]))
+    rewritten = np.where(truth == given, taught, 0)
+    assert measure_masks(rewritten, rewritten, np.array([0, taught])).mean_dice == 1
+
+
+def test_masks_whose_one_class_is_the_label_for_unknown_are_warned_of():
+    said, truth = np.array([[0, 1, 1, 0]]), np.array([[0, 255, 255, 0]])
+    with pytest.warns(UserWarning, match="no pixel is of class 1, and 255 is the label for pixels"):
+        measure_masks(said, truth, np.array([0, 1]), unknown=255)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width": 0}, {"missing_label": 0.5}, {"training": "melted"}, {"max_classes": 1}],
+)
 def test_arguments_that_cannot_be_are_named(change, autoencoder):
     with pytest.raises(UsageError, match=next(iter(change))):
         CodeSegmenter(autoencoder, **change).fit(*discs(20, 2))

@@ -98,6 +98,12 @@ class CodeSearch:
             e, _ = self._descend(begin + anchor, x, hidden, anchor)
             yield from self._output(e).split(len(scaled))
 
+    @torch.no_grad()
+    def drawn_alone(self, n_rows: int, n: int) -> Iterator[Tensor]:
+        """Yield n times the outputs (n_rows, n_features) at codes drawn from the density alone."""
+        for _ in range(n):
+            yield self._output(self._normal(self.mean.new_empty(n_rows, self.factor.shape[1])))
+
     def _descend(
         self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from narrows.applications.figures import image_shape_of, name_features, scaled_rows
-from narrows.applications.memorisation import Memorisation
+from narrows.applications.nearness import Memorisation
 from narrows.errors import InvalidData
 from narrows.model import Model
 

@@ -123,7 +123,15 @@ def _answers(
         return filled(model, output, rows), _deviation(draws)
     fill = _by_pass if method == "pass" else _by_projection
     draws = (fill(model, rows.hiding_more(_HIDDEN_MORE, generator)) for _ in range(n_draws))
-    return fill(model, rows), _deviation(draws)
+    deviation, unknown = _deviation(draws), rows.hidden.all(dim=1)
+    if n_draws and bool(unknown.any()):
+        # there is no known value to hide: what a row may be is what the density says
+        some = Partial(rows.raw[unknown], rows.hidden[unknown])
+        outputs = CodeSearch(model, generator).drawn_alone(len(some.raw), n_draws)
+        alone = _deviation(filled(model, output, some) for output in outputs)
+        assert deviation is not None and alone is not None
+        deviation[unknown] = alone
+    return fill(model, rows), deviation
 
 
 def _by_pass(model: Model, rows: Partial) -> Tensor:

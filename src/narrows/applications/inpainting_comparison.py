@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.model import Model
-from narrows.slots import dense_rows
+from narrows.slots import Rows, dense_rows
 
 __all__ = ["Inpainted", "Rivals", "fit_rivals", "measure_inpainting", "rival_fills"]
 
@@ -27,10 +27,14 @@ WIDTH = 30
 
 @dataclass(frozen=True)
 class Rivals:
-    """Training rows (rows, n_features), scaled, and the linear fill fitted to them."""
+    """Training rows (rows, n_features), scaled, and the linear fill fitted to them.
+
+    ``prints`` are the hashes of the rows in input units.
+    """
 
     rows: Tensor
     subspace: SubspaceFill
+    prints: frozenset[int]
 
     def fills(self, x: Tensor, hidden: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield names and fills of scaled rows (n, n_features)."""
@@ -40,6 +44,11 @@ class Rivals:
         yield f"{name}, least squares", subspace.least_squares(x, hidden)
         yield f"{name}, conditional mean", subspace.conditional_mean(x, hidden)
         yield "nearest row", nearest_fill(x, hidden, self.rows)
+
+    def n_among(self, source: Source) -> int:
+        """Return how many rows of a dense source, in input units, are training rows themselves."""
+        blocks = source.in_order(BATCH)
+        return sum(number in self.prints for raw in blocks for number in _prints(raw))
 
 
 def fit_rivals(scaling: Scaling, source: Source, *, width: int = WIDTH, seed: int = 0) -> Rivals:
@@ -53,11 +62,17 @@ def fit_rivals(scaling: Scaling, source: Source, *, width: int = WIDTH, seed: in
     rows = source.sample(RIVAL_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):
         raise UsageError(f"rivals: {source.origin} is sparse; give dense rows.")
+    prints = frozenset(_prints(rows))
     rows = scaling.forward(rows)
     assert isinstance(rows, Tensor)
     mean = rows.nanmean(dim=0).nan_to_num(nan=0.0)
     rows = torch.where(rows.isnan(), mean, rows)
-    return Rivals(rows, fit_subspace(rows, width))
+    return Rivals(rows, fit_subspace(rows, width), prints)
+
+
+def _prints(rows: Rows) -> Iterator[int]:
+    for row in dense_rows(rows).numpy():
+        yield hash(row.tobytes())
 
 
 @dataclass(frozen=True)
@@ -97,10 +112,12 @@ def measure_inpainting(
     method: str = "auto",
     rivals: Rivals | None = None,
     seed: int = 0,
+    passed: Callable[[int], object] = lambda n: None,
 ) -> Inpainted:
     """Hide values of whole rows, fill them in, and measure against what was hidden.
 
-    Values that are NaN are hidden, but do not count.
+    Values that are NaN are hidden, but do not count. ``passed`` is told how many more rows are
+    done.
     """
     sums: dict[str, float] = {}
     n_hidden = first = 0
@@ -122,6 +139,7 @@ def measure_inpainting(
         for name, version in fills.items():
             error = (version - truth)[asked].square().sum(dtype=torch.float64)
             sums[name] = sums.get(name, 0.0) + float(error)
+        passed(len(fill))
     errors = {name: total / n_hidden if n_hidden else math.nan for name, total in sums.items()}
     return Inpainted(source.n_rows, n_hidden, errors, f"squared {model.scaling.unit}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from narrows.applications.figures import image_shape_of
 from narrows.errors import UsageError
 from narrows.model import Model
 
@@ -35,11 +35,9 @@ def matching_figure(
     UsageError
         If the rows are no images.
     """
-    shape = image_shape or model.schema.image_shape
+    shape = image_shape_of(model, image_shape)
     if shape is None:
         raise UsageError("figure: pairs are drawn of images; give --image-shape HEIGHT,WIDTH.")
-    if math.prod(shape) != model.schema.n_features:
-        raise UsageError(f"image shape {shape}: does not hold {model.schema.n_features} features.")
     n = min(n, len(probability))
     order = np.argsort(-probability, kind="stable")
     doubt = np.argsort(abs(probability - 0.5), kind="stable")[:n]

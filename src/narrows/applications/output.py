@@ -29,11 +29,16 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
     ResourceError
         If the folder is missing or read-only, or the path is a folder or a device.
     UsageError
-        If the path is one of the inputs.
+        If the path is one of the inputs, or in a folder that is one.
     """
     for other in map(_file_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
             raise UsageError(f"{path}: is the input {other} itself; name another output.")
+        if os.path.isdir(other) and _lies_in(path, other):
+            raise UsageError(
+                f"{path}: lies in the input folder {other}, of which the next run would read it; "
+                "name an output elsewhere."
+            )
     folder = path.parent
     if path.is_dir():
         raise ResourceError(f"{path}: is a folder; name a file.")
@@ -43,6 +48,12 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
         raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
     if not os.access(folder, os.W_OK):
         raise ResourceError(f"{path}: the folder {folder} cannot be written to.")
+
+
+def _lies_in(path: Path, folder: str) -> bool:
+    """Return whether a file is, or would be, in a folder or in one below it."""
+    beside = Path(os.path.realpath(path.parent)) / path.name
+    return any(Path(os.path.realpath(folder)) in p.parents for p in (beside, path.resolve()))
 
 
 def _file_of(name: str | Path) -> str:

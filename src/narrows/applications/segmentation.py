@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -93,18 +94,17 @@ def measure_masks(
     InvalidData
         If truth holds another value.
 
+    Warns
+    -----
+    UserWarning
+        If no known pixel is of a class after the first: the means over these say nothing.
+
     References
     ----------
     Dice (1945), "Measures of the amount of ecologic association between species", Ecology 26.
     """
     known = np.ones(truth.shape, bool) if unknown is None else truth != unknown
-    strange = known & ~np.isin(truth, classes)
-    if strange.any():
-        row, pixel = np.argwhere(strange)[0]
-        raise InvalidData(
-            f"masks: row {row}, pixel {pixel} is of class {truth[row, pixel]}, which the segmenter "
-            f"was not taught; it knows {', '.join(map(str, classes))}."
-        )
+    _check_classes(truth, known, classes, unknown)
     dice, iou = [], []
     for value in classes:
         ours, theirs = (said == value) & known, truth == value
@@ -114,3 +114,30 @@ def measure_masks(
         iou.append(float(np.where(each > 0, both / np.maximum(either, 1), 1.0).mean()))
     right = float(((said == truth) & known).sum() / max(known.sum(), 1))
     return Overlap(len(said), [v.item() for v in classes], dice, iou, right)
+
+
+def _check_classes(
+    truth: np.ndarray, known: np.ndarray, classes: np.ndarray, unknown: int | None
+) -> None:
+    """Refuse masks of other classes, with the way out where only the numbers differ."""
+    present = np.unique(truth[known])
+    strange = known & ~np.isin(truth, classes)
+    if strange.any():
+        row, pixel = np.argwhere(strange)[0]
+        text = (
+            f"masks: row {row}, pixel {pixel} is of class {truth[row, pixel]}, which the segmenter "
+            f"was not taught; it knows {', '.join(map(str, classes))}."
+        )
+        if len(classes) == len(present) == 2:
+            text += (
+                f" If {present[0]} is its {classes[0]} and {present[1]} its {classes[1]}, give "
+                f"np.where(masks == {present[1]}, {classes[1]}, {classes[0]})."
+            )
+        raise InvalidData(text)
+    if not known.all() and not np.isin(classes[1:], present).any():
+        warnings.warn(
+            f"masks: no pixel is of class {', '.join(map(str, classes[1:]))}, and {unknown} is the "
+            f"label for pixels that do not count; if {unknown} is a class here, write it as the "
+            "segmenter's.",
+            stacklevel=3,
+        )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from narrows._version import __version__
+from narrows.cli._names import Commands
 from narrows.cli.anomalies import anomalies
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
@@ -38,7 +39,10 @@ __all__ = ["main", "narrows"]
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory", re.IGNORECASE)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="narrows")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def narrows(debug: bool) -> None:

@@ -12,10 +12,12 @@ import click
 if TYPE_CHECKING:
     from narrows.data.source import Source
     from narrows.estimators import AbstractAutoencoder
+    from narrows.model import Model
     from narrows.text import Documents
 
 __all__ = [
     "SEED",
+    "check_image_shape",
     "data_argument",
     "json_option",
     "model_argument",
@@ -59,6 +61,19 @@ shape_option = click.option(
     metavar="H,W",
     help="Shape of a row as an image, where the file does not say.",
 )
+
+
+def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None:
+    """Refuse an --image-shape that does not hold the model's rows, whether they are drawn or not.
+
+    Raises
+    ------
+    InvalidData
+    """
+    if image_shape is not None:
+        from narrows.applications.figures import image_shape_of
+
+        image_shape_of(model, image_shape)
 
 
 def open_data(name: str) -> Source | Documents:

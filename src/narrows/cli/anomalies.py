@@ -9,6 +9,7 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    check_image_shape,
     data_argument,
     json_option,
     model_argument,
@@ -74,6 +75,7 @@ def anomalies(
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
     fitted, source = estimator._asked(open_data(data))
+    check_image_shape(fitted, image_shape)
     held_out = None if calibrate is None else open_data(calibrate)
     errors = -estimator.score_samples(source)
     p_values = estimator.p_values(source, held_out)

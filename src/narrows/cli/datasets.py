@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from narrows.cli._common import PATH, json_option, print_json
+from narrows.cli._names import Commands
 
 __all__ = ["datasets"]
 
 
-@click.group(short_help="List and fetch the named data sets.")
+@click.group(cls=Commands, short_help="List and fetch the named data sets.")
 def datasets() -> None:
     """Named data sets, verified by SHA-256. NARROWS_DATA names a folder that already holds them."""
 

@@ -8,6 +8,7 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    check_image_shape,
     data_argument,
     json_option,
     model_argument,
@@ -69,6 +70,7 @@ def denoise(
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     fitted, source = estimator._asked(open_data(data))
+    check_image_shape(fitted, image_shape)
     noise = with_image_shape(noise, image_shape or fitted.schema.image_shape or source.image_shape)
     results: dict[str, object] = {}
     lines = []

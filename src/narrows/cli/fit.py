@@ -18,6 +18,7 @@ from narrows.cli._common import (
     print_json,
     shape_option,
 )
+from narrows.cli._progress import quiet_option
 
 __all__ = ["ESTIMATORS", "fit"]
 
@@ -106,7 +107,7 @@ def _estimator_options(command: Any) -> Any:
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
 @click.option("--restart", is_flag=True, help="Begin anew, whatever checkpoints there are.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @json_option
 def fit(
     data: str,

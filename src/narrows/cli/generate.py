@@ -10,6 +10,7 @@ import click
 from narrows.cli._common import (
     PATH,
     SEED,
+    check_image_shape,
     json_option,
     model_argument,
     open_data,
@@ -98,6 +99,7 @@ def generate(
     if figure is not None:
         check_figure_name(figure)
     estimator = open_model(model)
+    check_image_shape(estimator.model_, image_shape)
     lines: list[str] = []
     if kind == "sample":
         results = _sample(estimator, output, figure, image_shape, options, lines)

@@ -18,6 +18,7 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
+from narrows.cli._progress import quiet_option
 
 __all__ = ["head"]
 
@@ -50,7 +51,7 @@ _TASKS = {
               help="Another parameter, such as hidden=[100] or dropout=0.2; may be "
               "repeated.")  # fmt: skip
 @click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @json_option
 def head(
     model: Path,
@@ -129,13 +130,13 @@ def _labels(
 ) -> Any:
     """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
     from narrows.cli._heads import one_label_a_row
-    from narrows.cli.segment import read_masks_file
+    from narrows.data.mask_files import read_mask_file
 
     if task != "segment":
         return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    return read_masks_file(labels, n_rows, sides)
+    return read_mask_file(labels, n_rows, sides)
 
 
 def _unknown(text: str, y: Any) -> Any:

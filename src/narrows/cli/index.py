@@ -50,6 +50,7 @@ def index(
     Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
     replaced in one step: a process that is killed leaves the index as it was.
     """
+    from narrows.applications.output import check_writable
     from narrows.errors import UsageError
 
     if (model is None) != (data is None):
@@ -68,6 +69,7 @@ def index(
         )
     if add and (replace or rerank or kind != "auto"):
         raise UsageError("--add takes the index as it is: without --replace, --kind and --rerank.")
+    check_writable(output, model, data)
     rows = (
         _append(model, data, output)
         if add
@@ -80,9 +82,7 @@ def _create(
     model: Path, data: str, output: Path, kind: str, rerank: bool, *, replace: bool
 ) -> Index:
     from narrows.applications.lookup import new_index
-    from narrows.applications.output import check_writable
 
-    check_writable(output, model, data)
     fitted = open_model(model)
     where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
     rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)

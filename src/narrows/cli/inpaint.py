@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +19,16 @@ from narrows.cli._common import (
     print_json,
     shape_option,
 )
+from narrows.cli._progress import RowsProgress, quiet_option
+
+if TYPE_CHECKING:
+    from narrows.data.source import Source
 
 __all__ = ["inpaint"]
+
+_MASKS = "--mask FILE.npy, quadrant, square:14 or missing:0.5"
+_AMONG = 0.01
+"""A larger share of rows that are rivals themselves is warned of: more than duplicates."""
 
 
 @click.command(short_help="Fill in hidden parts of images, or a table's missing values.")
@@ -37,6 +47,7 @@ __all__ = ["inpaint"]
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Of the mask's draw and of the search.")  # fmt: skip
 @shape_option
+@quiet_option
 @json_option
 def inpaint(
     model: Path,
@@ -49,6 +60,7 @@ def inpaint(
     rows: int,
     seed: int,
     image_shape: tuple[int, ...] | None,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Fill in what --mask hides of DATA, and what is missing (empty cells, NaN).
@@ -62,14 +74,23 @@ def inpaint(
 
     from narrows.applications.figures import check_figure_name, image_shape_of, save_figure
     from narrows.applications.inpainting import inpainted
-    from narrows.applications.inpainting_comparison import fit_rivals, measure_inpainting
+    from narrows.applications.inpainting_comparison import (
+        RIVAL_ROWS,
+        fit_rivals,
+        measure_inpainting,
+    )
     from narrows.applications.inpainting_figure import inpainting_figure
     from narrows.applications.masks import read_mask
     from narrows.applications.output import check_writable, write_rows
     from narrows.data.source import evenly_spaced
 
     if output is None and figure is None and mask is None:
-        raise click.UsageError("give --mask, -o, --figure, or several.")
+        raise click.UsageError(
+            f"give --mask, -o, --figure, or several: {_MASKS} hides values and measures the fill; "
+            "-o and --figure fill in what is hidden, and what is missing (empty cells, NaN)."
+        )
+    if rivals is not None and mask is None and figure is None:
+        raise click.UsageError(f"--rivals are measured on what a mask hides: give {_MASKS}.")
     for path in (output, figure):
         if path is not None:
             check_writable(path, model, data, *filter(None, (mask, rivals)))
@@ -80,25 +101,42 @@ def inpaint(
     hidden = np.zeros((1, source.n_features), dtype=bool)
     if mask is not None:
         hidden = read_mask(mask, source.n_rows, source.n_features, shape, seed=seed)
-    beside = None if rivals is None else fit_rivals(fitted.scaling, _dense(rivals), seed=seed)
+    if not hidden.any() and not _any_missing(source):
+        click.echo(
+            f"Warning: {data}: nothing is hidden and no value is missing, so that the rows come "
+            f"back as they are: give {_MASKS}, or rows with empty cells or NaN.",
+            err=True,
+        )
+    progress = RowsProgress(quiet)
+    beside = None
+    if rivals is not None:
+        training = _dense(rivals)
+        progress.say(f"fitting the rivals: {min(training.n_rows, RIVAL_ROWS)} rows")
+        beside = fit_rivals(fitted.scaling, training, seed=seed)
+        _warn_of_same(beside.n_among(source), source.n_rows, rivals)
     results: dict[str, object] = {}
     lines = []
     if output is not None:
         blocks = inpainted(
             fitted, source, hidden, method=method, generator=Generator().manual_seed(seed)
         )
-        filled = (fill for fill, _ in blocks)
-        written = write_rows(output, filled, n_rows=source.n_rows, names=fitted.schema.names)
+        with progress.counting(source.n_rows, "filling in") as passed:
+            filled = _fills(blocks, passed)
+            written = write_rows(output, filled, n_rows=source.n_rows, names=fitted.schema.names)
         results |= {"output": str(output), "shape": written}
         lines.append(f"output: {output}")
     if mask is not None:
-        found = measure_inpainting(fitted, source, hidden, method=method, rivals=beside, seed=seed)
+        with progress.counting(source.n_rows, "measuring") as passed:
+            found = measure_inpainting(
+                fitted, source, hidden, method=method, rivals=beside, seed=seed, passed=passed
+            )
         results |= found.as_dict()
         lines.append(found.table())
     if figure is not None:
         shown = source.evenly(rows)
         assert isinstance(shown, Tensor)
         at = evenly_spaced(source.n_rows, rows).numpy() if len(hidden) > 1 else [0]
+        progress.say(f"drawing: {len(shown)} rows, and the deviation of their fills")
         part = torch.from_numpy(np.array(hidden[at])) | shown.isnan()
         picture = inpainting_figure(
             fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape, seed=seed
@@ -120,3 +158,28 @@ def _dense(name: str):
     if not isinstance(data, Source):
         raise click.UsageError(f"--rivals {name}: holds texts; give rows of numbers.")
     return data
+
+
+def _fills(blocks: Iterable[tuple[Any, Any]], passed: Callable[[int], None]) -> Iterator[Any]:
+    for fill, _ in blocks:
+        yield fill
+        passed(len(fill))
+
+
+def _any_missing(source: Source) -> bool:
+    """Return whether a value may be NaN: sparse rows are refused by another rule."""
+    from narrows.slots import dense_rows
+
+    if source.sparse:
+        return True
+    return any(bool(dense_rows(block).isnan().any()) for block in source.in_order(4096))
+
+
+def _warn_of_same(n_same: int, n_rows: int, rivals: str) -> None:
+    if n_same > _AMONG * n_rows:
+        click.echo(
+            f"Warning: --rivals {rivals}: holds {n_same} of the {n_rows} rows of DATA, so that the "
+            "nearest row is the row itself, and its error says nothing of new rows; give training "
+            "rows, and DATA that are none of them.",
+            err=True,
+        )

@@ -9,6 +9,7 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    check_image_shape,
     json_option,
     model_argument,
     open_data,
@@ -56,6 +57,7 @@ def match(
 
         check_figure_name(figure)
     matcher = open_head(model, "match")
+    check_image_shape(matcher.autoencoder_.model_, image_shape)
     first, second = open_data(a), open_data(b)
     said = matcher.match_proba(first, second)
     results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}

@@ -8,6 +8,7 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    check_image_shape,
     data_argument,
     json_option,
     model_argument,
@@ -56,6 +57,7 @@ def reconstruct(
         check_figure_name(figure)
     estimator = open_model(model)
     _, source = estimator._asked(open_data(data))
+    check_image_shape(estimator.model_, image_shape)
     results: dict[str, object] = {}
     if output is not None:
         blocks = reconstructions(estimator.model_, source)

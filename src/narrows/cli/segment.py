@@ -16,7 +16,7 @@ from narrows.cli._common import (
     print_json,
 )
 
-__all__ = ["read_masks_file", "segment"]
+__all__ = ["segment"]
 
 
 @click.command(short_help="Masks of images, from a model with a segmenter.")
@@ -47,6 +47,7 @@ def segment(
     from narrows.applications.segmentation import measure_masks
     from narrows.applications.segmentation_figure import segmentation_figure
     from narrows.cli._heads import open_head
+    from narrows.data.mask_files import read_mask_file
     from narrows.data.source import evenly_spaced
 
     if output is None and masks is None and figure is None:
@@ -61,7 +62,7 @@ def segment(
     said = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
     sides = image_shape[0], image_shape[1]
-    truth = None if masks is None else read_masks_file(masks, len(said), sides)
+    truth = None if masks is None else read_mask_file(masks, len(said), sides)
     results: dict[str, Any] = {"rows": len(said)}
     lines = []
     if truth is not None:
@@ -94,67 +95,3 @@ def segment(
         print_json(results)
     else:
         click.echo("\n".join(lines))
-
-
-def read_masks_file(path: Path, n_rows: int, sides: tuple[int, int]) -> Any:
-    """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
-
-    Raises
-    ------
-    InvalidData
-        If they are of another shape, hold other values than integers, or are colours.
-    """
-    import numpy as np
-
-    from narrows.data import read
-    from narrows.data.readers import read_npz
-    from narrows.errors import InvalidData
-    from narrows.estimators._targets import mask_values
-
-    height, width = sides
-    n_pixels = height * width
-    source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path, read_npz)
-    masks = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
-    channels = (*(source.image_shape or ()), 1, 1, 1)[2]
-    if channels > 1 and masks.shape[1] == n_pixels * channels:
-        masks = _of_equal_channels(masks.reshape(len(masks), n_pixels, channels), path)
-    shape = source.image_shape or sides  # flat rows say no shape
-    if masks.shape != (n_rows, n_pixels) or _longer(shape)[:2] != _longer(sides):
-        shown = " x ".join(map(str, source.image_shape or (masks.shape[1],)))
-        raise InvalidData(
-            f"{path}: {len(masks)} masks of {shown} pixels, expected {n_rows} of "
-            f"{height} x {width}."
-        )
-    try:
-        return mask_values(masks, n_rows, sides)
-    except InvalidData as error:
-        raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
-
-
-def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(side for side in shape if side > 1)
-
-
-def _of_equal_channels(masks: Any, path: Path) -> Any:
-    """Return the one mask that all channels of (n_rows, n_pixels, channels) hold."""
-    from narrows.errors import InvalidData
-
-    differ = (masks != masks[:, :, :1]).any(axis=(1, 2))
-    if differ.any():
-        raise InvalidData(
-            f"{path}: mask {int(differ.argmax())} is of colours: its channels differ. A mask is "
-            "one integer a pixel; write the classes in grey, or as .npy."
-        )
-    return masks[:, :, 0]
-
-
-def _of_archive(path: Path, read_npz: Any) -> Any:
-    """Read an archive's array `masks`, or else what it would be read as otherwise."""
-    from narrows.errors import InvalidData
-
-    try:
-        return read_npz(path, key="masks")
-    except InvalidData as error:
-        if "no array 'masks'" not in str(error):
-            raise
-        return read_npz(path)

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications import sampling, walks
-from narrows.applications.memorisation import Memorisation, measure_memorisation
+from narrows.applications.memorisation import measure_memorisation
+from narrows.applications.nearness import Memorisation
 from narrows.errors import UsageError
 from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from

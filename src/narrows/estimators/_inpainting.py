@@ -48,8 +48,9 @@ class Inpainting(Asked):
         return_std : bool, default=False
             Return the standard deviation of ``n_draws`` fills too. For "code" they are decoded
             codes drawn given the known values; for the others fills of the row with a random
-            quarter of the known values hidden as well. It is how far the fill is open, not the
-            noise of a single value around it.
+            quarter of the known values hidden as well, or, of a row of which nothing is known,
+            codes drawn from the density of codes. It is how far the fill is open, not the noise
+            of a single value around it.
         n_draws : int, default=16
             From 2 to 10,000; each costs about as much as the fill.
         random_state : int, RandomState or None, default=0

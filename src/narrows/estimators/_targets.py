@@ -17,14 +17,10 @@ from narrows.errors import InvalidData
 
 __all__ = [
     "known_labels",
-    "mask_values",
     "read_classes",
-    "read_masks",
     "read_same",
     "read_values",
 ]
-
-_MOST_IN_MASKS = 256
 
 
 def read_classes(
@@ -71,60 +67,6 @@ def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.n
     if unknown is None:
         return values, np.ones(n_rows, dtype=bool)
     return values, np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
-
-
-def read_masks(
-    y: Any, n_rows: int, sides: tuple[int, int], *, unknown: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of each pixel's class, (n_rows, n_pixels) int16, -1 where y is ``unknown``,
-    and the classes in order, int64.
-
-    Raises
-    ------
-    InvalidData
-        As ``mask_values``, or if there are more than 256 classes.
-    """
-    masks = mask_values(y, n_rows, sides)
-    known = np.ones(masks.shape, bool) if unknown is None else masks != unknown
-    classes = np.unique(masks[known])
-    if not len(classes) or len(classes) > _MOST_IN_MASKS:
-        raise InvalidData(f"y: {len(classes)} classes; from 1 to {_MOST_IN_MASKS} are taken.")
-    return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
-
-
-def mask_values(y: Any, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
-    """Return masks as they were given, (n_rows, n_pixels) int64.
-
-    y is (n_rows, n_pixels), (n_rows, height, width) of these ``sides``, with an axis of one channel
-    or not, or (n_rows,) for pixels of one class.
-
-    Raises
-    ------
-    InvalidData
-        If y has another shape, or holds other values than integers.
-    """
-    height, width = sides
-    n_pixels = height * width
-    if y is None:
-        raise InvalidData("y: a segmenter requires y to be passed, but the target y is None.")
-    masks = np.asarray(y)
-    if masks.dtype.kind not in "biuf":
-        raise InvalidData(f"y: masks must be integers, got {masks.dtype}. Unknown label type.")
-    if masks.shape in ((n_rows, n_pixels), (n_rows, *sides), (n_rows, *sides, 1)):
-        masks = masks.reshape(n_rows, n_pixels)
-    elif masks.shape in ((n_rows,), (n_rows, 1)):
-        masks = masks.reshape(n_rows, 1).repeat(n_pixels, axis=1)
-    else:
-        raise InvalidData(
-            f"y: expected masks of shape ({n_rows}, {n_pixels}), or ({n_rows}, {height}, {width}), "
-            f"got {masks.shape}."
-        )
-    if masks.dtype.kind == "f" and not np.equal(masks, np.round(masks)).all():
-        raise InvalidData("y: masks must be integers; probabilities need a threshold first.")
-    if masks.dtype.kind in "uf" and not (np.abs(masks) < 2.0**53).all():
-        wrong = masks[~(np.abs(masks) < 2.0**53)][0]
-        raise InvalidData(f"y: masks must be integers that a class can have, got {wrong!r}.")
-    return masks.astype(np.int64)
 
 
 def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, float]:

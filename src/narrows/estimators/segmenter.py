@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
 
 from narrows.applications.segmentation import (
     Overlap,
@@ -17,27 +14,17 @@ from narrows.applications.segmentation import (
     measure_masks,
     pixel_logits,
 )
-from narrows.checks import check_number
-from narrows.data.scaling import Scaling
-from narrows.data.source import Source
-from narrows.errors import UsageError
-from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._code_head import CodeHead
+from narrows.data.pixel_classes import FEW, pixel_values
 from narrows.estimators._input import query_source
 from narrows.estimators._parameters import documented
+from narrows.estimators._pixel_head import PixelHead
 from narrows.estimators._settings import keep
-from narrows.estimators._targets import mask_values, read_masks
-from narrows.estimators.convolutional import ConvolutionalAutoencoder
-from narrows.model import Model
-from narrows.segmentation import SegmentationHead, SegmentationTask, pyramid
-from narrows.terms import Trainable
-from narrows.training.precision import resolve_device
 
 __all__ = ["CodeSegmenter"]
 
 
 @documented
-class CodeSegmenter(CodeHead):
+class CodeSegmenter(PixelHead):
     """Say what every pixel of an image is, from maps of several depths of an encoder.
 
     The head goes from the encoder's last maps upwards to the pixels, adding the maps of every
@@ -60,6 +47,9 @@ class CodeSegmenter(CodeHead):
         Of the autoencoder's J in "joint".
     missing_label : int or None, default=None
         The value in y of pixels whose class is not known.
+    max_classes : int, default=32
+        More classes than this are refused: masks that were compressed (JPEG), smoothed or resized
+        hold values between their classes.
     max_epochs : int or None, default=None
         Passes over the rows; None takes 1000 steps, and from 50 to 500 passes.
     batch_size : ...
@@ -105,17 +95,6 @@ class CodeSegmenter(CodeHead):
     (150, 64)
     """
 
-    width: int
-    flips: bool
-    missing_label: Any
-
-    layer = -1
-    hidden = ()
-    corruption = "identity"
-    dropout = 0.0
-    _classification = True
-    _answer = "pixels"
-
     def __init__(
         self,
         autoencoder: Any = None,
@@ -126,6 +105,7 @@ class CodeSegmenter(CodeHead):
         flips: bool = True,
         reconstruction_weight: float = 0.1,
         missing_label: int | None = None,
+        max_classes: int = FEW,
         max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,
@@ -157,122 +137,9 @@ class CodeSegmenter(CodeHead):
         """Return Dice and intersection over union with the true masks."""
         said = self.predict(X)
         height, width, _ = encoder_of_maps(self.autoencoder_.model_).image_shape
-        truth = mask_values(y, len(said), (height, width))
+        truth = pixel_values(y, len(said), (height, width))
         return measure_masks(said, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean Dice coefficient of the classes after the first, in [0, 1]."""
         return self.evaluate(X, y).mean_dice
-
-    def fit(self, X: Any, y: Any) -> CodeSegmenter:
-        """Fit the head to images and their masks, and the encoder too where ``training`` says so.
-
-        Parameters
-        ----------
-        X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
-            Images as rows, or an array (n_samples, height, width[, channels]).
-        y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
-            The class of every pixel; (n_samples,) where all pixels of an image are of one class.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        InvalidData (a ValueError)
-            Rows or masks that cannot be.
-        UsageError (a ValueError)
-            A constructor argument that cannot be.
-        """
-        self._check_parameters()
-        self._masks = y
-        try:
-            return super().fit(X, y)
-        finally:
-            del self._masks
-
-    def _read_y(self, y: Any, n_rows: int) -> Tensor:
-        return torch.zeros(n_rows, 1)  # how many pixels there are is known with the autoencoder
-
-    def _default_autoencoder(self) -> AbstractAutoencoder:
-        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
-
-    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
-        if source.sparse:
-            raise UsageError("X: sparse input is not supported, images are dense; use toarray().")
-        model = self.autoencoder_.model_
-        height, width, _ = encoder_of_maps(model).image_shape
-        places, self.classes_ = read_masks(
-            self._masks, source.n_rows, (height, width), unknown=self.missing_label
-        )
-        if len(self.classes_) < 2:
-            raise UsageError(
-                f"y: every pixel is of the class {int(self.classes_[0])}; masks need two classes."
-            )
-        source.targets = torch.from_numpy(places)
-        model.to(resolve_device(self.device))
-        self.layer_ = 0
-        widths = [int(self.width), len(self.classes_)]
-        generator = Generator().manual_seed(seed)
-        head = self._new_head(model, widths, self.activation, generator=generator)
-        self.head_ = head.to(model.device)
-        frozen = self.training == "frozen"
-        if frozen:
-            some = source.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
-            with torch.no_grad():
-                self.head_.start_at(pyramid(model.objective, model.scaling.forward(some)))
-        task = SegmentationTask(
-            model.objective,
-            self.head_,
-            frozen=frozen,
-            reconstruction_weight=self._weight_of_rows(),
-            flips=bool(self.flips),
-        )
-        return task, source, model.scaling
-
-    def _new_head(
-        self, model: Model, widths: list[int], activation: str, *, generator: Generator
-    ) -> Any:
-        encoder = encoder_of_maps(model)
-        width, n_outputs = widths
-        return SegmentationHead(
-            encoder.image_shape,
-            channels=encoder.channels[1:],
-            n_outputs=n_outputs,
-            width=width,
-            activation=activation,
-            generator=generator,
-        )
-
-    def _widths(self) -> list[int]:
-        return list(self.head_.last.shape[::-1])
-
-    @staticmethod
-    def _widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
-        return list(tensors["last"].shape)
-
-    def _rate(self) -> float:
-        return 2e-3 if self.learning_rate is None else float(self.learning_rate)
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_number("width", self.width, low=1, integer=True)
-        if self.missing_label is not None:
-            check_number("missing_label", self.missing_label, integer=True)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
-        return tags
-
-    def _target_spec(self) -> dict[str, Any]:
-        return {"classes": self.classes_.tolist()}
-
-    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
-        values = spec["classes"]
-        if not all(type(value) is int for value in values) or len(values) != n_outputs:
-            raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
-        self.classes_ = np.array(values, dtype=np.int64)
-        if np.unique(self.classes_).tolist() != values:
-            raise ValueError("the classes are not in order")

@@ -21,7 +21,7 @@ from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
 
-__all__ = ["IMAGE_SUFFIXES", "ImageStream", "read_images"]
+__all__ = ["IMAGE_SUFFIXES", "ImageStream", "image_files", "read_images"]
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _MAX_PIXELS = 25_000_000
@@ -51,7 +51,7 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
         Naming the file: animated, truncated, empty, over 25 million pixels, or of another size
         than the first.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = image_files(folder)
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
         raise InvalidData(f"{folder}: no image files ({kinds}).")
@@ -77,6 +77,11 @@ def _labels(folder: Path, paths: list[Path]) -> np.ndarray | None:
     parts = [path.relative_to(folder).parts for path in paths]
     labels = [first for first, *rest in parts if rest]
     return np.array(labels) if len(labels) == len(parts) and len(set(labels)) > 1 else None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images of a folder and its subfolders by their suffixes, in order."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 class ImageStream(StreamSource):

@@ -1,0 +1,163 @@
+"""How a segmenter learns: a head of every pixel, on the maps of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from narrows.applications.segmentation import encoder_of_maps
+from narrows.checks import check_number
+from narrows.data.pixel_classes import pixel_classes
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
+from narrows.errors import UsageError
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._code_head import CodeHead
+from narrows.estimators.convolutional import ConvolutionalAutoencoder
+from narrows.model import Model
+from narrows.segmentation import SegmentationHead, SegmentationTask, pyramid
+from narrows.terms import Trainable
+from narrows.training.precision import resolve_device
+
+__all__ = ["PixelHead"]
+
+_MOST = 32_767
+"""Classes that the places of pixels, int16, tell apart."""
+
+
+class PixelHead(CodeHead):
+    """A head that says the class of every pixel. CodeSegmenter asks it."""
+
+    width: int
+    flips: bool
+    missing_label: Any
+    max_classes: int
+
+    layer = -1
+    hidden = ()
+    corruption = "identity"
+    dropout = 0.0
+    _classification = True
+    _answer = "pixels"
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the head to images and their masks, and the encoder too where ``training`` says so.
+
+        Parameters
+        ----------
+        X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
+            Images as rows, or an array (n_samples, height, width[, channels]).
+        y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
+            The class of every pixel; (n_samples,) where all pixels of an image are of one class.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows or masks that cannot be.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        """
+        self._check_parameters()
+        self._masks = y
+        try:
+            return super().fit(X, y)
+        finally:
+            del self._masks
+
+    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+        return torch.zeros(n_rows, 1)  # how many pixels there are is known with the autoencoder
+
+    def _default_autoencoder(self) -> AbstractAutoencoder:
+        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
+
+    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
+        if source.sparse:
+            raise UsageError("X: sparse input is not supported, images are dense; use toarray().")
+        model = self.autoencoder_.model_
+        height, width, _ = encoder_of_maps(model).image_shape
+        places, self.classes_ = pixel_classes(
+            self._masks,
+            source.n_rows,
+            (height, width),
+            unknown=self.missing_label,
+            most=int(self.max_classes),
+        )
+        if len(self.classes_) < 2:
+            raise UsageError(
+                f"y: every pixel is of the class {int(self.classes_[0])}; masks need two classes."
+            )
+        source.targets = torch.from_numpy(places)
+        model.to(resolve_device(self.device))
+        self.layer_ = 0
+        widths = [int(self.width), len(self.classes_)]
+        generator = Generator().manual_seed(seed)
+        head = self._new_head(model, widths, self.activation, generator=generator)
+        self.head_ = head.to(model.device)
+        frozen = self.training == "frozen"
+        if frozen:
+            some = source.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
+            with torch.no_grad():
+                self.head_.start_at(pyramid(model.objective, model.scaling.forward(some)))
+        task = SegmentationTask(
+            model.objective,
+            self.head_,
+            frozen=frozen,
+            reconstruction_weight=self._weight_of_rows(),
+            flips=bool(self.flips),
+        )
+        return task, source, model.scaling
+
+    def _new_head(
+        self, model: Model, widths: list[int], activation: str, *, generator: Generator
+    ) -> Any:
+        encoder = encoder_of_maps(model)
+        width, n_outputs = widths
+        return SegmentationHead(
+            encoder.image_shape,
+            channels=encoder.channels[1:],
+            n_outputs=n_outputs,
+            width=width,
+            activation=activation,
+            generator=generator,
+        )
+
+    def _widths(self) -> list[int]:
+        return list(self.head_.last.shape[::-1])
+
+    @staticmethod
+    def _widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        return list(tensors["last"].shape)
+
+    def _rate(self) -> float:
+        return 2e-3 if self.learning_rate is None else float(self.learning_rate)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("width", self.width, low=1, integer=True)
+        check_number("max_classes", self.max_classes, low=2, high=_MOST, integer=True)
+        if self.missing_label is not None:
+            check_number("missing_label", self.missing_label, integer=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+    def _target_spec(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist()}
+
+    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+        values = spec["classes"]
+        if not all(type(value) is int for value in values) or len(values) != n_outputs:
+            raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
+        self.classes_ = np.array(values, dtype=np.int64)
+        if np.unique(self.classes_).tolist() != values:
+            raise ValueError("the classes are not in order")
