@@ -65,7 +65,8 @@ def open_data(name: str) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
-    the columns, or the keys, of text, id and label.
+    the columns, or the keys, of text, id and label; ``test.svmlight:features=123`` says how many
+    columns there are, where the last ones do not occur.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
@@ -78,6 +79,8 @@ def open_data(name: str) -> Source | Documents:
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
     path, _, columns = name.rpartition(":")
     if "=" in columns and not Path(name).exists():
+        if columns.startswith("features="):
+            return read(path, n_features=_n_features(columns))
         return read_documents(path, **_columns(columns))
     if looks_like_documents(name):
         return read_documents(name)
@@ -89,6 +92,16 @@ def open_data(name: str) -> Source | Documents:
         raise InvalidData(
             f"{error} If it holds texts, name their column: {name}:text=COLUMN."
         ) from None
+
+
+def _n_features(text: str) -> int:
+    """Read ``features=123``."""
+    from narrows.errors import UsageError
+
+    number = text.partition("=")[2]
+    if not (number.isascii() and number.isdigit() and len(number) < 20):
+        raise UsageError(f"{text!r}: expected features=NUMBER, a whole one.")
+    return int(number)
 
 
 def _columns(text: str) -> dict[str, str]:

@@ -121,9 +121,10 @@ def fit(
 ) -> int:
     """Learn a code from DATA and write a model file.
 
-    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, IDX), a folder of images, or a named data
-    set such as mnist. For --variant document and hashing it may be texts: a folder of text files,
-    or .jsonl, .csv or .parquet with a column of them, named as in docs.csv:text=body,label=topic.
+    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, .svmlight, IDX), a folder of images, or a
+    named data set such as mnist. For --variant document and hashing it may be texts: a folder of
+    text files, or .jsonl, .csv or .parquet with a column of them, named as in
+    docs.csv:text=body,label=topic.
 
     Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
     one, and --resume goes on from it to the same end.
