@@ -76,8 +76,8 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     train, test = tmp_path / "train.svmlight", tmp_path / "test.svmlight"
     assert run("fit", train, "--hidden", 8, "--code", 2, "--epochs", 2, "--seed", 0, "-q",
                "-o", tmp_path / "m.st") == 0  # fmt: skip
-    assert run("head", tmp_path / "m.st", train, "--task", "classify", "--labels", train, "--seed",
-               0, "-q", "-o", tmp_path / "h.st") == 0  # fmt: skip
+    assert run("head", tmp_path / "m.st", train, "--task", "classify", "--seed", 0, "-q",
+               "-o", tmp_path / "h.st") == 0  # fmt: skip
     assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
     capsys.readouterr()
     assert run("predict", tmp_path / "h.st", test, "--labels", test) == 3

@@ -48,6 +48,15 @@ def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path):
     assert read_labels(path, n_rows=1).tolist() == [7]
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("+1 1:2\n-1 1:3\n", ["1", "-1"]), ("2.5 1:2\n1:3\n", ["2.5", ""]), ("1,2 1:2\n", None)],
+)
+def test_labels_are_kept_as_texts_where_no_row_has_several(tmp_path, text, labels):
+    kept = read(saved(tmp_path / "x.svmlight", text)).labels
+    assert kept is None if labels is None else kept.tolist() == labels
+
+
 def test_labels_that_are_not_whole_stay_as_they_are(tmp_path):
     path = saved(tmp_path / "x.libsvm", TEXT)
     assert read_labels(path, n_rows=3).tolist() == [1, -1, 2.5]

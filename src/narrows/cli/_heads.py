@@ -45,7 +45,7 @@ def open_head(path: Path, command: str) -> Any:
 def one_label_a_row(
     opened: Any, labels: Path | None, n_rows: int, *, unknown: str | None = None
 ) -> Any:
-    """Return labels (n_rows,) from a file, or from documents that bring one each.
+    """Return labels (n_rows,) from a file, or those that the data bring themselves.
 
     Texts that are all integers are read as such, so that -1 is the same in .txt and in .npy;
     unless ``unknown``, the text for none, is another text.
@@ -69,8 +69,12 @@ def one_label_a_row(
         each = [list(document.labels) for document in opened]
         if all(len(several) == 1 for several in each):
             return _integers(np.array([several[0] for several in each]), unknown)
+    brought = getattr(opened, "labels", None)
+    if brought is not None:
+        return _integers(brought, unknown)
     raise click.UsageError(
-        "--labels: give a file with a label for every row, or documents that bring one each."
+        "--labels: give a file with a label for every row, or data that bring them: a column "
+        "named as in table.csv:label=kind, or a folder of folders."
     )
 
 

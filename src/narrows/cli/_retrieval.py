@@ -74,9 +74,12 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
         return read_labels(labels, n_rows=n_rows), None
     if isinstance(opened, Documents) and opened.labelled:
         return label_matrix([list(document.labels) for document in opened])
+    brought = getattr(opened, "labels", None)
+    if brought is not None:
+        return brought, None
     raise click.UsageError(
-        "--retrieval and --map need --labels, a file with the rows' labels, or documents that "
-        "bring their own (a column named as in docs.csv:label=topic, or folders in the folder)."
+        "--retrieval and --map need --labels, a file with the rows' labels, or data that bring "
+        "their own (a column named as in docs.csv:label=topic, or folders in the folder)."
     )
 
 

@@ -45,6 +45,8 @@ class Source(ABC):
         Height, width and, for colour, channels of a row.
     vocabulary : Vocabulary or None
         Where the features are counts of words, the words.
+    labels : ndarray of str or None
+        What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -60,6 +62,7 @@ class Source(ABC):
     names: list[str] | None = None
     image_shape: tuple[int, ...] | None = None
     vocabulary: Any = None
+    labels: np.ndarray | None = None
     origin: str = "X"
     targets: Tensor | None = None
     holds_targets: bool = False

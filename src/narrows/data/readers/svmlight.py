@@ -37,7 +37,7 @@ def is_svmlight(path: Path) -> bool:
 
 
 def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
-    """Return the rows of an SVMlight file as CSR, float32.
+    """Return the rows of an SVMlight file as CSR, float32; their labels where none has several.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
     """
     if n_features is not None:
         check_number("n_features", n_features, low=1, integer=True)
-    matrix = _parsed(path)[0]
+    matrix, labels = _parsed(path)
     if n_features is not None:
         check_columns(n_features, str(path))
         if matrix.shape[1] > n_features:
@@ -68,7 +68,14 @@ def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
         matrix.resize(matrix.shape[0], n_features)
     source = array_source(matrix)
     source.origin = str(path)
+    if all(len(several) < 2 for several in labels):
+        source.labels = np.array([_text(*label) for label in labels])
     return source
+
+
+def _text(label: float | None = None) -> str:
+    """Return a label as those of other files are kept: "" for none, 3 for 3.0."""
+    return "" if label is None else str(int(label) if label.is_integer() else label)
 
 
 def read_svmlight_labels(path: Path) -> list[tuple[float, ...]]:
