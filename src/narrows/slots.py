@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
 from narrows.piece_specs import piece_from_spec, piece_to_spec
-from narrows.sparse import Rows, SparseRows, dense_rows
+from narrows.sparse import Rows, SparseRows, dense_rows, stored_values
 
 __all__ = [
     "Code",
@@ -34,6 +34,7 @@ __all__ = [
     "dense_rows",
     "piece_from_spec",
     "piece_to_spec",
+    "stored_values",
 ]
 
 

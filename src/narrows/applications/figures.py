@@ -38,7 +38,7 @@ def reconstruction_figure(
     other rows as profiles over their features.
     """
     x = model.scaling.forward(rows.to(model.device))
-    dense = _dense(x.to("cpu"))
+    dense = dense_rows(x.to("cpu"))
     return _drawn(model, [("data", dense), *_rebuilt(model, x)], dense, image_shape)
 
 
@@ -56,11 +56,11 @@ def denoising_figure(
     Missing values are drawn as the lowest one.
     """
     x = model.scaling.forward(noisy.to(model.device))
-    dense = _dense(x.to("cpu"))
+    dense = dense_rows(x.to("cpu"))
     shown = torch.where(dense.isnan(), dense.nan_to_num(nan=0.0).amin(), dense)
     strips = [("corrupted", shown), *_rebuilt(model, x)]
     if clean is not None:
-        truth = _dense(model.scaling.forward(clean).to("cpu"))
+        truth = dense_rows(model.scaling.forward(clean).to("cpu"))
         return _drawn(model, [("clean", truth), *strips], truth, image_shape)
     return _drawn(model, strips, None, image_shape)
 
@@ -127,10 +127,6 @@ def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[i
     if shape is not None and math.prod(shape) != model.schema.n_features:
         raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
     return shape
-
-
-def _dense(x: Rows) -> Tensor:
-    return x if isinstance(x, Tensor) else x.to_dense()
 
 
 def _squared(x: Tensor, other: Tensor) -> Tensor:
