@@ -15,7 +15,7 @@ import torch
 from artefact_files import small
 
 from narrows import Autoencoder
-from narrows.data.readers import _limits, idx, npy
+from narrows.data.readers import _limits, idx
 
 matplotlib.use("Agg")
 
@@ -65,7 +65,7 @@ def X() -> np.ndarray:
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that holds 1,000 bytes."""
-    for module in (_limits, idx, npy):
+    for module in (_limits, idx):
         monkeypatch.setattr(module, "memory_limit", lambda: 1000)
 
 

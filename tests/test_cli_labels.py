@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import dump_svmlight_file
 
 from narrows import load
 from narrows.cli import _run
@@ -63,6 +64,28 @@ def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, 
     of_text = head(folder, written(tmp_path / kind, numbers), task, *more)
     method = "transform" if task == "match" else "predict_proba"
     np.testing.assert_array_equal(getattr(of_array, method)(rows), getattr(of_text, method)(rows))
+
+
+def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = np.where(y[:, None], [1.0, 0, 0, 0], [0, 1, 0, 0]) * rng.uniform(1, 2, size=(60, 1))
+    x[0, 3] = 0.5
+    for name, part in (("train", slice(None)), ("test", slice(1, None))):  # the last column: only 0
+        dump_svmlight_file(x[part], y[part], str(tmp_path / f"{name}.svmlight"), zero_based=False)
+    train, test = tmp_path / "train.svmlight", tmp_path / "test.svmlight"
+    assert run("fit", train, "--hidden", 8, "--code", 2, "--epochs", 2, "--seed", 0, "-q",
+               "-o", tmp_path / "m.st") == 0  # fmt: skip
+    assert run("head", tmp_path / "m.st", train, "--task", "classify", "--seed", 0, "-q",
+               "-o", tmp_path / "h.st") == 0  # fmt: skip
+    assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
+    capsys.readouterr()
+    assert run("predict", tmp_path / "h.st", test, "--labels", test) == 3
+    whole = f"{test}:features=4"
+    assert run("predict", tmp_path / "h.st", whole, "--labels", test, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 59
+    assert run("predict", tmp_path / "h.st", f"{test}:features=four", "--labels", test) == 2
+    assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 
 
 def test_documents_labels_are_read_as_those_of_a_file(numbers):

@@ -8,7 +8,8 @@ from index_files import add_rows, small_index
 from index_oracle import all_distances
 
 from narrows.errors import ModelFileError, UsageError
-from narrows.indexing.index import Hit, Index
+from narrows.indexing.hit import Hit
+from narrows.indexing.index import Index
 from narrows.indexing.kinds import KINDS
 
 
@@ -92,7 +93,7 @@ def test_like_something_unknown_is_refused(index):
 
 
 def cosines(index: Index, query: np.ndarray, rng_seed: int = 0) -> dict[str, float]:
-    vectors = index._vectors.astype(np.float64)
+    vectors = index._rows.vectors.astype(np.float64)
     unit = query / np.linalg.norm(query)
     return dict(zip(index.names, vectors @ unit, strict=True))
 
@@ -126,7 +127,7 @@ def test_equal_cosines_come_by_distance_and_then_in_the_order_of_adding():
 
 
 def test_like_is_re_ranked_with_a_shortlist(index):
-    near = cosines(index, index._vectors[4].astype(np.float64))
+    near = cosines(index, index._rows.vectors[4].astype(np.float64))
     expected = sorted(set(index.names) - {"d4"}, key=lambda name: -near[name])[:5]
     assert [hit.name for hit in index.like("d4", 5, shortlist=49)] == expected
 
@@ -218,15 +219,15 @@ def test_strange_names_are_names(name):
 def test_a_name_inside_others_is_told_from_them():
     index = Index.create(n_bits=8)
     index.add(["aab", "ab", "b", "aba", "a"], np.zeros((5, 1), dtype=np.uint8))
-    fresh = [index._names.find(text) for text in ("aab", "ab", "b", "aba", "a", "ba", "aabab")]
+    fresh = [index._rows.names.find(text) for text in ("aab", "ab", "b", "aba", "a", "ba", "aabab")]
     assert fresh == [0, 1, 2, 3, 4, None, None]
 
 
 def test_a_name_inside_thousands_of_others_is_found():
     index = Index.create(n_bits=8)
     index.add([f"aa{i}" for i in range(3000)] + ["a"], np.zeros((3001, 1), dtype=np.uint8))
-    index._names._rows = None  # as after loading
-    assert index._names.find("a") == 3000 and index._names.find("aa") is None
+    index._rows.names._rows = None  # as after loading
+    assert index._rows.names.find("a") == 3000 and index._rows.names.find("aa") is None
 
 
 def test_deleted_rows_take_their_names_metadata_and_vectors_along(index):
@@ -285,8 +286,8 @@ def test_a_sound_index_is_verified(kind):
 
 def test_a_structure_that_finds_other_rows_is_noticed(index):
     other = np.random.default_rng(1).integers(0, 256, (50, 4), dtype=np.uint8)
-    index._codes.search(index.code("d0")[None], 1)
-    index._codes._flat._faiss.reset()
-    index._codes._flat._faiss.add(other)
+    index._rows.codes.search(index.code("d0")[None], 1)
+    index._rows.codes._flat._faiss.reset()
+    index._rows.codes._flat._faiss.add(other)
     with pytest.raises(ModelFileError, match="hash: finds other rows than comparing with all"):
         index.verify()

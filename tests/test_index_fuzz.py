@@ -136,5 +136,5 @@ def test_any_names_are_kept_and_found(names: list[str], k: int) -> None:
         loaded = Index.load(Path(folder) / "i")
     assert loaded.names == names
     for row, name in enumerate(names):
-        assert loaded._names.find(name) == row
+        assert loaded._rows.names.find(name) == row
         assert len(loaded.like(name, k)) == min(k, len(names) - 1)

@@ -10,6 +10,8 @@ from reader_files import npy_bytes, saved
 from narrows.data import read
 from narrows.errors import InvalidData
 
+KINDS = ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx", "x.svmlight"]
+
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InvalidData, match=r"absent\.npy: no such file or folder"):
@@ -27,13 +29,13 @@ def test_a_pipe_is_not_waited_on(tmp_path):
         read(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx"])
+@pytest.mark.parametrize("name", KINDS)
 def test_an_empty_file_is_refused_by_name(tmp_path, name):
     with pytest.raises(InvalidData, match=name):
         read(saved(tmp_path / name, b""))
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx"])
+@pytest.mark.parametrize("name", KINDS)
 def test_random_bytes_are_refused_by_name(tmp_path, rng, name):
     with pytest.raises(InvalidData, match=name):
         read(saved(tmp_path / name, rng.bytes(1000)))

@@ -17,7 +17,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantisedAutoencoder,
 )
-from narrows.applications.walks import code_spread
+from narrows.applications.code_points import code_spread
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators import ALL
 

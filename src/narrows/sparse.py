@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from narrows._types import Batch, PerSample
 
-__all__ = ["Rows", "SparseRows", "dense_rows", "padded"]
+__all__ = ["Rows", "SparseRows", "dense_rows", "padded", "stored_values"]
 
 
 @dataclass(frozen=True)
@@ -141,3 +141,8 @@ def padded(x: Rows, multiple: int) -> Rows:
 def dense_rows(x: Rows) -> Tensor:
     """Return a batch as a plain tensor, (batch, features)."""
     return x.to_dense() if isinstance(x, SparseRows) else x
+
+
+def stored_values(x: Rows) -> Tensor:
+    """Return the values of a batch, (batch, features), of a sparse one those stored, (nnz,)."""
+    return x.values if isinstance(x, SparseRows) else x

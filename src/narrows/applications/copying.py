@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.model import Model
-from narrows.slots import Rows
+from narrows.slots import Rows, dense_rows
 from narrows.weighting import known_part
 
 __all__ = ["Copying", "measure_copying"]
@@ -130,7 +130,7 @@ def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
     missing = model.objective.corruption.admits_missing
     check_finite(raw, source, missing=missing)
     x = model.scaling.forward(raw.to(model.device))
-    x = x if isinstance(x, Tensor) else x.to_dense()
+    x = dense_rows(x)
     x, known = known_part(x, model.objective.corruption)
     assert isinstance(x, Tensor)
     return x, torch.ones_like(x) if known is None else known

@@ -13,7 +13,7 @@ from narrows.applications.coding import in_input_units, scaled_batches
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model import Model
-from narrows.slots import Corruption, Rows
+from narrows.slots import Corruption, Rows, dense_rows
 from narrows.weighting import known_part
 
 __all__ = ["Denoising", "corrupted_rows", "denoised", "measure_denoising"]
@@ -70,7 +70,7 @@ def measure_denoising(
         rebuilt = model.objective.loss.fitted(
             model.objective.decoder(model.objective.encode(noisy).h).float(), x
         )
-        versions = [_dense(noisy), rebuilt]
+        versions = [dense_rows(noisy), rebuilt]
         if model.baseline is not None:
             versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
         for i, version in enumerate(versions):
@@ -91,8 +91,4 @@ def corrupted_rows(
 ) -> Tensor:
     """Return clean rows in input units, corrupted in scaled ones: dense, for a picture."""
     noisy = corruption(model.scaling.forward(rows), generator=generator).rows
-    return model.scaling.inverse(_dense(noisy))
-
-
-def _dense(x: Rows) -> Tensor:
-    return x if isinstance(x, Tensor) else x.to_dense()
+    return model.scaling.inverse(dense_rows(noisy))

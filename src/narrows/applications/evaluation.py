@@ -11,6 +11,7 @@ from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
 from narrows.model import Model
+from narrows.slots import dense_rows
 from narrows.weighting import known_part
 
 __all__ = ["Evaluation", "evaluate"]
@@ -95,7 +96,7 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         own = own + model.objective.loss.per_sample(output, x, known).double().sum()
         mean = model.objective.loss.fitted(output, x)
         ours = ours + squared.per_sample(mean, x, known).double().sum()
-        dense = x if isinstance(x, torch.Tensor) else x.to_dense()
+        dense = dense_rows(x)
         count += len(dense) if known is None else known.double().sum(dim=0)
         total += dense.double().sum(dim=0)
         power += dense.double().square().sum()

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from narrows.applications.figures import image_shape_of, name_features, scaled_rows
+from narrows.applications.drawing import name_features
+from narrows.applications.figures import image_shape_of, scaled_rows
 from narrows.applications.nearness import Memorisation
 from narrows.errors import InvalidData
 from narrows.model import Model

@@ -7,7 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from narrows.applications.figures import draw_images, draw_profiles, image_shape_of
+from narrows.applications.drawing import draw_images, draw_profiles
+from narrows.applications.figures import image_shape_of
 from narrows.applications.inpainting import inpainted
 from narrows.applications.inpainting_comparison import Rivals, rival_fills
 from narrows.data.scaling import Scaling

@@ -13,7 +13,8 @@ from narrows.applications.hashing import pack_bits
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.errors import UsageError
-from narrows.indexing.index import Hit, Index
+from narrows.indexing.hit import Hit
+from narrows.indexing.index import Index
 from narrows.model import Model
 
 __all__ = ["add_rows", "check_rerank", "index_codes", "new_index", "search_rows"]

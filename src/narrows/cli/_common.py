@@ -81,7 +81,8 @@ def open_data(name: str) -> Source | Documents:
 
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
     the columns, or the keys, of text, id and label. In ``table.csv:label=kind,drop=a,drop=b`` the
-    columns named are no features.
+    columns named are no features; ``test.svmlight:features=123`` says how many columns there are,
+    where the last ones do not occur.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
@@ -95,6 +96,8 @@ def open_data(name: str) -> Source | Documents:
     path, _, columns = name.rpartition(":")
     if "=" in columns and not Path(name).exists():
         named, dropped = _columns(columns)
+        if "features" in named:
+            return read(path, n_features=_n_features(named["features"]))
         beside = {*dropped, *([named["label"]] if "label" in named else [])}
         texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
         if texts and dropped:
@@ -121,6 +124,14 @@ def _table(path: str, named: str, **columns: Any) -> Source:
         ) from None
 
 
+def _n_features(number: str) -> int:
+    from narrows.errors import UsageError
+
+    if not (number.isascii() and number.isdigit() and len(number) < 20):
+        raise UsageError(f"'features={number}': expected features=NUMBER, a whole one.")
+    return int(number)
+
+
 def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Read ``text=body,id=key,label=topic,drop=a,drop=b``; what is dropped comes second."""
     from narrows.errors import UsageError
@@ -129,7 +140,7 @@ def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
     dropped: list[str] = []
     for part in text.split(","):
         what, _, column = part.partition("=")
-        if what not in ("text", "id", "label", "drop") or not column or what in named:
+        if what not in ("text", "id", "label", "features", "drop") or not column or what in named:
             raise UsageError(
                 f"{text!r}: expected text=NAME, id=NAME, label=NAME once each, or drop=NAME, got "
                 f"{part!r}."

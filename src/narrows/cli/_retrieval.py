@@ -30,7 +30,8 @@ def retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="One row of so many is a query, the others are searched.  "
                      f"[default: {EVERY}]"),
         click.option("--labels", type=PATH, help="Labels of the rows: .npy, .npz (CSR of several "
-                     "a row), or .csv and .txt with a line a row, several separated by ;. "
+                     "a row), or .csv and .txt with a line a row, several separated by ;, "
+                     "or .svmlight. "
                      "Documents may bring their own."),
         click.option("--retrieval", is_flag=True, help="Also how many of the rows retrieved by "
                      "the code share a label with the query, beside LSA and TF-IDF."),

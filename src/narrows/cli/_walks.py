@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from narrows.applications.code_points import code_spread
 from narrows.applications.generation_figures import walk_figure
 from narrows.applications.output import write_rows
-from narrows.applications.walks import code_spread, steps_of
+from narrows.applications.walks import steps_of
 from narrows.cli._common import open_data
 from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, UsageError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +121,11 @@ def fit(
 ) -> int:
     """Learn a code from DATA and write a model file.
 
-    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, IDX), a folder of images, or a named data
-    set such as mnist. For --variant document and hashing it may be texts: a folder of text files,
-    or .jsonl, .csv or .parquet with a column of them, named as in docs.csv:text=body,label=topic.
-    In table.csv:label=kind,drop=when the columns named are no features.
+    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, .svmlight, IDX), a folder of images, or a
+    named data set such as mnist. For --variant document and hashing it may be texts: a folder of
+    text files, or .jsonl, .csv or .parquet with a column of them, named as in
+    docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when the columns named are no
+    features.
 
     Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
     one, and --resume goes on from it to the same end.
@@ -134,6 +134,7 @@ def fit(
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.applications.output import check_writable
+    from narrows.cli._checkpoints import check_left, clear
     from narrows.cli._signals import StopOnSignal
     from narrows.training.loop import TrainingStopped
 
@@ -143,7 +144,7 @@ def fit(
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
     folder = output.with_name(output.name + ".checkpoints")
-    _check_checkpoints(folder, resume=resume, restart=restart)
+    check_left(folder, resume=resume, restart=restart)
     with StopOnSignal() as signals:
         try:
             estimator._train(source, folder, resume, signals.requested)
@@ -154,7 +155,7 @@ def fit(
             )
             return signals.exit_code
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
-    _clear(folder)
+    clear(folder)
     evaluation = estimator.evaluate(source)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
@@ -163,22 +164,6 @@ def fit(
         click.echo(evaluation.table())
         click.echo(f"model: {output}")
     return 0
-
-
-def _check_checkpoints(folder: Path, *, resume: bool, restart: bool) -> None:
-    """Refuse to train over what an interrupted training left, unless told to."""
-    from narrows.errors import UsageError
-
-    if resume and restart:
-        raise UsageError("--resume goes on and --restart begins anew: give one of them.")
-    left = any(folder.rglob("checkpoint-*.safetensors"))
-    if left and not (resume or restart):
-        raise UsageError(
-            f"{folder} holds an unfinished training: add --resume to go on with it, or --restart "
-            "to begin anew."
-        )
-    if resume and not left:
-        click.echo(f"No checkpoint in {folder}: training begins anew.", err=True)
 
 
 def _estimator(variant: str, net: str, options: dict[str, Any], *, verbose: int) -> Any:
@@ -253,11 +238,3 @@ def _integer(option: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{option}: expected an integer, got {text!r}.") from None
-
-
-def _clear(folder: Path) -> None:
-    from narrows.errors import OutputBusy
-    from narrows.training.checkpoints import Checkpoints
-
-    with suppress(OutputBusy), closing(Checkpoints(folder)) as checkpoints:
-        checkpoints.clear()  # unless another training has begun there meanwhile

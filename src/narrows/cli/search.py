@@ -13,7 +13,8 @@ from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     from narrows.data.source import Source
-    from narrows.indexing.index import Hit, Index
+    from narrows.indexing.hit import Hit
+    from narrows.indexing.index import Index
 
 __all__ = ["search"]
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from narrows.checks import check_number
 from narrows.corruptions._emphasis import Emphasis
-from narrows.slots import Corrupted, Rows, SparseRows
+from narrows.slots import Corrupted, Rows, SparseRows, stored_values
 
 __all__ = ["Masking", "masked"]
 
@@ -44,7 +44,7 @@ class Masking(Emphasis):
 
 def masked(x: Rows, rate: float, *, generator: Generator) -> tuple[Rows, Tensor]:
     """Return x with a share ``rate`` of its (stored) values at 0, and where they are."""
-    values = x.values if isinstance(x, SparseRows) else x
+    values = stored_values(x)
     kept = torch.empty_like(values).bernoulli_(1 - rate, generator=generator)
     rows = x.with_values(values * kept) if isinstance(x, SparseRows) else x * kept
     return rows, kept == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from narrows.data.in_memory import rows_in_memory
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.npy import read_npy, read_npz
+from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
 from narrows.errors import InvalidData
 
 __all__ = ["label_matrix", "read_labels"]
@@ -24,7 +26,8 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
 
     Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
     value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
-    writes CSR; IDX (-ubyte, .gz too) of one axis; .csv and .txt with a line for every row, no
+    writes CSR; IDX (-ubyte, .gz too) of one axis; .svmlight and .libsvm (.gz too), whose own
+    labels are read and whose values are passed over; .csv and .txt with a line for every row, no
     header, and several labels separated by ";" (an empty line is a row without a label).
 
     Raises
@@ -44,13 +47,16 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
     elif kind in (".csv", ".txt"):
         labels = _text(path)
+    elif is_svmlight(path):
+        labels = _svmlight(path)
     elif "ubyte" in path.name:
         labels = read_idx_array(path)
         if labels.ndim != 1:
             raise InvalidData(f"{path}: expected labels (n_rows,), got {labels.shape}.")
     else:
         raise InvalidData(
-            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .txt or IDX."
+            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .txt, "
+            ".svmlight or IDX."
         )
     found = int(labels.shape[0])
     if found != n_rows:
@@ -59,7 +65,7 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
     return labels
 
 
-def label_matrix(labels: list[list[str]]) -> tuple[Any, list[str]]:
+def label_matrix(labels: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
     """Return a CSR matrix (n_rows, n_labels) of ones, and the names of its columns, sorted."""
     names = sorted({label for row in labels for label in row})
     place = {name: i for i, name in enumerate(names)}
@@ -85,6 +91,15 @@ def _npy(path: Path) -> Any:
             f"{labels.dtype} of shape {labels.shape}."
         )
     return np.array(labels)
+
+
+def _svmlight(path: Path) -> Any:
+    rows = read_svmlight_labels(path)
+    if any(len(row) != 1 for row in rows):
+        return label_matrix(rows)[0]
+    labels = np.array(rows)[:, 0]
+    whole = np.array_equal(labels, labels.round()) and np.abs(labels).max() < 2**53
+    return labels.astype(np.int64) if whole else labels
 
 
 def _text(path: Path) -> Any:

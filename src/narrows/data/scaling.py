@@ -11,7 +11,7 @@ from torch import Tensor
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import InvalidData, unknown_name
-from narrows.slots import Rows, SparseRows, dense_rows
+from narrows.slots import Rows, SparseRows, dense_rows, stored_values
 
 __all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
 
@@ -56,7 +56,7 @@ class Scaling:
 
     def check(self, x: Rows, origin: str) -> None:
         """Raise InvalidData if x has no shares because a value is negative."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         if self.shares and values.numel() and bool((values < 0).any()):
             raise _negative(self.kind, float(values[values < 0].amin()), origin)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.csr import checked_csr
+from narrows.data.tensors import as_tensor
 from narrows.slots import Labelled, Rows, SparseRows
 
 __all__ = [
@@ -242,30 +243,6 @@ def evenly_spaced(n_rows: int, wanted: int) -> Tensor:
     """Return at most ``wanted`` row numbers, spread over all of the rows."""
     n = min(wanted, n_rows)
     return torch.arange(n) * n_rows // max(n, 1)
-
-
-def as_tensor(array: Tensor | np.ndarray) -> Tensor:
-    """Return a tensor on the same memory where torch allows it, a copy where it does not."""
-    if isinstance(array, Tensor):
-        return array
-    # strides that torch has no word for: backwards, or through records of mixed fields
-    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array)
-    if not array.flags.writeable:
-        # torch warns of undefined behaviour on a write; nothing here ever writes to it
-        flags = array.__array_interface__
-        view = np.asarray(_Unlocked(flags, array))
-        return torch.from_numpy(view)
-    return torch.from_numpy(array)
-
-
-class _Unlocked:
-    """The same memory under an array interface that does not say read-only."""
-
-    def __init__(self, interface: dict, owner: np.ndarray) -> None:
-        address, _ = interface["data"]
-        self.__array_interface__ = {**interface, "data": (address, False)}
-        self._owner = owner
 
 
 class SparseSource(_InMemory):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, stored_values
 
 __all__ = ["Statistics", "check_finite", "describe"]
 
@@ -52,7 +52,7 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
     low, high, whole = float("inf"), float("-inf"), True
     for batch in source.in_order(_BLOCK):
         check_finite(batch, source, first_row=n_rows, missing=missing)
-        values = batch.values if isinstance(batch, SparseRows) else batch
+        values = stored_values(batch)
         if missing:
             values = values[~values.isnan()]
         if values.numel():
@@ -103,7 +103,7 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bo
 
     Where values may be ``missing``, NaN passes.
     """
-    values = batch.values if isinstance(batch, SparseRows) else batch
+    values = stored_values(batch)
     if missing and not isinstance(batch, SparseRows):
         values = torch.where(values.isnan(), 0.0, values)
     # a sum is finite only if every value is: one pass and no array of booleans in the usual case

@@ -20,7 +20,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
-from narrows.estimators._fitting import Plan
+from narrows.estimators._plan import Plan
 from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
 from narrows.estimators._targets import read_classes, read_values
 from narrows.losses import LOSSES

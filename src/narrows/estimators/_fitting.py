@@ -1,79 +1,31 @@
-"""From a plan and a source to a fitted model: the one place where the parts are put together."""
+"""From a plan and a source to a fitted model: the one place where the parts work together."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from narrows.applications.anomalies import calibrate
 from narrows.artefact import Artefact
-from narrows.augmentations import AUGMENTATIONS
 from narrows.baseline import fit_baseline
-from narrows.data.scaling import Scaling
 from narrows.data.source import Source
-from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
-from narrows.model import Model, Schema, build_objective
-from narrows.neighbours import NeighbourObjective, neighbourhoods
-from narrows.sampled_softmax import SampledSoftmax
-from narrows.slots import piece_from_spec
-from narrows.terms import Trainable
+from narrows.estimators._parts import check_loss, new_model, new_trainer, scaled_mean, trained
+from narrows.estimators._plan import Plan
+from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
-from narrows.training.layerwise import LayerwisePretraining, pretrain
+from narrows.training.layerwise import pretrain
 from narrows.training.loop import Epoch, TrainingRecord, train
 from narrows.training.precision import resolve_device
 from narrows.training.trainer import Trainer
 
-__all__ = ["Plan", "fit_model", "partial_fit_model"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Every choice of a training, resolved."""
-
-    variant: str
-    parameters: dict[str, Any]
-    scaling: Scaling
-    statistics: Statistics
-    max_epochs: int
-    batch_size: int
-    learning_rate: float
-    validation_fraction: float
-    patience: int | None
-    precision: str
-    device: str
-    seed: int
-    seed_is_drawn: bool
-    augmentation: dict[str, Any] | None = None
-    weight_decay: float = 0.0
-    pretraining: LayerwisePretraining | None = None
-    neighbours: int = 0
-    sampled_words: int = 0
-
-    def identity(self, source: Source) -> dict[str, Any]:
-        """Return what must be equal for a resumption to make sense."""
-        names = (
-            "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
-            "precision seed augmentation weight_decay"
-        )
-        identity = {name: getattr(self, name) for name in names.split()}
-        identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
-        if self.pretraining is not None:
-            identity["pretraining"] = asdict(self.pretraining)
-        if self.sampled_words:
-            identity["sampled_words"] = self.sampled_words
-        if self.neighbours:
-            identity["neighbours"] = self.neighbours
-        elif source.targets is not None:
-            identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
-        return identity
+__all__ = ["fit_model", "partial_fit_model"]
 
 
 def fit_model(
@@ -122,7 +74,7 @@ def _fit(
             torch.arange(source.n_rows)
         )  # whose neighbourhood a row is to rebuild
     training, validation = source.split(plan.validation_fraction, generator=splitter)
-    model = _new_model(plan, source)
+    model = new_model(plan, source)
     model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
     identity = plan.identity(source) if checkpoints else None
     layers: list[list[Epoch]] = []
@@ -134,7 +86,7 @@ def _fit(
             training,
             plan.pretraining,
             parameters=plan.parameters,
-            mean=_scaled_mean(plan).to(device),
+            mean=scaled_mean(plan).to(device),
             device=device,
             precision=plan.precision,
             seed=plan.seed,
@@ -144,7 +96,7 @@ def _fit(
             stop_requested=stop_requested,
             on_epoch=on_layer,
         )
-    trainer = _new_trainer(plan, model, _trained(plan, model, source))
+    trainer = new_trainer(plan, model, trained(plan, model, source))
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
     record = train(
         trainer,
@@ -174,15 +126,15 @@ def partial_fit_model(
 ) -> tuple[Model, TrainingRecord, Trainer]:
     """Pass once over the source at the full learning rate, going on where the last call ended."""
     if model is None:
-        model = _new_model(plan, source)
+        model = new_model(plan, source)
         model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
     else:
         _check_same_net(plan, model)
         model.densities = {}  # they are of the codes before
         model.calibration = None
-        _check_loss(model, source)
+        check_loss(model, source)
     if trainer is None:
-        trainer = _new_trainer(plan, model, model.objective)
+        trainer = new_trainer(plan, model, model.objective)
     record = train(
         trainer,
         source,
@@ -205,59 +157,6 @@ def _check_same_net(plan: Plan, model: Model) -> None:
             raise UsageError(
                 f"partial_fit: {name} is {asked!r}, the net was built with {built!r}; call fit."
             )
-
-
-def _new_model(plan: Plan, source: Source) -> Model:
-    objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
-    schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
-    model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
-    model.vocabulary = source.vocabulary
-    _check_loss(model, source)
-    objective.start_at(_scaled_mean(plan))
-    return model
-
-
-def _scaled_mean(plan: Plan) -> Tensor:
-    scaled = plan.scaling.forward(plan.statistics.mean.float()[None])
-    assert isinstance(scaled, Tensor)
-    return scaled[0]
-
-
-def _check_loss(model: Model, source: Source) -> None:
-    """Have the loss refuse, before training, the values that it cannot take."""
-    loss = model.objective.loss
-    if loss.bounded:
-        for raw in source.in_order(16384):
-            loss.check(model.scaling.forward(raw))
-
-
-def _trained(plan: Plan, model: Model, source: Source) -> Trainable:
-    """Return what the loop minimises: the formula, or what stands in its place."""
-    if plan.neighbours:
-        around = neighbourhoods(source, model.scaling, plan.neighbours)
-        return NeighbourObjective(model.objective, around)
-    if plan.sampled_words:
-        return SampledSoftmax(model.objective, plan.sampled_words)
-    return model.objective
-
-
-def _new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
-    device = resolve_device(plan.device)
-    model.to(device)
-    augmentation = None
-    if plan.augmentation is not None:
-        augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
-    return Trainer(
-        objective,
-        model.scaling,
-        learning_rate=plan.learning_rate,
-        precision=plan.precision,
-        device=device,
-        seed=plan.seed,
-        weight_decay=plan.weight_decay,
-        augmentation=augmentation,
-        image_shape=model.schema.image_shape,
-    )
 
 
 def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications import sampling, walks
+from narrows.applications.interpolation import interpolated
 from narrows.applications.memorisation import measure_memorisation
 from narrows.applications.nearness import Memorisation
 from narrows.errors import UsageError
@@ -167,7 +168,7 @@ class Generates(Asked):
         """
         model, ours = self._asked(_as_row(a))
         _, theirs = self._asked(_as_row(b))
-        ways = walks.interpolated(model, ours, theirs, n_steps=n_steps, method=method)
+        ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
         return np.concatenate(list(ways))
 
     def check_memorisation(self, samples: Any, X: Any, held_out: Any = None) -> Memorisation:

@@ -7,7 +7,8 @@ from typing import Any
 
 from narrows.applications.lookup import add_rows, new_index, search_rows
 from narrows.errors import ModelFileError
-from narrows.indexing.index import Hit, Index
+from narrows.indexing.hit import Hit
+from narrows.indexing.index import Index
 
 __all__ = ["LooksUp"]
 

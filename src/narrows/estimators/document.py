@@ -12,9 +12,9 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._fitting import Plan
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
+from narrows.estimators._plan import Plan
 from narrows.estimators._settings import batch_size_for, keep, spec_of
 from narrows.estimators._texts import ReadsTexts
 from narrows.training.layerwise import LayerwisePretraining

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os.path import exists, realpath
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import ModelFileError, OutputBusy, UsageError
 from narrows.indexing import index_rows
 from narrows.indexing.file_lock import writing_alone
-from narrows.indexing.float_index import FloatIndex, check_vectors
+from narrows.indexing.hit import Hit
 from narrows.indexing.index_file import IndexContent, identity, read_index, write_index
-from narrows.indexing.kinds import make_index
-from narrows.indexing.protocol import check_codes, check_k
+from narrows.indexing.named_rows import NamedRows, no_rows
+from narrows.indexing.protocol import check_k
 from narrows.indexing.settings import new_settings
-from narrows.indexing.texts import TextColumn
-from narrows.indexing.vectors import by_cosine, check_beside
 from narrows.indexing.verification import verify_index
 
-__all__ = ["Hit", "Index"]
+__all__ = ["Index"]
 
 _WAIT = 10.0
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A row that was found.
-
-    ``distance`` is in bits that differ, or 1 - cosine of float codes; ``cosine`` is that of the
-    vectors, where they decided the order.
-    """
-
-    name: str
-    distance: float
-    metadata: dict[str, Any]
-    cosine: float | None = None
 
 
 class Index:
@@ -56,6 +38,7 @@ class Index:
 
     Examples
     --------
+    >>> import numpy as np
     >>> index = Index.create(n_bits=8)
     >>> index.add(["ant", "bee"], np.array([[0b0011], [0b1111]], dtype=np.uint8))
     >>> [(hit.name, hit.distance) for hit in index.search(np.array([[1]], dtype=np.uint8), 2)[0]]
@@ -64,17 +47,7 @@ class Index:
 
     def __init__(self, content: IndexContent) -> None:
         self.settings = content.settings
-        self._names, self._metadata = content.names, content.metadata
-        self._vectors = content.vectors
-        hamming = self.settings.metric == "hamming"
-        self._codes: Any = (
-            make_index(self.settings.width, self.settings.kind)
-            if hamming
-            else FloatIndex(self.settings.width)
-        )
-        self._codes.add(np.arange(len(content.codes)), content.codes)
-        if content.structure:
-            self._codes.restore(content.structure)
+        self._rows = NamedRows(content)
         self._path: Path | None = None
         self._identity: Any = None
 
@@ -117,14 +90,7 @@ class Index:
         settings = new_settings(
             n_bits, n_components, kind, model_digest, vector_width, vector_dtype, model_path
         )
-        hamming = settings.metric == "hamming"
-        codes = (
-            np.empty((0, settings.width // 8), dtype=np.uint8)
-            if hamming
-            else np.empty((0, settings.width), dtype=np.float32)
-        )
-        vectors = np.empty((0, settings.vector_width), dtype=vector_dtype)
-        return cls(IndexContent(settings, codes, TextColumn(), TextColumn(), vectors))
+        return cls(no_rows(settings))
 
     @classmethod
     def load(cls, path: str | Path, *, model_digest: str | None = None) -> Index:
@@ -207,38 +173,27 @@ class Index:
             self._write(path)
 
     def _write(self, path: Path) -> None:
-        write_index(path, self._content())
+        write_index(path, self._rows.content())
         self._path, self._identity = path, identity(path)
 
-    def _content(self) -> IndexContent:
-        structure = self._codes.structure() if self.settings.kind == "hnsw" else {}
-        return IndexContent(
-            self.settings,
-            self._codes.rows.codes,
-            self._names,
-            self._metadata,
-            self._vectors,
-            structure,
-        )
-
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._rows)
 
     def __contains__(self, name: str) -> bool:
-        return self._names.find(name) is not None
+        return self._rows.names.find(name) is not None
 
     @property
     def names(self) -> list[str]:
         """All names, in the order in which they were added; an object each."""
-        return list(self._names)
+        return list(self._rows.names)
 
     def metadata(self, name: str) -> dict[str, Any]:
         """Return what was added with a name, {} if nothing was."""
-        return index_rows.decode_metadata(self._metadata[self._row(name)], name)
+        return index_rows.decode_metadata(self._rows.metadata[self._rows.row(name)], name)
 
     def code(self, name: str) -> NDArray[Any]:
         """Return the code that was added with a name; of floats, scaled to length 1."""
-        return self._codes.rows.codes[self._row(name)].copy()
+        return self._rows.codes.rows.codes[self._rows.row(name)].copy()
 
     def add(
         self,
@@ -264,33 +219,11 @@ class Index:
         UsageError
             If a name stands twice or is there already, or something has another length or width.
         """
-        codes = (
-            check_codes(codes, self.settings.width)
-            if self.settings.metric == "hamming"
-            else check_vectors(codes, self.settings.width)
-        )
-        new_names = index_rows.encode_names(names, len(codes))
-        there = self._names.rows()
-        for name in names:
-            if name in there:
-                raise UsageError(f"names: {name!r} is in the index already; delete it first.")
-        new_metadata = index_rows.encode_metadata(metadata, len(codes))
-        new_vectors = check_beside(vectors, len(codes), self.settings)
-        first = int(self._codes.rows.ids[-1]) + 1 if len(self) else 0
-        self._codes.add(np.arange(first, first + len(codes)), codes)
-        self._names.extend(new_names)
-        self._metadata.extend(new_metadata)
-        self._vectors = np.concatenate([self._vectors, new_vectors])
+        self._rows.add(names, codes, metadata, vectors)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete rows; all of them, or none if a name is unknown or stands twice (UsageError)."""
-        rows = np.array([self._row(name) for name in index_rows.check_names(names)], dtype=np.intp)
-        self._codes.delete(self._codes.rows.ids[rows])
-        kept = np.ones(len(self), dtype=bool)
-        kept[rows] = False
-        self._names.keep(kept)
-        self._metadata.keep(kept)
-        self._vectors = self._vectors[kept]
+        self._rows.delete(names)
 
     def search(
         self,
@@ -317,23 +250,7 @@ class Index:
         UsageError
             If a value cannot be, or there are no vectors to re-rank by.
         """
-        k = check_k(k)
-        if vectors is None:
-            if shortlist is not None:
-                raise UsageError("shortlist: re-ranking needs vectors; give those of the queries.")
-            distances, rows = self._nearest(codes, k)
-            return [self._hits(*pair) for pair in zip(rows, distances, strict=True)]
-        shortlist = max(10 * k, 100) if shortlist is None else check_k(shortlist)
-        if shortlist < k:
-            raise UsageError(f"shortlist: must be at least k = {k}, got {shortlist}.")
-        queries = check_beside(vectors, len(codes), self.settings)
-        distances, rows = self._nearest(codes, shortlist)
-        answers = []
-        for query, row, distance in zip(queries, rows, distances, strict=True):
-            order, cosines = by_cosine(query, self._vectors[row], distance)
-            best = order[:k]
-            answers.append(self._hits(row[best], distance[best], cosines[best]))
-        return answers
+        return self._rows.search(codes, k, vectors, shortlist)
 
     def like(self, name: str, k: int, *, shortlist: int | None = None) -> list[Hit]:
         """Return the k rows most like a named one, without itself; re-ranked with a shortlist.
@@ -343,11 +260,11 @@ class Index:
         UsageError
             If there is no such name.
         """
-        row, k = self._row(name), check_k(k)
+        row, k = self._rows.row(name), check_k(k)
         vectors = None
         if shortlist is not None:
-            vectors, shortlist = self._vectors[row][None], check_k(shortlist) + 1
-        code = self._codes.rows.codes[row][None]
+            vectors, shortlist = self._rows.vectors[row][None], check_k(shortlist) + 1
+        code = self._rows.codes.rows.codes[row][None]
         hits = self.search(code, k + 1, vectors=vectors, shortlist=shortlist)[0]
         return [hit for hit in hits if hit.name != name][:k]
 
@@ -364,27 +281,4 @@ class Index:
         """
         if self._path is not None:
             read_index(self._path)
-        return verify_index(self.settings, self._codes, self._names, self._metadata)
-
-    def _nearest(self, codes: NDArray[Any], k: int) -> tuple[list[Any], list[Any]]:
-        """Return each query's distances and rows, without the padding."""
-        hits = self._codes.search(codes, min(k, max(1, len(self))))
-        rows = np.searchsorted(self._codes.rows.ids, hits.ids)
-        found = hits.ids >= 0
-        pairs = list(zip(hits.distances, rows, found, strict=True))
-        return [d[f] for d, _, f in pairs], [r[f] for _, r, f in pairs]
-
-    def _hits(self, rows: Any, distances: Any, cosines: Any = None) -> list[Hit]:
-        found = []
-        for place, (row, distance) in enumerate(zip(rows, distances, strict=True)):
-            name = self._names[row]
-            metadata = index_rows.decode_metadata(self._metadata[row], name)
-            cosine = None if cosines is None else float(cosines[place])
-            found.append(Hit(name, distance.item(), metadata, cosine))
-        return found
-
-    def _row(self, name: str) -> int:
-        row = self._names.find(name)
-        if row is None:
-            raise UsageError(f"name: {name!r} is not in the index.")
-        return row
+        return verify_index(self.settings, self._rows.codes, self._rows.names, self._rows.metadata)

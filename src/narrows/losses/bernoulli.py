@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, stored_values
 from narrows.weighting import summed
 
 __all__ = ["Bernoulli"]
@@ -34,7 +34,7 @@ class Bernoulli:
 
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is outside [0, 1]: torch's own loss takes it silently."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         if values.numel() and bool(
             ((values < 0) | (values > 1)).any()
         ):  # a missing value is neither
@@ -51,7 +51,7 @@ class Bernoulli:
 
     def log_normaliser(self, x: Rows) -> PerSample:
         """Return 0 for bits; other values have no probability here."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         other = values[(values != 0) & (values != 1)]
         if len(other):
             raise InvalidData(

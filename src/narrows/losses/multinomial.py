@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, stored_values
 
 __all__ = ["Multinomial"]
 
@@ -40,7 +40,7 @@ class Multinomial:
 
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is negative: torch's own loss takes it silently."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         if values.numel() and bool((values < 0).any()):
             raise InvalidData(
                 f"Multinomial: x must be >= 0, got {float(values[values < 0].amin()):.6g}; "
@@ -54,7 +54,7 @@ class Multinomial:
 
     def log_normaliser(self, x: Rows) -> PerSample:
         """Return - log(N! / (x_1! x_2! ...)) of a row of N counts, given N."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         if bool(((values < 0) | (values != values.round())).any()):
             raise InvalidData(
                 "Multinomial: a likelihood is one of counts, got other values; give counts and "

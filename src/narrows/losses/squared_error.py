@@ -10,7 +10,7 @@ from torch import Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.errors import UsageError
-from narrows.slots import Rows, SparseRows
+from narrows.slots import Rows, SparseRows, stored_values
 from narrows.weighting import summed
 
 __all__ = ["SquaredError"]
@@ -61,7 +61,7 @@ class SquaredError:
 
     def log_normaliser(self, x: Rows) -> PerSample:
         """Return log of the integral of exp(-L) over x: that of normals with variance 1/2."""
-        values = x.values if isinstance(x, SparseRows) else x
+        values = stored_values(x)
         return values.new_full((len(x),), 0.5 * x.shape[1] * math.log(math.pi))
 
     def expectation(self, output: Outputs) -> Outputs:

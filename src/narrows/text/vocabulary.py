@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from narrows.checks import check_number
 from narrows.errors import InvalidData, ModelFileError, ResourceError
 from narrows.text.analyzer import Analyzer
-from narrows.text.counting import Block, Lookup, count_blocks, counting, learning, pack
+from narrows.text.assembly import assembled
+from narrows.text.counting import Block, Lookup, count_blocks, counting, learning
 from narrows.text.documents import Documents, texts_of
 from narrows.text.pruning import kept_terms
 
@@ -132,7 +133,7 @@ class Vocabulary:
                 "max_features, or raise min_df."
             )
         del found
-        counts = _assembled(blocks, len(kept.terms), kept.columns)
+        counts = assembled(blocks, len(kept.terms), kept.columns)
         return cls(kept.terms, kept.document_frequencies, n_documents, analyzer), counts
 
     def count(self, texts: Documents | Iterable[str]) -> sp.csr_array:
@@ -151,7 +152,7 @@ class Vocabulary:
         if self._lookup is None:
             self._lookup = counting(self.analyzer, self.terms)
         blocks = list(count_blocks(texts_of(texts), self.analyzer.make_tokens(), self._lookup))
-        return _assembled(blocks, len(self), None)
+        return assembled(blocks, len(self), None)
 
     def to_artefact_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values and arrays that ``from_artefact_parts`` makes a vocabulary of."""
@@ -226,39 +227,3 @@ def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.n
             f"got {array.min()} to {array.max()}."
         )
     return array.astype(np.int64)
-
-
-def _assembled(blocks: list[Block], n_terms: int, columns: np.ndarray | None) -> sp.csr_array:
-    """Return the CSR matrix of blocks, which are used up; ``columns`` maps old ones to new."""
-    lengths, indices, data = [], [], []
-    for block in reversed(blocks):
-        part = block if columns is None else _renamed(block, columns)
-        lengths.append(part.lengths)
-        indices.append(part.indices)
-        data.append(part.counts.astype(np.float32))
-    blocks.clear()
-    nothing = [np.empty(0, np.int32)]
-    indptr = np.concatenate([[0], *lengths[::-1]]).cumsum()
-    narrow = indptr[-1] <= np.iinfo(np.int32).max
-    matrix = sp.csr_array(
-        (
-            np.concatenate((data or [np.empty(0, np.float32)])[::-1]),
-            np.concatenate((indices or nothing)[::-1]),
-            indptr.astype(np.int32 if narrow else np.int64),
-        ),
-        shape=(len(indptr) - 1, n_terms),
-    )
-    matrix.has_sorted_indices = True
-    return matrix
-
-
-def _renamed(block: Block, columns: np.ndarray) -> Block:
-    """Return a block with its columns renamed, those named -1 dropped, and sorted again."""
-    rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
-    new = columns[block.indices]
-    kept = new >= 0
-    keys, bits = pack(rows[kept], new[kept], len(block.lengths))
-    order = keys.argsort()
-    indices = (keys[order] & ((1 << bits) - 1)).astype(np.int32)
-    lengths = np.bincount(rows[kept], minlength=len(block.lengths))
-    return Block(lengths, indices, block.counts[kept][order])

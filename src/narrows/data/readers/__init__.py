@@ -12,8 +12,9 @@ from narrows.data.readers.images import read_images
 from narrows.data.readers.jsonl import read_jsonl
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.parquet import read_parquet
+from narrows.data.readers.svmlight import is_svmlight, read_svmlight
 from narrows.data.source import Source
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, UsageError
 
 __all__ = ["read"]
 
@@ -24,8 +25,9 @@ def read(
     stream: bool | None = None,
     label: str | None = None,
     drop: Collection[str] = (),
+    n_features: int | None = None,
 ) -> Source:
-    """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, or a folder of images.
+    """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, a folder of images.
 
     Parameters
     ----------
@@ -39,6 +41,9 @@ def read(
         folder of images in folders has labels without being asked: the folders' names.
     drop : collection of str
         Columns of such a table that are left out.
+    n_features : int, optional
+        Columns of a .svmlight or .libsvm file, in which the last ones may not occur, as in the
+        test half of a data set; every other kind of file says how many it has.
 
     Returns
     -------
@@ -50,10 +55,14 @@ def read(
     ------
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
+    UsageError
+        If ``n_features`` is no number of columns, or goes with another kind of file.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
     path = Path(path)
+    if n_features is not None and not is_svmlight(path):
+        raise UsageError(f"{path}: n_features goes with .svmlight and .libsvm; leave it out.")
     columns = Columns(label, (drop,) if isinstance(drop, str) else tuple(drop))
     if path.is_dir():
         _refuse_columns(path, columns)
@@ -62,6 +71,8 @@ def read(
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():
         raise InvalidData(f"{path}: not a regular file.")
+    if is_svmlight(path):
+        return read_svmlight(path, n_features=n_features)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-1] if suffixes else ""
     inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last
@@ -79,8 +90,8 @@ def read(
     if "ubyte" in path.name or inner == ".idx":
         return read_idx(path)
     raise InvalidData(
-        f"{path}: unknown kind of file {last!r}; use .npy, .npz, .csv, .parquet, .jsonl, IDX "
-        "(-ubyte, .gz too) or a folder of images."
+        f"{path}: unknown kind of file {last!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
+        ".svmlight, .libsvm, IDX (-ubyte, .gz too) or a folder of images."
     )
 
 

@@ -10,10 +10,20 @@ import numpy as np
 
 from narrows.errors import ResourceError
 
-__all__ = ["STREAM_BYTES", "check_memory", "file_digest", "memory_limit"]
+__all__ = [
+    "STREAM_BYTES",
+    "check_columns",
+    "check_memory",
+    "check_stored",
+    "file_digest",
+    "memory_limit",
+]
 
 STREAM_BYTES = 512 << 20
 """A file whose rows would take more than this as float32 is streamed, if its format can be."""
+
+_ROW_BYTES = 128  # of its labels, as Python has them, and where it starts
+_VALUE_BYTES = 24  # a float32 and its index, before and after they are put in order
 
 
 def memory_limit() -> int:
@@ -41,6 +51,34 @@ def check_memory(
             f"{memory_limit() / 2**30:.1f} GiB; use C-ordered .npy or Parquet, which are streamed."
         )
     return False
+
+
+def check_columns(n_features: int, origin: str) -> None:
+    """Refuse a sparse matrix so wide that what is learned of its columns cannot be held.
+
+    Raises
+    ------
+    ResourceError
+        If one float64 a column would take more than half of the machine's memory.
+    """
+    if 8 * n_features > memory_limit():
+        raise ResourceError(f"{origin}: {n_features} columns: not even one number for each fits.")
+
+
+def check_stored(n_rows: int, n_values: int, origin: str) -> None:
+    """Refuse sparse rows whose stored values and indices cannot be held.
+
+    Raises
+    ------
+    ResourceError
+        If they would take more than half of the machine's memory while they are parsed.
+    """
+    size = _ROW_BYTES * n_rows + _VALUE_BYTES * n_values
+    if size > memory_limit():
+        raise ResourceError(
+            f"{origin}: {n_values} values in {n_rows} rows need {size / 2**30:.1f} GiB, the limit "
+            f"is {memory_limit() / 2**30:.1f} GiB; split the file."
+        )
 
 
 def file_digest(path: Path) -> str:

@@ -17,10 +17,10 @@ import torch
 
 from narrows.data.arrays import array_source
 from narrows.data.csr import checked_csr
-from narrows.data.readers._limits import check_memory, file_digest, memory_limit
+from narrows.data.readers._limits import check_columns, check_memory, file_digest
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
-from narrows.errors import InvalidData, NarrowsError, ResourceError
+from narrows.errors import InvalidData, NarrowsError
 
 __all__ = ["NpyStream", "read_npy", "read_npz"]
 
@@ -179,8 +179,7 @@ def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path:
     if shape.shape != (2,) or shape.dtype.kind != "i":
         raise InvalidData(f"{path}: a sparse matrix of shape {shape.tolist()!r:.60}.")
     n_features = int(shape[1])
-    if 8 * n_features > memory_limit():
-        raise ResourceError(f"{path}: {n_features} columns: not even one number for each fits.")
+    check_columns(n_features, str(path))
     data, indices, indptr = (
         _array(archive, members[n], path) for n in ("data", "indices", "indptr")
     )

@@ -1,0 +1,152 @@
+"""SVMlight and LIBSVM: rows as the values that are not 0, behind what is known of each.
+
+    1,3 qid:7 2:0.5 9:1    # labels, group, index:value ..., and what follows # is no data
+
+Several labels are separated by commas, and a row may have none. A group (``qid``) ranks rows among
+each other and says nothing of the row: it is passed over. Indices are counted from 1, unless one
+of the file is 0.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from narrows.checks import check_number
+from narrows.data.arrays import array_source
+from narrows.data.readers._limits import check_columns, check_stored
+from narrows.data.readers.lines import lines
+from narrows.data.source import Source
+from narrows.errors import InvalidData, NarrowsError
+
+__all__ = ["is_svmlight", "read_svmlight", "read_svmlight_labels"]
+
+_LABELS = re.compile(rb"[-+.\d,eE]+")
+_GROUP = re.compile(rb"(\S+\s+)?qid:\d+(\s|$)")
+
+
+def is_svmlight(path: Path) -> bool:
+    """Return whether the name says so: .svmlight or .libsvm, and .gz of them."""
+    return path.name.lower().removesuffix(".gz").endswith((".svmlight", ".libsvm"))
+
+
+def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
+    """Return the rows of an SVMlight file as CSR, float32; their labels where none has several.
+
+    Parameters
+    ----------
+    path : Path
+    n_features : int, optional
+        Columns there are, where the last of them may be 0 in every row; by default the largest
+        index of the file says how many.
+
+    Raises
+    ------
+    InvalidData
+        With the line number, for a label, index or value that is none, or indices that do not
+        rise; or if an index is beyond ``n_features``.
+    UsageError
+        If ``n_features`` is no whole number of 1 or more.
+    ResourceError
+        With the line number, if what is stored, or one number a column, would not fit in memory.
+    """
+    if n_features is not None:
+        check_number("n_features", n_features, low=1, integer=True)
+    matrix, labels = _parsed(path)
+    if n_features is not None:
+        check_columns(n_features, str(path))
+        if matrix.shape[1] > n_features:
+            raise InvalidData(
+                f"{path}: an index says {matrix.shape[1]} columns, n_features is {n_features}."
+            )
+        matrix.resize(matrix.shape[0], n_features)
+    source = array_source(matrix)
+    source.origin = str(path)
+    if all(len(several) < 2 for several in labels):
+        source.labels = np.array([_text(*label) for label in labels])
+    return source
+
+
+def _text(label: float | None = None) -> str:
+    """Return a label as those of other files are kept: "" for none, 3 for 3.0."""
+    return "" if label is None else str(int(label) if label.is_integer() else label)
+
+
+def read_svmlight_labels(path: Path) -> list[tuple[float, ...]]:
+    """Return the labels of each row of an SVMlight file, sorted; a row may have none.
+
+    Raises
+    ------
+    InvalidData, ResourceError
+        As ``read_svmlight``.
+    """
+    return _parsed(path)[1]
+
+
+def _parsed(path: Path) -> tuple[Any, list[tuple[float, ...]]]:
+    from sklearn.datasets import load_svmlight_file
+
+    checked = _CheckedLines(path)
+    dtype: Any = np.float32  # inferred there from a default of float64
+    try:
+        matrix, labels = load_svmlight_file(checked, dtype=dtype, multilabel=True)
+    except NarrowsError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise checked.refusal(str(error)) from None
+    return sp.csr_array(matrix), labels
+
+
+class _CheckedLines:
+    """The lines of a file as scikit-learn reads them, each checked for what it lets pass."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._line, self._text = 0, b""
+
+    def read(self) -> bytes:
+        """What scikit-learn knows a file by; it takes the lines one by one."""
+        raise NotImplementedError
+
+    def refusal(self, why: str) -> InvalidData:
+        """Return the error for the line that was read last."""
+        got = self._text[:40].decode(errors="replace")
+        return InvalidData(
+            f"{self._path}, line {self._line}: expected labels and then index:value, with whole "
+            f"indices from 0 that rise, got {got!r}: {why.rstrip('.')}."
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        n_rows = n_values = 0
+        for line, whole in lines(self._path):
+            text = whole.removeprefix(codecs.BOM_UTF8) if line == 1 else whole
+            self._line, self._text = line, text.partition(b"#")[0].strip()
+            if not self._text:
+                continue
+            n_rows += 1
+            n_values += self._n_values()
+            check_stored(n_rows, n_values, f"{self._path}, line {self._line}")
+            yield self._text
+        if not n_values:
+            raise InvalidData(f"{self._path}: no {'values' if n_rows else 'rows'}.")
+
+    def _n_values(self) -> int:
+        """Return how many values the line has, after what is refused by arithmetic."""
+        if b"_" in self._text:  # Python alone reads 1_0 as ten
+            raise self.refusal("'_' is in no number")
+        first = self._text.split(None, 1)[0]
+        if b":" not in first and not _LABELS.fullmatch(first):
+            raise self.refusal("labels are finite numbers, several with commas between them")
+        grouped = b"qid" in self._text
+        if grouped and (self._text.count(b"qid") > 1 or not _GROUP.match(self._text)):
+            raise self.refusal("qid:NUMBER stands once, behind the labels")
+        index = self._text.rsplit(None, 1)[-1].partition(b":")
+        if index[1] and index[0].isdigit() and len(index[0]) < 20:
+            check_columns(int(index[0]), f"{self._path}, line {self._line}")
+        return self._text.count(b":") - grouped

@@ -1,0 +1,74 @@
+"""The parts of a training that a plan asks for: the net, what is minimised, and the trainer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from narrows.augmentations import AUGMENTATIONS
+from narrows.data.source import Source
+from narrows.estimators._plan import Plan
+from narrows.model import Model, Schema, build_objective
+from narrows.neighbours import NeighbourObjective, neighbourhoods
+from narrows.sampled_softmax import SampledSoftmax
+from narrows.slots import piece_from_spec
+from narrows.terms import Trainable
+from narrows.training.precision import resolve_device
+from narrows.training.trainer import Trainer
+
+__all__ = ["check_loss", "new_model", "new_trainer", "scaled_mean", "trained"]
+
+
+def new_model(plan: Plan, source: Source) -> Model:
+    """Return the net of a plan, untrained, for rows like those of the source."""
+    objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
+    schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
+    model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
+    model.vocabulary = source.vocabulary
+    check_loss(model, source)
+    objective.start_at(scaled_mean(plan))
+    return model
+
+
+def scaled_mean(plan: Plan) -> Tensor:
+    """Return the mean of the scaled rows, (features,)."""
+    scaled = plan.scaling.forward(plan.statistics.mean.float()[None])
+    assert isinstance(scaled, Tensor)
+    return scaled[0]
+
+
+def check_loss(model: Model, source: Source) -> None:
+    """Have the loss refuse, before training, the values that it cannot take."""
+    loss = model.objective.loss
+    if loss.bounded:
+        for raw in source.in_order(16384):
+            loss.check(model.scaling.forward(raw))
+
+
+def trained(plan: Plan, model: Model, source: Source) -> Trainable:
+    """Return what the loop minimises: the formula, or what stands in its place."""
+    if plan.neighbours:
+        around = neighbourhoods(source, model.scaling, plan.neighbours)
+        return NeighbourObjective(model.objective, around)
+    if plan.sampled_words:
+        return SampledSoftmax(model.objective, plan.sampled_words)
+    return model.objective
+
+
+def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
+    """Return what minimises an objective as the plan says, the model on its device."""
+    device = resolve_device(plan.device)
+    model.to(device)
+    augmentation = None
+    if plan.augmentation is not None:
+        augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
+    return Trainer(
+        objective,
+        model.scaling,
+        learning_rate=plan.learning_rate,
+        precision=plan.precision,
+        device=device,
+        seed=plan.seed,
+        weight_decay=plan.weight_decay,
+        augmentation=augmentation,
+        image_shape=model.schema.image_shape,
+    )

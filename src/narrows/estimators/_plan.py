@@ -1,0 +1,56 @@
+"""Every choice of a training, resolved."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.training.layerwise import LayerwisePretraining
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every choice of a training, resolved."""
+
+    variant: str
+    parameters: dict[str, Any]
+    scaling: Scaling
+    statistics: Statistics
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    validation_fraction: float
+    patience: int | None
+    precision: str
+    device: str
+    seed: int
+    seed_is_drawn: bool
+    augmentation: dict[str, Any] | None = None
+    weight_decay: float = 0.0
+    pretraining: LayerwisePretraining | None = None
+    neighbours: int = 0
+    sampled_words: int = 0
+
+    def identity(self, source: Source) -> dict[str, Any]:
+        """Return what must be equal for a resumption to make sense."""
+        names = (
+            "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
+            "precision seed augmentation weight_decay"
+        )
+        identity = {name: getattr(self, name) for name in names.split()}
+        identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
+        if self.pretraining is not None:
+            identity["pretraining"] = asdict(self.pretraining)
+        if self.sampled_words:
+            identity["sampled_words"] = self.sampled_words
+        if self.neighbours:
+            identity["neighbours"] = self.neighbours
+        elif source.targets is not None:
+            identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
+        return identity
