@@ -18,6 +18,7 @@ __all__ = [
     "SEED",
     "data_argument",
     "json_option",
+    "label_file",
     "model_argument",
     "open_data",
     "open_estimator",
@@ -89,6 +90,29 @@ def open_data(name: str) -> Source | Documents:
         raise InvalidData(
             f"{error} If it holds texts, name their column: {name}:text=COLUMN."
         ) from None
+
+
+def label_file(labels: Path) -> tuple[Path, str | None]:
+    """Return the file of labels and the column that is named in it, as in ``y.csv:label=grade``.
+
+    Raises
+    ------
+    UsageError
+        If something else is named.
+    """
+    from narrows.errors import UsageError
+
+    path, _, columns = str(labels).rpartition(":")
+    if labels.exists() or not path:
+        return labels, None
+    if "=" not in columns:
+        if not Path(path).is_file():
+            return labels, None
+        raise UsageError(f"{labels}: to name a column of labels, write {path}:label={columns}.")
+    named = _columns(columns)
+    if [*named] != ["label"]:
+        raise UsageError(f"{labels}: of labels only their column is named: {path}:label=COLUMN.")
+    return Path(path), named["label"]
 
 
 def _columns(text: str) -> dict[str, str]:
