@@ -34,8 +34,10 @@ def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _json(value: Any) -> Any:
     if type(value) in _PIECES:
         return piece_to_spec(_PIECES[type(value)], value)
+    if isinstance(value, np.longdouble):
+        value = float(value)  # item() leaves it as it is
     if isinstance(value, np.generic):
-        return value.item()
+        return _json(value.item())
     if isinstance(value, np.ndarray | range):
         return [_json(item) for item in value]
     if isinstance(value, list | tuple):
