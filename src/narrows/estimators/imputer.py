@@ -18,7 +18,7 @@ from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder
-from narrows.estimators._input import FLOATS, check_same_names
+from narrows.estimators._input import FLOATS, check_columns, check_same_names
 from narrows.estimators._settings import forget, keep
 from narrows.estimators.denoising import DenoisingAutoencoder
 
@@ -134,6 +134,7 @@ class CodeImputer(TransformerMixin, BaseEstimator):
         return names if self.keep_empty_features else names[self._told]
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
+        check_columns(X)
         with np.errstate(over="ignore"):  # what overflows is found with the infinities
             return _validate(
                 self,
