@@ -18,7 +18,12 @@ from narrows.data.source import DenseSource, Source
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, seed_from, spec_of, widths_of
+from narrows.estimators._settings import (
+    batch_size_for,
+    corruption_spec,
+    seed_from,
+    widths_of,
+)
 from narrows.model import Model
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
@@ -69,7 +74,7 @@ class HeadTraining(BaseEstimator):
             # the encoder will not change: its features are computed once
             rows = DenseSource(features.cpu()).described_as(source).labelled(source.targets)
             return self._task(), rows, Scaling("none")
-        corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
+        corruption = corruption_spec(self.corruption)
         task = CodeTask(
             model.objective,
             self._task(),

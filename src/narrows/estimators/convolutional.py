@@ -9,14 +9,13 @@ from typing import Any
 from narrows.activations import activation_named
 from narrows.checks import check_number
 from narrows.convolution import checked_shape
-from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of, widths_of
+from narrows.estimators._settings import corruption_spec, keep, widths_of
 
 __all__ = ["ConvolutionalAutoencoder"]
 
@@ -51,7 +50,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         the number of features is one, else a line of one pixel's height: a signal.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``; with a ``beta`` as in ``VariationalAutoencoder``.
-    corruption : str, spec or corruption, default="identity"
+    corruption : str, spec, corruption or None, default="identity"
         x -> x~ in training, such as "masking:0.25".
     penalties : sequence of penalties, default=()
         Omega, such as ("l1:0.001",).
@@ -184,7 +183,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             "code_activation": self.code_activation,
             "beta": None if self.beta is None else float(self.beta),
             "loss": loss,
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "penalties": self._penalties(),
         }
 
