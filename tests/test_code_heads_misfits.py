@@ -108,6 +108,7 @@ def test_a_layer_of_any_kind_of_integer_is_saved(given, autoencoder, rows, class
     assert load(path).layer_ == given % 2
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("layer", [-1, 0])
 def test_a_head_on_every_estimator_is_saved(cls, layer, rows, classes, path):
