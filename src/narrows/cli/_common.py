@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SEED",
+    "code_of",
     "data_argument",
     "json_option",
     "label_file",
@@ -147,7 +148,11 @@ def open_model(path: Path) -> AbstractAutoencoder:
     UsageError
         If the file holds a detector.
     """
-    estimator = open_estimator(path)
+    return code_of(path, open_estimator(path))
+
+
+def code_of(path: Path, estimator: Any) -> AbstractAutoencoder:
+    """Return the autoencoder of what a file holds; UsageError where it is a detector."""
     refuse_detector(path, estimator)
     return getattr(estimator, "autoencoder_", estimator)  # the code under a head
 

@@ -34,10 +34,9 @@ def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _json(value: Any) -> Any:
     if type(value) in _PIECES:
         return piece_to_spec(_PIECES[type(value)], value)
-    if isinstance(value, np.longdouble):
-        value = float(value)  # item() leaves it as it is
     if isinstance(value, np.generic):
-        return _json(value.item())
+        # item() leaves a longdouble as it is
+        return _json(float(value) if value.dtype.char == "g" else value.item())
     if isinstance(value, np.ndarray | range):
         return [_json(item) for item in value]
     if isinstance(value, list | tuple):

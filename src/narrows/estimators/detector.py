@@ -22,6 +22,7 @@ from narrows.estimators._detector_members import default_member, fitted_member
 from narrows.estimators._detector_queries import DetectorQueries, comparable
 from narrows.estimators._input import fit_source
 from narrows.estimators._parameters import documented
+from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
 
 __all__ = ["AnomalyDetector"]
@@ -56,7 +57,8 @@ class AnomalyDetector(DetectorQueries):
         share of the training, whatever alpha is.
     device : ...
     random_state : ...
-    verbose : ...
+    verbose : int, default=0
+        Above 0 each net is named on stderr when it is fitted.
 
     Attributes
     ----------
@@ -161,6 +163,8 @@ class AnomalyDetector(DetectorQueries):
             self.members_.append(member)
             self.surprises_.append(surprise)
             held_out.extend(surprises(member.model_, surprise, source.subset(rows)))
+            if self.verbose:
+                Progress.say(f"net {i + 1} of {n_folds} is fitted")
         self.calibration_ = np.sort(comparable(np.concatenate(held_out)))
         self.offset_ = self._offset(source)
         return self
