@@ -105,6 +105,69 @@ def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
     assert figure.stat().st_size > 5000
 
 
+def test_a_table_makes_a_detectors_file(files, tmp_path, capsys):
+    normal, target = files / "normal.csv", tmp_path / "d"
+    fit = ["detector", str(normal), "--seed", "0", "--set", "n_folds=2", "--set", "trim=0"]
+    like = ["--like", str(files / "m"), "-o", str(target)]
+    assert _run([*fit, *like, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "rows": 90, "features": 4, "nets": 2, "smallest_possible_p_value": 1 / 91,
+        "model": str(target),
+    }  # fmt: skip
+    assert err.splitlines() == ["net 1 of 2 is fitted", "net 2 of 2 is fitted"]
+    made = load(target)
+    net = Autoencoder(1, hidden=(8,), max_epochs=15, validation_fraction=0.4)
+    expected = AnomalyDetector(net, n_folds=2, trim=0, random_state=0).fit(pd.read_csv(normal))
+    np.testing.assert_array_equal(made.calibration_, expected.calibration_)
+    assert made.verbose == 0 and made.feature_names_in_.tolist() == NAMES
+    assert _run(["anomalies", str(target), str(files / "x.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top"][0]["row"] == 7
+
+
+def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
+    fit = ["detector", str(files / "normal.csv"), "--set", "n_folds=2", "--set", "trim=0", "-q"]
+    assert _run([*fit, "-o", str(tmp_path / "d")]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and "nets: 2" in out
+    made = load(tmp_path / "d")
+    assert made.autoencoder is None and made.members_[0].model_.n_components == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "folds=3"], "--set folds: a detector has alpha, contamination, device, n_folds"),
+        (["--set", "trim=0.6"], "trim: must be a number >= 0 and <= 0.5, got 0.6"),
+        (["--like", "{d}"], "d: holds an AnomalyDetector"),
+        (["-o", "{normal}"], "normal.csv: is the input"),
+    ],
+)
+def test_what_no_detector_can_be_fitted_with_is_refused(more, message, detector, tmp_path, capsys):
+    names = {"d": detector / "d", "normal": detector / "normal.csv"}
+    arguments = ["detector", str(names["normal"]), "-o", str(tmp_path / "out")]
+    assert _run([*arguments, *(part.format(**names) for part in more)]) == 2
+    assert message in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_inspect_describes_a_detector(detector, capsys):
+    assert _run(["inspect", str(detector / "d"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    nets = [member.model_.objective for member in load(detector / "d").members_]
+    expected = {
+        "estimator": "AnomalyDetector", "nets": 2, "net": "Autoencoder", "variant": "plain",
+        "n_components": 1, "hidden": [8], "n_features": 4, "scaling": "standard",
+        "weights": sum(p.numel() for net in nets for p in net.parameters()),
+        "rows_calibrated_on": 300, "smallest_possible_p_value": 1 / 301, "trim": 0.1,
+        "alpha": 0.05, "contamination": None, "anomaly_above": -load(detector / "d").offset_,
+        "epochs_a_net": 15, "error_unit": "nats, up to a constant",
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert _run(["inspect", str(detector / "d")]) == 0
+    assert re.search(r"^nets +2$", capsys.readouterr().out, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -121,7 +184,7 @@ def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
         "reconstruct {d} {x} -o r.npy",
         "denoise {d} {x} -o r.npy",
         "evaluate {d} {x}",
-        "inspect {d}",
+        "inspect {d} {x}",
         "index {d} {x} -o i.index",
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from narrows import CodeClassifier, CodeMatcher, CodeRegressor, load
+from narrows.applications.matching_figure import matching_figure, pairs_of_kinds
 from narrows.cli import _run
 
 
@@ -106,6 +107,41 @@ def test_a_shape_that_does_not_hold_the_rows_is_refused_drawn_or_not(
     drawn = ["--figure", tmp_path / "pairs.png"] if figure else []
     assert run(*arguments, *drawn, "--image-shape", "5,5") == 3
     assert "image shape (5, 5): does not hold 10 features" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "probability",
+    [np.full(30, 0.7), np.full(30, 0.5), np.linspace(0, 1, 7), np.linspace(0.9, 1, 24),
+     np.array([0.2, 0.9]), np.full(5, 0.1), np.array([0.8])],
+)  # fmt: skip
+def test_no_pair_is_drawn_twice_and_few_are_all_drawn(probability):
+    same, doubt, differ = pairs_of_kinds(probability, 8).values()
+    drawn = np.concatenate([same, doubt, differ])
+    assert len(set(drawn)) == len(drawn) == min(len(probability), 24)
+    assert max(len(same), len(doubt), len(differ)) <= 8
+    said = probability[drawn]
+    assert (np.diff(said[: len(same) + len(doubt)]) <= 0).all()
+    assert (np.diff(probability[differ]) >= 0).all()
+
+
+def test_of_pairs_between_the_ends_those_nearest_to_one_half_are_in_doubt():
+    probability = np.array([0.99, 0.1, 0.9, 0.45, 0.6, 0.02, 0.5])
+    same, doubt, differ = pairs_of_kinds(probability, 1).values()
+    assert (same.tolist(), doubt.tolist(), differ.tolist()) == ([0], [6], [5])
+    same, doubt, differ = pairs_of_kinds(probability[:4], 2).values()  # 4 pairs: 2, 1 and 1
+    assert (same.tolist(), doubt.tolist(), differ.tolist()) == ([0, 2], [3], [1])
+    same, doubt, differ = pairs_of_kinds(np.array([0.3]), 8).values()
+    assert (len(same), len(doubt), len(differ)) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("n_pairs, kinds", [(1, 1), (2, 2), (5, 3)])
+def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, rows):
+    part, probability = rows[:n_pairs], np.linspace(0.9, 0.2, n_pairs)
+    figure = matching_figure(autoencoder.model_, part, part, probability, image_shape=(2, 5))
+    assert len(figure.axes) == 2 * n_pairs
+    assert len([axis for axis in figure.axes if axis.get_ylabel()]) == kinds
+    shown = sorted(axis.get_xlabel() for axis in figure.axes if axis.get_xlabel())
+    assert shown == sorted(f"{p:.2f}" for p in probability)
 
 
 def test_rows_that_are_no_images_are_not_drawn(folder, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,50 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["rows"] == 59
     assert run("predict", tmp_path / "h.st", f"{test}:features=four", "--labels", test) == 2
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_labels_with_a_header_or_in_a_named_column_are_those_of_an_array(
+    task, folder, tmp_path, rows, capsys
+):
+    numbers = np.arange(450) // 150
+    of_array = head(folder, written(tmp_path / "a.npy", numbers), task)
+    cells = [f"{i},{i % 7},{n}" for i, n in enumerate(numbers)]
+    (tmp_path / "one.csv").write_text("\n".join(["grade", *map(str, numbers)]) + "\n")
+    (tmp_path / "many.csv").write_text("\n".join(["id,other,grade", *cells]) + "\n")
+    for labels in (tmp_path / "one.csv", Path(f"{tmp_path}/many.csv:label=grade")):
+        fitted = head(folder, labels, task)
+        np.testing.assert_array_equal(fitted.predict(rows), of_array.predict(rows))
+        found = accuracy(folder, labels.with_suffix(".st"), labels, capsys)
+        assert found == accuracy(folder, tmp_path / "a.st", tmp_path / "a.npy", capsys)
+
+
+@pytest.mark.parametrize(
+    ("named", "code", "message"),
+    [
+        ("y.csv", 3, "y.csv, row 1: expected one cell.*name the column of labels: y.csv:label="),
+        ("y.csv:b", 2, "to name a column of labels, write y.csv:label=b"),
+        ("y.csv:text=b", 2, "of labels only their column is named: y.csv:label=COLUMN"),
+        ("y.csv:label=c", 3, "y.csv: label: unknown name 'c'; choose from a, b"),
+        ("z.csv:label=b", 3, "z.csv: no such file of labels"),
+    ],
+)
+def test_a_column_is_named_as_documents_name_theirs(
+    named, code, message, folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("y.csv").write_text("a,b\n" + "1,2\n" * 450)
+    assert run("head", folder / "m.st", folder / "x.npy", "--task", "classify",
+               "--labels", named, "-o", "h.st") == code  # fmt: skip
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_an_output_over_the_file_of_a_named_column_is_refused(folder, tmp_path, capsys):
+    labels = tmp_path / "y.csv"
+    labels.write_text("a,b\n" + "1,2\n" * 450)
+    assert run("head", folder / "m.st", folder / "x.npy", "--task", "classify",
+               "--labels", f"{labels}:label=b", "-o", labels) == 2  # fmt: skip
+    assert "y.csv: is the input" in capsys.readouterr().err
 
 
 def test_documents_labels_are_read_as_those_of_a_file(numbers):

@@ -222,6 +222,22 @@ def test_it_searches_its_own_parameters_on_a_frozen_code(autoencoder, rows, clas
     assert grid.fit(rows, classes).best_score_ > 0.5
 
 
+@pytest.mark.parametrize("fitted_before", [False, True])
+def test_it_searches_the_autoencoders_parameters_too(fitted_before, rows, classes):
+    given = Autoencoder(4, hidden=(16,), max_epochs=2, patience=None, random_state=0)
+    if fitted_before:
+        given.fit(rows)
+    choices = {"autoencoder__max_epochs": [1, 15], "autoencoder__n_components": [1, 4]}
+    grid = GridSearchCV(classifier(given, max_epochs=5), choices, cv=2, error_score="raise")
+    grid.fit(rows, classes)
+    scores = grid.cv_results_["mean_test_score"]
+    assert len(set(scores)) > 2 and scores.argmax() == grid.best_index_
+    chosen = grid.best_estimator_.autoencoder_
+    assert chosen.n_epochs_ == grid.best_params_["autoencoder__max_epochs"]
+    assert chosen.model_.n_components == grid.best_params_["autoencoder__n_components"]
+    assert given.max_epochs == 2 and hasattr(given, "model_") is fitted_before
+
+
 def test_it_reads_sparse_rows_and_other_encoders(rows, classes):
     counts = sp.csr_array(np.maximum(rows, 0))
     sparse = SparseAutoencoder(6, sparsity="top_k", k=3, max_epochs=5, random_state=0).fit(counts)

@@ -108,6 +108,7 @@ def test_a_layer_of_any_kind_of_integer_is_saved(given, autoencoder, rows, class
     assert load(path).layer_ == given % 2
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("layer", [-1, 0])
 def test_a_head_on_every_estimator_is_saved(cls, layer, rows, classes, path):
@@ -213,6 +214,29 @@ def test_a_head_that_does_not_fit_its_file_is_refused(change, autoencoder, rows,
     tampered(classifier(autoencoder, hidden=(4,), max_epochs=1).fit(rows, classes), path, change)
     with pytest.raises(ModelFileError, match="cannot be rebuilt|unknown estimator"):
         load(path)
+
+
+@pytest.mark.parametrize("kind", [CodeClassifier, CodeRegressor])
+def test_a_y_of_long_doubles_can_be_saved(kind, autoencoder, rows, path):
+    y = (np.arange(len(rows)) % 3).astype(np.longdouble)
+    fitted = kind(autoencoder, max_epochs=2, random_state=0).fit(rows, y)
+    fitted.save(path)
+    np.testing.assert_array_equal(load(path).predict(rows), fitted.predict(rows))
+    assert fitted.predict(rows).dtype == np.float64
+    score = fitted.score(rows, y.astype(np.float64))
+    assert fitted.score(rows, y) == pytest.approx(score, abs=1e-9)
+    y[4] = np.finfo(np.longdouble).max
+    with pytest.raises(InvalidData, match="y: contains infinity in row 4"):
+        fitted.fit(rows, y)
+
+
+def test_parameters_of_any_numpy_number_can_be_saved(autoencoder, rows, path):
+    y = np.arange(len(rows)) % 3 - 1
+    settings = {"missing_label": np.longdouble(-1), "dropout": np.longdouble(0.25)}
+    classifier(autoencoder, max_epochs=2, **settings).fit(rows, y).save(path)
+    assert (load(path).missing_label, load(path).dropout) == (-1, 0.25)
+    with pytest.raises(UsageError, match="has no place in a model file"):
+        classifier(autoencoder, missing_label=np.complex64(1j)).fit(rows, y)
 
 
 def test_texts_of_a_file_take_no_more_room_than_they_need(autoencoder, rows, classes, path):

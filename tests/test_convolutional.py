@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from narrows import ConvolutionalAutoencoder, load
 from narrows.cli import _run
 from narrows.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
-from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.errors import ImageShapeWarning, InvalidData, ModelFileError, UsageError
 from narrows.model import build_objective
 
 SMALL = {"channels": (4, 6), "max_epochs": 2, "random_state": 0}
@@ -92,10 +92,49 @@ def test_arrays_of_images_rows_of_them_and_files_are_the_same(tmp_path):
     assert rows.model_.schema.image_shape == (9, 7, 3)
 
 
-@pytest.mark.parametrize(("n", "shape"), [(49, (7, 7, 1)), (75, (5, 5, 3)), (10, (1, 10, 1))])
+@pytest.mark.parametrize(("n", "shape"), [(49, (7, 7, 1)), (75, (5, 5, 3))])
 def test_the_shape_of_rows_is_guessed(n, shape):
     x = np.random.default_rng(0).random((20, n))
     assert ConvolutionalAutoencoder(2, **SMALL).fit(x).image_shape_ == shape
+
+
+def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said():
+    x = np.random.default_rng(0).random((20, 13))
+    rule = r"13 features are no square image .* image_shape, \(1, 13\) .* use Autoencoder"
+    with pytest.warns(ImageShapeWarning, match=rule):
+        guessed = ConvolutionalAutoencoder(2, **SMALL).fit(x)
+    said = ConvolutionalAutoencoder(2, **SMALL, image_shape=(1, 13)).fit(x)
+    assert guessed.image_shape_ == said.image_shape_ == (1, 13, 1)
+    np.testing.assert_array_equal(guessed.transform(x), said.transform(x))
+
+
+def test_colours_before_the_pixels_are_refused():
+    x = np.random.default_rng(0).random((20, 3, 8, 6))
+    with pytest.raises(UsageError, match="height 3 with 6 channels; if the colours come first, .*"):
+        ConvolutionalAutoencoder(2, **SMALL).fit(x)
+    for rows in (x, x.reshape(20, -1)):
+        fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(3, 8, 6)).fit(rows)
+        assert fitted.image_shape_ == (3, 8, 6)
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    assert ConvolutionalAutoencoder(2, **SMALL).fit(last).image_shape_ == (8, 6, 3)
+
+
+def test_one_channel_before_the_pixels_is_warned_of():
+    x = np.random.default_rng(0).random((20, 1, 8, 6))
+    with pytest.warns(ImageShapeWarning, match=r"one channel, give image_shape=\(8, 6\)"):
+        ConvolutionalAutoencoder(2, **SMALL).fit(x)
+    fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(8, 6)).fit(x)
+    flat = ConvolutionalAutoencoder(2, **SMALL, image_shape=(8, 6)).fit(x.reshape(20, -1))
+    np.testing.assert_array_equal(fitted.transform(x), flat.transform(x))
+
+
+def test_a_shape_in_another_order_than_that_of_the_images_is_refused():
+    x = np.random.default_rng(0).random((20, 3, 8, 6))
+    with pytest.raises(UsageError, match=r"image_shape: is \(8, 6, 3\), but X holds .*\(3, 8, 6\)"):
+        ConvolutionalAutoencoder(2, **SMALL, image_shape=(8, 6, 3)).fit(x)
+    fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(8, 6, 3)).fit(x.reshape(20, -1))
+    with pytest.raises(UsageError, match="image_shape: is"):
+        fitted.transform(x)
 
 
 def test_a_beta_makes_the_code_variational():

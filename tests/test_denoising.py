@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 from torch import Generator
 
-from narrows import Autoencoder, DenoisingAutoencoder, Gaussian, Masking
+from narrows import (
+    Autoencoder,
+    CodeClassifier,
+    DenoisingAutoencoder,
+    Gaussian,
+    Identity,
+    Masking,
+    load,
+)
 from narrows.applications.denoising import measure_denoising
 from narrows.cli import _run
 from narrows.data import DenseSource
+from narrows.errors import CopyingWarning
+from narrows.estimators import ALL
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +98,44 @@ def test_a_misuse_of_the_command_is_named(files, capsys, options, message):
 
     assert _run(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+CORRUPTED = [cls for cls in ALL if "corruption" in cls._get_param_names()]
+
+
+@pytest.mark.parametrize("none", [None, "none", Identity()], ids=repr)
+@pytest.mark.parametrize("cls", CORRUPTED, ids=lambda cls: cls.__name__)
+def test_none_is_no_corruption(cls, none, digits_in_units, path):
+    X = digits_in_units[:100]
+
+    def codes(corruption) -> np.ndarray:
+        fitted = cls(4, corruption=corruption, max_epochs=1, random_state=0).fit(X)
+        fitted.save(path)
+        return load(path).fit(X).transform(X)
+
+    np.testing.assert_array_equal(codes(none), codes("identity"))
+
+
+@pytest.mark.parametrize("none", [None, "none", Identity()], ids=repr)
+def test_a_wide_code_without_corruption_warns_however_it_is_said(none, digits_in_units):
+    with pytest.warns(CopyingWarning, match="n_components=64"):
+        Autoencoder(64, hidden=(), corruption=none, max_epochs=1).fit(digits_in_units[:50])
+
+
+def test_a_heads_corruption_may_be_none(digits_in_units):
+    X, y = digits_in_units[:60], np.arange(60) % 2
+    ae = Autoencoder(4, hidden=(), max_epochs=1, random_state=0).fit(X)
+    settings = {"training": "joint", "max_epochs": 1, "random_state": 0}
+    said = [
+        CodeClassifier(ae, corruption=c, **settings).fit(X, y).predict_proba(X)
+        for c in (None, "identity")
+    ]
+    np.testing.assert_array_equal(*said)
+
+
+@pytest.mark.parametrize("none", ["--corruption=none", "--set=corruption=none"])
+def test_the_command_takes_none_for_a_corruption(none, digits_in_units, tmp_path):
+    np.save(tmp_path / "x.npy", digits_in_units[:60])
+    fit = ["fit", str(tmp_path / "x.npy"), "--variant", "denoising", none, "--epochs", "1", "-q"]
+    assert _run([*fit, "--code", "2", "-o", str(tmp_path / "m")]) == 0
+    assert load(tmp_path / "m").model_.parameters["corruption"] == {"name": "identity"}

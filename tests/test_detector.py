@@ -189,8 +189,31 @@ def digits_rows(digits):
 def test_a_bad_value_is_named_by_its_own_row():
     x = normal_rows(50, seed=0)
     x[43, 2] = np.nan
-    with pytest.raises(InvalidData, match="contains NaN at row 43, column 2"):
+    with pytest.raises(InvalidData, match="contains NaN at row 43, column 2; impute .* or drop"):
         quick().fit(x)
+    found = quick().fit(np.nan_to_num(x))
+    with pytest.raises(InvalidData, match="contains NaN at row 43, column 2; impute .* or drop"):
+        found.predict(x)
+
+
+def test_an_infinity_is_not_said_to_be_imputed():
+    x = normal_rows(50, seed=0)
+    x[43, 2] = np.inf
+    with pytest.raises(InvalidData, match="infinity .* column 2; remove or replace such values"):
+        quick().fit(x)
+
+
+def test_a_detector_of_autoencoders_that_take_missing_values_takes_them():
+    net = Autoencoder(
+        2, hidden=(8,), scale="standard", max_epochs=15, validation_fraction=0,
+        corruption="missing:0.2", patience=None,
+    )  # fmt: skip
+    x = normal_rows(300, seed=11)
+    x[np.random.default_rng(0).random(x.shape) < 0.05] = np.nan
+    scores = quick(autoencoder=net).fit(x).score_samples(x)
+    holed = np.isnan(x).any(axis=1)
+    assert np.isfinite(scores).all()
+    assert abs(np.median(scores[holed]) - np.median(scores[~holed])) < 3 * scores[~holed].std()
 
 
 def test_streamed_rows_are_refused(tmp_path):

@@ -352,6 +352,7 @@ def test_no_warning_in_ordinary_use(X):
         Autoencoder(**SMALL).fit(X).transform(X)
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", ALL)
 def test_frames_come_out_where_they_are_asked_for(cls, x):
     x = abs(x)  # counts, where the estimator reads those

@@ -88,6 +88,32 @@ def test_a_net_that_cannot_learn_from_nan_is_told_how(holed):
         CodeImputer(Autoencoder(3)).fit(holed)
 
 
+@pytest.mark.parametrize("kind", ["frame", "objects", "texts"])
+def test_a_column_of_texts_is_named(kind):
+    frame = pd.DataFrame({"height": [1.5, None, 2.0], "colour": ["red", "red", "blue"]})
+    frame["colour"] = frame["colour"].astype(object)
+    X = {"frame": frame, "objects": frame.to_numpy(), "texts": np.array([["1", "x"]] * 3)}[kind]
+    column, text = (
+        ("'colour'", "red") if kind == "frame" else ("1", "x" if kind == "texts" else "red")
+    )
+    with pytest.raises(InvalidData, match=f"X: column {column} holds '{text}' in row 0: .*drop"):
+        CodeImputer(SMALL).fit(X)
+
+
+def test_a_column_of_texts_after_the_fit_is_named_too(holed):
+    imputer = CodeImputer(SMALL).fit(holed)
+    with pytest.raises(InvalidData, match="X: column 2 holds 'x' in row 3"):
+        rows = holed.astype(object)
+        rows[3, 2] = "x"
+        imputer.transform(rows)
+
+
+def test_objects_that_are_numbers_or_none_are_read(holed):
+    objects = np.where(np.isnan(holed), None, holed.astype(object))
+    found = CodeImputer(SMALL).fit_transform(objects)
+    np.testing.assert_array_equal(found, CodeImputer(SMALL).fit_transform(holed.astype(float)))
+
+
 def test_a_table_without_any_value_is_refused():
     with pytest.raises(InvalidData, match="X: holds no known value"):
         CodeImputer(SMALL).fit(np.full((5, 3), np.nan))

@@ -53,6 +53,54 @@ def test_several_labels_a_line_and_none(tmp_path, suffix):
     assert np.array_equal(found.toarray(), SEVERAL)
 
 
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+@pytest.mark.parametrize("header, labels", [
+    ("species", ["a", "b", "a"]), ("grade", ["1.5", "-2", "1e3"]), ("y", ["1", "?", "2"]),
+    ("0", ["a", "b", "a"]),
+])  # fmt: skip
+def test_one_line_too_many_that_is_unlike_the_others_is_a_header(tmp_path, suffix, header, labels):
+    (tmp_path / f"y.{suffix}").write_text("\n".join([header, *labels]) + "\n")
+    assert read_labels(tmp_path / f"y.{suffix}", n_rows=3).tolist() == labels
+
+
+def test_a_first_line_is_no_header_where_the_lines_are_as_many_as_the_rows(tmp_path):
+    (tmp_path / "y.csv").write_text("species\na\nb\n")
+    assert read_labels(tmp_path / "y.csv", n_rows=3).tolist() == ["species", "a", "b"]
+
+
+def test_several_labels_a_line_have_a_header_too(tmp_path):
+    (tmp_path / "y.csv").write_text("topics\nb;a\na\nc\n")
+    expected = [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert read_labels(tmp_path / "y.csv", n_rows=3).toarray().tolist() == expected
+
+
+def test_a_column_is_named_of_several(tmp_path):
+    (tmp_path / "y.csv").write_text(',grade,"kind"\n0,1.5,a\n1,2, b;c \n2,,a\n')
+    (tmp_path / "y.tsv").write_text("grade\tkind\n1.5\ta\n2\tb\n\n3\ta\n")
+    kinds = read_labels(tmp_path / "y.csv", n_rows=3, column="kind")
+    assert kinds.tolist() == ["a", "b;c", "a"]
+    grades = read_labels(tmp_path / "y.csv", n_rows=3, column="grade")
+    assert grades.toarray().tolist() == [[1, 0], [0, 1], [0, 0]]  # the last is not told
+    assert read_labels(tmp_path / "y.tsv", n_rows=3, column="kind").tolist() == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("y.csv", "grade,kind\n1,a\n", "label: unknown name 'kinds'.*Did you mean 'kind'"),
+        ("y.csv", "kinds,kinds\n1,a\n", "y.csv: the column 'kinds' stands twice"),
+        ("y.csv", "kinds,b\n1,a\n2\n", "y.csv, line 3: expected 2 cells, got 1"),
+        ("y.csv", "kinds,b\n1,a\n", "labels of 1 rows, but the data have 3"),
+        ("y.csv", "", "unknown name 'kinds'"),
+        ("y.txt", "kinds\na\n", "y.txt: a column of labels is read from .csv and .tsv"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidData, match=message):
+        read_labels(tmp_path / name, n_rows=3, column="kinds")
+
+
 def test_quotes_in_csv_hold_commas(tmp_path):
     (tmp_path / "y.csv").write_text('"a, b;c"\n"x"\n')
     assert read_labels(tmp_path / "y.csv", n_rows=2).shape == (2, 3)
@@ -67,9 +115,13 @@ def test_a_label_matrix_names_its_columns():
     ("name", "content", "message"),
     [
         ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3\.$"),
-        ("y.txt", b"name\na\nb\nc\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"a\na\nb\nc\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"0\n1\n2\n1\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"0\nx\n?\n1\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"name\na\nb\n\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"name;a\nb\nc\nd\n", "labels of 4 rows.*first line a header"),
         ("y.txt", b"a\n\xff\n", "y.txt: not UTF-8"),
-        ("y.csv", b"a\nb,c\n", "y.csv, row 2: expected one cell.*got 2"),
+        ("y.csv", b"a\nb,c\n", "y.csv, row 2: expected one cell.*got 2.*y.csv:label=COLUMN"),
         ("y.csv", b'a\n"b" c\n', "y.csv, after row 1: "),
         ("y.npy", b"a\nb\n", "y.npy: not a .npy file"),
         ("y.npz", b"a\nb\n", "y.npz: not an .npz archive"),

@@ -47,6 +47,7 @@ def fitted(autoencoder) -> CodeSegmenter:
         )
     ]
 )
+@pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 def test_sklearn_contract(estimator, check):
     check(estimator)

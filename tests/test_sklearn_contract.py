@@ -10,7 +10,9 @@ from narrows.estimators import ALL
 _SMALL = {"n_components": 2, "max_epochs": 2, "random_state": 0}
 
 
-# some checks fit a single feature: that two numbers can copy it is what the warning says
+# some checks fit a single feature: that two numbers can copy it is what the warning says; and
+# tables, which are no images
+@pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks([cls(**_SMALL) for cls in ALL])
 def test_sklearn_contract(estimator, check):

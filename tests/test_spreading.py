@@ -120,7 +120,7 @@ def test_none_among_texts_is_said_to_be_of_several_types(moons):
     ("settings", "match"),
     [
         ({"spread_neighbors": 300}, "spread_neighbors: must be less than half of the 600 rows"),
-        ({"spread_neighbors": 0}, "spread_neighbors: must be"),
+        ({"spread_neighbors": 0}, "spread_neighbors: .*>= 1, got 0; None spreads no labels"),
         ({"spread_neighbors": 2.5}, "spread_neighbors: must be"),
         ({"missing_label": None}, "spread_neighbors: there is no row of unknown class"),
         ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with spread_neighbors"),

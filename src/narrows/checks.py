@@ -20,8 +20,12 @@ def check_number(
     integer: bool = False,
     low_open: bool = False,
     high_open: bool = False,
+    way_out: str = "",
 ) -> None:
-    """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range."""
+    """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range.
+
+    ``way_out`` ends the message where the rule does not say what else may be meant.
+    """
     kind: Any = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
     if good:
@@ -32,4 +36,6 @@ def check_number(
         rule = "that is finite" if low == -math.inf else f"{'>' if low_open else '>='} {low:g}"
         if high != math.inf:
             rule += f" and {'<' if high_open else '<='} {high:g}"
-        raise UsageError(f"{name}: must be {what} {rule}, got {value!r}.")
+        raise UsageError(
+            f"{name}: must be {what} {rule}, got {value!r}{way_out and '; '}{way_out}."
+        )

@@ -12,7 +12,8 @@ Exception
     `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
 Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
-`-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
+|-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
+`-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = [
     "CopyingWarning",
     "DataChanged",
     "EmptyDocumentWarning",
+    "ImageShapeWarning",
     "InvalidData",
     "MissingExtra",
     "ModelFileError",
@@ -90,6 +92,10 @@ class CopyingWarning(UserWarning):
 
 class EmptyDocumentWarning(UserWarning):
     """A text has no word that the model counts: its code says nothing of it."""
+
+
+class ImageShapeWarning(UserWarning):
+    """Rows are read as images of a shape that they may not have."""
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:

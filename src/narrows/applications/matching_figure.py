@@ -11,9 +11,9 @@ from narrows.applications.figures import image_shape_of
 from narrows.errors import UsageError
 from narrows.model import Model
 
-__all__ = ["matching_figure"]
+__all__ = ["matching_figure", "pairs_of_kinds"]
 
-_KINDS = ("surest to be\nthe same", "in doubt", "surest to\ndiffer")
+_SAME, _DOUBT, _DIFFER = "surest to be\nthe same", "in doubt", "surest to\ndiffer"
 
 
 def matching_figure(
@@ -27,8 +27,8 @@ def matching_figure(
 ) -> Figure:
     """Draw up to ``n`` pairs of each kind, one row above the other, with their probabilities.
 
-    ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs;
-    "in doubt" are those whose probability is nearest to one half.
+    ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs.
+    Each pair is drawn once; kinds that few pairs leave empty are left out.
 
     Raises
     ------
@@ -38,21 +38,22 @@ def matching_figure(
     shape = image_shape_of(model, image_shape)
     if shape is None:
         raise UsageError("figure: pairs are drawn of images; give --image-shape HEIGHT,WIDTH.")
-    n = min(n, len(probability))
-    order = np.argsort(-probability, kind="stable")
-    doubt = np.argsort(abs(probability - 0.5), kind="stable")[:n]
-    kinds = (order[:n], doubt[np.argsort(-probability[doubt], kind="stable")], order[::-1][:n])
+    kinds = {name: pairs for name, pairs in pairs_of_kinds(probability, n).items() if len(pairs)}
+    drawn = np.concatenate([*kinds.values()])
     rows = [np.asarray(part.toarray() if hasattr(part, "toarray") else part)
-            for part in (first[np.concatenate(kinds)], second[np.concatenate(kinds)])]  # fmt: skip
+            for part in (first[drawn], second[drawn])]  # fmt: skip
     low, high = min(part.min() for part in rows), max(part.max() for part in rows)
-    figure = Figure(figsize=(1.5 + 0.72 * n, 5.4), dpi=150, layout="constrained")
-    heights = [1, 1, 0.28, 1, 1, 0.28, 1, 1]
-    grid = figure.add_gridspec(8, n, height_ratios=heights, wspace=0, hspace=0)
-    for k, pairs in enumerate(kinds):
+    n, n_kinds = max(map(len, kinds.values())), len(kinds)
+    figure = Figure(figsize=(1.5 + 0.72 * n, 1.8 * n_kinds), dpi=150, layout="constrained")
+    heights = ([1, 1, 0.28] * n_kinds)[:-1]
+    grid = figure.add_gridspec(len(heights), n, height_ratios=heights, wspace=0, hspace=0)
+    at = iter(range(len(drawn)))
+    for k, (name, pairs) in enumerate(kinds.items()):
         for column, pair in enumerate(pairs):
+            place = next(at)
             for part in (0, 1):
                 axis = figure.add_subplot(grid[3 * k + part, column])
-                image = (rows[part][k * n + column].reshape(shape) - low) / max(high - low, 1e-12)
+                image = (rows[part][place].reshape(shape) - low) / max(high - low, 1e-12)
                 axis.imshow(image.squeeze() if image.ndim > 2 else image, cmap="gray", vmin=0,
                             vmax=1)  # fmt: skip
                 axis.set(xticks=[], yticks=[])
@@ -60,6 +61,24 @@ def matching_figure(
                 if part:
                     axis.set_xlabel(f"{probability[pair]:.2f}", fontsize=8, labelpad=2)
                 elif not column:
-                    axis.set_ylabel(_KINDS[k], rotation="horizontal", ha="right", va="top",
+                    axis.set_ylabel(name, rotation="horizontal", ha="right", va="top",
                                     fontsize=8, labelpad=8)  # fmt: skip
     return figure
+
+
+def pairs_of_kinds(probability: np.ndarray, n: int) -> dict[str, np.ndarray]:
+    """Return the numbers of up to ``n`` pairs of each kind, no pair twice.
+
+    Those surest to be the same and to differ come surest first; of the others those whose
+    probability is nearest to one half are in doubt. Fewer than 3 n pairs are shared out evenly, and
+    what is left over goes to the surer end, or one to each.
+    """
+    order = np.argsort(-probability, kind="stable")
+    each, over = divmod(min(len(order), 3 * n), 3)
+    n_same = n_differ = each + over // 2
+    if over == 1:
+        surely_same = probability[order[each]] + probability[order[-1 - each]] >= 1
+        n_same, n_differ = n_same + int(surely_same), n_differ + int(not surely_same)
+    between = order[n_same : len(order) - n_differ]
+    doubt = np.sort(np.argsort(abs(probability[between] - 0.5), kind="stable")[:each])
+    return {_SAME: order[:n_same], _DOUBT: between[doubt], _DIFFER: order[::-1][:n_differ]}

@@ -17,6 +17,7 @@ from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
 from narrows.cli.demo import demo
 from narrows.cli.denoise import denoise
+from narrows.cli.detector import detector
 from narrows.cli.encode import encode
 from narrows.cli.evaluate import evaluate
 from narrows.cli.export import export
@@ -50,8 +51,8 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, anomalies, evaluate,
-    inspect, index, search, head, predict, match, segment, export, datasets, reproduce,
+    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, detector, anomalies,
+    evaluate, inspect, index, search, head, predict, match, segment, export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)
 

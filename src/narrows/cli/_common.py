@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SEED",
     "check_image_shape",
+    "code_of",
     "data_argument",
     "json_option",
+    "label_file",
     "model_argument",
     "open_data",
     "open_estimator",
@@ -124,6 +126,29 @@ def _table(path: str, named: str, **columns: Any) -> Source:
         ) from None
 
 
+def label_file(labels: Path) -> tuple[Path, str | None]:
+    """Return the file of labels and the column that is named in it, as in ``y.csv:label=grade``.
+
+    Raises
+    ------
+    UsageError
+        If something else is named.
+    """
+    from narrows.errors import UsageError
+
+    path, _, columns = str(labels).rpartition(":")
+    if labels.exists() or not path:
+        return labels, None
+    if "=" not in columns:
+        if not Path(path).is_file():
+            return labels, None
+        raise UsageError(f"{labels}: to name a column of labels, write {path}:label={columns}.")
+    named, dropped = _columns(columns)
+    if [*named] != ["label"] or dropped:
+        raise UsageError(f"{labels}: of labels only their column is named: {path}:label=COLUMN.")
+    return Path(path), named["label"]
+
+
 def _n_features(number: str) -> int:
     from narrows.errors import UsageError
 
@@ -171,7 +196,11 @@ def open_model(path: Path) -> AbstractAutoencoder:
     UsageError
         If the file holds a detector.
     """
-    estimator = open_estimator(path)
+    return code_of(path, open_estimator(path))
+
+
+def code_of(path: Path, estimator: Any) -> AbstractAutoencoder:
+    """Return the autoencoder of what a file holds; UsageError where it is a detector."""
     refuse_detector(path, estimator)
     return getattr(estimator, "autoencoder_", estimator)  # the code under a head
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from narrows.cli._common import open_estimator, refuse_detector
+from narrows.cli._common import label_file, open_estimator, refuse_detector
 
 __all__ = ["one_label_a_row", "open_head", "same_labels"]
 
@@ -58,13 +58,14 @@ def one_label_a_row(
     from narrows.text import Documents
 
     if labels is not None:
-        found = read_labels(labels, n_rows=n_rows)
+        path, column = label_file(labels)
+        found = read_labels(path, n_rows=n_rows, column=column)
         if sp.issparse(found):
             raise InvalidData(
                 f"{labels}: a row has several labels or none; a head reads one a row: name the "
                 "unknown ones, such as '?', and give --unknown '?'."
             )
-        return found if labels.suffix.lower() == ".npy" else _integers(found, unknown)
+        return found if path.suffix.lower() == ".npy" else _integers(found, unknown)
     if isinstance(opened, Documents) and opened.labelled:
         each = [list(document.labels) for document in opened]
         if all(len(several) == 1 for several in each):

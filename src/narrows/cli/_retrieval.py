@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import PATH
+from narrows.cli._common import PATH, label_file
 
 if TYPE_CHECKING:
     from narrows.applications.retrieval_comparison import RetrievalComparison
@@ -31,8 +31,7 @@ def retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      f"[default: {EVERY}]"),
         click.option("--labels", type=PATH, help="Labels of the rows: .npy, .npz (CSR of several "
                      "a row), or .csv and .txt with a line a row, several separated by ;, "
-                     "or .svmlight. "
-                     "Documents may bring their own."),
+                     "or a column, y.csv:label=NAME, or .svmlight. Data may bring their own."),
         click.option("--retrieval", is_flag=True, help="Also how many of the rows retrieved by "
                      "the code share a label with the query, beside LSA and TF-IDF."),
     ):  # fmt: skip
@@ -71,7 +70,8 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
     from narrows.text import Documents
 
     if labels is not None:
-        return read_labels(labels, n_rows=n_rows), None
+        path, column = label_file(labels)
+        return read_labels(path, n_rows=n_rows, column=column), None
     if isinstance(opened, Documents) and opened.labelled:
         return label_matrix([list(document.labels) for document in opened])
     brought = getattr(opened, "labels", None)

@@ -28,7 +28,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "--activation": (str, "silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
     "--loss": (str, "auto, squared_error, bernoulli or multinomial.  [auto]"),
     "--code-activation": (str, "Of the code, such as sigmoid.  [linear]"),
-    "--corruption": (str, "Such as masking:0.25 or gaussian:sigma=0.1.  [identity]"),
+    "--corruption": (str, "none, or such as masking:0.25 or gaussian:sigma=0.1.  [identity]"),
     "--penalty --penalties": (str, "Such as l1:0.001; may be repeated.  [none]"),
     "--augmentation": (str, "Of images, such as affine or affine:flip=0.5.  [none]"),
     "--scale": (str, "auto, none, unit, center, standard or proportions.  [auto]"),

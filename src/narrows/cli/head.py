@@ -33,10 +33,10 @@ _TASKS = {
 @click.command(short_help="Put a classifier, regressor, matcher or segmenter on a code.")
 @model_argument
 @data_argument
-@click.option("--labels", type=PATH, help="What is known of each row of DATA: .npy, IDX, or .csv "
-              "and .txt with a line a row; for segment masks, .npy, .npz or a folder of images. "
-              "Data may bring their own: table.csv:label=kind, documents, images in folders.",
-              )  # fmt: skip
+@click.option("--labels", type=PATH, help="What is known of each row of DATA: .npy, IDX, .csv "
+              "and .txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment "
+              "masks, .npy, .npz or a folder of images. Data may bring their own: "
+              "table.csv:label=kind, documents, images in folders.")  # fmt: skip
 @click.option("--task", type=click.Choice(list(_TASKS)), required=True,
               help="What is to be said of a row; match: of two; segment: of every pixel.",
               )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,18 @@ import click
 
 from narrows.cli._common import (
     SEED,
+    code_of,
     json_option,
     model_argument,
     open_data,
-    open_model,
+    open_estimator,
     print_json,
 )
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators import AbstractAutoencoder, AnomalyDetector
+    from narrows.model import Model
     from narrows.text import Vocabulary
 
 __all__ = ["inspect"]
@@ -32,16 +35,22 @@ _COMMONEST = 8
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the copying test.")
 @json_option
 def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
-    """Print what MODEL is: pieces, shapes, scaling, training.
+    """Print what MODEL is: pieces, shapes, scaling, training; of a detector its nets.
 
     With DATA, print the health of its code on these rows: dead, saturated and duplicate units,
     effective rank, KL, the error beside PCA's and beside that in training, and whether the net
     knows what belongs where features are hidden or only copies; then advice. Rows that the
     model was not trained on say most.
     """
-    estimator = open_model(model)
-    health = None if data is None else estimator.inspect(open_data(data), seed=seed)
-    facts = _facts(estimator)
+    from narrows.estimators import DETECTORS
+
+    estimator = open_estimator(model)
+    if data is None and isinstance(estimator, DETECTORS):
+        facts, health = _facts_of_detector(estimator), None
+    else:
+        estimator = code_of(model, estimator)
+        health = None if data is None else estimator.inspect(open_data(data), seed=seed)
+        facts = _facts(estimator)
     if as_json:
         more = {} if health is None else {"health": health.as_dict()}
         print_json({"model": str(model), **facts, **more})
@@ -58,17 +67,10 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
     """Return what the file says of the model, as JSON values."""
     fitted = estimator.model_
     record = fitted.record
-    weights = sum(p.numel() for p in fitted.objective.parameters())
     return {
         "estimator": type(estimator).__name__,
-        "variant": fitted.variant,
-        **fitted.parameters,
-        "n_features": fitted.schema.n_features,
-        "kind": fitted.schema.kind,
-        "image_shape": fitted.schema.image_shape,
-        "scaling": fitted.scaling.kind,
-        **_vocabulary(fitted.vocabulary),
-        "weights": weights,
+        **_net(fitted),
+        "weights": _weights(fitted),
         "baseline": fitted.baseline.name if fitted.baseline else None,
         "error_unit": fitted.error_unit,
         "rows_trained_on": record.get("n_rows"),
@@ -84,6 +86,44 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),
         "final_objective": estimator.history_[-1] if estimator.history_ else None,
     }
+
+
+def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
+    """Return what the file says of a detector, and of its nets what they have in common."""
+    nets = [member.model_ for member in detector.members_]
+    n_rows, offset = len(detector.calibration_), detector.offset_
+    return {
+        "estimator": type(detector).__name__,
+        "nets": len(nets),
+        "net": type(detector.members_[0]).__name__,
+        **_net(nets[0]),
+        "weights": sum(map(_weights, nets)),
+        "error_unit": detector.loss_unit_,
+        "rows_calibrated_on": n_rows,
+        "smallest_possible_p_value": 1 / (n_rows + 1),
+        "trim": detector.trim,
+        "alpha": detector.alpha,
+        "contamination": detector.contamination,
+        "anomaly_above": -offset if math.isfinite(offset) else None,
+        "epochs_a_net": len(nets[0].record.get("epochs", ())),
+    }
+
+
+def _net(model: Model) -> dict[str, Any]:
+    """Return the pieces of a net and what its rows are."""
+    return {
+        "variant": model.variant,
+        **model.parameters,
+        "n_features": model.schema.n_features,
+        "kind": model.schema.kind,
+        "image_shape": model.schema.image_shape,
+        "scaling": model.scaling.kind,
+        **_vocabulary(model.vocabulary),
+    }
+
+
+def _weights(model: Model) -> int:
+    return sum(p.numel() for p in model.objective.parameters())
 
 
 def _vocabulary(vocabulary: Vocabulary | None) -> dict[str, Any]:

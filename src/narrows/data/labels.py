@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.in_memory import rows_in_memory
+from narrows.data.label_columns import is_header, named_column
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
@@ -21,14 +22,16 @@ __all__ = ["label_matrix", "read_labels"]
 _SEPARATOR = ";"
 
 
-def read_labels(path: str | Path, *, n_rows: int) -> Any:
+def read_labels(path: str | Path, *, n_rows: int, column: str | None = None) -> Any:
     """Return labels (n_rows,) of one a row, or a CSR matrix (n_rows, n_labels) of several.
 
     Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
     value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
     writes CSR; IDX (-ubyte, .gz too) of one axis; .svmlight and .libsvm (.gz too), whose own
-    labels are read and whose values are passed over; .csv and .txt with a line for every row, no
-    header, and several labels separated by ";" (an empty line is a row without a label).
+    labels are read and whose values are passed over; .csv and .txt with a line for every row and
+    several labels separated by ";" (an empty line is a row without a label). One line more than
+    there are rows has a header first, if every line has a label, the first line's is on no other,
+    and it and another are not both numbers. With a ``column``, that one of a .csv with a header.
 
     Raises
     ------
@@ -41,12 +44,15 @@ def read_labels(path: str | Path, *, n_rows: int) -> Any:
         raise InvalidData(f"{path}: no such file of labels.")
     kind = path.suffix.lower()
     labels: Any
-    if kind == ".npy":
+    if column is not None:
+        labels = _labels(named_column(path, column))
+    elif kind == ".npy":
         labels = _npy(path)
     elif kind == ".npz":
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
     elif kind in (".csv", ".txt"):
-        labels = _text(path)
+        rows = _text(path)
+        labels = _labels(rows[len(rows) == n_rows + 1 and is_header(rows[0], rows[1:]) :])
     elif is_svmlight(path):
         labels = _svmlight(path)
     elif "ubyte" in path.name:
@@ -102,7 +108,8 @@ def _svmlight(path: Path) -> Any:
     return labels.astype(np.int64) if whole else labels
 
 
-def _text(path: Path) -> Any:
+def _text(path: Path) -> list[list[str]]:
+    """Return the labels of every line."""
     rows: list[list[str]] = []
     line = 0
     try:
@@ -115,13 +122,19 @@ def _text(path: Path) -> Any:
                     if len(cells) > 1:
                         raise InvalidData(
                             f"{path}, row {line}: expected one cell of labels, separated by "
-                            f"{_SEPARATOR!r}, got {len(cells)} cells."
+                            f"{_SEPARATOR!r}, got {len(cells)} cells; name the column of labels: "
+                            f"{path.name}:label=COLUMN."
                         )
                     rows.append(_several(cells[0] if cells else ""))
     except UnicodeDecodeError as error:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
     except csv.Error as error:
         raise InvalidData(f"{path}, after row {line}: {error}.") from None
+    return rows
+
+
+def _labels(rows: list[list[str]]) -> Any:
+    """Return texts (n_rows,) if each row has one, else a CSR matrix."""
     if all(len(row) == 1 for row in rows):
         return np.array([row[0] for row in rows], dtype=str)
     return label_matrix(rows)[0]

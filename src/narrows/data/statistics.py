@@ -120,8 +120,15 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bo
         row, column = (int(i) for i in bad.nonzero()[0])
         value = float(values[row, column])
     name = f" ({source.names[column]!r})" if source.names else ""
-    what = "NaN" if value != value else "infinity or a value too large for dtype('float32')"
+    what = "infinity or a value too large for dtype('float32')"
+    way_out = "remove or replace such values first"
+    if value != value:
+        what = "NaN"
+        way_out = (
+            "impute such values (CodeImputer does) or drop the rows or columns that have them, or "
+            "use an autoencoder with corruption='missing', which takes them"
+        )
     raise InvalidData(
         f"Input {source.origin} contains {what} at row {first_row + row}, column {column}{name}; "
-        "remove or fill such values first, or fit with corruption='missing' where they are NaN."
+        f"{way_out}."
     )

@@ -35,7 +35,8 @@ def _json(value: Any) -> Any:
     if type(value) in _PIECES:
         return piece_to_spec(_PIECES[type(value)], value)
     if isinstance(value, np.generic):
-        return value.item()
+        # item() leaves a longdouble as it is
+        return _json(float(value) if value.dtype.char == "g" else value.item())
     if isinstance(value, np.ndarray | range):
         return [_json(item) for item in value]
     if isinstance(value, list | tuple):

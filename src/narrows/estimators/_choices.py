@@ -21,7 +21,14 @@ from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._plan import Plan
-from narrows.estimators._settings import batch_size_for, seed_from, spec_of, specs_of, widths_of
+from narrows.estimators._settings import (
+    batch_size_for,
+    corruption_spec,
+    seed_from,
+    spec_of,
+    specs_of,
+    widths_of,
+)
 from narrows.estimators._targets import read_classes, read_values
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
@@ -114,17 +121,14 @@ class Choices(BaseEstimator):
 
     def _may_copy(self) -> bool:
         """Return whether nothing but the width of the code keeps the net from copying."""
-        return not self._overcomplete and not any(
-            self.get_params(deep=False).get(name) not in (None, "identity", (), [])
-            for name in ("corruption", "penalties")
-        )
+        given = self.get_params(deep=False)
+        corrupted = corruption_spec(given.get("corruption"))["name"] != "identity"
+        return not (self._overcomplete or corrupted or len(self._penalties()))
 
     def _admits_missing(self) -> bool:
         """Return whether the corruption takes NaN."""
         corruption = self.get_params(deep=False).get("corruption", "identity")
-        return CORRUPTIONS[
-            spec_of(CORRUPTIONS, corruption, slot="corruption")["name"]
-        ].admits_missing
+        return CORRUPTIONS[corruption_spec(corruption)["name"]].admits_missing
 
     def _scale_for(self, loss: dict[str, Any] | None) -> str:
         """Return the scale that was asked for, "auto" or a name."""

@@ -1,4 +1,4 @@
-"""What a classifier and a regressor on a code share: a fitted encoder, a head, one training."""
+"""What all heads on a code share: a fitted encoder, a head on it, one file."""
 
 from __future__ import annotations
 
@@ -6,73 +6,40 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
+from torch import Tensor
 
 from narrows.activations import activation_named
-from narrows.applications.prediction import features_read, layer_number, layer_widths, said
+from narrows.applications.prediction import said
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
-from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
-from narrows.corruptions import CORRUPTIONS
-from narrows.data.scaling import Scaling
-from narrows.data.source import DenseSource, Source
+from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._export import ExportsHead
+from narrows.estimators._given_autoencoder import given_autoencoder
 from narrows.estimators._head_files import head_artefact
+from narrows.estimators._head_training import HeadTraining
 from narrows.estimators._input import check_same_names, fit_source, query_source
-from narrows.estimators._progress import Progress
-from narrows.estimators._settings import batch_size_for, forget, seed_from, spec_of, widths_of
+from narrows.estimators._settings import forget
 from narrows.estimators._texts import is_texts
 from narrows.estimators.autoencoder import Autoencoder
-from narrows.model import Model
-from narrows.slots import piece_from_spec
-from narrows.terms import Trainable
-from narrows.training.loop import TrainingRecord, train
-from narrows.training.precision import resolve_device
-from narrows.training.trainer import Trainer
 
 __all__ = ["CodeHead", "check_in_memory"]
 
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 
 
-class CodeHead(ExportsHead, BaseEstimator):
+class CodeHead(ExportsHead, HeadTraining):
     """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
 
     autoencoder: Any
-    layer: int
-    training: str
-    hidden: Any
-    activation: str
-    corruption: Any
-    dropout: float
-    reconstruction_weight: float
-    max_epochs: int | None
-    batch_size: int | str
-    learning_rate: float | None
-    weight_decay: float
-    validation_fraction: float
-    patience: int | None
-    precision: str
-    device: str
-    random_state: Any
-    verbose: int
-
-    _classification: ClassVar[bool]
-
-    # Attributes set by fit.
-    autoencoder_: AbstractAutoencoder
     head_: Any
-    classes_: np.ndarray
     n_features_in_: int
 
     @abstractmethod
@@ -141,20 +108,7 @@ class CodeHead(ExportsHead, BaseEstimator):
 
     def _fitted_autoencoder(self, X: Any, y: Any) -> AbstractAutoencoder:
         """Return the autoencoder to start from, fitted to X here if it was not before."""
-        given = self.autoencoder
-        if isinstance(given, FrozenEstimator):
-            given = given.estimator
-        if isinstance(given, str | Path):
-            from narrows.estimators import load
-
-            given = load(given)
-        if given is None:
-            given = self._default_autoencoder()
-        if not isinstance(given, AbstractAutoencoder):
-            raise UsageError(
-                f"autoencoder: must be an autoencoder, FrozenEstimator(one), or the path of a "
-                f"model file, got {given!r}."
-            )
+        given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
         fresh: Any = clone(given)
@@ -162,137 +116,6 @@ class CodeHead(ExportsHead, BaseEstimator):
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)
-
-    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
-        """Make the head; return what to minimise, over which rows, and how these are scaled."""
-        features = self._begin_head(source, seed)
-        model = self.autoencoder_.model_
-        if self.training == "frozen":
-            # the encoder will not change: its features are computed once
-            rows = DenseSource(features.cpu()).described_as(source).labelled(source.targets)
-            return self._task(), rows, Scaling("none")
-        corruption = spec_of(CORRUPTIONS, self.corruption, slot="corruption")
-        task = CodeTask(
-            model.objective,
-            self._task(),
-            layer=self.layer_,
-            corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
-            reconstruction_weight=self._weight_of_rows(),
-        )
-        return task, self._arranged(source), model.scaling
-
-    def _weight_of_rows(self) -> float:
-        """Return the weight of the autoencoder's own J."""
-        return float(self.reconstruction_weight) if self.training == "joint" else 0.0
-
-    def _train(self, source: Source) -> None:
-        seed = seed_from(self.random_state)
-        task, source, scaling = self._prepared(source, seed)
-        model = self.autoencoder_.model_
-        splitter = Generator().manual_seed(seed)
-        rows, validation = source.split(float(self.validation_fraction), generator=splitter)
-        told = 1.0 if validation is None else _share_told(validation)
-        if not told or not _share_told(rows):
-            raise UsageError(
-                f"validation_fraction: {self.validation_fraction!r} leaves no label to train on, "
-                "or none held out; give another random_state, or 0 to hold out nothing."
-            )
-        rows = self._trained_on(rows)
-        trainer = Trainer(
-            task,
-            scaling,
-            learning_rate=self._rate(),
-            precision=self.precision,
-            device=model.device,
-            seed=seed,
-            weight_decay=float(self.weight_decay),
-            image_shape=model.schema.image_shape,
-        )
-        batch_size = batch_size_for(self.batch_size, rows.n_rows)
-        epochs = self._epochs(rows.n_batches(batch_size))
-        with Progress(self.verbose, epochs) as progress:
-            record = train(
-                trainer,
-                rows,
-                max_epochs=epochs,
-                batch_size=batch_size,
-                validation=validation,
-                patience=self.patience,
-                on_epoch=progress.epoch,
-            )
-        model.objective.eval()
-        self._adopt(record, told=told)
-
-    def _begin_head(self, source: Source, seed: int) -> Tensor:
-        """Make the head, and return the features (n_samples, width) of the source it reads."""
-        model = self.autoencoder_.model_
-        model.to(resolve_device(self.device))
-        self.layer_ = layer_number(model, self.layer)
-        features = torch.cat(list(features_read(model, source, self.layer_)))
-        widths = [*widths_of(self.hidden), self._n_outputs(features.shape[1])]
-        generator = Generator().manual_seed(seed)
-        head = self._new_head(model, widths, self.activation, generator=generator)
-        self.head_ = head.to(model.device)
-        self._start_head(features, source)
-        return features
-
-    def _new_head(
-        self, model: Model, widths: list[int], activation: str, *, generator: Generator
-    ) -> Any:
-        """Return a head with its first weights, of the widths that a file holds."""
-        n_features = layer_widths(model)[self.layer_]
-        return Head(n_features, widths, activation=activation, generator=generator)
-
-    def _widths(self) -> list[int]:
-        """Return the widths by which ``_new_head`` makes the head anew."""
-        return [weight.shape[1] for weight in self.head_.net.weights]
-
-    @staticmethod
-    def _widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
-        """Return those widths, in any order, from the head's tensors."""
-        return [v.shape[-1] for k, v in tensors.items() if k.startswith("net.weights.") and v.ndim]
-
-    def _n_outputs(self, n_features: int) -> int:
-        """Return how many numbers the head says of a row of so many features."""
-        return len(self.classes_) if self._classification else 1
-
-    def _start_head(self, features: Tensor, source: Source) -> None:
-        """Set what the head begins with, from the features (n_samples, width) of the source."""
-        if self.training == "frozen":
-            self.head_.start_at(features)
-
-    def _task(self) -> FeatureTask:
-        """Return what the head is to learn."""
-        return HeadTask(
-            self.head_, classification=self._classification, dropout=float(self.dropout)
-        )
-
-    def _arranged(self, source: Source) -> Source:
-        """Return the source as the task reads it where the encoder trains."""
-        return source
-
-    def _trained_on(self, rows: Source) -> Source:
-        """Return the rows that an epoch is of, from those that are not held out."""
-        return rows
-
-    def _epochs(self, steps: int) -> int:
-        """Return how often to pass over rows that make so many steps."""
-        if self.max_epochs is None:
-            return min(500, max(50, -(-1000 // steps)))
-        return int(self.max_epochs)
-
-    def _rate(self) -> float:
-        if self.learning_rate is None:
-            return 1e-2 if self.training == "frozen" else 1e-3
-        return float(self.learning_rate)
-
-    def _adopt(self, record: TrainingRecord, *, told: float = 1.0) -> None:
-        """Set what the training left; ``told`` is the share of the rows held out with a label."""
-        self.history_ = [epoch.objective for epoch in record.epochs]
-        self.validation_history_ = [
-            epoch.validation / told for epoch in record.epochs if epoch.validation is not None
-        ]
-        self.n_epochs_ = len(record.epochs)
 
     def _said(self, X: Any) -> np.ndarray:
         """Return what the head says of rows: logits, or standardised values."""
@@ -347,10 +170,3 @@ def check_in_memory(source: Source) -> None:
     """Raise UsageError for a source that is streamed."""
     if not source.holds_targets:
         raise UsageError(f"{source.origin}: is streamed; a head needs rows in memory.")
-
-
-def _share_told(source: Source) -> float:
-    """Return the share of the rows whose y is known."""
-    y = source.targets_in_order()
-    assert y is not None
-    return float((~y.isnan() if y.is_floating_point() else y >= 0).double().mean())

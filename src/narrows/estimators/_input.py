@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.text import Documents
 
-__all__ = ["FLOATS", "check_same_names", "fit_source", "query_source"]
+__all__ = ["FLOATS", "check_columns", "check_same_names", "fit_source", "query_source"]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
@@ -34,7 +35,7 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
             "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
         )
     X = plain_array(X)
-    _check_columns(X)
+    check_columns(X)
     image_shape = None
     if isinstance(X, np.ndarray) and X.ndim in (3, 4) and X.dtype != object:
         image_shape, X = X.shape[1:], X.reshape(len(X), -1)
@@ -62,23 +63,42 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     return source
 
 
-def _check_columns(X: Any) -> None:
-    """Name the first column of a frame that holds no numbers."""
+def check_columns(X: Any) -> None:
+    """Name the first column of a frame, or of an array of objects or texts, that holds no numbers.
+
+    Raises
+    ------
+    InvalidData
+        Naming the column, the row and the text.
+    """
+    for name, column in _suspects(X):
+        with suppress(TypeError, ValueError):
+            column.astype(np.float64)
+            continue
+        for i, value in enumerate(column):
+            try:
+                float(value)
+            except TypeError:
+                continue  # None, or what scikit-learn has words for
+            except ValueError:
+                raise InvalidData(
+                    f"X: column {name!r} holds {str(value)!r} in row {i}: could not convert "
+                    "string to float; encode or drop the column."
+                ) from None
+
+
+def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield name and values of the columns whose type does not say that they are numbers."""
+    if isinstance(X, np.ndarray):
+        if X.ndim == 2 and X.dtype.kind in "OUS":
+            yield from enumerate(X.T)
+        return
     for name in getattr(X, "columns", ()):
         if not isinstance(name, str | int):
             return  # an arrow table's columns are no names
         column = np.asarray(X[name])
-        if column.dtype.kind not in "OUSM":
-            continue
-        with suppress(TypeError):
-            for i, value in enumerate(column):
-                try:
-                    float(value)
-                except ValueError:
-                    raise InvalidData(
-                        f"X: column {name!r} holds {str(value)!r} in row {i}: could not convert "
-                        "string to float; encode or drop the column."
-                    ) from None
+        if column.dtype.kind in "OUSM":
+            yield name, column
 
 
 def query_source(estimator: Any, X: Any) -> Source:

@@ -29,7 +29,7 @@ _SHARED = {
     "hidden": ("sequence of int", "Widths of the head's hidden layers; () is a linear map."),
     "activation": ("str", "Between the head's layers."),
     "corruption": (
-        "str, spec or corruption",
+        "str, spec, corruption or None",
         'x -> x~ for the task, such as "masking:0.25", where the encoder trains too.',
     ),
     "dropout": (

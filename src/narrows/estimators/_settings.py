@@ -9,10 +9,20 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from narrows.checks import check_number
+from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.slots import piece_from_spec, piece_to_spec
 
-__all__ = ["batch_size_for", "forget", "keep", "seed_from", "spec_of", "specs_of", "widths_of"]
+__all__ = [
+    "batch_size_for",
+    "corruption_spec",
+    "forget",
+    "keep",
+    "seed_from",
+    "spec_of",
+    "specs_of",
+    "widths_of",
+]
 
 
 def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
@@ -47,6 +57,12 @@ def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> dict[str, Any
         return piece_to_spec(table, value)
     except UsageError as error:
         raise UsageError(f"{slot}: {error}") from None
+
+
+def corruption_spec(value: Any) -> dict[str, Any]:
+    """Return the spec of a corruption given as ``spec_of`` takes it; None and "none" mean none."""
+    none = value is None or (isinstance(value, str) and value == "none")
+    return spec_of(CORRUPTIONS, "identity" if none else value, slot="corruption")
 
 
 def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[dict[str, Any]]:

@@ -129,6 +129,9 @@ def _column(y: Any, n_rows: int) -> np.ndarray:
         raise InvalidData(f"y: {len(values)} values for {n_rows} rows of X.")
     if values.dtype.kind in "mMSV":
         raise InvalidData(f"y: holds {values.dtype}; give numbers or texts.")
+    if values.dtype.char == "g":  # no file and no JSON holds a longdouble
+        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+            values = values.astype(np.float64)
     return values
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from narrows.activations import activation_named
-from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of
+from narrows.estimators._settings import corruption_spec, keep
 
 __all__ = ["Autoencoder"]
 
@@ -38,8 +37,8 @@ class Autoencoder(AbstractAutoencoder):
         scaled features per sample, the others in nats per sample. "auto" takes multinomial for
         proportions, squared error through the logistic function for values in [0, 1], squared
         error otherwise.
-    corruption : str, spec or corruption, default="identity"
-        x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``; None is "identity".
     penalties : sequence of penalties, default=()
         Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
         shifts the code towards what y needs.
@@ -135,6 +134,6 @@ class Autoencoder(AbstractAutoencoder):
             **self._shape(),
             "code_activation": self.code_activation,
             "loss": loss,
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "penalties": self._penalties(),
         }

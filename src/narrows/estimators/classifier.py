@@ -48,8 +48,8 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     spread_neighbors : int or None, default=None
         Spread the labels told along the graph of so many nearest codes first (10 is usual), to the
         rows whose class is unknown, and learn from all of them: with few labels and many rows of
-        images, much is gained. Codes are standardised. Cost: each row is compared with all others,
-        6 s for 30,000 codes of 30 numbers on one core.
+        images, much is gained. None spreads none. Codes are standardised. Cost: each row is
+        compared with all others, 6 s for 30,000 codes of 30 numbers on one core.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
         1,000 steps, 500 at most.
@@ -159,7 +159,13 @@ class CodeClassifier(ClassifierMixin, CodeHead):
             raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
         if self.spread_neighbors is None:
             return
-        check_number("spread_neighbors", self.spread_neighbors, low=1, integer=True)
+        check_number(
+            "spread_neighbors",
+            self.spread_neighbors,
+            low=1,
+            integer=True,
+            way_out="None spreads no labels",
+        )
         if self.missing_label is None:
             raise UsageError(
                 "spread_neighbors: there is no row of unknown class to spread labels to; give "

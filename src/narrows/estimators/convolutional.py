@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from narrows.activations import activation_named
 from narrows.checks import check_number
-from narrows.convolution import checked_shape
-from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._image_shape import check_order, shape_of_rows
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of, widths_of
+from narrows.estimators._settings import corruption_spec, keep, widths_of
 
 __all__ = ["ConvolutionalAutoencoder"]
 
@@ -47,11 +45,13 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         Makes the code variational, at that price of a nat, as in ``VariationalAutoencoder``.
     image_shape : tuple of int or None, default=None
         Height, width and, for colour, channels of a row. None takes what the data say (a folder of
-        images, IDX, arrays of more than two axes), else a square, grey or of three channels, where
-        the number of features is one, else a line of one pixel's height: a signal.
+        images, IDX, arrays of more than two axes; channels come last), else a square, grey or of
+        three channels, where the number of features is one, else a line of one pixel's height: a
+        signal, in which neighbouring columns belong together, with a warning. A table has no such
+        neighbours: use ``Autoencoder``.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``; with a ``beta`` as in ``VariationalAutoencoder``.
-    corruption : str, spec or corruption, default="identity"
+    corruption : str, spec, corruption or None, default="identity"
         x -> x~ in training, such as "masking:0.25".
     penalties : sequence of penalties, default=()
         Omega, such as ("l1:0.001",).
@@ -79,7 +79,13 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, by the slot that owns the value; images (n, 3, height, width).
+
+    Warns
+    -----
+    ImageShapeWarning
+        Where rows are read as a signal and nobody said that they are, or (n, 1, height, width) as
+        lines of many channels; ``image_shape`` says it.
 
     References
     ----------
@@ -153,21 +159,9 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
         source = super()._source(X, reset=reset, min_samples=min_samples)
         if reset:
-            self.image_shape_ = self._shape_of(source)
+            self.image_shape_ = shape_of_rows(source, self.image_shape)
+        check_order(source, self.image_shape)
         return source.shaped(self.image_shape_)
-
-    def _shape_of(self, source: Source) -> tuple[int, int, int]:
-        """Return the shape that was given, that the data have, or that fits."""
-        n = source.n_features
-        if self.image_shape is not None:
-            return checked_shape(self.image_shape, n)
-        if source.image_shape is not None and len(source.image_shape) < 4:
-            return checked_shape(source.image_shape, n)
-        for channels in (1, 3):
-            side = math.isqrt(n // channels)
-            if side > 1 and side * side * channels == n:
-                return side, side, channels
-        return 1, n, 1
 
     def _may_copy(self) -> bool:
         return super()._may_copy() and not self.beta
@@ -184,7 +178,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             "code_activation": self.code_activation,
             "beta": None if self.beta is None else float(self.beta),
             "loss": loss,
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "penalties": self._penalties(),
         }
 

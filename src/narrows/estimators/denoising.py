@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from narrows.corruptions import CORRUPTIONS
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of
+from narrows.estimators._settings import corruption_spec, keep
 
 __all__ = ["DenoisingAutoencoder"]
 
@@ -25,7 +24,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default=32
         Width of the code.
-    corruption : str, spec or corruption, default="masking:0.25"
+    corruption : str, spec, corruption or None, default="masking:0.25"
         x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
         "missing:0.25" (X may then hold NaN), or an instance, which takes Vincent's emphasis:
         ``Masking(0.25, alpha=1, beta=0.5)``.
@@ -106,7 +105,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "denoising", {
             **self._shape(),
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "tied": bool(self.tied),
             "code_activation": self.code_activation,
             "loss": loss,

@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
-from narrows.applications.anomalies import conformal_p_values, sharing
-from narrows.applications.surprise import (
-    Surprise,
-    concentrated,
-    fit_surprise,
-    occlusions,
-    surprises,
-)
+from narrows.applications.surprise import surprises
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
-from narrows.data.source import Source
 from narrows.data.statistics import describe
-from narrows.errors import CopyingWarning, UsageError
+from narrows.errors import UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
-from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._detector_members import default_member, fitted_member
+from narrows.estimators._detector_queries import DetectorQueries, comparable
+from narrows.estimators._input import fit_source
 from narrows.estimators._parameters import documented
+from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
-from narrows.estimators.autoencoder import Autoencoder
-from narrows.model import Model
 
 __all__ = ["AnomalyDetector"]
 
-_BATCH, _STEPS = 128, 500
-_WIDEST = 32
-
 
 @documented
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(DetectorQueries):
     """Find the rows of a table that are not like the others, with p-values.
 
     S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) says how surprising a row is: by what the net
@@ -69,7 +57,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         share of the training, whatever alpha is.
     device : ...
     random_state : ...
-    verbose : ...
+    verbose : int, default=0
+        Above 0 each net is named on stderr when it is fitted.
 
     Attributes
     ----------
@@ -114,10 +103,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     random_state: Any
     verbose: int
 
-    members_: list[AbstractAutoencoder]
-    surprises_: list[Surprise]
-    calibration_: np.ndarray
-    offset_: float
     n_features_in_: int
     feature_names_in_: np.ndarray
     loss_unit_ = "nats, up to a constant"
@@ -168,48 +153,31 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.members_, self.surprises_, held_out = [], [], []
         for i in range(n_folds):
             rows, others = (fold == i).nonzero()[:, 0], (fold != i).nonzero()[:, 0]
-            member, surprise = self._member(made, source.subset(others), seed + i)
+            member, surprise = fitted_member(
+                made,
+                source.subset(others),
+                trim=float(self.trim),
+                seed=seed + i,
+                may_copy=self.autoencoder is None,
+            )
             self.members_.append(member)
             self.surprises_.append(surprise)
             held_out.extend(surprises(member.model_, surprise, source.subset(rows)))
-        self.calibration_ = np.sort(_numbers(np.concatenate(held_out)))
+            if self.verbose:
+                Progress.say(f"net {i + 1} of {n_folds} is fitted")
+        self.calibration_ = np.sort(comparable(np.concatenate(held_out)))
         self.offset_ = self._offset(source)
         return self
 
     def _autoencoder(self, n_features: int, n_rows: int) -> AbstractAutoencoder:
         """Return the autoencoder to clone for every fold."""
         if self.autoencoder is None:
-            return Autoencoder(
-                min(_WIDEST, n_features),
-                hidden=(64,),
-                scale="standard",
-                max_epochs=int(np.clip(_STEPS * _BATCH // n_rows, 10, _STEPS)),
-                batch_size=_BATCH,
-                validation_fraction=0.0,
-                patience=None,
-                device=self.device,
-            )
+            return default_member(n_features, n_rows, device=self.device)
         if not isinstance(self.autoencoder, AbstractAutoencoder):
             raise UsageError(
                 f"autoencoder: must be an autoencoder or None, got {self.autoencoder!r}."
             )
         return self.autoencoder
-
-    def _member(
-        self, made: AbstractAutoencoder, source: Any, seed: int
-    ) -> tuple[AbstractAutoencoder, Surprise]:
-        """Fit an autoencoder and its S, both again without the rows that S finds odd."""
-        fresh: Any = clone(made)
-        fresh.set_params(random_state=seed % 2**31)
-        with warnings.catch_warnings():
-            if self.autoencoder is None:  # that the code is wide is no accident
-                warnings.simplefilter("ignore", CopyingWarning)
-            fresh.fit(source)
-            if self.trim:
-                kept = concentrated(fresh.model_, source, trim=float(self.trim), seed=seed)
-                source = source.subset(kept)
-                fresh.fit(source)
-        return fresh, fit_surprise(fresh.model_, source, seed=seed)
 
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
@@ -217,59 +185,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         n = len(self.calibration_) + 1
         most = int((np.arange(1, n + 1) / n <= self.alpha).sum()) - 1  # as p is rounded
         return -np.inf if most < 0 else -float(self.calibration_[-1 - most])
-
-    def _scores(self, source: Any) -> np.ndarray:
-        """Return - S, the mean over the members."""
-        total = np.zeros(source.n_rows)
-        for member, surprise in zip(self.members_, self.surprises_, strict=True):
-            total += np.concatenate(list(surprises(member.model_, surprise, source)))
-        return -_numbers(total / len(self.members_))
-
-    def _asked(self, X: Any) -> tuple[Model, Source]:
-        """Return the first member's model, for its schema, and the rows asked about."""
-        check_is_fitted(self, "members_")
-        return self.members_[0].model_, query_source(self, X)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
-        return self._scores(self._asked(X)[1])
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return ``score_samples(X) - offset_``: negative for anomalies."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return -1 for anomalies, 1 for other rows, (n_samples,)."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
-        """Return how often a normal row is as surprising as each row, float64 in (0, 1].
-
-        p = (1 + #{calibration >= S}) / (n + 1), about uniform for rows like those of ``fit``:
-        those are scored by one net each and new rows by the mean of all, which is a little less
-        extreme. ``X_calibration``, normal rows that ``fit`` was not given, makes it exact.
-        """
-        scores = -self.score_samples(X)
-        if X_calibration is None:
-            return conformal_p_values(scores, self.calibration_)
-        return conformal_p_values(scores, np.sort(-self.score_samples(X_calibration)))
-
-    def anomaly_shares(self, X: Any) -> np.ndarray:
-        """Return which share each feature has in a row's S, (n_samples, n_features), float32.
-
-        By how much S would fall if the feature stood at its mean, as a share of the sum of these;
-        rows add up to 1. Cost: n_features times that of ``score_samples``.
-        """
-        source = self._asked(X)[1]
-        drops = 0.0
-        for member, surprise in zip(self.members_, self.surprises_, strict=True):
-            drops = drops + np.concatenate(list(occlusions(member.model_, surprise, source)))
-        return sharing(np.asarray(drops))
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """Return g(f(x)), the mean over the members, (n_samples, n_features), in input units."""
-        source = self._asked(X)[1]
-        return np.mean([member.reconstruct(source) for member in self.members_], axis=0)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: every member with its S. ``narrows.load`` reads it.
@@ -295,11 +210,3 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _numbers(values: np.ndarray) -> np.ndarray:
-    """Return values that can be compared: what overflowed surprises most."""
-    return np.nan_to_num(values, nan=_MOST, posinf=_MOST, neginf=-_MOST)
-
-
-_MOST = float(np.finfo(np.float64).max)

@@ -7,7 +7,6 @@ from typing import Any
 
 from narrows.activations import activation_named
 from narrows.checks import check_number
-from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
@@ -15,7 +14,7 @@ from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
 from narrows.estimators._plan import Plan
-from narrows.estimators._settings import batch_size_for, keep, spec_of
+from narrows.estimators._settings import batch_size_for, corruption_spec, keep
 from narrows.estimators._texts import ReadsTexts
 from narrows.training.layerwise import LayerwisePretraining
 
@@ -61,7 +60,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         Between dense layers; the output is linear.
     code_activation : str, default="linear"
         On the code, from the same list.
-    corruption : str, spec or corruption, default="identity"
+    corruption : str, spec, corruption or None, default="identity"
         x -> x~ in training; "masking:0.3" drops words.
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
         On the scaled rows.
@@ -160,7 +159,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         return "document", {
             **self._shape(),
             "code_activation": self.code_activation,
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "loss": loss,
         }
 

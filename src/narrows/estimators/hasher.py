@@ -9,7 +9,6 @@ import numpy as np
 
 from narrows.applications.hashing import packed_codes, set_median_thresholds
 from narrows.checks import check_number
-from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.encoders.binary import BINARISATIONS
@@ -17,7 +16,7 @@ from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import keep, spec_of
+from narrows.estimators._settings import corruption_spec, keep
 from narrows.estimators._texts import ReadsTexts
 
 __all__ = ["SemanticHasher"]
@@ -58,7 +57,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         Widths of the encoder's hidden layers; the decoder has none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Between dense layers.
-    corruption : str, spec or corruption, default="masking:0.3"
+    corruption : str, spec, corruption or None, default="masking:0.3"
         x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
@@ -169,6 +168,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
             "noise": float(self.noise),
             "balance": float(self.balance),
             "bag_of_words": loss["name"] == "multinomial",
-            "corruption": spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            "corruption": corruption_spec(self.corruption),
             "loss": loss,
         }

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import (
     _check_feature_names_in,  # pyright: ignore[reportPrivateUsage] -- as SimpleImputer has it
     check_is_fitted,
@@ -17,9 +15,10 @@ from sklearn.utils.validation import (
 
 from narrows.applications.inpainting import METHODS
 from narrows.data.arrays import array_source
-from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._input import FLOATS, check_same_names
+from narrows.estimators._given_autoencoder import given_autoencoder
+from narrows.estimators._input import FLOATS, check_columns, check_same_names
 from narrows.estimators._settings import forget, keep
 from narrows.estimators.denoising import DenoisingAutoencoder
 
@@ -135,6 +134,7 @@ class CodeImputer(TransformerMixin, BaseEstimator):
         return names if self.keep_empty_features else names[self._told]
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
+        check_columns(X)
         with np.errstate(over="ignore"):  # what overflows is found with the infinities
             return _validate(
                 self,
@@ -146,26 +146,16 @@ class CodeImputer(TransformerMixin, BaseEstimator):
             )
 
     def _fitted_autoencoder(self, X: np.ndarray) -> AbstractAutoencoder:
-        given = self.autoencoder
-        if isinstance(given, FrozenEstimator):
-            given = given.estimator
-        if isinstance(given, str | Path):
-            from narrows.estimators import load
-
-            given = load(given)
-        if given is None:
-            given = DenoisingAutoencoder(
-                corruption="missing:0.25", hidden=(256,), random_state=self.random_state
-            )
-        if not isinstance(given, AbstractAutoencoder):
-            raise UsageError(
-                "autoencoder: must be an autoencoder, FrozenEstimator(one), or the path of a "
-                f"model file, got {given!r}."
-            )
+        given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return deepcopy(given)
         fresh: Any = clone(given)
         return fresh.fit(X)
+
+    def _default_autoencoder(self) -> AbstractAutoencoder:
+        return DenoisingAutoencoder(
+            corruption="missing:0.25", hidden=(256,), random_state=self.random_state
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

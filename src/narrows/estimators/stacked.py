@@ -7,12 +7,11 @@ from typing import Any
 
 from narrows.activations import activation_named
 from narrows.checks import check_number
-from narrows.corruptions import CORRUPTIONS
 from narrows.data.source import Source
 from narrows.errors import unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._parameters import documented
-from narrows.estimators._settings import batch_size_for, keep, spec_of
+from narrows.estimators._settings import batch_size_for, corruption_spec, keep
 from narrows.training.layerwise import METHODS, LayerwisePretraining
 
 __all__ = ["StackedAutoencoder"]
@@ -35,7 +34,7 @@ class StackedAutoencoder(AbstractAutoencoder):
         "denoising": each layer is an autoencoder that rebuilds the layer below from a corrupted
         copy. "rbm": each is a restricted Boltzmann machine, with Bernoulli units, or Gaussian
         ones for a linear code and for rows that are not in [0, 1]; needs sigmoid units.
-    corruption : str, spec or corruption, default="masking:0.25"
+    corruption : str, spec, corruption or None, default="masking:0.25"
         Of each layer's input, for "denoising"; fine-tuning sees clean rows.
     pretrain_epochs : int, default=10
         Passes over the data for each layer.
@@ -189,7 +188,7 @@ class StackedAutoencoder(AbstractAutoencoder):
             max_epochs=int(self.pretrain_epochs),
             batch_size=batch_size_for(self.batch_size, source.n_rows),
             learning_rate=None if rate is None else float(rate),
-            corruption=spec_of(CORRUPTIONS, self.corruption, slot="corruption"),
+            corruption=corruption_spec(self.corruption),
             cd_steps=int(self.cd_steps),
             persistent=bool(self.persistent),
         )

@@ -1,0 +1,78 @@
+"""narrows detector: nets that find the odd rows of a table, fitted and written into one file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from narrows.cli._common import (
+    PATH,
+    SEED,
+    data_argument,
+    json_option,
+    open_data,
+    open_model,
+    print_json,
+)
+
+__all__ = ["detector"]
+
+
+@click.command(short_help="Fit an anomaly detector to a table, for narrows anomalies.")
+@data_argument
+@click.option("--like", type=PATH, metavar="MODEL", help="A model file: its kind of net is fitted "
+              "anew to every fold, as for images, in the place of the detector's own.",
+              )  # fmt: skip
+@click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+              help="A parameter of AnomalyDetector, such as n_folds=3 or trim=0; may be "
+              "repeated.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@json_option
+def detector(
+    data: str,
+    like: Path | None,
+    random_state: int | None,
+    settings: tuple[str, ...],
+    output: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Fit an anomaly detector to the rows of DATA, which may hold anomalies.
+
+    `narrows anomalies` then says of new rows how odd they are. Every row of DATA is scored by a net
+    that did not see it, and among these scores p-values are counted: nothing is held out.
+    """
+    from sklearn.base import clone
+
+    from narrows import AnomalyDetector
+    from narrows.applications.output import check_writable
+    from narrows.cli.fit import _setting
+    from narrows.errors import UsageError
+
+    check_writable(output, *filter(None, (data, like)))
+    given = dict(_setting(text) for text in settings)
+    known = [name for name in AnomalyDetector._get_param_names() if name != "autoencoder"]
+    for name in given:
+        if name not in known:
+            raise UsageError(f"--set {name}: a detector has {', '.join(known)}.")
+    net: Any = None if like is None else clone(open_model(like))
+    shown = {"random_state": random_state, "verbose": 0 if quiet else 2 - sys.stderr.isatty()}
+    fitted = AnomalyDetector(net, **{**shown, **given}).fit(open_data(data))
+    fitted.set_params(verbose=0).save(output)
+    n = len(fitted.calibration_)
+    results = {
+        "rows": n,
+        "features": fitted.n_features_in_,
+        "nets": len(fitted.members_),
+        "smallest_possible_p_value": 1 / (n + 1),
+        "model": str(output),
+    }
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))

@@ -1,0 +1,53 @@
+"""The nets of an anomaly detector: what is fitted to the folds, and how one is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from narrows.applications.surprise import Surprise, concentrated, fit_surprise
+from narrows.errors import CopyingWarning
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators.autoencoder import Autoencoder
+
+__all__ = ["default_member", "fitted_member"]
+
+_BATCH, _STEPS = 128, 500
+_WIDEST = 32
+
+
+def default_member(n_features: int, n_rows: int, *, device: str) -> AbstractAutoencoder:
+    """Return an unfitted net whose code is as wide as the rows, up to 32."""
+    return Autoencoder(
+        min(_WIDEST, n_features),
+        hidden=(64,),
+        scale="standard",
+        max_epochs=int(np.clip(_STEPS * _BATCH // n_rows, 10, _STEPS)),
+        batch_size=_BATCH,
+        validation_fraction=0.0,
+        patience=None,
+        device=device,
+    )
+
+
+def fitted_member(
+    made: AbstractAutoencoder, source: Any, *, trim: float, seed: int, may_copy: bool
+) -> tuple[AbstractAutoencoder, Surprise]:
+    """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
+
+    ``may_copy``: that its code is wide is meant, and not warned of.
+    """
+    fresh: Any = clone(made)
+    fresh.set_params(random_state=seed % 2**31)
+    with warnings.catch_warnings():
+        if may_copy:
+            warnings.simplefilter("ignore", CopyingWarning)
+        fresh.fit(source)
+        if trim:
+            kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
+            source = source.subset(kept)
+            fresh.fit(source)
+    return fresh, fit_surprise(fresh.model_, source, seed=seed)

@@ -1,0 +1,88 @@
+"""What a fitted anomaly detector answers: scores, verdicts, p-values, shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.applications.anomalies import conformal_p_values, sharing
+from narrows.applications.surprise import Surprise, occlusions, surprises
+from narrows.data.source import Source
+from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._input import query_source
+from narrows.model import Model
+
+__all__ = ["DetectorQueries", "comparable"]
+
+
+class DetectorQueries(OutlierMixin, BaseEstimator):
+    """The questions, each put to all members together."""
+
+    members_: list[AbstractAutoencoder]
+    surprises_: list[Surprise]
+    calibration_: np.ndarray
+    offset_: float
+
+    def _scores(self, source: Any) -> np.ndarray:
+        """Return - S, the mean over the members."""
+        total = np.zeros(source.n_rows)
+        for member, surprise in zip(self.members_, self.surprises_, strict=True):
+            total += np.concatenate(list(surprises(member.model_, surprise, source)))
+        return -comparable(total / len(self.members_))
+
+    def _asked(self, X: Any) -> tuple[Model, Source]:
+        """Return the first member's model, for its schema, and the rows asked about."""
+        check_is_fitted(self, "members_")
+        return self.members_[0].model_, query_source(self, X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
+        return self._scores(self._asked(X)[1])
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return ``score_samples(X) - offset_``: negative for anomalies."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return -1 for anomalies, 1 for other rows, (n_samples,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
+        """Return how often a normal row is as surprising as each row, float64 in (0, 1].
+
+        p = (1 + #{calibration >= S}) / (n + 1), about uniform for rows like those of ``fit``:
+        those are scored by one net each and new rows by the mean of all, which is a little less
+        extreme. ``X_calibration``, normal rows that ``fit`` was not given, makes it exact.
+        """
+        scores = -self.score_samples(X)
+        if X_calibration is None:
+            return conformal_p_values(scores, self.calibration_)
+        return conformal_p_values(scores, np.sort(-self.score_samples(X_calibration)))
+
+    def anomaly_shares(self, X: Any) -> np.ndarray:
+        """Return which share each feature has in a row's S, (n_samples, n_features), float32.
+
+        By how much S would fall if the feature stood at its mean, as a share of the sum of these;
+        rows add up to 1. Cost: n_features times that of ``score_samples``.
+        """
+        source = self._asked(X)[1]
+        drops = 0.0
+        for member, surprise in zip(self.members_, self.surprises_, strict=True):
+            drops = drops + np.concatenate(list(occlusions(member.model_, surprise, source)))
+        return sharing(np.asarray(drops))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return g(f(x)), the mean over the members, (n_samples, n_features), in input units."""
+        source = self._asked(X)[1]
+        return np.mean([member.reconstruct(source) for member in self.members_], axis=0)
+
+
+def comparable(values: np.ndarray) -> np.ndarray:
+    """Return values that can be compared: what overflowed surprises most."""
+    return np.nan_to_num(values, nan=_MOST, posinf=_MOST, neginf=-_MOST)
+
+
+_MOST = float(np.finfo(np.float64).max)
