@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from narrows.cli._common import label_file, open_estimator, refuse_detector
+from narrows.cli._common import open_estimator, refuse_detector
+from narrows.cli._data import label_file
 
 __all__ = ["one_label_a_row", "open_head", "same_labels"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import PATH, label_file
+from narrows.cli._common import PATH
+from narrows.cli._data import label_file
 
 if TYPE_CHECKING:
     from narrows.applications.retrieval_comparison import RetrievalComparison

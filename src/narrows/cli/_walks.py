@@ -13,7 +13,7 @@ from narrows.applications.code_points import code_spread
 from narrows.applications.generation_figures import walk_figure
 from narrows.applications.output import write_rows
 from narrows.applications.walks import steps_of
-from narrows.cli._common import open_data
+from narrows.cli._data import open_data
 from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, UsageError
 

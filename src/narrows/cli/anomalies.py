@@ -13,11 +13,11 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     open_estimator,
     print_json,
     shape_option,
 )
+from narrows.cli._data import open_data
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:

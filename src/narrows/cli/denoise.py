@@ -12,11 +12,11 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     open_model,
     print_json,
     shape_option,
 )
+from narrows.cli._data import open_data
 
 __all__ = ["denoise"]
 

@@ -13,10 +13,10 @@ from narrows.cli._common import (
     SEED,
     data_argument,
     json_option,
-    open_data,
     open_model,
     print_json,
 )
+from narrows.cli._data import open_data
 
 __all__ = ["detector"]
 

@@ -10,11 +10,11 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     open_model,
     output_option,
     print_json,
 )
+from narrows.cli._data import open_data
 
 __all__ = ["encode"]
 

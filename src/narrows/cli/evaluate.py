@@ -11,10 +11,10 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     open_model,
     print_json,
 )
+from narrows.cli._data import open_data
 from narrows.cli._retrieval import (
     check_retrieval,
     compared,

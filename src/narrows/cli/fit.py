@@ -13,10 +13,10 @@ from narrows.cli._common import (
     PATH,
     data_argument,
     json_option,
-    open_data,
     print_json,
     shape_option,
 )
+from narrows.cli._data import open_data
 from narrows.cli._progress import quiet_option
 
 __all__ = ["ESTIMATORS", "fit"]

@@ -13,11 +13,11 @@ from narrows.cli._common import (
     check_image_shape,
     json_option,
     model_argument,
-    open_data,
     open_model,
     print_json,
     shape_option,
 )
+from narrows.cli._data import open_data
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder

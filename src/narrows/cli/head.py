@@ -14,10 +14,10 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     open_model,
     print_json,
 )
+from narrows.cli._data import open_data
 from narrows.cli._progress import quiet_option
 
 __all__ = ["head"]

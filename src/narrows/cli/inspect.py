@@ -13,10 +13,10 @@ from narrows.cli._common import (
     code_of,
     json_option,
     model_argument,
-    open_data,
     open_estimator,
     print_json,
 )
+from narrows.cli._data import open_data
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:

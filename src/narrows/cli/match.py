@@ -12,10 +12,10 @@ from narrows.cli._common import (
     check_image_shape,
     json_option,
     model_argument,
-    open_data,
     print_json,
     shape_option,
 )
+from narrows.cli._data import open_data
 
 __all__ = ["match"]
 

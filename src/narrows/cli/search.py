@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import PATH, json_option, open_data, open_model, print_json
+from narrows.cli._common import (
+    PATH,
+    json_option,
+    open_model,
+    print_json,
+)
+from narrows.cli._data import open_data
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:

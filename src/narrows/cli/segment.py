@@ -12,9 +12,9 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
-    open_data,
     print_json,
 )
+from narrows.cli._data import open_data
 
 __all__ = ["segment"]
 
