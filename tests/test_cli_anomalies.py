@@ -12,6 +12,7 @@ import pytest
 
 from narrows import AnomalyDetector, Autoencoder, load
 from narrows.applications.anomaly_figure import anomaly_figure
+from narrows.applications.detection import Detection, measure_detection, odd_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData
 
@@ -79,6 +80,50 @@ def test_calibration_rows_can_be_given(files, capsys):
     assert run(files, "--calibrate", files / "normal.csv", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["top"][0]["p_value"] == pytest.approx(1 / 91)
+
+
+@pytest.mark.parametrize("words", [("0", "1"), ("False", "True"), ("1", "-1")])
+def test_labels_measure_what_the_scores_are_worth(words, files, tmp_path, capsys):
+    rows = pd.read_csv(files / "x.csv")
+    rows["odd"] = [words[i == 7] for i in range(60)]
+    rows.to_csv(tmp_path / "told.csv", index=False)
+    (tmp_path / "y.csv").write_text("\n".join(rows["odd"]) + "\n")
+    for more in (
+        [f"{tmp_path}/told.csv:label=odd"],
+        [files / "x.csv", "--labels", tmp_path / "y.csv"],
+    ):
+        arguments = [str(a) for a in ("anomalies", files / "m", *more, "--alpha", 0.05)]
+        assert _run(arguments) == 0
+        said = capsys.readouterr().out
+        assert "n anomalies 1, auroc 1, average precision 1, found 1" in said
+        assert _run([*arguments, "--json"]) == 0
+        assert 0 <= json.loads(capsys.readouterr().out)["detection"]["false_alarms"] < 0.2
+
+
+def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
+    files, tmp_path, capsys
+):
+    (tmp_path / "y.csv").write_text("a\nb\n" * 30)
+    assert (
+        _run(
+            [
+                str(a)
+                for a in ("anomalies", files / "m", files / "x.csv", "--labels", tmp_path / "y.csv")
+            ]
+        )
+        == 3
+    )
+    assert "expected both 1 (an anomaly) and 0" in capsys.readouterr().err
+    pd.read_csv(files / "x.csv").assign(odd="a").to_csv(tmp_path / "told.csv", index=False)
+    assert _run([str(a) for a in ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")]) == 0
+    assert "Nothing is measured by the labels of DATA" in capsys.readouterr().err
+
+
+def test_detection_is_that_of_the_definitions():
+    odd = odd_rows(np.array([0.0, 1, 0, 1, 0]))
+    p_values = np.array([0.5, 0.04, 0.03, 0.2, 0.9])
+    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), p_values, odd, alpha=0.05)
+    assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 
 def test_when_nothing_is_rare_enough_the_reason_is_said(files, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ _FEATURES = 3
               "rows at most this share.")  # fmt: skip
 @click.option("--calibrate", metavar="DATA", help="Normal rows that MODEL was not fitted to, "
               "instead of those that fit held out.")  # fmt: skip
+@click.option("--labels", type=PATH, help="Which rows of DATA are anomalies (1; the others 0): "
+              "prints AUROC and average precision. Data may bring them: table.csv:label=odd.",
+              )  # fmt: skip
 @click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many rows are shown, the most surprising first.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw the top rows, the shares of their "
@@ -50,6 +54,7 @@ def anomalies(
     output: Path | None,
     alpha: float,
     calibrate: str | None,
+    labels: Path | None,
     top: int,
     figure: Path | None,
     image_shape: tuple[int, ...] | None,
@@ -64,18 +69,21 @@ def anomalies(
     import numpy as np
 
     from narrows.applications.anomalies import at_rows, feature_names
+    from narrows.applications.detection import measure_detection
     from narrows.applications.figures import check_figure_name
     from narrows.applications.output import check_writable, write_rows
 
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data, *([calibrate] if calibrate else []))
+            check_writable(path, model, data, *filter(None, (calibrate, labels)))
     if figure is not None:
         check_figure_name(figure)
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
-    fitted, source = estimator._asked(open_data(data))
+    opened = open_data(data)
+    fitted, source = estimator._asked(opened)
     check_image_shape(fitted, image_shape)
+    odd = _odd_rows(opened, labels, source.n_rows)
     held_out = None if calibrate is None else open_data(calibrate)
     errors = -estimator.score_samples(source)
     p_values = estimator.p_values(source, held_out)
@@ -103,6 +111,9 @@ def anomalies(
             for row, share in zip(first, shares, strict=True)
         ],
     }
+    if odd is not None:
+        measured = measure_detection(errors, p_values, odd, alpha=alpha)
+        results["detection"] = asdict(measured)
     if output is not None:
         blocks = iter([np.column_stack([errors, p_values])])
         columns = ["error", "p_value"]
@@ -129,9 +140,31 @@ def anomalies(
     if alpha < floor:
         click.echo(f"no p-value can be below {floor:.3g}, 1 / (the number of held-out rows + 1); "
                    "--calibrate takes more of them")  # fmt: skip
+    if "detection" in results:
+        click.echo(", ".join(f"{name.replace('_', ' ')} {value:.4g}"
+                             for name, value in results["detection"].items()))  # fmt: skip
     for key in ("output", "figure"):
         if key in results:
             click.echo(f"{key}: {results[key]}")
+
+
+def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
+    """Return which rows are anomalies, None if nothing says so; labels of another kind that the
+    data bring are passed over with a word."""
+    from narrows.applications.detection import odd_rows
+    from narrows.cli._heads import one_label_a_row
+    from narrows.errors import InvalidData
+
+    brought = getattr(opened, "labels", None)
+    if labels is None and brought is None:
+        return None
+    try:
+        return odd_rows(one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels"))
+    except InvalidData as error:
+        if labels is not None:
+            raise
+        click.echo(f"Nothing is measured by the labels of DATA: {error}", err=True)
+        return None
 
 
 def _largest(shares: np.ndarray, names: list[str]) -> dict[str, float]:
