@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_wine
 
+from narrows import load
 from narrows.cli import _run
 
 
@@ -87,3 +88,80 @@ def test_images_in_folders_bring_their_classes(tmp_path, capsys):
     (data / "dark").rename(data / "1")
     (data / "light").rename(data / "2")
     assert "accuracy" not in said(capsys, "predict", head, data, "-o", tmp_path / "said.csv")
+
+
+@pytest.fixture
+def gaps(wine, tmp_path):
+    """The same wine, of which every fifth has no label."""
+    lines = wine.read_text().splitlines()
+    at = lines[0].split(",").index("target")
+    for i in range(1, len(lines), 5):
+        cells = lines[i].split(",")
+        lines[i] = ",".join([*cells[:at], "", *cells[at + 1 :]])
+    (tmp_path / "gaps.csv").write_text("\n".join(lines) + "\n")
+    return f"{tmp_path / 'gaps.csv'}:label=target,drop=when"
+
+
+def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, capsys):
+    model, head = tmp_path / "m.st", tmp_path / "h.st"
+    assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
+    fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
+    assert run(*fit) == 3
+    assert "gaps.csv, row 0: no label; 36 of 178 rows have none" in capsys.readouterr().err
+    assert run(*fit, "--unknown", "") == 0
+    assert load(head).classes_.tolist() == ["barbera", "barolo", "grignolino"]
+    found = said(capsys, "predict", head, gaps)
+    assert found["accuracy"] > 0.85
+    assert found["rows_without_label"] == 36
+
+
+def test_a_value_that_is_none_is_named_by_its_row(wine, tmp_path, capsys):
+    model = tmp_path / "m.st"
+    data = f"{wine}:label=target,drop=when"
+    assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
+    assert run("head", model, data, "--task", "regress", "-q", "-o", tmp_path / "h.st") == 3
+    assert "row 0: --task regress needs numbers, got 'barbera'" in capsys.readouterr().err
+
+
+def test_numbers_are_the_same_label_however_they_are_written(tmp_path, capsys):
+    y = np.arange(60) % 2
+    x = np.random.default_rng(0).normal(size=(60, 3)) + 3 * y[:, None]
+    for name, label in (("whole", y.astype(str)), ("floats", y.astype(float).astype(str))):
+        lines = [",".join(map(str, [*row, cell])) for row, cell in zip(x, label, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    np.save(tmp_path / "y.npy", y.astype(float))
+    whole = f"{tmp_path}/whole.csv:label=kind"
+    model, head = tmp_path / "m.st", tmp_path / "h.st"
+    assert run("fit", whole, "--code", 2, "--hidden", "", "--epochs", 5, "-q", "-o", model) == 0
+    for labels in ((), ("--labels", tmp_path / "y.npy")):
+        fit = (
+            "head",
+            model,
+            whole,
+            *labels,
+            "--task",
+            "classify",
+            "--epochs",
+            60,
+            "-q",
+            "-o",
+            head,
+        )
+        assert run(*fit) == 0
+        found = [said(capsys, "predict", head, f"{tmp_path}/{n}.csv:label=kind")["accuracy"]
+                 for n in ("whole", "floats")]  # fmt: skip
+        assert found[0] == found[1] > 0.5
+
+
+def test_names_of_columns_may_hold_colons_and_commas(tmp_path):
+    rows = "".join(f"{i},{i % 3},{i % 2},x\n" for i in range(20))
+    (tmp_path / "t.csv").write_text('a,b,"height, cm",kind: all\n' + rows)
+    data = f'{tmp_path}/t.csv:label=kind: all,"drop=height, cm"'
+    fit = ("fit", data, "--code", 1, "--hidden", "", "--epochs", 1, "-q", "-o", tmp_path / "m.st")
+    assert run(*fit) == 0
+    assert load(tmp_path / "m.st").n_features_in_ == 2
+
+
+def test_a_misspelt_key_is_named_with_the_nearest(wine, tmp_path, capsys):
+    assert run("fit", f"{wine}:lable=target", "-q", "-o", tmp_path / "m.st") == 2
+    assert "Did you mean 'label'?" in capsys.readouterr().err

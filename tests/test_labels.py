@@ -60,7 +60,35 @@ def test_several_labels_a_line_and_none(tmp_path, suffix):
 ])  # fmt: skip
 def test_one_line_too_many_that_is_unlike_the_others_is_a_header(tmp_path, suffix, header, labels):
     (tmp_path / f"y.{suffix}").write_text("\n".join([header, *labels]) + "\n")
-    assert read_labels(tmp_path / f"y.{suffix}", n_rows=3).tolist() == labels
+    with pytest.warns(UserWarning, match=f"the first line, '{header}', is taken for a header"):
+        assert read_labels(tmp_path / f"y.{suffix}", n_rows=3).tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("first", "labels", "unknown"),
+    [("?", ["a", "b", "a"], "?"), ("-1", ["a", "b", "a"], "-1"), ("nan", ["1.5", "2", "3"], None)],
+)
+def test_the_label_for_unknown_or_nan_is_no_header(tmp_path, first, labels, unknown):
+    (tmp_path / "y.txt").write_text("\n".join([first, *labels]) + "\n")
+    with pytest.raises(InvalidData, match="labels of 4 rows"):
+        read_labels(tmp_path / "y.txt", n_rows=3, unknown=unknown)
+
+
+def test_a_header_over_a_label_too_few_is_refused(tmp_path):
+    (tmp_path / "y.csv").write_text("grade\n1\n2\n")
+    with pytest.raises(InvalidData, match="'grade', is no number and all others are"):
+        read_labels(tmp_path / "y.csv", n_rows=3)
+    assert read_labels(tmp_path / "y.csv", n_rows=3, unknown="grade").tolist() == [
+        "grade",
+        "1",
+        "2",
+    ]
+
+
+def test_a_blank_line_of_a_named_column_is_a_row_without_a_label(tmp_path):
+    (tmp_path / "y.csv").write_text("grade\na\n\nb\n")
+    with pytest.raises(InvalidData, match="labels of 3 rows, but the data have 2"):
+        read_labels(tmp_path / "y.csv", n_rows=2, column="grade")
 
 
 def test_a_first_line_is_no_header_where_the_lines_are_as_many_as_the_rows(tmp_path):
@@ -71,7 +99,8 @@ def test_a_first_line_is_no_header_where_the_lines_are_as_many_as_the_rows(tmp_p
 def test_several_labels_a_line_have_a_header_too(tmp_path):
     (tmp_path / "y.csv").write_text("topics\nb;a\na\nc\n")
     expected = [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
-    assert read_labels(tmp_path / "y.csv", n_rows=3).toarray().tolist() == expected
+    with pytest.warns(UserWarning, match="'topics', is taken for a header"):
+        assert read_labels(tmp_path / "y.csv", n_rows=3).toarray().tolist() == expected
 
 
 def test_a_column_is_named_of_several(tmp_path):

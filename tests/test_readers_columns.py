@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from narrows import read
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, ResourceError, UsageError
 
 FRAME = pd.DataFrame(
     {
@@ -131,3 +132,61 @@ def test_one_folder_or_an_image_outside_is_no_label(tmp_path: Path) -> None:
     assert read(tmp_path).labels is None
     _pictures(tmp_path, "dogs/1.png", "3.png")
     assert read(tmp_path).labels is None
+
+
+def test_labels_of_gaps_are_empty_in_every_kind_of_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,kind\n1,nan\n2,3.0\n3,01\n4,\n")
+    labels = read(tmp_path / "t.csv", label="kind").labels
+    assert labels is not None and labels.tolist() == ["", "3", "01", ""]
+    pd.DataFrame({"a": [1, 2], "kind": np.array([np.nan, 0.1], np.float32)}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    labels = read(tmp_path / "t.parquet", label="kind").labels
+    assert labels is not None and labels.tolist() == ["", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("[1]", "got list"), ('"\\ud800"', "not valid Unicode"), (f'"{"x" * 300}"', "300 characters")],
+)
+def test_cells_that_are_no_labels_are_refused_by_their_line(
+    cell: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"a": 1, "kind": "x"}}\n{{"a": 1, "kind": {cell}}}\n')
+    with pytest.raises(InvalidData, match=f"t.jsonl, line 2: .*{message}"):
+        read(tmp_path / "t.jsonl", label="kind")
+
+
+def test_labels_that_memory_cannot_hold_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.csv").write_text("a,kind\n" + "1,x\n" * 50 + f"1,{'y' * 200}\n")
+    monkeypatch.setattr("narrows.data.readers.columns.memory_limit", lambda: 30_000)
+    with pytest.raises(ResourceError, match="51 labels of up to 200 characters"):
+        read(tmp_path / "t.csv", label="kind")
+
+
+@pytest.mark.parametrize("arguments", [{"label": 3}, {"drop": [3]}, {"drop": 3}, {"label": ["a"]}])
+def test_what_is_no_name_of_a_column_is_refused(
+    arguments: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="expected (the name|names) of"):
+        read(_csv(tmp_path), **arguments)  # type: ignore[arg-type]
+
+
+def test_a_first_line_of_numbers_that_serves_as_names_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "iris.data.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
+    with pytest.warns(UserWarning, match=r"the features are called 5.1, 3.5; if the first line"):
+        read(tmp_path / "iris.data.csv", label="setosa")
+
+
+def test_svmlight_has_no_columns_to_name(tmp_path: Path) -> None:
+    (tmp_path / "t.svmlight").write_text("1 1:0.5\n")
+    with pytest.raises(InvalidData, match="this is none"):
+        read(tmp_path / "t.svmlight", drop="1")
+
+
+def test_a_folded_csv_is_read(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("a,kind\n1,x\n2,y\n")
+    assert read(tmp_path / "t.csv.gz", label="kind").n_rows == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from narrows.text import Documents
 
 __all__ = ["label_file", "open_data"]
+
+_KEYS = ("text", "id", "label", "features", "drop")
 
 
 def open_data(name: str) -> Source | Documents:
@@ -29,19 +32,35 @@ def open_data(name: str) -> Source | Documents:
     if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
         files = fetch(dataset)
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
-    path, _, columns = name.rpartition(":")
-    if "=" in columns and not Path(name).exists():
+    path, columns = _parted(name)
+    if columns:
         named, dropped = _columns(columns)
         if "features" in named:
+            if len(named) > 1 or dropped:
+                raise UsageError(f"{name!r}: features stands alone; {path} names no columns.")
             return read(path, n_features=_n_features(named["features"]))
         beside = {*dropped, *([named["label"]] if "label" in named else [])}
         texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
         if texts and dropped:
-            raise UsageError(f"{name!r}: drop is for tables of numbers; {path} holds texts.")
+            raise UsageError(
+                f"{name!r}: drop is for tables of numbers; {path} holds texts in other columns "
+                "too: drop these as well, or leave drop out."
+            )
         if texts:
             return read_documents(path, **named)
         return _table(path, f"{name},", label=named.get("label"), drop=dropped)
     return read_documents(name) if looks_like_documents(name) else _table(name, f"{name}:")
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return path and columns of ``path:columns``, whose names may hold colons; "" for none."""
+    if Path(name).exists():
+        return name, ""
+    for at in (i for i, letter in enumerate(name) if letter == ":"):
+        if "=" in name[at:] and Path(name[:at]).exists():
+            return name[:at], name[at + 1 :]
+    path, _, columns = name.rpartition(":")
+    return (path, columns) if "=" in columns else (name, "")
 
 
 def _table(path: str, named: str, **columns: Any) -> Source:
@@ -70,13 +89,12 @@ def label_file(labels: Path) -> tuple[Path, str | None]:
     """
     from narrows.errors import UsageError
 
-    path, _, columns = str(labels).rpartition(":")
-    if labels.exists() or not path:
-        return labels, None
-    if "=" not in columns:
-        if not Path(path).is_file():
+    path, columns = _parted(str(labels))
+    if not columns:
+        file, _, column = path.rpartition(":")
+        if labels.exists() or not Path(file).is_file():
             return labels, None
-        raise UsageError(f"{labels}: to name a column of labels, write {path}:label={columns}.")
+        raise UsageError(f"{labels}: to name a column of labels, write {file}:label={column}.")
     named, dropped = _columns(columns)
     if [*named] != ["label"] or dropped:
         raise UsageError(f"{labels}: of labels only their column is named: {path}:label=COLUMN.")
@@ -92,17 +110,22 @@ def _n_features(number: str) -> int:
 
 
 def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Read ``text=body,id=key,label=topic,drop=a,drop=b``; what is dropped comes second."""
-    from narrows.errors import UsageError
+    """Read ``text=body,id=key,label=topic,drop=a,drop=b``; what is dropped comes second.
+
+    A name with a comma stands in quotes, as in a CSV: ``"drop=height, cm",label=kind``.
+    """
+    from narrows.errors import UsageError, unknown_name
 
     named: dict[str, str] = {}
     dropped: list[str] = []
-    for part in text.split(","):
+    for part in next(csv.reader([text]), []):
         what, _, column = part.partition("=")
-        if what not in ("text", "id", "label", "features", "drop") or not column or what in named:
+        if what not in _KEYS:
+            raise UsageError(f"{text!r}: {unknown_name('columns', what, _KEYS)}")
+        if not column or what in named:
             raise UsageError(
-                f"{text!r}: expected text=NAME, id=NAME, label=NAME once each, or drop=NAME, got "
-                f"{part!r}."
+                f"{text!r}: expected text=NAME, id=NAME, label=NAME or features=NUMBER once each, "
+                f"or drop=NAME, got {part!r}."
             )
         if what == "drop":
             dropped.append(column)

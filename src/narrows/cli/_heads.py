@@ -10,7 +10,7 @@ import click
 from narrows.cli._common import open_estimator, refuse_detector
 from narrows.cli._data import label_file
 
-__all__ = ["one_label_a_row", "open_head", "same_labels"]
+__all__ = ["number_of", "one_label_a_row", "open_head", "same_labels"]
 
 
 _COMMANDS = {"CodeMatcher": "match MODEL A B", "CodeSegmenter": "segment MODEL DATA"}
@@ -44,12 +44,13 @@ def open_head(path: Path, command: str) -> Any:
 
 
 def one_label_a_row(
-    opened: Any, labels: Path | None, n_rows: int, *, unknown: str | None = None
+    opened: Any, labels: Path | None, n_rows: int, *, unknown: str | None = None, gaps: bool = False
 ) -> Any:
     """Return labels (n_rows,) from a file, or those that the data bring themselves.
 
     Texts that are all integers are read as such, so that -1 is the same in .txt and in .npy;
-    unless ``unknown``, the text for none, is another text.
+    unless ``unknown``, the text for none, is another text. Rows of the data without a label are
+    refused, unless ``unknown`` is "" or ``gaps`` lets them through.
     """
     import numpy as np
     import scipy.sparse as sp
@@ -60,7 +61,7 @@ def one_label_a_row(
 
     if labels is not None:
         path, column = label_file(labels)
-        found = read_labels(path, n_rows=n_rows, column=column)
+        found = read_labels(path, n_rows=n_rows, column=column, unknown=unknown)
         if sp.issparse(found):
             raise InvalidData(
                 f"{labels}: a row has several labels or none; a head reads one a row: name the "
@@ -73,6 +74,12 @@ def one_label_a_row(
             return _integers(np.array([several[0] for several in each]), unknown)
     brought = getattr(opened, "labels", None)
     if brought is not None:
+        empty = np.flatnonzero(brought == "")
+        if len(empty) and unknown != "" and not gaps:
+            raise InvalidData(
+                f"{opened.origin}, row {empty[0]}: no label; {len(empty)} of {n_rows} rows have "
+                "none. Fill them in, or say by --unknown '' that they are unknown."
+            )
         return _integers(brought, unknown)
     raise click.UsageError(
         "--labels: give a file with a label for every row, or data that bring them: a column "
@@ -112,10 +119,12 @@ def same_labels(labels: Any, other: Any) -> Any:
         pairs = zip(labels.tolist(), other.tolist(), strict=True)
         return np.array([a == b or (a != a and b != b) for a, b in pairs], dtype=bool)
     pairs = zip(labels.tolist(), other.tolist(), strict=True)
-    return np.array([str(a) == str(b) or _number(a) == _number(b) for a, b in pairs], dtype=bool)
+    return np.array(
+        [str(a) == str(b) or number_of(a) == number_of(b) for a, b in pairs], dtype=bool
+    )
 
 
-def _number(label: Any) -> Any:
+def number_of(label: Any) -> Any:
     """Return a text as the number that it says, exactly if it is an integer."""
     for kind in (int, float):
         try:

@@ -82,7 +82,7 @@ def head(
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
-        y = _numbers(y, labels)
+        y = _numbers(y, str(labels or data))
     fitted.fit(source, y)
     fitted.set_params(verbose=0).save(output)
     results = _results(fitted, task) | {"model": str(output)}
@@ -160,15 +160,16 @@ def _integer(text: str, value: float) -> int:
         return int(value)
 
 
-def _numbers(y: Any, labels: Path | None) -> Any:
+def _numbers(y: Any, origin: str) -> Any:
     import numpy as np
 
+    from narrows.cli._heads import number_of
     from narrows.errors import InvalidData
 
-    try:
-        return y.astype(np.float64)
-    except ValueError as error:
-        raise InvalidData(f"{labels}: --task regress needs numbers: {error}.") from None
+    for row, label in enumerate(y.tolist() if y.dtype.kind == "U" else ()):
+        if isinstance(number_of(label), str):
+            raise InvalidData(f"{origin}, row {row}: --task regress needs numbers, got {label!r}.")
+    return y.astype(np.float64)
 
 
 def _results(fitted: Any, task: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def predict(
     results: dict[str, Any] = {"rows": n}
     said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
     if labels is not None or _brings_truth(opened, fitted):
-        truth, named = one_label_a_row(opened, labels, n), labels or data
+        truth, named = one_label_a_row(opened, labels, n, gaps=True), labels or data
         results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
@@ -67,19 +67,18 @@ def predict(
 
 
 def _brings_truth(opened: Any, fitted: Any) -> bool:
-    """Return whether labels that the data bring are of the head's kind: folders may be called
-    anything."""
+    """Return whether the data bring labels; folders of images may be called anything, and are
+    labels if one is called as a class of the head is."""
     import numpy as np
 
+    from narrows.cli._heads import same_labels
+
     labels = getattr(opened, "labels", None)
-    if labels is None:
-        return False
-    if hasattr(fitted, "classes_"):
-        return bool(np.isin(labels, np.asarray(fitted.classes_).astype(str)).any())
-    try:
-        return bool(np.isfinite(labels.astype(np.float64)).all())
-    except ValueError:
-        return False
+    if labels is None or opened.image_shape is None:
+        return labels is not None
+    kinds = np.unique(labels)
+    classes = getattr(fitted, "classes_", ())
+    return any(bool(same_labels(kinds, label).any()) for label in classes)
 
 
 def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path | str) -> dict[str, Any]:
@@ -87,15 +86,18 @@ def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path | str) -> dict[st
     from narrows.cli._heads import same_labels
     from narrows.errors import InvalidData
 
-    right = same_labels(truth, said)
-    if fitted.missing_label is None:
-        return {"accuracy": float(right.mean())}
-    unknown = same_labels(truth, fitted.missing_label)
+    right, unknown = same_labels(truth, said), _empty(truth)
+    if fitted.missing_label is not None:
+        unknown |= same_labels(truth, fitted.missing_label)
     if unknown.all():
         raise InvalidData(
             f"{labels}: every label is {fitted.missing_label!r}, which means none to this head."
+            if fitted.missing_label is not None
+            else f"{labels}: no row has a label."
         )
-    return {"accuracy": float(right[~unknown].mean()), "rows_without_label": int(unknown.sum())}
+    found = {"accuracy": float(right[~unknown].mean())}
+    counted = fitted.missing_label is not None or unknown.any()
+    return {**found, "rows_without_label": int(unknown.sum())} if counted else found
 
 
 def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:
@@ -104,7 +106,16 @@ def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:
 
     from narrows.errors import InvalidData
 
+    unknown = _empty(truth)
     try:
-        return {"r2": float(r2_score(truth.astype(np.float64), said))}
+        found = {"r2": float(r2_score(truth[~unknown].astype(np.float64), said[~unknown]))}
     except ValueError as error:
         raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None
+    return {**found, "rows_without_label": int(unknown.sum())} if unknown.any() else found
+
+
+def _empty(truth: Any) -> Any:
+    """Return where there is no label, (n_rows,)."""
+    import numpy as np
+
+    return truth == "" if truth.dtype.kind == "U" else np.zeros(len(truth), dtype=bool)

@@ -8,31 +8,39 @@ from pathlib import Path
 from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData, unknown_name
 
-__all__ = ["is_header", "named_column"]
+__all__ = ["SEPARATOR", "is_header", "is_number", "named_column", "several"]
+
+SEPARATOR = ";"
 
 
-def is_header(first: list[str], rest: list[list[str]]) -> bool:
+def is_header(first: list[str], rest: list[list[str]], unknown: str | None = None) -> bool:
     """Return whether the first line of a file that has one line too many names its column.
 
-    It does where every line has a label and its own stands on no other line; and where it is a
-    number, none of the others is one.
+    It does where every line has a label and its own stands on no other line, is not the one for
+    ``unknown`` or NaN, and where it is a number, none of the others is one.
     """
-    if len(first) != 1 or not all(rest):
+    if len(first) != 1 or not all(rest) or first[0] == unknown or first[0].lower() == "nan":
         return False
     others = {label for labels in rest for label in labels}
-    numbers = _is_number(first[0]) and any(map(_is_number, others))
+    numbers = is_number(first[0]) and any(map(is_number, others))
     return first[0] not in others and not numbers
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, NaN apart."""
     try:
         return not math.isnan(float(text))
     except ValueError:
         return False
 
 
+def several(cell: str) -> list[str]:
+    """Return the labels of a row, which ";" separates."""
+    return [label for part in cell.split(SEPARATOR) if (label := part.strip())]
+
+
 def named_column(path: Path, column: str) -> list[list[str]]:
-    """Return the label of every row in the column of that name of a CSV file, [] where empty.
+    """Return the labels of every row in the column of that name of a CSV file, [] where empty.
 
     Raises
     ------
@@ -43,16 +51,24 @@ def named_column(path: Path, column: str) -> list[list[str]]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv.")
     lines = csv_rows(path, strict=True)
-    names = [name.strip() for name in next(lines, (1, []))[1]]
+    header, cells = next(lines, (1, []))
+    names = [name.strip() for name in cells]
     if names.count(column) > 1:
         raise InvalidData(f"{path}: the column {column!r} stands twice.")
     if column not in names:
         raise InvalidData(f"{path}: {unknown_name('label', column, filter(None, names))}")
-    at, labels = names.index(column), []
+    at, last, labels = names.index(column), header, []
     for line, cells in lines:
+        if len(names) == 1:  # a blank line is a row without a label
+            labels.extend([] for _ in range(last + 1, line - sum(map(_breaks, cells))))
+            last = line
         if len(cells) != len(names):
             raise InvalidData(
                 f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."
             )
         labels.append([cells[at].strip()] if cells[at].strip() else [])
     return labels
+
+
+def _breaks(cell: str) -> int:
+    return cell.count("\n")

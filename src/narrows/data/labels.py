@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.in_memory import rows_in_memory
-from narrows.data.label_columns import is_header, named_column
+from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
@@ -19,10 +20,10 @@ from narrows.errors import InvalidData
 
 __all__ = ["label_matrix", "read_labels"]
 
-_SEPARATOR = ";"
 
-
-def read_labels(path: str | Path, *, n_rows: int, column: str | None = None) -> Any:
+def read_labels(
+    path: str | Path, *, n_rows: int, column: str | None = None, unknown: str | None = None
+) -> Any:
     """Return labels (n_rows,) of one a row, or a CSR matrix (n_rows, n_labels) of several.
 
     Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
@@ -30,8 +31,9 @@ def read_labels(path: str | Path, *, n_rows: int, column: str | None = None) -> 
     writes CSR; IDX (-ubyte, .gz too) of one axis; .svmlight and .libsvm (.gz too), whose own
     labels are read and whose values are passed over; .csv and .txt with a line for every row and
     several labels separated by ";" (an empty line is a row without a label). One line more than
-    there are rows has a header first, if every line has a label, the first line's is on no other,
-    and it and another are not both numbers. With a ``column``, that one of a .csv with a header.
+    there are rows has a header first, if every line has a label, the first line's is on no other
+    and not the one for ``unknown``, and it and another are not both numbers: then a warning says
+    so. With a ``column``, that one of a .csv with a header.
 
     Raises
     ------
@@ -52,7 +54,14 @@ def read_labels(path: str | Path, *, n_rows: int, column: str | None = None) -> 
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
     elif kind in (".csv", ".txt"):
         rows = _text(path)
-        labels = _labels(rows[len(rows) == n_rows + 1 and is_header(rows[0], rows[1:]) :])
+        if len(rows) == n_rows + 1 and is_header(rows[0], rows[1:], unknown):
+            warnings.warn(
+                f"{path}: the first line, {rows[0][0]!r}, is taken for a header.", stacklevel=2
+            )
+            del rows[0]
+        elif len(rows) == n_rows:
+            _refuse_header(path, rows, unknown)
+        labels = _labels(rows)
     elif is_svmlight(path):
         labels = _svmlight(path)
     elif "ubyte" in path.name:
@@ -69,6 +78,17 @@ def read_labels(path: str | Path, *, n_rows: int, column: str | None = None) -> 
         hint = " Is the first line a header? Take it out." if found == n_rows + 1 else ""
         raise InvalidData(f"{path}: labels of {found} rows, but the data have {n_rows}.{hint}")
     return labels
+
+
+def _refuse_header(path: Path, rows: list[list[str]], unknown: str | None) -> None:
+    """Refuse a first line of text over numbers: a header, and a label too few."""
+    first, rest = rows[0], rows[1:]
+    if len(rest) > 1 and is_header(first, rest, unknown) and not is_number(first[0]):
+        if all(is_number(label) for labels in rest for label in labels):
+            raise InvalidData(
+                f"{path}: the first line, {first[0]!r}, is no number and all others are; if it is "
+                "a header, a label is missing; if it is the label for unknown, name it so."
+            )
 
 
 def label_matrix(labels: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
@@ -115,17 +135,17 @@ def _text(path: Path) -> list[list[str]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             if path.suffix.lower() == ".txt":
-                rows = [_several(line) for line in file]
+                rows = [several(line) for line in file]
             else:
                 lines = csv.reader(file, strict=True)
                 for line, cells in enumerate(lines, 1):
                     if len(cells) > 1:
                         raise InvalidData(
                             f"{path}, row {line}: expected one cell of labels, separated by "
-                            f"{_SEPARATOR!r}, got {len(cells)} cells; name the column of labels: "
+                            f"{SEPARATOR!r}, got {len(cells)} cells; name the column of labels: "
                             f"{path.name}:label=COLUMN."
                         )
-                    rows.append(_several(cells[0] if cells else ""))
+                    rows.append(several(cells[0] if cells else ""))
     except UnicodeDecodeError as error:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
     except csv.Error as error:
@@ -138,7 +158,3 @@ def _labels(rows: list[list[str]]) -> Any:
     if all(len(row) == 1 for row in rows):
         return np.array([row[0] for row in rows], dtype=str)
     return label_matrix(rows)[0]
-
-
-def _several(cell: str) -> list[str]:
-    return [label for part in cell.split(_SEPARATOR) if (label := part.strip())]

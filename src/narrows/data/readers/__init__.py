@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from narrows.data.readers.columns import Columns
+from narrows.data.readers.columns import Columns, columns_of
 from narrows.data.readers.csv import read_csv
 from narrows.data.readers.idx import read_idx
 from narrows.data.readers.images import read_images
@@ -63,7 +63,7 @@ def read(
     path = Path(path)
     if n_features is not None and not is_svmlight(path):
         raise UsageError(f"{path}: n_features goes with .svmlight and .libsvm; leave it out.")
-    columns = Columns(label, (drop,) if isinstance(drop, str) else tuple(drop))
+    columns = columns_of(label, drop)
     if path.is_dir():
         _refuse_columns(path, columns)
         return read_images(path, stream=stream)
@@ -72,13 +72,14 @@ def read(
     if not path.is_file():
         raise InvalidData(f"{path}: not a regular file.")
     if is_svmlight(path):
+        _refuse_columns(path, columns)
         return read_svmlight(path, n_features=n_features)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-1] if suffixes else ""
     inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last
     if last in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
-    if last in (".csv", ".tsv"):
+    if inner in (".csv", ".tsv"):
         return read_csv(path, columns)
     if inner in (".jsonl", ".ndjson"):
         return read_jsonl(path, columns)

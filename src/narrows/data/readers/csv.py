@@ -6,6 +6,7 @@ as pandas writes them; a first column without a name that counts the rows is no 
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Columns
+from narrows.data.readers.columns import Columns, label_array, label_text
 from narrows.data.readers.lines import csv_rows
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -50,6 +51,16 @@ def _is_header(cells: list[str]) -> bool:
     return len(named) >= 3 and named in counts
 
 
+def _warn_of_names(path: Path, names: list[str]) -> None:
+    """Say that a first line of numbers is taken for names, because one column's cell is a text."""
+    called = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    warnings.warn(
+        f"{path}: the features are called {called}; if the first line is a row, put a line of "
+        "names above it.",
+        stacklevel=3,
+    )
+
+
 def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
     """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
 
@@ -77,11 +88,13 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
             kept = columns.features(names, str(path)) if columns else list(range(width))
             label = names.index(columns.label) if names and columns.label is not None else -1
             shown = names or list(map(str, range(width)))
+            if columns and all(_parse(names[i]) is not None for i in kept if names):
+                _warn_of_names(path, [shown[i] for i in kept])
         if len(cells) != width:
             raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
         values.extend(number(cells[i], path, line, shown[i]) for i in kept)
         if label >= 0:
-            labels.append(cells[label].strip())
+            labels.append(label_text(cells[label], f"{path}, line {line}"))
         n_rows += 1
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
@@ -97,5 +110,5 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
         names, table = names[1:], table[:, 1:]
     source = array_source(table)
     source.names, source.origin = names, str(path)
-    source.labels = np.array(labels) if labels else None
+    source.labels = label_array(labels, str(path))
     return source

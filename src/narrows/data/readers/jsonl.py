@@ -10,7 +10,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Columns, label_text
+from narrows.data.readers.columns import Columns, label_array, label_text
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -43,7 +43,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
             if row.keys() != set(names):
                 raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
             if columns.label is not None:
-                labels.append(label_text(row[columns.label]))
+                labels.append(label_text(row[columns.label], f"{path}, line {line}"))
             row = [row[name] for name in kept]
         elif not isinstance(row, list) or names is not None:
             kind = "an array or an object" if not n_rows else "an object" if names else "an array"
@@ -58,7 +58,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
         raise InvalidData(f"{path}: no rows.")
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = kept or None, str(path)
-    source.labels = np.array(labels) if labels else None
+    source.labels = label_array(labels, str(path))
     return source
 
 

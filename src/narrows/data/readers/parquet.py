@@ -11,7 +11,7 @@ import torch
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
-from narrows.data.readers.columns import Columns, label_text
+from narrows.data.readers.columns import Columns, label_array, label_text
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
@@ -92,14 +92,19 @@ def _labels(file: Any, path: Path, label: str | None) -> np.ndarray | None:
 
     if label is None:
         return None
+    single = pa.types.is_float32(file.schema_arrow.field(label).type)  # 0.1 is 0.1 in float32
+    labels: list[str] = []
     try:
-        batches = file.iter_batches(columns=[label])
-        cells = [value.as_py() for batch in batches for value in batch.column(label)]
-    except (pa.ArrowException, OSError, ValueError) as error:
+        for batch in file.iter_batches(columns=[label]):
+            for value in batch.column(label):
+                cell = value.as_py()
+                cell = np.float32(cell) if single and cell is not None else cell
+                labels.append(label_text(cell, f"{path}, row {len(labels)}, column {label!r}"))
+    except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
-    if len(cells) != file.metadata.num_rows:
+    if len(labels) != file.metadata.num_rows:
         raise InvalidData(f"{path}: the footer promises other rows than column {label!r} has.")
-    return np.array([label_text(cell) for cell in cells])
+    return label_array(labels, str(path))
 
 
 def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
