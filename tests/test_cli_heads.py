@@ -185,3 +185,18 @@ def test_what_cannot_be_is_said(command, code, message, folder, tmp_path, monkey
     files = {path.stem: path for path in folder.iterdir()}
     assert run(*command.format(**files).split()) == code
     assert message in capsys.readouterr().err
+
+
+def test_inspect_says_what_head_stands_on_the_code(folder, capsys):
+    assert run("inspect", folder / "classify.safetensors", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["estimator"], facts["head"]) == ("Autoencoder", "CodeClassifier")
+    assert facts["classes"] == ["a", "b", "c"]
+    assert run("inspect", folder / "m.safetensors", "--json") == 0
+    assert "head" not in json.loads(capsys.readouterr().out)
+
+
+def test_regress_has_no_label_for_unknown(folder, tmp_path, capsys):
+    data = (folder / "x.npy", "--labels", folder / "values.npy", "--task", "regress")
+    assert run("head", folder / "m.safetensors", *data, "--unknown", "", "-o", tmp_path / "h") == 2
+    assert "--task regress reads a value of every row" in capsys.readouterr().err

@@ -360,3 +360,11 @@ def test_frames_come_out_where_they_are_asked_for(cls, x):
     codes = fitted.set_output(transform="pandas").transform(x)
     assert list(codes.columns) == list(fitted.get_feature_names_out())
     assert codes.shape == (len(x), 2)
+
+
+def test_a_frame_of_codes_is_decoded_without_a_warning(rng):
+    X = rng.normal(size=(30, 4))
+    ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(X)
+    codes = ae.transform(X)
+    codes.setflags(write=False)
+    np.testing.assert_array_equal(ae.inverse_transform(codes), ae.inverse_transform(codes.copy()))

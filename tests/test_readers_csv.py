@@ -86,3 +86,9 @@ def test_csv_whose_first_row_only_looks_like_counting_keeps_it(tmp_path, text):
     source = read(saved(tmp_path / "x.csv", text))
     assert source.names is None
     assert source.n_rows == 2
+
+
+def test_decimal_commas_are_named(tmp_path):
+    (tmp_path / "x.csv").write_text("a;b\n1,5;2,25\n")
+    with pytest.raises(InvalidData, match=r"got '1,5'\. Decimal commas are not read; write points"):
+        read(tmp_path / "x.csv")

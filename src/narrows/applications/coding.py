@@ -12,6 +12,7 @@ from torch import Tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
+from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.slots import Rows
@@ -91,7 +92,7 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 @torch.no_grad()
 def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
     """Yield g(h) in input units; where rows are scaled to proportions, proportions."""
-    rows = torch.from_numpy(np.ascontiguousarray(h, dtype=np.float32))
+    rows = as_tensor(np.ascontiguousarray(h, dtype=np.float32))
     for batch in rows.split(at_a_time(BATCH, model.schema.n_features)):
         mean = model.objective.decode(whole_vectors(batch.to(model.device)))[: len(batch)]
         yield model.scaling.inverse(mean).cpu().numpy()

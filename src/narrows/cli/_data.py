@@ -75,7 +75,8 @@ def _table(path: str, named: str, **columns: Any) -> Source:
             raise
         raise InvalidData(
             f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
-            f"no feature is left out by {named}drop=COLUMN."
+            f"no feature is left out by {named}drop=COLUMN, or, if it says what a row is, "
+            f"{named}label=COLUMN."
         ) from None
 
 

@@ -34,13 +34,17 @@ def open_head(path: Path, command: str) -> Any:
     name = type(estimator).__name__
     if not isinstance(estimator, CodeHead):
         raise UsageError(
-            f"{path}: holds a {name} without a head; put one on it: narrows head {path} DATA "
-            f"--labels FILE --task {_TASKS[command]} -o HEAD."
+            f"{path}: holds {_article(name)} {name} without a head; put one on it: narrows head "
+            f"{path} DATA --labels FILE --task {_TASKS[command]} -o HEAD."
         )
     use = _COMMANDS.get(name, _PREDICT)
     if not use.startswith(command):
         raise UsageError(f"{path}: holds a {name}; use narrows {use}.")
     return estimator
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "AEIOU" else "a"
 
 
 def one_label_a_row(

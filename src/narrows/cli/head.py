@@ -108,6 +108,8 @@ def _head(
     kind = getattr(narrows, _TASKS[task])
     given = {name: value for name, value in options.items() if value is not None}
     given |= dict(_setting(text) for text in settings)
+    if unknown is not None and task == "regress":
+        raise UsageError("--unknown: --task regress reads a value of every row; leave others out.")
     if unknown is not None:
         given["missing_label"] = _unknown(unknown, y)
     elif y.dtype.kind == "U" and "missing_label" not in given:

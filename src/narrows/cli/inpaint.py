@@ -136,7 +136,7 @@ def inpaint(
         shown = source.evenly(rows)
         assert isinstance(shown, Tensor)
         at = evenly_spaced(source.n_rows, rows).numpy() if len(hidden) > 1 else [0]
-        progress.say(f"drawing: {len(shown)} rows, and the deviation of their fills")
+        progress.say(f"drawing: {len(shown)} rows")
         part = torch.from_numpy(np.array(hidden[at])) | shown.isnan()
         picture = inpainting_figure(
             fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape, seed=seed

@@ -48,9 +48,10 @@ def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
     if data is None and isinstance(estimator, DETECTORS):
         facts, health = _facts_of_detector(estimator), None
     else:
+        head = _facts_of_head(estimator)
         estimator = code_of(model, estimator)
         health = None if data is None else estimator.inspect(open_data(data), seed=seed)
-        facts = _facts(estimator)
+        facts = _facts(estimator) | head
     if as_json:
         more = {} if health is None else {"health": health.as_dict()}
         print_json({"model": str(model), **facts, **more})
@@ -85,6 +86,21 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "seed": record.get("seed"),
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),
         "final_objective": estimator.history_[-1] if estimator.history_ else None,
+    }
+
+
+def _facts_of_head(estimator: Any) -> dict[str, Any]:
+    """Return what a head on the code says and how it was fitted; nothing where there is none."""
+    from narrows.estimators import CodeHead
+
+    if not isinstance(estimator, CodeHead):
+        return {}
+    classes = getattr(estimator, "classes_", None)
+    return {
+        "head": type(estimator).__name__,
+        "head_training": estimator.training,
+        "head_layer": estimator.layer,
+        "classes": None if classes is None else [str(label) for label in classes],
     }
 
 

@@ -6,6 +6,7 @@ as pandas writes them; a first column without a name that counts the rows is no 
 
 from __future__ import annotations
 
+import re
 import warnings
 from array import array
 from pathlib import Path
@@ -21,6 +22,7 @@ from narrows.errors import InvalidData
 
 __all__ = ["number", "read_csv"]
 
+_COMMAS = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _MISSING = {"", "na", "nan", "null", "none", "?"}
 
 
@@ -28,8 +30,9 @@ def number(text: str, path: Path, line: int, column: str) -> float:
     """Return a cell as a number; the usual words for a missing value give NaN."""
     value = _parse(text)
     if value is None:
+        hint = " Decimal commas are not read; write points." if _COMMAS.fullmatch(text) else ""
         raise InvalidData(
-            f"{path}, line {line}, column {column}: expected a number, got {text[:40]!r}."
+            f"{path}, line {line}, column {column}: expected a number, got {text[:40]!r}.{hint}"
         )
     return value
 

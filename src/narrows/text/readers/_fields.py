@@ -69,7 +69,8 @@ def choose_fields(
         left = [name for name in names if name in strings and name not in (id, label)]
         if len(left) != 1:
             raise InvalidData(
-                f"{where}: which one is the text? There {_listed(names)}; name it with text=."
+                f"{where}: which one is the text? There {_listed(names)}; name it with text=; "
+                "in a table of numbers name what are none with label= or drop=."
             )
         text = left[0]
     return Fields(text, id, label)
