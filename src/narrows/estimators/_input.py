@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["FLOATS", "check_columns", "check_same_names", "fit_source", "query_s
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
 FLOATS: Any = [np.float32, np.float64]
+_TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
 
 def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2) -> Source:
@@ -69,9 +71,10 @@ def check_columns(X: Any) -> None:
     Raises
     ------
     InvalidData
-        Naming the column, the row and the text.
+        Naming the column, the row and the text or time.
     """
     for name, column in _suspects(X):
+        _check_no_times(name, column)
         with suppress(TypeError, ValueError):
             column.astype(np.float64)
             continue
@@ -87,17 +90,29 @@ def check_columns(X: Any) -> None:
                 ) from None
 
 
+def _check_no_times(name: Any, column: np.ndarray) -> None:
+    """Refuse dates, times and durations: numpy would make nanoseconds or days of them."""
+    every = column.dtype.kind in "Mm"
+    for i, value in enumerate(column if every or column.dtype == object else ()):
+        if every or isinstance(value, _TIMES):
+            raise InvalidData(
+                f"X: column {name!r} holds {str(value)!r} in row {i}, a time; give numbers, such "
+                "as days since a fixed date, or drop the column."
+            )
+
+
 def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield name and values of the columns whose type does not say that they are numbers."""
     if isinstance(X, np.ndarray):
-        if X.ndim == 2 and X.dtype.kind in "OUS":
+        if X.ndim == 2 and X.dtype.kind in "OUSMm":
             yield from enumerate(X.T)
         return
-    for name in getattr(X, "columns", ()):
+    # an arrow table's columns are no names
+    for name in getattr(X, "column_names", None) or getattr(X, "columns", ()):
         if not isinstance(name, str | int):
-            return  # an arrow table's columns are no names
+            return
         column = np.asarray(X[name])
-        if column.dtype.kind in "OUSM":
+        if column.dtype.kind in "OUSMm":
             yield name, column
 
 

@@ -14,6 +14,7 @@ import codecs
 import re
 import warnings
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,9 @@ class _CheckedLines:
         if b"_" in self._text:  # Python alone reads 1_0 as ten
             raise self.refusal("'_' is in no number")
         first = self._text.split(None, 1)[0]
-        if b":" not in first and not _LABELS.fullmatch(first):
+        if b":" not in first and not (
+            _LABELS.fullmatch(first) and all(isfinite(float(label)) for label in first.split(b","))
+        ):
             raise self.refusal("labels are finite numbers, several with commas between them")
         grouped = b"qid" in self._text
         if grouped and (self._text.count(b"qid") > 1 or not _GROUP.match(self._text)):
