@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from reader_files import damages, saved
+from sklearn.base import BaseEstimator
 from sklearn.datasets import dump_svmlight_file
 
 from narrows.data import SparseSource, read
 from narrows.data.labels import read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.estimators._input import fit_source, query_source
 
 TEXT = "+1 1:0.5 3:-2 # the first\n\n# a remark\n-1 2:1e-3\r\n2.5\n"
 DENSE = [[0.5, 0, -2], [0, 1e-3, 0], [0, 0, 0]]
@@ -186,6 +188,18 @@ def test_a_number_of_columns_that_is_none_is_refused(tmp_path, wrong):
 def test_a_number_of_columns_goes_with_no_other_kind(tmp_path, name):
     with pytest.raises(UsageError, match=r"n_features goes with \.svmlight and \.libsvm"):
         read(tmp_path / name, n_features=3)
+
+
+def test_a_file_of_too_few_columns_is_told_how_to_say_how_many(tmp_path):
+    estimator = BaseEstimator()
+    fit_source(estimator, read(saved(tmp_path / "a.libsvm", "1 1:2 4:1\n1 2:2\n")))
+    path = saved(tmp_path / "b.libsvm", "1 1:2\n1 3:2\n")
+    rule = r"b\.libsvm has 3 .* .*b\.libsvm:features=4, in Python read\(path, n_features=4\)\."
+    with pytest.raises(InvalidData, match=rule):
+        query_source(estimator, read(path))
+    query_source(estimator, read(path, n_features=4, zero_based=False))
+    with pytest.raises(InvalidData, match=r"has 5 features.*input\.$"):
+        query_source(estimator, read(saved(path, "1 5:1\n")))
 
 
 HALF = "1 1:5 2:6\n2 2:7\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
+from narrows.data.readers.svmlight import is_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.text import Documents
@@ -143,10 +145,21 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
         raise InvalidData(
             f"{source.origin} has {source.n_features} features, but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
+            f"{_way_to_width(source, estimator.n_features_in_)}"
         )
     check_same_names(source.names, names, origin=source.origin)
     _check_shape(estimator, source)
     return source
+
+
+def _way_to_width(source: Source, expected: int) -> str:
+    """Return what to say where the columns that are missing may be those that no row has."""
+    if source.n_features > expected or not is_svmlight(Path(source.origin)):
+        return ""
+    return (
+        f" If its last columns do not occur, say how many there are: {source.origin}:features="
+        f"{expected}, in Python read(path, n_features={expected})."
+    )
 
 
 def _check_shape(estimator: Any, source: Source) -> None:
