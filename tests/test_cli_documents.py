@@ -273,6 +273,16 @@ def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_pat
     assert "--variant document" in capsys.readouterr().err
 
 
+def test_texts_for_a_detector_go_through_a_code(folder, tmp_path, capsys):
+    docs, codes, out = folder / "docs.jsonl", tmp_path / "codes.npy", tmp_path / "d"
+    for like in ([], ["--like", folder / "plane.safetensors"]):
+        assert run("detector", docs, *like, "-o", out) == 3
+        said = f"narrows encode MODEL {docs} -o codes.npy and narrows detector codes.npy -o FILE"
+        assert said in capsys.readouterr().err
+    assert run("encode", folder / "plane.safetensors", docs, "-o", codes) == 0
+    assert run("detector", codes, "--set", "n_folds=2", "--set", "trim=0", "-q", "-o", out) == 0
+
+
 def test_what_a_terminal_would_obey_is_not_printed():
     text = "a\x1b[31mred\x07 \u202eevil\u202c <script>alert(1)</script>\n\tend"
     assert one_line(text, 100) == "a[31mred evil <script>alert(1)</script> end"

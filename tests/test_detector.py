@@ -14,6 +14,7 @@ from narrows import AnomalyDetector, Autoencoder, load, read
 from narrows.artefact import read_artefact, write_artefact
 from narrows.density import Density
 from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.text import as_documents
 
 
 def quick(**more) -> AnomalyDetector:
@@ -218,8 +219,22 @@ def test_a_detector_of_autoencoders_that_take_missing_values_takes_them():
 
 def test_streamed_rows_are_refused(tmp_path):
     pd.DataFrame(normal_rows(50, seed=0)).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(UsageError, match="is streamed; folds need rows in memory"):
+    rule = "is streamed; folds need rows in memory: give fewer rows, or fit one net .*p_values"
+    with pytest.raises(UsageError, match=rule):
         quick().fit(read(tmp_path / "x.parquet", stream=True))
+
+
+def test_one_net_scores_streamed_rows_as_the_refusal_says(tmp_path):
+    frame = pd.DataFrame(normal_rows(50, seed=0))
+    frame.to_parquet(tmp_path / "x.parquet", row_group_size=5)
+    rows = read(tmp_path / "x.parquet", stream=True)
+    p = quick().autoencoder.set_params(validation_fraction=0.2).fit(rows).p_values(rows)
+    assert p.shape == (50,) and (p > 0).all()
+
+
+def test_texts_are_sent_to_a_document_model():
+    with pytest.raises(InvalidData, match=r"holds texts.* fit\(model\.transform\(X\)\)"):
+        quick().fit(as_documents(["a ship at sea", "a fox"] * 3))
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ from narrows.errors import UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
-from narrows.estimators._detector_members import default_member, fitted_member
+from narrows.estimators._detector_members import default_member, fitted_member, rows_of_folds
 from narrows.estimators._detector_queries import DetectorQueries, comparable
-from narrows.estimators._input import fit_source
 from narrows.estimators._parameters import documented
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
@@ -75,7 +74,7 @@ class AnomalyDetector(DetectorQueries):
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value; rows that stream from a file.
+        At ``fit``, by the argument that owns the value; rows that stream from a file; texts.
 
     References
     ----------
@@ -142,9 +141,7 @@ class AnomalyDetector(DetectorQueries):
         """
         self._check_parameters()
         forget(self)
-        source: Any = fit_source(self, X, min_samples=4)
-        if not source.holds_targets:
-            raise UsageError(f"X: {source.origin} is streamed; folds need rows in memory.")
+        source = rows_of_folds(self, X)
         made = self._autoencoder(source.n_features, source.n_rows)
         describe(source, missing=made._admits_missing())  # a bad value is named by its own row
         seed, n = seed_from(self.random_state), source.n_rows
