@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from narrows import AnomalyDetector, Autoencoder, load, read
 from narrows.artefact import read_artefact, write_artefact
 from narrows.density import Density
-from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
 from narrows.text import as_documents
 
 
@@ -250,6 +250,27 @@ def test_texts_are_sent_to_a_document_model():
 def test_arguments_that_cannot_be_are_refused(argument, value, rule):
     with pytest.raises(UsageError, match=rule):
         quick().set_params(**{argument: value}).fit(normal_rows(50, seed=0))
+
+
+def test_a_code_that_may_copy_is_warned_of_once():
+    net = Autoencoder(6, hidden=(8,), max_epochs=2)
+    with pytest.warns() as caught:
+        quick(autoencoder=net, n_folds=3).fit(normal_rows(60, seed=0))
+    assert [warning.category for warning in caught] == [CopyingWarning]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_device_that_is_not_there_is_refused(given):
+    detector = quick(device="nope") if given else AnomalyDetector(device="nope")
+    with pytest.raises(UsageError, match="device: 'nope' cannot be used: .* try 'cpu'"):
+        detector.fit(normal_rows(50, seed=0))
+
+
+@pytest.mark.parametrize(("device", "used"), [("auto", "cpu:0"), ("cpu", "cpu")])
+def test_the_device_of_a_detector_is_that_of_its_nets(device, used):
+    net = Autoencoder(2, hidden=(8,), max_epochs=1, device="cpu:0")
+    found = quick(autoencoder=net, device=device).fit(normal_rows(50, seed=0))
+    assert {member.device for member in found.members_} == {used} and net.device == "cpu:0"
 
 
 def test_a_seed_repeats():

@@ -67,7 +67,7 @@ def fitted_member(
 ) -> tuple[AbstractAutoencoder, Surprise]:
     """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
 
-    ``may_copy``: that its code is wide is meant, and not warned of.
+    ``may_copy``: that its code is wide is meant, or said before, and not warned of.
     """
     fresh: Any = clone(made)
     fresh.set_params(random_state=seed % 2**31)
@@ -76,6 +76,7 @@ def fitted_member(
             warnings.simplefilter("ignore", CopyingWarning)
         fresh.fit(source)
         if trim:
+            warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
             kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
             fresh.fit(source)
