@@ -75,10 +75,8 @@ def read_svmlight(
         raise UsageError(f"zero_based: must be True, False or None, got {zero_based!r}.")
     matrix, labels = _parsed(path, from_zero=zero_based is not False)
     if zero_based is None and matrix.indices.min() > 0:
-        n_rows, width = matrix.shape
-        shifted = (matrix.data, matrix.indices - 1, matrix.indptr)
-        matrix = sp.csr_array(shifted, shape=(n_rows, width - 1))
-        if n_features is not None and width <= n_features:
+        matrix = _counted_from_one(matrix)
+        if n_features is not None and matrix.shape[1] < n_features:
             warnings.warn(
                 f"{path}: of n_features={n_features} the file has none with index 0 and none with "
                 f"index {n_features}; indices are taken to be counted from 1. "
@@ -98,6 +96,11 @@ def read_svmlight(
     if all(len(several) < 2 for several in labels):
         source.labels = np.array([_text(*label) for label in labels])
     return source
+
+
+def _counted_from_one(matrix: Any) -> Any:
+    n_rows, width = matrix.shape
+    return sp.csr_array((matrix.data, matrix.indices - 1, matrix.indptr), shape=(n_rows, width - 1))
 
 
 def _text(label: float | None = None) -> str:
@@ -120,11 +123,10 @@ def _parsed(path: Path, *, from_zero: bool) -> tuple[Any, list[tuple[float, ...]
     from sklearn.datasets import load_svmlight_file
 
     checked = _CheckedLines(path)
-    dtype: Any = np.float32  # inferred there from a default of float64
+    # inferred there from defaults of float64 and "auto"
+    settings: dict[str, Any] = {"dtype": np.float32, "zero_based": from_zero}
     try:
-        matrix, labels = load_svmlight_file(
-            checked, dtype=dtype, multilabel=True, zero_based=from_zero
-        )
+        matrix, labels = load_svmlight_file(checked, multilabel=True, **settings)
     except NarrowsError:
         raise
     except (ValueError, OverflowError) as error:
