@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import torch
@@ -99,6 +102,39 @@ def test_bytes_are_taken_as_images_and_kept_as_bytes():
 )
 def test_what_is_no_table_of_numbers_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
+        fit_source(BaseEstimator(), X)
+
+
+DAYS = pd.date_range("2020-02-03", periods=4)
+BESIDE = pd.DataFrame({"a": np.arange(4.0), "when": DAYS})
+
+
+@pytest.mark.parametrize(
+    ("X", "column", "value"),
+    [
+        (BESIDE, "'when'", "2020-02-03"),
+        (BESIDE[["when"]], "'when'", "2020-02-03"),
+        (BESIDE.assign(when=DAYS - DAYS[1]), "'when'", "-86400"),
+        (BESIDE.assign(when=DAYS.tz_localize("UTC")), "'when'", "2020-02-03"),
+        (BESIDE.astype(object), "'when'", "2020-02-03"),
+        (BESIDE.assign(when=[None, *DAYS.date[1:]]), "'when'", "2020-02-04"),
+        (BESIDE.assign(when=list(DAYS.to_numpy())).astype(object), "'when'", "2020-02-03"),
+        (pa.Table.from_pandas(BESIDE), "'when'", "2020-02-03"),
+        (pl.from_pandas(BESIDE), "'when'", "2020-02-03"),
+        (DAYS.to_numpy()[:, None], "0", "2020-02-03"),
+        ((DAYS - DAYS[0]).to_numpy()[:, None], "0", "0 "),
+    ],
+    ids=lambda value: None,
+)
+def test_times_are_refused_by_column(X, column, value):
+    rule = rf"X: column {column} holds '{value}.*' in row \d, a time; give numbers, .*drop"
+    with pytest.raises(InvalidData, match=rule):
+        fit_source(BaseEstimator(), X)
+
+
+def test_texts_of_an_arrow_table_are_named():
+    X = pa.table({"a": [1.0, 2, 3], "b": ["1", "2", "red"]})
+    with pytest.raises(InvalidData, match="column 'b' holds 'red' in row 2"):
         fit_source(BaseEstimator(), X)
 
 

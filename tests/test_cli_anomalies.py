@@ -183,13 +183,16 @@ def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
     ("more", "message"),
     [
         (["--set", "folds=3"], "--set folds: a detector has alpha, contamination, device, n_folds"),
+        (["--set", "verbose=2", "-q"], "--set verbose: progress is shown, unless --quiet"),
+        (["--set", "random-state=3", "--seed", "4"], "--set random_state: --seed NUMBER says it"),
+        (["--like", "{m}", "--set", "device=nope"], "device: 'nope' cannot be used"),
         (["--set", "trim=0.6"], "trim: must be a number >= 0 and <= 0.5, got 0.6"),
         (["--like", "{d}"], "d: holds an AnomalyDetector"),
         (["-o", "{normal}"], "normal.csv: is the input"),
     ],
 )
 def test_what_no_detector_can_be_fitted_with_is_refused(more, message, detector, tmp_path, capsys):
-    names = {"d": detector / "d", "normal": detector / "normal.csv"}
+    names = {"d": detector / "d", "m": detector / "m", "normal": detector / "normal.csv"}
     arguments = ["detector", str(names["normal"]), "-o", str(tmp_path / "out")]
     assert _run([*arguments, *(part.format(**names) for part in more)]) == 2
     assert message in capsys.readouterr().err

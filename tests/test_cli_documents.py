@@ -259,7 +259,8 @@ def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
     capsys.readouterr()
     assert run("index", folder / "h.safetensors", f"{data},x=y", "-o", tmp_path / "e.index") == 2
     assert (
-        "unknown name 'x'; choose from drop, features, id, label, text" in capsys.readouterr().err
+        "unknown name 'x'; choose from drop, features, first, id, label, text"
+        in capsys.readouterr().err
     )
 
 
@@ -273,6 +274,16 @@ def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, c
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
     assert run("fit", folder / "docs.jsonl", "-o", tmp_path / "m.safetensors") == 3
     assert "--variant document" in capsys.readouterr().err
+
+
+def test_texts_for_a_detector_go_through_a_code(folder, tmp_path, capsys):
+    docs, codes, out = folder / "docs.jsonl", tmp_path / "codes.npy", tmp_path / "d"
+    for like in ([], ["--like", folder / "plane.safetensors"]):
+        assert run("detector", docs, *like, "-o", out) == 3
+        said = f"narrows encode MODEL {docs} -o codes.npy and narrows detector codes.npy -o FILE"
+        assert said in capsys.readouterr().err
+    assert run("encode", folder / "plane.safetensors", docs, "-o", codes) == 0
+    assert run("detector", codes, "--set", "n_folds=2", "--set", "trim=0", "-q", "-o", out) == 0
 
 
 def test_what_a_terminal_would_obey_is_not_printed():

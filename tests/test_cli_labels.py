@@ -67,6 +67,7 @@ def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, 
     np.testing.assert_array_equal(getattr(of_array, method)(rows), getattr(of_text, method)(rows))
 
 
+@pytest.mark.filterwarnings("default:.*none with index 0:UserWarning")
 def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2
@@ -82,9 +83,14 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
     capsys.readouterr()
     assert run("predict", tmp_path / "h.st", test, "--labels", test) == 3
-    whole = f"{test}:features=4"
+    whole = f"{test}:features=4,first=1"
     assert run("predict", tmp_path / "h.st", whole, "--labels", test, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["rows"] == 59
+    out, err = capsys.readouterr()
+    assert json.loads(out)["rows"] == 59 and "indices are taken to be counted from 1" in err
+    assert run("predict", tmp_path / "h.st", f"{test}:features=4,first=2") == 2
+    assert "first=0 or first=1" in capsys.readouterr().err
+    assert run("predict", tmp_path / "h.st", f"{test}:features=4,label=x") == 2
+    assert "names no columns beside features, first" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=four", "--labels", test) == 2
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 

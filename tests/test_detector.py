@@ -13,7 +13,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from narrows import AnomalyDetector, Autoencoder, load, read
 from narrows.artefact import read_artefact, write_artefact
 from narrows.density import Density
-from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
+from narrows.text import as_documents
 
 
 def quick(**more) -> AnomalyDetector:
@@ -218,8 +219,22 @@ def test_a_detector_of_autoencoders_that_take_missing_values_takes_them():
 
 def test_streamed_rows_are_refused(tmp_path):
     pd.DataFrame(normal_rows(50, seed=0)).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(UsageError, match="is streamed; folds need rows in memory"):
+    rule = "is streamed; folds need rows in memory: give fewer rows, or fit one net .*p_values"
+    with pytest.raises(UsageError, match=rule):
         quick().fit(read(tmp_path / "x.parquet", stream=True))
+
+
+def test_one_net_scores_streamed_rows_as_the_refusal_says(tmp_path):
+    frame = pd.DataFrame(normal_rows(50, seed=0))
+    frame.to_parquet(tmp_path / "x.parquet", row_group_size=5)
+    rows = read(tmp_path / "x.parquet", stream=True)
+    p = quick().autoencoder.set_params(validation_fraction=0.2).fit(rows).p_values(rows)
+    assert p.shape == (50,) and (p > 0).all()
+
+
+def test_texts_are_sent_to_a_document_model():
+    with pytest.raises(InvalidData, match=r"holds texts.* fit\(model\.transform\(X\)\)"):
+        quick().fit(as_documents(["a ship at sea", "a fox"] * 3))
 
 
 @pytest.mark.parametrize(
@@ -235,6 +250,27 @@ def test_streamed_rows_are_refused(tmp_path):
 def test_arguments_that_cannot_be_are_refused(argument, value, rule):
     with pytest.raises(UsageError, match=rule):
         quick().set_params(**{argument: value}).fit(normal_rows(50, seed=0))
+
+
+def test_a_code_that_may_copy_is_warned_of_once():
+    net = Autoencoder(6, hidden=(8,), max_epochs=2)
+    with pytest.warns() as caught:
+        quick(autoencoder=net, n_folds=3).fit(normal_rows(60, seed=0))
+    assert [warning.category for warning in caught] == [CopyingWarning]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_device_that_is_not_there_is_refused(given):
+    detector = quick(device="nope") if given else AnomalyDetector(device="nope")
+    with pytest.raises(UsageError, match="device: 'nope' cannot be used: .* try 'cpu'"):
+        detector.fit(normal_rows(50, seed=0))
+
+
+@pytest.mark.parametrize(("device", "used"), [("auto", "cpu:0"), ("cpu", "cpu")])
+def test_the_device_of_a_detector_is_that_of_its_nets(device, used):
+    net = Autoencoder(2, hidden=(8,), max_epochs=1, device="cpu:0")
+    found = quick(autoencoder=net, device=device).fit(normal_rows(50, seed=0))
+    assert {member.device for member in found.members_} == {used} and net.device == "cpu:0"
 
 
 def test_a_seed_repeats():

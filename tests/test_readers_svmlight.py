@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from reader_files import damages, saved
+from sklearn.base import BaseEstimator
 from sklearn.datasets import dump_svmlight_file
 
 from narrows.data import SparseSource, read
 from narrows.data.labels import read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.estimators._input import fit_source, query_source
 
 TEXT = "+1 1:0.5 3:-2 # the first\n\n# a remark\n-1 2:1e-3\r\n2.5\n"
 DENSE = [[0.5, 0, -2], [0, 1e-3, 0], [0, 0, 0]]
@@ -92,6 +94,9 @@ def test_a_group_is_passed_over(tmp_path):
         ("1,,2 1:1", "could not convert string to float"),
         ("cat 1:1", "labels are finite numbers"),
         ("nan 1:1", "labels are finite numbers"),
+        ("1e999 1:1", "got '1e999 1:1': labels are finite numbers"),
+        ("1,-1e999 1:1", "labels are finite numbers"),
+        ("1e 1:1", "could not convert string to float"),
         ("1 qid:x 1:1", "qid:NUMBER stands once, behind the labels"),
         ("1 qidle:3 1:1", "qid:NUMBER stands once"),
         ("1 1:1 qid:3", "qid:NUMBER stands once"),
@@ -163,7 +168,7 @@ def test_a_value_that_is_not_finite_is_named(tmp_path, word):
 
 def test_columns_that_do_not_occur_can_be_asked_for(tmp_path):
     path = saved(tmp_path / "x.svmlight", TEXT)
-    rows = dense(read(path, n_features=5))
+    rows = dense(read(path, n_features=5, zero_based=False))
     np.testing.assert_array_equal(rows, np.pad(np.float32(DENSE), [(0, 0), (0, 2)]))
 
 
@@ -183,3 +188,69 @@ def test_a_number_of_columns_that_is_none_is_refused(tmp_path, wrong):
 def test_a_number_of_columns_goes_with_no_other_kind(tmp_path, name):
     with pytest.raises(UsageError, match=r"n_features goes with \.svmlight and \.libsvm"):
         read(tmp_path / name, n_features=3)
+
+
+def test_a_file_of_too_few_columns_is_told_how_to_say_how_many(tmp_path):
+    estimator = BaseEstimator()
+    fit_source(estimator, read(saved(tmp_path / "a.libsvm", "1 1:2 4:1\n1 2:2\n")))
+    path = saved(tmp_path / "b.libsvm", "1 1:2\n1 3:2\n")
+    rule = r"b\.libsvm has 3 .* .*b\.libsvm:features=4, in Python read\(path, n_features=4\)\."
+    with pytest.raises(InvalidData, match=rule):
+        query_source(estimator, read(path))
+    query_source(estimator, read(path, n_features=4, zero_based=False))
+    with pytest.raises(InvalidData, match=r"has 5 features.*input\.$"):
+        query_source(estimator, read(saved(path, "1 5:1\n")))
+
+
+HALF = "1 1:5 2:6\n2 2:7\n"
+"""No first column, or no last one: the indices alone do not say from where they are counted."""
+
+
+@pytest.mark.parametrize(
+    ("zero_based", "rows"),
+    [(True, [[0, 5, 6, 0], [0, 0, 7, 0]]), (False, [[5, 6, 0, 0], [0, 7, 0, 0]])],
+)
+def test_from_where_indices_are_counted_can_be_said(tmp_path, zero_based, rows):
+    path = saved(tmp_path / "x.svmlight", HALF)
+    found = read(path, n_features=4, zero_based=zero_based)
+    np.testing.assert_array_equal(dense(found), rows)
+    assert read(path, zero_based=zero_based).n_features == 2 + zero_based
+
+
+def test_columns_that_may_be_counted_from_0_or_from_1_are_warned_of(tmp_path):
+    path = saved(tmp_path / "x.svmlight", HALF)
+    with pytest.warns(UserWarning, match="none with index 0 .* counted from 1.*zero_based=True"):
+        rows = dense(read(path, n_features=4))
+    np.testing.assert_array_equal(rows, [[5, 6, 0, 0], [0, 7, 0, 0]])
+
+
+@pytest.mark.parametrize(("text", "n_features"), [(HALF, 2), ("1 0:1 2:3\n", 5), (HALF, None)])
+def test_columns_that_are_counted_from_one_place_are_not_warned_of(tmp_path, text, n_features):
+    read(saved(tmp_path / "x.svmlight", text), n_features=n_features)
+
+
+def test_an_index_that_is_beyond_the_columns_only_if_counted_from_0_is_refused(tmp_path):
+    path = saved(tmp_path / "x.svmlight", HALF)
+    with pytest.raises(InvalidData, match="an index says 3 columns, n_features is 2"):
+        read(path, n_features=2, zero_based=True)
+
+
+def test_an_index_0_is_refused_where_they_are_counted_from_1(tmp_path):
+    path = saved(tmp_path / "x.svmlight", "1 1:2\n1 0:1\n")
+    with pytest.raises(InvalidData, match="line 2: .*Invalid index 0"):
+        read(path, zero_based=False)
+
+
+def test_zeros_that_are_written_are_values_too(tmp_path):
+    assert read(saved(tmp_path / "x.svmlight", "1 2:0\n1 1:0\n")).n_features == 2
+
+
+@pytest.mark.parametrize("wrong", [1, "yes"])
+def test_a_count_that_is_none_is_refused(tmp_path, wrong):
+    with pytest.raises(UsageError, match="zero_based: must be True, False or None"):
+        read(saved(tmp_path / "x.svmlight", HALF), zero_based=wrong)
+
+
+def test_a_count_goes_with_no_other_kind(tmp_path):
+    with pytest.raises(UsageError, match=r"zero_based goes with \.svmlight and \.libsvm"):
+        read(tmp_path / "x.npy", zero_based=True)

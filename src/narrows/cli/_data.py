@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["label_file", "open_data"]
 
-_KEYS = ("text", "id", "label", "features", "drop")
+_KEYS = ("text", "id", "label", "features", "first", "drop")
 
 
 def open_data(name: str) -> Source | Documents:
@@ -20,8 +21,8 @@ def open_data(name: str) -> Source | Documents:
 
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
     the columns, or the keys, of text, id and label. In ``table.csv:label=kind,drop=a,drop=b`` the
-    columns named are no features; ``test.svmlight:features=123`` says how many columns there are,
-    where the last ones do not occur.
+    columns named are no features; ``test.svmlight:features=123,first=1`` says how many columns
+    there are, where the last ones do not occur, and from what their indices count.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
@@ -35,10 +36,11 @@ def open_data(name: str) -> Source | Documents:
     path, columns = _parted(name)
     if columns:
         named, dropped = _columns(columns)
-        if "features" in named:
-            if len(named) > 1 or dropped:
-                raise UsageError(f"{name!r}: features stands alone; {path} names no columns.")
-            return read(path, n_features=_n_features(named["features"]))
+        if named.keys() & _INDICES.keys():
+            if named.keys() - _INDICES.keys() or dropped:
+                raise UsageError(f"{name!r}: {path} names no columns beside {', '.join(_INDICES)}.")
+            known: dict[str, Any] = {_INDICES[key]: _VALUES[key](named[key]) for key in named}
+            return read(path, **known)
         beside = {*dropped, *([named["label"]] if "label" in named else [])}
         texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
         if texts and dropped:
@@ -110,6 +112,21 @@ def _n_features(number: str) -> int:
     return int(number)
 
 
+def _first_index(number: str) -> bool:
+    from narrows.errors import UsageError
+
+    if number not in ("0", "1"):
+        raise UsageError(f"'first={number}': indices are counted from first=0 or first=1.")
+    return number == "0"
+
+
+_INDICES = {"features": "n_features", "first": "zero_based"}
+_VALUES: dict[str, Callable[[str], int | bool]] = {
+    "features": _n_features,
+    "first": _first_index,
+}
+
+
 def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Read ``text=body,id=key,label=topic,drop=a,drop=b``; what is dropped comes second.
 
@@ -125,8 +142,8 @@ def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
             raise UsageError(f"{text!r}: {unknown_name('columns', what, _KEYS)}")
         if not column or what in named:
             raise UsageError(
-                f"{text!r}: expected text=NAME, id=NAME, label=NAME or features=NUMBER once each, "
-                f"or drop=NAME, got {part!r}."
+                f"{text!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER or first=0 "
+                f"once each, or drop=NAME, got {part!r}."
             )
         if what == "drop":
             dropped.append(column)

@@ -70,6 +70,13 @@ _OF_MAPS: dict[str, dict[str, Any]] = {
 """The variants that `--net conv` makes of ConvolutionalAutoencoder, and what each settles."""
 
 
+_ELSEWHERE = {
+    "random_state": "--seed NUMBER says it",
+    "verbose": "progress is shown, unless --quiet",
+}
+"""The parameters that every command with ``--set`` has options for, and which."""
+
+
 def _estimator_options(command: Any) -> Any:
     for names, (kind, text) in reversed(_OPTIONS.items()):
         parts = names.split()
@@ -213,18 +220,27 @@ def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE; the value is none, JSON where it is, text otherwise."""
+    """Read NAME=VALUE; the value is none, JSON where it is, text otherwise.
+
+    Raises
+    ------
+    UsageError
+        If it is no NAME=VALUE, or what an option says that could say another thing.
+    """
     from narrows.errors import UsageError
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set: expected NAME=VALUE, got {text!r}.")
+    name = name.replace("-", "_")
+    if name in _ELSEWHERE:
+        raise UsageError(f"--set {name}: {_ELSEWHERE[name]}.")
     if value in ("none", "None"):
-        return name.replace("-", "_"), None
+        return name, None
     try:
-        return name.replace("-", "_"), json.loads(value)
+        return name, json.loads(value)
     except ValueError:
-        return name.replace("-", "_"), value
+        return name, value
 
 
 def _widths(option: str, text: str) -> tuple[int, ...]:

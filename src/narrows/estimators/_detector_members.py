@@ -9,14 +9,43 @@ import numpy as np
 from sklearn.base import clone
 
 from narrows.applications.surprise import Surprise, concentrated, fit_surprise
-from narrows.errors import CopyingWarning
+from narrows.errors import CopyingWarning, InvalidData, UsageError
 from narrows.estimators._base import AbstractAutoencoder
+from narrows.estimators._input import fit_source
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.text import Documents
 
-__all__ = ["default_member", "fitted_member"]
+__all__ = ["default_member", "fitted_member", "rows_of_folds"]
 
 _BATCH, _STEPS = 128, 500
 _WIDEST = 32
+
+
+def rows_of_folds(estimator: Any, X: Any) -> Any:
+    """Validate X, and return a source of which any rows can be taken.
+
+    Raises
+    ------
+    InvalidData
+        Texts, of which only codes are numbers; what ``fit_source`` refuses.
+    UsageError
+        Rows that stream from a file.
+    """
+    if isinstance(X, Documents):
+        raise InvalidData(
+            f"{X.origin}: holds texts, and a detector is fitted to numbers: fit a document model "
+            "(narrows fit --variant document) and give its codes, narrows encode MODEL "
+            f"{X.origin} -o codes.npy and narrows detector codes.npy -o FILE; in Python "
+            "fit(model.transform(X))."
+        )
+    source = fit_source(estimator, X, min_samples=4)
+    if not source.holds_targets:
+        raise UsageError(
+            f"X: {source.origin} is streamed; folds need rows in memory: give fewer rows, or "
+            "fit one net to all of them, which scores rows too (narrows fit and narrows "
+            "anomalies; in Python fit and p_values of an autoencoder)."
+        )
+    return source
 
 
 def default_member(n_features: int, n_rows: int, *, device: str) -> AbstractAutoencoder:
@@ -38,7 +67,7 @@ def fitted_member(
 ) -> tuple[AbstractAutoencoder, Surprise]:
     """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
 
-    ``may_copy``: that its code is wide is meant, and not warned of.
+    ``may_copy``: that its code is wide is meant, or said before, and not warned of.
     """
     fresh: Any = clone(made)
     fresh.set_params(random_state=seed % 2**31)
@@ -47,6 +76,7 @@ def fitted_member(
             warnings.simplefilter("ignore", CopyingWarning)
         fresh.fit(source)
         if trim:
+            warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
             kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
             fresh.fit(source)

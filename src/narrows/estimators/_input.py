@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
+from narrows.data.readers.svmlight import is_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.text import Documents
@@ -20,6 +23,7 @@ __all__ = ["FLOATS", "check_columns", "check_same_names", "fit_source", "query_s
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
 FLOATS: Any = [np.float32, np.float64]
+_TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
 
 def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2) -> Source:
@@ -69,9 +73,10 @@ def check_columns(X: Any) -> None:
     Raises
     ------
     InvalidData
-        Naming the column, the row and the text.
+        Naming the column, the row and the text or time.
     """
     for name, column in _suspects(X):
+        _check_no_times(name, column)
         with suppress(TypeError, ValueError):
             column.astype(np.float64)
             continue
@@ -87,17 +92,29 @@ def check_columns(X: Any) -> None:
                 ) from None
 
 
+def _check_no_times(name: Any, column: np.ndarray) -> None:
+    """Refuse dates, times and durations: numpy would make nanoseconds or days of them."""
+    every = column.dtype.kind in "Mm"
+    for i, value in enumerate(column if every or column.dtype == object else ()):
+        if every or isinstance(value, _TIMES):
+            raise InvalidData(
+                f"X: column {name!r} holds {str(value)!r} in row {i}, a time; give numbers, such "
+                "as days since a fixed date, or drop the column."
+            )
+
+
 def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield name and values of the columns whose type does not say that they are numbers."""
     if isinstance(X, np.ndarray):
-        if X.ndim == 2 and X.dtype.kind in "OUS":
+        if X.ndim == 2 and X.dtype.kind in "OUSMm":
             yield from enumerate(X.T)
         return
-    for name in getattr(X, "columns", ()):
+    # an arrow table's columns are no names
+    for name in getattr(X, "column_names", None) or getattr(X, "columns", ()):
         if not isinstance(name, str | int):
-            return  # an arrow table's columns are no names
+            return
         column = np.asarray(X[name])
-        if column.dtype.kind in "OUSM":
+        if column.dtype.kind in "OUSMm":
             yield name, column
 
 
@@ -128,10 +145,21 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
         raise InvalidData(
             f"{source.origin} has {source.n_features} features, but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
+            f"{_way_to_width(source, estimator.n_features_in_)}"
         )
     check_same_names(source.names, names, origin=source.origin)
     _check_shape(estimator, source)
     return source
+
+
+def _way_to_width(source: Source, expected: int) -> str:
+    """Return what to say where the columns that are missing may be those that no row has."""
+    if source.n_features > expected or not is_svmlight(Path(source.origin)):
+        return ""
+    return (
+        f" If its last columns do not occur, say how many there are: {source.origin}:features="
+        f"{expected}, in Python read(path, n_features={expected})."
+    )
 
 
 def _check_shape(estimator: Any, source: Source) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
@@ -18,12 +19,12 @@ from narrows.errors import UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
-from narrows.estimators._detector_members import default_member, fitted_member
+from narrows.estimators._detector_members import default_member, fitted_member, rows_of_folds
 from narrows.estimators._detector_queries import DetectorQueries, comparable
-from narrows.estimators._input import fit_source
 from narrows.estimators._parameters import documented
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
+from narrows.training.precision import resolve_device
 
 __all__ = ["AnomalyDetector"]
 
@@ -42,9 +43,10 @@ class AnomalyDetector(DetectorQueries):
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        What is fitted to every fold, as ``clone`` leaves it; its ``random_state`` is set. None is
-        an ``Autoencoder`` of one hidden layer whose code is as wide as the rows, up to 32: p says
-        of a code what a narrow one would have to leave to the error.
+        What is fitted to every fold, as ``clone`` leaves it; its ``random_state`` is set, and its
+        ``device`` unless that of the detector is "auto". None is an ``Autoencoder`` of one hidden
+        layer whose code is as wide as the rows, up to 32: p says of a code what a narrow one would
+        have to leave to the error.
     n_folds : int, default=5
         How many nets, from 2; no more than there are rows.
     trim : float, default=0.1
@@ -75,7 +77,7 @@ class AnomalyDetector(DetectorQueries):
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value; rows that stream from a file.
+        At ``fit``, by the argument that owns the value; rows that stream from a file; texts.
 
     References
     ----------
@@ -142,9 +144,7 @@ class AnomalyDetector(DetectorQueries):
         """
         self._check_parameters()
         forget(self)
-        source: Any = fit_source(self, X, min_samples=4)
-        if not source.holds_targets:
-            raise UsageError(f"X: {source.origin} is streamed; folds need rows in memory.")
+        source = rows_of_folds(self, X)
         made = self._autoencoder(source.n_features, source.n_rows)
         describe(source, missing=made._admits_missing())  # a bad value is named by its own row
         seed, n = seed_from(self.random_state), source.n_rows
@@ -158,7 +158,7 @@ class AnomalyDetector(DetectorQueries):
                 source.subset(others),
                 trim=float(self.trim),
                 seed=seed + i,
-                may_copy=self.autoencoder is None,
+                may_copy=self.autoencoder is None or i > 0,  # one warning is enough
             )
             self.members_.append(member)
             self.surprises_.append(surprise)
@@ -177,7 +177,8 @@ class AnomalyDetector(DetectorQueries):
             raise UsageError(
                 f"autoencoder: must be an autoencoder or None, got {self.autoencoder!r}."
             )
-        return self.autoencoder
+        made: Any = clone(self.autoencoder)
+        return made if self.device == "auto" else made.set_params(device=self.device)
 
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
@@ -200,6 +201,7 @@ class AnomalyDetector(DetectorQueries):
     def _check_parameters(self) -> None:
         own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
         json_parameters(own)  # what no file can hold is said now
+        resolve_device(self.device)
         check_number("n_folds", self.n_folds, low=2, high=100, integer=True)
         check_number("trim", self.trim, low=0, high=0.5)
         check_number("alpha", self.alpha, low=0, high=1, low_open=True, high_open=True)

@@ -26,6 +26,7 @@ def read(
     label: str | None = None,
     drop: Collection[str] = (),
     n_features: int | None = None,
+    zero_based: bool | None = None,
 ) -> Source:
     """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, a folder of images.
 
@@ -44,6 +45,9 @@ def read(
     n_features : int, optional
         Columns of a .svmlight or .libsvm file, in which the last ones may not occur, as in the
         test half of a data set; every other kind of file says how many it has.
+    zero_based : bool, optional
+        Whether the indices of such a file are counted from 0; by default they are if one of them
+        is 0, else from 1, with a warning where ``n_features`` leaves both open.
 
     Returns
     -------
@@ -56,13 +60,16 @@ def read(
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
     UsageError
-        If ``n_features`` is no number of columns, or goes with another kind of file.
+        If ``n_features`` is no number of columns, ``zero_based`` no bool, or either is given with
+        another kind of file.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
     path = Path(path)
-    if n_features is not None and not is_svmlight(path):
-        raise UsageError(f"{path}: n_features goes with .svmlight and .libsvm; leave it out.")
+    of_indices = {"n_features": n_features, "zero_based": zero_based}
+    for name, value in of_indices.items():
+        if value is not None and not is_svmlight(path):
+            raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
     columns = columns_of(label, drop)
     if path.is_dir():
         _refuse_columns(path, columns)
@@ -73,7 +80,7 @@ def read(
         raise InvalidData(f"{path}: not a regular file.")
     if is_svmlight(path):
         _refuse_columns(path, columns)
-        return read_svmlight(path, n_features=n_features)
+        return read_svmlight(path, n_features=n_features, zero_based=zero_based)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-1] if suffixes else ""
     inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last

@@ -4,14 +4,17 @@
 
 Several labels are separated by commas, and a row may have none. A group (``qid``) ranks rows among
 each other and says nothing of the row: it is passed over. Indices are counted from 1, unless one
-of the file is 0.
+of the file is 0 or ``zero_based`` says so: of a file counted from 0 in which no row has the first
+column, only that tells.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import warnings
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
-from narrows.errors import InvalidData, NarrowsError
+from narrows.errors import InvalidData, NarrowsError, UsageError
 
 __all__ = ["is_svmlight", "read_svmlight", "read_svmlight_labels"]
 
@@ -36,7 +39,9 @@ def is_svmlight(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith((".svmlight", ".libsvm"))
 
 
-def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
+def read_svmlight(
+    path: Path, *, n_features: int | None = None, zero_based: bool | None = None
+) -> Source:
     """Return the rows of an SVMlight file as CSR, float32; their labels where none has several.
 
     Parameters
@@ -45,20 +50,40 @@ def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
     n_features : int, optional
         Columns there are, where the last of them may be 0 in every row; by default the largest
         index of the file says how many.
+    zero_based : bool, optional
+        Whether indices are counted from 0; by default they are if one of the file is 0.
+
+    Warns
+    -----
+    UserWarning
+        If ``n_features`` is given and indices may be counted from 0 or from 1: none is 0, and none
+        is ``n_features``.
 
     Raises
     ------
     InvalidData
         With the line number, for a label, index or value that is none, or indices that do not
-        rise; or if an index is beyond ``n_features``.
+        rise; or if an index is beyond ``n_features``, or 0 where ``zero_based`` is False.
     UsageError
-        If ``n_features`` is no whole number of 1 or more.
+        If ``n_features`` is no whole number of 1 or more, or ``zero_based`` no bool.
     ResourceError
         With the line number, if what is stored, or one number a column, would not fit in memory.
     """
     if n_features is not None:
         check_number("n_features", n_features, low=1, integer=True)
-    matrix, labels = _parsed(path)
+    if zero_based is not None and not isinstance(zero_based, bool):
+        raise UsageError(f"zero_based: must be True, False or None, got {zero_based!r}.")
+    matrix, labels = _parsed(path, from_zero=zero_based is not False)
+    if zero_based is None and matrix.indices.min() > 0:
+        matrix = _counted_from_one(matrix)
+        if n_features is not None and matrix.shape[1] < n_features:
+            warnings.warn(
+                f"{path}: of n_features={n_features} the file has none with index 0 and none with "
+                f"index {n_features}; indices are taken to be counted from 1. "
+                "read(path, n_features=..., zero_based=True) counts from 0, zero_based=False from "
+                "1 without this warning; in the shell FILE:features=...,first=0 or first=1.",
+                stacklevel=3,
+            )
     if n_features is not None:
         check_columns(n_features, str(path))
         if matrix.shape[1] > n_features:
@@ -71,6 +96,11 @@ def read_svmlight(path: Path, *, n_features: int | None = None) -> Source:
     if all(len(several) < 2 for several in labels):
         source.labels = np.array([_text(*label) for label in labels])
     return source
+
+
+def _counted_from_one(matrix: Any) -> Any:
+    n_rows, width = matrix.shape
+    return sp.csr_array((matrix.data, matrix.indices - 1, matrix.indptr), shape=(n_rows, width - 1))
 
 
 def _text(label: float | None = None) -> str:
@@ -86,16 +116,17 @@ def read_svmlight_labels(path: Path) -> list[tuple[float, ...]]:
     InvalidData, ResourceError
         As ``read_svmlight``.
     """
-    return _parsed(path)[1]
+    return _parsed(path, from_zero=True)[1]
 
 
-def _parsed(path: Path) -> tuple[Any, list[tuple[float, ...]]]:
+def _parsed(path: Path, *, from_zero: bool) -> tuple[Any, list[tuple[float, ...]]]:
     from sklearn.datasets import load_svmlight_file
 
     checked = _CheckedLines(path)
-    dtype: Any = np.float32  # inferred there from a default of float64
+    # inferred there from defaults of float64 and "auto"
+    settings: dict[str, Any] = {"dtype": np.float32, "zero_based": from_zero}
     try:
-        matrix, labels = load_svmlight_file(checked, dtype=dtype, multilabel=True)
+        matrix, labels = load_svmlight_file(checked, multilabel=True, **settings)
     except NarrowsError:
         raise
     except (ValueError, OverflowError) as error:
@@ -141,7 +172,9 @@ class _CheckedLines:
         if b"_" in self._text:  # Python alone reads 1_0 as ten
             raise self.refusal("'_' is in no number")
         first = self._text.split(None, 1)[0]
-        if b":" not in first and not _LABELS.fullmatch(first):
+        if b":" not in first and not (
+            _LABELS.fullmatch(first) and all(isfinite(float(label)) for label in first.split(b","))
+        ):
             raise self.refusal("labels are finite numbers, several with commas between them")
         grouped = b"qid" in self._text
         if grouped and (self._text.count(b"qid") > 1 or not _GROUP.match(self._text)):
