@@ -63,7 +63,7 @@ def test_masks_of_colours_are_refused(folder, tmp_path, masks, capsys):
     for i, image in enumerate(colours):
         Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
-    assert "mask 3 is of colours" in capsys.readouterr().err
+    assert "03.png: a mask of colours: its channels differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
