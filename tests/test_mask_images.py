@@ -117,3 +117,11 @@ def test_alpha_that_hides_nothing_is_none(masks, tmp_path):
     clear = map(with_palette, masks)
     path = folder_of(tmp_path / "p", clear, transparency=7)  # an index that no pixel has
     assert np.array_equal(read(path), masks)
+
+
+def test_hidden_masks_are_none_and_links_to_folders_are_followed(masks, tmp_path):
+    folder_of(tmp_path / "elsewhere", masks)
+    folder_of(tmp_path / "data", [])
+    folder_of(tmp_path / "data" / ".ipynb_checkpoints", masks)
+    (tmp_path / "data" / "masks").symlink_to(tmp_path / "elsewhere")
+    assert np.array_equal(read(tmp_path / "data"), masks)
