@@ -175,3 +175,16 @@ def test_true_masks_by_other_numbers_are_refused_with_the_way_out(folder, tmp_pa
     np.save(tmp_path / "m.npy", 255 * masks)
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy") == 3
     assert "give np.where(masks == 255, 1, 0)" in capsys.readouterr().err
+
+
+def test_masks_in_a_folder_whose_pairs_are_shifted_are_refused(folder, tmp_path, masks, capsys):
+    images = images_of(tmp_path / "images", np.load(folder / "x.npy"), ".png")
+    path = images_of(tmp_path / "masks", masks, ".png")
+    assert run("segment", folder / "seg.st", images, "--masks", path) == 0
+    (path / "00.png").rename(path / "12.png")
+    assert run("segment", folder / "seg.st", images, "--masks", path) == 3
+    message = "11 of 12 masks have the name of an image"
+    assert message in capsys.readouterr().err
+    assert run("head", folder / "ae.st", images, "--task", "segment", "--labels", path, "-q", "-o",
+               tmp_path / "h.st") == 3  # fmt: skip
+    assert message in capsys.readouterr().err

@@ -78,7 +78,7 @@ def head(
     opened = open_data(data)
     source = estimator._asked(opened)[1]
     shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
-    y = _labels(task, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
+    y = _labels(task, data, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
@@ -122,6 +122,7 @@ def _head(
 
 def _labels(
     task: str,
+    data: str,
     opened: Any,
     labels: Path | None,
     n_rows: int,
@@ -136,7 +137,7 @@ def _labels(
         return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    return read_mask_file(labels, n_rows, sides)
+    return read_mask_file(labels, n_rows, sides, images=Path(data))
 
 
 def _unknown(text: str, y: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from narrows.data.mask_images import read_mask_images
+from narrows.data.mask_names import places_by_name
 from narrows.data.pixel_classes import pixel_values
 from narrows.data.readers import read
 from narrows.data.readers.npy import read_npz
@@ -19,8 +20,12 @@ _EXACT = 2**24
 """Readers give float32, which holds every integer below this."""
 
 
-def read_mask_file(path: Path, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
+def read_mask_file(
+    path: Path, n_rows: int, sides: tuple[int, int], *, images: Path | None = None
+) -> np.ndarray:
     """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
+
+    Where the rows are a folder of ``images`` too, masks go with them as ``places_by_name`` has it.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def read_mask_file(path: Path, n_rows: int, sides: tuple[int, int]) -> np.ndarra
     """
     height, width = sides
     n_pixels = height * width
-    masks, image_shape = _read(path)
+    masks, image_shape = _read(path, images)
     channels = (*(image_shape or ()), 1, 1, 1)[2]
     if channels > 1 and masks.shape[1] == n_pixels * channels:
         masks = _of_equal_channels(masks.reshape(len(masks), n_pixels, channels), path)
@@ -54,10 +59,12 @@ def read_mask_file(path: Path, n_rows: int, sides: tuple[int, int]) -> np.ndarra
         raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
 
 
-def _read(path: Path) -> tuple[np.ndarray, tuple[int, ...] | None]:
+def _read(path: Path, beside: Path | None) -> tuple[np.ndarray, tuple[int, ...] | None]:
     """Return masks as rows (n_rows, n_values), and their shape, where the file says it."""
     if path.is_dir():
         images = read_mask_images(path)
+        if beside is not None and beside.is_dir():
+            images = images[places_by_name(beside, path)]
         return images.reshape(len(images), -1), images.shape[1:]
     source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path)
     rows = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
