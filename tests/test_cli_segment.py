@@ -188,3 +188,33 @@ def test_masks_in_a_folder_whose_pairs_are_shifted_are_refused(folder, tmp_path,
     assert run("head", folder / "ae.st", images, "--task", "segment", "--labels", path, "-q", "-o",
                tmp_path / "h.st") == 3  # fmt: skip
     assert message in capsys.readouterr().err
+
+
+def test_one_class_a_row_is_that_of_all_its_pixels(folder, tmp_path, capsys):
+    path = tmp_path / "classes.npy"
+    np.save(path, np.arange(N) % 2)
+    assert taught(folder, path, tmp_path / "h.st") == 0
+    assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 0
+    for labels, message in (
+        (np.arange(N + 1) % 2, "classes.npy: labels of 13 rows, but the data have 12"),
+        (np.arange(N) / 2, "classes.npy: masks must be integers; probabilities"),
+        (np.array(["a"] * N), "classes.npy: masks must be integers, got <U1"),
+    ):
+        np.save(path, labels)
+        capsys.readouterr()
+        assert taught(folder, path, tmp_path / "h.st") == 3
+        assert message in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_masks_names_their_file(folder, tmp_path, masks, capsys):
+    path = tmp_path / "m.npy"
+    np.save(path, 0 * masks)
+    assert taught(folder, path, tmp_path / "h.st") == 2
+    assert f"Error: {path}: every pixel is of the class 0" in capsys.readouterr().err
+    np.save(path, np.arange(masks.size).reshape(masks.shape) % 33)
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    told = capsys.readouterr().err
+    assert f"Error: {path}: 33 classes of pixels" in told
+    assert "if there are so many classes, give --set max_classes=NUMBER." in told
+    assert taught(folder, path, tmp_path / "h.st", "--set", "max_classes=33") == 0

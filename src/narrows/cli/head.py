@@ -72,6 +72,7 @@ def head(
     reconstructs.
     """
     from narrows.applications.output import check_writable
+    from narrows.cli._heads import naming
 
     check_writable(output, *filter(None, (model, data, labels)))
     estimator = open_model(model)
@@ -83,7 +84,8 @@ def head(
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
         y = _numbers(y, labels)
-    fitted.fit(source, y)
+    with naming(labels or data):
+        fitted.fit(source, y)
     fitted.set_params(verbose=0).save(output)
     results = _results(fitted, task) | {"model": str(output)}
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from narrows.data.labels import read_labels
 from narrows.data.mask_images import read_mask_images
 from narrows.data.mask_names import places_by_name
 from narrows.data.pixel_classes import pixel_values
@@ -25,7 +26,8 @@ def read_mask_file(
 ) -> np.ndarray:
     """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
 
-    Where the rows are a folder of ``images`` too, masks go with them as ``places_by_name`` has it.
+    A .npy file of one integer a row, (n_rows,), says the class of all its pixels. Where the rows
+    are a folder of ``images`` too, masks go with them as ``places_by_name`` has it.
 
     Raises
     ------
@@ -35,6 +37,8 @@ def read_mask_file(
     """
     height, width = sides
     n_pixels = height * width
+    if _is_one_axis(path):
+        return _values(read_labels(path, n_rows=n_rows), sides, path)
     masks, image_shape = _read(path, images)
     channels = (*(image_shape or ()), 1, 1, 1)[2]
     if channels > 1 and masks.shape[1] == n_pixels * channels:
@@ -53,8 +57,13 @@ def read_mask_file(
             "files are read. Number the classes from 0, such as by "
             "np.unique(masks, return_inverse=True)[1]; numbers of instances are no classes."
         )
+    return _values(masks, sides, path)
+
+
+def _values(masks: np.ndarray, sides: tuple[int, int], path: Path) -> np.ndarray:
+    """Return ``pixel_values``, whose errors name the file."""
     try:
-        return pixel_values(masks, n_rows, sides)
+        return pixel_values(masks, len(masks), sides)
     except InvalidData as error:
         raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
 
@@ -69,6 +78,16 @@ def _read(path: Path, beside: Path | None) -> tuple[np.ndarray, tuple[int, ...] 
     source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path)
     rows = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
     return rows, source.image_shape
+
+
+def _is_one_axis(path: Path) -> bool:
+    """Return whether a file is .npy of one axis; what cannot be read is named by its reader."""
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return False
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).ndim == 1
+    except (ValueError, EOFError, OSError):
+        return False
 
 
 def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
