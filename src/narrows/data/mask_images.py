@@ -64,7 +64,11 @@ def _check_values(values: np.ndarray, path: Path) -> None:
     raise InvalidData(
         f"{path}: a mask in {_kind(path)}, which changes values: there are {len(values)} of them "
         f"({some}), not two that are far apart, such as 0 and 255. "
-        + ("Threshold the masks, such as masks > 127" if wide else "Go back to those before it")
+        + (
+            "Threshold the masks, such as masks > 127"
+            if wide
+            else "Go back to those before compression"
+        )
         + f", and {_WAY_OUT}."
     )
 
