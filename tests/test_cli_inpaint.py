@@ -219,3 +219,25 @@ def test_rivals_that_are_other_rows_are_not_warned_of(files, capsys):
     rivals = str(files / "train.npy")
     assert inpaint(files, "--mask", "quadrant", "--rivals", rivals) == 0
     assert "Warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((20, 63), "r.npy: rivals of 63 features, but the model was fitted to 64"),
+        ((1, 64), "r.npy: rivals of 1 row, but PCA needs the variance of two or more"),
+    ],
+)
+def test_rivals_that_cannot_be_are_refused_by_name(rows, message, files, tmp_path, capsys):
+    np.save(tmp_path / "r.npy", np.zeros(rows, np.float32))
+    assert inpaint(files, "--mask", "quadrant", "--rivals", str(tmp_path / "r.npy")) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_two_rows_are_rivals(files, tmp_path, capsys):
+    np.save(tmp_path / "r.npy", np.load(files / "train.npy")[:2])
+    arguments = ["--mask", "quadrant", "--rivals", str(tmp_path / "r.npy"), "--json"]
+    assert inpaint(files, *arguments) == 0
+    assert all(
+        np.isfinite(error) for error in json.loads(capsys.readouterr().out)["errors"].values()
+    )

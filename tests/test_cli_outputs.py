@@ -76,7 +76,8 @@ def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatc
         "encode m images -o other/x.npy",
         "encode m linked -o images/x.npy",
         "encode m images -o linked/x.npy",
-        "encode m . -o x.npy",
+        "encode m texts -o texts/x.npy",
+        "reconstruct m . --figure x.png",
         "reconstruct m images -o images/x.npy",
         "reconstruct m images --figure images/x.png",
         "denoise m images -o images/x.npy",
@@ -98,6 +99,8 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
     (tmp_path / "images" / "below").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "linked").symlink_to("images")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("words")
     (tmp_path / "images" / "there.npy").write_text("there")
     (tmp_path / "other" / "x.npy").symlink_to("../images/there.npy")
     for name in FILES:
@@ -106,6 +109,21 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
     assert _run(arguments.split()) == 2
     assert "lies in the input folder" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x", "below/x.csv", ".x.png"])
+def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
+    name, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images" / "below").mkdir(parents=True)
+    (tmp_path / "images" / "below" / "a.png").touch()
+    assert _run(["encode", "m", "images", "-o", f"images/{name}"]) == 4  # m is not there
+    assert "no such model file" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path / "images")
+    assert _run(["encode", "m", ".", "-o", name]) == 4
+    assert _run(["encode", "m", ".", "-o", "x.PNG"]) == 2
+    assert "lies in the input folder ., of which" in capsys.readouterr().err
 
 
 def test_an_output_beside_an_input_folder_is_none_of_it(tmp_path, monkeypatch, capsys):

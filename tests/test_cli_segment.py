@@ -63,7 +63,7 @@ def test_masks_of_colours_are_refused(folder, tmp_path, masks, capsys):
     for i, image in enumerate(colours):
         Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
-    assert "mask 3 is of colours" in capsys.readouterr().err
+    assert "03.png: a mask of colours: its channels differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
@@ -175,3 +175,46 @@ def test_true_masks_by_other_numbers_are_refused_with_the_way_out(folder, tmp_pa
     np.save(tmp_path / "m.npy", 255 * masks)
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy") == 3
     assert "give np.where(masks == 255, 1, 0)" in capsys.readouterr().err
+
+
+def test_masks_in_a_folder_whose_pairs_are_shifted_are_refused(folder, tmp_path, masks, capsys):
+    images = images_of(tmp_path / "images", np.load(folder / "x.npy"), ".png")
+    path = images_of(tmp_path / "masks", masks, ".png")
+    assert run("segment", folder / "seg.st", images, "--masks", path) == 0
+    (path / "00.png").rename(path / "12.png")
+    assert run("segment", folder / "seg.st", images, "--masks", path) == 3
+    message = "11 of 12 masks have the name of an image"
+    assert message in capsys.readouterr().err
+    assert run("head", folder / "ae.st", images, "--task", "segment", "--labels", path, "-q", "-o",
+               tmp_path / "h.st") == 3  # fmt: skip
+    assert message in capsys.readouterr().err
+
+
+def test_one_class_a_row_is_that_of_all_its_pixels(folder, tmp_path, capsys):
+    path = tmp_path / "classes.npy"
+    np.save(path, np.arange(N) % 2)
+    assert taught(folder, path, tmp_path / "h.st") == 0
+    assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
+    assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 0
+    for labels, message in (
+        (np.arange(N + 1) % 2, "classes.npy: labels of 13 rows, but the data have 12"),
+        (np.arange(N) / 2, "classes.npy: masks must be integers; probabilities"),
+        (np.array(["a"] * N), "classes.npy: masks must be integers, got <U1"),
+    ):
+        np.save(path, labels)
+        capsys.readouterr()
+        assert taught(folder, path, tmp_path / "h.st") == 3
+        assert message in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_masks_names_their_file(folder, tmp_path, masks, capsys):
+    path = tmp_path / "m.npy"
+    np.save(path, 0 * masks)
+    assert taught(folder, path, tmp_path / "h.st") == 2
+    assert f"Error: {path}: every pixel is of the class 0" in capsys.readouterr().err
+    np.save(path, np.arange(masks.size).reshape(masks.shape) % 33)
+    assert taught(folder, path, tmp_path / "h.st") == 3
+    told = capsys.readouterr().err
+    assert f"Error: {path}: 33 classes of pixels" in told
+    assert "if there are so many classes, give --set max_classes=NUMBER." in told
+    assert taught(folder, path, tmp_path / "h.st", "--set", "max_classes=33") == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -108,15 +110,17 @@ def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said
     np.testing.assert_array_equal(guessed.transform(x), said.transform(x))
 
 
-def test_colours_before_the_pixels_are_refused():
-    x = np.random.default_rng(0).random((20, 3, 8, 6))
-    with pytest.raises(UsageError, match="height 3 with 6 channels; if the colours come first, .*"):
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_before_the_pixels_are_refused(channels):
+    x = np.random.default_rng(0).random((20, channels, 8, 6))
+    rule = f"height {channels} with 6 channels; if the colours come first, .*"
+    with pytest.raises(UsageError, match=rule):
         ConvolutionalAutoencoder(2, **SMALL).fit(x)
     for rows in (x, x.reshape(20, -1)):
-        fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(3, 8, 6)).fit(rows)
-        assert fitted.image_shape_ == (3, 8, 6)
+        fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(channels, 8, 6)).fit(rows)
+        assert fitted.image_shape_ == (channels, 8, 6)
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-    assert ConvolutionalAutoencoder(2, **SMALL).fit(last).image_shape_ == (8, 6, 3)
+    assert ConvolutionalAutoencoder(2, **SMALL).fit(last).image_shape_ == (8, 6, channels)
 
 
 def test_one_channel_before_the_pixels_is_warned_of():
@@ -135,6 +139,27 @@ def test_a_shape_in_another_order_than_that_of_the_images_is_refused():
     fitted = ConvolutionalAutoencoder(2, **SMALL, image_shape=(8, 6, 3)).fit(x.reshape(20, -1))
     with pytest.raises(UsageError, match="image_shape: is"):
         fitted.transform(x)
+
+
+@pytest.mark.parametrize(
+    ("sides", "image_shape"),
+    [
+        ((6, 8), (8, 6)),
+        ((1, 6, 8), (8, 6)),
+        ((6, 8), (8, 6, 1)),
+        ((3, 8, 6), (8, 6, 3)),
+        ((6, 8, 3), (8, 6, 3)),
+    ],
+)
+def test_the_order_that_is_advised_is_the_one_asked_for(sides, image_shape):
+    x = np.random.default_rng(0).random((20, *sides))
+    with pytest.raises(UsageError, match="leave image_shape out") as told:
+        ConvolutionalAutoencoder(2, **SMALL, image_shape=image_shape).fit(x)
+    found = re.search(r"X\.transpose\(([\d, ]+)\)", str(told.value))
+    assert found
+    axes = [int(axis) for axis in found[1].split(",")]
+    turned = ConvolutionalAutoencoder(2, **SMALL, image_shape=image_shape).fit(x.transpose(axes))
+    assert turned.image_shape_ == (*image_shape, 1)[:3]
 
 
 def test_a_beta_makes_the_code_variational():

@@ -174,3 +174,33 @@ def test_a_streamed_folder_that_changed_has_another_fingerprint(tmp_path):
     before = read(tmp_path, stream=True).fingerprint()
     Image.new("L", (4, 5), 9).save(tmp_path / "a.png")
     assert read(tmp_path, stream=True).fingerprint() != before
+
+
+def test_what_is_hidden_is_no_image(tmp_path):
+    for name in ("cat", "dog", ".Trash", "dog/.ipynb_checkpoints"):
+        (tmp_path / name).mkdir()
+        image(tmp_path / name, "a.png", "L", colour=7)
+    image(tmp_path / "cat", "._a.png", "L")
+    assert read(tmp_path).labels.tolist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_links_to_folders_are_followed_and_end(stream, tmp_path):
+    for name in ("data/cat", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+        image(tmp_path / name, "a.png", "L", colour=7)
+    (tmp_path / "data" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "cat" / "loop").symlink_to(tmp_path / "data")
+    assert read(tmp_path / "data", stream=stream).labels.tolist() == ["cat", "dog"]
+
+
+def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    image(tmp_path / "a.png", "b.png", "L", colour=7)
+    np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [7])
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InvalidData, match=r"a\.png: cannot be read as an image"):
+        read(tmp_path)

@@ -352,3 +352,10 @@ def test_reuters_is_read_with_its_topics(data_folder):
     assert len(documents) == 21_578
     earn = sum("earn" in d.labels for d in documents)
     assert earn > 2877 + 1087  # those of the ModApte split, and more outside it
+
+
+def test_hidden_images_make_no_folder_of_images(tmp_path):
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / ".thumbnails" / "a.png").write_bytes(b"")
+    (tmp_path / "a.txt").write_text("words")
+    assert looks_like_documents(tmp_path)

@@ -13,7 +13,8 @@ Exception
 Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
-`-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
+|-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
+`-- PairingWarning         (UserWarning)          images and masks go together by their order
 """
 
 from __future__ import annotations
@@ -96,6 +97,10 @@ class EmptyDocumentWarning(UserWarning):
 
 class ImageShapeWarning(UserWarning):
     """Rows are read as images of a shape that they may not have."""
+
+
+class PairingWarning(UserWarning):
+    """Files are taken for pairs by their order, though their names do not say so."""
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:

@@ -15,7 +15,7 @@ from narrows.applications.fills import SubspaceFill, fit_subspace, mean_fill, ne
 from narrows.applications.inpainting import inpainted
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
-from narrows.errors import UsageError
+from narrows.errors import InvalidData, UsageError
 from narrows.model import Model
 from narrows.slots import Rows, dense_rows
 
@@ -51,14 +51,35 @@ class Rivals:
         return sum(number in self.prints for raw in blocks for number in _prints(raw))
 
 
-def fit_rivals(scaling: Scaling, source: Source, *, width: int = WIDTH, seed: int = 0) -> Rivals:
+def fit_rivals(
+    scaling: Scaling,
+    source: Source,
+    *,
+    n_features: int | None = None,
+    width: int = WIDTH,
+    seed: int = 0,
+) -> Rivals:
     """Return rivals on at most 60,000 rows of the source, on the model's scale.
+
+    ``n_features`` are those of the model, where they are to be checked.
 
     Raises
     ------
     UsageError
         If the rows are sparse.
+    InvalidData
+        If they are of another width than ``n_features``, or fewer than two.
     """
+    if n_features not in (None, source.n_features):
+        raise InvalidData(
+            f"{source.origin}: rivals of {source.n_features} features, but the model was fitted to "
+            f"{n_features}; give the rows that it was fitted to, or such rows."
+        )
+    if source.n_rows < 2:
+        raise InvalidData(
+            f"{source.origin}: rivals of {source.n_rows} row, but PCA needs the variance of two or "
+            "more; give training rows."
+        )
     rows = source.sample(RIVAL_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):
         raise UsageError(f"rivals: {source.origin} is sparse; give dense rows.")

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
@@ -29,12 +30,13 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
     ResourceError
         If the folder is missing or read-only, or the path is a folder or a device.
     UsageError
-        If the path is one of the inputs, or in a folder that is one.
+        If the path is one of the inputs, or in a folder that is one and of a kind that is read
+        there: an image, or any file in a folder of texts.
     """
     for other in map(_file_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
             raise UsageError(f"{path}: is the input {other} itself; name another output.")
-        if os.path.isdir(other) and _lies_in(path, other):
+        if os.path.isdir(other) and _lies_in(path, other) and _is_read_from(path, Path(other)):
             raise UsageError(
                 f"{path}: lies in the input folder {other}, of which the next run would read it; "
                 "name an output elsewhere."
@@ -54,6 +56,15 @@ def _lies_in(path: Path, folder: str) -> bool:
     """Return whether a file is, or would be, in a folder or in one below it."""
     beside = Path(os.path.realpath(path.parent)) / path.name
     return any(Path(os.path.realpath(folder)) in p.parents for p in (beside, path.resolve()))
+
+
+def _is_read_from(path: Path, folder: Path) -> bool:
+    """Return whether the reader of a folder would read a file in it: hidden ones are not read."""
+    if path.name.startswith("."):
+        return False
+    if any(p.suffix.lower() in IMAGE_SUFFIXES for p in (path, path.resolve())):
+        return True  # among texts too: they would be a folder of images then
+    return next(images_in(folder), None) is None
 
 
 def _file_of(name: str | Path) -> str:

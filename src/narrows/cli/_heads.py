@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import click
 from narrows.cli._common import open_estimator, refuse_detector
 from narrows.cli._data import label_file
 
-__all__ = ["number_of", "one_label_a_row", "open_head", "same_labels"]
+__all__ = ["naming", "number_of", "one_label_a_row", "open_head", "same_labels"]
 
 
 _COMMANDS = {"CodeMatcher": "match MODEL A B", "CodeSegmenter": "segment MODEL DATA"}
@@ -109,6 +111,21 @@ def _is_integer(text: str) -> bool:
     except ValueError:
         return False
     return str(value) == text and -(2**63) <= value < 2**63
+
+
+@contextmanager
+def naming(labels: object) -> Iterator[None]:
+    """Give errors of y the name of its file, and the shell's way out."""
+    from narrows.errors import InvalidData, UsageError
+
+    try:
+        yield
+    except (InvalidData, UsageError) as error:
+        if not str(error).startswith("y: "):
+            raise
+        told = str(error).removeprefix("y: ")
+        told = told.replace("raise max_classes.", "give --set max_classes=NUMBER.")
+        raise type(error)(f"{labels}: {told}") from None
 
 
 def same_labels(labels: Any, other: Any) -> Any:

@@ -72,18 +72,20 @@ def head(
     reconstructs.
     """
     from narrows.applications.output import check_writable
+    from narrows.cli._heads import naming
 
     check_writable(output, *filter(None, (model, data, labels)))
     estimator = open_model(model)
     opened = open_data(data)
     source = estimator._asked(opened)[1]
     shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
-    y = _labels(task, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
+    y = _labels(task, data, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
     if task == "regress":
         y = _numbers(y, str(labels or data))
-    fitted.fit(source, y)
+    with naming(labels or data):
+        fitted.fit(source, y)
     fitted.set_params(verbose=0).save(output)
     results = _results(fitted, task) | {"model": str(output)}
     if as_json:
@@ -124,6 +126,7 @@ def _head(
 
 def _labels(
     task: str,
+    data: str,
     opened: Any,
     labels: Path | None,
     n_rows: int,
@@ -138,7 +141,7 @@ def _labels(
         return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    return read_mask_file(labels, n_rows, sides)
+    return read_mask_file(labels, n_rows, sides, images=Path(data))
 
 
 def _unknown(text: str, y: Any) -> Any:

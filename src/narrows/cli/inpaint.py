@@ -112,7 +112,9 @@ def inpaint(
     if rivals is not None:
         training = _dense(rivals)
         progress.say(f"fitting the rivals: {min(training.n_rows, RIVAL_ROWS)} rows")
-        beside = fit_rivals(fitted.scaling, training, seed=seed)
+        beside = fit_rivals(
+            fitted.scaling, training, n_features=fitted.schema.n_features, seed=seed
+        )
         _warn_of_same(beside.n_among(source), source.n_rows, rivals)
     results: dict[str, object] = {}
     lines = []

@@ -62,7 +62,7 @@ def segment(
     said = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
     sides = image_shape[0], image_shape[1]
-    truth = None if masks is None else read_mask_file(masks, len(said), sides)
+    truth = None if masks is None else read_mask_file(masks, len(said), sides, images=Path(data))
     results: dict[str, Any] = {"rows": len(said)}
     lines = []
     if truth is not None:

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 
+from narrows.data.labels import read_labels
+from narrows.data.mask_images import read_mask_images
+from narrows.data.mask_names import places_by_name
 from narrows.data.pixel_classes import pixel_values
 from narrows.data.readers import read
-from narrows.data.readers.images import image_files
 from narrows.data.readers.npy import read_npz
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
 __all__ = ["read_mask_file"]
 
-_LOSSY = ("JPEG", "MPO", "WEBP")
 _EXACT = 2**24
 """Readers give float32, which holds every integer below this."""
 
-_WAY_OUT = "store masks as PNG of 8 bits, or as .npy, of class numbers"
 
-
-def read_mask_file(path: Path, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
+def read_mask_file(
+    path: Path, n_rows: int, sides: tuple[int, int], *, images: Path | None = None
+) -> np.ndarray:
     """Return the masks (n_rows, n_pixels), int64, of a file or a folder of images.
+
+    A .npy file of one integer a row, (n_rows,), says the class of all its pixels. Where the rows
+    are a folder of ``images`` too, masks go with them as ``places_by_name`` has it.
 
     Raises
     ------
     InvalidData
         If they are of another shape, hold other values than integers or integers from 2^24 on,
-        are colours or 16-bit images, or are of a lossy format and hold more than two values.
+        are of colours, or are images that ``read_mask_images`` refuses.
     """
     height, width = sides
     n_pixels = height * width
-    source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path)
-    masks = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
-    if path.is_dir():
-        _check_images(path, masks)
-    channels = (*(source.image_shape or ()), 1, 1, 1)[2]
+    if _is_one_axis(path):
+        return _values(read_labels(path, n_rows=n_rows), sides, path)
+    masks, image_shape = _read(path, images)
+    channels = (*(image_shape or ()), 1, 1, 1)[2]
     if channels > 1 and masks.shape[1] == n_pixels * channels:
         masks = _of_equal_channels(masks.reshape(len(masks), n_pixels, channels), path)
-    shape = source.image_shape or sides  # flat rows say no shape
+    shape = image_shape or sides  # flat rows say no shape
     if masks.shape != (n_rows, n_pixels) or _longer(shape)[:2] != _longer(sides):
-        shown = " x ".join(map(str, source.image_shape or (masks.shape[1],)))
+        shown = " x ".join(map(str, image_shape or (masks.shape[1],)))
         raise InvalidData(
             f"{path}: {len(masks)} masks of {shown} pixels, expected {n_rows} of "
             f"{height} x {width}."
@@ -55,30 +57,37 @@ def read_mask_file(path: Path, n_rows: int, sides: tuple[int, int]) -> np.ndarra
             "files are read. Number the classes from 0, such as by "
             "np.unique(masks, return_inverse=True)[1]; numbers of instances are no classes."
         )
+    return _values(masks, sides, path)
+
+
+def _values(masks: np.ndarray, sides: tuple[int, int], path: Path) -> np.ndarray:
+    """Return ``pixel_values``, whose errors name the file."""
     try:
-        return pixel_values(masks, n_rows, sides)
+        return pixel_values(masks, len(masks), sides)
     except InvalidData as error:
         raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
 
 
-def _check_images(folder: Path, masks: np.ndarray) -> None:
-    """Refuse image files whose values are not those that were drawn."""
-    from PIL import Image
+def _read(path: Path, beside: Path | None) -> tuple[np.ndarray, tuple[int, ...] | None]:
+    """Return masks as rows (n_rows, n_values), and their shape, where the file says it."""
+    if path.is_dir():
+        images = read_mask_images(path)
+        if beside is not None and beside.is_dir():
+            images = images[places_by_name(beside, path)]
+        return images.reshape(len(images), -1), images.shape[1:]
+    source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path)
+    rows = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
+    return rows, source.image_shape
 
-    for path in image_files(folder):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                kind, mode = image.format, image.mode
-        if mode == "I" or mode.startswith("I;16"):
-            raise InvalidData(
-                f"{path}: a mask of 16 bits or more, which images are cut to 8 of; {_WAY_OUT}."
-            )
-        if kind in _LOSSY and (n_values := len(np.unique(masks))) > 2:
-            raise InvalidData(
-                f"{path}: a mask in {kind}, which changes values: there are {n_values} of them in "
-                f"{folder}. Threshold the masks, such as masks > 127, and {_WAY_OUT}."
-            )
+
+def _is_one_axis(path: Path) -> bool:
+    """Return whether a file is .npy of one axis; what cannot be read is named by its reader."""
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return False
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).ndim == 1
+    except (ValueError, EOFError, OSError):
+        return False
 
 
 def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.source import Source
 from narrows.estimators._input import fit_source
+from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
 __all__ = ["Asked"]
 
 
-class Asked(BaseEstimator):
+class Asked(WithDefaults):
     """What the groups of questions share (codes, anomalies, hidden values, new rows, export)."""
 
     model_: Model

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
 
 from narrows.activations import activation_named
 from narrows.augmentations import AUGMENTATIONS
@@ -30,6 +29,7 @@ from narrows.estimators._settings import (
     widths_of,
 )
 from narrows.estimators._targets import read_classes, read_values
+from narrows.estimators._with_defaults import WithDefaults
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
@@ -39,7 +39,7 @@ __all__ = ["Choices"]
 _NEIGHBOURS = 10
 
 
-class Choices(BaseEstimator):
+class Choices(WithDefaults):
     """The constructor's arguments, checked and resolved. Subclasses name the variant."""
 
     n_components: int

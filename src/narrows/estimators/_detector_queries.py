@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.anomalies import conformal_p_values, sharing
@@ -13,12 +13,13 @@ from narrows.applications.surprise import Surprise, occlusions, surprises
 from narrows.data.source import Source
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._input import query_source
+from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
 __all__ = ["DetectorQueries", "comparable"]
 
 
-class DetectorQueries(OutlierMixin, BaseEstimator):
+class DetectorQueries(OutlierMixin, WithDefaults):
     """The questions, each put to all members together."""
 
     members_: list[AbstractAutoencoder]

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import Generator, Tensor
 
 from narrows.applications.prediction import features_read, layer_number, layer_widths
@@ -24,6 +23,7 @@ from narrows.estimators._settings import (
     seed_from,
     widths_of,
 )
+from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
@@ -34,7 +34,7 @@ from narrows.training.trainer import Trainer
 __all__ = ["HeadTraining"]
 
 
-class HeadTraining(BaseEstimator):
+class HeadTraining(WithDefaults):
     """What of a head is made and trained, once y has been read. Kinds of heads change a part."""
 
     layer: int

@@ -49,10 +49,10 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
 def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
     """Refuse colour images with their channels first, and warn of grey ones that may be such."""
     first, second, last = shape
-    if first not in (1, 3) or last <= _FEW:
+    if first not in (1, 3, 4) or last <= _FEW:
         return
     found = f"{source.origin}: images of height {first} with {last} channels; if "
-    if first == 3:
+    if first > 1:
         raise UsageError(
             f"{found}the colours come first, move them: X.transpose(0, 2, 3, 1); if not, give "
             f"image_shape={shape}."
@@ -73,6 +73,17 @@ def check_order(source: Source, given: Sequence[int] | None) -> None:
     if of_data != wanted and sorted(of_data) == sorted(wanted):
         raise UsageError(
             f"image_shape: is {tuple(given)}, but {source.origin} holds images of shape "
-            f"{tuple(source.image_shape)}; bring their axes in the order of height, width and "
-            "channels: X.transpose(0, 2, 3, 1) moves channels from the first place to the last."
+            f"{tuple(source.image_shape)}; bring their axes in the order of image_shape: "
+            f"X.transpose{_axes(source.image_shape, wanted)}; or, if they are in the order of "
+            "height, width and channels, leave image_shape out."
         )
+
+
+def _axes(shape: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    """Return how to transpose an array of images to the ``wanted`` sides, those of 1 last."""
+    left = list(range(len(shape)))
+    axes = []
+    for side in (*wanted, *[1] * (len(shape) - len(wanted))):
+        axes.append(next(axis for axis in left if shape[axis] == side))
+        left.remove(axes[-1])
+    return (0, *(axis + 1 for axis in axes))

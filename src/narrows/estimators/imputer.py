@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import TransformerMixin, clone
 from sklearn.utils.validation import (
     _check_feature_names_in,  # pyright: ignore[reportPrivateUsage] -- as SimpleImputer has it
     check_is_fitted,
@@ -20,6 +20,7 @@ from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder
 from narrows.estimators._input import FLOATS, check_columns, check_same_names
 from narrows.estimators._settings import forget, keep
+from narrows.estimators._with_defaults import WithDefaults
 from narrows.estimators.denoising import DenoisingAutoencoder
 
 __all__ = ["CodeImputer"]
@@ -27,7 +28,7 @@ __all__ = ["CodeImputer"]
 _validate: Any = validate_data  # scikit-learn's annotations mislead the type checker
 
 
-class CodeImputer(TransformerMixin, BaseEstimator):
+class CodeImputer(TransformerMixin, WithDefaults):
     """Fill in a table's missing values by an autoencoder; scikit-learn's manners of an imputer.
 
     ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is. The

@@ -8,22 +8,26 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.readers.folders import image_files
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
 
-__all__ = ["IMAGE_SUFFIXES", "ImageStream", "image_files", "read_images"]
+if TYPE_CHECKING:
+    from PIL import Image
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+__all__ = ["ImageStream", "decode", "decoded", "read_images"]
+
 _MAX_PIXELS = 25_000_000
 _PART_BYTES = 64 << 20
 _GREY = ("1", "I", "L", "LA", "La")
@@ -39,7 +43,8 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
 
     They are kept as bytes, or, where these take more than 512 MiB, decoded anew in every epoch, in
     blocks; ``stream`` True or False decides otherwise. Where all of them lie in subfolders, two or
-    more, these are their labels.
+    more, these are their labels. Hidden files and folders, whose names begin with a dot, are passed
+    over; links to folders are followed.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
     16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
@@ -52,18 +57,15 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
         than the first.
     """
     paths = image_files(folder)
-    if not paths:
-        kinds = " ".join(sorted(IMAGE_SUFFIXES))
-        raise InvalidData(f"{folder}: no image files ({kinds}).")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first = _decode(paths[0])
+        first = decode(paths[0])
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
         grey = first.ndim == 2 and all(map(_is_grey, paths))
         streamed = ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
         streamed.labels = _labels(folder, paths)
         return streamed
-    images = list(_decoded(paths, first.shape[:2], paths[0].name))
+    images = list(decoded(paths, first.shape[:2], paths[0].name))
     grey = all(image.ndim == 2 for image in images)
     stacked = np.stack(images if grey else [_in_colour(image) for image in images])
     source = array_source(stacked.reshape(len(stacked), -1))
@@ -77,11 +79,6 @@ def _labels(folder: Path, paths: list[Path]) -> np.ndarray | None:
     parts = [path.relative_to(folder).parts for path in paths]
     labels = [first for first, *rest in parts if rest]
     return np.array(labels) if len(labels) == len(parts) and len(set(labels)) > 1 else None
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the images of a folder and its subfolders by their suffixes, in order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 class ImageStream(StreamSource):
@@ -100,7 +97,7 @@ class ImageStream(StreamSource):
         first = unit * self.block_rows
         paths = self._paths[first : first + self._unit_rows[unit]]
         rows = np.empty((len(paths), *self._shape), np.float32)
-        for i, image in enumerate(_decoded(paths, self._shape[:2], self._paths[0].name)):
+        for i, image in enumerate(decoded(paths, self._shape[:2], self._paths[0].name)):
             rows[i] = image[..., None] if image.ndim == 2 else image
         yield rows.reshape(len(paths), -1)
 
@@ -111,7 +108,12 @@ class ImageStream(StreamSource):
         return digest.hexdigest()
 
 
-def _decoded(paths: list[Path], size: tuple[int, ...], named: str) -> Iterator[np.ndarray]:
+def decoded(
+    paths: list[Path],
+    size: tuple[int, ...],
+    named: str,
+    to_array: Callable[[Image.Image, Path], np.ndarray] | None = None,
+) -> Iterator[np.ndarray]:
     """Yield images in order, decoded by several threads, all of the size of the one ``named``."""
     at_once = min(256, max(4, _PART_BYTES // (3 * math.prod(size))))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -119,7 +121,7 @@ def _decoded(paths: list[Path], size: tuple[int, ...], named: str) -> Iterator[n
             part = paths[start : start + at_once]
             with warnings.catch_warnings():  # for all threads at once: it is not each one's own
                 warnings.simplefilter("ignore")  # our own limit is far below Pillow's warning
-                images = list(pool.map(_decode, part))
+                images = list(pool.map(lambda path: decode(path, to_array), part))
             for path, image in zip(part, images, strict=True):
                 if image.shape[:2] != size:
                     raise InvalidData(
@@ -144,8 +146,13 @@ def _in_colour(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
 
 
-def _decode(path: Path) -> np.ndarray:
-    """Return one image as bytes, (height, width) if grey, else (height, width, 3)."""
+def decode(
+    path: Path, to_array: Callable[[Image.Image, Path], np.ndarray] | None = None
+) -> np.ndarray:
+    """Return one image as bytes, (height, width) if grey, else (height, width, 3).
+
+    ``to_array`` makes something else of its pixels.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -154,17 +161,17 @@ def _decode(path: Path) -> np.ndarray:
                 raise InvalidData(f"{path}: {image.width} x {image.height} pixels; refused.")
             if getattr(image, "n_frames", 1) > 1:
                 raise InvalidData(f"{path}: animated; save one frame.")
-            return _to_bytes(ImageOps.exif_transpose(image))
+            upright = ImageOps.exif_transpose(image)
+            return _to_bytes(upright) if to_array is None else to_array(upright, path)
     except InvalidData:
         raise
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise InvalidData(f"{path}: cannot be read as an image: {error}.") from None
 
 
-def _to_bytes(image: object) -> np.ndarray:
+def _to_bytes(image: Image.Image) -> np.ndarray:
     from PIL import Image
 
-    assert isinstance(image, Image.Image)
     if image.mode.startswith("I;16") or image.mode == "I":
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 65535:

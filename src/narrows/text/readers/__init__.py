@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from narrows.data.readers.images import IMAGE_SUFFIXES
+from narrows.data.readers.folders import images_in
 from narrows.data.readers.lines import csv_rows, json_value, lines
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
@@ -87,7 +87,7 @@ def looks_like_documents(path: str | Path, *, beside: Collection[str] = ()) -> b
     path = Path(path)
     try:
         if path.is_dir():
-            if any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.rglob("*")):
+            if next(images_in(path), None) is not None:
                 return False
             return next(text_files(path), None) is not None
         if not path.is_file():

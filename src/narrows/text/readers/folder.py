@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from narrows.data.readers.images import IMAGE_SUFFIXES
+from narrows.data.readers.folders import IMAGE_SUFFIXES, shown
 from narrows.errors import InvalidData
 from narrows.text.documents import MAX_CHARACTERS, Document, Documents, clean
 
@@ -58,7 +58,7 @@ def text_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
 
     One folder's names are in memory at a time, and those of the folders above it.
     """
-    waiting = [iter(_entries(folder))]
+    waiting = [iter(shown(folder))]
     above: list[str] = []
     while waiting:
         entry = next(waiting[-1], None)
@@ -68,18 +68,9 @@ def text_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
                 above.pop()
         elif entry.is_dir(follow_symlinks=False):
             above.append(entry.name)
-            waiting.append(iter(_entries(Path(entry.path))))
+            waiting.append(iter(shown(Path(entry.path))))
         elif entry.is_file() and os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:
             yield (*above, entry.name), Path(entry.path)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InvalidData(f"{folder}: cannot be read: {error.strerror}.") from None
-    return sorted(shown, key=lambda entry: entry.name)
 
 
 def _content(path: Path) -> str:

@@ -1,0 +1,48 @@
+"""Pickles of before a parameter was there: it has its default."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import narrows
+from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
+
+ESTIMATORS = [
+    kind
+    for name in narrows.__all__
+    if inspect.isclass(kind := getattr(narrows, name)) and hasattr(kind, "get_params")
+]
+
+
+def of_before(estimator, name):
+    """Return what a pickle gives that was made before there was the parameter."""
+    old = type(estimator).__new__(type(estimator))
+    state = pickle.loads(pickle.dumps(estimator.__getstate__()))
+    del state[name]
+    old.__setstate__(state)
+    return old
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_a_parameter_that_came_later_has_its_default(kind):
+    defaults = kind().get_params(deep=False)
+    assert len(ESTIMATORS) > 15 and defaults
+    for name in defaults:
+        old = of_before(kind(), name)
+        assert old.get_params(deep=False) == defaults
+        assert repr(old) == repr(kind())
+        assert clone(old).get_params(deep=False) == defaults
+
+
+def test_a_segmenter_of_before_max_classes_is_saved(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
+    ae = ConvolutionalAutoencoder(2, channels=(3,), max_epochs=1, random_state=0).fit(images)
+    fitted = CodeSegmenter(ae, max_epochs=1, random_state=0).fit(images, images > 120)
+    of_before(fitted, "max_classes").save(tmp_path / "s.safetensors")
+    said = load(tmp_path / "s.safetensors").predict(images)
+    np.testing.assert_array_equal(said, fitted.predict(images))
