@@ -83,6 +83,7 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     assert load(tmp_path / "h.st").classes_.tolist() == [0, 1]
     capsys.readouterr()
     assert run("predict", tmp_path / "h.st", test, "--labels", test) == 3
+    capsys.readouterr()
     whole = f"{test}:features=4,first=1"
     assert run("predict", tmp_path / "h.st", whole, "--labels", test, "--json") == 0
     out, err = capsys.readouterr()
