@@ -173,7 +173,7 @@ def test_progress_is_on_stderr_unless_quiet(files, tmp_path, capsys):
         "fitting the rivals: 1500 rows",
         "filling in: 60 rows",
         "measuring: 60 rows",
-        "drawing: 2 rows, and the deviation of their fills",
+        "drawing: 2 rows",
     ]
     assert inpaint(files, *arguments, "-q") == 0
     assert capsys.readouterr() == (out, "")
