@@ -77,7 +77,7 @@ def test_a_classifier_learns_from_labels_spread(moons, tmp_path, training):
     x, y = moons
     ae = Autoencoder(2, max_epochs=60, validation_fraction=0.0, random_state=0).fit(x)
     settings = {"training": training, "hidden": (32,), "missing_label": -1, "random_state": 0}
-    settings["max_epochs"] = 200
+    settings["max_epochs"] = 60
     known = told(y, 3)
     without = CodeClassifier(ae, **settings).fit(x, known).score(x, y)
     few = CodeClassifier(ae, **settings, spread_neighbors=10).fit(x, known)
