@@ -115,6 +115,19 @@ def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, caps
     assert found["rows_without_label"] == 36
 
 
+def test_rows_without_any_label_are_predicted_and_not_measured(wine, gaps, tmp_path, capsys):
+    model, head, new = tmp_path / "m.st", tmp_path / "h.st", tmp_path / "new.csv"
+    data = f"{wine}:label=target,drop=when"
+    assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
+    assert run("head", model, data, "--task", "classify", "--epochs", 1, "-q", "-o", head) == 0
+    load_wine(as_frame=True).data.assign(target="").to_csv(new, index=False)
+    found = said(capsys, "predict", head, f"{new}:label=target", "-o", tmp_path / "said.csv")
+    assert "accuracy" not in found
+    # nor are rows without a label alike to the retrieval curve
+    assert run("evaluate", model, gaps, "--retrieval", "--queries", 3) == 0
+    assert "36 rows without a label are left out" in capsys.readouterr().err
+
+
 def test_a_value_that_is_none_is_named_by_its_row(wine, tmp_path, capsys):
     model = tmp_path / "m.st"
     data = f"{wine}:label=target,drop=when"

@@ -39,7 +39,10 @@ def open_data(name: str) -> Source | Documents:
         if named.keys() & _INDICES.keys():
             if named.keys() - _INDICES.keys() or dropped:
                 raise UsageError(f"{name!r}: {path} names no columns beside {', '.join(_INDICES)}.")
-            known: dict[str, Any] = {_INDICES[key]: _VALUES[key](named[key]) for key in named}
+            known: dict[str, Any] = {}
+            for key, value in named.items():
+                argument, parsed = _INDICES[key]
+                known[argument] = parsed(value)
             return read(path, **known)
         beside = {*dropped, *([named["label"]] if "label" in named else [])}
         texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
@@ -120,11 +123,11 @@ def _first_index(number: str) -> bool:
     return number == "0"
 
 
-_INDICES = {"features": "n_features", "first": "zero_based"}
-_VALUES: dict[str, Callable[[str], int | bool]] = {
-    "features": _n_features,
-    "first": _first_index,
+_INDICES: dict[str, tuple[str, Callable[[str], int | bool]]] = {
+    "features": ("n_features", _n_features),
+    "first": ("zero_based", _first_index),
 }
+"""What is said of an SVMlight file: the argument of ``read``, and how it is read."""
 
 
 def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:

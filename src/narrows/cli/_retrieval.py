@@ -77,6 +77,8 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
         return label_matrix([list(document.labels) for document in opened])
     brought = getattr(opened, "labels", None)
     if brought is not None:
+        if "" in brought:  # a row without a label is like no other
+            return label_matrix([[label] if label else [] for label in brought.tolist()])
         return brought, None
     raise click.UsageError(
         "--retrieval and --map need --labels, a file with the rows' labels, or data that bring "

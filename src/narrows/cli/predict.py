@@ -67,15 +67,17 @@ def predict(
 
 
 def _brings_truth(opened: Any, fitted: Any) -> bool:
-    """Return whether the data bring labels; folders of images may be called anything, and are
+    """Return whether the data bring any label; folders of images may be called anything, and are
     labels if one is called as a class of the head is."""
     import numpy as np
 
     from narrows.cli._heads import same_labels
 
     labels = getattr(opened, "labels", None)
-    if labels is None or opened.image_shape is None:
-        return labels is not None
+    if labels is None or not (labels != "").any():
+        return False
+    if opened.image_shape is None:
+        return True
     kinds = np.unique(labels)
     classes = getattr(fitted, "classes_", ())
     return any(bool(same_labels(kinds, label).any()) for label in classes)

@@ -11,6 +11,7 @@ column, only that tells.
 from __future__ import annotations
 
 import codecs
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -143,7 +144,7 @@ class _CheckedLines:
 
     def read(self) -> bytes:
         """What scikit-learn knows a file by; it takes the lines one by one."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("the lines of an SVMlight file are read one by one")
 
     def refusal(self, why: str) -> InvalidData:
         """Return the error for the line that was read last."""
