@@ -78,10 +78,10 @@ def _table(path: str, named: str, **columns: Any) -> Source:
     except InvalidData as error:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
+        says = "" if columns.get("label") else f"; {named}label=COLUMN if it says what a row is"
         raise InvalidData(
             f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
-            f"no feature is left out by {named}drop=COLUMN, or, if it says what a row is, "
-            f"{named}label=COLUMN."
+            f"no feature is left out by {named}drop=COLUMN{says}."
         ) from None
 
 
