@@ -121,7 +121,7 @@ def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
 
 def test_detection_is_that_of_the_definitions():
     odd = odd_rows(np.array([0.0, 1, 0, 1, 0]))
-    p_values = np.array([0.5, 0.04, 0.03, 0.2, 0.9])
+    p_values = np.array([0.5, 0.05, 0.03, 0.2, 0.9])
     found = measure_detection(np.array([1.0, 5, 4, 2, 0]), p_values, odd, alpha=0.05)
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 

@@ -162,7 +162,7 @@ def _matrices(
             if read > n_rows:
                 break
             if batch.num_rows:
-                yield _matrix(batch.select(names))  # asked for "a" pyarrow also reads "a.b"
+                yield _matrix(batch)
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
     if read != n_rows:
