@@ -82,7 +82,7 @@ class HeadTraining(WithDefaults):
             corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
             reconstruction_weight=self._weight_of_rows(),
         )
-        return task, self._arranged(source), model.scaling
+        return self._smoothed(task), self._arranged(source), model.scaling
 
     def _weight_of_rows(self) -> float:
         """Return the weight of the autoencoder's own J."""
@@ -169,6 +169,10 @@ class HeadTraining(WithDefaults):
         return HeadTask(
             self.head_, classification=self._classification, dropout=float(self.dropout)
         )
+
+    def _smoothed(self, task: CodeTask) -> Trainable:
+        """Return the task, with what is asked of nearby rows."""
+        return task
 
     def _arranged(self, source: Source) -> Source:
         """Return the source as the task reads it where the encoder trains."""

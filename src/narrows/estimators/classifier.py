@@ -13,12 +13,15 @@ from torch import Tensor
 
 from narrows.applications.spreading import spread_classes
 from narrows.checks import check_number
+from narrows.code_task import CodeTask
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
 from narrows.estimators._targets import known_labels, read_classes
+from narrows.terms import Trainable
+from narrows.virtual_adversarial import SmoothTask
 
 __all__ = ["CodeClassifier"]
 
@@ -50,6 +53,11 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         rows whose class is unknown, and learn from all of them: with few labels and many rows of
         images, much is gained. None spreads none. Codes are standardised. Cost: each row is
         compared with all others, 6 s for 30,000 codes of 30 numbers on one core.
+    adversarial_radius : float, default=0.0
+        Where the encoder trains, a row and its worst neighbour at this distance in scaled units
+        (for 28 x 28 images in [0, 1] try 2) are to be given the same class: virtual adversarial
+        training. Rows of unknown class count in it. Dense rows only; a step takes 2 to 3 times as
+        long. 0 is without.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
         1,000 steps, 500 at most.
@@ -86,7 +94,8 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     ----------
     Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of deep networks",
     NIPS. Le, Patterson, White (2018), "Supervised autoencoders: improving generalization
-    performance with unsupervised regularizers", NeurIPS.
+    performance with unsupervised regularizers", NeurIPS. Miyato, Maeda, Koyama, Ishii (2018),
+    "Virtual adversarial training", IEEE TPAMI 41.
 
     Examples
     --------
@@ -101,6 +110,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
 
     missing_label: Any
     spread_neighbors: int | None
+    adversarial_radius: float
     classes_: np.ndarray
 
     _classification = True
@@ -119,6 +129,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         reconstruction_weight: float = 0.1,
         missing_label: Any = None,
         spread_neighbors: int | None = None,
+        adversarial_radius: float = 0.0,
         max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,
@@ -157,6 +168,12 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         super()._check_parameters()
         if np.ndim(self.missing_label):
             raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+        check_number("adversarial_radius", self.adversarial_radius, low=0)
+        if self.adversarial_radius and self.training == "frozen":
+            raise UsageError(
+                "adversarial_radius: must be 0 with training='frozen', got "
+                f"{self.adversarial_radius!r}; use 'fine_tuned' or 'joint'."
+            )
         if self.spread_neighbors is None:
             return
         check_number(
@@ -183,6 +200,11 @@ class CodeClassifier(ClassifierMixin, CodeHead):
 
     def _start_head(self, features: Tensor, source: Source) -> None:
         super()._start_head(features, source)
+        if self.adversarial_radius and source.sparse:
+            raise UsageError(
+                "adversarial_radius: X is sparse, and a step away from it is not; give "
+                "X.toarray(), or 0."
+            )
         if self.spread_neighbors is not None:
             told = source.targets_in_order()
             assert told is not None
@@ -192,6 +214,11 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                     f"{self.spread_neighbors}; 10 is usual."
                 )
             source.targets = spread_classes(features, told, k=int(self.spread_neighbors))
+
+    def _smoothed(self, task: CodeTask) -> Trainable:
+        if not self.adversarial_radius:
+            return task
+        return SmoothTask(task, radius=float(self.adversarial_radius))
 
     def _target_spec(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}

@@ -1,0 +1,95 @@
+"""Virtual adversarial smoothing: nearby rows are given the same class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from narrows import Autoencoder, CodeClassifier, load
+from narrows.errors import UsageError
+from narrows.virtual_adversarial import worst_step
+
+
+@pytest.fixture(scope="module")
+def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two clusters side by side, their classes, and these of the 6 leftmost of each, else -1."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    across = np.where(y, 1.2, -1.2) + rng.normal(0, 0.4, 400)
+    turned, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    x = np.c_[across, rng.normal(0, 0.3, (400, 5))] @ turned
+    known, order = np.full(400, -1), np.argsort(across)
+    for label in (0, 1):
+        known[order[y[order] == label][:6]] = label
+    return x.astype(np.float32), y, known
+
+
+@pytest.fixture(scope="module")
+def ae(clusters) -> Autoencoder:
+    settings = {"hidden": (32,), "scale": "none", "max_epochs": 20, "validation_fraction": 0.0}
+    return Autoencoder(3, **settings, random_state=0).fit(clusters[0])
+
+
+def test_the_step_goes_where_a_linear_rule_changes_most():
+    weight = torch.tensor([[3.0, -3.0], [1.0, -1.0], [0.0, 0.0]])
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(1)) / 4
+    step = worst_step(
+        lambda rows: (rows @ weight).log_softmax(dim=1),
+        x,
+        (x @ weight).log_softmax(dim=1),
+        radius=0.7,
+        generator=torch.Generator().manual_seed(0),
+    )
+    torch.testing.assert_close(step.norm(dim=1), torch.full((50,), 0.7))
+    along = step @ torch.tensor([3.0, 1.0, 0.0]) / 10**0.5
+    torch.testing.assert_close(along.abs(), torch.full((50,), 0.7), atol=1e-4, rtol=0)
+
+
+def test_where_nothing_changes_there_is_no_step():
+    x = torch.ones(4, 3)
+    same = torch.zeros(4, 2).log_softmax(dim=1)
+    step = worst_step(
+        lambda rows: same + 0 * rows.sum(dim=1, keepdim=True),
+        x, same, radius=1.0, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert (step == 0).all()
+
+
+def test_the_border_moves_to_where_no_rows_are(clusters, ae):
+    x, y, known = clusters
+    settings = {"training": "fine_tuned", "missing_label": -1, "max_epochs": 60, "batch_size": 100}
+    plain, smooth = (
+        1 - CodeClassifier(ae, **settings, adversarial_radius=r, random_state=1).fit(x, known)
+        .score(x, y)
+        for r in (0.0, 1.0)
+    )  # fmt: skip
+    assert plain > 0.05  # halfway between the rows told, which is within the left cluster
+    assert smooth < 0.6 * plain
+
+
+def test_a_fit_repeats_and_its_file_says_the_same(clusters, ae, tmp_path):
+    x, y, _ = clusters
+    settings = {"training": "joint", "max_epochs": 3, "adversarial_radius": 0.3}
+    one, two = (CodeClassifier(ae, **settings, random_state=3).fit(x, y) for _ in range(2))
+    np.testing.assert_array_equal(one.predict_proba(x), two.predict_proba(x))
+    one.save(tmp_path / "smooth.safetensors")
+    again = load(tmp_path / "smooth.safetensors")
+    assert again.adversarial_radius == 0.3
+    np.testing.assert_array_equal(one.predict_proba(x), again.predict_proba(x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "message"),
+    [
+        ({"adversarial_radius": -1.0}, np.asarray, "adversarial_radius: must be a number >= 0"),
+        ({"training": "frozen"}, np.asarray, "must be 0 with training='frozen'"),
+        ({}, sp.csr_array, "adversarial_radius: X is sparse"),
+    ],
+)
+def test_what_cannot_be_is_refused(clusters, ae, settings, rows, message):
+    x, y, _ = clusters
+    given = {"training": "fine_tuned", "adversarial_radius": 0.3, **settings}
+    with pytest.raises(UsageError, match=message):
+        CodeClassifier(ae, **given).fit(rows(x), y)
