@@ -39,12 +39,13 @@ class Preset:
     fine_epochs: int = 0
     fine: tuple[str, ...] = ()
     dropout: float = 0.5
+    radius: float = 1.5  # of the virtual adversarial step, in pixels' units
 
 
 PRESETS = {
-    "smoke": Preset(2_000, 100, 5, 30, 30, fine=("contractive",), dropout=0.1),
+    "smoke": Preset(2_000, 100, 5, 30, 30, fine=("contractive",), dropout=0.1, radius=0.5),
     "fast": Preset(10_000, 500, 20, 30),
-    "best": Preset(60_000, 2000, 20, 20, 80, fine=("contractive",)),
+    "best": Preset(60_000, 2000, 20, 20, 60, fine=("contractive",)),
 }
 
 # What keeps the layer from copying: noise on x, or Omega on the code.
@@ -78,8 +79,8 @@ def head(features: Autoencoder, x: Any, y: Any, preset: Preset, seed: int, *, fi
     if fine:
         changes = {
             "training": "fine_tuned",
-            "corruption": Masking(0.25),
             "dropout": preset.dropout,
+            "adversarial_radius": preset.radius,
             "max_epochs": preset.fine_epochs,
             "learning_rate": 1e-3,
         }
