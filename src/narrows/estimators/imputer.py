@@ -18,7 +18,8 @@ from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder
-from narrows.estimators._input import FLOATS, check_columns, check_same_names
+from narrows.estimators._input import FLOATS, check_columns
+from narrows.estimators._same_columns import check_same_names
 from narrows.estimators._settings import forget, keep
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.estimators.denoising import DenoisingAutoencoder
