@@ -48,6 +48,8 @@ class Source(ABC):
         Where the features are counts of words, the words.
     labels : ndarray of str or None
         What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
+    ids : ndarray of str or None
+        What the rows are called, (n_rows,), where the file says it or is a folder: likewise.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -64,6 +66,7 @@ class Source(ABC):
     image_shape: tuple[int, ...] | None = None
     vocabulary: Any = None
     labels: np.ndarray | None = None
+    ids: np.ndarray | None = None
     origin: str = "X"
     targets: Tensor | None = None
     holds_targets: bool = False

@@ -117,7 +117,9 @@ def _way_out(origin: str, missing: list[str], unknown: list[str]) -> str:
         csv.writer(parts, lineterminator="").writerow([f"drop={name}" for name in unknown[:_SHOWN]])
         more = ",drop=..." if len(unknown) > _SHOWN else ""
         columns = quote(f"{origin}:{parts.getvalue()}{more}")
-        leave += f": {columns} (label=COLUMN if one says what a row is)"
+        leave += (
+            f": {columns} (id=COLUMN if it names the rows, label=COLUMN if it says what they are)"
+        )
     return f"{give}, and {leave}." if give else f"{leave}."
 
 
