@@ -82,6 +82,7 @@ def _table(path: str, named: str, **columns: Any) -> Source:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
         says = "" if columns.get("label") else f"; {named}label=COLUMN if it says what a row is"
+        says += "" if columns.get("id") else f"; {named}id=COLUMN if it names the rows"
         raise InvalidData(
             f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
             f"no feature is left out by {named}drop=COLUMN{says}."
