@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,3 +144,18 @@ def test_a_model_without_names_counts_columns(folder, tmp_path, capsys):
     assert run("encode", tmp_path / "m.st", folder / "less.csv", "-o", tmp_path / "c.npy") == 3
     told = "has 7 columns ('c0', 'c1', 'c2', 'c4', 'c5', and 2 more), the model was fitted to 8."
     assert told in capsys.readouterr().err
+
+
+def test_inspect_shows_the_columns_in_the_order_of_the_fit(folder, tmp_path, capsys):
+    for model in ("m.st", "h.st", "d.st"):
+        assert run("inspect", folder / model, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["columns"] == COLUMNS
+    assert run("inspect", folder / "m.st") == 0
+    assert f"  {', '.join(COLUMNS)}\n" in capsys.readouterr().out
+    wide = pd.DataFrame(np.eye(40), columns=[f"w{i}" for i in range(40)])
+    wide.to_csv(tmp_path / "w.csv", index=False)
+    fit = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q", "-o", tmp_path / "w.st")
+    assert run("fit", tmp_path / "w.csv", *fit) == 0
+    capsys.readouterr()
+    assert run("inspect", tmp_path / "w.st") == 0
+    assert "w28, w29, and 10 more\n" in capsys.readouterr().out

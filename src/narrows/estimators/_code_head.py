@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from narrows.errors import UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._export import ExportsHead
-from narrows.estimators._given_autoencoder import given_autoencoder
+from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._head_files import head_artefact
 from narrows.estimators._head_training import HeadTraining
 from narrows.estimators._input import fit_source, query_source
@@ -106,8 +105,7 @@ class CodeHead(ExportsHead, HeadTraining):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
-        fresh: Any = clone(given)
-        return fresh.fit(X, y)
+        return unfitted_copy(given, self.random_state).fit(X, y)
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)
