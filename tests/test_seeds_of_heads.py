@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from narrows import (
-    Autoencoder,
-    CodeClassifier,
-    CodeImputer,
-    CodeMatcher,
-    CodeRegressor,
-    CodeSegmenter,
-    ConvolutionalAutoencoder,
-)
+import narrows
 from narrows.cli import _run
 
 X = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
@@ -26,26 +18,28 @@ IMAGES = X.reshape(-1, 4, 4)
 
 
 def unseeded() -> Any:
-    return Autoencoder(2, hidden=(4,), max_epochs=2)
+    return narrows.Autoencoder(2, hidden=(4,), max_epochs=2)
 
 
 def maps() -> Any:
-    return ConvolutionalAutoencoder(2, channels=(4,), max_epochs=1)
+    return narrows.ConvolutionalAutoencoder(2, channels=(4,), max_epochs=1)
 
 
 FITS: dict[str, Callable[[Any, Any], np.ndarray]] = {
     "classifier": lambda net, seed: (
-        CodeClassifier(net(), max_epochs=2, random_state=seed).fit(X, Y).predict_proba(X)
+        narrows.CodeClassifier(net(), max_epochs=2, random_state=seed).fit(X, Y).predict_proba(X)
     ),
     "regressor": lambda net, seed: (
-        CodeRegressor(net(), max_epochs=2, random_state=seed).fit(X, X[:, 0]).predict(X)
+        narrows.CodeRegressor(net(), max_epochs=2, random_state=seed).fit(X, X[:, 0]).predict(X)
     ),
-    "matcher": lambda net, seed: CodeMatcher(net(), random_state=seed).fit(X, Y).transform(X),
+    "matcher": lambda net, seed: (
+        narrows.CodeMatcher(net(), random_state=seed).fit(X, Y).transform(X)
+    ),
     "imputer": lambda net, seed: (
-        CodeImputer(net(), random_state=seed).fit(X).autoencoder_.transform(X)
+        narrows.CodeImputer(net(), random_state=seed).fit(X).autoencoder_.transform(X)
     ),
     "segmenter": lambda net, seed: (
-        CodeSegmenter(maps(), max_epochs=1, random_state=seed)
+        narrows.CodeSegmenter(maps(), max_epochs=1, random_state=seed)
         .fit(IMAGES, IMAGES > 0)
         .predict_proba(IMAGES)
     ),
@@ -66,7 +60,7 @@ def test_a_generator_makes_it_repeat_too():
 
 def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_stays():
     def weights(net: Any, seed: int) -> np.ndarray:
-        head = CodeClassifier(net, max_epochs=1, random_state=seed).fit(X, Y)
+        head = narrows.CodeClassifier(net, max_epochs=1, random_state=seed).fit(X, Y)
         return head.autoencoder_.transform(X)
 
     net = unseeded().set_params(random_state=5)

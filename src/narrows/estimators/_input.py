@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,16 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     if isinstance(X, Source):
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
     if isinstance(X, Documents):
+        table = (
+            " In a table of numbers name the columns that hold texts: "
+            f"{X.origin}:id=COLUMN,label=COLUMN,drop=COLUMN."
+            if Path(X.origin).suffix
+            else ""
+        )
         raise InvalidData(
             f"{X.origin}: holds texts, which {type(estimator).__name__} does not read; use "
             "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
+            f"{table}"
         )
     X = plain_array(X)
     check_columns(X)
