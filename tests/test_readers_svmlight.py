@@ -198,7 +198,7 @@ def test_a_file_of_too_few_columns_is_told_how_to_say_how_many(tmp_path):
     with pytest.raises(InvalidData, match=rule):
         query_source(estimator, read(path))
     query_source(estimator, read(path, n_features=4, zero_based=False))
-    with pytest.raises(InvalidData, match=r"has 5 features.*input\.$"):
+    with pytest.raises(InvalidData, match=r"has 5 columns, the model was fitted to 4\.$"):
         query_source(estimator, read(saved(path, "1 5:1\n")))
 
 
