@@ -180,7 +180,7 @@ def test_a_sum_beyond_float32_is_no_infinity():
 def test_a_source_of_another_width_is_refused():
     estimator = BaseEstimator()
     fit_source(estimator, array_source(np.ones((3, 2))))
-    with pytest.raises(InvalidData, match="has 3 features, but BaseEstimator is expecting 2"):
+    with pytest.raises(InvalidData, match="X: has 3 columns, the model was fitted to 2[.]"):
         query_source(estimator, array_source(np.ones((3, 3))))
 
 

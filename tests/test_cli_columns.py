@@ -57,7 +57,10 @@ def test_the_error_of_a_text_column_says_how_to_drop_it(wine, tmp_path, capsys):
     assert run("fit", wine, "-q", "-o", tmp_path / "m.st") == 3
     assert f"{wine}:drop=COLUMN; {wine}:label=COLUMN if" in capsys.readouterr().err
     assert run("fit", f"{wine}:label=target", "-q", "-o", tmp_path / "m.st") == 3
-    assert f"{wine}:label=target,drop=COLUMN.\n" in capsys.readouterr().err
+    assert (
+        f"{wine}:label=target,drop=COLUMN; {wine}:label=target,id=COLUMN if"
+        in capsys.readouterr().err
+    )
 
 
 def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
@@ -179,3 +182,13 @@ def test_names_of_columns_may_hold_colons_and_commas(tmp_path):
 def test_a_misspelt_key_is_named_with_the_nearest(wine, tmp_path, capsys):
     assert run("fit", f"{wine}:lable=target", "-q", "-o", tmp_path / "m.st") == 2
     assert "Did you mean 'label'?" in capsys.readouterr().err
+
+
+def test_a_table_taken_for_texts_says_how_to_name_what_is_none(tmp_path, capsys):
+    rows = [{"a": i, "b": i % 3, "key": f"k{i}"} for i in range(20)]
+    data = tmp_path / "t.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    common = ("--code", 1, "--hidden", "", "--epochs", 1, "-q", "-o", tmp_path / "m.st")
+    assert run("fit", data, *common) == 3
+    assert f"{data}:id=COLUMN,label=COLUMN,drop=COLUMN." in capsys.readouterr().err
+    assert run("fit", f"{data}:id=key", *common) == 0

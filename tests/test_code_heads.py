@@ -27,6 +27,7 @@ from narrows import (
 from narrows.code_task import _Dropout
 from narrows.errors import UsageError
 
+UNSEEDED = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32)
 SMALL = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32, random_state=0)
 _FEW_STEPS: dict[str, Any] = {
     "max_epochs": 40,
@@ -41,6 +42,7 @@ _FEW_STEPS: dict[str, Any] = {
 @parametrize_with_checks(
     [
         CodeClassifier(SMALL, **_FEW_STEPS),
+        CodeClassifier(UNSEEDED, **_FEW_STEPS),
         CodeRegressor(SMALL, training="joint", **_FEW_STEPS),
     ]
 )

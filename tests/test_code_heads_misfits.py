@@ -25,7 +25,7 @@ from narrows.estimators import ALL
 
 
 def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
-    with pytest.raises(InvalidData, match="X has 9 features, the autoencoder was fitted to 10"):
+    with pytest.raises(InvalidData, match="X: has 9 columns, the model was fitted to 10"):
         classifier(autoencoder).fit(rows[:, :9], classes)
 
 

@@ -19,7 +19,10 @@ SMALL = DenoisingAutoencoder(
 )
 
 
-@parametrize_with_checks([CodeImputer(SMALL, random_state=0)])
+UNSEEDED = clone(SMALL).set_params(random_state=None)
+
+
+@parametrize_with_checks([CodeImputer(net, random_state=0) for net in (SMALL, UNSEEDED)])
 def test_sklearn_contract(estimator, check):
     check(estimator)
 

@@ -311,7 +311,7 @@ def test_rows_that_are_not_finite_are_refused(broken, fitted, ae, things):
 
 def test_rows_of_another_width_or_order_are_refused(fitted, ae, things):
     x, y = things
-    with pytest.raises(InvalidData, match="X has 9 features, the autoencoder was fitted to 10"):
+    with pytest.raises(InvalidData, match="X: has 9 columns, the model was fitted to 10"):
         matcher(ae).fit(x[:, :9], y)
     with pytest.raises(ValueError, match="9 features"):
         fitted.match_proba(x, x[:, :9])

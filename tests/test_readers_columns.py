@@ -99,9 +99,9 @@ def test_a_table_without_names_has_no_columns_to_name(name: str, tmp_path: Path)
 
 def test_other_files_have_no_columns(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
-    with pytest.raises(InvalidData, match=r"label and drop name columns of .csv"):
+    with pytest.raises(InvalidData, match=r"label, id and drop name columns of .csv"):
         read(tmp_path / "x.npy", label="kind")
-    with pytest.raises(InvalidData, match=r"label and drop name columns of .csv"):
+    with pytest.raises(InvalidData, match=r"label, id and drop name columns of .csv"):
         read(tmp_path, drop=["kind"])
 
 
@@ -153,7 +153,7 @@ def test_cells_that_are_no_labels_are_refused_by_their_line(
     cell: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"a": 1, "kind": "x"}}\n{{"a": 1, "kind": {cell}}}\n')
-    with pytest.raises(InvalidData, match=f"t.jsonl, line 2: .*{message}"):
+    with pytest.raises(InvalidData, match=f"t.jsonl, line 2, column 'kind': .*{message}"):
         read(tmp_path / "t.jsonl", label="kind")
 
 

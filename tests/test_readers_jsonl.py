@@ -95,3 +95,9 @@ def test_jsonl_value_that_is_not_finite_is_named(tmp_path, word):
     source = read(saved(tmp_path / "x.jsonl", f'{{"a": 1}}\n{{"a": {word}}}\n'))
     with pytest.raises(InvalidData, match=r"at row 1, column 0 \('a'\)"):
         describe(source)
+
+
+def test_a_word_in_a_column_of_numbers_is_named_by_line_key_and_value(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": 1, "b": 2}\n{"a": 3, "b": "many"}\n')
+    with pytest.raises(InvalidData, match="t.jsonl, line 2, key 'b': expected a number, got 'man"):
+        read(tmp_path / "t.jsonl")

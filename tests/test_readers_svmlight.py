@@ -194,11 +194,11 @@ def test_a_file_of_too_few_columns_is_told_how_to_say_how_many(tmp_path):
     estimator = BaseEstimator()
     fit_source(estimator, read(saved(tmp_path / "a.libsvm", "1 1:2 4:1\n1 2:2\n")))
     path = saved(tmp_path / "b.libsvm", "1 1:2\n1 3:2\n")
-    rule = r"b\.libsvm has 3 .* .*b\.libsvm:features=4, in Python read\(path, n_features=4\)\."
+    rule = r"b\.libsvm: has 3 .* .*b\.libsvm:features=4, in Python read\(path, n_features=4\)\."
     with pytest.raises(InvalidData, match=rule):
         query_source(estimator, read(path))
     query_source(estimator, read(path, n_features=4, zero_based=False))
-    with pytest.raises(InvalidData, match=r"has 5 features.*input\.$"):
+    with pytest.raises(InvalidData, match=r"has 5 columns, the model was fitted to 4\.$"):
         query_source(estimator, read(saved(path, "1 5:1\n")))
 
 

@@ -302,7 +302,7 @@ def test_a_damaged_gzip_is_refused(tmp_path, rng, damage, kind):
 
 
 def test_a_repeated_id_is_found_among_many(tmp_path, monkeypatch):
-    monkeypatch.setattr("narrows.text.readers._ids._LEAST", 4)
+    monkeypatch.setattr("narrows.data.readers.ids._LEAST", 4)
     for length in range(90, 100):  # wherever the last look was
         names = [str(i) for i in range(length)]
         for again in ("0", "50", names[-1]):
@@ -312,9 +312,9 @@ def test_a_repeated_id_is_found_among_many(tmp_path, monkeypatch):
 
 
 def test_distinct_ids_pass_however_many(monkeypatch):
-    from narrows.text.readers._ids import DistinctIds
+    from narrows.data.readers.ids import DistinctIds
 
-    monkeypatch.setattr("narrows.text.readers._ids._LEAST", 4)
+    monkeypatch.setattr("narrows.data.readers.ids._LEAST", 4)
     seen = DistinctIds("x", "line")
     for number in range(1000):
         seen.add(f"id {number}", number)

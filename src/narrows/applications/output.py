@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
-from io import StringIO
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,9 +74,17 @@ def _file_of(name: str | Path) -> str:
 
 
 def write_rows(
-    path: Path, blocks: Iterable[np.ndarray], *, n_rows: int, names: list[str] | None = None
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    *,
+    n_rows: int,
+    names: list[str] | None = None,
+    called: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
-    """Write float32 blocks as .npy or .csv; return the shape.
+    """Write float32 blocks as .npy or .csv; return the shape of the numbers.
+
+    ``names`` are those of the columns, a .csv's header; ``called`` is the header of a first
+    column that a .csv gets with the names of the rows, and these.
 
     Raises
     ------
@@ -88,16 +96,19 @@ def write_rows(
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: outputs are written as .npy or .csv.")
     check_writable(path)
-    width = 0
+    width = first = 0
     with replacing(path) as file:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
-                _begin(file, path.suffix, n_rows, width, names)
+                _begin(file, path.suffix, n_rows, width, names, called)
             if path.suffix == ".npy":
                 file.write(np.ascontiguousarray(block, dtype=np.float32).data)
-            else:
+            elif called is None:
                 _write_lines(file, block)
+            else:
+                _write_named_lines(file, block, called[1][first : first + len(block)])
+            first += len(block)
     return n_rows, width
 
 
@@ -145,11 +156,32 @@ def _write_lines(file: BinaryIO, block: np.ndarray) -> None:
     arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(include_header=False))
 
 
-def _begin(file: BinaryIO, suffix: str, n_rows: int, width: int, names: list[str] | None) -> None:
+def _write_named_lines(file: BinaryIO, block: np.ndarray, names: Sequence[str]) -> None:
+    """Write numbers behind the names of their rows."""
+    numbers = BytesIO()
+    _write_lines(numbers, block)
+    for name, line in zip(names, numbers.getvalue().splitlines(keepends=True), strict=True):
+        file.write(_line([name]).rstrip(b"\n") + b"," + line)
+
+
+def _line(cells: Iterable[object]) -> bytes:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _begin(
+    file: BinaryIO,
+    suffix: str,
+    n_rows: int,
+    width: int,
+    names: list[str] | None,
+    called: tuple[str, Sequence[str]] | None,
+) -> None:
     if suffix == ".npy":
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
         np.lib.format.write_array_header_1_0(file, header)
+    elif called is not None:
+        file.write(_line([called[0], *(names or range(width))]))
     elif names is not None:
-        text = StringIO()
-        csv.writer(text, lineterminator="\n").writerow(names)
-        file.write(text.getvalue().encode())
+        file.write(_line(names))

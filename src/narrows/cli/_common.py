@@ -25,6 +25,7 @@ __all__ = [
     "output_option",
     "print_json",
     "refuse_detector",
+    "seed_given",
     "shape_option",
 ]
 
@@ -113,6 +114,13 @@ def refuse_detector(path: Path, estimator: Any) -> None:
             f"only score rows together; use narrows anomalies {path} DATA, or narrows fit for a "
             "model with one code."
         )
+
+
+def seed_given(estimator: Any) -> int | None:
+    """Return the seed that makes the fit repeat, None where none was given; what its generators
+    were started with is drawn from it, and is no seed to give."""
+    seed = estimator.random_state
+    return seed if isinstance(seed, int) else None
 
 
 def print_json(values: dict[str, Any]) -> None:

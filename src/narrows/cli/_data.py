@@ -22,7 +22,8 @@ def open_data(name: str) -> Source | Documents:
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
     the columns, or the keys, of text, id and label. In ``table.csv:label=kind,drop=a,drop=b`` the
     columns named are no features; ``test.svmlight:features=123,first=1`` says how many columns
-    there are, where the last ones do not occur, and from what their indices count.
+    there are, where the last ones do not occur, and from what their indices count. In a table of
+    numbers ``id=`` names the column with the rows' names.
     """
     from narrows.data import read
     from narrows.datasets import DATASETS, fetch
@@ -44,8 +45,10 @@ def open_data(name: str) -> Source | Documents:
                 argument, parsed = _INDICES[key]
                 known[argument] = parsed(value)
             return read(path, **known)
-        beside = {*dropped, *([named["label"]] if "label" in named else [])}
-        texts = "text" in named or "id" in named or looks_like_documents(path, beside=beside)
+        beside = {*dropped, *(named[key] for key in ("label", "id") if key in named)}
+        texts = "text" in named or looks_like_documents(
+            path, beside=beside, called_so="id" not in named
+        )
         if texts and dropped:
             raise UsageError(
                 f"{name!r}: drop is for tables of numbers; {path} holds texts in other columns "
@@ -53,7 +56,7 @@ def open_data(name: str) -> Source | Documents:
             )
         if texts:
             return read_documents(path, **named)
-        return _table(path, f"{name},", label=named.get("label"), drop=dropped)
+        return _table(path, f"{name},", label=named.get("label"), id=named.get("id"), drop=dropped)
     return read_documents(name) if looks_like_documents(name) else _table(name, f"{name}:")
 
 
@@ -79,6 +82,7 @@ def _table(path: str, named: str, **columns: Any) -> Source:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
         says = "" if columns.get("label") else f"; {named}label=COLUMN if it says what a row is"
+        says += "" if columns.get("id") else f"; {named}id=COLUMN if it names the rows"
         raise InvalidData(
             f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
             f"no feature is left out by {named}drop=COLUMN{says}."

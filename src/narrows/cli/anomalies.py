@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import HEADERS, row_names
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["anomalies"]
 
 _FEATURES = 3
+_NAME = 40
 
 
 @click.command(short_help="Which rows are anomalies, with p-values and the features to blame.")
 @model_argument
 @data_argument
 @click.option("-o", "--output", type=PATH, help="Where to write error and p-value of every row: "
-              ".npy or .csv.")  # fmt: skip
+              ".npy, or .csv, behind the file or id of the row where it has one.")  # fmt: skip
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), default=0.01,
               show_default=True, help="Rows with p <= alpha are counted as anomalies: of normal "
               "rows at most this share.")  # fmt: skip
@@ -91,6 +93,7 @@ def anomalies(
     rows = at_rows(source, first)
     shares = estimator.anomaly_shares(rows)
     names = feature_names(fitted, source)
+    called = row_names(opened)
     flagged = int((p_values <= alpha).sum())
     kept = getattr(estimator, "calibration_", fitted.calibration)
     n_kept = len(kept) if held_out is None else estimator._asked(held_out)[1].n_rows
@@ -104,6 +107,7 @@ def anomalies(
         "top": [
             {
                 "row": int(row),
+                **({} if called is None else {called[0]: called[1][row]}),
                 "error": float(errors[row]),
                 "p_value": float(p_values[row]),
                 "largest_shares": _largest(share, names),
@@ -117,7 +121,9 @@ def anomalies(
     if output is not None:
         blocks = iter([np.column_stack([errors, p_values])])
         columns = ["error", "p_value"]
-        results["shape"] = write_rows(output, blocks, n_rows=source.n_rows, names=columns)
+        results["shape"] = write_rows(
+            output, blocks, n_rows=source.n_rows, names=columns, called=called
+        )
         results["output"] = str(output)
     if figure is not None:
         from narrows.applications.anomaly_figure import anomaly_figure
@@ -173,8 +179,14 @@ def _largest(shares: np.ndarray, names: list[str]) -> dict[str, float]:
 
 
 def _table(results: dict[str, Any]) -> str:
-    lines = [f"{'row':>8}{'error':>14}{'p-value':>11}  largest shares"]
-    for row in results["top"]:
+    header = next((name for name in HEADERS for row in results["top"] if name in row), "")
+    called = [one_line(row.get(header, ""), _NAME) for row in results["top"]]
+    wide = max(map(len, (header, *called)))
+    wide += 2 if header else 0
+    lines = [f"{'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest shares"]
+    for row, name in zip(results["top"], called, strict=True):
         shares = ", ".join(f"{name} {share:.0%}" for name, share in row["largest_shares"].items())
-        lines.append(f"{row['row']:>8}{row['error']:>14.6g}{row['p_value']:>11.4g}  {shares}")
+        lines.append(
+            f"{row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{row['p_value']:>11.4g}  {shares}"
+        )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from narrows.cli._common import (
     output_option,
     print_json,
 )
+from narrows.cli._row_names import HEADERS
 
 __all__ = ["decode"]
 
@@ -24,7 +25,10 @@ __all__ = ["decode"]
 @output_option
 @json_option
 def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
-    """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data."""
+    """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data.
+
+    A first column "file" or "id" of a .csv, as `narrows encode` writes, is passed over.
+    """
     from torch import Tensor
 
     from narrows.applications.coding import decoded
@@ -35,7 +39,7 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
 
     check_writable(output, model, codes)
     fitted = open_model(model).model_
-    source = read(codes)
+    source = read(codes, drop=_names_of_rows(codes))
     if source.n_features != fitted.n_components:
         raise InvalidData(
             f"{codes}: codes of {source.n_features} numbers, this model's have "
@@ -54,3 +58,13 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
         print_json({"output": str(output), "shape": shape})
     else:
         click.echo(f"{output}: {shape[0]} rows of {shape[1]} features")
+
+
+def _names_of_rows(codes: Path) -> list[str]:
+    """Return the column that `narrows encode` put before the codes of rows with names."""
+    from narrows.data.readers.lines import csv_rows
+
+    if codes.suffix != ".csv" or not codes.is_file():
+        return []
+    _, cells = next(csv_rows(codes), (1, []))
+    return [name for name in cells[:1] if name in HEADERS]

@@ -15,6 +15,7 @@ from narrows.cli._common import (
     print_json,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import row_names
 
 __all__ = ["encode"]
 
@@ -26,16 +27,22 @@ __all__ = ["encode"]
 @click.option("--layer", type=int, default=-1, help="Encoder layer from 0; -1 is the code.")
 @json_option
 def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> None:
-    """Write the codes of DATA, one row a sample, float32."""
+    """Write the codes of DATA, one row a sample, float32.
+
+    A .csv of a folder has the file of every row first, one of documents or of t.csv:id=NAME the
+    id; .npy holds numbers alone.
+    """
     from narrows.applications.coding import layer_features
     from narrows.applications.output import check_writable, write_rows
 
     check_writable(output, model, data)
     estimator = open_model(model)
-    _, source = estimator._asked(open_data(data))
+    opened = open_data(data)
+    _, source = estimator._asked(opened)
     blocks = layer_features(estimator.model_, source, layer)
     names = list(estimator.get_feature_names_out()) if layer == -1 else None
-    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names)
+    called = row_names(opened) if output.suffix == ".csv" else None
+    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names, called=called)
     if as_json:
         print_json({"output": str(output), "shape": shape})
     else:

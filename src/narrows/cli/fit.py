@@ -14,6 +14,7 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     print_json,
+    seed_given,
     shape_option,
 )
 from narrows.cli._data import open_data
@@ -166,6 +167,7 @@ def fit(
     evaluation = estimator.evaluate(source)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
+        record["seed"] = seed_given(estimator)
         print_json({"model": str(output), **evaluation.as_dict(), "training": record})
     else:
         click.echo(evaluation.table())

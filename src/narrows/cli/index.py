@@ -15,6 +15,7 @@ from narrows.cli._common import (
     print_json,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import row_names
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def index(
 ) -> None:
     """Encode DATA with MODEL and keep the codes in an index that `narrows search` looks into.
 
-    Documents keep their id and the beginning of their text; rows of numbers are called 0, 1, ...
+    Documents keep their id and the beginning of their text. Images are called by their file in the
+    folder, rows of t.csv:id=NAME by that column, other rows of numbers 0, 1, ...
     Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
     replaced in one step: a process that is killed leaves the index as it was.
     """
@@ -119,6 +121,9 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> None:
             names.append(document.id)
             metadata.append({"snippet": one_line(document.text, _SNIPPET)})
     model, source = fitted._asked(opened)
+    called = None if names else row_names(opened)
+    if called is not None:
+        names = [*called[1]]
     if not names:
         first = max((int(name) + 1 for name in rows.names if name.isdecimal()), default=0)
         names = [str(row) for row in range(first, first + source.n_rows)]

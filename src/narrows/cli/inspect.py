@@ -15,6 +15,7 @@ from narrows.cli._common import (
     model_argument,
     open_estimator,
     print_json,
+    seed_given,
 )
 from narrows.cli._data import open_data
 from narrows.cli._texts import one_line
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 _COMMONEST = 8
+_FIRST = 30
 
 
 @click.command(short_help="What a model file holds, and the health of its code on DATA.")
@@ -61,7 +63,7 @@ def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
         width = max(map(len, facts))
         for name, value in facts.items():
             if value is not None:
-                click.echo(f"{name:<{width}}  {value}")
+                click.echo(f"{name:<{width}}  {_columns(value) if name == 'columns' else value}")
 
 
 def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "learning_rate": record.get("learning_rate"),
         "neighbours": record.get("neighbours") or None,
         "precision": record.get("precision"),
-        "seed": record.get("seed"),
+        "seed": seed_given(estimator),
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),
         "final_objective": estimator.history_[-1] if estimator.history_ else None,
     }
@@ -100,6 +102,7 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
         "head": type(estimator).__name__,
         "head_training": estimator.training,
         "head_layer": estimator.layer,
+        "head_seed": seed_given(estimator),
         "classes": None if classes is None else [str(label) for label in classes],
     }
 
@@ -121,6 +124,7 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
         "alpha": detector.alpha,
         "contamination": detector.contamination,
         "anomaly_above": -offset if math.isfinite(offset) else None,
+        "seed": seed_given(detector),
         "epochs_a_net": len(nets[0].record.get("epochs", ())),
     }
 
@@ -131,11 +135,19 @@ def _net(model: Model) -> dict[str, Any]:
         "variant": model.variant,
         **model.parameters,
         "n_features": model.schema.n_features,
+        "columns": model.schema.names,
         "kind": model.schema.kind,
         "image_shape": model.schema.image_shape,
         "scaling": model.scaling.kind,
         **_vocabulary(model.vocabulary),
     }
+
+
+def _columns(names: list[str]) -> str:
+    """Return the first names, and how many more there are; --json has them all."""
+    more = len(names) - _FIRST
+    shown = ", ".join(one_line(name, 40) for name in names[:_FIRST])
+    return f"{shown}, and {more} more" if more > 0 else shown
 
 
 def _weights(model: Model) -> int:

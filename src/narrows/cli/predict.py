@@ -15,6 +15,7 @@ from narrows.cli._common import (
     print_json,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import row_names
 
 __all__ = ["predict"]
 
@@ -22,8 +23,9 @@ __all__ = ["predict"]
 @click.command(short_help="Classes with probabilities, or values, from a model with a head.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values; "
-              ".npy: the numbers alone, float32.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values, "
+              "behind the file or id of the row where it has one; .npy: the numbers alone, "
+              "float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
               "right, or R^2; rows of the head's unknown label do not count. Data with labels of "
               "their own, as in table.csv:label=kind, need none.")  # fmt: skip
@@ -54,7 +56,9 @@ def predict(
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
         if output.suffix == ".csv":
-            columns = {"class": said} if classify else {}
+            called = row_names(opened)
+            columns: dict[str, Any] = {} if called is None else dict([called])
+            columns |= {"class": said} if classify else {}
             columns |= dict(zip(names, np.asarray(numbers).T, strict=True))
             write_table(output, columns)
         else:

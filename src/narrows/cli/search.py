@@ -15,6 +15,7 @@ from narrows.cli._common import (
     print_json,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import row_names
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
@@ -101,7 +102,6 @@ def _asked(
     """Return the hits of every query, and what to call it."""
     from narrows.applications.lookup import search_rows
     from narrows.errors import EmptyDocumentWarning, InvalidData, ModelFileError
-    from narrows.text import Documents
 
     fitted = open_model(path)
     if rows.settings.model_digest != fitted.model_.fingerprint():
@@ -121,7 +121,7 @@ def _asked(
     else:
         assert queries is not None
         X = open_data(queries)
-        names = [document.id for document in X] if isinstance(X, Documents) else []
+        names = [*(row_names(X) or ("", []))[1]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptyDocumentWarning)  # said below, by query
         model, source = fitted._asked(X)

@@ -24,6 +24,7 @@ __all__ = [
     "at_a_time",
     "evenly_spaced",
     "sparse_rows",
+    "split_rows",
     "with_targets",
 ]
 
@@ -48,6 +49,8 @@ class Source(ABC):
         Where the features are counts of words, the words.
     labels : ndarray of str or None
         What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
+    ids : ndarray of str or None
+        What the rows are called, (n_rows,), where the file says it or is a folder: likewise.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -64,6 +67,7 @@ class Source(ABC):
     image_shape: tuple[int, ...] | None = None
     vocabulary: Any = None
     labels: np.ndarray | None = None
+    ids: np.ndarray | None = None
     origin: str = "X"
     targets: Tensor | None = None
     holds_targets: bool = False
@@ -170,14 +174,8 @@ class _InMemory(Source):
                 yield rows if self.targets is None else Labelled(rows, self.targets[batch])
 
     def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        held_out = int(self.n_rows * fraction)
-        if held_out < 1 or held_out >= self.n_rows:
-            return self, None
-        order = torch.randperm(self.n_rows, generator=generator)
-        # sorted, so that a gather walks through memory in one direction
-        parts = order[held_out:].sort().values, order[:held_out].sort().values
-        train, validation = map(self.subset, parts)
-        return train, validation
+        train, held_out = split_rows(self.n_rows, fraction, generator=generator)
+        return (self.subset(train), self.subset(held_out)) if len(held_out) else (self, None)
 
     def subset(self, positions: Tensor) -> _InMemory:
         """Return the rows of these numbers, in that order, of the same description and y."""
@@ -222,6 +220,16 @@ class DenseSource(_InMemory):
             assert isinstance(batch, Tensor)
             digest.update(np.ascontiguousarray(batch.numpy()).data)
         return digest.hexdigest()
+
+
+def split_rows(n_rows: int, fraction: float, *, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Return the numbers of the rows to train on and of those held out, none if too few."""
+    held_out = int(n_rows * fraction)
+    if held_out < 1 or held_out >= n_rows:
+        return torch.arange(n_rows), torch.arange(0)
+    order = torch.randperm(n_rows, generator=generator)
+    # sorted, so that a gather walks through memory in one direction
+    return order[held_out:].sort().values, order[:held_out].sort().values
 
 
 def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor | None]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -18,14 +17,15 @@ from narrows.applications.prediction import said
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
 from narrows.data.source import Source
-from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.errors import UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._export import ExportsHead
-from narrows.estimators._given_autoencoder import given_autoencoder
+from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._head_files import head_artefact
 from narrows.estimators._head_training import HeadTraining
-from narrows.estimators._input import check_same_names, fit_source, query_source
+from narrows.estimators._input import fit_source, query_source
+from narrows.estimators._same_columns import check_same_columns
 from narrows.estimators._settings import forget
 from narrows.estimators._texts import is_texts
 from narrows.estimators.autoencoder import Autoencoder
@@ -86,13 +86,7 @@ class CodeHead(ExportsHead, HeadTraining):
 
     def _fit_to(self, source: Source, targets: Tensor, autoencoder: AbstractAutoencoder) -> Self:
         """Fit the head to a source whose y has been read."""
-        if autoencoder.n_features_in_ != source.n_features:
-            raise InvalidData(
-                f"X has {source.n_features} features, the autoencoder was fitted to "
-                f"{autoencoder.n_features_in_}."
-            )
-        names = getattr(autoencoder, "feature_names_in_", None)
-        check_same_names(source.names, names, origin=source.origin)
+        check_same_columns(source, autoencoder)
         if self.training == "joint" and len(autoencoder.model_.objective.tasks):
             raise UsageError(
                 "training: 'joint' has one y, and a penalty of the autoencoder is a task with "
@@ -111,8 +105,7 @@ class CodeHead(ExportsHead, HeadTraining):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
-        fresh: Any = clone(given)
-        return fresh.fit(X, y)
+        return unfitted_copy(given, self.random_state).fit(X, y)
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 
-__all__ = ["given_autoencoder"]
+__all__ = ["given_autoencoder", "unfitted_copy"]
 
 
 def given_autoencoder(
@@ -38,3 +39,10 @@ def given_autoencoder(
             f"file, got {given!r}."
         )
     return given
+
+
+def unfitted_copy(given: AbstractAutoencoder, random_state: Any) -> Any:
+    """Return an autoencoder to fit: unless it has a seed of its own, with this one, so that what
+    is put on its code repeats as a whole."""
+    fresh: Any = clone(given)
+    return fresh.set_params(random_state=random_state) if fresh.random_state is None else fresh

@@ -13,7 +13,7 @@ from narrows.applications.prediction import features_read, layer_number, layer_w
 from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.scaling import Scaling
-from narrows.data.source import DenseSource, Source
+from narrows.data.source import DenseSource, Source, split_rows
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._progress import Progress
@@ -65,6 +65,7 @@ class HeadTraining(WithDefaults):
     history_: list[float]
     validation_history_: list[float]
     n_epochs_: int
+    held_out_rows_: np.ndarray
 
     def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
         """Make the head; return what to minimise, over which rows, and how these are scaled."""
@@ -92,8 +93,10 @@ class HeadTraining(WithDefaults):
         seed = seed_from(self.random_state)
         task, source, scaling = self._prepared(source, seed)
         model = self.autoencoder_.model_
+        fraction = float(self.validation_fraction)
+        rows, validation = source.split(fraction, generator=Generator().manual_seed(seed))
         splitter = Generator().manual_seed(seed)
-        rows, validation = source.split(float(self.validation_fraction), generator=splitter)
+        self.held_out_rows_ = split_rows(source.n_rows, fraction, generator=splitter)[1].numpy()
         told = 1.0 if validation is None else _share_told(validation)
         if not told or not _share_told(rows):
             raise UsageError(

@@ -13,12 +13,12 @@ import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
-from narrows.data.readers.svmlight import is_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData
+from narrows.estimators._same_columns import check_same_columns, check_same_shape
 from narrows.text import Documents
 
-__all__ = ["FLOATS", "check_columns", "check_same_names", "fit_source", "query_source"]
+__all__ = ["FLOATS", "check_columns", "fit_source", "query_source"]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
@@ -34,15 +34,24 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     if isinstance(X, Source):
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
     if isinstance(X, Documents):
+        table = (
+            " In a table of numbers name the columns that hold texts: "
+            f"{X.origin}:id=COLUMN,label=COLUMN,drop=COLUMN."
+            if Path(X.origin).suffix
+            else ""
+        )
         raise InvalidData(
             f"{X.origin}: holds texts, which {type(estimator).__name__} does not read; use "
             "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
+            f"{table}"
         )
     X = plain_array(X)
     check_columns(X)
     image_shape = None
     if isinstance(X, np.ndarray) and X.ndim in (3, 4) and X.dtype != object:
         image_shape, X = X.shape[1:], X.reshape(len(X), -1)
+        if not reset:
+            check_same_shape(image_shape, X.shape[1], estimator)
     # bytes stay bytes: an eighth of float64's memory, and they say that these are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
     with np.errstate(over="ignore"):  # what overflows is found with the infinities
@@ -62,8 +71,6 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     names = getattr(estimator, "feature_names_in_", None)
     source.image_shape = image_shape
     source.names = None if names is None else [str(name) for name in names]
-    if not reset:
-        _check_shape(estimator, source)
     return source
 
 
@@ -141,48 +148,5 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
         elif names is not None:
             del estimator.feature_names_in_
         return source
-    if source.n_features != estimator.n_features_in_:
-        raise InvalidData(
-            f"{source.origin} has {source.n_features} features, but "
-            f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
-            f"{_way_to_width(source, estimator.n_features_in_)}"
-        )
-    check_same_names(source.names, names, origin=source.origin)
-    _check_shape(estimator, source)
+    check_same_columns(source, estimator)
     return source
-
-
-def _way_to_width(source: Source, expected: int) -> str:
-    """Return what to say where the columns that are missing may be those that no row has."""
-    if source.n_features > expected or not is_svmlight(Path(source.origin)):
-        return ""
-    return (
-        f" If its last columns do not occur, say how many there are: {source.origin}:features="
-        f"{expected}, in Python read(path, n_features={expected})."
-    )
-
-
-def _check_shape(estimator: Any, source: Source) -> None:
-    """Refuse images of another shape than those of the fit, though of as many numbers."""
-    of_code = getattr(estimator, "autoencoder_", estimator)
-    model = getattr(of_code, "model_", None)
-    given = getattr(of_code, "image_shape", None)  # where an argument says it, it holds
-    if model is None or given is not None or source.image_shape is None:
-        return
-    shape = model.schema.image_shape
-    if shape is not None and (*shape, 1)[:3] != (*source.image_shape, 1)[:3]:
-        raise InvalidData(
-            f"{source.origin}: images of shape {tuple(source.image_shape)}, the model was fitted "
-            f"to {tuple(shape)}; give height, width and channels in that order, or flat rows."
-        )
-
-
-def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
-    """Refuse names of columns in another order than those of a fit; None says nothing."""
-    if fitted is None or given is None or list(fitted) == list(given):
-        return
-    i = next(i for i, (a, b) in enumerate(zip(fitted, given, strict=True)) if a != b)
-    raise InvalidData(
-        f"{origin}: column {i} is {str(given[i])!r}, the model was fitted with "
-        f"{str(fitted[i])!r} there; give the columns in the order of the fit."
-    )

@@ -16,9 +16,9 @@ _SHARED = {
     "autoencoder": (
         "autoencoder, FrozenEstimator, path or None",
         "Whose encoder makes the code. A fitted one, or the path of a model file, is used as it\n"
-        "is; one that is not is fitted to X first. ``clone`` forgets a fit, and ``GridSearchCV``\n"
-        "clones: give it scikit-learn's FrozenEstimator(autoencoder) or a path. None fits an\n"
-        "``Autoencoder()``.",
+        "is; one that is not is fitted to X first, by ``random_state`` if it has none of its own.\n"
+        "``clone`` forgets a fit, and ``GridSearchCV`` clones: give it scikit-learn's\n"
+        "FrozenEstimator(autoencoder) or a path. None fits an ``Autoencoder()``.",
     ),
     "layer": ("int", "The encoder's layer that the head reads, counted from 0; -1 is the code."),
     "training": (

@@ -42,7 +42,7 @@ def read_classes(
         _check_finite(values, known)
     with _invalid_y():
         if known.any():
-            check_classification_targets(values[known])
+            _check_classes(values[known])
         present = np.unique(values[known])
     if classes is None:
         classes = present
@@ -53,6 +53,15 @@ def read_classes(
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
     positions = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, positions, -1)), classes
+
+
+def _check_classes(values: np.ndarray) -> None:
+    try:
+        check_classification_targets(values)
+    except ValueError as error:
+        raise InvalidData(
+            f"y: {error} If y is a quantity, use CodeRegressor (--task regress)."
+        ) from None
 
 
 def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -77,8 +86,13 @@ def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, f
     InvalidData
         If y has another length than X, is infinite or too large, or no value is known.
     """
-    with _invalid_y():
-        wide = _column(y, n_rows).astype(np.float64)
+    column = _column(y, n_rows)
+    try:
+        wide = column.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(
+            f"y: {error}; give numbers, or use CodeClassifier (--task classify) for words."
+        ) from None
     known = ~np.isnan(wide) if missing else np.ones(n_rows, dtype=bool)
     if not known.any():
         raise InvalidData("y: no value is known.")

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import TransformerMixin, clone
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,  # pyright: ignore[reportPrivateUsage] -- as SimpleImputer has it
     check_is_fitted,
@@ -17,8 +17,9 @@ from narrows.applications.inpainting import METHODS
 from narrows.data.arrays import array_source
 from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._given_autoencoder import given_autoencoder
-from narrows.estimators._input import FLOATS, check_columns, check_same_names
+from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
+from narrows.estimators._input import FLOATS, check_columns
+from narrows.estimators._same_columns import check_same_names
 from narrows.estimators._settings import forget, keep
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.estimators.denoising import DenoisingAutoencoder
@@ -38,9 +39,10 @@ class CodeImputer(TransformerMixin, WithDefaults):
     ----------
     autoencoder : autoencoder, FrozenEstimator, path or None, default=None
         What fills in. A fitted one, or the path of a model file, is used as it is; one that is not
-        is fitted to X first, and needs a corruption that admits NaN where X has any, such as
-        "missing". ``clone`` forgets a fit: wrap a fitted one in scikit-learn's FrozenEstimator.
-        None fits ``DenoisingAutoencoder(corruption="missing:0.25", hidden=(256,))``.
+        is fitted to X first, by ``random_state`` if it has none of its own, and needs a corruption
+        that admits NaN where X has any, such as "missing". ``clone`` forgets a fit: wrap a fitted
+        one in scikit-learn's FrozenEstimator. None fits
+        ``DenoisingAutoencoder(corruption="missing:0.25", hidden=(256,))``.
     method : {"auto", "pass", "projection", "code"}, default="auto"
         As in ``inpaint``.
     keep_empty_features : bool, default=False
@@ -150,8 +152,7 @@ class CodeImputer(TransformerMixin, WithDefaults):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return deepcopy(given)
-        fresh: Any = clone(given)
-        return fresh.fit(X)
+        return unfitted_copy(given, self.random_state).fit(X)
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return DenoisingAutoencoder(

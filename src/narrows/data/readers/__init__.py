@@ -25,6 +25,7 @@ def read(
     stream: bool | None = None,
     label: str | None = None,
     drop: Collection[str] = (),
+    id: str | None = None,
     n_features: int | None = None,
     zero_based: bool | None = None,
 ) -> Source:
@@ -42,6 +43,9 @@ def read(
         folder of images in folders has labels without being asked: the folders' names.
     drop : collection of str
         Columns of such a table that are left out.
+    id : str, optional
+        The column of such a table that names its rows, each by another name. The images of a
+        folder have names without being asked: their paths in it.
     n_features : int, optional
         Columns of a .svmlight or .libsvm file, in which the last ones may not occur, as in the
         test half of a data set; every other kind of file says how many it has.
@@ -53,7 +57,7 @@ def read(
     -------
     source : Source
         What every ``fit``, ``transform`` and ``score`` takes in place of an array. Its ``labels``
-        are texts (n_rows,), or None.
+        and ``ids`` are texts (n_rows,), or None.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def read(
     for name, value in of_indices.items():
         if value is not None and not is_svmlight(path):
             raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
-    columns = columns_of(label, drop)
+    columns = columns_of(label, drop, id)
     if path.is_dir():
         _refuse_columns(path, columns)
         return read_images(path, stream=stream)
@@ -106,5 +110,5 @@ def read(
 def _refuse_columns(path: Path, columns: Columns) -> None:
     if columns:
         raise InvalidData(
-            f"{path}: label and drop name columns of .csv, .parquet and .jsonl; this is none."
+            f"{path}: label, id and drop name columns of .csv, .parquet and .jsonl; this is none."
         )

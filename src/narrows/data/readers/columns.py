@@ -1,23 +1,26 @@
-"""Which columns of a table are features, and which one is a label."""
+"""Which columns of a table are features, which one is a label, and which one the rows' names."""
 
 from __future__ import annotations
 
 import datetime
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from narrows.data.readers._limits import memory_limit
+from narrows.data.readers.ids import DistinctIds
+from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError, UsageError
 
-__all__ = ["Columns", "columns_of", "label_array", "label_text"]
+__all__ = ["Beside", "Columns", "columns_of"]
 
 _LONGEST = 256
 """Characters of a label at most: what is longer is a text to learn from."""
 
+_A = {"label": "a label", "id": "an id"}
 _WHOLE = re.compile(r"-?\d{1,15}\.0+")
 
 
@@ -31,13 +34,21 @@ class Columns:
         The column that says what a row is; its cells become ``Source.labels``, no feature.
     drop : collection of str
         Columns that are not read.
+    id : str, optional
+        The column that names the rows; its cells become ``Source.ids``, no feature.
     """
 
     label: str | None = None
     drop: Collection[str] = ()
+    id: str | None = None
 
     def __bool__(self) -> bool:
-        return self.label is not None or bool(self.drop)
+        return bool(self.named) or bool(self.drop)
+
+    @property
+    def named(self) -> list[str]:
+        """The columns that are read and are no features."""
+        return [name for name in (self.label, self.id) if name is not None]
 
     def features(self, names: Sequence[str] | None, origin: str) -> list[int]:
         """Return the positions of the columns that are features.
@@ -47,7 +58,7 @@ class Columns:
         InvalidData
             If the table has no names, a name is not there, or no feature is left.
         """
-        asked = [*(() if self.label is None else (self.label,)), *self.drop]
+        asked = [*self.named, *self.drop]
         for name in asked:
             if name in (names or ()):
                 continue
@@ -63,7 +74,59 @@ class Columns:
         return kept
 
 
-def columns_of(label: object, drop: object) -> Columns:
+class Beside:
+    """What the columns say that are no features: the label and the name of every row.
+
+    Parameters
+    ----------
+    columns : Columns
+    origin, unit : str
+        The file, and what its rows are counted in: "line" or "row".
+    """
+
+    def __init__(self, columns: Columns, origin: str, unit: str) -> None:
+        self._columns, self._origin, self._unit = columns, origin, unit
+        self._labels: list[str] = []
+        self._ids: list[str] = []
+        self._distinct = DistinctIds(origin, unit)
+
+    def take(self, cells: Mapping[str, object], number: int) -> None:
+        """Keep what the line or row ``number`` says, whose cells go by their columns' names.
+
+        Raises
+        ------
+        InvalidData
+            If a cell is no label, or no name: empty, or one that stood before.
+        """
+        label, name, where = self._columns.label, self._columns.id, f"{self._unit} {number}"
+        if label is not None:
+            at = f"{self._origin}, {where}, column {label!r}"
+            self._labels.append(_cell_text(cells[label], at, "label"))
+        if name is not None:
+            at = f"{self._origin}, {where}, column {name!r}"
+            text = _cell_text(cells[name], at, "id")
+            if not text:
+                raise InvalidData(f"{at}: no id; every row needs one, or leave id= out.")
+            self._distinct.add(text, number)
+            self._ids.append(text)
+
+    def describe(self, source: Source) -> Source:
+        """Give a source the labels and the names of its rows; return it.
+
+        Raises
+        ------
+        InvalidData
+            If a name stood before.
+        ResourceError
+            If all of them, each as long as the longest, do not fit into memory.
+        """
+        self._distinct.finish()
+        source.labels = _texts(self._labels, self._origin, "labels")
+        source.ids = _texts(self._ids, self._origin, "ids")
+        return source
+
+
+def columns_of(label: object, drop: object, id: object = None) -> Columns:
     """Return what the arguments of a reader ask for.
 
     Raises
@@ -71,18 +134,19 @@ def columns_of(label: object, drop: object) -> Columns:
     UsageError
         If they are no names.
     """
-    if label is not None and not isinstance(label, str):
-        raise UsageError(f"label: expected the name of a column, got {label!r}.")
+    for argument, name in (("label", label), ("id", id)):
+        if name is not None and not isinstance(name, str):
+            raise UsageError(f"{argument}: expected the name of a column, got {name!r}.")
     names = [drop] if isinstance(drop, str) else [] if drop is None else drop
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"drop: expected names of columns, got {drop!r}.")
-    return Columns(label, tuple(names))
+    return Columns(label, tuple(names), id)  # pyright: ignore[reportArgumentType] -- checked
 
 
-def label_text(value: object, where: str) -> str:
-    """Return a cell as a label: "" for none or NaN, and 3 for the 3.0 of a column with gaps.
+def _cell_text(value: object, where: str, what: str) -> str:
+    """Return a cell as a text: "" for none or NaN, and 3 for the 3.0 of a column with gaps.
 
-    ``where`` names the cell in messages.
+    ``where`` names the cell in messages, and ``what`` says what it is to be.
 
     Raises
     ------
@@ -94,35 +158,29 @@ def label_text(value: object, where: str) -> str:
     if isinstance(value, float | np.floating) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if not isinstance(value, str | int | float | np.floating | datetime.date):
-        raise InvalidData(f"{where}: a label is a text or a number, got {type(value).__name__}.")
+        raise InvalidData(f"{where}: {_A[what]} is a text or a number, got {type(value).__name__}.")
     text = str(value).strip()
     if len(text) > _LONGEST:
         raise InvalidData(
-            f"{where}: a label of {len(text)} characters, the most are {_LONGEST}; a column of "
+            f"{where}: {_A[what]} of {len(text)} characters, the most are {_LONGEST}; a column of "
             "texts to learn from is named by text=."
         )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidData(f"{where}: the label {text!r} is not valid Unicode.") from None
+        raise InvalidData(f"{where}: the {what} {text!r} is not valid Unicode.") from None
     if text.lower() == "nan":
         return ""
     return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
-def label_array(labels: Sequence[str], origin: str) -> np.ndarray | None:
-    """Return labels (n_rows,), None if there are none.
-
-    Raises
-    ------
-    ResourceError
-        If all of them, each as long as the longest, do not fit into memory.
-    """
-    if not labels:
+def _texts(texts: Sequence[str], origin: str, what: str) -> np.ndarray | None:
+    """Return texts (n_rows,), None if there are none."""
+    if not texts:
         return None
-    longest = max(map(len, labels))
-    if 4 * longest * len(labels) > memory_limit():
+    longest = max(map(len, texts))
+    if 4 * longest * len(texts) > memory_limit():
         raise ResourceError(
-            f"{origin}: {len(labels)} labels of up to {longest} characters do not fit into memory."
+            f"{origin}: {len(texts)} {what} of up to {longest} characters do not fit into memory."
         )
-    return np.array(labels)
+    return np.array(texts)

@@ -15,12 +15,12 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Columns, label_array, label_text
+from narrows.data.readers.columns import Beside, Columns
 from narrows.data.readers.lines import csv_rows
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
-__all__ = ["number", "read_csv"]
+__all__ = ["is_text", "number", "read_csv"]
 
 _COMMAS = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _MISSING = {"", "na", "nan", "null", "none", "?"}
@@ -42,6 +42,11 @@ def _parse(text: str) -> float | None:
         return float(text) if "_" not in text else None  # Python alone reads 1_0 as ten
     except ValueError:
         return float("nan") if text.strip().lower() in _MISSING else None
+
+
+def is_text(text: str) -> bool:
+    """Return whether a cell is neither a number nor one of the words for a missing value."""
+    return _parse(text) is None
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -74,12 +79,12 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
         ``columns`` that is not there.
     """
     values = array("d")
-    labels: list[str] = []
+    beside = Beside(columns, str(path), "line")
     n_rows = width = 0
     names: list[str] | None = None
     kept: list[int] = []
     shown: list[str] = []
-    label = -1
+    place: dict[str, int] = {}
     for line, cells in csv_rows(path):
         if not n_rows and names is None and _is_header(cells):
             names = [cell.strip() for cell in cells]
@@ -89,15 +94,14 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
         if not n_rows:
             width = len(names or cells)
             kept = columns.features(names, str(path)) if columns else list(range(width))
-            label = names.index(columns.label) if names and columns.label is not None else -1
+            place = {name: names.index(name) for name in columns.named} if names else {}
             shown = names or list(map(str, range(width)))
             if columns and all(_parse(names[i]) is not None for i in kept if names):
                 _warn_of_names(path, [shown[i] for i in kept])
         if len(cells) != width:
             raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
         values.extend(number(cells[i], path, line, shown[i]) for i in kept)
-        if label >= 0:
-            labels.append(label_text(cells[label], f"{path}, line {line}"))
+        beside.take({name: cells[i] for name, i in place.items()}, line)
         n_rows += 1
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
@@ -113,5 +117,4 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
         names, table = names[1:], table[:, 1:]
     source = array_source(table)
     source.names, source.origin = names, str(path)
-    source.labels = label_array(labels, str(path))
-    return source
+    return beside.describe(source)

@@ -63,22 +63,26 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
         grey = first.ndim == 2 and all(map(_is_grey, paths))
         streamed = ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
-        streamed.labels = _labels(folder, paths)
-        return streamed
+        return _described(streamed, folder, paths)
     images = list(decoded(paths, first.shape[:2], paths[0].name))
     grey = all(image.ndim == 2 for image in images)
     stacked = np.stack(images if grey else [_in_colour(image) for image in images])
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin = stacked.shape[1:], str(folder)
-    source.labels = _labels(folder, paths)
-    return source
+    return _described(source, folder, paths)
 
 
-def _labels(folder: Path, paths: list[Path]) -> np.ndarray | None:
-    """Return the subfolder of every image, (n_images,), if there are two and all lie in one."""
+def _described(source: Source, folder: Path, paths: list[Path]) -> Source:
+    """Give images their names, the paths in the folder, and their labels, the subfolders, if there
+    are two and all images lie in one; return them."""
     parts = [path.relative_to(folder).parts for path in paths]
+    # a name of other bytes than UTF-8 gets U+FFFD, which can be written
+    names = [os.fsencode("/".join(p)).decode("utf-8", "replace") for p in parts]
+    source.ids = np.array(names, dtype=object)  # each of its own length
     labels = [first for first, *rest in parts if rest]
-    return np.array(labels) if len(labels) == len(parts) and len(set(labels)) > 1 else None
+    if len(labels) == len(parts) and len(set(labels)) > 1:
+        source.labels = np.array(labels)
+    return source
 
 
 class ImageStream(StreamSource):

@@ -10,7 +10,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Columns, label_array, label_text
+from narrows.data.readers.columns import Beside, Columns
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -30,7 +30,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
     names: list[str] | None = None
     kept: list[str] = []
     values = array("d")
-    labels: list[str] = []
+    beside = Beside(columns, str(path), "line")
     n_rows = width = 0
     for line, text in lines(path):
         row = json_value(text, path, line)
@@ -42,8 +42,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
         if isinstance(row, dict) and names is not None:
             if row.keys() != set(names):
                 raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
-            if columns.label is not None:
-                labels.append(label_text(row[columns.label], f"{path}, line {line}"))
+            beside.take(row, line)
             row = [row[name] for name in kept]
         elif not isinstance(row, list) or names is not None:
             kind = "an array or an object" if not n_rows else "an object" if names else "an array"
@@ -51,22 +50,22 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
         width = width or len(row)
         if not row or len(row) != width:
             raise InvalidData(f"{path}, line {line}: expected {width} numbers, got {len(row)}.")
-        values.extend(_numbers(row, path, line))
+        values.extend(_numbers(row, kept, path, line))
         n_rows += 1
         check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = kept or None, str(path)
-    source.labels = label_array(labels, str(path))
-    return source
+    return beside.describe(source)
 
 
-def _numbers(values: list[Any], path: Path, line: int) -> array[float]:
+def _numbers(values: list[Any], names: list[str], path: Path, line: int) -> array[float]:
     for i, value in enumerate(values):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            where = f"key {names[i]!r}" if names else f"item {i}"
             raise InvalidData(
-                f"{path}, line {line}, item {i}: expected a number, got {value!r:.60}."
+                f"{path}, line {line}, {where}: expected a number, got {value!r:.60}."
             )
     try:
         return array("d", [float("nan") if v is None else v for v in values])

@@ -11,7 +11,7 @@ import torch
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
-from narrows.data.readers.columns import Columns, label_array, label_text
+from narrows.data.readers.columns import Beside, Columns
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
@@ -72,9 +72,7 @@ def read_parquet(
         raise InvalidData(f"{path}: no {'columns' if n_rows > 0 else 'rows'}.")
     # rows times width is the guard: total_byte_size in the footer is whatever the writer said
     if check_memory(n_rows, n_features, np.dtype(np.float32), str(path), stream=stream):
-        source = ParquetStream(path, names)
-        source.labels = _labels(file, path, columns.label)
-        return source
+        return _described(ParquetStream(path, names), file, path, columns)
     table = np.empty((n_rows, n_features), dtype=np.float32)
     first = 0
     for block in _matrices(file, path, n_rows, names):
@@ -82,29 +80,31 @@ def read_parquet(
         first += len(block)
     source = array_source(table)
     source.names, source.origin = names, str(path)
-    source.labels = _labels(file, path, columns.label)
-    return source
+    return _described(source, file, path, columns)
 
 
-def _labels(file: Any, path: Path, label: str | None) -> np.ndarray | None:
-    """Return the cells of a column as texts (n_rows,)."""
+def _described(source: Source, file: Any, path: Path, columns: Columns) -> Source:
+    """Give a source what the columns say that are no features; return it."""
     import pyarrow as pa
 
-    if label is None:
-        return None
-    single = pa.types.is_float32(file.schema_arrow.field(label).type)  # 0.1 is 0.1 in float32
-    labels: list[str] = []
+    if not columns.named:
+        return source
+    # 0.1 is 0.1 in float32
+    single = {n for n in columns.named if pa.types.is_float32(file.schema_arrow.field(n).type)}
+    beside, n_rows = Beside(columns, str(path), "row"), 0
     try:
-        for batch in file.iter_batches(columns=[label]):
-            for value in batch.column(label):
-                cell = value.as_py()
-                cell = np.float32(cell) if single and cell is not None else cell
-                labels.append(label_text(cell, f"{path}, row {len(labels)}, column {label!r}"))
+        for batch in file.iter_batches(columns=list(dict.fromkeys(columns.named))):
+            for row in batch.to_pylist():
+                told = {n: np.float32(v) if n in single and v is not None else v
+                        for n, v in row.items()}  # fmt: skip
+                beside.take(told, n_rows)
+                n_rows += 1
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
-    if len(labels) != file.metadata.num_rows:
-        raise InvalidData(f"{path}: the footer promises other rows than column {label!r} has.")
-    return label_array(labels, str(path))
+    if n_rows != file.metadata.num_rows:
+        named = ", ".join(map(repr, columns.named))
+        raise InvalidData(f"{path}: the footer promises other rows than column {named} has.")
+    return beside.describe(source)
 
 
 def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:

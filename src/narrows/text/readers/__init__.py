@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from narrows.data.readers.csv import is_text
 from narrows.data.readers.folders import images_in
 from narrows.data.readers.lines import csv_rows, json_value, lines
 from narrows.data.readers.parquet import open_parquet
@@ -76,13 +77,16 @@ def read_documents(
     return _TABLES[kind](path, text=text, id=id, label=label)
 
 
-def looks_like_documents(path: str | Path, *, beside: Collection[str] = ()) -> bool:
+def looks_like_documents(
+    path: str | Path, *, beside: Collection[str] = (), called_so: bool = True
+) -> bool:
     """Return whether a path holds texts rather than numbers or images; nothing is raised.
 
     Keys and columns of ``beside`` are no texts, whatever they hold.
 
     It does if it is a folder without an image and with another file, JSON Lines whose first line
-    is an object with a string in it, or a table with a column of strings called "text".
+    is an object with a string in it, or a table with a column of strings called "text"; if not
+    ``called_so``, a table whose first row has a string in it.
     """
     path = Path(path)
     try:
@@ -99,12 +103,22 @@ def looks_like_documents(path: str | Path, *, beside: Collection[str] = ()) -> b
                 isinstance(value, str) and key not in beside for key, value in row.items()
             )
         if kind in (".csv", ".tsv"):
-            cells = next(csv_rows(path), (1, []))[1]
-            return "text" not in beside and "text" in [cell.strip() for cell in cells]
-        parquet = kind in (".parquet", ".pq") and "text" not in beside
-        return parquet and "text" in string_columns(open_parquet(path))
+            rows = csv_rows(path)
+            names = [cell.strip() for cell in next(rows, (1, []))[1]]
+            strings = names if called_so else _strings(names, next(rows, (2, []))[1])
+        elif kind in (".parquet", ".pq"):
+            strings = string_columns(open_parquet(path))
+        else:
+            return False
+        strings = [name for name in strings if name not in beside]
+        return "text" in strings if called_so else bool(strings)
     except (InvalidData, OSError):
         return False
+
+
+def _strings(names: list[str], cells: list[str]) -> list[str]:
+    """Return the columns whose cell is no number."""
+    return [name for name, cell in zip(names, cells, strict=False) if is_text(cell)]
 
 
 def _kind(path: Path) -> str:

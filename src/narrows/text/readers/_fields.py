@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from narrows.data.readers.ids import DistinctIds
 from narrows.errors import InvalidData
 from narrows.text.documents import Document, clean
-from narrows.text.readers._ids import DistinctIds
 
 __all__ = ["LABELS", "Fields", "choose_fields", "documents_from"]
 

@@ -24,7 +24,7 @@ class DistinctIds:
     origin : str
         The file.
     unit : str
-        What its documents are counted in: "line", "row", "file".
+        What its documents, or rows, are counted in: "line", "row", "file".
     """
 
     def __init__(self, origin: str, unit: str) -> None:

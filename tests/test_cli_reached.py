@@ -1,0 +1,136 @@
+"""What `narrows head` says of what it reached, and of y that its task cannot learn."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from narrows import Autoencoder, CodeClassifier, CodeRegressor, load
+from narrows.cli import _run
+from narrows.errors import InvalidData
+
+
+def run(*arguments: object) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A table of two clouds, of which three quarters of the rows are in one, and a model."""
+    to = tmp_path_factory.mktemp("reached")
+    generator = np.random.default_rng(0)
+    kind = np.where(np.arange(120) % 4 == 0, "few", "many")
+    x = generator.normal(size=(120, 3)) + 6 * (kind == "few")[:, None]
+    table = pd.DataFrame(x, columns=list("abc")).assign(kind=kind, size=x.sum(axis=1))
+    table["noise"] = generator.permutation(kind)
+    table.to_csv(to / "t.csv", index=False)
+    assert run("fit", f"{to / 't.csv'}:label=kind,drop=size,drop=noise", "--code", 2, "--hidden",
+               "", "--epochs", 60, "--seed", 0, "-q", "-o", to / "m.st") == 0  # fmt: skip
+    return to
+
+
+def learned(folder, capsys, label: str, task: str, *more: object) -> dict:
+    others = ",".join(f"drop={c}" for c in ("kind", "size", "noise") if c != label)
+    data = f"{folder / 't.csv'}:label={label},{others}"
+    capsys.readouterr()
+    assert run("head", folder / "m.st", data, "--task", task, "--seed", 0, "-q", "--json",
+               *more, "-o", folder / "h.st") == 0  # fmt: skip
+    return json.loads(capsys.readouterr().out)
+
+
+HELD_OUT = ("--set", "validation_fraction=0.25")
+
+
+def test_a_classifier_is_told_beside_chance(folder, capsys):
+    said = learned(folder, capsys, "kind", "classify", *HELD_OUT)
+    assert said["training_rows"] == 90 and said["held_out_rows"] == 30
+    assert said["training_accuracy"] > 0.95 and said["held_out_accuracy"] > 0.9
+    assert said["commonest_class_share"] == 0.75
+
+
+def test_classes_that_the_rows_do_not_tell_are_not_learned(folder, capsys):
+    said = learned(folder, capsys, "noise", "classify", *HELD_OUT)
+    assert said["held_out_accuracy"] < said["commonest_class_share"] + 0.1
+
+
+def test_a_regressor_is_told_by_r2(folder, capsys):
+    said = learned(folder, capsys, "size", "regress", *HELD_OUT)
+    assert said["training_r2"] > 0.9 and said["held_out_r2"] > 0.9
+    assert "commonest_class_share" not in said
+
+
+def test_the_figures_are_those_of_the_rows_told_and_held_out(folder, capsys):
+    net = load(folder / "m.st")
+    table = pd.read_csv(folder / "t.csv")
+    X, y = table[list("abc")].to_numpy(np.float32), table["noise"].to_numpy(str)
+    del net.feature_names_in_
+    head = CodeClassifier(net, validation_fraction=0.25, random_state=0).fit(X, y)
+    held_out = np.isin(np.arange(120), head.held_out_rows_)
+    said = learned(folder, capsys, "noise", "classify", *HELD_OUT)
+    assert said["held_out_accuracy"] == pytest.approx(head.score(X[held_out], y[held_out]))
+    assert said["training_accuracy"] == pytest.approx(head.score(X[~held_out], y[~held_out]))
+    # and they are the rows that the loop held out: its own measure of them
+    p = head.predict_proba(X[held_out])[np.arange(30), (y[held_out] == "many").astype(int)]
+    assert min(head.validation_history_) == pytest.approx(-np.log(p).mean(), rel=1e-3)
+
+
+def test_without_rows_held_out_it_says_how_to_have_some(folder, capsys):
+    said = learned(folder, capsys, "kind", "classify")
+    assert said["held_out_rows"] == 0 and "held_out_accuracy" not in said
+    data = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
+    assert run("head", folder / "m.st", data, "--task", "classify", "--epochs", 1, "-q", "-o",
+               folder / "h.st") == 0  # fmt: skip
+    out = capsys.readouterr().out
+    assert "commonest class share: 0.75\n" in out and "training accuracy: " in out
+    assert "--set validation_fraction=0.2 does" in out
+
+
+def test_rows_of_unknown_class_do_not_count(folder, capsys):
+    table = pd.read_csv(folder / "t.csv")
+    y = np.where(np.arange(120) % 3 == 0, "?", table["kind"])
+    (folder / "y.txt").write_text("\n".join(y))
+    data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
+    capsys.readouterr()
+    assert run("head", folder / "m.st", data, "--labels", folder / "y.txt", "--unknown", "?",
+               "--task", "classify", "--seed", 0, "-q", "--json", "-o",
+               folder / "h.st") == 0  # fmt: skip
+    said = json.loads(capsys.readouterr().out)
+    assert said["commonest_class_share"] == pytest.approx((y == "many").sum() / (y != "?").sum())
+    assert said["training_accuracy"] > 0.95
+
+
+def test_a_quantity_is_no_class_and_a_word_no_quantity(folder, capsys):
+    common = ("-q", "-o", folder / "h.st")
+    size = f"{folder / 't.csv'}:label=size,drop=kind,drop=noise"
+    assert run("head", folder / "m.st", size, "--task", "classify", *common) == 3
+    said = capsys.readouterr().err
+    assert "label=size" in said and "120 numbers, such as " in said and "--task regress" in said
+    kind = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
+    assert run("head", folder / "m.st", kind, "--task", "regress", *common) == 3
+    said = capsys.readouterr().err
+    assert "row 0: --task regress needs numbers, got 'few'; use --task classify" in said
+    np.save(folder / "y.npy", np.random.default_rng(0).normal(size=120))
+    data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
+    y = ("--labels", folder / "y.npy", "--task", "classify")
+    assert run("head", folder / "m.st", data, *y, *common) == 3
+    assert "y.npy: Unknown label type: continuous" in (said := capsys.readouterr().err)
+    assert "--task regress" in said
+
+
+def test_few_numbers_with_fractions_are_classes(folder, capsys):
+    (folder / "y.txt").write_text("\n".join(["0.5", "1.0", "1.5", "2.0"] * 30))
+    data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
+    assert run("head", folder / "m.st", data, "--labels", folder / "y.txt", "--task", "classify",
+               "--epochs", 1, "-q", "-o", folder / "h.st") == 0  # fmt: skip
+
+
+def test_in_python_the_other_head_is_named():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    net = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(x)
+    with pytest.raises(InvalidData, match="y: Unknown label type: .* use CodeRegressor"):
+        CodeClassifier(net).fit(x, x[:, 0])
+    with pytest.raises(InvalidData, match="y: could not convert string .* use CodeClassifier"):
+        CodeRegressor(net).fit(x, ["a", "b"] * 20)

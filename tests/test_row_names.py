@@ -1,0 +1,178 @@
+"""Rows by name: files of a folder and ids of a table, through readers and commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from narrows import read
+from narrows.cli import _run
+from narrows.errors import InvalidData
+
+SMALL = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q")
+FILES = ["dark/00.png", 'dark/a, "b".png', *(f"light/{i:02}.png" for i in range(18))]
+
+
+def run(*arguments: object) -> int:
+    return _run([str(argument) for argument in arguments])
+
+
+def cells(path: Path) -> list[list[str]]:
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images in folders and a table with ids, and a model and a head of each."""
+    to = tmp_path_factory.mktemp("rows")
+    for i, name in enumerate(FILES):
+        (to / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 12 * i, np.uint8)).save(to / "images" / name)
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    table = pd.DataFrame(x, columns=list("abc")).assign(key=[f"k{i}" for i in range(40)])
+    table["kind"] = ["x", "y"] * 20
+    table.to_csv(to / "t.csv", index=False)
+    table.to_parquet(to / "t.parquet")
+    table.to_json(to / "t.jsonl", orient="records", lines=True)
+    for data, name in ((to / "images", "i"), (f"{to / 't.csv'}:id=key,label=kind", "t")):
+        assert run("fit", data, *SMALL, "-o", to / f"{name}.st") == 0
+        assert run("head", to / f"{name}.st", data, "--task", "classify", "--epochs", 1, "--seed",
+                   0, "-q", "-o", to / f"{name}.head") == 0  # fmt: skip
+    return to
+
+
+def asked(folder: Path, name: str) -> tuple[object, str, list[str]]:
+    """Return data, the header of their rows' names, and the names."""
+    if name == "i":
+        return folder / "images", "file", FILES
+    return f"{folder / 't.csv'}:id=key,label=kind", "id", [f"k{i}" for i in range(40)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_a_table_names_its_rows(folder, suffix):
+    source = read(folder / f"t.{suffix}", id="key", label="kind")
+    assert source.ids is not None and source.ids.tolist() == [f"k{i}" for i in range(40)]
+    assert source.labels is not None and source.labels[:2].tolist() == ["x", "y"]
+    assert source.names == ["a", "b", "c"]
+    assert read(folder / f"t.{suffix}", drop=["key", "kind"]).ids is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_images_are_called_by_their_files(folder, stream):
+    source = read(folder / "images", stream=stream)
+    assert source.ids is not None and source.ids.tolist() == FILES
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [(["k", "l", "k"], "the id 'k' stands twice"), (["k", None, "m"], "column 'key': no id;")],
+)
+def test_ids_are_there_and_distinct(suffix, ids, message, tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "key": ids})
+    path = tmp_path / f"t.{suffix}"
+    table.to_csv(path, index=False) if suffix == "csv" else None
+    table.to_parquet(path) if suffix == "parquet" else None
+    table.to_json(path, orient="records", lines=True) if suffix == "jsonl" else None
+    first = {"csv": 2, "jsonl": 1, "parquet": 0}[suffix]  # what the first row is counted as
+    unit = "row" if suffix == "parquet" else "line"
+    number = first + (1 if None in ids else 2)
+    with pytest.raises(InvalidData, match=f"t.{suffix}, {unit} {number}.*{message}"):
+        read(path, id="key")
+
+
+@pytest.mark.parametrize("name", ["i", "t"])
+def test_codes_predictions_and_errors_are_written_behind_names(name, folder, tmp_path):
+    data, header, names = asked(folder, name)
+    for command, model, width in (
+        ("encode", "st", 2),
+        ("predict", "head", 3),
+        ("anomalies", "st", 2),
+    ):
+        out = tmp_path / f"{command}.csv"
+        assert run(command, folder / f"{name}.{model}", data, "-o", out) == 0
+        first, *rows = cells(out)
+        assert first[0] == header and [row[0] for row in rows] == names
+        assert {len(row) for row in rows} == {1 + width} and "" not in first
+        assert run(command, folder / f"{name}.{model}", data, "-o", tmp_path / "o.npy") == 0
+        numbers = np.load(tmp_path / "o.npy")
+        np.testing.assert_allclose(np.array(rows)[:, -numbers.shape[1] :].astype(float), numbers,
+                                   rtol=1e-6)  # fmt: skip
+
+
+def test_a_layer_is_written_behind_names(folder, tmp_path):
+    out = tmp_path / "layer.csv"
+    data, header, names = asked(folder, "i")
+    assert run("encode", folder / "i.st", data, "--layer", 0, "-o", out) == 0
+    assert [row[0] for row in cells(out)] == [header, *names]
+
+
+def test_rows_without_names_have_no_such_column(folder, tmp_path):
+    data = f"{folder / 't.csv'}:drop=key,label=kind"
+    for command, model in (("encode", "st"), ("predict", "head"), ("anomalies", "st")):
+        out = tmp_path / f"{command}.csv"
+        assert run(command, folder / f"t.{model}", data, "-o", out) == 0
+        assert not {"file", "id"} & set(cells(out)[0])
+
+
+def test_codes_behind_names_are_decoded(folder, tmp_path):
+    assert run("encode", folder / "i.st", folder / "images", "-o", tmp_path / "c.csv") == 0
+    assert run("encode", folder / "i.st", folder / "images", "-o", tmp_path / "c.npy") == 0
+    for suffix in ("csv", "npy"):
+        codes, out = tmp_path / f"c.{suffix}", tmp_path / f"rows.{suffix}.npy"
+        assert run("decode", folder / "i.st", codes, "-o", out) == 0
+    rows = [np.load(tmp_path / f"rows.{suffix}.npy") for suffix in ("csv", "npy")]
+    np.testing.assert_allclose(*rows, rtol=1e-6)
+    codes = f"{tmp_path / 'c.csv'}:id=file"
+    assert run("fit", codes, "--code", 1, *SMALL[2:], "-o", tmp_path / "m.st") == 0
+
+
+@pytest.mark.parametrize("name", ["i", "t"])
+def test_the_oddest_rows_are_named(name, folder, capsys):
+    data, header, names = asked(folder, name)
+    assert run("anomalies", folder / f"{name}.st", data, "--top", 3, "--json") == 0
+    for row in json.loads(capsys.readouterr().out)["top"]:
+        assert row[header] == names[row["row"]]
+    assert run("anomalies", folder / f"{name}.st", data, "--top", 3) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split()[:3] == ["row", header, "error"]
+    assert any(names[int(table[1].split()[0])] in line for line in table)
+
+
+@pytest.mark.parametrize("name", ["i", "t"])
+def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
+    data, _, names = asked(folder, name)
+    assert run("index", folder / f"{name}.st", data, "-o", tmp_path / "x") == 0
+    capsys.readouterr()
+    assert run("search", tmp_path / "x", "--queries", data, "-k", 1, "--json") == 0
+    said = capsys.readouterr().out
+    assert names[0] in said and names[-1] in said
+    assert run("search", tmp_path / "x", "--like", names[2], "-k", 2) == 0
+
+
+def test_documents_are_called_as_their_index_calls_them(tmp_path):
+    texts = ["red wine and grapes", "a boat at sea", "wine of red grapes", "the sea, a boat"]
+    (tmp_path / "texts").mkdir()
+    for i, text in enumerate(texts):
+        (tmp_path / "texts" / f"{i}.txt").write_text(text)
+    rows = [{"id": f"d{i}", "text": text} for i, text in enumerate(texts)]
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pd.DataFrame({"key": ["p", "q", "r", "s"], "body": texts}).to_csv(
+        tmp_path / "d.csv", index=False
+    )
+    fit = ("--variant", "document", *SMALL, "--set", "min_df=1", "-o", tmp_path / "m.st")
+    assert run("fit", tmp_path / "texts", *fit) == 0
+    for data, names in (
+        ("texts", ["file", "0.txt", "1.txt", "2.txt", "3.txt"]),
+        ("d.jsonl", ["id", "d0", "d1", "d2", "d3"]),
+        ("d.csv:id=key", ["id", "p", "q", "r", "s"]),  # and not a table of numbers
+    ):
+        assert run("encode", tmp_path / "m.st", tmp_path / data, "-o", tmp_path / "c.csv") == 0
+        assert [row[0] for row in cells(tmp_path / "c.csv")] == names
