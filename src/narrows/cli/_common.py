@@ -69,7 +69,7 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
     InvalidData
     """
     if image_shape is not None:
-        from narrows.applications.figures import image_shape_of
+        from narrows.applications.pixels import image_shape_of
 
         image_shape_of(model, image_shape)
 

@@ -25,13 +25,12 @@ __all__ = ["decode"]
 @json_option
 def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
     """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data."""
-    from torch import Tensor
-
     from narrows.applications.coding import decoded
     from narrows.applications.output import check_writable, write_rows
     from narrows.data import read
     from narrows.data.statistics import check_finite
     from narrows.errors import InvalidData
+    from torch import Tensor
 
     check_writable(output, model, codes)
     fitted = open_model(model).model_

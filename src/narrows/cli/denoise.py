@@ -30,7 +30,8 @@ __all__ = ["denoise"]
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
 @click.option("--figure", type=PATH, help="Where to draw: clean, corrupted, denoised, PCA.")
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @shape_option
 @json_option
 def denoise(
@@ -49,14 +50,14 @@ def denoise(
     Without --corrupt DATA are corrupted already; missing values (empty cells, NaN) are filled in
     where MODEL was fitted with the corruption "missing"; what is known stays as it is, in float32.
     """
-    from torch import Generator
-
     from narrows.applications.denoising import corrupted_rows, denoised, measure_denoising
     from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
     from narrows.applications.output import check_writable, write_rows
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
+    from narrows.data.source import evenly_spaced
     from narrows.slots import piece_from_spec
+    from torch import Generator
 
     if output is None and figure is None and corrupt is None:
         raise click.UsageError("give -o, --corrupt, --figure, or several.")
@@ -92,7 +93,9 @@ def denoise(
             noisy = corrupted_rows(fitted, drawn, noise, generator=Generator().manual_seed(seed))
         clean = drawn if noise is not None else None
         shape = image_shape or source.image_shape
-        save_figure(denoising_figure(fitted, noisy, clean=clean, image_shape=shape), figure)
+        at = evenly_spaced(source.n_rows, rows).tolist()
+        picture = denoising_figure(fitted, noisy, clean=clean, image_shape=shape, numbers=at)
+        save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
     if as_json:

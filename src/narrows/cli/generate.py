@@ -80,6 +80,7 @@ def generate(
     """
     from narrows.applications.figures import check_figure_name
     from narrows.applications.output import check_writable
+
     from narrows.cli._walks import WALKS, check_options, write_walk
 
     kinds = [kind for kind in WALKS if options[kind] is not None]
@@ -125,14 +126,13 @@ def _sample(
 ) -> dict[str, Any]:
     """Write, draw and check new rows; return what to print as JSON, and add lines to print."""
     import numpy as np
-    from torch import Generator
-
     from narrows.applications.closest import picked_rows
-    from narrows.applications.figures import sample_figure, save_figure
-    from narrows.applications.generation_figures import sheet_figure
+    from narrows.applications.figures import save_figure
+    from narrows.applications.generation_figures import sample_figure, sheet_figure
     from narrows.applications.memorisation import MAX_CHECKED, measure_memorisation
     from narrows.applications.output import write_rows
     from narrows.applications.sampling import samples
+    from torch import Generator
 
     fitted = estimator.model_
     n = 100 if options["n"] is None else options["n"]

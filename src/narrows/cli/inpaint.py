@@ -43,7 +43,8 @@ _AMONG = 0.01
 @click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 and the "
               "nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Of the mask's draw and of the search.")  # fmt: skip
 @shape_option
@@ -70,9 +71,7 @@ def inpaint(
     """
     import numpy as np
     import torch
-    from torch import Generator, Tensor
-
-    from narrows.applications.figures import check_figure_name, image_shape_of, save_figure
+    from narrows.applications.figures import check_figure_name, save_figure
     from narrows.applications.inpainting import inpainted
     from narrows.applications.inpainting_comparison import (
         RIVAL_ROWS,
@@ -82,7 +81,9 @@ def inpaint(
     from narrows.applications.inpainting_figure import inpainting_figure
     from narrows.applications.masks import read_mask
     from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.pixels import image_shape_of
     from narrows.data.source import evenly_spaced
+    from torch import Generator, Tensor
 
     if output is None and figure is None and mask is None:
         raise click.UsageError(
@@ -137,12 +138,13 @@ def inpaint(
     if figure is not None:
         shown = source.evenly(rows)
         assert isinstance(shown, Tensor)
-        at = evenly_spaced(source.n_rows, rows).numpy() if len(hidden) > 1 else [0]
+        at = evenly_spaced(source.n_rows, rows).tolist()
         progress.say(f"drawing: {len(shown)} rows")
-        part = torch.from_numpy(np.array(hidden[at])) | shown.isnan()
+        part = torch.from_numpy(np.array(hidden[at if len(hidden) > 1 else [0]])) | shown.isnan()
         picture = inpainting_figure(
-            fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape, seed=seed
-        )
+            fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape,
+            numbers=at, seed=seed,
+        )  # fmt: skip
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")

@@ -27,7 +27,8 @@ __all__ = ["reconstruct"]
 @click.option("-o", "--output", type=PATH, help="Where to write all of them: .npy or .csv.")
 @click.option("--figure", type=PATH, help="Where to draw: rows of data, reconstruction, PCA.")
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @shape_option
 @json_option
 def reconstruct(
@@ -47,6 +48,7 @@ def reconstruct(
         save_figure,
     )
     from narrows.applications.output import check_writable, write_rows
+    from narrows.data.source import evenly_spaced
 
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")
@@ -66,7 +68,10 @@ def reconstruct(
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
         drawn = reconstruction_figure(
-            estimator.model_, source.evenly(rows), image_shape=image_shape or source.image_shape
+            estimator.model_,
+            source.evenly(rows),
+            image_shape=image_shape or source.image_shape,
+            numbers=evenly_spaced(source.n_rows, rows).tolist(),
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
