@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
+
 from narrows.applications.code_points import code_spread
 from narrows.applications.generation_figures import walk_figure
-from narrows.applications.output import write_rows
+from narrows.applications.image_output import write_model_rows
 from narrows.applications.walks import steps_of
+from narrows.cli._data import open_data
 from narrows.data.arrays import array_source
 from narrows.data.source import evenly_spaced
 from narrows.errors import InvalidData, UsageError
 
-from narrows.cli._data import open_data
-
 if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
     from narrows.data.source import Source
     from narrows.estimators import AbstractAutoencoder
 
@@ -116,7 +117,7 @@ def write_walk(
     kind: str,
     data: str,
     *,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     image_shape: tuple[int, ...] | None,
     options: dict[str, Any],
@@ -130,7 +131,7 @@ def write_walk(
     results: dict[str, Any] = {"lines": n_lines, "columns": n_columns}
     if output is not None:
         flat = walk.grid.reshape(-1, n_features)
-        shape = write_rows(output, [flat], n_rows=len(flat), names=model.schema.names)
+        shape = write_model_rows(output, [flat], model, n_rows=len(flat), image_shape=image_shape)
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
         sides = [walk.before, walk.grid, *([] if walk.behind is None else [walk.behind])]
