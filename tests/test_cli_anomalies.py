@@ -262,8 +262,36 @@ def test_bars_are_the_largest_shares_and_the_histogram_holds_every_row():
         "width", "height", "length", "weight",
     ]  # fmt: skip
     assert [bar.get_width() for bar in bars.patches] == pytest.approx([70, 20, 10, 0])
-    assert sum(bar.get_height() for bar in histogram.patches) == 40
+    *columns, level = histogram.patches
+    assert sum(bar.get_height() for bar in columns) == 40
+    assert level.get_data().values.tolist() == [10] * 4  # if all were normal
     assert histogram.get_title() == "2 of 40 rows have p ≤ 0.05"
+
+
+@pytest.mark.parametrize(("n_rows", "n_values"), [(40, 301), (400, 41), (9, 5), (5000, 20001)])
+def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
+    possible = np.arange(1, n_values + 1) / n_values
+    p_values = np.resize(possible, n_rows)
+    figure = anomaly_figure(
+        np.ones((1, 2)), np.ones((1, 2)), np.full((1, 2), 0.5), titles=["row 0"],
+        p_values=p_values, names=["a", "b"], alpha=0.05, smallest=1 / n_values,
+    )  # fmt: skip
+    level = figure.subfigs[1].axes[0].patches[-1].get_data()
+    held = np.histogram(possible, level.edges)[0]
+    assert len(held) == 1 or (min(held) >= 4 and min(level.values) >= 9.5)
+    assert level.values == pytest.approx(held * n_rows / n_values) and sum(held) == n_values
+
+
+def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole():
+    shares = np.array([[0.5, 0.3, 0.2], [0.25, 0.35, 0.4]])
+    figure = anomaly_figure(
+        shares, shares, shares, titles=["row 0", "row 1"], p_values=np.ones(2),
+        names=["od280_od315_of_wines", "cost_in_$", "x"], alpha=0.05,
+    )  # fmt: skip
+    one, other = figure.subfigs[0].axes
+    assert one.get_xlim() == other.get_xlim() == pytest.approx((0, 54))
+    named = [label.get_text() for label in one.get_yticklabels()]
+    assert named == ["od280_od315_of_wines", r"cost_in_\$", "x"]
 
 
 def test_images_stand_above_their_reconstruction_and_their_shares(rng):

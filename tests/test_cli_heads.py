@@ -144,6 +144,20 @@ def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, row
     assert shown == sorted(f"{p:.2f}" for p in probability)
 
 
+def test_headings_are_true_where_nothing_is_in_doubt(autoencoder, rows):
+    probability = np.linspace(0.95, 0.97, 9)
+    figure = matching_figure(
+        autoencoder.model_, rows[:9], rows[:9], probability, image_shape=(2, 5)
+    )
+    said = [axis.get_ylabel().replace("\n", " ") for axis in figure.axes if axis.get_ylabel()]
+    assert said == [
+        "likeliest to be the same",
+        "nearest to even odds",
+        "least likely to be the same",
+    ]
+    assert "the probability that both" in figure.get_supxlabel()
+
+
 def test_rows_that_are_no_images_are_not_drawn(folder, tmp_path, capsys):
     arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
     assert run(*arguments, "--figure", tmp_path / "pairs.png") == 2

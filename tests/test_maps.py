@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows.applications.maps import COLOURS, map_figure, plane_accuracy
 from narrows.errors import InvalidData, UsageError
@@ -109,6 +110,16 @@ def test_an_outlier_does_not_take_the_room_of_the_others(rng):
     xy[0] = 1e6
     axis = map_figure({"ours": xy}, np.zeros(1000)).axes[0]
     assert axis.get_xlim()[1] < 5 and axis.get_ylim()[1] < 5
+
+
+def test_dots_are_whole_or_not_there(rng):
+    figure = map_figure({"ours": rng.normal(size=(3000, 2))}, np.zeros(3000))
+    FigureCanvasAgg(figure).draw()
+    (axis,) = figure.axes
+    points = axis.collections[0]
+    at = axis.transData.transform(points.get_offsets())
+    radius = np.sqrt(points.get_sizes()[0] / np.pi) * figure.dpi / 72
+    assert (at - radius > axis.bbox.min).all() and (at + radius < axis.bbox.max).all()
 
 
 def test_a_collapsed_map_is_drawn(tmp_path, labels):

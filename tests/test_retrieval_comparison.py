@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,28 @@ def test_names_of_lines_that_end_together_do_not_touch(compared):
     axis = retrieval_figure(same).axes[0]
     places = sorted(text.xy[1] for text in axis.texts)
     assert np.diff(places).min() > 0.04 * axis.get_ylim()[1]
+
+
+def test_names_stand_in_the_order_of_the_lines(compared):
+    some = compared.results["TF-IDF (60)"]
+    ends = {
+        "ours": (0.5, 0.4, 0.1),
+        "low": (0.3, 0.2, 0.1),
+        "high": (0.9, 0.8, 0.1),
+        "top": (1, 1, 1),
+    }
+    lines = {k: replace(some, cutoffs=(1, 3, 7), precision=v) for k, v in ends.items()}
+    axis = retrieval_figure(lines).axes[0]
+    places = {text.get_text(): text.xy[1] for text in axis.texts}
+    assert sorted(places, key=lambda name: places[name]) == ["low", "ours", "high", "top"]
+    assert places["ours"] == pytest.approx(0.1)  # the middle one of three that end together
+    assert places["top"] == 1
+
+
+def test_ours_does_not_hide_a_line_that_is_the_same(compared):
+    same = dict.fromkeys("abc", compared.results["TF-IDF (60)"])
+    ours, *others = retrieval_figure(same).axes[0].lines
+    assert all(line.get_zorder() > ours.get_zorder() for line in others)
 
 
 def test_a_figure_of_nothing_is_refused():

@@ -19,7 +19,8 @@ from features import accuracy, features_of, frechet_distance, train_features
 from torch import Generator, Tensor
 
 from narrows import L2, Autoencoder, VariationalAutoencoder, WeightDecay
-from narrows.applications.figures import sample_figure, save_figure
+from narrows.applications.figures import save_figure
+from narrows.applications.generation_figures import sample_figure
 from narrows.applications.likelihood import measure_likelihood
 from narrows.cli.paper import main
 from narrows.data import DenseSource
@@ -121,7 +122,7 @@ def generation(
             sheet[f"{name}, {density}"] = drawn[:10]
         rows.append(row)
     if output is not None and ae is not None:
-        lines = np.concatenate(list(sheet.values()))
+        lines = 255 * np.concatenate(list(sheet.values()))
         figure = sample_figure(ae.model_, lines, labels=list(sheet))
         save_figure(figure, output / "samples.png")
     return {

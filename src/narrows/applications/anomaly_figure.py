@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from narrows.applications.lettering import shortened
+from narrows.applications.mosaic import pictures
 from narrows.errors import InvalidData
 
 __all__ = ["anomaly_figure"]
@@ -28,6 +31,7 @@ def anomaly_figure(
     p_values: np.ndarray,
     names: Sequence[str],
     alpha: float,
+    smallest: float = 0.0,
     image_shape: tuple[int, ...] | None = None,
 ) -> Figure:
     """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
@@ -43,7 +47,8 @@ def anomaly_figure(
     if image_shape is not None:
         if math.prod(image_shape) != rows.shape[1]:
             raise InvalidData(f"image shape {image_shape}: does not hold {rows.shape[1]} features.")
-        figure = Figure(figsize=(11, 2.75), dpi=150, layout="constrained")
+        height = max(2.5, 0.55 + 2 * image_shape[0] / image_shape[1])
+        figure = Figure(figsize=(11, height), dpi=150, layout="constrained")
         parts: Any = figure.subfigures(1, 2, width_ratios=(3, 1.25))
         left, right = parts
         _images(left, rows, rebuilt, shares, titles, image_shape)
@@ -56,9 +61,11 @@ def anomaly_figure(
         axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for axis in axes[n:]:
             axis.set_axis_off()
+        longest = min(100.0, 108 * float(shares[:n].max()))
         for axis, row, title in zip(axes[:n], shares, titles, strict=False):
-            _bars(axis, row, names, title)
-    _histogram(right.subplots(), p_values, alpha)
+            _bars(axis, row, names, title, longest)
+        left.supxlabel("share of the row's error, %", fontsize=8)
+    _histogram(right.subplots(), p_values, alpha, smallest)
     return figure
 
 
@@ -72,17 +79,16 @@ def _images(
 ) -> None:
     n = min(len(rows), _COLUMNS)
     axes = figure.subplots(3, n, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
-    low, high = float(rows[:n].min()), float(rows[:n].max())
+    limits = float(rows[:n].min()), float(rows[:n].max())
     maps = [_brightness(row.reshape(shape)) for row in shares[:n]]
     for column in range(n):
         for line, row in enumerate((rows, rebuilt)):
-            image = np.clip((row[column].reshape(shape) - low) / max(high - low, 1e-12), 0, 1)
-            # an axis of a single channel goes, one of a single line of pixels stays
-            image = image.squeeze(2) if image.ndim > 2 and shape[2] == 1 else image
-            axes[line, column].imshow(image, cmap="gray", vmin=0, vmax=1)
+            axes[line, column].imshow(pictures(row[column][None], shape, limits)[0])
         axes[2, column].imshow(maps[column], cmap="magma", vmin=0)
         axes[0, column].set_title(titles[column], fontsize=6.5)
-    for axis, label in zip(axes[:, 0], ("row", "rebuilt", "share of\nthe error"), strict=True):
+    for axis, label in zip(
+        axes[:, 0], ("row", "rebuilt", "share of\nthe error,\nbright: most"), strict=True
+    ):
         axis.set_ylabel(label, rotation="horizontal", ha="right", va="center", fontsize=8)
     for axis in axes.ravel():
         axis.set(xticks=[], yticks=[])
@@ -94,33 +100,49 @@ def _brightness(image: np.ndarray) -> np.ndarray:
     return image.sum(axis=2) if image.ndim > 2 else image
 
 
-def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str) -> None:
+def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str, longest: float) -> None:
     first = np.argsort(-shares, kind="stable")[:_BARS]
-    labels = [_short(names[int(i)]) for i in first]
+    labels = [shortened(names[int(i)], 20) for i in first]
     axis.barh(range(len(first)), 100 * shares[first], color=_BLUE, height=0.7)
     axis.set_yticks(range(len(first)), labels, fontsize=7)
     axis.invert_yaxis()
-    axis.set_xlim(0, 100)
+    axis.set_xlim(0, longest)
     axis.set_title(title, fontsize=8)
-    axis.set_xlabel("share of the error, %", fontsize=7)
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 16 else name[:15] + "…"
-
-
-def _histogram(axis: Axes, p_values: np.ndarray, alpha: float) -> None:
-    counts, edges, _ = axis.hist(p_values, bins=_BINS, range=(0, 1), color=_PALE)
-    level = len(p_values) / _BINS
-    axis.axhline(level, color=_RED, linestyle="--", linewidth=1.4, label="if all were normal")
+def _histogram(axis: Axes, p_values: np.ndarray, alpha: float, smallest: float) -> None:
+    edges, shares = _bins(len(p_values), smallest)
+    counts = axis.hist(p_values, bins=edges.tolist(), color=_PALE, edgecolor="w", linewidth=0.4)[0]
+    levels = len(p_values) * shares
+    axis.stairs(
+        levels, edges, baseline=None, color=_RED, linestyle="--", linewidth=1.4,
+        label="if all were normal",
+    )  # fmt: skip
     axis.legend(fontsize=8, frameon=False, loc="upper right")
     flagged = int((p_values <= alpha).sum())
     axis.set_title(f"{flagged} of {len(p_values)} rows have p ≤ {alpha:g}", fontsize=9)
-    axis.set_ylim(0, 1.2 * max(float(np.max(counts)), level))
+    axis.set_ylim(0, 1.2 * max(float(np.max(counts)), float(levels.max())))
     axis.set_xlim(0, edges[-1])
     axis.set_xlabel("p-value", fontsize=8)
     axis.set_ylabel("rows", fontsize=8)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return edges of bins, and the share of normal rows in each.
+
+    At most 20, with ten normal rows or more and four possible p-values or more in each: less would
+    be a picture of chance, or of the steps between p-values.
+    """
+    n_bins = max(1, min(_BINS, n_rows // 10))
+    if not smallest:
+        return np.linspace(0, 1, n_bins + 1), np.full(n_bins, 1 / n_bins)
+    n_values = round(1 / smallest)
+    n_bins = max(1, min(n_bins, n_values // 4))
+    last = np.arange(n_bins + 1) * n_values // n_bins  # of the possible values, in each bin
+    edges = np.append((last[:-1] + 0.5 * (last[:-1] > 0)) / n_values, 1.0)
+    return edges, np.diff(last) / n_values

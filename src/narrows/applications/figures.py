@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,34 +12,43 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from narrows.applications.drawing import draw_images, draw_profiles
-from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.applications.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
+from narrows.applications.pixels import image_shape_of, pixel_limits, unscaled
+from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
 from narrows.slots import Rows, dense_rows
 
 __all__ = [
     "check_figure_name",
     "denoising_figure",
-    "image_shape_of",
+    "draw_rows",
+    "n_drawn",
     "reconstruction_figure",
-    "sample_figure",
+    "row_names",
     "save_figure",
     "scaled_rows",
+    "unit_of",
 ]
 
 
 @torch.no_grad()
 def reconstruction_figure(
-    model: Model, rows: Rows, *, image_shape: tuple[int, ...] | None = None
+    model: Model,
+    rows: Rows,
+    *,
+    image_shape: tuple[int, ...] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Figure:
     """Draw rows (n, n_features) above their reconstructions by the model and by its baseline.
 
-    Images are drawn as images, in the scaled units that the errors under each row's name are in;
-    other rows as profiles over their features.
+    Images are drawn as images, in their own units; texts by their words; other rows as profiles
+    over their features, six at most. ``numbers`` are those of the rows in their data. Errors are
+    those of the rows that are drawn, in squared scaled units per row.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
-    return _drawn(model, [("data", dense), *_rebuilt(model, x)], dense, image_shape)
+    strips = [Strip("data", "data", dense.numpy()), *_rebuilt(model, x)]
+    return _drawn(model, strips, dense, image_shape, numbers)
 
 
 @torch.no_grad()
@@ -49,55 +58,32 @@ def denoising_figure(
     *,
     clean: Rows | None = None,
     image_shape: tuple[int, ...] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Figure:
     """Draw corrupted rows above what the model and its baseline make of them.
 
     Where the ``clean`` rows are known they stand on top, and errors are measured against them.
-    Missing values are drawn as the lowest one.
+    Missing pixels are drawn as the darkest one, missing values of other rows not at all.
     """
     x = model.scaling.forward(noisy.to(model.device))
     dense = dense_rows(x.to("cpu"))
-    shown = torch.where(dense.isnan(), dense.nan_to_num(nan=0.0).amin(), dense)
-    strips = [("corrupted", shown), *_rebuilt(model, x)]
-    if clean is not None:
-        truth = dense_rows(model.scaling.forward(clean).to("cpu"))
-        return _drawn(model, [("clean", truth), *strips], truth, image_shape)
-    return _drawn(model, strips, None, image_shape)
-
-
-def sample_figure(
-    model: Model,
-    rows: np.ndarray,
-    *,
-    labels: Sequence[str] = (),
-    image_shape: tuple[int, ...] | None = None,
-) -> Figure:
-    """Draw rows (n, n_features) that were generated: images in lines of ten, or profiles.
-
-    ``labels`` name the lines of images.
-    """
-    shape = image_shape_of(model, image_shape)
-    if shape is None:
-        scaled = scaled_rows(model, rows)
-        return draw_profiles(["generated"], [scaled], names=model.schema.names)
-    width = min(len(rows), _IN_LINE)
-    lines = [rows[i : i + width] for i in range(0, len(rows) - width + 1, width)]
-    return draw_images(labels or [""] * len(lines), lines, shape)
-
-
-_IN_LINE = 10
-
-Strip = tuple[str, Tensor]
+    strips = [Strip("corrupted", "corrupted", dense.numpy()), *_rebuilt(model, x)]
+    if clean is None:
+        strips[0] = replace(strips[0], name="data", role="data")
+        return _drawn(model, strips, None, image_shape, numbers)
+    truth = dense_rows(model.scaling.forward(clean.to(model.device)).to("cpu"))
+    strips = [Strip("clean", "data", truth.numpy()), *strips]
+    return _drawn(model, strips, truth, image_shape, numbers)
 
 
 def _rebuilt(model: Model, x: Rows) -> list[Strip]:
     """Return what the model and its baseline make of scaled rows."""
     mean = model.objective.reconstruct(x).cpu()
-    strips = [(f"{model.n_components} numbers, autoencoder", mean)]
+    strips = [Strip(f"{model.n_components} numbers, autoencoder", "ours", mean.numpy())]
     if model.baseline is not None:
         width = len(model.baseline.components)
         fill = model.baseline.reconstruct(x.to("cpu"))
-        strips.append((f"{width} numbers, {model.baseline.name}", fill))
+        strips.append(Strip(f"{width} numbers, {model.baseline.name}", "baseline", fill.numpy()))
     return strips
 
 
@@ -106,31 +92,67 @@ def _drawn(
     strips: list[Strip],
     truth: Tensor | None,
     image_shape: tuple[int, ...] | None,
+    numbers: Sequence[int] | None,
 ) -> Figure:
-    """Draw strips, with their squared errors to the first one where it is the truth."""
-    labels = [
-        name
-        if truth is None or i == 0
-        else f"{name}\nsquared error of these {float(_squared(truth, strip)):.3g}"
-        for i, (name, strip) in enumerate(strips)
-    ]
-    arrays = [strip.numpy() for _, strip in strips]
+    """Draw scaled strips, with their squared errors to the first one where it is the truth."""
+    n = n_drawn(model, len(strips[0].rows), image_shape)
+    strips = [replace(strip, rows=strip.rows[:n]) for strip in strips]
+    if truth is not None:
+        strips[1:] = [
+            replace(strip, name=f"{strip.name}\nsquared error of these {error:.3g}")
+            for strip in strips[1:]
+            for error in [float(np.nansum((strip.rows - strips[0].rows) ** 2, axis=1).mean())]
+        ]
+    title = "" if truth is None else f"squared error per row, in {model.scaling.unit}"
+    return draw_rows(
+        model, strips, lines=row_names(n, numbers), title=title, image_shape=image_shape
+    )
+
+
+def draw_rows(
+    model: Model,
+    strips: Sequence[Strip],
+    *,
+    lines: Sequence[str],
+    image_shape: tuple[int, ...] | None = None,
+    hidden: np.ndarray | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw scaled strips: images in their own units, texts by their words, or profiles.
+
+    ``lines`` name the rows, ``title`` stands above images; where ``hidden`` other profiles than
+    those of the data are marked.
+    """
     shape = image_shape_of(model, image_shape)
-    if shape is None:
-        return draw_profiles(labels, arrays, names=model.schema.names)
-    return draw_images(labels, arrays, shape)
+    if shape is not None:
+        own = [unscaled(model, torch.from_numpy(strip.rows)).numpy() for strip in strips]
+        limits = pixel_limits(model, own[0])
+        shown = [replace(strip, rows=np.where(np.isnan(rows), limits[0], rows))
+                 for strip, rows in zip(strips, own, strict=True)]  # fmt: skip
+        return draw_images(shown, shape, limits, columns=lines, title=title)
+    if model.vocabulary is not None:
+        words = list(model.vocabulary.terms)
+        return draw_words(strips, words, lines=lines, unit=unit_of(model, percent=True))
+    names = model.schema.names
+    return draw_profiles(strips, lines=lines, unit=unit_of(model), names=names, hidden=hidden)
 
 
-def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """Return the shape of a row as an image, None where it is no image."""
-    shape = image_shape or model.schema.image_shape
-    if shape is not None and math.prod(shape) != model.schema.n_features:
-        raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
-    return shape
+def n_drawn(model: Model, n_rows: int, image_shape: tuple[int, ...] | None) -> int:
+    """Return how many of some rows a figure shows."""
+    return n_rows if image_shape_of(model, image_shape) is not None else min(n_rows, PANELS)
 
 
-def _squared(x: Tensor, other: Tensor) -> Tensor:
-    return (x - other).square().sum(dim=1).mean()
+def row_names(n: int, numbers: Sequence[int] | None = None) -> list[str]:
+    """Return the names of rows, by their numbers in the data where these are known."""
+    return [f"row {number}" for number in (range(n) if numbers is None else list(numbers)[:n])]
+
+
+def unit_of(model: Model, *, percent: bool = False) -> str:
+    """Return what the scaled values of rows are in."""
+    unit = model.scaling.unit
+    if model.scaling.shares and percent:
+        return f"share of a text's {'tf-idf' if model.scaling.kind == 'tfidf' else 'words'}, %"
+    return f"{unit} from the mean" if model.scaling.kind == "standard" else unit
 
 
 def scaled_rows(model: Model, rows: np.ndarray) -> np.ndarray:

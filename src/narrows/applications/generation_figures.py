@@ -1,30 +1,59 @@
-"""Pictures of rows that no one gave: grids of walks, and samples beside their nearest rows."""
+"""Pictures of rows that no one gave: samples, grids of walks, samples beside their nearest rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from narrows.applications.drawing import name_features
-from narrows.applications.figures import image_shape_of, scaled_rows
+from narrows.applications.drawing import PANELS, Strip, draw_heat
+from narrows.applications.figures import draw_rows, n_drawn, row_names, scaled_rows, unit_of
+from narrows.applications.mosaic import Board, draw_mosaic, pictures
 from narrows.applications.nearness import Memorisation
+from narrows.applications.pixels import image_shape_of, pixel_limits, pixel_range
 from narrows.errors import InvalidData
 from narrows.model import Model
 
-__all__ = ["sheet_figure", "walk_figure"]
+__all__ = ["sample_figure", "sheet_figure", "walk_figure"]
 
-_CELL = 0.55  # inches
-_PAD = 0.06  # between images, of their height
-_ASIDE = 0.35  # around what was given, not made
 _IN_LINE = 10
-_PROFILES = 6
-_RED = "#D55E00"
+_IN_HEAT = 40
+_CUT = 0.02  # of the pixels, at each end
+_WORDS = 16
+_PAD = 0.06
+_ASIDE = 0.35
+_RED, _GREY = "#D55E00", "0.35"
 _SHEET = {"new": 0.5, "nearest in training": 1.5 + _PAD, "distance": 2.12 + _PAD + 0.1}
+
+
+def sample_figure(
+    model: Model,
+    rows: np.ndarray,
+    *,
+    labels: Sequence[str] = (),
+    image_shape: tuple[int, ...] | None = None,
+) -> Figure:
+    """Draw rows (n, n_features) that were generated: images in lines of ten, the first six texts by
+    their words, or up to forty other rows as colours.
+
+    ``labels`` name the lines of images.
+    """
+    shape = image_shape_of(model, image_shape)
+    if shape is not None:
+        # a single wild row would leave no contrast to the others
+        limits = pixel_range(model) or tuple(np.quantile(rows, [_CUT, 1 - _CUT]))
+        images = pictures(rows, shape, limits)
+        return draw_mosaic(images, min(len(rows), _IN_LINE), lines=labels, cell=0.7)
+    if model.vocabulary is not None:
+        names = [f"new text {i}" for i in range(min(len(rows), PANELS))]
+        return draw_rows(model, [Strip("generated", "ours", scaled_rows(model, rows))], lines=names)
+    shown = scaled_rows(model, rows[:_IN_HEAT])
+    said = f"{len(shown)} of {len(rows)} new rows" if len(rows) > _IN_HEAT else "new rows"
+    return draw_heat(
+        shown[None], titles=[said], lines=row_names(len(shown)), unit=unit_of(model),
+        names=model.schema.names,
+    )  # fmt: skip
 
 
 def walk_figure(
@@ -34,13 +63,14 @@ def walk_figure(
     lines: Sequence[str] = (),
     columns: Sequence[str] = (),
     given: Sequence[int] = (),
+    title: str = "",
     image_shape: tuple[int, ...] | None = None,
 ) -> Figure:
     """Draw a grid of rows (n_lines, n_columns, n_features), in input units.
 
     ``lines`` and ``columns`` name them; the columns ``given`` hold data, and stand a little apart.
-    Images, grey or in colour, are drawn as images; other rows as profiles over their features, a
-    panel a line for the first six.
+    Images, grey or in colour, are drawn as images; other rows as colours, a panel a line for the
+    first six; of texts the words whose share differs most.
 
     Raises
     ------
@@ -50,22 +80,24 @@ def walk_figure(
     if grid.ndim != 3 or not grid.size:
         raise InvalidData(f"grid: must be lines x columns x features, got shape {grid.shape}.")
     shape = image_shape_of(model, image_shape)
-    if shape is None:
-        return _profiles(model, grid, lines, columns, given)
-    n_lines, n_columns, _ = grid.shape
-    images = _pictures(model, grid.reshape(n_lines * n_columns, -1), shape)
-    beside = [_ASIDE if c in given or c + 1 in given else _PAD for c in range(n_columns)]
-    left = np.cumsum([0.0, *(1 + gap for gap in beside[:-1])]).tolist()
-    top = (np.arange(n_lines) * (1 + _PAD)).tolist()
-    head = 0.25 if columns else 0.08
-    figure, axis = _board(left[-1] + 1, top[-1] + 1, shape, lines, head)
-    for i, image in enumerate(images):
-        _place(axis, image, left[i % n_columns], top[i // n_columns], shape)
-    for name, y in zip(lines, top, strict=False):
-        _say(axis, -0.15, y + 0.5, name, shape, ha="right", va="center")
-    for name, x in zip(columns, left, strict=False):
-        _say(axis, x + 0.5, -0.12, name, shape, ha="center", va="bottom")
-    return figure
+    n_lines, n_columns, n_features = grid.shape
+    if shape is not None:
+        rows = grid.reshape(n_lines * n_columns, -1)
+        data = grid[:, list(given)] if given else rows
+        images = pictures(rows, shape, pixel_limits(model, data))
+        return draw_mosaic(
+            images, n_columns, lines=lines, columns=columns, given=given, title=title
+        )
+    shown = np.stack([scaled_rows(model, line) for line in grid[:PANELS]])
+    names = model.schema.names
+    if model.vocabulary is not None:
+        most = np.argsort(-np.ptp(shown, axis=(0, 1)), kind="stable")[:_WORDS]
+        shown, names = shown[..., most], [model.vocabulary.terms[i] for i in most]
+    named = [*lines[: len(shown)], *[f"line {i}" for i in range(len(lines), len(shown))]]
+    steps = [*columns[:n_columns], *[""] * (n_columns - len(columns))]
+    return draw_heat(
+        shown, titles=named, lines=steps, unit=unit_of(model), names=names, title=title
+    )
 
 
 def sheet_figure(
@@ -83,111 +115,29 @@ def sheet_figure(
     """
     shape = image_shape_of(model, image_shape)
     if shape is None:
-        n = min(_PROFILES, len(samples))
-        names = [f"{d:.3g} away" for d in measured.distances[:n]]
-        grid = np.stack([nearest[:n], samples[:n]], axis=1)
-        return _profiles(model, grid, names, ["nearest training row", "new"], [0])
-    images = _pictures(model, np.concatenate([samples, nearest]), shape)
+        n = n_drawn(model, len(samples), None)
+        names = [f"{distance:.3g} away{', a copy' if copy else ''}" for distance, copy
+                 in zip(measured.distances[:n], measured.copies[:n], strict=True)]  # fmt: skip
+        strips = [Strip("nearest training row", "data", scaled_rows(model, nearest[:n])),
+                  Strip("new", "ours", scaled_rows(model, samples[:n]))]  # fmt: skip
+        return draw_rows(model, strips, lines=names)
+    limits = pixel_limits(model, nearest)
+    made, near = (pictures(rows, shape, limits) for rows in (samples, nearest))
     width = min(_IN_LINE, len(samples))
     n_lines = -(-len(samples) // width)
     tall = 2 + _PAD + 2 * _ASIDE
     size = (width + _PAD * (width - 1), n_lines * tall - _ASIDE)
-    figure, axis = _board(*size, shape, [*_SHEET], 0.08)
-    aspect = shape[0] / shape[1]
+    board = Board(size, shape, lines=[*_SHEET])
     for i in range(len(samples)):
         x, y = i % width * (1 + _PAD), i // width * tall
-        _place(axis, images[i], x, y, shape)
-        _place(axis, images[len(samples) + i], x, y + 1 + _PAD, shape)
+        board.place(made[i], x, y)
+        board.place(near[i], x, y + 1 + _PAD)
         copy = bool(measured.copies[i])
-        said = f"{measured.distances[i]:.2f}"
-        colour = _RED if copy else "0.35"
-        _say(axis, x + 0.5, y + 2.12 + _PAD, said, shape, ha="center", va="top", color=colour)
+        board.say(x + 0.5, y + 2.12 + _PAD, f"{measured.distances[i]:.2f}", ha="center", va="top",
+                  color=_RED if copy else _GREY)  # fmt: skip
         if copy:
-            frame = Rectangle((x, y * aspect), 1, (2 + _PAD) * aspect, fill=False, zorder=3,
-                              edgecolor=_RED, linewidth=1.5, clip_on=False)  # fmt: skip
-            axis.add_patch(frame)
+            board.frame(x, y, 2 + _PAD, _RED)
     for line in range(n_lines):
         for name, y in _SHEET.items():
-            _say(axis, -0.15, line * tall + y, name, shape, ha="right", va="center")
-    return figure
-
-
-def _pictures(model: Model, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return rows as images of (n, height, width, 3), from 0 to 1."""
-    low, high = _range(model, rows)
-    images = np.clip((rows.reshape(len(rows), *shape) - low) / max(high - low, 1e-12), 0, 1)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.shape[-1] != 3:  # a channel that is no colour has no place in a picture but grey
-        images = images.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
-    return images
-
-
-def _range(model: Model, rows: np.ndarray) -> tuple[float, float]:
-    """Return what is black and what is white: of the model's own scaling where it is one for all
-    pixels, so that pictures of one model compare."""
-    scaling = model.scaling
-    if scaling.kind == "unit" and scaling.scale is not None and scaling.scale.ndim == 0:
-        low = 0.0 if scaling.shift is None else float(scaling.shift)
-        return low, low + float(scaling.scale)
-    return float(rows.min()), float(rows.max())
-
-
-def _board(
-    width: float, height: float, shape: tuple[int, ...], lines: Sequence[str], head: float
-) -> tuple[Figure, Axes]:
-    """Return an axis for images of width 1, ``width`` and ``height`` in images, with room for the
-    names of lines at its left and ``head`` inches above it."""
-    aspect = shape[0] / shape[1]
-    # about what a letter takes at this size
-    left = 0.2 + 0.06 * max(map(len, lines), default=0)
-    wide, tall = _CELL * width, _CELL * height * aspect
-    whole = (left + wide + 0.1, tall + head + 0.08)
-    figure = Figure(figsize=whole, dpi=150)
-    place = (left / whole[0], 0.08 / whole[1], wide / whole[0], tall / whole[1])
-    axis = figure.add_axes(place)
-    axis.set_axis_off()
-    axis.set(xlim=(0, width), ylim=(height * aspect, 0), aspect="equal")
-    return figure, axis
-
-
-def _place(axis: Axes, image: np.ndarray, x: float, y: float, shape: tuple[int, ...]) -> None:
-    aspect = shape[0] / shape[1]
-    axis.imshow(
-        image, extent=(x, x + 1, (y + 1) * aspect, y * aspect), interpolation="nearest",
-        aspect="equal",
-    )  # fmt: skip
-    # each image sets the limits anew
-    axis.set_autoscale_on(False)
-
-
-def _say(axis: Axes, x: float, y: float, text: str, shape: tuple[int, ...], **more: str) -> None:
-    axis.text(x, y * shape[0] / shape[1], text, fontsize=7, **more)  # pyright: ignore[reportArgumentType] -- keywords of Text
-
-
-def _profiles(
-    model: Model,
-    grid: np.ndarray,
-    lines: Sequence[str],
-    columns: Sequence[str],
-    given: Sequence[int],
-) -> Figure:
-    """Draw a panel a line: data in black, and what was made in colours from first to last."""
-    shown = np.stack([scaled_rows(model, line) for line in grid[:_PROFILES]])
-    figure = Figure(figsize=(9, 1.3 * len(shown) + 0.8), dpi=150, layout="constrained")
-    axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
-    made = [c for c in range(grid.shape[1]) if c not in given]
-    colours = matplotlib.colormaps["viridis"](np.linspace(0.2, 0.95, max(len(made), 1)))
-    for i, axis in enumerate(axes):
-        for c in range(grid.shape[1]):
-            style = {"color": "k", "zorder": 3} if c in given else {"color": colours[made.index(c)]}
-            name = columns[c] if c < len(columns) else ""
-            # a name stands once, and a column without one shares its neighbour's colours
-            axis.plot(shown[i, c], linewidth=1, label=name or "_", **style)
-        axis.set_ylabel(lines[i] if i < len(lines) else f"row {i}", fontsize=8)
-        axis.tick_params(labelsize=7)
-    name_features(axes[-1], model.schema.names)
-    handles, labels = axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=8)
-    return figure
+            board.name_line(line * tall + y, name)
+    return board.figure

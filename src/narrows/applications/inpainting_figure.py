@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from narrows.applications.drawing import draw_images, draw_profiles
-from narrows.applications.figures import image_shape_of
+from narrows.applications.drawing import Strip
+from narrows.applications.figures import draw_rows, n_drawn, row_names
 from narrows.applications.inpainting import inpainted
 from narrows.applications.inpainting_comparison import Rivals, rival_fills
+from narrows.applications.pixels import image_shape_of
 from narrows.data.scaling import Scaling
 from narrows.data.source import DenseSource
 from narrows.model import Model
 
 __all__ = ["inpainting_figure"]
 
-_DRAWN_RIVALS = ("PCA", "nearest")
+_DRAWN_RIVALS = {"conditional mean": "baseline", "nearest row": "nearest"}
 _DRAWS = 16
 
 
@@ -29,14 +32,21 @@ def inpainting_figure(
     method: str = "auto",
     rivals: Rivals | None = None,
     image_shape: tuple[int, ...] | None = None,
+    numbers: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """Draw rows (n, n_features): original, hidden, filled in by the model and by its rivals, and
-    the standard deviation of 16 fills, white where it is largest.
+    """Draw rows (n, n_features): original, hidden, filled in by the model and by its rivals, the
+    nearest row and the better of PCA's fills.
 
-    Errors are those of a hidden value, in squared scaled units; hidden pixels are grey.
+    Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
+    are grey; of other rows, six at most, only what was filled in is drawn beside the data.
+    ``numbers`` are those of the rows in their data. Errors are those of a hidden value, in squared
+    scaled units.
     """
-    where = torch.from_numpy(np.array(hidden)).expand(len(rows), -1)
+    shape = image_shape_of(model, image_shape)
+    n = n_drawn(model, len(rows), image_shape)
+    rows, hidden = rows[:n], hidden if len(hidden) == 1 else hidden[:n]
+    where = torch.from_numpy(np.array(hidden)).expand(n, -1)
     generator = Generator().manual_seed(seed)
     blocks = list(
         inpainted(
@@ -50,32 +60,35 @@ def inpainting_figure(
     assert isinstance(truth, Tensor)
     ours = scaling.forward(torch.from_numpy(np.concatenate([fill for fill, _ in blocks])))
     assert isinstance(ours, Tensor)
-    spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
-    low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
-    strips = [
-        ("original", truth),
-        ("hidden in grey", torch.where(where, (low + high) / 2, truth)),
-        (_said("autoencoder", ours, truth, where), ours),
-    ]
+    strips = [_strip("autoencoder", "ours", ours, truth, where)]
     if rivals is not None:
         for name, fill in rival_fills(rivals, scaling, rows, where):
-            if name.startswith(_DRAWN_RIVALS) and "conditional" not in name:
-                strips.append((_said(name, fill, truth, where), fill))
-    widest = max(float(spread.amax()), 1e-12)
-    strips.append(("deviation of the fill", low + (high - low) * spread / widest))
-    labels, arrays = zip(*((name, strip.numpy()) for name, strip in strips), strict=True)
-    shape = image_shape_of(model, image_shape)
+            for kind, role in _DRAWN_RIVALS.items():
+                if name.endswith(kind):
+                    strips.append(_strip(name, role, fill, truth, where))
+    lines = row_names(n, numbers)
+    original = Strip("original", "data", truth.numpy())
     if shape is None:
-        lines = labels[:1] + labels[2:-1], arrays[:1] + arrays[2:-1]
-        return draw_profiles(
-            *lines, names=model.schema.names, marked=(where | rows.isnan()).numpy()
-        )
-    return draw_images(labels, arrays, shape)
+        marked = (where | rows.isnan()).numpy()
+        return draw_rows(model, [original, *strips], lines=lines, hidden=marked)
+    low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
+    grey = Strip("hidden in grey", "data", torch.where(where, (low + high) / 2, truth).numpy())
+    spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
+    if len(shape) > 2:  # a deviation has no colour
+        pixels = spread.view(n, -1, shape[2])
+        spread = pixels.mean(dim=2, keepdim=True).expand_as(pixels).reshape(n, -1)
+    widest = float(spread.amax())
+    deviation = Strip(
+        f"deviation of the fill\n0 to {widest:.3g} input units", "ours",
+        (low + (high - low) * spread / max(widest, 1e-12)).numpy(),
+    )  # fmt: skip
+    drawn = [original, grey, *strips, deviation]
+    title = f"squared error of a hidden value, in {scaling.unit}"
+    return draw_rows(model, drawn, lines=lines, title=title, image_shape=image_shape)
 
 
-def _said(name: str, fill: Tensor, truth: Tensor, hidden: Tensor) -> str:
+def _strip(name: str, role: str, fill: Tensor, truth: Tensor, hidden: Tensor) -> Strip:
     asked = hidden & ~truth.isnan()
-    if not bool(asked.any()):
-        return name
-    error = float((fill - truth)[asked].square().mean())
-    return f"{name}\nsquared error of these {error:.3g}"
+    if bool(asked.any()):
+        name += f"\nsquared error {float((fill - truth)[asked].square().mean()):.3g}"
+    return Strip(name, role, fill.numpy())

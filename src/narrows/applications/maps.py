@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from narrows.applications.lettering import fitting_legend, shortened
 from narrows.applications.relevance import Labels, SharedLabels, n_labelled
 from narrows.checks import check_number
 from narrows.errors import InvalidData
@@ -113,12 +114,10 @@ def map_figure(
     points = {name: _points(xy, labels) for name, xy in maps.items()}
     named, which = _named(_classes(labels, classes, label_names), n_named)
     rest = [("all others", _REST)] if (which < 0).any() else []
-    legend = [*zip(map(_short, named), COLOURS, strict=False), *rest]
+    legend = [*zip((shortened(name, _LONGEST) for name in named), COLOURS, strict=False), *rest]
     width = max(3.4 * len(points), 4.2)
-    longest = max(len(label) for label, _ in legend)
-    columns = min(len(legend), max(1, int(width / (0.5 + 0.075 * longest))))
-    height = width / len(points) + 0.6 + 0.22 * -(-len(legend) // columns)
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    side = width / len(points)
+    figure = Figure(figsize=(width, side + 0.6), dpi=150, layout="constrained")
     for axis, (name, xy) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items(),
                                 strict=True):  # fmt: skip
         _draw(axis, xy, which)
@@ -129,26 +128,28 @@ def map_figure(
     marks = [
         figure.axes[0].scatter([], [], s=30, color=colour, label=label) for label, colour in legend
     ]
-    figure.legend(
-        handles=marks, loc="outside lower center", ncols=columns, fontsize=8, frameon=False,
+    n_lines = fitting_legend(
+        figure,
+        marks,
+        loc="outside lower center",
+        frameon=False,
         handletextpad=0.2,
-    )  # fmt: skip
+        columnspacing=1.2,
+    )
+    figure.set_figheight(side + 0.6 + 0.22 * n_lines)
     return figure
-
-
-def _short(name: str) -> str:
-    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-    return short.replace("$", r"\$")  # text, not mathematics
 
 
 def _draw(axis: Axes, xy: np.ndarray, which: np.ndarray) -> None:
     shown = np.arange(min(_SHOWN, len(xy))) * len(xy) // min(_SHOWN, len(xy))
     shown = np.random.default_rng(0).permutation(shown)
     shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the grey ones below
-    colours = np.array([*COLOURS, _REST])[which[shown]]
     size = np.clip(30_000 / len(shown), 3.0, 20.0)
-    axis.scatter(*xy[shown].T, s=size, c=colours, linewidths=0, alpha=0.7, rasterized=True)
     low, high = np.quantile(xy, [_CUT, 1 - _CUT], axis=0)
+    # the margin holds whole dots
+    shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]
+    colours = np.array([*COLOURS, _REST])[which[shown]]
+    axis.scatter(*xy[shown].T, s=size, c=colours, linewidths=0, alpha=0.7, rasterized=True)
     margin = np.where(high > low, 0.04 * (high - low), 1.0)
     axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]),
              ylim=(low[1] - margin[1], high[1] + margin[1]), xticks=[], yticks=[])  # fmt: skip

@@ -1,4 +1,4 @@
-"""A picture of pairs: surely the same, in doubt, surely not."""
+"""A picture of pairs: those likeliest to be the same, in doubt, and least likely to be."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from narrows.applications.figures import image_shape_of
+from narrows.applications.pixels import image_shape_of
 from narrows.errors import UsageError
 from narrows.model import Model
 
 __all__ = ["matching_figure", "pairs_of_kinds"]
 
-_SAME, _DOUBT, _DIFFER = "surest to be\nthe same", "in doubt", "surest to\ndiffer"
+# true of any probabilities: of a thousand pairs that are all the same some are least likely to be
+_SAME, _DOUBT, _DIFFER = (
+    "likeliest to\nbe the same",
+    "nearest to\neven odds",
+    "least likely to\nbe the same",
+)
 
 
 def matching_figure(
@@ -44,7 +49,9 @@ def matching_figure(
             for part in (first[drawn], second[drawn])]  # fmt: skip
     low, high = min(part.min() for part in rows), max(part.max() for part in rows)
     n, n_kinds = max(map(len, kinds.values())), len(kinds)
-    figure = Figure(figsize=(1.5 + 0.72 * n, 1.8 * n_kinds), dpi=150, layout="constrained")
+    figure = Figure(
+        figsize=(max(1.5 + 0.72 * n, 4.5), 0.25 + 1.8 * n_kinds), dpi=150, layout="constrained"
+    )
     heights = ([1, 1, 0.28] * n_kinds)[:-1]
     grid = figure.add_gridspec(len(heights), n, height_ratios=heights, wspace=0, hspace=0)
     at = iter(range(len(drawn)))
@@ -63,6 +70,7 @@ def matching_figure(
                 elif not column:
                     axis.set_ylabel(name, rotation="horizontal", ha="right", va="top",
                                     fontsize=8, labelpad=8)  # fmt: skip
+    figure.supxlabel("under each pair: the probability that both are the same thing", fontsize=8)
     return figure
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from narrows.applications.retrieval import RetrievalResult
 from narrows.errors import InvalidData
@@ -18,7 +19,8 @@ _GAP = 0.045  # between labels, of the axis's height
 
 
 def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
-    """Draw one line a method, named at its end; the first, ours, is drawn stronger.
+    """Draw one line a method, named at its end; the first, ours, is drawn stronger and below the
+    others, which would be hidden where they coincide.
 
     Colours are those that people of every colour vision tell apart, and so are the dashes.
     The x axis is logarithmic to base 2, so that 1, 3, 7, 15, ... stand about evenly.
@@ -34,7 +36,7 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     axis = figure.subplots()
     for i, result in enumerate(results.values()):
         axis.plot(
-            result.cutoffs, result.precision, marker="o", markersize=3, zorder=3 - (i > 0),
+            result.cutoffs, result.precision, marker="o", markersize=3, zorder=2 + i,
             color=_COLOURS[i % len(_COLOURS)], linewidth=2.4 if i == 0 else 1.4,
             linestyle=_STYLES[i % len(_STYLES)],
         )  # fmt: skip
@@ -44,9 +46,8 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     axis.set_xticks(ticks, [str(k) for k in ticks], fontsize=8)
     axis.minorticks_off()
     axis.set_ylim(0, top)
-    ends = np.array([result.precision[-1] for result in results.values()])
     for i, (name, result, y) in enumerate(
-        zip(results, results.values(), _apart(ends / top) * top, strict=True)
+        zip(results, results.values(), _places(list(results.values()), top), strict=True)
     ):
         axis.annotate(
             name, (result.cutoffs[-1], y), xytext=(8, 0), textcoords="offset points", va="center",
@@ -61,12 +62,16 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     return figure
 
 
-def _apart(places: np.ndarray) -> np.ndarray:
-    """Return places (0 to 1) moved up just so far that no two labels touch."""
-    order = np.argsort(places, kind="stable")
-    moved = places[order].copy()
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + _GAP)
+def _places(results: Sequence[RetrievalResult], top: float) -> np.ndarray:
+    """Return where the names stand: at the ends of their lines, moved so that no two touch.
+
+    They stand in the order of the lines: where these end together, in that of the last place where
+    they do not, and of lines that are one in their own order.
+    """
+    order = sorted(range(len(results)), key=lambda i: (results[i].precision[::-1], -i))
+    ends = np.array([results[i].precision[-1] / top for i in order])
+    # the least move in the mean that leaves a gap: places less their gaps may not fall
+    moved = isotonic_regression(ends - _GAP * np.arange(len(ends))).x + _GAP * np.arange(len(ends))
     result = np.empty_like(moved)
-    result[order] = moved
+    result[order] = top * (moved + max(0.0, -moved[0]))
     return result

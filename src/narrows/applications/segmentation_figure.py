@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from narrows.applications.lettering import fitting_legend
+
 __all__ = ["segmentation_figure"]
 
 _COLOURS = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (240, 228, 66))
@@ -20,10 +22,12 @@ def segmentation_figure(
     image_shape: tuple[int, int, int],
     classes: Sequence[int],
     truth: np.ndarray | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Figure:
     """Draw images (n, n_features), the masks said of them and the true ones where they are known.
 
     Masks (n, n_pixels) are laid over the image in grey: a colour for each class after the first.
+    ``numbers`` are those of the images in their data.
     """
     height, width, channels = image_shape
     low, high = float(images.min()), float(images.max())
@@ -31,11 +35,11 @@ def segmentation_figure(
     shown = shown.reshape(-1, height, width, channels)
     if channels != 3:
         shown = np.repeat(shown.mean(axis=3, keepdims=True), 3, axis=3)
-    strips = [("image", shown), ("said", _painted(shown, said, classes))]
+    strips = [("image", shown), ("predicted", _painted(shown, said, classes))]
     if truth is not None:
         strips.append(("true", _painted(shown, truth, classes)))
     n = len(images)
-    size = (0.7 + 1.15 * n, 0.3 + 1.2 * len(strips))
+    size = (max(0.7 + 1.15 * n, 3.5), 0.4 + 1.2 * len(strips))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
     for line, (name, strip) in zip(axes, strips, strict=True):
@@ -43,12 +47,15 @@ def segmentation_figure(
             axis.imshow(image)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-        line[0].set_ylabel(name, fontsize=9)
-    keys = [
+        line[0].set_ylabel(name, fontsize=8)
+    for axis, number in zip(axes[0], numbers or (), strict=False):
+        axis.set_title(f"row {number}", fontsize=7)
+    keys = [Patch(color="0.4", label=f"class {classes[0]}: not painted")]
+    keys += [
         Patch(color=tuple(_colour(i)), label=f"class {value}")
         for i, value in enumerate(classes[1:])
     ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
+    fitting_legend(figure, keys, loc="outside lower center", frameon=False)
     return figure
 
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from narrows.applications.image_output import ImageFolder
     from narrows.estimators import AbstractAutoencoder
     from narrows.model import Model
 
@@ -25,6 +28,7 @@ __all__ = [
     "output_option",
     "print_json",
     "refuse_detector",
+    "rows_option",
     "seed_given",
     "shape_option",
 ]
@@ -33,6 +37,32 @@ PATH = click.Path(path_type=Path)
 
 model_argument = click.argument("model", type=PATH)
 data_argument = click.argument("data")
+
+
+class _RowOutput(click.ParamType):
+    """Where rows go: the path of a file, or an ImageFolder."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | ImageFolder:
+        from narrows.applications.image_output import row_target
+
+        return row_target(value) if isinstance(value, str) else value
+
+
+def rows_option(what: str, *, required: bool = False) -> Callable[[Any], Any]:
+    """Return -o for rows in input units, which may be images."""
+    return click.option(
+        "-o",
+        "--output",
+        type=_RowOutput(),
+        required=required,
+        help=f"Where to write {what}: .npy or .csv, or a folder, FOLDER/, for PNG images.",
+    )
+
+
 output_option = click.option(
     "-o", "--output", type=PATH, required=True, help="Where to write: .npy or .csv."
 )
@@ -70,7 +100,7 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
     InvalidData
     """
     if image_shape is not None:
-        from narrows.applications.figures import image_shape_of
+        from narrows.applications.pixels import image_shape_of
 
         image_shape_of(model, image_shape)
 

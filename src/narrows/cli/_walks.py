@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ import numpy as np
 
 from narrows.applications.code_points import code_spread
 from narrows.applications.generation_figures import walk_figure
-from narrows.applications.output import write_rows
+from narrows.applications.image_output import write_model_rows
 from narrows.applications.walks import steps_of
 from narrows.cli._data import open_data
 from narrows.data.arrays import array_source
+from narrows.data.source import evenly_spaced
 from narrows.errors import InvalidData, UsageError
 
 if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
     from narrows.data.source import Source
     from narrows.estimators import AbstractAutoencoder
 
@@ -34,6 +37,7 @@ class _Walk:
     lines: list[str]
     columns: list[str]
     before: np.ndarray
+    title: str
     behind: np.ndarray | None = None
     drawn: np.ndarray | None = None
 
@@ -42,7 +46,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
     """Take some rows of the data, and each amount a line."""
     n, amounts = 8 if options["n"] is None else options["n"], options["amount"] or (0.5,)
     _, source = _opened(estimator, data)
-    rows = _evenly(source, options["rows"])
+    rows, numbers = _evenly(source, options["rows"])
     grids = [
         estimator.perturb(
             array_source(rows),
@@ -57,9 +61,10 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
     grid = np.stack(grids, axis=1).reshape(len(rows) * len(amounts), n, -1)
     return _Walk(
         grid,
-        [f"amount {amount:g}" for _ in rows for amount in amounts],
-        ["perturbed", *[""] * (n - 1)],
+        [f"row {row}, amount {amount:g}" for row in numbers for amount in amounts],
+        [str(i) for i in range(1, n + 1)],
         rows.repeat(len(amounts), axis=0),
+        "rows, and what their codes with noise decode to; amounts in standard deviations",
     )
 
 
@@ -84,6 +89,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
         [f"component {j}" for j in components],
         [f"{step:+.2g}" if step else "0" for step in steps_of(n, options["span"])],
         row.repeat(len(components), axis=0),
+        f"row {number}, and its code with one component moved by so many standard deviations",
         drawn=drawn,
     )
 
@@ -91,14 +97,16 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
 def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Take some rows of the data, and each two neighbours a line."""
     _, source = _opened(estimator, data)
-    rows = _evenly(source, options["rows"])
+    rows, numbers = _evenly(source, options["rows"])
     if len(rows) < 2:
         raise InvalidData(f"{data}: a way needs two rows, got {len(rows)}; take more --rows.")
     n = 9 if options["n"] is None else options["n"]
     ends = array_source(rows[:-1]), array_source(rows[1:])
     grid = estimator.interpolate(*ends, n, method=options["method"])
     columns = [f"{t:.3g}" for t in np.linspace(0, 1, n)]
-    return _Walk(grid, [""] * len(grid), columns, rows[:-1], rows[1:])
+    lines = [f"row {a} to {b}" for a, b in pairwise(numbers)]
+    title = "from one row to the next: so much of the way between their codes"
+    return _Walk(grid, lines, columns, rows[:-1], title, rows[1:])
 
 
 WALKS = {"perturb": perturb, "traverse": traverse, "interpolate": interpolate}
@@ -109,7 +117,7 @@ def write_walk(
     kind: str,
     data: str,
     *,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     image_shape: tuple[int, ...] | None,
     options: dict[str, Any],
@@ -123,7 +131,7 @@ def write_walk(
     results: dict[str, Any] = {"lines": n_lines, "columns": n_columns}
     if output is not None:
         flat = walk.grid.reshape(-1, n_features)
-        shape = write_rows(output, [flat], n_rows=len(flat), names=model.schema.names)
+        shape = write_model_rows(output, [flat], model, n_rows=len(flat), image_shape=image_shape)
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
         sides = [walk.before, walk.grid, *([] if walk.behind is None else [walk.behind])]
@@ -137,6 +145,7 @@ def write_walk(
             lines=[walk.lines[line] for line in drawn],
             columns=named,
             given=[0, *last],
+            title=walk.title,
             image_shape=image_shape,
         )
         save_figure(picture, figure)
@@ -148,11 +157,13 @@ def _opened(estimator: AbstractAutoencoder, data: str) -> tuple[Any, Source]:
     return estimator._asked(open_data(data))
 
 
-def _evenly(source: Source, n_rows: int) -> np.ndarray:
-    """Return rows spaced evenly through the data, (at most n_rows, n_features), dense."""
+def _evenly(source: Source, n_rows: int) -> tuple[np.ndarray, list[int]]:
+    """Return rows spaced evenly through the data, (at most n_rows, n_features), dense, and their
+    numbers."""
     from narrows.slots import dense_rows
 
-    return dense_rows(source.evenly(n_rows)).numpy()
+    numbers = evenly_spaced(source.n_rows, n_rows).tolist()
+    return dense_rows(source.evenly(n_rows)).numpy(), numbers
 
 
 def check_options(context: click.Context, kind: str) -> None:

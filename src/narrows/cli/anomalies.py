@@ -134,7 +134,8 @@ def anomalies(
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         drawn = anomaly_figure(
             dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,
-            titles=titles, p_values=p_values, names=names, alpha=alpha, image_shape=shape,
+            titles=titles, p_values=p_values, names=names, alpha=alpha, smallest=floor,
+            image_shape=shape,
         )  # fmt: skip
         save_figure(drawn, figure)
         results["figure"] = str(figure)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from narrows.cli._common import (
     PATH,
+    check_image_shape,
     json_option,
     model_argument,
     open_model,
-    output_option,
     print_json,
+    rows_option,
+    shape_option,
 )
 from narrows.cli._row_names import HEADERS
+
+if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
 
 __all__ = ["decode"]
 
@@ -22,9 +28,16 @@ __all__ = ["decode"]
 @click.command(short_help="Write what codes decode to.")
 @model_argument
 @click.argument("codes", type=PATH)
-@output_option
+@rows_option("them", required=True)
+@shape_option
 @json_option
-def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
+def decode(
+    model: Path,
+    codes: Path,
+    output: Path | ImageFolder,
+    image_shape: tuple[int, ...] | None,
+    as_json: bool,
+) -> None:
     """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data.
 
     A first column "file" or "id" of a .csv, as `narrows encode` writes, is passed over.
@@ -32,13 +45,14 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
     from torch import Tensor
 
     from narrows.applications.coding import decoded
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.image_output import check_target, write_model_rows
     from narrows.data import read
     from narrows.data.statistics import check_finite
     from narrows.errors import InvalidData
 
-    check_writable(output, model, codes)
+    check_target(output, model, codes)
     fitted = open_model(model).model_
+    check_image_shape(fitted, image_shape)
     source = read(codes, drop=_names_of_rows(codes))
     if source.n_features != fitted.n_components:
         raise InvalidData(
@@ -53,7 +67,9 @@ def decode(model: Path, codes: Path, output: Path, as_json: bool) -> None:
                 batch = batch.to_dense()
             yield from decoded(fitted, batch.numpy())
 
-    shape = write_rows(output, blocks(), n_rows=source.n_rows, names=fitted.schema.names)
+    shape = write_model_rows(
+        output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape
+    )
     if as_json:
         print_json({"output": str(output), "shape": shape})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +15,13 @@ from narrows.cli._common import (
     model_argument,
     open_model,
     print_json,
+    rows_option,
     shape_option,
 )
 from narrows.cli._data import open_data
+
+if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
 
 __all__ = ["denoise"]
 
@@ -24,19 +29,20 @@ __all__ = ["denoise"]
 @click.command(short_help="Clean corrupted data, fill in missing values, or measure how well.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write the clean rows: .npy or .csv.")
+@rows_option("the clean rows")
 @click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, such as "
               "gaussian:0.3 or masking:0.5, and measure against them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
 @click.option("--figure", type=PATH, help="Where to draw: clean, corrupted, denoised, PCA.")
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @shape_option
 @json_option
 def denoise(
     model: Path,
     data: str,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     corrupt: str | None,
     seed: int,
     figure: Path | None,
@@ -53,9 +59,10 @@ def denoise(
 
     from narrows.applications.denoising import corrupted_rows, denoised, measure_denoising
     from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.image_output import check_target, write_model_rows
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
+    from narrows.data.source import evenly_spaced
     from narrows.slots import piece_from_spec
 
     if output is None and figure is None and corrupt is None:
@@ -64,7 +71,7 @@ def denoise(
         raise click.UsageError("--corrupt measures; -o takes DATA that are corrupted already.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data)
+            check_target(path, model, data)
     if figure is not None:
         check_figure_name(figure)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
@@ -76,7 +83,10 @@ def denoise(
     lines = []
     if output is not None:
         blocks = denoised(fitted, source)
-        shape = write_rows(output, blocks, n_rows=source.n_rows, names=fitted.schema.names)
+        shape = write_model_rows(
+            output, blocks, fitted, n_rows=source.n_rows, data=data,
+            image_shape=image_shape or fitted.schema.image_shape or source.image_shape,
+        )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
         lines.append(f"output: {output}")
     if noise is not None:
@@ -92,7 +102,9 @@ def denoise(
             noisy = corrupted_rows(fitted, drawn, noise, generator=Generator().manual_seed(seed))
         clean = drawn if noise is not None else None
         shape = image_shape or source.image_shape
-        save_figure(denoising_figure(fitted, noisy, clean=clean, image_shape=shape), figure)
+        at = evenly_spaced(source.n_rows, rows).tolist()
+        picture = denoising_figure(fitted, noisy, clean=clean, image_shape=shape, numbers=at)
+        save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
     if as_json:

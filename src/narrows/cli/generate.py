@@ -15,11 +15,13 @@ from narrows.cli._common import (
     model_argument,
     open_model,
     print_json,
+    rows_option,
     shape_option,
 )
 from narrows.cli._data import open_data
 
 if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
     from narrows.estimators import AbstractAutoencoder
 
 __all__ = ["generate"]
@@ -32,7 +34,7 @@ _IN_FIGURE = 100
 @click.option("-n", "--samples", "n", type=int,
               help="How many: new rows, up to 10,000,000 [100]; perturbed copies of a row [8]; "
               "steps of a traversal or an interpolation [9].")  # fmt: skip
-@click.option("-o", "--output", type=PATH, help="Where to write them: .npy or .csv.")
+@rows_option("them")
 @click.option("--figure", type=PATH, help=f"Where to draw them: the first {_IN_FIGURE}, or the "
               "walks, a line each, with the data they begin at.")  # fmt: skip
 @click.option("--density", default="auto", show_default=True,
@@ -65,7 +67,7 @@ _IN_FIGURE = 100
 def generate(
     context: click.Context,
     model: Path,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     image_shape: tuple[int, ...] | None,
     as_json: bool,
@@ -79,7 +81,7 @@ def generate(
     write their rows line by line.
     """
     from narrows.applications.figures import check_figure_name
-    from narrows.applications.output import check_writable
+    from narrows.applications.image_output import check_target
     from narrows.cli._walks import WALKS, check_options, write_walk
 
     kinds = [kind for kind in WALKS if options[kind] is not None]
@@ -95,7 +97,7 @@ def generate(
     data = [options[name] for name in (*WALKS, "check", "held_out") if options[name] is not None]
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, *data)
+            check_target(path, model, *data)
     if figure is not None:
         check_figure_name(figure)
     estimator = open_model(model)
@@ -117,7 +119,7 @@ def generate(
 
 def _sample(
     estimator: AbstractAutoencoder,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     image_shape: tuple[int, ...] | None,
     options: dict[str, Any],
@@ -128,10 +130,10 @@ def _sample(
     from torch import Generator
 
     from narrows.applications.closest import picked_rows
-    from narrows.applications.figures import sample_figure, save_figure
-    from narrows.applications.generation_figures import sheet_figure
+    from narrows.applications.figures import save_figure
+    from narrows.applications.generation_figures import sample_figure, sheet_figure
+    from narrows.applications.image_output import write_model_rows
     from narrows.applications.memorisation import MAX_CHECKED, measure_memorisation
-    from narrows.applications.output import write_rows
     from narrows.applications.sampling import samples
 
     fitted = estimator.model_
@@ -143,7 +145,7 @@ def _sample(
 
     results: dict[str, Any] = {}
     if output is not None:
-        shape = write_rows(output, blocks(n), n_rows=n, names=fitted.schema.names)
+        shape = write_model_rows(output, blocks(n), fitted, n_rows=n, image_shape=image_shape)
         results |= {"output": str(output), "shape": shape}
     shown = None if figure is None else np.concatenate(list(blocks(min(n, _IN_FIGURE))))
     if options["check"] is not None:

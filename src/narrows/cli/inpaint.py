@@ -16,12 +16,14 @@ from narrows.cli._common import (
     model_argument,
     open_model,
     print_json,
+    rows_option,
     shape_option,
 )
 from narrows.cli._data import open_data
 from narrows.cli._progress import RowsProgress, quiet_option
 
 if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
     from narrows.data.source import Source
 
 __all__ = ["inpaint"]
@@ -38,12 +40,13 @@ _AMONG = 0.01
               "square:14 (pixels), or missing:0.5. Missing values are hidden anyway.")  # fmt: skip
 @click.option("--method", default="auto", show_default=True,
               help="auto, pass, projection or code.")  # fmt: skip
-@click.option("-o", "--output", type=PATH, help="Where to write the filled rows: .npy or .csv.")
+@rows_option("the filled rows")
 @click.option("--figure", type=PATH, help="Where to draw original, hidden, filled in.")
 @click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 and the "
               "nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Of the mask's draw and of the search.")  # fmt: skip
 @shape_option
@@ -54,7 +57,7 @@ def inpaint(
     data: str,
     mask: str | None,
     method: str,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     rivals: str | None,
     rows: int,
@@ -72,7 +75,8 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
-    from narrows.applications.figures import check_figure_name, image_shape_of, save_figure
+    from narrows.applications.figures import check_figure_name, save_figure
+    from narrows.applications.image_output import check_target, write_model_rows
     from narrows.applications.inpainting import inpainted
     from narrows.applications.inpainting_comparison import (
         RIVAL_ROWS,
@@ -81,7 +85,7 @@ def inpaint(
     )
     from narrows.applications.inpainting_figure import inpainting_figure
     from narrows.applications.masks import read_mask
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.pixels import image_shape_of
     from narrows.data.source import evenly_spaced
 
     if output is None and figure is None and mask is None:
@@ -93,7 +97,7 @@ def inpaint(
         raise click.UsageError(f"--rivals are measured on what a mask hides: give {_MASKS}.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data, *filter(None, (mask, rivals)))
+            check_target(path, model, data, *filter(None, (mask, rivals)))
     if figure is not None:
         check_figure_name(figure)
     fitted, source = open_model(model)._asked(open_data(data))
@@ -124,7 +128,9 @@ def inpaint(
         )
         with progress.counting(source.n_rows, "filling in") as passed:
             filled = _fills(blocks, passed)
-            written = write_rows(output, filled, n_rows=source.n_rows, names=fitted.schema.names)
+            written = write_model_rows(
+                output, filled, fitted, n_rows=source.n_rows, image_shape=shape, data=data
+            )
         results |= {"output": str(output), "shape": written}
         lines.append(f"output: {output}")
     if mask is not None:
@@ -137,12 +143,13 @@ def inpaint(
     if figure is not None:
         shown = source.evenly(rows)
         assert isinstance(shown, Tensor)
-        at = evenly_spaced(source.n_rows, rows).numpy() if len(hidden) > 1 else [0]
+        at = evenly_spaced(source.n_rows, rows).tolist()
         progress.say(f"drawing: {len(shown)} rows")
-        part = torch.from_numpy(np.array(hidden[at])) | shown.isnan()
+        part = torch.from_numpy(np.array(hidden[at if len(hidden) > 1 else [0]])) | shown.isnan()
         picture = inpainting_figure(
-            fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape, seed=seed
-        )
+            fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape,
+            numbers=at, seed=seed,
+        )  # fmt: skip
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")

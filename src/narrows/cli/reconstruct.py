@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +15,13 @@ from narrows.cli._common import (
     model_argument,
     open_model,
     print_json,
+    rows_option,
     shape_option,
 )
 from narrows.cli._data import open_data
+
+if TYPE_CHECKING:
+    from narrows.applications.image_output import ImageFolder
 
 __all__ = ["reconstruct"]
 
@@ -24,16 +29,17 @@ __all__ = ["reconstruct"]
 @click.command(short_help="Write reconstructions, or draw them beside PCA's.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write all of them: .npy or .csv.")
+@rows_option("all of them")
 @click.option("--figure", type=PATH, help="Where to draw: rows of data, reconstruction, PCA.")
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; rows that are no "
+              "images have room for six.")  # fmt: skip
 @shape_option
 @json_option
 def reconstruct(
     model: Path,
     data: str,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     figure: Path | None,
     rows: int,
     image_shape: tuple[int, ...] | None,
@@ -46,13 +52,14 @@ def reconstruct(
         reconstruction_figure,
         save_figure,
     )
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.image_output import check_target, write_model_rows
+    from narrows.data.source import evenly_spaced
 
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, model, data)
+            check_target(path, model, data)
     if figure is not None:
         check_figure_name(figure)
     estimator = open_model(model)
@@ -61,12 +68,17 @@ def reconstruct(
     results: dict[str, object] = {}
     if output is not None:
         blocks = reconstructions(estimator.model_, source)
-        names = estimator.model_.schema.names
-        shape = write_rows(output, blocks, n_rows=source.n_rows, names=names)
+        shape = write_model_rows(
+            output, blocks, estimator.model_, n_rows=source.n_rows, data=data,
+            image_shape=image_shape or estimator.model_.schema.image_shape or source.image_shape,
+        )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
         drawn = reconstruction_figure(
-            estimator.model_, source.evenly(rows), image_shape=image_shape or source.image_shape
+            estimator.model_,
+            source.evenly(rows),
+            image_shape=image_shape or source.image_shape,
+            numbers=evenly_spaced(source.n_rows, rows).tolist(),
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)

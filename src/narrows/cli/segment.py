@@ -86,6 +86,7 @@ def segment(
             said[at],
             image_shape=image_shape,
             classes=fitted.classes_.tolist(),
+            numbers=at.tolist(),
             truth=None if truth is None else truth[at],
         )
         save_figure(drawn, figure)

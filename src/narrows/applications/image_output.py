@@ -1,0 +1,147 @@
+"""Rows to a folder of images: one 8-bit PNG a row."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from narrows.applications.output import check_writable, write_rows
+from narrows.applications.pixels import image_shape_of, pixel_range
+from narrows.data.readers.folders import image_files
+from narrows.durable import replacing
+from narrows.errors import ResourceError, UsageError
+from narrows.model import Model
+
+__all__ = ["ImageFolder", "check_target", "row_target", "write_model_rows"]
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder, made at need, that rows are written to as images."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.path}{os.sep}"
+
+
+def row_target(name: str) -> Path | ImageFolder:
+    """Return where rows go: a folder if the name ends with a slash or is that of a folder."""
+    path = Path(name)
+    return ImageFolder(path) if name.endswith(("/", os.sep)) or path.is_dir() else path
+
+
+def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
+    """Refuse, before any work is done, what cannot be written or is an input.
+
+    Raises
+    ------
+    ResourceError
+        As ``check_writable``; if the folder's name is that of a file.
+    UsageError
+        As ``check_writable``; if the folder is, or lies in, a folder that is an input.
+    """
+    if not isinstance(target, ImageFolder):
+        check_writable(target, *inputs)
+        return
+    folder = target.path
+    real = Path(os.path.realpath(folder))
+    for other in inputs:
+        if os.path.isdir(other) and Path(os.path.realpath(other)) in (real, *real.parents):
+            raise UsageError(
+                f"{target}: is the input folder {other}, or lies in it, so that images of it would "
+                "be replaced or the next run would read these; name a folder elsewhere."
+            )
+    if folder.exists() and not folder.is_dir():
+        raise ResourceError(f"{target}: is a file; name a folder, or a file without the slash.")
+    beside = folder if folder.is_dir() else folder.parent
+    if not beside.is_dir():
+        raise ResourceError(f"{target}: the folder {beside} does not exist; make it first.")
+    if not os.access(beside, os.W_OK):
+        raise ResourceError(f"{target}: the folder {beside} cannot be written to.")
+
+
+def write_model_rows(
+    target: Path | ImageFolder,
+    blocks: Iterable[np.ndarray],
+    model: Model,
+    *,
+    n_rows: int,
+    image_shape: tuple[int, ...] | None = None,
+    data: str | None = None,
+) -> tuple[int, int]:
+    """Write rows in input units as .npy or .csv, or as images; return the shape (n, n_features).
+
+    Images are grey or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
+    Where ``data`` is a folder of as many images each has the place and name of its own there, with
+    the suffix .png; else they are numbered from 0, with leading zeros. Each file is put in place
+    whole, and replaces one of its name.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or a file cannot be written.
+    UsageError
+        If the suffix is another, or a folder is asked for and the rows are no images, or the
+        model's pixels have no range.
+    """
+    if not isinstance(target, ImageFolder):
+        return write_rows(target, blocks, n_rows=n_rows, names=model.schema.names)
+    shape = image_shape_of(model, image_shape)
+    if shape is None or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
+        has = "rows are no images" if shape is None else f"no image has the shape {shape}"
+        raise UsageError(
+            f"{target}: {has}; say their shape by --image-shape, or name a file, .npy or .csv."
+        )
+    limits = pixel_range(model)
+    if limits is None:
+        raise UsageError(
+            f"{target}: pixels scaled by {model.scaling.kind!r} have no black and no white; name a "
+            "file, .npy or .csv, or fit with --scale unit."
+        )
+    names = _names(n_rows, data)
+    folders = {target.path, *((target.path / name).parent for name in names)}
+    for folder in sorted(folders, key=lambda path: len(path.parts)):
+        _make(folder)
+    size = shape[:2] if (*shape, 1)[2] == 1 else shape
+    rows = (row for block in blocks for row in block)
+    for name, row in zip(names, rows, strict=True):
+        with replacing(target.path / name) as file:
+            file.write(_png(row.reshape(size), limits))
+    return n_rows, math.prod(shape)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be made: {error.strerror}.") from error
+
+
+def _names(n_rows: int, data: str | None) -> list[str]:
+    """Return the names of so many images, those of a folder of as many where there is one."""
+    if data is not None and os.path.isdir(data):
+        files = [path.relative_to(data) for path in image_files(Path(data))]
+        renamed = [str(file.with_suffix(".png")) for file in files]
+        if len(set(renamed)) < len(renamed):  # a.jpg beside a.png
+            renamed = [f"{file}.png" for file in files]
+        if len(renamed) == n_rows:
+            return renamed
+    digits = len(str(max(n_rows - 1, 0)))
+    return [f"{i:0{digits}}.png" for i in range(n_rows)]
+
+
+def _png(image: np.ndarray, limits: tuple[float, float]) -> bytes:
+    from PIL import Image
+
+    low, high = limits
+    levels = np.rint((image.astype(np.float64) - low) * (255 / (high - low)))
+    written = BytesIO()
+    Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(written, "PNG")
+    return written.getvalue()

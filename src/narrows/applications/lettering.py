@@ -1,0 +1,39 @@
+"""Letters in figures: how wide a text is, names cut short, legends that fit their figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+
+__all__ = ["fitting_legend", "shortened", "text_width"]
+
+_HANDLE = 4.8  # of a letter's size: the line before a name, and the gaps around both
+_FRAME = 0.3  # inches
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the inches that the widest line of a text takes at a size in points."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return max((TextPath((0, 0), line, size=size).get_extents().width / 72 for line in lines),
+               default=0.0)  # fmt: skip
+
+
+def shortened(name: str, longest: int) -> str:
+    """Return a name in at most so many characters, as text and not as mathematics."""
+    short = name if len(name) <= longest else f"{name[: longest - 1]}…"
+    return short.replace("$", r"\$")
+
+
+def fitting_legend(
+    figure: Figure, handles: Sequence[Any], *, loc: str, size: float = 8, **more: Any
+) -> int:
+    """Set a legend outside the axes, in as many columns as the figure is wide; return how many
+    lines it has."""
+    widest = max(text_width(handle.get_label(), size) for handle in handles)
+    room = (figure.get_figwidth() - _FRAME) / (widest + _HANDLE * size / 72)
+    columns = max(1, min(len(handles), int(room)))
+    figure.legend(handles=list(handles), loc=loc, ncols=columns, fontsize=size, **more)  # pyright: ignore[reportArgumentType, reportCallIssue] -- matplotlib's list of places lacks those outside
+    return -(-len(handles) // columns)
