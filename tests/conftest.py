@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from copy import copy
+from functools import cache
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported, or one check is skipped in silence
 
@@ -115,3 +118,20 @@ def values(rows) -> np.ndarray:
 @pytest.fixture(scope="module")
 def autoencoder(rows) -> Autoencoder:
     return Autoencoder(4, hidden=(16,), max_epochs=20, random_state=0).fit(rows)
+
+
+@pytest.fixture(scope="session")
+def operators_listed_once() -> Iterator[None]:
+    """Torch's exporter lists all of its operators anew for each file: half of a small export."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    listed = cache(ONNXRegistry.from_torchlib)
+
+    def copied(**opset: int) -> ONNXRegistry:
+        registry = copy(listed(**opset))
+        registry.functions = {name: list(metas) for name, metas in registry.functions.items()}
+        return registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
+        yield

@@ -30,7 +30,7 @@ from narrows.errors import UsageError
 UNSEEDED = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32)
 SMALL = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32, random_state=0)
 _FEW_STEPS: dict[str, Any] = {
-    "max_epochs": 40,
+    "max_epochs": 20,
     "batch_size": 32,
     "learning_rate": 3e-2,
     "random_state": 0,

@@ -21,6 +21,7 @@ from narrows.variants import VARIANTS
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 ort = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("operators_listed_once")
 
 
 @dataclass

@@ -29,6 +29,7 @@ from narrows.errors import MissingExtra, ResourceError, UsageError
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("operators_listed_once")
 
 
 def test_a_loaded_autoencoder_exports_what_it_transforms(digits, tmp_path):

@@ -13,6 +13,7 @@ def kernels(request, monkeypatch):
     if request.param and not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     monkeypatch.setattr(products, "_onednn_is_faster", lambda: request.param)
+    monkeypatch.setattr(products, "_LARGE", 1)
     return request.param
 
 
@@ -57,6 +58,15 @@ def test_an_empty_batch_and_other_formats_are_left_to_torch(kernels):
     assert half.dtype == torch.bfloat16
     with torch.autocast("cpu", torch.bfloat16):
         assert products.affine(*leaves((2, 7), (7, 3), (3,))).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("rows", "wide"), [(63, False), (64, True)])
+def test_a_small_product_is_torchs_since_a_call_of_onednn_costs_more(monkeypatch, rows, wide):
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
+    x, w, b = leaves((rows, 256), (256, 256), (256,))
+    assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
 
 
 def test_product_is_the_matrix_product(kernels):

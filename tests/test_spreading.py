@@ -21,6 +21,9 @@ def moons() -> tuple[np.ndarray, np.ndarray]:
     return (x @ turned).astype(np.float32), y
 
 
+QUICK = {"max_epochs": 10, "batch_size": 32, "random_state": 0}
+
+
 def told(y: np.ndarray, each: int) -> np.ndarray:
     known = np.full(len(y), -1)
     for c in np.unique(y):
@@ -72,10 +75,17 @@ def test_equal_rows_and_fewer_rows_than_neighbours_are_fine():
     assert (spread_classes(same, known, k=10) == 0).all()
 
 
+@pytest.fixture(scope="module")
+def fitted(moons) -> Autoencoder:
+    """A net whose code turns the clusters into the plane."""
+    settings = {"hidden": (32,), "batch_size": 32, "validation_fraction": 0.0, "random_state": 0}
+    return Autoencoder(2, max_epochs=20, **settings).fit(moons[0])
+
+
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned", "joint"])
-def test_a_classifier_learns_from_labels_spread(moons, tmp_path, training):
+def test_a_classifier_learns_from_labels_spread(moons, fitted, tmp_path, training):
     x, y = moons
-    ae = Autoencoder(2, max_epochs=60, validation_fraction=0.0, random_state=0).fit(x)
+    ae = fitted
     settings = {"training": training, "hidden": (32,), "missing_label": -1, "random_state": 0}
     settings["max_epochs"] = 60
     known = told(y, 3)
@@ -88,19 +98,17 @@ def test_a_classifier_learns_from_labels_spread(moons, tmp_path, training):
     assert (again.predict(x) == few.predict(x)).all()
 
 
-def test_labels_may_be_words(moons):
+def test_labels_may_be_words(moons, fitted):
     x, y = moons
-    ae = Autoencoder(2, max_epochs=20, random_state=0).fit(x)
     words = np.array(["one", "two", "?"], dtype=object)[told(y, 5)]
-    few = CodeClassifier(ae, missing_label="?", spread_neighbors=10, random_state=0).fit(x, words)
+    few = CodeClassifier(fitted, **QUICK, missing_label="?", spread_neighbors=10).fit(x, words)
     assert set(few.predict(x)) == {"one", "two"}
 
 
-def test_rows_of_unknown_class_do_not_count_in_the_score(moons):
+def test_rows_of_unknown_class_do_not_count_in_the_score(moons, fitted):
     x, y = moons
-    ae = Autoencoder(2, max_epochs=5, random_state=0).fit(x)
     known = told(y, 20)
-    few = CodeClassifier(ae, missing_label=-1, spread_neighbors=10, random_state=0).fit(x, known)
+    few = CodeClassifier(fitted, **QUICK, missing_label=-1, spread_neighbors=10).fit(x, known)
     right = few.predict(x) == y
     assert few.score(x, known) == right[known >= 0].mean()
     assert few.score(x, y) == right.mean()

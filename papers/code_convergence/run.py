@@ -37,10 +37,12 @@ class Preset:
     epochs: int
     draws: int
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
+    hidden: tuple[int, ...] = (1000, 500, 250)
+    """Of the code's net."""
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 300, 5, 3, 1, ("mnist",)),
+    "smoke": Preset(500, 150, 5, 3, 1, ("mnist",), (128, 64, 32)),
     "fast": Preset(10_000, 2_000, 10, 10, 1, ("mnist",)),
     "best": Preset(60_000, 10_000, 30, 5, 3),
 }
@@ -120,12 +122,12 @@ def learned(
     return curve
 
 
-def spaces(train: np.ndarray, test: np.ndarray, epochs: int, seed: int) -> dict[str, Any]:
+def spaces(train: np.ndarray, test: np.ndarray, preset: Preset, seed: int) -> dict[str, Any]:
     """Return what the classifier reads, training and test rows of each kind."""
     x, z = (rows.astype(np.float32) / 255 for rows in (train, test))
     pca = PCA(30, random_state=seed).fit(x)
-    trained = _net(epochs, 5e-3, seed).fit(_images(train))
-    fresh = _net(1, 1e-12, seed).fit(_images(train[:1000]))
+    trained = _net(preset.hidden, preset.code_epochs, 5e-3, seed).fit(_images(train))
+    fresh = _net(preset.hidden, 1, 1e-12, seed).fit(_images(train[:1000]))
     return {
         RAW: (x, z),
         "784 pixels, standardised": (x, z),
@@ -135,9 +137,9 @@ def spaces(train: np.ndarray, test: np.ndarray, epochs: int, seed: int) -> dict[
     }
 
 
-def _net(epochs: int, learning_rate: float, seed: int) -> Autoencoder:
+def _net(hidden: tuple[int, ...], epochs: int, learning_rate: float, seed: int) -> Autoencoder:
     return Autoencoder(
-        30, hidden=(1000, 500, 250), tied=True, augmentation=Affine(until=1.0), max_epochs=epochs,
+        30, hidden=hidden, tied=True, augmentation=Affine(until=1.0), max_epochs=epochs,
         batch_size=256, learning_rate=learning_rate, validation_fraction=0.0, random_state=seed,
     )  # fmt: skip
 
@@ -161,7 +163,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         test, test_labels = test[: preset.n_test], test_labels[: preset.n_test]
         y, test_y = (torch.from_numpy(v.astype(np.int64)) for v in (labels, test_labels))
         tasks = {}
-        for space, rows in spaces(train, test, preset.code_epochs, seed).items():
+        for space, rows in spaces(train, test, preset, seed).items():
             a, b = (torch.from_numpy(np.ascontiguousarray(r, np.float32)) for r in rows)
             tasks[space] = Task(a, y, b, test_y, standardise=space != RAW)
         for classifier, hidden in CLASSIFIERS.items():

@@ -37,10 +37,11 @@ class Preset:
     data: tuple[str, ...]
     pool: int
     """Images that labels are spread to."""
+    hidden: tuple[int, ...] = (1000, 500, 250)
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",), 500),
+    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",), 500, (128, 64, 32)),
     "fast": Preset(10_000, 2_000, 10, 2, (100, 1000), ("mnist", "fashion_mnist"), 5_000),
     "best": Preset(60_000, 10_000, 30, 10, (100, 1000), ("mnist", "fashion_mnist"), 20_000),
 }
@@ -48,20 +49,20 @@ _JOINT_ROWS = 5_000
 _SETTINGS = {"random_state": 0, "validation_fraction": 0.0}
 
 
-def code(x: np.ndarray, epochs: int, seed: int) -> Autoencoder:
-    """Return the lecture's net, 784-1000-500-250-30 and its mirror, trained without labels."""
-    return _net(epochs=epochs, learning_rate=5e-3, seed=seed).fit(_images(x))
+def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Autoencoder:
+    """Return a net as the lecture's, to 30 numbers and its mirror, trained without labels."""
+    return _net(hidden, epochs=epochs, learning_rate=5e-3, seed=seed).fit(_images(x))
 
 
-def untrained(x: np.ndarray, seed: int) -> Autoencoder:
+def untrained(x: np.ndarray, hidden: tuple[int, ...], seed: int) -> Autoencoder:
     """Return the same net with the weights that it was drawn with, moved by 1e-12 at most."""
-    return _net(epochs=1, learning_rate=1e-12, seed=seed).fit(_images(x[:1000]))
+    return _net(hidden, epochs=1, learning_rate=1e-12, seed=seed).fit(_images(x[:1000]))
 
 
-def _net(*, epochs: int, learning_rate: float, seed: int) -> Autoencoder:
+def _net(hidden: tuple[int, ...], *, epochs: int, learning_rate: float, seed: int) -> Autoencoder:
     return Autoencoder(
         30,
-        hidden=(1000, 500, 250),
+        hidden=hidden,
         tied=True,
         augmentation=Affine(until=1.0),
         max_epochs=epochs,
@@ -157,10 +158,11 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         train, labels, test, test_labels = load_images(data)
         train, labels = train[: preset.n_train], labels[: preset.n_train].astype(int)
         test, test_labels = test[: preset.n_test], test_labels[: preset.n_test]
-        net = code(train, preset.epochs, seed)
+        net = code(train, preset.hidden, preset.epochs, seed)
         if output is not None:
             net.save(output / f"{data}.safetensors")
-        for way, predict in ways(net, untrained(train, seed), train, test, preset.pool).items():
+        fresh = untrained(train, preset.hidden, seed)
+        for way, predict in ways(net, fresh, train, test, preset.pool).items():
             result: dict[str, Any] = {"data": data, "method": way}
             started = time.perf_counter()
             for n in preset.labels:

@@ -59,10 +59,12 @@ class Preset:
     splits: int
     labels: tuple[int | None, ...]
     joint: int
+    hidden: tuple[int, ...] = (1000, 500, 250)
+    """Of the code of 30 numbers; that of 6 has all but the first."""
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 500, 10, 2, (70, None), 0),
+    "smoke": Preset(1_000, 500, 10, 2, (70, None), 0, (256, 128, 64)),
     "fast": Preset(10_000, 2_000, 10, 4, (100, 1000, None), 0),
     "good": Preset(60_000, 10_000, 10, 10, (100, 1000, None), 0),
     "best": Preset(60_000, 10_000, 30, 10, (100, 1000, None), 10),
@@ -138,8 +140,8 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     train, y, test, test_y = load_images("fashion_mnist")
     train, y = train[: preset.n_train], y[: preset.n_train].astype(int)
     test, test_y = test[: preset.n_test], test_y[: preset.n_test].astype(int)
-    lecture = code(train, 30, (1000, 500, 250), preset.epochs, seed)
-    net = code(train, 6, (500, 250), preset.epochs, seed)
+    lecture = code(train, 30, preset.hidden, preset.epochs, seed)
+    net = code(train, 6, preset.hidden[1:], preset.epochs, seed)
     code_seconds = time.perf_counter() - started
     if output is not None:
         net.save(output / "model.safetensors")

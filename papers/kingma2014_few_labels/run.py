@@ -38,22 +38,23 @@ class Preset:
     epochs: int
     draws: int
     labels: tuple[int, ...]
+    hidden: tuple[int, ...] = (1000, 500, 250)
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 500, 15, 2, (50,)),
+    "smoke": Preset(1_000, 500, 15, 2, (50,), (256, 128, 64)),
     "fast": Preset(10_000, 2_000, 10, 3, (100, 1000)),
     "best": Preset(60_000, 10_000, 30, 10, (100, 600, 1000, 3000)),
 }
 
 
-def code(x: np.ndarray, epochs: int, seed: int) -> Autoencoder:
-    """Return the lecture's net, 784-1000-500-250-30 and its mirror, trained without labels."""
+def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Autoencoder:
+    """Return a net as the lecture's, to 30 numbers and its mirror, trained without labels."""
     images = DenseSource(x)
     images.image_shape = (28, 28)
     return Autoencoder(
         30,
-        hidden=(1000, 500, 250),
+        hidden=hidden,
         tied=True,
         augmentation=Affine(until=1.0),
         max_epochs=epochs,
@@ -115,7 +116,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     train, labels = train[: preset.n_train], labels[: preset.n_train].astype(int)
     test, test_labels = test[: preset.n_test], test_labels[: preset.n_test]
     started = time.perf_counter()
-    net = code(train, preset.epochs, seed)
+    net = code(train, preset.hidden, preset.epochs, seed)
     seconds = time.perf_counter() - started
     spaces = {
         "pixels": (train.astype(np.float32) / 255, test.astype(np.float32) / 255),

@@ -106,28 +106,33 @@ def folds_of_rows(
         yield (fold == k) & (y >= 0)
 
 
-def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
+def fit_odds(squared: np.ndarray, same: np.ndarray, *, near: PairOdds | None = None) -> PairOdds:
     """Return the odds of greatest likelihood, with b > 0.
 
     The pairs count as Platt has them, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so
-    that the odds stay finite where pairs are told apart without error.
+    that the odds stay finite where pairs are told apart without error. ``near`` are odds of nearly
+    the same pairs, from which the search begins.
 
     References: Platt (1999), "Probabilistic outputs for support vector machines".
     """
     n_same, n = int(same.sum()), len(same)
     target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n - n_same + 2))
     size = float(squared.mean()) or 1.0
+    x = squared / size
+    start = (1.0, 0.0) if near is None else (near.intercept, math.log(near.slope * size))
 
     def cost(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         a, log_b = parameters
-        x = squared / size
         logit = a - np.exp(log_b) * x
-        gap = expit(logit) - target
+        tail = np.exp(-np.abs(logit))
+        # sigma and log(1 + exp) of the logit by one exponential: expit and logaddexp take longer
+        gap = np.where(logit >= 0, 1, tail) / (1 + tail) - target
         gradient = np.array([gap.mean(), -(gap * x).mean() * np.exp(log_b)])
-        return float((np.logaddexp(0, logit) - target * logit).mean()), gradient
+        softplus = np.maximum(logit, 0) + np.log(1 + tail)
+        return float((softplus - target * logit).mean()), gradient
 
     found = minimize(
-        cost, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
+        cost, np.array(start), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
     )
     return PairOdds(float(found.x[0]), float(math.exp(found.x[1]) / size))
 

@@ -1,0 +1,70 @@
+"""The checks of named axes that all other tests run under, which conftest.py puts on the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jaxtyping
+import pytest
+import torch
+from beartype.roar import BeartypeCallHintViolation
+
+from narrows._types import Batch, Codes, PerSample, Scalar
+from narrows.losses import SquaredError
+
+checked = jaxtyping.jaxtyped(typechecker=None)
+
+
+@checked
+def first(x: Batch, y: Batch) -> PerSample:
+    return inner(x[:, 0])
+
+
+@checked
+def inner(x: PerSample) -> PerSample:
+    return x
+
+
+@checked
+def flat(x: Batch) -> PerSample:
+    return x
+
+
+@checked
+def mean(x: Batch) -> PerSample:
+    return x.mean(dim=0)
+
+
+@checked
+@dataclass
+class Pair:
+    h: Codes
+    error: Scalar
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [
+        (first, [torch.zeros(3, 2), torch.zeros(4, 2)]),  # another number of rows
+        (first, [torch.zeros(3, 2), torch.zeros(3, 1)]),  # another number of features
+        (first, [torch.zeros(3, 2), torch.zeros(3)]),  # no axis of features
+        (first, [torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.int64)]),
+        (flat, [torch.zeros(3, 2)]),  # two axes come back, where one is named
+        (mean, [torch.zeros(3, 2)]),  # features come back for samples
+        (Pair, [torch.zeros(3, 2), torch.zeros(3)]),
+    ],
+)
+def test_what_breaks_an_annotation_is_found(call, args):
+    with pytest.raises(BeartypeCallHintViolation):
+        call(*args)
+
+
+def test_each_call_has_sizes_of_its_own():
+    assert first(torch.zeros(3, 2), torch.zeros(3, 2)).shape == (3,)
+    assert first(torch.zeros(5, 4), torch.zeros(5, 4)).shape == (5,)
+    assert Pair(torch.zeros(3, 2), torch.zeros(())).h.shape == (3, 2)
+
+
+def test_the_source_is_under_these_checks():
+    with pytest.raises(BeartypeCallHintViolation):
+        SquaredError().per_sample(torch.zeros(3), torch.zeros(3, 2))
