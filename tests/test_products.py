@@ -60,12 +60,13 @@ def test_an_empty_batch_and_other_formats_are_left_to_torch(kernels):
         assert products.affine(*leaves((2, 7), (7, 3), (3,))).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("rows", "wide"), [(63, False), (64, True)])
-def test_a_small_product_is_torchs_since_a_call_of_onednn_costs_more(monkeypatch, rows, wide):
+@pytest.mark.parametrize("rows", [1, 1024])
+@pytest.mark.parametrize(("width", "wide"), [(127, False), (128, True)])
+def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, rows, width, wide):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
-    x, w, b = leaves((rows, 256), (256, 256), (256,))
+    x, w, b = leaves((rows, 256), (256, width), (width,))
     assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
 
 
