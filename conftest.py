@@ -2,11 +2,14 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+
+import narrows._types
 
 # the ranks that annotate arrays; the checker has no use for the rest
 _CHECKED = (
@@ -21,8 +24,15 @@ _CHECKED = (
     "narrows.slots",
     "narrows.variants",
 )
-_typed = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_typed = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _axes = jaxtyping.jaxtyped("context")
+_ARRAYS = {*narrows._types.__all__}
+
+
+def _is_array(annotation: Any) -> bool:
+    """Whether an annotation names arrays: of a dataclass these alone are checked, as jaxtyping
+    does."""
+    return bool(_ARRAYS & {*re.findall(r"\w+", str(annotation))})
 
 
 def _jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
@@ -34,6 +44,8 @@ def _jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
     def decorate(checked: Any) -> Any:
         if inspect.isclass(checked):
             if "__dataclass_fields__" in vars(checked):
+                told = checked.__init__.__annotations__
+                checked.__init__.__annotations__ = {k: v for k, v in told.items() if _is_array(v)}
                 checked.__init__ = decorate(checked.__init__)
             return checked
         typed = _typed(checked)

@@ -200,7 +200,7 @@ def test_reproduce_lists_the_papers(capsys):
         (["inspect", "{table}"], 4, "not a model file"),
         (["inspect", "none"], 4, "none: no such model file"),
         (["evaluate", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
-        (["evaluate", "{model}", "{narrow}"], 3, "has 3 features"),
+        (["evaluate", "{model}", "{narrow}"], 3, "has 3 columns, the model was fitted to 6"),
         (["inspect", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
         (["inspect", "{model}", "none.npy"], 3, "none.npy: no such file or folder"),
         (["encode", "{model}", "{table}", "-o", "x.txt"], 2, "written as .npy or .csv"),

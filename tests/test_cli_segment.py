@@ -218,3 +218,17 @@ def test_what_is_wrong_with_masks_names_their_file(folder, tmp_path, masks, caps
     assert f"Error: {path}: 33 classes of pixels" in told
     assert "if there are so many classes, give --set max_classes=NUMBER." in told
     assert taught(folder, path, tmp_path / "h.st", "--set", "max_classes=33") == 0
+
+
+def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, capsys):
+    images = images_of(tmp_path / "images", np.load(folder / "x.npy"), ".png")
+    arguments = ["segment", folder / "seg.st", images, "-o"]
+    assert run(*arguments, tmp_path / "m.npy") == run(*arguments, f"{tmp_path}/made/") == 0
+    made = sorted((tmp_path / "made").iterdir())
+    assert [path.name for path in made] == sorted(path.name for path in images.iterdir())
+    said = np.stack([np.asarray(Image.open(path)) for path in made])
+    np.testing.assert_array_equal(said, np.load(tmp_path / "m.npy"))
+    capsys.readouterr()
+    assert run(*arguments[:-1], "--masks", tmp_path / "made", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mean_dice"] == 1
+    assert run(*arguments, images) == 2  # no masks among the images

@@ -68,6 +68,9 @@ def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, r
     monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
     x, w, b = leaves((rows, 256), (256, width), (width,))
     assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
+    assert products._suits_onednn(x, w) is wide
+    with torch.no_grad():
+        assert products._suits_onednn(x, w)  # by which a row's code is the same among any others
 
 
 def test_product_is_the_matrix_product(kernels):

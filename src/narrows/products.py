@@ -2,8 +2,8 @@
 
 On an AMD processor with AVX-512, torch's own float32 products go through MKL, which takes its
 AVX2 kernels on processors that are not Intel's; oneDNN, which torch also carries, uses the wide
-ones and is up to 2.2 times as fast where there are many weights. Elsewhere, for few weights, and in
-every other format, torch's choice stands.
+ones and is up to 2.2 times as fast where there are many weights. Elsewhere, where few are trained,
+and in every other format, torch's choice stands.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from torch.nn import functional as F
 __all__ = ["affine", "product"]
 
 _LARGE = 1 << 15
-"""Weights from which oneDNN is worth it: a call of it begins with some 30 us. The rows do not
-count, so that a row's code is made by the same kernel however many come with it."""
+"""Weights from which oneDNN is worth it in training: a call of it begins with some 30 us."""
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, *, transposed: bool = False) -> Tensor:
@@ -72,7 +71,8 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.ndim == 2
         and len(x) > 0
-        and weight.numel() >= _LARGE
+        # what is computed for good is oneDNN's: by it a row's result is the same among any others
+        and (weight.numel() >= _LARGE or not torch.is_grad_enabled())
         and not torch.is_autocast_enabled("cpu")
         and _onednn_is_faster()
     )

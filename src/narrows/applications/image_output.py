@@ -18,7 +18,7 @@ from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
 
-__all__ = ["ImageFolder", "check_target", "row_target", "write_model_rows"]
+__all__ = ["ImageFolder", "check_target", "row_target", "write_images", "write_model_rows"]
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,29 @@ def write_model_rows(
             f"{target}: pixels scaled by {model.scaling.kind!r} have no black and no white; name a "
             "file, .npy or .csv, or fit with --scale unit."
         )
+    size = shape[:2] if (*shape, 1)[2] == 1 else shape
+    images = (_levels(row.reshape(size), limits) for block in blocks for row in block)
+    write_images(target, images, n_rows=n_rows, data=data)
+    return n_rows, math.prod(shape)
+
+
+def write_images(
+    target: ImageFolder, images: Iterable[np.ndarray], *, n_rows: int, data: str | None
+) -> None:
+    """Write uint8 images, (height, width) or (height, width, 3), named as by ``write_model_rows``.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or a file cannot be written.
+    """
     names = _names(n_rows, data)
     folders = {target.path, *((target.path / name).parent for name in names)}
     for folder in sorted(folders, key=lambda path: len(path.parts)):
         _make(folder)
-    size = shape[:2] if (*shape, 1)[2] == 1 else shape
-    rows = (row for block in blocks for row in block)
-    for name, row in zip(names, rows, strict=True):
+    for name, image in zip(names, images, strict=True):
         with replacing(target.path / name) as file:
-            file.write(_png(row.reshape(size), limits))
-    return n_rows, math.prod(shape)
+            file.write(_png(image))
 
 
 def _make(folder: Path) -> None:
@@ -137,11 +150,16 @@ def _names(n_rows: int, data: str | None) -> list[str]:
     return [f"{i:0{digits}}.png" for i in range(n_rows)]
 
 
-def _png(image: np.ndarray, limits: tuple[float, float]) -> bytes:
-    from PIL import Image
-
+def _levels(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Return the levels, 0 to 255, of an image between these limits."""
     low, high = limits
     levels = np.rint((image.astype(np.float64) - low) * (255 / (high - low)))
+    return levels.clip(0, 255).astype(np.uint8)
+
+
+def _png(image: np.ndarray) -> bytes:
+    from PIL import Image
+
     written = BytesIO()
-    Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(written, "PNG")
+    Image.fromarray(image).save(written, "PNG")
     return written.getvalue()

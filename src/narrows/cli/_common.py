@@ -52,14 +52,16 @@ class _RowOutput(click.ParamType):
         return row_target(value) if isinstance(value, str) else value
 
 
-def rows_option(what: str, *, required: bool = False) -> Callable[[Any], Any]:
-    """Return -o for rows in input units, which may be images."""
+def rows_option(
+    what: str, *, required: bool = False, files: str = ".npy or .csv"
+) -> Callable[[Any], Any]:
+    """Return -o for rows in input units, which may be images, or for masks of them."""
     return click.option(
         "-o",
         "--output",
         type=_RowOutput(),
         required=required,
-        help=f"Where to write {what}: .npy or .csv, or a folder, FOLDER/, for PNG images.",
+        help=f"Where to write {what}: {files}, or a folder, FOLDER/, for PNG images.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,14 @@ from narrows.cli._common import (
     json_option,
     model_argument,
     print_json,
+    rows_option,
 )
 from narrows.cli._data import open_data
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from narrows.applications.image_output import ImageFolder
 
 __all__ = ["segment"]
 
@@ -22,8 +28,7 @@ __all__ = ["segment"]
 @click.command(short_help="Masks of images, from a model with a segmenter.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write the masks: .npy (n, height, width) "
-              "of integers, or .csv, a line an image.")  # fmt: skip
+@rows_option("the masks", files=".npy (n, height, width) of integers or .csv, a line an image")
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw images under their masks.")
@@ -33,17 +38,21 @@ __all__ = ["segment"]
 def segment(
     model: Path,
     data: str,
-    output: Path | None,
+    output: Path | ImageFolder | None,
     masks: Path | None,
     figure: Path | None,
     rows: int,
     as_json: bool,
 ) -> None:
-    """Say the class of every pixel of DATA; MODEL is of `narrows head --task segment`."""
+    """Say the class of every pixel of DATA; MODEL is of `narrows head --task segment`.
+
+    -o FOLDER/ writes a grey PNG an image, under the name of its own, in which a pixel's value is
+    its class.
+    """
     import numpy as np
 
     from narrows.applications.figures import check_figure_name, save_figure
-    from narrows.applications.output import check_writable, write_array, write_rows
+    from narrows.applications.image_output import check_target
     from narrows.applications.segmentation import measure_masks
     from narrows.applications.segmentation_figure import segmentation_figure
     from narrows.cli._heads import open_head
@@ -54,7 +63,7 @@ def segment(
         raise click.UsageError("give -o, --masks, --figure, or several.")
     for path in (output, figure):
         if path is not None:
-            check_writable(path, *filter(None, (model, data, masks)))
+            check_target(path, *filter(None, (model, data, masks)))
     if figure is not None:
         check_figure_name(figure)
     fitted = open_head(model, "segment")
@@ -70,12 +79,7 @@ def segment(
         results |= overlap.as_dict()
         lines.append(overlap.table())
     if output is not None:
-        if output.suffix == ".npy":
-            bytes_hold = 0 <= said.min() and said.max() <= 255
-            masks_said = said.reshape(len(said), *sides)
-            write_array(output, masks_said.astype(np.uint8) if bytes_hold else masks_said)
-        else:
-            write_rows(output, [said], n_rows=len(said), names=None)
+        _write(output, said.reshape(len(said), *sides), data)
         results["output"] = str(output)
         lines.append(f"output: {output}")
     if figure is not None:
@@ -96,3 +100,25 @@ def segment(
         print_json(results)
     else:
         click.echo("\n".join(lines))
+
+
+def _write(output: Path | ImageFolder, masks: np.ndarray, data: str) -> None:
+    """Write masks (n, height, width)."""
+    import numpy as np
+
+    from narrows.applications.image_output import ImageFolder, write_images
+    from narrows.applications.output import write_array, write_rows
+    from narrows.errors import UsageError
+
+    bytes_hold = 0 <= masks.min() and masks.max() <= 255
+    if isinstance(output, ImageFolder):
+        if not bytes_hold:
+            raise UsageError(
+                f"{output}: a grey PNG holds classes from 0 to 255, got {masks.min()} to "
+                f"{masks.max()}; name a file, .npy or .csv."
+            )
+        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data)
+    elif output.suffix == ".npy":
+        write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
+    else:
+        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), names=None)
