@@ -241,3 +241,22 @@ def test_two_rows_are_rivals(files, tmp_path, capsys):
     assert all(
         np.isfinite(error) for error in json.loads(capsys.readouterr().out)["errors"].values()
     )
+
+
+def test_rows_are_drawn_of_which_something_is_filled_in(files, tmp_path, monkeypatch):
+    mask = np.zeros((60, 64), bool)
+    mask[[7, 31, 55], :5] = True
+    np.save(tmp_path / "mask.npy", mask)
+    drawn = {}
+    monkeypatch.setattr(
+        "narrows.applications.inpainting_figure.inpainting_figure",
+        lambda _, shown, hidden, *, numbers, **more: drawn.update(
+            shown=shown, hidden=hidden, numbers=numbers
+        ),
+    )
+    monkeypatch.setattr("narrows.applications.figures.save_figure", lambda *_: None)
+    arguments = ["--mask", str(tmp_path / "mask.npy"), "--figure", str(tmp_path / "f.png")]
+    assert inpaint(files, *arguments) == 0
+    assert drawn["numbers"] == [7, 31, 55]
+    np.testing.assert_array_equal(drawn["shown"], np.load(files / "x.npy")[[7, 31, 55]])
+    assert drawn["hidden"].sum() == 15

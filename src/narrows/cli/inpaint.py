@@ -23,6 +23,8 @@ from narrows.cli._data import open_data
 from narrows.cli._progress import RowsProgress, quiet_option
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from narrows.applications.image_output import ImageFolder
     from narrows.data.source import Source
 
@@ -45,8 +47,8 @@ _AMONG = 0.01
 @click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 and the "
               "nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data; rows that are no "
-              "images have room for six.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through those of which something is "
+              "filled in; rows that are no images have room for six.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Of the mask's draw and of the search.")  # fmt: skip
 @shape_option
@@ -105,7 +107,8 @@ def inpaint(
     hidden = np.zeros((1, source.n_features), dtype=bool)
     if mask is not None:
         hidden = read_mask(mask, source.n_rows, source.n_features, shape, seed=seed)
-    if not hidden.any() and not _any_missing(source):
+    filled_rows = _missing(source) | torch.from_numpy(hidden.any(axis=1))
+    if not filled_rows.any():
         click.echo(
             f"Warning: {data}: nothing is hidden and no value is missing, so that the rows come "
             f"back as they are: give {_MASKS}, or rows with empty cells or NaN.",
@@ -141,14 +144,15 @@ def inpaint(
         results |= found.as_dict()
         lines.append(found.table())
     if figure is not None:
-        shown = source.evenly(rows)
+        candidates = (filled_rows if filled_rows.any() else ~filled_rows).nonzero()[:, 0]
+        at = candidates[evenly_spaced(len(candidates), rows)]
+        shown = source.at(at)
         assert isinstance(shown, Tensor)
-        at = evenly_spaced(source.n_rows, rows).tolist()
         progress.say(f"drawing: {len(shown)} rows")
         part = torch.from_numpy(np.array(hidden[at if len(hidden) > 1 else [0]])) | shown.isnan()
         picture = inpainting_figure(
             fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape,
-            numbers=at, seed=seed,
+            numbers=at.tolist(), seed=seed,
         )  # fmt: skip
         save_figure(picture, figure)
         results["figure"] = str(figure)
@@ -161,6 +165,7 @@ def inpaint(
 
 def _dense(name: str):
     """Return a source of rows that are no texts."""
+
     from narrows.data.source import Source
 
     data = open_data(name)
@@ -175,13 +180,15 @@ def _fills(blocks: Iterable[tuple[Any, Any]], passed: Callable[[int], None]) -> 
         passed(len(fill))
 
 
-def _any_missing(source: Source) -> bool:
-    """Return whether a value may be NaN: sparse rows are refused by another rule."""
+def _missing(source: Source) -> Tensor:
+    """Return which rows may hold NaN, (n_rows,): sparse rows are refused by another rule."""
+    import torch
+
     from narrows.slots import dense_rows
 
     if source.sparse:
-        return True
-    return any(bool(dense_rows(block).isnan().any()) for block in source.in_order(4096))
+        return torch.ones(source.n_rows, dtype=torch.bool)
+    return torch.cat([dense_rows(rows).isnan().any(dim=1) for rows in source.in_order(4096)])
 
 
 def _warn_of_same(n_same: int, n_rows: int, rivals: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import DenseSource, Source, SparseSource, evenly_spaced
+from narrows.data.source import DenseSource, Source, SparseSource
 from narrows.slots import Labelled, Rows
 
 __all__ = ["PairedSource"]
@@ -63,8 +63,8 @@ class PairedSource(Source):
         pairs = self._pairs[torch.randperm(self.n_rows, generator=generator)[:n_rows]]
         return self._source.at(self._both(pairs.sort().values))
 
-    def evenly(self, n_rows: int) -> Rows:
-        return self._source.at(self._both(self._pairs[evenly_spaced(self.n_rows, n_rows)]))
+    def at(self, positions: Tensor) -> Rows:
+        return self._source.at(self._both(self._pairs[positions]))
 
     def fingerprint(self) -> str:
         return self._source.fingerprint()

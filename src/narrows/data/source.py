@@ -94,8 +94,12 @@ class Source(ABC):
         """Return at most ``n_rows`` rows drawn without replacement, in one piece."""
 
     @abstractmethod
+    def at(self, positions: Tensor) -> Rows:
+        """Return the rows of these numbers, which rise, counted from 0 in the rows' own order."""
+
     def evenly(self, n_rows: int) -> Rows:
         """Return at most ``n_rows`` rows spaced evenly through the data, in order: for pictures."""
+        return self.at(evenly_spaced(self.n_rows, n_rows))
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -153,7 +157,6 @@ class _InMemory(Source):
     def _subset(self, rows: Tensor) -> _InMemory: ...
 
     def at(self, positions: Tensor) -> Rows:
-        """Return the rows of these numbers, counted from 0 in the rows' own order."""
         return self._gather(positions if self._rows is None else self._rows[positions])
 
     def in_order(self, batch_size: int) -> Iterator[Rows]:
@@ -183,9 +186,6 @@ class _InMemory(Source):
         part.described_as(self)
         part.targets = None if self.targets is None else self.targets[positions]
         return part
-
-    def evenly(self, n_rows: int) -> Rows:
-        return self.at(evenly_spaced(self.n_rows, n_rows))
 
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         if n_rows >= self.n_rows:

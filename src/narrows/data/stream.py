@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import Source, evenly_spaced
+from narrows.data.source import Source
 
 __all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
 
@@ -86,14 +86,13 @@ class StreamSource(Source):
         validation._use_units(order[:held_out].sort().values)
         return train, validation
 
-    def evenly(self, n_rows: int) -> Tensor:
-        wanted = evenly_spaced(self.n_rows, n_rows)
+    def at(self, positions: Tensor) -> Tensor:
         sizes = torch.tensor([self._unit_rows[unit] for unit in self._units.tolist()])
         ends = sizes.cumsum(0)
-        owners = torch.searchsorted(ends, wanted, right=True)
+        owners = torch.searchsorted(ends, positions, right=True)
         picked = [torch.empty(0, self.n_features)]
         for at in owners.unique():  # no unit is read for nothing
-            here = wanted[owners == at]
+            here = positions[owners == at]
             first = int(ends[at] - sizes[at])
             for block in self._blocks(int(self._units[at])):
                 inside = here[(here >= first) & (here < first + len(block))] - first
