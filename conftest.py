@@ -15,6 +15,7 @@ import narrows._types
 _CHECKED = (
     "narrows.augmentations",
     "narrows.baseline",
+    "narrows.code_task",
     "narrows.corruptions",
     "narrows.decoders",
     "narrows.encoders",
@@ -22,7 +23,11 @@ _CHECKED = (
     "narrows.objective",
     "narrows.penalties",
     "narrows.slots",
+    "narrows.targets",
+    "narrows.terms",
     "narrows.variants",
+    "narrows.virtual_adversarial",
+    "narrows.weighting",
 )
 _typed = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _axes = jaxtyping.jaxtyped("context")

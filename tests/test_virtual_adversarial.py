@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch.nn import functional as F
 
-from narrows import Autoencoder, CodeClassifier, load
+from narrows import Autoencoder, CodeClassifier, Identity, VectorQuantisedAutoencoder, load
+from narrows.code_task import CodeTask, HeadTask
 from narrows.errors import UsageError
-from narrows.virtual_adversarial import worst_step
+from narrows.virtual_adversarial import SmoothTask, worst_step
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +95,60 @@ def test_what_cannot_be_is_refused(clusters, ae, settings, rows, message):
     given = {"training": "fine_tuned", "adversarial_radius": 0.3, **settings}
     with pytest.raises(UsageError, match=message):
         CodeClassifier(ae, **given).fit(rows(x), y)
+
+
+def test_the_term_is_the_divergence_from_what_is_said_of_the_row(clusters, ae):
+    x, y = torch.from_numpy(clusters[0][:40]), torch.from_numpy(clusters[1][:40])
+    fitted = CodeClassifier(ae, max_epochs=2, random_state=0).fit(*clusters[:2])
+    task = CodeTask(
+        fitted.autoencoder_.model_.objective,
+        HeadTask(fitted.head_, classification=True),
+        layer=fitted.layer_,
+        corruption=Identity(),
+    )
+    generator = torch.Generator().manual_seed(5)
+    terms = SmoothTask(task, radius=0.8)(x, y, generator=generator)
+    plain = task(x, y, generator=torch.Generator().manual_seed(5))
+
+    def said(rows):
+        return fitted.head_(task.features(rows)).log_softmax(dim=1)
+
+    here = said(x).detach()  # what is said of the row is the mark, and does not move
+    step = worst_step(said, x, here, radius=0.8, generator=torch.Generator().manual_seed(5))
+    expected = F.kl_div(said(x + step), here, log_target=True, reduction="batchmean")
+    assert expected > 1e-3
+    for found, term in ((terms.total, plain.total), (terms.penalty, plain.penalty)):
+        torch.testing.assert_close(found, term + expected)
+    weights = [*task.parameters()]
+    gradients = (
+        torch.autograd.grad(of, weights, allow_unused=True, materialize_grads=True)
+        for of in (terms.total, plain.total + expected)
+    )
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("gap", [1.0, 60.0])
+def test_steps_have_their_length_where_all_is_nearly_certain(gap):
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)) / 100
+    here = torch.tensor([[gap, 0.0]]).expand(20, 2).log_softmax(dim=1)
+    weight = torch.tensor([[1.0, -1.0]] * 4)
+    step = worst_step(
+        lambda rows: (torch.tensor([[gap, 0.0]]) + rows @ weight).log_softmax(dim=1),
+        x, here, radius=2.0, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    lengths = step.norm(dim=1)
+    torch.testing.assert_close(lengths[lengths > 0], torch.full_like(lengths[lengths > 0], 2.0))
+    assert (lengths > 0).any()
+
+
+def test_missing_values_and_codes_that_do_not_move(clusters):
+    x, y, _ = clusters
+    holes = np.where(np.random.default_rng(0).random(x.shape) < 0.2, np.nan, x)
+    settings = {"training": "fine_tuned", "max_epochs": 2, "adversarial_radius": 0.5}
+    for kind, rows in (
+        (Autoencoder(3, hidden=(8,), corruption="missing", max_epochs=2, random_state=0), holes),
+        (VectorQuantisedAutoencoder(4, hidden=(8,), max_epochs=2, random_state=0), x),
+    ):
+        fitted = CodeClassifier(kind, **settings, random_state=0).fit(rows, y)
+        assert np.isfinite(fitted.predict_proba(rows)).all()

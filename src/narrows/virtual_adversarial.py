@@ -81,8 +81,9 @@ def worst_step(
     with torch.enable_grad():
         probe = (_PROBE * _unit(direction)).requires_grad_()
         divergence = _divergence(here, log_probabilities(x + probe)).sum()
-        (slope,) = torch.autograd.grad(divergence, probe)
-    return radius * _unit(slope)
+        (slope,) = torch.autograd.grad(divergence, probe, allow_unused=True)
+    # a code that is chosen among vectors does not move with x
+    return torch.zeros_like(x) if slope is None else radius * _unit(slope)
 
 
 def _divergence(here: Tensor, there: Tensor) -> PerSample:
@@ -91,5 +92,8 @@ def _divergence(here: Tensor, there: Tensor) -> PerSample:
 
 
 def _unit(steps: Tensor) -> Tensor:
+    """Return steps of length 1, those of none as they are, whatever squares float32 can hold."""
+    largest = steps.abs().amax(dim=1, keepdim=True)
+    steps = steps / torch.where(largest > 0, largest, 1.0)
     lengths = steps.norm(dim=1, keepdim=True)
     return steps / torch.where(lengths > 0, lengths, 1.0)
