@@ -134,3 +134,21 @@ def test_in_python_the_other_head_is_named():
         CodeClassifier(net).fit(x, x[:, 0])
     with pytest.raises(InvalidData, match="y: could not convert string .* use CodeClassifier"):
         CodeRegressor(net).fit(x, ["a", "b"] * 20)
+
+
+def test_texts_that_bring_their_labels_are_measured_by_them(tmp_path, capsys):
+    for kind, words in (("tea", "cup leaf green warm"), ("sea", "wave salt ship deep")):
+        (tmp_path / "texts" / kind).mkdir(parents=True)
+        for i in range(12):
+            text = " ".join(np.random.default_rng(i).permutation(words.split())[:3])
+            (tmp_path / "texts" / kind / f"{i}.txt").write_text(text)
+    texts, model, taught = tmp_path / "texts", tmp_path / "m", tmp_path / "h"
+    fit = ["fit", texts, "--variant", "document", "--code", 2, "--epochs", 2, "-q", "--seed", 0]
+    assert run(*fit, "-o", model) == 0
+    assert run("head", model, texts, "--task", "classify", "-q", "--seed", 0, "-o", taught) == 0
+    capsys.readouterr()
+    assert run("predict", taught, texts, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+    (texts / "tea").rename(texts / "milk")  # not a class of the head, and the others are
+    assert run("predict", taught, texts, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] < 0.6

@@ -132,3 +132,16 @@ def test_a_file_of_booleans_is_a_mask(tmp_path):
 def test_a_rule_that_cannot_be_is_refused(rule, shape, message):
     with pytest.raises(UsageError, match=message):
         read_mask(rule, 3, 16, shape, seed=0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-9, 0.01])
+def test_of_components_that_hold_everything_the_conditional_mean_is_the_gaussians(noise):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 4)) + noise * rng.normal(size=(400, 4))
+    rows = torch.from_numpy(rows.astype(np.float32))
+    hidden = torch.zeros(400, 4, dtype=torch.bool)
+    hidden[::2, 1] = hidden[1::2, 3] = True
+    filled = fit_subspace(rows, 4).conditional_mean(rows, hidden)
+    torch.testing.assert_close(filled, gaussian_fill(rows, hidden, rows), atol=0.02, rtol=0)
+    far = (mean_fill(rows, hidden, rows.mean(dim=0)) - rows)[hidden].square().mean()
+    assert (filled - rows)[hidden].square().mean() < 0.2 * far

@@ -179,3 +179,29 @@ def test_only_a_slash_or_a_folder_makes_a_folder(tmp_path):
     assert row_target(f"{tmp_path}/x.npy") == tmp_path / "x.npy"
     assert row_target(f"{tmp_path}/x/") == ImageFolder(tmp_path / "x")
     assert row_target(str(tmp_path)) == ImageFolder(tmp_path)
+
+
+def test_no_input_is_written_over_by_a_link_or_by_its_name(folder, tmp_path, capsys):
+    for path in ("d/a/x.png", "d/a/a/x.png", "d/a/b/y.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / path)
+    inputs = tmp_path / "d" / "a"
+    before = {path: path.read_bytes() for path in inputs.rglob("*.png")}
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "x.png").symlink_to(inputs / "x.png")
+    (tmp_path / "folders").mkdir()
+    (tmp_path / "folders" / "b").symlink_to(inputs / "b")
+    for target in ("d", "links", "folders"):
+        arguments = ["reconstruct", folder / "cats.m", inputs, "-o", f"{tmp_path / target}/"]
+        assert run(folder, *arguments) == 2
+        assert "in the input folder" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in inputs.rglob("*.png")}
+
+
+def test_a_name_that_is_a_folder_too_gets_another(folder, tmp_path):
+    for path in ("c/x.jpg", "c/x.png/y.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / path)
+    arguments = ["reconstruct", folder / "cats.m", tmp_path / "c", "-o", f"{tmp_path}/made/"]
+    assert run(folder, *arguments) == 0
+    assert sorted(images(tmp_path / "made")) == ["x.jpg.png", "x.png/y.png.png"]

@@ -93,15 +93,6 @@ def test_odds_stay_finite_and_fall_whatever_the_answers(same):
     assert 0 < odds.slope < np.inf and np.isfinite(odds.intercept)
 
 
-def test_a_search_from_near_odds_ends_where_one_from_nothing_does(rng):
-    squared = rng.gamma(2, size=5000)
-    same = rng.random(5000) < 1 / (1 + np.exp(2 * squared - 3))
-    near = fit_odds(squared[:4000], same[:4000])
-    cold, warm = fit_odds(squared, same), fit_odds(squared, same, near=near)
-    np.testing.assert_allclose(warm.probability(squared), cold.probability(squared), atol=1e-4)
-    assert abs(near.intercept - cold.intercept) > 10 * abs(warm.intercept - cold.intercept)
-
-
 def test_odds_of_pairs_that_all_lie_together_are_their_share():
     odds = fit_odds(np.zeros(1000), np.arange(1000) < 250)
     assert odds.probability(np.zeros(1))[0] == pytest.approx(0.25, abs=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -87,3 +88,10 @@ def test_parquet_with_other_rows_than_promised_is_refused(tmp_path):
     for promised in (2, 4):
         with pytest.raises(InvalidData, match=f"promises {promised} rows"):
             list(_matrices(open_parquet(path), path, promised, ["a"]))
+
+
+def test_an_index_that_pandas_writes_is_no_feature(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [2.0, 4, 6, 9]})
+    frame[frame.a != 2].to_parquet(tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").names == ["a", "b"]
+    assert list(read(tmp_path / "t.parquet", id="__index_level_0__").ids) == ["0", "2", "3"]

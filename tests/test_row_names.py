@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from narrows import read
+from narrows.applications.output import write_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData
 
@@ -176,3 +177,19 @@ def test_documents_are_called_as_their_index_calls_them(tmp_path):
     ):
         assert run("encode", tmp_path / "m.st", tmp_path / data, "-o", tmp_path / "c.csv") == 0
         assert [row[0] for row in cells(tmp_path / "c.csv")] == names
+
+
+def test_ids_are_what_is_written(tmp_path):
+    (tmp_path / "t.csv").write_text("key,a,b\n1.0,1,2\n1,2,3\n1.10,3,4\n-0.0,4,6\n")
+    assert list(read(tmp_path / "t.csv", id="key").ids) == ["1.0", "1", "1.10", "-0.0"]
+    (tmp_path / "n.csv").write_text("key,a,b\nx\0,1,2\nx,2,3\n")
+    with pytest.raises(InvalidData, match="NUL"):
+        read(tmp_path / "n.csv", id="key")
+
+
+def test_names_with_line_breaks_come_back(tmp_path):
+    names = ["a\rb", "c\nd", 'e"f', "g,h"]
+    write_rows(
+        tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), called=("file", names)
+    )
+    assert list(read(tmp_path / "c.csv", id="file").ids) == names

@@ -106,7 +106,9 @@ def fit_subspace(rows: Tensor, width: int, *, seed: int = 0) -> SubspaceFill:
     with np.errstate(all="ignore"):  # a constant table has no ratio of variances to say
         pca.fit(rows.numpy())
     left = max(float(rows.var(dim=0).double().sum()) - float(pca.explained_variance_.sum()), 0.0)
-    noise = left / max(rows.shape[1] - width, 1)
+    # of what lies in the subspace but for rounding, E[hidden | known] is the limit of small noise
+    least = 1e-6 * float(pca.explained_variance_.sum()) / rows.shape[1]
+    noise = max(left / max(rows.shape[1] - width, 1), least)
     parts = (pca.mean_, pca.components_, pca.explained_variance_)
     mean, components, variances = (torch.from_numpy(np.array(p)).to(rows.dtype) for p in parts)
     return SubspaceFill(mean, components, variances.clamp_min(0), noise)

@@ -120,14 +120,30 @@ def write_images(
     ------
     ResourceError
         If the disk is full or a file cannot be written.
+    UsageError
+        If one would be written into the input folder, by a link or by its name.
     """
     names = _names(n_rows, data)
+    _check_not_inputs(target, names, data)
     folders = {target.path, *((target.path / name).parent for name in names)}
     for folder in sorted(folders, key=lambda path: len(path.parts)):
         _make(folder)
     for name, image in zip(names, images, strict=True):
         with replacing(target.path / name) as file:
             file.write(_png(image))
+
+
+def _check_not_inputs(target: ImageFolder, names: list[str], data: str | None) -> None:
+    if data is None or not os.path.isdir(data):
+        return
+    home = Path(os.path.realpath(data))
+    for name in names:
+        real = Path(os.path.realpath(target.path / name))
+        if home in real.parents:
+            raise UsageError(
+                f"{target}: {name} would be {real}, in the input folder {data}; name a folder "
+                "elsewhere."
+            )
 
 
 def _make(folder: Path) -> None:
@@ -142,7 +158,8 @@ def _names(n_rows: int, data: str | None) -> list[str]:
     if data is not None and os.path.isdir(data):
         files = [path.relative_to(data) for path in image_files(Path(data))]
         renamed = [str(file.with_suffix(".png")) for file in files]
-        if len(set(renamed)) < len(renamed):  # a.jpg beside a.png
+        folders = {str(folder) for file in files for folder in file.parents}
+        if len(set(renamed)) < len(renamed) or folders & {*renamed}:  # a.jpg beside a.png
             renamed = [f"{file}.png" for file in files]
         if len(renamed) == n_rows:
             return renamed

@@ -106,12 +106,11 @@ def folds_of_rows(
         yield (fold == k) & (y >= 0)
 
 
-def fit_odds(squared: np.ndarray, same: np.ndarray, *, near: PairOdds | None = None) -> PairOdds:
+def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
     """Return the odds of greatest likelihood, with b > 0.
 
     The pairs count as Platt has them, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so
-    that the odds stay finite where pairs are told apart without error. ``near`` are odds of nearly
-    the same pairs, from which the search begins.
+    that the odds stay finite where pairs are told apart without error.
 
     References: Platt (1999), "Probabilistic outputs for support vector machines".
     """
@@ -119,7 +118,6 @@ def fit_odds(squared: np.ndarray, same: np.ndarray, *, near: PairOdds | None = N
     target = np.where(same, (n_same + 1) / (n_same + 2), 1 / (n - n_same + 2))
     size = float(squared.mean()) or 1.0
     x = squared / size
-    start = (1.0, 0.0) if near is None else (near.intercept, math.log(near.slope * size))
 
     def cost(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         a, log_b = parameters
@@ -132,7 +130,7 @@ def fit_odds(squared: np.ndarray, same: np.ndarray, *, near: PairOdds | None = N
         return float((softplus - target * logit).mean()), gradient
 
     found = minimize(
-        cost, np.array(start), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
+        cost, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
     )
     return PairOdds(float(found.x[0]), float(math.exp(found.x[1]) / size))
 

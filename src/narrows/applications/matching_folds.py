@@ -93,9 +93,7 @@ def calibrated(measured: list[HeldOut]) -> Calibration:
     aucs, errors = [], []
     for i, fold in enumerate(measured):
         others = measured[:i] + measured[i + 1 :]
-        of_others = fit_odds(
-            *(np.concatenate(part) for part in zip(*others, strict=True)), near=odds
-        )
+        of_others = fit_odds(*(np.concatenate(part) for part in zip(*others, strict=True)))
         aucs.append(area_under_curve(-fold.squared, fold.same))
         errors.append(calibration_error(of_others.probability(fold.squared), fold.same))
     return Calibration(odds, float(np.mean(aucs)), float(np.mean(errors)))

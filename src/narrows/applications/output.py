@@ -166,8 +166,8 @@ def _write_named_lines(file: BinaryIO, block: np.ndarray, names: Sequence[str]) 
 
 def _line(cells: Iterable[object]) -> bytes:
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # it quotes the breaks that it knows
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 def _begin(

@@ -143,7 +143,11 @@ def _columns(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
 
     named: dict[str, str] = {}
     dropped: list[str] = []
-    for part in next(csv.reader([text]), []):
+    try:
+        parts = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise UsageError(f"{text!r}: {error}; a name with a break stands in quotes.") from None
+    for part in parts:
         what, _, column = part.partition("=")
         if what not in _KEYS:
             raise UsageError(f"{text!r}: {unknown_name('columns', what, _KEYS)}")

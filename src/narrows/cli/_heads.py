@@ -63,7 +63,6 @@ def one_label_a_row(
 
     from narrows.data.labels import read_labels
     from narrows.errors import InvalidData
-    from narrows.text import Documents
 
     if labels is not None:
         path, column = label_file(labels)
@@ -74,11 +73,7 @@ def one_label_a_row(
                 "unknown ones, such as '?', and give --unknown '?'."
             )
         return found if path.suffix.lower() == ".npy" else _integers(found, unknown)
-    if isinstance(opened, Documents) and opened.labelled:
-        each = [list(document.labels) for document in opened]
-        if all(len(several) == 1 for several in each):
-            return _integers(np.array([several[0] for several in each]), unknown)
-    brought = getattr(opened, "labels", None)
+    brought = labels_brought(opened)
     if brought is not None:
         empty = np.flatnonzero(brought == "")
         if len(empty) and unknown != "" and not gaps:
@@ -91,6 +86,21 @@ def one_label_a_row(
         "--labels: give a file with a label for every row, or data that bring them: a column "
         "named as in table.csv:label=kind, or a folder of folders."
     )
+
+
+def labels_brought(opened: Any) -> Any:
+    """Return the labels (n_rows,) that data bring themselves, texts, "" for a row without one.
+
+    None where they bring none, or several a row.
+    """
+    import numpy as np
+
+    from narrows.text import Documents
+
+    if not isinstance(opened, Documents):
+        return getattr(opened, "labels", None)
+    each = [document.labels for document in opened] if opened.labelled else [("", "")]
+    return None if max(map(len, each)) > 1 else np.array([(*several, "")[0] for several in each])
 
 
 def _integers(labels: Any, unknown: str | None) -> Any:

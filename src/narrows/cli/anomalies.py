@@ -156,8 +156,8 @@ def anomalies(
 
 
 def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
-    """Return which rows are anomalies, None if nothing says so; labels of another kind that the
-    data bring are passed over with a word."""
+    """Return which rows are anomalies, None if nothing says so; other labels that the data bring
+    are passed over, with a word where there are two of them."""
     from narrows.applications.detection import odd_rows
     from narrows.cli._heads import one_label_a_row
     from narrows.errors import InvalidData
@@ -167,10 +167,16 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
         return None
     try:
         return odd_rows(one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels"))
-    except InvalidData as error:
-        if labels is not None:
+    except InvalidData:
+        if labels is not None or brought is None:
             raise
-        click.echo(f"Nothing is measured by the labels of DATA: {error}", err=True)
+        kinds = sorted({one_line(str(kind), 24) for kind in brought.tolist()})
+        if len(kinds) <= 2:  # more are classes of another kind
+            click.echo(
+                f"Nothing is measured by the labels of DATA, {' and '.join(kinds)}: write 1 for an "
+                "anomaly and 0 for the others, if that is what they say.",
+                err=True,
+            )
         return None
 
 

@@ -37,20 +37,21 @@ def predict(
     import numpy as np
 
     from narrows.applications.output import check_writable, write_rows, write_table
-    from narrows.cli._heads import one_label_a_row, open_head
+    from narrows.cli._heads import labels_brought, one_label_a_row, open_head
 
     if output is not None:
         check_writable(output, *filter(None, (model, data, labels)))
     fitted = open_head(model, "predict")
     opened = open_data(data)
-    if output is None and labels is None and getattr(opened, "labels", None) is None:
+    brought = labels_brought(opened)
+    if output is None and labels is None and brought is None:
         raise click.UsageError("give -o, --labels or both.")
     classify = hasattr(fitted, "classes_")
     numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)[:, None]
     n = len(numbers)
     results: dict[str, Any] = {"rows": n}
     said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
-    if labels is not None or _brings_truth(opened, fitted):
+    if labels is not None or _brings_truth(opened, brought, fitted):
         truth, named = one_label_a_row(opened, labels, n, gaps=True), labels or data
         results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
@@ -70,17 +71,16 @@ def predict(
         click.echo("\n".join(f"{name}: {value}" for name, value in results.items()))
 
 
-def _brings_truth(opened: Any, fitted: Any) -> bool:
-    """Return whether the data bring any label; folders of images may be called anything, and are
-    labels if one is called as a class of the head is."""
+def _brings_truth(opened: Any, labels: Any, fitted: Any) -> bool:
+    """Return whether the data bring any label; folders may be called anything, and are labels if
+    one is called as a class of the head is."""
     import numpy as np
 
     from narrows.cli._heads import same_labels
 
-    labels = getattr(opened, "labels", None)
     if labels is None or not (labels != "").any():
         return False
-    if opened.image_shape is None:
+    if not Path(opened.origin).is_dir():
         return True
     kinds = np.unique(labels)
     classes = getattr(fitted, "classes_", ())

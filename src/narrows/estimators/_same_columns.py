@@ -114,9 +114,9 @@ def _way_out(origin: str, missing: list[str], unknown: list[str]) -> str:
     leave = "leave out what is no feature" if missing else "Leave out what is no feature"
     if Path(origin).suffix:
         parts = StringIO()
-        csv.writer(parts, lineterminator="").writerow([f"drop={name}" for name in unknown[:_SHOWN]])
+        csv.writer(parts).writerow([f"drop={name}" for name in unknown[:_SHOWN]])
         more = ",drop=..." if len(unknown) > _SHOWN else ""
-        columns = quote(f"{origin}:{parts.getvalue()}{more}")
+        columns = quote(f"{origin}:{parts.getvalue().rstrip()}{more}")
         leave += (
             f": {columns} (id=COLUMN if it names the rows, label=COLUMN if it says what they are)"
         )

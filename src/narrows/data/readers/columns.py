@@ -144,7 +144,7 @@ def columns_of(label: object, drop: object, id: object = None) -> Columns:
 
 
 def _cell_text(value: object, where: str, what: str) -> str:
-    """Return a cell as a text: "" for none or NaN, and 3 for the 3.0 of a column with gaps.
+    """Return a cell as a text: "" for none or NaN, and 3 for a label 3.0, of a column with gaps.
 
     ``where`` names the cell in messages, and ``what`` says what it is to be.
 
@@ -171,7 +171,9 @@ def _cell_text(value: object, where: str, what: str) -> str:
         raise InvalidData(f"{where}: the {what} {text!r} is not valid Unicode.") from None
     if text.lower() == "nan":
         return ""
-    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
+    if "\0" in text:
+        raise InvalidData(f"{where}: the {what} {text!r} holds a NUL.")
+    return text.partition(".")[0] if what == "label" and _WHOLE.fullmatch(text) else text
 
 
 def _texts(texts: Sequence[str], origin: str, what: str) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
 
 __all__ = ["ParquetStream", "open_parquet", "read_parquet"]
+
+_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name that it writes as a column."""
 
 
 class ParquetStream(StreamSource):
@@ -64,6 +68,8 @@ def read_parquet(
     names = list(file.schema_arrow.names)
     if len(set(names)) < len(names):
         raise InvalidData(f"{path}: a column name stands twice.")
+    asked = {*columns.named, *columns.drop}
+    names = [name for name in names if name in asked or not _INDEX.fullmatch(name)]
     if columns:
         names = [names[i] for i in columns.features(names, str(path))]
     _check_columns(file, path, names)
