@@ -14,6 +14,7 @@ from narrows import AnomalyDetector, Autoencoder, load
 from narrows.applications.anomaly_figure import anomaly_figure
 from narrows.applications.detection import Detection, measure_detection, odd_rows
 from narrows.cli import _run
+from narrows.cli.anomalies import _largest, _table
 from narrows.errors import InvalidData
 
 NAMES = ["length", "width", "height", "weight"]
@@ -326,3 +327,11 @@ def test_pixels_are_named_by_their_place(tmp_path, capsys, rng):
     capsys.readouterr()
     assert _run(["anomalies", str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
     assert re.search(r"pixel \d,\d \d+%", capsys.readouterr().out)
+
+
+def test_a_row_that_no_feature_makes_odd_alone_blames_none():
+    assert _largest(np.full(4, 0.25, np.float32), NAMES) == {}
+    assert [*_largest(np.array([0.1, 0.6, 0.1, 0.2]), NAMES)][:2] == ["width", "weight"]
+    assert _largest(np.ones(1), ["length"]) == {"length": 1}
+    row = {"row": 3, "error": 2.0, "p_value": 0.01, "largest_shares": {}}
+    assert _table({"top": [row]}).endswith("no feature alone")

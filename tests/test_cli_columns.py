@@ -73,8 +73,17 @@ def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
 
 def test_drop_is_not_for_texts(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("text,b\nto be,1\nor not,2\n")
-    assert run("fit", f"{tmp_path / 't.csv'}:drop=b", "-o", tmp_path / "m.st") == 2
+    assert run("fit", f"{tmp_path / 't.csv'}:text=text,drop=b", "-o", tmp_path / "m.st") == 2
     assert "drop is for tables of numbers" in capsys.readouterr().err
+    assert run("fit", f"{tmp_path / 't.csv'}:drop=b", "-o", tmp_path / "m.st") == 3
+    assert "t.csv:text=COLUMN" in capsys.readouterr().err
+
+
+def test_a_column_that_is_not_there_is_named_among_columns_of_words(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("key,kind,a,b\nr one,x,1,2\nr two,y,3,4\n")
+    data = f"{tmp_path / 't.csv'}:id=nokey,label=kind,drop=b"
+    assert run("fit", data, "-o", tmp_path / "m.st") == 3
+    assert "no column 'nokey'" in capsys.readouterr().err
 
 
 def test_images_in_folders_bring_their_classes(tmp_path, capsys):

@@ -70,7 +70,9 @@ def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, r
     assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
     assert products._suits_onednn(x, w) is wide
     with torch.no_grad():
-        assert products._suits_onednn(x, w)  # by which a row's code is the same among any others
+        assert products._suits_onednn(
+            x, w
+        )  # by which a row's code is the same in any batch of sixteens
 
 
 def test_product_is_the_matrix_product(kernels):

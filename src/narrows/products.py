@@ -71,7 +71,8 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.ndim == 2
         and len(x) > 0
-        # what is computed for good is oneDNN's: by it a row's result is the same among any others
+        # what is computed for good is oneDNN's: a row's result is then the same in any batch of
+        # whole sixteens
         and (weight.numel() >= _LARGE or not torch.is_grad_enabled())
         and not torch.is_autocast_enabled("cpu")
         and _onednn_is_faster()

@@ -49,12 +49,12 @@ def open_data(name: str) -> Source | Documents:
         texts = "text" in named or looks_like_documents(
             path, beside=beside, called_so="id" not in named
         )
-        if texts and dropped:
+        if "text" in named and dropped:
             raise UsageError(
-                f"{name!r}: drop is for tables of numbers; {path} holds texts in other columns "
-                "too: drop these as well, or leave drop out."
+                f"{name!r}: drop is for tables of numbers; of texts only the columns named are "
+                "read, so leave drop out."
             )
-        if texts:
+        if texts and not dropped:
             return read_documents(path, **named)
         return _table(path, f"{name},", label=named.get("label"), id=named.get("id"), drop=dropped)
     return read_documents(name) if looks_like_documents(name) else _table(name, f"{name}:")

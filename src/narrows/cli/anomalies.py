@@ -181,6 +181,10 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
 
 
 def _largest(shares: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Return the features of the largest shares; none where all have the same, as of a row whose
+    features are each usual and odd together alone."""
+    if len(shares) > 1 and shares.max() - shares.min() < 1e-6:
+        return {}
     places = (-shares).argsort(kind="stable")[:_FEATURES]
     return {one_line(names[i], 24): float(shares[i]) for i in places}
 
@@ -193,6 +197,7 @@ def _table(results: dict[str, Any]) -> str:
     lines = [f"{'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest shares"]
     for row, name in zip(results["top"], called, strict=True):
         shares = ", ".join(f"{name} {share:.0%}" for name, share in row["largest_shares"].items())
+        shares = shares or "no feature alone"
         lines.append(
             f"{row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{row['p_value']:>11.4g}  {shares}"
         )
