@@ -53,6 +53,7 @@ def test_features_of_one_layer_are_worth_something(data_folder, tmp_path):
     assert set(rows) == {"plain", "denoising", "contractive"}
     assert rows["contractive"]["published frozen"] == 1.82
     assert all(row["frozen"] < 30 for row in rows.values())
+    assert rows["contractive"]["fine-tuned"] < rows["contractive"]["frozen"]
 
 
 def test_few_labels_are_told_as_many_of_each_class(data_folder, tmp_path):

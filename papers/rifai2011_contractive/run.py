@@ -43,7 +43,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(2_000, 100, 5, 30, 30, fine=("contractive",), dropout=0.1, radius=0.5),
+    "smoke": Preset(2_000, 100, 4, 15, 15, fine=("contractive",), dropout=0.1, radius=0.5),
     "fast": Preset(10_000, 500, 20, 30),
     "best": Preset(60_000, 2000, 20, 20, 60, fine=("contractive",)),
 }
