@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
+from narrows.applications.image_output import ImageFolder
 from narrows.cli import _run
+from narrows.cli.segment import _write
+from narrows.errors import UsageError
 
 SIDE, N = 8, 12
 
@@ -232,3 +235,10 @@ def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, caps
     assert run(*arguments[:-1], "--masks", tmp_path / "made", "--json") == 0
     assert json.loads(capsys.readouterr().out)["mean_dice"] == 1
     assert run(*arguments, images) == 2  # no masks among the images
+
+
+@pytest.mark.parametrize("value", [-1, 256, 300])
+def test_a_class_that_no_byte_holds_is_in_no_png(tmp_path, value):
+    with pytest.raises(UsageError, match="classes from 0 to 255"):
+        _write(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
+    assert not (tmp_path / "made").exists()

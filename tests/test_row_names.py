@@ -193,3 +193,10 @@ def test_names_with_line_breaks_come_back(tmp_path):
         tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), called=("file", names)
     )
     assert list(read(tmp_path / "c.csv", id="file").ids) == names
+
+
+def test_an_id_that_stood_long_before_is_refused(tmp_path):
+    ids = [*range(66_000), 7]
+    (tmp_path / "t.csv").write_text("key,a\n" + "".join(f"{i},1\n" for i in ids))
+    with pytest.raises(InvalidData, match="twice"):
+        read(tmp_path / "t.csv", id="key")

@@ -99,8 +99,12 @@ def labels_brought(opened: Any) -> Any:
 
     if not isinstance(opened, Documents):
         return getattr(opened, "labels", None)
-    each = [document.labels for document in opened] if opened.labelled else [("", "")]
-    return None if max(map(len, each)) > 1 else np.array([(*several, "")[0] for several in each])
+    if not opened.labelled:
+        return None
+    each = [document.labels for document in opened]
+    if any(len(several) > 1 for several in each):
+        return None
+    return np.array([several[0] if several else "" for several in each])
 
 
 def _integers(labels: Any, unknown: str | None) -> Any:
