@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
@@ -76,3 +77,19 @@ def test_the_multinomial_loss_is_checked_by_finite_differences():
     x, _ = rows_and_dense()
     output = torch.randn(6, 9, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda o: Multinomial().per_sample(o, x), output)
+
+
+def test_a_product_in_blocks_of_columns_is_the_product_at_once(monkeypatch):
+    rows = sp.random_array((300, 12), density=0.5, rng=np.random.default_rng(0), format="csr")
+    rows = rows.astype(np.float32)
+    tensors = (torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data))
+    x = SparseRows(*tensors, n_features=12)
+    weight = torch.randn(12, 150, generator=torch.Generator().manual_seed(0))
+    widths: list[int] = []
+    sums_of = SparseRows._sums_of
+    monkeypatch.setattr(
+        SparseRows, "_sums_of", lambda x, dense: widths.append(dense.shape[1]) or sums_of(x, dense)
+    )
+    blocks = x.matmul(weight)
+    assert widths == [64, 64, 22]
+    assert torch.equal(blocks, sums_of(x, weight))

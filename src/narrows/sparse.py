@@ -16,6 +16,14 @@ from narrows._types import Batch, PerSample
 __all__ = ["Rows", "SparseRows", "dense_rows", "padded", "stored_values"]
 
 
+_BLOCK = 64
+"""Columns of a table that are summed at once where each of its rows is read often: 2,000 rows of
+64 numbers stay in a core's own cache."""
+
+_READS = 32
+"""Reads of a row from which copying its table in blocks of columns is worth it."""
+
+
 @dataclass(frozen=True)
 class SparseRows:
     """A batch in compressed sparse rows: what reaches the net where X is CSR.
@@ -65,6 +73,16 @@ class SparseRows:
         return self._weighted_sums(dense)
 
     def _weighted_sums(self, dense: Tensor) -> Tensor:
+        width = dense.shape[1]
+        if width <= _BLOCK or len(self.indices) < _READS * self.n_features or dense.is_cuda:
+            return self._sums_of(dense)
+        sums = dense.new_empty(len(self), width)
+        for start in range(0, width, _BLOCK):
+            columns = slice(start, start + _BLOCK)
+            sums[:, columns] = self._sums_of(dense[:, columns].contiguous())
+        return sums
+
+    def _sums_of(self, dense: Tensor) -> Tensor:
         return F.embedding_bag(
             self.indices,
             dense,

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import overload
+from collections.abc import Callable, Iterator
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from narrows.applications.threads import side_by_side
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
 from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model import Model
-from narrows.slots import Rows
+from narrows.slots import Code, Rows
 from narrows.sparse import padded
 
 __all__ = [
     "BATCH",
+    "code_of",
     "codes",
     "decoded",
+    "encoded",
     "errors",
     "in_input_units",
     "layer_features",
@@ -29,6 +32,8 @@ __all__ = [
     "scaled_batches",
     "whole_vectors",
 ]
+
+T = TypeVar("T")
 
 BATCH = 1024
 """Rows at a time: fixed, so that a row's code hardly depends on how many came with it."""
@@ -50,43 +55,72 @@ def whole_vectors(x: Rows) -> Rows:
     return padded(x, _VECTOR)
 
 
-def scaled_batches(
-    model: Model, source: Source, *, encoded: bool = False
-) -> Iterator[tuple[Rows, Rows]]:
+def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
     """Yield rows as they are and scaled, refusing values that are not finite.
 
-    NaN is let through where the model's corruption admits missing values. Rows that are only
-    ``encoded`` come in larger batches where they are sparse and stay so.
+    NaN is let through where the model's corruption admits missing values.
     """
-    first = 0
-    missing = model.objective.corruption.admits_missing
+    for first, raw in _raw_batches(model, source, BATCH):
+        yield raw, _scaled(model, source, first, raw)
+
+
+def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator[T]:
+    """Yield what ``read`` finds for batches of scaled rows, without gradients, in order.
+
+    Rows that are sparse and stay so come in larger batches, on a processor several at once.
+    """
     stay_sparse = source.sparse and model.scaling.shift is None
-    most = _SPARSE_BATCH if encoded and stay_sparse else BATCH
+
+    def found(batch: tuple[int, Rows]) -> T:
+        first, raw = batch
+        with torch.no_grad():
+            return read(_scaled(model, source, first, raw))
+
+    batches = _raw_batches(model, source, _SPARSE_BATCH if stay_sparse else BATCH)
+    if stay_sparse and model.device.type == "cpu":
+        return side_by_side(found, batches)
+    return map(found, batches)
+
+
+def _raw_batches(model: Model, source: Source, most: int) -> Iterator[tuple[int, Rows]]:
+    """Yield the number of the first row, and rows as they are."""
+    first = 0
     for raw in source.in_order(source.at_a_time(most)):
-        check_finite(raw, source, first_row=first, missing=missing)
-        model.scaling.check(raw, source.origin)
+        yield first, raw.to(model.device)
         first += len(raw)
-        raw = raw.to(model.device)
-        yield raw, model.scaling.forward(raw)
 
 
-@torch.no_grad()
+def _scaled(model: Model, source: Source, first: int, raw: Rows) -> Rows:
+    missing = model.objective.corruption.admits_missing
+    check_finite(raw, source, first_row=first, missing=missing)
+    model.scaling.check(raw, source.origin)
+    return model.scaling.forward(raw)
+
+
 def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield h = f(x) in blocks of (rows, n_components), float32."""
-    for _, x in scaled_batches(model, source, encoded=True):
-        yield model.objective.encode(whole_vectors(x)).h[: len(x)].cpu().numpy()
+    return encoded(model, source, lambda x: code_of(model, x).h.cpu().numpy())
 
 
-@torch.no_grad()
+def code_of(model: Model, x: Rows) -> Code:
+    """Return the code of a batch of scaled rows, the same wherever in a batch a row is."""
+    code = model.objective.encode(whole_vectors(x))
+    drive = code.drive if code.drive is None else code.drive[: len(x)]
+    return Code(h=code.h[: len(x)], drive=drive)
+
+
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
-    for _, x in scaled_batches(model, source, encoded=True):
+
+    def features(x: Rows) -> np.ndarray:
         layers = model.objective.encoder.layers(whole_vectors(x))
         if not -len(layers) <= layer < len(layers):
             raise UsageError(
                 f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."
             )
-        yield layers[layer][: len(x)].cpu().numpy()
+        return layers[layer][: len(x)].cpu().numpy()
+
+    return encoded(model, source, features)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from narrows.applications.coding import codes, scaled_batches
+from narrows.applications.coding import code_of, codes, encoded
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.errors import InvalidData
@@ -43,5 +43,5 @@ def set_median_thresholds(model: Model, source: Source) -> None:
     """Set every bit's threshold to the median of its z over these rows: half of them have it."""
     encoder = model.objective.encoder
     assert isinstance(encoder, BinaryEncoder)
-    drives = [encoder(x).drive for _, x in scaled_batches(model, source, encoded=True)]
-    encoder.thresholds.copy_(torch.cat(drives).quantile(0.5, dim=0))  # pyright: ignore[reportArgumentType] -- a binary code has a drive
+    drives = list(encoded(model, source, lambda x: code_of(model, x).drive))
+    encoder.thresholds.copy_(torch.cat(drives).quantile(0.5, dim=0))  # pyright: ignore[reportArgumentType, reportCallIssue] -- a binary code has a drive

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from narrows.applications.coding import scaled_batches
+from narrows.applications.coding import code_of, encoded
 from narrows.applications.hashing import pack_bits
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
@@ -16,6 +15,7 @@ from narrows.errors import UsageError
 from narrows.indexing.hit import Hit
 from narrows.indexing.index import Index
 from narrows.model import Model
+from narrows.slots import Rows
 
 __all__ = ["add_rows", "check_rerank", "index_codes", "new_index", "search_rows"]
 
@@ -46,18 +46,19 @@ def new_index(
     return Index.create(n_bits=-(-n // 8) * 8, vector_width=n if rerank else 0, **settings)
 
 
-@torch.no_grad()
 def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Yield codes as an index takes them, and where they are bits the z that they are cut from."""
     binary = isinstance(model.objective.encoder, BinaryEncoder)
-    for _, x in scaled_batches(model, source, encoded=True):
-        code = model.objective.encode(x)
+
+    def found(x: Rows) -> tuple[np.ndarray, np.ndarray | None]:
+        code = code_of(model, x)
         h = code.h.cpu().numpy()
         if not binary:
-            yield h, None
-            continue
+            return h, None
         assert code.drive is not None
-        yield pack_bits(h), code.drive.cpu().numpy()
+        return pack_bits(h), code.drive.cpu().numpy()
+
+    return encoded(model, source, found)
 
 
 def add_rows(

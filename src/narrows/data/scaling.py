@@ -118,7 +118,7 @@ def _proportions(x: Rows) -> Rows:
     if isinstance(x, SparseRows):
         wide = x.with_values(x.values.double())
         shares = wide.times_rows(1 / _positive(wide.row_sums()))
-        return x.with_values(shares.values.float())
+        return shares.with_values(shares.values.float())
     totals = x.nansum(dim=1, dtype=torch.float64)
     return (x / _positive(totals)[:, None]).float()
 

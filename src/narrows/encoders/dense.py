@@ -143,7 +143,7 @@ def _inverse_root(squares: Tensor) -> Tensor:
 def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     """Return x W + b of a batch, dense or sparse."""
     if isinstance(x, SparseRows):
-        return x.matmul(weight) + bias
+        return x.matmul(weight).add_(bias)
     return affine(x, weight, bias)
 
 

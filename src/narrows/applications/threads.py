@@ -1,0 +1,61 @@
+"""Batches of small steps on every core: one thread of Python a core, one of torch in each.
+
+Torch shares out each step among the cores, and waits for all of them after each. Where the steps
+are many and short, whole batches side by side are faster: the steps themselves hold no lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["side_by_side"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield ``function`` of every item, in order; as many at once as torch has threads here.
+
+    Items are drawn by the caller's thread, two a thread at most before their results are taken.
+    An exception is raised where its result would have been.
+    """
+    n_threads = torch.get_num_threads()
+    if n_threads == 1:
+        yield from map(function, items)
+        return
+    pool = _pool(n_threads)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            if len(waiting) == 2 * n_threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, "narrows", initializer=_one_torch_thread)
+
+
+def _one_torch_thread() -> None:
+    # of this thread alone; torch first sets its own number, once a thread
+    torch.get_num_threads()
+    ThreadpoolController().select(user_api="openmp").limit(limits=1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads are not copied
