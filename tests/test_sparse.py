@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from narrows import Multinomial
+from narrows import Multinomial, sparse
 from narrows.slots import SparseRows
 
 
@@ -84,6 +84,7 @@ def test_a_product_in_blocks_of_columns_is_the_product_at_once(monkeypatch):
     rows = rows.astype(np.float32)
     tensors = (torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data))
     x = SparseRows(*tensors, n_features=12)
+    monkeypatch.setattr(sparse, "_LARGE", 0)
     weight = torch.randn(12, 150, generator=torch.Generator().manual_seed(0))
     widths: list[int] = []
     sums_of = SparseRows._sums_of

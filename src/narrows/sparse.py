@@ -17,8 +17,11 @@ __all__ = ["Rows", "SparseRows", "dense_rows", "padded", "stored_values"]
 
 
 _BLOCK = 64
-"""Columns of a table that are summed at once where each of its rows is read often: 2,000 rows of
-64 numbers stay in a core's own cache."""
+"""Columns of a table that are summed at once where it is large and each of its rows is read often:
+2,000 rows of 64 numbers stay in a core's own cache."""
+
+_LARGE = 1 << 19
+"""Numbers in a table that is larger than such a cache."""
 
 _READS = 32
 """Reads of a row from which copying its table in blocks of columns is worth it."""
@@ -73,11 +76,11 @@ class SparseRows:
         return self._weighted_sums(dense)
 
     def _weighted_sums(self, dense: Tensor) -> Tensor:
-        width = dense.shape[1]
-        if width <= _BLOCK or len(self.indices) < _READS * self.n_features or dense.is_cuda:
+        few = dense.numel() < _LARGE or len(self.indices) < _READS * self.n_features
+        if few or dense.is_cuda:
             return self._sums_of(dense)
-        sums = dense.new_empty(len(self), width)
-        for start in range(0, width, _BLOCK):
+        sums = dense.new_empty(len(self), dense.shape[1])
+        for start in range(0, dense.shape[1], _BLOCK):
             columns = slice(start, start + _BLOCK)
             sums[:, columns] = self._sums_of(dense[:, columns].contiguous())
         return sums
