@@ -10,8 +10,8 @@ from test_contract import N_FEATURES, NEEDS
 from torch import Generator
 
 from narrows.applications import coding
+from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.data.source import DenseSource
 from narrows.model import Model, Schema, build_objective
 
 WIDTH = 4

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.boltzmann import RestrictedBoltzmannMachine as RBM
-from narrows.data.source import sparse_rows
+from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
 
 

@@ -21,7 +21,7 @@ from contractive_steps import (
 
 from narrows import Contractive, HigherOrderContractive
 from narrows.corruptions import Masking
-from narrows.data.source import sparse_rows
+from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError
 from narrows.slots import Code, Encoder, Forward

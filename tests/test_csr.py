@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from source_rows import fitted, read_only, seeded
 
 from narrows.data import SparseSource
+from narrows.data.array_sources import sparse_rows
 from narrows.data.csr import checked_csr, checked_sparse
-from narrows.data.source import sparse_rows
 from narrows.errors import InvalidData
 from narrows.estimators._input import fit_source
 

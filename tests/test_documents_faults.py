@@ -14,10 +14,10 @@ from torch import Generator
 from narrows import Balance, SemanticHasher
 from narrows.applications import coding
 from narrows.cli import _run
+from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import sparse_rows
 from narrows.indexing.index import Index
 from narrows.model import build_objective
 from narrows.neighbours import NeighbourObjective, neighbourhoods

@@ -20,7 +20,7 @@ from contractive_steps import (
 )
 
 from narrows import HigherOrderContractive
-from narrows.data.source import sparse_rows
+from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
 
 

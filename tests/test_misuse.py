@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 from narrows import Autoencoder, LinearAutoencoder, Masking, SquaredError, load
 from narrows.cli import _run
+from narrows.data.array_sources import sparse_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import sparse_rows
 from narrows.datasets import local_folder
 from narrows.errors import InvalidData, ResourceError, UsageError
 

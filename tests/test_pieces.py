@@ -13,7 +13,7 @@ from narrows import L1, Affine, Bernoulli, Masking, Multinomial, SquaredError, W
 from narrows.activations import ACTIVATIONS, SLOPES
 from narrows.augmentations import AUGMENTATIONS
 from narrows.corruptions import CORRUPTIONS
-from narrows.data.source import sparse_rows
+from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder
 from narrows.errors import InvalidData, UsageError
 from narrows.losses import LOSSES

@@ -10,7 +10,7 @@ from topics import topic_texts
 from torch import Generator
 
 from narrows import DocumentAutoencoder
-from narrows.data.source import sparse_rows
+from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
 from narrows.model import build_objective
 from narrows.sampled_softmax import SampledSoftmax

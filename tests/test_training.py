@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from training_runs import equal, small, small_trainer, weights
 
-from narrows.data.source import DenseSource
+from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
 from narrows.training.trainer import Trainer
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_runs import small, small_trainer
 
-from narrows.data.source import DenseSource
+from narrows.data.array_sources import DenseSource
 from narrows.errors import (
     TrainingDiverged,
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_runs import equal, small, small_trainer, weights
 
-from narrows.data.source import DenseSource
+from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
 
 

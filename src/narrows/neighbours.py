@@ -20,9 +20,10 @@ import torch
 from torch import Generator, Tensor
 
 from narrows._types import PerSample
+from narrows.data.array_sources import sparse_rows
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source, sparse_rows
+from narrows.data.source import Source
 from narrows.objective import Objective
 from narrows.slots import Rows, SparseRows
 from narrows.terms import Terms, Trainable

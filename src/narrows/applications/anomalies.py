@@ -15,7 +15,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from narrows.applications.coding import BATCH, errors, scaled_batches, whole_vectors
-from narrows.data.source import DenseSource, Source
+from narrows.data.array_sources import DenseSource
+from narrows.data.source import Source
 from narrows.losses import Bernoulli, Multinomial
 from narrows.model import Model
 from narrows.slots import Rows, dense_rows

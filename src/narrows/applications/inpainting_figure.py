@@ -14,8 +14,8 @@ from narrows.applications.figures import draw_rows, n_drawn, row_names
 from narrows.applications.inpainting import inpainted
 from narrows.applications.inpainting_comparison import Rivals, rival_fills
 from narrows.applications.pixels import image_shape_of
+from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.data.source import DenseSource
 from narrows.model import Model
 
 __all__ = ["inpainting_figure"]

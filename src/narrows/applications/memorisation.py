@@ -10,7 +10,8 @@ from narrows.applications.closest import closest_rows
 from narrows.applications.coding import scaled_batches, whole_vectors
 from narrows.applications.nearness import Memorisation
 from narrows.checks import check_number
-from narrows.data.source import DenseSource, Source, evenly_spaced
+from narrows.data.array_sources import DenseSource
+from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData
 from narrows.model import Model
 from narrows.slots import dense_rows

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.csr import checked_csr, checked_sparse
-from narrows.data.source import DenseSource, Source, SparseSource
+from narrows.data.source import Source
 from narrows.errors import InvalidData
 
 __all__ = ["array_source", "plain_array"]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.readers._limits import check_memory
-from narrows.data.source import DenseSource, Source, SparseSource
+from narrows.data.source import Source
 from narrows.slots import SparseRows
 
 __all__ = ["rows_in_memory", "stacked"]

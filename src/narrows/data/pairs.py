@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import DenseSource, Source, SparseSource
+from narrows.data.array_sources import DenseSource, SparseSource
+from narrows.data.source import Source
 from narrows.slots import Labelled, Rows
 
 __all__ = ["PairedSource"]

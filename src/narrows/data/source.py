@@ -1,29 +1,22 @@
-"""Where batches come from: arrays in memory, or blocks of a file."""
+"""Where batches come from: what every kind of data offers."""
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.csr import checked_csr
-from narrows.data.tensors import as_tensor
-from narrows.slots import Labelled, Rows, SparseRows
+from narrows.slots import Labelled, Rows
 
 __all__ = [
-    "DenseSource",
-    "SparseSource",
     "Source",
     "at_a_time",
     "evenly_spaced",
-    "sparse_rows",
     "split_rows",
     "with_targets",
 ]
@@ -141,87 +134,6 @@ class Source(ABC):
         return self
 
 
-class _InMemory(Source):
-    """Sources that can gather any rows at once; ``_rows`` restricts them to a subset."""
-
-    holds_targets = True
-    _rows: Tensor | None = None
-
-    @abstractmethod
-    def _gather(self, rows: Tensor) -> Rows: ...
-
-    @abstractmethod
-    def _slice(self, start: int, stop: int) -> Rows: ...
-
-    @abstractmethod
-    def _subset(self, rows: Tensor) -> _InMemory: ...
-
-    def at(self, positions: Tensor) -> Rows:
-        return self._gather(positions if self._rows is None else self._rows[positions])
-
-    def in_order(self, batch_size: int) -> Iterator[Rows]:
-        for start in range(0, self.n_rows, batch_size):
-            stop = min(start + batch_size, self.n_rows)
-            if self._rows is None:
-                yield self._slice(start, stop)
-            else:
-                yield self._gather(self._rows[start:stop])
-
-    def shuffled(
-        self, batch_size: int, *, generator: Generator, start: int = 0
-    ) -> Iterator[Rows | Labelled]:
-        order = torch.randperm(self.n_rows, generator=generator)
-        for batch in order[start * batch_size :].split(batch_size):
-            if len(batch):  # an empty tensor splits into one empty piece
-                rows = self.at(batch)
-                yield rows if self.targets is None else Labelled(rows, self.targets[batch])
-
-    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        train, held_out = split_rows(self.n_rows, fraction, generator=generator)
-        return (self.subset(train), self.subset(held_out)) if len(held_out) else (self, None)
-
-    def subset(self, positions: Tensor) -> _InMemory:
-        """Return the rows of these numbers, in that order, of the same description and y."""
-        part = self._subset(positions if self._rows is None else self._rows[positions])
-        part.described_as(self)
-        part.targets = None if self.targets is None else self.targets[positions]
-        return part
-
-    def sample(self, n_rows: int, *, generator: Generator) -> Rows:
-        if n_rows >= self.n_rows:
-            return next(self.in_order(self.n_rows))
-        return self.at(torch.randperm(self.n_rows, generator=generator)[:n_rows].sort().values)
-
-
-class DenseSource(_InMemory):
-    """A dense array (n_rows, n_features) of bytes or float32, kept as it is."""
-
-    _array: Tensor
-
-    def __init__(self, array: Tensor | np.ndarray, *, rows: Tensor | None = None) -> None:
-        self._array = as_tensor(array)
-        self._rows = rows
-        self.n_rows = len(self._array) if rows is None else len(rows)
-        self.n_features = self._array.shape[1]
-        self.kind = "image" if self._array.dtype == torch.uint8 else "table"
-
-    def _gather(self, rows: Tensor) -> Tensor:
-        return self._array.index_select(0, rows).float()
-
-    def _slice(self, start: int, stop: int) -> Tensor:
-        return self._array[start:stop].float()
-
-    def _subset(self, rows: Tensor) -> DenseSource:
-        return DenseSource(self._array, rows=rows)
-
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"dense {self.n_rows} {self.n_features}".encode())
-        for batch in self.in_order(65536):
-            assert isinstance(batch, Tensor)
-            digest.update(np.ascontiguousarray(batch.numpy()).data)
-        return digest.hexdigest()
-
-
 def split_rows(n_rows: int, fraction: float, *, generator: Generator) -> tuple[Tensor, Tensor]:
     """Return the numbers of the rows to train on and of those held out, none if too few."""
     held_out = int(n_rows * fraction)
@@ -251,42 +163,3 @@ def evenly_spaced(n_rows: int, wanted: int) -> Tensor:
     """Return at most ``wanted`` row numbers, spread over all of the rows."""
     n = min(wanted, n_rows)
     return torch.arange(n) * n_rows // max(n, 1)
-
-
-class SparseSource(_InMemory):
-    """A CSR matrix (n_rows, n_features), never densified whole."""
-
-    sparse = True
-
-    def __init__(self, matrix: Any, *, rows: Tensor | None = None) -> None:
-        self._matrix: Any = matrix if rows is not None else sp.csr_array(checked_csr(matrix))
-        self._rows = rows
-        self.n_rows = self._matrix.shape[0] if rows is None else len(rows)
-        self.n_features = self._matrix.shape[1]
-
-    def _gather(self, rows: Tensor) -> SparseRows:
-        return sparse_rows(self._matrix[rows.numpy()])
-
-    def _slice(self, start: int, stop: int) -> SparseRows:
-        return sparse_rows(self._matrix[start:stop])
-
-    def _subset(self, rows: Tensor) -> SparseSource:
-        return SparseSource(self._matrix, rows=rows)
-
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"csr {self.n_rows} {self.n_features}".encode())
-        for batch in self.in_order(65536):
-            assert isinstance(batch, SparseRows)
-            for part in (batch.indptr, batch.indices, batch.values):
-                digest.update(np.ascontiguousarray(part.numpy()).data)
-        return digest.hexdigest()
-
-
-def sparse_rows(matrix: Any) -> SparseRows:
-    """Return a scipy CSR matrix as a batch, without densifying it."""
-    return SparseRows(
-        as_tensor(matrix.indptr),
-        as_tensor(matrix.indices),
-        as_tensor(matrix.data.astype(np.float32, copy=False)),
-        matrix.shape[1],
-    )

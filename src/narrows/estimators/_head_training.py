@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from narrows.applications.prediction import features_read, layer_number, layer_widths
 from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
 from narrows.corruptions import CORRUPTIONS
+from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.data.source import DenseSource, Source, split_rows
+from narrows.data.source import Source, split_rows
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._progress import Progress

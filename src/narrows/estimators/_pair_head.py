@@ -21,9 +21,10 @@ from narrows.applications.pair_metric import (
 from narrows.applications.prediction import features_read, said
 from narrows.checks import check_number
 from narrows.code_task import FeatureTask
+from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.in_memory import stacked
 from narrows.data.pairs import PairedSource
-from narrows.data.source import DenseSource, Source, SparseSource
+from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
 from narrows.estimators._input import fit_source, query_source

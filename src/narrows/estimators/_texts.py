@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.data.source import Source, SparseSource
+from narrows.data.array_sources import SparseSource
+from narrows.data.source import Source
 from narrows.errors import EmptyDocumentWarning, UsageError
 from narrows.estimators._input import fit_source
 from narrows.model import Model
