@@ -26,7 +26,7 @@ from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget
 from narrows.model import Model
-from narrows.training.loop import Epoch, TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord
 
 __all__ = ["AbstractAutoencoder"]
 

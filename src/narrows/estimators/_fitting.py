@@ -21,8 +21,9 @@ from narrows.estimators._plan import Plan
 from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import pretrain
-from narrows.training.loop import Epoch, TrainingRecord, train
+from narrows.training.loop import train
 from narrows.training.precision import resolve_device
+from narrows.training.run import Epoch, TrainingRecord
 from narrows.training.trainer import Trainer
 
 __all__ = ["fit_model", "partial_fit_model"]

@@ -15,7 +15,7 @@ from narrows.artefact import Artefact
 from narrows.errors import ModelFileError
 from narrows.estimators._arguments import json_parameters, known_arguments
 from narrows.model import tensor_layout
-from narrows.training.loop import Epoch, TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord
 
 if TYPE_CHECKING:
     from narrows.estimators._base import AbstractAutoencoder

@@ -28,8 +28,9 @@ from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
-from narrows.training.loop import TrainingRecord, train
+from narrows.training.loop import train
 from narrows.training.precision import resolve_device
+from narrows.training.run import TrainingRecord
 from narrows.training.trainer import Trainer
 
 __all__ = ["HeadTraining"]

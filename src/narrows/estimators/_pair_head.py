@@ -32,7 +32,7 @@ from narrows.estimators._settings import forget, seed_from
 from narrows.estimators._targets import read_classes, read_same
 from narrows.estimators._texts import is_texts
 from narrows.pair_task import PairTask
-from narrows.training.loop import TrainingRecord
+from narrows.training.run import TrainingRecord
 
 __all__ = ["PairHead"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Self
 
-from narrows.training.loop import Epoch
+from narrows.training.run import Epoch
 
 __all__ = ["Progress"]
 

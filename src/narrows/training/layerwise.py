@@ -27,8 +27,9 @@ from narrows.objective import Objective
 from narrows.slots import Rows, piece_from_spec
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layer import layer_autoencoder
-from narrows.training.loop import Epoch, train
+from narrows.training.loop import train
 from narrows.training.precision import product_context, resolve_precision
+from narrows.training.run import Epoch
 from narrows.training.trainer import Trainer
 
 __all__ = ["METHODS", "LayerwisePretraining", "pretrain"]
