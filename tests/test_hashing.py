@@ -13,6 +13,7 @@ from narrows import Masking, SemanticHasher, load
 from narrows.encoders import BinaryEncoder
 from narrows.errors import ModelFileError, UsageError
 from narrows.indexing.index import Index
+from narrows.model import build_objective
 
 SMALL = {"hidden": (32,), "max_epochs": 20, "batch_size": 16, "learning_rate": 5e-3}
 
@@ -74,11 +75,60 @@ def test_straight_through_has_the_gradient_of_the_mean(rows):
     [
         ({"binarisation": "noisy"}, "binarisation: unknown name 'noisy'.*Did you mean 'noise'"),
         ({"noise": -1.0}, "noise: must be"),
+        ({"n_groups": 0}, "n_groups: must be"),
+        ({"n_groups": 9}, "n_groups: must be"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         encoder(**changes)
+
+
+def test_in_training_a_row_keeps_one_group_of_bits_times_their_number(rows):
+    whole = encoder()(rows, generator=Generator().manual_seed(3)).h
+    kept = encoder(n_groups=3)(rows, generator=Generator().manual_seed(3)).h
+    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])  # as even as three groups of 8 can be
+    which = torch.stack([(kept[:, groups == g] != 0).all(dim=1) for g in range(3)], dim=1)
+    assert (which.sum(dim=1) == 1).all()
+    assert (which.sum(dim=0) > 100).all()
+    torch.testing.assert_close(kept, 3 * whole * which[:, groups])
+
+
+def test_a_whole_code_is_decoded_to_the_mean_of_what_its_groups_say(rows):
+    arguments = {"n_components": 8, "hidden": (5,)}
+    net = build_objective("hashing", arguments | {"n_groups": 4}, 6).eval()
+    h = net.encode(rows).h
+    parts = [h * (torch.arange(8) // 2 == g) * 4 for g in range(4)]
+    torch.testing.assert_close(net.decode(h), sum(net.decode(part) for part in parts) / 4)
+
+
+def test_a_group_by_itself_rebuilds_a_row():
+    rows = load_digits().data[:600]
+
+    def explained(n_groups: int) -> float:
+        hasher = SemanticHasher(64, n_groups=n_groups, random_state=0, **SMALL).fit(rows)
+        bits = hasher.transform(rows)
+        bits[:, 16:] = 0
+        rebuilt = hasher.inverse_transform(n_groups * bits)
+        return 1 - ((rebuilt - rows) ** 2).mean() / rows.var(axis=0).mean()
+
+    assert explained(4) > 0.4 > explained(1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_components", "given"),
+    [(None, 8, 1), (None, 32, 2), (None, 128, 4), (None, 256, 4), (3, 32, 3)],
+)
+def test_a_code_has_a_group_for_every_16_bits_up_to_4(asked, n_components, given):
+    hasher = SemanticHasher(n_components, n_groups=asked, hidden=(8,), max_epochs=1)
+    assert hasher.fit(load_digits().data[:64]).model_.parameters["n_groups"] == given
+
+
+@pytest.mark.parametrize("n_groups", [0, 17, 1.5, "two"])
+def test_groups_that_cannot_be_are_refused(n_groups):
+    hasher = SemanticHasher(16, n_groups=n_groups)
+    with pytest.raises(UsageError, match="n_groups: must be"):
+        hasher.fit(load_digits().data)
 
 
 def test_noise_drives_z_away_from_the_threshold(digits):

@@ -25,12 +25,22 @@ class DenseDecoder(Decoder):
         n_components, the hidden widths in mirrored order, n_features.
     activation : str
         Between layers.
+    code_scale : float, default=1.0
+        What a code is multiplied by before the first layer reads it.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
     """
 
-    def __init__(self, widths: Sequence[int], *, activation: str, generator: Generator) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: str,
+        code_scale: float = 1.0,
+        generator: Generator,
+    ) -> None:
         super().__init__()
+        self._code_scale = code_scale
         self.weights, self.biases = dense_parameters(widths, generator=generator)
         self._activate = activation_named(activation)
 
@@ -39,6 +49,7 @@ class DenseDecoder(Decoder):
 
     def hidden(self, h: Codes) -> Tensor:
         """Return what the last layer reads, (batch, width): the code itself if there is but one."""
+        h = h if self._code_scale == 1 else h * self._code_scale
         layers = zip(self.weights, self.biases, strict=True)
         for weight, bias in islice(layers, len(self.weights) - 1):
             h = self._activate(affine(h, weight, bias))

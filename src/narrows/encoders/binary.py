@@ -29,6 +29,10 @@ class BinaryEncoder(Encoder):
 
     ``thresholds`` (n_components,) are part of the state, 0 unless set from data.
 
+    In training each row keeps one of ``n_groups`` groups of neighbouring bits, drawn anew, times
+    their number, and the others are 0: each group then says by itself what the row is about, as
+    short codes learned apart would, whose mistakes differ.
+
     Parameters
     ----------
     widths : sequence of int
@@ -38,6 +42,8 @@ class BinaryEncoder(Encoder):
     binarisation : {"noise", "straight_through"}
     noise : float
         Deviation of what is added to z, in units of z.
+    n_groups : int, default=1
+        1 keeps all bits.
     row_length : float or None, default=None
         As in ``DenseEncoder``.
     generator : torch.Generator
@@ -46,7 +52,8 @@ class BinaryEncoder(Encoder):
     Raises
     ------
     UsageError
-        If the binarisation is unknown, or the noise negative.
+        If the binarisation is unknown, the noise negative, or n_groups not from 1 to the
+        number of bits.
 
     References
     ----------
@@ -65,6 +72,7 @@ class BinaryEncoder(Encoder):
         activation: str,
         binarisation: str,
         noise: float,
+        n_groups: int = 1,
         row_length: float | None = None,
         generator: Generator,
     ) -> None:
@@ -72,6 +80,7 @@ class BinaryEncoder(Encoder):
         if binarisation not in BINARISATIONS:
             raise unknown_name("binarisation", binarisation, BINARISATIONS)
         check_number("noise", noise, low=0)
+        check_number("n_groups", n_groups, low=1, high=widths[-1], integer=True)
         net = DenseEncoder(
             widths, activation=activation, row_length=row_length, generator=generator
         )
@@ -80,6 +89,7 @@ class BinaryEncoder(Encoder):
         self._net = (net,)
         self._soften = BINARISATIONS[binarisation]
         self._noise = noise
+        self._n_groups = n_groups
         self.register_buffer("thresholds", torch.zeros(widths[-1]))
 
     def layers(self, x: Rows) -> list[Tensor]:
@@ -91,11 +101,18 @@ class BinaryEncoder(Encoder):
         drive = self._net[0](x).h.float()
         if generator is None:
             return Code(h=self._bits(drive), drive=drive)
-        return Code(h=self._soften(drive, self._noise, generator), drive=drive)
+        h = self._soften(drive, self._noise, generator)
+        return Code(h=h if self._n_groups == 1 else self._one_group(h, generator), drive=drive)
 
     def admissible(self, h: Codes) -> Codes:
         """Return the nearest bits."""
         return _signs(h > 0)
+
+    def _one_group(self, h: Tensor, generator: Generator) -> Tensor:
+        n_rows, n_bits = h.shape
+        group_of = torch.arange(n_bits, device=h.device) * self._n_groups // n_bits
+        kept = torch.randint(self._n_groups, (n_rows, 1), generator=generator, device=h.device)
+        return h * ((group_of == kept) * float(self._n_groups))
 
     def _bits(self, drive: Tensor) -> Tensor:
         # what is no number has no bits

@@ -3,7 +3,7 @@
 Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Approximate Reasoning 50.
 
     corrupt   identity | masking
-    encoder   binary, sparse-native       noise on the code drives it to bits
+    encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
     penalty   none | balance              has every bit halve the rows
 """
@@ -31,6 +31,7 @@ def hashing(
     activation: str = "silu",
     binarisation: str = "noise",
     noise: float = 1.0,
+    n_groups: int = 1,
     bag_of_words: bool = False,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
@@ -45,12 +46,18 @@ def hashing(
             activation=activation,
             binarisation=binarisation,
             noise=noise,
+            n_groups=n_groups,
             row_length=ROW_LENGTH if bag_of_words else None,
             generator=generator,
         ),
         # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows
-        decoder=DenseDecoder([n_components, n_features], activation="linear", generator=generator),
+        # are near rows; of a whole code the mean of what its groups say
+        decoder=DenseDecoder(
+            [n_components, n_features],
+            activation="linear",
+            code_scale=1 / n_groups,
+            generator=generator,
+        ),
         **pieces(
             loss=loss,
             corruption=corruption,
