@@ -250,13 +250,13 @@ def test_rows_are_drawn_of_which_something_is_filled_in(files, tmp_path, monkeyp
     drawn = {}
     monkeypatch.setattr(
         "narrows.applications.inpainting_figure.inpainting_figure",
-        lambda _, shown, hidden, *, numbers, **more: drawn.update(
-            shown=shown, hidden=hidden, numbers=numbers
+        lambda _, shown, hidden, *, lines, **more: drawn.update(
+            shown=shown, hidden=hidden, lines=lines
         ),
     )
     monkeypatch.setattr("narrows.applications.figures.save_figure", lambda *_: None)
     arguments = ["--mask", str(tmp_path / "mask.npy"), "--figure", str(tmp_path / "f.png")]
     assert inpaint(files, *arguments) == 0
-    assert drawn["numbers"] == [7, 31, 55]
+    assert drawn["lines"] == ["row 7", "row 31", "row 55"]
     np.testing.assert_array_equal(drawn["shown"], np.load(files / "x.npy")[[7, 31, 55]])
     assert drawn["hidden"].sum() == 15

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from torch import Generator
 
 from narrows import (
@@ -58,8 +59,6 @@ def test_denoise_is_what_is_measured(noisy_and_plain, digits_in_units):
     ae, _ = noisy_and_plain
     X = digits_in_units[:1000]
     found = measured(ae, X, Masking(0.4))
-    import torch
-
     rows = Masking(0.4)(torch.from_numpy(X), generator=Generator().manual_seed(1)).rows.numpy()
     by_hand = np.square(ae.denoise(rows) - X).sum(axis=1).mean()
     assert found.denoised == pytest.approx(by_hand, rel=1e-4)
@@ -85,12 +84,59 @@ def test_the_command_measures_draws_and_writes(files, capsys):
     assert np.load(files / "clean.npy").shape == (50, 64)
 
 
+def corrupted(model, X, corruption, seed) -> np.ndarray:
+    """Return rows in input units, corrupted in the batches that the model goes through."""
+    generator = Generator().manual_seed(seed)
+    x = model.scaling.forward(torch.from_numpy(X))
+    noisy = [corruption(part, generator=generator).rows for part in x.split(1024)]
+    return model.scaling.inverse(torch.cat(noisy)).numpy()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_what_is_corrupted_and_measured_is_written_and_drawn(
+    seed, noisy_and_plain, digits_in_units, tmp_path, monkeypatch, capsys
+):
+    ae, X = noisy_and_plain[0], digits_in_units[:1500]
+    np.save(tmp_path / "x.npy", X)
+    ae.save(tmp_path / "m")
+    figures = []
+    monkeypatch.setattr("narrows.applications.figures.save_figure", lambda f, _: figures.append(f))
+    command = ["denoise", "m", "x.npy", "--corrupt", "gaussian:0.3", "--seed", str(seed), "--json",
+               "-o", "y.npy", "--figure", "f.png"]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert _run(command) == 0
+    noisy = corrupted(ae.model_, X, Gaussian(0.3), seed)
+    written = np.load("y.npy")
+    np.testing.assert_allclose(written, ae.denoise(noisy), atol=1e-5)
+    said = json.loads(capsys.readouterr().out)
+    by_hand = np.square(written - X).sum(axis=1).mean()
+    assert said["denoised"] == pytest.approx(by_hand, rel=1e-4)
+    at = [0, 150, 300, 450, 600, 750]
+    for axis, row in zip(figures[0].axes, at, strict=True):
+        clean, marks, ours, *_ = (line.get_ydata() for line in axis.lines)
+        np.testing.assert_allclose(clean, X[row], atol=1e-6)
+        np.testing.assert_allclose(marks, noisy[row], atol=1e-5)
+        np.testing.assert_allclose(ours, written[row], atol=1e-5)
+
+
+def test_what_a_filler_is_given_corrupted_is_rebuilt_in_every_value(digits_in_units, tmp_path):
+    X = digits_in_units[:100]
+    ae = Autoencoder(4, hidden=(), corruption="missing:0.2", max_epochs=1, random_state=0).fit(X)
+    model, data, out = (str(tmp_path / name) for name in ("m", "x.npy", "y.npy"))
+    ae.save(model)
+    np.save(data, X)
+    assert _run(["denoise", model, data, "--corrupt", "gaussian:0.3", "-o", out]) == 0
+    noisy = corrupted(ae.model_, X, Gaussian(0.3), 0)
+    np.testing.assert_allclose(np.load(out), ae.reconstruct(noisy), atol=1e-5)
+    assert _run(["denoise", model, data, "-o", out]) == 0
+    np.testing.assert_array_equal(np.load(out), X)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "give -o, --corrupt, --figure, or several"),
         (["--corrupt", "gausian:0.3"], "corrupt: unknown name 'gausian'.*mean 'gaussian'"),
-        (["--corrupt", "gaussian:0.3", "-o", "y.npy"], "-o takes DATA that are corrupted already"),
     ],
 )
 def test_a_misuse_of_the_command_is_named(files, capsys, options, message):

@@ -13,11 +13,13 @@ from narrows.applications.figures import denoising_figure, reconstruction_figure
 from narrows.applications.generation_figures import sample_figure, sheet_figure, walk_figure
 from narrows.applications.inpainting_comparison import fit_rivals
 from narrows.applications.inpainting_figure import inpainting_figure
+from narrows.applications.lettering import fitting, text_width
 from narrows.applications.mosaic import draw_mosaic
 from narrows.applications.segmentation_figure import segmentation_figure
 from narrows.data.arrays import array_source
 
 NAMES = [f"proanthocyanins_{i}" for i in range(13)]
+LINES = [f"row {10 * i}" for i in range(5)]
 WORDS = ("sea ship sail", "farm field cow", "sun star moon")
 
 
@@ -78,9 +80,9 @@ def test_the_longest_names_fit_into_the_legend(table):
 
 
 def test_profiles_are_of_the_rows_named_and_so_are_their_errors(of_table, table):
-    numbers = range(0, 80, 8)
+    names = [f"row {i}" for i in range(0, 80, 8)]
     rows = torch.from_numpy(table[::8])
-    figure = reconstruction_figure(of_table, rows, numbers=numbers)
+    figure = reconstruction_figure(of_table, rows, lines=names)
     assert [axis.get_ylabel() for axis in figure.axes] == [f"row {8 * i}" for i in range(6)]
     x = of_table.scaling.forward(rows[:6])
     with torch.no_grad():
@@ -98,9 +100,40 @@ def test_a_missing_value_is_not_drawn(of_table, table):
     assert np.isfinite(lines["3 numbers, autoencoder"]).all()
 
 
+def test_what_is_known_is_drawn_as_it_stays(of_table, table):
+    holes = torch.from_numpy(table[:3].copy())
+    holes[0, 4] = holes[0, 9] = torch.nan
+    x = of_table.scaling.forward(holes)
+    with torch.no_grad():
+        fill = of_table.objective.reconstruct(x)
+    lines = drawn(denoising_figure(of_table, holes))
+    kept = torch.where(x.isnan(), fill, x)[0].numpy()
+    assert lines["3 numbers, autoencoder"] == pytest.approx(kept)
+    by_pca = lines["3 numbers, PCA"]
+    assert (by_pca == x[0].numpy()).tolist() == [i not in (4, 9) for i in range(13)]
+
+
+def test_a_long_name_is_cut_in_its_middle():
+    assert fitting("row 17", 7, 1) == "row 17"
+    assert fitting("a\n$b$", 7, 1) == "a\n\\$b\\$"
+    for name in ("patient 0001, scan 17", "m" * 300, "$x$" * 30, "/data/scans/2024/00017"):
+        short = fitting(name, 7, 0.65)
+        start, end = short.replace("\\$", "$").split("…")
+        assert name.startswith(start) and name.endswith(end) and len(start) - len(end) <= 2
+        assert 0.4 < text_width(short, 7) <= 0.65
+
+
+def test_names_of_images_do_not_touch(rng):
+    names = [f"patient 0001, scan {i:03}" for i in range(6)]
+    figure = draw_mosaic(rng.random((6, 4, 4, 3)), 6, columns=names, cell=0.7)
+    boxes = extents(figure, figure.axes[0].texts)
+    assert len(boxes) == 6
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_what_is_corrupted_is_marked_and_not_taken_for_a_line_of_the_net(of_table, table):
     clean = torch.from_numpy(table[:3])
-    figure = denoising_figure(of_table, clean + 1, clean=clean)
+    figure = denoising_figure(of_table, clean, corrupted=of_table.scaling.forward(clean + 1))
     corrupted, ours = figure.axes[0].lines[1:3]
     assert corrupted.get_label().startswith("corrupted") and corrupted.get_linestyle() == "None"
     again = reconstruction_figure(of_table, clean).axes[0].lines[1]
@@ -109,12 +142,12 @@ def test_what_is_corrupted_is_marked_and_not_taken_for_a_line_of_the_net(of_tabl
 
 def test_images_are_drawn_in_their_own_units(of_images, images):
     rows = torch.from_numpy(images[:5])
-    figure = reconstruction_figure(of_images, rows, image_shape=(4, 4), numbers=range(0, 50, 10))
+    figure = reconstruction_figure(of_images, rows, image_shape=(4, 4), lines=LINES)
     first = np.stack([np.asarray(image.get_array())[..., 0] for image in figure.axes[0].images[:5]])
     low, high = images[:5].min(), images[:5].max()
     assert first.reshape(5, 16) == pytest.approx((images[:5] - low) / (high - low), abs=1e-4)
     said = [text.get_text() for text in figure.axes[0].texts]
-    assert said[-5:] == [f"row {10 * i}" for i in range(5)]
+    assert said[-5:] == LINES
     assert figure.texts[0].get_text() == "squared error per row, in standard deviations"
 
 
@@ -216,7 +249,7 @@ def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
 ):
     hidden = np.random.default_rng(0).random((8, 13)) < 0.3
     rows = torch.from_numpy(table[:8])
-    figure = inpainting_figure(of_table, rows, hidden, rivals=rivals, numbers=range(8))
+    figure = inpainting_figure(of_table, rows, hidden, rivals=rivals)
     assert len(figure.axes) == 6
     lines = drawn(figure, 2)
     assert [name.split(", squared")[0] for name in lines] == [
@@ -240,9 +273,9 @@ def test_a_deviation_has_no_colour(rng):
 def test_every_class_of_a_mask_is_in_the_legend_and_every_image_has_its_number(rng):
     masks = rng.integers(0, 3, size=(2, 16))
     figure = segmentation_figure(
-        rng.random((2, 48)), masks, image_shape=(4, 4, 3), classes=[0, 1, 2], numbers=[0, 50]
+        rng.random((2, 48)), masks, image_shape=(4, 4, 3), classes=[0, 1, 2], names=LINES[:2]
     )
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["class 0: not painted", "class 1", "class 2"]
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["row 0", "row 50"]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["row 0", "row 10"]
     assert inside(figure, [figure.legends[0]])

@@ -63,6 +63,13 @@ class Model:
         return next(self.objective.parameters()).device
 
     @property
+    def feature_names(self) -> list[str] | None:
+        """The names of the columns, or the words; None where features have no names."""
+        if self.schema.names is None and self.vocabulary is not None:
+            return list(self.vocabulary.terms)
+        return self.schema.names
+
+    @property
     def error_unit(self) -> str:
         """The unit of the model's own error."""
         unit = self.objective.loss.unit

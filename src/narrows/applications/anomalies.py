@@ -139,10 +139,8 @@ def at_rows(source: Source, places: np.ndarray) -> DenseSource:
 def feature_names(model: Model, source: Source) -> list[str]:
     """Return what to call the features: names of columns, words, places of pixels, or numbers."""
     shape = model.schema.image_shape or source.image_shape
-    if model.schema.names is not None:
-        return list(model.schema.names)
-    if model.vocabulary is not None:
-        return list(model.vocabulary.terms)
+    if model.feature_names is not None:
+        return list(model.feature_names)
     if shape is not None:
         return ["pixel " + ",".join(map(str, place)) for place in np.ndindex(*shape)]
     return [f"feature {i}" for i in range(model.schema.n_features)]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from narrows.applications.lettering import shortened
+from narrows.applications.lettering import fitting, shortened
 from narrows.applications.mosaic import pictures
 from narrows.errors import InvalidData
 
@@ -63,7 +63,7 @@ def anomaly_figure(
             axis.set_axis_off()
         longest = min(100.0, 108 * float(shares[:n].max()))
         for axis, row, title in zip(axes[:n], shares, titles, strict=False):
-            _bars(axis, row, names, title, longest)
+            _bars(axis, row, names, fitting(title, 8, 5.7 / columns), longest)
         left.supxlabel("share of the row's error, %", fontsize=8)
     _histogram(right.subplots(), p_values, alpha, smallest)
     return figure
@@ -85,7 +85,7 @@ def _images(
         for line, row in enumerate((rows, rebuilt)):
             axes[line, column].imshow(pictures(row[column][None], shape, limits)[0])
         axes[2, column].imshow(maps[column], cmap="magma", vmin=0)
-        axes[0, column].set_title(titles[column], fontsize=6.5)
+        axes[0, column].set_title(fitting(titles[column], 6.5, 6 / n), fontsize=6.5)
     for axis, label in zip(
         axes[:, 0], ("row", "rebuilt", "share of\nthe error,\nbright: most"), strict=True
     ):

@@ -16,7 +16,15 @@ from narrows.model import Model
 from narrows.slots import Corruption, Rows, dense_rows
 from narrows.weighting import known_part
 
-__all__ = ["Denoising", "corrupted_rows", "denoised", "measure_denoising"]
+__all__ = [
+    "Denoising",
+    "corrupted_rows",
+    "denoised",
+    "denoised_after",
+    "measure_denoising",
+    "rebuilt_from",
+    "with_known",
+]
 
 
 @torch.no_grad()
@@ -28,9 +36,26 @@ def denoised(model: Model, source: Source) -> Iterator[np.ndarray]:
     """
     for raw, x in scaled_batches(model, source):
         mean = in_input_units(model, model.objective.reconstruct(x), raw)
-        if model.objective.corruption.admits_missing and isinstance(raw, Tensor):
-            mean = torch.where(raw.isnan(), mean, raw)
-        yield mean.cpu().numpy()
+        yield with_known(model, mean, raw).cpu().numpy()
+
+
+def with_known(model: Model, fill: Tensor, rows: Rows) -> Tensor:
+    """Return what was made of rows, with their known values where the model admits missing ones."""
+    if model.objective.corruption.admits_missing and isinstance(rows, Tensor):
+        return torch.where(rows.isnan(), fill, rows)
+    return fill
+
+
+@torch.no_grad()
+def denoised_after(
+    model: Model, source: Source, corruption: Corruption, *, generator: Generator
+) -> Iterator[np.ndarray]:
+    """Yield g(f(x~)) in input units, every value rebuilt, for clean rows that are corrupted here.
+
+    With the same generator they are the rows that ``measure_denoising`` measures.
+    """
+    for raw, x, _, noisy in _corrupted(model, source, corruption, generator):
+        yield in_input_units(model, rebuilt_from(model, noisy, x), raw).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -64,13 +89,8 @@ def measure_denoising(
     """Corrupt clean rows, denoise them, and measure against the clean ones."""
     squared = SquaredError()
     sums = torch.zeros(3, dtype=torch.float64)
-    for _, clean in scaled_batches(model, source):
-        x, known = known_part(clean, model.objective.corruption)
-        noisy = corruption(x, generator=generator).rows
-        rebuilt = model.objective.loss.fitted(
-            model.objective.decoder(model.objective.encode(noisy).h).float(), x
-        )
-        versions = [dense_rows(noisy), rebuilt]
+    for _, x, known, noisy in _corrupted(model, source, corruption, generator):
+        versions = [dense_rows(noisy), rebuilt_from(model, noisy, x)]
         if model.baseline is not None:
             versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
         for i, version in enumerate(versions):
@@ -86,9 +106,35 @@ def measure_denoising(
     )
 
 
+@torch.no_grad()
 def corrupted_rows(
-    model: Model, rows: Rows, corruption: Corruption, *, generator: Generator
+    model: Model, source: Source, at: Tensor, corruption: Corruption, *, generator: Generator
 ) -> Tensor:
-    """Return clean rows in input units, corrupted in scaled ones: dense, for a picture."""
-    noisy = corruption(model.scaling.forward(rows), generator=generator).rows
-    return model.scaling.inverse(dense_rows(noisy))
+    """Return the rows of the numbers ``at``, which rise, as they are corrupted among all rows.
+
+    Scaled, dense, on the CPU: for a picture of what ``denoised_after`` yields.
+    """
+    found, first = [], 0
+    for _, _, _, noisy in _corrupted(model, source, corruption, generator):
+        here = at[(at >= first) & (at < first + len(noisy))] - first
+        found.append(dense_rows(noisy).cpu()[here])
+        first += len(noisy)
+        if first > at[-1]:
+            break
+    return torch.cat(found)
+
+
+def _corrupted(
+    model: Model, source: Source, corruption: Corruption, generator: Generator
+) -> Iterator[tuple[Rows, Rows, Tensor | None, Rows]]:
+    """Yield rows as they are, scaled without what is missing, 1 where they are known, corrupted."""
+    for raw, clean in scaled_batches(model, source):
+        x, known = known_part(clean, model.objective.corruption)
+        yield raw, x, known, corruption(x, generator=generator).rows
+
+
+@torch.no_grad()
+def rebuilt_from(model: Model, noisy: Rows, x: Rows) -> Tensor:
+    """Return g(f(x~)), scaled: of rows x, whose totals it has where the loss asks for them."""
+    objective = model.objective
+    return objective.loss.fitted(objective.decoder(objective.encode(noisy).h).float(), x)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrows.applications.lettering import fitting_legend, shortened
+from narrows.applications.lettering import fitting, fitting_legend, shortened
 from narrows.applications.mosaic import draw_mosaic, pictures
 
 __all__ = ["PANELS", "Strip", "draw_heat", "draw_images", "draw_profiles", "draw_words"]
@@ -93,7 +93,7 @@ def draw_profiles(
                 label=strip.name.replace("\n", ", "), markersize=3 if line else 5,
                 markerfacecolor=colour if line else "none", zorder=_LAYERS[strip.role],
             )  # fmt: skip
-        axis.set_ylabel(lines[i], fontsize=8)
+        axis.set_ylabel(fitting(lines[i], 8, 1.25), fontsize=8)
         axis.tick_params(labelsize=7)
     _name_features(axes[-1], names)
     figure.supylabel(unit, fontsize=8)
@@ -171,7 +171,7 @@ def draw_words(
         axis.set_yticks(range(len(first)), named, fontsize=7)
         axis.invert_yaxis()
         axis.grid(axis="y", color="#E5E5E5", linewidth=0.7)
-        axis.set_title(lines[i], fontsize=8)
+        axis.set_title(fitting(lines[i], 8, 2.6), fontsize=8)
         axis.tick_params(labelsize=7, labelbottom=True)
         axis.spines[["top", "right"]].set_visible(False)
     low, high = axes[0].get_xlim()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from narrows.applications.denoising import rebuilt_from, with_known
 from narrows.applications.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
 from narrows.applications.pixels import image_shape_of, pixel_limits, unscaled
 from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
 from narrows.slots import Rows, dense_rows
+from narrows.weighting import known_part
 
 __all__ = [
     "check_figure_name",
@@ -24,7 +26,7 @@ __all__ = [
     "draw_rows",
     "n_drawn",
     "reconstruction_figure",
-    "row_names",
+    "row_numbers",
     "save_figure",
     "scaled_rows",
     "unit_of",
@@ -37,49 +39,54 @@ def reconstruction_figure(
     rows: Rows,
     *,
     image_shape: tuple[int, ...] | None = None,
-    numbers: Sequence[int] | None = None,
+    lines: Sequence[str] | None = None,
 ) -> Figure:
     """Draw rows (n, n_features) above their reconstructions by the model and by its baseline.
 
     Images are drawn as images, in their own units; texts by their words; other rows as profiles
-    over their features, six at most. ``numbers`` are those of the rows in their data. Errors are
-    those of the rows that are drawn, in squared scaled units per row.
+    over their features, six at most. ``lines`` are what the rows are called. Errors are those of
+    the rows that are drawn, in squared scaled units per row.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
-    strips = [Strip("data", "data", dense.numpy()), *_rebuilt(model, x)]
-    return _drawn(model, strips, dense, image_shape, numbers)
+    made = _made(model, model.objective.reconstruct(x), x)
+    return _drawn(model, [Strip("data", "data", dense.numpy()), *made], dense, image_shape, lines)
 
 
 @torch.no_grad()
 def denoising_figure(
     model: Model,
-    noisy: Rows,
+    rows: Rows,
     *,
-    clean: Rows | None = None,
+    corrupted: Tensor | None = None,
     image_shape: tuple[int, ...] | None = None,
-    numbers: Sequence[int] | None = None,
+    lines: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw corrupted rows above what the model and its baseline make of them.
+    """Draw rows (n, n_features) above what the model and its baseline make of them.
 
-    Where the ``clean`` rows are known they stand on top, and errors are measured against them.
-    Missing pixels are drawn as the darkest one, missing values of other rows not at all.
+    Where the model admits missing values, those that are known stay. With ``corrupted``, the rows
+    as they were corrupted in scaled units, the rows are clean and stand on top; every value of the
+    corrupted ones is rebuilt, and errors are measured against the clean ones. Missing pixels are
+    drawn as the darkest one, missing values of other rows not at all.
     """
-    x = model.scaling.forward(noisy.to(model.device))
+    x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
-    strips = [Strip("corrupted", "corrupted", dense.numpy()), *_rebuilt(model, x)]
-    if clean is None:
-        strips[0] = replace(strips[0], name="data", role="data")
-        return _drawn(model, strips, None, image_shape, numbers)
-    truth = dense_rows(model.scaling.forward(clean.to(model.device)).to("cpu"))
-    strips = [Strip("clean", "data", truth.numpy()), *strips]
-    return _drawn(model, strips, truth, image_shape, numbers)
+    if corrupted is None:
+        made = [replace(strip, rows=with_known(model, torch.from_numpy(strip.rows), dense).numpy())
+                for strip in _made(model, model.objective.reconstruct(x), x)]  # fmt: skip
+        return _drawn(model, [Strip("data", "data", dense.numpy()), *made], None, image_shape,
+                      lines)  # fmt: skip
+    known, _ = known_part(x, model.objective.corruption)
+    noisy = corrupted.to(model.device)
+    strips = [Strip("clean", "data", dense.numpy()),
+              Strip("corrupted", "corrupted", corrupted.numpy()),
+              *_made(model, rebuilt_from(model, noisy, known), noisy)]  # fmt: skip
+    return _drawn(model, strips, dense, image_shape, lines)
 
 
-def _rebuilt(model: Model, x: Rows) -> list[Strip]:
-    """Return what the model and its baseline make of scaled rows."""
-    mean = model.objective.reconstruct(x).cpu()
-    strips = [Strip(f"{model.n_components} numbers, autoencoder", "ours", mean.numpy())]
+def _made(model: Model, mean: Tensor, x: Rows) -> list[Strip]:
+    """Return what the model, ``mean``, and its baseline make of scaled rows."""
+    strips = [Strip(f"{model.n_components} numbers, autoencoder", "ours", mean.cpu().numpy())]
     if model.baseline is not None:
         width = len(model.baseline.components)
         fill = model.baseline.reconstruct(x.to("cpu"))
@@ -92,7 +99,7 @@ def _drawn(
     strips: list[Strip],
     truth: Tensor | None,
     image_shape: tuple[int, ...] | None,
-    numbers: Sequence[int] | None,
+    lines: Sequence[str] | None,
 ) -> Figure:
     """Draw scaled strips, with their squared errors to the first one where it is the truth."""
     n = n_drawn(model, len(strips[0].rows), image_shape)
@@ -104,9 +111,8 @@ def _drawn(
             for error in [float(np.nansum((strip.rows - strips[0].rows) ** 2, axis=1).mean())]
         ]
     title = "" if truth is None else f"squared error per row, in {model.scaling.unit}"
-    return draw_rows(
-        model, strips, lines=row_names(n, numbers), title=title, image_shape=image_shape
-    )
+    lines = row_numbers(range(n)) if lines is None else lines[:n]
+    return draw_rows(model, strips, lines=lines, title=title, image_shape=image_shape)
 
 
 def draw_rows(
@@ -142,9 +148,9 @@ def n_drawn(model: Model, n_rows: int, image_shape: tuple[int, ...] | None) -> i
     return n_rows if image_shape_of(model, image_shape) is not None else min(n_rows, PANELS)
 
 
-def row_names(n: int, numbers: Sequence[int] | None = None) -> list[str]:
-    """Return the names of rows, by their numbers in the data where these are known."""
-    return [f"row {number}" for number in (range(n) if numbers is None else list(numbers)[:n])]
+def row_numbers(numbers: Iterable[int]) -> list[str]:
+    """Return what to call rows that have no names: by their numbers in the data."""
+    return [f"row {number}" for number in numbers]
 
 
 def unit_of(model: Model, *, percent: bool = False) -> str:

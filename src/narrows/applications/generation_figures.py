@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from narrows.applications.drawing import PANELS, Strip, draw_heat
-from narrows.applications.figures import draw_rows, n_drawn, row_names, scaled_rows, unit_of
+from narrows.applications.figures import draw_rows, n_drawn, row_numbers, scaled_rows, unit_of
 from narrows.applications.mosaic import Board, draw_mosaic, pictures
 from narrows.applications.nearness import Memorisation
 from narrows.applications.pixels import image_shape_of, pixel_limits, pixel_range
@@ -51,7 +51,7 @@ def sample_figure(
     shown = scaled_rows(model, rows[:_IN_HEAT])
     said = f"{len(shown)} of {len(rows)} new rows" if len(rows) > _IN_HEAT else "new rows"
     return draw_heat(
-        shown[None], titles=[said], lines=row_names(len(shown)), unit=unit_of(model),
+        shown[None], titles=[said], lines=row_numbers(range(len(shown))), unit=unit_of(model),
         names=model.schema.names,
     )  # fmt: skip
 

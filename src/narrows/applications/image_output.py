@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from narrows.applications.image_names import image_names
 from narrows.applications.output import check_writable, write_rows
 from narrows.applications.pixels import image_shape_of, pixel_range
-from narrows.data.readers.folders import image_files
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
@@ -75,13 +75,16 @@ def write_model_rows(
     n_rows: int,
     image_shape: tuple[int, ...] | None = None,
     data: str | None = None,
+    called: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
     """Write rows in input units as .npy or .csv, or as images; return the shape (n, n_features).
 
-    Images are grey or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
+    A .csv has the names of columns, or the words, of the model; ``called`` is what the rows are
+    called by, "file" or "id", and their names: the first column of a .csv, and the names of images.
+    These are grey or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
     Where ``data`` is a folder of as many images each has the place and name of its own there, with
-    the suffix .png; else they are numbered from 0, with leading zeros. Each file is put in place
-    whole, and replaces one of its name.
+    the suffix .png; where nothing names them they are numbered. Each file is put in place whole,
+    and replaces one of its name.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def write_model_rows(
         model's pixels have no range.
     """
     if not isinstance(target, ImageFolder):
-        return write_rows(target, blocks, n_rows=n_rows, names=model.schema.names)
+        return write_rows(target, blocks, n_rows=n_rows, names=model.feature_names, called=called)
     shape = image_shape_of(model, image_shape)
     if shape is None or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
         has = "rows are no images" if shape is None else f"no image has the shape {shape}"
@@ -107,12 +110,17 @@ def write_model_rows(
         )
     size = shape[:2] if (*shape, 1)[2] == 1 else shape
     images = (_levels(row.reshape(size), limits) for block in blocks for row in block)
-    write_images(target, images, n_rows=n_rows, data=data)
+    write_images(target, images, n_rows=n_rows, data=data, called=called)
     return n_rows, math.prod(shape)
 
 
 def write_images(
-    target: ImageFolder, images: Iterable[np.ndarray], *, n_rows: int, data: str | None
+    target: ImageFolder,
+    images: Iterable[np.ndarray],
+    *,
+    n_rows: int,
+    data: str | None,
+    called: tuple[str, Sequence[str]] | None = None,
 ) -> None:
     """Write uint8 images, (height, width) or (height, width, 3), named as by ``write_model_rows``.
 
@@ -121,9 +129,10 @@ def write_images(
     ResourceError
         If the disk is full or a file cannot be written.
     UsageError
-        If one would be written into the input folder, by a link or by its name.
+        If one would be written into the input folder, by a link or by its name; if a row has a
+        name that no image can have.
     """
-    names = _names(n_rows, data)
+    names = image_names(n_rows, data=data, called=called)
     _check_not_inputs(target, names, data)
     folders = {target.path, *((target.path / name).parent for name in names)}
     for folder in sorted(folders, key=lambda path: len(path.parts)):
@@ -151,20 +160,6 @@ def _make(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{folder}: cannot be made: {error.strerror}.") from error
-
-
-def _names(n_rows: int, data: str | None) -> list[str]:
-    """Return the names of so many images, those of a folder of as many where there is one."""
-    if data is not None and os.path.isdir(data):
-        files = [path.relative_to(data) for path in image_files(Path(data))]
-        renamed = [str(file.with_suffix(".png")) for file in files]
-        folders = {str(folder) for file in files for folder in file.parents}
-        if len(set(renamed)) < len(renamed) or folders & {*renamed}:  # a.jpg beside a.png
-            renamed = [f"{file}.png" for file in files]
-        if len(renamed) == n_rows:
-            return renamed
-    digits = len(str(max(n_rows - 1, 0)))
-    return [f"{i:0{digits}}.png" for i in range(n_rows)]
 
 
 def _levels(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

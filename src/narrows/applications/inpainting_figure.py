@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from narrows.applications.drawing import Strip
-from narrows.applications.figures import draw_rows, n_drawn, row_names
+from narrows.applications.figures import draw_rows, n_drawn, row_numbers
 from narrows.applications.inpainting import inpainted
 from narrows.applications.inpainting_comparison import Rivals, rival_fills
 from narrows.applications.pixels import image_shape_of
@@ -32,7 +32,7 @@ def inpainting_figure(
     method: str = "auto",
     rivals: Rivals | None = None,
     image_shape: tuple[int, ...] | None = None,
-    numbers: Sequence[int] | None = None,
+    lines: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Figure:
     """Draw rows (n, n_features): original, hidden, filled in by the model and by its rivals, the
@@ -40,7 +40,7 @@ def inpainting_figure(
 
     Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
     are grey; of other rows, six at most, only what was filled in is drawn beside the data.
-    ``numbers`` are those of the rows in their data. Errors are those of a hidden value, in squared
+    ``lines`` are what the rows are called. Errors are those of a hidden value, in squared
     scaled units.
     """
     shape = image_shape_of(model, image_shape)
@@ -66,7 +66,7 @@ def inpainting_figure(
             for kind, role in _DRAWN_RIVALS.items():
                 if name.endswith(kind):
                     strips.append(_strip(name, role, fill, truth, where))
-    lines = row_names(n, numbers)
+    lines = row_numbers(range(n)) if lines is None else lines[:n]
     original = Strip("original", "data", truth.numpy())
     if shape is None:
         marked = (where | rows.isnan()).numpy()

@@ -1,4 +1,4 @@
-"""Letters in figures: how wide a text is, names cut short, legends that fit their figure."""
+"""Letters in figures: how wide a text is, names that fit, legends that fit their figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
-__all__ = ["fitting_legend", "shortened", "text_width"]
+__all__ = ["fitting", "fitting_legend", "shortened", "text_width"]
 
 _HANDLE = 4.8  # of a letter's size: the line before a name, and the gaps around both
 _FRAME = 0.3  # inches
@@ -24,7 +24,26 @@ def text_width(text: str, size: float) -> float:
 def shortened(name: str, longest: int) -> str:
     """Return a name in at most so many characters, as text and not as mathematics."""
     short = name if len(name) <= longest else f"{name[: longest - 1]}…"
-    return short.replace("$", r"\$")
+    return _plain(short)
+
+
+def fitting(name: str, size: float, inches: float) -> str:
+    """Return a name of which no line takes more inches at a size in points, as text and not as
+    mathematics: names often differ in their last letters, so that they are cut in the middle."""
+    return "\n".join(_cut(line, size, inches) for line in name.split("\n"))
+
+
+def _cut(line: str, size: float, inches: float) -> str:
+    short, kept = line, len(line)
+    while kept > 1 and (wide := text_width(_plain(short), size)) > inches:
+        kept = min(kept - 1, max(1, int(kept * inches / wide)))
+        start, end = line[: kept - kept // 2], line[len(line) - kept // 2 :]
+        short = f"{start.rstrip(' .')}…{end.lstrip(' .')}"
+    return _plain(short)
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
 
 
 def fitting_legend(

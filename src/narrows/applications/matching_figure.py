@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from narrows.applications.lettering import fitting
 from narrows.applications.pixels import image_shape_of
 from narrows.errors import UsageError
 from narrows.model import Model
@@ -29,11 +31,13 @@ def matching_figure(
     *,
     n: int = 8,
     image_shape: tuple[int, ...] | None = None,
+    names: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Figure:
     """Draw up to ``n`` pairs of each kind, one row above the other, with their probabilities.
 
-    ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs.
-    Each pair is drawn once; kinds that few pairs leave empty are left out.
+    ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs, and
+    ``names`` what the rows of either are called: they stand above and under each pair. Each is
+    drawn once; kinds that few pairs leave empty are left out.
 
     Raises
     ------
@@ -50,8 +54,9 @@ def matching_figure(
     low, high = min(part.min() for part in rows), max(part.max() for part in rows)
     n, n_kinds = max(map(len, kinds.values())), len(kinds)
     figure = Figure(
-        figsize=(max(1.5 + 0.72 * n, 4.5), 0.25 + 1.8 * n_kinds), dpi=150, layout="constrained"
-    )
+        figsize=(max(1.5 + 0.72 * n, 4.5), 0.25 + (1.8 if names is None else 2.02) * n_kinds),
+        dpi=150, layout="constrained",
+    )  # fmt: skip
     heights = ([1, 1, 0.28] * n_kinds)[:-1]
     grid = figure.add_gridspec(len(heights), n, height_ratios=heights, wspace=0, hspace=0)
     at = iter(range(len(drawn)))
@@ -65,9 +70,13 @@ def matching_figure(
                             vmax=1)  # fmt: skip
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
+                called = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
                 if part:
-                    axis.set_xlabel(f"{probability[pair]:.2f}", fontsize=8, labelpad=2)
-                elif not column:
+                    said = f"{called}\n{probability[pair]:.2f}".lstrip("\n")
+                    axis.set_xlabel(said, fontsize=8 if names is None else 7, labelpad=2)
+                    continue
+                axis.set_title(called, fontsize=7, pad=2)
+                if not column:
                     axis.set_ylabel(name, rotation="horizontal", ha="right", va="top",
                                     fontsize=8, labelpad=8)  # fmt: skip
     figure.supxlabel("under each pair: the probability that both are the same thing", fontsize=8)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from narrows.applications.lettering import text_width
+from narrows.applications.lettering import fitting, text_width
 
 __all__ = ["Board", "draw_mosaic", "pictures"]
 
@@ -113,8 +113,9 @@ def draw_mosaic(
     for name, y in zip(lines, top, strict=False):
         board.name_line(y + 0.5, name)
     for name, x in zip(columns, left, strict=False):
+        short = fitting(name, _LETTERS, 0.92 * cell)
         board.axis.annotate(
-            name, (x + 0.5, 0), xytext=(0, 4), textcoords="offset points", fontsize=_LETTERS,
+            short, (x + 0.5, 0), xytext=(0, 4), textcoords="offset points", fontsize=_LETTERS,
             ha="center", va="bottom", annotation_clip=False,
         )  # fmt: skip
     return board.figure

@@ -84,7 +84,8 @@ def write_rows(
     """Write float32 blocks as .npy or .csv; return the shape of the numbers.
 
     ``names`` are those of the columns, a .csv's header; ``called`` is the header of a first
-    column that a .csv gets with the names of the rows, and these.
+    column that a .csv gets with the names of the rows, and these. Where a column is called so
+    itself, the header has an underscore behind it.
 
     Raises
     ------
@@ -182,6 +183,9 @@ def _begin(
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
         np.lib.format.write_array_header_1_0(file, header)
     elif called is not None:
-        file.write(_line([called[0], *(names or range(width))]))
+        header, columns = called[0], [*(names or map(str, range(width)))]
+        while header in columns:
+            header += "_"
+        file.write(_line([header, *columns]))
     elif names is not None:
         file.write(_line(names))

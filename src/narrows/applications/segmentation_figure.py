@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from narrows.applications.lettering import fitting_legend
+from narrows.applications.lettering import fitting, fitting_legend
 
 __all__ = ["segmentation_figure"]
 
@@ -22,12 +22,12 @@ def segmentation_figure(
     image_shape: tuple[int, int, int],
     classes: Sequence[int],
     truth: np.ndarray | None = None,
-    numbers: Sequence[int] | None = None,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Draw images (n, n_features), the masks said of them and the true ones where they are known.
 
     Masks (n, n_pixels) are laid over the image in grey: a colour for each class after the first.
-    ``numbers`` are those of the images in their data.
+    ``names`` are what the images are called.
     """
     height, width, channels = image_shape
     low, high = float(images.min()), float(images.max())
@@ -48,8 +48,8 @@ def segmentation_figure(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, fontsize=8)
-    for axis, number in zip(axes[0], numbers or (), strict=False):
-        axis.set_title(f"row {number}", fontsize=7)
+    for axis, name in zip(axes[0], names, strict=False):
+        axis.set_title(fitting(name, 7, 1), fontsize=7)
     keys = [Patch(color="0.4", label=f"class {classes[0]}: not painted")]
     keys += [
         Patch(color=tuple(_colour(i)), label=f"class {value}")

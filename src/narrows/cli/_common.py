@@ -27,6 +27,7 @@ __all__ = [
     "open_model",
     "output_option",
     "print_json",
+    "print_values",
     "refuse_detector",
     "rows_option",
     "seed_given",
@@ -153,6 +154,13 @@ def seed_given(estimator: Any) -> int | None:
     were started with is drawn from it, and is no seed to give."""
     seed = estimator.random_state
     return seed if isinstance(seed, int) else None
+
+
+def print_values(values: dict[str, Any]) -> None:
+    """Print a value a line by its name, fractions in 4 digits: JSON has them whole."""
+    for name, value in values.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        click.echo(f"{name.replace('_', ' ')}: {shown}")
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -13,20 +13,22 @@ import numpy as np
 from narrows.applications.code_points import code_spread
 from narrows.applications.generation_figures import walk_figure
 from narrows.applications.image_output import write_model_rows
+from narrows.applications.lettering import fitting
 from narrows.applications.walks import steps_of
 from narrows.cli._data import open_data
+from narrows.cli._row_names import in_figure, row_names
 from narrows.data.arrays import array_source
 from narrows.data.source import evenly_spaced
 from narrows.errors import InvalidData, UsageError
 
 if TYPE_CHECKING:
     from narrows.applications.image_output import ImageFolder
-    from narrows.data.source import Source
     from narrows.estimators import AbstractAutoencoder
 
 __all__ = ["WALKS", "check_options", "write_walk"]
 
 _IN_FIGURE = 32
+_NAME = 1.3  # inches
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class _Walk:
 def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Take some rows of the data, and each amount a line."""
     n, amounts = 8 if options["n"] is None else options["n"], options["amount"] or (0.5,)
-    _, source = _opened(estimator, data)
-    rows, numbers = _evenly(source, options["rows"])
+    rows, names = _evenly(estimator, data, options["rows"])
     grids = [
         estimator.perturb(
             array_source(rows),
@@ -61,7 +62,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
     grid = np.stack(grids, axis=1).reshape(len(rows) * len(amounts), n, -1)
     return _Walk(
         grid,
-        [f"row {row}, amount {amount:g}" for row in numbers for amount in amounts],
+        [f"{name}, amount {amount:g}" for name in names for amount in amounts],
         [str(i) for i in range(1, n + 1)],
         rows.repeat(len(amounts), axis=0),
         "rows, and what their codes with noise decode to; amounts in standard deviations",
@@ -72,10 +73,12 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     """Take one row of the data, and each component a line."""
     from narrows.applications.closest import picked_rows
 
-    model, source = _opened(estimator, data)
+    opened = open_data(data)
+    model, source = estimator._asked(opened)
     number = options["row"]
     if not 0 <= number < source.n_rows:
         raise UsageError(f"--row: must be from 0 to {source.n_rows - 1}, got {number}.")
+    (name,) = _short(opened, [number])
     row = picked_rows(source, np.array([number])).numpy()
     components = list(options["component"]) or list(range(model.n_components))
     n = 9 if options["n"] is None else options["n"]
@@ -89,22 +92,21 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
         [f"component {j}" for j in components],
         [f"{step:+.2g}" if step else "0" for step in steps_of(n, options["span"])],
         row.repeat(len(components), axis=0),
-        f"row {number}, and its code with one component moved by so many standard deviations",
+        f"{name}, and its code with one component moved by so many standard deviations",
         drawn=drawn,
     )
 
 
 def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Take some rows of the data, and each two neighbours a line."""
-    _, source = _opened(estimator, data)
-    rows, numbers = _evenly(source, options["rows"])
+    rows, names = _evenly(estimator, data, options["rows"])
     if len(rows) < 2:
         raise InvalidData(f"{data}: a way needs two rows, got {len(rows)}; take more --rows.")
     n = 9 if options["n"] is None else options["n"]
     ends = array_source(rows[:-1]), array_source(rows[1:])
     grid = estimator.interpolate(*ends, n, method=options["method"])
     columns = [f"{t:.3g}" for t in np.linspace(0, 1, n)]
-    lines = [f"row {a} to {b}" for a, b in pairwise(numbers)]
+    lines = [f"{a} to {b}" for a, b in pairwise(names)]
     title = "from one row to the next: so much of the way between their codes"
     return _Walk(grid, lines, columns, rows[:-1], title, rows[1:])
 
@@ -153,17 +155,19 @@ def write_walk(
     return results
 
 
-def _opened(estimator: AbstractAutoencoder, data: str) -> tuple[Any, Source]:
-    return estimator._asked(open_data(data))
-
-
-def _evenly(source: Source, n_rows: int) -> tuple[np.ndarray, list[int]]:
-    """Return rows spaced evenly through the data, (at most n_rows, n_features), dense, and their
-    numbers."""
+def _evenly(estimator: AbstractAutoencoder, data: str, n_rows: int) -> tuple[np.ndarray, list[str]]:
+    """Return rows spaced evenly through the data, (at most n_rows, n_features), dense, and what
+    they are called."""
     from narrows.slots import dense_rows
 
+    opened = open_data(data)
+    _, source = estimator._asked(opened)
     numbers = evenly_spaced(source.n_rows, n_rows).tolist()
-    return dense_rows(source.evenly(n_rows)).numpy(), numbers
+    return dense_rows(source.evenly(n_rows)).numpy(), _short(opened, numbers)
+
+
+def _short(opened: Any, numbers: list[int]) -> list[str]:
+    return [fitting(name, 7, _NAME) for name in in_figure(row_names(opened), numbers)]
 
 
 def check_options(context: click.Context, kind: str) -> None:

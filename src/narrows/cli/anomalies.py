@@ -19,7 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._row_names import HEADERS, row_names
+from narrows.cli._row_names import HEADERS, in_figure, row_names
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ def anomalies(
         from narrows.applications.figures import save_figure
         from narrows.sparse import dense_rows
 
-        titles = [f"row {row}\np = {p_values[row]:.2g}" for row in first]
+        titles = [
+            f"{name}\np = {p_values[row]:.2g}"
+            for name, row in zip(in_figure(called, first), first, strict=True)
+        ]
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         drawn = anomaly_figure(
             dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,

@@ -40,7 +40,8 @@ def decode(
 ) -> None:
     """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data.
 
-    A first column "file" or "id" of a .csv, as `narrows encode` writes, is passed over.
+    A first column "file" or "id" of a .csv, as `narrows encode` writes, names the rows: in a .csv
+    again, and of FOLDER/ the images.
     """
     from torch import Tensor
 
@@ -53,7 +54,8 @@ def decode(
     check_target(output, model, codes)
     fitted = open_model(model).model_
     check_image_shape(fitted, image_shape)
-    source = read(codes, drop=_names_of_rows(codes))
+    named = _names_of_rows(codes)
+    source = read(codes, drop=[named[0]] if named else [])
     if source.n_features != fitted.n_components:
         raise InvalidData(
             f"{codes}: codes of {source.n_features} numbers, this model's have "
@@ -68,7 +70,7 @@ def decode(
             yield from decoded(fitted, batch.numpy())
 
     shape = write_model_rows(
-        output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape
+        output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape, called=named
     )
     if as_json:
         print_json({"output": str(output), "shape": shape})
@@ -76,11 +78,13 @@ def decode(
         click.echo(f"{output}: {shape[0]} rows of {shape[1]} features")
 
 
-def _names_of_rows(codes: Path) -> list[str]:
-    """Return the column that `narrows encode` put before the codes of rows with names."""
+def _names_of_rows(codes: Path) -> tuple[str, list[str]] | None:
+    """Return the header of the column that `narrows encode` put before the codes of rows with
+    names, and the names; None where there is none."""
     from narrows.data.readers.lines import csv_rows
 
     if codes.suffix != ".csv" or not codes.is_file():
-        return []
-    _, cells = next(csv_rows(codes), (1, []))
-    return [name for name in cells[:1] if name in HEADERS]
+        return None
+    rows = csv_rows(codes)
+    _, first = next(rows, (1, []))
+    return (first[0], [cells[0] for _, cells in rows]) if first and first[0] in HEADERS else None

@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
     from narrows.applications.image_output import ImageFolder
@@ -54,10 +55,16 @@ def denoise(
 
     Without --corrupt DATA are corrupted already; missing values (empty cells, NaN) are filled in
     where MODEL was fitted with the corruption "missing"; what is known stays as it is, in float32.
+    With --corrupt every value is rebuilt: the rows that are measured are written and drawn.
     """
     from torch import Generator
 
-    from narrows.applications.denoising import corrupted_rows, denoised, measure_denoising
+    from narrows.applications.denoising import (
+        corrupted_rows,
+        denoised,
+        denoised_after,
+        measure_denoising,
+    )
     from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
     from narrows.applications.image_output import check_target, write_model_rows
     from narrows.corruptions import CORRUPTIONS
@@ -67,8 +74,6 @@ def denoise(
 
     if output is None and figure is None and corrupt is None:
         raise click.UsageError("give -o, --corrupt, --figure, or several.")
-    if output is not None and corrupt is not None:
-        raise click.UsageError("--corrupt measures; -o takes DATA that are corrupted already.")
     for path in (output, figure):
         if path is not None:
             check_target(path, model, data)
@@ -76,34 +81,43 @@ def denoise(
         check_figure_name(figure)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
-    fitted, source = estimator._asked(open_data(data))
+    opened = open_data(data)
+    fitted, source = estimator._asked(opened)
+    called = row_names(opened, output, figure)
     check_image_shape(fitted, image_shape)
     noise = with_image_shape(noise, image_shape or fitted.schema.image_shape or source.image_shape)
+
+    def drawn_anew() -> Generator:
+        return Generator(fitted.device).manual_seed(seed)
+
     results: dict[str, object] = {}
     lines = []
     if output is not None:
         blocks = denoised(fitted, source)
+        if noise is not None:
+            blocks = denoised_after(fitted, source, noise, generator=drawn_anew())
         shape = write_model_rows(
             output, blocks, fitted, n_rows=source.n_rows, data=data,
+            called=called,
             image_shape=image_shape or fitted.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
         lines.append(f"output: {output}")
     if noise is not None:
-        measured = measure_denoising(
-            fitted, source, noise, generator=Generator(fitted.device).manual_seed(seed)
-        )
+        measured = measure_denoising(fitted, source, noise, generator=drawn_anew())
         results |= measured.as_dict()
         lines.append(measured.table())
     if figure is not None:
-        drawn = source.evenly(rows)
-        noisy = drawn
-        if noise is not None:
-            noisy = corrupted_rows(fitted, drawn, noise, generator=Generator().manual_seed(seed))
-        clean = drawn if noise is not None else None
-        shape = image_shape or source.image_shape
-        at = evenly_spaced(source.n_rows, rows).tolist()
-        picture = denoising_figure(fitted, noisy, clean=clean, image_shape=shape, numbers=at)
+        at = evenly_spaced(source.n_rows, rows)
+        picture = denoising_figure(
+            fitted,
+            source.evenly(rows),
+            corrupted=None
+            if noise is None
+            else corrupted_rows(fitted, source, at, noise, generator=drawn_anew()),
+            image_shape=image_shape or source.image_shape,
+            lines=in_figure(called, at.tolist()),
+        )
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")

@@ -16,6 +16,7 @@ from narrows.cli._common import (
     model_argument,
     open_model,
     print_json,
+    print_values,
 )
 from narrows.cli._data import open_data
 from narrows.cli._progress import quiet_option
@@ -100,9 +101,7 @@ def head(
     if as_json:
         print_json(results)
         return
-    for name, value in results.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else value
-        click.echo(f"{name.replace('_', ' ')}: {shown}")
+    print_values(results)
     if results.get("held_out_rows") == 0:
         click.echo(
             "No rows were held out: --set validation_fraction=0.2 does, or measure on others by "

@@ -21,6 +21,7 @@ from narrows.cli._common import (
 )
 from narrows.cli._data import open_data
 from narrows.cli._progress import RowsProgress, quiet_option
+from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +103,9 @@ def inpaint(
             check_target(path, model, data, *filter(None, (mask, rivals)))
     if figure is not None:
         check_figure_name(figure)
-    fitted, source = open_model(model)._asked(open_data(data))
+    opened = open_data(data)
+    fitted, source = open_model(model)._asked(opened)
+    called = row_names(opened, output, figure)
     shape = image_shape_of(fitted, image_shape) or source.image_shape
     hidden = np.zeros((1, source.n_features), dtype=bool)
     if mask is not None:
@@ -132,8 +135,9 @@ def inpaint(
         with progress.counting(source.n_rows, "filling in") as passed:
             filled = _fills(blocks, passed)
             written = write_model_rows(
-                output, filled, fitted, n_rows=source.n_rows, image_shape=shape, data=data
-            )
+                output, filled, fitted, n_rows=source.n_rows, image_shape=shape, data=data,
+                called=called,
+            )  # fmt: skip
         results |= {"output": str(output), "shape": written}
         lines.append(f"output: {output}")
     if mask is not None:
@@ -152,7 +156,7 @@ def inpaint(
         part = torch.from_numpy(np.array(hidden[at if len(hidden) > 1 else [0]])) | shown.isnan()
         picture = inpainting_figure(
             fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape,
-            numbers=at.tolist(), seed=seed,
+            lines=in_figure(called, at.tolist()), seed=seed,
         )  # fmt: skip
         save_figure(picture, figure)
         results["figure"] = str(figure)

@@ -63,7 +63,9 @@ def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
         width = max(map(len, facts))
         for name, value in facts.items():
             if value is not None:
-                click.echo(f"{name:<{width}}  {_columns(value) if name == 'columns' else value}")
+                shown = _columns(value) if name == "columns" else value
+                shown = f"{shown:.6g}" if isinstance(shown, float) else shown
+                click.echo(f"{name:<{width}}  {shown}")
 
 
 def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:

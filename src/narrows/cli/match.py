@@ -13,9 +13,11 @@ from narrows.cli._common import (
     json_option,
     model_argument,
     print_json,
+    print_values,
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import in_figure, row_names
 
 __all__ = ["match"]
 
@@ -47,7 +49,7 @@ def match(
     The probability holds where half of the pairs are the same thing; where the odds of that are
     r to 1, multiply its odds p / (1 - p) by r.
     """
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.output import check_writable, write_rows, write_table
     from narrows.cli._heads import open_head
 
     for path in filter(None, (output, figure)):
@@ -60,6 +62,7 @@ def match(
     check_image_shape(matcher.autoencoder_.model_, image_shape)
     first, second = open_data(a), open_data(b)
     said = matcher.match_proba(first, second)
+    called = [row_names(part, output, figure) for part in (first, second)]
     results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}
     if figure is not None:
         from narrows.applications.figures import save_figure
@@ -69,15 +72,25 @@ def match(
         autoencoder = matcher.autoencoder_
         one, other = (rows_in_memory(autoencoder._asked(part)[1]) for part in (first, second))
         shape = image_shape or getattr(first, "image_shape", None)
-        drawn = matching_figure(autoencoder.model_, one, other, said, n=rows, image_shape=shape)
+        every = range(len(said))
+        names = in_figure(called[0], every), in_figure(called[1], every)
+        drawn = matching_figure(
+            autoencoder.model_, one, other, said, n=rows, image_shape=shape,
+            names=names if any(called) else None,
+        )  # fmt: skip
         save_figure(drawn, figure)
         results["figure"] = str(figure)
     if output is not None:
-        write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])
+        sides = zip("ab", called, strict=True)
+        named: dict[str, Any] = {side: names[1] for side, names in sides if names is not None}
+        if named and output.suffix == ".csv":
+            write_table(output, {**named, "probability": said})
+        else:
+            write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])
         results["output"] = str(output)
     if as_json:
         print_json(results if output is not None else {**results, "probability": said.tolist()})
     elif output is None and figure is None:
         click.echo("\n".join(f"{p:.6f}" for p in said))
     else:
-        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))
+        print_values(results)

@@ -13,6 +13,7 @@ from narrows.cli._common import (
     json_option,
     model_argument,
     print_json,
+    print_values,
 )
 from narrows.cli._data import open_data
 from narrows.cli._row_names import row_names
@@ -68,7 +69,7 @@ def predict(
     if as_json:
         print_json(results)
     else:
-        click.echo("\n".join(f"{name}: {value}" for name, value in results.items()))
+        print_values(results)
 
 
 def _brings_truth(opened: Any, labels: Any, fitted: Any) -> bool:

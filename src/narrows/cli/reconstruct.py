@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
     from narrows.applications.image_output import ImageFolder
@@ -63,13 +64,16 @@ def reconstruct(
     if figure is not None:
         check_figure_name(figure)
     estimator = open_model(model)
-    _, source = estimator._asked(open_data(data))
+    opened = open_data(data)
+    _, source = estimator._asked(opened)
+    called = row_names(opened, output, figure)
     check_image_shape(estimator.model_, image_shape)
     results: dict[str, object] = {}
     if output is not None:
         blocks = reconstructions(estimator.model_, source)
         shape = write_model_rows(
             output, blocks, estimator.model_, n_rows=source.n_rows, data=data,
+            called=called,
             image_shape=image_shape or estimator.model_.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
@@ -78,7 +82,7 @@ def reconstruct(
             estimator.model_,
             source.evenly(rows),
             image_shape=image_shape or source.image_shape,
-            numbers=evenly_spaced(source.n_rows, rows).tolist(),
+            lines=in_figure(called, evenly_spaced(source.n_rows, rows).tolist()),
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from narrows.cli._common import (
     rows_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +69,9 @@ def segment(
     if figure is not None:
         check_figure_name(figure)
     fitted = open_head(model, "segment")
-    source = fitted.autoencoder_._asked(open_data(data))[1]
+    opened = open_data(data)
+    source = fitted.autoencoder_._asked(opened)[1]
+    called = row_names(opened, output, figure)
     said = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
     sides = image_shape[0], image_shape[1]
@@ -79,7 +83,7 @@ def segment(
         results |= overlap.as_dict()
         lines.append(overlap.table())
     if output is not None:
-        _write(output, said.reshape(len(said), *sides), data)
+        _write(output, said.reshape(len(said), *sides), data, called)
         results["output"] = str(output)
         lines.append(f"output: {output}")
     if figure is not None:
@@ -90,7 +94,7 @@ def segment(
             said[at],
             image_shape=image_shape,
             classes=fitted.classes_.tolist(),
-            numbers=at.tolist(),
+            names=in_figure(called, at.tolist()),
             truth=None if truth is None else truth[at],
         )
         save_figure(drawn, figure)
@@ -102,8 +106,13 @@ def segment(
         click.echo("\n".join(lines))
 
 
-def _write(output: Path | ImageFolder, masks: np.ndarray, data: str) -> None:
-    """Write masks (n, height, width)."""
+def _write(
+    output: Path | ImageFolder,
+    masks: np.ndarray,
+    data: str,
+    called: tuple[str, Sequence[str]] | None = None,
+) -> None:
+    """Write masks (n, height, width), named as rows are ``called``."""
     import numpy as np
 
     from narrows.applications.image_output import ImageFolder, write_images
@@ -117,8 +126,8 @@ def _write(output: Path | ImageFolder, masks: np.ndarray, data: str) -> None:
                 f"{output}: a grey PNG holds classes from 0 to 255, got {masks.min()} to "
                 f"{masks.max()}; name a file, .npy or .csv."
             )
-        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data)
+        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=called)
     elif output.suffix == ".npy":
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
-        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), names=None)
+        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), called=called)
