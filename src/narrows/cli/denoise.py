@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 
 if TYPE_CHECKING:
     from narrows.applications.image_output import ImageFolder
@@ -58,8 +59,8 @@ def denoise(
     from torch import Generator
 
     from narrows.applications.denoising import corrupted_rows, denoised, measure_denoising
-    from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
-    from narrows.applications.image_output import check_target, write_model_rows
+    from narrows.applications.figures import denoising_figure, save_figure
+    from narrows.applications.image_output import write_model_rows
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced
@@ -69,11 +70,7 @@ def denoise(
         raise click.UsageError("give -o, --corrupt, --figure, or several.")
     if output is not None and corrupt is not None:
         raise click.UsageError("--corrupt measures; -o takes DATA that are corrupted already.")
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, model, data)
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     fitted, source = estimator._asked(open_data(data))
