@@ -206,6 +206,8 @@ def test_inspect_says_what_head_stands_on_the_code(folder, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert (facts["estimator"], facts["head"]) == ("Autoencoder", "CodeClassifier")
     assert facts["classes"] == ["a", "b", "c"]
+    fitted = load(folder / "classify.safetensors")
+    assert facts["head_epochs"] == facts["head_max_epochs"] == fitted.max_epochs_ > 1
     assert run("inspect", folder / "m.safetensors", "--json") == 0
     assert "head" not in json.loads(capsys.readouterr().out)
 

@@ -226,3 +226,29 @@ def test_classes_are_compared_as_numbers(
 )
 def test_labels_are_the_same_where_they_say_the_same(one, other, same):
     assert same_labels(np.array(one), other).tolist() == same
+
+
+@pytest.mark.parametrize("kind", ["txt", "npy"])
+def test_rows_of_a_class_that_was_never_seen_are_told(kind, folder, tmp_path, rows, capsys):
+    y = np.arange(450) // 150
+    fitted = head(folder, written(tmp_path / "y.npy", y), "classify")
+    asked = np.where(np.arange(450) % 150 < 2, 7 + y // 2, y)
+    labels = written(tmp_path / f"asked.{kind}", asked)
+    found = accuracy(folder, tmp_path / "y.st", labels, capsys)
+    assert found["rows_of_unseen_classes"] == 6 and found["unseen_classes"] == ["7", "8"]
+    assert found["accuracy"] == pytest.approx((fitted.predict(rows) == asked).mean())
+    assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", labels) == 0
+    said = capsys.readouterr().out
+    assert "6 rows are of classes that the head never saw, and count as wrong: 7, 8.\n" in said
+    for more in ((), ("--json",)):  # nothing is said where all were seen
+        seen = written(tmp_path / "seen.txt", y)
+        assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", seen, *more) == 0
+        assert "unseen" not in (said := capsys.readouterr().out) and "never saw" not in said
+
+
+def test_many_classes_that_were_never_seen_are_named_in_part(folder, tmp_path, capsys):
+    head(folder, written(tmp_path / "y.txt", np.array(["a", "b"] * 225)), "classify")
+    labels = written(tmp_path / "asked.txt", np.array([f"c{i % 30:02}" for i in range(450)]))
+    assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", labels) == 0
+    said = capsys.readouterr().out
+    assert "450 rows are of classes" in said and said.endswith("c06, c07 and 22 more.\n")

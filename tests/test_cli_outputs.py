@@ -131,3 +131,62 @@ def test_an_output_beside_an_input_folder_is_none_of_it(tmp_path, monkeypatch, c
     (tmp_path / "images").mkdir()
     assert _run(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
     assert "no such model file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, ending",
+    [
+        ("generate m -n 2 -o link/", "link/: is a link to"),
+        ("segment m a.npy -o link", "link: the folder"),
+        ("encode m a.npy -o link", "link: the folder"),
+        ("reconstruct m a.npy --figure link.png", "link.png: the folder"),
+    ],
+)
+def test_a_link_to_what_is_not_there_is_refused(arguments, ending, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for link in ("link", "link.png"):
+        (tmp_path / link).symlink_to("none/there.png")
+    assert _run(arguments.split()) == 5
+    error = capsys.readouterr().err
+    assert ending in error and "does not exist; make it first" in error
+
+
+def test_a_link_to_a_new_file_in_a_folder_is_taken(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.npy").symlink_to("there/new.npy")
+    assert _run(["encode", "m", "a.npy", "-o", "link.npy"]) == 4  # m is not there
+    assert "no such model file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", ["reconstruct m a.npy", "denoise m a.npy", "inpaint m a.npy", "generate m",
+                "segment m a.npy"],
+)  # fmt: skip
+@pytest.mark.parametrize("figure", ["made/0.png", "made/below/x.PNG", "linked/x.png", "linked.pdf"])
+def test_a_figure_among_the_images_of_the_output_is_refused(
+    command, figure, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made" / "below").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to("made")
+    (tmp_path / "linked.pdf").symlink_to("made/0.png")
+    assert _run([*command.split(), "-o", "made/", "--figure", figure]) == 2
+    assert f"--figure {figure}: lies in made/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("figure", ["made.png", "made/x.pdf", "made2/x.png"])
+def test_a_figure_that_is_none_of_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("made", "made2"):
+        (tmp_path / folder).mkdir()
+    assert _run(["reconstruct", "m", "a.npy", "-o", "made/", "--figure", figure]) == 4
+    assert "no such model file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["match m a.npy b.npy", "anomalies m a.npy"])
+def test_a_figure_that_is_the_output_is_refused(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.png").symlink_to("p.csv")
+    assert _run([*command.split(), "-o", "p.csv", "--figure", "x.png"]) == 2
+    assert "--figure x.png: is the file of -o p.csv" in capsys.readouterr().err

@@ -20,7 +20,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from narrows import (
     Autoencoder,
     CodeClassifier,
+    CodeMatcher,
     CodeRegressor,
+    CodeSegmenter,
     SparseAutoencoder,
     load,
 )
@@ -156,12 +158,38 @@ def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classe
     assert fitted.fit(rows, classes).history_[-1] < 1.0
 
 
-@pytest.mark.parametrize("n_rows, epochs", [(48, 334), (450, 50), (8, 500)])
-def test_few_rows_are_passed_over_more_often(n_rows, epochs, autoencoder, rows, classes):
-    """About 1,000 steps, of 16 rows here, in 50 passes at least and 500 at most."""
-    few = np.random.default_rng(0).permutation(450)[:n_rows]
-    fitted = CodeClassifier(autoencoder, batch_size=16 if n_rows < 100 else 8, random_state=0)
-    assert fitted.fit(rows[few], classes[few]).n_epochs_ == epochs
+@pytest.mark.parametrize(
+    "kind, steps, epochs",
+    [(CodeClassifier, 12, 250), (CodeClassifier, 60, 50), (CodeClassifier, 2, 1500),
+     (CodeClassifier, 1, 1500), (CodeRegressor, 3, 334), (CodeRegressor, 20, 50),
+     (CodeRegressor, 1, 500), (CodeMatcher, 3, 334), (CodeSegmenter, 3, 334)],
+)  # fmt: skip
+def test_few_rows_are_passed_over_more_often(kind, steps, epochs):
+    """About 3,000 steps of classes, else 1,000; 50 passes at least, as half the steps at most."""
+    assert kind()._epochs(steps) == epochs
+    assert kind(max_epochs=7)._epochs(steps) == 7
+
+
+def test_few_rows_are_learned_and_how_often_they_were_passed_over_is_kept(
+    autoencoder, rows, classes, tmp_path
+):
+    few = np.random.default_rng(0).permutation(450)[:48]
+    fitted = CodeRegressor(autoencoder, batch_size=16, random_state=0).fit(rows[few], rows[few, 0])
+    assert fitted.n_epochs_ == fitted.max_epochs_ == 334 and fitted.max_epochs is None
+    fitted.save(tmp_path / "h.st")
+    again = load(tmp_path / "h.st")
+    assert again.max_epochs_ == 334 and again.get_params()["max_epochs"] is None
+
+
+def test_what_max_epochs_came_to_is_kept_where_training_stopped_before(
+    autoencoder, rows, classes, tmp_path
+):
+    fitted = classifier(
+        autoencoder, max_epochs=40, validation_fraction=0.5, patience=1, learning_rate=0.5
+    ).fit(rows, classes)
+    assert fitted.n_epochs_ < fitted.max_epochs_ == 40
+    fitted.save(tmp_path / "h.st")
+    assert load(tmp_path / "h.st").max_epochs_ == 40
 
 
 def test_dropout_is_off_when_it_answers(autoencoder, rows, classes):

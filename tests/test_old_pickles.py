@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from code_heads import classifier
 from sklearn.base import clone
 
 import narrows
@@ -46,3 +47,9 @@ def test_a_segmenter_of_before_max_classes_is_saved(tmp_path):
     of_before(fitted, "max_classes").save(tmp_path / "s.safetensors")
     said = load(tmp_path / "s.safetensors").predict(images)
     np.testing.assert_array_equal(said, fitted.predict(images))
+
+
+def test_a_head_of_before_max_epochs_was_kept_is_saved(autoencoder, rows, classes, tmp_path):
+    fitted = classifier(autoencoder, max_epochs=3).fit(rows, classes)
+    of_before(fitted, "max_epochs_").save(tmp_path / "h.st")
+    assert load(tmp_path / "h.st").max_epochs_ == 3

@@ -190,3 +190,10 @@ def test_a_folded_csv_is_read(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("a,kind\n1,x\n2,y\n")
     assert read(tmp_path / "t.csv.gz", label="kind").n_rows == 2
+
+
+@pytest.mark.parametrize("argument", ["id", "label"])
+@pytest.mark.parametrize("drop", ["kind", ("when", "kind")])
+def test_a_column_that_is_named_and_dropped_is_refused(argument, drop, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"drop: must not name the column of {argument}, got 'ki"):
+        read(_csv(tmp_path), **{argument: "kind"}, drop=drop)

@@ -81,6 +81,11 @@ def test_masks_of_any_shape_say_the_same(autoencoder):
     flat = CodeSegmenter(autoencoder, **QUICK).fit(images.reshape(20, -1), masks.reshape(20, -1))
     square = CodeSegmenter(autoencoder, **QUICK).fit(images, masks.astype(bool))
     np.testing.assert_array_equal(flat.predict_proba(images), square.predict_proba(images))
+    for axis in (1, 3):
+        of_a_channel = np.expand_dims(masks, axis)
+        fitted = CodeSegmenter(autoencoder, **QUICK).fit(images, of_a_channel)
+        np.testing.assert_array_equal(fitted.predict_proba(images), flat.predict_proba(images))
+        assert fitted.score(images, of_a_channel) == flat.score(images, masks)
 
 
 def test_classes_keep_their_values(autoencoder):

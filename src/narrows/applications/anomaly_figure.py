@@ -135,14 +135,18 @@ def _histogram(axis: Axes, p_values: np.ndarray, alpha: float, smallest: float) 
 def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
     """Return edges of bins, and the share of normal rows in each.
 
-    At most 20, with ten normal rows or more and four possible p-values or more in each: less would
-    be a picture of chance, or of the steps between p-values.
+    At most 20, with ten normal rows or more and ten possible p-values or more in each: less would
+    be a picture of chance, of these rows or of those held out. Between two errors of rows held out
+    there are as many rows as chance has it, so that a bin of k p-values is off by a share of
+    1 / sqrt(k). Bins hold equally many p-values, the first ones at most one more.
     """
     n_bins = max(1, min(_BINS, n_rows // 10))
     if not smallest:
         return np.linspace(0, 1, n_bins + 1), np.full(n_bins, 1 / n_bins)
     n_values = round(1 / smallest)
-    n_bins = max(1, min(n_bins, n_values // 4))
-    last = np.arange(n_bins + 1) * n_values // n_bins  # of the possible values, in each bin
+    n_bins = max(1, min(n_bins, n_values // 10))
+    each, more = divmod(n_values, n_bins)
+    bins = np.arange(n_bins + 1)
+    last = each * bins + np.minimum(bins, more)  # of the possible values, in each bin
     edges = np.append((last[:-1] + 0.5 * (last[:-1] > 0)) / n_values, 1.0)
     return edges, np.diff(last) / n_values

@@ -60,6 +60,8 @@ def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
             )
     if folder.exists() and not folder.is_dir():
         raise ResourceError(f"{target}: is a file; name a folder, or a file without the slash.")
+    if folder.is_symlink() and not folder.exists():
+        raise ResourceError(f"{target}: is a link to {real}, which does not exist; make it first.")
     beside = folder if folder.is_dir() else folder.parent
     if not beside.is_dir():
         raise ResourceError(f"{target}: the folder {beside} does not exist; make it first.")

@@ -41,7 +41,7 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
                 f"{path}: lies in the input folder {other}, of which the next run would read it; "
                 "name an output elsewhere."
             )
-    folder = path.parent
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if path.is_dir():
         raise ResourceError(f"{path}: is a folder; name a file.")
     if path.exists() and not path.is_file():

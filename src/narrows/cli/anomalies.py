@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import HEADERS, in_figure, row_names
 from narrows.cli._texts import one_line
 
@@ -72,14 +73,9 @@ def anomalies(
 
     from narrows.applications.anomalies import at_rows, feature_names
     from narrows.applications.detection import measure_detection
-    from narrows.applications.figures import check_figure_name
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.output import write_rows
 
-    for path in (output, figure):
-        if path is not None:
-            check_writable(path, model, data, *filter(None, (calibrate, labels)))
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data, calibrate, labels)
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
     opened = open_data(data)

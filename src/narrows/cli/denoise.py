@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def denoise(
         denoised_after,
         measure_denoising,
     )
-    from narrows.applications.figures import check_figure_name, denoising_figure, save_figure
-    from narrows.applications.image_output import check_target, write_model_rows
+    from narrows.applications.figures import denoising_figure, save_figure
+    from narrows.applications.image_output import write_model_rows
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced
@@ -74,11 +75,7 @@ def denoise(
 
     if output is None and figure is None and corrupt is None:
         raise click.UsageError("give -o, --corrupt, --figure, or several.")
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, model, data)
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     opened = open_data(data)

@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 
 if TYPE_CHECKING:
     from narrows.applications.image_output import ImageFolder
@@ -80,8 +81,6 @@ def generate(
     the end of fit. --perturb, --traverse and --interpolate start at the codes of rows instead, and
     write their rows line by line.
     """
-    from narrows.applications.figures import check_figure_name
-    from narrows.applications.image_output import check_target
     from narrows.cli._walks import WALKS, check_options, write_walk
 
     kinds = [kind for kind in WALKS if options[kind] is not None]
@@ -95,11 +94,7 @@ def generate(
     if output is None and figure is None and check is None:
         raise click.UsageError("give -o, --figure, or both.")
     data = [options[name] for name in (*WALKS, "check", "held_out") if options[name] is not None]
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, model, *data)
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, *data)
     estimator = open_model(model)
     check_image_shape(estimator.model_, image_shape)
     lines: list[str] = []

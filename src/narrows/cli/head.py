@@ -46,7 +46,8 @@ _TASKS = {
 @click.option("--layer", type=int,
               help="Encoder layer that is read, from 0; -1 is the code.  [-1]")  # fmt: skip
 @click.option("--unknown", help="The label of rows of which none is known, such as -1.")
-@click.option("--epochs", "max_epochs", type=int, help="Passes over the rows.")
+@click.option("--epochs", "max_epochs", type=int, help="Passes over the rows; without it 50, or "
+              "of few rows as many as make 3,000 steps to classify, else 1,000.")  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="Another parameter, such as hidden=[100] or dropout=0.2; may be "

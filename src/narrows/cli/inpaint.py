@@ -20,6 +20,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._progress import RowsProgress, quiet_option
 from narrows.cli._row_names import in_figure, row_names
 
@@ -78,8 +79,8 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
-    from narrows.applications.figures import check_figure_name, save_figure
-    from narrows.applications.image_output import check_target, write_model_rows
+    from narrows.applications.figures import save_figure
+    from narrows.applications.image_output import write_model_rows
     from narrows.applications.inpainting import inpainted
     from narrows.applications.inpainting_comparison import (
         RIVAL_ROWS,
@@ -98,11 +99,7 @@ def inpaint(
         )
     if rivals is not None and mask is None and figure is None:
         raise click.UsageError(f"--rivals are measured on what a mask hides: give {_MASKS}.")
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, model, data, *filter(None, (mask, rivals)))
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data, mask, rivals)
     opened = open_data(data)
     fitted, source = open_model(model)._asked(opened)
     called = row_names(opened, output, figure)

@@ -104,6 +104,8 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
         "head": type(estimator).__name__,
         "head_training": estimator.training,
         "head_layer": estimator.layer,
+        "head_epochs": estimator.n_epochs_,
+        "head_max_epochs": estimator.max_epochs_,
         "head_seed": seed_given(estimator),
         "classes": None if classes is None else [str(label) for label in classes],
     }

@@ -17,6 +17,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 __all__ = ["match"]
@@ -49,15 +50,10 @@ def match(
     The probability holds where half of the pairs are the same thing; where the odds of that are
     r to 1, multiply its odds p / (1 - p) by r.
     """
-    from narrows.applications.output import check_writable, write_rows, write_table
+    from narrows.applications.output import write_rows, write_table
     from narrows.cli._heads import open_head
 
-    for path in filter(None, (output, figure)):
-        check_writable(path, model, a, b)
-    if figure is not None:
-        from narrows.applications.figures import check_figure_name
-
-        check_figure_name(figure)
+    check_outputs(output, figure, model, a, b)
     matcher = open_head(model, "match")
     check_image_shape(matcher.autoencoder_.model_, image_shape)
     first, second = open_data(a), open_data(b)

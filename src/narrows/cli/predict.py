@@ -17,8 +17,12 @@ from narrows.cli._common import (
 )
 from narrows.cli._data import open_data
 from narrows.cli._row_names import row_names
+from narrows.cli._texts import one_line
 
 __all__ = ["predict"]
+
+_NAMED = 8
+"""Classes that a line names at most; --json has them all."""
 
 
 @click.command(short_help="Classes with probabilities, or values, from a model with a head.")
@@ -28,8 +32,9 @@ __all__ = ["predict"]
               "behind the file or id of the row where it has one; .npy: the numbers alone, "
               "float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
-              "right, or R^2; rows of the head's unknown label do not count. Data with labels of "
-              "their own, as in table.csv:label=kind, need none.")  # fmt: skip
+              "right, or R^2; rows of the head's unknown label do not count, those of a class "
+              "that it never saw are wrong. Data with labels of their own, as in "
+              "table.csv:label=kind, need none.")  # fmt: skip
 @json_option
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
@@ -68,8 +73,15 @@ def predict(
         results["output"] = str(output)
     if as_json:
         print_json(results)
-    else:
-        print_values(results)
+        return
+    unseen = results.pop("unseen_classes", [])
+    print_values(results)
+    if unseen:
+        more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+        click.echo(
+            f"{results['rows_of_unseen_classes']} rows are of classes that the head never saw, and "
+            f"count as wrong: {', '.join(one_line(name, 40) for name in unseen[:_NAMED])}{more}."
+        )
 
 
 def _brings_truth(opened: Any, labels: Any, fitted: Any) -> bool:
@@ -102,9 +114,26 @@ def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path | str) -> dict[st
             if fitted.missing_label is not None
             else f"{labels}: no row has a label."
         )
-    found = {"accuracy": float(right[~unknown].mean())}
-    counted = fitted.missing_label is not None or unknown.any()
-    return {**found, "rows_without_label": int(unknown.sum())} if counted else found
+    found: dict[str, Any] = {"accuracy": float(right[~unknown].mean())}
+    if fitted.missing_label is not None or unknown.any():
+        found["rows_without_label"] = int(unknown.sum())
+    return found | _unseen(truth[~unknown], fitted.classes_)
+
+
+def _unseen(truth: Any, classes: Any) -> dict[str, Any]:
+    """Return how many rows are of other classes than these, and their names; {} if none are."""
+    import numpy as np
+
+    from narrows.cli._heads import same_labels
+
+    kinds, counts = np.unique(truth, return_counts=True)
+    new = ~np.any([same_labels(kinds, label) for label in classes], axis=0)
+    if not new.any():
+        return {}
+    return {
+        "rows_of_unseen_classes": int(counts[new].sum()),
+        "unseen_classes": [str(label) for label in kinds[new]],
+    }
 
 
 def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
@@ -48,21 +49,13 @@ def reconstruct(
 ) -> None:
     """Write what DATA become by way of the code, in their own units."""
     from narrows.applications.coding import reconstructions
-    from narrows.applications.figures import (
-        check_figure_name,
-        reconstruction_figure,
-        save_figure,
-    )
-    from narrows.applications.image_output import check_target, write_model_rows
+    from narrows.applications.figures import reconstruction_figure, save_figure
+    from narrows.applications.image_output import write_model_rows
     from narrows.data.source import evenly_spaced
 
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, model, data)
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data)
     estimator = open_model(model)
     opened = open_data(data)
     _, source = estimator._asked(opened)

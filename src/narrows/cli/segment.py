@@ -17,6 +17,7 @@ from narrows.cli._common import (
     rows_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def segment(
     """
     import numpy as np
 
-    from narrows.applications.figures import check_figure_name, save_figure
-    from narrows.applications.image_output import check_target
+    from narrows.applications.figures import save_figure
     from narrows.applications.segmentation import measure_masks
     from narrows.applications.segmentation_figure import segmentation_figure
     from narrows.cli._heads import open_head
@@ -63,11 +63,7 @@ def segment(
 
     if output is None and masks is None and figure is None:
         raise click.UsageError("give -o, --masks, --figure, or several.")
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, *filter(None, (model, data, masks)))
-    if figure is not None:
-        check_figure_name(figure)
+    check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
     opened = open_data(data)
     source = fitted.autoencoder_._asked(opened)[1]

@@ -51,8 +51,8 @@ def pixel_classes(
 def pixel_values(y: Any, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
     """Return masks as they were given, (n_rows, n_pixels) int64.
 
-    y is (n_rows, n_pixels), (n_rows, height, width) of these ``sides``, with an axis of one channel
-    or not, or (n_rows,) for pixels of one class.
+    y is (n_rows, n_pixels), (n_rows, height, width) of these ``sides``, with an axis of one
+    channel before or behind them or without, or (n_rows,) for pixels of one class.
 
     Raises
     ------
@@ -66,7 +66,8 @@ def pixel_values(y: Any, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
     masks = np.asarray(y)
     if masks.dtype.kind not in "biuf":
         raise InvalidData(f"y: masks must be integers, got {masks.dtype}. Unknown label type.")
-    if masks.shape in ((n_rows, n_pixels), (n_rows, *sides), (n_rows, *sides, 1)):
+    images = ((n_rows, *sides), (n_rows, *sides, 1), (n_rows, 1, *sides))
+    if masks.shape in ((n_rows, n_pixels), *images):
         masks = masks.reshape(n_rows, n_pixels)
     elif masks.shape in ((n_rows,), (n_rows, 1)):
         masks = masks.reshape(n_rows, 1).repeat(n_pixels, axis=1)

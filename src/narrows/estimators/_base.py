@@ -112,7 +112,8 @@ class AbstractAutoencoder(
         source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         plan = self._plan(source, statistics)
-        with Progress(self.verbose, self.max_epochs) as progress:
+        of_layers = 0 if plan.pretraining is None else plan.pretraining.max_epochs
+        with Progress(self.verbose, self.max_epochs, of_layers) as progress:
             model, record = fit_model(
                 plan,
                 source,

@@ -40,6 +40,8 @@ def head_artefact(estimator: CodeHead) -> Artefact:
         "widths": estimator._widths(),
         "activation": estimator.head_.activation,
         "names": None if names is None else names.tolist(),
+        # a pickle of before does not say
+        "max_epochs": getattr(estimator, "max_epochs_", estimator.n_epochs_),
         "history": estimator.history_,
         "validation_history": estimator.validation_history_,
         **estimator._target_spec(),
@@ -89,7 +91,8 @@ def restore_head(
             raise ValueError("the names are not one for each feature")
     history = [float(objective) for objective in spec["history"]]
     epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
-    estimator._adopt(TrainingRecord(epochs=epochs))
+    max_epochs = int(spec.get("max_epochs", len(history)))  # older files do not say
+    estimator._adopt(TrainingRecord(epochs=epochs), max_epochs=max_epochs)
     estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
     estimator._restore_targets(spec, widths[-1])
     return estimator

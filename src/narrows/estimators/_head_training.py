@@ -58,6 +58,8 @@ class HeadTraining(WithDefaults):
     verbose: int
 
     _classification: ClassVar[bool]
+    _least_steps: ClassVar[int] = 1000
+    """So many steps few rows are trained for, where ``max_epochs`` does not say."""
 
     # Attributes set by fit.
     autoencoder_: AbstractAutoencoder
@@ -67,6 +69,7 @@ class HeadTraining(WithDefaults):
     history_: list[float]
     validation_history_: list[float]
     n_epochs_: int
+    max_epochs_: int
     held_out_rows_: np.ndarray
 
     def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
@@ -129,7 +132,7 @@ class HeadTraining(WithDefaults):
                 on_epoch=progress.epoch,
             )
         model.objective.eval()
-        self._adopt(record, told=told)
+        self._adopt(record, told=told, max_epochs=epochs)
 
     def _begin_head(self, source: Source, seed: int) -> Tensor:
         """Make the head, and return the features (n_samples, width) of the source it reads."""
@@ -190,7 +193,8 @@ class HeadTraining(WithDefaults):
     def _epochs(self, steps: int) -> int:
         """Return how often to pass over rows that make so many steps."""
         if self.max_epochs is None:
-            return min(500, max(50, -(-1000 // steps)))
+            most = self._least_steps // 2
+            return min(most, max(50, -(-self._least_steps // steps)))
         return int(self.max_epochs)
 
     def _rate(self) -> float:
@@ -198,8 +202,9 @@ class HeadTraining(WithDefaults):
             return 1e-2 if self.training == "frozen" else 1e-3
         return float(self.learning_rate)
 
-    def _adopt(self, record: TrainingRecord, *, told: float = 1.0) -> None:
+    def _adopt(self, record: TrainingRecord, *, told: float = 1.0, max_epochs: int = 0) -> None:
         """Set what the training left; ``told`` is the share of the rows held out with a label."""
+        self.max_epochs_ = max_epochs
         self.history_ = [epoch.objective for epoch in record.epochs]
         self.validation_history_ = [
             epoch.validation / told for epoch in record.epochs if epoch.validation is not None

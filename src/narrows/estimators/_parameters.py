@@ -105,7 +105,8 @@ _SHARED = {
     ),
     "verbose": (
         "int",
-        "1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch. On stderr.",
+        "1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch too, of many\n"
+        "epochs about 30 lines, where no bar is shown. On stderr.",
     ),
 }
 

@@ -52,7 +52,8 @@ class PixelHead(CodeHead):
         X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
             Images as rows, or an array (n_samples, height, width[, channels]).
         y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
-            The class of every pixel; (n_samples,) where all pixels of an image are of one class.
+            The class of every pixel, also with an axis of one channel before or behind height and
+            width; (n_samples,) where all pixels of an image are of one class.
 
         Returns
         -------

@@ -9,13 +9,21 @@ from narrows.training.run import Epoch
 
 __all__ = ["Progress"]
 
+_LINES = 30
+"""Lines of a training at most, give or take one."""
+
 
 class Progress:
-    """Shows epochs as they pass; ``verbose=0`` shows nothing, 2 prints a line an epoch."""
+    """Shows epochs as they pass; ``verbose=0`` shows nothing, 2 prints lines where no bar is.
 
-    def __init__(self, verbose: int, max_epochs: int) -> None:
+    A line an epoch, or of more than 30 epochs the first, the last and some evenly between; of
+    every layer's pretraining, of ``layer_epochs`` each, too.
+    """
+
+    def __init__(self, verbose: int, max_epochs: int, layer_epochs: int = 0) -> None:
         self._verbose = verbose
-        self._max_epochs = max_epochs
+        self._max_epochs, self._layer_epochs = max_epochs, layer_epochs
+        self._untold: str | None = None
         self._bar: Any = None
 
     def __enter__(self) -> Self:
@@ -28,6 +36,8 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
+        if self._untold is not None:  # training ended before its last epoch
+            self.say(self._untold)
 
     def epoch(self, number: int, epoch: Epoch) -> None:
         text = f"objective {epoch.objective:.5g}"
@@ -37,14 +47,23 @@ class Progress:
             self._bar.n = number
             self._bar.set_postfix_str(text)
         elif self._verbose > 1:
-            self.say(f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s)")
+            line = f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s)"
+            self._tell(line, number, self._max_epochs)
 
     def layer(self, layer: int, number: int, epoch: Epoch) -> None:
         text = f"pretraining, layer {layer}, epoch {number}: objective {epoch.objective:.5g}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif self._verbose > 1:
-            self.say(f"{text} ({epoch.seconds:.1f} s)")
+            self._tell(f"{text} ({epoch.seconds:.1f} s)", number, self._layer_epochs)
+
+    def _tell(self, line: str, number: int, of: int) -> None:
+        """Print the line of an epoch if it is among those that are shown."""
+        every = 1 if of <= _LINES else -(-of // (_LINES - 1))
+        shown = number in (1, of) or number % every == 0
+        self._untold = None if shown else line
+        if shown:
+            self.say(line)
 
     @staticmethod
     def say(text: str) -> None:

@@ -60,7 +60,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         long. 0 is without.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
-        1,000 steps, 500 at most.
+        3,000 steps, 1,500 at most.
     batch_size : ...
     learning_rate : float or None, default=None
         The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
@@ -86,6 +86,8 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     held_out_rows_ : ndarray of int
         Which rows of X were held out, by their numbers; not kept in the file.
     n_epochs_, n_features_in_ : int
+    max_epochs_ : int
+        What ``max_epochs`` came to.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
 
     _classification = True
     _answer = "probabilities"
+    _least_steps = 3000  # small nets were not done after 1,000, when those of values overfit
 
     def __init__(
         self,

@@ -91,6 +91,8 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     validation_history_ : list of float
         Mean held-out error of pairs per epoch, in nats.
     n_epochs_, n_features_in_ : int
+    max_epochs_ : int
+        What ``max_epochs`` came to; 0 where the encoder is frozen.
 
     Raises
     ------

@@ -61,6 +61,8 @@ class CodeRegressor(RegressorMixin, CodeHead):
     held_out_rows_ : ndarray of int
         Which rows of X were held out, by their numbers; not kept in the file.
     n_epochs_, n_features_in_ : int
+    max_epochs_ : int
+        What ``max_epochs`` came to.
 
     Raises
     ------

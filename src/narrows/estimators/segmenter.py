@@ -73,6 +73,8 @@ class CodeSegmenter(PixelHead):
         Mean training objective per epoch, in nats per image.
     validation_history_ : list of float
     n_epochs_, n_features_in_ : int
+    max_epochs_ : int
+        What ``max_epochs`` came to.
 
     Raises
     ------

@@ -132,7 +132,7 @@ def columns_of(label: object, drop: object, id: object = None) -> Columns:
     Raises
     ------
     UsageError
-        If they are no names.
+        If they are no names, or one is dropped that is to be read.
     """
     for argument, name in (("label", label), ("id", id)):
         if name is not None and not isinstance(name, str):
@@ -140,6 +140,12 @@ def columns_of(label: object, drop: object, id: object = None) -> Columns:
     names = [drop] if isinstance(drop, str) else [] if drop is None else drop
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"drop: expected names of columns, got {drop!r}.")
+    for argument, name in (("label", label), ("id", id)):
+        if name in names:
+            raise UsageError(
+                f"drop: must not name the column of {argument}, got {name!r} for both; leave "
+                f"it out of drop: the {argument} is no feature."
+            )
     return Columns(label, tuple(names), id)  # pyright: ignore[reportArgumentType] -- checked
 
 
