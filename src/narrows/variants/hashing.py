@@ -51,11 +51,12 @@ def hashing(
             generator=generator,
         ),
         # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows; of a whole code the mean of what its groups say
+        # are near rows; to the full strength of a lone group it learned too fast, to the n-th
+        # part of it too slowly
         decoder=DenseDecoder(
             [n_components, n_features],
             activation="linear",
-            code_scale=1 / n_groups,
+            code_scale=n_groups**-0.5,
             generator=generator,
         ),
         **pieces(
