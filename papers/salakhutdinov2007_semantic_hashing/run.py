@@ -48,9 +48,9 @@ class Preset:
 PRESETS = {
     "smoke": Preset(("reuters",), (16,), 1, n_documents=600),
     "fast": Preset(("reuters",), BITS, 12),
-    "best": Preset(("reuters", "newsgroups"), BITS, 12),
-    "random": Preset(("reuters", "newsgroups"), BITS, 12, at_random=True),
-    "topics": Preset(("reuters",), BITS, 12, at_random=True, n_topics=20),
+    "best": Preset(("reuters", "newsgroups"), BITS, 20),
+    "random": Preset(("reuters", "newsgroups"), BITS, 20, at_random=True),
+    "topics": Preset(("reuters",), BITS, 20, at_random=True, n_topics=20),
 }
 
 
@@ -153,7 +153,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 
 
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
-    """Return what the net is trained with: few bits take longer to find their places."""
+    """Return what the net is trained with: one group of few bits takes longer to find its place."""
     epochs = preset.max_epochs if n_bits > 16 or preset.max_epochs < 10 else 30
     return {"neighbours": 20, "noise": 3.0, "max_epochs": epochs, "batch_size": 128}
 
