@@ -153,9 +153,15 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 
 
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
-    """Return what the net is trained with: one group of few bits takes longer to find its place."""
-    epochs = preset.max_epochs if n_bits > 16 or preset.max_epochs < 10 else 30
-    return {"neighbours": 20, "noise": 3.0, "max_epochs": epochs, "batch_size": 128}
+    """Return what the net is trained with: one group of few bits takes longer to find its place,
+    and many bits can spare more of the words."""
+    return {
+        "neighbours": 20,
+        "noise": 3.0,
+        "corruption": "masking:0.7" if n_bits >= 128 else "masking:0.3",
+        "max_epochs": preset.max_epochs if n_bits > 16 or preset.max_epochs < 10 else 30,
+        "batch_size": 128,
+    }
 
 
 def _row(

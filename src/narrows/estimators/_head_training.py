@@ -21,6 +21,7 @@ from narrows.estimators._progress import Progress
 from narrows.estimators._settings import (
     batch_size_for,
     corruption_spec,
+    epochs_of_steps,
     seed_from,
     widths_of,
 )
@@ -193,8 +194,7 @@ class HeadTraining(WithDefaults):
     def _epochs(self, steps: int) -> int:
         """Return how often to pass over rows that make so many steps."""
         if self.max_epochs is None:
-            most = self._least_steps // 2
-            return min(most, max(50, -(-self._least_steps // steps)))
+            return epochs_of_steps(self._least_steps, steps, most=self._least_steps // 2)
         return int(self.max_epochs)
 
     def _rate(self) -> float:

@@ -16,6 +16,7 @@ from narrows.slots import piece_from_spec, piece_to_spec
 __all__ = [
     "batch_size_for",
     "corruption_spec",
+    "epochs_of_steps",
     "forget",
     "keep",
     "seed_from",
@@ -83,6 +84,11 @@ def batch_size_for(batch_size: Any, n_rows: int) -> int:
         return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
     check_number("batch_size", batch_size, low=1, integer=True)
     return min(int(batch_size), n_rows)
+
+
+def epochs_of_steps(least: int, an_epoch: int, *, most: int) -> int:
+    """Return how many epochs make ``least`` steps, from 50 to ``most``."""
+    return min(most, max(50, -(-least // an_epoch)))
 
 
 def widths_of(widths: Any, name: str = "hidden") -> list[int]:

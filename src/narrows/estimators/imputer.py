@@ -20,11 +20,13 @@ from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._input import FLOATS, check_columns
 from narrows.estimators._same_columns import check_same_names
-from narrows.estimators._settings import forget, keep
+from narrows.estimators._settings import batch_size_for, epochs_of_steps, forget, keep
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.estimators.denoising import DenoisingAutoencoder
 
 __all__ = ["CodeImputer"]
+
+_LEAST_STEPS = 5_000
 
 _validate: Any = validate_data  # scikit-learn's annotations mislead the type checker
 
@@ -42,7 +44,9 @@ class CodeImputer(TransformerMixin, WithDefaults):
         is fitted to X first, by ``random_state`` if it has none of its own, and needs a corruption
         that admits NaN where X has any, such as "missing". ``clone`` forgets a fit: wrap a fitted
         one in scikit-learn's FrozenEstimator. None fits
-        ``DenoisingAutoencoder(corruption="missing:0.25", hidden=(256,))``.
+        ``DenoisingAutoencoder(corruption="missing:0.4", validation_fraction=0)`` for 50 epochs,
+        and where rows are few for as many as make 5,000 steps, 500 at most: the values hidden
+        anew in each step hold it back, and early stopping on the few rows held out came too soon.
     method : {"auto", "pass", "projection", "code"}, default="auto"
         As in ``inpaint``.
     keep_empty_features : bool, default=False
@@ -72,10 +76,11 @@ class CodeImputer(TransformerMixin, WithDefaults):
     --------
     >>> import numpy as np
     >>> from sklearn.datasets import load_iris
-    >>> from narrows import CodeImputer
+    >>> from narrows import CodeImputer, DenoisingAutoencoder
     >>> X = load_iris().data.copy()
     >>> X[::7, 2] = np.nan
-    >>> filled = CodeImputer(random_state=0).fit_transform(X)
+    >>> net = DenoisingAutoencoder(3, hidden=(16,), corruption="missing", max_epochs=20)
+    >>> filled = CodeImputer(net, random_state=0).fit_transform(X)
     >>> bool(np.isfinite(filled).all())
     True
     """
@@ -152,11 +157,17 @@ class CodeImputer(TransformerMixin, WithDefaults):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return deepcopy(given)
+        if self.autoencoder is None:
+            steps = -(-len(X) // batch_size_for("auto", len(X)))
+            given.set_params(max_epochs=epochs_of_steps(_LEAST_STEPS, steps, most=500))
         return unfitted_copy(given, self.random_state).fit(X)
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return DenoisingAutoencoder(
-            corruption="missing:0.25", hidden=(256,), random_state=self.random_state
+            corruption="missing:0.4",
+            validation_fraction=0.0,
+            patience=None,
+            random_state=self.random_state,
         )
 
     def __sklearn_tags__(self) -> Any:
