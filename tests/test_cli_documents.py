@@ -82,7 +82,7 @@ def test_like_a_row_leaves_the_row_out(folder, capsys, rerank):
 
 
 def test_a_batch_of_queries_comes_from_a_file(folder, tmp_path, capsys):
-    (tmp_path / "q.txt").write_text("bread and butter\nthe moon\n")
+    (tmp_path / "q.txt").write_text("bread and butter\n\n  \nthe moon\n")
     queries = tmp_path / "q.txt"
     assert run("search", folder / "docs.index", "--queries", queries, "-k", 1, "--json") == 0
     answers = json.loads(capsys.readouterr().out)["answers"]

@@ -152,3 +152,17 @@ def test_texts_that_bring_their_labels_are_measured_by_them(tmp_path, capsys):
     (texts / "tea").rename(texts / "milk")  # not a class of the head, and the others are
     assert run("predict", taught, texts, "--json") == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] < 0.6
+
+
+def test_labels_told_are_counted_where_others_are_unknown(folder, capsys):
+    kind = pd.read_csv(folder / "t.csv")["kind"].where(np.arange(120) % 6 == 0)
+    kind.to_csv(folder / "told.csv", index=False, header=False, na_rep="?")
+    capsys.readouterr()
+    data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
+    assert run("head", folder / "m.st", data, "--labels", folder / "told.csv", "--task", "classify",
+               "--unknown", "?", "--seed", 0, "-q", "--json", *HELD_OUT,
+               "-o", folder / "few.st") == 0  # fmt: skip
+    said = json.loads(capsys.readouterr().out)
+    assert said["training_rows"] == 90 and said["held_out_rows"] == 30
+    assert said["training_labels"] + said["held_out_labels"] == 20
+    assert 0 < said["held_out_labels"] < 20

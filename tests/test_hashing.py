@@ -115,15 +115,6 @@ def test_a_group_by_itself_rebuilds_a_row():
     assert explained(4) > 0.4 > explained(1)
 
 
-@pytest.mark.parametrize(
-    ("asked", "n_components", "given"),
-    [(None, 8, 1), (None, 32, 2), (None, 128, 4), (None, 256, 4), (3, 32, 3)],
-)
-def test_a_code_has_a_group_for_every_16_bits_up_to_4(asked, n_components, given):
-    hasher = SemanticHasher(n_components, n_groups=asked, hidden=(8,), max_epochs=1)
-    assert hasher.fit(load_digits().data[:64]).model_.parameters["n_groups"] == given
-
-
 @pytest.mark.parametrize("n_groups", [0, 17, 1.5, "two"])
 def test_groups_that_cannot_be_are_refused(n_groups):
     hasher = SemanticHasher(16, n_groups=n_groups)

@@ -217,6 +217,13 @@ def test_rows_without_names_are_drawn_by_their_numbers(home, drawn):
     assert {"row 0", "row 2", "row 21"} <= {*said_in(drawn[0])}
 
 
+@pytest.mark.parametrize("command", ["reconstruct", "denoise"])
+def test_the_six_rows_of_a_table_that_are_drawn_are_of_all_of_it(command, home, drawn):
+    data = f"{home / 't.csv'}:id=key"
+    assert run(command, home / "table.st", data, "--figure", home / "f.png") == 0
+    assert {KEYS[i * N // 6] for i in range(6)} <= {*said_in(drawn[0])}
+
+
 def test_pairs_are_called_by_the_names_of_both(home, tmp_path, drawn):
     data, other = f"{home / 't.csv'}:id=key", home / "images"
     pd.Series([i % 3 for i in range(N)]).to_csv(tmp_path / "y.csv", index=False, header=False)

@@ -14,7 +14,7 @@ def reached(fitted: Any, source: Any, y: Any, task: str) -> dict[str, Any]:
     """Return how right a classifier or a regressor is on its rows: accuracy, or R^2.
 
     Rows that it was trained on, and, where there are any, those held out; and, of classes, what
-    always saying the commonest one would reach.
+    always saying the commonest one would reach; where labels are unknown, how many are told.
     """
     import numpy as np
     import torch
@@ -24,17 +24,19 @@ def reached(fitted: Any, source: Any, y: Any, task: str) -> dict[str, Any]:
     what = "accuracy" if task == "classify" else "r2"
     held_out = np.zeros(source.n_rows, dtype=bool)
     held_out[fitted.held_out_rows_] = True
+    unknown = fitted.missing_label if task == "classify" else None
+    told = np.ones(len(y), dtype=bool) if unknown is None else ~same_labels(y, unknown)
     found: dict[str, Any] = {}
     for where, part in (("training", ~held_out), ("held_out", held_out)):
         rows = np.flatnonzero(part)
         found[f"{where}_rows"] = len(rows)
+        if not told.all():
+            found[f"{where}_labels"] = int(told[rows].sum())
         if len(rows) > 1:  # of one row there is no R^2
             of_part = source.subset(torch.from_numpy(rows))
             found[f"{where}_{what}"] = float(fitted.score(of_part, y[rows]))
     if task == "classify":
-        unknown = fitted.missing_label
-        told = y if unknown is None else y[~same_labels(y, unknown)]
-        counts = np.unique(told, return_counts=True)[1]
+        counts = np.unique(y[told], return_counts=True)[1]
         found["commonest_class_share"] = float(counts.max() / counts.sum())
     return found
 

@@ -66,7 +66,7 @@ def denoise(
         denoised_after,
         measure_denoising,
     )
-    from narrows.applications.figures import denoising_figure, save_figure
+    from narrows.applications.figures import denoising_figure, n_drawn, save_figure
     from narrows.applications.image_output import write_model_rows
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
@@ -105,14 +105,15 @@ def denoise(
         results |= measured.as_dict()
         lines.append(measured.table())
     if figure is not None:
-        at = evenly_spaced(source.n_rows, rows)
+        drawn_shape = image_shape or source.image_shape
+        at = evenly_spaced(source.n_rows, n_drawn(fitted, rows, drawn_shape))
         picture = denoising_figure(
             fitted,
-            source.evenly(rows),
+            source.at(at),
             corrupted=None
             if noise is None
             else corrupted_rows(fitted, source, at, noise, generator=drawn_anew()),
-            image_shape=image_shape or source.image_shape,
+            image_shape=drawn_shape,
             lines=in_figure(called, at.tolist()),
         )
         save_figure(picture, figure)

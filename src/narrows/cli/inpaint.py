@@ -79,7 +79,7 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
-    from narrows.applications.figures import save_figure
+    from narrows.applications.figures import n_drawn, save_figure
     from narrows.applications.image_output import write_model_rows
     from narrows.applications.inpainting import inpainted
     from narrows.applications.inpainting_comparison import (
@@ -146,7 +146,7 @@ def inpaint(
         lines.append(found.table())
     if figure is not None:
         candidates = (filled_rows if filled_rows.any() else ~filled_rows).nonzero()[:, 0]
-        at = candidates[evenly_spaced(len(candidates), rows)]
+        at = candidates[evenly_spaced(len(candidates), n_drawn(fitted, rows, shape))]
         shown = source.at(at)
         assert isinstance(shown, Tensor)
         progress.say(f"drawing: {len(shown)} rows")

@@ -49,7 +49,7 @@ def reconstruct(
 ) -> None:
     """Write what DATA become by way of the code, in their own units."""
     from narrows.applications.coding import reconstructions
-    from narrows.applications.figures import reconstruction_figure, save_figure
+    from narrows.applications.figures import n_drawn, reconstruction_figure, save_figure
     from narrows.applications.image_output import write_model_rows
     from narrows.data.source import evenly_spaced
 
@@ -71,10 +71,12 @@ def reconstruct(
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
+        drawn_shape = image_shape or source.image_shape
+        rows = n_drawn(estimator.model_, rows, drawn_shape)
         drawn = reconstruction_figure(
             estimator.model_,
             source.evenly(rows),
-            image_shape=image_shape or source.image_shape,
+            image_shape=drawn_shape,
             lines=in_figure(called, evenly_spaced(source.n_rows, rows).tolist()),
         )
         save_figure(drawn, figure)

@@ -114,8 +114,9 @@ def _asked(
     elif queries is not None and queries.lower().endswith(".txt"):
         if not Path(queries).is_file():
             raise InvalidData(f"{queries}: no regular file of queries.")
-        X = Path(queries).read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
-        if X == [""]:
+        lines = Path(queries).read_text(encoding="utf-8", errors="replace").split("\n")
+        X = [line for line in lines if line.strip()]
+        if not X:
             raise InvalidData(f"{queries}: no queries.")
         names = X
     else:

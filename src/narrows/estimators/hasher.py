@@ -23,10 +23,6 @@ __all__ = ["SemanticHasher"]
 
 _THRESHOLDS = ("zero", "median")
 
-_GROUP = 16
-_MOST_GROUPS = 4
-"""More of them, each trained by fewer of the rows, take longer than they are worth."""
-
 
 @documented
 class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
@@ -52,10 +48,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         sigmoid(z), through which the gradient passes straight.
     noise : float, default=1.0
         Deviation of that noise, in units of z.
-    n_groups : int or None, default=None
+    n_groups : int, default=1
         Groups of bits, each of which has to rebuild a row by itself in training: what a group
-        gets wrong the others get right, which long codes gain by, most of all of texts. None
-        takes one for every 16 bits, from 1 to 4.
+        gets wrong others get right. For 128 bits of texts try 4, with "masking:0.7".
     balance : float, default=0.0
         Weight of the penalty ``Balance``, which has every bit on in half of the rows. On Reuters
         0.05 retrieved a little worse than none.
@@ -112,7 +107,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
 
     binarisation: str
     noise: float
-    n_groups: int | None
+    n_groups: int
     balance: float
     threshold: str
     corruption: Any
@@ -132,7 +127,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         neighbours: int | None = None,
         binarisation: str = "noise",
         noise: float = 1.0,
-        n_groups: int | None = None,
+        n_groups: int = 1,
         balance: float = 0.0,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),
@@ -162,8 +157,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         super()._check_parameters()
         check_number("noise", self.noise, low=0)
         check_number("balance", self.balance, low=0)
-        if self.n_groups is not None:
-            check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
+        check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
         if not isinstance(self.binarisation, str) or self.binarisation not in BINARISATIONS:
             raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
         if self.threshold not in _THRESHOLDS:
@@ -173,17 +167,12 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         if self.threshold == "median":
             set_median_thresholds(self.model_, source)
 
-    def _groups(self) -> int:
-        if self.n_groups is not None:
-            return int(self.n_groups)
-        return min(max(int(self.n_components) // _GROUP, 1), _MOST_GROUPS)
-
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "hashing", {
             **self._shape(),
             "binarisation": self.binarisation,
             "noise": float(self.noise),
-            "n_groups": self._groups(),
+            "n_groups": int(self.n_groups),
             "balance": float(self.balance),
             "bag_of_words": loss["name"] == "multinomial",
             "corruption": corruption_spec(self.corruption),
