@@ -218,9 +218,10 @@ def test_rows_without_names_are_drawn_by_their_numbers(home, drawn):
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
-def test_the_six_rows_of_a_table_that_are_drawn_are_of_all_of_it(command, home, drawn):
-    data = f"{home / 't.csv'}:id=key"
-    assert run(command, home / "table.st", data, "--figure", home / "f.png") == 0
+def test_the_six_rows_of_a_table_that_are_drawn_are_of_all_of_it(command, home, tmp_path, drawn):
+    data, small = f"{home / 't.csv'}:id=key", ("--hidden", "", "--code", 2, "--epochs", 1, "-q")
+    assert run("fit", data, *small, "-o", tmp_path / "plain.st") == 0
+    assert run(command, tmp_path / "plain.st", data, "--figure", tmp_path / "f.png") == 0
     assert {KEYS[i * N // 6] for i in range(6)} <= {*said_in(drawn[0])}
 
 
