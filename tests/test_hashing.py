@@ -100,6 +100,16 @@ def test_a_whole_code_is_decoded_to_the_mean_of_what_its_groups_say(rows):
     h = net.encode(rows).h
     parts = [h * (torch.arange(8) // 2 == g) * 4 for g in range(4)]
     torch.testing.assert_close(net.decode(h), sum(net.decode(part) for part in parts) / 4)
+    torch.testing.assert_close(net.decode(h), 4**-0.5 * h @ net.decoder.weights[0])
+
+
+def test_modules_of_pickles_of_before_groups_have_one():
+    fitted = SemanticHasher(16, random_state=0, hidden=(8,), max_epochs=1).fit(load_digits().data)
+    objective = fitted.model_.objective
+    del objective.decoder.__dict__["_code_scale"], objective.encoder.__dict__["_n_groups"]
+    bits = fitted.transform(load_digits().data[:4])
+    assert fitted.inverse_transform(bits).shape == (4, 64)
+    fitted.partial_fit(load_digits().data)
 
 
 def test_a_group_by_itself_rebuilds_a_row():

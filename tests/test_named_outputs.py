@@ -120,6 +120,7 @@ def test_codes_decode_to_the_images_that_rows_are_rebuilt_to(name, home, tmp_pat
         ("file", "a/./b.png", "row 1: the file 'a/./b.png' is no path within a folder"),
         ("id", "k", "'k': two rows are called so"),
         ("file", "k", "'k': two rows are called so"),
+        ("id", "", "a row has no name"),
         ("id", "ä" * 130, "too long for the name of an image"),
     ],
 )  # fmt: skip
@@ -133,6 +134,13 @@ def test_names_that_no_image_can_have_are_refused_before_a_folder_is_made(
     assert [path.name for path in tmp_path.iterdir()] == ["codes.csv"]
     assert run("decode", home / "images.st", codes, "-o", tmp_path / "r.csv") == 0
     assert [row[0] for row in cells(tmp_path / "r.csv")] == [header, "k", name]
+
+
+def test_images_go_into_folders_below_folders_without_one(home, tmp_path):
+    (tmp_path / "codes.csv").write_text("file,c0,c1\na/b/c/d.png,0,1\na/e.png,1,0\n")
+    made = tmp_path / "made"
+    assert run("decode", home / "images.st", tmp_path / "codes.csv", "-o", f"{made}/") == 0
+    assert files(made).keys() == {"a/b/c/d.png", "a/e.png"}
 
 
 def test_files_that_differ_in_their_suffix_alone_keep_it():

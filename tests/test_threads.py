@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -68,6 +70,35 @@ def test_what_fails_is_raised_in_its_place_and_little_is_drawn_ahead(two_threads
     with pytest.raises(ValueError, match="the fourth"):
         next(results)
     assert len(drawn) <= 8
+
+
+def test_what_waits_is_dropped_where_results_are_no_longer_taken(two_threads):
+    begun: list[int] = []
+
+    def slow(i: int) -> int:
+        begun.append(i)
+        time.sleep(0.2)
+        return i
+
+    results = side_by_side(slow, range(10))
+    next(results)
+    results.close()
+    time.sleep(0.6)
+    assert len(begun) <= 4
+
+
+def test_threads_that_outlive_the_main_one_have_their_results():
+    script = """
+import threading, time, torch
+from narrows.applications.threads import side_by_side
+torch.set_num_threads(2)
+def late():
+    threading.main_thread().join()
+    print(list(side_by_side(abs, [-1, -2, -3])))
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[1, 2, 3]\n", done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["affine", "product"]
+__all__ = ["affine", "product", "stays_in_its_thread"]
 
 _LARGE = 1 << 15
 """Weights from which oneDNN is worth it in training: a call of it begins with some 30 us."""
@@ -37,6 +37,12 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor, *, transposed: bool = False)
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Return a b: (n, k), (k, m) -> (n, m)."""
     return _onednn(a, b, None) if _suits_onednn(a, b) else a @ b
+
+
+def stays_in_its_thread() -> bool:
+    """Return whether products take the threads that OpenMP gives the thread that they are called
+    in: oneDNN's do, while MKL has one number of threads for all."""
+    return _onednn_is_faster()
 
 
 class _OneDNN(torch.autograd.Function):

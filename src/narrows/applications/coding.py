@@ -16,6 +16,7 @@ from narrows.data.statistics import check_finite
 from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model import Model
+from narrows.products import stays_in_its_thread
 from narrows.slots import Code, Rows
 from narrows.sparse import padded
 
@@ -77,7 +78,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
             return read(_scaled(model, source, first, raw))
 
     batches = _raw_batches(model, source, _SPARSE_BATCH if stay_sparse else BATCH)
-    if stay_sparse and model.device.type == "cpu":
+    if stay_sparse and model.device.type == "cpu" and stays_in_its_thread():
         return side_by_side(found, batches)
     return map(found, batches)
 

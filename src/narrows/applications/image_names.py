@@ -43,6 +43,11 @@ def image_names(
         return [f"{i:0{digits}}.png" for i in range(n_rows)]
     header, rows = called
     _check_distinct(rows)
+    if "" in rows:
+        raise UsageError(
+            "a row has no name, by which an image could be called; give it one, or name an output "
+            ".npy or .csv."
+        )
     names = [f"{_UNFIT.sub(_escaped, str(name))}.png" for name in rows]
     if header == "file":
         names = _as_png([_inside(str(name), row) for row, name in enumerate(rows)])

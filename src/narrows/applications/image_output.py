@@ -136,9 +136,9 @@ def write_images(
     """
     names = image_names(n_rows, data=data, called=called)
     _check_not_inputs(target, names, data)
-    folders = {target.path, *((target.path / name).parent for name in names)}
-    for folder in sorted(folders, key=lambda path: len(path.parts)):
-        _make(folder)
+    _make(target.path)
+    for folder in sorted({(target.path / name).parent for name in names}):
+        _make(folder, parents=True)
     for name, image in zip(names, images, strict=True):
         with replacing(target.path / name) as file:
             file.write(_png(image))
@@ -157,9 +157,9 @@ def _check_not_inputs(target: ImageFolder, names: list[str], data: str | None) -
             )
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, *, parents: bool = False) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=parents)
     except OSError as error:
         raise ResourceError(f"{folder}: cannot be made: {error.strerror}.") from error
 

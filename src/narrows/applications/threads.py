@@ -21,14 +21,17 @@ __all__ = ["side_by_side"]
 T = TypeVar("T")
 R = TypeVar("R")
 
+_MOST = 8
+
 
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield ``function`` of every item, in order; as many at once as torch has threads here.
+    """Yield ``function`` of every item, in order; as many at once as torch has threads here, 8 at
+    most, since each takes memory.
 
     Items are drawn by the caller's thread, two a thread at most before their results are taken.
     An exception is raised where its result would have been.
     """
-    n_threads = torch.get_num_threads()
+    n_threads = min(torch.get_num_threads(), _MOST)
     if n_threads == 1:
         yield from map(function, items)
         return
@@ -38,12 +41,24 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         for item in items:
             if len(waiting) == 2 * n_threads:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(function, item))
+            waiting.append(_started(pool, function, item))
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _started(pool: ThreadPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:
+    try:
+        return pool.submit(function, item)
+    except RuntimeError:  # pools end with the main thread, which others may outlive
+        done: Future[R] = Future()
+        try:
+            done.set_result(function(item))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 @cache

@@ -31,6 +31,8 @@ class DenseDecoder(Decoder):
         Draws the initial weights; biases start at 0.
     """
 
+    _code_scale = 1.0  # in pickles of before, too
+
     def __init__(
         self,
         widths: Sequence[int],

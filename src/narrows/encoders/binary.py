@@ -64,6 +64,7 @@ class BinaryEncoder(Encoder):
 
     stochastic = True
     thresholds: Tensor
+    _n_groups = 1  # in pickles of before, too
 
     def __init__(
         self,
