@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import Autoencoder, CodeImputer, DenoisingAutoencoder
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators import imputer as imputer_module
 
 SMALL = DenoisingAutoencoder(
     3, hidden=(16,), corruption="missing:0.2", max_epochs=2, random_state=0
@@ -130,3 +131,10 @@ def test_what_is_no_autoencoder_is_refused(holed):
 def test_an_unknown_method_is_refused(holed):
     with pytest.raises(UsageError, match="method: unknown name 'cod'; .*'code'"):
         CodeImputer(SMALL, method="cod").fit(holed)
+
+
+def test_without_an_autoencoder_few_rows_train_for_as_many_steps_as_they_need(holed, monkeypatch):
+    monkeypatch.setattr(imputer_module, "_LEAST_STEPS", 400)
+    own = CodeImputer(random_state=0).fit(holed[:60]).autoencoder_
+    assert own.n_epochs_ == 100  # of 4 steps
+    assert own.validation_fraction == 0 and own.corruption == "missing:0.4"

@@ -154,17 +154,16 @@ class CodeImputer(TransformerMixin, WithDefaults):
             )
 
     def _fitted_autoencoder(self, X: np.ndarray) -> AbstractAutoencoder:
-        given = given_autoencoder(self.autoencoder, self._default_autoencoder)
+        given = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
         if hasattr(given, "model_"):
             return deepcopy(given)
-        if self.autoencoder is None:
-            steps = -(-len(X) // batch_size_for("auto", len(X)))
-            given.set_params(max_epochs=epochs_of_steps(_LEAST_STEPS, steps, most=500))
         return unfitted_copy(given, self.random_state).fit(X)
 
-    def _default_autoencoder(self) -> AbstractAutoencoder:
+    def _default_autoencoder(self, n_rows: int) -> AbstractAutoencoder:
+        steps = -(-n_rows // batch_size_for("auto", n_rows))
         return DenoisingAutoencoder(
             corruption="missing:0.4",
+            max_epochs=epochs_of_steps(_LEAST_STEPS, steps, most=500),
             validation_fraction=0.0,
             patience=None,
             random_state=self.random_state,
