@@ -116,7 +116,16 @@ class SparseSource(_InMemory):
         return sparse_rows(self._matrix[rows.numpy()])
 
     def _slice(self, start: int, stop: int) -> SparseRows:
-        return sparse_rows(self._matrix[start:stop])
+        # views, where scipy's own slice copies
+        matrix = self._matrix
+        indptr = matrix.indptr[start : stop + 1]
+        stored = slice(indptr[0], indptr[-1])
+        return SparseRows(
+            as_tensor(indptr - indptr[0]),
+            as_tensor(matrix.indices[stored]),
+            as_tensor(matrix.data[stored].astype(np.float32, copy=False)),
+            self.n_features,
+        )
 
     def _subset(self, rows: Tensor) -> SparseSource:
         return SparseSource(self._matrix, rows=rows)

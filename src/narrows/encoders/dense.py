@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -101,7 +102,7 @@ class DenseEncoder(Encoder):
         return [slope(drive) for slope, drive in zip(slopes, drives, strict=True)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        drive, h = self._passes(x)[-1]
+        ((drive, h),) = deque(self._passes(x), maxlen=1)  # only the last is kept
         return Code(h=h, drive=drive)
 
     def admissible(self, h: Codes) -> Codes:
@@ -114,9 +115,8 @@ class DenseEncoder(Encoder):
         x: Rows,
         depth: int | None = None,
         noise: Callable[[Tensor], Tensor] | None = None,
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Return z = h W + b and a(z) of the layers."""
-        passes: list[tuple[Tensor, Tensor]] = []
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield z = h W + b and a(z) of the layers."""
         h: Rows = x if self.row_length is None else rows_of_length(x, self.row_length)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for weight, bias, activate in islice(layers, depth):
@@ -124,8 +124,7 @@ class DenseEncoder(Encoder):
             h = activate(drive)
             if noise is not None:
                 h = noise(h)
-            passes.append((drive, h))
-        return passes
+            yield drive, h
 
 
 def rows_of_length(x: Rows, length: float) -> Rows:

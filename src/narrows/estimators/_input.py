@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, plain_array
@@ -65,8 +64,6 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
             ensure_all_finite=False,
             ensure_min_samples=min_samples,
         )
-    if sp.issparse(X):
-        X = plain_array(X)
     source = array_source(X)
     names = getattr(estimator, "feature_names_in_", None)
     source.image_shape = image_shape
