@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,9 +14,12 @@ from narrows import DocumentAutoencoder, SemanticHasher, read
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
+from narrows.data.statistics import describe
 from narrows.errors import UsageError
+from narrows.estimators._teacher import teacher_plan
 from narrows.neighbours import OWN, neighbourhoods
 from narrows.slots import dense_rows
+from narrows.training.checkpoints import Checkpoints
 from narrows.training.loop import TrainingStopped
 
 
@@ -127,3 +132,73 @@ def test_streamed_rows_are_refused(tmp_path, counts):
     np.save(tmp_path / "x.npy", counts)
     with pytest.raises(UsageError, match="neighbours: .*x.npy is streamed; they need rows in mem"):
         SemanticHasher(8, neighbours=2).fit(read(tmp_path / "x.npy", stream=True))
+
+
+def test_codes_say_which_rows_are_near(counts, rng):
+    codes = rng.random((70, 4)).astype(np.float32)
+    around = neighbourhoods(array_source(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
+    expected = OWN * counts + (1 - OWN) * counts[brute_force(codes, 3)].mean(axis=1)
+    got = dense_rows(around(torch.arange(70))).numpy()
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+TAUGHT = {"neighbours": 4, "neighbours_by": "code", "hidden": (8,), "max_epochs": 4}
+
+
+def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
+    texts, _ = topic_texts()
+    taught = SemanticHasher(8, random_state=0, **TAUGHT).fit(texts)
+    plain = SemanticHasher(8, random_state=0, **{**TAUGHT, "neighbours_by": "rows"}).fit(texts)
+    assert (taught.hash(texts) != plain.hash(texts)).any()
+    assert len(taught.model_.record["teacher"]) == 4 and "teacher" not in plain.model_.record
+    plan = taught._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source))
+    wide = teacher_plan(plan)
+    assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
+    assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
+    assert wide.neighbours_by == "rows" and plan.parameters["n_components"] == 8
+
+
+@pytest.mark.parametrize("stop_after", [20, 50])
+def test_a_taught_training_goes_on_where_it_stopped(tmp_path, stop_after):
+    texts, _ = topic_texts()
+    whole = SemanticHasher(8, random_state=0, **TAUGHT).fit(texts)
+    steps = iter([False] * stop_after + [True] * 1000)
+    with pytest.raises(TrainingStopped):
+        SemanticHasher(8, random_state=0, **TAUGHT).fit(
+            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
+        )
+    again = SemanticHasher(8, random_state=0, **TAUGHT)
+    again.fit(texts, checkpoint=tmp_path / "c", resume=True)
+    np.testing.assert_array_equal(again.hash(texts), whole.hash(texts))
+    assert again.history_ == whole.history_
+    assert _objectives(again) == _objectives(whole)
+
+
+def _objectives(hasher: SemanticHasher) -> list[float]:
+    return [epoch["objective"] for epoch in hasher.model_.record["teacher"]]
+
+
+def test_a_drawn_seed_is_found_again_at_the_teacher(tmp_path):
+    texts, _ = topic_texts()
+    steps = iter([False] * 20 + [True] * 1000)
+    with pytest.raises(TrainingStopped):
+        SemanticHasher(8, **TAUGHT).fit(
+            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
+        )
+    with closing(Checkpoints(tmp_path / "c" / "teacher")) as of_teacher:
+        saved = of_teacher.newest()
+    again = SemanticHasher(8, **TAUGHT).fit(texts, checkpoint=tmp_path / "c", resume=True)
+    assert saved is not None and again.model_.record["seed"] == saved.spec["identity"]["seed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"neighbours": 0, "neighbours_by": "code"}, "neighbours_by: .*neighbours is 0: give"),
+        ({"neighbours_by": "words"}, "neighbours_by: .*'words'.*code, rows"),
+    ],
+    ids=str,
+)
+def test_who_says_what_is_near_is_checked(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        SemanticHasher(8, **arguments).fit(topic_texts()[0])

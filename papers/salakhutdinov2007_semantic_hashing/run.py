@@ -46,7 +46,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(("reuters",), (16,), most_epochs=1, n_documents=600),
+    "smoke": Preset(("reuters",), (16,), most_epochs=4, n_documents=600),
     "fast": Preset(("reuters",), BITS),
     "best": Preset(("reuters", "newsgroups"), BITS),
     "random": Preset(("reuters", "newsgroups"), BITS, at_random=True),
@@ -153,16 +153,12 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 
 
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
-    """Return what the net is trained with: few bits take longer to find their places, and many are
-    learned in groups, from fewer of the words."""
-    several = n_bits >= 128
-    epochs = 20 if several else 30 if n_bits <= 16 else 12
+    """Return what the net is trained with: few bits take longer to find their places."""
     return {
-        "neighbours": 20,
+        "neighbours": 50,
+        "neighbours_by": "code",
         "noise": 3.0,
-        "n_groups": 4 if several else 1,
-        "corruption": "masking:0.7" if several else "masking:0.3",
-        "max_epochs": min(epochs, preset.most_epochs),
+        "max_epochs": min(30 if n_bits <= 16 else 20, preset.most_epochs),
         "batch_size": 128,
     }
 

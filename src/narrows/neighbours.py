@@ -50,13 +50,21 @@ class Neighbourhoods:
         return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
 
 
-def neighbourhoods(source: Source, scaling: Scaling, k: int, *, own: float = OWN) -> Neighbourhoods:
-    """Find the ``k`` nearest rows of every row; equal ones by their order."""
+def neighbourhoods(
+    source: Source,
+    scaling: Scaling,
+    k: int,
+    *,
+    own: float = OWN,
+    codes: np.ndarray | None = None,
+) -> Neighbourhoods:
+    """Find the ``k`` nearest rows of every row, by themselves or by their ``codes``,
+    (n_samples, width), float32; equal ones by their order."""
     blocks = [_matrix(scaling.forward(raw)) for raw in source.in_order(16384)]
     rows = sp.csr_array(sp.vstack(blocks)) if source.sparse else np.concatenate(blocks)
     n = source.n_rows
     k = min(k, n - 1)
-    nearest = nearest_rows(rows, k)
+    nearest = nearest_rows(rows if codes is None else codes, k)
     columns = np.concatenate([np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
     return Neighbourhoods(

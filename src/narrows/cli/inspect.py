@@ -86,6 +86,7 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
         "batch_size": record.get("batch_size"),
         "learning_rate": record.get("learning_rate"),
         "neighbours": record.get("neighbours") or None,
+        "neighbours_by": record.get("neighbours_by") if record.get("neighbours") else None,
         "precision": record.get("precision"),
         "seed": seed_given(estimator),
         "seconds": round(sum(e["seconds"] for e in record.get("epochs", ())), 2),

@@ -112,8 +112,8 @@ class AbstractAutoencoder(
         source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         plan = self._plan(source, statistics)
-        of_layers = 0 if plan.pretraining is None else plan.pretraining.max_epochs
-        with Progress(self.verbose, self.max_epochs, of_layers) as progress:
+        of_parts = plan.max_epochs if plan.pretraining is None else plan.pretraining.max_epochs
+        with Progress(self.verbose, self.max_epochs, of_parts) as progress:
             model, record = fit_model(
                 plan,
                 source,
@@ -121,7 +121,7 @@ class AbstractAutoencoder(
                 resume=resume,
                 stop_requested=stop_requested,
                 on_epoch=progress.epoch,
-                on_layer=progress.layer,
+                on_part=progress.part,
             )
         self._adopt(model, record)
         self._finish(source, statistics)

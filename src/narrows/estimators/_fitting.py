@@ -18,6 +18,7 @@ from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._parts import check_loss, new_model, new_trainer, scaled_mean, trained
 from narrows.estimators._plan import Plan
+from narrows.estimators._teacher import TEACHER, teacher_codes
 from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import pretrain
@@ -37,7 +38,7 @@ def fit_model(
     resume: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
-    on_layer: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
+    on_part: Callable[[str, int, Epoch], None] = lambda part, number, epoch: None,
 ) -> tuple[Model, TrainingRecord]:
     """Build, train and measure; return the model, with its baseline, and the training record."""
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
@@ -48,14 +49,15 @@ def fit_model(
         if checkpoints is not None and resume and plan.seed_is_drawn:
             # nobody named a seed: the run that goes on keeps the one that it drew
             plan = replace(plan, seed=_drawn_seed(checkpoints, saved, plan.seed))
-        return _fit(plan, source, checkpoints, saved, resume, stop_requested, on_epoch, on_layer)
+        return _fit(plan, source, checkpoints, saved, resume, stop_requested, on_epoch, on_part)
 
 
 def _drawn_seed(checkpoints: Checkpoints, saved: Artefact | None, fresh: int) -> int:
-    """Return the seed of an interrupted run, from its first layer where it got no further."""
-    if saved is None and (checkpoints.folder / "layer-1").is_dir():
-        with closing(checkpoints.beside("layer-1")) as first:
-            saved = first.newest()
+    """Return the seed of an interrupted run, from its first part where it got no further."""
+    for part in ("layer-1", TEACHER):
+        if saved is None and (checkpoints.folder / part).is_dir():
+            with closing(checkpoints.beside(part)) as first:
+                saved = first.newest()
     return fresh if saved is None else saved.spec["identity"]["seed"]
 
 
@@ -67,7 +69,7 @@ def _fit(
     resume: bool,
     stop_requested: Callable[[], bool],
     on_epoch: Callable[[int, Epoch], None],
-    on_layer: Callable[[int, int, Epoch], None],
+    on_part: Callable[[str, int, Epoch], None],
 ) -> tuple[Model, TrainingRecord]:
     splitter = Generator().manual_seed(plan.seed)
     if plan.neighbours:
@@ -95,9 +97,21 @@ def _fit(
             resume=resume,
             identity=identity,
             stop_requested=stop_requested,
-            on_epoch=on_layer,
+            on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
         )
-    trainer = new_trainer(plan, model, trained(plan, model, source))
+    codes, taught = None, []
+    if plan.neighbours and plan.neighbours_by == "code":
+        codes, taught = teacher_codes(
+            plan,
+            source,
+            training,
+            validation,
+            checkpoints=checkpoints,
+            resume=resume,
+            stop_requested=stop_requested,
+            on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
+        )
+    trainer = new_trainer(plan, model, trained(plan, model, source, codes))
     until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
     record = train(
         trainer,
@@ -119,6 +133,8 @@ def _fit(
     model.record = _as_json(plan, record)
     if layers:
         model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
+    if taught:
+        model.record["teacher"] = [asdict(epoch) for epoch in taught]
     return model, record
 
 
@@ -167,5 +183,6 @@ def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:
         "batch_size": plan.batch_size,
         "learning_rate": plan.learning_rate,
         "neighbours": plan.neighbours,
+        "neighbours_by": plan.neighbours_by,
         **asdict(record),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
@@ -44,10 +45,13 @@ def check_loss(model: Model, source: Source) -> None:
             loss.check(model.scaling.forward(raw))
 
 
-def trained(plan: Plan, model: Model, source: Source) -> Trainable:
-    """Return what the loop minimises: the formula, or what stands in its place."""
+def trained(plan: Plan, model: Model, source: Source, codes: np.ndarray | None = None) -> Trainable:
+    """Return what the loop minimises: the formula, or what stands in its place.
+
+    ``codes`` (n_samples, width) say which rows are near, where the rows themselves do not.
+    """
     if plan.neighbours:
-        around = neighbourhoods(source, model.scaling, plan.neighbours)
+        around = neighbourhoods(source, model.scaling, plan.neighbours, codes=codes)
         return NeighbourObjective(model.objective, around)
     if plan.sampled_words:
         return SampledSoftmax(model.objective, plan.sampled_words)

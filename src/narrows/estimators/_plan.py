@@ -35,6 +35,7 @@ class Plan:
     weight_decay: float = 0.0
     pretraining: LayerwisePretraining | None = None
     neighbours: int = 0
+    neighbours_by: str = "rows"
     sampled_words: int = 0
 
     def identity(self, source: Source) -> dict[str, Any]:
@@ -51,6 +52,8 @@ class Plan:
             identity["sampled_words"] = self.sampled_words
         if self.neighbours:
             identity["neighbours"] = self.neighbours
+            if self.neighbours_by != "rows":
+                identity["neighbours_by"] = self.neighbours_by
         elif source.targets is not None:
             identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
         return identity

@@ -17,12 +17,12 @@ class Progress:
     """Shows epochs as they pass; ``verbose=0`` shows nothing, 2 prints lines where no bar is.
 
     A line an epoch, or of more than 30 epochs the first, the last and some evenly between; of
-    every layer's pretraining, of ``layer_epochs`` each, too.
+    every part that is trained before, a layer or a teacher, of ``part_epochs`` each, too.
     """
 
-    def __init__(self, verbose: int, max_epochs: int, layer_epochs: int = 0) -> None:
+    def __init__(self, verbose: int, max_epochs: int, part_epochs: int = 0) -> None:
         self._verbose = verbose
-        self._max_epochs, self._layer_epochs = max_epochs, layer_epochs
+        self._max_epochs, self._part_epochs = max_epochs, part_epochs
         self._untold: str | None = None
         self._bar: Any = None
 
@@ -50,12 +50,12 @@ class Progress:
             line = f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s)"
             self._tell(line, number, self._max_epochs)
 
-    def layer(self, layer: int, number: int, epoch: Epoch) -> None:
-        text = f"pretraining, layer {layer}, epoch {number}: objective {epoch.objective:.5g}"
+    def part(self, part: str, number: int, epoch: Epoch) -> None:
+        text = f"pretraining, {part}, epoch {number}: objective {epoch.objective:.5g}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif self._verbose > 1:
-            self._tell(f"{text} ({epoch.seconds:.1f} s)", number, self._layer_epochs)
+            self._tell(f"{text} ({epoch.seconds:.1f} s)", number, self._part_epochs)
 
     def _tell(self, line: str, number: int, of: int) -> None:
         """Print the line of an epoch if it is among those that are shown."""

@@ -22,6 +22,7 @@ from narrows.estimators._texts import ReadsTexts
 __all__ = ["SemanticHasher"]
 
 _THRESHOLDS = ("zero", "median")
+_NEIGHBOURS_BY = ("rows", "code")
 
 
 @documented
@@ -43,6 +44,10 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     stop_words : ...
     stemmer : ...
     neighbours : ...
+    neighbours_by : {"rows", "code"}, default="rows"
+        What says which rows are near: the rows themselves, or a code of 128 bits, the teacher,
+        that is learned first, in 4 groups, from 30% of the words. It costs about as much time
+        again, and retrieves better.
     binarisation : {"noise", "straight_through"}, default="noise"
         What makes bits differentiable: noise added to z, or bits drawn with probability
         sigmoid(z), through which the gradient passes straight.
@@ -105,6 +110,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     (1797, 2)
     """
 
+    neighbours_by: str
     binarisation: str
     noise: float
     n_groups: int
@@ -125,6 +131,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         stop_words: str | Sequence[str] | None = "english",
         stemmer: str | None = "porter",
         neighbours: int | None = None,
+        neighbours_by: str = "rows",
         binarisation: str = "noise",
         noise: float = 1.0,
         n_groups: int = 1,
@@ -160,6 +167,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
         if not isinstance(self.binarisation, str) or self.binarisation not in BINARISATIONS:
             raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
+        if self.neighbours_by not in _NEIGHBOURS_BY:
+            raise unknown_name("neighbours_by", self.neighbours_by, _NEIGHBOURS_BY)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
