@@ -142,6 +142,16 @@ def test_codes_say_which_rows_are_near(counts, rng):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rng, monkeypatch):
+    texts, _ = topic_texts()
+    arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
+    assert "teacher" in SemanticHasher(8, **arguments).fit(texts).model_.record
+    for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
+        assert "teacher" not in SemanticHasher(8, neighbours=k, **arguments).fit(rows).model_.record
+    monkeypatch.setattr("narrows.estimators._choices.EXACT", 100)
+    assert "teacher" not in SemanticHasher(8, neighbours=3, **arguments).fit(texts).model_.record
+
+
 TAUGHT = {"neighbours": 4, "neighbours_by": "code", "hidden": (8,), "max_epochs": 4}
 
 
@@ -195,7 +205,7 @@ def test_a_drawn_seed_is_found_again_at_the_teacher(tmp_path):
     ("arguments", "message"),
     [
         ({"neighbours": 0, "neighbours_by": "code"}, "neighbours_by: .*neighbours is 0: give"),
-        ({"neighbours_by": "words"}, "neighbours_by: .*'words'.*code, rows"),
+        ({"neighbours_by": "words"}, "neighbours_by: .*'words'.*auto, code, rows"),
     ],
     ids=str,
 )

@@ -164,19 +164,26 @@ class Choices(WithDefaults):
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
 
-    @property
-    def _by_code(self) -> bool:
-        """Whether a code that is learned first says which rows are near."""
-        return getattr(self, "neighbours_by", "rows") == "code"
-
     def _neighbours(self, source: Source) -> int:
         """Return how many nearest rows a row is rebuilt with."""
         asked = getattr(self, "neighbours", 0)
         if asked is not None:
             return int(asked)
-        few = source.n_rows <= EXACT or self._by_code
+        few = source.n_rows <= EXACT or getattr(self, "neighbours_by", "") == "code"
         suits = source.holds_targets and few and not self._admits_missing()
         return _NEIGHBOURS if suits else 0
+
+    def _neighbours_by(self, source: Source, parameters: dict[str, Any]) -> str:
+        """Return what says which rows are near, of a net of these parameters."""
+        asked = getattr(self, "neighbours_by", "rows")
+        if asked == "auto":
+            return "code" if parameters["bag_of_words"] and source.n_rows <= EXACT else "rows"
+        if asked == "code" and not self._neighbours(source):
+            raise UsageError(
+                "neighbours_by: 'code' says which rows are near, and neighbours is 0: give "
+                "neighbours, such as 20, or neighbours_by='rows'."
+            )
+        return asked
 
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
@@ -194,11 +201,6 @@ class Choices(WithDefaults):
             raise UsageError(
                 "neighbours: rows with missing values have none; set neighbours=0, or another "
                 "corruption."
-            )
-        if self._by_code and not self._neighbours(source):
-            raise UsageError(
-                "neighbours_by: 'code' says which rows are near, and neighbours is 0: give "
-                "neighbours, such as 20, or neighbours_by='rows'."
             )
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
@@ -227,6 +229,6 @@ class Choices(WithDefaults):
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
             neighbours=self._neighbours(source),
-            neighbours_by="code" if self._by_code else "rows",
+            neighbours_by=self._neighbours_by(source, parameters),
             sampled_words=int(getattr(self, "sampled_words", 0)),
         )
