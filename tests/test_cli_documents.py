@@ -111,7 +111,7 @@ def test_rows_without_a_label_are_left_out(folder, tmp_path, capsys):
     assert run(*arguments) == 0
     out, err = capsys.readouterr()
     assert "60 rows without a label are left out" in err
-    assert "mean over 6 queries (one row of 10) against 54 others" in out
+    assert "mean over 6 queries (one row of 10, drawn at random) against 54 others" in out
 
 
 def test_python_makes_an_index_that_the_shell_searches(folder, capsys):

@@ -100,7 +100,7 @@ def test_an_unknown_weighting_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("n", "message"),
     [
-        (3, "less than the number of words.*got 3 for 9"),
+        (3, "less than the number of features.*got 3 for 9"),
         (0, "n_components: must be an integer >= 1"),
     ],
 )

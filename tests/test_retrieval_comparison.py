@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from PIL import Image
+from sklearn.decomposition import PCA
 
 from narrows import Autoencoder
 from narrows.applications.lsa import lsa_codes, weighted
@@ -51,7 +52,8 @@ def test_all_methods_answer_the_same_queries_from_the_same_base(compared):
 
 
 def test_the_rivals_are_fitted_on_the_base_alone(compared, counts, topics):
-    query = np.arange(400) % 4 == 0
+    query = np.zeros(400, dtype=bool)
+    query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
     base, ours = lsa_codes(counts[~query], counts[query], n_components=50)
     rows, asked = weighted(counts[~query], counts[query], weighting="log_tfidf")
     for name, pair in (("LSA (50)", (ours, base)), ("TF-IDF (60)", (asked, rows))):
@@ -63,7 +65,7 @@ def test_the_table_says_every_number_and_what_it_is(compared):
     table = compared.table()
     for result in compared.results.values():
         assert all(f"{value:.3f}" in table for value in result.precision)
-    assert "100 queries (one row of 4) against 300 others" in table
+    assert "100 queries (one row of 4, drawn at random) against 300 others" in table
     assert "fitted on those 300 others" in table
 
 
@@ -78,11 +80,32 @@ def test_an_lsa_wider_than_the_rows_is_left_out(counts, topics):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
 
 
-def test_rows_with_negative_values_are_compared_as_they_are(topics, rng):
+def test_other_rows_than_counts_are_compared_with_pca_and_themselves(topics, rng):
     rows = rng.normal(size=(400, 6)).astype(np.float32)
-    compared = compare_retrieval(rows[:, :2], rows, topics)
-    assert list(compared.results) == ["this model (2)", "the rows (6)"]
-    assert "no LSA" in compared.table()
+    for other, counts in ((rows, True), (np.abs(rows), False), (sp.csr_array(np.abs(rows)), False)):
+        compared = compare_retrieval(rows[:, :2], other, topics, counts=counts)
+        assert list(compared.results) == ["this model (2)", "PCA (2)", "the rows (6)"]
+        assert "PCA was fitted on those 360 others" in compared.table()
+
+
+def test_pca_is_fitted_on_the_base_alone(topics, rng):
+    rows = np.abs(rng.normal(size=(400, 6))) * [9, 5, 1, 1, 1, 1]
+    compared = compare_retrieval(rows[:, :2], rows, topics, every=4, counts=False)
+    query = np.zeros(400, dtype=bool)
+    query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
+    pca = PCA(2).fit(rows[~query])
+    expected = measure_retrieval(
+        pca.transform(rows[query]), pca.transform(rows[~query]), topics[query], topics[~query]
+    )
+    assert compared.results["PCA (2)"].precision == pytest.approx(expected.precision)
+
+
+def test_rows_in_the_order_of_their_classes_are_asked_for_alike():
+    """A query of every class, though every fourth row is of the first."""
+    labels = np.arange(400) % 4
+    codes = np.eye(4)[labels] * (labels == 0)[:, None] + 0.1
+    result = compare_retrieval(codes, codes, labels, every=4, counts=False).results
+    assert result["this model (4)"].precision[0] < 0.7
 
 
 def test_packed_bits_are_measured_by_hamming_distance_with_fair_ties(counts, topics):
@@ -171,7 +194,7 @@ def test_evaluate_prints_the_comparison_under_the_errors(files, capsys):
     assert run(files, "--retrieval", "--labels", files / "labels.txt") == 0
     out = capsys.readouterr().out
     assert out.index("squared error") < out.index("this model (3)") < out.index("TF-IDF (60)")
-    assert "40 queries (one row of 10) against 360 others" in out
+    assert "40 queries (one row of 10, drawn at random) against 360 others" in out
 
 
 def test_evaluate_prints_the_comparison_as_json(files, capsys, topics, counts):

@@ -14,7 +14,7 @@ from narrows.errors import InvalidData, UsageError, unknown_name
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["WEIGHTINGS", "lsa_codes", "pca_codes", "weighted"]
+__all__ = ["WEIGHTINGS", "lsa_codes", "pca_codes", "principal_components", "weighted"]
 
 WEIGHTINGS = ("log", "log_tfidf", "proportions", "tfidf")
 
@@ -114,20 +114,35 @@ def pca_codes(
 
     Sparse rows are centred without being densified. Raises as ``lsa_codes``.
     """
+    rows = weighted(train, *others, weighting="log")
+    return principal_components(*rows, n_components=n_components, seed=seed)
+
+
+def principal_components(
+    train: Any, *others: Any, n_components: int = 2, seed: int = 0
+) -> list[np.ndarray]:
+    """Return the first principal components of rows as they are, dense or CSR, float32
+    (n, n_components): of the training rows, on which they are fitted, then of the others.
+
+    Raises
+    ------
+    UsageError
+        For more components than features or training rows allow.
+    """
     from sklearn.decomposition import PCA
 
-    rows = weighted(train, *others, weighting="log")
-    _check_components(n_components, rows[0])
-    pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(rows[0])
-    return [pca.transform(part).astype(np.float32, copy=False) for part in rows]
+    _check_components(n_components, train)
+    solver = "arpack" if sp.issparse(train) else "auto"
+    pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(train)
+    return [pca.transform(part).astype(np.float32, copy=False) for part in (train, *others)]
 
 
 def _check_components(n_components: int, rows: Any) -> None:
     check_number("n_components", n_components, low=1, integer=True)
     if n_components >= min(rows.shape):
         raise UsageError(
-            f"n_components: must be less than the number of words and of rows to fit, got "
-            f"{n_components} for {rows.shape[0]} rows of {rows.shape[1]} words."
+            f"n_components: must be less than the number of features and of rows to fit, got "
+            f"{n_components} for {rows.shape[0]} rows of {rows.shape[1]}."
         )
 
 

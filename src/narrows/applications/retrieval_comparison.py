@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.applications.lsa import lsa_codes, weighted
 from narrows.applications.relevance import Labels, n_labelled
 from narrows.applications.retrieval import CUTOFFS, RetrievalResult, measure_retrieval
+from narrows.applications.retrieval_rivals import rivals_of_counts, rivals_of_rows
 from narrows.applications.scores import distance_of
 from narrows.checks import check_number
 from narrows.errors import InvalidData
 
 __all__ = ["RetrievalComparison", "compare_retrieval"]
 
-LSA_WIDTH = 50
+LINEAR_WIDTH = 50
 """Also compared with, whatever the width of the code: as in Hinton and Salakhutdinov (2006)."""
 
 
@@ -30,7 +30,7 @@ class RetrievalComparison:
     ----------
     results : dict of str to RetrievalResult
     every : int
-        One row of so many is a query, the others are the base.
+        One row of so many is a query, drawn at random, the others are the base.
     fitted : str
         What the rivals were fitted on.
     """
@@ -56,7 +56,8 @@ class RetrievalComparison:
             )
         lines.append(
             "fraction of the rows retrieved that share a label with the query; mean over "
-            f"{first.n_queries} queries (one row of {self.every}) against {first.n_base} others"
+            f"{first.n_queries} queries (one row of {self.every}, drawn at random) against "
+            f"{first.n_base} others"
         )
         if first.n_without_relevant:
             lines.append(
@@ -73,30 +74,34 @@ def compare_retrieval(
     *,
     every: int = 10,
     cutoffs: Sequence[int] = CUTOFFS,
+    counts: bool = True,
     weighting: str = "log_tfidf",
     seed: int = 0,
     name: str = "this model",
 ) -> RetrievalComparison:
-    """Measure retrieval by codes, by LSA of the same width and of 50, and by TF-IDF rows.
+    """Measure retrieval by codes, by linear codes of the same width and of 50, and by rows.
 
-    Rows 0, ``every``, 2 ``every``, ... are the queries, the others the base. LSA and the document
-    frequencies are fitted on the rows of the base. Rows with negative values are no counts: their
-    own cosine is the one rival then. An LSA wider than the rows allow is left out.
+    One row of ``every``, drawn at random, is a query, the others are the base. Of counts the
+    linear code is LSA, and the rows are weighted by TF-IDF; of other rows it is PCA, and they are
+    compared as they are, by cosine. Both are fitted on the rows of the base. A linear code wider
+    than the rows allow is left out.
 
     Parameters
     ----------
     codes : ndarray, (n, n_components)
         Of the model; packed bits if uint8, with ties as the mean over their orders.
     rows : ndarray or sparse matrix, (n, n_features)
-        What the codes are of: counts.
+        What the codes are of: counts, or rows as the model scales them.
     labels : labels
         One a row, (n,), or several: a sparse matrix (n, n_labels).
     every : int, default=10
     cutoffs : sequence of int
+    counts : bool, default=True
+        Whether the rows are counts; if a value is negative they are none.
     weighting : {"log", "log_tfidf", "proportions", "tfidf"}, default="log_tfidf"
         Of the LSA. The TF-IDF rows are those of log(1 + count), the strongest of them.
     seed : int, default=0
-        Of the LSA.
+        Of the queries drawn, and of the linear codes.
     name : str
         Of the model.
 
@@ -116,33 +121,24 @@ def compare_retrieval(
         )
     if n < 2:
         raise InvalidData("retrieval: at least two rows are needed, a query and a base.")
-    query = np.arange(n) % every == 0
+    query = np.zeros(n, dtype=bool)
+    query[np.random.default_rng(seed).choice(n, -(-n // every), replace=False)] = True
     labels = labels if sp.issparse(labels) else np.asarray(labels)
-    of = [labels[query], labels[~query]]
+    halves = [labels[query], labels[~query]]
 
     def measured(ours: Any, base: Any) -> RetrievalResult:
         ties = "random" if distance_of(ours) == "hamming" else "row"
-        return measure_retrieval(ours, base, *of, cutoffs=cutoffs, ties=ties)
+        return measure_retrieval(ours, base, *halves, cutoffs=cutoffs, ties=ties)
 
     bits = distance_of(codes) == "hamming"
     width = codes.shape[1] * (8 if bits else 1)
     label = f"{name} ({width}{' bits' if bits else ''})"
     results = {label: measured(codes[query], codes[~query])}
-    ours, base = rows[query], rows[~query]
-    if rows.min() < 0:
-        results[f"the rows ({rows.shape[1]})"] = measured(ours, base)
-        return RetrievalComparison(results, every, "the rows hold negative values: no LSA of them")
-    widths = sorted(w for w in {width, LSA_WIDTH} if w < min(base.shape))
-    if widths:
-        theirs, our_lsa = lsa_codes(
-            base, ours, n_components=widths[-1], weighting=weighting, seed=seed
-        )
-        for w in widths:  # the first columns of a longer one are the shorter one
-            results[f"LSA ({w})"] = measured(our_lsa[:, :w], theirs[:, :w])
-    base, ours = weighted(base, ours, weighting="log_tfidf")
-    results[f"TF-IDF ({rows.shape[1]})"] = measured(ours, base)
-    fitted = (
-        f"LSA (weighting {weighting}) and TF-IDF, of log(1 + count), were fitted on those "
-        f"{base.shape[0]} others"
-    )
+    base, asked = rows[~query], rows[query]
+    widths = sorted(w for w in {width, LINEAR_WIDTH} if w < min(base.shape))
+    if counts and rows.min() >= 0:
+        rivals, fitted = rivals_of_counts(base, asked, widths, weighting=weighting, seed=seed)
+    else:
+        rivals, fitted = rivals_of_rows(base, asked, widths, seed=seed)
+    results |= {of: measured(ours, theirs) for of, (theirs, ours) in rivals.items()}
     return RetrievalComparison(results, every, fitted)

@@ -28,13 +28,15 @@ def retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Where to draw codes of two numbers, beside PCA and LSA, by label."),
         click.option("--figure", type=PATH, help="Where to draw the retrieval curve."),
         click.option("--queries", "every", type=click.IntRange(2), metavar="EVERY",
-                     help="One row of so many is a query, the others are searched.  "
+                     help="One row of so many, drawn at random, is a query, the others are "
+                     "searched.  "
                      f"[default: {EVERY}]"),
         click.option("--labels", type=PATH, help="Labels of the rows: .npy, .npz (CSR of several "
                      "a row), or .csv and .txt with a line a row, several separated by ;, "
                      "or a column, y.csv:label=NAME, or .svmlight. Data may bring their own."),
         click.option("--retrieval", is_flag=True, help="Also how many of the rows retrieved by "
-                     "the code share a label with the query, beside LSA and TF-IDF."),
+                     "the code share a label with the query, beside LSA and TF-IDF of texts, "
+                     "PCA and the rows themselves of anything else."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -111,11 +113,12 @@ def compared(
 
     from narrows.applications.lookup import index_codes
     from narrows.applications.retrieval_comparison import compare_retrieval
-    from narrows.data.in_memory import rows_in_memory
+    from narrows.applications.retrieval_rivals import comparable_rows
 
     codes = np.concatenate([codes for codes, _ in index_codes(model, source)])
-    labels, codes, rows = _labelled(labels, codes, rows_in_memory(source))
-    comparison = compare_retrieval(codes, rows, labels, every=every or EVERY)
+    labels, codes, rows = _labelled(labels, codes, comparable_rows(model, source))
+    counts = model.scaling.shares
+    comparison = compare_retrieval(codes, rows, labels, every=every or EVERY, counts=counts)
     if figure is not None:
         from narrows.applications.figures import save_figure
         from narrows.applications.retrieval_figure import retrieval_figure
@@ -127,14 +130,14 @@ def compared(
 def mapped(
     model: Model, source: Source, labels: Any, names: list[str] | None, figure: Path
 ) -> dict[str, float]:
-    """Draw the codes beside the two linear maps; return each one's accuracy in the plane."""
+    """Draw the codes beside linear maps; return each one's accuracy in the plane."""
     import numpy as np
 
     from narrows.applications.coding import codes
     from narrows.applications.figures import save_figure
-    from narrows.applications.lsa import lsa_codes, pca_codes
+    from narrows.applications.lsa import lsa_codes, pca_codes, principal_components
     from narrows.applications.maps import map_figure, plane_accuracy
-    from narrows.data.in_memory import rows_in_memory
+    from narrows.applications.retrieval_rivals import comparable_rows
     from narrows.errors import UsageError
 
     if model.n_components != 2:
@@ -142,11 +145,12 @@ def mapped(
             f"--map: the code has {model.n_components} numbers; fit one of 2 (--code 2)."
         )
     xy = np.concatenate(list(codes(model, source)))
-    labels, xy, rows = _labelled(labels, xy, rows_in_memory(source))
-    maps = {
-        "this model": xy,
-        "PCA of log(1 + count)": pca_codes(rows)[0],
-        "LSA": lsa_codes(rows, n_components=2)[0],
-    }
+    labels, xy, rows = _labelled(labels, xy, comparable_rows(model, source))
+    maps = {"this model": xy}
+    if model.scaling.shares:
+        maps["PCA of log(1 + count)"] = pca_codes(rows)[0]
+        maps["LSA"] = lsa_codes(rows, n_components=2)[0]
+    else:
+        maps["PCA"] = principal_components(rows)[0]
     save_figure(map_figure(maps, labels, label_names=names), figure)
     return {name: plane_accuracy(xy, labels) for name, xy in maps.items()}

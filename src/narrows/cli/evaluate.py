@@ -105,4 +105,5 @@ def evaluate(
         click.echo("\nnearest neighbour in the plane shares a label:")
         for name, accuracy in accuracies.items():
             click.echo(f"{name:<24}{accuracy:>7.1%}")
-        click.echo(f"PCA and LSA were fitted on these rows.\nmap: {map_figure}")
+        linear = "PCA and LSA were" if "LSA" in accuracies else "PCA was"
+        click.echo(f"{linear} fitted on these rows.\nmap: {map_figure}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import scipy.sparse as sp
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.readers._limits import check_memory
 from narrows.data.source import Source
-from narrows.slots import SparseRows
+from narrows.slots import Rows, SparseRows
 
-__all__ = ["rows_in_memory", "stacked"]
+__all__ = ["joined", "rows_in_memory", "stacked"]
 
 _BATCH = 65_536
 
@@ -28,10 +29,15 @@ def rows_in_memory(source: Source) -> Any:
     if not source.sparse:
         dtype = np.dtype(np.float32)
         check_memory(source.n_rows, source.n_features, dtype, source.origin, stream=False)
-    blocks = [_block(rows) for rows in source.in_order(_BATCH)]
-    return (
-        sp.csr_array(sp.vstack(blocks, format="csr")) if source.sparse else np.concatenate(blocks)
-    )
+    return joined(source.in_order(_BATCH))
+
+
+def joined(batches: Iterable[Rows]) -> Any:
+    """Return all rows of batches that are all dense or all sparse, one array or CSR matrix."""
+    blocks = [_block(rows.to("cpu")) for rows in batches]
+    if sp.issparse(blocks[0]):
+        return sp.csr_array(sp.vstack(blocks, format="csr"))
+    return np.concatenate(blocks)
 
 
 def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
