@@ -118,6 +118,9 @@ def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
     pd.read_csv(files / "x.csv").assign(odd="a").to_csv(tmp_path / "told.csv", index=False)
     assert _run([str(a) for a in ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")]) == 0
     assert "Nothing is measured by the labels of DATA" in capsys.readouterr().err
+    pd.read_csv(files / "x.csv").assign(odd=range(60)).to_csv(tmp_path / "told.csv", index=False)
+    assert _run([str(a) for a in ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")]) == 0
+    assert "the labels of DATA, 0, 1, 10 and 57 more: write 1" in capsys.readouterr().err
 
 
 def test_detection_is_that_of_the_definitions():

@@ -293,3 +293,9 @@ def test_what_a_terminal_would_obey_is_not_printed():
 
 def test_long_texts_are_cut_with_a_mark():
     assert one_line("word " * 100, 20) == "word word word word…"
+
+
+def test_reranked_hits_show_the_cosine_that_orders_them(folder, capsys):
+    assert run("search", folder / "docs.index", "--like", "d3", "-k", 4, "--rerank") == 0
+    cosines = [float(line.split("\t")[2]) for line in capsys.readouterr().out.splitlines()]
+    assert len(cosines) == 4 and cosines == sorted(cosines, reverse=True)

@@ -51,12 +51,26 @@ def test_an_output_that_is_an_input_is_refused(arguments, tmp_path, monkeypatch,
     assert all((tmp_path / name).read_text() == name for name in FILES)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["encode m a.npy", "decode m a.npy", "reconstruct m a.npy", "denoise m a.npy",
+     "predict m a.npy", "match m a.npy b.npy", "anomalies m a.npy", "segment m a.npy",
+     "generate m", "inpaint m a.npy --mask missing:0.3"],
+)  # fmt: skip
+def test_a_file_that_rows_cannot_be_written_to_is_refused_before_any_is_read(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)  # where there is no m
+    assert _run([*arguments.split(), "-o", "rows.txt"]) == 2
+    assert "rows.txt: outputs are written as .npy or .csv" in capsys.readouterr().err
+
+
 def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv:text=body").write_text("1\n2\n")
     (tmp_path / "a.csv").write_text("old")
     assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv"]) == 4  # m is not there
-    assert _run(["encode", "m", "a.csv", "-o", "a.csv:text=body"]) == 4
+    assert _run(["export", "m", "-o", "a.csv:text=body"]) == 4
     assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv:text=body"]) == 2
 
 
@@ -111,7 +125,7 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x", "below/x.csv", ".x.png"])
+@pytest.mark.parametrize("name", ["x.npy", "below/x.csv", ".x.csv"])
 def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
     name, tmp_path, monkeypatch, capsys
 ):

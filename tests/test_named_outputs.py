@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_rows_are_written_behind_their_names(name, command, home, tmp_path):
     assert [row[0] for row in rows] == names
     numbers = np.load(tmp_path / "r.npy").reshape(N, -1)
     np.testing.assert_allclose(np.array(rows)[:, 1:].astype(float), numbers, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".CSV", ".tsv", ".csv.gz"])
+def test_names_of_rows_are_read_from_tables_of_every_kind(suffix, home, tmp_path):
+    assert (
+        run("encode", home / "table.st", f"{home / 't.csv'}:id=key", "-o", tmp_path / "c.csv") == 0
+    )
+    text = (tmp_path / "c.csv").read_bytes()
+    text = text.replace(b",", b"\t") if suffix == ".tsv" else text
+    codes = tmp_path / f"codes{suffix}"
+    codes.write_bytes(gzip.compress(text) if suffix == ".csv.gz" else text)
+    for output in ("r.csv", "s.CSV"):
+        assert run("decode", home / "table.st", codes, "-o", tmp_path / output) == 0
+        assert [row[0] for row in cells(tmp_path / output)] == ["id", *CALLED["table"][1]]
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)

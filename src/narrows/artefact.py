@@ -55,6 +55,8 @@ _DTYPES = {
 # current format is reached.
 MIGRATIONS: dict[int, Any] = {}
 
+_CALLED = {"model": "a model file", "index": "an index", "checkpoint": "a checkpoint"}
+
 
 @dataclass
 class Artefact:
@@ -127,26 +129,26 @@ def read_artefact(path: str | Path, *, kind: str) -> Artefact:
     """
     path = Path(path)
     try:
-        return _parse(_read(path), kind)
+        return _parse(_read(path, kind), kind)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, kind: str) -> bytes:
     """Return a file's bytes, if it can be a model: others are not read whole, pipes not opened."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        raise ModelFileError("is a folder, not a model file.")
+        raise ModelFileError(f"is a folder, not {_CALLED.get(kind, kind)}.")
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError("not a regular file.")
     with open(path, "rb") as file:
         start = file.read(8)
-        _header_end(start, status.st_size)
+        _header_end(start, status.st_size, kind)
         return start + file.read()
 
 
 def _parse(data: bytes, kind: str) -> Artefact:
-    end = _header_end(data, len(data))
+    end = _header_end(data, len(data), kind)
     header = _json_object(data[8:end], "header")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
@@ -180,13 +182,15 @@ def _parse(data: bytes, kind: str) -> Artefact:
     return artefact
 
 
-def _header_end(start: bytes | bytearray, size: int) -> int:
+def _header_end(start: bytes | bytearray, size: int, kind: str = "model") -> int:
     """Return where the header of a file of that size ends, from its first 8 bytes."""
     if size < 10:
-        raise ModelFileError("too short to be a model file.")
+        raise ModelFileError(f"too short to be {_CALLED.get(kind, kind)}.")
     length = int.from_bytes(start[:8], "little")
     if length > min(_MAX_HEADER, size - 8):
-        raise ModelFileError(f"not a model file: it claims a header of {length} bytes.")
+        raise ModelFileError(
+            f"not {_CALLED.get(kind, kind)}, or damaged: it claims a header of {length} bytes."
+        )
     return 8 + length
 
 

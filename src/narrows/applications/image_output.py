@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from narrows.applications.image_names import image_names
-from narrows.applications.output import check_writable, write_rows
+from narrows.applications.output import check_rows_file, write_rows
 from narrows.applications.pixels import image_shape_of, pixel_range
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
@@ -45,10 +45,10 @@ def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
     ResourceError
         As ``check_writable``; if the folder's name is that of a file.
     UsageError
-        As ``check_writable``; if the folder is, or lies in, a folder that is an input.
+        As ``check_rows_file``; if the folder is, or lies in, a folder that is an input.
     """
     if not isinstance(target, ImageFolder):
-        check_writable(target, *inputs)
+        check_rows_file(target, *inputs)
         return
     folder = target.path
     real = Path(os.path.realpath(folder))

@@ -15,7 +15,14 @@ from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
-__all__ = ["check_writable", "write_array", "write_rows", "write_table"]
+__all__ = [
+    "check_rows_file",
+    "check_writable",
+    "is_csv",
+    "write_array",
+    "write_rows",
+    "write_table",
+]
 
 _SUFFIXES = (".npy", ".csv")
 
@@ -50,6 +57,24 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
         raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
     if not os.access(folder, os.W_OK):
         raise ResourceError(f"{path}: the folder {folder} cannot be written to.")
+
+
+def check_rows_file(path: Path, *inputs: str | Path) -> None:
+    """Refuse, before any work is done, a file that rows cannot be written to, or an input.
+
+    Raises
+    ------
+    ResourceError, UsageError
+        As ``check_writable``; UsageError if the file is called neither .npy nor .csv.
+    """
+    check_writable(path, *inputs)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{path}: outputs are written as .npy or .csv.")
+
+
+def is_csv(path: Path) -> bool:
+    """Return whether a file that rows are written to is a .csv."""
+    return path.suffix.lower() == ".csv"
 
 
 def _lies_in(path: Path, folder: str) -> bool:
@@ -94,16 +119,14 @@ def write_rows(
     UsageError
         If the suffix is another.
     """
-    if path.suffix not in _SUFFIXES:
-        raise UsageError(f"{path}: outputs are written as .npy or .csv.")
-    check_writable(path)
+    check_rows_file(path)
     width = first = 0
     with replacing(path) as file:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
-                _begin(file, path.suffix, n_rows, width, names, called)
-            if path.suffix == ".npy":
+                _begin(file, is_csv(path), n_rows, width, names, called)
+            if not is_csv(path):
                 file.write(np.ascontiguousarray(block, dtype=np.float32).data)
             elif called is None:
                 _write_lines(file, block)
@@ -173,13 +196,13 @@ def _line(cells: Iterable[object]) -> bytes:
 
 def _begin(
     file: BinaryIO,
-    suffix: str,
+    as_csv: bool,
     n_rows: int,
     width: int,
     names: list[str] | None,
     called: tuple[str, Sequence[str]] | None,
 ) -> None:
-    if suffix == ".npy":
+    if not as_csv:
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
         np.lib.format.write_array_header_1_0(file, header)
     elif called is not None:

@@ -27,15 +27,16 @@ def check_outputs(
     """
     from narrows.applications.figures import check_figure_name
     from narrows.applications.image_output import ImageFolder, check_target
+    from narrows.applications.output import check_writable
     from narrows.data.readers.folders import IMAGE_SUFFIXES
     from narrows.errors import UsageError
 
     given = [name for name in inputs if name is not None]
-    for path in (output, figure):
-        if path is not None:
-            check_target(path, *given)
+    if output is not None:
+        check_target(output, *given)
     if figure is None:
         return
+    check_writable(figure, *given)
     check_figure_name(figure)
     if output is None:
         return

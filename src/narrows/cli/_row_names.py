@@ -25,7 +25,9 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     """
     from narrows.text import Documents
 
-    if outputs and all(o is None or isinstance(o, Path) and o.suffix == ".npy" for o in outputs):
+    if outputs and all(
+        o is None or isinstance(o, Path) and o.suffix.lower() == ".npy" for o in outputs
+    ):
         return None
     names = (
         [document.id for document in opened]

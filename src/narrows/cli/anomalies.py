@@ -30,6 +30,7 @@ __all__ = ["anomalies"]
 
 _FEATURES = 3
 _NAME = 40
+_KINDS = 3
 
 
 @click.command(short_help="Which rows are anomalies, with p-values and the features to blame.")
@@ -156,7 +157,7 @@ def anomalies(
 
 def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
     """Return which rows are anomalies, None if nothing says so; other labels that the data bring
-    are passed over, with a word where there are two of them."""
+    are passed over, with a word."""
     from narrows.applications.detection import odd_rows
     from narrows.cli._heads import one_label_a_row
     from narrows.errors import InvalidData
@@ -170,12 +171,12 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
         if labels is not None or brought is None:
             raise
         kinds = sorted({one_line(str(kind), 24) for kind in brought.tolist()})
-        if len(kinds) <= 2:  # more are classes of another kind
-            click.echo(
-                f"Nothing is measured by the labels of DATA, {' and '.join(kinds)}: write 1 for an "
-                "anomaly and 0 for the others, if that is what they say.",
-                err=True,
-            )
+        more = f" and {len(kinds) - _KINDS} more" if len(kinds) > _KINDS else ""
+        click.echo(
+            f"Nothing is measured by the labels of DATA, {', '.join(kinds[:_KINDS])}{more}: write "
+            "1 for an anomaly and 0 for the others, if that is what they say.",
+            err=True,
+        )
         return None
 
 

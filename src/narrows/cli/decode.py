@@ -83,7 +83,8 @@ def _names_of_rows(codes: Path) -> tuple[str, list[str]] | None:
     names, and the names; None where there is none."""
     from narrows.data.readers.lines import csv_rows
 
-    if codes.suffix != ".csv" or not codes.is_file():
+    kind = codes.with_suffix("") if codes.suffix.lower() == ".gz" else codes
+    if kind.suffix.lower() not in (".csv", ".tsv") or not codes.is_file():
         return None
     rows = csv_rows(codes)
     _, first = next(rows, (1, []))

@@ -33,9 +33,9 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     id; .npy holds numbers alone.
     """
     from narrows.applications.coding import layer_features
-    from narrows.applications.output import check_writable, write_rows
+    from narrows.applications.output import check_rows_file, write_rows
 
-    check_writable(output, model, data)
+    check_rows_file(output, model, data)
     estimator = open_model(model)
     opened = open_data(data)
     _, source = estimator._asked(opened)

@@ -50,7 +50,7 @@ def match(
     The probability holds where half of the pairs are the same thing; where the odds of that are
     r to 1, multiply its odds p / (1 - p) by r.
     """
-    from narrows.applications.output import write_rows, write_table
+    from narrows.applications.output import is_csv, write_rows, write_table
     from narrows.cli._heads import open_head
 
     check_outputs(output, figure, model, a, b)
@@ -79,7 +79,7 @@ def match(
     if output is not None:
         sides = zip("ab", called, strict=True)
         named: dict[str, Any] = {side: names[1] for side, names in sides if names is not None}
-        if named and output.suffix == ".csv":
+        if named and is_csv(output):
             write_table(output, {**named, "probability": said})
         else:
             write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])

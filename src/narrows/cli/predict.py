@@ -42,11 +42,11 @@ def predict(
     """Say the class or the value of every row of DATA; MODEL is of `narrows head`."""
     import numpy as np
 
-    from narrows.applications.output import check_writable, write_rows, write_table
+    from narrows.applications.output import check_rows_file, is_csv, write_rows, write_table
     from narrows.cli._heads import labels_brought, one_label_a_row, open_head
 
     if output is not None:
-        check_writable(output, *filter(None, (model, data, labels)))
+        check_rows_file(output, *filter(None, (model, data, labels)))
     fitted = open_head(model, "predict")
     opened = open_data(data)
     brought = labels_brought(opened)
@@ -62,7 +62,7 @@ def predict(
         results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
-        if output.suffix == ".csv":
+        if is_csv(output):
             called = row_names(opened)
             columns: dict[str, Any] = {} if called is None else dict([called])
             columns |= {"class": said} if classify else {}

@@ -51,7 +51,7 @@ def search(
     """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text.
 
     Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
-    order in which they were added.
+    order in which they were added. With --rerank the cosine that orders them stands behind.
     """
     from narrows.applications.lookup import check_rerank
     from narrows.errors import ModelFileError, UsageError
@@ -145,8 +145,10 @@ def _without_words(source: Source) -> list[int]:
 
 def _line(hit: Hit) -> str:
     distance = f"{hit.distance:d}" if isinstance(hit.distance, int) else f"{hit.distance:.4f}"
-    snippet = one_line(str(hit.metadata.get("snippet", "")), _SHOWN)
-    return f"{one_line(hit.name, 40)}\t{distance}\t{snippet}".rstrip()
+    cells = [one_line(hit.name, 40), distance]
+    if hit.cosine is not None:
+        cells.append(f"{hit.cosine:.4f}")
+    return "\t".join([*cells, one_line(str(hit.metadata.get("snippet", "")), _SHOWN)]).rstrip()
 
 
 def _as_json(name: str, hits: list[Hit]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _write(
                 f"{masks.max()}; name a file, .npy or .csv."
             )
         write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=called)
-    elif output.suffix == ".npy":
+    elif output.suffix.lower() == ".npy":
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
         write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), called=called)
