@@ -93,7 +93,7 @@ import json, sys
 import torch
 from torch.profiler import ProfilerActivity, profile
 from narrows.data.scaling import Scaling
-from narrows.model import build_objective
+from narrows.variants.building import build_objective
 from narrows.training.trainer import Trainer
 batch, channels, code = int(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 parameters = {"n_components": code, "image_shape": [64, 64, 3], "channels": channels,

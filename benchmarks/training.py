@@ -24,10 +24,10 @@ from narrows.data import DenseSource
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
 from narrows.datasets import load_images
-from narrows.model import build_objective
 from narrows.products import product
 from narrows.training.precision import resolve_precision
 from narrows.training.trainer import Trainer
+from narrows.variants.building import build_objective
 
 WIDTHS = (784, 1000, 500, 250, 30)
 HIDDEN = list(WIDTHS[1:-1])

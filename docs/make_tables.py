@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from narrows.cli.fit import ESTIMATORS
+from narrows.cli._variants import ESTIMATORS
 from narrows.variants import VARIANTS
 
 README = Path(__file__).parents[1] / "README.md"

@@ -7,8 +7,8 @@ from torch import Generator
 
 from narrows import Contractive, HigherOrderContractive
 from narrows.corruptions import Identity
-from narrows.model import build_objective
 from narrows.slots import Forward
+from narrows.variants.building import build_objective
 
 N_FEATURES = 6
 DEEP = {"hidden": (7, 5), "activation": "silu"}

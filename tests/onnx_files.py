@@ -12,7 +12,9 @@ from torch import Generator
 from narrows.applications import coding
 from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.model import Model, Schema, build_objective
+from narrows.model import Model
+from narrows.schema import Schema
+from narrows.variants.building import build_objective
 
 WIDTH = 4
 

@@ -11,7 +11,7 @@ import torch
 from artefact_files import small, take_apart
 
 from narrows import Autoencoder, LinearAutoencoder, load
-from narrows.artefact import Artefact, _parse, _to_bytes
+from narrows.artefact.file import Artefact, _parse, _to_bytes
 
 
 @pytest.mark.parametrize("tied", [False, True])

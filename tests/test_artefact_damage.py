@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from narrows import load
-from narrows.artefact import Artefact, _parse, _to_bytes
+from narrows.artefact.file import Artefact, _parse, _to_bytes
 from narrows.errors import ModelFileError
 
 

@@ -10,7 +10,7 @@ import pytest
 from artefact_files import put_together, take_apart
 
 from narrows import load
-from narrows.artefact import _parse, write_artefact
+from narrows.artefact.file import _parse, write_artefact
 from narrows.errors import ModelFileError
 
 

@@ -12,7 +12,7 @@ import torch
 from artefact_files import BLANK, minimal, put_together, seal, take_apart
 
 from narrows import load
-from narrows.artefact import Artefact, _parse, write_artefact
+from narrows.artefact.file import Artefact, _parse, write_artefact
 from narrows.errors import ModelFileError
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

@@ -11,7 +11,7 @@ import pytest
 
 import narrows
 from narrows.augmentations import AUGMENTATIONS
-from narrows.cli.fit import _OPTIONS, ESTIMATORS
+from narrows.cli._variants import ESTIMATORS, OPTIONS
 from narrows.corruptions import CORRUPTIONS
 from narrows.estimators import ALL, HEADS, Autoencoder
 from narrows.losses import LOSSES
@@ -78,14 +78,14 @@ def test_every_variant_names_its_paper(name):
 
 
 def test_the_command_lines_options_are_the_estimators_parameters():
-    options = {names.split()[-1].removeprefix("--").replace("-", "_") for names in _OPTIONS}
+    options = {names.split()[-1].removeprefix("--").replace("-", "_") for names in OPTIONS}
     parameters = set(inspect.signature(Autoencoder.__init__).parameters)
     assert options == parameters - {"self", "tied", "verbose"}
 
 
 def test_the_command_lines_stated_defaults_are_the_estimators():
     parameters = inspect.signature(Autoencoder.__init__).parameters
-    for names, (_, text) in _OPTIONS.items():
+    for names, (_, text) in OPTIONS.items():
         default = parameters[names.split()[-1].removeprefix("--").replace("-", "_")].default
         stated = re.search(r"\[(.*)\]$", text)[1]
         if default in (None, ()):

@@ -10,10 +10,10 @@ from torch import Generator
 
 from narrows.corruptions import CORRUPTIONS
 from narrows.losses import LOSSES
-from narrows.model import build_objective
 from narrows.penalties import PENALTIES
 from narrows.slots import piece_to_spec
 from narrows.variants import VARIANTS
+from narrows.variants.building import build_objective
 
 N_FEATURES = 12
 

@@ -14,7 +14,7 @@ from narrows import ConvolutionalAutoencoder, load
 from narrows.cli import _run
 from narrows.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
 from narrows.errors import ImageShapeWarning, InvalidData, ModelFileError, UsageError
-from narrows.model import build_objective
+from narrows.variants.building import build_objective
 
 SMALL = {"channels": (4, 6), "max_epochs": 2, "random_state": 0}
 

@@ -11,8 +11,8 @@ from narrows import Bernoulli, Gaussian, Masking, Missing, Multinomial, SaltAndP
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.errors import UsageError
-from narrows.model import build_objective
 from narrows.slots import SparseRows
+from narrows.variants.building import build_objective
 
 
 @pytest.fixture

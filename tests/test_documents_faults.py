@@ -19,11 +19,11 @@ from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.indexing.index import Index
-from narrows.model import build_objective
 from narrows.neighbours import NeighbourObjective, neighbourhoods
 from narrows.sampled_softmax import SampledSoftmax
 from narrows.slots import Code, Forward, dense_rows
 from narrows.text import Vocabulary
+from narrows.variants.building import build_objective
 
 SMALL = {"hidden": (16,), "max_epochs": 2, "batch_size": 16, "random_state": 0}
 

@@ -13,7 +13,7 @@ from narrows import Masking, SemanticHasher, load
 from narrows.encoders import BinaryEncoder
 from narrows.errors import ModelFileError, UsageError
 from narrows.indexing.index import Index
-from narrows.model import build_objective
+from narrows.variants.building import build_objective
 
 SMALL = {"hidden": (32,), "max_epochs": 20, "batch_size": 16, "learning_rate": 5e-3}
 

@@ -18,7 +18,7 @@ from narrows.applications.nearness import Memorisation
 from narrows.cli import _run
 from narrows.data import DenseSource
 from narrows.errors import InvalidData
-from narrows.model import Schema
+from narrows.schema import Schema
 
 
 def cloud(n: int, seed: int) -> np.ndarray:

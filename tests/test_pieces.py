@@ -17,8 +17,8 @@ from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder
 from narrows.errors import InvalidData, UsageError
 from narrows.losses import LOSSES
-from narrows.model import build_objective
 from narrows.slots import Code, Forward, piece_from_spec
+from narrows.variants.building import build_objective
 
 LOSS_CASES = [SquaredError(), SquaredError(link="logistic"), Bernoulli(), Multinomial()]
 

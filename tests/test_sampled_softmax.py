@@ -12,8 +12,8 @@ from torch import Generator
 from narrows import DocumentAutoencoder
 from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
-from narrows.model import build_objective
 from narrows.sampled_softmax import SampledSoftmax
+from narrows.variants.building import build_objective
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from narrows import DictionaryAutoencoder, KLSparsity, SparseAutoencoder, load
 from narrows.encoders import TopKEncoder
 from narrows.encoders.top_k import largest
 from narrows.errors import UsageError
-from narrows.model import build_objective
 from narrows.slots import Code, Forward
+from narrows.variants.building import build_objective
 
 
 def step_of(h):

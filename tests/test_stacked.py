@@ -16,7 +16,7 @@ from narrows.cli import _run
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
 from narrows.errors import InvalidData, TrainingDiverged, UsageError
-from narrows.training import layerwise
+from narrows.training import pretraining
 from narrows.training.layer import layer_autoencoder
 from narrows.training.loop import TrainingStopped, train
 from narrows.training.trainer import Trainer
@@ -308,7 +308,7 @@ def test_machines_are_trained_by_momentum_and_decay(method, momentum, decay, X, 
         trainers.append(Trainer(layer, *given, **named))
         return trainers[-1]
 
-    monkeypatch.setattr(layerwise, "Trainer", spied)
+    monkeypatch.setattr(pretraining, "Trainer", spied)
     stacked(pretrain=method, validation_fraction=0.0).fit(X)
     groups = [trainer.optimizer.param_groups[0] for trainer in trainers]
     assert [group.get("momentum") for group in groups] == [momentum] * 3

@@ -17,9 +17,11 @@ from narrows.data import DenseSource
 from narrows.data.scaling import Scaling
 from narrows.encoders import GaussianEncoder
 from narrows.errors import InvalidData, UsageError
-from narrows.model import Model, Schema, build_objective
+from narrows.model import Model
 from narrows.penalties import KLToPrior
+from narrows.schema import Schema
 from narrows.slots import Code, Forward, GaussianPosterior
+from narrows.variants.building import build_objective
 
 
 def step_of(code: Code, objective) -> Forward:

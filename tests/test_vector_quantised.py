@@ -14,7 +14,7 @@ from narrows import Autoencoder, VectorQuantisedAutoencoder, load
 from narrows.encoders import QuantisedEncoder
 from narrows.encoders.quantised import _IDLE_ROWS
 from narrows.errors import UsageError
-from narrows.model import build_objective
+from narrows.variants.building import build_objective
 
 
 def encoder(n_groups: int = 2, n_entries: int = 5) -> QuantisedEncoder:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from narrows import Autoencoder
 from narrows.data.scaling import Scaling
-from narrows.model import build_objective
 from narrows.training.trainer import Trainer
+from narrows.variants.building import build_objective
 
 
 def small(**changes: Any) -> Autoencoder:

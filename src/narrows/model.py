@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.baseline import Baseline
@@ -18,25 +17,14 @@ from narrows.data.scaling import SCALES, Scaling
 from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
+from narrows.schema import Schema, read_schema
 from narrows.text import Vocabulary
 from narrows.text.analyzer import WORDS
-from narrows.variants import VARIANTS
+from narrows.variants.building import build_objective
 
-__all__ = ["Model", "Schema", "build_objective", "tensor_layout"]
+__all__ = ["Model", "tensor_layout"]
 
-_MAX_WEIGHTS = 1 << 33
-_MAX_LAYERS = 1000
 _PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head", "calibration")
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What the rows look like."""
-
-    n_features: int
-    kind: str = "table"
-    names: list[str] | None = None
-    image_shape: tuple[int, ...] | None = None
 
 
 @dataclass
@@ -133,7 +121,7 @@ class Model:
         """
         spec, tensors = artefact.spec, artefact.tensors
         try:
-            schema = _read_schema(spec["schema"])
+            schema = read_schema(spec["schema"])
             unknown = [name for name in tensors if name.split(".")[0] not in _PARTS]
             if unknown:
                 raise ValueError(f"{unknown[0]!r} is no tensor of a model")
@@ -183,18 +171,6 @@ def tensor_layout(
     return {name: (value.shape, value.dtype) for name, value in tensors.items()}
 
 
-def _read_schema(spec: Any) -> Schema:
-    schema = Schema(**spec)
-    if schema.names is not None and len(schema.names) != schema.n_features:
-        raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
-    if schema.image_shape is None:
-        return schema
-    shape = tuple(schema.image_shape)
-    if not all(isinstance(side, int) for side in shape) or math.prod(shape) != schema.n_features:
-        raise ValueError(f"images of shape {shape} for {schema.n_features} features")
-    return replace(schema, image_shape=shape)
-
-
 def _read_scaling(kind: Any, tensors: Mapping[str, Tensor], n_features: int) -> Scaling:
     if kind not in SCALES:
         raise ValueError(f"unknown scaling {kind!r}")
@@ -236,33 +212,3 @@ def _check_width(value: Tensor, n_features: int) -> None:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def build_objective(
-    variant: str, parameters: Mapping[str, Any], n_features: int, *, seed: int = 0
-) -> Objective:
-    """Build a variant by name from JSON values.
-
-    Raises
-    ------
-    UsageError
-        If the variant is unknown, a width is not a positive integer, or a value is refused.
-    """
-    if variant not in VARIANTS:
-        raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
-    channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
-    widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
-    for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):
-        if count > _MAX_LAYERS - 2:
-            raise UsageError(f"{name}: {count} layers, at most {_MAX_LAYERS - 2} are built.")
-    for width in (*widths, *channels, blocks + 1):
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise UsageError(
-                f"hidden, channels, blocks, n_components: must be integers >= 1, got {width!r}."
-            )
-    if len(channels) * blocks > _MAX_LAYERS:
-        raise UsageError(f"blocks: {blocks} in each stage are more than {_MAX_LAYERS} in all.")
-    if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
-        raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
-    generator = Generator().manual_seed(seed)
-    return VARIANTS[variant](n_features=n_features, generator=generator, **parameters)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from narrows.model import Model
 
 __all__ = [
+    "PATH",
     "SEED",
     "check_image_shape",
     "code_of",
@@ -109,7 +110,13 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
 
 
 def open_estimator(path: Path) -> Any:
-    """Return what a model file holds: an autoencoder, a head on one, or a detector."""
+    """Return what a model file holds: an autoencoder, a head on one, or a detector.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, or it is damaged.
+    """
     from narrows.errors import ModelFileError
     from narrows.estimators import load
 
@@ -137,7 +144,13 @@ def code_of(path: Path, estimator: Any) -> AbstractAutoencoder:
 
 
 def refuse_detector(path: Path, estimator: Any) -> None:
-    """Refuse a detector where a command needs one net."""
+    """Refuse a detector where a command needs one net.
+
+    Raises
+    ------
+    UsageError
+        If the file at ``path`` holds one.
+    """
     from narrows.errors import UsageError
     from narrows.estimators import DETECTORS
 

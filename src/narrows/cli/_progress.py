@@ -9,12 +9,17 @@ from contextlib import contextmanager
 
 import click
 
-__all__ = ["RowsProgress", "quiet_option"]
+__all__ = ["RowsProgress", "quiet_option", "verbosity"]
 
 _SECONDS = 5.0
 """Where there is no bar, a line comes no more often than this."""
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+
+
+def verbosity(quiet: bool) -> int:
+    """Return the estimators' ``verbose``: 0 if quiet, 1 for a bar on a terminal, 2 for lines."""
+    return 0 if quiet else 2 - sys.stderr.isatty()
 
 
 class RowsProgress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from narrows.cli._common import (
     print_json,
 )
 from narrows.cli._data import open_data
+from narrows.cli._progress import quiet_option, verbosity
+from narrows.cli._set_option import read_settings, set_option
 
 __all__ = ["detector"]
 
@@ -27,11 +28,9 @@ __all__ = ["detector"]
               "anew to every fold, as for images, in the place of the detector's own.",
               )  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
-              help="A parameter of AnomalyDetector, such as n_folds=3 or trim=0; may be "
-              "repeated.")  # fmt: skip
+@set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
 @click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @json_option
 def detector(
     data: str,
@@ -51,17 +50,16 @@ def detector(
 
     from narrows import AnomalyDetector
     from narrows.applications.output import check_writable
-    from narrows.cli.fit import _setting
     from narrows.errors import UsageError
 
     check_writable(output, *filter(None, (data, like)))
-    given = dict(_setting(text) for text in settings)
+    given = read_settings(settings)
     known = [name for name in AnomalyDetector._get_param_names() if name != "autoencoder"]
     for name in given:
         if name not in known:
             raise UsageError(f"--set {name}: a detector has {', '.join(known)}.")
     net: Any = None if like is None else clone(open_model(like))
-    shown = {"random_state": random_state, "verbose": 0 if quiet else 2 - sys.stderr.isatty()}
+    shown = {"random_state": random_state, "verbose": verbosity(quiet)}
     fitted = AnomalyDetector(net, **{**shown, **given}).fit(open_data(data))
     fitted.set_params(verbose=0).save(output)
     n = len(fitted.calibration_)

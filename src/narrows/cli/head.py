@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from narrows.cli._common import (
     print_values,
 )
 from narrows.cli._data import open_data
-from narrows.cli._progress import quiet_option
+from narrows.cli._progress import quiet_option, verbosity
+from narrows.cli._set_option import read_settings, set_option
 
 __all__ = ["head"]
 
@@ -49,9 +49,7 @@ _TASKS = {
 @click.option("--epochs", "max_epochs", type=int, help="Passes over the rows; without it 50, or "
               "of few rows as many as make 3,000 steps to classify, else 1,000.")  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
-              help="Another parameter, such as hidden=[100] or dropout=0.2; may be "
-              "repeated.")  # fmt: skip
+@set_option("Another parameter, such as hidden=[100] or dropout=0.2")
 @click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
 @quiet_option
 @json_option
@@ -87,7 +85,7 @@ def head(
     shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
     y = _labels(task, data, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
-    fitted.set_params(verbose=0 if quiet else 2 - sys.stderr.isatty())
+    fitted.set_params(verbose=verbosity(quiet))
     if task == "regress":
         y = numbers(y, str(labels or data))
     if task == "classify":
@@ -120,12 +118,11 @@ def _head(
 ) -> Any:
     """Return the unfitted head that the options describe."""
     import narrows
-    from narrows.cli.fit import _setting
     from narrows.errors import UsageError
 
     kind = getattr(narrows, _TASKS[task])
     given = {name: value for name, value in options.items() if value is not None}
-    given |= dict(_setting(text) for text in settings)
+    given |= read_settings(settings)
     if unknown is not None and task == "regress":
         raise UsageError("--unknown: --task regress reads a value of every row; leave others out.")
     if unknown is not None:

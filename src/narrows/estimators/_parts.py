@@ -8,13 +8,15 @@ from torch import Tensor
 from narrows.augmentations import AUGMENTATIONS
 from narrows.data.source import Source
 from narrows.estimators._plan import Plan
-from narrows.model import Model, Schema, build_objective
+from narrows.model import Model
 from narrows.neighbours import NeighbourObjective, neighbourhoods
 from narrows.sampled_softmax import SampledSoftmax
+from narrows.schema import Schema
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
 from narrows.training.precision import resolve_device
 from narrows.training.trainer import Trainer
+from narrows.variants.building import build_objective
 
 __all__ = ["check_loss", "new_model", "new_trainer", "scaled_mean", "trained"]
 

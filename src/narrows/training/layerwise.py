@@ -1,38 +1,22 @@
-"""Greedy layer-wise pretraining: each layer of a deep net learns the one below, alone, in turn.
-
-Hinton, Salakhutdinov (2006), Science 313 (Boltzmann machines); Bengio, Lamblin, Popovici,
-Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS; Vincent, Larochelle, Lajoie,
-Bengio, Manzagol (2010), "Stacked denoising autoencoders", JMLR 11.
-"""
+"""How a layer is trained before the whole net is: as an autoencoder, or a Boltzmann machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from narrows.boltzmann import RestrictedBoltzmannMachine
 from narrows.corruptions import CORRUPTIONS
-from narrows.data.scaling import Scaling
-from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
-from narrows.encoders.dense import rows_of_length
 from narrows.errors import UsageError, unknown_name
-from narrows.losses import Bernoulli
 from narrows.objective import Objective
-from narrows.slots import Rows, piece_from_spec
-from narrows.training.checkpoints import Checkpoints
+from narrows.slots import piece_from_spec
 from narrows.training.layer import layer_autoencoder
-from narrows.training.loop import train
-from narrows.training.precision import product_context, resolve_precision
-from narrows.training.run import Epoch
-from narrows.training.trainer import Trainer
 
-__all__ = ["METHODS", "LayerwisePretraining", "pretrain"]
+__all__ = ["METHODS", "LayerwisePretraining", "layer_rate", "new_layer"]
 
 METHODS = ("denoising", "rbm")
 
@@ -61,150 +45,59 @@ class LayerwisePretraining:
             raise unknown_name("pretrain", self.method, METHODS)
 
 
-def pretrain(
-    objective: Objective,
-    scaling: Scaling,
-    source: Source,
+def new_layer(
     settings: LayerwisePretraining,
+    net: Objective,
+    k: int,
     *,
     parameters: Mapping[str, Any],
-    mean: Tensor,
-    device: torch.device,
-    precision: str,
-    seed: int,
-    checkpoints: Checkpoints | None = None,
-    resume: bool = False,
-    identity: Mapping[str, Any] | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
-) -> list[list[Epoch]]:
-    """Train the layers of a dense net from the bottom up, in place; return every layer's epochs.
-
-    A layer reads what the trained ones below it make of the clean rows. Its encoder becomes the
-    net's layer, its decoder, the same weights transposed, the start of the net's mirrored layer.
-    Each layer has checkpoints of its own, in folders beside the net's.
+    generator: Generator,
+) -> Objective | RestrictedBoltzmannMachine:
+    """Return what layer k of a dense net is trained as, of that layer's width and units.
 
     Parameters
     ----------
+    k : int
+        From 0, the layer that reads the rows.
     parameters : mapping
         The variant's: activations and loss.
-    mean : Tensor
-        Of the scaled rows, (n_features,).
+    generator : Generator
+        Draws the layer's first weights, and a Boltzmann machine's units.
 
     Raises
     ------
     UsageError
         If Boltzmann machines are asked for and the units are none of theirs.
-    InvalidData
-        If Bernoulli units would read values outside [0, 1].
     """
-    history: list[list[Epoch]] = []
-    encoder = _dense(objective)
-    for k in range(len(encoder.weights)):
-        width, units = encoder.weights[k].shape
-        make = _boltzmann if settings.method == "rbm" else _denoising
-        generator = Generator().manual_seed(seed + k)
-        layer = make(objective, settings, parameters, k, width, units, generator)
-        if k == 0:
-            layer.start_at(mean)
-            if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
-                for raw in source.in_order(16384):
-                    Bernoulli().check(scaling.forward(raw))
-        products = resolve_precision(precision, device, layer)
-        trainer = Trainer(
-            layer,
-            _Below(scaling, encoder, k, products, device, settings.method == "rbm"),
-            learning_rate=_rate(settings, layer),
-            precision=products,
-            device=device,
-            seed=seed + k,
-            weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
-            momentum=settings.momentum if settings.method == "rbm" else None,
-        )
-        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
-        with nullcontext() if place is None else closing(place):
-            record = train(
-                trainer,
-                source,
-                max_epochs=settings.max_epochs,
-                batch_size=min(settings.batch_size, source.n_rows),
-                checkpoints=place,
-                identity={**(identity or {}), "pretraining": asdict(settings), "layer": k + 1},
-                saved=place.newest() if place is not None and resume else None,
-                stop_requested=stop_requested,
-                on_epoch=lambda number, epoch, k=k: on_epoch(k + 1, number, epoch),
-            )
-        _put(layer, objective, k)
-        history.append(record.epochs)
-    return history
-
-
-@dataclass(frozen=True)
-class _Below:
-    """Scaling, then the layers under the one in training: what that one reads.
-
-    A Boltzmann machine reads rows of the length that the net brings them to.
-    """
-
-    scaling: Scaling
-    encoder: DenseEncoder
-    depth: int
-    precision: str
-    device: torch.device
-    lengthen: bool
-
-    @torch.no_grad()
-    def forward(self, raw: Rows) -> Rows:
-        x = self.scaling.forward(raw)
-        if self.depth == 0:
-            length = self.encoder.row_length
-            return rows_of_length(x, length) if self.lengthen and length is not None else x
-        with product_context(self.precision, self.device):
-            return self.encoder.layers(x, self.depth)[-1].float()
-
-
-def _dense(objective: Objective) -> DenseEncoder:
-    encoder = objective.encoder
+    encoder = net.encoder
     assert isinstance(encoder, DenseEncoder)
-    return encoder
-
-
-def _activation(parameters: Mapping[str, Any], k: int, depth: int) -> str:
-    return parameters["code_activation" if k == depth - 1 else "activation"]
-
-
-def _denoising(
-    objective: Objective,
-    settings: LayerwisePretraining,
-    parameters: Mapping[str, Any],
-    k: int,
-    width: int,
-    units: int,
-    generator: Generator,
-) -> Objective:
+    last = k == len(encoder.weights) - 1
+    activation = parameters["code_activation" if last else "activation"]
+    width, units = encoder.weights[k].shape
+    if settings.method == "rbm":
+        return _boltzmann(settings, parameters, activation, k, width, units, generator)
     return layer_autoencoder(
         width,
         units,
-        activation=_activation(parameters, k, len(objective.encoder.weights)),
+        activation=activation,
         below=None if k == 0 else parameters["activation"],
-        loss=objective.loss,
+        loss=net.loss,
         corruption=piece_from_spec(CORRUPTIONS, settings.corruption, slot="corruption"),
-        row_length=None if k else _dense(objective).row_length,
+        row_length=None if k else encoder.row_length,
         generator=generator,
     )
 
 
 def _boltzmann(
-    objective: Objective,
     settings: LayerwisePretraining,
     parameters: Mapping[str, Any],
+    activation: str,
     k: int,
     width: int,
     units: int,
     generator: Generator,
 ) -> RestrictedBoltzmannMachine:
     kinds = {"sigmoid": "bernoulli", "linear": "gaussian"}
-    activation = _activation(parameters, k, len(objective.encoder.weights))
     if activation not in kinds or (k and parameters["activation"] != "sigmoid"):
         raise UsageError(
             "pretrain: 'rbm' needs activation='sigmoid' and a code_activation of 'sigmoid' or "
@@ -225,7 +118,8 @@ def _boltzmann(
     )
 
 
-def _rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
+def layer_rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
+    """Return the learning rate of a layer of ``new_layer``: that of the settings, or what suits."""
     if settings.learning_rate is not None:
         return settings.learning_rate
     if not isinstance(layer, RestrictedBoltzmannMachine):
@@ -233,19 +127,3 @@ def _rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
     if layer.visible == "multinomial":
         return 1e-2
     return 1e-3 if "gaussian" in (layer.visible, layer.hidden) else 0.1
-
-
-@torch.no_grad()
-def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
-    """Unroll: copy a trained layer to its place in the encoder and, mirrored, in the decoder."""
-    if isinstance(layer, RestrictedBoltzmannMachine):
-        weight, up, down = layer.weight, layer.hidden_bias, layer.visible_bias
-    else:
-        weight, up = layer.encoder.weights[0], layer.encoder.biases[0]
-        down = layer.decoder.biases[0]
-    mirrored = len(net.encoder.weights) - 1 - k
-    net.encoder.weights[k].copy_(weight)
-    net.encoder.biases[k].copy_(up)
-    net.decoder.biases[mirrored].copy_(down)
-    if hasattr(net.decoder, "weights"):  # tied decoders have none of their own
-        net.decoder.weights[mirrored].copy_(weight.t())

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
-import re
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,8 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from narrows._version import __version__
+from narrows.artefact.strict_json import json_object
+from narrows.artefact.tensors import DTYPES, check_layout, tensors_in
 from narrows.durable import replacing
 from narrows.errors import ModelFileError
 
@@ -34,22 +33,6 @@ FORMAT_VERSION = 1
 _KEY = "narrows"
 _BLANK = "0" * 64
 _MAX_HEADER = 64 << 20
-_MAX_TENSORS = 10_000
-_MAX_DEPTH = 32
-_MAX_AXES = 8
-_MAX_TENSOR_BYTES = 1 << 40
-_BRACKET = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-"""A bracket, or a whole string, so that the brackets in it are passed over."""
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 # Format n is read by applying MIGRATIONS[n], MIGRATIONS[n + 1], ... to the artefact until the
 # current format is reached.
@@ -84,7 +67,7 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
         cannot.
     """
     for name, tensor in artefact.tensors.items():
-        if tensor.dtype not in _DTYPES.values():
+        if tensor.dtype not in DTYPES.values():
             raise ModelFileError(f"{path}: tensor {name!r} is {tensor.dtype}, which is not stored.")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"{path}: tensor {name!r} is not finite; nothing was written.")
@@ -149,12 +132,12 @@ def _read(path: Path, kind: str) -> bytes:
 
 def _parse(data: bytes, kind: str) -> Artefact:
     end = _header_end(data, len(data), kind)
-    header = _json_object(data[8:end], "header")
+    header = json_object(data[8:end], "header")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
         raise ModelFileError("not a Narrows model: the metadata lack the key 'narrows'.")
-    _check_layout(header, len(data) - end)
-    body = _json_object(metadata[_KEY], "metadata")
+    check_layout(header, len(data) - end)
+    body = json_object(metadata[_KEY], "metadata")
     version = body.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelFileError(f"format_version {version!r} is none.")
@@ -173,7 +156,7 @@ def _parse(data: bytes, kind: str) -> Artefact:
     spec = body.get("spec")
     if not isinstance(spec, dict):
         raise ModelFileError("the spec is missing.")
-    artefact = Artefact(kind, spec, _tensors(header, data, end), version)
+    artefact = Artefact(kind, spec, tensors_in(header, data, end), version)
     while artefact.format_version < FORMAT_VERSION:
         artefact = MIGRATIONS[artefact.format_version](artefact)
     for name, tensor in artefact.tensors.items():
@@ -201,78 +184,3 @@ def _digest_span(header: bytes, digest: str = _BLANK) -> tuple[int, int]:
         raise ModelFileError("the digest is missing.")
     stop = header.index(marker) + len(marker)
     return stop - 64, stop
-
-
-def _json_object(data: bytes | str, what: str) -> dict[str, Any]:
-    """Parse JSON that must be an object, without duplicate keys, NaN, or deep nesting."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) < len(pairs):
-            raise ValueError("a key stands twice")
-        return dict(pairs)
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
-
-    try:
-        text = data if isinstance(data, str) else data.decode()
-        depth = 0
-        for token in _BRACKET.finditer(text):
-            depth += (token[0] in "[{") - (token[0] in "]}")
-            if depth > _MAX_DEPTH:
-                raise ModelFileError(f"the {what} is nested too deep.")
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except ModelFileError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"the {what} is no valid JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise ModelFileError(f"the {what} is no JSON object.")
-    return value
-
-
-def _check_layout(header: Mapping[str, Any], size: int) -> None:
-    """Refuse overlaps, holes, and shapes that do not fill their bytes."""
-    if len(header) > _MAX_TENSORS:
-        raise ModelFileError(f"{len(header)} tensors, at most {_MAX_TENSORS} are read.")
-    spans: list[tuple[int, int]] = []
-    for name, entry in header.items():
-        try:
-            shape, (start, stop), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
-            counts = [*shape, start, stop]
-            whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
-            width = _DTYPES[dtype].itemsize
-            # axes beside an empty one are bounded too: [0, 2**62] overflows further on
-            bounded = (
-                whole
-                and len(shape) <= _MAX_AXES
-                and math.prod(max(n, 1) for n in shape) * width <= _MAX_TENSOR_BYTES
-            )
-            fits = bounded and math.prod(shape) * width == stop - start
-        except (KeyError, TypeError, ValueError):
-            fits = False
-            start = stop = 0
-        if not fits:
-            raise ModelFileError(f"tensor {name!r} has an impossible shape, dtype or place.")
-        spans.append((start, stop))
-    end = 0
-    for start, stop in sorted(spans):
-        if start != end:
-            raise ModelFileError("tensors overlap or leave holes.")
-        end = stop
-    if end != size:
-        raise ModelFileError(f"{size} bytes of tensors, {end} expected: truncated or appended to.")
-
-
-def _tensors(header: Mapping[str, Any], data: bytes, offset: int) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for name, entry in header.items():
-        start, stop = entry["data_offsets"]
-        dtype = _DTYPES[entry["dtype"]]
-        if start == stop:
-            tensors[name] = torch.empty(entry["shape"], dtype=dtype)
-            continue
-        # a copy of its own: the file's bytes are read-only and are let go
-        raw = bytearray(memoryview(data)[offset + start : offset + stop])
-        tensors[name] = torch.frombuffer(raw, dtype=dtype).reshape(entry["shape"])
-    return tensors

@@ -1,0 +1,38 @@
+"""What the rows are that a model was fitted to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = ["Schema", "read_schema"]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the rows look like."""
+
+    n_features: int
+    kind: str = "table"
+    names: list[str] | None = None
+    image_shape: tuple[int, ...] | None = None
+
+
+def read_schema(spec: Any) -> Schema:
+    """Return the schema of a file's JSON values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parts are not those of a schema, or do not fit each other.
+    """
+    schema = Schema(**spec)
+    if schema.names is not None and len(schema.names) != schema.n_features:
+        raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
+    if schema.image_shape is None:
+        return schema
+    shape = tuple(schema.image_shape)
+    if not all(isinstance(side, int) for side in shape) or math.prod(shape) != schema.n_features:
+        raise ValueError(f"images of shape {shape} for {schema.n_features} features")
+    return replace(schema, image_shape=shape)

@@ -1,0 +1,150 @@
+"""Greedy layer-wise pretraining: each layer of a deep net learns the one below, alone, in turn.
+
+Hinton, Salakhutdinov (2006), Science 313 (Boltzmann machines); Bengio, Lamblin, Popovici,
+Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS; Vincent, Larochelle, Lajoie,
+Bengio, Manzagol (2010), "Stacked denoising autoencoders", JMLR 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from narrows.boltzmann import RestrictedBoltzmannMachine
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
+from narrows.encoders import DenseEncoder
+from narrows.encoders.dense import rows_of_length
+from narrows.losses import Bernoulli
+from narrows.objective import Objective
+from narrows.slots import Rows
+from narrows.training.checkpoints import Checkpoints
+from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
+from narrows.training.loop import train
+from narrows.training.precision import product_context, resolve_precision
+from narrows.training.run import Epoch
+from narrows.training.trainer import Trainer
+
+__all__ = ["pretrain"]
+
+
+def pretrain(
+    objective: Objective,
+    scaling: Scaling,
+    source: Source,
+    settings: LayerwisePretraining,
+    *,
+    parameters: Mapping[str, Any],
+    mean: Tensor,
+    device: torch.device,
+    precision: str,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    identity: Mapping[str, Any] | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
+    on_epoch: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
+) -> list[list[Epoch]]:
+    """Train the layers of a dense net from the bottom up, in place; return every layer's epochs.
+
+    A layer reads what the trained ones below it make of the clean rows. Its encoder becomes the
+    net's layer, its decoder, the same weights transposed, the start of the net's mirrored layer.
+    Each layer has checkpoints of its own, in folders beside the net's.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The variant's: activations and loss.
+    mean : Tensor
+        Of the scaled rows, (n_features,).
+
+    Raises
+    ------
+    UsageError
+        If Boltzmann machines are asked for and the units are none of theirs.
+    InvalidData
+        If Bernoulli units would read values outside [0, 1].
+    """
+    history: list[list[Epoch]] = []
+    encoder = objective.encoder
+    assert isinstance(encoder, DenseEncoder)
+    for k in range(len(encoder.weights)):
+        generator = Generator().manual_seed(seed + k)
+        layer = new_layer(settings, objective, k, parameters=parameters, generator=generator)
+        if k == 0:
+            layer.start_at(mean)
+            if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
+                for raw in source.in_order(16384):
+                    Bernoulli().check(scaling.forward(raw))
+        products = resolve_precision(precision, device, layer)
+        trainer = Trainer(
+            layer,
+            _Below(scaling, encoder, k, products, device, settings.method == "rbm"),
+            learning_rate=layer_rate(settings, layer),
+            precision=products,
+            device=device,
+            seed=seed + k,
+            weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
+            momentum=settings.momentum if settings.method == "rbm" else None,
+        )
+        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
+        with nullcontext() if place is None else closing(place):
+            record = train(
+                trainer,
+                source,
+                max_epochs=settings.max_epochs,
+                batch_size=min(settings.batch_size, source.n_rows),
+                checkpoints=place,
+                identity={**(identity or {}), "pretraining": asdict(settings), "layer": k + 1},
+                saved=place.newest() if place is not None and resume else None,
+                stop_requested=stop_requested,
+                on_epoch=lambda number, epoch, k=k: on_epoch(k + 1, number, epoch),
+            )
+        _put(layer, objective, k)
+        history.append(record.epochs)
+    return history
+
+
+@dataclass(frozen=True)
+class _Below:
+    """Scaling, then the layers under the one in training: what that one reads.
+
+    A Boltzmann machine reads rows of the length that the net brings them to.
+    """
+
+    scaling: Scaling
+    encoder: DenseEncoder
+    depth: int
+    precision: str
+    device: torch.device
+    lengthen: bool
+
+    @torch.no_grad()
+    def forward(self, raw: Rows) -> Rows:
+        x = self.scaling.forward(raw)
+        if self.depth == 0:
+            length = self.encoder.row_length
+            return rows_of_length(x, length) if self.lengthen and length is not None else x
+        with product_context(self.precision, self.device):
+            return self.encoder.layers(x, self.depth)[-1].float()
+
+
+@torch.no_grad()
+def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
+    """Unroll: copy a trained layer to its place in the encoder and, mirrored, in the decoder."""
+    if isinstance(layer, RestrictedBoltzmannMachine):
+        weight, up, down = layer.weight, layer.hidden_bias, layer.visible_bias
+    else:
+        weight, up = layer.encoder.weights[0], layer.encoder.biases[0]
+        down = layer.decoder.biases[0]
+    mirrored = len(net.encoder.weights) - 1 - k
+    net.encoder.weights[k].copy_(weight)
+    net.encoder.biases[k].copy_(up)
+    net.decoder.biases[mirrored].copy_(down)
+    if hasattr(net.decoder, "weights"):  # tied decoders have none of their own
+        net.decoder.weights[mirrored].copy_(weight.t())

@@ -1,0 +1,58 @@
+"""A net from a variant's name and JSON values: what a file or an estimator says, held to limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Generator
+
+from narrows.errors import UsageError
+from narrows.objective import Objective
+from narrows.variants import VARIANTS
+
+__all__ = ["build_objective"]
+
+_MAX_WEIGHTS = 1 << 33
+_MAX_LAYERS = 1000
+
+
+def build_objective(
+    variant: str, parameters: Mapping[str, Any], n_features: Any, *, seed: int = 0
+) -> Objective:
+    """Build a variant by name from JSON values.
+
+    Parameters
+    ----------
+    variant : str
+        A key of ``VARIANTS``.
+    parameters : mapping
+        The variant's own.
+    n_features : int
+        Checked here, as the other widths are: a file may say anything.
+    seed : int
+        Of the generator that draws the weights.
+
+    Raises
+    ------
+    UsageError
+        If the variant is unknown, a width is not a positive integer, or a value is refused.
+    """
+    if variant not in VARIANTS:
+        raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
+    channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
+    widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
+    for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):
+        if count > _MAX_LAYERS - 2:
+            raise UsageError(f"{name}: {count} layers, at most {_MAX_LAYERS - 2} are built.")
+    for width in (*widths, *channels, blocks + 1):
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise UsageError(
+                f"hidden, channels, blocks, n_components: must be integers >= 1, got {width!r}."
+            )
+    if len(channels) * blocks > _MAX_LAYERS:
+        raise UsageError(f"blocks: {blocks} in each stage are more than {_MAX_LAYERS} in all.")
+    if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
+        raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
+    generator = Generator().manual_seed(seed)
+    return VARIANTS[variant](n_features=n_features, generator=generator, **parameters)
