@@ -116,7 +116,7 @@ def test_a_few_rows_have_ten_neighbours_unless_told_otherwise(monkeypatch):
     codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
              for k in (None, 10)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
-    monkeypatch.setattr("narrows.estimators._choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
     codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
              for k in (None, 0)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
@@ -145,10 +145,11 @@ def test_codes_say_which_rows_are_near(counts, rng):
 def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rng, monkeypatch):
     texts, _ = topic_texts()
     arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
-    assert "teacher" in SemanticHasher(8, **arguments).fit(texts).model_.record
+    for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
+        assert "teacher" in net.fit(texts).model_.record
     for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
         assert "teacher" not in SemanticHasher(8, neighbours=k, **arguments).fit(rows).model_.record
-    monkeypatch.setattr("narrows.estimators._choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
     assert "teacher" not in SemanticHasher(8, neighbours=3, **arguments).fit(texts).model_.record
 
 

@@ -13,12 +13,12 @@ from narrows.augmentations import AUGMENTATIONS
 from narrows.checks import check_number
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
-from narrows.data.nearest import EXACT
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
+from narrows.estimators._neighbour_choices import NeighbourChoices
 from narrows.estimators._plan import Plan
 from narrows.estimators._settings import (
     batch_size_for,
@@ -36,10 +36,8 @@ from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["Choices"]
 
-_NEIGHBOURS = 10
 
-
-class Choices(WithDefaults):
+class Choices(NeighbourChoices, WithDefaults):
     """The constructor's arguments, checked and resolved. Subclasses name the variant."""
 
     n_components: int
@@ -157,33 +155,11 @@ class Choices(WithDefaults):
         check_number("max_epochs", self.max_epochs, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
-        for name in ("neighbours", "sampled_words"):
-            if (value := getattr(self, name, 0)) is not None:
-                check_number(name, value, low=0, integer=True)
+        check_number("sampled_words", getattr(self, "sampled_words", 0), low=0, integer=True)
+        self._check_neighbours()
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
-
-    def _neighbours(self, source: Source) -> int:
-        """Return how many nearest rows a row is rebuilt with."""
-        asked = getattr(self, "neighbours", 0)
-        if asked is not None:
-            return int(asked)
-        few = source.n_rows <= EXACT or getattr(self, "neighbours_by", "") == "code"
-        suits = source.holds_targets and few and not self._admits_missing()
-        return _NEIGHBOURS if suits else 0
-
-    def _neighbours_by(self, source: Source, parameters: dict[str, Any]) -> str:
-        """Return what says which rows are near, of a net of these parameters."""
-        asked = getattr(self, "neighbours_by", "rows")
-        if asked == "auto":
-            return "code" if parameters["bag_of_words"] and source.n_rows <= EXACT else "rows"
-        if asked == "code" and not self._neighbours(source):
-            raise UsageError(
-                "neighbours_by: 'code' says which rows are near, and neighbours is 0: give "
-                "neighbours, such as 20, or neighbours_by='rows'."
-            )
-        return asked
 
     def _plan(self, source: Source, statistics: Statistics) -> Plan:
         named = self._loss_spec()
@@ -195,13 +171,7 @@ class Choices(WithDefaults):
         if "corruption" in parameters:
             spec = with_image_shape(parameters["corruption"], source.image_shape)
             parameters["corruption"] = spec
-        if self._neighbours(source) and not source.holds_targets:
-            raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
-        if self._neighbours(source) and self._admits_missing():
-            raise UsageError(
-                "neighbours: rows with missing values have none; set neighbours=0, or another "
-                "corruption."
-            )
+        self._check_neighbours_of(source)
         json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
@@ -229,6 +199,6 @@ class Choices(WithDefaults):
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
             neighbours=self._neighbours(source),
-            neighbours_by=self._neighbours_by(source, parameters),
+            neighbours_by=self._neighbours_by(source, loss),
             sampled_words=int(getattr(self, "sampled_words", 0)),
         )

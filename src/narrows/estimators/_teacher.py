@@ -31,16 +31,38 @@ TEACHER = "teacher"
 """The folder of its checkpoints, in those of the net that it teaches."""
 
 _WIDTH, _GROUPS = 128, 4
+_HASHER = {
+    "hidden": [500],
+    "activation": "silu",
+    "binarisation": "noise",
+    "noise": 1.0,
+    "balance": 0.0,
+}
+_WEIGHT_DECAY = 1.0
 _DROPPED = 0.7
 """The share of words that a teacher of counts does without, a row at a time."""
 
 
 def teacher_plan(plan: Plan) -> Plan:
-    """Return how the teacher is trained: as the net itself, but for a wide code in groups."""
-    parameters = {**plan.parameters, "n_components": _WIDTH, "n_groups": _GROUPS}
-    if parameters["bag_of_words"]:
+    """Return how the teacher is trained: on the same rows, as a hasher is by default, or as the
+    net itself where that is one, but for a wide code in groups."""
+    loss = plan.parameters["loss"]
+    words = loss["name"] == "multinomial"
+    hasher = {**_HASHER, "bag_of_words": words, "corruption": {"name": "identity"}, "loss": loss}
+    weight_decay = _WEIGHT_DECAY
+    if plan.variant == "hashing":
+        hasher, weight_decay = plan.parameters, plan.weight_decay
+    parameters = {**hasher, "n_components": _WIDTH, "n_groups": _GROUPS}
+    if words:
         parameters["corruption"] = {"name": "masking", "rate": _DROPPED}
-    return replace(plan, parameters=parameters, neighbours_by="rows")
+    return replace(
+        plan,
+        variant="hashing",
+        parameters=parameters,
+        neighbours_by="rows",
+        weight_decay=weight_decay,
+        pretraining=None,
+    )
 
 
 def teacher_codes(

@@ -45,6 +45,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     stop_words : ...
     stemmer : ...
     neighbours : ...
+    neighbours_by : ...
     pretrain : {"denoising", "rbm"} or None, default=None
         Whether the layers are trained alone first, each on the one below: as autoencoders that
         rebuild from three quarters of the words or units, or as restricted Boltzmann machines,
@@ -115,6 +116,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     """
 
     neighbours: int | None
+    neighbours_by: str
     pretrain: str | None
     pretrain_epochs: int
     sampled_words: int
@@ -132,6 +134,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         stop_words: str | Sequence[str] | None = "english",
         stemmer: str | None = "porter",
         neighbours: int | None = None,
+        neighbours_by: str = "auto",
         pretrain: str | None = None,
         pretrain_epochs: int = 5,
         sampled_words: int = 0,

@@ -22,7 +22,6 @@ from narrows.estimators._texts import ReadsTexts
 __all__ = ["SemanticHasher"]
 
 _THRESHOLDS = ("zero", "median")
-_NEIGHBOURS_BY = ("auto", "rows", "code")
 
 
 @documented
@@ -44,11 +43,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     stop_words : ...
     stemmer : ...
     neighbours : ...
-    neighbours_by : {"auto", "rows", "code"}, default="auto"
-        What says which rows are near: the rows themselves, or a code of 128 bits, the teacher,
-        that is learned first, in 4 groups, from 30% of the words. It costs about as much time
-        again, and texts are found better by it, images not. "auto" takes a code for up to 20,000
-        texts or rows of counts.
+    neighbours_by : ...
     binarisation : {"noise", "straight_through"}, default="noise"
         What makes bits differentiable: noise added to z, or bits drawn with probability
         sigmoid(z), through which the gradient passes straight.
@@ -168,8 +163,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
         if not isinstance(self.binarisation, str) or self.binarisation not in BINARISATIONS:
             raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
-        if self.neighbours_by not in _NEIGHBOURS_BY:
-            raise unknown_name("neighbours_by", self.neighbours_by, _NEIGHBOURS_BY)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
