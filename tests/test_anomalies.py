@@ -11,7 +11,7 @@ from scipy.stats import kstest
 
 from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
 from narrows.applications import anomalies
-from narrows.applications.anomalies import conformal_p_values, excess
+from narrows.applications.anomalies import conformal_p_values, conformal_threshold, excess
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import InvalidData, ModelFileError, UsageError
 
@@ -55,6 +55,15 @@ def test_p_values_count_the_calibration_rows_that_are_no_smaller():
     scores = np.array([-1.0, 0.0, 7.0, 7.5, 19.0, 20.0, np.inf])
     slow = [(1 + sum(c >= s for c in held_out)) / 51 for s in scores]
     np.testing.assert_array_equal(conformal_p_values(scores, held_out), slow)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 1 / 51, 0.05, 0.3, 0.999])
+def test_scores_beyond_the_threshold_are_those_of_a_small_p_value(alpha):
+    rng = np.random.default_rng(0)
+    held_out = np.sort(rng.integers(0, 20, size=50).astype(float))  # with ties
+    scores = np.array([-1.0, *np.unique(held_out), 7.5, 20.0, np.inf])
+    rare = conformal_p_values(scores, held_out) <= alpha
+    np.testing.assert_array_equal(scores > conformal_threshold(held_out, alpha), rare)
 
 
 def test_p_values_are_uniform_on_fresh_normal_rows(detector):

@@ -35,6 +35,14 @@ def classes_drawn(rng, n_classes=12, each=60, width=6):
     return means[y] + rng.normal(size=(len(y), width)) @ within, y
 
 
+def test_weights_to_train_change_lengths_alone(rng):
+    rows, y = classes_drawn(rng)
+    metric = metric_of_classes(1e3 * rows, y)
+    mapped = (1e3 * rows - metric.shift) @ metric.weights_to_train(1e3 * rows)
+    assert np.square(mapped).sum(axis=1).mean() == pytest.approx(1)
+    np.testing.assert_allclose(of_length_1(mapped), metric.embed(1e3 * rows))
+
+
 def test_pairs_are_of_known_rows_and_as_many_of_each_kind(rng):
     y = np.array([0, 0, 0, 1, 1, 2, -1, -1, 3, 3])
     pairs = drawn_pairs(y, 2000, generator=rng)

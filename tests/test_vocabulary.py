@@ -163,7 +163,7 @@ def test_stop_words_are_dropped_before_stemming():
 
 
 def test_a_document_is_cut_between_words_alone(monkeypatch):
-    monkeypatch.setattr("narrows.text.analyzer._PIECE", 7)
+    monkeypatch.setattr("narrows.text.words._PIECE", 7)
     for text in (" ".join(TEXTS), " ".join(TEXTS).encode("ascii", "ignore").decode(), "w" * 50):
         _, terms, counts = reference([text])
         vocabulary, ours = learned([text])

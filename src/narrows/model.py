@@ -19,7 +19,7 @@ from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
 from narrows.schema import Schema, read_schema
 from narrows.text import Vocabulary
-from narrows.text.analyzer import WORDS
+from narrows.text.words import WORDS
 from narrows.variants.building import build_objective
 
 __all__ = ["Model", "tensor_layout"]

@@ -27,6 +27,7 @@ __all__ = [
     "at_rows",
     "calibrate",
     "conformal_p_values",
+    "conformal_threshold",
     "excess",
     "feature_names",
     "shares",
@@ -46,6 +47,16 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     """
     n = len(calibration)
     return (1 + n - np.searchsorted(calibration, scores, side="left")) / (n + 1)
+
+
+def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
+    """Return the score t for which p <= alpha exactly where a score is greater than t.
+
+    ``calibration`` (n,) is sorted. inf where n is too small for any p to be so low.
+    """
+    n = len(calibration) + 1
+    most = int((np.arange(1, n + 1) / n <= alpha).sum()) - 1  # as p is rounded
+    return np.inf if most < 0 else float(calibration[-1 - most])
 
 
 def sorted_errors(model: Model, source: Source) -> Tensor:

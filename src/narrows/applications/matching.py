@@ -39,6 +39,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.same)
 
+    def squared_distances(self, embedded: np.ndarray) -> np.ndarray:
+        """Return |a - b|^2 of every pair of rows of (n_rows, n_components), (n_pairs,)."""
+        return np.square(embedded[self.first] - embedded[self.second]).sum(axis=1)
+
 
 @dataclass(frozen=True)
 class PairOdds:

@@ -40,6 +40,15 @@ class PairMetric:
         """Return e of rows of features, (n_samples, n_components), float64."""
         return of_length_1((features - self.shift) @ self.weights)
 
+    def weights_to_train(self, features: np.ndarray) -> np.ndarray:
+        """Return W of a size that trains well, on which e does not depend.
+
+        The rows of these features, (n_samples, n_features), float64, have then length 1 in the
+        root of the mean of their squares, before each is brought to it.
+        """
+        rows = (features - self.shift) @ self.weights
+        return self.weights / (float(np.sqrt(np.square(rows).sum(axis=1).mean())) or 1.0)
+
 
 def of_length_1(rows: np.ndarray) -> np.ndarray:
     """Return rows of length 1; one of zeros stays so."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.applications.matching import Pairs, drawn_pairs
+from narrows.applications.matching import drawn_pairs
 from narrows.applications.matching_folds import calibrated, class_folds, pair_folds
 from narrows.applications.pair_metric import (
     PairMetric,
@@ -150,10 +150,8 @@ class PairHead(CodeHead):
         head = self.head_
         with torch.no_grad():
             head.shift.copy_(torch.from_numpy(metric.shift))
-            # of a size that trains well: e does not depend on it
-            rows = (features.double().cpu().numpy() - metric.shift) @ metric.weights
-            size = float(np.sqrt(np.square(rows).sum(axis=1).mean())) or 1.0
-            head.net.weights[0].copy_(torch.from_numpy(metric.weights / size))
+            weights = metric.weights_to_train(features.double().cpu().numpy())
+            head.net.weights[0].copy_(torch.from_numpy(weights))
             head.net.biases[0].zero_()
 
     def _metric(
@@ -219,7 +217,7 @@ class PairHead(CodeHead):
                 embedded = self._metric(features, rest, shift).embed(features)
             else:
                 embedded = self._embedded_by_another(source, rest, deepcopy(before))
-            return lambda pairs: _squared(embedded, pairs)
+            return lambda pairs: pairs.squared_distances(embedded)
 
         generator = np.random.default_rng(seed)
         folds = self.calibration_folds or (5 if frozen else 2)
@@ -251,7 +249,3 @@ class PairHead(CodeHead):
         another._train_encoder(rows)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))
-
-
-def _squared(embedded: np.ndarray, pairs: Pairs) -> np.ndarray:
-    return np.square(embedded[pairs.first] - embedded[pairs.second]).sum(axis=1)

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
+from narrows.applications.anomalies import conformal_threshold
 from narrows.applications.surprise import surprises
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
@@ -183,9 +184,7 @@ class AnomalyDetector(DetectorQueries):
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
             return float(np.percentile(self._scores(source), 100 * self.contamination))
-        n = len(self.calibration_) + 1
-        most = int((np.arange(1, n + 1) / n <= self.alpha).sum()) - 1  # as p is rounded
-        return -np.inf if most < 0 else -float(self.calibration_[-1 - most])
+        return -conformal_threshold(self.calibration_, self.alpha)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: every member with its S. ``narrows.load`` reads it.

@@ -177,8 +177,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
         pairs = drawn_pairs(positions.numpy(), _SCORED, generator=np.random.default_rng(0))
         if not len(pairs):
             raise InvalidData("y: no two rows are of one class.")
-        apart = np.square(embedded[pairs.first] - embedded[pairs.second]).sum(axis=1)
-        return area_under_curve(-apart, pairs.same)
+        return area_under_curve(-pairs.squared_distances(embedded), pairs.same)
 
     @property
     def _n_features_out(self) -> int:

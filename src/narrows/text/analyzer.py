@@ -6,34 +6,22 @@ which every text is brought first: words that look the same are the same.
 
 from __future__ import annotations
 
-import re
-import string
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Any
 
 from narrows.checks import check_number
 from narrows.errors import MissingExtra, ModelFileError, UsageError, unknown_name
+from narrows.text.words import WORDS, Tokens, check_pattern, word_cutter
 
-__all__ = ["STEMMERS", "WORDS", "Analyzer"]
-
-WORDS = r"(?u)\b\w\w+\b"
-"""Runs of two or more letters, digits and underscores, as scikit-learn."""
+__all__ = ["STEMMERS", "Analyzer"]
 
 STEMMERS = {"porter": "porter", "snowball": "english"}
 """Our names of PyStemmer's algorithms: Porter (1980), and his later English stemmer."""
 
 _MAX_TOKEN_LENGTH = 1000
-_MAX_PATTERN = 1000
 _MAX_STOP_WORDS = 100_000
-_PIECE = 1 << 20  # characters; a long document's words are never in memory together
-_RUN = re.compile(r"\w\w+")  # WORDS without its boundaries: the same words, found faster
-_BETWEEN = re.compile(r"\W")
-_WORD_BYTES = (string.ascii_letters + string.digits + "_").encode()
-
-Tokens = Callable[[str], Iterator[list[str]]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,7 @@ class Analyzer:
     def __post_init__(self) -> None:
         if not isinstance(self.lowercase, bool):
             raise UsageError(f"lowercase: must be True or False, got {self.lowercase!r}.")
-        _compiled(self.token_pattern)
+        check_pattern(self.token_pattern)
         if self.stemmer is not None and self.stemmer not in list(STEMMERS):
             raise unknown_name("stemmer", self.stemmer, STEMMERS)
         check_number(
@@ -93,31 +81,9 @@ class Analyzer:
     def make_tokens(self) -> Tokens:
         """Return a function from a text to its words, in lists, before any is dropped.
 
-        A text of ASCII alone is cut with a table of bytes, 4 times as fast as with the regular
-        expression; it gives words of one letter too, which ``make_term`` drops.
+        Of a text of ASCII it gives words of one letter too, which ``make_term`` drops.
         """
-        lowercase, pattern = self.lowercase, _compiled(self.token_pattern)
-        usual = self.token_pattern == WORDS
-        table = _ascii_table(lowercase)
-
-        def tokens(text: str) -> Iterator[list[str]]:
-            if text.isascii() and usual:
-                for piece in _pieces(text):
-                    yield piece.encode("ascii").translate(table).decode("ascii").split()
-                return
-            text = unicodedata.normalize("NFC", text)
-            if lowercase:
-                text = text.lower()  # of the whole text: a sigma's form depends on what follows
-            if usual:
-                for piece in _pieces(text):
-                    yield _RUN.findall(piece)
-            elif len(text) <= _PIECE:
-                yield pattern.findall(text)
-            else:
-                for match in pattern.finditer(text):
-                    yield [match[pattern.groups] or ""]
-
-        return tokens
+        return word_cutter(self.token_pattern, lowercase=self.lowercase)
 
     def make_term(self) -> Callable[[str], str | None]:
         """Return a function from a word to its term, None for one that is not counted.
@@ -179,24 +145,6 @@ class Analyzer:
             raise ModelFileError(f"the analyzer's spec is impossible: {error}") from None
 
 
-def _compiled(pattern: Any) -> re.Pattern[str]:
-    if not isinstance(pattern, str) or len(pattern) > _MAX_PATTERN:
-        raise UsageError(
-            f"token_pattern: must be a regular expression of at most {_MAX_PATTERN} characters, "
-            f"got {pattern!r:.60}."
-        )
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"token_pattern: no regular expression: {error}, {pattern!r}.") from None
-    if compiled.groups > 1:
-        raise UsageError(
-            f"token_pattern: one group at most, got {compiled.groups} in {pattern!r}; write the "
-            "others as (?:...)."
-        )
-    return compiled
-
-
 def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:
     if words is None or isinstance(words, str):
         if words not in (None, "english"):
@@ -213,24 +161,6 @@ def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:
         )
     composed = [unicodedata.normalize("NFC", word) for word in words]
     return tuple(sorted(composed) if isinstance(words, set | frozenset) else composed)
-
-
-def _ascii_table(lowercase: bool) -> bytes:
-    """Return the table of 256 bytes that makes everything but words a space."""
-    kept = (chr(byte) if byte in _WORD_BYTES else " " for byte in range(256))
-    return "".join(map(methodcaller("lower"), kept) if lowercase else kept).encode("ascii")
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yield a text in pieces of about ``_PIECE`` characters, cut between words only."""
-    start = 0
-    while len(text) - start > _PIECE:
-        between = _BETWEEN.search(text, start + _PIECE)
-        if between is None:
-            break
-        yield text[start : between.start()]
-        start = between.start()
-    yield text[start:] if start else text
 
 
 def _make_stem(name: str | None) -> Callable[[str], str] | None:

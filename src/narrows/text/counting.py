@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narrows.text.analyzer import Analyzer, Tokens
+from narrows.text.analyzer import Analyzer
+from narrows.text.words import Tokens
 
 __all__ = ["Block", "WordColumns", "count_blocks", "counting", "learning", "pack", "runs"]
 
