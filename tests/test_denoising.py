@@ -132,6 +132,14 @@ def test_what_a_filler_is_given_corrupted_is_rebuilt_in_every_value(digits_in_un
     np.testing.assert_array_equal(np.load(out), X)
 
 
+def test_what_was_better_left_alone_is_said(files, capsys):
+    for corruption, said in (("gaussian:0.001", True), ("gaussian:3", False)):
+        assert (
+            _run(["denoise", str(files / "m"), str(files / "x.npy"), "--corrupt", corruption]) == 0
+        )
+        assert ("nearer to the clean ones before" in capsys.readouterr().out) is said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

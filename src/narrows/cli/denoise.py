@@ -104,6 +104,12 @@ def denoise(
         measured = measure_denoising(fitted, source, noise, generator=drawn_anew())
         results |= measured.as_dict()
         lines.append(measured.table())
+        if measured.denoised > measured.corrupted:
+            lines.append(
+                f"The rows were nearer to the clean ones before: {fitted.n_components} numbers lose "
+                f"more than {corrupt} changes. Fit a wider --code, for more --epochs, or with "
+                f"--corruption {corrupt}."
+            )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
         at = evenly_spaced(source.n_rows, n_drawn(fitted, rows, drawn_shape))
