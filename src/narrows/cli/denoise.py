@@ -106,8 +106,8 @@ def denoise(
         lines.append(measured.table())
         if measured.denoised > measured.corrupted:
             lines.append(
-                f"The rows were nearer to the clean ones before: {fitted.n_components} numbers lose "
-                f"more than {corrupt} changes. Fit a wider --code, for more --epochs, or with "
+                "The rows were nearer to the clean ones before: "
+                f"{fitted.n_components} numbers lose more than {corrupt} changes. Fit a wider --code, for more --epochs, or with "
                 f"--corruption {corrupt}."
             )
     if figure is not None:
