@@ -107,8 +107,8 @@ def denoise(
         if measured.denoised > measured.corrupted:
             lines.append(
                 "The rows were nearer to the clean ones before: "
-                f"{fitted.n_components} numbers lose more than {corrupt} changes. Fit a wider --code, for more --epochs, or with "
-                f"--corruption {corrupt}."
+                f"{fitted.n_components} numbers lose more than {corrupt} changes. "
+                f"Fit a wider --code, for more --epochs, or with --corruption {corrupt}."
             )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
