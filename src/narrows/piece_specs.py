@@ -12,7 +12,13 @@ __all__ = ["piece_from_spec", "piece_to_spec"]
 
 
 def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dict[str, Any]:
-    """Return the JSON values that rebuild a piece: its name in the table, and its fields."""
+    """Return the JSON values that rebuild a piece: its name in the table, and its fields.
+
+    Raises
+    ------
+    UsageError
+        If the piece is none of the table.
+    """
     for name, kind in table.items():
         if type(piece) is kind:
             assert is_dataclass(piece)

@@ -42,6 +42,11 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     The encoder is multiplied by an invertible A and the decoder by its inverse: every
     reconstruction stays what training made it. Signs as in scikit-learn's PCA: the largest
     loading of each axis is positive.
+
+    Raises
+    ------
+    UsageError
+        If the code is wider than the rows.
     """
     encoder, decoder = model.objective.encoder, model.objective.decoder
     we, b = _wide(encoder.weights[0]), _wide(encoder.biases[0])

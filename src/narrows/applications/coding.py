@@ -111,7 +111,13 @@ def code_of(model: Model, x: Rows) -> Code:
 
 
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
-    """Yield the activations of an encoder layer, counted from 0; -1 is the code."""
+    """Yield the activations of an encoder layer, counted from 0; -1 is the code.
+
+    Raises
+    ------
+    UsageError
+        At the first batch, if there is no such layer.
+    """
 
     def features(x: Rows) -> np.ndarray:
         layers = model.objective.encoder.layers(whole_vectors(x))

@@ -37,7 +37,13 @@ MAX_DRAWS = 10_000
 
 
 def resolved_method(model: Model, method: str) -> str:
-    """Return the method of that name; "auto" is a pass where the net was trained for it."""
+    """Return the method of that name; "auto" is a pass where the net was trained for it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such method.
+    """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     if method != "auto":

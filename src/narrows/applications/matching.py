@@ -168,7 +168,13 @@ def reliability_table(
     probability: np.ndarray, same: np.ndarray, *, n_bins: int = BINS
 ) -> list[dict[str, float]]:
     """Return, for bins of equally many pairs, how many there are (``pairs``), the mean probability
-    (``said``) and the share that is the same (``same``)."""
+    (``said``) and the share that is the same (``same``).
+
+    Raises
+    ------
+    InvalidData
+        If there are no pairs, or not an answer for each.
+    """
     probability, same = np.asarray(probability, np.float64), np.asarray(same, np.float64)
     if not len(same) or probability.shape != same.shape or same.ndim != 1:
         raise InvalidData(

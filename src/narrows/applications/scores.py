@@ -52,6 +52,13 @@ def _unpacked(bits: np.ndarray) -> Tensor:
 
 
 def scorer_of(queries: Any, base: Any) -> Scorer:
+    """Return what scores codes (n_queries, width) against codes (n_base, width).
+
+    Raises
+    ------
+    InvalidData
+        If they are not of one kind, dense, CSR or packed bits, and of one width.
+    """
     kinds = [(sp.issparse(codes), distance_of(codes)) for codes in (queries, base)]
     if kinds[0] != kinds[1]:
         raise InvalidData(

@@ -12,7 +12,14 @@ import click
 from narrows.cli._common import open_estimator, refuse_detector
 from narrows.cli._data import label_file
 
-__all__ = ["naming", "number_of", "one_label_a_row", "open_head", "same_labels"]
+__all__ = [
+    "labels_brought",
+    "naming",
+    "number_of",
+    "one_label_a_row",
+    "open_head",
+    "same_labels",
+]
 
 
 _COMMANDS = {"CodeMatcher": "match MODEL A B", "CodeSegmenter": "segment MODEL DATA"}
@@ -57,6 +64,13 @@ def one_label_a_row(
     Texts that are all integers are read as such, so that -1 is the same in .txt and in .npy;
     unless ``unknown``, the text for none, is another text. Rows of the data without a label are
     refused, unless ``unknown`` is "" or ``gaps`` lets them through.
+
+    Raises
+    ------
+    InvalidData
+        If a row has several labels, or none where that is refused.
+    UsageError
+        If there are no labels.
     """
     import numpy as np
     import scipy.sparse as sp

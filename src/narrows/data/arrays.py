@@ -20,6 +20,11 @@ def plain_array(x: Any) -> Any:
     """Return what scikit-learn's validation understands, nothing of it lost on the way.
 
     Tensors become numpy, sparse matrices are checked, masked values become NaN.
+
+    Raises
+    ------
+    InvalidData
+        If a tensor or a sparse matrix cannot be read.
     """
     if isinstance(x, torch.Tensor):
         if x.layout != torch.strided:

@@ -94,16 +94,16 @@ def train(
             run.position += 1
             stopped = stop_requested()
             if (step + 1) % _CHECK_EVERY == 0:
-                run.look()
+                run.check_weights()
             if stopped or run.checkpoint_due():
                 run.save()
             if stopped:
                 raise TrainingStopped
         error = None
-        run.look()
+        run.check_weights()
         if validation is not None:
             error = mean_error(trainer, validation)
-            run.look_at(error)
+            run.check_held_out(error)
         on_epoch(run.epoch + 1, run.end_epoch(error))
 
     if checkpoints is not None:

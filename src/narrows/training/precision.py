@@ -40,6 +40,11 @@ def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> s
 
     On a processor that means AMX, or AVX-512 with bfloat16 instructions; on a GPU, support for
     bfloat16. Weights, optimizer, losses and everything after training stay float32.
+
+    Raises
+    ------
+    UsageError
+        If there is no such precision.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")

@@ -73,7 +73,8 @@ class Run:
             self.record.stopped_early = done
         return epoch
 
-    def look(self) -> None:
+    def check_weights(self) -> None:
+        """Raise TrainingDiverged if a loss or a weight of the epoch so far is not finite."""
         if not self.trainer.finite:
             raise TrainingDiverged(
                 f"training: the loss or a weight is not finite in epoch {self.epoch + 1}, by step "
@@ -81,7 +82,8 @@ class Run:
                 "the data."
             )
 
-    def look_at(self, error: float) -> None:
+    def check_held_out(self, error: float) -> None:
+        """Raise TrainingDiverged if the held-out error of the epoch is not finite."""
         if not math.isfinite(error):
             raise TrainingDiverged(
                 f"training: the held-out error is not finite after epoch {self.epoch + 1}; lower "
@@ -94,7 +96,7 @@ class Run:
     def save(self) -> None:
         if self.checkpoints is None:
             return
-        self.look()
+        self.check_weights()
         best, values = self.stopping.state()
         spec = {
             "identity": self.identity,
