@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from narrows import AnomalyDetector, Autoencoder, load
+from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
+from narrows.applications.anomalies import hold_calibration
 from narrows.applications.anomaly_figure import anomaly_figure
 from narrows.applications.detection import Detection, measure_detection, odd_rows
 from narrows.cli import _run
@@ -115,12 +116,56 @@ def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
         == 3
     )
     assert "expected both 1 (an anomaly) and 0" in capsys.readouterr().err
-    pd.read_csv(files / "x.csv").assign(odd="a").to_csv(tmp_path / "told.csv", index=False)
-    assert _run([str(a) for a in ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")]) == 0
-    assert "Nothing is measured by the labels of DATA" in capsys.readouterr().err
-    pd.read_csv(files / "x.csv").assign(odd=range(60)).to_csv(tmp_path / "told.csv", index=False)
-    assert _run([str(a) for a in ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")]) == 0
-    assert "the labels of DATA, 0, 1, 10 and 57 more: write 1" in capsys.readouterr().err
+    rows = pd.read_csv(files / "x.csv")
+    for kinds, shown in (
+        (["a"], "(a)"),
+        (["1", "0", ""], "(0, 1, none)"),
+        (list("gfedcba"), "(a, b, c, d, e, ...)"),
+    ):
+        told = rows.assign(odd=np.resize(kinds, len(rows)))
+        told.to_csv(tmp_path / "told.csv", index=False)
+        command = ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")
+        assert _run([str(a) for a in command]) == 0
+        err = capsys.readouterr().err
+        assert f"Nothing is measured by the labels of DATA {shown}" in err
+
+
+def test_labels_of_texts_are_read_or_passed_over_with_a_word(tmp_path, capsys):
+    words = np.random.default_rng(0).choice([f"word{i}" for i in range(30)], (60, 9))
+    texts = [" ".join(row) for row in words]
+    model = tmp_path / "m"
+    DocumentAutoencoder(2, max_epochs=1, validation_fraction=0.4, random_state=0).fit(texts).save(
+        model
+    )
+    for labels in (["0", "1"], ["sea", "land", "sky"]):
+        told = pd.DataFrame({"text": texts, "label": np.resize(labels, 60)})
+        told.to_csv(tmp_path / "t.csv", index=False)
+        assert _run(["anomalies", str(model), f"{tmp_path}/t.csv:text=text,label=label"]) == 0
+        out, err = capsys.readouterr()
+        assert ("auroc" in out) == (labels == ["0", "1"])
+        assert ("labels of DATA (land, sea, sky)" in err) == (labels != ["0", "1"])
+
+
+def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, capsys):
+    caution = "these are the rows that the model was fitted to"
+    for model, n in (("m", 500), ("d", 300)):
+        fitted = table(n, 0)
+        for rows, warned in (
+            (fitted, True),
+            (fitted.sample(frac=1, random_state=0), True),
+            (fitted[1:], False),
+            (table(n, 5), False),
+        ):
+            rows.to_csv(tmp_path / "x.csv", index=False)
+            assert _run(["anomalies", str(detector / model), str(tmp_path / "x.csv")]) == 0
+            assert (caution in capsys.readouterr().err) == warned, (model, len(rows))
+
+
+def test_rows_that_are_rebuilt_without_error_are_not_taken_for_those_of_the_fit():
+    assert not hold_calibration(np.zeros(9), np.zeros(3))
+    assert not hold_calibration(np.ones(9), np.ones(0))
+    assert hold_calibration(np.array([3.0, 1, 2]), np.array([1.000001, 3]))
+    assert not hold_calibration(np.array([3.0, 1, 2]), np.array([1.0001, 3]))
 
 
 def test_detection_is_that_of_the_definitions():
@@ -274,7 +319,7 @@ def test_bars_are_the_largest_shares_and_the_histogram_holds_every_row():
 
 @pytest.mark.parametrize(
     ("n_rows", "n_values"),
-    [(40, 301), (400, 41), (9, 5), (5000, 20001), (600, 31), (600, 58), (600, 151)],
+    [(40, 301), (400, 41), (20, 20), (5000, 20001), (600, 31), (600, 58), (600, 151)],
 )
 def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
     possible = np.arange(1, n_values + 1) / n_values
@@ -285,9 +330,26 @@ def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
     )  # fmt: skip
     level = figure.subfigs[1].axes[0].patches[-1].get_data()
     held = np.histogram(possible, level.edges)[0]
-    assert len(held) == 1 or (min(held) >= 10 and min(level.values) >= 9.5)
+    assert len(held) > 1 and min(held) >= 10 and min(level.values) >= 9.5
     assert level.values == pytest.approx(held * n_rows / n_values) and sum(held) == n_values
     assert np.ptp(held) <= 1 and (np.diff(held) <= 0).all()  # no zigzag
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_values", "few"), [(19, 101, "19 rows"), (400, 19, "18 rows held out")]
+)
+@pytest.mark.parametrize("image_shape", [None, (1, 2)])
+def test_a_histogram_of_one_bar_is_left_out_and_the_reason_is_said(
+    n_rows, n_values, few, image_shape
+):
+    figure = anomaly_figure(
+        np.ones((1, 2)), np.ones((1, 2)), np.full((1, 2), 0.5), titles=["row 0"],
+        p_values=np.full(n_rows, 0.5), names=["a", "b"], alpha=0.05, smallest=1 / n_values,
+        image_shape=image_shape,
+    )  # fmt: skip
+    assert len(figure.subfigs) == 1
+    assert f"no histogram of p-values: of {few} it would" in figure.get_suptitle()
+    assert f"0 of {n_rows} rows have p ≤ 0.05" in figure.get_suptitle()
 
 
 def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole():

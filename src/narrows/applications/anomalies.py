@@ -30,6 +30,7 @@ __all__ = [
     "conformal_threshold",
     "excess",
     "feature_names",
+    "hold_calibration",
     "shares",
     "sharing",
     "sorted_errors",
@@ -57,6 +58,20 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     n = len(calibration) + 1
     most = int((np.arange(1, n + 1) / n <= alpha).sum()) - 1  # as p is rounded
     return np.inf if most < 0 else float(calibration[-1 - most])
+
+
+def hold_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
+    """Return whether every error of the calibration (n,) is among those found, but for rounding.
+
+    It tells the rows that a model was fitted to, of which some were held out, from as many others:
+    of these the errors are about the same, and hardly one is the same to five digits.
+    """
+    if not len(calibration) or not calibration.any():  # of a model without errors all are alike
+        return False
+    ordered = np.sort(found)
+    above = np.searchsorted(ordered, calibration).clip(max=len(ordered) - 1)
+    off = np.abs(ordered[[above, (above - 1).clip(min=0)]] - calibration).min(axis=0)
+    return bool((off <= _ROUNDING * np.abs(calibration)).all())
 
 
 def sorted_errors(model: Model, source: Source) -> Tensor:
@@ -129,6 +144,7 @@ def excess(model: Model, x: Rows) -> Tensor:
     return terms if weights is None else terms * weights
 
 
+_ROUNDING = 1e-5
 _MOST = np.finfo(np.float64).max
 _LEAST = -1e30
 """The logarithm of nothing, where it is multiplied by 0."""

@@ -20,6 +20,7 @@ __all__ = ["anomaly_figure"]
 _BLUE, _PALE, _RED = "#0072B2", "#8FBFDC", "#D55E00"
 _BARS = 5
 _COLUMNS, _BINS = 10, 20
+_IN_BIN = 10  # rows, and possible p-values
 
 
 def anomaly_figure(
@@ -36,6 +37,9 @@ def anomaly_figure(
 ) -> Figure:
     """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
 
+    The histogram is left out, with a line that says why, where it would be a single bar: of fewer
+    than 20 rows, or fewer than 20 p-values that there can be.
+
     Images stand above their reconstruction and the map of shares, at most ten of them; of other
     rows the features with the largest shares are drawn as bars, at most six rows.
 
@@ -44,19 +48,17 @@ def anomaly_figure(
     InvalidData
         If rows are no images of ``image_shape``.
     """
+    edges, expected = _bins(len(p_values), smallest)
+    drawn = len(expected) > 1
     if image_shape is not None:
         if math.prod(image_shape) != rows.shape[1]:
             raise InvalidData(f"image shape {image_shape}: does not hold {rows.shape[1]} features.")
         height = max(2.5, 0.55 + 2 * image_shape[0] / image_shape[1])
-        figure = Figure(figsize=(11, height), dpi=150, layout="constrained")
-        parts: Any = figure.subfigures(1, 2, width_ratios=(3, 1.25))
-        left, right = parts
+        figure, left, right = _parts(height, (7.75, 3.25), drawn)
         _images(left, rows, rebuilt, shares, titles, image_shape)
     else:
         n = min(len(rows), 6)
-        figure = Figure(figsize=(10, 3.9), dpi=150, layout="constrained")
-        parts = figure.subfigures(1, 2, width_ratios=(2, 1.1))
-        left, right = parts
+        figure, left, right = _parts(3.9, (6.45, 3.55), drawn)
         columns = 3 if n > 4 else max(1, min(n, 2))
         axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for axis in axes[n:]:
@@ -65,8 +67,29 @@ def anomaly_figure(
         for axis, row, title in zip(axes[:n], shares, titles, strict=False):
             _bars(axis, row, names, fitting(title, 8, 5.7 / columns), longest)
         left.supxlabel("share of the row's error, %", fontsize=8)
-    _histogram(right.subplots(), p_values, alpha, smallest)
+    flagged = int((p_values <= alpha).sum())
+    found = f"{flagged} of {len(p_values)} rows have p ≤ {alpha:g}"
+    if drawn:
+        _histogram(right.subplots(), p_values, found, edges, expected)
+    else:
+        figure.suptitle(f"{found}\n{_too_few(len(p_values), smallest)}", fontsize=8)
     return figure
+
+
+def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figure, Any, Any]:
+    """Return a figure, and its left and right part; without ``both`` the left one alone."""
+    figure = Figure(
+        figsize=(sum(widths) if both else widths[0], height), dpi=150, layout="constrained"
+    )
+    if not both:
+        return figure, figure.subfigures(1, 1), None
+    parts: Any = figure.subfigures(1, 2, width_ratios=widths)
+    return figure, *parts
+
+
+def _too_few(n_rows: int, smallest: float) -> str:
+    few = f"{n_rows} rows" if n_rows < 2 * _IN_BIN else f"{round(1 / smallest) - 1} rows held out"
+    return f"no histogram of p-values: of {few} it would be a picture of chance"
 
 
 def _images(
@@ -112,8 +135,9 @@ def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str, long
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _histogram(axis: Axes, p_values: np.ndarray, alpha: float, smallest: float) -> None:
-    edges, shares = _bins(len(p_values), smallest)
+def _histogram(
+    axis: Axes, p_values: np.ndarray, title: str, edges: np.ndarray, shares: np.ndarray
+) -> None:
     counts = axis.hist(p_values, bins=edges.tolist(), color=_PALE, edgecolor="w", linewidth=0.4)[0]
     levels = len(p_values) * shares
     axis.stairs(
@@ -121,8 +145,7 @@ def _histogram(axis: Axes, p_values: np.ndarray, alpha: float, smallest: float) 
         label="if all were normal",
     )  # fmt: skip
     axis.legend(fontsize=8, frameon=False, loc="upper right")
-    flagged = int((p_values <= alpha).sum())
-    axis.set_title(f"{flagged} of {len(p_values)} rows have p ≤ {alpha:g}", fontsize=9)
+    axis.set_title(title, fontsize=9)
     axis.set_ylim(0, 1.2 * max(float(np.max(counts)), float(levels.max())))
     axis.set_xlim(0, edges[-1])
     axis.set_xlabel("p-value", fontsize=8)
@@ -140,11 +163,11 @@ def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
     there are as many rows as chance has it, so that a bin of k p-values is off by a share of
     1 / sqrt(k). Bins hold equally many p-values, the first ones at most one more.
     """
-    n_bins = max(1, min(_BINS, n_rows // 10))
+    n_bins = max(1, min(_BINS, n_rows // _IN_BIN))
     if not smallest:
         return np.linspace(0, 1, n_bins + 1), np.full(n_bins, 1 / n_bins)
     n_values = round(1 / smallest)
-    n_bins = max(1, min(n_bins, n_values // 10))
+    n_bins = max(1, min(n_bins, n_values // _IN_BIN))
     each, more = divmod(n_values, n_bins)
     bins = np.arange(n_bins + 1)
     last = each * bins + np.minimum(bins, more)  # of the possible values, in each bin

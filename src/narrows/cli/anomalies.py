@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["anomalies"]
 
 _FEATURES = 3
+_KINDS = 5
 _NAME = 40
-_KINDS = 3
+_SEEN = (
+    "Warning: {data}: these are the rows that the model was fitted to: of most of them errors are "
+    "too low and p-values too high; judge rows that it did not see."
+)
 
 
 @click.command(short_help="Which rows are anomalies, with p-values and the features to blame.")
@@ -86,6 +90,8 @@ def anomalies(
     held_out = None if calibrate is None else open_data(calibrate)
     errors = -estimator.score_samples(source)
     p_values = estimator.p_values(source, held_out)
+    if estimator._was_fitted_to(source, errors):
+        click.echo(_SEEN.format(data=data), err=True)
     first = np.argsort(-errors, kind="stable")[:top]
     rows = at_rows(source, first)
     shares = estimator.anomaly_shares(rows)
@@ -159,10 +165,10 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
     """Return which rows are anomalies, None if nothing says so; other labels that the data bring
     are passed over, with a word."""
     from narrows.applications.detection import odd_rows
-    from narrows.cli._heads import one_label_a_row
+    from narrows.cli._heads import labels_brought, one_label_a_row
     from narrows.errors import InvalidData
 
-    brought = getattr(opened, "labels", None)
+    brought = labels_brought(opened)
     if labels is None and brought is None:
         return None
     try:
@@ -170,11 +176,11 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
     except InvalidData:
         if labels is not None or brought is None:
             raise
-        kinds = sorted({one_line(str(kind), 24) for kind in brought.tolist()})
-        more = f" and {len(kinds) - _KINDS} more" if len(kinds) > _KINDS else ""
+        kinds = sorted({one_line(str(kind), 24) or "none" for kind in brought.tolist()})
+        shown = ", ".join(kinds[:_KINDS]) + (", ..." if len(kinds) > _KINDS else "")
         click.echo(
-            f"Nothing is measured by the labels of DATA, {', '.join(kinds[:_KINDS])}{more}: write "
-            "1 for an anomaly and 0 for the others, if that is what they say.",
+            f"Nothing is measured by the labels of DATA ({shown}): that takes 1 for an anomaly and "
+            "0 for the others, a label in every row, and rows of both.",
             err=True,
         )
         return None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from narrows.applications import anomalies, coding
+from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._asked import Asked
 
@@ -52,6 +53,14 @@ class Anomalies(Asked):
             held_out = model.calibration.cpu().numpy()
         errors = np.concatenate(list(coding.errors(model, source)))
         return anomalies.conformal_p_values(errors, held_out)
+
+    def _was_fitted_to(self, source: Source, errors: np.ndarray) -> bool:
+        """Return whether these are the rows of ``fit``, by their number and those held out."""
+        record, calibration = self.model_.record, self.model_.calibration
+        n_rows = (record.get("n_rows") or 0) + (record.get("n_validation_rows") or 0)
+        if calibration is None or n_rows != source.n_rows:
+            return False
+        return anomalies.hold_calibration(errors, calibration.cpu().numpy())
 
     def anomaly_shares(self, X: Any) -> np.ndarray:
         """Return which share each feature has in its row's error, (n_samples, n_features), float32.

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies import conformal_p_values, sharing
+from narrows.applications.anomalies import conformal_p_values, hold_calibration, sharing
 from narrows.applications.surprise import Surprise, occlusions, surprises
 from narrows.data.source import Source
 from narrows.estimators._base import AbstractAutoencoder
@@ -62,6 +62,18 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         if X_calibration is None:
             return conformal_p_values(scores, self.calibration_)
         return conformal_p_values(scores, np.sort(-self.score_samples(X_calibration)))
+
+    def _was_fitted_to(self, source: Any, scores: np.ndarray) -> bool:
+        """Return whether these are the rows of ``fit``, by their number and what each member says
+        of those that it did not see; ``scores``, means over the members, say nothing of it."""
+        if source.n_rows != len(self.calibration_):
+            return False
+        found = [
+            block
+            for member, surprise in zip(self.members_, self.surprises_, strict=True)
+            for block in surprises(member.model_, surprise, source)
+        ]
+        return hold_calibration(comparable(np.concatenate(found)), self.calibration_)
 
     def anomaly_shares(self, X: Any) -> np.ndarray:
         """Return which share each feature has in a row's S, (n_samples, n_features), float32.
