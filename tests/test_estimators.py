@@ -303,6 +303,17 @@ def test_the_baseline_of_sparse_rows_is_truncated_svd(rng):
     assert evaluation.baseline_squared_error == pytest.approx(error, rel=0.02)
 
 
+@pytest.mark.parametrize(("n_components", "copies"), [(3, False), (4, True), (6, True)])
+def test_a_pca_as_wide_as_the_rows_is_no_mark(rng, n_components, copies):
+    rows = rng.normal(size=(50, 4)).astype(np.float32)
+    settings = {"corruption": "masking:0.2", "max_epochs": 1, "random_state": 0}
+    evaluation = Autoencoder(n_components, hidden=(), **settings).fit(rows).evaluate(rows)
+    line = next(line for line in evaluation.table().splitlines() if line.startswith("PCA"))
+    assert ("copies" in line and "100.00%" not in line) == copies == evaluation.baseline_copies
+    assert ("PCA is no mark for a code as wide as the rows" in evaluation.table()) == copies
+    assert ("rebuilds these rows better" in evaluation.table()) != copies
+
+
 def test_a_wide_net_beats_pca_on_a_curve(rng):
     t = rng.uniform(0, 3, size=600)
     curve = np.stack([np.cos(t), np.sin(t), np.cos(2 * t), np.sin(2 * t), t], axis=1)

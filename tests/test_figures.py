@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from narrows import Autoencoder, DocumentAutoencoder, Missing
 from narrows.applications.drawing import Strip, draw_profiles, draw_words
 from narrows.applications.figures import denoising_figure, reconstruction_figure, scaled_rows
+from narrows.applications.fills import gaussian_fill
 from narrows.applications.generation_figures import sample_figure, sheet_figure, walk_figure
 from narrows.applications.inpainting_comparison import fit_rivals
 from narrows.applications.inpainting_figure import inpainting_figure
@@ -244,6 +245,19 @@ def rivals(of_table, table):
     return fit_rivals(of_table.scaling, array_source(table))
 
 
+def test_a_pca_of_all_columns_is_a_gaussian_and_has_no_least_squares(rivals, table, of_table):
+    x = of_table.scaling.forward(torch.from_numpy(table[:8]))
+    hidden = torch.from_numpy(np.random.default_rng(0).random((8, 13)) < 0.3)
+    fills = dict(rivals.fills(x, hidden))
+    assert [*fills] == ["mean", "Gaussian, conditional mean", "nearest row"]
+    expected = gaussian_fill(x, hidden, rivals.rows, ridge=1e-6)
+    assert torch.allclose(fills["Gaussian, conditional mean"], expected, atol=1e-3)
+    narrow = fit_rivals(of_table.scaling, array_source(table), width=12)
+    assert [*dict(narrow.fills(x, hidden))][1:3] == [
+        "PCA-12, least squares", "PCA-12, conditional mean"
+    ]  # fmt: skip
+
+
 def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
     of_table, table, rivals
 ):
@@ -253,7 +267,7 @@ def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
     assert len(figure.axes) == 6
     lines = drawn(figure, 2)
     assert [name.split(", squared")[0] for name in lines] == [
-        "original", "autoencoder", "PCA-13, conditional mean", "nearest row",
+        "original", "autoencoder", "Gaussian, conditional mean", "nearest row",
     ]  # fmt: skip
     for name, values in lines.items():
         there = np.ones(13, bool) if name == "original" else hidden[2]

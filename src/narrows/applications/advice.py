@@ -29,7 +29,7 @@ def advice_on(
     """Return a sentence for each thing that is wrong, the gravest first."""
     found = [
         _of_copying(copying),
-        _of_baseline(model, evaluation),
+        _of_baseline(evaluation),
         _of_dead(model, code),
         _of_posterior(code),
         _of_saturated(code),
@@ -49,12 +49,10 @@ def _of_copying(copying: Copying) -> str | None:
     )
 
 
-def _of_baseline(model: Model, evaluation: Evaluation) -> str | None:
-    theirs, width = evaluation.baseline_squared_error, evaluation.baseline_components
-    if not evaluation.comparable:
+def _of_baseline(evaluation: Evaluation) -> str | None:
+    theirs = evaluation.baseline_squared_error
+    if theirs is None or evaluation.baseline_copies or not evaluation.comparable:
         return None
-    if theirs is None or width is None or width >= model.schema.n_features:
-        return None  # as wide as the data, it is exact: no mark to reach
     if evaluation.squared_error <= theirs + MARGIN * evaluation.variance:
         return None
     return (

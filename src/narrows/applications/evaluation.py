@@ -33,6 +33,8 @@ class Evaluation:
     comparable : bool
         Whether the baseline's error is a mark for this net: not for bits, beside as many numbers,
         nor for shares of words, whose loss is another.
+    baseline_copies : bool
+        Whether the code is as wide as the rows, so that the baseline only copies them.
     """
 
     n_rows: int
@@ -46,6 +48,7 @@ class Evaluation:
     baseline_components: int | None
     baseline_squared_error: float | None
     comparable: bool = True
+    baseline_copies: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -57,14 +60,23 @@ class Evaluation:
             ("this model", self.n_components, self.squared_error),
         ]
         if self.baseline is not None and self.baseline_squared_error is not None:
-            rows.insert(1, (self.baseline, self.baseline_components, self.baseline_squared_error))
+            error = None if self.baseline_copies else self.baseline_squared_error
+            rows.insert(1, (self.baseline, self.baseline_components, error))
         lines = [f"{'':<14}{'code':>6}{'squared error':>16}{'explained':>12}"]
         for name, width, error in rows:
+            if error is None:
+                lines.append(f"{name:<14}{width or '-':>6}{'copies':>16}{'-':>12}")
+                continue
             share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
         lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
-        theirs = self.baseline_squared_error
-        # a code as wide as the rows makes the baseline exact: no mark to reach
+        if self.baseline_copies:
+            lines.append(
+                f"{self.baseline} is no mark for a code as wide as the rows: it copies them. "
+                "Compare a narrower code."
+            )
+        theirs = None if self.baseline_copies else self.baseline_squared_error
+        # rows of fewer dimensions than the code make the baseline exact, too
         worse = theirs is not None and 1e-6 * self.variance < theirs < self.squared_error
         if worse and self.comparable:
             lines.append(
@@ -113,5 +125,6 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         baseline=baseline.name if baseline else None,
         baseline_components=len(baseline.components) if baseline else None,
         baseline_squared_error=float(theirs / n) if baseline else None,
+        baseline_copies=baseline is not None and len(baseline.components) >= source.n_features,
         comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
     )

@@ -37,11 +37,19 @@ class Rivals:
     prints: frozenset[int]
 
     def fills(self, x: Tensor, hidden: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield names and fills of scaled rows (n, n_features)."""
+        """Yield names and fills of scaled rows (n, n_features).
+
+        As many components as features leave nothing out: by least squares they fill in the mean,
+        which stands there already, and their conditional mean is that of a full Gaussian.
+        """
         subspace = self.subspace
-        name = f"PCA-{len(subspace.components)}"
+        width, n_features = subspace.components.shape
         yield "mean", mean_fill(x, hidden, subspace.mean)
-        yield f"{name}, least squares", subspace.least_squares(x, hidden)
+        if width < n_features:
+            name = f"PCA-{width}"
+            yield f"{name}, least squares", subspace.least_squares(x, hidden)
+        else:
+            name = "Gaussian"
         yield f"{name}, conditional mean", subspace.conditional_mean(x, hidden)
         yield "nearest row", nearest_fill(x, hidden, self.rows)
 

@@ -46,8 +46,8 @@ _AMONG = 0.01
               help="auto, pass, projection or code.")  # fmt: skip
 @rows_option("the filled rows")
 @click.option("--figure", type=PATH, help="Where to draw original, hidden, filled in.")
-@click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 and the "
-              "nearest row too.")  # fmt: skip
+@click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 (a "
+              "Gaussian for 30 columns or fewer) and the nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
               help="Samples in the figure, evenly spaced through those of which something is "
               "filled in; rows that are no images have room for six.")  # fmt: skip
