@@ -203,7 +203,7 @@ def test_reproduce_lists_the_papers(capsys):
         (["evaluate", "{model}", "{narrow}"], 3, "has 3 columns, the model was fitted to 6"),
         (["inspect", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
         (["inspect", "{model}", "none.npy"], 3, "none.npy: no such file or folder"),
-        (["encode", "{model}", "{table}", "-o", "x.txt"], 2, "written as .npy or .csv"),
+        (["encode", "{model}", "{table}", "-o", "x.txt"], 2, "written as .npy, .csv or .tsv"),
         (["reconstruct", "{model}", "{table}"], 2, "give -o, --figure, or both"),
         (["reproduce", "hinton"], 2, "unknown name 'hinton'"),
         (["datasets", "fetch", "mnits"], 2, "Did you mean 'mnist'"),

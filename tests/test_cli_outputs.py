@@ -62,7 +62,7 @@ def test_a_file_that_rows_cannot_be_written_to_is_refused_before_any_is_read(
 ):
     monkeypatch.chdir(tmp_path)  # where there is no m
     assert _run([*arguments.split(), "-o", "rows.txt"]) == 2
-    assert "rows.txt: outputs are written as .npy or .csv" in capsys.readouterr().err
+    assert "rows.txt: outputs are written as .npy, .csv or .tsv" in capsys.readouterr().err
 
 
 def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatch, capsys):

@@ -66,7 +66,7 @@ def read_mask(
     UsageError
         If it is neither, or does not fit the rows.
     """
-    if Path(name).suffix != ".npy":
+    if Path(name).suffix.lower() != ".npy":
         return drawn_mask(name, n_rows, n_features, image_shape, seed=seed)
     try:
         array = np.load(name, allow_pickle=False, mmap_mode="r")

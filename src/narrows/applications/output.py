@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO, StringIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from narrows.applications.delimited import replacing_table
 from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
+from narrows.data.readers.kinds import SEPARATORS, kind_of
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
 __all__ = [
     "check_rows_file",
     "check_writable",
-    "is_csv",
+    "is_table",
     "write_array",
     "write_rows",
     "write_table",
 ]
 
-_SUFFIXES = (".npy", ".csv")
+_KINDS = ".npy, .csv or .tsv (.csv.gz and .tsv.gz too)"
 
 
 def check_writable(path: Path, *inputs: str | Path) -> None:
@@ -59,24 +58,6 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
         raise ResourceError(f"{path}: the folder {folder} cannot be written to.")
 
 
-def check_rows_file(path: Path, *inputs: str | Path) -> None:
-    """Refuse, before any work is done, a file that rows cannot be written to, or an input.
-
-    Raises
-    ------
-    ResourceError, UsageError
-        As ``check_writable``; UsageError if the file is called neither .npy nor .csv.
-    """
-    check_writable(path, *inputs)
-    if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{path}: outputs are written as .npy or .csv.")
-
-
-def is_csv(path: Path) -> bool:
-    """Return whether a file that rows are written to is a .csv."""
-    return path.suffix.lower() == ".csv"
-
-
 def _lies_in(path: Path, folder: str) -> bool:
     """Return whether a file is, or would be, in a folder or in one below it."""
     beside = Path(os.path.realpath(path.parent)) / path.name
@@ -98,6 +79,25 @@ def _file_of(name: str | Path) -> str:
     return file if "=" in columns and not os.path.exists(name) else str(name)
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a name says a table of text, .csv or .tsv (.gz too), which holds names too."""
+    return kind_of(path) in SEPARATORS
+
+
+def check_rows_file(path: Path, *inputs: str | Path) -> None:
+    """Refuse, before any work is done, a file that rows cannot be written to, or an input.
+
+    Raises
+    ------
+    ResourceError, UsageError
+        As ``check_writable``; UsageError if its suffix says no kind that rows are written as.
+    """
+    check_writable(path, *inputs)
+    if kind_of(path) != ".npy" and not is_table(path):
+        shown = f"{path.suffix!r}" if path.suffix else "no suffix"
+        raise UsageError(f"{path}: outputs are written as {_KINDS}, by their suffix; got {shown}.")
+
+
 def write_rows(
     path: Path,
     blocks: Iterable[np.ndarray],
@@ -106,10 +106,10 @@ def write_rows(
     names: list[str] | None = None,
     called: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
-    """Write float32 blocks as .npy or .csv; return the shape of the numbers.
+    """Write float32 blocks as .npy, .csv or .tsv (.gz too); return the shape of the numbers.
 
-    ``names`` are those of the columns, a .csv's header; ``called`` is the header of a first
-    column that a .csv gets with the names of the rows, and these. Where a column is called so
+    ``names`` are those of the columns, a table's header; ``called`` is the header of a first
+    column that a table gets with the names of the rows, and these. Where a column is called so
     itself, the header has an underscore behind it.
 
     Raises
@@ -120,19 +120,16 @@ def write_rows(
         If the suffix is another.
     """
     check_rows_file(path)
-    width = first = 0
+    if is_table(path):
+        return n_rows, _write_lines(path, blocks, names, called)
+    width = 0
     with replacing(path) as file:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
-                _begin(file, is_csv(path), n_rows, width, names, called)
-            if not is_csv(path):
-                file.write(np.ascontiguousarray(block, dtype=np.float32).data)
-            elif called is None:
-                _write_lines(file, block)
-            else:
-                _write_named_lines(file, block, called[1][first : first + len(block)])
-            first += len(block)
+                header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(block, dtype=np.float32).data)
     return n_rows, width
 
 
@@ -150,7 +147,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Write columns of one length, texts or numbers, as .csv with a header.
+    """Write columns of one length, texts or numbers, as .csv or .tsv (.gz too) with a header.
 
     Raises
     ------
@@ -158,57 +155,43 @@ def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
         If the disk is full or the file cannot be written; an older file stays whole.
     """
     check_writable(path)
-    lines = StringIO()
-    table = csv.writer(lines, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows(zip(*(map(_cell, column) for column in columns.values()), strict=True))
-    with replacing(path) as file:
-        file.write(lines.getvalue().encode())
+    with replacing_table(path) as lines:
+        lines.cells(columns)
+        for cells in zip(*(map(_cell, column) for column in columns.values()), strict=True):
+            lines.cells(cells)
 
 
 def _cell(value: object) -> object:
     return f"{value:.9g}" if isinstance(value, float | np.floating) else value
 
 
-def _write_lines(file: BinaryIO, block: np.ndarray) -> None:
-    """Write numbers by the shortest digits that say each to the bit."""
-    import pyarrow
-    from pyarrow import csv as arrow_csv
-
-    columns = [np.ascontiguousarray(column, dtype=np.float32) for column in block.T]
-    table = pyarrow.table(columns, names=[str(i) for i in range(len(columns))])
-    arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(include_header=False))
-
-
-def _write_named_lines(file: BinaryIO, block: np.ndarray, names: Sequence[str]) -> None:
-    """Write numbers behind the names of their rows."""
-    numbers = BytesIO()
-    _write_lines(numbers, block)
-    for name, line in zip(names, numbers.getvalue().splitlines(keepends=True), strict=True):
-        file.write(_line([name]).rstrip(b"\n") + b"," + line)
-
-
-def _line(cells: Iterable[object]) -> bytes:
-    text = StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)  # it quotes the breaks that it knows
-    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
-
-
-def _begin(
-    file: BinaryIO,
-    as_csv: bool,
-    n_rows: int,
-    width: int,
+def _write_lines(
+    path: Path,
+    blocks: Iterable[np.ndarray],
     names: list[str] | None,
     called: tuple[str, Sequence[str]] | None,
-) -> None:
-    if not as_csv:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
-        np.lib.format.write_array_header_1_0(file, header)
-    elif called is not None:
-        header, columns = called[0], [*(names or map(str, range(width)))]
-        while header in columns:
-            header += "_"
-        file.write(_line([header, *columns]))
-    elif names is not None:
-        file.write(_line(names))
+) -> int:
+    """Write rows as a table, and return how many columns of numbers it has."""
+    width = first = 0
+    with replacing_table(path) as lines:
+        for i, block in enumerate(blocks):
+            if i == 0:
+                width = block.shape[1]
+                if header := _header(width, names, called):
+                    lines.cells(header)
+            rows = None if called is None else called[1][first : first + len(block)]
+            lines.numbers(block, rows)
+            first += len(block)
+    return width
+
+
+def _header(
+    width: int, names: list[str] | None, called: tuple[str, Sequence[str]] | None
+) -> list[str]:
+    """Return the cells of the first line, [] for none."""
+    if called is None:
+        return names or []
+    header, columns = called[0], [*(names or map(str, range(width)))]
+    while header in columns:
+        header += "_"
+    return [header, *columns]

@@ -55,7 +55,7 @@ class _RowOutput(click.ParamType):
 
 
 def rows_option(
-    what: str, *, required: bool = False, files: str = ".npy or .csv"
+    what: str, *, required: bool = False, files: str = ".npy, .csv or .tsv"
 ) -> Callable[[Any], Any]:
     """Return -o for rows in input units, which may be images, or for masks of them."""
     return click.option(
@@ -68,7 +68,7 @@ def rows_option(
 
 
 output_option = click.option(
-    "-o", "--output", type=PATH, required=True, help="Where to write: .npy or .csv."
+    "-o", "--output", type=PATH, required=True, help="Where to write: .npy, .csv or .tsv (.gz too)."
 )
 SEED = click.IntRange(0, 2**63 - 1)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -13,7 +13,7 @@ __all__ = ["HEADERS", "in_figure", "row_names"]
 _IN_FIGURE = 256
 
 HEADERS = ("file", "id")
-"""The first column of a .csv that is written of rows with names."""
+"""The first column of a .csv or .tsv that is written of rows with names."""
 
 
 def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None:
@@ -23,11 +23,10 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     of a table of which a column is named by ``id=``, by their ``id``. Where there are ``outputs``
     and all of them are numbers alone, .npy, or None, nothing is asked for.
     """
+    from narrows.data.readers.kinds import kind_of
     from narrows.text import Documents
 
-    if outputs and all(
-        o is None or isinstance(o, Path) and o.suffix.lower() == ".npy" for o in outputs
-    ):
+    if outputs and all(o is None or isinstance(o, Path) and kind_of(o) == ".npy" for o in outputs):
         return None
     names = (
         [document.id for document in opened]

@@ -41,7 +41,8 @@ _SEEN = (
 @model_argument
 @data_argument
 @click.option("-o", "--output", type=PATH, help="Where to write error and p-value of every row: "
-              ".npy, or .csv, behind the file or id of the row where it has one.")  # fmt: skip
+              ".npy; .csv or .tsv behind the file or id of the row where it has one.",
+              )  # fmt: skip
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), default=0.01,
               show_default=True, help="Rows with p <= alpha are counted as anomalies: of normal "
               "rows at most this share.")  # fmt: skip

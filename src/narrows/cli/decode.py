@@ -40,8 +40,8 @@ def decode(
 ) -> None:
     """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data.
 
-    A first column "file" or "id" of a .csv, as `narrows encode` writes, names the rows: in a .csv
-    again, and of FOLDER/ the images.
+    A first column "file" or "id" of a .csv or .tsv, as `narrows encode` writes, names the rows: in
+    one again, and of FOLDER/ the images.
     """
     from torch import Tensor
 
@@ -81,10 +81,10 @@ def decode(
 def _names_of_rows(codes: Path) -> tuple[str, list[str]] | None:
     """Return the header of the column that `narrows encode` put before the codes of rows with
     names, and the names; None where there is none."""
+    from narrows.data.readers.kinds import SEPARATORS, kind_of
     from narrows.data.readers.lines import csv_rows
 
-    kind = codes.with_suffix("") if codes.suffix.lower() == ".gz" else codes
-    if kind.suffix.lower() not in (".csv", ".tsv") or not codes.is_file():
+    if kind_of(codes) not in SEPARATORS or not codes.is_file():
         return None
     rows = csv_rows(codes)
     _, first = next(rows, (1, []))

@@ -27,8 +27,8 @@ __all__ = ["match"]
 @model_argument
 @click.argument("a")
 @click.argument("b")
-@click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy or .csv; "
-              "without it they are printed, a line a pair.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy, .csv or "
+              ".tsv; without it they are printed, a line a pair.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw, of images, the pairs that are likeliest "
               "to be the same, those in doubt, and those least likely to be.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 20), default=8, show_default=True,
@@ -50,7 +50,7 @@ def match(
     The probability holds where half of the pairs are the same thing; where the odds of that are
     r to 1, multiply its odds p / (1 - p) by r.
     """
-    from narrows.applications.output import is_csv, write_rows, write_table
+    from narrows.applications.output import is_table, write_rows, write_table
     from narrows.cli._heads import open_head
 
     check_outputs(output, figure, model, a, b)
@@ -79,7 +79,7 @@ def match(
     if output is not None:
         sides = zip("ab", called, strict=True)
         named: dict[str, Any] = {side: names[1] for side, names in sides if names is not None}
-        if named and is_csv(output):
+        if named and is_table(output):
             write_table(output, {**named, "probability": said})
         else:
             write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])

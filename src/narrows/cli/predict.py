@@ -28,8 +28,8 @@ _NAMED = 8
 @click.command(short_help="Classes with probabilities, or values, from a model with a head.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help=".csv: classes and probabilities, or values, "
-              "behind the file or id of the row where it has one; .npy: the numbers alone, "
+@click.option("-o", "--output", type=PATH, help=".csv or .tsv: classes and probabilities, or "
+              "values, behind the file or id of the row where it has one; .npy: the numbers alone, "
               "float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
               "right, or R^2; rows of the head's unknown label do not count, those of a class "
@@ -42,7 +42,7 @@ def predict(
     """Say the class or the value of every row of DATA; MODEL is of `narrows head`."""
     import numpy as np
 
-    from narrows.applications.output import check_rows_file, is_csv, write_rows, write_table
+    from narrows.applications.output import check_rows_file, is_table, write_rows, write_table
     from narrows.cli._heads import labels_brought, one_label_a_row, open_head
 
     if output is not None:
@@ -62,7 +62,7 @@ def predict(
         results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
-        if is_csv(output):
+        if is_table(output):
             called = row_names(opened)
             columns: dict[str, Any] = {} if called is None else dict([called])
             columns |= {"class": said} if classify else {}

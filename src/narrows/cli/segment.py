@@ -112,7 +112,7 @@ def _write(
     import numpy as np
 
     from narrows.applications.image_output import ImageFolder, write_images
-    from narrows.applications.output import write_array, write_rows
+    from narrows.applications.output import is_table, write_array, write_rows
     from narrows.errors import UsageError
 
     bytes_hold = 0 <= masks.min() and masks.max() <= 255
@@ -123,7 +123,7 @@ def _write(
                 f"{masks.max()}; name a file, .npy or .csv."
             )
         write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=called)
-    elif output.suffix.lower() == ".npy":
+    elif not is_table(output):
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
         write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), called=called)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from narrows.data.readers.kinds import SEPARATORS, kind_of
 from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData, unknown_name
 
@@ -48,8 +49,8 @@ def named_column(path: Path, column: str) -> list[list[str]]:
         Naming the line, for a ragged row; or the file, if it is of another kind or has no such
         column, or two of them.
     """
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv.")
+    if kind_of(path) not in SEPARATORS:
+        raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
     lines = csv_rows(path, strict=True)
     header, cells = next(lines, (1, []))
     names = [name.strip() for name in cells]

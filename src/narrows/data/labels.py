@@ -14,6 +14,8 @@ import scipy.sparse as sp
 from narrows.data.in_memory import rows_in_memory
 from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
 from narrows.data.readers.idx import read_idx_array
+from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
+from narrows.data.readers.lines import DAMAGED_GZIP, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
 from narrows.errors import InvalidData
@@ -29,11 +31,12 @@ def read_labels(
     Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
     value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
     writes CSR; IDX (-ubyte, .gz too) of one axis; .svmlight and .libsvm (.gz too), whose own
-    labels are read and whose values are passed over; .csv and .txt with a line for every row and
-    several labels separated by ";" (an empty line is a row without a label). One line more than
-    there are rows has a header first, if every line has a label, the first line's is on no other
-    and not the one for ``unknown``, and it and another are not both numbers: then a warning says
-    so. With a ``column``, that one of a .csv with a header.
+    labels are read and whose values are passed over; .csv, .tsv and .txt (.gz too) with a line
+    for every row and several labels separated by ";" (an empty line is a row without a label).
+    One line more than there are rows has a header first, if every line has a label, the first
+    line's is on no other and not the one for ``unknown``, and it and another are not both
+    numbers: then a warning says so. With a ``column``, that one of a .csv or .tsv (.gz too) with
+    a header.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def read_labels(
     path = Path(path)
     if not path.is_file():
         raise InvalidData(f"{path}: no such file of labels.")
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     labels: Any
     if column is not None:
         labels = _labels(named_column(path, column))
@@ -52,7 +55,7 @@ def read_labels(
         labels = _npy(path)
     elif kind == ".npz":
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
-    elif kind in (".csv", ".txt"):
+    elif kind == ".txt" or kind in SEPARATORS:
         rows = _text(path)
         if len(rows) == n_rows + 1 and is_header(rows[0], rows[1:], unknown):
             warnings.warn(
@@ -64,14 +67,14 @@ def read_labels(
         labels = _labels(rows)
     elif is_svmlight(path):
         labels = _svmlight(path)
-    elif "ubyte" in path.name:
+    elif is_idx(path):
         labels = read_idx_array(path)
         if labels.ndim != 1:
             raise InvalidData(f"{path}: expected labels (n_rows,), got {labels.shape}.")
     else:
         raise InvalidData(
-            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .txt, "
-            ".svmlight or IDX."
+            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .tsv, "
+            ".txt, .svmlight or IDX."
         )
     found = int(labels.shape[0])
     if found != n_rows:
@@ -133,11 +136,11 @@ def _text(path: Path) -> list[list[str]]:
     rows: list[list[str]] = []
     line = 0
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            if path.suffix.lower() == ".txt":
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
+            if kind_of(path) == ".txt":
                 rows = [several(line) for line in file]
             else:
-                lines = csv.reader(file, strict=True)
+                lines = csv.reader(file, delimiter=SEPARATORS[kind_of(path)], strict=True)
                 for line, cells in enumerate(lines, 1):
                     if len(cells) > 1:
                         raise InvalidData(
@@ -148,6 +151,8 @@ def _text(path: Path) -> list[list[str]]:
                     rows.append(several(cells[0] if cells else ""))
     except UnicodeDecodeError as error:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
+    except DAMAGED_GZIP as error:
+        raise InvalidData(f"{path}: damaged gzip after row {line}: {error}.") from None
     except csv.Error as error:
         raise InvalidData(f"{path}, after row {line}: {error}.") from None
     return rows

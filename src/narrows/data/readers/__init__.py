@@ -10,6 +10,7 @@ from narrows.data.readers.csv import read_csv
 from narrows.data.readers.idx import read_idx
 from narrows.data.readers.images import read_images
 from narrows.data.readers.jsonl import read_jsonl
+from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.parquet import read_parquet
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight
@@ -85,24 +86,22 @@ def read(
     if is_svmlight(path):
         _refuse_columns(path, columns)
         return read_svmlight(path, n_features=n_features, zero_based=zero_based)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    last = suffixes[-1] if suffixes else ""
-    inner = suffixes[-2] if last == ".gz" and len(suffixes) > 1 else last
-    if last in (".parquet", ".pq"):
+    kind = kind_of(path)
+    if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
-    if inner in (".csv", ".tsv"):
+    if kind in SEPARATORS:
         return read_csv(path, columns)
-    if inner in (".jsonl", ".ndjson"):
+    if kind in (".jsonl", ".ndjson"):
         return read_jsonl(path, columns)
     _refuse_columns(path, columns)
-    if last == ".npy":
+    if kind == ".npy":
         return read_npy(path, stream=stream)
-    if last == ".npz":
+    if kind == ".npz":
         return read_npz(path)
-    if "ubyte" in path.name or inner == ".idx":
+    if is_idx(path):
         return read_idx(path)
     raise InvalidData(
-        f"{path}: unknown kind of file {last!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
+        f"{path}: unknown kind of file {kind!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
         ".svmlight, .libsvm, IDX (-ubyte, .gz too) or a folder of images."
     )
 

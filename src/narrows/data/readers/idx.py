@@ -12,6 +12,7 @@ import numpy as np
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import memory_limit
+from narrows.data.readers.kinds import is_folded
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError
 
@@ -30,7 +31,7 @@ def read_idx_array(path: Path) -> np.ndarray:
     InvalidData
         If the header is no IDX header, or disagrees with the length, or the gzip is damaged.
     """
-    folded = path.suffix.lower() == ".gz"
+    folded = is_folded(path)
     opened = gzip.open(path, "rb") if folded else open(path, "rb")
     room = path.stat().st_size * (_MOST_FOLDED if folded else 1)
     with opened as file:

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from narrows.data.readers.kinds import SEPARATORS, is_folded, kind_of
 from narrows.errors import InvalidData
 
-__all__ = ["MAX_LINE", "csv_rows", "json_value", "lines"]
+__all__ = ["DAMAGED_GZIP", "MAX_LINE", "csv_rows", "json_value", "lines", "opened"]
 
 MAX_LINE = 64 << 20
-_DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
+DAMAGED_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
-def _opened(path: Path, mode: str, **how: Any) -> Any:
-    folded = path.suffix.lower() == ".gz"
-    return gzip.open(path, mode, **how) if folded else open(path, mode, **how)
+def opened(path: Path, mode: str, **how: Any) -> Any:
+    """Open a file, unfolded where its name ends in .gz."""
+    return gzip.open(path, mode, **how) if is_folded(path) else open(path, mode, **how)
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -31,7 +32,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     InvalidData
         With the line number, for a line over ``MAX_LINE`` bytes or a damaged gzip.
     """
-    with _opened(path, "rb") as file:
+    with opened(path, "rb") as file:
         line = 0
         try:
             while text := file.readline(MAX_LINE + 1):
@@ -40,7 +41,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     raise InvalidData(f"{path}, line {line}: longer than {MAX_LINE} bytes.")
                 if text.strip():
                     yield line, text
-        except _DAMAGED_GZIP as error:
+        except DAMAGED_GZIP as error:
             raise InvalidData(f"{path}: damaged gzip after line {line}: {error}.") from None
 
 
@@ -70,7 +71,8 @@ def csv_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file (UTF-8) that are not blank, each with its line number.
 
-    The separator is the comma, semicolon or tab that the first line has most of.
+    The separator is the comma, semicolon or tab that the first line has most of, outside of
+    quotes; the tab in a .tsv that has one there.
 
     Parameters
     ----------
@@ -85,12 +87,12 @@ def csv_rows(
     InvalidData
         With the line number.
     """
-    with _opened(path, "rt", newline="", encoding="utf-8-sig") as file:
+    with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
         reader: Any = None
         try:
             texts = _bounded(file, path)
             first = next(texts, "")
-            separator = max(",;\t", key=first.count)
+            separator = _separator(path, first)
             reader = csv.reader(_after(first, texts), delimiter=separator, strict=strict)
             while (cells := _next_row(reader, longest_cell)) is not None:
                 if cells:
@@ -102,8 +104,14 @@ def csv_rows(
                 f"{path}, line {_undecodable(path)}: not UTF-8: {error.reason}; convert the file "
                 "to UTF-8 first."
             ) from None
-        except _DAMAGED_GZIP as error:
+        except DAMAGED_GZIP as error:
             raise InvalidData(f"{path}: damaged gzip: {error}.") from None
+
+
+def _separator(path: Path, first: str) -> str:
+    bare = "".join(first.split('"')[::2])
+    own = SEPARATORS.get(kind_of(path), ",")
+    return own if own == "\t" in bare else max(",;\t", key=bare.count)
 
 
 def _bounded(file: IO[str], path: Path) -> Iterator[str]:

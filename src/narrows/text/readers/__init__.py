@@ -7,6 +7,7 @@ from pathlib import Path
 
 from narrows.data.readers.csv import is_text
 from narrows.data.readers.folders import images_in
+from narrows.data.readers.kinds import SEPARATORS, kind_of
 from narrows.data.readers.lines import csv_rows, json_value, lines
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
@@ -68,7 +69,7 @@ def read_documents(
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():
         raise InvalidData(f"{path}: not a regular file.")
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind not in _TABLES:
         raise InvalidData(
             f"{path}: unknown kind of file {path.suffix!r}; texts are read from .jsonl, .csv, "
@@ -96,13 +97,13 @@ def looks_like_documents(
             return next(text_files(path), None) is not None
         if not path.is_file():
             return False
-        kind = _kind(path)
+        kind = kind_of(path)
         if kind in (".jsonl", ".ndjson"):
             row = next((json_value(text, path, line) for line, text in lines(path)), None)
             return isinstance(row, dict) and any(
                 isinstance(value, str) and key not in beside for key, value in row.items()
             )
-        if kind in (".csv", ".tsv"):
+        if kind in SEPARATORS:
             rows = csv_rows(path)
             names = [cell.strip() for cell in next(rows, (1, []))[1]]
             strings = names if called_so else _strings(names, next(rows, (2, []))[1])
@@ -119,11 +120,3 @@ def looks_like_documents(
 def _strings(names: list[str], cells: list[str]) -> list[str]:
     """Return the columns whose cell is no number."""
     return [name for name, cell in zip(names, cells, strict=False) if is_text(cell)]
-
-
-def _kind(path: Path) -> str:
-    """Return the suffix in small letters, that before .gz where a reader unfolds it."""
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    if suffixes[-1:] == [".gz"] and len(suffixes) > 1 and suffixes[0] not in (".parquet", ".pq"):
-        return suffixes[0]
-    return suffixes[-1] if suffixes else ""
