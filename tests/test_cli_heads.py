@@ -141,7 +141,16 @@ def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, row
     assert len(figure.axes) == 2 * n_pairs
     assert len([axis for axis in figure.axes if axis.get_ylabel()]) == kinds
     shown = sorted(axis.get_xlabel() for axis in figure.axes if axis.get_xlabel())
-    assert shown == sorted(f"{p:.2f}" for p in probability)
+    assert shown == sorted(f"{p:.3f}" for p in probability)
+
+
+def test_probabilities_that_differ_are_told_apart_and_none_is_certain(autoencoder, rows):
+    probability = np.array([1.0, 0.9999, 0.978, 0.976, 0.0041, 0.0002, 0.0])
+    figure = matching_figure(
+        autoencoder.model_, rows[:7], rows[:7], probability, image_shape=(2, 5)
+    )
+    said = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
+    assert sorted(said) == ["0.000", "0.004", "0.976", "0.978", "1.000", "<0.001", ">0.999"]
 
 
 def test_headings_are_true_where_nothing_is_in_doubt(autoencoder, rows):

@@ -263,7 +263,7 @@ def test_pairs_are_called_by_the_names_of_both(home, tmp_path, drawn):
     assert axes.keys() == {*KEYS}
     place = [*axes].index("key 7")
     chance = float(rows[7][2])
-    assert under[place] == f"{FILES[7].removesuffix('.png')}\n{chance:.2f}"
+    assert under[place] == f"{FILES[7].removesuffix('.png')}\n{chance:.3f}"
 
 
 def test_measures_are_rounded_for_people_and_whole_as_json(home, tmp_path, capsys):

@@ -72,7 +72,7 @@ def matching_figure(
                 axis.spines[:].set_visible(False)
                 called = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
                 if part:
-                    said = f"{called}\n{probability[pair]:.2f}".lstrip("\n")
+                    said = f"{called}\n{_said(float(probability[pair]))}".lstrip("\n")
                     axis.set_xlabel(said, fontsize=8 if names is None else 7, labelpad=2)
                     continue
                 axis.set_title(called, fontsize=7, pad=2)
@@ -81,6 +81,13 @@ def matching_figure(
                                     fontsize=8, labelpad=8)  # fmt: skip
     figure.supxlabel("under each pair: the probability that both are the same thing", fontsize=8)
     return figure
+
+
+def _said(probability: float) -> str:
+    """Return three decimals; what is not certain is not said to be."""
+    if 0 < probability < 0.0005:
+        return "<0.001"
+    return ">0.999" if 0.9995 <= probability < 1 else f"{probability:.3f}"
 
 
 def pairs_of_kinds(probability: np.ndarray, n: int) -> dict[str, np.ndarray]:
