@@ -347,7 +347,7 @@ def test_generate_draws_profiles_of_what_is_no_image(model, tmp_path):
         (["-n", "100000000", "-o", "{}/s.npy"], 2, "and <= 1e\\+07"),
         (["--density", "mixtre", "-o", "{}/s.npy"], 2, "unknown name 'mixtre'.*mean 'mixture'"),
         (["--density", "prior", "-o", "{}/s.npy"], 2, "only a variational model has a 'prior'"),
-        (["-o", "{}/s.txt"], 2, "written as .npy or .csv"),
+        (["-o", "{}/s.txt"], 2, "written as .npy, .csv or .tsv"),
         (["-o", "{}/nope/s.npy"], 5, "does not exist"),
         (["-o", "{}/m"], 2, "is the input"),
         (["--figure", "{}/f.nope"], 2, "figures are written as"),
