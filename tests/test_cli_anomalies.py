@@ -12,11 +12,9 @@ import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
 from narrows.applications.anomalies import hold_calibration
-from narrows.applications.anomaly_figure import anomaly_figure
 from narrows.applications.detection import Detection, measure_detection, odd_rows
 from narrows.cli import _run
 from narrows.cli.anomalies import _largest, _table
-from narrows.errors import InvalidData
 
 NAMES = ["length", "width", "height", "weight"]
 
@@ -298,89 +296,6 @@ def test_a_detectors_file_is_for_no_other_command(command, detector, tmp_path, m
 def test_a_table_is_drawn_as_bars_and_a_histogram(files, tmp_path):
     assert run(files, "--figure", tmp_path / "f.png") == 0
     assert (tmp_path / "f.png").stat().st_size > 5000
-
-
-def test_bars_are_the_largest_shares_and_the_histogram_holds_every_row():
-    shares = np.array([[0.1, 0.7, 0.2, 0.0]])
-    figure = anomaly_figure(
-        np.ones((1, 4)), np.ones((1, 4)), shares, titles=["row 0"],
-        p_values=np.linspace(0.01, 1, 40), names=NAMES, alpha=0.05,
-    )  # fmt: skip
-    bars, histogram = (axis for part in figure.subfigs for axis in part.axes)
-    assert [label.get_text() for label in bars.get_yticklabels()] == [
-        "width", "height", "length", "weight",
-    ]  # fmt: skip
-    assert [bar.get_width() for bar in bars.patches] == pytest.approx([70, 20, 10, 0])
-    *columns, level = histogram.patches
-    assert sum(bar.get_height() for bar in columns) == 40
-    assert level.get_data().values.tolist() == [10] * 4  # if all were normal
-    assert histogram.get_title() == "2 of 40 rows have p ≤ 0.05"
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "n_values"),
-    [(40, 301), (400, 41), (20, 20), (5000, 20001), (600, 31), (600, 58), (600, 151)],
-)
-def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
-    possible = np.arange(1, n_values + 1) / n_values
-    p_values = np.resize(possible, n_rows)
-    figure = anomaly_figure(
-        np.ones((1, 2)), np.ones((1, 2)), np.full((1, 2), 0.5), titles=["row 0"],
-        p_values=p_values, names=["a", "b"], alpha=0.05, smallest=1 / n_values,
-    )  # fmt: skip
-    level = figure.subfigs[1].axes[0].patches[-1].get_data()
-    held = np.histogram(possible, level.edges)[0]
-    assert len(held) > 1 and min(held) >= 10 and min(level.values) >= 9.5
-    assert level.values == pytest.approx(held * n_rows / n_values) and sum(held) == n_values
-    assert np.ptp(held) <= 1 and (np.diff(held) <= 0).all()  # no zigzag
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "n_values", "few"), [(19, 101, "19 rows"), (400, 19, "18 rows held out")]
-)
-@pytest.mark.parametrize("image_shape", [None, (1, 2)])
-def test_a_histogram_of_one_bar_is_left_out_and_the_reason_is_said(
-    n_rows, n_values, few, image_shape
-):
-    figure = anomaly_figure(
-        np.ones((1, 2)), np.ones((1, 2)), np.full((1, 2), 0.5), titles=["row 0"],
-        p_values=np.full(n_rows, 0.5), names=["a", "b"], alpha=0.05, smallest=1 / n_values,
-        image_shape=image_shape,
-    )  # fmt: skip
-    assert len(figure.subfigs) == 1
-    assert f"no histogram of p-values: of {few} it would" in figure.get_suptitle()
-    assert f"0 of {n_rows} rows have p ≤ 0.05" in figure.get_suptitle()
-
-
-def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole():
-    shares = np.array([[0.5, 0.3, 0.2], [0.25, 0.35, 0.4]])
-    figure = anomaly_figure(
-        shares, shares, shares, titles=["row 0", "row 1"], p_values=np.ones(2),
-        names=["od280_od315_of_wines", "cost_in_$", "x"], alpha=0.05,
-    )  # fmt: skip
-    one, other = figure.subfigs[0].axes
-    assert one.get_xlim() == other.get_xlim() == pytest.approx((0, 54))
-    named = [label.get_text() for label in one.get_yticklabels()]
-    assert named == ["od280_od315_of_wines", r"cost_in_\$", "x"]
-
-
-def test_images_stand_above_their_reconstruction_and_their_shares(rng):
-    rows = rng.random((3, 48))
-    figure = anomaly_figure(
-        rows, rows / 2, np.full((3, 48), 1 / 48), titles=["a", "b", "c"],
-        p_values=rng.random(9), names=[""] * 48, alpha=0.05, image_shape=(4, 4, 3),
-    )  # fmt: skip
-    images = [axis.images[0].get_array() for axis in figure.subfigs[0].axes]
-    assert [image.shape for image in images] == [(4, 4, 3)] * 6 + [(4, 4)] * 3
-
-
-def test_an_image_shape_that_does_not_fit_is_refused(rng):
-    rows = rng.random((3, 48))
-    with pytest.raises(InvalidData, match=r"image shape \(5, 5\): does not hold 48 features"):
-        anomaly_figure(
-            rows, rows, rows, titles=["a"] * 3, p_values=rng.random(3), names=[""] * 48,
-            alpha=0.05, image_shape=(5, 5),
-        )  # fmt: skip
 
 
 def test_an_output_that_is_the_data_is_refused(files, capsys):

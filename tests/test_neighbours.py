@@ -15,7 +15,7 @@ from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.statistics import describe
-from narrows.errors import UsageError
+from narrows.errors import ModelFileError, UsageError
 from narrows.estimators._teacher import teacher_plan
 from narrows.neighbours import OWN, neighbourhoods
 from narrows.slots import dense_rows
@@ -167,6 +167,37 @@ def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
     assert wide.neighbours_by == "rows" and plan.parameters["n_components"] == 8
+
+
+def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
+    texts, _ = topic_texts()
+    net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
+    source = net._source(texts, reset=True, min_samples=2)
+    teacher = teacher_plan(net._plan(source, describe(source)))
+    assert (teacher.variant, teacher.weight_decay, teacher.pretraining) == ("hashing", 1.0, None)
+    assert teacher.parameters["hidden"] == [500] and teacher.parameters["bag_of_words"]
+    assert (teacher.max_epochs, teacher.neighbours) == (3, 10)
+
+
+def test_rows_held_out_are_held_out_from_the_teacher_too():
+    texts, _ = topic_texts(n=40)
+    arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}
+    hasher = SemanticHasher(8, **arguments).fit(texts)
+    assert all(epoch["validation"] is not None for epoch in hasher.model_.record["teacher"])
+
+
+def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
+    texts, _ = topic_texts()
+    rows = {**TAUGHT, "neighbours_by": "rows", "random_state": 0}
+    steps = iter([False] * 20 + [True] * 1000)
+    with pytest.raises(TrainingStopped):
+        SemanticHasher(8, **rows).fit(
+            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
+        )
+    with pytest.raises(ModelFileError, match="neighbours_by is None in the checkpoint"):
+        SemanticHasher(8, random_state=0, **TAUGHT).fit(
+            texts, checkpoint=tmp_path / "c", resume=True
+        )
 
 
 @pytest.mark.parametrize("stop_after", [20, 50])

@@ -16,7 +16,14 @@ from narrows.artefact import Artefact
 from narrows.baseline import fit_baseline
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.estimators._parts import check_loss, new_model, new_trainer, scaled_mean, trained
+from narrows.estimators._parts import (
+    check_loss,
+    minimise,
+    new_model,
+    new_trainer,
+    scaled_mean,
+    trained,
+)
 from narrows.estimators._plan import Plan
 from narrows.estimators._teacher import TEACHER, teacher_codes
 from narrows.model import Model
@@ -111,16 +118,12 @@ def _fit(
             stop_requested=stop_requested,
             on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
         )
-    trainer = new_trainer(plan, model, trained(plan, model, source, codes))
-    until = 1.0 if plan.augmentation is None else float(plan.augmentation["until"])
-    record = train(
-        trainer,
+    record = minimise(
+        plan,
+        model,
+        trained(plan, model, source, codes),
         training,
-        max_epochs=plan.max_epochs,
-        batch_size=plan.batch_size,
-        validation=validation,
-        patience=plan.patience,
-        augment_until=until,
+        validation,
         checkpoints=checkpoints,
         identity=identity,
         saved=saved,

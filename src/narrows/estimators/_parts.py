@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
@@ -14,11 +16,13 @@ from narrows.sampled_softmax import SampledSoftmax
 from narrows.schema import Schema
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
+from narrows.training.loop import train
 from narrows.training.precision import resolve_device
+from narrows.training.run import TrainingRecord
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 
-__all__ = ["check_loss", "new_model", "new_trainer", "scaled_mean", "trained"]
+__all__ = ["check_loss", "minimise", "new_model", "new_trainer", "scaled_mean", "trained"]
 
 
 def new_model(plan: Plan, source: Source) -> Model:
@@ -77,4 +81,26 @@ def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
         weight_decay=plan.weight_decay,
         augmentation=augmentation,
         image_shape=model.schema.image_shape,
+    )
+
+
+def minimise(
+    plan: Plan,
+    model: Model,
+    objective: Trainable,
+    training: Source,
+    validation: Source | None,
+    **watched: Any,
+) -> TrainingRecord:
+    """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
+    checkpoint to go on from, and who is asked and told."""
+    return train(
+        new_trainer(plan, model, objective),
+        training,
+        max_epochs=plan.max_epochs,
+        batch_size=plan.batch_size,
+        validation=validation,
+        patience=plan.patience,
+        augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
+        **watched,
     )

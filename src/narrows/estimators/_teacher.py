@@ -18,11 +18,10 @@ import numpy as np
 
 from narrows.applications.coding import code_of, encoded
 from narrows.data.source import Source
-from narrows.estimators._parts import new_model, new_trainer, trained
+from narrows.estimators._parts import minimise, new_model, trained
 from narrows.estimators._plan import Plan
 from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
-from narrows.training.loop import train
 from narrows.training.run import Epoch
 
 __all__ = ["TEACHER", "teacher_codes", "teacher_plan"]
@@ -82,13 +81,12 @@ def teacher_codes(
     model = new_model(teacher, source)
     place = None if checkpoints is None else checkpoints.beside(TEACHER)
     with nullcontext() if place is None else closing(place):
-        record = train(
-            new_trainer(teacher, model, trained(teacher, model, source)),
+        record = minimise(
+            teacher,
+            model,
+            trained(teacher, model, source),
             training,
-            max_epochs=teacher.max_epochs,
-            batch_size=teacher.batch_size,
-            validation=validation,
-            patience=teacher.patience,
+            validation,
             checkpoints=place,
             identity=teacher.identity(source) if place is not None else None,
             saved=place.newest() if place is not None and resume else None,
