@@ -16,6 +16,7 @@ from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
+from narrows.estimators._parts import minimise
 from narrows.estimators._teacher import teacher_plan
 from narrows.neighbours import OWN, neighbourhoods
 from narrows.slots import dense_rows
@@ -179,11 +180,27 @@ def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
     assert (teacher.max_epochs, teacher.neighbours) == (3, 10)
 
 
-def test_rows_held_out_are_held_out_from_the_teacher_too():
+def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
     texts, _ = topic_texts(n=40)
+    trained_on = []
+
+    def seen(plan, model, objective, training, validation, **watched):
+        trained_on.append((training.n_rows, validation.n_rows))
+        return minimise(plan, model, objective, training, validation, **watched)
+
+    monkeypatch.setattr("narrows.estimators._teacher.minimise", seen)
     arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}
     hasher = SemanticHasher(8, **arguments).fit(texts)
+    assert trained_on == [(30, 10)]
     assert all(epoch["validation"] is not None for epoch in hasher.model_.record["teacher"])
+
+
+def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
+    texts, _ = topic_texts()
+    arguments = {"neighbours_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
+    record = SemanticHasher(8, **arguments).fit(texts).model_.record
+    assert record["neighbours"] == 10 and "teacher" in record
 
 
 def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
@@ -203,14 +220,20 @@ def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
 @pytest.mark.parametrize("stop_after", [20, 50])
 def test_a_taught_training_goes_on_where_it_stopped(tmp_path, stop_after):
     texts, _ = topic_texts()
-    whole = SemanticHasher(8, random_state=0, **TAUGHT).fit(texts)
-    steps = iter([False] * stop_after + [True] * 1000)
+    steps: list[int] = []
+    whole = SemanticHasher(8, random_state=0, **TAUGHT)
+    whole.fit(texts, stop_requested=lambda: bool(steps.append(1)))
+    stops = iter([False] * stop_after + [True] * 1000)
     with pytest.raises(TrainingStopped):
         SemanticHasher(8, random_state=0, **TAUGHT).fit(
-            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
+            texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(stops)
         )
+    more: list[int] = []
     again = SemanticHasher(8, random_state=0, **TAUGHT)
-    again.fit(texts, checkpoint=tmp_path / "c", resume=True)
+    again.fit(
+        texts, checkpoint=tmp_path / "c", resume=True, stop_requested=lambda: bool(more.append(1))
+    )
+    assert len(more) == len(steps) - stop_after - 1  # no step of either net is done again
     np.testing.assert_array_equal(again.hash(texts), whole.hash(texts))
     assert again.history_ == whole.history_
     assert _objectives(again) == _objectives(whole)

@@ -16,6 +16,7 @@ from narrows.applications.lsa import lsa_codes, weighted
 from narrows.applications.retrieval import measure_retrieval
 from narrows.applications.retrieval_comparison import compare_retrieval
 from narrows.applications.retrieval_figure import retrieval_figure
+from narrows.applications.retrieval_rivals import comparable_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData, UsageError
 
@@ -98,6 +99,34 @@ def test_pca_is_fitted_on_the_base_alone(topics, rng):
         pca.transform(rows[query]), pca.transform(rows[~query]), topics[query], topics[~query]
     )
     assert compared.results["PCA (2)"].precision == pytest.approx(expected.precision)
+
+
+def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the_mean(rng):
+    rows = rng.normal(size=(60, 4)) * [1, 10, 100, 1000] + 5
+    rows[3, 1] = np.nan
+    settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
+    ae = Autoencoder(2, corruption="missing:0.2", **settings).fit(rows)
+    found = comparable_rows(*ae._asked(rows))
+    assert found[3, 1] == 0
+    there = np.delete(np.arange(60), 3)
+    np.testing.assert_allclose(found[there].std(axis=0), 1, rtol=0.05)
+    counts = sp.csr_array(rng.poisson(1, (30, 6)).astype(np.float32))
+    of_counts = Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(counts)
+    np.testing.assert_array_equal(
+        comparable_rows(*of_counts._asked(counts)).toarray(), counts.toarray()
+    )
+
+
+def test_a_table_without_negative_values_is_no_counts_at_the_shell(tmp_path, capsys, rng):
+    rows = rng.random((60, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", rows)
+    np.save(tmp_path / "y.npy", np.arange(60) % 3)
+    Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(rows).save(tmp_path / "m")
+    command = ["evaluate", tmp_path / "m", tmp_path / "x.npy", "--labels", tmp_path / "y.npy"]
+    assert _run([str(a) for a in (*command, "--retrieval", "--map", tmp_path / "m.png")]) == 0
+    out = capsys.readouterr().out
+    assert "PCA (2)" in out and "the rows (6)" in out and "PCA was fitted" in out
+    assert "LSA" not in out and "TF-IDF" not in out
 
 
 def test_rows_in_the_order_of_their_classes_are_asked_for_alike():

@@ -9,6 +9,7 @@ import torch
 from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, streamed
 
 from narrows.data import read
+from narrows.data.array_sources import SparseSource
 from narrows.data.arrays import array_source
 
 KINDS = ("dense", "sparse", "npy", "parquet")
@@ -31,6 +32,19 @@ def test_in_order_gives_every_row_as_it_is(source):
     got = torch.cat([dense(batch) for batch in source.in_order(10)])
     assert got.dtype == torch.float32
     np.testing.assert_array_equal(got.numpy(), ROWS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_batches_of_a_sparse_source_are_whole_csr_matrices(dtype):
+    rows = ROWS.astype(dtype)
+    weight = torch.eye(WIDTH)
+    batches = [*SparseSource(sp.csr_array(rows)).in_order(10)]
+    for batch in batches:
+        assert batch.indptr[0] == 0 and batch.indptr[-1] == len(batch.values)
+        assert batch.values.dtype == torch.float32
+        assert batch.indptr.dtype == batch.indices.dtype
+    products = torch.cat([batch.matmul(weight) for batch in batches])
+    np.testing.assert_array_equal(products.numpy(), rows.astype(np.float32))
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 103, 1000])
