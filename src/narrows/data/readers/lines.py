@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from narrows.data.readers.kinds import SEPARATORS, is_folded, kind_of
+from narrows.data.readers.kinds import is_folded, kind_of
 from narrows.errors import InvalidData
 
 __all__ = ["DAMAGED_GZIP", "MAX_LINE", "csv_rows", "json_value", "lines", "opened"]
@@ -110,8 +110,9 @@ def csv_rows(
 
 def _separator(path: Path, first: str) -> str:
     bare = "".join(first.split('"')[::2])
-    own = SEPARATORS.get(kind_of(path), ",")
-    return own if own == "\t" in bare else max(",;\t", key=bare.count)
+    if kind_of(path) == ".tsv" and "\t" in bare:
+        return "\t"
+    return max(",;\t", key=bare.count)
 
 
 def _bounded(file: IO[str], path: Path) -> Iterator[str]:
