@@ -89,6 +89,12 @@ def x(generator: Generator) -> torch.Tensor:
     return torch.rand(7, N_FEATURES, generator=generator)
 
 
+def test_every_weight_is_stored_once(objective):
+    """A checkpoint and a model file hold no tensor under two names."""
+    state = objective.state_dict()
+    assert len({value.untyped_storage().data_ptr() for value in state.values()}) == len(state)
+
+
 def test_terms_add_up(objective, x, y, generator):
     terms = objective(x, y, generator=generator)
     torch.testing.assert_close(terms.total, terms.loss + terms.penalty)

@@ -12,6 +12,7 @@ import torch
 from training_runs import after, equal, weights
 
 from narrows import Masking, SquaredError, StackedAutoencoder, load
+from narrows.activations import ACTIVATIONS
 from narrows.cli import _run
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
@@ -143,10 +144,26 @@ def test_a_seed_repeats_and_another_does_not(method, X):
     assert not np.allclose(first, other)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("below", [None, *ACTIVATIONS])
+def test_a_layer_has_every_weight_once(below):
+    """A checkpoint holds no tensor under two names."""
+    layer = layer_autoencoder(
+        6, 4, activation="silu", below=below, loss=SquaredError(), corruption=Masking(0.25),
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    state = layer.state_dict()
+    assert len({value.data_ptr() for value in state.values()}) == len(state) == 3
+    assert layer.decoder.biases[0].data_ptr() in {value.data_ptr() for value in state.values()}
+
+
+@pytest.mark.parametrize(
+    "method, activation", [("denoising", "auto"), ("denoising", "sigmoid"), ("rbm", "auto")]
+)
 @pytest.mark.parametrize("every", [7, 20])
-def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(method, every, X, tmp_path):
-    arguments = {"pretrain": method, "persistent": True}
+def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(
+    method, activation, every, X, tmp_path
+):
+    arguments = {"pretrain": method, "activation": activation, "persistent": True}
     whole = stacked(**arguments).fit(X)
     parts, stops = stacked(**arguments), 0
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Generator
+from torch import Generator, nn
 
 from narrows._types import Codes, Outputs
 from narrows.activations import activation_named
@@ -60,8 +60,12 @@ class _Activated(Decoder):
     def __init__(self, decoder: Decoder, activation: str) -> None:
         super().__init__()
         self.decoder = decoder
-        self.biases = decoder.biases
         self._activate = activation_named(activation)
+
+    @property
+    def biases(self) -> nn.ParameterList:  # pyright: ignore[reportIncompatibleVariableOverride] -- see below
+        # an attribute would register them a second time, and no file holds a tensor twice
+        return self.decoder.biases
 
     def forward(self, h: Codes) -> Outputs:
         return self._activate(self.decoder(h))
