@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
@@ -63,23 +61,26 @@ def part(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_modules_import_only_from_lower_ranks(path):
-    here = part(path)
-    if here == "__main__":
-        return
-    for other in imports(path) - {here}:
-        allowed = RANKS[other] < RANKS[here] or (here, other) in SAME_RANK
-        assert allowed, f"{here} (rank {RANKS[here]}) imports {other} (rank {RANKS[other]})"
+def test_modules_import_only_from_lower_ranks():
+    wrong = []
+    for path in FILES:
+        here = part(path)
+        if here == "__main__":
+            continue
+        for other in imports(path) - {here}:
+            if not (RANKS[other] < RANKS[here] or (here, other) in SAME_RANK):
+                name = path.relative_to(SOURCE)
+                wrong.append(f"{name} (rank {RANKS[here]}) imports {other} (rank {RANKS[other]})")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_part_has_a_rank():
     assert {part(path) for path in FILES} - {"__main__"} == set(RANKS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_files_stay_small(path):
-    assert len(path.read_text().splitlines()) <= 400
+def test_files_stay_small():
+    lines = {str(p.relative_to(SOURCE)): len(p.read_text().splitlines()) for p in FILES}
+    assert not {name: n for name, n in lines.items() if n > 400}
 
 
 def test_the_heart_fits_one_screen():
@@ -90,18 +91,20 @@ def test_no_file_is_called_utils():
     assert not [p for p in FILES if p.stem in ("utils", "helpers", "misc", "common")]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_nothing_draws_from_a_global_random_state(path):
-    text = path.read_text()
-    for word in ("torch.manual_seed", "np.random.seed", "random.seed(", "np.random.rand"):
-        assert word not in text
+def files_with(*words: str) -> list[str]:
+    """Return which files hold one of the words, and the word."""
+    texts = {p.relative_to(SOURCE): p.read_text() for p in FILES}
+    return [f"{name}: {word}" for name, text in texts.items() for word in words if word in text]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_no_pickle_is_read_or_written(path):
-    text = path.read_text()
-    for word in ("import pickle", "torch.load(", "torch.save(", "joblib", "allow_pickle=True"):
-        assert word not in text
+def test_nothing_draws_from_a_global_random_state():
+    words = ("torch.manual_seed", "np.random.seed", "random.seed(", "np.random.rand")
+    assert not files_with(*words)
+
+
+def test_no_pickle_is_read_or_written():
+    words = ("import pickle", "torch.load(", "torch.save(", "joblib", "allow_pickle=True")
+    assert not files_with(*words)
 
 
 def _modules_after(statement: str) -> set[str]:

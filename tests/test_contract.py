@@ -41,13 +41,14 @@ CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse
 
 
 def combinations():
-    """Every variant with every loss, and open ones with every corruption and penalty."""
+    """Every variant with every loss, every corruption and every penalty that it takes; the plain
+    one, which has nothing of its own, with every pair of loss and corruption."""
     for variant in VARIANTS:
-        yield variant, "squared_error", "identity", None
+        yield from itertools.product([variant], LOSSES, ["identity"], [None])
         if variant in CLOSED:
-            yield from itertools.product([variant], LOSSES, ["identity"], [None])
             continue
-        yield from itertools.product([variant], LOSSES, CORRUPTIONS, [None])
+        losses = LOSSES if variant == "plain" else ["squared_error"]
+        yield from itertools.product([variant], losses, CORRUPTIONS, [None])
         for penalty in PENALTIES:
             if variant in ONLY_WITH.get(penalty, [variant]):
                 yield variant, "squared_error", "masking", penalty

@@ -74,7 +74,7 @@ def filled(make: Any, rng: np.random.Generator, n: int = 300, n_bits: int = 32) 
 
 
 @over(EXACT)
-@pytest.mark.parametrize("n_bits", [8, 16, 24, 32, 64, 72, 256])
+@pytest.mark.parametrize("n_bits", [8, 24, 64, 256])
 def test_what_is_found_is_what_brute_force_finds(make, rng, n_bits):
     index, ids, codes = filled(make, rng, n_bits=n_bits)
     queries = np.concatenate([codes[:5], made_codes(rng, 15, n_bits)])
@@ -102,7 +102,7 @@ def test_hits_come_by_distance_and_then_by_id(make, rng):
 
 
 @over(NAMES)
-@pytest.mark.parametrize("k", [1, 3, 50])
+@pytest.mark.parametrize("k", [1, 50])
 def test_among_equals_at_the_last_place_the_smallest_ids_win(make, rng, k):
     """All codes are equal, and the ids come in no order; the approximate kinds hold to it too."""
     index, ids = make(32), rng.permutation(500)[:100]
@@ -263,10 +263,12 @@ def test_an_unknown_id_is_not_deleted_and_nor_is_another(make, rng):
 
 
 @over(NAMES)
-@pytest.mark.parametrize("ids", [[-1], [0.5], ["a"], [[1]], [2**63]], ids=str)
-def test_ids_that_cannot_be_are_refused(make, rng, ids):
-    with pytest.raises(UsageError, match="ids: must be"):
-        make(32).add(np.array(ids), made_codes(rng, 1, 32))
+def test_ids_that_cannot_be_are_refused(make, rng):
+    index = make(32)
+    for ids in ([-1], [0.5], ["a"], [[1]], [2**63]):
+        with pytest.raises(UsageError, match="ids: must be"):
+            index.add(np.array(ids), made_codes(rng, 1, 32))
+    assert len(index) == 0
 
 
 @over(NAMES)
@@ -276,37 +278,36 @@ def test_ids_and_codes_of_other_numbers_are_refused(make, rng):
 
 
 @over(NAMES)
-@pytest.mark.parametrize("k", [0, -1, 1.5, True, "3", None])
-def test_a_k_that_cannot_be_is_refused(make, rng, k):
+def test_a_k_that_cannot_be_is_refused(make, rng):
     index, _, codes = filled(make, rng, n=10)
-    with pytest.raises(UsageError, match="k: must be an integer >= 1"):
-        index.search(codes[:1], k)
+    for k in (0, -1, 1.5, True, "3", None):
+        with pytest.raises(UsageError, match="k: must be an integer >= 1"):
+            index.search(codes[:1], k)
 
 
 @over(NAMES)
-@pytest.mark.parametrize("radius", [-1, 0.5, None])
-def test_a_radius_that_cannot_be_is_refused(make, rng, radius):
+def test_a_radius_that_cannot_be_is_refused(make, rng):
     index, _, codes = filled(make, rng, n=10)
-    with pytest.raises(UsageError, match="radius: must be an integer >= 0"):
-        index.within(codes[:1], radius)
+    for radius in (-1, 0.5, None):
+        with pytest.raises(UsageError, match="radius: must be an integer >= 0"):
+            index.within(codes[:1], radius)
 
 
 @over(NAMES)
-@pytest.mark.parametrize("method", ["search", "within", "add"])
-def test_codes_of_another_width_are_refused(make, method):
+def test_codes_of_another_width_are_refused(make):
     index, codes = make(32), np.zeros((1, 8), dtype=np.uint8)
-    arguments = (np.array([1]), codes) if method == "add" else (codes, 1)
-    with pytest.raises(UsageError, match=r"codes: must have 32 bits \(4 bytes\) a row, got 64"):
-        getattr(index, method)(*arguments)
+    calls = {"search": (codes, 1), "within": (codes, 1), "add": (np.array([1]), codes)}
+    for method, arguments in calls.items():
+        with pytest.raises(UsageError, match=r"must have 32 bits \(4 bytes\) a row, got 64"):
+            getattr(index, method)(*arguments)
 
 
 @over(NAMES)
-@pytest.mark.parametrize(
-    "codes", [np.zeros((1, 4)), np.zeros(4, np.uint8), [[0, 0, 0, 0]]], ids=str
-)
-def test_codes_of_another_type_are_refused(make, codes):
-    with pytest.raises(UsageError, match="codes: must be a table of packed bits, uint8"):
-        make(32).search(codes, 1)
+def test_codes_of_another_type_are_refused(make):
+    index = make(32)
+    for codes in (np.zeros((1, 4)), np.zeros(4, np.uint8), [[0, 0, 0, 0]]):
+        with pytest.raises(UsageError, match="codes: must be a table of packed bits, uint8"):
+            index.search(codes, 1)
 
 
 @over(NAMES)
@@ -317,10 +318,10 @@ def test_codes_that_are_no_block_of_memory_are_taken_as_they_are(make, rng):
 
 
 @over(NAMES)
-@pytest.mark.parametrize("n_bits", [0, 7, 12, -8, 4104, 8.0, None])
-def test_widths_that_cannot_be_are_refused(make, n_bits):
-    with pytest.raises(UsageError, match="n_bits: must be"):
-        make(n_bits)
+def test_widths_that_cannot_be_are_refused(make):
+    for n_bits in (0, 7, 12, -8, 4104, 8.0, None):
+        with pytest.raises(UsageError, match="n_bits: must be"):
+            make(n_bits)
 
 
 @over(NAMES)
