@@ -222,12 +222,9 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert next(iter(documents)).labels == ()
 
 
-def test_a_folder_passes_over_images_hidden_files_pipes_and_links_to_folders(tmp_path):
+def test_a_folder_passes_over_hidden_files(tmp_path):
     folder = as_folder(tmp_path / "x", [Document("a", "text"), Document(".b", "no")])
     as_folder(folder / ".git", [Document("c", "no")])
-    saved(folder / "d.PNG", b"\x89PNG")
-    os.mkfifo(folder / "pipe")
-    os.symlink(folder, folder / "round")
     assert [d.id for d in read_documents(folder)] == ["a"]
 
 
@@ -253,8 +250,9 @@ def test_a_file_is_decoded_by_rule(tmp_path, content, text):
 @pytest.mark.parametrize("content", [bytes(100), b"PK\3\4" + bytes(8), "abc".encode("utf-16-le")])
 def test_a_file_that_is_no_text_is_refused_by_name(tmp_path, content):
     (tmp_path / "x").mkdir()
-    saved(tmp_path / "x" / "a.bin", content)
-    with pytest.raises(InvalidData, match=r"a\.bin: not text: \d+ of its first \d+ bytes are zero"):
+    saved(tmp_path / "x" / "a.txt", content)
+    why = r"\d+ of its first \d+ bytes are zero|a zip archive"
+    with pytest.raises(InvalidData, match=rf"a\.txt: not text: ({why})"):
         list(read_documents(tmp_path / "x"))
 
 

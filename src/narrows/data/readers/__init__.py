@@ -7,10 +7,12 @@ from pathlib import Path
 
 from narrows.data.readers.columns import Columns, columns_of
 from narrows.data.readers.csv import read_csv
+from narrows.data.readers.folders import check_folder_kind, folder_kind
 from narrows.data.readers.idx import read_idx
 from narrows.data.readers.images import read_images
 from narrows.data.readers.jsonl import read_jsonl
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
+from narrows.data.readers.naming import merge_named
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.parquet import read_parquet
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight
@@ -29,13 +31,16 @@ def read(
     id: str | None = None,
     n_features: int | None = None,
     zero_based: bool | None = None,
+    kind: str | None = None,
 ) -> Source:
     """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, a folder of images.
 
     Parameters
     ----------
     path : str or Path
-        The file or folder.
+        The file or folder. A str may say ``label``, ``drop``, ``id``, ``n_features``,
+        ``zero_based`` and ``kind`` too, as on the command line: "t.csv:label=kind,drop=a",
+        "x.svmlight:features=123,first=1", "folder:kind=images".
     stream : bool, optional
         True reads .npy, Parquet and folders of images in blocks; by default what is over 512 MiB
         in memory is.
@@ -53,6 +58,10 @@ def read(
     zero_based : bool, optional
         Whether the indices of such a file are counted from 0; by default they are if one of them
         is 0, else from 1, with a warning where ``n_features`` leaves both open.
+    kind : {"images", "texts"}, optional
+        Which files of a folder are meant, where it holds others too: "images" passes over the
+        rest; texts are read by ``read_documents``. Without it a folder of several kinds is
+        refused.
 
     Returns
     -------
@@ -65,20 +74,30 @@ def read(
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
     UsageError
-        If ``n_features`` is no number of columns, ``zero_based`` no bool, or either is given with
-        another kind of file.
+        If ``n_features`` is no number of columns, ``zero_based`` no bool, or an argument is given
+        with another kind of file, or twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
-    path = Path(path)
+    bare, said = merge_named(
+        path,
+        {"label": label, "drop": drop, "id": id, "n_features": n_features,
+         "zero_based": zero_based, "kind": kind},
+    )  # fmt: skip
+    if "text" in said:
+        raise UsageError(f"{path}: text= names a column of texts; open it with read_documents.")
+    path = Path(bare)
+    n_features, zero_based = said.get("n_features"), said.get("zero_based")
     of_indices = {"n_features": n_features, "zero_based": zero_based}
     for name, value in of_indices.items():
         if value is not None and not is_svmlight(path):
             raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
-    columns = columns_of(label, drop, id)
+    columns = columns_of(said.get("label"), said.get("drop", ()), said.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
-        return read_images(path, stream=stream)
+        return _read_folder(path, said.get("kind"), stream)
+    if "kind" in said:
+        raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():
@@ -104,6 +123,15 @@ def read(
         f"{path}: unknown kind of file {kind!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
         ".svmlight, .libsvm, IDX (-ubyte, .gz too) or a folder of images."
     )
+
+
+def _read_folder(folder: Path, kind: str | None, stream: bool | None) -> Source:
+    if kind is None:
+        kind = folder_kind(folder)
+    check_folder_kind(kind)
+    if kind != "images":
+        raise InvalidData(f"{folder}: no image files: texts are read by narrows.read_documents.")
+    return read_images(folder, stream=stream)
 
 
 def _refuse_columns(path: Path, columns: Columns) -> None:

@@ -1,26 +1,237 @@
-"""What lies in a folder: the names that are shown, and the images."""
+"""What lies in a folder: images, texts, files of rows, and what is none of these."""
 
 from __future__ import annotations
 
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from narrows.errors import InvalidData
+from narrows.data.readers.contents import HEAD, not_text
+from narrows.data.readers.kinds import is_folded, is_idx
+from narrows.errors import InvalidData, unknown_name
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "images_in", "shown"]
+__all__ = [
+    "FOLDER_KINDS",
+    "IMAGE_SUFFIXES",
+    "FolderContents",
+    "check_folder_kind",
+    "folder_contents",
+    "folder_kind",
+    "image_files",
+    "images_in",
+    "text_files",
+]
+
+FOLDER_KINDS = ("images", "texts")
+"""What a folder can be read as."""
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+_ROW_SUFFIXES = set(
+    ".npy .npz .csv .tsv .parquet .pq .jsonl .ndjson .svmlight .libsvm .arrow .feather .xls "
+    ".xlsx .ods .h5 .hdf5 .mat".split()
+)
+_TEXT_SUFFIXES = set(".txt .text .md .rst .tex .log .eml .html .htm .xml .srt .org".split())
+_OTHER_SUFFIXES = set(
+    ".pdf .zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .doc .docx .odt .rtf .ppt .pptx .odp .epub "
+    ".mobi .ps .mp3 .wav .flac .ogg .mp4 .mov .avi .mkv .heic .avif .svg .psd .ico .pkl .pickle "
+    ".pt .pth .safetensors .onnx .index .db .sqlite .exe .dll .so .o .a .pyc .class .jar "
+    ".ttf .otf .woff .woff2".split()
+)
+_CLUTTER = {"thumbs.db", "desktop.ini"}
+"""What systems leave in folders, beside the hidden files."""
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
-def shown(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, by name, without what is hidden: names that begin with a dot.
+@dataclass
+class FolderContents:
+    """How many files of each kind a folder and its subfolders hold, by suffix."""
+
+    images: Counter[str] = field(default_factory=Counter)
+    texts: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Path] = field(default_factory=dict)
+
+    def described(self) -> str:
+        """Return such as "12 images (.png) and 40 texts (39 .txt, 1 .md)"."""
+        named = (
+            ("image", self.images),
+            ("text", self.texts),
+            ("file of rows", self.rows),
+            ("other file", self.others),
+        )
+        parts = [_counted(name, suffixes) for name, suffixes in named if suffixes]
+        return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:]))) or "no files"
+
+
+def folder_kind(folder: Path) -> str:
+    """Return what a folder is read as, "images" or "texts", where all its files are of that kind.
 
     Raises
     ------
     InvalidData
-        If the folder cannot be read.
+        If it holds files of several kinds, of which the message says how many there are and how
+        to say which are meant; or none that is read.
     """
+    found = folder_contents(folder)
+    if found.images and not (found.texts or found.rows or found.others):
+        return "images"
+    if found.texts and not (found.images or found.rows or found.others):
+        return "texts"
+    holds = f"{folder}: holds {found.described()}"
+    if found.images or found.texts:
+        least = min(found.examples, key=lambda kind: getattr(found, kind).total())
+        raise InvalidData(
+            f"{holds}, such as {found.examples[least]}. Say which are meant: "
+            f"{folder}:kind=images or {folder}:kind=texts, in Python "
+            'read(folder, kind="images") or read_documents(folder, kind="texts"); the other files '
+            "are then passed over."
+        )
+    if found.rows:
+        raise InvalidData(
+            f"{holds}: a folder is read if it holds images or texts. Give one file, such as "
+            f"{found.examples['rows']}; if they are parts of one table, join them in one file "
+            "first, such as by numpy.concatenate, pandas.concat or pyarrow.dataset."
+        )
+    if found.others:
+        raise InvalidData(
+            f"{holds}, such as {found.examples['others']}, and neither images nor texts; convert "
+            "them first, such as documents to .txt."
+        )
+    raise InvalidData(f"{folder}: no files in it: no image files and no text files.")
+
+
+def check_folder_kind(kind: object) -> None:
+    """Raise UsageError unless ``kind`` is what a folder can be read as."""
+    if not isinstance(kind, str) or kind not in FOLDER_KINDS:
+        raise unknown_name("kind", kind, FOLDER_KINDS)
+
+
+def folder_contents(folder: Path) -> FolderContents:
+    """Return what a folder holds, by suffix; files of unknown suffixes are looked into.
+
+    Raises
+    ------
+    InvalidData
+        As ``files_in``; naming a file that cannot be read.
+    """
+    found = FolderContents()
+    for parts, path in files_in(folder):
+        suffix = _suffix(parts[-1])
+        kind = _kind(path, suffix)
+        if kind is None:
+            kind = "texts" if _may_be_text(path) else "others"
+        getattr(found, kind)[suffix] += 1
+        found.examples.setdefault(kind, path)
+    return found
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _kind(path: Path, suffix: str) -> str | None:
+    """Return the kind of file that a name says, None where it says none."""
+    if suffix in IMAGE_SUFFIXES:
+        return "images"
+    inner = _suffix(path.stem) if is_folded(path) else suffix
+    if inner in _ROW_SUFFIXES or is_idx(path):
+        return "rows"
+    if suffix in _OTHER_SUFFIXES:
+        return "others"
+    return "texts" if suffix in _TEXT_SUFFIXES else None
+
+
+def _may_be_text(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return not_text(file.read(HEAD)) is None
+    except OSError as error:
+        raise InvalidData(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _counted(name: str, suffixes: Counter[str]) -> str:
+    """Return such as "3 images (2 .png, 1 .jpg)"."""
+    total, known = suffixes.total(), suffixes.most_common(4)
+    several = {"file of rows": "files of rows"}.get(name, f"{name}s")
+    if len(suffixes) == 1:
+        shown = known[0][0] or "no suffix"
+    else:
+        shown = ", ".join(f"{n:,} {suffix or 'without suffix'}" for suffix, n in known)
+        shown += ", ..." if len(suffixes) > len(known) else ""
+    return f"{total:,} {name if total == 1 else several} ({shown})"
+
+
+def files_in(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Yield the files of a folder and its subfolders in order, as parts of the path in it, and the
+    path; what is hidden is passed over, names that begin with a dot.
+
+    Links are followed. One folder's names are in memory at a time, and those of the folders above.
+
+    Raises
+    ------
+    InvalidData
+        Naming the path: a folder that cannot be read, or is there twice, by a link that leads back
+        or two that lead to it; a pipe, socket or device; a link to nothing or to itself.
+    """
+    places = {_identity(folder): str(folder)}
+    waiting = [iter(_shown(folder))]
+    above: list[str] = []
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            if above:
+                above.pop()
+        elif _is_folder(entry):
+            inner = Path(entry.path)
+            before = places.setdefault(_identity(inner), entry.path)
+            if before != entry.path:
+                raise InvalidData(
+                    f"{inner}: is the folder {before} again, by a link; its files would be read "
+                    "twice, or without end. Remove the link."
+                )
+            above.append(entry.name)
+            waiting.append(iter(_shown(inner)))
+        elif entry.name.lower() not in _CLUTTER:
+            yield (*above, entry.name), Path(entry.path)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise InvalidData(f"{folder}: cannot be read: {error.strerror}.") from None
+    return found.st_dev, found.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; one that is neither a folder nor a file is refused."""
+    if entry.is_file(follow_symlinks=False):
+        return False  # the usual case, which needs no look at the file
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        raise InvalidData(
+            f"{entry.path}: a link that cannot be followed: {error.strerror}; remove it."
+        ) from None
+    for is_kind, what in _SPECIAL:
+        if is_kind(mode):
+            raise InvalidData(f"{entry.path}: {what}, not a regular file; take it out of there.")
+    return stat.S_ISDIR(mode)
+
+
+def _shown(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, by name, without what is hidden."""
     try:
         with os.scandir(folder) as entries:
             kept = [entry for entry in entries if not entry.name.startswith(".")]
@@ -35,25 +246,23 @@ def image_files(folder: Path) -> list[Path]:
     Raises
     ------
     InvalidData
-        If there is none.
+        If there is none; as ``files_in``.
     """
-    paths = sorted(images_in(folder))
+    paths = [*images_in(folder)]
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
         raise InvalidData(f"{folder}: no image files ({kinds}).")
     return paths
 
 
-def images_in(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Yield the images of a folder and its subfolders.
+def images_in(folder: Path) -> Iterator[Path]:
+    """Yield the images of a folder and its subfolders; other files are passed over."""
+    return (path for parts, path in files_in(folder) if _suffix(parts[-1]) in IMAGE_SUFFIXES)
 
-    Links to folders are followed, but for those to a folder in which they lie: ``above`` are the
-    real paths of these.
-    """
-    within = (*above, os.path.realpath(folder))
-    for entry in shown(folder):
-        if entry.is_dir():
-            if os.path.realpath(entry.path) not in within:
-                yield from images_in(folder / entry.name, within)
-        elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-            yield folder / entry.name
+
+def text_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Yield the texts of a folder and its subfolders; other files are passed over."""
+    for parts, path in files_in(folder):
+        kind = _kind(path, _suffix(parts[-1]))
+        if kind == "texts" or (kind is None and _may_be_text(path)):
+            yield parts, path

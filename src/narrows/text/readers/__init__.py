@@ -6,14 +6,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from narrows.data.readers.csv import is_text
-from narrows.data.readers.folders import images_in
+from narrows.data.readers.folders import folder_kind
 from narrows.data.readers.kinds import SEPARATORS, kind_of
 from narrows.data.readers.lines import csv_rows, json_value, lines
+from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
 from narrows.text.documents import Documents
 from narrows.text.readers.csv import read_csv_documents
-from narrows.text.readers.folder import read_folder, text_files
+from narrows.text.readers.folder import read_folder
 from narrows.text.readers.jsonl import read_jsonl_documents
 from narrows.text.readers.parquet import read_parquet_documents, string_columns
 
@@ -30,7 +31,12 @@ _TABLES: dict[str, Callable[..., Documents]] = {
 
 
 def read_documents(
-    path: str | Path, *, text: str | None = None, id: str | None = None, label: str | None = None
+    path: str | Path,
+    *,
+    text: str | None = None,
+    id: str | None = None,
+    label: str | None = None,
+    kind: str | None = None,
 ) -> Documents:
     """Open texts by name: a folder of files, .jsonl (.gz too), .csv (.gz too), .tsv, .parquet.
 
@@ -39,6 +45,8 @@ def read_documents(
     Parameters
     ----------
     path : str or Path
+        A str may say the other arguments too, as on the command line:
+        "docs.csv:text=body,label=topic", "folder:kind=texts".
     text : str, optional
         Column or key of the text; by default "text", or the only one with strings.
     id : str, optional
@@ -46,6 +54,9 @@ def read_documents(
     label : str, optional
         Of the class or classes; by default the first there is of "label", "labels", "topics",
         "category", "categories" and "group".
+    kind : {"images", "texts"}, optional
+        Which files of a folder are meant, where it holds others too: "texts" passes over the
+        rest. Without it a folder of several kinds is refused.
 
     Returns
     -------
@@ -56,26 +67,34 @@ def read_documents(
     InvalidData
         Here or while reading, naming the file, the line or row, and the rule that was broken.
     UsageError
-        If columns are named for a folder.
+        If columns are named for a folder, or ``kind`` for a file, or an argument is given twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
-    path = Path(path)
+    path, said = merge_named(path, {"text": text, "id": id, "label": label, "kind": kind})
+    path, kind = Path(path), said.pop("kind", None)
+    if said.keys() - {"text", "id", "label"}:
+        raise UsageError(
+            f"{path}: drop, features and first are for tables of numbers; of texts only the "
+            "columns named are read, so leave them out."
+        )
     if path.is_dir():
-        if (text, id, label) != (None, None, None):
+        if said:
             raise UsageError(f"{path}: a folder has no columns; leave out text, id and label.")
-        return read_folder(path)
+        return read_folder(path, kind=kind)
+    if kind is not None:
+        raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():
         raise InvalidData(f"{path}: not a regular file.")
-    kind = kind_of(path)
-    if kind not in _TABLES:
+    suffix = kind_of(path)
+    if suffix not in _TABLES:
         raise InvalidData(
             f"{path}: unknown kind of file {path.suffix!r}; texts are read from .jsonl, .csv, "
             ".tsv, .parquet or a folder of text files."
         )
-    return _TABLES[kind](path, text=text, id=id, label=label)
+    return _TABLES[suffix](path, **said)
 
 
 def looks_like_documents(
@@ -85,16 +104,14 @@ def looks_like_documents(
 
     Keys and columns of ``beside`` are no texts, whatever they hold.
 
-    It does if it is a folder without an image and with another file, JSON Lines whose first line
+    It does if it is a folder of texts and nothing else, JSON Lines whose first line
     is an object with a string in it, or a table with a column of strings called "text"; if not
     ``called_so``, a table whose first row has a string in it.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            if next(images_in(path), None) is not None:
-                return False
-            return next(text_files(path), None) is not None
+            return folder_kind(path) == "texts"
         if not path.is_file():
             return False
         kind = kind_of(path)

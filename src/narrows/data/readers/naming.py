@@ -1,0 +1,119 @@
+"""Data by name: a path, and what is said of it behind a colon, as in ``t.csv:label=kind,drop=a``.
+
+    docs.csv:text=body,id=key,label=topic    columns, or keys: of the text, the name, the label
+    table.csv:label=kind,drop=a,drop=b       columns that are no features
+    x.svmlight:features=123,first=1          how many columns, and from what they are counted
+    folder:kind=images                       which files of a folder are meant
+
+The same names hold for the command line, ``read`` and ``read_documents``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from narrows.errors import UsageError, unknown_name
+
+__all__ = ["merge_named", "parse_name"]
+
+_ARGUMENTS = {
+    "drop": "drop",
+    "features": "n_features",
+    "first": "zero_based",
+    "id": "id",
+    "kind": "kind",
+    "label": "label",
+    "text": "text",
+}
+"""What may stand before "=", and the argument of a reader that it is."""
+
+_REPEATED = ("drop",)
+
+
+def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return a path, and as arguments of a reader what is said behind it.
+
+    A name that is a path itself is taken as one, colons and all. A part with a comma stands in
+    quotes, as in a CSV: ``t.csv:"drop=height, cm",label=kind``.
+
+    Raises
+    ------
+    UsageError
+        If what is said is unknown, empty, said twice, or no value of its kind.
+    """
+    path, said = _split(str(name))
+    arguments: dict[str, Any] = {}
+    if not said:
+        return path, arguments
+    try:
+        parts = next(csv.reader([said]), [])
+    except csv.Error as error:
+        raise UsageError(f"{said!r}: {error}; a name with a break stands in quotes.") from None
+    for part in parts:
+        key, _, value = part.partition("=")
+        if key not in _ARGUMENTS:
+            raise UsageError(f"{said!r}: {unknown_name('columns', key, _ARGUMENTS)}")
+        argument = _ARGUMENTS[key]
+        if not value or (argument in arguments and key not in _REPEATED):
+            raise UsageError(
+                f"{said!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0 or "
+                f"kind=KIND once each, or drop=NAME, got {part!r}."
+            )
+        if key in _REPEATED:
+            arguments[argument] = (*arguments.get(argument, ()), value)
+        else:
+            arguments[argument] = _PARSED.get(key, str)(value)
+    return path, arguments
+
+
+def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path, dict[str, Any]]:
+    """Return a path, and the arguments that were given with those that its name says.
+
+    Arguments are left out where they are None or empty.
+
+    Raises
+    ------
+    UsageError
+        As ``parse_name``, or if something is said by both.
+    """
+    arguments = {
+        name: value
+        for name, value in given.items()
+        if value is not None and not (isinstance(value, tuple) and not value)
+    }
+    if not isinstance(path, str):
+        return path, arguments
+    bare, named = parse_name(path)
+    for name in named:
+        if name in arguments:
+            raise UsageError(f"{name}: is given, and {path!r} says it too; leave one out.")
+    return bare, named | arguments
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return path and the rest of ``path:rest``, whose parts may hold colons; "" for none."""
+    if Path(name).exists():
+        return name, ""
+    for at in (i for i, letter in enumerate(name) if letter == ":"):
+        if "=" in name[at:] and Path(name[:at]).exists():
+            return name[:at], name[at + 1 :]
+    path, _, rest = name.rpartition(":")
+    return (path, rest) if "=" in rest else (name, "")
+
+
+def _n_features(number: str) -> int:
+    if not (number.isascii() and number.isdigit() and len(number) < 20):
+        raise UsageError(f"'features={number}': expected features=NUMBER, a whole one.")
+    return int(number)
+
+
+def _first_index(number: str) -> bool:
+    if number not in ("0", "1"):
+        raise UsageError(f"'first={number}': indices are counted from first=0 or first=1.")
+    return number == "0"
+
+
+_PARSED: Mapping[str, Any] = {"features": _n_features, "first": _first_index}
