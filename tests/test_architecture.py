@@ -122,3 +122,14 @@ def test_importing_narrows_does_not_import_torch():
 def test_the_command_line_starts_without_torch():
     statement = "from narrows.cli import _run; _run(['fit', '--help'])"
     assert not {"torch", "sklearn", "scipy", "numpy"} & _modules_after(statement)
+
+
+def test_rows_reach_an_encoder_through_its_objective():
+    """``Objective.encode`` and ``layers_of`` fill in missing values; the encoder does not."""
+    for path in FILES:
+        if part(path) not in ("applications", "cli", "estimators"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert not called.endswith((".encoder", "encoder.layers")), f"{path}: {called}"

@@ -19,12 +19,12 @@ from narrows._types import PerSample, Scalar
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 from narrows.objective import Objective
-from narrows.slots import Corruption, Encoder, Rows
+from narrows.slots import Corruption, Rows
 from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
 from narrows.weighting import known_part
 
-__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layer_of"]
+__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
 
 
 class Head(nn.Module):
@@ -161,8 +161,7 @@ class CodeTask(Trainable):
 
     def features(self, x: Rows) -> Tensor:
         """Return the activations that c reads, of clean rows, (batch, width)."""
-        x, _ = known_part(x, self.objective.corruption)
-        return layer_of(self.objective.encoder, x, self.layer)
+        return layers_of(self.objective, x, self.layer + 1)[self.layer]
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         return self.of_head.error(self.features(x), y)
@@ -177,8 +176,13 @@ class CodeTask(Trainable):
         return drop(self.features(x))
 
 
-def layer_of(encoder: Encoder, x: Rows, layer: int) -> Tensor:
-    """Return the activations of one layer, counted from 0, computing no more than needed."""
-    if isinstance(encoder, DenseEncoder):
-        return encoder.layers(x, layer + 1)[-1]
-    return encoder.layers(x)[layer]
+def layers_of(objective: Objective, x: Rows, depth: int | None = None) -> list[Tensor]:
+    """Return the activations of every encoder layer of clean rows, the code last.
+
+    Missing values are filled in as in ``Objective.encode``. A dense encoder stops after ``depth``
+    layers, if given.
+    """
+    x, _ = known_part(x, objective.corruption)
+    if isinstance(objective.encoder, DenseEncoder):
+        return objective.encoder.layers(x, depth)
+    return objective.encoder.layers(x)

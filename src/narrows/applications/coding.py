@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from narrows.applications.threads import side_by_side
+from narrows.code_task import layers_of
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
@@ -120,7 +121,7 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
     """
 
     def features(x: Rows) -> np.ndarray:
-        layers = model.objective.encoder.layers(whole_vectors(x))
+        layers = layers_of(model.objective, whole_vectors(x))
         if not -len(layers) <= layer < len(layers):
             raise UsageError(
                 f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."

@@ -144,7 +144,7 @@ class _Rebuild:
 
     def __call__(self, corrupted: Tensor, clean: Rows) -> Tensor:
         objective = self._objective
-        output = objective.decoder(objective.encoder(corrupted).h).float()
+        output = objective.decoder(objective.encode(corrupted).h).float()
         return objective.loss.fitted(output, clean)
 
 

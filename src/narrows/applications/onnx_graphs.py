@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from narrows.applications.coding import in_input_units
-from narrows.code_task import Head, layer_of
+from narrows.code_task import Head, layers_of
 from narrows.data.scaling import Scaling
 from narrows.errors import UsageError, unknown_name
 from narrows.model import Model
 from narrows.segmentation import SegmentationHead, pyramid
 from narrows.slots import dense_rows
-from narrows.weighting import known_part
 
 __all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
 
@@ -120,11 +119,11 @@ class HeadGraph(Graph):
         self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
 
     def forward(self, rows: Tensor) -> Tensor:
-        x, _ = known_part(self.scaling.forward(rows), self.objective.corruption)
+        x = dense_rows(self.scaling.forward(rows))
         if self.answer == "pixels":
             logits = self.head(pyramid(self.objective, x))
             return torch.softmax(logits, dim=1).permute(0, 2, 3, 1).flatten(1, 2)
-        said = self.head(layer_of(self.objective.encoder, dense_rows(x), self.layer))
+        said = self.head(layers_of(self.objective, x, self.layer + 1)[self.layer])
         if self.answer == "probabilities":
             return torch.softmax(said, dim=1)
         if self.answer == "vector":

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from narrows.applications.coding import scaled_batches, whole_vectors
-from narrows.code_task import Head, layer_of
+from narrows.code_task import Head, layers_of
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.model import Model
-from narrows.weighting import known_part
 
 __all__ = ["features_read", "layer_number", "layer_widths", "said"]
 
@@ -40,8 +39,7 @@ def layer_widths(model: Model) -> list[int]:
 def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
     """Yield the activations of a layer, counted from 0, of clean rows: (rows, width)."""
     for _, x in scaled_batches(model, source):
-        x, _ = known_part(x, model.objective.corruption)
-        yield layer_of(model.objective.encoder, whole_vectors(x), layer)[: len(x)]
+        yield layers_of(model.objective, whole_vectors(x), layer + 1)[layer][: len(x)]
 
 
 @torch.no_grad()

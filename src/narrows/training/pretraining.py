@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.boltzmann import RestrictedBoltzmannMachine
+from narrows.code_task import layers_of
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
@@ -29,6 +30,7 @@ from narrows.training.loop import train
 from narrows.training.precision import product_context, resolve_precision
 from narrows.training.run import Epoch
 from narrows.training.trainer import Trainer
+from narrows.weighting import known_part
 
 __all__ = ["pretrain"]
 
@@ -84,7 +86,7 @@ def pretrain(
         products = resolve_precision(precision, device, layer)
         trainer = Trainer(
             layer,
-            _Below(scaling, encoder, k, products, device, settings.method == "rbm"),
+            _Below(scaling, objective, k, products, device, settings.method == "rbm"),
             learning_rate=layer_rate(settings, layer),
             precision=products,
             device=device,
@@ -112,13 +114,13 @@ def pretrain(
 
 @dataclass(frozen=True)
 class _Below:
-    """Scaling, then the layers under the one in training: what that one reads.
+    """Scale rows, fill in missing values, and apply the layers already trained.
 
     A Boltzmann machine reads rows of the length that the net brings them to.
     """
 
     scaling: Scaling
-    encoder: DenseEncoder
+    net: Objective
     depth: int
     precision: str
     device: torch.device
@@ -126,12 +128,13 @@ class _Below:
 
     @torch.no_grad()
     def forward(self, raw: Rows) -> Rows:
-        x = self.scaling.forward(raw)
+        x, _ = known_part(self.scaling.forward(raw), self.net.corruption)
         if self.depth == 0:
-            length = self.encoder.row_length
+            assert isinstance(self.net.encoder, DenseEncoder)
+            length = self.net.encoder.row_length
             return rows_of_length(x, length) if self.lengthen and length is not None else x
         with product_context(self.precision, self.device):
-            return self.encoder.layers(x, self.depth)[-1].float()
+            return layers_of(self.net, x, self.depth)[-1].float()
 
 
 @torch.no_grad()
