@@ -215,7 +215,7 @@ def test_a_query_is_done_only_when_the_radius_was_seen_whole(monkeypatch):
     index = HashIndex(16, n_tables=1)
     index.add(np.arange(1, 301), np.concatenate([near, far]))
     assert index.search(np.zeros((1, 2), dtype=np.uint8), 1).ids.tolist() == [[1]]
-    assert len(index._tables[0].bits) == 10 and index._rings
+    assert len(index._tables[0].bits) == 10 and index._shells
 
 
 def test_more_tables_are_asked_for_than_fit(rng):

@@ -24,6 +24,8 @@ _PER_CELL = 39
 
 _SEED = 1234
 
+_EXACT_BELOW = 10_000
+
 
 class CellsIndex:
     """faiss's ``IndexBinaryIVF``: about 4 sqrt(n) cells, an eighth of them looked into.
@@ -68,10 +70,10 @@ class CellsIndex:
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
-        if len(self) < 10_000 or not len(codes):
+        if len(self) < _EXACT_BELOW or not len(codes):
             return self._flat.search(codes, k)
         asked = min(len(self), k + 64)  # ties at the k-th place, as far as they are found
-        distances, ids = self._structure().search(codes, asked)
+        distances, ids = self.prepare().search(codes, asked)
         query, place = np.nonzero(ids >= 0)
         if not len(query):
             return no_hits(len(codes), k)
@@ -80,11 +82,22 @@ class CellsIndex:
     def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         return self._flat.within(codes, radius)
 
-    def _structure(self) -> Any:
-        if self._faiss is None:
+    @property
+    def ready(self) -> bool:
+        return len(self) < _EXACT_BELOW or self._faiss is not None
+
+    def prepare(self) -> Any:
+        if not self.ready:
             self._faiss = self._build()
             self._built = len(self)
         return self._faiss
+
+    def forget(self) -> None:
+        self._flat.forget()
+        self._faiss = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_faiss": None, "_quantizer": None}  # copied by building them again
 
     def _build(self) -> Any:
         import faiss

@@ -66,7 +66,7 @@ class FlatIndex:
         found = min(k, len(self))
         if not found or not len(codes):
             return hits
-        distances, places = self._structure().search(codes, found)
+        distances, places = self.prepare().search(codes, found)
         if found == k:
             return Hits(distances, self.rows.ids[places])
         hits.distances[:, :found] = distances
@@ -77,10 +77,22 @@ class FlatIndex:
         codes, radius = check_codes(codes, self.n_bits), check_radius(radius)
         return scan_within(codes, self.rows.codes, self.rows.ids, radius)
 
-    def _structure(self) -> Any:
-        if self._faiss is None:
+    @property
+    def ready(self) -> bool:
+        return True  # what searches build at once they build alike, and each for itself
+
+    def prepare(self) -> Any:
+        flat = self._faiss
+        if flat is None:
             import faiss
 
-            self._faiss = faiss.IndexBinaryFlat(self.n_bits)
-            self._faiss.add(self.rows.codes)
-        return self._faiss
+            flat = faiss.IndexBinaryFlat(self.n_bits)
+            flat.add(self.rows.codes)
+            self._faiss = flat  # whole, for a search beside this one
+        return flat
+
+    def forget(self) -> None:
+        self._faiss = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_faiss": None}  # copied by building it again

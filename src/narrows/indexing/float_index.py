@@ -82,7 +82,7 @@ class FloatIndex:
         if not len(self) or not len(codes):
             empty = np.empty(0, dtype=np.int64)
             return RaggedHits(np.zeros(len(codes) + 1, np.int64), empty.astype(np.float32), empty)
-        bounds, _, places = self._structure().range_search(codes, 1 - radius - _SLACK)
+        bounds, _, places = self.prepare().range_search(codes, 1 - radius - _SLACK)
         query = np.repeat(np.arange(len(codes)), np.diff(bounds.astype(np.int64)))
         distance = self._compare(codes, query, places)
         near = np.flatnonzero(distance <= np.float32(radius))
@@ -99,7 +99,7 @@ class FloatIndex:
         hits.distances[blank, :found] = 1
         active, asked = np.flatnonzero(~blank), min(n, k + 16)
         while len(active):
-            products, places = self._structure().search(codes[active], asked)
+            products, places = self.prepare().search(codes[active], asked)
             whole = products[:, -1] < products[:, found - 1] - _SLACK
             whole |= asked == n
             query, place = np.nonzero(whole[:, None] & (places >= 0))
@@ -128,13 +128,27 @@ class FloatIndex:
             distance[pairs] = np.clip(np.round(1 - cosine, 7), 0, 2)
         return distance
 
-    def _structure(self) -> Any:
-        if self._faiss is None:
+    @property
+    def ready(self) -> bool:
+        return True  # as ``FlatIndex``
+
+    def prepare(self) -> Any:
+        """Build what a search needs; see ``CodeIndex.prepare``."""
+        flat = self._faiss
+        if flat is None:
             import faiss
 
-            self._faiss = faiss.IndexFlatIP(self.n_components)
-            self._faiss.add(self.rows.codes)
-        return self._faiss
+            flat = faiss.IndexFlatIP(self.n_components)
+            flat.add(self.rows.codes)
+            self._faiss = flat  # whole, for a search beside this one
+        return flat
+
+    def forget(self) -> None:
+        """Drop what ``prepare`` builds."""
+        self._faiss = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_faiss": None}  # copied by building it again
 
 
 def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray[Any]:

@@ -18,7 +18,7 @@ from narrows.indexing.hamming import no_hits, top
 from narrows.indexing.protocol import Hits, RaggedHits, check_codes, check_k, check_width
 from narrows.indexing.rows import Rows
 
-__all__ = ["GraphIndex"]
+__all__ = ["GraphIndex", "check_graph"]
 
 _LINKS = 32
 _CONSTRUCTION = 80
@@ -71,7 +71,7 @@ class GraphIndex:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
         if not len(self) or not len(codes):
             return no_hits(len(codes), k)
-        self._refresh()
+        self.prepare()
         asked = min(len(self._nodes), k + 16)  # ties at the k-th place, as far as they are found
         while True:
             query, distance, row = self._candidates(codes, asked)
@@ -101,10 +101,28 @@ class GraphIndex:
         assert self._order is not None
         return np.repeat(query, counts), np.repeat(distance, counts), self._order[row]
 
+    @property
+    def ready(self) -> bool:
+        return not len(self) or self._order is not None
+
+    def prepare(self) -> None:
+        if self.ready:
+            return
+        try:
+            self._refresh()
+        except BaseException:  # memory, Ctrl-C: the graph may know nodes that _nodes lacks
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        self._nodes, self._graph, self._order = self._nodes[:0], None, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the rows alone: a copy builds its graph anew; ``structure`` keeps one."""
+        return {**vars(self), "_nodes": self._nodes[:0], "_graph": None, "_order": None}
+
     def _refresh(self) -> None:
         """Add the nodes that are missing, and sort the rows by node."""
-        if self._order is not None:
-            return
         node = self._node_of_rows()
         used = np.bincount(node[node >= 0], minlength=len(self._nodes))
         if 4 * np.count_nonzero(used == 0) > len(self._nodes):
@@ -137,7 +155,7 @@ class GraphIndex:
 
         if not len(self):
             return {}
-        self._refresh()
+        self.prepare()
         arrays = {name: faiss.vector_to_array(getattr(self._graph.hnsw, name)) for name in _VECTORS}
         arrays["offsets"] = arrays["offsets"].astype(np.int64)
         entry = [self._graph.hnsw.entry_point, self._graph.hnsw.max_level]
@@ -156,8 +174,8 @@ class GraphIndex:
         """
         import faiss
 
+        check_graph(arrays, self.n_bits)
         graph = _empty(self.n_bits)
-        _check_graph(arrays, self.n_bits, faiss.vector_to_array(graph.hnsw.cum_nneighbor_per_level))
         nodes = np.ascontiguousarray(arrays["nodes"])
         faiss.downcast_IndexBinary(graph.storage).add(nodes)
         for name in _VECTORS:
@@ -189,9 +207,12 @@ def _as_scalars(codes: NDArray[np.uint8]) -> NDArray[Any]:
     return codes.view(f"u{size}" if size <= 8 else f"V{size}")[:, 0]
 
 
-def _check_graph(
-    arrays: Mapping[str, NDArray[Any]], n_bits: int, slots_below: NDArray[Any]
-) -> None:
+def check_graph(arrays: Mapping[str, NDArray[Any]], n_bits: int) -> None:
+    """Raise ModelFileError unless every number of a stored graph is possible."""
+    import faiss
+
+    graph = _empty(n_bits)  # kept: its parts do not keep it alive
+    slots_below = faiss.vector_to_array(graph.hnsw.cum_nneighbor_per_level)
     dtypes = {"levels": "i4", "offsets": "i8", "neighbors": "i4", "entry": "i8", "nodes": "u1"}
     shapes = {"levels": 1, "offsets": 1, "neighbors": 1, "entry": 1, "nodes": 2}
     for name, dtype in dtypes.items():

@@ -68,22 +68,23 @@ class HashIndex:
         self.rows = self._flat.rows
         self._n_tables = n_tables
         self._tables: list[AddressTable] = []
-        self._rings: dict[int, NDArray[np.uint32]] = {}
+        self._shells: list[NDArray[np.uint32]] = []
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
         self._flat.add(ids, codes)
-        self._tables = []
+        self._drop_tables()
 
     def delete(self, ids: Any) -> None:
         self._flat.delete(ids)
-        self._tables = []
+        self._drop_tables()
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
-        if not self._affordable() or k >= len(self):
+        self.prepare()
+        if not self._shells or k >= len(self):
             return self._flat.search(codes, k)
         parts = [
             self._search(codes[start : start + _QUERIES], k)
@@ -96,7 +97,8 @@ class HashIndex:
 
     def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         codes, radius = check_codes(codes, self.n_bits), check_radius(radius)
-        shells = self._affordable()
+        self.prepare()
+        shells = self._shells
         needed = radius // max(1, len(self._tables)) + 1
         if needed > len(shells):
             return self._flat.within(codes, radius)
@@ -106,7 +108,7 @@ class HashIndex:
         return ragged(len(codes), *self._unique(*found))
 
     def _search(self, codes: NDArray[np.uint8], k: int) -> Hits:
-        shells = self._affordable()
+        shells = self._shells
         tables = len(self._tables)
         limit = tables * len(shells) - 1  # farther ones are left to the scan
         active = np.arange(len(codes))
@@ -165,28 +167,35 @@ class HashIndex:
         new[1:] = (query[1:] != query[:-1]) | (ids[1:] != ids[:-1])
         return query[new], distance[new], ids[new]
 
-    def _affordable(self) -> list[NDArray[np.uint32]]:
-        """Return the shells, from radius 0 on, that together cost less than a scan."""
-        if not len(self) or len(self) < _SMALL:
-            return []
-        if not self._tables:
-            self._build()
-        n_address, shells, probes = len(self._tables[0].bits), [], 0
-        for radius in range(n_address + 1):
-            probes += len(self._tables) * math.comb(n_address, radius)
-            if probes * _SCAN > len(self):
-                break
-            if radius not in self._rings:
-                self._rings[radius] = shell(n_address, radius)
-            shells.append(self._rings[radius])
-        return shells
+    @property
+    def ready(self) -> bool:
+        return not len(self) or len(self) < _SMALL or bool(self._tables)
 
-    def _build(self) -> None:
+    def prepare(self) -> None:
+        if self.ready:
+            return
         codes = self.rows.codes
         n_address = min(self.n_bits, _MAX_ADDRESS, max(1, len(codes).bit_length() + 1))
         n_tables = max(1, min(self.n_bits // n_address, self._n_tables or self.n_bits))
         bits = balanced_bits(codes)
+        self._shells = self._affordable(n_address, n_tables)
         self._tables = [
             AddressTable(codes, bits[t : n_tables * n_address : n_tables]) for t in range(n_tables)
         ]
-        self._rings = {}
+
+    def forget(self) -> None:
+        self._flat.forget()
+        self._drop_tables()
+
+    def _drop_tables(self) -> None:
+        self._tables, self._shells = [], []
+
+    def _affordable(self, n_address: int, n_tables: int) -> list[NDArray[np.uint32]]:
+        """Return the shells, from radius 0 on, that together cost less than a scan."""
+        shells, probes = [], 0
+        for radius in range(n_address + 1):
+            probes += n_tables * math.comb(n_address, radius)
+            if probes * _SCAN > len(self):
+                break
+            shells.append(shell(n_address, radius))
+        return shells

@@ -18,6 +18,7 @@ from narrows.indexing.index_file import IndexContent, identity, read_index, writ
 from narrows.indexing.named_rows import NamedRows, no_rows
 from narrows.indexing.protocol import check_k
 from narrows.indexing.settings import new_settings
+from narrows.indexing.shared_lock import SharedLock
 from narrows.indexing.verification import verify_index
 
 __all__ = ["Index"]
@@ -28,9 +29,10 @@ _WAIT = 10.0
 class Index:
     """Codes by name: add, delete, search, keep in a file. Made by ``create`` or ``load``.
 
-    Hits come by distance, and among equals in the order in which they were added; re-ranked
-    ones by cosine, distance, order of adding. Changes are in memory until ``save``; a process
-    that is killed leaves the file as it last was saved.
+    Threads may share an index: searches run side by side, additions and deletions one at a time,
+    and each is seen whole or not at all. Hits come by distance, and among equals in the order in
+    which they were added; re-ranked ones by cosine, distance, order of adding. Changes are in
+    memory until ``save``; a process that is killed leaves the file as it last was saved.
 
     Two processes that change one file: use ``with Index.updating(path) as index``, for which the
     second waits. A ``save`` that would undo what another has saved since this one was loaded is
@@ -48,8 +50,8 @@ class Index:
     def __init__(self, content: IndexContent) -> None:
         self.settings = content.settings
         self._rows = NamedRows(content)
-        self._path: Path | None = None
-        self._identity: Any = None
+        self._lock, self._saving = SharedLock(), SharedLock()
+        self._file: tuple[Path, Any] | None = None  # where it was loaded from or saved to
 
     @classmethod
     def create(
@@ -120,7 +122,7 @@ class Index:
             index = cls(content)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from None
-        index._path, index._identity = path, before
+        index._file = path, before
         return index
 
     @classmethod
@@ -140,7 +142,8 @@ class Index:
         with writing_alone(Path(path), wait=wait):
             index = cls.load(path, model_digest=model_digest)
             yield index
-            index._write(Path(path))
+            with index._saving.writing():
+                index._write(Path(path))
 
     def save(self, path: str | Path, *, replace: bool = False, wait: float = _WAIT) -> None:
         """Write the index to a file: the whole new one, or the old one stays.
@@ -157,11 +160,14 @@ class Index:
             it since it was loaded from there.
         ResourceError
             If the disk is full or the file cannot be written.
+        ModelFileError
+            If the index in memory is inconsistent, so that its file would not load.
         """
         path = Path(path)
-        with writing_alone(path, wait=wait):
-            ours = self._path is not None and realpath(path) == realpath(self._path)
-            if ours and exists(path) and identity(path) != self._identity:
+        with self._saving.writing(), writing_alone(path, wait=wait):
+            known, identified = self._file or (None, None)
+            ours = known is not None and realpath(path) == realpath(known)
+            if ours and exists(path) and identity(path) != identified:
                 raise OutputBusy(
                     f"{path}: has changed since it was loaded; load it again and repeat the "
                     "change, or save to another file."
@@ -173,27 +179,56 @@ class Index:
             self._write(path)
 
     def _write(self, path: Path) -> None:
-        write_index(path, self._rows.content())
-        self._path, self._identity = path, identity(path)
+        write_index(path, self._content())
+        self._file = path, identity(path)
+
+    @contextmanager
+    def _ready(self) -> Iterator[NamedRows]:
+        """Yield the rows, unchanged during the block, with all built that a search needs."""
+        while True:
+            with self._lock.reading():
+                if self._rows.codes.ready:
+                    yield self._rows
+                    return
+            with self._lock.writing():
+                self._rows.codes.prepare()
+
+    def _content(self) -> IndexContent:
+        """Return the rows as they are now; what is added meanwhile is not among them."""
+        with self._ready() as rows:
+            return rows.content()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"content": self._content(), "file": self._file}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Index.__init__(self, state["content"])
+        self._file = state["file"]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        with self._lock.reading():
+            return len(self._rows)
 
     def __contains__(self, name: str) -> bool:
-        return self._rows.names.find(name) is not None
+        with self._lock.reading():
+            return self._rows.names.find(name) is not None
 
     @property
     def names(self) -> list[str]:
         """All names, in the order in which they were added; an object each."""
-        return list(self._rows.names)
+        with self._lock.reading():
+            return list(self._rows.names)
 
     def metadata(self, name: str) -> dict[str, Any]:
         """Return what was added with a name, {} if nothing was."""
-        return index_rows.decode_metadata(self._rows.metadata[self._rows.row(name)], name)
+        with self._lock.reading():
+            text = self._rows.metadata[self._rows.row(name)]
+        return index_rows.decode_metadata(text, name)
 
     def code(self, name: str) -> NDArray[Any]:
         """Return the code that was added with a name; of floats, scaled to length 1."""
-        return self._rows.codes.rows.codes[self._rows.row(name)].copy()
+        with self._lock.reading():
+            return self._rows.codes.rows.codes[self._rows.row(name)].copy()
 
     def add(
         self,
@@ -219,11 +254,15 @@ class Index:
         UsageError
             If a name stands twice or is there already, or something has another length or width.
         """
-        self._rows.add(names, codes, metadata, vectors)
+        new = self._rows.checked(names, codes, metadata, vectors)
+        with self._lock.writing():
+            self._rows.add(new)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete rows; all of them, or none if a name is unknown or stands twice (UsageError)."""
-        self._rows.delete(names)
+        names = index_rows.check_names(names)
+        with self._lock.writing():
+            self._rows.delete(names)
 
     def search(
         self,
@@ -250,7 +289,8 @@ class Index:
         UsageError
             If a value cannot be, or there are no vectors to re-rank by.
         """
-        return self._rows.search(codes, k, vectors, shortlist)
+        with self._ready() as rows:
+            return rows.search(codes, k, vectors, shortlist)
 
     def like(self, name: str, k: int, *, shortlist: int | None = None) -> list[Hit]:
         """Return the k rows most like a named one, without itself; re-ranked with a shortlist.
@@ -260,12 +300,13 @@ class Index:
         UsageError
             If there is no such name.
         """
-        row, k = self._rows.row(name), check_k(k)
-        vectors = None
-        if shortlist is not None:
-            vectors, shortlist = self._rows.vectors[row][None], check_k(shortlist) + 1
-        code = self._rows.codes.rows.codes[row][None]
-        hits = self.search(code, k + 1, vectors=vectors, shortlist=shortlist)[0]
+        k = check_k(k)
+        with self._ready() as rows:
+            row, vectors = rows.row(name), None
+            if shortlist is not None:
+                vectors, shortlist = rows.vectors[row][None], check_k(shortlist) + 1
+            code = rows.codes.rows.codes[row][None]
+            hits = rows.search(code, k + 1, vectors, shortlist)[0]
         return [hit for hit in hits if hit.name != name][:k]
 
     def verify(self) -> dict[str, Any]:
@@ -279,6 +320,7 @@ class Index:
         ModelFileError
             With what is wrong.
         """
-        if self._path is not None:
-            read_index(self._path)
-        return verify_index(self.settings, self._rows.codes, self._rows.names, self._rows.metadata)
+        if self._file is not None:
+            read_index(self._file[0])
+        with self._ready() as rows:
+            return verify_index(self.settings, rows.codes, rows.names, rows.metadata)

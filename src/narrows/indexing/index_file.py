@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import ModelFileError
+from narrows.indexing.graph_index import check_graph
 from narrows.indexing.settings import Settings, is_whole, read_settings
 from narrows.indexing.texts import TextColumn
 
@@ -47,7 +48,13 @@ def identity(path: str | Path) -> tuple[int, int, int]:
 
 
 def write_index(path: Path, content: IndexContent) -> None:
-    """Write an index file, atomically and durably; see ``write_artefact`` for what it raises."""
+    """Write an index file, atomically and durably; see ``write_artefact`` for what it raises.
+
+    Raises
+    ------
+    ModelFileError
+        If the parts do not fit together, so that the file would not load; nothing is written.
+    """
     import torch
 
     from narrows.artefact import Artefact, write_artefact
@@ -67,7 +74,17 @@ def write_index(path: Path, content: IndexContent) -> None:
         name: torch.from_numpy(np.require(array, requirements=["C", "W"]))
         for name, array in arrays.items()
     }
-    write_artefact(path, Artefact(KIND, spec, tensors))
+    artefact = Artefact(KIND, spec, tensors)
+    try:
+        _content(artefact)
+        if content.structure:
+            check_graph(content.structure, content.settings.width)
+    except ModelFileError as error:
+        raise ModelFileError(
+            f"{path}: the index in memory is inconsistent, so it was not saved: {error} "
+            "Load the last saved file and repeat the changes since."
+        ) from None
+    write_artefact(path, artefact)
 
 
 def read_index(path: Path) -> IndexContent:

@@ -21,6 +21,7 @@ from narrows.indexing.protocol import (
     check_radius,
     check_width,
 )
+from narrows.indexing.shared_lock import SharedLock
 
 __all__ = ["MilvusIndex"]
 
@@ -36,9 +37,9 @@ class MilvusIndex:
     The order is that of every index here, by distance and then by id, though Milvus breaks ties
     as it likes: what is tied at the k-th place is asked for until it is whole.
 
-    The server has no rule against two rows of one id, so ``add`` asks before it inserts: let one
-    writer at a time add. Ten thousand rows go in a call; an error between two calls leaves the
-    earlier ones added, and says so.
+    Threads may share it. The server has no rule against two rows of one id, so ``add`` asks before
+    it inserts: let one process at a time add. Ten thousand rows go in a call; an error between two
+    calls leaves the earlier ones added, and says so.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ class MilvusIndex:
         check_number("timeout", timeout, low=0, low_open=True)
         self.n_bits = n_bits
         self._rows = MilvusCollection(uri, n_bits, collection, token, timeout)
+        self._lock = SharedLock()
 
     def __len__(self) -> int:
         return self._rows.count()
@@ -85,22 +87,28 @@ class MilvusIndex:
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
         codes = check_codes(codes, self.n_bits)
         ids = check_ids(ids, len(codes))
-        known = self._rows.known(ids)
-        if len(known):
-            raise UsageError(f"ids: {known[0]} is in the index already; delete it first.")
-        self._rows.insert(ids, codes)
+        with self._lock.writing():
+            known = self._rows.known(ids)
+            if len(known):
+                raise UsageError(f"ids: {known[0]} is in the index already; delete it first.")
+            self._rows.insert(ids, codes)
 
     def delete(self, ids: Any) -> None:
         ids = check_ids(ids)
-        missing = np.setdiff1d(ids, self._rows.known(ids))
-        if len(missing):
-            first = ids[np.isin(ids, missing)][0]
-            raise UsageError(f"ids: {first} is not in the index.")
-        self._rows.delete(ids)
+        with self._lock.writing():
+            missing = np.setdiff1d(ids, self._rows.known(ids))
+            if len(missing):
+                first = ids[np.isin(ids, missing)][0]
+                raise UsageError(f"ids: {first} is not in the index.")
+            self._rows.delete(ids)
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         """Return the k nearest of each code; UsageError if k is above 16,384 and within n."""
         codes, k = check_codes(codes, self.n_bits), check_k(k)
+        with self._lock.reading():
+            return self._search(codes, k)
+
+    def _search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         found = min(k, len(self))
         if found > _MOST:
             raise UsageError(f"k: Milvus answers with at most {_MOST:,} hits a query, got {k:,}.")
@@ -126,6 +134,10 @@ class MilvusIndex:
 
     def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         codes, radius = check_codes(codes, self.n_bits), check_radius(radius)
+        with self._lock.reading():
+            return self._within(codes, radius)
+
+    def _within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         query, distance, ids = [np.empty(0, np.intp)], [np.empty(0, np.int32)], [np.empty(0, int)]
         for i, code in enumerate(codes):
             for near, found in self._ball(code, min(radius, self.n_bits), 0, 2**63 - 1):

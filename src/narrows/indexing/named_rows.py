@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,18 @@ from narrows.indexing.settings import Settings
 from narrows.indexing.texts import TextColumn
 from narrows.indexing.vectors import by_cosine, check_beside
 
-__all__ = ["NamedRows", "no_rows"]
+__all__ = ["NamedRows", "NewRows", "no_rows"]
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows that fit the index's settings; their names may still be taken."""
+
+    names: list[str]
+    codes: NDArray[Any]
+    encoded_names: list[bytes]
+    encoded_metadata: list[bytes]
+    vectors: NDArray[Any]
 
 
 def no_rows(settings: Settings) -> IndexContent:
@@ -36,6 +49,8 @@ def no_rows(settings: Settings) -> IndexContent:
 
 class NamedRows:
     """The four columns of an index, in step: what changes one changes all, or none.
+
+    It has no lock of its own; ``Index`` holds one around it.
 
     Raises
     ------
@@ -58,13 +73,13 @@ class NamedRows:
             self.codes.restore(content.structure)
 
     def content(self) -> IndexContent:
-        """Return what a file holds of the rows."""
+        """Return what a file holds of the rows, which later changes leave alone."""
         structure = self.codes.structure() if self.settings.kind == "hnsw" else {}
         return IndexContent(
             self.settings,
             self.codes.rows.codes,
-            self.names,
-            self.metadata,
+            self.names.snapshot(),
+            self.metadata.snapshot(),
             self.vectors,
             structure,
         )
@@ -79,41 +94,74 @@ class NamedRows:
             raise UsageError(f"name: {name!r} is not in the index.")
         return row
 
-    def add(
+    def checked(
         self,
         names: Sequence[str],
         codes: NDArray[Any],
         metadata: Sequence[dict[str, Any] | None] | None,
         vectors: NDArray[Any] | None,
-    ) -> None:
-        """As ``Index.add``."""
+    ) -> NewRows:
+        """Return rows as they are kept; only the settings are read, which never change.
+
+        Raises
+        ------
+        UsageError
+            If a name stands twice, or something has another length or width.
+        """
         codes = (
             check_codes(codes, self.settings.width)
             if self.settings.metric == "hamming"
             else check_vectors(codes, self.settings.width)
         )
-        new_names = index_rows.encode_names(names, len(codes))
+        encoded_names = index_rows.encode_names(names, len(codes))
+        encoded_metadata = index_rows.encode_metadata(metadata, len(codes))
+        beside = check_beside(vectors, len(codes), self.settings)
+        return NewRows(list(names), codes, encoded_names, encoded_metadata, beside)
+
+    def add(self, new: NewRows) -> None:
+        """Add checked rows: all of them, or none.
+
+        Raises
+        ------
+        UsageError
+            If a name is there already.
+        """
         there = self.names.rows()
-        for name in names:
+        for name in new.names:
             if name in there:
                 raise UsageError(f"names: {name!r} is in the index already; delete it first.")
-        new_metadata = index_rows.encode_metadata(metadata, len(codes))
-        new_vectors = check_beside(vectors, len(codes), self.settings)
         first = int(self.codes.rows.ids[-1]) + 1 if len(self) else 0
-        self.codes.add(np.arange(first, first + len(codes)), codes)
-        self.names.extend(new_names)
-        self.metadata.extend(new_metadata)
-        self.vectors = np.concatenate([self.vectors, new_vectors])
+        with self._all_or_nothing():
+            self.codes.add(np.arange(first, first + len(new.codes)), new.codes)
+            self.names.extend(new.encoded_names)
+            self.metadata.extend(new.encoded_metadata)
+            self.vectors = np.concatenate([self.vectors, new.vectors])
 
     def delete(self, names: Sequence[str]) -> None:
         """As ``Index.delete``."""
         rows = np.array([self.row(name) for name in index_rows.check_names(names)], dtype=np.intp)
-        self.codes.delete(self.codes.rows.ids[rows])
         kept = np.ones(len(self), dtype=bool)
         kept[rows] = False
-        self.names.keep(kept)
-        self.metadata.keep(kept)
-        self.vectors = self.vectors[kept]
+        with self._all_or_nothing():
+            self.codes.delete(self.codes.rows.ids[rows])
+            self.names.keep(kept)
+            self.metadata.keep(kept)
+            self.vectors = self.vectors[kept]
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put all columns back as they were if the block fails: out of memory, or Ctrl-C.
+
+        Every change makes new arrays, so the old ones are still whole.
+        """
+        rows = self.codes.rows
+        before = rows.ids, rows.codes, self.names.snapshot(), self.metadata.snapshot(), self.vectors
+        try:
+            yield
+        except BaseException:
+            rows.ids, rows.codes, self.names, self.metadata, self.vectors = before
+            self.codes.forget()
+            raise
 
     def search(
         self,

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from narrows.checks import check_number
 from narrows.errors import UsageError
 
-__all__ = ["CodeIndex", "Hits", "RaggedHits", "check_codes", "check_ids", "check_k", "check_width"]
+__all__ = [
+    "CodeIndex",
+    "Hits",
+    "LocalIndex",
+    "RaggedHits",
+    "check_codes",
+    "check_ids",
+    "check_k",
+    "check_width",
+]
 
 MAX_BITS = 4096
 MISSING = -1
@@ -68,6 +77,29 @@ class CodeIndex(Protocol):
 
     def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
         """Return all that differ from each code in at most ``radius`` bits."""
+        ...
+
+
+class LocalIndex(CodeIndex, Protocol):
+    """An index in this process's memory, derived from its rows.
+
+    It has no lock of its own; ``index.Index`` holds one around it. Searches may run side by side
+    while the index is ``ready``. Everything else runs alone.
+    """
+
+    rows: Any
+
+    @property
+    def ready(self) -> bool:
+        """Whether a search changes nothing that another search reads."""
+        ...
+
+    def prepare(self) -> Any:
+        """Build what a search needs and is not there; a search does it by itself, too."""
+        ...
+
+    def forget(self) -> None:
+        """Drop everything that ``prepare`` builds: the rows were set from outside."""
         ...
 
 

@@ -54,6 +54,16 @@ class TextColumn:
     def __iter__(self) -> Any:
         return (self[row] for row in range(len(self)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_rows": None}  # worked out again where it is needed
+
+    def snapshot(self) -> TextColumn:
+        """Return a column of the texts as they are now; nothing is copied. ``extend`` and
+        ``keep`` change neither its bytes nor its offsets."""
+        column = TextColumn()
+        column.blob, column.offsets = self.blob, self.offsets
+        return column
+
     def extend(self, texts: Iterable[bytes]) -> None:
         """Append texts in UTF-8. Cost: a copy of the column."""
         texts = list(texts)
