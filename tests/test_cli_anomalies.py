@@ -54,8 +54,8 @@ def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
     assert run(files, "--top", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"\s+row\s+error\s+p-value\s+largest shares", lines[0])
-    assert re.match(r"\s+7\s+[\d.]+\s+0\.0049\d+\s+weight \d\d%", lines[1])
-    assert len(lines) == 4 and "of 60 rows have p <= 0.01" in lines[-1]
+    assert re.match(r"\*\s+7\s+[\d.]+\s+0\.0049\d+\s+weight \d\d%", lines[1])
+    assert len(lines) == 5 and re.match(r"\d of 60 rows are flagged: p <= 0.01$", lines[-2])
 
 
 def test_json_says_the_same(files, capsys):
@@ -168,8 +168,8 @@ def test_rows_that_are_rebuilt_without_error_are_not_taken_for_those_of_the_fit(
 
 def test_detection_is_that_of_the_definitions():
     odd = odd_rows(np.array([0.0, 1, 0, 1, 0]))
-    p_values = np.array([0.5, 0.05, 0.03, 0.2, 0.9])
-    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), p_values, odd, alpha=0.05)
+    flagged = np.array([False, True, True, False, False])
+    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, odd)
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 
@@ -182,7 +182,7 @@ def test_a_model_without_held_out_rows_says_the_way_out(files, tmp_path, capsys)
     fit = Autoencoder(1, hidden=(8,), max_epochs=2, validation_fraction=0, random_state=0)
     fit.fit(table(100, 0)).save(tmp_path / "bare")
     arguments = ["anomalies", str(tmp_path / "bare"), str(files / "x.csv")]
-    assert _run(arguments) == 2
+    assert _run([*arguments, "--alpha", "0.01"]) == 2
     assert "--calibrate" in capsys.readouterr().err
     assert _run([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
 
@@ -317,5 +317,5 @@ def test_a_row_that_no_feature_makes_odd_alone_blames_none():
     assert _largest(np.full(4, 0.25, np.float32), NAMES) == {}
     assert [*_largest(np.array([0.1, 0.6, 0.1, 0.2]), NAMES)][:2] == ["width", "weight"]
     assert _largest(np.ones(1), ["length"]) == {"length": 1}
-    row = {"row": 3, "error": 2.0, "p_value": 0.01, "largest_shares": {}}
+    row = {"row": 3, "error": 2.0, "p_value": 0.01, "flagged": True, "largest_shares": {}}
     assert _table({"top": [row]}).endswith("no feature alone")

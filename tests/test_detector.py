@@ -13,7 +13,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from narrows import AnomalyDetector, Autoencoder, load, read
 from narrows.artefact import read_artefact, write_artefact
 from narrows.density import Density
-from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
+from narrows.errors import (
+    CopyingWarning,
+    InvalidData,
+    ModelFileError,
+    NothingFlaggedWarning,
+    UsageError,
+)
 from narrows.text import as_documents
 
 
@@ -116,7 +122,8 @@ def test_contamination_is_the_share_of_the_training_that_is_called_anomalies():
 
 def test_few_rows_cannot_be_rare():
     x = normal_rows(50, seed=9)
-    found = quick(alpha=0.01).fit(x)
+    with pytest.warns(NothingFlaggedWarning, match=r"alpha=0.01: flags nothing, .* below 0.0196"):
+        found = quick(alpha=0.01).fit(x)
     assert (found.predict(100 + x) == 1).all()  # 1 of 51 is the rarest there is
     assert (found.set_params(alpha=0.02).fit(x).predict(100 + x) == -1).all()
 

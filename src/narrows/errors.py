@@ -14,6 +14,7 @@ Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
+|-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 `-- PairingWarning         (UserWarning)          images and masks go together by their order
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "MissingExtra",
     "ModelFileError",
     "NarrowsError",
+    "NothingFlaggedWarning",
     "OutputBusy",
     "ResourceError",
     "TrainingDiverged",
@@ -97,6 +99,10 @@ class EmptyDocumentWarning(UserWarning):
 
 class ImageShapeWarning(UserWarning):
     """Rows are read as images of a shape that they may not have."""
+
+
+class NothingFlaggedWarning(UserWarning):
+    """A level for p-values is below the smallest one there can be: it flags no row."""
 
 
 class PairingWarning(UserWarning):

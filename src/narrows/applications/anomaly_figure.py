@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from narrows.applications.lettering import fitting, shortened
+from narrows.applications.flagging import FlaggedRows
+from narrows.applications.lettering import fitting, shortened, wrapped
 from narrows.applications.mosaic import pictures
 from narrows.errors import InvalidData
 
@@ -29,16 +30,15 @@ def anomaly_figure(
     shares: np.ndarray,
     *,
     titles: Sequence[str],
-    p_values: np.ndarray,
+    found: FlaggedRows,
     names: Sequence[str],
-    alpha: float,
-    smallest: float = 0.0,
     image_shape: tuple[int, ...] | None = None,
 ) -> Figure:
     """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
 
-    The histogram is left out, with a line that says why, where it would be a single bar: of fewer
-    than 20 rows, or fewer than 20 p-values that there can be.
+    ``found`` are the scores of all rows. The histogram is left out, with a line that says why,
+    where there are no p-values, and where it would be a single bar: of fewer than 20 rows, or
+    fewer than 20 p-values that there can be.
 
     Images stand above their reconstruction and the map of shares, at most ten of them; of other
     rows the features with the largest shares are drawn as bars, at most six rows.
@@ -48,17 +48,20 @@ def anomaly_figure(
     InvalidData
         If rows are no images of ``image_shape``.
     """
-    edges, expected = _bins(len(p_values), smallest)
+    n_rows, smallest = len(found.errors), found.smallest_p_value
+    edges, expected = _bins(n_rows, smallest or 1)
     drawn = len(expected) > 1
     if image_shape is not None:
         if math.prod(image_shape) != rows.shape[1]:
             raise InvalidData(f"image shape {image_shape}: does not hold {rows.shape[1]} features.")
         height = max(2.5, 0.55 + 2 * image_shape[0] / image_shape[1])
-        figure, left, right = _parts(height, (7.75, 3.25), drawn)
+        widths = (7.75, 3.25)
+        figure, left, right = _parts(height, widths, drawn)
         _images(left, rows, rebuilt, shares, titles, image_shape)
     else:
         n = min(len(rows), 6)
-        figure, left, right = _parts(3.9, (6.45, 3.55), drawn)
+        widths = (6.45, 3.55)
+        figure, left, right = _parts(3.9, widths, drawn)
         columns = 3 if n > 4 else max(1, min(n, 2))
         axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for axis in axes[n:]:
@@ -67,12 +70,12 @@ def anomaly_figure(
         for axis, row, title in zip(axes[:n], shares, titles, strict=False):
             _bars(axis, row, names, fitting(title, 8, 5.7 / columns), longest)
         left.supxlabel("share of the row's error, %", fontsize=8)
-    flagged = int((p_values <= alpha).sum())
-    found = f"{flagged} of {len(p_values)} rows have p ≤ {alpha:g}"
-    if drawn:
-        _histogram(right.subplots(), p_values, found, edges, expected)
+    if drawn and found.p_values is not None:
+        title = wrapped(str(found), 8, widths[1] - 0.9)
+        _histogram(right.subplots(), found.p_values, title, edges, expected)
     else:
-        figure.suptitle(f"{found}\n{_too_few(len(p_values), smallest)}", fontsize=8)
+        lines = (str(found), _too_few(n_rows, smallest))
+        figure.suptitle("\n".join(wrapped(line, 8, widths[0] - 0.4) for line in lines), fontsize=8)
     return figure
 
 
@@ -87,7 +90,9 @@ def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figu
     return figure, *parts
 
 
-def _too_few(n_rows: int, smallest: float) -> str:
+def _too_few(n_rows: int, smallest: float | None) -> str:
+    if smallest is None:
+        return "no histogram of p-values: no rows were held out to count them among"
     few = f"{n_rows} rows" if n_rows < 2 * _IN_BIN else f"{round(1 / smallest) - 1} rows held out"
     return f"no histogram of p-values: of {few} it would be a picture of chance"
 
@@ -145,7 +150,7 @@ def _histogram(
         label="if all were normal",
     )  # fmt: skip
     axis.legend(fontsize=8, frameon=False, loc="upper right")
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=8)
     axis.set_ylim(0, 1.2 * max(float(np.max(counts)), float(levels.max())))
     axis.set_xlim(0, edges[-1])
     axis.set_xlabel("p-value", fontsize=8)
@@ -164,8 +169,6 @@ def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
     1 / sqrt(k). Bins hold equally many p-values, the first ones at most one more.
     """
     n_bins = max(1, min(_BINS, n_rows // _IN_BIN))
-    if not smallest:
-        return np.linspace(0, 1, n_bins + 1), np.full(n_bins, 1 / n_bins)
     n_values = round(1 / smallest)
     n_bins = max(1, min(n_bins, n_values // _IN_BIN))
     each, more = divmod(n_values, n_bins)

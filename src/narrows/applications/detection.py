@@ -20,9 +20,8 @@ class Detection:
     """What scores are worth, in [0, 1].
 
     ``auroc`` is the share of (anomaly, other row) pairs of which the anomaly is the more
-    surprising, ``average_precision`` the mean precision at every anomaly's rank. At the level
-    that was asked for, ``found`` is the share of the anomalies that are flagged and
-    ``false_alarms`` that of the other rows.
+    surprising, ``average_precision`` the mean precision at every anomaly's rank. ``found`` is
+    the share of the anomalies that are flagged and ``false_alarms`` that of the other rows.
     """
 
     n_anomalies: int
@@ -56,11 +55,11 @@ def odd_rows(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     )
 
 
-def measure_detection(
-    surprise: np.ndarray, p_values: np.ndarray, odd: np.ndarray, *, alpha: float
-) -> Detection:
-    """Return what ``surprise`` (n_rows,), the larger the odder, says of the anomalies ``odd``."""
-    flagged = p_values <= alpha
+def measure_detection(surprise: np.ndarray, flagged: np.ndarray, odd: np.ndarray) -> Detection:
+    """Return what ``surprise`` (n_rows,), the larger the odder, says of the anomalies ``odd``.
+
+    ``flagged`` and ``odd`` are boolean (n_rows,).
+    """
     return Detection(
         n_anomalies=int(odd.sum()),
         auroc=float(roc_auc_score(odd, surprise)),

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
-__all__ = ["fitting", "fitting_legend", "shortened", "text_width"]
+__all__ = ["fitting", "fitting_legend", "shortened", "text_width", "wrapped"]
 
 _HANDLE = 4.8  # of a letter's size: the line before a name, and the gaps around both
 _FRAME = 0.3  # inches
@@ -31,6 +31,19 @@ def fitting(name: str, size: float, inches: float) -> str:
     """Return a name of which no line takes more inches at a size in points, as text and not as
     mathematics: names often differ in their last letters, so that they are cut in the middle."""
     return "\n".join(_cut(line, size, inches) for line in name.split("\n"))
+
+
+def wrapped(text: str, size: float, inches: float) -> str:
+    """Return a text broken between words into lines that take at most so many inches at a size in
+    points; a word that is wider alone is cut in the middle."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(_plain(longer), size) <= inches:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return fitting("\n".join(lines), size, inches)
 
 
 def _cut(line: str, size: float, inches: float) -> str:

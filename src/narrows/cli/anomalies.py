@@ -40,12 +40,15 @@ _SEEN = (
 @click.command(short_help="Which rows are anomalies, with p-values and the features to blame.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write error and p-value of every row: "
-              ".npy; .csv or .tsv behind the file or id of the row where it has one.",
+@click.option("-o", "--output", type=PATH, help="Where to write error, p-value and flag of every "
+              "row: .npy; .csv or .tsv behind the file or id of the row where it has one.",
               )  # fmt: skip
-@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), default=0.01,
-              show_default=True, help="Rows with p <= alpha are counted as anomalies: of normal "
-              "rows at most this share.")  # fmt: skip
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), help="Flag the rows with p <= "
+              "alpha: of normal rows at most this share. The default is 0.01, or the smallest "
+              "p-value that the held-out rows allow; of a detector its own rule.")  # fmt: skip
+@click.option("--contamination", type=click.FloatRange(0, 0.5, min_open=True), metavar="SHARE",
+              help="Flag this share of DATA instead, by the largest errors; ties at the limit are "
+              "left out. The default, 0.1, where fewer than 9 rows were held out.")  # fmt: skip
 @click.option("--calibrate", metavar="DATA", help="Normal rows that MODEL was not fitted to, "
               "instead of those that fit held out.")  # fmt: skip
 @click.option("--labels", type=PATH, help="Which rows of DATA are anomalies (1; the others 0): "
@@ -61,7 +64,8 @@ def anomalies(
     model: Path,
     data: str,
     output: Path | None,
-    alpha: float,
+    alpha: float | None,
+    contamination: float | None,
     calibrate: str | None,
     labels: Path | None,
     top: int,
@@ -73,7 +77,7 @@ def anomalies(
 
     The p-value says how often a normal row has an error as large; it is counted among rows that
     training did not see, so that it holds whatever the model is. The shares say which features
-    the error comes from.
+    the error comes from. Flagged rows have a star, and the last lines say by which rule.
     """
     import numpy as np
 
@@ -81,6 +85,8 @@ def anomalies(
     from narrows.applications.detection import measure_detection
     from narrows.applications.output import write_rows
 
+    if alpha is not None and contamination is not None:
+        raise click.UsageError("--alpha and --contamination are two rules; give one of them.")
     check_outputs(output, figure, model, data, calibrate, labels)
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
@@ -89,42 +95,43 @@ def anomalies(
     check_image_shape(fitted, image_shape)
     odd = _odd_rows(opened, labels, source.n_rows)
     held_out = None if calibrate is None else open_data(calibrate)
-    errors = -estimator.score_samples(source)
-    p_values = estimator.p_values(source, held_out)
-    if estimator._was_fitted_to(source, errors):
+    found = estimator.find_anomalies(
+        source, alpha=alpha, contamination=contamination, X_calibration=held_out
+    )
+    if found.training_rows:
         click.echo(_SEEN.format(data=data), err=True)
+    errors, p_values = found.errors, found.p_values
     first = np.argsort(-errors, kind="stable")[:top]
     rows = at_rows(source, first)
     shares = estimator.anomaly_shares(rows)
     names = feature_names(fitted, source)
     called = row_names(opened)
-    flagged = int((p_values <= alpha).sum())
-    kept = getattr(estimator, "calibration_", fitted.calibration)
-    n_kept = len(kept) if held_out is None else estimator._asked(held_out)[1].n_rows
-    floor = 1 / (n_kept + 1)
     results: dict[str, Any] = {
         "n_rows": source.n_rows,
         "unit": estimator.loss_unit_,
-        "alpha": alpha,
-        "flagged": flagged,
-        "smallest_possible_p_value": floor,
+        "rule": found.rule,
+        "alpha": found.alpha,
+        "contamination": found.contamination,
+        "flagged": int(found.flagged.sum()),
+        "smallest_possible_p_value": found.smallest_p_value,
         "top": [
             {
                 "row": int(row),
                 **({} if called is None else {called[0]: called[1][row]}),
                 "error": float(errors[row]),
-                "p_value": float(p_values[row]),
+                "p_value": None if p_values is None else float(p_values[row]),
+                "flagged": bool(found.flagged[row]),
                 "largest_shares": _largest(share, names),
             }
             for row, share in zip(first, shares, strict=True)
         ],
     }
     if odd is not None:
-        measured = measure_detection(errors, p_values, odd, alpha=alpha)
-        results["detection"] = asdict(measured)
+        results["detection"] = asdict(measure_detection(errors, found.flagged, odd))
     if output is not None:
-        blocks = iter([np.column_stack([errors, p_values])])
-        columns = ["error", "p_value"]
+        counted = np.full(source.n_rows, np.nan) if p_values is None else p_values
+        blocks = iter([np.column_stack([errors, counted, found.flagged])])
+        columns = ["error", "p_value", "flagged"]
         results["shape"] = write_rows(
             output, blocks, n_rows=source.n_rows, names=columns, called=called
         )
@@ -135,14 +142,13 @@ def anomalies(
         from narrows.sparse import dense_rows
 
         titles = [
-            f"{name}\np = {p_values[row]:.2g}"
+            name if p_values is None else f"{name}\np = {p_values[row]:.2g}"
             for name, row in zip(in_figure(called, first), first, strict=True)
         ]
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         drawn = anomaly_figure(
             dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,
-            titles=titles, p_values=p_values, names=names, alpha=alpha, smallest=floor,
-            image_shape=shape,
+            titles=titles, found=found, names=names, image_shape=shape,
         )  # fmt: skip
         save_figure(drawn, figure)
         results["figure"] = str(figure)
@@ -150,10 +156,7 @@ def anomalies(
         print_json(results)
         return
     click.echo(_table(results))
-    click.echo(f"{flagged} of {source.n_rows} rows have p <= {alpha:g}; error: {results['unit']}")
-    if alpha < floor:
-        click.echo(f"no p-value can be below {floor:.3g}, 1 / (the number of held-out rows + 1); "
-                   "--calibrate takes more of them")  # fmt: skip
+    click.echo(f"{found}\nerror: {results['unit']}")
     if "detection" in results:
         click.echo(", ".join(f"{name.replace('_', ' ')} {value:.4g}"
                              for name, value in results["detection"].items()))  # fmt: skip
@@ -201,11 +204,11 @@ def _table(results: dict[str, Any]) -> str:
     called = [one_line(row.get(header, ""), _NAME) for row in results["top"]]
     wide = max(map(len, (header, *called)))
     wide += 2 if header else 0
-    lines = [f"{'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest shares"]
+    lines = [f"  {'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest shares"]
     for row, name in zip(results["top"], called, strict=True):
         shares = ", ".join(f"{name} {share:.0%}" for name, share in row["largest_shares"].items())
         shares = shares or "no feature alone"
-        lines.append(
-            f"{row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{row['p_value']:>11.4g}  {shares}"
-        )
+        p = "-" if row["p_value"] is None else f"{row['p_value']:.4g}"
+        mark = "*" if row["flagged"] else " "
+        lines.append(f"{mark} {row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{p:>11}  {shares}")
     return "\n".join(lines)

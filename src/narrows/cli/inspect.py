@@ -126,7 +126,7 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
         "rows_calibrated_on": n_rows,
         "smallest_possible_p_value": 1 / (n_rows + 1),
         "trim": detector.trim,
-        "alpha": detector.alpha,
+        "alpha": detector.alpha_,
         "contamination": detector.contamination,
         "anomaly_above": -offset if math.isfinite(offset) else None,
         "seed": seed_given(detector),

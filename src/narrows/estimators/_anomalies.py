@@ -7,15 +7,65 @@ from typing import Any
 import numpy as np
 
 from narrows.applications import anomalies, coding
+from narrows.applications.flagging import FlaggedRows, check_rule, flag_rows
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._asked import Asked
+from narrows.model import Model
 
 __all__ = ["Anomalies"]
 
 
 class Anomalies(Asked):
     """How surprising the error of a row is, and which features it comes from."""
+
+    def find_anomalies(
+        self,
+        X: Any,
+        *,
+        alpha: float | None = None,
+        contamination: float | None = None,
+        X_calibration: Any = None,
+    ) -> FlaggedRows:
+        """Return errors, p-values and which rows are flagged, from one pass over the rows.
+
+        Parameters
+        ----------
+        X : rows of shape (n_samples, n_features)
+        alpha : float, optional
+            Flag the rows with p <= alpha: of normal rows at most this share.
+        contamination : float, optional
+            Flag this share of X, in (0, 0.5], by the largest errors. Rows that tie with the
+            largest error that is not flagged are not flagged either.
+        X_calibration : rows, optional
+            As for ``p_values``.
+
+        Returns
+        -------
+        FlaggedRows
+            With ``errors``, ``p_values`` (None if no rows were held out), ``flagged``, and
+            ``rule``, the rule in words. With neither number the rule is p <= 0.01, or p <=
+            1 / (m + 1) where m held-out rows allow none as small; with fewer than 9 of them, or
+            none, the tenth of X with the largest errors.
+
+        Raises
+        ------
+        UsageError (a ValueError)
+            If both numbers are given, or one is out of range; ``alpha`` without held-out rows.
+        InvalidData (a ValueError)
+            If an error of the calibration is not finite.
+        """
+        check_rule(alpha, contamination)
+        model, source = self._asked(X)
+        calibration = self._calibration_errors(model, X_calibration)
+        errors = np.concatenate(list(coding.errors(model, source)))
+        return flag_rows(
+            errors,
+            calibration,
+            alpha=alpha,
+            contamination=contamination,
+            training_rows=self._was_fitted_to(source, errors),
+        )
 
     def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
         """Return how often a normal row has an error as large as each row's, float64 in (0, 1].
@@ -39,20 +89,25 @@ class Anomalies(Asked):
             If an error of the calibration is not finite.
         """
         model, source = self._asked(X)
-        if X_calibration is not None:
-            held_out = anomalies.sorted_errors(*self._asked(X_calibration)).numpy()
-            if not np.isfinite(held_out).all():
-                raise InvalidData("X_calibration: a row has an error that is not finite.")
-        elif model.calibration is None:
+        held_out = self._calibration_errors(model, X_calibration)
+        if held_out is None:
             raise UsageError(
                 "p_values: the model holds no errors of rows that training did not see "
                 "(validation_fraction=0, too few rows, partial_fit, or a file from before they "
                 "were kept); pass X_calibration (--calibrate), normal rows that fit was not given."
             )
-        else:
-            held_out = model.calibration.cpu().numpy()
         errors = np.concatenate(list(coding.errors(model, source)))
         return anomalies.conformal_p_values(errors, held_out)
+
+    def _calibration_errors(self, model: Model, X_calibration: Any) -> np.ndarray | None:
+        """Return the sorted errors of given rows, or those that ``fit`` kept; None if there are
+        none."""
+        if X_calibration is None:
+            return None if model.calibration is None else model.calibration.cpu().numpy()
+        held_out = anomalies.sorted_errors(*self._asked(X_calibration)).numpy()
+        if not np.isfinite(held_out).all():
+            raise InvalidData("X_calibration: a row has an error that is not finite.")
+        return held_out
 
     def _was_fitted_to(self, source: Source, errors: np.ndarray) -> bool:
         """Return whether these are the rows of ``fit``, by their number and those held out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.anomalies import conformal_p_values, hold_calibration, sharing
+from narrows.applications.flagging import FlaggedRows, check_rule, flag_rows, reachable_level
 from narrows.applications.surprise import Surprise, occlusions, surprises
 from narrows.data.source import Source
 from narrows.estimators._base import AbstractAutoencoder
@@ -16,12 +18,17 @@ from narrows.estimators._input import query_source
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
-__all__ = ["DetectorQueries", "comparable"]
+__all__ = ["DEFAULT_ALPHA", "DetectorQueries", "comparable"]
+
+DEFAULT_ALPHA = 0.05
+"""The level of a detector whose alpha is "auto"."""
 
 
 class DetectorQueries(OutlierMixin, WithDefaults):
     """The questions, each put to all members together."""
 
+    alpha: float | str
+    contamination: float | None
     members_: list[AbstractAutoencoder]
     surprises_: list[Surprise]
     calibration_: np.ndarray
@@ -29,10 +36,65 @@ class DetectorQueries(OutlierMixin, WithDefaults):
 
     def _scores(self, source: Any) -> np.ndarray:
         """Return - S, the mean over the members."""
-        total = np.zeros(source.n_rows)
-        for member, surprise in zip(self.members_, self.surprises_, strict=True):
-            total += np.concatenate(list(surprises(member.model_, surprise, source)))
-        return -comparable(total / len(self.members_))
+        return -comparable(self._member_scores(source).mean(axis=0))
+
+    def _member_scores(self, source: Any) -> np.ndarray:
+        """Return S of every row by every member, (n_members, n_samples), float64."""
+        return np.stack(
+            [
+                np.concatenate(list(surprises(member.model_, surprise, source)))
+                for member, surprise in zip(self.members_, self.surprises_, strict=True)
+            ]
+        )
+
+    @property
+    def alpha_(self) -> float:
+        """The level that ``predict`` reads: ``alpha``; for "auto" 0.05, or 1 / (n_samples + 1), the
+        smallest p-value there can be, where that is larger."""
+        check_is_fitted(self, "members_")
+        if self.alpha == "auto":
+            return reachable_level(DEFAULT_ALPHA, len(self.calibration_))
+        return float(self.alpha)
+
+    def find_anomalies(
+        self,
+        X: Any,
+        *,
+        alpha: float | None = None,
+        contamination: float | None = None,
+        X_calibration: Any = None,
+    ) -> FlaggedRows:
+        """Return S, p-values and which rows are flagged, from one pass over the rows.
+
+        ``alpha`` flags the rows with p <= alpha, ``contamination`` that share of X by the largest
+        S (ties at the limit are not flagged). With neither, the detector's own rule holds, that of
+        ``predict``: its ``contamination``, a share of the rows of ``fit``, or ``alpha_``.
+        ``X_calibration`` as for ``p_values``.
+
+        Raises
+        ------
+        UsageError (a ValueError)
+            If both numbers are given, or one is out of range.
+        """
+        check_rule(alpha, contamination)
+        source = self._asked(X)[1]
+        of_members = self._member_scores(source)
+        scores = comparable(of_members.mean(axis=0))
+        calibration = self.calibration_
+        if X_calibration is not None:
+            calibration = np.sort(-self.score_samples(X_calibration))
+        own = alpha is None and contamination is None
+        found = flag_rows(
+            scores,
+            calibration,
+            alpha=self.alpha_ if own and self.contamination is None else alpha,
+            contamination=self.contamination if own else contamination,
+            training_rows=self._was_fitted_to(source, of_members),
+        )
+        if own and self.contamination is not None:
+            rule = f"more surprising than all but {100 * self.contamination:.3g}% of its own rows"
+            return replace(found, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
+        return found
 
     def _asked(self, X: Any) -> tuple[Model, Source]:
         """Return the first member's model, for its schema, and the rows asked about."""
@@ -63,17 +125,12 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             return conformal_p_values(scores, self.calibration_)
         return conformal_p_values(scores, np.sort(-self.score_samples(X_calibration)))
 
-    def _was_fitted_to(self, source: Any, scores: np.ndarray) -> bool:
+    def _was_fitted_to(self, source: Any, of_members: np.ndarray) -> bool:
         """Return whether these are the rows of ``fit``, by their number and what each member says
-        of those that it did not see; ``scores``, means over the members, say nothing of it."""
+        of those that it did not see: ``of_members`` (n_members, n_samples)."""
         if source.n_rows != len(self.calibration_):
             return False
-        found = [
-            block
-            for member, surprise in zip(self.members_, self.surprises_, strict=True)
-            for block in surprises(member.model_, surprise, source)
-        ]
-        return hold_calibration(comparable(np.concatenate(found)), self.calibration_)
+        return hold_calibration(comparable(of_members.ravel()), self.calibration_)
 
     def anomaly_shares(self, X: Any) -> np.ndarray:
         """Return which share each feature has in a row's S, (n_samples, n_features), float32.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from narrows.applications.surprise import surprises
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
 from narrows.data.statistics import describe
-from narrows.errors import UsageError
+from narrows.errors import NothingFlaggedWarning, UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
@@ -52,12 +53,13 @@ class AnomalyDetector(DetectorQueries):
         How many nets, from 2; no more than there are rows.
     trim : float, default=0.1
         Share of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
-    alpha : float, default=0.05
-        ``predict`` calls rows with p <= alpha anomalies: of normal ones about this share. With
-        fewer than 1 / alpha - 1 rows none is so rare.
+    alpha : float or "auto", default="auto"
+        ``predict`` calls rows with p <= alpha anomalies: of normal ones about this share. No p is
+        below 1 / (n_samples + 1): "auto" is 0.05, or that where it is larger (fewer than 19 rows),
+        and a number below it flags nothing, with a warning.
     contamination : float or None, default=None
         Where it is given, in (0, 0.5], rows are anomalies that surprise more than all but this
-        share of the training, whatever alpha is.
+        share of the training, whatever alpha is; of rows that tie at the limit none is.
     device : ...
     random_state : ...
     verbose : int, default=0
@@ -69,6 +71,8 @@ class AnomalyDetector(DetectorQueries):
         One a fold.
     calibration_ : ndarray of shape (n_samples,)
         S of the rows of ``fit``, each by the net that did not see it, in ascending order.
+    alpha_ : float
+        The level that ``predict`` reads.
     offset_ : float
         ``score_samples`` below it is an anomaly.
     n_features_in_ : int
@@ -100,7 +104,7 @@ class AnomalyDetector(DetectorQueries):
     autoencoder: Any
     n_folds: int
     trim: float
-    alpha: float
+    alpha: float | str
     contamination: float | None
     device: str
     random_state: Any
@@ -116,7 +120,7 @@ class AnomalyDetector(DetectorQueries):
         *,
         n_folds: int = 5,
         trim: float = 0.1,
-        alpha: float = 0.05,
+        alpha: float | str = "auto",
         contamination: float | None = None,
         device: str = "auto",
         random_state: Any = None,
@@ -184,7 +188,16 @@ class AnomalyDetector(DetectorQueries):
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
             return float(np.percentile(self._scores(source), 100 * self.contamination))
-        return -conformal_threshold(self.calibration_, self.alpha)
+        smallest = 1 / (len(self.calibration_) + 1)
+        if self.alpha_ < smallest:
+            warnings.warn(
+                f"alpha={self.alpha!r}: flags nothing, because no p-value can be below "
+                f"{smallest:.3g}, 1 / (n_samples + 1); give more rows, a larger alpha, or "
+                "contamination.",
+                NothingFlaggedWarning,
+                stacklevel=3,
+            )
+        return -conformal_threshold(self.calibration_, self.alpha_)
 
     def save(self, path: str | Path) -> None:
         """Write the model file: every member with its S. ``narrows.load`` reads it.
@@ -203,7 +216,8 @@ class AnomalyDetector(DetectorQueries):
         resolve_device(self.device)
         check_number("n_folds", self.n_folds, low=2, high=100, integer=True)
         check_number("trim", self.trim, low=0, high=0.5)
-        check_number("alpha", self.alpha, low=0, high=1, low_open=True, high_open=True)
+        if self.alpha != "auto":
+            check_number("alpha", self.alpha, low=0, high=1, low_open=True, high_open=True)
         if self.contamination is not None:
             check_number("contamination", self.contamination, low=0, high=0.5, low_open=True)
 
