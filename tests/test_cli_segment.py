@@ -242,3 +242,14 @@ def test_a_class_that_no_byte_holds_is_in_no_png(tmp_path, value):
     with pytest.raises(UsageError, match="classes from 0 to 255"):
         _write(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
     assert not (tmp_path / "made").exists()
+
+
+def test_classes_are_called_by_their_names(folder, tmp_path, masks, capsys):
+    np.save(tmp_path / "m.npy", masks)
+    arguments = ["segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy"]
+    names = ["--class-names", "ground, <b>disc</b>"]
+    assert run(*arguments, *names, "--figure", tmp_path / "f.png") == 0
+    said = capsys.readouterr().out
+    assert "\nground " in said and "\n<b>disc</b> " in said and "\nall but ground" in said
+    assert run(*arguments, "--class-names", "a,b,c") == 2
+    assert "gives 3 names of 2 classes, 0, 1" in capsys.readouterr().err

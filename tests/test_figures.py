@@ -16,6 +16,7 @@ from narrows.applications.inpainting_comparison import fit_rivals
 from narrows.applications.inpainting_figure import inpainting_figure
 from narrows.applications.lettering import fitting, text_width
 from narrows.applications.mosaic import draw_mosaic
+from narrows.applications.palette import class_colors
 from narrows.applications.segmentation_figure import segmentation_figure
 from narrows.data.arrays import array_source
 
@@ -290,6 +291,39 @@ def test_every_class_of_a_mask_is_in_the_legend_and_every_image_has_its_number(r
         rng.random((2, 48)), masks, image_shape=(4, 4, 3), classes=[0, 1, 2], names=LINES[:2]
     )
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["class 0: not painted", "class 1", "class 2"]
+    assert names == ["class 0", "class 1", "class 2"]
     assert [axis.get_title() for axis in figure.axes[:2]] == ["row 0", "row 10"]
     assert inside(figure, [figure.legends[0]])
+
+
+@pytest.mark.parametrize("n", [2, 3, 12, 25, 32])
+def test_every_class_of_a_mask_has_a_colour_of_its_own(n):
+    masks = np.arange(2 * 64).reshape(2, 64) % n
+    figure = segmentation_figure(
+        np.zeros((2, 64)), masks, image_shape=(8, 8, 1), classes=list(range(n)), truth=masks
+    )
+    painted = figure.axes[2].images[0].get_array().reshape(64, 3)
+    by_class = [{tuple(pixel) for pixel in painted[masks[0] == value]} for value in range(n)]
+    assert all(len(colours) == 1 for colours in by_class)
+    assert len(set.union(*by_class)) == n
+    keys = figure.legends[0].legend_handles
+    assert len({key.get_facecolor() for key in keys}) == len(keys) == n
+    assert inside(figure, [figure.legends[0]])
+
+
+def test_pixels_that_are_not_labelled_are_neither_a_class_nor_an_image():
+    masks = np.array([[0, 1, 2, 255]])
+    figure = segmentation_figure(
+        np.zeros((1, 4)), np.array([[0, 1, 2, 2]]), image_shape=(2, 2, 1), classes=[0, 1, 2, 7],
+        truth=masks, unknown=255, class_names=["sky", "road $5", "car", "tree"],
+    )  # fmt: skip
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["sky", r"road \$5", "car", "not labelled"]
+    assert (figure.axes[2].images[0].get_array()[1, 1] == 1).all()
+
+
+def test_colours_are_far_from_each_other():
+    colours = class_colors(25)
+    apart = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 9 * np.eye(25)
+    assert apart.min() > 0.2 and (colours[:7] == class_colors(7)).all()
+    assert len(class_colors(0)) == 0 and len(class_colors(300)) == 300

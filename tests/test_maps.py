@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from narrows.applications.maps import COLOURS, map_figure, plane_accuracy
+from narrows.applications.maps import N_NAMED, map_figure, plane_accuracy
 from narrows.errors import InvalidData, UsageError
 
 
@@ -83,9 +83,36 @@ def legend(figure) -> list[str]:
 
 
 def test_the_commonest_classes_are_named_and_the_rest_is_other(xy):
-    many = np.array([f"class {i % 15 if i < 100 else 14}" for i in range(120)])
+    many = np.array([f"class {i % 25 if i < 100 else 14}" for i in range(120)])
     names = legend(map_figure({"ours": xy}, many))
-    assert names[0] == "class 14" and names[-1] == "all others" and len(names) == len(COLOURS) + 1
+    assert names[0] == "class 14" and len(names) == N_NAMED + 1
+    assert names[-1] == "other: 5 classes, 20 rows"
+    assert legend(map_figure({"ours": xy}, many, n_named=24))[-1] == "other: 1 class, 4 rows"
+
+
+@pytest.mark.parametrize("n", [1, 2, 12, 20])
+def test_every_class_of_up_to_twenty_has_a_colour_of_its_own(n, rng):
+    xy = rng.normal(size=(10 * n, 2))
+    figure = map_figure({"ours": xy}, np.arange(10 * n) % n)
+    keys = figure.legends[0].legend_handles
+    colours = {tuple(key.get_facecolor()[0][:3]) for key in keys}
+    assert len(colours) == n == len(legend(figure))
+    points = figure.axes[0].collections[0]
+    drawn = {(tuple(colour[:3]), path.vertices.tobytes()) for colour, path
+             in zip(points.get_facecolors(), points.get_paths(), strict=True)}  # fmt: skip
+    assert {colour for colour, _ in drawn} == colours and len(drawn) == n
+    assert len({path for _, path in drawn}) == min(n, 7)  # markers tell alike colours apart
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_of_few_points_all_are_drawn(n, rng):
+    axis = map_figure({"ours": rng.normal(size=(n, 2))}, np.zeros(n)).axes[0]
+    assert len(axis.collections[0].get_offsets()) == n
+
+
+def test_long_names_of_classes_stay_different(xy):
+    long = np.array([f"a very long name of the class with the number {i % 3}" for i in range(120)])
+    assert len(set(legend(map_figure({"ours": xy}, long)))) == 3
 
 
 def test_no_other_is_named_where_there_is_none(xy, labels):

@@ -159,6 +159,25 @@ def test_overlap_is_that_of_sets():
     assert overlap.dice[1] == pytest.approx((2 * 1 / 4 + 1) / 2)
     assert overlap.iou[1] == pytest.approx((1 / 3 + 1) / 2)
     assert overlap.accuracy == pytest.approx(6 / 8)
+    assert overlap.n_images == [2, 1]
+
+
+def test_means_are_of_all_classes_that_an_image_has_and_say_so():
+    truth = np.array([[0, 0, 1, 1], [0, 0, 2, 2]])
+    said = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
+    overlap = measure_masks(said, truth, np.array([0, 1, 2, 3]))
+    dice = [(2 / 3 + 1) / 2, (4 / 5 + 1) / 2, 1.0]
+    assert overlap.dice[:3] == pytest.approx(dice) and np.isnan(overlap.dice[3])
+    assert overlap.mean_dice == pytest.approx(np.mean(dice))
+    assert overlap.foreground_dice == pytest.approx(np.mean(dice[1:]))
+    iou = [(1 / 2 + 1) / 2, (2 / 3 + 1) / 2, 1.0]
+    assert overlap.mean_iou == pytest.approx(np.mean(iou))
+    assert overlap.foreground_iou == pytest.approx(np.mean(iou[1:]))
+    assert overlap.as_dict()["dice"][3] is None
+    table = overlap.table(["sky", "road", "car", "tree"])
+    assert [line.split()[0] for line in table.splitlines()[1:5]] == ["sky", "road", "car", "tree"]
+    assert "\nall classes" in table and "\nall but sky" in table
+    assert "-: the class is in no image" in table
 
 
 def test_a_class_that_was_never_taught_is_no_class_of_a_test(fitted):

@@ -103,7 +103,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
                     random_state=draw,
                 ).fit(images[told], masks[told])
                 overlap = segmenter.evaluate(test, truth)
-                found.append((overlap.mean_dice, overlap.mean_iou))
+                found.append((overlap.foreground_dice, overlap.foreground_iou))
                 if output is not None and draw == 0 and way == "pretrained, fine-tuned":
                     _draw(segmenter, test, truth, output / f"masks-{share:g}.png")
             dice, iou = np.mean(found, axis=0)

@@ -22,9 +22,11 @@ def text_width(text: str, size: float) -> float:
 
 
 def shortened(name: str, longest: int) -> str:
-    """Return a name in at most so many characters, as text and not as mathematics."""
-    short = name if len(name) <= longest else f"{name[: longest - 1]}…"
-    return _plain(short)
+    """Return a name in at most so many characters, as text and not as mathematics: cut in the
+    middle, since names often differ in their last letters."""
+    if len(name) > longest:
+        name = f"{name[: longest - longest // 2]}…{name[len(name) - longest // 2 + 1 :]}"
+    return _plain(name)
 
 
 def fitting(name: str, size: float, inches: float) -> str:

@@ -9,22 +9,21 @@ import numpy as np
 import scipy.sparse as sp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 
-from narrows.applications.lettering import fitting_legend, shortened
+from narrows.applications.lettering import fitting, fitting_legend
+from narrows.applications.palette import class_colors, class_markers
 from narrows.applications.relevance import Labels, SharedLabels, n_labelled
 from narrows.checks import check_number
 from narrows.errors import InvalidData
 
-__all__ = ["COLOURS", "map_figure", "plane_accuracy"]
+__all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
 
-COLOURS = (
-    "#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#882255",
-    "#999933",
-)  # fmt: skip
-"""Paul Tol's "muted" scheme: as many colours as people of every colour vision tell apart."""
+N_NAMED = 20
+"""So many classes have a colour, a marker and a name; with more, colours are hard to tell apart."""
 
 _REST = "#C8C8C8"
-_LONGEST = 30  # characters of a name in the legend
+_LONGEST = 2.4  # inches of a name in the legend
 _SHOWN = 10_000
 _CUT = 0.005  # of the points, at each end of each axis
 
@@ -81,12 +80,12 @@ def map_figure(
     *,
     classes: Sequence[Any] | None = None,
     label_names: Sequence[str] | None = None,
-    n_named: int = len(COLOURS),
+    n_named: int = N_NAMED,
 ) -> Figure:
     """Draw maps of the same rows side by side, each with its ``plane_accuracy`` under it.
 
-    All maps are treated alike: 0.5% of the points at each end of each axis are cut off, since a
-    few outliers would leave no room for the others, and so are left undrawn; of more than 10,000
+    All maps are treated alike: 0.5% of the points at each end of each axis are cut off (of fewer
+    than 200 none), since a few outliers would leave no room for the others; of more than 10,000
     points so many are drawn, evenly spaced through the data, in an order of chance, so that no
     class covers another. The accuracy is of all points.
 
@@ -100,8 +99,9 @@ def map_figure(
         What the colours mean: of single labels those, of several a row's commonest.
     label_names : sequence of str, optional
         Names of the columns of sparse labels.
-    n_named : int, default=9
-        The commonest classes have a colour and a name; all others are grey.
+    n_named : int, default=20
+        The commonest classes have a colour, a marker and a name each; all others are grey and
+        called "other" in the legend, with how many classes and rows they are.
 
     Raises
     ------
@@ -110,23 +110,31 @@ def map_figure(
     """
     if not maps:
         raise InvalidData("maps: none given.")
-    check_number("n_named", n_named, low=1, high=len(COLOURS), integer=True)
+    check_number("n_named", n_named, low=1, integer=True)
     points = {name: _points(xy, labels) for name, xy in maps.items()}
-    named, which = _named(_classes(labels, classes, label_names), n_named)
-    rest = [("all others", _REST)] if (which < 0).any() else []
-    legend = [*zip((shortened(name, _LONGEST) for name in named), COLOURS, strict=False), *rest]
+    of_rows = _classes(labels, classes, label_names)
+    named, which = _named(of_rows, n_named)
+    colours: list[Any] = [*class_colors(len(named)).tolist(), _REST]
+    markers = [*class_markers(len(named)), "."]
+    names = [fitting(name, 8, _LONGEST) for name in named]
+    n_other = int((which < 0).sum())
+    if n_other:
+        n_classes = len(np.unique(of_rows[which < 0]))
+        classes_text = "1 class" if n_classes == 1 else f"{n_classes} classes"
+        names.append(f"other: {classes_text}, {n_other} {'row' if n_other == 1 else 'rows'}")
     width = max(3.4 * len(points), 4.2)
     side = width / len(points)
     figure = Figure(figsize=(width, side + 0.6), dpi=150, layout="constrained")
     for axis, (name, xy) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items(),
                                 strict=True):  # fmt: skip
-        _draw(axis, xy, which)
-        axis.set_title(name, fontsize=10)
+        _draw(axis, xy, which, colours, markers)
+        axis.set_title(fitting(name, 10, side - 0.3), fontsize=10)
         axis.set_xlabel(
             f"nearest neighbour shares a label: {plane_accuracy(xy, labels):.1%}", fontsize=8
         )
     marks = [
-        figure.axes[0].scatter([], [], s=30, color=colour, label=label) for label, colour in legend
+        figure.axes[0].scatter([], [], s=30, color=colour, marker=marker, linewidths=0, label=label)
+        for label, colour, marker in zip(names, colours, markers, strict=False)
     ]
     n_lines = fitting_legend(
         figure,
@@ -136,20 +144,34 @@ def map_figure(
         handletextpad=0.2,
         columnspacing=1.2,
     )
-    figure.set_figheight(side + 0.6 + 0.22 * n_lines)
+    figure.set_figheight(side + 0.65 + 0.18 * n_lines)
     return figure
 
 
-def _draw(axis: Axes, xy: np.ndarray, which: np.ndarray) -> None:
+def _draw(
+    axis: Axes,
+    xy: np.ndarray,
+    which: np.ndarray,
+    colours: Sequence[Any],
+    markers: Sequence[str],
+) -> None:
+    """Draw points in the colours and markers of their classes ``which``; -1 is the last of both."""
     shown = np.arange(min(_SHOWN, len(xy))) * len(xy) // min(_SHOWN, len(xy))
     shown = np.random.default_rng(0).permutation(shown)
     shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the grey ones below
     size = np.clip(30_000 / len(shown), 3.0, 20.0)
-    low, high = np.quantile(xy, [_CUT, 1 - _CUT], axis=0)
+    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # of few points none
+    low, high = ordered[n_cut], ordered[len(xy) - 1 - n_cut]
     # the margin holds whole dots
     shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]
-    colours = np.array([*COLOURS, _REST])[which[shown]]
-    axis.scatter(*xy[shown].T, s=size, c=colours, linewidths=0, alpha=0.7, rasterized=True)
+    drawn = axis.scatter(
+        *xy[shown].T, s=size, c=[colours[i] for i in which[shown]], linewidths=0, alpha=0.7,
+        rasterized=True,
+    )  # fmt: skip
+    # one collection for all, so that no class covers another
+    shapes = [MarkerStyle(marker) for marker in markers]
+    paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
+    drawn.set_paths([paths[i] for i in which[shown]])
     margin = np.where(high > low, 0.04 * (high - low), 1.0)
     axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]),
              ylim=(low[1] - margin[1], high[1] + margin[1]), xticks=[], yticks=[])  # fmt: skip

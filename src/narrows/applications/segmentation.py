@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -49,8 +49,11 @@ def pixel_logits(model: Model, head: SegmentationHead, source: Source) -> Iterat
 class Overlap:
     """How masks overlap the true ones: means over images, in [0, 1], one number a class.
 
-    ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` |A and B| / |A or B|, 1 where both are empty; the
-    means are over the classes after the first, which is the background.
+    ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` |A and B| / |A or B|: 1 for an image where both
+    are empty, NaN for a class that is in no image, neither true nor predicted. ``mean_dice`` and
+    ``mean_iou`` are the means over all other classes, ``foreground_dice`` and ``foreground_iou``
+    those without the first class, which is often the background. ``n_images`` says how many images
+    have the class in truth.
     """
 
     n_rows: int
@@ -58,29 +61,70 @@ class Overlap:
     dice: list[float]
     iou: list[float]
     accuracy: float
+    n_images: list[int] = field(default_factory=list)
 
     @property
     def mean_dice(self) -> float:
-        return float(np.mean(self.dice[1:]))
+        return _mean(self.dice)
 
     @property
     def mean_iou(self) -> float:
-        return float(np.mean(self.iou[1:]))
+        return _mean(self.iou)
+
+    @property
+    def foreground_dice(self) -> float:
+        return _mean(self.dice[1:])
+
+    @property
+    def foreground_iou(self) -> float:
+        return _mean(self.iou[1:])
 
     def as_dict(self) -> dict[str, object]:
-        return {**asdict(self), "mean_dice": self.mean_dice, "mean_iou": self.mean_iou}
+        """Return everything as JSON has it: None in the place of NaN."""
+        means = {
+            "mean_dice": self.mean_dice,
+            "mean_iou": self.mean_iou,
+            "foreground_dice": self.foreground_dice,
+            "foreground_iou": self.foreground_iou,
+        }
+        found = {**asdict(self), **means}
+        for name, value in found.items():
+            if isinstance(value, list):
+                found[name] = [None if v != v else v for v in value]
+            elif value != value:
+                found[name] = None
+        return found
 
-    def table(self) -> str:
-        """Return lines to print."""
-        lines = [f"{'class':<12}{'Dice':>10}{'IoU':>10}"]
-        for name, dice, iou in zip(self.classes, self.dice, self.iou, strict=True):
-            lines.append(f"{name!s:<12}{dice:>10.4f}{iou:>10.4f}")
-        lines.append(f"{'mean *':<12}{self.mean_dice:>10.4f}{self.mean_iou:>10.4f}")
+    def table(self, names: Sequence[str] | None = None) -> str:
+        """Return lines to print; ``names`` are what the classes are called."""
+        called = [str(value) for value in self.classes] if names is None else list(names)
+        first = f"all but {called[0]}"
+        wide = max(map(len, (*called, first, "all classes"))) + 2
+        lines = [f"{'class':<{wide}}{'Dice':>8}{'IoU':>8}{'images':>8}"]
+        for name, dice, iou, n in zip(called, self.dice, self.iou, self.n_images, strict=True):
+            lines.append(f"{name:<{wide}}{_four(dice)}{_four(iou)}{n:>8}")
+        for name, dice, iou in (
+            ("all classes", self.mean_dice, self.mean_iou),
+            (first, self.foreground_dice, self.foreground_iou),
+        ):
+            lines.append(f"{name:<{wide}}{_four(dice)}{_four(iou)}")
         lines.append(
-            f"* of the classes after the first; means over {self.n_rows} images; "
-            f"{self.accuracy:.2%} of all pixels are right"
+            f"means over {self.n_rows} images, an image without a class that is predicted nowhere "
+            f"in it counting 1; {self.accuracy:.2%} of all pixels are right"
         )
+        if np.isnan(self.dice).any():
+            lines.append("-: the class is in no image, and is left out of the means")
         return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of the values that are numbers, NaN if none is."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _four(value: float) -> str:
+    return f"{'-' if value != value else f'{value:.4f}':>8}"
 
 
 def measure_masks(
@@ -105,15 +149,20 @@ def measure_masks(
     """
     known = np.ones(truth.shape, bool) if unknown is None else truth != unknown
     _check_classes(truth, known, classes, unknown)
-    dice, iou = [], []
+    dice, iou, n_images = [], [], []
     for value in classes:
         ours, theirs = (said == value) & known, truth == value
         both, each = (ours & theirs).sum(axis=1), ours.sum(axis=1) + theirs.sum(axis=1)
+        n_images.append(int((theirs & known).any(axis=1).sum()))
+        if not each.any():
+            dice.append(float("nan"))
+            iou.append(float("nan"))
+            continue
         dice.append(float(np.where(each > 0, 2 * both / np.maximum(each, 1), 1.0).mean()))
         either = each - both
         iou.append(float(np.where(each > 0, both / np.maximum(either, 1), 1.0).mean()))
     right = float(((said == truth) & known).sum() / max(known.sum(), 1))
-    return Overlap(len(said), [v.item() for v in classes], dice, iou, right)
+    return Overlap(len(said), [v.item() for v in classes], dice, iou, right, n_images)
 
 
 def _check_classes(

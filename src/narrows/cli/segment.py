@@ -19,6 +19,7 @@ from narrows.cli._common import (
 from narrows.cli._data import open_data
 from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
+from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,8 @@ __all__ = ["segment"]
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw images under their masks.")
+@click.option("--class-names", metavar="NAME,NAME,...", help="What the classes are called, in "
+              "ascending order of their numbers; for the table and the figure.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 40), default=8, show_default=True,
               help="Images in the figure, evenly spaced through the data.")  # fmt: skip
 @json_option
@@ -44,6 +47,7 @@ def segment(
     output: Path | ImageFolder | None,
     masks: Path | None,
     figure: Path | None,
+    class_names: str | None,
     rows: int,
     as_json: bool,
 ) -> None:
@@ -65,6 +69,7 @@ def segment(
         raise click.UsageError("give -o, --masks, --figure, or several.")
     check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
+    called_classes = _class_names(class_names, fitted.classes_.tolist())
     opened = open_data(data)
     source = fitted.autoencoder_._asked(opened)[1]
     called = row_names(opened, output, figure)
@@ -77,7 +82,9 @@ def segment(
     if truth is not None:
         overlap = measure_masks(said, truth, fitted.classes_, unknown=fitted.missing_label)
         results |= overlap.as_dict()
-        lines.append(overlap.table())
+        if called_classes is not None:
+            results["class_names"] = called_classes
+        lines.append(overlap.table(called_classes))
     if output is not None:
         _write(output, said.reshape(len(said), *sides), data, called)
         results["output"] = str(output)
@@ -92,6 +99,8 @@ def segment(
             classes=fitted.classes_.tolist(),
             names=in_figure(called, at.tolist()),
             truth=None if truth is None else truth[at],
+            unknown=fitted.missing_label,
+            class_names=called_classes,
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
@@ -100,6 +109,19 @@ def segment(
         print_json(results)
     else:
         click.echo("\n".join(lines))
+
+
+def _class_names(given: str | None, classes: list[int]) -> list[str] | None:
+    """Return the names of the classes, one each; None where none are given."""
+    if given is None:
+        return None
+    names = [one_line(name, 60) for name in given.split(",")]
+    if len(names) != len(classes):
+        raise click.UsageError(
+            f"--class-names: gives {len(names)} names of {len(classes)} classes, "
+            f"{', '.join(map(str, classes))}."
+        )
+    return names
 
 
 def _write(

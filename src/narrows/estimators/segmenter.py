@@ -143,5 +143,5 @@ class CodeSegmenter(PixelHead):
         return measure_masks(said, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the mean Dice coefficient of the classes after the first, in [0, 1]."""
+        """Return the mean Dice coefficient of the classes, the first one included, in [0, 1]."""
         return self.evaluate(X, y).mean_dice
