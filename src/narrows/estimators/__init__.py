@@ -26,6 +26,7 @@ from narrows.estimators.sparse import SparseAutoencoder
 from narrows.estimators.stacked import StackedAutoencoder
 from narrows.estimators.variational import VariationalAutoencoder
 from narrows.estimators.vector_quantised import VectorQuantisedAutoencoder
+from narrows.isolation import isolate
 
 __all__ = [
     "ALL",
@@ -72,6 +73,7 @@ HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor,
 DETECTORS = (AnomalyDetector,)
 
 
+@isolate
 def load(path: str | Path) -> Any:
     """Return the fitted estimator that ``save`` wrote.
 

@@ -1,4 +1,4 @@
-"""What all estimators are: scikit-learn's, whose copies of before know the parameters of now."""
+"""Base class of all estimators: isolated methods, defaults for newer parameters in old pickles."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from narrows.isolation import isolate_methods
+
 __all__ = ["WithDefaults"]
 
 
 class WithDefaults(BaseEstimator):
-    """An estimator that, unpickled, has the default of every parameter that came after it."""
+    """An estimator whose public methods run isolated from the caller's settings of torch.
+
+    Unpickled, it has the default of every parameter that came after it.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        isolate_methods(cls)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -20,12 +20,14 @@ from narrows.indexing.protocol import check_k
 from narrows.indexing.settings import new_settings
 from narrows.indexing.shared_lock import SharedLock
 from narrows.indexing.verification import verify_index
+from narrows.isolation import isolate_methods
 
 __all__ = ["Index"]
 
 _WAIT = 10.0
 
 
+@isolate_methods
 class Index:
     """Codes by name: add, delete, search, keep in a file. Made by ``create`` or ``load``.
 

@@ -18,10 +18,12 @@ from narrows.data.readers.parquet import read_parquet
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
+from narrows.isolation import isolate
 
 __all__ = ["read"]
 
 
+@isolate
 def read(
     path: str | Path,
     *,

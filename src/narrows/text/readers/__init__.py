@@ -12,6 +12,7 @@ from narrows.data.readers.lines import csv_rows, json_value, lines
 from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
+from narrows.isolation import isolate
 from narrows.text.documents import Documents
 from narrows.text.readers.csv import read_csv_documents
 from narrows.text.readers.folder import read_folder
@@ -30,6 +31,7 @@ _TABLES: dict[str, Callable[..., Documents]] = {
 }
 
 
+@isolate
 def read_documents(
     path: str | Path,
     *,

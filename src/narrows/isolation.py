@@ -1,0 +1,147 @@
+"""Run numerics under fixed settings of torch and numpy, whatever the caller has set.
+
+A program may run in float64 (``torch.set_default_dtype``), without gradients (``no_grad``,
+``inference_mode``), under autocast, on another default device, or with numpy raising on underflow.
+None of it is meant for the nets here: every public entry runs under torch's own defaults, and
+leaves the caller's settings as they were.
+
+Gradients, autocast and the default device belong to a thread. torch's default dtype belongs to the
+process: where the caller's is not float32, his other threads see float32 as long as a call lasts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+import narrows.forks  # noqa: F401  -- what computes can be forked
+
+__all__ = ["is_isolated", "isolate", "isolate_methods", "isolated"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Class = TypeVar("Class", bound=type)
+
+_AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_ERRSTATE: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Hold gradients on, autocast off, float32 and the CPU as defaults, numpy's own warnings.
+
+    Within itself, in the same thread, it does nothing: what runs inside has already been isolated.
+    """
+    if _thread.inside:
+        yield
+        return
+    with ExitStack() as settings:
+        _thread.inside = True
+        settings.callback(setattr, _thread, "inside", False)
+        if torch.is_inference_mode_enabled():
+            settings.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            settings.enter_context(torch.enable_grad())
+        for device in _AUTOCAST_DEVICES:
+            if torch.is_autocast_enabled(device):
+                settings.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            settings.enter_context(torch.device("cpu"))
+        settings.enter_context(np.errstate(**_ERRSTATE))
+        settings.enter_context(_default_dtype)
+        yield
+
+
+def isolate(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that runs isolated.
+
+    Raises
+    ------
+    TypeError
+        For a generator function, whose body would run after the call.
+    """
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function.__qualname__} is a generator function: isolate its caller.")
+
+    @wraps(function)
+    def isolated_call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with isolated():
+            return function(*args, **kwargs)
+
+    isolated_call._isolated = True  # pyright: ignore[reportFunctionMemberAccess] -- read below
+    return isolated_call
+
+
+def is_isolated(function: Any) -> bool:
+    """Return whether a function has been through ``isolate``."""
+    return getattr(function, "_isolated", False)
+
+
+def isolate_methods(cls: Class) -> Class:
+    """Isolate the public methods of a class and of its bases in this package, in place."""
+    for base in cls.__mro__:
+        if base.__module__.partition(".")[0] != __package__:
+            continue
+        for name, member in list(vars(base).items()):
+            if name.startswith("_"):
+                continue
+            if isinstance(member, classmethod | staticmethod):
+                if not is_isolated(member.__func__):
+                    setattr(base, name, type(member)(isolate(member.__func__)))
+            elif inspect.isfunction(member) and not is_isolated(member):
+                setattr(base, name, isolate(member))
+    return cls
+
+
+class _Thread(threading.local):
+    inside = False
+
+
+class _DefaultDtype:
+    """Whose calls need float32 as torch's default dtype now, and what the caller's is."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_calls = 0
+        self.callers: torch.dtype | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.n_calls += 1
+            if torch.get_default_dtype() != torch.float32:
+                self.callers = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.n_calls -= 1
+            if not self.n_calls:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        if self.callers is not None:
+            torch.set_default_dtype(self.callers)
+            self.callers = None
+
+    def keep_own_thread(self) -> None:
+        """After a fork: the calls of the threads that are no more have ended."""
+        self.lock = threading.Lock()
+        self.n_calls = int(_thread.inside)
+        if not self.n_calls:
+            self._give_back()
+
+
+_thread = _Thread()
+_default_dtype = _DefaultDtype()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_default_dtype.keep_own_thread)
