@@ -76,7 +76,7 @@ def isolate(function: Callable[P, R]) -> Callable[P, R]:
         with isolated():
             return function(*args, **kwargs)
 
-    isolated_call._isolated = True  # pyright: ignore[reportFunctionMemberAccess] -- read below
+    isolated_call._isolated = True  # pyright: ignore[reportAttributeAccessIssue] -- a mark
     return isolated_call
 
 
