@@ -51,7 +51,7 @@ def test_a_format_that_is_none_is_refused(version: Any) -> None:
 
 def test_a_checkpoint_is_no_model(path: Path) -> None:
     write_artefact(path, Artefact("checkpoint", {}, {}))
-    with pytest.raises(ModelFileError, match="holds a 'checkpoint', not a 'model'"):
+    with pytest.raises(ModelFileError, match="is a checkpoint, not a model file"):
         load(path)
 
 

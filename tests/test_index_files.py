@@ -106,10 +106,10 @@ def test_an_index_is_no_model_and_a_model_no_index(file, model_bytes):
     from narrows import load
 
     small_index().save(file)
-    with pytest.raises(ModelFileError, match="holds a 'index', not a 'model'"):
+    with pytest.raises(ModelFileError, match="is an index, not a model file"):
         load(file)
     file.write_bytes(model_bytes)
-    with pytest.raises(ModelFileError, match="holds a 'model', not a 'index'"):
+    with pytest.raises(ModelFileError, match="is a model file, not an index"):
         Index.load(file)
 
 

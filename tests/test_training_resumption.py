@@ -13,8 +13,9 @@ import scipy.sparse as sp
 from training_runs import after, checkpoint_files, equal, small, weights
 
 import narrows
-from narrows import Autoencoder, LinearAutoencoder
+from narrows import Autoencoder, DocumentAutoencoder, LinearAutoencoder, StackedAutoencoder
 from narrows.artefact import read_artefact
+from narrows.cli import _run
 from narrows.data import read
 from narrows.errors import (
     DataChanged,
@@ -93,6 +94,143 @@ def test_resuming_a_finished_run_gives_its_result(x: np.ndarray, tmp_path: Path)
     first = small().fit(x, checkpoint=tmp_path)
     again = small().fit(x, checkpoint=tmp_path, resume=True)
     assert equal(weights(again), weights(first)) and outcome(again) == outcome(first)
+
+
+def test_a_finished_run_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
+    """At the rate that a training of so many epochs has there, from the last weights."""
+    first = small(patience=None).fit(x, checkpoint=tmp_path)
+    asked: list[None] = []
+    count = lambda: asked.append(None) or False  # noqa: E731
+    longer = small(patience=None, max_epochs=9)
+    longer.fit(x, checkpoint=tmp_path, resume=True, stop_requested=count)
+    assert longer.history_[:5] == first.history_ and longer.n_epochs_ == 9
+    assert len(asked) == (9 - 5) * 4
+    assert not equal(weights(longer), weights(first))
+
+
+def test_going_on_can_be_interrupted_too(x: np.ndarray, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        small(patience=2).fit(x, checkpoint=folder)
+    whole = small(patience=2, max_epochs=9).fit(x, checkpoint=folders[0], resume=True)
+    with pytest.raises(TrainingStopped):
+        small(patience=2, max_epochs=9).fit(
+            x, checkpoint=folders[1], resume=True, stop_requested=after(6)
+        )
+    parts = small(patience=2, max_epochs=9).fit(x, checkpoint=folders[1], resume=True)
+    assert equal(weights(parts), weights(whole)) and outcome(parts) == outcome(whole)
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
+    """Its patience is counted anew, and its best weights are not forgotten."""
+    model = partial(small, learning_rate=0.5, patience=4)
+    first = model(max_epochs=30).fit(x, checkpoint=tmp_path)
+    longer = model(max_epochs=60).fit(x, checkpoint=tmp_path, resume=True)
+    assert first.model_.record["stopped_early"]
+    assert longer.n_epochs_ >= first.n_epochs_ + 4
+    best = min(longer.validation_history_)
+    assert best <= min(first.validation_history_)
+    assert longer.model_.record["best_epoch"] == longer.validation_history_.index(best) + 1
+
+
+def test_more_patience_goes_on_as_if_it_had_been_there_from_the_start(
+    x: np.ndarray, tmp_path: Path
+) -> None:
+    model = partial(small, learning_rate=0.5, max_epochs=30)
+    assert model(patience=2).fit(x, checkpoint=tmp_path).model_.record["stopped_early"]
+    parts = model(patience=6).fit(x, checkpoint=tmp_path, resume=True)
+    whole = model(patience=6).fit(x)
+    assert equal(weights(parts), weights(whole)) and outcome(parts) == outcome(whole)
+
+
+def test_fewer_epochs_than_were_trained_are_refused(x: np.ndarray, tmp_path: Path) -> None:
+    small(patience=None).fit(x, checkpoint=tmp_path)
+    with pytest.raises(ModelFileError, match="a training of 5 epochs, and max_epochs is 3 now"):
+        small(patience=None, max_epochs=3).fit(x, checkpoint=tmp_path, resume=True)
+
+
+def test_an_unfinished_run_is_to_be_finished_first(x: np.ndarray, stopped: Path) -> None:
+    with pytest.raises(ModelFileError, match="or finish that training first and then go on"):
+        small(max_epochs=6).fit(x, checkpoint=stopped, resume=True)
+
+
+@pytest.mark.parametrize("kind", ["layers", "teacher"])
+def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(0.3, (60, 12)).astype("f4") + np.eye(60, 12)
+    rows = sp.csr_array(counts)
+    neighbours = 0 if kind == "layers" else 5
+    model = partial(
+        DocumentAutoencoder, 2, hidden=(8, 6), pretrain="denoising" if kind == "layers" else None,
+        pretrain_epochs=2, neighbours=neighbours, random_state=0,
+    )  # fmt: skip
+    first = model(max_epochs=2).fit(rows, checkpoint=tmp_path)
+    longer = model(max_epochs=4).fit(rows, checkpoint=tmp_path, resume=True)
+    part = "pretraining" if kind == "layers" else "teacher"
+    assert longer.model_.record[part] == first.model_.record[part]
+    assert longer.history_[:2] == first.history_ and longer.n_epochs_ == 4
+
+
+def test_a_checkpoint_opens_as_the_model_it_stood_for(x: np.ndarray, stopped: Path) -> None:
+    """With the weights that did best on held-out rows until then."""
+    newest = checkpoint_files(stopped)[-1]
+    opened, held = narrows.load(newest), read_artefact(newest, kind="checkpoint").tensors
+    assert type(opened) is Autoencoder and opened.get_params()["hidden"] == (5,)
+    assert (opened.n_epochs_, opened.n_features_in_) == (1, 6)
+    expected = {k.removeprefix("best."): v for k, v in held.items() if k.startswith("best.")}
+    assert expected and equal(weights(opened), expected)
+    whole = small().fit(x)
+    assert opened.model_.scaling.kind == whole.model_.scaling.kind
+    assert opened.evaluate(x).baseline_squared_error == whole.evaluate(x).baseline_squared_error
+    assert np.isfinite(opened.reconstruct(x)).all()
+
+
+def test_the_last_checkpoint_opens_as_the_model_that_was_saved(
+    x: np.ndarray, tmp_path: Path
+) -> None:
+    model = small().fit(x, checkpoint=tmp_path)
+    opened = narrows.load(checkpoint_files(tmp_path)[-1])
+    np.testing.assert_array_equal(opened.transform(x), model.transform(x))
+
+
+def test_a_checkpoint_stores_no_weight_of_the_model_twice(stopped: Path) -> None:
+    tensors = read_artefact(checkpoint_files(stopped)[-1], kind="checkpoint").tensors
+    assert not [name for name in tensors if name.startswith("model.net.")]
+
+
+def test_a_layers_checkpoint_says_that_it_is_no_model(x: np.ndarray, tmp_path: Path) -> None:
+    StackedAutoencoder(2, hidden=(4,), pretrain_epochs=1, max_epochs=1).fit(x, checkpoint=tmp_path)
+    with pytest.raises(ModelFileError, match="a checkpoint of a part of a training, such as a lay"):
+        narrows.load(checkpoint_files(tmp_path / "layer-1")[-1])
+
+
+def test_the_folder_says_which_checkpoint_in_it_opens(stopped: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"is a folder.*; .* checkpoint-000002\.saf"):
+        narrows.load(stopped)
+
+
+def test_the_command_line_goes_on_and_opens_checkpoints(x: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", x)
+    data, output = str(tmp_path / "x.npy"), tmp_path / "m"
+    command = ["fit", data, "-o", str(output), "-k", "2", "--hidden", "5", "--seed", "0", "-q"]
+    assert _run([*command, "--epochs", "2", "--keep-checkpoints"]) == 0
+    newest = checkpoint_files(tmp_path / "m.checkpoints")[-1]
+    codes = tmp_path / "z.npy"
+    assert _run(["encode", str(newest), data, "-o", str(codes)]) == 0
+    np.testing.assert_array_equal(np.load(codes), narrows.load(output).transform(x))
+    assert _run([*command, "--epochs", "4"]) == 2
+    assert _run([*command, "--epochs", "4", "--resume"]) == 0
+    assert narrows.load(output).n_epochs_ == 4
+    assert not (tmp_path / "m.checkpoints").exists()
+
+
+def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
+    x: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "x.npy", x)
+    command = ["fit", str(tmp_path / "x.npy"), "-o", str(tmp_path / "m"), "-k", "2", "-q"]
+    for resume in ([], ["--resume"]):
+        assert _run([*command, "--hidden", "5", "--epochs", "1", *resume]) == 0
+    assert "its checkpoints are gone (--keep-checkpoints leaves them)" in capsys.readouterr().err
 
 
 def test_without_resume_training_starts_anew(x: np.ndarray, tmp_path: Path) -> None:

@@ -99,8 +99,10 @@ def _to_bytes(artefact: Artefact) -> bytes:
     return bytes(data)
 
 
-def read_artefact(path: str | Path, *, kind: str) -> Artefact:
+def read_artefact(path: str | Path, *, kind: str, also: str | None = None) -> Artefact:
     """Read a file back, refusing everything that ``write_artefact`` did not write.
+
+    ``also`` is another kind that the caller can do something with.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def read_artefact(path: str | Path, *, kind: str) -> Artefact:
     """
     path = Path(path)
     try:
-        return _parse(_read(path, kind), kind)
+        return _parse(_read(path, kind), kind, also)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
 
@@ -121,7 +123,10 @@ def _read(path: Path, kind: str) -> bytes:
     """Return a file's bytes, if it can be a model: others are not read whole, pipes not opened."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        raise ModelFileError(f"is a folder, not {_CALLED.get(kind, kind)}.")
+        way_out = ""
+        if newest := max(path.glob("checkpoint-*.safetensors"), default=None):
+            way_out = f"; of the checkpoints in it name one, {newest.name} is the newest"
+        raise ModelFileError(f"is a folder, not {_CALLED.get(kind, kind)}{way_out}.")
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError("not a regular file.")
     with open(path, "rb") as file:
@@ -130,7 +135,7 @@ def _read(path: Path, kind: str) -> bytes:
         return start + file.read()
 
 
-def _parse(data: bytes, kind: str) -> Artefact:
+def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
     end = _header_end(data, len(data), kind)
     header = json_object(data[8:end], "header")
     metadata = header.pop("__metadata__", None)
@@ -151,12 +156,15 @@ def _parse(data: bytes, kind: str) -> Artefact:
     digest.update(memoryview(data)[stop:])
     if digest.hexdigest() != body["sha256"]:
         raise ModelFileError("damaged: the content does not match its SHA-256; restore a copy.")
-    if body.get("kind") != kind:
-        raise ModelFileError(f"holds a {body.get('kind')!r}, not a {kind!r}.")
+    held = str(body.get("kind"))
+    if held not in (kind, also):
+        raise ModelFileError(
+            f"is {_CALLED.get(held, repr(held))}, not {_CALLED.get(kind, repr(kind))}."
+        )
     spec = body.get("spec")
     if not isinstance(spec, dict):
         raise ModelFileError("the spec is missing.")
-    artefact = Artefact(kind, spec, tensors_in(header, data, end), version)
+    artefact = Artefact(held, spec, tensors_in(header, data, end), version)
     while artefact.format_version < FORMAT_VERSION:
         artefact = MIGRATIONS[artefact.format_version](artefact)
     for name, tensor in artefact.tensors.items():

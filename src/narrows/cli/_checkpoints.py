@@ -1,16 +1,94 @@
-"""The checkpoints that narrows fit finds beside its output, and takes away when it is done."""
+"""What commands that train share: checkpoints beside the output, and signals that leave one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
-__all__ = ["check_left", "clear"]
+__all__ = ["Interruptible", "checkpoint_options"]
 
 
-def check_left(folder: Path, *, resume: bool, restart: bool) -> None:
+def checkpoint_options(command: Any) -> Any:
+    """Give a command --resume, --restart and --keep-checkpoints."""
+    for option in (
+        click.option("--keep-checkpoints", is_flag=True, help="Leave the last checkpoints when the "
+                     "file is written, so that --resume with more --epochs can go on."),
+        click.option("--restart", is_flag=True,
+                     help="Begin anew, whatever checkpoints there are."),
+        click.option("--resume", is_flag=True,
+                     help="Go on from the last checkpoint of this output."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+class Interruptible:
+    """A training whose checkpoints stand in OUTPUT.checkpoints until its file is written.
+
+    While open, Ctrl-C and SIGTERM leave a checkpoint; ``exit_code`` is then what to leave with, and
+    0 where training came to its end.
+
+    Raises
+    ------
+    UsageError
+        If an interrupted training stands there, and nothing is said of it.
+    """
+
+    def __init__(
+        self, output: Path, *, resume: bool, restart: bool, keep_checkpoints: bool = False
+    ) -> None:
+        from narrows.cli._signals import StopOnSignal
+
+        self.folder = output.with_name(output.name + ".checkpoints")
+        self.resume, self._keep = resume, keep_checkpoints
+        self.exit_code = 0
+        _check_left(self.folder, output, resume=resume, restart=restart)
+        self._signals = StopOnSignal()
+
+    @property
+    def stop_requested(self) -> Callable[[], bool]:
+        return self._signals.requested
+
+    @property
+    def of_fit(self) -> dict[str, Any]:
+        """The arguments of ``fit`` that have it leave checkpoints and read signals."""
+        return {
+            "checkpoint": self.folder,
+            "resume": self.resume,
+            "stop_requested": self.stop_requested,
+        }
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        from narrows.training.loop import TrainingStopped
+
+        self._signals.__exit__(kind, error, trace)
+        if isinstance(error, TrainingStopped):
+            self.exit_code = self._signals.exit_code
+            click.echo(
+                f"Stopped. The state is in {self.folder}; the same command with --resume goes on.",
+                err=True,
+            )
+            return True
+        if error is None and not self._keep:
+            _clear(self.folder)
+        return False
+
+
+def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> None:
     """Refuse to train over what an interrupted training left, unless told to."""
     from narrows.errors import UsageError
 
@@ -19,14 +97,19 @@ def check_left(folder: Path, *, resume: bool, restart: bool) -> None:
     left = any(folder.rglob("checkpoint-*.safetensors"))
     if left and not (resume or restart):
         raise UsageError(
-            f"{folder} holds an unfinished training: add --resume to go on with it, or --restart "
-            "to begin anew."
+            f"{folder} holds a training, unfinished or kept: add --resume to go on with it, or "
+            "--restart to begin anew."
         )
     if resume and not left:
-        click.echo(f"No checkpoint in {folder}: training begins anew.", err=True)
+        why = (
+            f"{output} is finished, and its checkpoints are gone (--keep-checkpoints leaves them)"
+            if output.exists()
+            else f"No checkpoint in {folder}"
+        )
+        click.echo(f"{why}: training begins anew.", err=True)
 
 
-def clear(folder: Path) -> None:
+def _clear(folder: Path) -> None:
     """Take the checkpoints away, unless another training has begun there meanwhile."""
     from narrows.errors import OutputBusy
     from narrows.training.checkpoints import Checkpoints

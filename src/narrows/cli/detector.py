@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._common import (
     PATH,
     SEED,
@@ -30,6 +31,7 @@ __all__ = ["detector"]
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
 @set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
 @click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
+@checkpoint_options
 @quiet_option
 @json_option
 def detector(
@@ -38,13 +40,19 @@ def detector(
     random_state: int | None,
     settings: tuple[str, ...],
     output: Path,
+    resume: bool,
+    restart: bool,
+    keep_checkpoints: bool,
     quiet: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Fit an anomaly detector to the rows of DATA, which may hold anomalies.
 
     `narrows anomalies` then says of new rows how odd they are. Every row of DATA is scored by a net
     that did not see it, and among these scores p-values are counted: nothing is held out.
+
+    Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
+    and --resume goes on from it to the same end.
     """
     from sklearn.base import clone
 
@@ -60,8 +68,13 @@ def detector(
             raise UsageError(f"--set {name}: a detector has {', '.join(known)}.")
     net: Any = None if like is None else clone(open_model(like))
     shown = {"random_state": random_state, "verbose": verbosity(quiet)}
-    fitted = AnomalyDetector(net, **{**shown, **given}).fit(open_data(data))
-    fitted.set_params(verbose=0).save(output)
+    fitted, opened = AnomalyDetector(net, **{**shown, **given}), open_data(data)
+    with Interruptible(
+        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
+    ) as run:
+        fitted.fit(opened, **run.of_fit).set_params(verbose=0).save(output)
+    if run.exit_code:
+        return run.exit_code
     n = len(fitted.calibration_)
     results = {
         "rows": n,
@@ -74,3 +87,4 @@ def detector(
         print_json(results)
     else:
         click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))
+    return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._common import (
     PATH,
     data_argument,
@@ -44,8 +45,7 @@ __all__ = ["fit"]
     'stop_words=["the","and"]'
 )
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
-@click.option("--restart", is_flag=True, help="Begin anew, whatever checkpoints there are.")
+@checkpoint_options
 @quiet_option
 @json_option
 def fit(
@@ -55,6 +55,7 @@ def fit(
     output: Path,
     resume: bool,
     restart: bool,
+    keep_checkpoints: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -68,34 +69,26 @@ def fit(
     features.
 
     Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
-    one, and --resume goes on from it to the same end.
+    one, and --resume goes on from it to the same end. Each opens as a model. A training that ended
+    goes on with --resume and more --epochs where --keep-checkpoints left them.
 
     Defaults in brackets are those of Autoencoder; another variant has those of its own estimator,
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.applications.output import check_writable
-    from narrows.cli._checkpoints import check_left, clear
-    from narrows.cli._signals import StopOnSignal
-    from narrows.training.loop import TrainingStopped
 
     check_writable(output, data)
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
     source = open_data(data)
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
-    folder = output.with_name(output.name + ".checkpoints")
-    check_left(folder, resume=resume, restart=restart)
-    with StopOnSignal() as signals:
-        try:
-            estimator._train(source, folder, resume, signals.requested)
-        except TrainingStopped:
-            click.echo(
-                f"Stopped. The state is in {folder}; the same command with --resume goes on.",
-                err=True,
-            )
-            return signals.exit_code
+    with Interruptible(
+        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
+    ) as run:
+        estimator._train(source, run.folder, resume, run.stop_requested)
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
-    clear(folder)
+    if run.exit_code:
+        return run.exit_code
     evaluation = estimator.evaluate(source)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}

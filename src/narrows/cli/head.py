@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._common import (
     PATH,
     SEED,
@@ -51,6 +52,7 @@ _TASKS = {
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
 @set_option("Another parameter, such as hidden=[100] or dropout=0.2")
 @click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
+@checkpoint_options
 @quiet_option
 @json_option
 def head(
@@ -60,11 +62,14 @@ def head(
     task: str,
     unknown: str | None,
     output: Path,
+    resume: bool,
+    restart: bool,
+    keep_checkpoints: bool,
     quiet: bool,
     as_json: bool,
     settings: tuple[str, ...],
     **options: Any,
-) -> None:
+) -> int:
     """Fit a head to the code of DATA in MODEL, and write both into one file.
 
     `narrows predict` reads a file of --task classify and regress, `narrows match` one of
@@ -73,6 +78,9 @@ def head(
 
     Of classes and values it prints how right the head is on its rows, and on those held out by
     --set validation_fraction=0.2, beside the share of the commonest class, which needs no net.
+
+    Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
+    and --resume goes on from it to the same end.
     """
     from narrows.applications.output import check_writable
     from narrows.cli._heads import naming
@@ -90,22 +98,28 @@ def head(
         y = numbers(y, str(labels or data))
     if task == "classify":
         check_classes(y, str(labels or data))
-    with naming(labels or data):
-        fitted.fit(source, y)
-    fitted.set_params(verbose=0).save(output)
+    with Interruptible(
+        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
+    ) as run:
+        with naming(labels or data):
+            fitted.fit(source, y, **run.of_fit)
+        fitted.set_params(verbose=0).save(output)
+    if run.exit_code:
+        return run.exit_code
     results = _results(fitted, task)
     if task in ("classify", "regress"):
         results |= reached(fitted, source, y, task)
     results["model"] = str(output)
     if as_json:
         print_json(results)
-        return
+        return 0
     print_values(results)
     if results.get("held_out_rows") == 0:
         click.echo(
             "No rows were held out: --set validation_fraction=0.2 does, or measure on others by "
             f"narrows predict {output} DATA."
         )
+    return 0
 
 
 def _head(

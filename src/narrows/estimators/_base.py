@@ -73,9 +73,10 @@ class AbstractAutoencoder(
             unknown. Ignored otherwise.
         checkpoint : path, optional
             A folder for checkpoints, one a minute and one at the end; remove it when the model
-            is saved, as the command line does.
+            is saved, as the command line does. ``narrows.load`` opens each as a model.
         resume : bool, default=False
-            Go on from the newest sound checkpoint there, to the same end.
+            Go on from the newest sound checkpoint there, to the same end; or, where that training
+            had ended, with more ``max_epochs`` or ``patience`` to another.
         stop_requested : callable, optional
             Asked after every step; True means: checkpoint, and raise TrainingStopped.
 
@@ -119,13 +120,14 @@ class AbstractAutoencoder(
                 source,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 resume=resume,
+                extra=self._artefact_extra(),
                 stop_requested=stop_requested,
                 on_epoch=progress.epoch,
                 on_part=progress.part,
             )
         self._adopt(model, record)
         self._finish(source, statistics)
-        fit_code_densities(model, source, seed=plan.seed)
+        fit_code_densities(model, source, seed=model.record["seed"])  # a resumed one keeps its own
         return source
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from narrows.activations import activation_named
 from narrows.applications.prediction import said
-from narrows.artefact import write_artefact
+from narrows.artefact import Artefact, write_artefact
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.errors import UsageError, unknown_name
@@ -26,9 +27,10 @@ from narrows.estimators._head_files import head_artefact
 from narrows.estimators._head_training import HeadTraining
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
-from narrows.estimators._settings import forget
+from narrows.estimators._settings import forget, seed_from
 from narrows.estimators._texts import is_texts
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.training.stages import Stages, open_stages
 
 __all__ = ["CodeHead", "check_in_memory"]
 
@@ -54,13 +56,27 @@ class CodeHead(ExportsHead, HeadTraining):
     def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
         """Set what prediction needs of y from a model file; ValueError where it cannot be."""
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
         """Fit the head to the code of X, and the code too where ``training`` says so.
 
         Parameters
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        checkpoint : path, optional
+            A folder for checkpoints, of the autoencoder too where it is fitted here.
+        resume : bool, default=False
+            Go on from the newest sound checkpoints there, to the same end.
+        stop_requested : callable, optional
+            Asked after every step; True means: checkpoint, and raise TrainingStopped.
 
         Returns
         -------
@@ -75,16 +91,39 @@ class CodeHead(ExportsHead, HeadTraining):
         """
         self._check_parameters()
         forget(self)
-        autoencoder = None
-        if is_texts(X):
-            autoencoder = self._fitted_autoencoder(X, y)  # it knows the words to count
-            X = autoencoder._asked(X)[1]
-        source = fit_source(self, X)
-        check_in_memory(source)
-        targets = self._read_y(y, source.n_rows)
-        return self._fit_to(source, targets, autoencoder or self._fitted_autoencoder(X, y))
+        with self._stages(checkpoint, resume, stop_requested) as stages:
+            autoencoder = None
+            if is_texts(X):
+                autoencoder = self._fitted_autoencoder(X, y, stages)  # it knows the words to count
+                X = autoencoder._asked(X)[1]
+            source = fit_source(self, X)
+            check_in_memory(source)
+            targets = self._read_y(y, source.n_rows)
+            autoencoder = autoencoder or self._fitted_autoencoder(X, y, stages)
+            return self._fit_to(source, targets, autoencoder, stages)
 
-    def _fit_to(self, source: Source, targets: Tensor, autoencoder: AbstractAutoencoder) -> Self:
+    def _stages(
+        self,
+        checkpoint: str | Path | None,
+        resume: bool,
+        stop_requested: Callable[[], bool] | None,
+    ) -> AbstractContextManager[Stages]:
+        """Open the checkpoints of a fit."""
+        own = json_parameters(self._own_parameters())
+        for name in ("device", "random_state", "verbose"):
+            own.pop(name)
+        return open_stages(
+            checkpoint,
+            {"estimator": type(self).__name__, **own},
+            seed=seed_from(self.random_state),
+            seed_is_drawn=self.random_state is None,
+            resume=resume,
+            stop_requested=stop_requested,
+        )
+
+    def _fit_to(
+        self, source: Source, targets: Tensor, autoencoder: AbstractAutoencoder, stages: Stages
+    ) -> Self:
         """Fit the head to a source whose y has been read."""
         check_same_columns(source, autoencoder)
         if self.training == "joint" and len(autoencoder.model_.objective.tasks):
@@ -94,18 +133,18 @@ class CodeHead(ExportsHead, HeadTraining):
             )
         # whatever becomes of the given one, this head reads the code that it was fitted to
         self.autoencoder_ = deepcopy(autoencoder)
-        self._train(source.labelled(targets))
         if self.training != "frozen":
-            self.autoencoder_.model_.densities = {}  # they were of the codes of before
+            self.autoencoder_.model_.densities = {}  # they are of the codes before
             self.autoencoder_.model_.calibration = None
+        self._train(source.labelled(targets), stages)
         return self
 
-    def _fitted_autoencoder(self, X: Any, y: Any) -> AbstractAutoencoder:
+    def _fitted_autoencoder(self, X: Any, y: Any, stages: Stages) -> AbstractAutoencoder:
         """Return the autoencoder to start from, fitted to X here if it was not before."""
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
-        return unfitted_copy(given, self.random_state).fit(X, y)
+        return unfitted_copy(given, self.random_state).fit(X, y, **stages.of_fit("autoencoder"))
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)
@@ -126,11 +165,17 @@ class CodeHead(ExportsHead, HeadTraining):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "head_")
-        write_artefact(path, head_artefact(self))
+        write_artefact(path, self._artefact())
+
+    def _artefact(self) -> Artefact:
+        return head_artefact(self)
+
+    def _own_parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments but for the autoencoder."""
+        return {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
 
     def _check_parameters(self) -> None:
-        own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
-        json_parameters(own)  # what no file can hold is said now
+        json_parameters(self._own_parameters())  # what no file can hold is said now
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
         activation_named(self.activation)

@@ -14,6 +14,7 @@ from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._input import fit_source
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.text import Documents
+from narrows.training.stages import Stages
 
 __all__ = ["default_member", "fitted_member", "rows_of_folds"]
 
@@ -63,21 +64,29 @@ def default_member(n_features: int, n_rows: int, *, device: str) -> AbstractAuto
 
 
 def fitted_member(
-    made: AbstractAutoencoder, source: Any, *, trim: float, seed: int, may_copy: bool
+    made: AbstractAutoencoder,
+    source: Any,
+    *,
+    trim: float,
+    seed: int,
+    may_copy: bool,
+    stages: Stages,
+    name: str,
 ) -> tuple[AbstractAutoencoder, Surprise]:
     """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
 
-    ``may_copy``: that its code is wide is meant, or said before, and not warned of.
+    ``may_copy``: that its code is wide is meant, or said before, and not warned of. ``name`` is
+    that of the checkpoints of both fits.
     """
     fresh: Any = clone(made)
     fresh.set_params(random_state=seed % 2**31)
     with warnings.catch_warnings():
         if may_copy:
             warnings.simplefilter("ignore", CopyingWarning)
-        fresh.fit(source)
+        fresh.fit(source, **stages.of_fit(name))
         if trim:
             warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
             kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
-            fresh.fit(source)
+            fresh.fit(source, **stages.of_fit(f"{name}-trimmed"))
     return fresh, fit_surprise(fresh.model_, source, seed=seed)

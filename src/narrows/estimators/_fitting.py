@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,11 +43,15 @@ def fit_model(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    extra: Mapping[str, Any] | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
     on_part: Callable[[str, int, Epoch], None] = lambda part, number, epoch: None,
 ) -> tuple[Model, TrainingRecord]:
-    """Build, train and measure; return the model, with its baseline, and the training record."""
+    """Build, train and measure; return the model, with its baseline, and the training record.
+
+    ``extra`` is what the estimator adds to the model file: checkpoints then open as models.
+    """
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
     with nullcontext() if checkpoints is None else closing(checkpoints):
         saved = checkpoints.newest() if checkpoints is not None and resume else None
@@ -56,7 +60,9 @@ def fit_model(
         if checkpoints is not None and resume and plan.seed_is_drawn:
             # nobody named a seed: the run that goes on keeps the one that it drew
             plan = replace(plan, seed=_drawn_seed(checkpoints, saved, plan.seed))
-        return _fit(plan, source, checkpoints, saved, resume, stop_requested, on_epoch, on_part)
+        return _fit(
+            plan, source, checkpoints, saved, resume, extra, stop_requested, on_epoch, on_part
+        )
 
 
 def _drawn_seed(checkpoints: Checkpoints, saved: Artefact | None, fresh: int) -> int:
@@ -74,6 +80,7 @@ def _fit(
     checkpoints: Checkpoints | None,
     saved: Artefact | None,
     resume: bool,
+    extra: Mapping[str, Any] | None,
     stop_requested: Callable[[], bool],
     on_epoch: Callable[[int, Epoch], None],
     on_part: Callable[[str, int, Epoch], None],
@@ -118,6 +125,11 @@ def _fit(
             stop_requested=stop_requested,
             on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
         )
+
+    def described(record: TrainingRecord) -> Artefact:
+        model.record = _as_json(plan, record)
+        return model.to_artefact(extra or {})
+
     record = minimise(
         plan,
         model,
@@ -127,6 +139,7 @@ def _fit(
         checkpoints=checkpoints,
         identity=identity,
         saved=saved,
+        described=None if extra is None else described,
         stop_requested=stop_requested,
         on_epoch=on_epoch,
     )

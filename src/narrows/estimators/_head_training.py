@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.applications.prediction import features_read, layer_number, layer_widths
+from narrows.artefact import Artefact
 from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import DenseSource
@@ -22,7 +24,6 @@ from narrows.estimators._settings import (
     batch_size_for,
     corruption_spec,
     epochs_of_steps,
-    seed_from,
     widths_of,
 )
 from narrows.estimators._with_defaults import WithDefaults
@@ -32,6 +33,7 @@ from narrows.terms import Trainable
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.run import TrainingRecord
+from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer
 
 __all__ = ["HeadTraining"]
@@ -95,10 +97,13 @@ class HeadTraining(WithDefaults):
         """Return the weight of the autoencoder's own J."""
         return float(self.reconstruction_weight) if self.training == "joint" else 0.0
 
-    def _train(self, source: Source) -> None:
-        seed = seed_from(self.random_state)
-        task, source, scaling = self._prepared(source, seed)
+    def _train(self, source: Source, stages: Stages, stage: str = "head") -> None:
+        """Train the head, and the encoder where it trains too; ``stage`` names the checkpoints."""
+        seed = stages.seed
         model = self.autoencoder_.model_
+        of_encoder = model.fingerprint() if stages.checkpoints is not None else ""
+        given = source
+        task, source, scaling = self._prepared(source, seed)
         fraction = float(self.validation_fraction)
         rows, validation = source.split(fraction, generator=Generator().manual_seed(seed))
         splitter = Generator().manual_seed(seed)
@@ -122,7 +127,20 @@ class HeadTraining(WithDefaults):
         )
         batch_size = batch_size_for(self.batch_size, rows.n_rows)
         epochs = self._epochs(rows.n_batches(batch_size))
-        with Progress(self.verbose, epochs) as progress:
+
+        def identity() -> dict[str, Any]:
+            y = digest_of(given.targets)
+            return {"encoder": of_encoder, "data": given.fingerprint(), "y": y}
+
+        def described(record: TrainingRecord) -> Artefact:
+            self._adopt(record, told=told, max_epochs=epochs)
+            return self._artefact()
+
+        whole = self._opens_as_model and stage == "head"
+        with (
+            Progress(self.verbose, epochs) as progress,
+            stages.of_loop(stage, identity, described if whole else None) as watched,
+        ):
             record = train(
                 trainer,
                 rows,
@@ -131,9 +149,17 @@ class HeadTraining(WithDefaults):
                 validation=validation,
                 patience=self.patience,
                 on_epoch=progress.epoch,
+                **watched,
             )
         model.objective.eval()
         self._adopt(record, told=told, max_epochs=epochs)
+
+    _opens_as_model: ClassVar[bool] = True
+    """Whether a head is whole when its loop is done, so that a checkpoint of it is a model."""
+
+    @abstractmethod
+    def _artefact(self) -> Artefact:
+        """Return the content of the model file."""
 
     def _begin_head(self, source: Source, seed: int) -> Tensor:
         """Make the head, and return the features (n_samples, width) of the source it reads."""

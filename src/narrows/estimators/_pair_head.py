@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from copy import copy, deepcopy
+from itertools import count
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -28,11 +31,12 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
 from narrows.estimators._input import fit_source, query_source
-from narrows.estimators._settings import forget, seed_from
+from narrows.estimators._settings import forget
 from narrows.estimators._targets import read_classes, read_same
 from narrows.estimators._texts import is_texts
 from narrows.pair_task import PairTask
 from narrows.training.run import TrainingRecord
+from narrows.training.stages import Stages
 
 __all__ = ["PairHead"]
 
@@ -58,10 +62,19 @@ class PairHead(CodeHead):
     activation = "linear"
     _classification = True
     _answer = "vector"
+    _opens_as_model = False  # what it says of pairs is calibrated afterwards
     _given = False
     """Whether the source holds pairs, row i and row n + i, and not rows with classes."""
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
         """Fit to pairs drawn from classes y.
 
         Parameters
@@ -69,6 +82,8 @@ class PairHead(CodeHead):
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
             Classes, of two kinds or more; ``missing_label`` where unknown.
+        checkpoint, resume, stop_requested
+            As in ``CodeClassifier.fit``; each fold of the calibration has checkpoints of its own.
 
         Raises
         ------
@@ -78,15 +93,28 @@ class PairHead(CodeHead):
             A constructor argument that cannot be.
         """
         self._given = False
-        return super().fit(X, y)
+        return super().fit(
+            X, y, checkpoint=checkpoint, resume=resume, stop_requested=stop_requested
+        )
 
-    def fit_pairs(self, A: Any, B: Any, same: Any) -> Self:
+    def fit_pairs(
+        self,
+        A: Any,
+        B: Any,
+        same: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
         """Fit to pairs: row i of A and row i of B, and whether they are the same thing.
 
         Parameters
         ----------
         A, B : array-like, CSR matrix, dataframe or Source of shape (n_pairs, n_features)
         same : array-like of shape (n_pairs,), of bool or 0 and 1
+        checkpoint, resume, stop_requested
+            As in ``fit``.
 
         Raises
         ------
@@ -95,20 +123,24 @@ class PairHead(CodeHead):
         """
         self._check_parameters()
         forget(self)
-        if is_texts(A):
-            texts = [*A, *B]
-            autoencoder = self._fitted_autoencoder(texts, None)
-            A, B = (autoencoder._asked(rows)[1] for rows in (A, B))
-        first = fit_source(self, A)
-        second = query_source(self, B)
-        for source in (first, second):
-            check_in_memory(source)
-        if first.n_rows != second.n_rows:
-            raise InvalidData(f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match.")
-        answers = read_same(same, first.n_rows)
-        both = stacked(first, second)
-        self._given = True
-        return self._fit_to(both, answers.repeat(2), self._fitted_autoencoder(both, None))
+        with self._stages(checkpoint, resume, stop_requested) as stages:
+            autoencoder = None
+            if is_texts(A):
+                autoencoder = self._fitted_autoencoder([*A, *B], None, stages)
+                A, B = (autoencoder._asked(rows)[1] for rows in (A, B))
+            first = fit_source(self, A)
+            second = query_source(self, B)
+            for source in (first, second):
+                check_in_memory(source)
+            if first.n_rows != second.n_rows:
+                raise InvalidData(
+                    f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match."
+                )
+            answers = read_same(same, first.n_rows)
+            both = stacked(first, second)
+            self._given = True
+            autoencoder = autoencoder or self._fitted_autoencoder(both, None, stages)
+            return self._fit_to(both, answers.repeat(2), autoencoder, stages)
 
     def _odds(self) -> dict[str, float]:
         return {"intercept": self.intercept_, "slope": self.slope_}
@@ -194,10 +226,10 @@ class PairHead(CodeHead):
     def _rate(self) -> float:
         return 1e-4 if self.learning_rate is None else float(self.learning_rate)
 
-    def _train(self, source: Source) -> None:
+    def _train(self, source: Source, stages: Stages, stage: str = "head") -> None:
         """Learn, and calibrate on what others, that learn from less, say of the rest."""
         frozen = self.training == "frozen"
-        seed = seed_from(self.random_state)
+        seed = stages.seed
         assert source.targets is not None
         y = source.targets.numpy()
         before = self.autoencoder_ if frozen else deepcopy(self.autoencoder_)
@@ -210,13 +242,15 @@ class PairHead(CodeHead):
             if not self._given:
                 features, y = features[y >= 0], y[y >= 0]
         else:
-            self._train_encoder(source)
+            self._train_encoder(source, stages, stage)
+        fold = count(1)
 
         def learn(rest: np.ndarray) -> Any:
             if features is not None:
                 embedded = self._metric(features, rest, shift).embed(features)
             else:
-                embedded = self._embedded_by_another(source, rest, deepcopy(before))
+                part = f"fold-{next(fold)}"
+                embedded = self._embedded_by_another(source, rest, deepcopy(before), stages, part)
             return lambda pairs: pairs.squared_distances(embedded)
 
         generator = np.random.default_rng(seed)
@@ -231,21 +265,23 @@ class PairHead(CodeHead):
         odds, self.auc_, self.calibration_error_ = calibrated(measured)
         self.intercept_, self.slope_ = odds.intercept, odds.slope
 
-    def _train_encoder(self, source: Source) -> None:
+    def _train_encoder(self, source: Source, stages: Stages, stage: str) -> None:
         """Train encoder and map, then solve for the map in closed form once more.
 
         The map that trained tells things seen apart far better than others: on digits never seen
         the area under the curve fell from 0.82 to 0.72, and was 0.82 again with a solved one.
         """
-        super()._train(source)
+        super()._train(source, stages, stage)
         model = self.autoencoder_.model_
         model.objective.eval()
         self._start_head(torch.cat(list(features_read(model, source, self.layer_))), source)
 
-    def _embedded_by_another(self, source: Source, y: np.ndarray, autoencoder: Any) -> np.ndarray:
+    def _embedded_by_another(
+        self, source: Source, y: np.ndarray, autoencoder: Any, stages: Stages, stage: str
+    ) -> np.ndarray:
         """Return what one that is trained anew, on these y, makes of all rows."""
         another, rows = copy(self), source.labelled(torch.from_numpy(y))
         another.autoencoder_, another.verbose = autoencoder, 0
-        another._train_encoder(rows)
+        another._train_encoder(rows, stages, stage)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))

@@ -12,21 +12,24 @@ from narrows.estimators._arguments import known_arguments
 from narrows.estimators._detector_files import restore_detector
 from narrows.estimators._head_files import restore_head
 from narrows.model import Model
+from narrows.training.checkpoint_model import model_in
 
 __all__ = ["estimator_from_file"]
 
 
 def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
-    """Return the fitted estimator of a model file.
+    """Return the fitted estimator of a model file, or of a checkpoint as it stood.
 
     Raises
     ------
     ModelFileError
         If the file is damaged, foreign, or its parts do not fit each other.
     """
-    artefact = read_artefact(path, kind="model")
-    spec = artefact.spec
+    artefact = read_artefact(path, kind="model", also="checkpoint")
     try:
+        if artefact.kind == "checkpoint":
+            artefact = model_in(artefact)
+        spec = artefact.spec
         cls = classes.get(spec.get("estimator", ""))
         if cls is None:
             raise ModelFileError(f"unknown estimator {spec.get('estimator')!r}.")

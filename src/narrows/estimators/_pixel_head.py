@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -44,7 +45,15 @@ class PixelHead(CodeHead):
     _classification = True
     _answer = "pixels"
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
         """Fit the head to images and their masks, and the encoder too where ``training`` says so.
 
         Parameters
@@ -54,6 +63,8 @@ class PixelHead(CodeHead):
         y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
             The class of every pixel, also with an axis of one channel before or behind height and
             width; (n_samples,) where all pixels of an image are of one class.
+        checkpoint, resume, stop_requested
+            As in ``CodeClassifier.fit``.
 
         Returns
         -------
@@ -69,7 +80,9 @@ class PixelHead(CodeHead):
         self._check_parameters()
         self._masks = y
         try:
-            return super().fit(X, y)
+            return super().fit(
+                X, y, checkpoint=checkpoint, resume=resume, stop_requested=stop_requested
+            )
         finally:
             del self._masks
 

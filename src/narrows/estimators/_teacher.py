@@ -22,7 +22,7 @@ from narrows.estimators._parts import minimise, new_model, trained
 from narrows.estimators._plan import Plan
 from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
-from narrows.training.run import Epoch
+from narrows.training.run import Epoch, epochs_if_finished
 
 __all__ = ["TEACHER", "teacher_codes", "teacher_plan"]
 
@@ -81,6 +81,11 @@ def teacher_codes(
     model = new_model(teacher, source)
     place = None if checkpoints is None else checkpoints.beside(TEACHER)
     with nullcontext() if place is None else closing(place):
+        saved = place.newest() if place is not None and resume else None
+        if saved is not None and (epochs := epochs_if_finished(saved)) is not None:
+            # the net may go on to more epochs: what its teacher said stays
+            patience = saved.spec["identity"]["patience"]
+            teacher = replace(teacher, max_epochs=epochs, patience=patience)
         record = minimise(
             teacher,
             model,
@@ -89,7 +94,7 @@ def teacher_codes(
             validation,
             checkpoints=place,
             identity=teacher.identity(source) if place is not None else None,
-            saved=place.newest() if place is not None and resume else None,
+            saved=saved,
             stop_requested=stop_requested,
             on_epoch=on_epoch,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,8 +28,12 @@ from narrows.estimators._parameters import documented
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
 from narrows.training.precision import resolve_device
+from narrows.training.stages import Stages, open_stages
 
 __all__ = ["AnomalyDetector"]
+
+_NO_MATTER = ("autoencoder", "device", "random_state", "verbose", "alpha", "contamination")
+"""The arguments that change no net."""
 
 
 @documented
@@ -128,13 +133,27 @@ class AnomalyDetector(DetectorQueries):
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
         """Fit a net to every fold of X, and score each row by the one that did not see it.
 
         Parameters
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
         y : ignored
+        checkpoint : path, optional
+            A folder for the checkpoints of every net.
+        resume : bool, default=False
+            Go on from the newest sound checkpoints there, to the same end.
+        stop_requested : callable, optional
+            Asked after every step; True means: checkpoint, and raise TrainingStopped.
 
         Returns
         -------
@@ -152,9 +171,30 @@ class AnomalyDetector(DetectorQueries):
         source = rows_of_folds(self, X)
         made = self._autoencoder(source.n_features, source.n_rows)
         describe(source, missing=made._admits_missing())  # a bad value is named by its own row
-        seed, n = seed_from(self.random_state), source.n_rows
+        own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
+        with open_stages(
+            checkpoint,
+            {
+                "estimator": type(self).__name__,
+                **json_parameters(own),
+                "net": type(made).__name__,
+                "net_arguments": json_parameters(made.get_params(deep=False)),
+                "data": source.fingerprint() if checkpoint is not None else "",
+            },
+            seed=seed_from(self.random_state),
+            seed_is_drawn=self.random_state is None,
+            resume=resume,
+            stop_requested=stop_requested,
+        ) as stages:
+            self._fit_members(source, made, stages)
+        self.offset_ = self._offset(source)
+        return self
+
+    def _fit_members(self, source: Any, made: AbstractAutoencoder, stages: Stages) -> None:
+        """Fit a net to every fold, and count what each says of the rows that it did not see."""
+        n = source.n_rows
         n_folds = min(int(self.n_folds), n // 2)
-        fold = torch.randperm(n, generator=Generator().manual_seed(seed)) % n_folds
+        fold = torch.randperm(n, generator=Generator().manual_seed(stages.seed)) % n_folds
         self.members_, self.surprises_, held_out = [], [], []
         for i in range(n_folds):
             rows, others = (fold == i).nonzero()[:, 0], (fold != i).nonzero()[:, 0]
@@ -162,8 +202,10 @@ class AnomalyDetector(DetectorQueries):
                 made,
                 source.subset(others),
                 trim=float(self.trim),
-                seed=seed + i,
+                seed=stages.seed + i,
                 may_copy=self.autoencoder is None or i > 0,  # one warning is enough
+                stages=stages,
+                name=f"net-{i + 1}",
             )
             self.members_.append(member)
             self.surprises_.append(surprise)
@@ -171,8 +213,6 @@ class AnomalyDetector(DetectorQueries):
             if self.verbose:
                 Progress.say(f"net {i + 1} of {n_folds} is fitted")
         self.calibration_ = np.sort(comparable(np.concatenate(held_out)))
-        self.offset_ = self._offset(source)
-        return self
 
     def _autoencoder(self, n_features: int, n_rows: int) -> AbstractAutoencoder:
         """Return the autoencoder to clone for every fold."""

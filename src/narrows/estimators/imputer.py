@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -100,8 +102,20 @@ class CodeImputer(TransformerMixin, WithDefaults):
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the columns of X, (n_samples, n_features), which may hold NaN; y is not read."""
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
+        """Learn the columns of X, (n_samples, n_features), which may hold NaN; y is not read.
+
+        ``checkpoint``, ``resume`` and ``stop_requested`` are those of ``Autoencoder.fit``, for an
+        autoencoder that is fitted here.
+        """
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
         forget(self)
@@ -113,7 +127,8 @@ class CodeImputer(TransformerMixin, WithDefaults):
         self._told = n_known > 0
         if not self._told.any():
             raise InvalidData("X: holds no known value; there is nothing to learn from.")
-        self.autoencoder_ = self._fitted_autoencoder(X[:, self._told])
+        of_fit = {"checkpoint": checkpoint, "resume": resume, "stop_requested": stop_requested}
+        self.autoencoder_ = self._fitted_autoencoder(X[:, self._told], of_fit)
         if self.autoencoder_.n_features_in_ != self._told.sum():
             raise InvalidData(
                 f"X has {self._told.sum()} features with known values, the autoencoder was fitted "
@@ -153,11 +168,11 @@ class CodeImputer(TransformerMixin, WithDefaults):
                 ensure_min_samples=2 if reset else 1,
             )
 
-    def _fitted_autoencoder(self, X: np.ndarray) -> AbstractAutoencoder:
+    def _fitted_autoencoder(self, X: np.ndarray, of_fit: dict[str, Any]) -> AbstractAutoencoder:
         given = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
         if hasattr(given, "model_"):
             return deepcopy(given)
-        return unfitted_copy(given, self.random_state).fit(X)
+        return unfitted_copy(given, self.random_state).fit(X, **of_fit)
 
     def _default_autoencoder(self, n_rows: int) -> AbstractAutoencoder:
         steps = -(-n_rows // batch_size_for("auto", n_rows))

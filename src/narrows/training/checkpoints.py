@@ -56,7 +56,11 @@ class Checkpoints:
 
         Until then they stay; after it, none of another training is left for a resumption to find.
         """
-        self._replaced = [*self.folder.rglob("checkpoint-*.safetensors")]
+        self._replaced = self.every_file()
+
+    def every_file(self) -> list[Path]:
+        """Return the checkpoints that stand here, those of parts too."""
+        return [*self.folder.rglob("checkpoint-*.safetensors")]
 
     def beside(self, name: str) -> Checkpoints:
         """Return checkpoints of a part of the training, in a folder of its own in this one."""

@@ -17,6 +17,7 @@ class EarlyStopping:
         self.patience = patience
         self.best_error = float("inf")
         self.best_epoch = 0
+        self._since = 0
         self._weights: dict[str, Tensor] = {}
 
     def see(self, epoch: int, error: float, net: nn.Module) -> bool:
@@ -24,7 +25,16 @@ class EarlyStopping:
         if error < self.best_error:
             self.best_error, self.best_epoch = error, epoch
             self._weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
-        return self.patience is not None and epoch - self.best_epoch >= self.patience
+        return self.waited_enough(epoch)
+
+    def waited_enough(self, epoch: int) -> bool:
+        """Return whether ``patience`` epochs have passed without a better one."""
+        waited = epoch - max(self.best_epoch, self._since)
+        return self.patience is not None and waited >= self.patience
+
+    def begin_again(self, epoch: int) -> None:
+        """Count the patience from this epoch on: a training that had ended goes on."""
+        self._since = epoch
 
     @torch.no_grad()
     def restore_best(self, net: nn.Module) -> None:
@@ -33,13 +43,14 @@ class EarlyStopping:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         tensors = {f"best.{name}": value for name, value in self._weights.items()}
-        values: dict[str, float] = {"best_epoch": self.best_epoch}
+        values: dict[str, float] = {"best_epoch": self.best_epoch, "since": self._since}
         if self._weights:
             values["best_error"] = self.best_error
         return tensors, values
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, float]) -> None:
         self.best_epoch = int(values["best_epoch"])
+        self._since = int(values.get("since", 0))
         self.best_error = float(values.get("best_error", float("inf")))
         self._weights = {
             k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")

@@ -13,7 +13,7 @@ from narrows.data.source import Source, with_targets
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import product_context
-from narrows.training.run import Epoch, Run, TrainingRecord
+from narrows.training.run import Described, Epoch, Run, TrainingRecord
 from narrows.training.schedule import rate_factor
 from narrows.training.trainer import Trainer
 
@@ -41,6 +41,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     identity: Mapping[str, Any] | None = None,
     saved: Artefact | None = None,
+    described: Described | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
     constant_rate: bool = False,
@@ -63,7 +64,10 @@ def train(
     identity : mapping
         JSON values that must be equal at a resumption: parameters and data fingerprint.
     saved : Artefact, optional
-        A checkpoint to go on from.
+        A checkpoint to go on from. Where its training had ended, ``max_epochs`` may be more: the
+        learning rate is then what it is at that epoch of so many.
+    described : callable, optional
+        From the record so far to the file of the model as it stands, for checkpoints to open as.
 
     Raises
     ------
@@ -77,7 +81,15 @@ def train(
         n_rows=source.n_rows,
         n_validation_rows=validation.n_rows if validation else 0,
     )
-    run = Run(trainer, record, EarlyStopping(patience), checkpoints, dict(identity or {}))
+    run = Run(
+        trainer,
+        record,
+        EarlyStopping(patience),
+        checkpoints,
+        dict(identity or {}),
+        max_epochs=max_epochs,
+        described=described,
+    )
     if saved is not None:
         run.resume(saved)
     batches = source.n_batches(batch_size)

@@ -83,7 +83,11 @@ def pretrain(
             if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
                 for raw in source.in_order(16384):
                     Bernoulli().check(scaling.forward(raw))
+        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
+        saved = place.newest() if place is not None and resume else None
         products = resolve_precision(precision, device, layer)
+        if saved is not None:  # of "auto" another could be measured today
+            products = saved.spec.get("precision", products)
         trainer = Trainer(
             layer,
             _Below(scaling, objective, k, products, device, settings.method == "rbm"),
@@ -94,7 +98,6 @@ def pretrain(
             weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
             momentum=settings.momentum if settings.method == "rbm" else None,
         )
-        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
         with nullcontext() if place is None else closing(place):
             record = train(
                 trainer,
@@ -103,7 +106,7 @@ def pretrain(
                 batch_size=min(settings.batch_size, source.n_rows),
                 checkpoints=place,
                 identity={**(identity or {}), "pretraining": asdict(settings), "layer": k + 1},
-                saved=place.newest() if place is not None and resume else None,
+                saved=saved,
                 stop_requested=stop_requested,
                 on_epoch=lambda number, epoch, k=k: on_epoch(k + 1, number, epoch),
             )

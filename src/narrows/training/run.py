@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from narrows.artefact import Artefact
 from narrows.errors import DataChanged, ModelFileError, TrainingDiverged
+from narrows.training.checkpoint_model import model_part
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.trainer import Trainer
 
-__all__ = ["Epoch", "Run", "TrainingRecord"]
+__all__ = [
+    "FREE",
+    "Described",
+    "Epoch",
+    "Run",
+    "TrainingRecord",
+    "check_identity",
+    "epochs_if_finished",
+]
+
+FREE = ("max_epochs", "patience")
+"""What may differ where the training of a checkpoint had ended: it then goes on to another end."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,15 @@ class TrainingRecord:
     n_validation_rows: int = 0
 
 
+Described = Callable[[TrainingRecord], Artefact]
+"""A function from the record so far to the file of the model as it stands."""
+
+
 class Run:
-    """Where a training stands: what a checkpoint holds beside the trainer's tensors."""
+    """Where a training stands: what a checkpoint holds beside the trainer's tensors.
+
+    ``described`` has checkpoints hold the model too, so that each opens as one.
+    """
 
     def __init__(
         self,
@@ -50,9 +69,13 @@ class Run:
         stopping: EarlyStopping,
         checkpoints: Checkpoints | None,
         identity: dict[str, Any],
+        *,
+        max_epochs: int,
+        described: Described | None = None,
     ) -> None:
         self.trainer, self.record, self.stopping = trainer, record, stopping
         self.checkpoints, self.identity = checkpoints, identity
+        self.max_epochs, self.described = max_epochs, described
         self.epoch = self.position = 0
         self._spent = 0.0
         self._order = trainer.sampler.get_state()
@@ -103,34 +126,75 @@ class Run:
             "epoch": self.epoch,
             "position": self.position,
             "seconds": time.perf_counter() - self._started if self.position else 0.0,
+            "max_epochs": self.max_epochs,
+            "precision": self.trainer.precision,
             "epochs": [asdict(epoch) for epoch in self.record.epochs],
             "stopped_early": self.record.stopped_early,
             "stopping": values,
         }
         tensors = {**self.trainer.state(), **best, "random.sampler": self._order}
+        if self.described is not None:
+            spec["model"], others = model_part(self.described(self.record), self.trainer.objective)
+            tensors |= others
         self.checkpoints.save(Artefact("checkpoint", spec, tensors))
 
     def resume(self, saved: Artefact) -> None:
-        _check_identity(saved.spec["identity"], self.identity)
+        """Go on from a checkpoint; one whose training had ended may go on to another end."""
+        ended = epochs_if_finished(saved) is not None
+        check_identity(saved.spec["identity"], self.identity, free=FREE if ended else ())
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
+        if self.epoch > self.max_epochs:
+            raise ModelFileError(
+                f"resume: the checkpoint is of a training of {self.epoch} epochs, and max_epochs "
+                f"is {self.max_epochs} now; give more, or train anew without resume."
+            )
+        # of "auto" another could be measured today
+        self.trainer.precision = saved.spec.get("precision", self.trainer.precision)
+        self.record.precision = self.trainer.precision
         self._spent = saved.spec["seconds"]
         self.record.epochs = [Epoch(**epoch) for epoch in saved.spec["epochs"]]
         self.record.stopped_early = saved.spec["stopped_early"]
         self.stopping.restore(saved.tensors, saved.spec["stopping"])
+        if ended and self.max_epochs > saved.spec.get("max_epochs", self.max_epochs):
+            self.stopping.begin_again(self.epoch)
+        if ended:
+            self.record.stopped_early = self.stopping.waited_enough(self.epoch)
         self.trainer.restore(saved.tensors)
         self.trainer.sampler.set_state(saved.tensors["random.sampler"])
 
 
-def _check_identity(saved: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    for key in sorted({*saved, *ours}):
+def epochs_if_finished(saved: Artefact) -> int | None:
+    """Return the epochs that a checkpoint's training was to have, None if it had not ended."""
+    spec = saved.spec
+    most = int(spec.get("max_epochs", spec["identity"].get("max_epochs", 0)))
+    return most if spec["stopped_early"] or spec["epoch"] >= most > 0 else None
+
+
+def check_identity(
+    saved: Mapping[str, Any], ours: Mapping[str, Any], *, free: Sequence[str] = ()
+) -> None:
+    """Refuse a checkpoint of something else; ``free`` names what may differ.
+
+    Raises
+    ------
+    DataChanged
+        If it was made of other data.
+    ModelFileError
+        Naming what differs, and both values.
+    """
+    for key in sorted({*saved, *ours} - {*free}):
         if saved.get(key) != ours.get(key):
             if key == "data":
                 raise DataChanged(
                     "resume: the data are not those of the checkpoint; train anew without resume."
                 )
             was, now = _difference(key, saved.get(key), ours.get(key))
+            way_out = ""
+            if key in FREE:
+                way_out = ", or finish that training first and then go on with more epochs"
             raise ModelFileError(
-                f"resume: {was} in the checkpoint and {now} now; train anew without resume."
+                f"resume: {was} in the checkpoint and {now} now; train anew without resume"
+                f"{way_out}."
             )
 
 
