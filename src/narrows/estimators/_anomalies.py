@@ -94,8 +94,8 @@ class Anomalies(Asked):
             raise UsageError(
                 "p_values: the model holds no errors of rows that training did not see "
                 "(validation_fraction=0, too few rows, partial_fit, a checkpoint, or a file from "
-                "before they were kept); pass X_calibration (--calibrate), normal rows that fit was "
-                "not given."
+                "before they were kept); pass X_calibration (--calibrate), normal rows that fit "
+                "was not given."
             )
         errors = np.concatenate(list(coding.errors(model, source)))
         return anomalies.conformal_p_values(errors, held_out)
