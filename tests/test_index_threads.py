@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -267,16 +268,17 @@ def test_a_change_in_the_middle_of_ones_own_search_is_refused():
 def test_a_child_forked_while_others_change_the_index_has_it_whole(kind):
     """Adding keeps the lock most of the time here; a child that inherited it held would hang."""
     index, stop = new_index(kind), threading.Event()
-    rng = np.random.default_rng(0)
+
+    def add(name: str) -> None:
+        rng = np.random.default_rng(0)  # one of its own: numpy's have locks too
+        codes = rng.normal(size=(1, 8)) if kind == "float" else rng.integers(0, 256, (1, 4), "u1")
+        index.add([name], codes, None, None if kind == "float" else np.ones((1, 3)))
 
     def change() -> None:
         for number in range(10**6):
             if stop.is_set():
                 return
-            codes = (
-                rng.normal(size=(1, 8)) if kind == "float" else rng.integers(0, 256, (1, 4), "u1")
-            )
-            index.add([str(number)], codes, None, None if kind == "float" else np.ones((1, 3)))
+            add(str(number))
             if number > 50:
                 index.delete([str(number - 50)])
 
@@ -285,12 +287,11 @@ def test_a_child_forked_while_others_change_the_index_has_it_whole(kind):
         for _ in range(6):
             child = os.fork()
             if not child:
+                signal.alarm(_WAIT)
                 try:
-                    rows = index._rows
-                    n = len(index)
+                    rows, n = index._rows, len(index)
                     whole = n == len(rows.names) == len(rows.metadata) == len(rows.codes)
-                    index.add(["mine"], index._rows.codes.rows.codes[:1], None,
-                              None if kind == "float" else np.ones((1, 3)))  # fmt: skip
+                    add("mine")
                     os._exit(0 if whole and len(index) == n + 1 else 1)
                 finally:
                     os._exit(2)
