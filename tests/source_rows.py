@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from narrows.data import read, stream
+from narrows.data.splitting import Split, held_out_mask
 from narrows.data.statistics import describe
 from narrows.estimators._input import fit_source
 
@@ -27,6 +28,12 @@ def streamed(kind, folder, monkeypatch):
     table = pa.table({name: ROWS[:, i] for i, name in enumerate("abc")})
     pq.write_table(table, folder / "x.parquet", row_group_size=11)
     return read(folder / "x.parquet", stream=True)
+
+
+def split(source, fraction, *, generator):
+    """The rows to train on, and those held out."""
+    found = Split.of(source, held_out_mask(source.n_rows, fraction, generator=generator))
+    return found.training, found.held_out
 
 
 def dense(batch):

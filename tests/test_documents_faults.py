@@ -18,6 +18,7 @@ from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
+from narrows.data.splitting import Split
 from narrows.indexing.index import Index
 from narrows.neighbours import NeighbourObjective, neighbourhoods
 from narrows.sampled_softmax import SampledSoftmax
@@ -63,7 +64,7 @@ def test_median_thresholds_are_those_of_all_rows(monkeypatch, rng):
     monkeypatch.setattr(coding, "BATCH", 32)
     rows = rng.normal(size=(100, 6)).astype(np.float32)
     rows[96:] += 5  # the last block is another
-    hasher = SemanticHasher(8, threshold="median", **SMALL).fit(rows)
+    hasher = SemanticHasher(8, threshold="median", validation_fraction=0, **SMALL).fit(rows)
     on = (hasher.transform(rows) > 0).mean(axis=0)
     np.testing.assert_allclose(on, 0.5, atol=0.011)
 
@@ -79,7 +80,7 @@ def test_the_error_of_a_neighbourhood_is_against_its_mean(rng):
     rows = rng.random((20, 6)).astype(np.float32)
     source = array_source(rows)
     net = build_objective("hashing", {"n_components": 3}, 6)
-    targets = neighbourhoods(source, Scaling("none"), 3)
+    targets = neighbourhoods(Split(source, None), Scaling("none"), 3)
     numbers = torch.arange(20)
     found = NeighbourObjective(net, targets).error(torch.from_numpy(rows), numbers)
     output = net.decoder(net.encoder(torch.from_numpy(rows)).h)

@@ -236,3 +236,18 @@ def test_names_and_metadata_come_back(hasher, texts):
     hit = hasher.search(index, [texts[0][7]], 120)[0]
     found = {h.name: h.metadata["label"] for h in hit}
     assert found == dict(zip(names, map(str, texts[1]), strict=True))
+
+
+def test_a_z_at_its_threshold_is_no_bit(rows):
+    """Of an odd number of rows the median is one row's own z, and that row has no bit."""
+    net = encoder()
+    drive = net(rows).drive.detach()
+    net.thresholds.copy_(drive[7])
+    assert bool((net(rows[7:8]).h == -1).all()) and bool((net.layers(rows[7:8])[-1] == -1).all())
+    assert bool((net.admissible(torch.zeros(1, 8)) == -1).all())
+    X = rows[:21].numpy()
+    hasher = SemanticHasher(
+        8, threshold="median", scale="none", hidden=(), max_epochs=1, validation_fraction=0,
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    assert ((hasher.transform(X) > 0).sum(axis=0) == 10).all()

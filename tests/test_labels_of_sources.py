@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from source_rows import split
 
 from narrows import (
     AnomalyDetector,
@@ -42,7 +43,7 @@ def test_a_part_of_a_source_keeps_its_y(generator=None):
     part = source.subset(torch.tensor([7, 3, 200]))
     assert part.targets.tolist() == [7, 3, 200]
     assert part.subset(torch.tensor([2, 0])).targets.tolist() == [200, 7]
-    for piece in part.split(0.4, generator=torch.Generator().manual_seed(0)):
+    for piece in split(part, 0.4, generator=torch.Generator().manual_seed(0)):
         for row, y in zip(next(piece.in_order(9)), piece.targets_in_order(), strict=True):
             assert torch.equal(row, torch.from_numpy(X[y]))
 

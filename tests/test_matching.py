@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import approx_fprime
 from sklearn.metrics import roc_auc_score
+from source_rows import split
 
 from narrows.applications.matching import (
     area_under_curve,
@@ -292,6 +293,6 @@ def test_batches_of_pairs_hold_both_rows_of_each():
         torch.testing.assert_close(batch.y.chunk(2)[0].float(), first)
         seen += first.tolist()
     assert sorted(seen) == list(range(10)) != seen
-    held_in, held_out = paired.split(0.3, generator=torch.Generator().manual_seed(0))
+    held_in, held_out = split(paired, 0.3, generator=torch.Generator().manual_seed(0))
     assert (held_in.n_rows, held_out.n_rows) == (7, 3)
     assert held_out.targets_in_order().tolist()[:3] == held_out.targets_in_order().tolist()[3:]

@@ -14,6 +14,7 @@ from narrows import DocumentAutoencoder, SemanticHasher, read
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
+from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators._parts import minimise
@@ -29,6 +30,11 @@ def brute_force(rows: np.ndarray, k: int) -> np.ndarray:
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, -2)
     return np.argsort(-cosines, axis=1)[:, :k]
+
+
+def together(rows) -> Split:
+    """Rows of which none is held out."""
+    return Split(array_source(rows), None)
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_rows_of_zeros_have_neighbours_too():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
-    around = neighbourhoods(array_source(form(counts)), Scaling("none"), 3)
+    around = neighbourhoods(together(form(counts)), Scaling("none"), 3)
     nearest = brute_force(counts, 3)
     expected = OWN * counts + (1 - OWN) * counts[nearest].mean(axis=1)
     numbers = torch.tensor([4, 0, 69])
@@ -72,7 +78,7 @@ def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
 
 
 def test_more_neighbours_than_there_are_rows_are_all_of_them(counts):
-    around = neighbourhoods(array_source(counts), Scaling("none"), 500)
+    around = neighbourhoods(together(counts), Scaling("none"), 500)
     others = (counts.sum(0) - counts[3]) / 69
     expected = OWN * counts[3] + (1 - OWN) * others
     np.testing.assert_allclose(around(torch.tensor([3])).numpy()[0], expected, rtol=1e-4)
@@ -137,7 +143,7 @@ def test_streamed_rows_are_refused(tmp_path, counts):
 
 def test_codes_say_which_rows_are_near(counts, rng):
     codes = rng.random((70, 4)).astype(np.float32)
-    around = neighbourhoods(array_source(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
+    around = neighbourhoods(together(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
     expected = OWN * counts + (1 - OWN) * counts[brute_force(codes, 3)].mean(axis=1)
     got = dense_rows(around(torch.arange(70))).numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -163,7 +169,7 @@ def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
     plain = SemanticHasher(8, random_state=0, **{**TAUGHT, "neighbours_by": "rows"}).fit(texts)
     assert (taught.hash(texts) != plain.hash(texts)).any()
     assert len(taught.model_.record["teacher"]) == 4 and "teacher" not in plain.model_.record
-    plan = taught._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source))
+    plan = taught._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source), 0)
     wide = teacher_plan(plan)
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
@@ -174,7 +180,7 @@ def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
     texts, _ = topic_texts()
     net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
     source = net._source(texts, reset=True, min_samples=2)
-    teacher = teacher_plan(net._plan(source, describe(source)))
+    teacher = teacher_plan(net._plan(source, describe(source), 0))
     assert (teacher.variant, teacher.weight_decay, teacher.pretraining) == ("hashing", 1.0, None)
     assert teacher.parameters["hidden"] == [500] and teacher.parameters["bag_of_words"]
     assert (teacher.max_epochs, teacher.neighbours) == (3, 10)
@@ -184,9 +190,9 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
     texts, _ = topic_texts(n=40)
     trained_on = []
 
-    def seen(plan, model, objective, training, validation, **watched):
-        trained_on.append((training.n_rows, validation.n_rows))
-        return minimise(plan, model, objective, training, validation, **watched)
+    def seen(plan, model, objective, rows, **watched):
+        trained_on.append((rows.training.n_rows, rows.held_out.n_rows))
+        return minimise(plan, model, objective, rows, **watched)
 
     monkeypatch.setattr("narrows.estimators._teacher.minimise", seen)
     arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}

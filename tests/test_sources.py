@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, streamed
+from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, split, streamed
 
 from narrows.data import read
 from narrows.data.array_sources import SparseSource
@@ -101,7 +101,7 @@ def test_one_seed_gives_one_order(source):
 def test_the_global_random_state_is_not_touched(source):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
     list(source.shuffled(10, generator=seeded()))
-    source.split(0.3, generator=seeded())
+    split(source, 0.3, generator=seeded())
     source.sample(5, generator=seeded())
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
@@ -117,7 +117,7 @@ def test_start_continues_the_same_order(source, start):
 
 
 def test_split_is_disjoint_and_complete(source):
-    train, held_out = source.split(0.3, generator=seeded())
+    train, held_out = split(source, 0.3, generator=seeded())
     parts = flat(train.in_order(10)), flat(held_out.in_order(10))
     assert sorted(parts[0] + parts[1]) == list(range(N))
     assert (train.n_rows, held_out.n_rows) == (len(parts[0]), len(parts[1]))
@@ -125,33 +125,33 @@ def test_split_is_disjoint_and_complete(source):
 
 
 def test_a_part_is_shuffled_within_itself(source):
-    train, _ = source.split(0.3, generator=seeded())
+    train, _ = split(source, 0.3, generator=seeded())
     assert sorted(flat(train.shuffled(10, generator=seeded()))) == flat(train.in_order(10))
 
 
 def test_a_part_of_a_part_holds_only_its_rows(source):
-    train, _ = source.split(0.3, generator=seeded())
-    inner, rest = train.split(0.5, generator=seeded(1))
+    train, _ = split(source, 0.3, generator=seeded())
+    inner, rest = split(train, 0.5, generator=seeded(1))
     assert sorted(flat(inner.in_order(9)) + flat(rest.in_order(9))) == flat(train.in_order(9))
 
 
 def test_a_split_is_random_and_repeats_with_its_seed(source):
     first, again, other = (
-        flat(source.split(0.3, generator=seeded(seed))[1].in_order(10)) for seed in (0, 0, 1)
+        flat(split(source, 0.3, generator=seeded(seed))[1].in_order(10)) for seed in (0, 0, 1)
     )
     assert first == again
     assert first != other
 
 
 def test_a_split_that_leaves_nothing_to_hold_out_keeps_all(source):
-    train, held_out = source.split(0.001, generator=seeded())
+    train, held_out = split(source, 0.001, generator=seeded())
     assert held_out is None
     assert train.n_rows == N
 
 
 def test_a_part_keeps_the_description(source):
     source.names, source.origin = ["a", "b", "c"], "here"
-    for part in source.split(0.3, generator=seeded()):
+    for part in split(source, 0.3, generator=seeded()):
         assert (part.names, part.origin, part.n_features) == (["a", "b", "c"], "here", WIDTH)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from source_rows import ROWS, N, flat, seeded, streamed
+from source_rows import ROWS, N, flat, seeded, split, streamed
 
 from narrows.data import DenseSource, read, stream
 from narrows.data.arrays import array_source
@@ -73,7 +73,7 @@ def test_an_empty_row_group_is_never_held_out(tmp_path):
             writer.write_table(part)
     source = read(path, stream=True)
     for seed in range(5):
-        _, held_out = source.split(0.5, generator=seeded(seed))
+        _, held_out = split(source, 0.5, generator=seeded(seed))
         assert held_out is not None and held_out.n_rows == 3
 
 

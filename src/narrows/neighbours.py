@@ -23,7 +23,7 @@ from narrows._types import PerSample
 from narrows.data.array_sources import sparse_rows
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.objective import Objective
 from narrows.slots import Rows, SparseRows
 from narrows.terms import Terms, Trainable
@@ -38,7 +38,8 @@ class Neighbourhoods:
     """t(x) by row number: the scaled rows, and the weights that average them.
 
     ``rows`` is a scipy CSR matrix or an array (n_samples, n_features), float32; ``weights`` a CSR
-    matrix (n_samples, n_samples) whose rows add up to 1.
+    matrix (n_samples, n_samples) whose rows add up to 1. Rows held out come after those to train
+    on.
     """
 
     def __init__(self, rows: Any, weights: Any) -> None:
@@ -51,25 +52,34 @@ class Neighbourhoods:
 
 
 def neighbourhoods(
-    source: Source,
+    rows: Split,
     scaling: Scaling,
     k: int,
     *,
     own: float = OWN,
     codes: np.ndarray | None = None,
 ) -> Neighbourhoods:
-    """Find the ``k`` nearest rows of every row, by themselves or by their ``codes``,
-    (n_samples, width), float32; equal ones by their order."""
-    blocks = [_matrix(scaling.forward(raw)) for raw in source.in_order(16384)]
-    rows = sp.csr_array(sp.vstack(blocks)) if source.sparse else np.concatenate(blocks)
-    n = source.n_rows
-    k = min(k, n - 1)
-    nearest = nearest_rows(rows if codes is None else codes, k)
-    columns = np.concatenate([np.arange(n)[:, None], nearest], axis=1).ravel()
+    """Find the ``k`` nearest training rows of every row, by themselves or by their ``codes``,
+    (n_samples, width), float32; equal ones by their order.
+
+    No neighbourhood holds a row that is held out, but for its own.
+    """
+    blocks = [_matrix(scaling.forward(raw)) for part in rows.parts for raw in part.in_order(16384)]
+    x = sp.csr_array(sp.vstack(blocks)) if rows.training.sparse else np.concatenate(blocks)
+    compared, n = x if codes is None else codes, rows.training.n_rows
+    weights = [_weights(nearest_rows(compared[:n], min(k, n - 1)), own, 0, x.shape[0])]
+    if rows.held_out is not None:
+        nearest = nearest_rows(compared[:n], min(k, n), queries=compared[n:])
+        weights.append(_weights(nearest, own, n, x.shape[0]))
+    return Neighbourhoods(x, sp.csr_array(sp.vstack(weights)))
+
+
+def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:
+    """Return the weights in the neighbourhoods of rows ``first``, ..., CSR (n_nearest, n_rows)."""
+    n, k = nearest.shape
+    columns = np.concatenate([first + np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
-    return Neighbourhoods(
-        rows, sp.csr_array((values, columns, np.arange(n + 1) * (k + 1)), shape=(n, n))
-    )
+    return sp.csr_array((values, columns, np.arange(n + 1) * (k + 1)), shape=(n, n_rows))
 
 
 def _matrix(x: Rows) -> Any:

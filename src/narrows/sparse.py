@@ -60,6 +60,13 @@ class SparseRows:
             rows.__dict__["row_of"] = self.row_of
         return rows
 
+    def where(self, mask: Tensor) -> SparseRows:
+        """Return the rows at which ``mask``, bool (batch,), is True."""
+        stored = mask[self.row_of]
+        lengths = self.indptr.diff()[mask]
+        indptr = torch.cat([self.indptr[:1] * 0, lengths.cumsum(0).to(self.indptr.dtype)])
+        return SparseRows(indptr, self.indices[stored], self.values[stored], self.n_features)
+
     def times_rows(self, factor: PerSample) -> SparseRows:
         """Return every row times its factor, (batch,)."""
         return self.with_values(self.values * factor.index_select(0, self.row_of))

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.csr import checked_csr
-from narrows.data.source import Source, split_rows
+from narrows.data.source import Source
 from narrows.data.tensors import as_tensor
 from narrows.slots import Labelled, Rows, SparseRows
 
@@ -55,9 +55,9 @@ class _InMemory(Source):
                 rows = self.at(batch)
                 yield rows if self.targets is None else Labelled(rows, self.targets[batch])
 
-    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        train, held_out = split_rows(self.n_rows, fraction, generator=generator)
-        return (self.subset(train), self.subset(held_out)) if len(held_out) else (self, None)
+    def where(self, mask: Tensor) -> _InMemory:
+        # in order, so that a gather walks through memory in one direction
+        return self.subset(mask.nonzero()[:, 0])
 
     def subset(self, positions: Tensor) -> _InMemory:
         """Return the rows of these numbers, in that order, of the same description and y."""

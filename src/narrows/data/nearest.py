@@ -1,4 +1,4 @@
-"""The nearest rows of every row, by cosine."""
+"""Find the nearest rows by cosine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _WIDTH, _CANDIDATES = 64, 100
 _PROBED = 16
 
 
-def nearest_rows(rows: Any, k: int, *, exact: int = EXACT) -> np.ndarray:
-    """Return the numbers of the ``k`` rows with the greatest cosine to each, itself left out.
+def nearest_rows(rows: Any, k: int, *, queries: Any = None, exact: int = EXACT) -> np.ndarray:
+    """Return the numbers of the ``k`` rows with the greatest cosine to each query.
 
-    Dense rows are compared each with all: O(n^2 x n_features). So are up to ``exact`` sparse
+    Without ``queries`` the rows themselves are asked about, each itself left out. Dense rows are
+    compared each with all: O(n^2 x n_features). So are up to ``exact`` sparse
     ones; of more, each is compared with the 100 that are nearest to it by latent semantic
     analysis to 64 numbers, as found in a sixteenth or so of the cells of an inverted file:
     nearly always near, not always nearest. Equal ones may come in any order.
@@ -28,66 +29,86 @@ def nearest_rows(rows: Any, k: int, *, exact: int = EXACT) -> np.ndarray:
     ----------
     rows : CSR matrix or ndarray, (n, n_features), float32
     k : int
-        Less than n.
+        Less than n, or up to n where there are queries.
+    queries : CSR matrix or ndarray, (n_queries, n_features), float32, optional
+        As dense or sparse as the rows.
 
     Returns
     -------
-    nearest : ndarray of int64, (n, k)
+    nearest : ndarray of int64, (n, k) or (n_queries, k)
     """
+    unit, own = _of_length_1(rows), queries is None
+    asked = unit if own else _of_length_1(queries)
     if not sp.issparse(rows):
-        norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-        unit = rows / np.where(norms > 0, norms, 1)
-        return _by_comparing(unit, np.ascontiguousarray(unit.T), k)
-    squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-    unit: Any = sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
+        return _by_comparing(asked, np.ascontiguousarray(unit.T), k, own)
     n, n_features = unit.shape
     if n <= exact or n_features <= 2 * _WIDTH:
-        return _by_comparing(unit, unit.T.tocsr(), k)
-    candidates = _candidates(unit, max(k, _CANDIDATES))
-    found = np.empty((n, k), dtype=np.int64)
-    for first in range(0, n, _BLOCK):
+        return _by_comparing(asked, unit.T.tocsr(), k, own)
+    candidates = _candidates(unit, asked, max(k, _CANDIDATES), own)
+    found = np.empty((len(candidates), k), dtype=np.int64)
+    for first in range(0, len(candidates), _BLOCK):
         near = candidates[first : first + _BLOCK]
-        best = np.argsort(-_cosines(unit, first, near), axis=1, kind="stable")[:, :k]
+        cosines = _cosines(asked[first : first + len(near)], unit, near)
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         found[first : first + len(near)] = np.take_along_axis(near, best, axis=1)
     return found
 
 
-def _by_comparing(unit: Any, columns: Any, k: int) -> np.ndarray:
-    found = np.empty((unit.shape[0], k), dtype=np.int64)
-    for first in range(0, unit.shape[0], _BLOCK):
-        cosines = unit[first : first + _BLOCK] @ columns
+def _of_length_1(rows: Any) -> Any:
+    if not sp.issparse(rows):
+        norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+        return rows / np.where(norms > 0, norms, 1)
+    squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
+    return sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
+
+
+def _by_comparing(asked: Any, columns: Any, k: int, own: bool) -> np.ndarray:
+    found = np.empty((asked.shape[0], k), dtype=np.int64)
+    for first in range(0, asked.shape[0], _BLOCK):
+        cosines = asked[first : first + _BLOCK] @ columns
         cosines = torch.from_numpy(cosines.toarray() if sp.issparse(cosines) else cosines)
-        there = torch.arange(len(cosines))
-        cosines[there, first + there] = -2
+        if own:
+            there = torch.arange(len(cosines))
+            cosines[there, first + there] = -2
         found[first : first + len(cosines)] = cosines.topk(k, dim=1).indices.numpy()
     return found
 
 
-def _candidates(unit: Any, k: int) -> np.ndarray:
-    """Return k others that are near to each row in a space of few dimensions, (n, k)."""
+def _candidates(unit: Any, asked: Any, k: int, own: bool) -> np.ndarray:
+    """Return k rows that are near to each query in a space of few dimensions, (n_queries, k)."""
     import faiss
     from sklearn.decomposition import TruncatedSVD
 
-    short = TruncatedSVD(_WIDTH, random_state=0).fit_transform(unit)
-    short = np.ascontiguousarray(short, dtype=np.float32)
-    faiss.normalize_L2(short)
+    svd = TruncatedSVD(_WIDTH, random_state=0)
+    short = _short(svd.fit_transform(unit))
     n = len(short)
     cells = int(np.sqrt(n))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(_WIDTH), _WIDTH, cells, faiss.METRIC_INNER_PRODUCT)
     index.train(short[:: max(1, n // (64 * cells))])
     index.add(short)
     index.nprobe = _PROBED
-    found = index.search(short, k + 1)[1]
-    # itself out, and where a cell had too few, the row after it in
-    others = found != np.arange(n)[:, None]
-    others[others.all(axis=1), -1] = False
-    found = found[others].reshape(n, k)
-    return np.where(found < 0, (np.arange(n)[:, None] + 1) % n, found)
+    if own:
+        found = index.search(short, k + 1)[1]
+        # itself out, and where a cell had too few, the row after it in
+        others = found != np.arange(n)[:, None]
+        others[others.all(axis=1), -1] = False
+        found = found[others].reshape(n, k)
+    else:
+        found = index.search(_short(svd.transform(asked)), k)[1]
+    return np.where(found < 0, (np.arange(len(found))[:, None] + 1) % n, found)
 
 
-def _cosines(unit: Any, first: int, near: np.ndarray) -> np.ndarray:
-    """Return the cosine of rows ``first``, ... with each of the others named for them."""
-    dense = unit[first : first + len(near)].toarray()
+def _short(rows: np.ndarray) -> np.ndarray:
+    import faiss
+
+    short = np.ascontiguousarray(rows, dtype=np.float32)
+    faiss.normalize_L2(short)
+    return short
+
+
+def _cosines(asked: Any, unit: Any, near: np.ndarray) -> np.ndarray:
+    """Return the cosine of each query with each of the rows named for it."""
+    dense = asked.toarray()
     others = unit[near.ravel()]
     row = np.repeat(np.arange(near.size), np.diff(others.indptr))
     products = others.data * dense[row // near.shape[1], others.indices]

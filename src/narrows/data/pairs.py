@@ -49,16 +49,9 @@ class PairedSource(Source):
                 both = self._both(pairs)
                 yield Labelled(self._source.at(both), self.targets[both])
 
-    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        held_out = int(self.n_rows * fraction)
-        if held_out < 1 or held_out >= self.n_rows:
-            return self, None
-        order = self._pairs[torch.randperm(self.n_rows, generator=generator)]
-        train, validation = (
-            PairedSource(self._source, pairs=part.sort().values)
-            for part in (order[held_out:], order[:held_out])
-        )
-        return train, validation
+    def where(self, mask: Tensor) -> PairedSource:
+        """Return the pairs at which ``mask``, bool (n_pairs,), is True."""
+        return PairedSource(self._source, pairs=self._pairs[mask])
 
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         pairs = self._pairs[torch.randperm(self.n_rows, generator=generator)[:n_rows]]

@@ -137,7 +137,8 @@ def choose_scale(
 
     Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
     Bytes that stay below 128 are a table's small numbers, unless their shape says image. A named
-    ``loss`` that needs values in [0, 1], or proportions, gets them.
+    ``loss`` that needs values in [0, 1], or proportions, gets them. What no row may break, such as
+    a share that is negative, is decided by all rows, everything else by those to train on.
 
     Raises
     ------
@@ -149,16 +150,16 @@ def choose_scale(
     if scale != "auto":
         if scale not in SCALES:
             raise unknown_name("scale", scale, ["auto", *SCALES])
-        if scale in _SHARES and statistics.low < 0:
-            raise _negative(scale, statistics.low, source.origin)
+        if scale in _SHARES and statistics.lowest < 0:
+            raise _negative(scale, statistics.lowest, source.origin)
         return scale
     within = statistics.low >= 0 and statistics.high <= 1
-    if loss is not None and loss["name"] == "multinomial" and statistics.low >= 0:
+    if loss is not None and loss["name"] == "multinomial" and statistics.lowest >= 0:
         return "proportions"
     if loss is not None and (loss["name"] == "bernoulli" or loss.get("link") == "logistic"):
-        return "none" if within else "unit"
+        return "none" if _all_within(statistics) else "unit"
     if source.sparse:
-        counts = statistics.whole_numbers and statistics.low >= 0 and statistics.high > 0
+        counts = statistics.whole_numbers and statistics.lowest >= 0 and statistics.high > 0
         return "proportions" if counts else "none"
     pictures = source.image_shape is not None or statistics.high > 127
     if source.kind == "image" and pictures and statistics.high > 1:
@@ -180,17 +181,31 @@ def choose_loss(
         return {"name": "multinomial"}
     within = statistics.low >= 0 and statistics.high <= 1
     within = kind == "unit" or (kind == "none" and within)
-    if within and likelihood:
+    if likelihood and (kind == "unit" or (within and _all_within(statistics))):
         return {"name": "bernoulli"}
     if within and not source.sparse:
         return {"name": "squared_error", "link": "logistic"}
     return {"name": "squared_error", "link": "identity"}
 
 
-def fit_scaling(kind: str, source: Source, statistics: Statistics) -> Scaling:
-    """Return the scaling of that kind with the numbers of these data."""
+def _all_within(statistics: Statistics) -> bool:
+    return statistics.lowest >= 0 and statistics.highest <= 1
+
+
+def fit_scaling(
+    kind: str, source: Source, statistics: Statistics, *, bounded: bool = False
+) -> Scaling:
+    """Return the scaling of that kind with the numbers of the rows to train on.
+
+    ``bounded``: the loss takes only values in [0, 1]. The range of "unit" is then that of all
+    rows, since a row held out that lies outside would be refused.
+    """
     if kind == "unit":
-        low, high = (0.0, 255.0) if source.kind == "image" else (statistics.low, statistics.high)
+        low, high = statistics.low, statistics.high
+        if bounded:
+            low, high = statistics.lowest, statistics.highest
+        if source.kind == "image":
+            low, high = 0.0, 255.0
         width = high - low if high > low else 1.0
         shift = None if low == 0 or source.sparse else torch.tensor(low)
         return Scaling(kind, shift, torch.tensor(width))

@@ -17,7 +17,6 @@ __all__ = [
     "Source",
     "at_a_time",
     "evenly_spaced",
-    "split_rows",
     "with_targets",
 ]
 
@@ -79,8 +78,8 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        """Return the rows to train on and those held out, None if too few to hold any out."""
+    def where(self, mask: Tensor) -> Source:
+        """Return the rows at which ``mask``, bool (n_rows,), is True, in order, with their y."""
 
     @abstractmethod
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
@@ -132,16 +131,6 @@ class Source(ABC):
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.vocabulary = other.image_shape, other.vocabulary
         return self
-
-
-def split_rows(n_rows: int, fraction: float, *, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Return the numbers of the rows to train on and of those held out, none if too few."""
-    held_out = int(n_rows * fraction)
-    if held_out < 1 or held_out >= n_rows:
-        return torch.arange(n_rows), torch.arange(0)
-    order = torch.randperm(n_rows, generator=generator)
-    # sorted, so that a gather walks through memory in one direction
-    return order[held_out:].sort().values, order[:held_out].sort().values
 
 
 def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor | None]]:

@@ -19,20 +19,31 @@ _MAX_FEATURES = 1 << 28
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-feature mean, variance and number of rows where it is not 0 (float64); the range over
-    everything."""
+    """Per-feature mean, variance and number of rows where it is not 0 (float64), and the range,
+    of the rows to train on.
+
+    ``lowest`` and ``highest`` are the range of all rows, those held out too: a loss that refuses
+    values has to take every row.
+    """
 
     mean: Tensor
     variance: Tensor
     support: Tensor
     low: float
     high: float
+    lowest: float
+    highest: float
     whole_numbers: bool
     n_rows: int
 
 
-def describe(source: Source, *, missing: bool = False) -> Statistics:
+def describe(
+    source: Source, *, held_out: Tensor | None = None, missing: bool = False
+) -> Statistics:
     """Read the source once, refusing what is not finite; NaN too, unless ``missing`` values may be.
+
+    Rows of the mask ``held_out``, bool (n_rows,), are checked, and leave no trace but in the range
+    of all rows.
 
     Mean and variance are of the known values, merged block by block (Chan, Golub, LeVeque 1983),
     so that they hold for large means and for more rows than float32 can count.
@@ -46,20 +57,25 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
         raise ResourceError(
             f"{source.origin}: {source.n_features} features; at most {_MAX_FEATURES} are taken."
         )
-    n_rows = 0
+    n_rows = n_read = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
     n, spread, support = (torch.zeros_like(mean) for _ in range(3))
     low, high, whole = float("inf"), float("-inf"), True
+    lowest, highest = low, high
     for batch in source.in_order(_BLOCK):
-        check_finite(batch, source, first_row=n_rows, missing=missing)
+        check_finite(batch, source, first_row=n_read, missing=missing)
+        if held_out is not None:
+            apart = held_out[n_read : n_read + len(batch)]
+            n_read += len(batch)
+            lowest, highest = _widened(lowest, highest, batch)
+            batch = batch.where(~apart) if isinstance(batch, SparseRows) else batch[~apart]
+            if not len(batch):
+                continue
+        else:
+            n_read += len(batch)
+        low, high = _widened(low, high, batch)
         values = stored_values(batch)
-        if missing:
-            values = values[~values.isnan()]
-        if values.numel():
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-            whole = whole and bool((values == values.round()).all())
-        if isinstance(batch, SparseRows):
-            low, high = min(low, 0.0), max(high, 0.0)
+        whole = whole and bool(((values == values.round()) | values.isnan()).all())
         support += _support(batch)
         m, block_mean, block_spread = _moments(batch, missing)
         shift = block_mean - mean
@@ -68,7 +84,19 @@ def describe(source: Source, *, missing: bool = False) -> Statistics:
         mean += shift * (m / both)
         n += m
         n_rows += len(batch)
-    return Statistics(mean, spread / n.clamp_min(1), support, low, high, whole, n_rows)
+    if held_out is None:
+        lowest, highest = low, high
+    variance = spread / n.clamp_min(1)
+    return Statistics(mean, variance, support, low, high, lowest, highest, whole, n_rows)
+
+
+def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
+    """Return the range widened to the known values of a batch."""
+    values = stored_values(batch)
+    values = values[~values.isnan()] if bool(values.isnan().any()) else values
+    if values.numel():
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return (min(low, 0.0), max(high, 0.0)) if isinstance(batch, SparseRows) else (low, high)
 
 
 def _support(batch: Rows) -> Tensor:

@@ -32,6 +32,8 @@ class StreamSource(Source):
 
     _unit_rows: Sequence[int]
     _units: Tensor
+    _kept: Tensor | None = None
+    """Which rows of the file these are, bool; None for all."""
 
     @abstractmethod
     def _blocks(self, unit: int) -> Iterator[np.ndarray]:
@@ -45,12 +47,29 @@ class StreamSource(Source):
         self._units = units
         self.n_rows = int(sum(self._unit_rows[unit] for unit in units.tolist()))
 
+    def _kept_rows(self, unit: int) -> Iterator[Tensor]:
+        """Yield the rows of a unit that are kept, in order, block by block, float32."""
+        first = sum(self._unit_rows[:unit])
+        for block in self._blocks(unit):
+            rows = torch.from_numpy(block).float()
+            yield rows if self._kept is None else rows[self._kept[first : first + len(rows)]]
+            first += len(rows)
+
+    def _unit_sizes(self) -> Tensor:
+        """Return how many rows are kept of each unit of ``_units``, (n_units,)."""
+        sizes = torch.tensor(self._unit_rows)
+        if self._kept is not None:
+            ends = torch.cat([torch.zeros(1, dtype=torch.int64), self._kept.cumsum(0)])
+            edges = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
+            sizes = ends[edges].diff()
+        return sizes[self._units]
+
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         # whole batches across blocks, as from memory: codes can differ in a bit with a batch's size
         left_over = torch.empty(0, self.n_features)
         for unit in self._units:
-            for block in self._blocks(int(unit)):
-                rows = torch.cat((left_over, torch.from_numpy(block).float()))
+            for block in self._kept_rows(int(unit)):
+                rows = torch.cat((left_over, block))
                 whole = len(rows) - len(rows) % batch_size
                 yield from rows[:whole].split(batch_size) if whole else ()
                 left_over = rows[whole:].clone()
@@ -64,7 +83,7 @@ class StreamSource(Source):
 
     def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
         order = self._units[torch.randperm(len(self._units), generator=generator)]
-        blocks = (torch.from_numpy(b).float() for unit in order for b in self._blocks(int(unit)))
+        blocks = (block for unit in order for block in self._kept_rows(int(unit)))
         left_over: list[Tensor] = []
         while pool := list(islice(blocks, POOL_BLOCKS)):
             rows = torch.cat(left_over + pool)
@@ -76,28 +95,27 @@ class StreamSource(Source):
         if left_over and len(left_over[0]):
             yield left_over[0]
 
-    def split(self, fraction: float, *, generator: Generator) -> tuple[Source, Source | None]:
-        held_out = int(len(self._units) * fraction)
-        if held_out < 1:
-            return self, None
-        order = self._units[torch.randperm(len(self._units), generator=generator)]
-        train, validation = copy(self), copy(self)
-        train._use_units(order[held_out:].sort().values)
-        validation._use_units(order[:held_out].sort().values)
-        return train, validation
+    def where(self, mask: Tensor) -> StreamSource:
+        part = copy(self)
+        part._kept = mask
+        if self._kept is not None:
+            part._kept = self._kept.clone()
+            part._kept[self._kept] = mask
+        part.n_rows = int(mask.sum())
+        return part
 
     def at(self, positions: Tensor) -> Tensor:
-        sizes = torch.tensor([self._unit_rows[unit] for unit in self._units.tolist()])
+        sizes = self._unit_sizes()
         ends = sizes.cumsum(0)
         owners = torch.searchsorted(ends, positions, right=True)
         picked = [torch.empty(0, self.n_features)]
         for at in owners.unique():  # no unit is read for nothing
             here = positions[owners == at]
             first = int(ends[at] - sizes[at])
-            for block in self._blocks(int(self._units[at])):
-                inside = here[(here >= first) & (here < first + len(block))] - first
-                picked.append(torch.from_numpy(block).float()[inside])
-                first += len(block)
+            for rows in self._kept_rows(int(self._units[at])):
+                inside = here[(here >= first) & (here < first + len(rows))] - first
+                picked.append(rows[inside])
+                first += len(rows)
         return torch.cat(picked)
 
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:
@@ -106,8 +124,7 @@ class StreamSource(Source):
         wanted = min(n_rows, self.n_rows)
         share = 1.0 if self.n_rows < 2 * wanted else 0.5
         kept: list[Tensor] = []
-        for block in (block for unit in order for block in self._blocks(int(unit))):
-            rows = torch.from_numpy(block).float()
+        for rows in (rows for unit in order for rows in self._kept_rows(int(unit))):
             picked = torch.randperm(len(rows), generator=generator)[: ceil(len(rows) * share)]
             kept.append(rows[picked])
             if sum(map(len, kept)) >= wanted:

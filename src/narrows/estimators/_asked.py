@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.data.source import Source
 from narrows.estimators._input import fit_source
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "HeldOut"]
+
+HeldOut = Callable[[int], Tensor]
+"""From the number of rows to the mask of those held out, bool (n_rows,)."""
 
 
 class Asked(WithDefaults):
@@ -24,6 +29,11 @@ class Asked(WithDefaults):
         check_is_fitted(self, "model_")
         return self.model_, self._source(X, reset=False, min_samples=1)
 
-    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
-        """Return X as rows, checked; ``reset`` has its width and names become the estimator's."""
+    def _source(
+        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+    ) -> Source:
+        """Return X as rows, checked; ``reset`` has its width and names become the estimator's.
+
+        ``held_out`` says, of so many rows, which are not to be learned from.
+        """
         return fit_source(self, X, reset=reset, min_samples=min_samples)

@@ -10,21 +10,23 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import Generator
 
 from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
+from narrows.data.splitting import Split, held_out_mask
 from narrows.data.statistics import Statistics, describe
 from narrows.estimators._anomalies import Anomalies
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
-from narrows.estimators._fitting import fit_model, partial_fit_model
+from narrows.estimators._fitting import fit_model, interrupted_seed, partial_fit_model
 from narrows.estimators._generation import Generates
 from narrows.estimators._inpainting import Inpainting
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
-from narrows.estimators._settings import forget
+from narrows.estimators._settings import forget, seed_from
 from narrows.model import Model
 from narrows.training.run import Epoch, TrainingRecord
 
@@ -50,8 +52,8 @@ class AbstractAutoencoder(
     n_epochs_: int
     history_: list[float]
 
-    def _finish(self, source: Source, statistics: Statistics) -> None:
-        """Set further attributes after training."""
+    def _finish(self, training: Source, statistics: Statistics) -> None:
+        """Set further attributes after training, from the rows that were trained on."""
 
     def fit(
         self,
@@ -93,9 +95,9 @@ class AbstractAutoencoder(
         TrainingDiverged
             When the loss is not finite any more.
         """
-        source = self._train(X, checkpoint, resume, stop_requested or (lambda: False), y)
+        rows = self._train(X, checkpoint, resume, stop_requested or (lambda: False), y)
         if self.verbose:
-            Progress.say(self.evaluate(source).table())
+            Progress.say(self.evaluate(rows.training).table())
         return self
 
     def _train(
@@ -105,20 +107,33 @@ class AbstractAutoencoder(
         resume: bool,
         stop_requested: Callable[[], bool],
         y: Any = None,
-    ) -> Source:
-        """Fit without a last word; return the source, read and checked."""
+    ) -> Split:
+        """Fit without a last word; return the rows, read and checked."""
         self._check_parameters()
         forget(self)
-        source = self._source(X, reset=True, min_samples=2)
+        folder = None if checkpoint is None else Path(checkpoint)
+        seed = seed_from(self.random_state)
+        if folder is not None and resume and self.random_state is None:
+            seed = interrupted_seed(folder, fresh=seed)
+
+        def drawn(n_rows: int) -> torch.Tensor:
+            """Return which rows are held out: before anything is fitted, words included."""
+            generator = Generator().manual_seed(seed)
+            return held_out_mask(n_rows, float(self.validation_fraction), generator=generator)
+
+        source = self._source(X, reset=True, min_samples=2, held_out=drawn)
         source = source.labelled(self._read_targets(y, source))
-        statistics = describe(source, missing=self._admits_missing())
-        plan = self._plan(source, statistics)
+        held_out = drawn(source.n_rows)
+        statistics = describe(source, held_out=held_out, missing=self._admits_missing())
+        plan = self._plan(source, statistics, seed)
+        rows = Split.of(source, held_out)
         of_parts = plan.max_epochs if plan.pretraining is None else plan.pretraining.max_epochs
         with Progress(self.verbose, self.max_epochs, of_parts) as progress:
             model, record = fit_model(
                 plan,
                 source,
-                checkpoint=None if checkpoint is None else Path(checkpoint),
+                rows,
+                checkpoint=folder,
                 resume=resume,
                 extra=self._artefact_extra(),
                 stop_requested=stop_requested,
@@ -126,9 +141,9 @@ class AbstractAutoencoder(
                 on_part=progress.part,
             )
         self._adopt(model, record)
-        self._finish(source, statistics)
-        fit_code_densities(model, source, seed=model.record["seed"])  # a resumed one keeps its own
-        return source
+        self._finish(rows.training, statistics)
+        fit_code_densities(model, rows.training, seed=seed)
+        return rows
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; the first call settles the scaling.
@@ -141,7 +156,7 @@ class AbstractAutoencoder(
         source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         trainer = getattr(self, "_trainer", None)
-        plan = self._plan(source, statistics)
+        plan = self._plan(source, statistics, seed_from(self.random_state))
         model = None if first else self.model_
         model, record, self._trainer = partial_fit_model(plan, source, model, trainer)
         self._adopt(model, record)

@@ -23,7 +23,6 @@ from narrows.estimators._plan import Plan
 from narrows.estimators._settings import (
     batch_size_for,
     corruption_spec,
-    seed_from,
     spec_of,
     specs_of,
     widths_of,
@@ -32,6 +31,7 @@ from narrows.estimators._targets import read_classes, read_values
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
+from narrows.slots import piece_from_spec
 from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["Choices"]
@@ -161,7 +161,7 @@ class Choices(NeighbourChoices, WithDefaults):
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
 
-    def _plan(self, source: Source, statistics: Statistics) -> Plan:
+    def _plan(self, source: Source, statistics: Statistics, seed: int) -> Plan:
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
         if self.scale == "auto" and kind == "proportions":
@@ -184,7 +184,9 @@ class Choices(NeighbourChoices, WithDefaults):
         return Plan(
             variant=variant,
             parameters=parameters,
-            scaling=fit_scaling(kind, source, statistics),
+            scaling=fit_scaling(
+                kind, source, statistics, bounded=piece_from_spec(LOSSES, loss, slot="loss").bounded
+            ),
             statistics=statistics,
             max_epochs=self._epochs,
             batch_size=batch_size_for(self.batch_size, source.n_rows),
@@ -193,8 +195,7 @@ class Choices(NeighbourChoices, WithDefaults):
             patience=None if self.patience is None else int(self.patience),
             precision=self.precision,
             device=self.device,
-            seed=seed_from(self.random_state),
-            seed_is_drawn=self.random_state is None,
+            seed=seed,
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator
 
 from narrows.applications.anomalies import calibrate
 from narrows.artefact import Artefact
 from narrows.baseline import fit_baseline
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators._parts import (
     check_loss,
@@ -34,12 +34,13 @@ from narrows.training.pretraining import pretrain
 from narrows.training.run import Epoch, TrainingRecord
 from narrows.training.trainer import Trainer
 
-__all__ = ["fit_model", "partial_fit_model"]
+__all__ = ["fit_model", "interrupted_seed", "partial_fit_model"]
 
 
 def fit_model(
     plan: Plan,
     source: Source,
+    rows: Split,
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -50,6 +51,8 @@ def fit_model(
 ) -> tuple[Model, TrainingRecord]:
     """Build, train and measure; return the model, with its baseline, and the training record.
 
+    ``source`` is all of the rows, ``rows`` which of them are held out. Everything is fitted to the
+    others; those held out say when to stop, and what errors are usual.
     ``extra`` is what the estimator adds to the model file: checkpoints then open as models.
     """
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
@@ -57,26 +60,32 @@ def fit_model(
         saved = checkpoints.newest() if checkpoints is not None and resume else None
         if checkpoints is not None and not resume:
             checkpoints.begin_anew()
-        if checkpoints is not None and resume and plan.seed_is_drawn:
-            # nobody named a seed: the run that goes on keeps the one that it drew
-            plan = replace(plan, seed=_drawn_seed(checkpoints, saved, plan.seed))
         return _fit(
-            plan, source, checkpoints, saved, resume, extra, stop_requested, on_epoch, on_part
+            plan, source, rows, checkpoints, saved, resume, extra, stop_requested, on_epoch, on_part
         )
 
 
-def _drawn_seed(checkpoints: Checkpoints, saved: Artefact | None, fresh: int) -> int:
-    """Return the seed of an interrupted run, from its first part where it got no further."""
-    for part in ("layer-1", TEACHER):
-        if saved is None and (checkpoints.folder / part).is_dir():
-            with closing(checkpoints.beside(part)) as first:
-                saved = first.newest()
+def interrupted_seed(folder: Path, *, fresh: int) -> int:
+    """Return the seed of an interrupted run, from its first part where it got no further.
+
+    Where nobody named a seed, the run that goes on keeps the one that it drew. Without a
+    checkpoint it is the ``fresh`` one.
+    """
+    if not folder.is_dir():
+        return fresh
+    with closing(Checkpoints(folder)) as checkpoints:
+        saved = checkpoints.newest()
+        for part in ("layer-1", TEACHER):
+            if saved is None and (checkpoints.folder / part).is_dir():
+                with closing(checkpoints.beside(part)) as first:
+                    saved = first.newest()
     return fresh if saved is None else saved.spec["identity"]["seed"]
 
 
 def _fit(
     plan: Plan,
     source: Source,
+    rows: Split,
     checkpoints: Checkpoints | None,
     saved: Artefact | None,
     resume: bool,
@@ -85,22 +94,18 @@ def _fit(
     on_epoch: Callable[[int, Epoch], None],
     on_part: Callable[[str, int, Epoch], None],
 ) -> tuple[Model, TrainingRecord]:
-    splitter = Generator().manual_seed(plan.seed)
-    if plan.neighbours:
-        source = source.labelled(
-            torch.arange(source.n_rows)
-        )  # whose neighbourhood a row is to rebuild
-    training, validation = source.split(plan.validation_fraction, generator=splitter)
-    model = new_model(plan, source)
-    model.baseline = fit_baseline(training, model.scaling, model.n_components, seed=plan.seed)
     identity = plan.identity(source) if checkpoints else None
+    if plan.neighbours:
+        rows = _numbered(rows)
+    model = new_model(plan, source)
+    model.baseline = fit_baseline(rows.training, model.scaling, model.n_components, seed=plan.seed)
     layers: list[list[Epoch]] = []
     if plan.pretraining is not None:
         device = resolve_device(plan.device)
         layers = pretrain(
             model.to(device).objective,
             model.scaling,
-            training,
+            rows.training,
             plan.pretraining,
             parameters=plan.parameters,
             mean=scaled_mean(plan).to(device),
@@ -118,8 +123,7 @@ def _fit(
         codes, taught = teacher_codes(
             plan,
             source,
-            training,
-            validation,
+            rows,
             checkpoints=checkpoints,
             resume=resume,
             stop_requested=stop_requested,
@@ -133,9 +137,8 @@ def _fit(
     record = minimise(
         plan,
         model,
-        trained(plan, model, source, codes),
-        training,
-        validation,
+        trained(plan, model, rows, codes),
+        rows,
         checkpoints=checkpoints,
         identity=identity,
         saved=saved,
@@ -144,14 +147,23 @@ def _fit(
         on_epoch=on_epoch,
     )
     model.objective.eval()
-    if validation is not None:
-        calibrate(model, validation, seed=plan.seed)
+    if rows.held_out is not None:
+        calibrate(model, rows.held_out, seed=plan.seed)
     model.record = _as_json(plan, record)
     if layers:
         model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
     if taught:
         model.record["teacher"] = [asdict(epoch) for epoch in taught]
     return model, record
+
+
+def _numbered(rows: Split) -> Split:
+    """Have y say which row each is: whose neighbourhood it is to rebuild."""
+    n = rows.training.n_rows
+    held_out = rows.held_out
+    if held_out is not None:
+        held_out = held_out.labelled(torch.arange(n, n + held_out.n_rows))
+    return Split(rows.training.labelled(torch.arange(n)), held_out)
 
 
 def partial_fit_model(

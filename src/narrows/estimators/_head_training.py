@@ -16,7 +16,8 @@ from narrows.code_task import CodeTask, FeatureTask, Head, HeadTask
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source, split_rows
+from narrows.data.source import Source
+from narrows.data.splitting import Split, held_out_mask
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._progress import Progress
@@ -105,9 +106,11 @@ class HeadTraining(WithDefaults):
         given = source
         task, source, scaling = self._prepared(source, seed)
         fraction = float(self.validation_fraction)
-        rows, validation = source.split(fraction, generator=Generator().manual_seed(seed))
         splitter = Generator().manual_seed(seed)
-        self.held_out_rows_ = split_rows(source.n_rows, fraction, generator=splitter)[1].numpy()
+        held_out = held_out_mask(source.n_rows, fraction, generator=splitter)
+        split = Split.of(source, held_out)
+        rows, validation = split.training, split.held_out
+        self.held_out_rows_ = held_out.nonzero()[:, 0].numpy()
         told = 1.0 if validation is None else _share_told(validation)
         if not told or not _share_told(rows):
             raise UsageError(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.estimators._plan import Plan
 from narrows.model import Model
 from narrows.neighbours import NeighbourObjective, neighbourhoods
@@ -51,13 +52,19 @@ def check_loss(model: Model, source: Source) -> None:
             loss.check(model.scaling.forward(raw))
 
 
-def trained(plan: Plan, model: Model, source: Source, codes: np.ndarray | None = None) -> Trainable:
+def trained(
+    plan: Plan,
+    model: Model,
+    rows: Split,
+    codes: np.ndarray | None = None,
+) -> Trainable:
     """Return what the loop minimises: the formula, or what stands in its place.
 
-    ``codes`` (n_samples, width) say which rows are near, where the rows themselves do not.
+    ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
+    are near, where the rows themselves do not.
     """
     if plan.neighbours:
-        around = neighbourhoods(source, model.scaling, plan.neighbours, codes=codes)
+        around = neighbourhoods(rows, model.scaling, plan.neighbours, codes=codes)
         return NeighbourObjective(model.objective, around)
     if plan.sampled_words:
         return SampledSoftmax(model.objective, plan.sampled_words)
@@ -88,18 +95,17 @@ def minimise(
     plan: Plan,
     model: Model,
     objective: Trainable,
-    training: Source,
-    validation: Source | None,
+    rows: Split,
     **watched: Any,
 ) -> TrainingRecord:
     """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
     checkpoint to go on from, and who is asked and told."""
     return train(
         new_trainer(plan, model, objective),
-        training,
+        rows.training,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        validation=validation,
+        validation=rows.held_out,
         patience=plan.patience,
         augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
         **watched,

@@ -30,7 +30,6 @@ class Plan:
     precision: str
     device: str
     seed: int
-    seed_is_drawn: bool
     augmentation: dict[str, Any] | None = None
     weight_decay: float = 0.0
     pretraining: LayerwisePretraining | None = None

@@ -18,6 +18,7 @@ import numpy as np
 
 from narrows.applications.coding import code_of, encoded
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.estimators._parts import minimise, new_model, trained
 from narrows.estimators._plan import Plan
 from narrows.model import Model
@@ -67,16 +68,15 @@ def teacher_plan(plan: Plan) -> Plan:
 def teacher_codes(
     plan: Plan,
     source: Source,
-    training: Source,
-    validation: Source | None,
+    rows: Split,
     *,
     checkpoints: Checkpoints | None,
     resume: bool,
     stop_requested: Callable[[], bool],
     on_epoch: Callable[[int, Epoch], None],
 ) -> tuple[np.ndarray, list[Epoch]]:
-    """Train the teacher and return what it makes of all rows, before any threshold, float32
-    (n_samples, 128), and its epochs."""
+    """Train the teacher and return what it makes of the rows to train on and then of those held
+    out, before any threshold, float32 (n_samples, 128), and its epochs."""
     teacher = teacher_plan(plan)
     model = new_model(teacher, source)
     place = None if checkpoints is None else checkpoints.beside(TEACHER)
@@ -89,9 +89,8 @@ def teacher_codes(
         record = minimise(
             teacher,
             model,
-            trained(teacher, model, source),
-            training,
-            validation,
+            trained(teacher, model, rows),
+            rows,
             checkpoints=place,
             identity=teacher.identity(source) if place is not None else None,
             saved=saved,
@@ -99,7 +98,10 @@ def teacher_codes(
             on_epoch=on_epoch,
         )
     model.objective.eval()
-    return np.concatenate(list(encoded(model, source, lambda x: _drive(model, x)))), record.epochs
+    blocks = [
+        block for part in rows.parts for block in encoded(model, part, lambda x: _drive(model, x))
+    ]
+    return np.concatenate(blocks), record.epochs
 
 
 def _drive(model: Model, x: Any) -> np.ndarray:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from narrows.data.array_sources import SparseSource
 from narrows.data.source import Source
 from narrows.errors import EmptyDocumentWarning, UsageError
+from narrows.estimators._asked import HeldOut
 from narrows.estimators._input import fit_source
 from narrows.model import Model
 from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows
@@ -54,8 +55,11 @@ class ReadsTexts:
             raise AttributeError(f"{type(self).__name__} was not fitted to texts.")
         return self.model_.vocabulary
 
-    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
-        """Return X as rows of counts; ``reset`` has the words learned, too."""
+    def _source(
+        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+    ) -> Source:
+        """Return X as rows of counts; ``reset`` has the words learned, too, from the documents
+        that are not held out."""
         if not is_texts(X):
             return fit_source(self, X, reset=reset, min_samples=min_samples)
         documents = as_documents(X)
@@ -66,6 +70,7 @@ class ReadsTexts:
                 max_features=self.max_features,
                 min_df=self.min_df,
                 max_df=self.max_df,
+                held_out=None if held_out is None else lambda n: held_out(n).numpy(),
             )
         elif self.model_.vocabulary is None:
             raise UsageError(

@@ -11,6 +11,7 @@ from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
+from narrows.estimators._asked import HeldOut
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._image_shape import check_order, shape_of_rows
 from narrows.estimators._parameters import documented
@@ -156,8 +157,10 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
                     f"{self.code_activation!r}; leave it, or beta, out."
                 )
 
-    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
-        source = super()._source(X, reset=reset, min_samples=min_samples)
+    def _source(
+        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+    ) -> Source:
+        source = super()._source(X, reset=reset, min_samples=min_samples, held_out=held_out)
         if reset:
             self.image_shape_ = shape_of_rows(source, self.image_shape)
         check_order(source, self.image_shape)

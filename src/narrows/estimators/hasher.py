@@ -166,9 +166,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
-    def _finish(self, source: Source, statistics: Statistics) -> None:
+    def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.threshold == "median":
-            set_median_thresholds(self.model_, source)
+            set_median_thresholds(self.model_, training)
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "hashing", {

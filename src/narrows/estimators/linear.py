@@ -115,10 +115,10 @@ class LinearAutoencoder(AbstractAutoencoder):
         if self.loss == "auto":
             raise UsageError("loss: must be named here, got 'auto'; use 'squared_error'.")
 
-    def _finish(self, source: Source, statistics: Statistics) -> None:
-        if self.n_components > source.n_features or not self._is_pca:
+    def _finish(self, training: Source, statistics: Statistics) -> None:
+        if self.n_components > training.n_features or not self._is_pca:
             return  # no n_components orthonormal axes there, or another claim
-        self._set(certify(self.model_, source, statistics))
+        self._set(certify(self.model_, training, statistics))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; a certificate of before is dropped."""

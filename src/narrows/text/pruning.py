@@ -28,11 +28,15 @@ def kept_terms(
     blocks: Iterable[Block],
     n_documents: int,
     *,
+    counted: np.ndarray | None = None,
     max_features: int | None,
     min_df: int | float,
     max_df: int | float,
 ) -> Kept:
     """Return the terms that the limits leave, as ``CountVectorizer`` has them.
+
+    Only the documents of the mask ``counted``, bool (n_read,), count, ``n_documents`` of them; a
+    term that stands in none of these is dropped.
 
     Raises
     ------
@@ -54,8 +58,8 @@ def kept_terms(
             f"max_df={max_df} comes to {high:g} of {n_documents} documents, fewer than "
             f"min_df={min_df}, {low:g}; lower min_df or raise max_df."
         )
-    documents, occurrences = _frequencies(blocks, len(found))
-    rare, common = documents < low, documents > high
+    documents, occurrences = _frequencies(blocks, len(found), counted)
+    rare, common = documents < max(low, 1), documents > high
     kept = ~(rare | common)
     if not kept.any():
         reasons = []
@@ -84,14 +88,22 @@ def _documents(limit: int | float, n_documents: int) -> float:
     return limit if isinstance(limit, numbers.Integral) else limit * n_documents  # pyright: ignore
 
 
-def _frequencies(blocks: Iterable[Block], n_found: int) -> tuple[np.ndarray, np.ndarray]:
+def _frequencies(
+    blocks: Iterable[Block], n_found: int, counted: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return in how many documents each term stands, and how often in all, both int64."""
     documents = np.zeros(n_found, np.int64)
     occurrences = np.zeros(n_found, np.int64)
+    first = 0
     for block in blocks:
-        here = np.bincount(block.indices)
+        indices, counts = block.indices, block.counts
+        if counted is not None:
+            kept = np.repeat(counted[first : first + len(block.lengths)], block.lengths)
+            indices, counts = indices[kept], counts[kept]
+            first += len(block.lengths)
+        here = np.bincount(indices)
         documents[: len(here)] += here
         # exact: the counts of a block stay far below 2**53
-        weighted = np.bincount(block.indices, weights=block.counts)
+        weighted = np.bincount(indices, weights=counts)
         occurrences[: len(weighted)] += weighted.astype(np.int64)
     return documents, occurrences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ class Vocabulary:
         max_features: int | None = 2000,
         min_df: int | float = 1,
         max_df: int | float = 1.0,
+        held_out: Callable[[int], np.ndarray] | None = None,
     ) -> tuple[Vocabulary, sp.csr_array]:
         """Return the vocabulary of texts and their counts, in one pass over them.
 
@@ -91,6 +92,9 @@ class Vocabulary:
         min_df, max_df : int or float, default=1 and 1.0
             Drop terms in fewer, or in more, documents: whole numbers are documents, numbers
             with a point fractions of them.
+        held_out : callable, optional
+            From the number of documents to the mask, bool (n_documents,), of those that are
+            counted but not learned from.
 
         Returns
         -------
@@ -124,8 +128,17 @@ class Vocabulary:
                 )
         del lookup
         n_documents = sum(len(block.lengths) for block in blocks)
+        counted = None if held_out is None else ~held_out(n_documents)
+        if counted is not None:
+            n_documents = int(counted.sum())
         kept = kept_terms(
-            found, blocks, n_documents, max_features=max_features, min_df=min_df, max_df=max_df
+            found,
+            blocks,
+            n_documents,
+            counted=counted,
+            max_features=max_features,
+            min_df=min_df,
+            max_df=max_df,
         )
         if len(kept.terms) > MAX_TERMS:
             raise InvalidData(
