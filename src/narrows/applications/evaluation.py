@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 
+from narrows.applications.anomalies import hold_calibration
 from narrows.applications.coding import scaled_batches
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
@@ -35,6 +37,9 @@ class Evaluation:
         nor for shares of words, whose loss is another.
     baseline_copies : bool
         Whether the code is as wide as the rows, so that the baseline only copies them.
+    rows : {"held_out", "training", "fit"} or None
+        Which rows these are: held out of training, trained on, all that ``fit`` was given, or
+        others. Rows that ``fit`` held nothing out of are known by no sign, and are None.
     """
 
     n_rows: int
@@ -49,6 +54,8 @@ class Evaluation:
     baseline_squared_error: float | None
     comparable: bool = True
     baseline_copies: bool = False
+    rows: str | None = None
+    n_held_out: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -69,7 +76,7 @@ class Evaluation:
                 continue
             share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
-        lines.append(f"in {self.squared_unit}; {self.n_rows} rows")
+        lines.append(f"in {self.squared_unit}; {self._described_rows()}")
         if self.baseline_copies:
             lines.append(
                 f"{self.baseline} is no mark for a code as wide as the rows: it copies them. "
@@ -89,11 +96,33 @@ class Evaluation:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)
 
+    def _described_rows(self) -> str:
+        """Return how many rows there are, and what training has to do with them."""
+        n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
+        if self.rows == "held_out":
+            return f"{n} held out of training"
+        if self.rows == "training":
+            return (
+                f"{n}, all of them trained on: none was held out, so that errors on new rows will "
+                "be larger; hold some out by validation_fraction, or evaluate other rows"
+            )
+        if self.rows == "fit":
+            return (
+                f"{n}, those of the fit: {self.n_held_out} of them were held out, the others "
+                "trained on, so that errors on new rows will be larger"
+            )
+        return n
+
 
 @torch.no_grad()
-def evaluate(model: Model, source: Source) -> Evaluation:
-    """Return the errors of a model and of its baseline on the same rows, in one pass."""
+def evaluate(model: Model, source: Source, *, rows: str | None = None) -> Evaluation:
+    """Return the errors of a model and of its baseline on the same rows, in one pass.
+
+    ``rows`` says which rows these are, as in ``Evaluation``; None finds out whether they are all
+    those of the fit, by the errors that the model keeps of the rows held out.
+    """
     device = model.device
+    of_each: list[torch.Tensor] = []
     squared = SquaredError()
     ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
     total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
@@ -105,7 +134,9 @@ def evaluate(model: Model, source: Source) -> Evaluation:
             theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)
         x, known = known_part(x, model.objective.corruption)
         output = model.objective.decoder(model.objective.encode(x).h).float()
-        own = own + model.objective.loss.per_sample(output, x, known).double().sum()
+        own_of_each = model.objective.loss.per_sample(output, x, known)
+        own = own + own_of_each.double().sum()
+        of_each.append(own_of_each.cpu())
         mean = model.objective.loss.fitted(output, x)
         ours = ours + squared.per_sample(mean, x, known).double().sum()
         dense = dense_rows(x)
@@ -114,6 +145,7 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         power += dense.double().square().sum()
     n = source.n_rows
     baseline = model.baseline
+    n_held_out = _held_out_among(model, torch.cat(of_each).numpy()) if rows is None else None
     return Evaluation(
         n_rows=n,
         n_components=model.n_components,
@@ -127,4 +159,15 @@ def evaluate(model: Model, source: Source) -> Evaluation:
         baseline_squared_error=float(theirs / n) if baseline else None,
         baseline_copies=baseline is not None and len(baseline.components) >= source.n_features,
         comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
+        rows=rows if n_held_out is None else "fit",
+        n_held_out=n_held_out,
     )
+
+
+def _held_out_among(model: Model, errors: np.ndarray) -> int | None:
+    """Return how many rows were held out, if these are the errors of all rows of the fit."""
+    record, calibration = model.record, model.calibration
+    n_held_out = record.get("n_validation_rows") or 0
+    if calibration is None or len(errors) != record.get("n_rows", 0) + n_held_out:
+        return None
+    return n_held_out if hold_calibration(errors, calibration.cpu().numpy()) else None

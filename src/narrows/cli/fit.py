@@ -68,6 +68,9 @@ def fit(
     docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when the columns named are no
     features.
 
+    The errors printed at the end are of the rows held out of training (--validation-fraction), and
+    of the rows trained on only where none was held out, which it says.
+
     Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
     one, and --resume goes on from it to the same end. Each opens as a model. A training that ended
     goes on with --resume and more --epochs where --keep-checkpoints left them.
@@ -82,14 +85,15 @@ def fit(
     source = open_data(data)
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
+    rows: Any = None
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        estimator._train(source, run.folder, resume, run.stop_requested)
+        rows = estimator._train(source, run.folder, resume, run.stop_requested)
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:
         return run.exit_code
-    evaluation = estimator.evaluate(source)
+    evaluation = estimator._measured(rows)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)

@@ -12,6 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
+from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
 from narrows.data.source import Source
@@ -97,7 +98,7 @@ class AbstractAutoencoder(
         """
         rows = self._train(X, checkpoint, resume, stop_requested or (lambda: False), y)
         if self.verbose:
-            Progress.say(self.evaluate(rows.training).table())
+            Progress.say(self._measured(rows).table())
         return self
 
     def _train(
@@ -144,6 +145,12 @@ class AbstractAutoencoder(
         self._finish(rows.training, statistics)
         fit_code_densities(model, rows.training, seed=seed)
         return rows
+
+    def _measured(self, rows: Split) -> Evaluation:
+        """Return the errors on the rows that were held out, or on those trained on if none was."""
+        if rows.held_out is None:
+            return evaluate(self.model_, rows.training, rows="training")
+        return evaluate(self.model_, rows.held_out, rows="held_out")
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; the first call settles the scaling.
