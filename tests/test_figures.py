@@ -98,7 +98,7 @@ def test_a_missing_value_is_not_drawn(of_table, table):
     holes = table[:3].copy()
     holes[0, 4] = np.nan
     lines = drawn(denoising_figure(of_table, torch.from_numpy(holes)))
-    assert np.isnan(lines["data"]).tolist() == [i == 4 for i in range(13)]
+    assert np.isnan(lines["data (gaps: missing values)"]).tolist() == [i == 4 for i in range(13)]
     assert np.isfinite(lines["3 numbers, autoencoder"]).all()
 
 

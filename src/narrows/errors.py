@@ -14,6 +14,7 @@ Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
+|-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 `-- PairingWarning         (UserWarning)          images and masks go together by their order
 """
@@ -30,6 +31,7 @@ __all__ = [
     "ImageShapeWarning",
     "InvalidData",
     "MissingExtra",
+    "MissingFontWarning",
     "ModelFileError",
     "NarrowsError",
     "NothingFlaggedWarning",
@@ -99,6 +101,10 @@ class EmptyDocumentWarning(UserWarning):
 
 class ImageShapeWarning(UserWarning):
     """Rows are read as images of a shape that they may not have."""
+
+
+class MissingFontWarning(UserWarning):
+    """No font on the machine has a letter of a figure, which is drawn as a box."""
 
 
 class NothingFlaggedWarning(UserWarning):

@@ -93,7 +93,11 @@ def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figu
 def _too_few(n_rows: int, smallest: float | None) -> str:
     if smallest is None:
         return "no histogram of p-values: no rows were held out to count them among"
-    few = f"{n_rows} rows" if n_rows < 2 * _IN_BIN else f"{round(1 / smallest) - 1} rows held out"
+    few = (
+        f"{n_rows} row{'s' * (n_rows != 1)}"
+        if n_rows < 2 * _IN_BIN
+        else f"{round(1 / smallest) - 1} rows held out"
+    )
     return f"no histogram of p-values: of {few} it would be a picture of chance"
 
 
@@ -107,7 +111,10 @@ def _images(
 ) -> None:
     n = min(len(rows), _COLUMNS)
     axes = figure.subplots(3, n, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
-    limits = float(rows[:n].min()), float(rows[:n].max())
+    known = rows[:n][np.isfinite(rows[:n])]
+    limits = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if known.size < rows[:n].size:
+        figure.supxlabel("pink: no value", fontsize=8)
     maps = [_brightness(row.reshape(shape)) for row in shares[:n]]
     for column in range(n):
         for line, row in enumerate((rows, rebuilt)):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrows.applications.lettering import fitting, fitting_legend, shortened
+from narrows.applications.lettering import fitting, fitting_legend, shortened, text_width
 from narrows.applications.mosaic import draw_mosaic, pictures
 
 __all__ = ["PANELS", "Strip", "draw_heat", "draw_images", "draw_profiles", "draw_words"]
@@ -58,6 +58,8 @@ def draw_images(
 ) -> Figure:
     """Draw strips of images, one above the other, black and white at the ``limits``."""
     images = np.concatenate([pictures(strip.rows, shape, limits) for strip in strips])
+    if any(np.isnan(strip.rows).any() for strip in strips):
+        title = f"{title}{title and '; '}pink: no value"
     return draw_mosaic(
         images, len(strips[0].rows), lines=[strip.name for strip in strips], columns=columns,
         cell=0.7, title=title,
@@ -75,10 +77,11 @@ def draw_profiles(
     """Draw rows as lines over their features, a panel each for the first six, named by ``lines``.
 
     Where ``hidden`` (n, n_features) is given, all but the data are drawn there only, as marks.
-    Values that are NaN are left out.
+    Values that are NaN are left out, and the legend says so.
     """
     n = min(len(strips[0].rows), PANELS)
-    figure = Figure(figsize=(9, 1.3 * n + 0.9), dpi=150, layout="constrained")
+    height = max(1.3 * n + 0.9, _beside(unit))
+    figure = Figure(figsize=(9, height), dpi=150, layout="constrained")
     axes = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]
     for i, axis in enumerate(axes):
         for strip in strips:
@@ -90,7 +93,7 @@ def draw_profiles(
                 marker = ""
             axis.plot(
                 row, color=colour, linestyle=line, marker=marker, linewidth=1,
-                label=strip.name.replace("\n", ", "), markersize=3 if line else 5,
+                label=_named(strip, n), markersize=3 if line else 5,
                 markerfacecolor=colour if line else "none", zorder=_LAYERS[strip.role],
             )  # fmt: skip
         axis.set_ylabel(fitting(lines[i], 8, 1.25), fontsize=8)
@@ -99,6 +102,18 @@ def draw_profiles(
     figure.supylabel(unit, fontsize=8)
     fitting_legend(figure, axes[0].get_lines(), loc="outside upper center")
     return figure
+
+
+def _named(strip: Strip, n: int) -> str:
+    """Return what the legend calls a strip of profiles, of which ``n`` rows are drawn."""
+    name = strip.name.replace("\n", ", ")
+    gaps = strip.role == "data" and np.isnan(strip.rows[:n]).any()
+    return f"{name} (gaps: missing values)" if gaps else name
+
+
+def _beside(unit: str) -> float:
+    """Return the inches of height that a unit written upwards at 8 points needs beside a figure."""
+    return 1.1 * text_width(unit, 8) + 0.5
 
 
 def draw_heat(
@@ -113,13 +128,17 @@ def draw_heat(
     """Draw panels of rows (n_panels, n_lines, n_features) as colours: a line a row, over the
     features; the same colour is the same value everywhere.
 
-    Values of both signs have white at 0.
+    Values of both signs have white at 0. Values that are NaN are hatched, and the title says so.
     """
     n_panels, n_lines, _ = panels.shape
-    height = n_panels * (0.3 + 0.15 * n_lines) + 1.2
+    # the colour bar is as tall as the panels, and its label has to fit beside it
+    height = max(n_panels * (0.3 + 0.15 * n_lines), _beside(unit)) + 1.2
     figure = Figure(figsize=(9, height), dpi=150, layout="constrained")
     axes = figure.subplots(n_panels, 1, squeeze=False, sharex=True)[:, 0]
-    low, high = float(np.nanmin(panels)), float(np.nanmax(panels))
+    known = panels[np.isfinite(panels)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if np.isnan(panels).any():
+        title = f"{title}{title and '; '}hatched: missing"
     if low < 0:
         high = max(-low, high)
         low = -high
@@ -128,6 +147,7 @@ def draw_heat(
             panel, aspect="auto", interpolation="nearest", vmin=low, vmax=high,
             cmap="RdBu_r" if low < 0 else "cividis",
         )  # fmt: skip
+        axis.patch.set(hatch="//////", facecolor="0.9", edgecolor="0.55")  # behind what is NaN
         axis.set_yticks(range(n_lines), lines, fontsize=6)
         axis.set_title(name, fontsize=8, loc="left")
         axis.tick_params(length=2, labelsize=6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from narrows.applications.denoising import rebuilt_from, with_known
 from narrows.applications.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
+from narrows.applications.fonts import set_fonts
 from narrows.applications.pixels import image_shape_of, pixel_limits, unscaled
 from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
@@ -67,7 +69,7 @@ def denoising_figure(
     Where the model admits missing values, those that are known stay. With ``corrupted``, the rows
     as they were corrupted in scaled units, the rows are clean and stand on top; every value of the
     corrupted ones is rebuilt, and errors are measured against the clean ones. Missing pixels are
-    drawn as the darkest one, missing values of other rows not at all.
+    pink, missing values of other rows gaps; the figure says so.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
@@ -133,8 +135,7 @@ def draw_rows(
     if shape is not None:
         own = [unscaled(model, torch.from_numpy(strip.rows)).numpy() for strip in strips]
         limits = pixel_limits(model, own[0])
-        shown = [replace(strip, rows=np.where(np.isnan(rows), limits[0], rows))
-                 for strip, rows in zip(strips, own, strict=True)]  # fmt: skip
+        shown = [replace(strip, rows=rows) for strip, rows in zip(strips, own, strict=True)]
         return draw_images(shown, shape, limits, columns=lines, title=title)
     if model.vocabulary is not None:
         words = list(model.vocabulary.terms)
@@ -175,14 +176,17 @@ def check_figure_name(path: Path) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix.
+    """Write a figure in the format of its suffix, its texts in fonts that have their letters.
 
     Raises
     ------
     ResourceError
         If it cannot be written, or matplotlib does not know the suffix.
     """
+    set_fonts(figure)
     try:
-        figure.savefig(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts says it
+            figure.savefig(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise ResourceError(f"{path}: cannot be written: {error}.") from error

@@ -25,6 +25,7 @@ _PAD = 0.06
 _ASIDE = 0.35
 _RED, _GREY = "#D55E00", "0.35"
 _SHEET = {"new": 0.5, "nearest in training": 1.5 + _PAD, "distance": 2.12 + _PAD + 0.1}
+_COPIES = "framed: nearer to a training row than 99% of rebuilt rows are; 1 in 100 is by chance"
 
 
 def sample_figure(
@@ -85,6 +86,8 @@ def walk_figure(
         rows = grid.reshape(n_lines * n_columns, -1)
         data = grid[:, list(given)] if given else rows
         images = pictures(rows, shape, pixel_limits(model, data))
+        if np.isnan(rows).any():
+            title = f"{title}{title and '; '}pink: no value"
         return draw_mosaic(
             images, n_columns, lines=lines, columns=columns, given=given, title=title
         )
@@ -127,7 +130,8 @@ def sheet_figure(
     n_lines = -(-len(samples) // width)
     tall = 2 + _PAD + 2 * _ASIDE
     size = (width + _PAD * (width - 1), n_lines * tall - _ASIDE)
-    board = Board(size, shape, lines=[*_SHEET])
+    title = _COPIES if measured.copies[: len(samples)].any() else ""
+    board = Board(size, shape, lines=[*_SHEET], title=title)
     for i in range(len(samples)):
         x, y = i % width * (1 + _PAD), i // width * tall
         board.place(made[i], x, y)

@@ -39,7 +39,7 @@ def inpainting_figure(
     nearest row and the better of PCA's fills.
 
     Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
-    are grey; of other rows, six at most, only what was filled in is drawn beside the data.
+    are pink; of other rows, six at most, only what was filled in is drawn beside the data.
     ``lines`` are what the rows are called. Errors are those of a hidden value, in squared
     scaled units.
     """
@@ -72,7 +72,7 @@ def inpainting_figure(
         marked = (where | rows.isnan()).numpy()
         return draw_rows(model, [original, *strips], lines=lines, hidden=marked)
     low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
-    grey = Strip("hidden in grey", "data", torch.where(where, (low + high) / 2, truth).numpy())
+    pink = Strip("hidden in pink", "data", torch.where(where, torch.nan, truth).numpy())
     spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
     if len(shape) > 2:  # a deviation has no colour
         pixels = spread.view(n, -1, shape[2])
@@ -82,7 +82,7 @@ def inpainting_figure(
         f"deviation of the fill\n0 to {widest:.3g} input units", "ours",
         (low + (high - low) * spread / max(widest, 1e-12)).numpy(),
     )  # fmt: skip
-    drawn = [original, grey, *strips, deviation]
+    drawn = [original, pink, *strips, deviation]
     title = f"squared error of a hidden value, in {scaling.unit}"
     return draw_rows(model, drawn, lines=lines, title=title, image_shape=image_shape)
 

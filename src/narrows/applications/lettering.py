@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ _FRAME = 0.3  # inches
 def text_width(text: str, size: float) -> float:
     """Return the inches that the widest line of a text takes at a size in points."""
     lines = [line for line in text.split("\n") if line.strip()]
-    return max((TextPath((0, 0), line, size=size).get_extents().width / 72 for line in lines),
-               default=0.0)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # boxes are as wide
+        return max((TextPath((0, 0), line, size=size).get_extents().width / 72 for line in lines),
+                   default=0.0)  # fmt: skip
 
 
 def shortened(name: str, longest: int) -> str:

@@ -9,18 +9,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from narrows.applications.lettering import fitting
+from narrows.applications.mosaic import pictures
 from narrows.applications.pixels import image_shape_of
 from narrows.errors import UsageError
 from narrows.model import Model
 
 __all__ = ["matching_figure", "pairs_of_kinds"]
 
-# true of any probabilities: of a thousand pairs that are all the same some are least likely to be
-_SAME, _DOUBT, _DIFFER = (
-    "likeliest to\nbe the same",
-    "nearest to\neven odds",
-    "least likely to\nbe the same",
-)
+# of the order, which is true of any probabilities: all pairs may be the same, or none
+_SAME, _DOUBT, _DIFFER = "highest", "nearest to 0.5", "lowest"
 
 
 def matching_figure(
@@ -33,7 +30,8 @@ def matching_figure(
     image_shape: tuple[int, ...] | None = None,
     names: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Figure:
-    """Draw up to ``n`` pairs of each kind, one row above the other, with their probabilities.
+    """Draw up to ``n`` pairs of each kind, one row above the other, with their probabilities: the
+    highest, those nearest to one half, and the lowest.
 
     ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs, and
     ``names`` what the rows of either are called: they stand above and under each pair. Each is
@@ -51,7 +49,9 @@ def matching_figure(
     drawn = np.concatenate([*kinds.values()])
     rows = [np.asarray(part.toarray() if hasattr(part, "toarray") else part)
             for part in (first[drawn], second[drawn])]  # fmt: skip
-    low, high = min(part.min() for part in rows), max(part.max() for part in rows)
+    known = np.concatenate([part[np.isfinite(part)] for part in rows])
+    limits = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    images = [pictures(part.astype(np.float64), shape, limits) for part in rows]
     n, n_kinds = max(map(len, kinds.values())), len(kinds)
     figure = Figure(
         figsize=(max(1.5 + 0.72 * n, 4.5), 0.25 + (1.8 if names is None else 2.02) * n_kinds),
@@ -65,9 +65,7 @@ def matching_figure(
             place = next(at)
             for part in (0, 1):
                 axis = figure.add_subplot(grid[3 * k + part, column])
-                image = (rows[part][place].reshape(shape) - low) / max(high - low, 1e-12)
-                axis.imshow(image.squeeze() if image.ndim > 2 else image, cmap="gray", vmin=0,
-                            vmax=1)  # fmt: skip
+                axis.imshow(images[part][place])
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
                 called = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
@@ -77,10 +75,21 @@ def matching_figure(
                     continue
                 axis.set_title(called, fontsize=7, pad=2)
                 if not column:
-                    axis.set_ylabel(name, rotation="horizontal", ha="right", va="top",
+                    heading = _heading(name, probability[pairs])
+                    axis.set_ylabel(heading, rotation="horizontal", ha="right", va="top",
                                     fontsize=8, labelpad=8)  # fmt: skip
-    figure.supxlabel("under each pair: the probability that both are the same thing", fontsize=8)
+    said = "under each pair: the probability that both are the same thing"
+    if any(np.isnan(part).any() for part in rows):
+        said += "; pink: no value"
+    figure.supxlabel(said, fontsize=8)
     return figure
+
+
+def _heading(kind: str, probability: np.ndarray) -> str:
+    """Return what stands beside the pairs of a kind: their rank, and the probabilities they have,
+    which a heading such as "the same" could contradict."""
+    low, high = _said(float(probability.min())), _said(float(probability.max()))
+    return f"{kind}:\n{low if low == high else f'{low} to {high}'}"
 
 
 def _said(probability: float) -> str:

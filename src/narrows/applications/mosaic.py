@@ -11,7 +11,10 @@ from matplotlib.patches import Rectangle
 
 from narrows.applications.lettering import fitting, text_width
 
-__all__ = ["Board", "draw_mosaic", "pictures"]
+__all__ = ["MISSING", "Board", "draw_mosaic", "pictures"]
+
+MISSING = (0.98, 0.6, 0.75)
+"""The colour of pixels without a value: pink."""
 
 _PAD = 0.06  # between images, of their width
 _ASIDE = 0.35  # around what was given, not made
@@ -22,14 +25,17 @@ def pictures(rows: np.ndarray, shape: tuple[int, ...], limits: tuple[float, floa
     """Return rows (n, n_features) as images of (n, height, width, 3), from 0 to 1.
 
     ``limits`` are what is black and what is white. A channel that is no colour has no place in a
-    picture but grey.
+    picture but grey. Pixels of which a channel is NaN are of the colour ``MISSING``, which no grey
+    is.
     """
     low, high = limits
     images = np.clip((rows.reshape(len(rows), *shape) - low) / max(high - low, 1e-12), 0, 1)
     if images.ndim == 3:
         images = images[..., None]
+    missing = np.isnan(images).any(axis=-1)
     if images.shape[-1] != 3:
         images = images.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    images[missing] = MISSING
     return images
 
 

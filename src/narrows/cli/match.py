@@ -29,8 +29,8 @@ __all__ = ["match"]
 @click.argument("b")
 @click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy, .csv or "
               ".tsv; without it they are printed, a line a pair.")  # fmt: skip
-@click.option("--figure", type=PATH, help="Where to draw, of images, the pairs that are likeliest "
-              "to be the same, those in doubt, and those least likely to be.")  # fmt: skip
+@click.option("--figure", type=PATH, help="Where to draw, of images, the pairs of the highest "
+              "probabilities, of those nearest to 0.5, and of the lowest.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 20), default=8, show_default=True,
               help="Pairs of each kind in the figure.")  # fmt: skip
 @shape_option
