@@ -11,8 +11,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
     "_types": 0, "_version": 0, "errors": 0, "forks": 0,
-    "activations": 1, "checks": 1, "convolution": 1, "isolation": 1, "piece_specs": 1,
-    "products": 1, "schema": 1, "slots": 1, "sparse": 1, "targets": 1, "terms": 1, "weighting": 1,
+    "activations": 1, "checks": 1, "convolution": 1, "isolation": 1, "memory": 1,
+    "piece_specs": 1, "products": 1, "schema": 1, "slots": 1, "sparse": 1,
+    "targets": 1, "terms": 1, "weighting": 1,
     "augmentations": 2, "corruptions": 2, "decoders": 2, "encoders": 2, "losses": 2, "penalties": 2,
     "boltzmann": 3, "objective": 3,
     "code_task": 4, "data": 4, "datasets": 4, "neighbours": 4, "pair_task": 4, "sampled_softmax": 4,

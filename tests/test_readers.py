@@ -7,7 +7,11 @@ import os
 import pytest
 from reader_files import npy_bytes, saved
 
+from narrows import read_documents
+from narrows.cli._data import open_data
 from narrows.data import read
+from narrows.data.labels import read_labels
+from narrows.data.mask_files import read_mask_file
 from narrows.errors import InvalidData
 
 KINDS = ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx", "x.svmlight"]
@@ -27,6 +31,23 @@ def test_a_pipe_is_not_waited_on(tmp_path):
     os.mkfifo(tmp_path / "x.npy")
     with pytest.raises(InvalidData, match="not a regular file"):
         read(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("name", [*KINDS, "x.txt", "x.csv.gz", "x.svmlight.gz"])
+def test_no_reader_waits_on_a_pipe(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    ask = (
+        read,
+        read_documents,
+        lambda path: open_data(str(path)),
+        lambda path: read_labels(path, n_rows=3),
+        lambda path: read_labels(path, n_rows=3, column="a"),
+        lambda path: read_mask_file(path, 3, (2, 2)),
+    )
+    for reader in ask:
+        with pytest.raises(InvalidData, match="not a regular file|no such file of labels"):
+            reader(path)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -24,7 +24,7 @@ from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
 from narrows.weighting import known_part
 
-__all__ = ["SegmentationHead", "SegmentationTask", "pyramid"]
+__all__ = ["SegmentationHead", "SegmentationTask", "head_sizes", "pyramid"]
 
 
 class SegmentationHead(nn.Module):
@@ -96,6 +96,14 @@ class SegmentationHead(nn.Module):
             h = maps + F.conv2d(inner, self.smooth[level], self.biases[depth + level], padding=1)
         assert h is not None
         return F.conv2d(self._activate(h), self.last[:, :, None, None], self.last_bias).float()
+
+
+def head_sizes(encoder: ConvolutionalEncoder, width: int, n_outputs: int) -> tuple[int, int]:
+    """Return the weights of a head on an encoder's maps, and the numbers that a row keeps in
+    training: four maps a depth before and after, and logits."""
+    areas = [height * width_ for height, width_ in encoder.sides]
+    weights = width * (sum(encoder.channels) + 9 * width * len(areas) + n_outputs)
+    return weights, 8 * width * sum(areas) + 4 * n_outputs * areas[0]
 
 
 def pyramid(objective: Objective, x: Rows) -> list[Tensor]:

@@ -75,7 +75,8 @@ def _read(path: Path, beside: Path | None) -> tuple[np.ndarray, tuple[int, ...] 
         if beside is not None and beside.is_dir():
             images = images[places_by_name(beside, path)]
         return images.reshape(len(images), -1), images.shape[1:]
-    source = read(path) if path.suffix.lower() != ".npz" else _of_archive(path)
+    archive = path.suffix.lower() == ".npz" and path.is_file()  # a pipe would be waited on
+    source = _of_archive(path) if archive else read(path)
     rows = np.concatenate([np.asarray(block) for block in source.in_order(1024)])
     return rows, source.image_shape
 

@@ -123,6 +123,7 @@ class AbstractAutoencoder(
             return held_out_mask(n_rows, float(self.validation_fraction), generator=generator)
 
         source = self._source(X, reset=True, min_samples=2, held_out=drawn)
+        self._check_sizes(source)
         source = source.labelled(self._read_targets(y, source))
         held_out = drawn(source.n_rows)
         statistics = describe(source, held_out=held_out, missing=self._admits_missing())
@@ -160,6 +161,7 @@ class AbstractAutoencoder(
         self._check_parameters()
         first = not hasattr(self, "model_")
         source = self._source(X, reset=first, min_samples=2 if first else 1)
+        self._check_sizes(source)
         source = source.labelled(self._read_targets(y, source))
         statistics = describe(source, missing=self._admits_missing())
         trainer = getattr(self, "_trainer", None)

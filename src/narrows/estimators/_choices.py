@@ -33,6 +33,8 @@ from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 from narrows.slots import piece_from_spec
 from narrows.training.layerwise import LayerwisePretraining
+from narrows.training.precision import resolve_device
+from narrows.training.sizes import check_widths_fit
 
 __all__ = ["Choices"]
 
@@ -161,6 +163,20 @@ class Choices(NeighbourChoices, WithDefaults):
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
 
+    def _check_sizes(self, source: Source) -> None:
+        """Refuse widths that no memory holds, before any row is read.
+
+        Raises
+        ------
+        ResourceError
+        """
+        given = self.get_params(deep=False)
+        json_parameters(given)  # what no file can hold is said now
+        sizes = {name: widths_of(given[name], name) for name in ("hidden", "channels")
+                 if name in given}  # fmt: skip
+        sizes |= {name: int(given[name]) for name in ("n_components", "blocks") if name in given}
+        check_widths_fit(sizes, source.n_features, device=resolve_device(self.device))
+
     def _plan(self, source: Source, statistics: Statistics, seed: int) -> Plan:
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
@@ -172,7 +188,6 @@ class Choices(NeighbourChoices, WithDefaults):
             spec = with_image_shape(parameters["corruption"], source.image_shape)
             parameters["corruption"] = spec
         self._check_neighbours_of(source)
-        json_parameters(self.get_params(deep=False))  # what no file can hold is said now
         if self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="

@@ -17,6 +17,7 @@ from narrows.applications.nearness import Memorisation
 from narrows.errors import UsageError
 from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from
+from narrows.memory import check_result_fits
 
 __all__ = ["Generates"]
 
@@ -29,6 +30,10 @@ class Generates(Asked):
     code the k largest stay, parts of a quantised one become the nearest entries, and a bit flips
     where it is taken past 0.
     """
+
+    def _check_fits(self, *shape: int, way_out: str) -> None:
+        """Raise ResourceError where so many rows could not be held."""
+        check_result_fits((*shape, self.model_.schema.n_features), "new rows", way_out)
 
     def sample(
         self, n_samples: int = 1, *, density: str = "auto", random_state: Any = None
@@ -54,12 +59,14 @@ class Generates(Asked):
         ------
         UsageError (a ValueError)
             If the number is out of range, or the model has no such density.
+        ResourceError
+            If so many rows need more memory than there is.
         """
         check_is_fitted(self, "model_")
         generator = Generator().manual_seed(seed_from(random_state))
-        return np.concatenate(
-            list(sampling.samples(self.model_, n_samples, density=density, generator=generator))
-        )
+        blocks = sampling.samples(self.model_, n_samples, density=density, generator=generator)
+        self._check_fits(int(n_samples), way_out="lower n_samples")
+        return np.concatenate(list(blocks))
 
     def perturb(
         self,
@@ -94,8 +101,12 @@ class Generates(Asked):
             codes at its end.
         """
         generator = Generator().manual_seed(seed_from(random_state))
+        model, source = self._asked(X)
         blocks = walks.perturbed(
-            *self._asked(X), amount=amount, n_samples=n_samples, noise=noise, generator=generator
+            model, source, amount=amount, n_samples=n_samples, noise=noise, generator=generator
+        )
+        self._check_fits(
+            source.n_rows, int(n_samples), way_out="lower n_samples, or give fewer rows"
         )
         return np.concatenate(list(blocks))
 
@@ -141,6 +152,8 @@ class Generates(Asked):
         if not len(asked):
             raise UsageError("component: one at least is needed, got none; None takes all.")
         lines = walks.traversed(model, source, asked, steps=steps, values=values)
+        n = len(steps if values is None else values)  # pyright: ignore[reportArgumentType] -- one of them is
+        self._check_fits(len(asked), n, way_out="take fewer components or steps")
         return np.concatenate(list(lines))
 
     def interpolate(
@@ -169,6 +182,7 @@ class Generates(Asked):
         model, ours = self._asked(_as_row(a))
         _, theirs = self._asked(_as_row(b))
         ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
+        self._check_fits(ours.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
         return np.concatenate(list(ways))
 
     def check_memorisation(self, samples: Any, X: Any, held_out: Any = None) -> Memorisation:

@@ -28,12 +28,14 @@ from narrows.estimators._settings import (
     widths_of,
 )
 from narrows.estimators._with_defaults import WithDefaults
+from narrows.memory import check_result_fits
 from narrows.model import Model
 from narrows.slots import piece_from_spec
 from narrows.terms import Trainable
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.run import TrainingRecord
+from narrows.training.sizes import check_head_fits, dense_sizes
 from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer
 
@@ -169,8 +171,16 @@ class HeadTraining(WithDefaults):
         model = self.autoencoder_.model_
         model.to(resolve_device(self.device))
         self.layer_ = layer_number(model, self.layer)
+        width = layer_widths(model)[self.layer_]
+        check_result_fits((source.n_rows, width), "features of all rows", "give fewer rows")
         features = torch.cat(list(features_read(model, source, self.layer_)))
         widths = [*widths_of(self.hidden), self._n_outputs(features.shape[1])]
+        check_head_fits(
+            *dense_sizes([features.shape[1], *widths]),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+            device=model.device,
+            lower=f"hidden={self.hidden!r}" if len(widths) > 1 else "the number of classes",
+        )
         generator = Generator().manual_seed(seed)
         head = self._new_head(model, widths, self.activation, generator=generator)
         self.head_ = head.to(model.device)

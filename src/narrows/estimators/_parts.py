@@ -20,6 +20,7 @@ from narrows.terms import Trainable
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.run import TrainingRecord
+from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 
@@ -27,7 +28,20 @@ __all__ = ["check_loss", "minimise", "new_model", "new_trainer", "scaled_mean", 
 
 
 def new_model(plan: Plan, source: Source) -> Model:
-    """Return the net of a plan, untrained, for rows like those of the source."""
+    """Return the net of a plan, untrained, for rows like those of the source.
+
+    Raises
+    ------
+    ResourceError
+        If its training would need more memory than there is.
+    """
+    check_net_fits(
+        plan.variant,
+        plan.parameters,
+        source.n_features,
+        batch_size=plan.batch_size,
+        device=resolve_device(plan.device),
+    )
     objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
     schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
     model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)

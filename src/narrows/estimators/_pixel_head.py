@@ -18,11 +18,13 @@ from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._code_head import CodeHead
+from narrows.estimators._settings import batch_size_for
 from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.model import Model
-from narrows.segmentation import SegmentationHead, SegmentationTask, pyramid
+from narrows.segmentation import SegmentationHead, SegmentationTask, head_sizes, pyramid
 from narrows.terms import Trainable
 from narrows.training.precision import resolve_device
+from narrows.training.sizes import check_head_fits
 
 __all__ = ["PixelHead"]
 
@@ -112,6 +114,12 @@ class PixelHead(CodeHead):
         model.to(resolve_device(self.device))
         self.layer_ = 0
         widths = [int(self.width), len(self.classes_)]
+        check_head_fits(
+            *head_sizes(encoder_of_maps(model), *widths),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+            device=model.device,
+            lower=f"width={self.width!r}",
+        )
         generator = Generator().manual_seed(seed)
         head = self._new_head(model, widths, self.activation, generator=generator)
         self.head_ = head.to(model.device)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import ResourceError
+from narrows.memory import total_memory
 
 __all__ = [
     "STREAM_BYTES",
@@ -27,8 +27,9 @@ _VALUE_BYTES = 24  # a float32 and its index, before and after they are put in o
 
 
 def memory_limit() -> int:
-    """Return the bytes that one data set may take: half of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    """Return the bytes that one data set may take: half of the machine's memory, or of what the
+    program's control group may have of it."""
+    return total_memory() // 2
 
 
 def check_memory(

@@ -1,0 +1,99 @@
+"""How much memory there is: of the machine, or of the container that the program runs in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from math import prod
+from pathlib import Path
+
+from narrows.errors import ResourceError
+
+__all__ = ["available_memory", "check_result_fits", "gib", "total_memory"]
+
+_GROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_MACHINE = Path("/proc/meminfo")
+
+
+def total_memory() -> int:
+    """Return the bytes that this process may have: the machine's, or its control group's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *(limit for limit, _ in _group_limits())])
+
+
+def available_memory() -> int:
+    """Return the bytes that this process can still get without anything being pushed out or killed.
+
+    What the system keeps of files counts as free. Linux says how much there is; elsewhere all of
+    the machine's counts as free.
+    """
+    free = [limit - used for limit, used in _group_limits()]
+    known = _numbers(_MACHINE)
+    if "MemAvailable" in known:
+        free.append(1024 * (known["MemAvailable"] + known.get("SwapFree", 0)))
+    return max(0, min([total_memory(), *free]))
+
+
+def check_result_fits(shape: Sequence[int], what: str, way_out: str) -> None:
+    """Refuse a float32 array that cannot be held, by arithmetic.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array to come.
+    what, way_out : str
+        What the array is, and which argument to lower.
+
+    Raises
+    ------
+    ResourceError
+    """
+    needed, there = 4 * prod(shape), available_memory()
+    if needed > there:
+        shown = " x ".join(f"{side:,}" for side in shape)
+        raise ResourceError(
+            f"{what}: {shown} numbers need {gib(needed)}, and {gib(there)} of memory are "
+            f"available; {way_out}."
+        )
+
+
+def gib(n_bytes: int) -> str:
+    """Return a number of bytes in GiB, with a unit."""
+    return f"{n_bytes / 2**30:,.1f} GiB"
+
+
+def _group_limits() -> Iterator[tuple[int, int]]:
+    """Yield limit and use, in bytes, of every control group that the process is in."""
+    for line in _lines(_MEMBERSHIP):
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            yield from _limits_above(_GROUPS, path, "memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes"
+            yield from _limits_above(_GROUPS / "memory", path, *names)
+
+
+def _limits_above(root: Path, path: str, limit: str, used: str) -> Iterator[tuple[int, int]]:
+    """Yield them of a group and of those above it; a container may see its own as the root."""
+    group = root / path.lstrip("/")
+    for place in {root, *(p for p in (group, *group.parents) if root in p.parents)}:
+        most = "".join(_lines(place / limit))
+        if most.isdigit():  # "max" is none
+            use = "".join(_lines(place / used))
+            kept = _numbers(place / "memory.stat").get("inactive_file", 0)
+            yield int(most), max(0, (int(use) if use.isdigit() else 0) - kept)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """Return what a file of lines such as "MemTotal: 5 kB" says, by name."""
+    pairs = (line.split()[:2] for line in _lines(path))
+    return {pair[0].rstrip(":"): int(pair[1]) for pair in pairs if len(pair) == 2
+            and pair[1].isdigit()}  # fmt: skip

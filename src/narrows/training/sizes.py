@@ -1,0 +1,156 @@
+"""Whether a net can be trained in the memory there is, by arithmetic, before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from narrows.errors import ResourceError
+from narrows.memory import available_memory, gib
+from narrows.variants.building import build_objective
+
+__all__ = ["check_head_fits", "check_net_fits", "check_widths_fit", "dense_sizes"]
+
+_COPIES = 4
+"""Of every weight: itself, its gradient, and Adam's two moments, float32."""
+
+_PER_UNIT = 4
+"""Numbers a unit and row: before and after its activation, on the way in and on the way out."""
+
+_PER_FEATURE = 6
+"""Numbers a feature and row: x, its corrupted form, the output, the loss and their gradients."""
+
+_PER_BLOCK = 3
+"""A residual block has so many maps as large as those that it reads."""
+
+_WINDOW = 16  # weights of a convolution between two channels
+
+
+def check_net_fits(
+    variant: str,
+    parameters: Mapping[str, Any],
+    n_features: int,
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> None:
+    """Refuse a net whose training needs more memory than there is.
+
+    Counted are the weights, their gradients, Adam's moments and the activations of a batch; the
+    rows themselves are in memory already, or stream.
+
+    Raises
+    ------
+    ResourceError
+        Saying how many parameters there are, what they need, what there is, and what to lower.
+    """
+    check_widths_fit(parameters, n_features, device=device)
+    there = _available(device)
+    with torch.device("meta"):  # nothing is allocated
+        net = build_objective(variant, parameters, n_features)
+    n_weights = _n_weights(net)
+    maps = 1 + _PER_BLOCK * int(parameters.get("blocks", 0))
+    per_row = _PER_UNIT * maps * sum(net.encoder.widths) + _PER_FEATURE * n_features
+    if 4 * (_COPIES * n_weights + batch_size * per_row) > there:
+        lower = _way_out(parameters, n_features)
+        if batch_size * per_row > _COPIES * n_weights:
+            lower = f"batch_size={batch_size:,}" if batch_size > 1 else lower
+        raise _refusal(n_weights, batch_size * per_row, there, batch_size, lower)
+
+
+def check_widths_fit(
+    parameters: Mapping[str, Any], n_features: int, *, device: torch.device
+) -> None:
+    """Refuse widths whose weights alone need more memory than there is, before the rows are read.
+
+    ``parameters`` are hidden, n_components, channels and blocks, where there are any.
+
+    Raises
+    ------
+    ResourceError
+    """
+    there, at_least = _available(device), _fewest_weights(parameters, n_features)
+    if 4 * _COPIES * at_least > there:
+        raise _refusal(at_least, 0, there, 1, _way_out(parameters, n_features))
+
+
+def check_head_fits(
+    n_weights: int, per_row: int, *, batch_size: int, device: torch.device, lower: str
+) -> None:
+    """Refuse a head of so many weights, of which a batch keeps ``per_row`` numbers a row.
+
+    ``lower`` says which argument to lower.
+
+    Raises
+    ------
+    ResourceError
+    """
+    there = _available(device)
+    if 4 * (_COPIES * n_weights + batch_size * per_row) > there:
+        raise _refusal(n_weights, batch_size * per_row, there, batch_size, lower)
+
+
+def dense_sizes(widths: Sequence[int]) -> tuple[int, int]:
+    """Return the weights of dense layers, widths from the input on, and the numbers they keep a
+    row."""
+    weights = sum(a * b + b for a, b in pairwise(widths))
+    return weights, _PER_UNIT * sum(widths)
+
+
+def _available(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return available_memory()
+
+
+def _fewest_weights(parameters: Mapping[str, Any], n_features: int) -> int:
+    """Return how many weights a net has at least, from its widths alone."""
+    widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
+    channels = [1, *parameters.get("channels", ())]
+    blocks = int(parameters.get("blocks", 0))
+    if len(channels) > 1:
+        widths = [channels[-1], *widths[1:]]
+    return (
+        sum(a * b for a, b in pairwise(widths))
+        + _WINDOW * sum(a * b for a, b in pairwise(channels))
+        + blocks * sum(c * c for c in channels[1:])
+    )
+
+
+def _n_weights(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _way_out(parameters: Mapping[str, Any], n_features: int) -> str:
+    """Return which arguments make the net large, with their values."""
+    sizes: dict[str, Any] = {}
+    for name in ("hidden", "channels"):
+        if parameters.get(name):
+            sizes[name] = max(parameters[name])
+    for name in ("n_components", "blocks"):
+        if parameters.get(name):
+            sizes[name] = parameters[name]
+    largest = max(sizes, key=lambda name: sizes[name])
+    value = parameters[largest]
+    named = f"{largest}={tuple(value) if isinstance(value, list) else value!r}"
+    if n_features <= sizes[largest]:
+        return named
+    return (
+        f"the {n_features:,} columns of the rows (smaller images, fewer words by max_features), or "
+        f"{named}"
+    )
+
+
+def _refusal(n_weights: int, kept: int, there: int, batch_size: int, lower: str) -> ResourceError:
+    """``kept`` are the numbers that a batch keeps; 0 where they were not counted."""
+    needed = 4 * (_COPIES * n_weights + kept)
+    of_batch = f", activations of {batch_size:,} rows" if kept else ""
+    counted = f"{n_weights:,} parameters{'' if kept else ' or more'}"
+    return ResourceError(
+        f"{counted} need {gib(needed)} to train (weights, gradients, Adam's two "
+        f"moments{of_batch}), and {gib(there)} of memory are available; lower {lower}."
+    )
