@@ -13,7 +13,7 @@ from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
 from narrows.applications import anomalies
 from narrows.applications.anomalies import conformal_p_values, conformal_threshold, excess
 from narrows.artefact import read_artefact, write_artefact
-from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.errors import InvalidData, ModelFileError, OutdatedWarning, UsageError
 
 LOSSES = ("squared_error", "bernoulli", "multinomial")
 
@@ -117,7 +117,8 @@ def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
 
 def test_a_further_pass_forgets_the_calibration_of_before(model_rows):
     ae = small().fit(model_rows)
-    ae.partial_fit(model_rows)
+    with pytest.warns(OutdatedWarning):
+        ae.partial_fit(model_rows)
     with pytest.raises(UsageError, match="partial_fit"):
         ae.p_values(model_rows)
 

@@ -32,6 +32,7 @@ def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
 # What the attack on the heads found.
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 def test_a_head_does_not_follow_what_becomes_of_the_autoencoder_it_was_given(rows, classes):
     given = Autoencoder(4, hidden=(), max_epochs=3, random_state=0).fit(rows)
     fitted = classifier(given).fit(rows, classes)

@@ -68,6 +68,7 @@ def passes_in_child(works: Callable[[], bool]) -> bool:
     pytest.fail("the child hangs")
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 def test_a_child_encodes_and_trains(model):
     expected = model.transform(ROWS)
 

@@ -103,6 +103,7 @@ def test_a_whole_code_is_decoded_to_the_mean_of_what_its_groups_say(rows):
     torch.testing.assert_close(net.decode(h), 4**-0.5 * h @ net.decoder.weights[0])
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 def test_modules_of_pickles_of_before_groups_have_one():
     fitted = SemanticHasher(16, random_state=0, hidden=(8,), max_epochs=1).fit(load_digits().data)
     objective = fitted.model_.objective

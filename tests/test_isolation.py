@@ -18,6 +18,8 @@ import narrows
 from narrows.estimators import ALL, DETECTORS, HEADS
 from narrows.isolation import is_isolated, isolate, isolated
 
+pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
+
 ROWS = np.random.default_rng(0).random((40, 16)).astype(np.float32)
 IMAGES = ROWS.reshape(-1, 4, 4)
 COUNTS = sp.csr_array(np.floor(4 * ROWS * (ROWS > 0.5)))

@@ -25,7 +25,7 @@ from narrows import (
 from narrows.applications.sampling import _draw, samples
 from narrows.cli import _run
 from narrows.density import Density, fit_densities
-from narrows.errors import ModelFileError, UsageError
+from narrows.errors import ModelFileError, OutdatedWarning, UsageError
 from narrows.estimators import ALL
 
 
@@ -259,7 +259,8 @@ def test_densities_that_are_not_there_are_refused(fitted, path, names):
 def test_after_partial_fit_there_is_no_density_until_fit(units):
     ae = small(Autoencoder, hidden=()).fit(units[:100])
     ae.sample(2)
-    ae.partial_fit(units[:100])
+    with pytest.warns(OutdatedWarning):
+        ae.partial_fit(units[:100])
     with pytest.raises(UsageError, match="partial_fit does not; call fit"):
         ae.sample(2)
     ae.fit(units[:100]).sample(2)

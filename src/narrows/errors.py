@@ -16,6 +16,7 @@ Warning
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
+|-- OutdatedWarning        (UserWarning)          what was measured of the net before is dropped
 `-- PairingWarning         (UserWarning)          images and masks go together by their order
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "ModelFileError",
     "NarrowsError",
     "NothingFlaggedWarning",
+    "OutdatedWarning",
     "OutputBusy",
     "ResourceError",
     "TrainingDiverged",
@@ -109,6 +111,10 @@ class MissingFontWarning(UserWarning):
 
 class NothingFlaggedWarning(UserWarning):
     """A level for p-values is below the smallest one there can be: it flags no row."""
+
+
+class OutdatedWarning(UserWarning):
+    """What was measured of a net does not hold of it any more, and is dropped."""
 
 
 class PairingWarning(UserWarning):

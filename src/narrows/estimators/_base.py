@@ -18,13 +18,15 @@ from narrows.artefact import write_artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Split, held_out_mask
 from narrows.data.statistics import Statistics, describe
+from narrows.errors import UsageError
 from narrows.estimators._anomalies import Anomalies
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
-from narrows.estimators._fitting import fit_model, interrupted_seed, partial_fit_model
+from narrows.estimators._fitting import fit_model, interrupted_seed
 from narrows.estimators._generation import Generates
 from narrows.estimators._inpainting import Inpainting
+from narrows.estimators._partial_fit import check_same_net, partial_fit_model
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget, seed_from
@@ -142,6 +144,7 @@ class AbstractAutoencoder(
                 on_epoch=progress.epoch,
                 on_part=progress.part,
             )
+        self._built_with = json_parameters(self.get_params(deep=False))
         self._adopt(model, record)
         self._finish(rows.training, statistics)
         fit_code_densities(model, rows.training, seed=seed)
@@ -156,20 +159,60 @@ class AbstractAutoencoder(
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; the first call settles the scaling.
 
-        The learning rate does not decay, and there is no validation: call it again and again.
+        The learning rate does not decay, and there is no validation: call it again and again. What
+        ``fit`` measured on held-out rows, and the densities of the codes, are dropped, with a
+        warning. Where a call fails, the weights are those before it.
+
+        ``learning_rate``, ``weight_decay``, ``batch_size``, ``augmentation``, ``precision``,
+        ``device`` and ``random_state`` may change between calls, and take effect; other arguments
+        that changed are refused. Rows are rebuilt themselves, without ``neighbours``.
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            NaN or infinity, by row and column; values that the loss refuses.
+        UsageError (a ValueError)
+            An argument that the net was not built with.
+        TrainingDiverged
+            When the loss or a weight is not finite any more.
         """
         self._check_parameters()
+        if self._asked_for:
+            raise UsageError(
+                f"neighbours: is {self._asked_for!r}, and partial_fit rebuilds rows themselves; "
+                "set neighbours=None, or call fit."
+            )
         first = not hasattr(self, "model_")
-        source = self._source(X, reset=first, min_samples=2 if first else 1)
-        self._check_sizes(source)
-        source = source.labelled(self._read_targets(y, source))
-        statistics = describe(source, missing=self._admits_missing())
-        trainer = getattr(self, "_trainer", None)
-        plan = self._plan(source, statistics, seed_from(self.random_state))
-        model = None if first else self.model_
-        model, record, self._trainer = partial_fit_model(plan, source, model, trainer)
+        given = json_parameters(self.get_params(deep=False))
+        built = given if first else self._arguments_of_net()
+        check_same_net(built, given)
+        anew = built.get("random_state") != given["random_state"]
+        try:
+            source = self._source(X, reset=first, min_samples=2 if first else 1)
+            self._check_sizes(source)
+            source = source.labelled(self._read_targets(y, source))
+            statistics = describe(source, missing=self._admits_missing())
+            plan = self._plan(source, statistics, seed_from(self.random_state))
+            model, record, self._trainer = partial_fit_model(
+                plan,
+                source,
+                None if first else self.model_,
+                getattr(self, "_trainer", None),
+                seeded_anew=anew,
+            )
+        except BaseException:
+            if first:
+                forget(self)
+            raise
+        self._built_with = {**built, "random_state": given["random_state"]}
         self._adopt(model, record)
         return self
+
+    def _arguments_of_net(self) -> dict[str, Any]:
+        """Return the arguments that the net was built with, as far as they are known."""
+        known = self.model_.parameters  # an estimator that was pickled before says no more
+        of_shape = {name: known[name] for name in ("n_components", "hidden") if name in known}
+        return getattr(self, "_built_with", of_shape)
 
     def _adopt(self, model: Model, record: TrainingRecord) -> None:
         self.model_ = model
@@ -204,6 +247,7 @@ class AbstractAutoencoder(
         """Set the fitted attributes from a model file; subclasses add theirs."""
         epochs = [Epoch(**epoch) for epoch in model.record["epochs"]]
         self._adopt(model, TrainingRecord(epochs=epochs))
+        self._built_with = dict(spec["arguments"])
         self.n_features_in_ = model.schema.n_features
         if model.schema.names is not None and spec["named"]:
             self.feature_names_in_ = np.array(model.schema.names, dtype=object)

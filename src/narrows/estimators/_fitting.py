@@ -15,26 +15,21 @@ from narrows.artefact import Artefact
 from narrows.baseline import fit_baseline
 from narrows.data.source import Source
 from narrows.data.splitting import Split
-from narrows.errors import UsageError
 from narrows.estimators._parts import (
-    check_loss,
     minimise,
     new_model,
-    new_trainer,
     scaled_mean,
     trained,
 )
-from narrows.estimators._plan import Plan
+from narrows.estimators._plan import Plan, training_settings
 from narrows.estimators._teacher import TEACHER, teacher_codes
 from narrows.model import Model
 from narrows.training.checkpoints import Checkpoints
-from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
 from narrows.training.run import Epoch, TrainingRecord
-from narrows.training.trainer import Trainer
 
-__all__ = ["fit_model", "interrupted_seed", "partial_fit_model"]
+__all__ = ["fit_model", "interrupted_seed"]
 
 
 def fit_model(
@@ -166,51 +161,5 @@ def _numbered(rows: Split) -> Split:
     return Split(rows.training.labelled(torch.arange(n)), held_out)
 
 
-def partial_fit_model(
-    plan: Plan, source: Source, model: Model | None, trainer: Trainer | None
-) -> tuple[Model, TrainingRecord, Trainer]:
-    """Pass once over the source at the full learning rate, going on where the last call ended."""
-    if model is None:
-        model = new_model(plan, source)
-        model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
-    else:
-        _check_same_net(plan, model)
-        model.densities = {}  # they are of the codes before
-        model.calibration = None
-        check_loss(model, source)
-    if trainer is None:
-        trainer = new_trainer(plan, model, model.objective)
-    record = train(
-        trainer,
-        source,
-        max_epochs=1,
-        batch_size=plan.batch_size,
-        constant_rate=True,
-    )
-    model.objective.eval()
-    before = [Epoch(**epoch) for epoch in model.record.get("epochs", ())]
-    record.epochs = before + record.epochs
-    pretraining = {k: v for k, v in model.record.items() if k == "pretraining"}
-    model.record = {**_as_json(plan, record), **pretraining}
-    return model, record, trainer
-
-
-def _check_same_net(plan: Plan, model: Model) -> None:
-    for name in ("n_components", "hidden", "activation"):
-        asked, built = plan.parameters.get(name), model.parameters.get(name)
-        if asked != built:
-            raise UsageError(
-                f"partial_fit: {name} is {asked!r}, the net was built with {built!r}; call fit."
-            )
-
-
 def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:
-    return {
-        "seed": plan.seed,
-        "max_epochs": plan.max_epochs,
-        "batch_size": plan.batch_size,
-        "learning_rate": plan.learning_rate,
-        "neighbours": plan.neighbours,
-        "neighbours_by": plan.neighbours_by,
-        **asdict(record),
-    }
+    return {**training_settings(plan), **asdict(record)}

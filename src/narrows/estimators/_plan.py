@@ -11,7 +11,7 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.training.layerwise import LayerwisePretraining
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "training_settings"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,9 @@ class Plan:
         elif source.targets is not None:
             identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
         return identity
+
+
+def training_settings(plan: Plan) -> dict[str, Any]:
+    """Return what a model's record says of its training beside what happened in it."""
+    names = "seed max_epochs batch_size learning_rate neighbours neighbours_by"
+    return {name: getattr(plan, name) for name in names.split()}

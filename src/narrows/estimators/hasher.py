@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -165,6 +165,13 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
             raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Pass once over X at the constant learning rate; medians are then those of X."""
+        super().partial_fit(X, y)
+        if self.threshold == "median":
+            set_median_thresholds(*self._asked(X))
+        return self
 
     def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.threshold == "median":

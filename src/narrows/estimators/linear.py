@@ -122,10 +122,11 @@ class LinearAutoencoder(AbstractAutoencoder):
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; a certificate of before is dropped."""
+        super().partial_fit(X)
         for name in _CERTIFICATE:
             if hasattr(self, name):
                 delattr(self, name)
-        return super().partial_fit(X)
+        return self
 
     @property
     def _is_pca(self) -> bool:

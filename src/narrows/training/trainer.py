@@ -101,6 +101,18 @@ class Trainer:
         self.sums.zero_()
         return total / n, loss / n, penalty / n
 
+    def go_on_from(self, other: Trainer, *, random: bool) -> None:
+        """Take copies of another's moments of the same weights, and its random states, too."""
+        for parameter in self.objective.parameters():
+            self.optimizer.state[parameter] = {
+                key: value.to(parameter.device, copy=True)
+                for key, value in other.optimizer.state.get(parameter, {}).items()
+            }
+        if random:
+            self.sampler.set_state(other.sampler.get_state())
+        if random and self.noise.device == other.noise.device:
+            self.noise.set_state(other.noise.get_state())
+
     def state(self) -> dict[str, Tensor]:
         """Return everything a resumed run needs to go on as if it had never stopped."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}

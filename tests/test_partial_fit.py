@@ -1,0 +1,267 @@
+"""partial_fit: all of a pass or nothing, and no argument without effect."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from training_runs import equal, weights
+
+from narrows import (
+    Autoencoder,
+    DenoisingAutoencoder,
+    DocumentAutoencoder,
+    LinearAutoencoder,
+    Masking,
+    SemanticHasher,
+    VectorQuantisedAutoencoder,
+    load,
+)
+from narrows.errors import InvalidData, OutdatedWarning, TrainingDiverged, UsageError
+from narrows.estimators import ALL
+from narrows.training.loop import TrainingStopped
+
+pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+
+_SMALL: dict[str, Any] = {"batch_size": 8, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(48, 6)).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def counts() -> np.ndarray:
+    return np.random.default_rng(0).poisson(1.0, size=(48, 12)).astype("f4") + np.eye(48, 12)
+
+
+def small(**more: Any) -> Autoencoder:
+    return Autoencoder(2, **{"hidden": (5,), **_SMALL, **more})
+
+
+def of_class(cls: type, rows: dict[str, np.ndarray]) -> tuple[Any, np.ndarray]:
+    """Return a small estimator and rows that it takes."""
+    known = cls._get_param_names()
+    given = {"n_components": 4, "hidden": (6,), "channels": (3,), **_SMALL}
+    given |= {"image_shape": (3, 4)} if "channels" in known else {}
+    given |= {"neighbours": None, "n_components": 8} if cls is SemanticHasher else {}
+    estimator = cls(**{k: v for k, v in given.items() if k in known})
+    return estimator, rows["counts"]
+
+
+@pytest.mark.parametrize("cls", ALL, ids=[cls.__name__ for cls in ALL])
+def test_a_diverged_call_leaves_everything_as_it_was(cls: type, counts: Any) -> None:
+    estimator, rows = of_class(cls, {"counts": counts})
+    estimator.partial_fit(rows)
+    before, codes = weights(estimator), estimator.transform(rows)
+    history = list(estimator.history_)
+    with pytest.raises(TrainingDiverged):
+        estimator.set_params(learning_rate=1e30).partial_fit(rows)
+    assert equal(weights(estimator), before) and estimator.history_ == history
+    np.testing.assert_array_equal(estimator.transform(rows), codes)
+    estimator.set_params(learning_rate=1e-3).partial_fit(rows)  # the moments are sound, too
+    assert np.isfinite(estimator.transform(rows)).all()
+    assert not equal(weights(estimator), before)
+
+
+def test_after_a_diverged_call_training_goes_on_as_if_it_had_not_been(X: np.ndarray) -> None:
+    plain, tried = small().partial_fit(X), small().partial_fit(X)
+    with pytest.raises(TrainingDiverged):
+        tried.set_params(learning_rate=1e30).partial_fit(X)
+    tried.set_params(learning_rate=plain.learning_rate)
+    assert equal(weights(tried.partial_fit(X)), weights(plain.partial_fit(X)))
+
+
+def test_a_diverged_first_call_leaves_it_unfitted(X: np.ndarray) -> None:
+    estimator = small(learning_rate=1e30)
+    with pytest.raises(TrainingDiverged):
+        estimator.partial_fit(X)
+    assert not hasattr(estimator, "model_") and not hasattr(estimator, "n_features_in_")
+    estimator.set_params(learning_rate=1e-3, hidden=(3,)).partial_fit(X[:, :4])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TrainingStopped])
+def test_an_interrupted_call_leaves_everything_as_it_was(
+    error: type[BaseException], X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = small().partial_fit(X)
+    before = weights(estimator)
+
+    def interrupt(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("narrows.training.run.Run.check_weights", interrupt)
+    with pytest.raises(error):
+        estimator.partial_fit(X)
+    assert equal(weights(estimator), before)
+
+
+def test_a_refused_call_drops_nothing(counts: np.ndarray) -> None:
+    estimator = small(loss="multinomial", scale="none", max_epochs=1, validation_fraction=0.3)
+    estimator.fit(counts)
+    with pytest.raises(InvalidData, match="Multinomial: x must be >= 0"):
+        estimator.partial_fit(-counts)
+    assert estimator.model_.calibration is not None and estimator.model_.densities
+
+
+def test_finite_weights_whose_answers_are_not_count_as_diverged(
+    X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = small().partial_fit(X)
+    before = weights(estimator)
+    monkeypatch.setattr(
+        "narrows.objective.Objective.error", lambda self, x, y=None: x.sum(dim=1) * torch.nan
+    )
+    with pytest.raises(TrainingDiverged, match="the error of a row is not finite after this pass"):
+        estimator.partial_fit(X)
+    assert equal(weights(estimator), before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 0.1},
+        {"weight_decay": 5.0},
+        {"batch_size": 5},
+        {"precision": "bfloat16"},
+        {"random_state": 7},
+    ],
+    ids=str,
+)
+def test_what_belongs_to_the_pass_takes_effect(change: dict[str, Any], X: np.ndarray) -> None:
+    plain, changed = small().partial_fit(X), small().partial_fit(X)
+    changed.set_params(**change).partial_fit(X)
+    assert not equal(weights(changed), weights(plain.partial_fit(X)))
+
+
+def test_the_augmentation_takes_effect() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (24, 6, 6)).astype("u1")
+    plain, changed = small().partial_fit(images), small().partial_fit(images)
+    changed.set_params(augmentation="affine").partial_fit(images)
+    assert not equal(weights(changed), weights(plain.partial_fit(images)))
+
+
+def test_the_moments_go_on_when_the_rate_changes(X: np.ndarray) -> None:
+    """A rate of next to nothing leaves the weights, and not those that Adam starts with anew."""
+    estimator = small().partial_fit(X)
+    estimator.set_params(learning_rate=1e-4).partial_fit(X)
+    steps = {int(state["step"]) for state in estimator._trainer.optimizer.state.values()}
+    assert steps == {12}
+
+
+_NET = {
+    "n_components": 3,
+    "hidden": (4,),
+    "activation": "relu",
+    "tied": True,
+    "loss": "bernoulli",
+    "scale": "unit",
+    "corruption": "masking:0.2",
+    "penalties": "l1:0.1",
+    "code_activation": "tanh",
+}
+
+
+@pytest.mark.parametrize("name", _NET)
+@pytest.mark.parametrize("after", ["partial_fit", "fit", "load"])
+def test_what_belongs_to_the_net_is_refused_by_name(
+    name: str, after: str, X: np.ndarray, tmp_path: Any
+) -> None:
+    estimator = small(max_epochs=1)
+    getattr(estimator, "fit" if after == "load" else after)(X)
+    if after == "load":
+        estimator.save(tmp_path / "m")
+        estimator = load(tmp_path / "m")
+    before = weights(estimator)
+    with pytest.raises(UsageError, match=f"partial_fit: {name} is .*, the net was built with .*"):
+        estimator.set_params(**{name: _NET[name]}).partial_fit(X)
+    assert equal(weights(estimator), before)
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_epochs": 9}, {"patience": 3}, {"validation_fraction": 0.5}]
+)
+def test_what_only_fit_reads_is_refused_by_name(change: dict[str, Any], X: np.ndarray) -> None:
+    estimator = small().partial_fit(X).set_params(**change)
+    with pytest.raises(UsageError, match=f"{next(iter(change))} is .*; only fit reads it"):
+        estimator.partial_fit(X)
+
+
+@pytest.mark.parametrize(
+    "first, then",
+    [
+        ({"corruption": "identity"}, {"corruption": None}),
+        ({"corruption": "masking:0.25"}, {"corruption": Masking(0.25)}),
+        ({"penalties": "l1:0.5"}, {"penalties": [{"name": "l1", "weight": 0.5}]}),
+        ({"hidden": (5,)}, {"hidden": [5]}),
+        ({"loss": "squared_error"}, {"loss": {"name": "squared_error"}}),
+    ],
+    ids=str,
+)
+def test_the_same_said_otherwise_is_no_change(first: Any, then: Any, X: np.ndarray) -> None:
+    estimator = small(**first).partial_fit(X)
+    assert estimator.set_params(**then).partial_fit(X).n_epochs_ == 2
+
+
+def test_neighbours_are_for_fit(counts: np.ndarray) -> None:
+    estimator = DocumentAutoencoder(2, hidden=(5,), neighbours=3, **_SMALL)
+    with pytest.raises(UsageError, match="neighbours: is 3, and partial_fit rebuilds rows themse"):
+        estimator.partial_fit(counts)
+    assert estimator.set_params(neighbours=None).partial_fit(counts).n_epochs_ == 1
+
+
+def test_sampled_words_take_effect(counts: np.ndarray) -> None:
+    rows = sp.csr_array(counts)
+    make = lambda k: DocumentAutoencoder(2, hidden=(5,), sampled_words=k, **_SMALL)  # noqa: E731
+    whole, sampled = make(0).partial_fit(rows), make(2).partial_fit(rows)
+    assert not equal(weights(whole), weights(sampled))
+    sampled.set_params(sampled_words=0).partial_fit(rows)
+    assert np.isfinite(sampled.transform(rows)).all()
+
+
+def test_the_thresholds_of_a_hasher_are_medians_of_the_last_rows(X: np.ndarray) -> None:
+    hasher = SemanticHasher(4, hidden=(5,), threshold="median", **_SMALL)
+    for rows in (X, X[:20] + 1):
+        bits = hasher.partial_fit(rows).transform(rows)
+        assert (np.abs((bits > 0).mean(axis=0) - 0.5) <= 0.05).all()
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, LinearAutoencoder, DenoisingAutoencoder])
+def test_what_fit_measured_is_dropped_with_a_word_and_only_once(kind: Any, X: Any) -> None:
+    estimator = kind(2, max_epochs=2, validation_fraction=0.3, random_state=0).fit(X)
+    with pytest.warns(OutdatedWarning, match="errors on rows held out .*are dropped; call fit"):
+        estimator.partial_fit(X)
+    assert estimator.model_.calibration is None and not estimator.model_.densities
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutdatedWarning)
+        estimator.partial_fit(X)
+
+
+def test_a_certificate_outlives_a_call_that_fails(X: np.ndarray) -> None:
+    estimator = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(X)
+    with pytest.raises(TrainingDiverged):
+        estimator.set_params(learning_rate=1e30).partial_fit(X)
+    assert hasattr(estimator, "pca_angles_")
+
+
+def test_buffers_are_restored_too(X: np.ndarray) -> None:
+    estimator = VectorQuantisedAutoencoder(4, n_entries=3, hidden=(5,), **_SMALL).partial_fit(X)
+    before = weights(estimator)
+    with pytest.raises(TrainingDiverged):
+        estimator.set_params(learning_rate=1e30).partial_fit(X)
+    assert equal(weights(estimator), before)
+
+
+def test_a_pickle_knows_what_its_net_was_built_with(X: np.ndarray) -> None:
+    copied = pickle.loads(pickle.dumps(small().partial_fit(X)))
+    with pytest.raises(UsageError, match="partial_fit: scale is 'unit', the net was built with"):
+        copied.set_params(scale="unit").partial_fit(X)
+    del copied._built_with  # as pickles were before
+    with pytest.raises(UsageError, match="n_components is 3, the net was built with 2; call fit"):
+        copied.set_params(n_components=3).partial_fit(X)
