@@ -49,9 +49,9 @@ def test_a_format_that_is_none_is_refused(version: Any) -> None:
         _parse(minimal({"w": F32}, bytes(8), format_version=version), "model")
 
 
-def test_a_checkpoint_is_no_model(path: Path) -> None:
+def test_a_checkpoint_without_a_model_is_none(path: Path) -> None:
     write_artefact(path, Artefact("checkpoint", {}, {}))
-    with pytest.raises(ModelFileError, match="is a checkpoint, not a model file"):
+    with pytest.raises(ModelFileError, match="is a checkpoint of a part of a training"):
         load(path)
 
 

@@ -156,11 +156,11 @@ def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
     digest.update(memoryview(data)[stop:])
     if digest.hexdigest() != body["sha256"]:
         raise ModelFileError("damaged: the content does not match its SHA-256; restore a copy.")
-    held = str(body.get("kind"))
+    held = body.get("kind")
+    if not isinstance(held, str) or held not in _CALLED:
+        raise ModelFileError(f"holds a {held!r}, not a {kind!r}.")
     if held not in (kind, also):
-        raise ModelFileError(
-            f"is {_CALLED.get(held, repr(held))}, not {_CALLED.get(kind, repr(kind))}."
-        )
+        raise ModelFileError(f"is {_CALLED[held]}, not {_CALLED[kind]}.")
     spec = body.get("spec")
     if not isinstance(spec, dict):
         raise ModelFileError("the spec is missing.")
