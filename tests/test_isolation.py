@@ -13,20 +13,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from small_estimators import CLASSES, EVERY, HOLED, QUICK, ROWS, rows_for, targets_for, unfitted
 
 import narrows
-from narrows.estimators import ALL, DETECTORS, HEADS
+from narrows.estimators import ALL, DETECTORS
 from narrows.isolation import is_isolated, isolate, isolated
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
-
-ROWS = np.random.default_rng(0).random((40, 16)).astype(np.float32)
-IMAGES = ROWS.reshape(-1, 4, 4)
-COUNTS = sp.csr_array(np.floor(4 * ROWS * (ROWS > 0.5)))
-CLASSES = np.arange(40) % 2
-HOLED = np.where(ROWS < 0.1, np.nan, ROWS)
-QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
-MAPS = {"channels": (4,), **QUICK}
 
 
 @contextmanager
@@ -92,45 +85,6 @@ def current() -> tuple[Any, ...]:
         torch.are_deterministic_algorithms_enabled(),
         np.geterr(),
     )
-
-
-def unfitted(cls: type) -> Any:
-    name = cls.__name__
-    if name == "CodeSegmenter":
-        return cls(narrows.ConvolutionalAutoencoder(2, **MAPS), width=4, **QUICK)
-    if cls in HEADS:
-        net = narrows.Autoencoder(2, hidden=(8,), **QUICK)
-        return cls(net, training="joint", max_epochs=2, random_state=0)
-    if cls in DETECTORS:
-        return cls(narrows.Autoencoder(2, hidden=(8,), **QUICK), n_folds=2, random_state=0)
-    if name == "CodeImputer":
-        net = narrows.DenoisingAutoencoder(2, hidden=(8,), corruption="missing", **QUICK)
-        return cls(net, method="pass", random_state=0)
-    if name == "ConvolutionalAutoencoder":
-        return cls(2, **MAPS)
-    own: dict[str, dict[str, Any]] = {
-        "Autoencoder": {
-            "hidden": (8,),
-            "penalties": ("auxiliary", "contractive:0.01"),
-            "corruption": "patches",
-            "augmentation": "affine",
-        },
-        "StackedAutoencoder": {"pretrain_epochs": 1},
-        "DenoisingAutoencoder": {"corruption": "missing"},
-        "SemanticHasher": {"n_components": 8},
-        "VectorQuantisedAutoencoder": {"n_components": 4},
-    }
-    return cls(**{"n_components": 3, **QUICK, **own.get(name, {})})
-
-
-def rows_for(cls: type) -> Any:
-    if cls.__name__ in ("ConvolutionalAutoencoder", "CodeSegmenter", "Autoencoder"):
-        return IMAGES
-    return COUNTS if cls.__name__ in ("DocumentAutoencoder", "SemanticHasher") else ROWS
-
-
-def targets_for(cls: type) -> Any:
-    return IMAGES > 0.5 if cls.__name__ == "CodeSegmenter" else CLASSES
 
 
 def of_autoencoder(est: Any, X: Any) -> Iterator[Any]:
@@ -199,8 +153,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("isolation")
 
 
-CLASSES_OF_ESTIMATORS = (*ALL, *HEADS, *DETECTORS, narrows.CodeImputer)
-CASES = [(cls, "all") for cls in CLASSES_OF_ESTIMATORS]
+CASES = [(cls, "all") for cls in EVERY]
 CASES += [(narrows.LinearAutoencoder, name) for name in SETTINGS if name != "all"]
 
 
@@ -224,7 +177,7 @@ def public_methods(cls: type) -> Iterator[tuple[str, Any]]:
                 yield name, function
 
 
-@pytest.mark.parametrize("cls", [*CLASSES_OF_ESTIMATORS, narrows.Index], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", [*EVERY, narrows.Index], ids=lambda c: c.__name__)
 def test_every_public_method_is_isolated(cls):
     methods = dict(public_methods(cls))
     assert {"fit", "add"} & {*methods}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from training_runs import small, small_trainer, weights
+from small_estimators import rows_for, targets_for, unfitted
+from training_runs import after, equal, small, small_trainer, weights
 
-from narrows.errors import (
-    UsageError,
-)
+from narrows.errors import UsageError
+from narrows.estimators import ALL
+from narrows.training import measured_precision, precision
+from narrows.training.loop import TrainingStopped
 from narrows.training.precision import resolve_device, resolve_precision
 
 
@@ -47,3 +51,124 @@ def test_small_nets_stay_in_float32() -> None:
 
 def test_the_record_names_the_precision(x: np.ndarray) -> None:
     assert small(precision="bfloat16").fit(x).model_.record["precision"] == "bfloat16"
+
+
+def clock(*steps: float, **spent: list[str]) -> Any:
+    """Return a clock that reads so many seconds, step by step; ``asked`` collects the formats."""
+    times = iter(steps)
+
+    def seconds(precision: str) -> float:
+        spent.get("asked", []).append(precision)
+        return next(times)
+
+    return seconds
+
+
+@pytest.mark.parametrize(
+    "wide, narrow, faster",
+    [(0.01, 0.005, "bfloat16"), (0.01, 0.0095, "float32"), (0.01, 0.0175, "float32")],
+    ids=["faster", "hardly_faster", "slower"],
+)
+def test_the_format_that_takes_less_time_is_taken_float32_where_they_are_near(wide, narrow, faster):
+    assert measured_precision._faster(clock(*[wide, narrow] * 20)) == faster
+
+
+def test_one_step_that_was_disturbed_decides_nothing():
+    steps = [1.0, 1.0, 0.01, 0.005, 0.9, 0.005, 0.01, 0.006, 0.01, 0.3]
+    assert measured_precision._faster(clock(*steps, *[0.01, 0.005] * 20)) == "bfloat16"
+
+
+def test_the_two_formats_take_turns_for_some_tens_of_milliseconds():
+    asked: list[str] = []
+    measured_precision._faster(clock(*[0.005, 0.003] * 40, asked=asked))
+    assert asked == ["float32", "bfloat16"] * (len(asked) // 2)
+    assert 0.03 < len(asked) * 0.004 < 0.08
+
+
+@pytest.mark.parametrize("wide, narrow, faster", [(2, 1, "bfloat16"), (0.01, 0.05, "float32")])
+def test_long_and_hopeless_steps_are_measured_once(wide, narrow, faster):
+    asked: list[str] = []
+    assert measured_precision._faster(clock(*[wide, narrow] * 9, asked=asked)) == faster
+    assert len(asked) == 4
+
+
+def test_a_product_without_a_kernel_for_bfloat16_stays_in_float32():
+    def seconds(precision: str) -> float:
+        if precision == "bfloat16":
+            raise RuntimeError("not implemented for 'BFloat16'")
+        return 1.0
+
+    assert measured_precision._faster(seconds) == "float32"
+
+
+@pytest.fixture
+def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A machine on which even small nets are measured, and what the next measurements find."""
+    found: list[str] = []
+
+    def faster(seconds: Any) -> str:
+        seconds("float32"), seconds("bfloat16")
+        return found.pop(0) if len(found) > 1 else found[0]
+
+    monkeypatch.setattr(precision, "_SMALL", 0)
+    monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(measured_precision, "_faster", faster)
+    monkeypatch.setattr(measured_precision, "_known", measured_precision._Known())
+    yield found
+
+
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+@pytest.mark.parametrize("cls", ALL, ids=lambda c: c.__name__)
+def test_measuring_changes_nothing_but_the_precision(cls, measured_as):
+    measured_as.append("bfloat16")
+    X, y = rows_for(cls), targets_for(cls)
+    stacked = cls.__name__ == "StackedAutoencoder"
+    more = {"pretrain": "rbm", "activation": "sigmoid"} if stacked else {}
+    ours, named = (
+        unfitted(cls).set_params(precision=given, **more).fit(X, y)
+        for given in ("auto", "bfloat16")
+    )
+    assert ours.model_.record["precision"] == "bfloat16"
+    assert equal(weights(ours), weights(named))
+
+
+def test_nets_and_batches_of_one_shape_are_measured_once(x, measured_as):
+    measured_as += ["bfloat16", "float32"]
+    first, second, wider = small(), small(), small(hidden=(6,))
+    found = [net.fit(x).model_.record["precision"] for net in (first, second, wider)]
+    assert found == ["bfloat16", "bfloat16", "float32"]
+
+
+def test_threads_measure_once_and_agree(x, measured_as):
+    measured_as += ["bfloat16", "float32"]
+    nets = [small(max_epochs=1) for _ in range(4)]
+    threads = [threading.Thread(target=net.fit, args=(x,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {net.model_.record["precision"] for net in nets} == {"bfloat16"}
+
+
+@pytest.mark.parametrize("first, then", [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_a_resumed_run_keeps_the_precision_that_was_measured(first, then, x, tmp_path, measured_as):
+    measured_as.append(first)
+    whole = small().fit(x)
+    with pytest.raises(TrainingStopped):
+        small().fit(x, checkpoint=tmp_path, stop_requested=after(7))
+    measured_precision._known.precisions.clear()
+    measured_as[:] = [then]
+    resumed = small().fit(x, checkpoint=tmp_path, resume=True)
+    assert resumed.model_.record["precision"] == first
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_a_processor_is_measured_only_where_it_multiplies_bfloat16(monkeypatch):
+    net, cpu = torch.nn.Linear(400, 400), torch.device("cpu")
+    for flags, expected in (
+        ({"architecture": "x86_64", "avx2": True}, "float32"),
+        ({"architecture": "x86_64", "avx512_bf16": True}, "auto"),
+        ({"architecture": "aarch64"}, "auto"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flags=flags: flags)
+        assert resolve_precision("auto", cpu, net) == expected

@@ -77,7 +77,6 @@ def train(
         If the checkpoint is of other data or other parameters.
     """
     record = TrainingRecord(
-        precision=trainer.precision,
         n_rows=source.n_rows,
         n_validation_rows=validation.n_rows if validation else 0,
     )
@@ -103,6 +102,7 @@ def train(
             step = run.epoch * batches + run.position
             factor = 1.0 if constant_rate else rate_factor(step, total)
             trainer.step(raw, factor=factor, augment=augment)
+            record.precision = trainer.precision
             run.position += 1
             stopped = stop_requested()
             if (step + 1) % _CHECK_EVERY == 0:

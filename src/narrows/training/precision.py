@@ -36,10 +36,11 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> str:
-    """Resolve ``"auto"``: bfloat16 where the hardware multiplies it faster, for nets worth it.
+    """Return float32 for the ``"auto"`` of nets and hardware that bfloat16 cannot be faster for.
 
-    On a processor that means AMX, or AVX-512 with bfloat16 instructions; on a GPU, support for
-    bfloat16. Weights, optimizer, losses and everything after training stay float32.
+    These are small nets, and processors without an instruction for it. Elsewhere "auto" stays, to
+    be measured (``faster_precision``). Weights, optimizer, losses and everything after training
+    are float32 in any case.
 
     Raises
     ------
@@ -52,16 +53,23 @@ def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> s
         return precision
     if sum(p.numel() for p in net.parameters()) < _SMALL:
         return "float32"
+    return "auto" if _multiplies_bfloat16(device) else "float32"
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        flags = torch.cpu.get_capabilities()
-        fast = bool(flags.get("amx_bf16") or flags.get("avx512_bf16"))
-    return "bfloat16" if fast else "float32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    flags = torch.cpu.get_capabilities()
+    if flags.get("architecture") != "x86_64":
+        return True
+    return any(flags.get(name) for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert"))
 
 
 def product_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs."""
+    """Return the context in which a forward pass runs; that of an "auto" not yet measured is
+    float32's."""
     if precision == "bfloat16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

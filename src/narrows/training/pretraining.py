@@ -27,7 +27,7 @@ from narrows.slots import Rows
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
 from narrows.training.loop import train
-from narrows.training.precision import product_context, resolve_precision
+from narrows.training.precision import product_context
 from narrows.training.run import Epoch
 from narrows.training.trainer import Trainer
 from narrows.weighting import known_part
@@ -85,14 +85,12 @@ def pretrain(
                     Bernoulli().check(scaling.forward(raw))
         place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
         saved = place.newest() if place is not None and resume else None
-        products = resolve_precision(precision, device, layer)
-        if saved is not None:  # of "auto" another could be measured today
-            products = saved.spec.get("precision", products)
-        trainer = Trainer(
+        below = _Below(scaling, objective, k, device, settings.method == "rbm")
+        below.trainer = trainer = Trainer(
             layer,
-            _Below(scaling, objective, k, products, device, settings.method == "rbm"),
+            below,
             learning_rate=layer_rate(settings, layer),
-            precision=products,
+            precision=precision,
             device=device,
             seed=seed + k,
             weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
@@ -115,19 +113,20 @@ def pretrain(
     return history
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Below:
     """Scale rows, fill in missing values, and apply the layers already trained.
 
-    A Boltzmann machine reads rows of the length that the net brings them to.
+    A Boltzmann machine reads rows of the length that the net brings them to. The products are in
+    the precision of the layer in training.
     """
 
     scaling: Scaling
     net: Objective
     depth: int
-    precision: str
     device: torch.device
     lengthen: bool
+    trainer: Trainer | None = None
 
     @torch.no_grad()
     def forward(self, raw: Rows) -> Rows:
@@ -136,7 +135,8 @@ class _Below:
             assert isinstance(self.net.encoder, DenseEncoder)
             length = self.net.encoder.row_length
             return rows_of_length(x, length) if self.lengthen and length is not None else x
-        with product_context(self.precision, self.device):
+        assert self.trainer is not None
+        with product_context(self.trainer.precision, self.device):
             return layers_of(self.net, x, self.depth)[-1].float()
 
 

@@ -148,7 +148,7 @@ class Run:
                 f"resume: the checkpoint is of a training of {self.epoch} epochs, and max_epochs "
                 f"is {self.max_epochs} now; give more, or train anew without resume."
             )
-        # of "auto" another could be measured today
+        # another machine, or noise, would measure another one for "auto" today
         self.trainer.precision = saved.spec.get("precision", self.trainer.precision)
         self.record.precision = self.trainer.precision
         self._spent = saved.spec["seconds"]

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from narrows.slots import Decoder, Labelled, Rows
 from narrows.terms import Trainable
+from narrows.training.measured_precision import faster_precision
 from narrows.training.precision import product_context, resolve_precision
 
 __all__ = ["Augmentation", "Trainer"]
@@ -67,11 +68,21 @@ class Trainer:
         self._decoders = [m for m in objective.modules() if isinstance(m, Decoder)]
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
-        """Move the weights once, at ``factor`` times the learning rate."""
+    def _scaled(self, raw: Rows | Labelled) -> tuple[Rows, Tensor | None]:
+        """Return a batch's x and y on the device."""
         batch = raw.to(self.device)
         rows, y = (batch.rows, batch.y) if isinstance(batch, Labelled) else (batch, None)
-        x = self.scaling.forward(rows)
+        return self.scaling.forward(rows), y
+
+    def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
+        """Move the weights once, at ``factor`` times the learning rate.
+
+        The first step measures what the precision "auto" is.
+        """
+        if self.precision == "auto":
+            x, y = self._scaled(raw)
+            self.precision = faster_precision(self.objective, x, y, device=self.device)
+        x, y = self._scaled(raw)  # by layers below in the precision that is settled now
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
         for group in self.optimizer.param_groups:
