@@ -24,6 +24,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/convolutional.py

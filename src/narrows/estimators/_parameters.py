@@ -102,8 +102,8 @@ _SHARED = {
     ),
     "precision": (
         '{"auto", "float32", "bfloat16"}',
-        'Of the matrix products in training. For nets of 100,000 weights or more "auto" measures a\n'
-        "step in both, once a process and shape, and takes bfloat16 where it needs at most 0.9 of\n"
+        'Of the matrix products in training. "auto" measures a step of nets of 100,000 weights or\n'
+        "more in both, once a process and shape, and takes bfloat16 where it needs at most 0.9 of\n"
         "the time. Where the two are near that, two processes may decide otherwise: name one, and\n"
         "the same seed gives the same bits. Weights and results are float32.",
     ),
