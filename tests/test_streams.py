@@ -11,6 +11,7 @@ from source_rows import ROWS, N, flat, seeded, split, streamed
 
 from narrows.data import DenseSource, read, stream
 from narrows.data.arrays import array_source
+from narrows.data.readers import images
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 
@@ -20,12 +21,17 @@ def stream_source(request, tmp_path, monkeypatch):
     return streamed(request.param, tmp_path, monkeypatch)
 
 
-def test_evenly_reads_only_the_units_it_needs(stream_source, monkeypatch):
-    read_units = []
-    blocks = stream_source._blocks
-    monkeypatch.setattr(stream_source, "_blocks", lambda u: read_units.append(u) or blocks(u))
-    stream_source.evenly(3)
-    assert len(read_units) == 3
+def test_evenly_reads_only_what_it_needs(tmp_path, monkeypatch):
+    table = streamed("parquet", tmp_path, monkeypatch)
+    groups, whole = [], table._group
+    monkeypatch.setattr(table, "_group", lambda *a: groups.append(a[0]) or whole(*a))
+    table.evenly(3)
+    assert len(groups) == 3
+    array = streamed("npy", tmp_path, monkeypatch)
+    rows, read_rows = [], array._read
+    monkeypatch.setattr(array, "_read", lambda *a: rows.append(a[2] - a[1]) or read_rows(*a))
+    array.evenly(3)
+    assert rows == [1, 1, 1]
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<i4", "<f2", ">f4", "<f8"])
@@ -65,16 +71,82 @@ def test_a_file_that_shrinks_while_it_is_streamed_is_noticed(tmp_path, monkeypat
         list(source.in_order(10))
 
 
-def test_an_empty_row_group_is_never_held_out(tmp_path):
+def test_rows_are_held_out_by_number_from_one_row_group_with_empty_ones_beside(tmp_path):
     path = tmp_path / "x.parquet"
-    table = pa.table({"a": np.arange(6.0)})
+    table = pa.table({"a": np.arange(40.0)})
     with pq.ParquetWriter(path, table.schema) as writer:
-        for part in (table[:3], table[:0], table[:0], table[3:]):
+        for part in (table[:0], table[:30], table[:0], table[30:]):
             writer.write_table(part)
     source = read(path, stream=True)
-    for seed in range(5):
-        _, held_out = split(source, 0.5, generator=seeded(seed))
-        assert held_out is not None and held_out.n_rows == 3
+    training, held_out = split(source, 0.25, generator=seeded())
+    apart = flat(held_out.in_order(7))
+    assert len(apart) == 10 and min(apart) < 30 <= max(apart)
+    assert sorted(flat(training.shuffled(9, generator=seeded())) + apart) == list(range(40))
+    assert flat([training.at(torch.tensor([0, 29]))]) == [
+        flat(training.in_order(30))[i] for i in (0, 29)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+@pytest.mark.parametrize("row_group_size", [5000, 700])
+def test_batches_and_samples_of_a_sorted_file_come_from_all_over_it(
+    tmp_path, monkeypatch, kind, row_group_size
+):
+    """Ten classes in order, in a file of many pools: no batch is of a few of them."""
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 4 * 64)  # blocks of 64 rows, pools of 512
+    classes = np.repeat(np.arange(10.0), 500).astype(np.float32)[:, None]
+    path = tmp_path / f"x.{kind}"
+    if kind == "npy":
+        np.save(path, classes)
+    else:
+        pq.write_table(pa.table({"a": classes[:, 0]}), path, row_group_size=row_group_size)
+    source = read(path, stream=True)
+    batches = [batch[:, 0] for batch in source.shuffled(100, generator=seeded())]
+    counts = np.bincount(torch.cat(batches).int().numpy(), minlength=10)
+    np.testing.assert_array_equal(counts, 500)
+    assert min(len(batch.unique()) for batch in batches) >= 6
+    assert max(float((batch == batch.mode().values).float().mean()) for batch in batches) < 0.4
+    drawn = source.sample(200, generator=seeded())[:, 0]
+    assert len(drawn) == 200 and len(drawn.unique()) == 10
+    held_out = split(source, 0.1, generator=seeded())[1]
+    apart = torch.cat(list(held_out.in_order(64)))[:, 0]
+    assert np.bincount(apart.int().numpy(), minlength=10).min() > 20
+
+
+def test_a_part_of_a_row_group_is_read_where_there_are_few(tmp_path, monkeypatch):
+    source = streamed("parquet", tmp_path, monkeypatch)
+    path = tmp_path / "one.parquet"
+    pq.write_table(pa.table({name: ROWS[:, i] for i, name in enumerate("abc")}), path)
+    one = read(path, stream=True)
+    places = one._places(2)
+    assert len(places) == 8 and all(start % 2 == 0 for _, start, _ in places)
+    assert sorted(flat(one.shuffled(9, generator=seeded()))) == list(range(N))
+    assert len(source._places(2)) == 10  # ten row groups need no parts
+
+
+def test_a_small_part_is_read_once(tmp_path, monkeypatch):
+    source = streamed("npy", tmp_path, monkeypatch)
+    _, held_out = split(source, 0.1, generator=seeded())
+    first = flat(held_out.in_order(4))
+    (tmp_path / "x.npy").unlink()
+    assert flat(held_out.in_order(3)) == first
+
+
+def test_images_are_held_out_by_number_and_no_other_is_decoded(tmp_path, monkeypatch):
+    from PIL import Image
+
+    for i in range(20):
+        Image.fromarray(np.full((2, 2), i, np.uint8)).save(tmp_path / f"{i:02}.png")
+    source = read(tmp_path, stream=True)
+    training, held_out = split(source, 0.2, generator=seeded())
+    seen = []
+    decoded = images.decoded
+    monkeypatch.setattr(images, "decoded", lambda p, *a: seen.extend(p) or decoded(p, *a))
+    apart = flat(held_out.in_order(3))
+    assert len(seen) == len(apart) == 4 and apart == sorted(apart)
+    mixed = flat(training.shuffled(5, generator=seeded()))
+    assert sorted(mixed + apart) == list(range(20)) and mixed != sorted(mixed)
+    assert flat([training.at(torch.tensor([3]))]) == [flat(training.in_order(16))[3]]
 
 
 def test_a_row_wider_than_a_block_is_streamed(tmp_path, monkeypatch):

@@ -1,14 +1,12 @@
-"""Sources bigger than memory: blocks of a file, read in a shuffled order through a pool."""
+"""Sources bigger than memory: slices from all over a file, shuffled through a pool."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
-from math import ceil
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -19,85 +17,82 @@ __all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
 BLOCK_BYTES = 8 << 20
 POOL_BLOCKS = 8
 
+_MASKED = 1 << 20
+"""Rows of a mask that are looked through at once."""
+
 
 class StreamSource(Source):
-    """A file of units (runs of rows that can be read on their own), streamed in blocks.
+    """Rows of a file that are read as they are needed, in blocks of about ``BLOCK_BYTES``.
 
-    An epoch visits the units in a random order, holds ``POOL_BLOCKS`` blocks of about
-    ``BLOCK_BYTES`` at a time, and emits the rows of that pool in a random order: memory is
-    flat whatever the file's size, and time per row is constant.
+    An epoch reads slices from places all over the file, collects ``POOL_BLOCKS`` blocks of them,
+    and emits the rows of that pool in a random order: memory is flat whatever the file's size and
+    order, and time per row is constant. A file sorted by class then trains about as well as a
+    shuffled one.
 
-    Subclasses set ``n_rows`` and ``n_features``, and fill ``_unit_rows``.
+    Subclasses set ``n_rows`` and ``n_features`` and say how the file is read. Which rows of the
+    file belong to the source is a mask of one byte a row.
     """
 
-    _unit_rows: Sequence[int]
-    _units: Tensor
     _kept: Tensor | None = None
     """Which rows of the file these are, bool; None for all."""
 
+    _cached: Tensor | None = None
+    """A part of the file that fits into a pool: rows held out are read after every epoch."""
+
     @abstractmethod
-    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
-        """Yield the rows of a unit in order, as arrays of at most ``block_rows`` rows."""
+    def _file_blocks(self) -> Iterator[Tensor]:
+        """Yield all rows of the file in order, float32, at most ``block_rows`` at a time."""
+
+    @abstractmethod
+    def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every row of the file once, in short slices from all over it, float32, and with
+        each slice the numbers of its rows in the file."""
+
+    @abstractmethod
+    def _file_rows(self, numbers: Tensor) -> Tensor:
+        """Return the rows of these numbers in the file, which rise, float32."""
 
     @property
     def block_rows(self) -> int:
         return max(1, BLOCK_BYTES // (4 * self.n_features))
 
-    def _use_units(self, units: Tensor) -> None:
-        self._units = units
-        self.n_rows = int(sum(self._unit_rows[unit] for unit in units.tolist()))
-
-    def _kept_rows(self, unit: int) -> Iterator[Tensor]:
-        """Yield the rows of a unit that are kept, in order, block by block, float32."""
-        first = sum(self._unit_rows[:unit])
-        for block in self._blocks(unit):
-            rows = torch.from_numpy(block).float()
+    def _kept_blocks(self) -> Iterator[Tensor]:
+        """Yield the rows that are kept, in order, block by block."""
+        first = 0
+        for rows in self._file_blocks():
             yield rows if self._kept is None else rows[self._kept[first : first + len(rows)]]
             first += len(rows)
 
-    def _unit_sizes(self) -> Tensor:
-        """Return how many rows are kept of each unit of ``_units``, (n_units,)."""
-        sizes = torch.tensor(self._unit_rows)
-        if self._kept is not None:
-            ends = torch.cat([torch.zeros(1, dtype=torch.int64), self._kept.cumsum(0)])
-            edges = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
-            sizes = ends[edges].diff()
-        return sizes[self._units]
-
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        if self._kept is not None and self.n_rows <= POOL_BLOCKS * self.block_rows:
+            if self._cached is None:
+                self._cached = torch.cat(list(self._kept_blocks()))
+            return iter(self._cached.split(batch_size))
         # whole batches across blocks, as from memory: codes can differ in a bit with a batch's size
-        left_over = torch.empty(0, self.n_features)
-        for unit in self._units:
-            for block in self._kept_rows(int(unit)):
-                rows = torch.cat((left_over, block))
-                whole = len(rows) - len(rows) % batch_size
-                yield from rows[:whole].split(batch_size) if whole else ()
-                left_over = rows[whole:].clone()
-        if len(left_over):
-            yield left_over
+        return _in_batches(self._kept_blocks(), batch_size)
 
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
     ) -> Iterator[Tensor]:
-        return islice(self._shuffled(batch_size, generator), start, None)
+        return islice(_in_batches(self._pools(generator), batch_size), start, None)
 
-    def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
-        order = self._units[torch.randperm(len(self._units), generator=generator)]
-        blocks = (block for unit in order for block in self._kept_rows(int(unit)))
-        left_over: list[Tensor] = []
-        while pool := list(islice(blocks, POOL_BLOCKS)):
-            rows = torch.cat(left_over + pool)
-            del pool
-            rows = rows[torch.randperm(len(rows), generator=generator)]
-            whole = len(rows) - len(rows) % batch_size
-            yield from rows[:whole].split(batch_size) if whole else ()
-            left_over = [rows[whole:].clone()]
-        if left_over and len(left_over[0]):
-            yield left_over[0]
+    def _pools(self, generator: Generator) -> Iterator[Tensor]:
+        """Yield the rows of an epoch, a pool at a time, each in a random order."""
+        pool: list[Tensor] = []
+        n, full = 0, POOL_BLOCKS * self.block_rows
+        for numbers, rows in self._mixed(generator):
+            kept = rows if self._kept is None else rows[self._kept[numbers]]
+            pool.append(kept)
+            n += len(kept)
+            if n >= full:
+                yield _mixed_rows(pool, generator)
+                pool, n = [], 0
+        if n:
+            yield _mixed_rows(pool, generator)
 
     def where(self, mask: Tensor) -> StreamSource:
         part = copy(self)
-        part._kept = mask
+        part._cached, part._kept = None, mask
         if self._kept is not None:
             part._kept = self._kept.clone()
             part._kept[self._kept] = mask
@@ -105,28 +100,53 @@ class StreamSource(Source):
         return part
 
     def at(self, positions: Tensor) -> Tensor:
-        sizes = self._unit_sizes()
-        ends = sizes.cumsum(0)
-        owners = torch.searchsorted(ends, positions, right=True)
-        picked = [torch.empty(0, self.n_features)]
-        for at in owners.unique():  # no unit is read for nothing
-            here = positions[owners == at]
-            first = int(ends[at] - sizes[at])
-            for rows in self._kept_rows(int(self._units[at])):
-                inside = here[(here >= first) & (here < first + len(rows))] - first
-                picked.append(rows[inside])
-                first += len(rows)
-        return torch.cat(picked)
+        return self._file_rows(positions if self._kept is None else self._numbers(positions))
+
+    def _numbers(self, positions: Tensor) -> Tensor:
+        """Return the numbers in the file of rows that are counted among those kept."""
+        assert self._kept is not None
+        found, before = [positions[:0]], 0
+        for first in range(0, len(self._kept), _MASKED):
+            here = self._kept[first : first + _MASKED].nonzero()[:, 0]
+            wanted = positions[(positions >= before) & (positions < before + len(here))]
+            found.append(first + here[wanted - before])
+            before += len(here)
+        return torch.cat(found)
 
     def sample(self, n_rows: int, *, generator: Generator) -> Tensor:
-        """Return rows of whole blocks, or of half of each, in a random order of the units."""
-        order = self._units[torch.randperm(len(self._units), generator=generator)]
-        wanted = min(n_rows, self.n_rows)
-        share = 1.0 if self.n_rows < 2 * wanted else 0.5
-        kept: list[Tensor] = []
-        for rows in (rows for unit in order for rows in self._kept_rows(int(unit))):
-            picked = torch.randperm(len(rows), generator=generator)[: ceil(len(rows) * share)]
-            kept.append(rows[picked])
-            if sum(map(len, kept)) >= wanted:
-                break
-        return torch.cat(kept)[:wanted]
+        return self.at(_drawn(self.n_rows, min(n_rows, self.n_rows), generator))
+
+
+def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
+    """Yield the rows of blocks in batches, the last one possibly short."""
+    waiting: list[Tensor] = []
+    n = 0
+    for block in blocks:
+        waiting.append(block)
+        n += len(block)
+        del block
+        if n >= batch_size:
+            rows = torch.cat(waiting)
+            whole = n - n % batch_size
+            waiting, n = [rows[whole:].clone()], n - whole
+            yield from rows[:whole].split(batch_size)
+            del rows
+    if n:
+        yield torch.cat(waiting)
+
+
+def _mixed_rows(pool: list[Tensor], generator: Generator) -> Tensor:
+    rows = torch.cat(pool)
+    pool.clear()  # the rows are held twice only while they are joined
+    return rows[torch.randperm(len(rows), generator=generator)]
+
+
+def _drawn(n_rows: int, wanted: int, generator: Generator) -> Tensor:
+    """Return ``wanted`` different row numbers in order; memory is O(wanted)."""
+    if 4 * wanted >= n_rows:
+        return torch.randperm(n_rows, generator=generator)[:wanted].sort().values
+    drawn = torch.empty(0, dtype=torch.int64)
+    while len(drawn) < wanted:
+        more = torch.randint(n_rows, (wanted + wanted // 4 + 8,), generator=generator)
+        drawn = torch.cat([drawn, more]).unique()
+    return drawn[torch.randperm(len(drawn), generator=generator)[:wanted]].sort().values

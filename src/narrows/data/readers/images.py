@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
@@ -93,17 +94,32 @@ class ImageStream(StreamSource):
         self.origin, self.kind = str(folder), "image"
         self.image_shape = shape if shape[2] > 1 else shape[:2]
         self.n_features = math.prod(shape)
-        at_once = self.block_rows
-        self._unit_rows = [min(at_once, len(paths) - at) for at in range(0, len(paths), at_once)]
-        self._use_units(torch.arange(len(self._unit_rows)))
+        self.n_rows = len(paths)
 
-    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
-        first = unit * self.block_rows
-        paths = self._paths[first : first + self._unit_rows[unit]]
-        rows = np.empty((len(paths), *self._shape), np.float32)
-        for i, image in enumerate(decoded(paths, self._shape[:2], self._paths[0].name)):
-            rows[i] = image[..., None] if image.ndim == 2 else image
-        yield rows.reshape(len(paths), -1)
+    def _file_blocks(self) -> Iterator[Tensor]:
+        yield from self._decoded(torch.arange(len(self._paths)))
+
+    def _kept_blocks(self) -> Iterator[Tensor]:
+        every = torch.arange(len(self._paths)) if self._kept is None else self._kept.nonzero()[:, 0]
+        yield from self._decoded(every)  # no other image is decoded
+
+    def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self._paths), generator=generator)
+        if self._kept is not None:
+            order = order[self._kept[order]]
+        yield from zip(order.split(self.block_rows), self._decoded(order), strict=True)
+
+    def _file_rows(self, numbers: Tensor) -> Tensor:
+        return torch.cat([torch.empty(0, self.n_features), *self._decoded(numbers)])
+
+    def _decoded(self, numbers: Tensor) -> Iterator[Tensor]:
+        """Yield the images of these numbers as rows, ``block_rows`` at a time."""
+        for part in numbers.split(self.block_rows) if len(numbers) else ():
+            paths = [self._paths[number] for number in part.tolist()]
+            rows = np.empty((len(paths), *self._shape), np.float32)
+            for i, image in enumerate(decoded(paths, self._shape[:2], self._paths[0].name)):
+                rows[i] = image[..., None] if image.ndim == 2 else image
+            yield torch.from_numpy(rows.reshape(len(paths), -1))
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"images {len(self._paths)}".encode())

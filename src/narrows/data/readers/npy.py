@@ -8,12 +8,14 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.csr import checked_csr
@@ -23,6 +25,9 @@ from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData, NarrowsError
 
 __all__ = ["NpyStream", "read_npy", "read_npz"]
+
+_SLICES = 64
+"""Of a block: so many places of the file are mixed in a block's worth of rows."""
 
 _KINDS = "buif"
 _MAX_HEADER = 10_000  # NumPy's own limit
@@ -76,27 +81,46 @@ class NpyStream(StreamSource):
         self.origin = str(path)
         self.kind = "image" if dtype == np.uint8 else "table"
         self._describe_shape(shape)
-        size = self.block_rows
-        self._unit_rows = [min(size, n_rows - at) for at in range(0, n_rows, size)]
-        self._use_units(torch.arange(len(self._unit_rows)))
+        self.n_rows = self._n_file_rows = n_rows
 
     def _describe_shape(self, shape: tuple[int, ...]) -> None:
         self.image_shape = shape[1:] if len(shape) > 2 else None
 
-    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
-        rows = self._unit_rows[unit]
-        start = unit * self.block_rows
-        step = self.n_features * self._dtype.itemsize
+    def _file_blocks(self) -> Iterator[Tensor]:
         with open(self._path, "rb") as file:
-            raw = np.fromfile(
-                file, self._dtype, rows * self.n_features, offset=self._offset + start * step
-            )
-        if raw.size != rows * self.n_features:
+            for start in range(0, self._n_file_rows, self.block_rows):
+                yield self._read(file, start, min(start + self.block_rows, self._n_file_rows))
+
+    def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        size = max(1, self.block_rows // _SLICES)
+        order = torch.randperm(-(-self._n_file_rows // size), generator=generator)
+        with open(self._path, "rb") as file:
+            for start in (order * size).tolist():
+                stop = min(start + size, self._n_file_rows)
+                yield torch.arange(start, stop), self._read(file, start, stop)
+
+    def _file_rows(self, numbers: Tensor) -> Tensor:
+        rows = torch.empty(len(numbers), self.n_features)
+        ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # runs of neighbours are read at once
+        edges = [0, *ends.tolist(), len(numbers)] if len(numbers) else [0]
+        with open(self._path, "rb") as file:
+            for first, last in pairwise(edges):
+                start = int(numbers[first])
+                rows[first:last] = self._read(file, start, start + last - first)
+        return rows
+
+    def _read(self, file: BinaryIO, start: int, stop: int) -> Tensor:
+        """Return the rows from ``start`` to ``stop`` of the file that is open."""
+        wanted = (stop - start) * self.n_features
+        file.seek(self._offset + start * self.n_features * self._dtype.itemsize)
+        raw = np.fromfile(file, self._dtype, wanted)
+        if raw.size != wanted:
             raise InvalidData(
                 f"{self._path}: truncated at row {start + raw.size // self.n_features}."
             )
         with np.errstate(over="ignore"):
-            yield raw.reshape(rows, self.n_features).astype(np.float32, copy=False)
+            rows = raw.reshape(-1, self.n_features).astype(np.float32, copy=False)
+        return torch.from_numpy(rows)
 
     def fingerprint(self) -> str:
         return file_digest(self._path)

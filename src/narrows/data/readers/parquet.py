@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
@@ -19,15 +22,21 @@ from narrows.errors import InvalidData
 
 __all__ = ["ParquetStream", "open_parquet", "read_parquet"]
 
+_PLACES = 8
+"""Places of a file that are read side by side, at most."""
+
+_PLACES_BYTES = 64 << 20
+_BUFFERED = 8 << 20
+
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls an index without a name that it writes as a column."""
 
 
 class ParquetStream(StreamSource):
-    """A Parquet file streamed; its units are row groups, its blocks slices of them.
+    """A Parquet file streamed: several places of it are read side by side, a slice of each in turn.
 
-    Row groups are visited in a random order and shuffled within the pool: a file of one huge
-    row group is shuffled only as far as the pool reaches.
+    A place is a row group, or a part of one where there are few row groups; to read such a part,
+    what stands before it in its row group is read and passed over.
     """
 
     def __init__(self, path: Path, names: list[str]) -> None:
@@ -36,15 +45,72 @@ class ParquetStream(StreamSource):
         self.origin = str(path)
         self.names = self._columns = names
         self.n_features = len(names)
-        groups = range(file.metadata.num_row_groups)
-        # an empty group held out would leave nothing to validate on
-        self._unit_rows = [file.metadata.row_group(group).num_rows for group in groups]
-        self._use_units(torch.tensor([i for i, rows in enumerate(self._unit_rows) if rows]))
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        self._group_rows = [group.num_rows for group in groups]
+        self.n_rows = sum(self._group_rows)
+        # what is held of a place is a page of every column; sizes in a file may be anything
+        largest = max((group.total_byte_size for group in groups), default=0)
+        held = max(1, min(largest, len(names) << 20))
+        self._side_by_side = max(2, min(_PLACES, _PLACES_BYTES // held))
 
-    def _blocks(self, unit: int) -> Iterator[np.ndarray]:
-        wanted = {"batch_size": self.block_rows, "row_groups": [unit]}
-        file, n_rows = open_parquet(self._path), self._unit_rows[unit]
-        yield from _matrices(file, self._path, n_rows, self._columns, **wanted)
+    def _file_blocks(self) -> Iterator[Tensor]:
+        for group, n_rows in enumerate(self._group_rows):
+            for _, rows in self._group(group, 0, n_rows, self.block_rows):
+                yield rows
+
+    def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        size = max(1, self.block_rows // _PLACES)
+        places = self._places(size)
+        order = torch.randperm(len(places), generator=generator).tolist()
+        waiting = (self._group(*places[place], size) for place in order)
+        opened = deque(islice(waiting, self._side_by_side))
+        while opened:
+            place = opened.popleft()
+            found = next(place, None)
+            if found is not None:
+                yield found
+                opened.append(place)
+            else:
+                opened.extend(islice(waiting, 1))
+
+    def _places(self, size: int) -> list[tuple[int, int, int]]:
+        """Return row groups, or parts of them in whole slices, each as number, start and stop."""
+        groups = [(group, rows) for group, rows in enumerate(self._group_rows) if rows]
+        parts = -(-_PLACES // max(1, len(groups)))
+        places = []
+        for group, rows in groups:
+            step = -(-rows // (parts * size)) * size
+            places += [(group, at, min(at + step, rows)) for at in range(0, rows, step)]
+        return places
+
+    def _file_rows(self, numbers: Tensor) -> Tensor:
+        picked, first = [torch.empty(0, self.n_features)], 0
+        for group, n_rows in enumerate(self._group_rows):
+            here = numbers[(numbers >= first) & (numbers < first + n_rows)]
+            first += n_rows
+            if len(here):  # no row group is read for nothing
+                last = int(here[-1]) - (first - n_rows) + 1
+                for found, rows in self._group(group, 0, last, self.block_rows):
+                    inside = here[(here >= found[0]) & (here <= found[-1])] - found[0]
+                    picked.append(rows[inside])
+        return torch.cat(picked)
+
+    def _group(
+        self, group: int, start: int, stop: int, size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows of a row group from ``start`` to ``stop``, ``size`` at a time, with their
+        numbers in the file."""
+        at = sum(self._group_rows[:group]) + start
+        file = open_parquet(self._path, buffer_size=self._buffer_size())
+        n_rows = self._group_rows[group]
+        wanted = {"batch_size": size, "row_groups": [group]}
+        for block in _matrices(file, self._path, n_rows, self._columns, start, stop, **wanted):
+            yield torch.arange(at, at + len(block)), torch.from_numpy(block)
+            at += len(block)
+
+    def _buffer_size(self) -> int:
+        """Return how many bytes of a column are read ahead: of all of them, some megabytes."""
+        return max(4096, min(1 << 20, _BUFFERED // (self.n_features * self._side_by_side)))
 
     def fingerprint(self) -> str:
         return file_digest(self._path)
@@ -113,8 +179,12 @@ def _described(source: Source, file: Any, path: Path, columns: Columns) -> Sourc
     return beside.describe(source)
 
 
-def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
+def open_parquet(
+    path: Path, *, dictionary: list[str] | None = None, buffer_size: int = 1 << 16
+) -> Any:
     """Return a pyarrow ParquetFile; the columns of ``dictionary`` keep repeated values once.
+
+    Of each column ``buffer_size`` bytes are read at a time: without, a row group is read whole.
 
     Raises
     ------
@@ -130,6 +200,7 @@ def open_parquet(path: Path, *, dictionary: list[str] | None = None) -> Any:
             path,
             read_dictionary=dictionary,
             pre_buffer=False,
+            buffer_size=buffer_size,
             memory_map=False,
             page_checksum_verification=True,
         )
@@ -156,19 +227,33 @@ def _check_columns(file: Any, path: Path, names: list[str]) -> None:
 
 
 def _matrices(
-    file: Any, path: Path, n_rows: int, names: list[str], **wanted: Any
+    file: Any,
+    path: Path,
+    n_rows: int,
+    names: list[str],
+    start: int = 0,
+    stop: int | None = None,
+    **wanted: Any,
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of a file or a row group, which must be as many as its footer says."""
+    """Yield the rows of a file or a row group, which must be as many as its footer says.
+
+    With ``start`` and ``stop``, only those between them; what follows is not read.
+    """
     import pyarrow as pa
 
     read = 0
+    stop = n_rows if stop is None else stop
     try:
         for batch in file.iter_batches(columns=names, **wanted):
+            first = read
             read += batch.num_rows
             if read > n_rows:
                 break
-            if batch.num_rows:
-                yield _matrix(batch)
+            inside = max(0, start - first), min(batch.num_rows, stop - first)
+            if inside[0] < inside[1]:
+                yield _matrix(batch.slice(inside[0], inside[1] - inside[0]))
+            if read >= stop and stop < n_rows:
+                return
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
     if read != n_rows:
