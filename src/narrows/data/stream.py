@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Generator as Generated
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
@@ -74,21 +75,24 @@ class StreamSource(Source):
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
     ) -> Iterator[Tensor]:
-        return islice(_in_batches(self._pools(generator), batch_size), start, None)
+        return islice(self._shuffled(batch_size, generator), start, None)
 
-    def _pools(self, generator: Generator) -> Iterator[Tensor]:
-        """Yield the rows of an epoch, a pool at a time, each in a random order."""
-        pool: list[Tensor] = []
-        n, full = 0, POOL_BLOCKS * self.block_rows
+    def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
+        # one pool, filled again and again: a batch is gathered from it when it is asked for
+        pool = torch.empty(min(POOL_BLOCKS * self.block_rows, self.n_rows), self.n_features)
+        left, n = pool[:0].clone(), 0
         for numbers, rows in self._mixed(generator):
             kept = rows if self._kept is None else rows[self._kept[numbers]]
-            pool.append(kept)
-            n += len(kept)
-            if n >= full:
-                yield _mixed_rows(pool, generator)
-                pool, n = [], 0
-        if n:
-            yield _mixed_rows(pool, generator)
+            while len(kept):
+                taken = kept[: len(pool) - n]
+                pool[n : n + len(taken)] = taken
+                kept, n = kept[len(taken) :], n + len(taken)
+                if n == len(pool):
+                    left = yield from _drained(pool, left, batch_size, generator)
+                    n = 0
+        left = yield from _drained(pool[:n], left, batch_size, generator)
+        if len(left):
+            yield left
 
     def where(self, mask: Tensor) -> StreamSource:
         part = copy(self)
@@ -122,23 +126,37 @@ def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
     waiting: list[Tensor] = []
     n = 0
     for block in blocks:
-        waiting.append(block)
-        n += len(block)
-        del block
-        if n >= batch_size:
-            rows = torch.cat(waiting)
-            whole = n - n % batch_size
-            waiting, n = [rows[whole:].clone()], n - whole
-            yield from rows[:whole].split(batch_size)
-            del rows
+        rows = block
+        del block  # a pool is held once
+        if n + len(rows) >= batch_size:
+            if n:
+                first = rows[: batch_size - n]
+                rows = rows[batch_size - n :]
+                yield torch.cat([*waiting, first])
+                del first
+            whole = len(rows) - len(rows) % batch_size
+            if whole:
+                yield from rows[:whole].split(batch_size)
+            waiting, n = [], 0
+            rows = rows[whole:].clone()
+        waiting.append(rows)
+        n += len(rows)
+        del rows
     if n:
         yield torch.cat(waiting)
 
 
-def _mixed_rows(pool: list[Tensor], generator: Generator) -> Tensor:
-    rows = torch.cat(pool)
-    pool.clear()  # the rows are held twice only while they are joined
-    return rows[torch.randperm(len(rows), generator=generator)]
+def _drained(
+    pool: Tensor, left: Tensor, batch_size: int, generator: Generator
+) -> Generated[Tensor, None, Tensor]:
+    """Yield batches of the rows that are left over and those of a pool in a random order; return
+    what makes no whole batch."""
+    order = torch.randperm(len(pool), generator=generator)
+    while len(left) + len(order) >= batch_size:
+        wanted = batch_size - len(left)
+        yield torch.cat([left, pool[order[:wanted]]])
+        left, order = left[:0], order[wanted:]
+    return torch.cat([left, pool[order]])
 
 
 def _drawn(n_rows: int, wanted: int, generator: Generator) -> Tensor:
