@@ -17,6 +17,7 @@ Warning
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 |-- OutdatedWarning        (UserWarning)          what was measured of the net before is dropped
+|-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
 `-- PairingWarning         (UserWarning)          images and masks go together by their order
 """
 
@@ -40,6 +41,7 @@ __all__ = [
     "OutputBusy",
     "ResourceError",
     "TrainingDiverged",
+    "UnknownWordsWarning",
     "UsageError",
     "unknown_name",
 ]
@@ -99,6 +101,10 @@ class CopyingWarning(UserWarning):
 
 class EmptyDocumentWarning(UserWarning):
     """A text has no word that the model counts: its code says nothing of it."""
+
+
+class UnknownWordsWarning(UserWarning):
+    """Most words of a text are not in the model's vocabulary: its code says little of it."""
 
 
 class ImageShapeWarning(UserWarning):

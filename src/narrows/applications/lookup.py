@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from narrows.applications.coding import code_of, encoded
 from narrows.applications.hashing import pack_bits
+from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.errors import UsageError
@@ -17,7 +19,14 @@ from narrows.indexing.index import Index
 from narrows.model import Model
 from narrows.slots import Rows
 
-__all__ = ["add_rows", "check_rerank", "index_codes", "new_index", "search_rows"]
+__all__ = [
+    "LookupCodes",
+    "add_rows",
+    "check_rerank",
+    "index_codes",
+    "new_index",
+    "search_rows",
+]
 
 _NO_RERANK = "rerank: is for codes of bits; codes of numbers are in order of their cosine already."
 
@@ -46,17 +55,50 @@ def new_index(
     return Index.create(n_bits=-(-n // 8) * 8, vector_width=n if rerank else 0, **settings)
 
 
-def index_codes(model: Model, source: Source) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Yield codes as an index takes them, and where they are bits the z that they are cut from."""
+@dataclass(frozen=True)
+class LookupCodes:
+    """Codes of rows as an index takes them.
+
+    Attributes
+    ----------
+    codes : ndarray (n, width)
+        Packed bits, uint8, or numbers, float32.
+    drives : ndarray (n, n_components) or None
+        What bits are cut from.
+    empty : ndarray of bool (n,)
+        Rows of counts that count nothing, such as documents without a known word: the code of
+        each of them is the same, and says nothing.
+    """
+
+    codes: np.ndarray
+    drives: np.ndarray | None
+    empty: np.ndarray
+
+
+def index_codes(model: Model, source: Source) -> LookupCodes:
+    """Return the codes of all rows of a source."""
+    parts = list(_index_codes(model, source))
+    drives = [part.drives for part in parts if part.drives is not None]
+    return LookupCodes(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate(drives) if drives else None,
+        np.concatenate([part.empty for part in parts]),
+    )
+
+
+def _index_codes(model: Model, source: Source) -> Iterator[LookupCodes]:
     binary = isinstance(model.objective.encoder, BinaryEncoder)
 
-    def found(x: Rows) -> tuple[np.ndarray, np.ndarray | None]:
+    def found(x: Rows) -> LookupCodes:
         code = code_of(model, x)
         h = code.h.cpu().numpy()
+        empty = np.zeros(len(h), dtype=bool)
+        if model.scaling.shares:
+            empty = (row_totals(x) == 0).cpu().numpy()
         if not binary:
-            return h, None
+            return LookupCodes(h, None, empty)
         assert code.drive is not None
-        return pack_bits(h), code.drive.cpu().numpy()
+        return LookupCodes(pack_bits(h), code.drive.cpu().numpy(), empty)
 
     return encoded(model, source, found)
 
@@ -67,11 +109,27 @@ def add_rows(
     source: Source,
     names: Sequence[str],
     metadata: Sequence[dict[str, Any] | None] | None = None,
-) -> None:
-    """Add the codes of rows to an index by name; all of them, or none if one cannot be."""
-    codes, drives = _all_codes(model, source)
-    vectors = drives if index.settings.vector_width else None
-    index.add(names, codes, metadata, vectors)
+) -> np.ndarray:
+    """Add the codes of rows to an index by name; all of them, or none if one cannot be.
+
+    Rows without content (see ``LookupCodes``) are left out, because no search should find them.
+    Return their numbers.
+    """
+    found = index_codes(model, source)
+    for what, values in (("names", names), ("metadata", metadata)):
+        if values is not None and len(values) != len(found.codes):
+            raise UsageError(
+                f"{what}: must be as many as rows, got {len(values)} for {len(found.codes)}."
+            )
+    kept = np.flatnonzero(~found.empty).tolist()
+    drives = found.drives if index.settings.vector_width else None
+    index.add(
+        [names[row] for row in kept],
+        found.codes[kept],
+        None if metadata is None else [metadata[row] for row in kept],
+        None if drives is None else drives[kept],
+    )
+    return np.flatnonzero(found.empty)
 
 
 def check_rerank(index: Index) -> None:
@@ -88,7 +146,8 @@ def check_rerank(index: Index) -> None:
 def search_rows(
     index: Index, model: Model, source: Source, k: int, *, rerank: bool = False
 ) -> list[list[Hit]]:
-    """Return the ``k`` rows of an index nearest to each row.
+    """Return the ``k`` rows of an index nearest to each row; none of them to a row without content
+    (see ``LookupCodes``).
 
     Raises
     ------
@@ -97,10 +156,6 @@ def search_rows(
     """
     if rerank:
         check_rerank(index)
-    codes, drives = _all_codes(model, source)
-    return index.search(codes, k, vectors=drives if rerank else None)
-
-
-def _all_codes(model: Model, source: Source) -> tuple[np.ndarray, np.ndarray | None]:
-    codes, drives = zip(*index_codes(model, source), strict=True)
-    return np.concatenate(codes), None if drives[0] is None else np.concatenate(drives)
+    found = index_codes(model, source)
+    answers = index.search(found.codes, k, vectors=found.drives if rerank else None)
+    return [[] if empty else hits for hits, empty in zip(answers, found.empty, strict=True)]

@@ -115,8 +115,13 @@ def compared(
     from narrows.applications.retrieval_comparison import compare_retrieval
     from narrows.applications.retrieval_rivals import comparable_rows
 
-    codes = np.concatenate([codes for codes, _ in index_codes(model, source)])
-    labels, codes, rows = _labelled(labels, codes, comparable_rows(model, source))
+    found = index_codes(model, source)
+    codes, rows = found.codes, comparable_rows(model, source)
+    if found.empty.any():
+        there = np.flatnonzero(~found.empty)
+        labels, codes, rows = (part[there] for part in (labels, codes, rows))
+        click.echo(f"{found.empty.sum()} rows without a known word are left out.", err=True)
+    labels, codes, rows = _labelled(labels, codes, rows)
     counts = model.scaling.shares
     comparison = compare_retrieval(codes, rows, labels, every=every or EVERY, counts=counts)
     if figure is not None:

@@ -78,37 +78,39 @@ def index(
     if add and (replace or rerank or kind != "auto"):
         raise UsageError("--add takes the index as it is: without --replace, --kind and --rerank.")
     check_writable(output, model, data)
-    rows = (
+    rows, added = (
         _append(model, data, output)
         if add
         else _create(model, data, output, kind, rerank, replace=replace)
     )
-    _report(rows, output, as_json)
+    _report(rows, output, as_json, added)
 
 
 def _create(
     model: Path, data: str, output: Path, kind: str, rerank: bool, *, replace: bool
-) -> Index:
+) -> tuple[Index, dict[str, Any]]:
     from narrows.applications.lookup import new_index
 
     fitted = open_model(model)
     where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
     rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)
-    _encode_into(rows, fitted, data)
+    added = _encode_into(rows, fitted, data)
     rows.save(output, replace=replace)  # another may have made one meanwhile
-    return rows
+    return rows, added
 
 
-def _append(model: Path, data: str, output: Path) -> Index:
+def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]]:
     from narrows.indexing.index import Index
 
     fitted = open_model(model)
     with Index.updating(output, model_digest=fitted.model_.fingerprint()) as rows:
-        _encode_into(rows, fitted, data)
-    return rows
+        added = _encode_into(rows, fitted, data)
+    return rows, added
 
 
-def _encode_into(rows: Index, fitted: Any, data: str) -> None:
+def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
+    """Add the rows of data; return how many there were, how many were left out because they have
+    no content, and of texts the share of their words that the model does not know."""
     from narrows.applications.lookup import add_rows
     from narrows.text import Documents
 
@@ -120,14 +122,31 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> None:
         for document in opened:
             names.append(document.id)
             metadata.append({"snippet": one_line(document.text, _SNIPPET)})
-    model, source = fitted._asked(opened)
+    model, source = fitted._asked_to_look_up(opened)
     called = None if names else row_names(opened)
     if called is not None:
         names = [*called[1]]
     if not names:
         first = max((int(name) + 1 for name in rows.names if name.isdecimal()), default=0)
         names = [str(row) for row in range(first, first + source.n_rows)]
-    add_rows(rows, model, source, names, metadata)
+    empty = add_rows(rows, model, source, names, metadata)
+    added: dict[str, Any] = {"added": source.n_rows - len(empty), "left_out": len(empty)}
+    if len(empty):
+        click.echo(
+            f"{data}: {len(empty)} of {source.n_rows} without a word that the model knows are "
+            f"left out, the first {one_line(names[empty[0]], 40)!r}.",
+            err=True,
+        )
+    if source.unknown_shares is not None:
+        shares = source.unknown_shares
+        kept = shares[shares < 1]
+        added["unknown_share"] = round(float(kept.mean()), 4) if len(kept) else 1.0
+        click.echo(
+            f"{data}: the model does not know {added['unknown_share']:.0%} of a document's words, "
+            "on average.",
+            err=True,
+        )
+    return added
 
 
 def _change(output: Path, delete: tuple[str, ...], verify: bool, as_json: bool) -> None:
@@ -147,14 +166,14 @@ def _change(output: Path, delete: tuple[str, ...], verify: bool, as_json: bool) 
             return
         click.echo(f"{output}: sound; " + ", ".join(f"{k} {v}" for k, v in found.items()))
         return
-    _report(rows, output, as_json)
+    _report(rows, output, as_json, {})
 
 
-def _report(rows: Index, output: Path, as_json: bool) -> None:
+def _report(rows: Index, output: Path, as_json: bool, added: dict[str, Any]) -> None:
     settings = rows.settings
     if as_json:
         print_json({"index": str(output), "rows": len(rows), "metric": settings.metric,
-                    "width": settings.width, "kind": settings.kind})  # fmt: skip
+                    "width": settings.width, "kind": settings.kind, **added})  # fmt: skip
         return
     what = f"{settings.width} bits" if settings.metric == "hamming" else f"{settings.width} numbers"
     click.echo(f"{output}: {len(rows)} codes of {what}, {settings.kind}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from narrows.cli._row_names import row_names
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
-    from narrows.data.source import Source
     from narrows.indexing.hit import Hit
     from narrows.indexing.index import Index
 
@@ -66,14 +64,19 @@ def search(
     if rerank:
         check_rerank(rows)
     if like is not None:
-        answers, names = (
+        answers, names, unknown = (
             [rows.like(like, k, shortlist=max(10 * k, 100) if rerank else None)],
             [like],
+            None,
         )
     else:
-        answers, names = _asked(rows, _model_of(rows, index, model), query, queries, k, rerank)
+        path = _model_of(rows, index, model)
+        answers, names, unknown = _asked(rows, path, query, queries, k, rerank)
     if as_json:
-        print_json({"answers": [_as_json(*pair) for pair in zip(names, answers, strict=True)]})
+        found = [_as_json(*pair) for pair in zip(names, answers, strict=True)]
+        for answer, share in zip(found, unknown or (), strict=unknown is not None):
+            answer["unknown_share"] = round(share, 4)
+        print_json({"answers": found})
         return
     for name, hits in zip(names, answers, strict=True):
         if queries is not None:
@@ -98,10 +101,11 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
 
 def _asked(
     rows: Index, path: Path, query: str | None, queries: str | None, k: int, rerank: bool
-) -> tuple[list[list[Hit]], list[str]]:
-    """Return the hits of every query, and what to call it."""
+) -> tuple[list[list[Hit]], list[str], list[float] | None]:
+    """Return the hits of every query, what to call it, and the share of its words that the model
+    does not know, None where queries are no texts."""
     from narrows.applications.lookup import search_rows
-    from narrows.errors import EmptyDocumentWarning, InvalidData, ModelFileError
+    from narrows.errors import InvalidData, ModelFileError
 
     fitted = open_model(path)
     if rows.settings.model_digest != fitted.model_.fingerprint():
@@ -123,24 +127,21 @@ def _asked(
         assert queries is not None
         X = open_data(queries)
         names = [*(row_names(X) or ("", []))[1]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EmptyDocumentWarning)  # said below, by query
-        model, source = fitted._asked(X)
+    model, source = fitted._asked_to_look_up(X)
     names = names or [str(row) for row in range(source.n_rows)]
     answers = search_rows(rows, model, source, k, rerank=rerank)
-    if model.vocabulary is not None and source.vocabulary is not None:
-        for at in _without_words(source):
-            click.echo(f"{one_line(names[at], _SHOWN)!r}: no word that the model knows.", err=True)
-            answers[at] = []
-    return answers, names
-
-
-def _without_words(source: Source) -> list[int]:
-    from narrows.applications.coding import BATCH
-    from narrows.data.scaling import row_totals
-
-    totals = [total for rows in source.in_order(BATCH) for total in row_totals(rows).tolist()]
-    return [at for at, total in enumerate(totals) if not total]
+    if source.unknown_shares is None:
+        return answers, names, None
+    unknown: list[float] = source.unknown_shares.tolist()
+    for name, share in zip(names, unknown, strict=True):
+        if share == 1:
+            click.echo(f"{one_line(name, _SHOWN)!r}: no word that the model knows.", err=True)
+        elif share > 0:
+            click.echo(
+                f"{one_line(name, _SHOWN)!r}: the model does not know {share:.0%} of its words.",
+                err=True,
+            )
+    return answers, names, unknown
 
 
 def _line(hit: Hit) -> str:

@@ -39,6 +39,8 @@ class Source(ABC):
         Height, width and, for colour, channels of a row.
     vocabulary : Vocabulary or None
         Where the features are counts of words, the words.
+    unknown_shares : ndarray of float or None
+        Of texts that are looked up: which share of each one's words is not among those, (n_rows,).
     labels : ndarray of str or None
         What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
     ids : ndarray of str or None
@@ -58,6 +60,7 @@ class Source(ABC):
     names: list[str] | None = None
     image_shape: tuple[int, ...] | None = None
     vocabulary: Any = None
+    unknown_shares: np.ndarray | None = None
     labels: np.ndarray | None = None
     ids: np.ndarray | None = None
     origin: str = "X"

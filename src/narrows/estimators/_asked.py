@@ -29,6 +29,11 @@ class Asked(WithDefaults):
         check_is_fitted(self, "model_")
         return self.model_, self._source(X, reset=False, min_samples=1)
 
+    def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
+        """Return what ``_asked`` does, for an index: rows without content get no warning here, and
+        texts say which share of their words is unknown."""
+        return self._asked(X)
+
     def _source(
         self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
     ) -> Source:

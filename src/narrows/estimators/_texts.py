@@ -15,7 +15,7 @@ from narrows.errors import EmptyDocumentWarning, UsageError
 from narrows.estimators._asked import HeldOut
 from narrows.estimators._input import fit_source
 from narrows.model import Model
-from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows
+from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows, share_unknown
 
 __all__ = ["ReadsTexts", "is_texts"]
 
@@ -72,18 +72,36 @@ class ReadsTexts:
                 max_df=self.max_df,
                 held_out=None if held_out is None else lambda n: held_out(n).numpy(),
             )
-        elif self.model_.vocabulary is None:
+        else:
+            vocabulary = self._vocabulary_for_texts()
+            counts = vocabulary.count(documents)
+        _warn_of_empty(counts, documents.origin)
+        source = _source_of_counts(counts, vocabulary, documents.origin)
+        return fit_source(self, source, reset=reset, min_samples=min_samples)
+
+    def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
+        check_is_fitted(self, "model_")
+        if not is_texts(X):
+            return self.model_, fit_source(self, X, reset=False, min_samples=1)
+        documents, vocabulary = as_documents(X), self._vocabulary_for_texts()
+        counts, unknown = vocabulary.count_all(documents)
+        source = _source_of_counts(counts, vocabulary, documents.origin)
+        source.unknown_shares = share_unknown(counts, unknown)
+        return self.model_, fit_source(self, source, reset=False, min_samples=1)
+
+    def _vocabulary_for_texts(self) -> Vocabulary:
+        if self.model_.vocabulary is None:
             raise UsageError(
                 f"X: texts, and {type(self).__name__} was fitted to counts; give counts of the "
                 "same words, or fit to texts."
             )
-        else:
-            vocabulary = self.model_.vocabulary
-            counts = vocabulary.count(documents)
-        source = SparseSource(counts)
-        source.origin, source.vocabulary = documents.origin, vocabulary
-        _warn_of_empty(counts, documents.origin)
-        return fit_source(self, source, reset=reset, min_samples=min_samples)
+        return self.model_.vocabulary
+
+
+def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> SparseSource:
+    source = SparseSource(counts)
+    source.origin, source.vocabulary = origin, vocabulary
+    return source
 
 
 def _warn_of_empty(counts: Any, origin: str) -> None:

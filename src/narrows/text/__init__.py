@@ -3,7 +3,7 @@
 from narrows.text.analyzer import Analyzer
 from narrows.text.documents import Document, Documents, as_documents
 from narrows.text.readers import looks_like_documents, read_documents
-from narrows.text.vocabulary import Vocabulary, empty_rows
+from narrows.text.vocabulary import Vocabulary, empty_rows, share_unknown
 
 __all__ = [
     "Analyzer",
@@ -14,4 +14,5 @@ __all__ = [
     "empty_rows",
     "looks_like_documents",
     "read_documents",
+    "share_unknown",
 ]

@@ -52,17 +52,18 @@ def learning(analyzer: Analyzer, found: dict[str, int]) -> Lookup:
     return WordColumns(analyzer, lambda term: found.setdefault(term, len(found) + 1)).__getitem__
 
 
-def counting(analyzer: Analyzer, terms: Sequence[str]) -> Lookup:
-    """Return the look-up of a vocabulary's terms.
+def counting(analyzer: Analyzer, terms: Sequence[str], *, other: bool = False) -> Lookup:
+    """Return the look-up of a vocabulary's terms; ``other`` counts all other terms as one more.
 
     Without a stemmer it is the vocabulary alone: a few thousand words stay in the processor's
     cache, where all the words of a language do not.
     """
     numbers = {term: column for column, term in enumerate(terms, start=1)}
-    if analyzer.stemmer is None:
+    rest = len(terms) + 1 if other else 0
+    if analyzer.stemmer is None and not other:
         kept = analyzer.make_term()
         return {term: n for term, n in numbers.items() if kept(term) == term}.get
-    return WordColumns(analyzer, lambda term: numbers.get(term, 0)).__getitem__
+    return WordColumns(analyzer, lambda term: numbers.get(term, rest)).__getitem__
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from narrows.text.counting import Block, Lookup, count_blocks, counting, learnin
 from narrows.text.documents import Documents, texts_of
 from narrows.text.pruning import kept_terms
 
-__all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows"]
+__all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows", "share_unknown"]
 
 MAX_DIFFERENT = 10_000_000
 """Different terms met while learning; more is no language, and about 2 GB of memory."""
@@ -167,6 +167,42 @@ class Vocabulary:
         blocks = list(count_blocks(texts_of(texts), self.analyzer.make_tokens(), self._lookup))
         return assembled(blocks, len(self), None)
 
+    def count_all(self, texts: Documents | Iterable[str]) -> tuple[sp.csr_array, np.ndarray]:
+        """Return ``count(texts)``, and how many words of each text are not in the vocabulary.
+
+        Stop words, and what else is counted of no text, are not among those.
+
+        Returns
+        -------
+        counts : csr_array of float32, shape (n_documents, n_terms)
+        unknown : array of int64, shape (n_documents,)
+
+        Raises
+        ------
+        InvalidData
+            As ``count``.
+        """
+        lookup = counting(self.analyzer, self.terms, other=True)
+        blocks = list(count_blocks(texts_of(texts), self.analyzer.make_tokens(), lookup))
+        counts = assembled(blocks, len(self) + 1, None)
+        unknown = counts[:, [len(self)]].toarray()[:, 0].astype(np.int64)
+        known = sp.csr_array(counts[:, : len(self)])
+        known.has_sorted_indices = True
+        return known, unknown
+
+    def unknown_shares(self, texts: Documents | Iterable[str]) -> np.ndarray:
+        """Return which share of each text's words the vocabulary lacks, (n_documents,) in [0, 1].
+
+        A text without any word that counts (stop words do not) has the share 1.
+
+        Raises
+        ------
+        InvalidData
+            As ``count``.
+        """
+        counts, unknown = self.count_all(texts)
+        return share_unknown(counts, unknown)
+
     def to_artefact_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values and arrays that ``from_artefact_parts`` makes a vocabulary of."""
         spec = {
@@ -195,6 +231,13 @@ class Vocabulary:
             return cls(spec["terms"], frequencies, spec["n_documents"], analyzer)
         except InvalidData as error:
             raise ModelFileError(f"the vocabulary is impossible: {error}") from None
+
+
+def share_unknown(counts: Any, unknown: np.ndarray) -> np.ndarray:
+    """Return the share of unknown words in documents (n,), of their counts (n, n_terms) and their
+    numbers of unknown words (n,); 1 where there are no words at all."""
+    words = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel() + unknown
+    return np.divide(unknown, words, out=np.ones(len(words)), where=words > 0)
 
 
 def empty_rows(counts: Any) -> np.ndarray:
