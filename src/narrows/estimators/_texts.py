@@ -22,8 +22,29 @@ __all__ = ["ReadsTexts", "is_texts"]
 _LOOKED_AT = 100
 
 
+def text_column(X: Any) -> Any:
+    """Return the only column of a frame, table or array of objects or strings; other X as it is.
+
+    ``ColumnTransformer`` gives such frames where the column is named in a list. Arrow's strings
+    become a list.
+    """
+    if "string" in str(getattr(X, "type", "")) and hasattr(X, "to_pylist"):
+        return X.to_pylist()
+    shape = getattr(X, "shape", ())
+    if len(shape) != 2 or shape[1] != 1:
+        return X
+    if isinstance(X, np.ndarray):
+        return X[:, 0] if X.dtype.kind in "OUT" else X
+    if hasattr(X, "iloc"):
+        return X.iloc[:, 0]
+    if hasattr(X, "to_series"):  # polars
+        return X.to_series(0)
+    return text_column(X.column(0)) if hasattr(X, "column") else X  # arrow
+
+
 def is_texts(X: Any) -> bool:
-    """Return whether X is texts, and not numbers: Documents, or one axis of strings."""
+    """Return whether X is texts, and not numbers: Documents, or one axis or column of strings."""
+    X = text_column(X)
     if isinstance(X, Documents | str | bytes):
         return True
     if getattr(X, "ndim", 1) != 1 or isinstance(X, Source) or not hasattr(X, "__len__"):
@@ -55,6 +76,21 @@ class ReadsTexts:
             raise AttributeError(f"{type(self).__name__} was not fitted to texts.")
         return self.model_.vocabulary
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the codes' numbers, (n_components,).
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Checked against the features seen in ``fit``; ignored where X was texts, whose features
+            are words and not columns.
+        """
+        check_is_fitted(self, "model_")
+        if self.model_.vocabulary is not None:
+            input_features = None
+        names: np.ndarray = super().get_feature_names_out(input_features)  # pyright: ignore[reportAttributeAccessIssue] -- scikit-learn's mixin
+        return names
+
     def _source(
         self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
     ) -> Source:
@@ -62,7 +98,7 @@ class ReadsTexts:
         that are not held out."""
         if not is_texts(X):
             return fit_source(self, X, reset=reset, min_samples=min_samples)
-        documents = as_documents(X)
+        documents = as_documents(text_column(X))
         if reset:
             vocabulary, counts = Vocabulary.learn(
                 documents,
@@ -83,7 +119,7 @@ class ReadsTexts:
         check_is_fitted(self, "model_")
         if not is_texts(X):
             return self.model_, fit_source(self, X, reset=False, min_samples=1)
-        documents, vocabulary = as_documents(X), self._vocabulary_for_texts()
+        documents, vocabulary = as_documents(text_column(X)), self._vocabulary_for_texts()
         counts, unknown = vocabulary.count_all(documents)
         source = _source_of_counts(counts, vocabulary, documents.origin)
         source.unknown_shares = share_unknown(counts, unknown)
