@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from topics import topic_texts
 
@@ -140,7 +140,7 @@ def test_a_union_of_both_has_the_names_of_both():
 
 def test_a_pipeline_and_a_search_over_its_parameters(kind, table):
     columns = ColumnTransformer([("d", kind(8, **SMALL), "text"), ("n", "passthrough", ["n"])])
-    pipeline = Pipeline([("columns", columns), ("classes", LogisticRegression())])
+    pipeline = Pipeline([("columns", columns), ("classes", KNeighborsClassifier())])
     grid = {"columns__d__n_components": [8, 16], "columns__d__stemmer": [None, "porter"]}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(table, LABELS)
     assert search.predict(table).shape == (40,)
