@@ -17,8 +17,9 @@ Warning
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 |-- OutdatedWarning        (UserWarning)          what was measured of the net before is dropped
-|-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
-`-- PairingWarning         (UserWarning)          images and masks go together by their order
+|-- PairingWarning         (UserWarning)          images and masks go together by their order
+|-- RangeWarning           (UserWarning)          rows are in other units than those of the fit
+`-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = [
     "NothingFlaggedWarning",
     "OutdatedWarning",
     "OutputBusy",
+    "RangeWarning",
     "ResourceError",
     "TrainingDiverged",
     "UnknownWordsWarning",
@@ -125,6 +127,10 @@ class OutdatedWarning(UserWarning):
 
 class PairingWarning(UserWarning):
     """Files are taken for pairs by their order, though their names do not say so."""
+
+
+class RangeWarning(UserWarning):
+    """Rows are far larger or smaller than those of the fit: they may be in other units."""
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:

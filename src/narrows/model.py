@@ -14,6 +14,8 @@ from torch import Tensor
 from narrows.artefact import Artefact
 from narrows.baseline import Baseline
 from narrows.data.scaling import SCALES, Scaling
+from narrows.data.source import Source
+from narrows.data.value_range import ValueRange, read_value_range
 from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
@@ -41,6 +43,7 @@ class Model:
     densities: dict[str, Density] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
     calibration: Tensor | None = None  # errors of rows held out, ascending
+    value_range: ValueRange | None = None
 
     @property
     def n_components(self) -> int:
@@ -64,6 +67,16 @@ class Model:
         if unit.startswith("nats"):
             return unit
         return f"{unit}, in {self.scaling.unit}"
+
+    def check_units(self, source: Source) -> None:
+        """Warn if rows are far larger or smaller than those of the fit; proportions have no unit.
+
+        Warns
+        -----
+        RangeWarning
+        """
+        if self.value_range is not None and self.scaling.kind != "proportions":
+            self.value_range.check_units(source)
 
     def to(self, device: str | torch.device) -> Model:
         self.objective.to(device)
@@ -98,6 +111,8 @@ class Model:
             "densities": list(self.densities),
             **extra,
         }
+        if self.value_range is not None:
+            spec["range"] = asdict(self.value_range)
         if self.vocabulary is not None:
             spec["vocabulary"], arrays = self.vocabulary.to_artefact_parts()
             tensors |= {f"vocabulary.{k}": torch.from_numpy(v) for k, v in arrays.items()}
@@ -154,6 +169,8 @@ class Model:
             held_out = _part(tensors, "calibration.")
             if held_out:  # files of before have none
                 model.calibration = _read_calibration(**held_out)
+            if "range" in spec:  # absent in older files
+                model.value_range = read_value_range(spec["range"])
             if "vocabulary" in spec:
                 arrays = _part(tensors, "vocabulary.")
                 model.vocabulary = _read_vocabulary(spec["vocabulary"], arrays, schema.n_features)
@@ -176,7 +193,8 @@ def _read_scaling(kind: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
         raise ValueError(f"unknown scaling {kind!r}")
     scaling = Scaling(kind, **tensors)
     for value in scaling.tensors().values():
-        if value.ndim > 1 or value.dtype != torch.float32:
+        wide = value is scaling.shift and value.dtype == torch.float64
+        if value.ndim > 1 or (value.dtype != torch.float32 and not wide):
             raise ValueError(f"scaling by {value.dtype} of shape {tuple(value.shape)}")
         if value.ndim:
             _check_width(value, n_features)

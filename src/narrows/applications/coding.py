@@ -87,7 +87,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
 def _raw_batches(model: Model, source: Source, most: int) -> Iterator[tuple[int, Rows]]:
     """Yield the number of the first row, and rows as they are."""
     first = 0
-    for raw in source.in_order(source.at_a_time(most)):
+    for raw in model.scaling.as_precise(source).in_order(source.at_a_time(most)):
         yield first, raw.to(model.device)
         first += len(raw)
 

@@ -76,7 +76,8 @@ def _write_numbers(file: IO[bytes], block: np.ndarray, separator: str) -> None:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    columns = [np.ascontiguousarray(column, dtype=np.float32) for column in block.T]
+    dtype = np.float64 if block.dtype == np.float64 else np.float32
+    columns = [np.ascontiguousarray(column, dtype=dtype) for column in block.T]
     table = pyarrow.table(columns, names=[str(i) for i in range(len(columns))])
     options = arrow_csv.WriteOptions(include_header=False, delimiter=separator)
     arrow_csv.write_csv(table, file, options)

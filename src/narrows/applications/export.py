@@ -113,7 +113,7 @@ def _serialised(graph: Graph, metadata: dict[str, str]) -> bytes:
     with _quietly():
         program = torch.onnx.export(
             graph,
-            (torch.zeros(2, graph.width),),
+            (torch.zeros(2, graph.width, dtype=graph.dtype),),
             dynamo=True,
             opset_version=OPSET,
             input_names=[graph.reads],

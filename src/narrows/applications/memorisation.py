@@ -48,7 +48,8 @@ def measure_memorisation(
         fewer than two training rows.
     """
     check_number("block", block, low=1, integer=True)
-    samples = np.asarray(samples, dtype=np.float32)
+    samples = np.asarray(samples)
+    samples = samples.astype(np.float64 if samples.dtype == np.float64 else np.float32, copy=False)
     _check(model, samples, train, held_out)
     real, own = _reference(model, train if held_out is None else held_out)
     own = own if held_out is None else None

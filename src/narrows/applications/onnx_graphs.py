@@ -57,6 +57,11 @@ class Graph(nn.Module, ABC):
         self.register_buffer("scale", model.scaling.scale)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the input is: float64 where rows are shifted in it, else float32."""
+        return torch.float64 if self.reads == "x" and self.scaling.double else torch.float32
+
+    @property
     def scaling(self) -> Scaling:
         return Scaling(self.kind, self.shift, self.scale)
 

@@ -106,7 +106,9 @@ def write_rows(
     names: list[str] | None = None,
     called: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
-    """Write float32 blocks as .npy, .csv or .tsv (.gz too); return the shape of the numbers.
+    """Write blocks as .npy, .csv or .tsv (.gz too); return the shape of the numbers.
+
+    They are written as float32, or as float64 if the first block is.
 
     ``names`` are those of the columns, a table's header; ``called`` is the header of a first
     column that a table gets with the names of the rows, and these. Where a column is called so
@@ -122,14 +124,16 @@ def write_rows(
     check_rows_file(path)
     if is_table(path):
         return n_rows, _write_lines(path, blocks, names, called)
-    width = 0
+    width, dtype = 0, np.dtype("<f4")
     with replacing(path) as file:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
-                header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, width)}
+                dtype = np.dtype("<f8" if block.dtype == np.float64 else "<f4")
+                shape = (n_rows, width)
+                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
-            file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+            file.write(np.ascontiguousarray(block, dtype=dtype).data)
     return n_rows, width
 
 

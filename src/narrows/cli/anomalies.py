@@ -130,7 +130,8 @@ def anomalies(
         results["detection"] = asdict(measure_detection(errors, found.flagged, odd))
     if output is not None:
         counted = np.full(source.n_rows, np.nan) if p_values is None else p_values
-        blocks = iter([np.column_stack([errors, counted, found.flagged])])
+        columns_of_rows = np.column_stack([errors, counted, found.flagged])
+        blocks = iter([columns_of_rows.astype(np.float32)])
         columns = ["error", "p_value", "flagged"]
         results["shape"] = write_rows(
             output, blocks, n_rows=source.n_rows, names=columns, called=called

@@ -82,7 +82,8 @@ def match(
         if named and is_table(output):
             write_table(output, {**named, "probability": said})
         else:
-            write_rows(output, [said[:, None]], n_rows=len(said), names=["probability"])
+            numbers = said[:, None].astype("float32")
+            write_rows(output, [numbers], n_rows=len(said), names=["probability"])
         results["output"] = str(output)
     if as_json:
         print_json(results if output is not None else {**results, "probability": said.tolist()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class _InMemory(Source):
 
 
 class DenseSource(_InMemory):
-    """A dense array (n_rows, n_features) of bytes or float32, kept as it is."""
+    """A dense array (n_rows, n_features) of bytes, float32 or float64, kept as it is."""
 
     _array: Tensor
 
@@ -84,14 +85,31 @@ class DenseSource(_InMemory):
         self.n_features = self._array.shape[1]
         self.kind = "image" if self._array.dtype == torch.uint8 else "table"
 
+    def in_float64(self) -> DenseSource:
+        source = copy(self)
+        source.double = self._array.dtype == torch.float64
+        return source
+
+    def in_float32(self) -> DenseSource:
+        source = copy(self)
+        source.double = False
+        if self._array.dtype == torch.float64:
+            source._array = self._array.float()
+        return source
+
     def _gather(self, rows: Tensor) -> Tensor:
-        return self._array.index_select(0, rows).float()
+        return self._cast(self._array.index_select(0, rows))
 
     def _slice(self, start: int, stop: int) -> Tensor:
-        return self._array[start:stop].float()
+        return self._cast(self._array[start:stop])
+
+    def _cast(self, rows: Tensor) -> Tensor:
+        return rows if self.double else rows.float()
 
     def _subset(self, rows: Tensor) -> DenseSource:
-        return DenseSource(self._array, rows=rows)
+        part = DenseSource(self._array, rows=rows)
+        part.double = self.double
+        return part
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"dense {self.n_rows} {self.n_features}".encode())

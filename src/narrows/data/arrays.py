@@ -13,7 +13,10 @@ from narrows.data.csr import checked_csr, checked_sparse
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
-__all__ = ["array_source", "plain_array"]
+__all__ = ["array_source", "needs_float64", "plain_array"]
+
+_WHOLE = 1 << 24
+"""Whole numbers up to this are themselves in float32."""
 
 
 def plain_array(x: Any) -> Any:
@@ -42,15 +45,25 @@ def plain_array(x: Any) -> Any:
 
 
 def array_source(x: Any) -> Source:
-    """Return a validated 2-D array or CSR matrix as a source of bytes or float32.
+    """Return a validated 2-D array or CSR matrix as a source.
 
-    Values too large for float32 become infinite here and are found by the finite check.
+    Bytes, float32 and float64 stay as they are. Other numbers become float32, or float64 where
+    they are whole and float32 would round them. Values too large for float32 are found by the
+    finite check. CSR values, which no scaling shifts, become float32.
     """
     if sp.issparse(x):
         with np.errstate(over="ignore"):
             data = x.data.astype(np.float32, copy=False)
         return SparseSource(sp.csr_array((data, x.indices, x.indptr), shape=x.shape))
-    if x.dtype == np.uint8:
+    if x.dtype in (np.uint8, np.float32, np.float64):
         return DenseSource(x)
-    with np.errstate(over="ignore"):
-        return DenseSource(x.astype(np.float32, copy=False))
+    return DenseSource(x.astype(np.float64 if needs_float64(x) else np.float32))
+
+
+def needs_float64(x: np.ndarray) -> bool:
+    """Return whether numbers are wider than float32: float64, or whole ones above 2^24."""
+    if x.dtype.kind == "f":
+        return x.dtype.itemsize > 4
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 4 or not x.size:
+        return False
+    return int(x.max()) > _WHOLE or int(x.min()) < -_WHOLE

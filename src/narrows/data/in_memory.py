@@ -19,7 +19,7 @@ _BATCH = 65_536
 
 
 def rows_in_memory(source: Source) -> Any:
-    """Return all rows (n_rows, n_features) as float32, CSR where the source is sparse.
+    """Return all rows (n_rows, n_features) as the source's batches are, CSR where it is sparse.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def rows_in_memory(source: Source) -> Any:
         If dense rows would take more than half of the machine's memory.
     """
     if not source.sparse:
-        dtype = np.dtype(np.float32)
+        dtype = np.dtype(np.float64 if source.double else np.float32)
         check_memory(source.n_rows, source.n_features, dtype, source.origin, stream=False)
     return joined(source.in_order(_BATCH))
 
@@ -41,8 +41,8 @@ def joined(batches: Iterable[Rows]) -> Any:
 
 
 def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
-    """Return the rows of both, float32, in one source that is described as the first."""
-    rows = [rows_in_memory(source) for source in (first, second)]
+    """Return the rows of both in one source that is described as the first."""
+    rows = [rows_in_memory(source.in_float64()) for source in (first, second)]
     both: DenseSource | SparseSource
     if first.sparse or second.sparse:
         both = SparseSource(sp.csr_array(sp.vstack([sp.csr_array(part) for part in rows])))

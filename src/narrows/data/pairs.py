@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import torch
 from torch import Generator, Tensor
@@ -48,6 +49,17 @@ class PairedSource(Source):
             if len(pairs):
                 both = self._both(pairs)
                 yield Labelled(self._source.at(both), self.targets[both])
+
+    def in_float64(self) -> PairedSource:
+        return self._of(self._source.in_float64())
+
+    def in_float32(self) -> PairedSource:
+        return self._of(self._source.in_float32())
+
+    def _of(self, source: DenseSource | SparseSource) -> PairedSource:
+        pairs = copy(self)
+        pairs._source, pairs.double = source, source.double
+        return pairs
 
     def where(self, mask: Tensor) -> PairedSource:
         """Return the pairs at which ``mask``, bool (n_pairs,), is True."""

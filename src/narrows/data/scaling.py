@@ -16,6 +16,9 @@ from narrows.slots import Rows, SparseRows, dense_rows, stored_values
 __all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
 
 _SHARES = ("proportions", "tfidf")
+_FAR = 1000
+"""A mean of so many standard deviations is far from 0."""
+
 SCALES = ("none", "unit", "center", "standard", "proportions", "tfidf")
 
 
@@ -25,8 +28,10 @@ class Scaling:
     of log(1 + x) / scale, where 1 / scale is the inverse document frequency ("tfidf").
 
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
-    feature without variance has scale 1. What is fitted on sparse rows never shifts. A row whose
-    sum is not positive has no proportions and stays as it is.
+    feature without variance has scale 1. ``shift`` is float64 where the rows are so far from 0 that
+    float32 would round away what tells them apart; rows are then shifted in float64 and cast after
+    it. What is fitted on sparse rows never shifts. A row whose sum is not positive has no
+    proportions and stays as it is.
 
     The weights of "tfidf" are scikit-learn's: 1 + log((1 + n) / (1 + rows with the feature)).
     Salton, Buckley (1988), "Term-weighting approaches in automatic text retrieval", Information
@@ -60,7 +65,23 @@ class Scaling:
         if self.shares and values.numel() and bool((values < 0).any()):
             raise _negative(self.kind, float(values[values < 0].amin()), origin)
 
+    @property
+    def double(self) -> bool:
+        """Whether rows are shifted in float64, since float32 would round them too coarsely."""
+        return self.shift is not None and self.shift.dtype == torch.float64
+
+    def as_precise(self, source: Source) -> Source:
+        """Return a source whose batches are as precise as the shift."""
+        return source.in_float64() if self.double else source
+
+    def for_training(self, source: Source) -> Source:
+        """Return a source that is read many times, as precise as the shift and no more."""
+        return source.in_float64() if self.double else source.in_float32()
+
     def forward(self, x: Rows) -> Rows:
+        """Return scaled rows, float32."""
+        if isinstance(x, Tensor) and not self.double:
+            x = x.float()
         if self.kind == "proportions":
             return _proportions(x)
         if self.kind == "tfidf":
@@ -68,7 +89,7 @@ class Scaling:
             return _proportions(self._divided(x))
         if self.shift is not None:
             # fitted on dense rows: a shifted 0 is no 0, and one batch is small
-            x = dense_rows(x) - self.shift
+            x = (dense_rows(x).to(self.shift.dtype) - self.shift).float()
         return self._divided(x)
 
     def _divided(self, x: Rows) -> Rows:
@@ -81,8 +102,11 @@ class Scaling:
         return x / self.scale
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Return scaled rows in input units; shares become proportions (of "tfidf" about those
-        of the counts: the logarithm of a mean is taken for the mean of the logarithm)."""
+        """Return scaled rows in input units, float64 where the shift is.
+
+        Shares become proportions (of "tfidf" about those of the counts: the logarithm of a mean is
+        taken for the mean of the logarithm).
+        """
         if self.kind == "tfidf":
             assert self.scale is not None
             counts = x * self.scale
@@ -200,6 +224,7 @@ def fit_scaling(
     ``bounded``: the loss takes only values in [0, 1]. The range of "unit" is then that of all
     rows, since a row held out that lies outside would be refused.
     """
+    dtype = torch.float64 if statistics.needs_float64 else torch.float32
     if kind == "unit":
         low, high = statistics.low, statistics.high
         if bounded:
@@ -207,19 +232,20 @@ def fit_scaling(
         if source.kind == "image":
             low, high = 0.0, 255.0
         width = high - low if high > low else 1.0
-        shift = None if low == 0 or source.sparse else torch.tensor(low)
-        return Scaling(kind, shift, torch.tensor(width))
+        shift = None if low == 0 or source.sparse else torch.tensor(low, dtype=dtype)
+        return Scaling(kind, shift, torch.tensor(width, dtype=torch.float32))
     if kind in ("none", "proportions"):
         return Scaling(kind)
     if kind == "tfidf":
         idf = 1 + ((1 + statistics.n_rows) / (1 + statistics.support)).log()
         return Scaling(kind, scale=(1 / idf).float())
-    shift = None if source.sparse else statistics.mean.float()
+    shift = None if source.sparse else statistics.mean.to(dtype)
     if kind == "center":
         return Scaling(kind, shift)
     deviation = statistics.variance.sqrt()
-    # rounding leaves a constant column a tiny variance: 1e-6 of its magnitude counts as none
-    # so does one that float32 rounds to 0
-    tiny = torch.finfo(torch.float32).tiny
-    flat = deviation <= (1e-6 * statistics.mean.abs()).clamp_min(tiny)
-    return Scaling(kind, shift, torch.where(flat, 1.0, deviation).float())
+    scale = torch.where(statistics.constant, 1.0, deviation)
+    if source.sparse:
+        # what cannot be centred is divided by its size, or it would swamp all other columns
+        size = statistics.mean.abs()
+        scale = torch.where(size > _FAR * deviation, size, scale)
+    return Scaling(kind, shift, scale.float())

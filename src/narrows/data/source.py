@@ -51,6 +51,8 @@ class Source(ABC):
         y of every row, in the rows' own order: shuffled batches are then Labelled.
     holds_targets : bool
         Whether this kind of source can hold them: where the rows are in memory.
+    double : bool
+        Whether batches are float64, for columns whose spread float32 would round away.
     """
 
     n_rows: int
@@ -66,16 +68,25 @@ class Source(ABC):
     origin: str = "X"
     targets: Tensor | None = None
     holds_targets: bool = False
+    double: bool = False
+
+    def in_float64(self) -> Self:
+        """Return the same rows in float64 batches, if the data are wider than float32."""
+        return self
+
+    def in_float32(self) -> Self:
+        """Return the same rows in float32 batches; what is in memory is cast once."""
+        return self
 
     @abstractmethod
     def in_order(self, batch_size: int) -> Iterator[Rows]:
-        """Yield float32 batches in the rows' own order."""
+        """Yield batches in the rows' own order: float32, or float64 if ``double``."""
 
     @abstractmethod
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
     ) -> Iterator[Rows | Labelled]:
-        """Yield one epoch of float32 batches; every row once, the last batch possibly short.
+        """Yield one epoch of batches; every row once, the last batch possibly short.
 
         ``start`` skips that many batches and yields the rest of the same order.
         """

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from narrows.data.source import Source
+from narrows.data.value_range import Sizes, ValueRange
 from narrows.errors import InvalidData, ResourceError
 from narrows.slots import Rows, SparseRows, stored_values
 
 __all__ = ["Statistics", "check_finite", "describe"]
+
+RESOLUTION = 1e-4
+"""The largest rounding, in standard deviations of its column, that float32 batches may cost."""
 
 _BLOCK = 16384
 _MAX_FEATURES = 1 << 28
@@ -21,6 +26,9 @@ _MAX_FEATURES = 1 << 28
 class Statistics:
     """Per-feature mean, variance and number of rows where it is not 0 (float64), and the range,
     of the rows to train on.
+
+    ``rounding`` is by how much, at most, float32 rounds a value of a feature, ``typical`` a size
+    that most rows have (see ``ValueRange``).
 
     ``lowest`` and ``highest`` are the range of all rows, those held out too: a loss that refuses
     values has to take every row.
@@ -35,6 +43,34 @@ class Statistics:
     highest: float
     whole_numbers: bool
     n_rows: int
+    rounding: Tensor
+    typical: float = 0.0
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """The range of the values, None if no value is known."""
+        if not self.low <= self.high:
+            return None
+        return ValueRange(self.low, self.high, self.typical)
+
+    @property
+    def constant(self) -> Tensor:
+        """Which columns do not vary, bool (n_features,): by no more than their own resolution.
+
+        That is the step from a number as large as the mean to the next: in float32 where float32
+        holds every value of the column, else 64 of float64's, which adding up many rows can leave.
+        """
+        exponent = torch.frexp(self.mean).exponent.double()
+        step = torch.where(self.rounding == 0, exponent - 24, exponent - 53 + 6).exp2()
+        # a deviation that float32 rounds to 0 cannot be divided by
+        tiny = torch.finfo(torch.float32).tiny
+        return self.variance.sqrt() <= step.clamp_min(tiny)
+
+    @property
+    def needs_float64(self) -> bool:
+        """Whether float32 would round a column that varies by more than ``RESOLUTION``."""
+        coarse = self.rounding > RESOLUTION * self.variance.sqrt()
+        return bool((coarse & ~self.constant).any())
 
 
 def describe(
@@ -62,7 +98,8 @@ def describe(
     n, spread, support = (torch.zeros_like(mean) for _ in range(3))
     low, high, whole = float("inf"), float("-inf"), True
     lowest, highest = low, high
-    for batch in source.in_order(_BLOCK):
+    rounding, sizes = torch.zeros_like(mean), Sizes()
+    for batch in source.in_float64().in_order(_BLOCK):
         check_finite(batch, source, first_row=n_read, missing=missing)
         if held_out is not None:
             apart = held_out[n_read : n_read + len(batch)]
@@ -77,6 +114,10 @@ def describe(
         values = stored_values(batch)
         whole = whole and bool(((values == values.round()) | values.isnan()).all())
         support += _support(batch)
+        sizes.add(batch)
+        if isinstance(batch, Tensor) and batch.dtype == torch.float64:
+            off = (batch - batch.float()).abs().nan_to_num(nan=0.0)
+            rounding = torch.maximum(rounding, off.amax(dim=0))
         m, block_mean, block_spread = _moments(batch, missing)
         shift = block_mean - mean
         both = (n + m).clamp_min(1)
@@ -87,7 +128,13 @@ def describe(
     if held_out is None:
         lowest, highest = low, high
     variance = spread / n.clamp_min(1)
-    return Statistics(mean, variance, support, low, high, lowest, highest, whole, n_rows)
+    limits = (low, high, lowest, highest)
+    found = Statistics(mean, variance, support, *limits, whole, n_rows, rounding, sizes.typical)
+    if found.needs_float64:
+        return found
+    # the range of the values as they will be read
+    limits = [float(np.float32(limit)) for limit in limits]
+    return Statistics(mean, variance, support, *limits, whole, n_rows, rounding, sizes.typical)
 
 
 def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
@@ -131,7 +178,7 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bo
 
     Where values may be ``missing``, NaN passes.
     """
-    values = stored_values(batch)
+    values = stored_values(batch).float()
     if missing and not isinstance(batch, SparseRows):
         values = torch.where(values.isnan(), 0.0, values)
     # a sum is finite only if every value is: one pass and no array of booleans in the usual case

@@ -7,6 +7,7 @@ from collections.abc import Generator as Generated
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
@@ -40,22 +41,44 @@ class StreamSource(Source):
     _cached: Tensor | None = None
     """A part of the file that fits into a pool: rows held out are read after every epoch."""
 
+    _wide: bool = False
+    """Whether the file holds numbers that are wider than float32."""
+
+    # what follows gives rows of the type ``_float``
+
     @abstractmethod
     def _file_blocks(self) -> Iterator[Tensor]:
-        """Yield all rows of the file in order, float32, at most ``block_rows`` at a time."""
+        """Yield all rows of the file in order, at most ``block_rows`` at a time."""
 
     @abstractmethod
     def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every row of the file once, in short slices from all over it, float32, and with
-        each slice the numbers of its rows in the file."""
+        """Yield every row of the file once, in short slices from all over it, and with each slice
+        the numbers of its rows in the file."""
 
     @abstractmethod
     def _file_rows(self, numbers: Tensor) -> Tensor:
-        """Return the rows of these numbers in the file, which rise, float32."""
+        """Return the rows of these numbers in the file, which rise."""
+
+    @property
+    def _float(self) -> torch.dtype:
+        return torch.float64 if self.double else torch.float32
 
     @property
     def block_rows(self) -> int:
-        return max(1, BLOCK_BYTES // (4 * self.n_features))
+        return max(1, BLOCK_BYTES // (self._float.itemsize * self.n_features))
+
+    def in_float64(self) -> Self:
+        return self._of(double=self._wide)
+
+    def in_float32(self) -> Self:
+        return self._of(double=False)
+
+    def _of(self, *, double: bool) -> Self:
+        source = copy(self)
+        source.double = double
+        if double != self.double:
+            source._cached = None
+        return source
 
     def _kept_blocks(self) -> Iterator[Tensor]:
         """Yield the rows that are kept, in order, block by block."""
@@ -79,7 +102,8 @@ class StreamSource(Source):
 
     def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
         # one pool, filled again and again: a batch is gathered from it when it is asked for
-        pool = torch.empty(min(POOL_BLOCKS * self.block_rows, self.n_rows), self.n_features)
+        shape = min(POOL_BLOCKS * self.block_rows, self.n_rows), self.n_features
+        pool = torch.empty(shape, dtype=self._float)
         left, n = pool[:0].clone(), 0
         for numbers, rows in self._mixed(generator):
             kept = rows if self._kept is None else rows[self._kept[numbers]]

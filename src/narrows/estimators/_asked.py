@@ -27,7 +27,9 @@ class Asked(WithDefaults):
     def _asked(self, X: Any) -> tuple[Model, Source]:
         """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
         check_is_fitted(self, "model_")
-        return self.model_, self._source(X, reset=False, min_samples=1)
+        source = self._source(X, reset=False, min_samples=1)
+        self.model_.check_units(source)
+        return self.model_, self.model_.scaling.as_precise(source)
 
     def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
         """Return what ``_asked`` does, for an index: rows without content get no warning here, and

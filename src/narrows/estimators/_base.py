@@ -130,6 +130,7 @@ class AbstractAutoencoder(
         held_out = drawn(source.n_rows)
         statistics = describe(source, held_out=held_out, missing=self._admits_missing())
         plan = self._plan(source, statistics, seed)
+        source = plan.scaling.for_training(source)
         rows = Split.of(source, held_out)
         of_parts = plan.max_epochs if plan.pretraining is None else plan.pretraining.max_epochs
         with Progress(self.verbose, self.max_epochs, of_parts) as progress:
@@ -193,9 +194,10 @@ class AbstractAutoencoder(
             source = source.labelled(self._read_targets(y, source))
             statistics = describe(source, missing=self._admits_missing())
             plan = self._plan(source, statistics, seed_from(self.random_state))
+            scaling = plan.scaling if first else self.model_.scaling
             model, record, self._trainer = partial_fit_model(
                 plan,
-                source,
+                scaling.for_training(source),
                 None if first else self.model_,
                 getattr(self, "_trainer", None),
                 seeded_anew=anew,

@@ -133,6 +133,8 @@ class CodeHead(ExportsHead, HeadTraining):
             )
         # whatever becomes of the given one, this head reads the code that it was fitted to
         self.autoencoder_ = deepcopy(autoencoder)
+        autoencoder.model_.check_units(source)
+        source = autoencoder.model_.scaling.for_training(source)
         if self.training != "frozen":
             self.autoencoder_.model_.densities = {}  # they are of the codes before
             self.autoencoder_.model_.calibration = None

@@ -21,8 +21,9 @@ class ExportsParts(Asked):
     def export(self, path: str | Path, *, part: str = "encoder") -> None:
         """Write a part as one ONNX file, for programs without Narrows or torch.
 
-        Rows go in and come out in input units, float32, any number at a time; scaling is in the
-        file. Needs ``pip install 'narrows[onnx]'``.
+        Rows go in and come out in input units, any number at a time: float32, or float64 where
+        ``inverse_transform`` returns it. Scaling is in the file. Needs
+        ``pip install 'narrows[onnx]'``.
 
         Parameters
         ----------

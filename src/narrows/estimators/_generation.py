@@ -25,7 +25,8 @@ __all__ = ["Generates"]
 class Generates(Asked):
     """Mixed into every autoencoder: what decoding codes of no row gives.
 
-    The walks return grids (n_lines, n_columns, n_features), in input units, float32. Their codes
+    Rows are float32, or float64 where ``inverse_transform`` returns it. The walks return grids
+    (n_lines, n_columns, n_features), in input units. Their codes
     keep the rule of their kind: numbers stay in the range of the code's activation, of a top-k
     code the k largest stay, parts of a quantised one become the nearest entries, and a bit flips
     where it is taken past 0.
@@ -38,7 +39,7 @@ class Generates(Asked):
     def sample(
         self, n_samples: int = 1, *, density: str = "auto", random_state: Any = None
     ) -> np.ndarray:
-        """Return new rows, (n_samples, n_features), in input units, float32.
+        """Return new rows, (n_samples, n_features), in input units.
 
         They are g(h) for codes h drawn from a density; where the loss is in nats that is the mean
         of p(x | h), not a draw from it. The codes keep the rule of their kind: numbers stay in

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications.inpainting import inpainted
@@ -102,10 +103,10 @@ class Inpainting(Asked):
         The parameters and results are those of ``inpaint`` without a mask. X may hold NaN
         whatever the net was fitted to.
         """
-        model, _ = self._asked(X)
+        check_is_fitted(self, "model_")
         return self.inpaint(
             X,
-            np.zeros(model.schema.n_features, dtype=bool),
+            np.zeros(self.model_.schema.n_features, dtype=bool),
             method=method,
             return_std=return_std,
             n_draws=n_draws,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
-from narrows.data.arrays import array_source, plain_array
+from narrows.data.arrays import array_source, needs_float64, plain_array
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.estimators._same_columns import check_same_columns, check_same_shape
@@ -22,6 +23,9 @@ __all__ = ["FLOATS", "check_columns", "fit_source", "query_source"]
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
 FLOATS: Any = [np.float32, np.float64]
+_WIDE_FIRST: Any = [np.float64, np.float32]
+"""What scikit-learn casts to is the first, if an array has neither type."""
+
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
 
@@ -60,7 +64,7 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
             reset=reset,
             accept_sparse="csr",
             accept_large_sparse=True,
-            dtype=None if is_bytes else FLOATS,
+            dtype=None if is_bytes else _WIDE_FIRST if _is_wide(X) else FLOATS,
             ensure_all_finite=False,
             ensure_min_samples=min_samples,
         )
@@ -69,6 +73,14 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
     source.image_shape = image_shape
     source.names = None if names is None else [str(name) for name in names]
     return source
+
+
+def _is_wide(X: Any) -> bool:
+    """Return whether numbers that are neither float32 nor float64 become float64: what is no array
+    (a list, a frame), objects, and whole numbers that float32 would round."""
+    if sp.issparse(X):
+        return False
+    return not isinstance(X, np.ndarray) or X.dtype == object or needs_float64(X)
 
 
 def check_columns(X: Any) -> None:
@@ -123,8 +135,18 @@ def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def query_source(estimator: Any, X: Any) -> Source:
-    """Validate rows for a fitted estimator; values are checked as they are read."""
-    return fit_source(estimator, X, reset=False, min_samples=1)
+    """Validate rows for a fitted estimator; values are checked as they are read.
+
+    Warns
+    -----
+    RangeWarning
+        If they are in other units than those of the fit.
+    """
+    source = fit_source(estimator, X, reset=False, min_samples=1)
+    fitted = getattr(estimator, "autoencoder_", None) or getattr(estimator, "members_", [None])[0]
+    if fitted is not None:
+        fitted.model_.check_units(source)
+    return source
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

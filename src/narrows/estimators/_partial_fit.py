@@ -92,6 +92,7 @@ def partial_fit_model(
         model = new_model(plan, source)
         model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
     else:
+        model.check_units(source)
         check_loss(model, source)
     objective = model.objective
     minimised = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
@@ -116,6 +117,8 @@ def partial_fit_model(
             stacklevel=4,
         )
     model.densities, model.calibration = {}, None
+    if model.value_range is not None and plan.statistics.value_range is not None:
+        model.value_range = model.value_range.merged(plan.statistics.value_range)
     past = [Epoch(**epoch) for epoch in model.record.get("epochs", ())]
     record.epochs = past + record.epochs
     pretraining = {k: v for k, v in model.record.items() if k == "pretraining"}

@@ -46,6 +46,7 @@ def new_model(plan: Plan, source: Source) -> Model:
     schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
     model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
     model.vocabulary = source.vocabulary
+    model.value_range = plan.statistics.value_range
     check_loss(model, source)
     objective.start_at(scaled_mean(plan))
     return model
@@ -53,7 +54,7 @@ def new_model(plan: Plan, source: Source) -> Model:
 
 def scaled_mean(plan: Plan) -> Tensor:
     """Return the mean of the scaled rows, (features,)."""
-    scaled = plan.scaling.forward(plan.statistics.mean.float()[None])
+    scaled = plan.scaling.forward(plan.statistics.mean[None])
     assert isinstance(scaled, Tensor)
     return scaled[0]
 

@@ -35,6 +35,10 @@ class Queries(TransformerMixin, Asked):
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return g(h) for codes X (n_samples, n_components), in input units, float32.
 
+        The result is float64 if a column of the fit is so far from 0 that float32 would round it
+        by more than 1e-4 of its standard deviation, as it does times in seconds since 1970 that
+        span a few hours.
+
         Where the model scales rows to proportions, the result is proportions: a code does not
         hold a row's total.
         """
@@ -48,14 +52,16 @@ class Queries(TransformerMixin, Asked):
         return np.concatenate(list(coding.decoded(self.model_, h)))
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return g(f(x)), (n_samples, n_features), in input units, float32 and dense."""
+        """Return g(f(x)), (n_samples, n_features), in input units, dense, of the dtype of
+        ``inverse_transform``."""
         return np.concatenate(list(coding.reconstructions(*self._asked(X))))
 
     def denoise(self, X: Any) -> np.ndarray:
         """Return clean rows for corrupted X, (n_samples, n_features), in input units.
 
         The rows go through the code and back. Where the corruption is ``Missing``, X may hold
-        NaN: the known values stay, in float32, and only the missing ones are filled in.
+        NaN: the known values stay, and only the missing ones are filled in. The dtype is that
+        of ``inverse_transform``.
         """
         return np.concatenate(list(denoised(*self._asked(X))))
 

@@ -76,7 +76,8 @@ class NpyStream(StreamSource):
     """A C-ordered .npy file read block by block with plain reads: no page of it stays mapped."""
 
     def __init__(self, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._path, self._offset, self._dtype = path, offset, dtype
+        self._path, self._offset, self._stored = path, offset, dtype
+        self._wide = dtype.itemsize >= (8 if dtype.kind == "f" else 4)
         n_rows, self.n_features = _rows_of(shape, str(path))
         self.origin = str(path)
         self.kind = "image" if dtype == np.uint8 else "table"
@@ -100,7 +101,7 @@ class NpyStream(StreamSource):
                 yield torch.arange(start, stop), self._read(file, start, stop)
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
-        rows = torch.empty(len(numbers), self.n_features)
+        rows = torch.empty(len(numbers), self.n_features, dtype=self._float)
         ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # runs of neighbours are read at once
         edges = [0, *ends.tolist(), len(numbers)] if len(numbers) else [0]
         with open(self._path, "rb") as file:
@@ -112,14 +113,15 @@ class NpyStream(StreamSource):
     def _read(self, file: BinaryIO, start: int, stop: int) -> Tensor:
         """Return the rows from ``start`` to ``stop`` of the file that is open."""
         wanted = (stop - start) * self.n_features
-        file.seek(self._offset + start * self.n_features * self._dtype.itemsize)
-        raw = np.fromfile(file, self._dtype, wanted)
+        file.seek(self._offset + start * self.n_features * self._stored.itemsize)
+        raw = np.fromfile(file, self._stored, wanted)
         if raw.size != wanted:
             raise InvalidData(
                 f"{self._path}: truncated at row {start + raw.size // self.n_features}."
             )
         with np.errstate(over="ignore"):
-            rows = raw.reshape(-1, self.n_features).astype(np.float32, copy=False)
+            kept = np.float64 if self.double else np.float32
+            rows = raw.reshape(-1, self.n_features).astype(kept, copy=False)
         return torch.from_numpy(rows)
 
     def fingerprint(self) -> str:

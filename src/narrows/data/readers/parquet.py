@@ -45,6 +45,7 @@ class ParquetStream(StreamSource):
         self.origin = str(path)
         self.names = self._columns = names
         self.n_features = len(names)
+        self._wide = _is_wide(file, names)
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         self._group_rows = [group.num_rows for group in groups]
         self.n_rows = sum(self._group_rows)
@@ -84,7 +85,7 @@ class ParquetStream(StreamSource):
         return places
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
-        picked, first = [torch.empty(0, self.n_features)], 0
+        picked, first = [torch.empty(0, self.n_features, dtype=self._float)], 0
         for group, n_rows in enumerate(self._group_rows):
             here = numbers[(numbers >= first) & (numbers < first + n_rows)]
             first += n_rows
@@ -104,6 +105,7 @@ class ParquetStream(StreamSource):
         file = open_parquet(self._path, buffer_size=self._buffer_size())
         n_rows = self._group_rows[group]
         wanted = {"batch_size": size, "row_groups": [group]}
+        wanted["dtype"] = np.float64 if self.double else np.float32
         for block in _matrices(file, self._path, n_rows, self._columns, start, stop, **wanted):
             yield torch.arange(at, at + len(block)), torch.from_numpy(block)
             at += len(block)
@@ -143,11 +145,12 @@ def read_parquet(
     if n_rows < 1 or n_features < 1:
         raise InvalidData(f"{path}: no {'columns' if n_rows > 0 else 'rows'}.")
     # rows times width is the guard: total_byte_size in the footer is whatever the writer said
-    if check_memory(n_rows, n_features, np.dtype(np.float32), str(path), stream=stream):
+    dtype = np.dtype(np.float64 if _is_wide(file, names) else np.float32)
+    if check_memory(n_rows, n_features, dtype, str(path), stream=stream):
         return _described(ParquetStream(path, names), file, path, columns)
-    table = np.empty((n_rows, n_features), dtype=np.float32)
+    table = np.empty((n_rows, n_features), dtype=dtype)
     first = 0
-    for block in _matrices(file, path, n_rows, names):
+    for block in _matrices(file, path, n_rows, names, dtype=dtype):
         table[first : first + len(block)] = block
         first += len(block)
     source = array_source(table)
@@ -233,6 +236,8 @@ def _matrices(
     names: list[str],
     start: int = 0,
     stop: int | None = None,
+    *,
+    dtype: Any = np.float32,
     **wanted: Any,
 ) -> Iterator[np.ndarray]:
     """Yield the rows of a file or a row group, which must be as many as its footer says.
@@ -251,7 +256,7 @@ def _matrices(
                 break
             inside = max(0, start - first), min(batch.num_rows, stop - first)
             if inside[0] < inside[1]:
-                yield _matrix(batch.slice(inside[0], inside[1] - inside[0]))
+                yield _matrix(batch.slice(inside[0], inside[1] - inside[0]), dtype)
             if read >= stop and stop < n_rows:
                 return
     except (pa.ArrowException, OSError) as error:
@@ -260,9 +265,20 @@ def _matrices(
         raise InvalidData(f"{path}: the footer promises {n_rows} rows, the data have others.")
 
 
-def _matrix(batch: Any) -> np.ndarray:
-    """Return a record batch as (rows, columns) float32."""
-    matrix = np.empty((batch.num_rows, batch.num_columns), dtype=np.float32)
+def _is_wide(file: Any, names: list[str]) -> bool:
+    """Return whether a column holds numbers that are wider than float32."""
+    import pyarrow.types as kinds
+
+    return any(
+        kinds.is_float64(field.type)
+        or (kinds.is_integer(field.type) and field.type.bit_width >= 32)
+        for field in map(file.schema_arrow.field, names)
+    )
+
+
+def _matrix(batch: Any, dtype: Any) -> np.ndarray:
+    """Return a record batch as (rows, columns)."""
+    matrix = np.empty((batch.num_rows, batch.num_columns), dtype=dtype)
     with np.errstate(over="ignore"):
         for i, column in enumerate(batch.columns):
             matrix[:, i] = column.to_numpy(zero_copy_only=False)

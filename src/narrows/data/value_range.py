@@ -1,0 +1,128 @@
+"""Notice rows in other units than those that a model was fitted to, such as bytes for [0, 1]."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from narrows.data.source import Source
+from narrows.errors import RangeWarning
+from narrows.slots import Rows, SparseRows, stored_values
+
+__all__ = ["Sizes", "ValueRange", "read_value_range"]
+
+_ROWS = 64
+"""Rows that are looked at: the first ones."""
+
+_TIMES = 16
+"""How many times larger or smaller the values of other units are, at least."""
+
+_SMALL = 0.05
+"""Share of the fitted rows, those of zeros left out, whose size is below ``typical``."""
+
+_LOWEST = -1100
+"""Below the exponent of any float64."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The range of the values that a model was fitted to, and a size that most rows have.
+
+    The size of a row is its largest magnitude. ``typical`` is the power of 2 that is at most the
+    5% quantile of the sizes of the fitted rows that are not all 0; it is 0 if all are.
+    """
+
+    low: float
+    high: float
+    typical: float
+
+    def merged(self, other: ValueRange) -> ValueRange:
+        """Return the range of both."""
+        return ValueRange(
+            min(self.low, other.low),
+            max(self.high, other.high),
+            min(self.typical, other.typical),
+        )
+
+    def check_units(self, source: Source) -> None:
+        """Warn if the first rows are far larger, or far smaller, than the rows of the fit.
+
+        That is more than half of them: 16 times as large as the largest value of the fit, or a
+        16th of the size of its small rows. Rows of zeros have no size. Cost: O(64 x n_features).
+
+        Warns
+        -----
+        RangeWarning
+        """
+        first = next(source.in_order(_ROWS))
+        sizes = row_sizes(first)
+        sizes = sizes[(sizes > 0) & sizes.isfinite()]
+        largest = max(abs(self.low), abs(self.high))
+        outside, inside = sizes > _TIMES * largest, sizes < self.typical / _TIMES
+        if not largest or not 2 * max(int(outside.sum()), int(inside.sum())) > len(sizes):
+            return
+        values = stored_values(first)
+        values = values[values.isfinite()]
+        low, high = float(values.min()), float(values.max())
+        if isinstance(first, SparseRows):
+            low, high = min(low, 0.0), max(high, 0.0)
+        warnings.warn(
+            f"{source.origin}: values from {low:g} to {high:g}, and the model was fitted to values "
+            f"from {self.low:g} to {self.high:g}: are they in the same units? Scale the rows as "
+            "those of the fit were, or fit to rows like them.",
+            RangeWarning,
+            stacklevel=4,
+        )
+
+
+class Sizes:
+    """Count the sizes of rows by their power of 2."""
+
+    def __init__(self) -> None:
+        self._counts = torch.zeros(-2 * _LOWEST, dtype=torch.int64)
+
+    def add(self, rows: Rows) -> None:
+        sizes = row_sizes(rows)
+        exponents = torch.frexp(sizes[sizes > 0]).exponent.long() - _LOWEST
+        self._counts += torch.bincount(exponents, minlength=len(self._counts))
+
+    @property
+    def typical(self) -> float:
+        total = int(self._counts.sum())
+        if not total:
+            return 0.0
+        reached = self._counts.cumsum(0) > _SMALL * total
+        exponent = int(reached.int().argmax()) + _LOWEST
+        return math.ldexp(0.5, exponent)
+
+
+def row_sizes(rows: Rows) -> Tensor:
+    """Return the largest magnitude of every row, (batch,), float64; NaN does not count."""
+    if isinstance(rows, SparseRows):
+        if not len(rows.values):
+            return torch.zeros(len(rows), dtype=torch.float64)
+        sizes = torch.segment_reduce(rows.values.double().abs(), "max", offsets=rows.indptr)
+        return sizes.clamp_min(0)  # of no values it is minus infinity
+    return rows.abs().nan_to_num(nan=0.0, posinf=math.inf).amax(dim=1).double()
+
+
+def read_value_range(spec: Any) -> ValueRange:
+    """Return the range of a file's JSON values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no range.
+    """
+    found = ValueRange(**spec)
+    numbers = (found.low, found.high, found.typical)
+    if not all(type(number) is float and math.isfinite(number) for number in numbers):
+        raise ValueError(f"a range of values of {numbers}")
+    if found.low > found.high or found.typical < 0:
+        raise ValueError(f"a range of values of {numbers}")
+    return found

@@ -1,0 +1,206 @@
+"""Rows in other units than those of the fit are warned of, ordinary rows never."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from narrows import (
+    AnomalyDetector,
+    Autoencoder,
+    CodeClassifier,
+    SemanticHasher,
+    load,
+)
+from narrows.artefact import read_artefact, write_artefact
+from narrows.cli import _run
+from narrows.data.arrays import array_source
+from narrows.data.statistics import describe
+from narrows.data.value_range import ValueRange
+from narrows.errors import ModelFileError, RangeWarning
+
+SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 1, "random_state": 0}
+WORDS = r"X: values from 0 to {}, and the model was fitted to values from 0 to {}: .* units"
+
+
+@pytest.fixture(scope="module")
+def grey(digits) -> np.ndarray:
+    """Digits as bytes, (200, 64)."""
+    return np.round(digits[:200] * 15.9).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def of_bytes(grey) -> Autoencoder:
+    return Autoencoder(**SMALL, scale="unit").fit(grey)
+
+
+@pytest.fixture(scope="module")
+def of_shares(grey) -> Autoencoder:
+    return Autoencoder(**SMALL, scale="unit").fit(grey / 255)
+
+
+QUERIES = {
+    "transform": lambda net, x: net.transform(x),
+    "features": lambda net, x: net.features(x, layer=0),
+    "reconstruct": lambda net, x: net.reconstruct(x),
+    "denoise": lambda net, x: net.denoise(x),
+    "score": lambda net, x: net.score(x),
+    "evaluate": lambda net, x: net.evaluate(x),
+    "inspect": lambda net, x: net.inspect(x),
+    "p_values": lambda net, x: net.p_values(x),
+    "anomaly_shares": lambda net, x: net.anomaly_shares(x),
+    "impute": lambda net, x: net.impute(x),
+    "perturb": lambda net, x: net.perturb(x),
+    "one row": lambda net, x: net.traverse(x[:1], n_steps=2),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_bytes_and_shares_are_told_apart_once_a_call(of_bytes, of_shares, grey, query):
+    for net, rows in ((of_bytes, grey[:9] / 255), (of_shares, grey[:9])):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            query(net, rows)
+        assert [w.category for w in said].count(RangeWarning) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            query(net, grey[:9] if net is of_bytes else grey[:9] / 255)
+
+
+def test_the_warning_has_both_ranges(of_bytes, of_shares, grey):
+    with pytest.warns(RangeWarning, match=WORDS.format(r"0\.996078", "254")):
+        of_bytes.transform(grey / 255)
+    with pytest.warns(RangeWarning, match=WORDS.format("254", r"0\.996078")):
+        of_shares.transform(grey)
+
+
+def test_a_tensor_a_source_and_sparse_rows_are_checked_too(of_bytes, grey):
+    for rows in (torch.from_numpy(grey / 255), array_source(grey / 255), sp.csr_array(grey / 255)):
+        with pytest.warns(RangeWarning):
+            of_bytes.transform(rows)
+
+
+def test_heads_detectors_and_indexes_say_it(of_bytes, grey):
+    y = np.arange(200) % 2
+    head = CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(grey, y)
+    with pytest.warns(RangeWarning):
+        head.predict(grey / 255)
+    with pytest.warns(RangeWarning):
+        CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(grey / 255, y)
+    detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, random_state=0).fit(grey)
+    with pytest.warns(RangeWarning):
+        detector.score_samples(grey / 255)
+    hasher = SemanticHasher(8, hidden=(8,), max_epochs=1, random_state=0).fit(grey)
+    with pytest.warns(RangeWarning):
+        hasher.make_index(grey / 255)
+
+
+def test_partial_fit_says_it_and_widens_the_range(grey):
+    net = Autoencoder(**SMALL, scale="unit").partial_fit(grey / 255)
+    with pytest.warns(RangeWarning):
+        net.partial_fit(grey)
+    assert net.model_.value_range.high == 254
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.transform(grey)
+
+
+def test_the_model_file_keeps_the_range_and_an_older_one_has_none(of_bytes, grey, tmp_path):
+    of_bytes.save(tmp_path / "m")
+    with pytest.warns(RangeWarning):
+        load(tmp_path / "m").transform(grey / 255)
+    old = read_artefact(tmp_path / "m", kind="model")
+    del old.spec["range"]
+    write_artefact(tmp_path / "old", old)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(tmp_path / "old").transform(grey / 255)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [None, 3, {}, {"low": 0.0, "high": 1.0}, {"low": 1.0, "high": 0.0, "typical": 1.0},
+     {"low": 0.0, "high": 1e999, "typical": 1.0}, {"low": 0.0, "high": 1.0, "typical": -1.0},
+     {"low": "0", "high": 1.0, "typical": 1.0}],
+)  # fmt: skip
+def test_a_range_that_is_none_is_refused(of_bytes, tmp_path, bad):
+    of_bytes.save(tmp_path / "m")
+    file = read_artefact(tmp_path / "m", kind="model")
+    file.spec["range"] = bad
+    with pytest.raises((ModelFileError, ValueError)):
+        write_artefact(tmp_path / "m", file)
+        load(tmp_path / "m")
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_line_prints_it(of_bytes, grey, tmp_path, capsys):
+    of_bytes.save(tmp_path / "m")
+    np.save(tmp_path / "x.npy", grey / 255)
+    words = ["encode", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(tmp_path / "o.npy")]
+    assert _run(words) == 0
+    assert capsys.readouterr().err.count("are they in the same units?") == 1
+
+
+# What is no other unit.
+
+ORDINARY = {
+    "normal": lambda rng: rng.normal(size=(400, 5)),
+    "heavy tails": lambda rng: np.exp(3 * rng.normal(size=(400, 5))),
+    "mixed sizes": lambda rng: rng.normal(size=(400, 5)) * [1e-3, 1, 1e3, 1e6, 1],
+    "a rare large column": lambda rng: np.column_stack(
+        [rng.normal(50, 10, 400), rng.normal(size=400), 1e6 * (rng.random(400) < 0.01)]
+    ),
+    "counts": lambda rng: rng.poisson(0.3, size=(400, 9)).astype(float),
+    "dark images": lambda rng: np.minimum(255, np.exp(rng.normal(2, 1, size=(400, 64)))) // 1,
+    "zeros": lambda rng: np.zeros((400, 5)),
+}
+
+
+@pytest.mark.parametrize("made", ORDINARY.values(), ids=ORDINARY)
+def test_ordinary_rows_are_passed_over(made):
+    rng = np.random.default_rng(0)
+    rows = made(rng)
+    found = describe(array_source(rows[:200])).value_range
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.check_units(array_source(rows[200:]))
+        for row in rows[200:]:
+            if made is not ORDINARY["heavy tails"]:
+                found.check_units(array_source(row[None]))
+        found.check_units(array_source(np.zeros((3, rows.shape[1]))))
+
+
+def test_one_odd_row_is_an_anomaly_and_no_other_unit(rng):
+    rows = rng.normal(size=(100, 4))
+    found = describe(array_source(rows)).value_range
+    rows[3] *= 1e6
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.check_units(array_source(rows))
+
+
+def test_proportions_have_no_unit(rng):
+    counts = sp.csr_array(rng.poisson(2.0, size=(50, 20)).astype(np.float32))
+    net = Autoencoder(**SMALL).fit(counts)
+    assert net.model_.scaling.kind == "proportions"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(net.transform(counts * 1e4), net.transform(counts), atol=1e-5)
+
+
+def test_held_out_rows_leave_no_trace_and_missing_ones_count_for_nothing(rng):
+    rows = rng.normal(size=(100, 4))
+    rows[0, 0], rows[1] = 1e9, np.nan
+    held_out = torch.arange(100) == 0
+    found = describe(array_source(rows), held_out=held_out, missing=True).value_range
+    assert found.high < 10
+    assert found == ValueRange(
+        float(np.float32(np.nanmin(rows[1:]))), float(np.float32(np.nanmax(rows[1:]))),
+        found.typical,
+    )  # fmt: skip
+    sizes = np.abs(rows[2:]).max(axis=1)
+    assert found.typical <= np.quantile(sizes, 0.06) <= 4 * found.typical
