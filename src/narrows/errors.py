@@ -24,8 +24,9 @@ Warning
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from narrows.near_names import did_you_mean
 
 __all__ = [
     "CopyingWarning",
@@ -136,6 +137,5 @@ class RangeWarning(UserWarning):
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:
     """Return the error for a name that is not in a table, with the nearest one that is."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, names)
     return UsageError(f"{slot}: unknown name {name!r}; choose from {', '.join(names)}.{hint}")

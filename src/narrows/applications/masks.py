@@ -10,6 +10,7 @@ import numpy as np
 
 from narrows.checks import check_number
 from narrows.errors import UsageError
+from narrows.near_names import did_you_mean
 
 __all__ = ["drawn_mask", "read_mask", "row_masks"]
 
@@ -101,7 +102,8 @@ def drawn_mask(
     kind, _, text = rule.partition(":")
     rng = np.random.default_rng(seed)
     if kind not in ("quadrant", "square", "missing") or (kind == "quadrant") == bool(text):
-        raise UsageError(f"mask: {rule!r} is unknown; give {_KINDS}.")
+        hint = did_you_mean(kind, ("quadrant", "square", "missing"))
+        raise UsageError(f"mask: {rule!r} is unknown; give {_KINDS}.{hint}")
     value = _number(text, rule) if text else 0.0
     if kind == "missing":
         check_number("mask: missing", value, low=0, high=1)

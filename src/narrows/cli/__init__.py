@@ -12,6 +12,7 @@ import click
 
 from narrows._version import __version__
 from narrows.cli._names import Commands
+from narrows.cli._near_options import with_near_option
 from narrows.cli.anomalies import anomalies
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
@@ -79,6 +80,9 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
+    except click.NoSuchOption as error:
+        with_near_option(error).show()
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -26,7 +26,8 @@ def open_data(name: str) -> Source | Documents:
     from narrows.data.readers.folders import folder_kind
     from narrows.data.readers.naming import parse_name
     from narrows.datasets import DATASETS, fetch
-    from narrows.errors import UsageError
+    from narrows.errors import InvalidData, UsageError
+    from narrows.near_names import did_you_mean
     from narrows.text import looks_like_documents, read_documents
 
     dataset, _, half = name.partition(":")
@@ -34,6 +35,9 @@ def open_data(name: str) -> Source | Documents:
         files = fetch(dataset)
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
     path, said = parse_name(name)
+    if not Path(path).exists():
+        hint = did_you_mean(path.partition(":")[0], DATASETS)
+        raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
     if Path(path).is_dir():
         kind = said.get("kind") or folder_kind(Path(path))
         said["kind"] = kind

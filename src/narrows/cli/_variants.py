@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from narrows.cli._set_option import read_settings
+from narrows.near_names import did_you_mean
 
 __all__ = ["ESTIMATORS", "OPTIONS", "estimator_options", "new_estimator"]
 
@@ -109,7 +110,7 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
         if setting not in known:
             raise UsageError(
                 f"--set {setting}: --variant {variant} has no such parameter; it has "
-                f"{', '.join(known)}."
+                f"{', '.join(known)}.{did_you_mean(setting, known)}"
             )
     if "image_shape" not in known:
         given.pop("image_shape", None)

@@ -19,6 +19,7 @@ from narrows.cli._common import (
 from narrows.cli._data import open_data
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
+from narrows.near_names import did_you_mean
 
 __all__ = ["detector"]
 
@@ -65,7 +66,9 @@ def detector(
     known = [name for name in AnomalyDetector._get_param_names() if name != "autoencoder"]
     for name in given:
         if name not in known:
-            raise UsageError(f"--set {name}: a detector has {', '.join(known)}.")
+            raise UsageError(
+                f"--set {name}: a detector has {', '.join(known)}.{did_you_mean(name, known)}"
+            )
     net: Any = None if like is None else clone(open_model(like))
     shown = {"random_state": random_state, "verbose": verbosity(quiet)}
     fitted, opened = AnomalyDetector(net, **{**shown, **given}), open_data(data)

@@ -14,6 +14,7 @@ from narrows.cli._common import (
     print_json,
     refuse_detector,
 )
+from narrows.cli._near_options import Names
 
 __all__ = ["export"]
 
@@ -23,7 +24,7 @@ _PARTS = ("encoder", "decoder", "reconstruct", "head")
 @click.command(short_help="Write a model as ONNX, for other programs.")
 @model_argument
 @click.option("-o", "--output", type=PATH, required=True, help="The file to write: .onnx.")
-@click.option("--part", type=click.Choice(_PARTS),
+@click.option("--part", type=Names(_PARTS),
               help="What of the model; by default the head where there is one, else the "
               "encoder.")  # fmt: skip
 @json_option

@@ -17,6 +17,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
 from narrows.cli._variants import ESTIMATORS, estimator_options, new_estimator
@@ -28,13 +29,13 @@ __all__ = ["fit"]
 @data_argument
 @click.option(
     "--variant",
-    type=click.Choice(list(ESTIMATORS)),
+    type=Names(list(ESTIMATORS)),
     default="plain",
     show_default=True,
     help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
     "contractive barely moves when the input does, variational has a prior to sample from.",
 )
-@click.option("--net", type=click.Choice(["dense", "conv"]), default="dense", show_default=True,
+@click.option("--net", type=Names(["dense", "conv"]), default="dense", show_default=True,
               help="conv: maps of images, for --variant plain, denoising and variational.",
               )  # fmt: skip
 @click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")

@@ -19,8 +19,10 @@ from narrows.cli._common import (
     print_values,
 )
 from narrows.cli._data import open_data
+from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
+from narrows.near_names import did_you_mean
 
 __all__ = ["head"]
 
@@ -39,7 +41,7 @@ _TASKS = {
               "and .txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment "
               "masks, .npy, .npz or a folder of images. Data may bring their own: "
               "table.csv:label=kind, documents, images in folders.")  # fmt: skip
-@click.option("--task", type=click.Choice(list(_TASKS)), required=True,
+@click.option("--task", type=Names(list(_TASKS)), required=True,
               help="What is to be said of a row; match: of two; segment: of every pixel.",
               )  # fmt: skip
 @click.option("--training", default="frozen", show_default=True,
@@ -147,7 +149,10 @@ def _head(
     known = [name for name in kind._get_param_names() if name != "autoencoder"]
     for name in given:
         if name not in known:
-            raise UsageError(f"--task {task} has no parameter {name!r}; it has {', '.join(known)}.")
+            hint = did_you_mean(name, known)
+            raise UsageError(
+                f"--task {task} has no parameter {name!r}; it has {', '.join(known)}.{hint}"
+            )
     return kind(autoencoder, **given)
 
 

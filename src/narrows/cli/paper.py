@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from narrows.errors import NarrowsError, ResourceError
+from narrows.near_names import did_you_mean
 
 __all__ = ["columns", "main"]
 
@@ -29,7 +30,9 @@ def main(
     table, which is printed and written to ``table.json``.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--preset", choices=list(presets), default="fast")
+    known = list(presets)
+    parser.add_argument("--preset", type=lambda name: _preset(name, known), default="fast",
+                        metavar=f"{{{','.join(known)}}}")  # fmt: skip
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", "-o", type=Path)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -54,6 +57,13 @@ def main(
         sys.exit(130)
     if output is not None:
         print(f"results: {output}", file=sys.stderr)
+
+
+def _preset(name: str, known: list[str]) -> str:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}.{hint}")
+    return name
 
 
 def _seed(text: str) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from narrows.errors import UsageError
+from narrows.near_names import did_you_mean
 
 __all__ = ["product_context", "resolve_device", "resolve_precision"]
 
@@ -48,7 +49,10 @@ def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> s
         If there is no such precision.
     """
     if precision not in ("auto", "float32", "bfloat16"):
-        raise UsageError(f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
+        hint = did_you_mean(precision, ("auto", "float32", "bfloat16"))
+        raise UsageError(
+            f"precision: must be 'auto', 'float32' or 'bfloat16', got {precision!r}.{hint}"
+        )
     if precision != "auto":
         return precision
     if sum(p.numel() for p in net.parameters()) < _SMALL:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Generator
 
-from narrows.errors import UsageError
+from narrows.errors import UsageError, unknown_name
 from narrows.objective import Objective
 from narrows.variants import VARIANTS
 
@@ -39,7 +39,7 @@ def build_objective(
         If the variant is unknown, a width is not a positive integer, or a value is refused.
     """
     if variant not in VARIANTS:
-        raise UsageError(f"variant: unknown name {variant!r}; choose from {sorted(VARIANTS)}.")
+        raise unknown_name("variant", variant, VARIANTS)
     channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
     for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):

@@ -1,0 +1,37 @@
+"""Options and their choices, where a wrong name is answered with the one that may be meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from narrows.near_names import did_you_mean, near_name
+
+__all__ = ["Names", "with_near_option"]
+
+
+class Names(click.Choice):
+    """A choice whose error ends with the near name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            error.message += did_you_mean(value, map(str, self.choices))
+            raise
+
+
+def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Have the error name the option that may be meant, by all of its spellings."""
+    if error.ctx is None:
+        return error
+    spellings = {
+        opt.lstrip("-"): opt
+        for param in error.ctx.command.params
+        if isinstance(param, click.Option)
+        for opt in (*param.opts, *param.secondary_opts)
+    }
+    near = near_name(error.option_name.lstrip("-").partition("=")[0], spellings)
+    error.possibilities = [] if near is None else [spellings[near]]
+    return error
