@@ -196,7 +196,7 @@ def test_reproduce_lists_the_papers(capsys):
         (["fit", "{table}"], 2, "Missing option '-o'"),
         (["fit", "{table}", "-o", "nowhere/m"], 5, "the folder nowhere does not exist"),
         (["fti"], 2, "No such command 'fti'"),
-        (["fit", "{table}", "-o", "m", "--epochz", "3"], 2, "mean one of: '--epochs'"),
+        (["fit", "{table}", "-o", "m", "--epochz", "3"], 2, "Did you mean '--epochs'"),
         (["inspect", "{table}"], 4, "not a model file"),
         (["inspect", "none"], 4, "none: no such model file"),
         (["evaluate", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),

@@ -8,12 +8,14 @@ import pytest
 from narrows import Autoencoder, CodeClassifier, StackedAutoencoder
 from narrows.estimators._progress import Progress
 from narrows.training.loop import Epoch
+from narrows.training.run import TrainingRecord
 
 EPOCH = Epoch(1.0, 1.0, 0.0, None, 0.0)
 
 
 def lines(capsys) -> list[str]:
-    return [line for line in capsys.readouterr().err.splitlines() if "epoch " in line]
+    lines = capsys.readouterr().err.splitlines()
+    return [line for line in lines if line.startswith("epoch ") or ", epoch " in line]
 
 
 def told(capsys) -> list[int]:
@@ -62,3 +64,48 @@ def test_trainings_of_nets_heads_and_layers_are_told_so(rows, classes, capsys):
     stacked.fit(few)
     first = [line for line in lines(capsys) if "layer 1" in line]
     assert len(first) == 21 and "epoch 60:" in first[-1]
+
+
+def test_a_line_says_how_long_the_rest_takes(capsys):
+    with Progress(2, 10) as progress:
+        for number in range(1, 11):
+            progress.epoch(number, Epoch(1.0, 1.0, 0.0, None, 6.0))
+    first, *_, last = lines(capsys)
+    assert first.endswith("(6.0 s, 54 s left at most)") and last.endswith("(6.0 s)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.1, "1 s"), (60, "10 min"), (600, "1 h 40 min"), (3600, "10 h 00 min")]
+)
+def test_times_are_in_units_that_are_read(seconds, shown, capsys):
+    with Progress(2, 11) as progress:
+        progress.epoch(1, Epoch(1.0, 1.0, 0.0, None, seconds))
+    assert f", {shown} left at most" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("n", "more", "said"),
+    [
+        (10, {}, "10 epochs in 20 s, all that were asked for\n"),
+        (1, {}, "1 epoch in 2 s\n"),
+        (7, {"stopped_early": True, "best_epoch": 4},
+         "7 epochs in 14 s of 10: stopped early, for want of a better held-out error; the weights "
+         "are those of the best on held-out rows, number 4\n"),
+        (10, {"best_epoch": 9}, "10 epochs in 20 s, all that were asked for; the weights are those "
+         "of the best on held-out rows, number 9\n"),
+    ],
+)  # fmt: skip
+def test_the_end_says_epochs_and_seconds_and_why(n, more, said, capsys):
+    for verbose in (0, 1, 2):
+        with Progress(verbose, 10) as progress:
+            progress.ended(TrainingRecord([Epoch(1.0, 1.0, 0.0, None, 2.0)] * n, **more))
+        assert capsys.readouterr().err == (said if verbose == 2 else "")
+
+
+def test_nets_and_heads_say_how_they_ended(rows, classes, capsys):
+    few = rows[:40]
+    ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
+    told = capsys.readouterr().err
+    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of the best" in told
+    CodeClassifier(ae, max_epochs=4, random_state=0, verbose=2).fit(rows[::10], classes[::10])
+    assert "\n4 epochs in 0 s, all that were asked for" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.applications.coding import in_input_units, scaled_batches
+from narrows.applications.printing import PrintsTable
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model import Model
@@ -58,8 +59,8 @@ def denoised_after(
         yield in_input_units(model, rebuilt_from(model, noisy, x), raw).cpu().numpy()
 
 
-@dataclass(frozen=True)
-class Denoising:
+@dataclass(frozen=True, repr=False)
+class Denoising(PrintsTable):
     """Squared error to the clean rows, summed over features and averaged over rows, in ``unit``."""
 
     n_rows: int

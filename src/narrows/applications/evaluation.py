@@ -9,6 +9,7 @@ import torch
 
 from narrows.applications.anomalies import hold_calibration
 from narrows.applications.coding import scaled_batches
+from narrows.applications.printing import PrintsTable
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
@@ -19,8 +20,8 @@ from narrows.weighting import known_part
 __all__ = ["Evaluation", "evaluate"]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(PrintsTable):
     """Means over the rows.
 
     Attributes

@@ -11,6 +11,7 @@ from narrows.applications.advice import advice_on
 from narrows.applications.code_statistics import CodeStatistics, code_statistics
 from narrows.applications.copying import Copying, measure_copying
 from narrows.applications.evaluation import Evaluation, evaluate
+from narrows.applications.printing import PrintsTable
 from narrows.data.source import Source
 from narrows.model import Model
 
@@ -36,8 +37,8 @@ class Gap:
         return self.validation / self.training
 
 
-@dataclass(frozen=True)
-class Health:
+@dataclass(frozen=True, repr=False)
+class Health(PrintsTable):
     """What ``inspect`` found.
 
     Attributes

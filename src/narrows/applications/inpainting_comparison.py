@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from narrows.applications.coding import BATCH
 from narrows.applications.fills import SubspaceFill, fit_subspace, mean_fill, nearest_fill
 from narrows.applications.inpainting import inpainted
+from narrows.applications.printing import PrintsTable
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
@@ -104,8 +105,8 @@ def _prints(rows: Rows) -> Iterator[int]:
         yield hash(row.tobytes())
 
 
-@dataclass(frozen=True)
-class Inpainted:
+@dataclass(frozen=True, repr=False)
+class Inpainted(PrintsTable):
     """Squared error of a hidden value, averaged over rows and hidden values, in ``unit``.
 
     Errors are NaN where no known value is hidden.

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from narrows.applications.printing import PrintsTable
+
 __all__ = ["Memorisation"]
 
 _MARKS = (1, 5)
@@ -20,8 +22,8 @@ _BY_CHANCE = 1 / 200
 """A count of near samples that chance gives less often than this is no chance."""
 
 
-@dataclass(frozen=True)
-class Memorisation:
+@dataclass(frozen=True, repr=False)
+class Memorisation(PrintsTable):
     """Euclidean distances to the nearest training row, in ``unit``, all float64.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from narrows.applications.printing import PrintsTable
 from narrows.applications.relevance import Labels, n_labelled
 from narrows.applications.retrieval import CUTOFFS, RetrievalResult, measure_retrieval
 from narrows.applications.retrieval_rivals import rivals_of_counts, rivals_of_rows
@@ -22,8 +23,8 @@ LINEAR_WIDTH = 50
 """Also compared with, whatever the width of the code: as in Hinton and Salakhutdinov (2006)."""
 
 
-@dataclass(frozen=True)
-class RetrievalComparison:
+@dataclass(frozen=True, repr=False)
+class RetrievalComparison(PrintsTable):
     """Results by the name of the method, the model's first.
 
     Attributes

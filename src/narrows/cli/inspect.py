@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from narrows.cli._common import (
+    PATH,
     SEED,
     code_of,
     json_option,
@@ -18,6 +19,7 @@ from narrows.cli._common import (
     seed_given,
 )
 from narrows.cli._data import open_data
+from narrows.cli._outputs import check_outputs
 from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
@@ -34,9 +36,12 @@ _FIRST = 30
 @click.command(short_help="What a model file holds, and the health of its code on DATA.")
 @model_argument
 @click.argument("data", required=False)
+@click.option("--figure", type=PATH, help="Where to draw the learning curve: training objective "
+              "and held-out error of every epoch, of the net, of what trained before it, and of a "
+              "head.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the copying test.")
 @json_option
-def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
+def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_json: bool) -> None:
     """Print what MODEL is: pieces, shapes, scaling, training; of a detector its nets.
 
     With DATA, print the health of its code on these rows: dead, saturated and duplicate units,
@@ -46,7 +51,10 @@ def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
     """
     from narrows.estimators import DETECTORS
 
+    check_outputs(None, figure, model, data)
     estimator = open_estimator(model)
+    if figure is not None:
+        _draw_curves(estimator, figure)
     if data is None and isinstance(estimator, DETECTORS):
         facts, health = _facts_of_detector(estimator), None
     else:
@@ -54,18 +62,45 @@ def inspect(model: Path, data: str | None, seed: int, as_json: bool) -> None:
         estimator = code_of(model, estimator)
         health = None if data is None else estimator.inspect(open_data(data), seed=seed)
         facts = _facts(estimator) | head
+    drawn = {} if figure is None else {"figure": str(figure)}
     if as_json:
-        more = {} if health is None else {"health": health.as_dict()}
+        more = drawn if health is None else {"health": health.as_dict(), **drawn}
         print_json({"model": str(model), **facts, **more})
     elif health is not None:
-        click.echo(health.table())
+        click.echo("\n".join([health.table(), *(f"figure: {path}" for path in drawn.values())]))
     else:
+        facts |= drawn
         width = max(map(len, facts))
         for name, value in facts.items():
             if value is not None:
                 shown = _columns(value) if name == "columns" else value
                 shown = f"{shown:.6g}" if isinstance(shown, float) else shown
                 click.echo(f"{name:<{width}}  {shown}")
+
+
+def _draw_curves(estimator: Any, figure: Path) -> None:
+    """Draw the learning curves of a net, of its head, or of all nets of a detector."""
+    from narrows.applications.figures import save_figure
+    from narrows.applications.learning_curve import Curve, curves_of_model, learning_curve_figure
+    from narrows.estimators import DETECTORS, CodeHead
+
+    if isinstance(estimator, DETECTORS):
+        curves = [
+            curve
+            for i, member in enumerate(estimator.members_)
+            for curve in curves_of_model(
+                member.model_.record, member.model_.error_unit, name=f"net {i + 1}"
+            )
+        ]
+    else:
+        net = getattr(estimator, "autoencoder_", estimator).model_
+        curves = curves_of_model(net.record, net.error_unit)
+        if isinstance(estimator, CodeHead):
+            held_out = estimator.validation_history_
+            best = held_out.index(min(held_out)) + 1 if held_out else None
+            name = f"head ({type(estimator).__name__})"
+            curves.append(Curve(name, estimator.history_, held_out, best))
+    save_figure(learning_curve_figure(curves), figure)
 
 
 def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:

@@ -145,6 +145,7 @@ class AbstractAutoencoder(
                 on_epoch=progress.epoch,
                 on_part=progress.part,
             )
+            progress.ended(record)
         self._built_with = json_parameters(self.get_params(deep=False))
         self._adopt(model, record)
         self._finish(rows.training, statistics)

@@ -156,6 +156,7 @@ class HeadTraining(WithDefaults):
                 on_epoch=progress.epoch,
                 **watched,
             )
+            progress.ended(record)
         model.objective.eval()
         self._adopt(record, told=told, max_epochs=epochs)
 
