@@ -13,6 +13,7 @@ Exception
 Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
+|-- HeaderWarning          (UserWarning)          a first line of numbers is taken for names
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
@@ -32,6 +33,7 @@ __all__ = [
     "CopyingWarning",
     "DataChanged",
     "EmptyDocumentWarning",
+    "HeaderWarning",
     "ImageShapeWarning",
     "InvalidData",
     "MissingExtra",
@@ -108,6 +110,10 @@ class EmptyDocumentWarning(UserWarning):
 
 class UnknownWordsWarning(UserWarning):
     """Most words of a text are not in the model's vocabulary: its code says little of it."""
+
+
+class HeaderWarning(UserWarning):
+    """A first line of numbers is taken for the names of the columns."""
 
 
 class ImageShapeWarning(UserWarning):

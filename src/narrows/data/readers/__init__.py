@@ -34,6 +34,7 @@ def read(
     n_features: int | None = None,
     zero_based: bool | None = None,
     kind: str | None = None,
+    header: bool | None = None,
 ) -> Source:
     """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, a folder of images.
 
@@ -65,6 +66,11 @@ def read(
         rest; texts are read by ``read_documents``. Without it a folder of several kinds is
         refused.
 
+    header : bool, optional
+        Whether the first line of a .csv or .tsv names the columns. By default it does if a cell
+        of it is no number, or if its numbers count from 0 or 1, or rise and are of another kind
+        than those below, which a warning says. In a name ``header=yes`` or ``header=no``.
+
     Returns
     -------
     source : Source
@@ -84,7 +90,7 @@ def read(
     bare, said = merge_named(
         path,
         {"label": label, "drop": drop, "id": id, "n_features": n_features,
-         "zero_based": zero_based, "kind": kind},
+         "zero_based": zero_based, "kind": kind, "header": header},
     )  # fmt: skip
     if "text" in said:
         raise UsageError(f"{path}: text= names a column of texts; open it with read_documents.")
@@ -94,6 +100,8 @@ def read(
     for name, value in of_indices.items():
         if value is not None and not is_svmlight(path):
             raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
+    if "header" in said and kind_of(path) not in SEPARATORS:
+        raise UsageError(f"{path}: header= goes with .csv and .tsv; leave it out.")
     columns = columns_of(said.get("label"), said.get("drop", ()), said.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
@@ -111,7 +119,7 @@ def read(
     if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
     if kind in SEPARATORS:
-        return read_csv(path, columns)
+        return read_csv(path, columns, header=said.get("header"))
     if kind in (".jsonl", ".ndjson"):
         return read_jsonl(path, columns)
     _refuse_columns(path, columns)

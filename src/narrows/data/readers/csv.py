@@ -1,7 +1,9 @@
-"""CSV: a header of names if the first line is not all numbers, then rows of numbers.
+"""CSV: a header of names if the first line is one, then rows of numbers.
 
-Counting numbers in the first line (0, 1, 2, ... or 1, 2, 3, ..., three or more) are a header too,
-as pandas writes them; a first column without a name that counts the rows is no data.
+The first line is a header if a cell of it is no number; and a line of numbers is, if they count
+from 0 or 1 (three or more, as pandas writes them), or rise and differ in kind from those below (see
+``is_header_of_numbers``). ``header=`` says it instead. A first column without a name that counts
+the rows is no data, nor is a last one without a name or a value, which a trailing comma makes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from array import array
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,17 @@ import numpy as np
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory
 from narrows.data.readers.columns import Beside, Columns
+from narrows.data.readers.header import (
+    LOOKED_AT,
+    counted_from,
+    fitted_to,
+    is_counting,
+    is_header_of_numbers,
+)
 from narrows.data.readers.lines import csv_rows
+from narrows.data.readers.problems import Problems
 from narrows.data.source import Source
-from narrows.errors import InvalidData
+from narrows.errors import HeaderWarning, InvalidData
 
 __all__ = ["is_text", "number", "read_csv"]
 
@@ -49,14 +60,23 @@ def is_text(text: str) -> bool:
     return _parse(text) is None
 
 
-def _is_header(cells: list[str]) -> bool:
-    numbers = [_parse(cell) for cell in cells]
-    if None in numbers:
+def _has_header(path: Path, first: list[str], below: list[list[str]]) -> bool:
+    """Return whether the first line names the columns; say so where numbers are taken for names."""
+    if None in map(_parse, first):
         return True
-    start = 1 if not cells[0].strip() else 0  # pandas writes no name above its row numbers
-    named = cells[start:]
-    counts = ([str(i + first) for i in range(len(named))] for first in (0, 1))
-    return len(named) >= 3 and named in counts
+    if not is_header_of_numbers(first, below, _parse):
+        return False
+    start = counted_from(first)
+    if not is_counting(first):
+        called = ", ".join(first[start : start + 3])
+        warnings.warn(
+            f"{path}: the first line, {called}{', ...' * (len(first) - start > 3)}, is taken for a "
+            "header: its numbers rise, and are of another kind than those below; say header=no if "
+            "it is a row, or header=yes.",
+            HeaderWarning,
+            stacklevel=4,
+        )
+    return True
 
 
 def _warn_of_names(path: Path, names: list[str]) -> None:
@@ -69,41 +89,60 @@ def _warn_of_names(path: Path, names: list[str]) -> None:
     )
 
 
-def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
+def read_csv(
+    path: Path,
+    columns: Columns = Columns(),  # noqa: B008 -- frozen
+    *,
+    header: bool | None = None,
+) -> Source:
     """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
+
+    ``header`` says whether the first line names the columns; None decides by what it holds.
 
     Raises
     ------
     InvalidData
-        With the line number, for a ragged row or a cell that is no number; for a column of
-        ``columns`` that is not there.
+        With the line number, for a ragged row or a cell that is no number, up to 5 of them at
+        once; for a column of ``columns`` that is not there.
+
+    Warns
+    -----
+    HeaderWarning
+        If a first line of numbers other than 0, 1, 2, ... is taken for a header.
     """
+    rows = csv_rows(path)
+    ahead = list(islice(rows, 1 + LOOKED_AT))
+    if not ahead:
+        raise InvalidData(f"{path}: no rows.")
+    line, first = ahead[0]
+    if header is None:
+        header = _has_header(path, first, [cells for _, cells in ahead[1:]])
+    names = [cell.strip() for cell in first] if header else None
+    unnamed = 0
+    if names is not None:
+        ahead = ahead[1:]
+        unnamed = _unnamed(names)
+        if len(set(names)) < len(names) - max(0, unnamed - 1):
+            raise InvalidData(f"{path}, line {line}: a column name stands twice.")
+    width = len(names or first)
+    kept = columns.features(names, str(path)) if columns else list(range(width))
+    place = {name: names.index(name) for name in columns.named} if names else {}
+    shown = names or list(map(str, range(width)))
+    if columns and all(_parse(names[i]) is not None for i in kept if names):
+        _warn_of_names(path, [shown[i] for i in kept])
     values = array("d")
     beside = Beside(columns, str(path), "line")
-    n_rows = width = 0
-    names: list[str] | None = None
-    kept: list[int] = []
-    shown: list[str] = []
-    place: dict[str, int] = {}
-    for line, cells in csv_rows(path):
-        if not n_rows and names is None and _is_header(cells):
-            names = [cell.strip() for cell in cells]
-            if len(set(names)) < len(names):
-                raise InvalidData(f"{path}, line {line}: a column name stands twice.")
-            continue
-        if not n_rows:
-            width = len(names or cells)
-            kept = columns.features(names, str(path)) if columns else list(range(width))
-            place = {name: names.index(name) for name in columns.named} if names else {}
-            shown = names or list(map(str, range(width)))
-            if columns and all(_parse(names[i]) is not None for i in kept if names):
-                _warn_of_names(path, [shown[i] for i in kept])
-        if len(cells) != width:
-            raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
-        values.extend(number(cells[i], path, line, shown[i]) for i in kept)
-        beside.take({name: cells[i] for name, i in place.items()}, line)
-        n_rows += 1
+    n_rows, problems = 0, Problems()
+    for line, cells in chain(ahead, rows):
+        with problems:
+            cells = fitted_to(cells, width, unnamed)
+            if len(cells) != width:
+                raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
+            values.extend([number(cells[i], path, line, shown[i]) for i in kept])
+            beside.take({name: cells[i] for name, i in place.items()}, line)
+            n_rows += 1
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
+    problems.finish()
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
     table = np.frombuffer(values).reshape(n_rows, len(kept))
@@ -115,6 +154,14 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 
         and np.array_equal(table[:, 0], np.arange(n_rows))
     ):
         names, table = names[1:], table[:, 1:]
+    while table.shape[1] > 1 and not (names and names[-1]) and np.isnan(table[:, -1]).all():
+        names, table = names and names[:-1], table[:, :-1]
+    table = np.ascontiguousarray(table)
     source = array_source(table)
     source.names, source.origin = names, str(path)
     return beside.describe(source)
+
+
+def _unnamed(names: list[str]) -> int:
+    """Return how many of the last columns have no name."""
+    return next((i for i, name in enumerate(reversed(names)) if name), len(names) - 1)

@@ -3,6 +3,7 @@
     docs.csv:text=body,id=key,label=topic    columns, or keys: of the text, the name, the label
     table.csv:label=kind,drop=a,drop=b       columns that are no features
     x.svmlight:features=123,first=1          how many columns, and from what they are counted
+    table.csv:header=no                      whether the first line names the columns
     folder:kind=images                       which files of a folder are meant
 
 The same names hold for the command line, ``read`` and ``read_documents``.
@@ -23,6 +24,7 @@ _ARGUMENTS = {
     "drop": "drop",
     "features": "n_features",
     "first": "zero_based",
+    "header": "header",
     "id": "id",
     "kind": "kind",
     "label": "label",
@@ -59,8 +61,8 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
         argument = _ARGUMENTS[key]
         if not value or (argument in arguments and key not in _REPEATED):
             raise UsageError(
-                f"{said!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0 or "
-                f"kind=KIND once each, or drop=NAME, got {part!r}."
+                f"{said!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0, "
+                f"header=yes or kind=KIND once each, or drop=NAME, got {part!r}."
             )
         if key in _REPEATED:
             arguments[argument] = (*arguments.get(argument, ()), value)
@@ -116,4 +118,14 @@ def _first_index(number: str) -> bool:
     return number == "0"
 
 
-_PARSED: Mapping[str, Any] = {"features": _n_features, "first": _first_index}
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise UsageError(f"'header={text}': a file has a header=yes or header=no.")
+    return text == "yes"
+
+
+_PARSED: Mapping[str, Any] = {
+    "features": _n_features,
+    "first": _first_index,
+    "header": _yes_or_no,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from narrows.data.readers.header import fitted_to
 from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData
 from narrows.text.documents import MAX_CHARACTERS, Documents
@@ -37,7 +38,9 @@ def read_csv_documents(
 
 def _names(cells: list[str], path: Path, line: int) -> list[str]:
     names = [cell.strip() for cell in cells]
-    if not any(names):
+    while names and not names[-1]:
+        names.pop()  # a trailing comma
+    if not names:
         raise InvalidData(f"{path}: no header; its first line must name the columns.")
     if len(set(names)) < len(names):
         raise InvalidData(f"{path}, line {line}: a column name stands twice.")
@@ -50,6 +53,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if names is None:
             names = _names(cells, path, line)
             continue
+        cells = fitted_to(cells, len(names), 0)
         if len(cells) != len(names):
             raise InvalidData(
                 f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."

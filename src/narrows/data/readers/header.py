@@ -1,0 +1,79 @@
+"""Whether the first line of a table names its columns, and what a trailing separator leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+__all__ = ["LOOKED_AT", "counted_from", "fitted_to", "is_counting", "is_header_of_numbers"]
+
+LOOKED_AT = 20
+"""Lines below the first that are looked at."""
+
+_FEW, _MANY, _BELOW = 3, 8, 2
+
+Parse = Callable[[str], float | None]
+
+
+def is_header_of_numbers(
+    first: Sequence[str], below: Sequence[Sequence[str]], parse: Parse
+) -> bool:
+    """Return whether a first line of numbers is a header: years, bins, wavelengths.
+
+    It is if it counts from 0 or 1, as pandas writes names. It also is if its numbers rise and are
+    of another kind than those of the next 20 lines: 3 or more whole numbers in equal steps, while
+    the lines below hold fractions or none of its numbers lies in the range of the column below it;
+    or 8 or more numbers, while none of the lines below rises. Two lines below are needed.
+    """
+    start = counted_from(first)
+    named = list(first[start:])
+    if len(named) < _FEW:
+        return False
+    if is_counting(first):
+        return True
+    values = _rising(named, parse)
+    if values is None or len(below) < _BELOW:
+        return False
+    rows = [[parse(cell) for cell in row[start:]] for row in below]
+    if len(values) >= _MANY and all(_rising(row[start:], parse) is None for row in below):
+        return True
+    steps = {b - a for a, b in zip(values, values[1:], strict=False)}
+    if len(steps) > 1 or not all(cell.strip().lstrip("-").isdigit() for cell in named):
+        return False
+    numbers = [number for row in rows for number in row if number is not None and number == number]
+    if any(not number.is_integer() for number in numbers):
+        return True
+    columns = zip(*rows, strict=False)  # of ragged rows the shortest counts
+    return all(_outside(value, column) for value, column in zip(values, columns, strict=False))
+
+
+def counted_from(first: Sequence[str]) -> int:
+    """Return where the names begin: pandas writes none above its row numbers."""
+    return 0 if first[0].strip() else 1
+
+
+def is_counting(first: Sequence[str]) -> bool:
+    """Return whether a line counts from 0 or 1."""
+    named = list(first[counted_from(first) :])
+    return any(named == [str(i + low) for i in range(len(named))] for low in (0, 1))
+
+
+def _outside(value: float, column: Sequence[float | None]) -> bool:
+    known = [number for number in column if number is not None and number == number]
+    return bool(known) and not min(known) <= value <= max(known)
+
+
+def _rising(cells: Sequence[str], parse: Parse) -> list[float] | None:
+    """Return the numbers of cells that rise strictly, else None."""
+    values = [parse(cell) for cell in cells]
+    numbers = [value for value in values if value is not None and value == value]
+    rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    return numbers if rising and len(numbers) == len(cells) else None
+
+
+def fitted_to(cells: list[str], width: int, unnamed: int) -> list[str]:
+    """Return a row's cells without empty ones behind the first ``width``, and with those that it
+    lacks of the last ``unnamed`` columns."""
+    if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+        return cells[:width]
+    lacking = width - len(cells)
+    return cells + [""] * lacking if 0 < lacking <= unnamed else cells

@@ -1,0 +1,161 @@
+"""Headers of numbers, trailing commas, and several problems of a file at once."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+
+import numpy as np
+import pytest
+from reader_files import rows_of, saved
+
+from narrows import read, read_documents
+from narrows.cli import _run
+from narrows.data.label_columns import named_column
+from narrows.errors import HeaderWarning, InvalidData, UsageError
+
+YEARS = "2019,2020,2021\n5.5,3.25,8\n1,7,2\n"
+WAVES = ",".join(f"{400 + 2.5 * i}" for i in range(9)) + "\n"
+SPECTRA = WAVES + ",".join("351972468") + "\n" + ",".join("918273645") + "\n"
+
+HEADERS = {
+    "years": (YEARS, ["2019", "2020", "2021"]),
+    "bins": ("0,10,20,30\n3,9,1,2\n8,4,6,1\n", ["0", "10", "20", "30"]),
+    "wavelengths": (SPECTRA, WAVES.strip().split(",")),
+    "behind row numbers": (",2019,2020,2021\n0,5,3,8\n1,1,7,2\n", ["2019", "2020", "2021"]),
+}
+
+
+@pytest.mark.parametrize(("text", "names"), HEADERS.values(), ids=HEADERS)
+def test_a_first_line_of_rising_numbers_is_a_header_and_said_to_be(tmp_path, text, names):
+    with pytest.warns(HeaderWarning, match=r"x\.csv: the first line, .* header=no .* header=yes"):
+        source = read(saved(tmp_path / "x.csv", text))
+    assert source.names == names
+    assert source.n_rows == 2
+
+
+@pytest.mark.parametrize("kind", ["x.tsv", "x.csv.gz", "x.tsv.gz"])
+def test_tables_of_every_kind_have_such_headers(tmp_path, kind):
+    text = YEARS.replace(",", "\t") if "tsv" in kind else YEARS
+    path = tmp_path / kind
+    path.write_bytes(gzip.compress(text.encode()) if kind.endswith("gz") else text.encode())
+    with pytest.warns(HeaderWarning):
+        assert read(path).names == ["2019", "2020", "2021"]
+
+
+ROWS = {
+    "two columns": "1,5\n3,2\n",
+    "unequal steps": "1,5,7\n3,2,9\n",
+    "small whole numbers": "2,4,6\n3,1,9\n1,8,2\n",
+    "rows that rise too": "1,2,4,7,11,16,22,30\n0,1,2,3,4,5,6,7\n",
+    "fractions": "0.5,1.0,1.5\n3,1,2\n",
+    "not rising": "3,1,2\n1,2,3\n",
+    "equal numbers": "2019,2020,2020\n5,3,8\n",
+    "a single line": "2019,2020,2021\n",
+    "a value missing": "2019,,2021\n5,3,8\n",
+}
+
+
+@pytest.mark.parametrize("text", ROWS.values(), ids=ROWS)
+def test_a_row_stays_a_row(tmp_path, text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source = read(saved(tmp_path / "x.csv", text))
+    assert source.names is None
+    assert source.n_rows == text.count("\n")
+
+
+def test_random_rows_are_hardly_ever_taken_for_a_header(tmp_path):
+    rng = np.random.default_rng(0)
+    for width in (3, 5, 8):
+        for _ in range(20):
+            rows = rng.integers(0, 1000, size=(5, width))
+            np.savetxt(tmp_path / "x.csv", rows, delimiter=",", fmt="%d")
+            assert read(tmp_path / "x.csv").n_rows == 5
+
+
+def test_what_is_said_is_not_guessed(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        saved(tmp_path / "x.csv", YEARS)
+        assert read(tmp_path / "x.csv", header=False).n_rows == 3
+        assert read(f"{tmp_path / 'x.csv'}:header=no").n_rows == 3
+        assert read(f"{tmp_path / 'x.csv'}:header=yes").names == ["2019", "2020", "2021"]
+        saved(tmp_path / "y.csv", "3,1\n2,9\n")
+        assert read(tmp_path / "y.csv", header=True).names == ["3", "1"]
+        saved(tmp_path / "z.csv", "2019,a\n2,9\n")
+        assert read(f"{tmp_path / 'z.csv'}:header=yes,drop=2019").names == ["a"]
+
+
+def test_a_header_that_is_said_to_be_none_is_read_as_numbers(tmp_path):
+    saved(tmp_path / "x.csv", "a,b\n1,2\n")
+    with pytest.raises(InvalidData, match="line 1, column 0: expected a number, got 'a'"):
+        read(tmp_path / "x.csv", header=False)
+
+
+def test_header_goes_with_tables_of_text(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    with pytest.raises(UsageError, match="header= goes with .csv and .tsv"):
+        read(f"{tmp_path / 'x.npy'}:header=no")
+    saved(tmp_path / "x.csv", YEARS)
+    with pytest.raises(UsageError, match="header=yes or header=no"):
+        read(f"{tmp_path / 'x.csv'}:header=perhaps")
+
+
+TRAILING = {
+    "header and rows": "a,b,\n1,2,\n3,4,\n",
+    "rows alone": "a,b\n1,2,\n3,4,\n",
+    "the header alone": "a,b,\n1,2\n3,4\n",
+    "several": "a,b,,\n1,2,,\n3,4,,\n",
+    "spaces": "a,b, \n1,2, \n3,4,\n",
+}
+
+
+@pytest.mark.parametrize("text", TRAILING.values(), ids=TRAILING)
+def test_a_trailing_comma_makes_no_column(tmp_path, text):
+    source = read(saved(tmp_path / "x.csv", text))
+    assert source.names == ["a", "b"]
+    np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
+
+
+def test_a_trailing_comma_without_a_header_makes_none_either(tmp_path):
+    source = read(saved(tmp_path / "x.csv", "1,2,\n3,4,\n"))
+    np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
+
+
+def test_a_last_column_with_a_value_or_a_name_stays(tmp_path):
+    many = "".join(f"{i},2,\n" for i in range(40))
+    assert read(saved(tmp_path / "x.csv", f"a,b,\n{many}3,4,5\n")).n_features == 3
+    assert read(saved(tmp_path / "x.csv", "a,b,c\n1,2,\n3,4,\n")).names == ["a", "b", "c"]
+    assert read(saved(tmp_path / "x.csv", "1,2,\n3,4,5\n")).n_features == 3
+
+
+def test_documents_and_labels_pass_over_a_trailing_comma(tmp_path):
+    saved(tmp_path / "d.csv", "text,label,\nred fox,a,\nblue hen,b,\n")
+    documents = read_documents(tmp_path / "d.csv")
+    assert [document.text for document in documents] == ["red fox", "blue hen"]
+    assert read_documents(saved(tmp_path / "e.csv", "body,\none,\ntwo,\n")) is not None
+    assert named_column(tmp_path / "d.csv", "label") == [["a"], ["b"]]
+
+
+def test_the_problems_of_a_file_are_listed_at_once(tmp_path):
+    text = "a,b\n1,x\n2\n3,4\n5,y\n"
+    with pytest.raises(InvalidData) as found:
+        read(saved(tmp_path / "x.csv", text))
+    lines = str(found.value).splitlines()
+    for part, line in zip(["'x'", "got 1", "'y'"], lines, strict=True):
+        assert part in line
+    with pytest.raises(InvalidData, match="line 6.*There may be more"):
+        read(saved(tmp_path / "x.csv", "a\n" + "x\n" * 50))
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_line_says_what_it_took_for_a_header(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    lines = [",".join(f"{v:.3f}" for v in row) for row in rng.normal(size=(30, 3))]
+    saved(tmp_path / "x.csv", "\n".join(["2019,2020,2021", *lines]))
+    fit = ["-o", str(tmp_path / "m"), "-k", "1", "--epochs", "1", "-q"]
+    assert _run(["fit", str(tmp_path / "x.csv"), *fit]) == 0
+    assert capsys.readouterr().err.count("is taken for a header") == 1
+    assert _run(["fit", f"{tmp_path / 'x.csv'}:header=no", *fit]) == 0
+    assert "header" not in capsys.readouterr().err
