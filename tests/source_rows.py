@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from narrows.data import read, stream
-from narrows.data.splitting import Split, held_out_mask
+from narrows.data.splitting import Grouping, Split
 from narrows.data.statistics import describe
 from narrows.estimators._input import fit_source
 
@@ -32,7 +32,8 @@ def streamed(kind, folder, monkeypatch):
 
 def split(source, fraction, *, generator):
     """The rows to train on, and those held out."""
-    found = Split.of(source, held_out_mask(source.n_rows, fraction, generator=generator))
+    selection = Grouping().select(source.n_rows, fraction, generator=generator)
+    found = Split.of(source, selection)
     return found.training, found.held_out
 
 

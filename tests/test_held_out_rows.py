@@ -20,7 +20,7 @@ from narrows import (
 )
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling
-from narrows.data.splitting import Split, held_out_mask
+from narrows.data.splitting import Selection, Split, held_out_mask
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 from narrows.estimators._settings import seed_from
@@ -35,6 +35,11 @@ SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}
 def held_out(n_rows: int, fraction: float = 0.2) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed_from(0))
     return held_out_mask(n_rows, fraction, generator=generator).numpy()
+
+
+def selection(apart: np.ndarray) -> Selection:
+    mask = torch.from_numpy(apart)
+    return Selection(~mask, mask)
 
 
 def learned(estimator) -> dict[str, np.ndarray]:
@@ -135,7 +140,7 @@ def test_a_word_of_documents_held_out_alone_is_none_of_the_vocabulary():
 def test_neighbourhoods_hold_training_rows_only():
     rows = counts() + np.random.default_rng(1).random((N, 30)).astype(np.float32)
     apart = held_out(N)
-    split = Split.of(array_source(rows), torch.from_numpy(apart))
+    split = Split.of(array_source(rows), selection(apart))
     around = neighbourhoods(split, Scaling("none"), 3)
     ordered = np.concatenate([rows[~apart], rows[apart]])
     unit = ordered / np.linalg.norm(ordered, axis=1, keepdims=True)

@@ -11,6 +11,7 @@ Exception
     |-- ResourceError      (OSError)          5   disk or memory
     `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
 Warning
+|-- CopiesWarning          (UserWarning)          rows held out are copies of rows trained on
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
 |-- HeaderWarning          (UserWarning)          a first line of numbers is taken for names
@@ -30,6 +31,7 @@ from collections.abc import Iterable
 from narrows.near_names import did_you_mean
 
 __all__ = [
+    "CopiesWarning",
     "CopyingWarning",
     "DataChanged",
     "EmptyDocumentWarning",
@@ -98,6 +100,10 @@ class TrainingDiverged(NarrowsError, ArithmeticError):
     """The training loss is not finite; the last good checkpoint stays."""
 
     exit_code = 6
+
+
+class CopiesWarning(UserWarning):
+    """Rows held out are exact copies of rows trained on: errors on them are too small."""
 
 
 class CopyingWarning(UserWarning):

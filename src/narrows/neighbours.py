@@ -28,7 +28,7 @@ from narrows.objective import Objective
 from narrows.slots import Rows, SparseRows
 from narrows.terms import Terms, Trainable
 
-__all__ = ["Neighbourhoods", "NeighbourObjective", "neighbourhoods"]
+__all__ = ["NeighbourObjective", "Neighbourhoods", "neighbourhoods", "themselves"]
 
 OWN = 0.4
 """The share of a row itself in t(x)."""
@@ -64,14 +64,25 @@ def neighbourhoods(
 
     No neighbourhood holds a row that is held out, but for its own.
     """
-    blocks = [_matrix(scaling.forward(raw)) for part in rows.parts for raw in part.in_order(16384)]
-    x = sp.csr_array(sp.vstack(blocks)) if rows.training.sparse else np.concatenate(blocks)
+    x = _scaled(rows, scaling)
     compared, n = x if codes is None else codes, rows.training.n_rows
     weights = [_weights(nearest_rows(compared[:n], min(k, n - 1)), own, 0, x.shape[0])]
     if rows.held_out is not None:
         nearest = nearest_rows(compared[:n], min(k, n), queries=compared[n:])
         weights.append(_weights(nearest, own, n, x.shape[0]))
     return Neighbourhoods(x, sp.csr_array(sp.vstack(weights)))
+
+
+def themselves(rows: Split, scaling: Scaling) -> Neighbourhoods:
+    """Have every row rebuilt as itself, from whatever goes with its number."""
+    x = _scaled(rows, scaling)
+    return Neighbourhoods(x, sp.eye_array(x.shape[0], format="csr", dtype=np.float32))
+
+
+def _scaled(rows: Split, scaling: Scaling) -> Any:
+    """Return all rows scaled, those held out last, a CSR matrix or an array, float32."""
+    blocks = [_matrix(scaling.forward(raw)) for part in rows.parts for raw in part.in_order(16384)]
+    return sp.csr_array(sp.vstack(blocks)) if rows.training.sparse else np.concatenate(blocks)
 
 
 def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:

@@ -41,6 +41,8 @@ class Evaluation(PrintsTable):
     rows : {"held_out", "training", "fit"} or None
         Which rows these are: held out of training, trained on, all that ``fit`` was given, or
         others. Rows that ``fit`` held nothing out of are known by no sign, and are None.
+    from_inputs : bool
+        Whether they were rebuilt from corrupted copies that were given, not from themselves.
     """
 
     n_rows: int
@@ -57,6 +59,7 @@ class Evaluation(PrintsTable):
     baseline_copies: bool = False
     rows: str | None = None
     n_held_out: int | None = None
+    from_inputs: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -78,6 +81,8 @@ class Evaluation(PrintsTable):
             share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
         lines.append(f"in {self.squared_unit}; {self._described_rows()}")
+        if self.from_inputs:
+            lines.append("Rows were rebuilt from the corrupted copies that were given.")
         if self.baseline_copies:
             lines.append(
                 f"{self.baseline} is no mark for a code as wide as the rows: it copies them. "
@@ -116,11 +121,14 @@ class Evaluation(PrintsTable):
 
 
 @torch.no_grad()
-def evaluate(model: Model, source: Source, *, rows: str | None = None) -> Evaluation:
+def evaluate(
+    model: Model, source: Source, *, rows: str | None = None, inputs: Source | None = None
+) -> Evaluation:
     """Return the errors of a model and of its baseline on the same rows, in one pass.
 
     ``rows`` says which rows these are, as in ``Evaluation``; None finds out whether they are all
-    those of the fit, by the errors that the model keeps of the rows held out.
+    those of the fit, by the errors that the model keeps of the rows held out. ``inputs`` are what
+    they are rebuilt from, row by row, where that is not the rows themselves.
     """
     device = model.device
     of_each: list[torch.Tensor] = []
@@ -129,12 +137,18 @@ def evaluate(model: Model, source: Source, *, rows: str | None = None) -> Evalua
     total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
     count = torch.zeros_like(total)
     power = torch.zeros((), dtype=torch.float64, device=device)
+    corrupted = None if inputs is None else scaled_batches(model, inputs)
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        if model.baseline is not None:
+        given = x if corrupted is None else next(corrupted)[1]
+        if model.baseline is not None and corrupted is not None:
+            fill = model.baseline.reconstruct(given.to("cpu"))
+            theirs = theirs + squared.per_sample(fill, x.to("cpu")).double().sum().to(device)
+        elif model.baseline is not None:
             theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)
         x, known = known_part(x, model.objective.corruption)
-        output = model.objective.decoder(model.objective.encode(x).h).float()
+        read = x if corrupted is None else known_part(given, model.objective.corruption)[0]
+        output = model.objective.decoder(model.objective.encode(read).h).float()
         own_of_each = model.objective.loss.per_sample(output, x, known)
         own = own + own_of_each.double().sum()
         of_each.append(own_of_each.cpu())
@@ -146,7 +160,9 @@ def evaluate(model: Model, source: Source, *, rows: str | None = None) -> Evalua
         power += dense.double().square().sum()
     n = source.n_rows
     baseline = model.baseline
-    n_held_out = _held_out_among(model, torch.cat(of_each).numpy()) if rows is None else None
+    n_held_out = None
+    if rows is None and inputs is None:
+        n_held_out = _held_out_among(model, torch.cat(of_each).numpy())
     return Evaluation(
         n_rows=n,
         n_components=model.n_components,
@@ -162,6 +178,7 @@ def evaluate(model: Model, source: Source, *, rows: str | None = None) -> Evalua
         comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
         rows=rows if n_held_out is None else "fit",
         n_held_out=n_held_out,
+        from_inputs=inputs is not None,
     )
 
 

@@ -16,7 +16,7 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
-from narrows.cli._data import open_data
+from narrows.cli._held_out import held_out_options, opened_for_fit
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
 from narrows.near_names import did_you_mean
@@ -31,6 +31,7 @@ __all__ = ["detector"]
               )  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
 @set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
+@held_out_options
 @click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
 @checkpoint_options
 @quiet_option
@@ -40,6 +41,10 @@ def detector(
     like: Path | None,
     random_state: int | None,
     settings: tuple[str, ...],
+    groups: str | None,
+    block_length: int | None,
+    gap: int | None,
+    validation: str | None,
     output: Path,
     resume: bool,
     restart: bool,
@@ -50,7 +55,8 @@ def detector(
     """Fit an anomaly detector to the rows of DATA, which may hold anomalies.
 
     `narrows anomalies` then says of new rows how odd they are. Every row of DATA is scored by a net
-    that did not see it, and among these scores p-values are counted: nothing is held out.
+    that did not see it, and among these scores p-values are counted: nothing is held out. With
+    --validation they are counted among its rows instead.
 
     Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
     and --resume goes on from it to the same end.
@@ -61,7 +67,7 @@ def detector(
     from narrows.applications.output import check_writable
     from narrows.errors import UsageError
 
-    check_writable(output, *filter(None, (data, like)))
+    check_writable(output, *filter(None, (data, like, validation)))
     given = read_settings(settings)
     known = [name for name in AnomalyDetector._get_param_names() if name != "autoencoder"]
     for name in given:
@@ -71,11 +77,14 @@ def detector(
             )
     net: Any = None if like is None else clone(open_model(like))
     shown = {"random_state": random_state, "verbose": verbosity(quiet)}
-    fitted, opened = AnomalyDetector(net, **{**shown, **given}), open_data(data)
+    fitted = AnomalyDetector(net, **{**shown, **given})
+    opened, rows = opened_for_fit(
+        data, groups=groups, block_length=block_length, gap=gap, validation=validation
+    )
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        fitted.fit(opened, **run.of_fit).set_params(verbose=0).save(output)
+        fitted.fit(opened, **rows, **run.of_fit).set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     n = len(fitted.calibration_)

@@ -17,6 +17,7 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
+from narrows.cli._held_out import held_out_options, opened_for_fit
 from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
@@ -45,6 +46,9 @@ __all__ = ["fit"]
     "A parameter that only this variant has, such as sparsity=kl, stemmer=none or "
     'stop_words=["the","and"]'
 )
+@click.option("--clean", metavar="FILE", help="The clean rows of which DATA holds corrupted "
+              "copies, in the same order: the net learns to rebuild them.")  # fmt: skip
+@held_out_options
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @checkpoint_options
 @quiet_option
@@ -53,6 +57,11 @@ def fit(
     data: str,
     variant: str,
     net: str,
+    clean: str | None,
+    groups: str | None,
+    block_length: int | None,
+    gap: int | None,
+    validation: str | None,
     output: Path,
     resume: bool,
     restart: bool,
@@ -80,17 +89,26 @@ def fit(
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.applications.output import check_writable
+    from narrows.errors import UsageError
+    from narrows.text import Documents
 
-    check_writable(output, data)
+    check_writable(output, *filter(None, (data, clean, validation)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
-    source = open_data(data)
+    source, given = opened_for_fit(
+        data, groups=groups, block_length=block_length, gap=gap, validation=validation
+    )
+    y = None if clean is None else open_data(clean)
+    if isinstance(y, Documents):
+        raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")
+    if y is not None and validation is not None:
+        raise UsageError("--clean: --validation gives no clean rows; leave one of the two out.")
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
     rows: Any = None
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        rows = estimator._train(source, run.folder, resume, run.stop_requested)
+        rows = estimator._train(source, run.folder, resume, run.stop_requested, y, **given)
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:
         return run.exit_code

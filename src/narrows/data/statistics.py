@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -71,6 +71,14 @@ class Statistics:
         """Whether float32 would round a column that varies by more than ``RESOLUTION``."""
         coarse = self.rounding > RESOLUTION * self.variance.sqrt()
         return bool((coarse & ~self.constant).any())
+
+    def with_range_of(self, others: Statistics) -> Statistics:
+        """Return the same, the range of all rows widened to that of rows held out."""
+        return replace(
+            self,
+            lowest=min(self.lowest, others.lowest),
+            highest=max(self.highest, others.highest),
+        )
 
 
 def describe(

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from narrows.data.source import Source
+from narrows.data.splitting import Selection
 from narrows.estimators._input import fit_source
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
-__all__ = ["Asked", "HeldOut"]
+__all__ = ["Asked", "Select"]
 
-HeldOut = Callable[[int], Tensor]
-"""From the number of rows to the mask of those held out, bool (n_rows,)."""
+Select = Callable[[int], Selection]
+"""From the number of rows to those that are trained on and those that are held out."""
 
 
 class Asked(WithDefaults):
@@ -37,10 +37,17 @@ class Asked(WithDefaults):
         return self._asked(X)
 
     def _source(
-        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        min_samples: int,
+        select: Select | None = None,
+        like: Source | None = None,
     ) -> Source:
         """Return X as rows, checked; ``reset`` has its width and names become the estimator's.
 
-        ``held_out`` says, of so many rows, which are not to be learned from.
+        ``select`` says, of so many rows, which are to be learned from. ``like`` are rows read
+        before that these go with, where there is no model yet.
         """
         return fit_source(self, X, reset=reset, min_samples=min_samples)

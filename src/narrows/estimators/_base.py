@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +16,9 @@ from torch import Generator
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.sampling import fit_code_densities
 from narrows.artefact import write_artefact
+from narrows.data.copies import warn_of_copies
 from narrows.data.source import Source
-from narrows.data.splitting import Split, held_out_mask
+from narrows.data.splitting import Selection, Split
 from narrows.data.statistics import Statistics, describe
 from narrows.errors import UsageError
 from narrows.estimators._anomalies import Anomalies
@@ -25,7 +27,9 @@ from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
 from narrows.estimators._fitting import fit_model, interrupted_seed
 from narrows.estimators._generation import Generates
+from narrows.estimators._held_out import check_effect, grouping_of, rows_and_y
 from narrows.estimators._inpainting import Inpainting
+from narrows.estimators._pairs import clean_rows
 from narrows.estimators._partial_fit import check_same_net, partial_fit_model
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
@@ -63,6 +67,10 @@ class AbstractAutoencoder(
         X: Any,
         y: Any = None,
         *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
@@ -73,9 +81,23 @@ class AbstractAutoencoder(
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
             ``narrows.read`` makes a Source of a file, bigger than memory or not.
-        y : array-like of shape (n_samples,), optional
-            Read where a penalty is another task: classes, -1 where unknown, or values, NaN where
-            unknown. Ignored otherwise.
+        y : array-like of shape (n_samples, n_features) or (n_samples,), optional
+            In the shape of X, the clean rows of which X holds corrupted copies: the net learns to
+            rebuild them from X, and corrupts nothing itself. Scaling, baseline and the errors that
+            the model keeps are of the clean rows.
+            In one dimension, read where a penalty is another task: classes, -1 where unknown, or
+            values, NaN where unknown. Ignored otherwise, as scikit-learn has it.
+        groups : array-like of shape (n_samples,), optional
+            Which rows depend on each other, such as those of one subject: all rows of a group are
+            trained on or all are held out. ``validation_fraction`` is then of the groups, at least
+            one of them.
+        block_length : int, optional
+            Rows are in order, such as windows of a series: runs of so many rows are the groups.
+        gap : int, default=0
+            Rows on either side of a block held out that are left out of both parts: as many as a
+            window is long, where windows overlap.
+        validation_data : X, or a pair (X, y), optional
+            Rows to hold out in the place of a share of X, of which then all are trained on.
         checkpoint : path, optional
             A folder for checkpoints, one a minute and one at the end; remove it when the model
             is saved, as the command line does. ``narrows.load`` opens each as a model.
@@ -98,7 +120,17 @@ class AbstractAutoencoder(
         TrainingDiverged
             When the loss is not finite any more.
         """
-        rows = self._train(X, checkpoint, resume, stop_requested or (lambda: False), y)
+        rows = self._train(
+            X,
+            checkpoint,
+            resume,
+            stop_requested or (lambda: False),
+            y,
+            groups=groups,
+            block_length=block_length,
+            gap=gap,
+            validation_data=validation_data,
+        )
         if self.verbose:
             Progress.say(self._measured(rows).table())
         return self
@@ -110,6 +142,11 @@ class AbstractAutoencoder(
         resume: bool,
         stop_requested: Callable[[], bool],
         y: Any = None,
+        *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: Any = None,
     ) -> Split:
         """Fit without a last word; return the rows, read and checked."""
         self._check_parameters()
@@ -119,19 +156,26 @@ class AbstractAutoencoder(
         if folder is not None and resume and self.random_state is None:
             seed = interrupted_seed(folder, fresh=seed)
 
-        def drawn(n_rows: int) -> torch.Tensor:
-            """Return which rows are held out: before anything is fitted, words included."""
-            generator = Generator().manual_seed(seed)
-            return held_out_mask(n_rows, float(self.validation_fraction), generator=generator)
+        fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
 
-        source = self._source(X, reset=True, min_samples=2, held_out=drawn)
+        def select(n_rows: int) -> Selection:
+            """Return which rows are held out: before anything is fitted, words included."""
+            grouping = grouping_of(groups, n_rows, block_length=block_length, gap=gap)
+            check_effect(grouping, validation_data, fraction)
+            generator = Generator().manual_seed(seed)
+            return grouping.select(n_rows, fraction, generator=generator)
+
+        source = self._source(X, reset=True, min_samples=2, select=select)
         self._check_sizes(source)
-        source = source.labelled(self._read_targets(y, source))
-        held_out = drawn(source.n_rows)
-        statistics = describe(source, held_out=held_out, missing=self._admits_missing())
-        plan = self._plan(source, statistics, seed)
+        source, rows, statistics = self._read(source, y, select(source.n_rows), validation_data)
+        plan = self._plan(source, statistics, seed, pairs=rows.given is not None)
+        grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
+        plan = replace(
+            plan, grouping=grouping.identity(), validation_data=validation_data is not None
+        )
         source = plan.scaling.for_training(source)
-        rows = Split.of(source, held_out)
+        rows = rows.each(plan.scaling.for_training)
+        n_copies = warn_of_copies(rows if rows.given is None else rows.given)
         of_parts = plan.max_epochs if plan.pretraining is None else plan.pretraining.max_epochs
         with Progress(self.verbose, self.max_epochs, of_parts) as progress:
             model, record = fit_model(
@@ -147,16 +191,63 @@ class AbstractAutoencoder(
             )
             progress.ended(record)
         self._built_with = json_parameters(self.get_params(deep=False))
+        if n_copies:
+            model.record["n_copies_held_out"] = n_copies
         self._adopt(model, record)
         self._finish(rows.training, statistics)
         fit_code_densities(model, rows.training, seed=seed)
         return rows
 
+    def _read(
+        self, source: Source, y: Any, selection: Selection, validation_data: Any
+    ) -> tuple[Source, Split, Statistics]:
+        """Read y and the rows held out, and check every value.
+
+        Return the rows to rebuild, how they are split, and the statistics of those to train on.
+        """
+        missing, given = self._admits_missing(), source
+        source, paired = self._with_targets(source, y, counted=selection.training)
+        apart = ~selection.training if bool(selection.held_out.any()) else None
+        statistics = describe(source, held_out=apart, missing=missing)
+        rows = Split.of(source, selection)
+        copies = Split.of(given, selection) if paired else None
+        if validation_data is not None:
+            X_held_out, y_held_out = rows_and_y(validation_data)
+            corrupted = self._source(X_held_out, reset=False, min_samples=1, like=source)
+            corrupted.origin = "validation_data" if corrupted.origin == "X" else corrupted.origin
+            held_out, also = self._with_targets(corrupted, y_held_out, again=True)
+            if also != paired:
+                raise UsageError(
+                    "validation_data: must be a pair (X, y) exactly where y gives clean rows."
+                )
+            statistics = statistics.with_range_of(describe(held_out, missing=missing))
+            rows = Split(source, held_out)
+            copies = Split(given, corrupted) if paired else None
+        for part in copies.parts if copies is not None else ():
+            describe(part, missing=missing)
+        return source, replace(rows, given=copies), statistics
+
+    def _with_targets(
+        self, source: Source, y: Any, *, counted: torch.Tensor | None = None, again: bool = False
+    ) -> tuple[Source, bool]:
+        """Return the rows to rebuild, with their y if a penalty needs it, and whether y gives them
+        as clean rows."""
+        if self._task() is not None:
+            targets = self._read_targets(y, source, counted=counted, again=again)
+            return source.labelled(targets), False
+        clean = clean_rows(y, source)
+        if clean is None:
+            return source, False
+        return clean, True
+
     def _measured(self, rows: Split) -> Evaluation:
         """Return the errors on the rows that were held out, or on those trained on if none was."""
+        given = rows.given
         if rows.held_out is None:
-            return evaluate(self.model_, rows.training, rows="training")
-        return evaluate(self.model_, rows.held_out, rows="held_out")
+            inputs = None if given is None else given.training
+            return evaluate(self.model_, rows.training, rows="training", inputs=inputs)
+        inputs = None if given is None else given.held_out
+        return evaluate(self.model_, rows.held_out, rows="held_out", inputs=inputs)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; the first call settles the scaling.
@@ -192,7 +283,11 @@ class AbstractAutoencoder(
         try:
             source = self._source(X, reset=first, min_samples=2 if first else 1)
             self._check_sizes(source)
-            source = source.labelled(self._read_targets(y, source))
+            source, paired = self._with_targets(source, y)
+            if paired:
+                raise UsageError(
+                    "partial_fit: y gives clean rows, which fit takes; call fit(X, y)."
+                )
             statistics = describe(source, missing=self._admits_missing())
             plan = self._plan(source, statistics, seed_from(self.random_state))
             scaling = plan.scaling if first else self.model_.scaling

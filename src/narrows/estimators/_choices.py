@@ -19,6 +19,7 @@ from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._neighbour_choices import NeighbourChoices
+from narrows.estimators._pairs import check_no_corruption
 from narrows.estimators._plan import Plan
 from narrows.estimators._settings import (
     batch_size_for,
@@ -56,6 +57,9 @@ class Choices(NeighbourChoices, WithDefaults):
     device: str
     random_state: Any
     verbose: int
+
+    # Mean and deviation of the y of a penalty that is a regression.
+    _moments_of_y: tuple[float, float] | None = None
 
     # Whether a code wider than the row is what the net is for.
     _overcomplete = False
@@ -105,7 +109,11 @@ class Choices(NeighbourChoices, WithDefaults):
                 return spec["task"]
         return None
 
-    def _read_targets(self, y: Any, source: Source) -> torch.Tensor | None:
+    def _read_targets(
+        self, y: Any, source: Source, *, counted: torch.Tensor | None = None, again: bool = False
+    ) -> torch.Tensor | None:
+        """Return y for the loop; what is fitted to it is fitted to the rows of the mask
+        ``counted``, or, ``again``, was before."""
         task = self._task()
         if task is None:
             return None
@@ -114,7 +122,15 @@ class Choices(NeighbourChoices, WithDefaults):
         if y is None:
             raise UsageError("y: a penalty is another task and needs it; call fit(X, y).")
         if task == "regression":
-            return read_values(y, source.n_rows, missing=True)[0]
+            targets, *found = read_values(
+                y,
+                source.n_rows,
+                missing=True,
+                counted=None if counted is None else counted.numpy(),
+                moments=self._moments_of_y if again else None,
+            )
+            self._moments_of_y = (found[0], found[1])
+            return targets
         known = getattr(self, "classes_", None)
         targets, self.classes_ = read_classes(y, source.n_rows, unknown=-1, classes=known)
         return targets
@@ -177,18 +193,24 @@ class Choices(NeighbourChoices, WithDefaults):
         sizes |= {name: int(given[name]) for name in ("n_components", "blocks") if name in given}
         check_widths_fit(sizes, source.n_features, device=resolve_device(self.device))
 
-    def _plan(self, source: Source, statistics: Statistics, seed: int) -> Plan:
+    def _plan(
+        self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
+    ) -> Plan:
+        """Resolve every choice; ``pairs``: the user gives the rows that these are rebuilt from."""
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
         if self.scale == "auto" and kind == "proportions":
             kind = self._counts_scale
         loss = named or self._auto_loss(kind, source, statistics)
         variant, parameters = self._variant(loss)
+        if pairs:
+            check_no_corruption(self, corrupts="corruption" in parameters)
         if "corruption" in parameters:
             spec = with_image_shape(parameters["corruption"], source.image_shape)
-            parameters["corruption"] = spec
-        self._check_neighbours_of(source)
-        if self.n_components >= source.n_features and self._may_copy():
+            parameters["corruption"] = {"name": "identity"} if pairs else spec
+        if not pairs:
+            self._check_neighbours_of(source)
+        if not pairs and self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
                 f"{source.n_features}: the net may learn to copy; narrow the code or add a "
@@ -214,7 +236,7 @@ class Choices(NeighbourChoices, WithDefaults):
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
-            neighbours=self._neighbours(source),
+            neighbours=0 if pairs else self._neighbours(source),
             neighbours_by=self._neighbours_by(source, loss),
             sampled_words=int(getattr(self, "sampled_words", 0)),
         )

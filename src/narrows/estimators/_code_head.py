@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Generator, Tensor
 
 from narrows.activations import activation_named
 from narrows.applications.prediction import said
 from narrows.artefact import Artefact, write_artefact
 from narrows.checks import check_number
+from narrows.data.in_memory import stacked
 from narrows.data.source import Source
+from narrows.data.splitting import Selection
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
@@ -25,11 +28,13 @@ from narrows.estimators._export import ExportsHead
 from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._head_files import head_artefact
 from narrows.estimators._head_training import HeadTraining
+from narrows.estimators._held_out import check_effect, grouping_of, joined_targets, rows_and_y
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
 from narrows.estimators._settings import forget, seed_from
-from narrows.estimators._texts import is_texts
+from narrows.estimators._texts import documents_where, is_texts
 from narrows.estimators.autoencoder import Autoencoder
+from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
 
 __all__ = ["CodeHead", "check_in_memory"]
@@ -45,8 +50,11 @@ class CodeHead(ExportsHead, HeadTraining):
     n_features_in_: int
 
     @abstractmethod
-    def _read_y(self, y: Any, n_rows: int) -> Tensor:
-        """Check y, keep what prediction needs, and return it for the loop."""
+    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+        """Check y, keep what prediction needs, and return it for the loop.
+
+        What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,).
+        """
 
     @abstractmethod
     def _target_spec(self) -> dict[str, Any]:
@@ -61,6 +69,10 @@ class CodeHead(ExportsHead, HeadTraining):
         X: Any,
         y: Any,
         *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: tuple[Any, Any] | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
@@ -71,6 +83,16 @@ class CodeHead(ExportsHead, HeadTraining):
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        groups : array-like of shape (n_samples,), optional
+            Which rows depend on each other, such as those of one subject: all rows of a group are
+            trained on or all are held out. ``validation_fraction`` is then of the groups.
+        block_length : int, optional
+            Rows are in order, such as windows of a series: runs of so many rows are the groups.
+        gap : int, default=0
+            Rows on either side of a block held out that are left out of both parts.
+        validation_data : pair (X, y), optional
+            Rows to hold out in the place of a share of X. An autoencoder that is fitted here does
+            not see them, nor rows that are drawn.
         checkpoint : path, optional
             A folder for checkpoints, of the autoencoder too where it is fitted here.
         resume : bool, default=False
@@ -92,15 +114,47 @@ class CodeHead(ExportsHead, HeadTraining):
         self._check_parameters()
         forget(self)
         with self._stages(checkpoint, resume, stop_requested) as stages:
+            fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
+
+            def select(n_rows: int) -> Selection:
+                grouping = grouping_of(groups, n_rows, block_length=block_length, gap=gap)
+                check_effect(grouping, validation_data, fraction)
+                generator = Generator().manual_seed(stages.seed)
+                return grouping.select(n_rows, fraction, generator=generator)
+
             autoencoder = None
-            if is_texts(X):
-                autoencoder = self._fitted_autoencoder(X, y, stages)  # it knows the words to count
+            if is_texts(X):  # the autoencoder knows the words to count
+                kept = select(sum(1 for _ in as_documents(X))).training.numpy()
+                learned = X if kept.all() else documents_where(X, kept)
+                autoencoder = self._fitted_autoencoder(learned, y, kept, stages)
                 X = autoencoder._asked(X)[1]
             source = fit_source(self, X)
             check_in_memory(source)
-            targets = self._read_y(y, source.n_rows)
-            autoencoder = autoencoder or self._fitted_autoencoder(X, y, stages)
-            return self._fit_to(source, targets, autoencoder, stages)
+            selection = select(source.n_rows)
+            kept = selection.training
+            if autoencoder is None:
+                learned = X if bool(kept.all()) else source.where(kept)
+                autoencoder = self._fitted_autoencoder(learned, y, kept.numpy(), stages)
+            if validation_data is not None:
+                source, y, selection = self._beside(source, y, validation_data, autoencoder)
+            targets = self._read_y(y, source.n_rows, selection.training)
+            return self._fit_to(source, targets, autoencoder, stages, selection)
+
+    def _beside(
+        self, source: Source, y: Any, validation_data: Any, autoencoder: AbstractAutoencoder
+    ) -> tuple[Source, Any, Selection]:
+        """Return the rows and y with those of ``validation_data`` behind them, held out."""
+        X_held_out, y_held_out = rows_and_y(validation_data)
+        if y_held_out is None:
+            raise UsageError("validation_data: a head needs y too; give a pair (X, y).")
+        if is_texts(X_held_out):
+            X_held_out = autoencoder._asked(X_held_out)[1]
+        held_out = query_source(self, X_held_out)
+        check_in_memory(held_out)
+        mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
+        mask[source.n_rows :] = True
+        both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)
+        return stacked(source, held_out), both, Selection(~mask, mask)
 
     def _stages(
         self,
@@ -122,7 +176,12 @@ class CodeHead(ExportsHead, HeadTraining):
         )
 
     def _fit_to(
-        self, source: Source, targets: Tensor, autoencoder: AbstractAutoencoder, stages: Stages
+        self,
+        source: Source,
+        targets: Tensor,
+        autoencoder: AbstractAutoencoder,
+        stages: Stages,
+        selection: Selection | None = None,
     ) -> Self:
         """Fit the head to a source whose y has been read."""
         check_same_columns(source, autoencoder)
@@ -138,14 +197,23 @@ class CodeHead(ExportsHead, HeadTraining):
         if self.training != "frozen":
             self.autoencoder_.model_.densities = {}  # they are of the codes before
             self.autoencoder_.model_.calibration = None
-        self._train(source.labelled(targets), stages)
+        self._train(source.labelled(targets), stages, selection=selection)
         return self
 
-    def _fitted_autoencoder(self, X: Any, y: Any, stages: Stages) -> AbstractAutoencoder:
-        """Return the autoencoder to start from, fitted to X here if it was not before."""
+    def _fitted_autoencoder(
+        self, X: Any, y: Any, kept: np.ndarray | None, stages: Stages
+    ) -> AbstractAutoencoder:
+        """Return the autoencoder to start from, fitted to X here if it was not before.
+
+        X are the rows of the mask ``kept``, y is of all rows.
+        """
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
+        if given._task() is None or y is None:
+            y = None  # that of a head: nothing for an autoencoder to rebuild
+        elif kept is not None and not kept.all():
+            y = np.asarray(y)[kept]
         return unfitted_copy(given, self.random_state).fit(X, y, **stages.of_fit("autoencoder"))
 
     def _default_autoencoder(self) -> AbstractAutoencoder:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from narrows.applications.surprise import Surprise, concentrated, fit_surprise
+from narrows.data.splitting import Grouping
 from narrows.errors import CopyingWarning, InvalidData, UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._input import fit_source
@@ -67,6 +68,7 @@ def fitted_member(
     made: AbstractAutoencoder,
     source: Any,
     *,
+    grouping: Grouping,
     trim: float,
     seed: int,
     may_copy: bool,
@@ -76,17 +78,22 @@ def fitted_member(
     """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
 
     ``may_copy``: that its code is wide is meant, or said before, and not warned of. ``name`` is
-    that of the checkpoints of both fits.
+    that of the checkpoints of both fits. Where the net holds rows out, it does so by ``grouping``.
     """
+
+    def of_fit(name: str, grouping: Grouping) -> dict[str, Any]:
+        grouped = grouping and fresh.validation_fraction
+        return stages.of_fit(name) | ({"groups": grouping.groups} if grouped else {})
+
     fresh: Any = clone(made)
     fresh.set_params(random_state=seed % 2**31)
     with warnings.catch_warnings():
         if may_copy:
             warnings.simplefilter("ignore", CopyingWarning)
-        fresh.fit(source, **stages.of_fit(name))
+        fresh.fit(source, **of_fit(name, grouping))
         if trim:
             warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
             kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
-            fresh.fit(source, **stages.of_fit(f"{name}-trimmed"))
+            fresh.fit(source, **of_fit(f"{name}-trimmed", grouping.subset(kept)))
     return fresh, fit_surprise(fresh.model_, source, seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from narrows.baseline import fit_baseline
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.estimators._parts import (
+    check_loss,
     minimise,
     new_model,
     scaled_mean,
@@ -89,10 +90,14 @@ def _fit(
     on_epoch: Callable[[int, Epoch], None],
     on_part: Callable[[str, int, Epoch], None],
 ) -> tuple[Model, TrainingRecord]:
-    identity = plan.identity(source) if checkpoints else None
+    identity = plan.identity(source, rows) if checkpoints else None
     if plan.neighbours:
         rows = _numbered(rows)
+    elif rows.given is not None:
+        rows = replace(rows, given=_numbered(rows.given))
     model = new_model(plan, source)
+    if plan.validation_data and rows.held_out is not None:
+        check_loss(model, rows.held_out)
     model.baseline = fit_baseline(rows.training, model.scaling, model.n_components, seed=plan.seed)
     layers: list[list[Epoch]] = []
     if plan.pretraining is not None:
@@ -153,7 +158,7 @@ def _fit(
 
 
 def _numbered(rows: Split) -> Split:
-    """Have y say which row each is: whose neighbourhood it is to rebuild."""
+    """Have y say which row each is: that whose neighbourhood, or clean copy, is to be rebuilt."""
     n = rows.training.n_rows
     held_out = rows.held_out
     if held_out is not None:

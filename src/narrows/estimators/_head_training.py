@@ -17,7 +17,7 @@ from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
-from narrows.data.splitting import Split, held_out_mask
+from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._progress import Progress
@@ -78,9 +78,14 @@ class HeadTraining(WithDefaults):
     max_epochs_: int
     held_out_rows_: np.ndarray
 
-    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
-        """Make the head; return what to minimise, over which rows, and how these are scaled."""
-        features = self._begin_head(source, seed)
+    def _prepared(
+        self, source: Source, seed: int, training: Tensor
+    ) -> tuple[Trainable, Source, Scaling]:
+        """Make the head; return what to minimise, over which rows, and how these are scaled.
+
+        The head starts from the rows of the mask ``training``, bool (n_rows,).
+        """
+        features = self._begin_head(source, seed, training)
         model = self.autoencoder_.model_
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
@@ -100,19 +105,29 @@ class HeadTraining(WithDefaults):
         """Return the weight of the autoencoder's own J."""
         return float(self.reconstruction_weight) if self.training == "joint" else 0.0
 
-    def _train(self, source: Source, stages: Stages, stage: str = "head") -> None:
-        """Train the head, and the encoder where it trains too; ``stage`` names the checkpoints."""
+    def _train(
+        self,
+        source: Source,
+        stages: Stages,
+        stage: str = "head",
+        selection: Selection | None = None,
+    ) -> None:
+        """Train the head, and the encoder where it trains too; ``stage`` names the checkpoints.
+
+        ``selection`` says which rows are held out; None draws them.
+        """
         seed = stages.seed
         model = self.autoencoder_.model_
         of_encoder = model.fingerprint() if stages.checkpoints is not None else ""
         given = source
-        task, source, scaling = self._prepared(source, seed)
-        fraction = float(self.validation_fraction)
-        splitter = Generator().manual_seed(seed)
-        held_out = held_out_mask(source.n_rows, fraction, generator=splitter)
-        split = Split.of(source, held_out)
+        if selection is None:
+            generator = Generator().manual_seed(seed)
+            fraction = float(self.validation_fraction)
+            selection = Grouping().select(self._n_units(source), fraction, generator=generator)
+        self.held_out_rows_ = selection.held_out.nonzero()[:, 0].numpy()
+        task, source, scaling = self._prepared(source, seed, self._rows_of(selection.training))
+        split = Split.of(source, selection)
         rows, validation = split.training, split.held_out
-        self.held_out_rows_ = held_out.nonzero()[:, 0].numpy()
         told = 1.0 if validation is None else _share_told(validation)
         if not told or not _share_told(rows):
             raise UsageError(
@@ -167,8 +182,17 @@ class HeadTraining(WithDefaults):
     def _artefact(self) -> Artefact:
         """Return the content of the model file."""
 
-    def _begin_head(self, source: Source, seed: int) -> Tensor:
-        """Make the head, and return the features (n_samples, width) of the source it reads."""
+    def _n_units(self, source: Source) -> int:
+        """Return how many rows, or pairs of them, are drawn from."""
+        return source.n_rows
+
+    def _rows_of(self, units: Tensor) -> Tensor:
+        """Return the mask of the source's rows from that of the rows, or pairs, drawn from."""
+        return units
+
+    def _begin_head(self, source: Source, seed: int, training: Tensor) -> Tensor:
+        """Make the head from the rows of the mask ``training``, and return the features
+        (n_samples, width) of all rows of the source it reads."""
         model = self.autoencoder_.model_
         model.to(resolve_device(self.device))
         self.layer_ = layer_number(model, self.layer)
@@ -185,7 +209,7 @@ class HeadTraining(WithDefaults):
         generator = Generator().manual_seed(seed)
         head = self._new_head(model, widths, self.activation, generator=generator)
         self.head_ = head.to(model.device)
-        self._start_head(features, source)
+        self._start_head(features, source, training)
         return features
 
     def _new_head(
@@ -208,10 +232,11 @@ class HeadTraining(WithDefaults):
         """Return how many numbers the head says of a row of so many features."""
         return len(self.classes_) if self._classification else 1
 
-    def _start_head(self, features: Tensor, source: Source) -> None:
-        """Set what the head begins with, from the features (n_samples, width) of the source."""
+    def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
+        """Set what the head begins with, from the features (n_samples, width) of the source, of
+        which only the rows to train on count."""
         if self.training == "frozen":
-            self.head_.start_at(features)
+            self.head_.start_at(features[training.to(features.device)])
 
     def _task(self) -> FeatureTask:
         """Return what the head is to learn."""

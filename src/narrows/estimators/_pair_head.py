@@ -28,6 +28,7 @@ from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.in_memory import stacked
 from narrows.data.pairs import PairedSource
 from narrows.data.source import Source
+from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
 from narrows.estimators._input import fit_source, query_source
@@ -126,7 +127,7 @@ class PairHead(CodeHead):
         with self._stages(checkpoint, resume, stop_requested) as stages:
             autoencoder = None
             if is_texts(A):
-                autoencoder = self._fitted_autoencoder([*A, *B], None, stages)
+                autoencoder = self._fitted_autoencoder([*A, *B], None, None, stages)
                 A, B = (autoencoder._asked(rows)[1] for rows in (A, B))
             first = fit_source(self, A)
             second = query_source(self, B)
@@ -139,7 +140,7 @@ class PairHead(CodeHead):
             answers = read_same(same, first.n_rows)
             both = stacked(first, second)
             self._given = True
-            autoencoder = autoencoder or self._fitted_autoencoder(both, None, stages)
+            autoencoder = autoencoder or self._fitted_autoencoder(both, None, None, stages)
             return self._fit_to(both, answers.repeat(2), autoencoder, stages)
 
     def _odds(self) -> dict[str, float]:
@@ -154,7 +155,7 @@ class PairHead(CodeHead):
         if self.calibration_folds is not None:
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
 
-    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
         with warnings.catch_warnings():
             # of faces, say, there are few of each and many
             warnings.filterwarnings("ignore", "The number of unique classes is greater")
@@ -176,9 +177,16 @@ class PairHead(CodeHead):
             )
         return int(self.n_components)
 
-    def _start_head(self, features: Tensor, source: Source) -> None:
+    def _n_units(self, source: Source) -> int:
+        return source.n_rows // 2 if self._given else source.n_rows
+
+    def _rows_of(self, units: Tensor) -> Tensor:
+        return units.repeat(2) if self._given else units
+
+    def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
         assert source.targets is not None
-        metric = self._metric(features.cpu().numpy(), source.targets.numpy())
+        features = features[training.to(features.device)]
+        metric = self._metric(features.cpu().numpy(), source.targets[training].numpy())
         head = self.head_
         with torch.no_grad():
             head.shift.copy_(torch.from_numpy(metric.shift))
@@ -226,7 +234,13 @@ class PairHead(CodeHead):
     def _rate(self) -> float:
         return 1e-4 if self.learning_rate is None else float(self.learning_rate)
 
-    def _train(self, source: Source, stages: Stages, stage: str = "head") -> None:
+    def _train(
+        self,
+        source: Source,
+        stages: Stages,
+        stage: str = "head",
+        selection: Selection | None = None,
+    ) -> None:
         """Learn, and calibrate on what others, that learn from less, say of the rest."""
         frozen = self.training == "frozen"
         seed = stages.seed
@@ -236,7 +250,8 @@ class PairHead(CodeHead):
         features = shift = None
         if frozen:
             # the encoder will not change: its features are computed once, and the map solved for
-            features = self._begin_head(source, seed).double().cpu().numpy()
+            every = torch.ones(source.n_rows, dtype=torch.bool)
+            features = self._begin_head(source, seed, every).double().cpu().numpy()
             self._adopt(TrainingRecord())
             shift = features.mean(axis=0)
             if not self._given:
@@ -274,7 +289,10 @@ class PairHead(CodeHead):
         super()._train(source, stages, stage)
         model = self.autoencoder_.model_
         model.objective.eval()
-        self._start_head(torch.cat(list(features_read(model, source, self.layer_))), source)
+        training = torch.ones(self._n_units(source), dtype=torch.bool)
+        training[torch.from_numpy(self.held_out_rows_)] = False
+        features = torch.cat(list(features_read(model, source, self.layer_)))
+        self._start_head(features, source, self._rows_of(training))
 
     def _embedded_by_another(
         self, source: Source, y: np.ndarray, autoencoder: Any, stages: Stages, stage: str

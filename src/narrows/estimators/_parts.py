@@ -12,7 +12,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.estimators._plan import Plan
 from narrows.model import Model
-from narrows.neighbours import NeighbourObjective, neighbourhoods
+from narrows.neighbours import NeighbourObjective, neighbourhoods, themselves
 from narrows.sampled_softmax import SampledSoftmax
 from narrows.schema import Schema
 from narrows.slots import piece_from_spec
@@ -78,6 +78,8 @@ def trained(
     ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
     are near, where the rows themselves do not.
     """
+    if rows.given is not None:
+        return NeighbourObjective(model.objective, themselves(rows, model.scaling))
     if plan.neighbours:
         around = neighbourhoods(rows, model.scaling, plan.neighbours, codes=codes)
         return NeighbourObjective(model.objective, around)
@@ -115,12 +117,13 @@ def minimise(
 ) -> TrainingRecord:
     """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
     checkpoint to go on from, and who is asked and told."""
+    read = rows if rows.given is None else rows.given
     return train(
         new_trainer(plan, model, objective),
-        rows.training,
+        read.training,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        validation=rows.held_out,
+        validation=read.held_out,
         patience=plan.patience,
         augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
         **watched,

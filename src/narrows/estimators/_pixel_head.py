@@ -52,6 +52,10 @@ class PixelHead(CodeHead):
         X: Any,
         y: Any,
         *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: tuple[Any, Any] | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
@@ -65,7 +69,7 @@ class PixelHead(CodeHead):
         y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
             The class of every pixel, also with an axis of one channel before or behind height and
             width; (n_samples,) where all pixels of an image are of one class.
-        checkpoint, resume, stop_requested
+        groups, block_length, gap, validation_data, checkpoint, resume, stop_requested
             As in ``CodeClassifier.fit``.
 
         Returns
@@ -83,18 +87,29 @@ class PixelHead(CodeHead):
         self._masks = y
         try:
             return super().fit(
-                X, y, checkpoint=checkpoint, resume=resume, stop_requested=stop_requested
+                X,
+                y,
+                groups=groups,
+                block_length=block_length,
+                gap=gap,
+                validation_data=validation_data,
+                checkpoint=checkpoint,
+                resume=resume,
+                stop_requested=stop_requested,
             )
         finally:
             del self._masks
 
-    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+        self._masks = y
         return torch.zeros(n_rows, 1)  # how many pixels there are is known with the autoencoder
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
-    def _prepared(self, source: Source, seed: int) -> tuple[Trainable, Source, Scaling]:
+    def _prepared(
+        self, source: Source, seed: int, training: Tensor
+    ) -> tuple[Trainable, Source, Scaling]:
         if source.sparse:
             raise UsageError("X: sparse input is not supported, images are dense; use toarray().")
         model = self.autoencoder_.model_
@@ -125,7 +140,8 @@ class PixelHead(CodeHead):
         self.head_ = head.to(model.device)
         frozen = self.training == "frozen"
         if frozen:
-            some = source.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
+            rows = source.where(training)
+            some = rows.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
             with torch.no_grad():
                 self.head_.start_at(pyramid(model.objective, model.scaling.forward(some)))
         task = SegmentationTask(

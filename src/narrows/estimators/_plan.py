@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.data.statistics import Statistics
 from narrows.training.layerwise import LayerwisePretraining
 
@@ -36,8 +37,13 @@ class Plan:
     neighbours: int = 0
     neighbours_by: str = "rows"
     sampled_words: int = 0
+    grouping: dict[str, Any] = field(default_factory=dict)
+    """What says which rows depend on each other; nothing where they are independent."""
 
-    def identity(self, source: Source) -> dict[str, Any]:
+    validation_data: bool = False
+    """Whether the rows held out are none of the source's."""
+
+    def identity(self, source: Source, rows: Split) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
         names = (
             "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
@@ -55,6 +61,11 @@ class Plan:
                 identity["neighbours_by"] = self.neighbours_by
         elif source.targets is not None:
             identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
+        identity |= self.grouping
+        if self.validation_data and rows.held_out is not None:
+            identity["validation_data"] = rows.held_out.fingerprint()
+        if rows.given is not None:
+            identity["corrupted"] = [part.fingerprint() for part in rows.given.parts]
         return identity
 
 

@@ -17,6 +17,7 @@ from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.estimators._asked import Asked
 from narrows.estimators._input import FLOATS
+from narrows.estimators._pairs import clean_rows
 
 __all__ = ["Queries"]
 
@@ -74,12 +75,27 @@ class Queries(TransformerMixin, Asked):
         return -np.concatenate(list(coding.errors(*self._asked(X))))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of ``score_samples``: minus the error, so that greater is better."""
-        return float(self.score_samples(X).mean(dtype=np.float64))
+        """Return the mean of ``score_samples``: minus the error, so that greater is better.
 
-    def evaluate(self, X: Any) -> Evaluation:
-        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse)."""
-        return evaluate(*self._asked(X))
+        Where y has the shape of X it is the clean rows, and the error is of rebuilding them from X.
+        Of one dimension it is ignored, as scikit-learn has it.
+        """
+        model, source = self._asked(X)
+        clean = clean_rows(y, source)
+        if clean is not None:
+            return -evaluate(model, clean, inputs=source).error
+        return float(self.score_samples(source).mean(dtype=np.float64))
+
+    def evaluate(self, X: Any, y: Any = None) -> Evaluation:
+        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse).
+
+        y, in the shape of X, is clean rows to be rebuilt from X; None has X rebuilt from itself.
+        """
+        model, source = self._asked(X)
+        clean = clean_rows(y, source)
+        if clean is None:
+            return evaluate(model, source)
+        return evaluate(model, clean, inputs=source)
 
     def inspect(self, X: Any, *, seed: int = 0) -> Health:
         """Return the health of the code on X: dead, saturated and duplicate units, effective rank,

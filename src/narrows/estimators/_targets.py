@@ -78,8 +78,18 @@ def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.n
     return values, np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
 
 
-def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, float]:
+def read_values(
+    y: Any,
+    n_rows: int,
+    *,
+    missing: bool,
+    counted: np.ndarray | None = None,
+    moments: tuple[float, float] | None = None,
+) -> tuple[Tensor, float, float]:
     """Return y standardised, float32, with its mean and deviation; NaN stays where ``missing``.
+
+    Mean and deviation are of the rows of the mask ``counted``, bool (n_rows,); None counts all.
+    ``moments`` are those of an earlier call.
 
     Raises
     ------
@@ -97,8 +107,11 @@ def read_values(y: Any, n_rows: int, *, missing: bool) -> tuple[Tensor, float, f
     if not known.any():
         raise InvalidData("y: no value is known.")
     _check_finite(wide, known)
+    some = known if counted is None or not (known & counted).any() else known & counted
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = float(wide[known].mean()), float(wide[known].std()) or 1.0
+        mean, deviation = float(wide[some].mean()), float(wide[some].std()) or 1.0
+    if moments is not None:
+        mean, deviation = moments
     if not math.isfinite(mean + deviation):
         largest = float(np.abs(wide[known]).max())
         raise InvalidData(f"y: values up to {largest:g} have no mean and deviation; rescale y.")

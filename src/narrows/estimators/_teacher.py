@@ -92,7 +92,7 @@ def teacher_codes(
             trained(teacher, model, rows),
             rows,
             checkpoints=place,
-            identity=teacher.identity(source) if place is not None else None,
+            identity=teacher.identity(source, rows) if place is not None else None,
             saved=saved,
             stop_requested=stop_requested,
             on_epoch=on_epoch,

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from narrows.data.array_sources import SparseSource
 from narrows.data.source import Source
 from narrows.errors import EmptyDocumentWarning, UsageError
-from narrows.estimators._asked import HeldOut
+from narrows.estimators._asked import Select
 from narrows.estimators._input import fit_source
 from narrows.model import Model
 from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows, share_unknown
 
-__all__ = ["ReadsTexts", "is_texts"]
+__all__ = ["ReadsTexts", "documents_where", "is_texts"]
 
 _LOOKED_AT = 100
 
@@ -58,6 +58,16 @@ def is_texts(X: Any) -> bool:
     return any(isinstance(text, str) for text in first)
 
 
+def documents_where(X: Any, kept: np.ndarray) -> Documents:
+    """Return the documents at which the mask is True."""
+    documents = as_documents(X)
+    return Documents(
+        lambda: (one for one, keep in zip(documents, kept, strict=True) if keep),
+        origin=documents.origin,
+        labelled=documents.labelled,
+    )
+
+
 class ReadsTexts:
     """Mixed into estimators whose X may be texts; ``vocabulary`` holds the words that count."""
 
@@ -92,7 +102,13 @@ class ReadsTexts:
         return names
 
     def _source(
-        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        min_samples: int,
+        select: Select | None = None,
+        like: Source | None = None,
     ) -> Source:
         """Return X as rows of counts; ``reset`` has the words learned, too, from the documents
         that are not held out."""
@@ -106,10 +122,10 @@ class ReadsTexts:
                 max_features=self.max_features,
                 min_df=self.min_df,
                 max_df=self.max_df,
-                held_out=None if held_out is None else lambda n: held_out(n).numpy(),
+                counted=None if select is None else lambda n: select(n).training.numpy(),
             )
         else:
-            vocabulary = self._vocabulary_for_texts()
+            vocabulary = self._vocabulary_for_texts(like)
             counts = vocabulary.count(documents)
         _warn_of_empty(counts, documents.origin)
         source = _source_of_counts(counts, vocabulary, documents.origin)
@@ -125,13 +141,14 @@ class ReadsTexts:
         source.unknown_shares = share_unknown(counts, unknown)
         return self.model_, fit_source(self, source, reset=False, min_samples=1)
 
-    def _vocabulary_for_texts(self) -> Vocabulary:
-        if self.model_.vocabulary is None:
+    def _vocabulary_for_texts(self, like: Source | None = None) -> Vocabulary:
+        known = self.model_.vocabulary if like is None else like.vocabulary
+        if known is None:
             raise UsageError(
                 f"X: texts, and {type(self).__name__} was fitted to counts; give counts of the "
                 "same words, or fit to texts."
             )
-        return self.model_.vocabulary
+        return known
 
 
 def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> SparseSource:

@@ -199,12 +199,12 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                 f"out to their neighbours, got {self.validation_fraction!r}."
             )
 
-    def _read_y(self, y: Any, n_rows: int) -> Tensor:
+    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
         return targets
 
-    def _start_head(self, features: Tensor, source: Source) -> None:
-        super()._start_head(features, source)
+    def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
+        super()._start_head(features, source, training)
         if self.adversarial_radius and source.sparse:
             raise UsageError(
                 "adversarial_radius: X is sparse, and a step away from it is not; give "

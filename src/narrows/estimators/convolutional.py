@@ -11,7 +11,7 @@ from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
-from narrows.estimators._asked import HeldOut
+from narrows.estimators._asked import Select
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._image_shape import check_order, shape_of_rows
 from narrows.estimators._parameters import documented
@@ -158,9 +158,15 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
                 )
 
     def _source(
-        self, X: Any, *, reset: bool, min_samples: int, held_out: HeldOut | None = None
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        min_samples: int,
+        select: Select | None = None,
+        like: Source | None = None,
     ) -> Source:
-        source = super()._source(X, reset=reset, min_samples=min_samples, held_out=held_out)
+        source = super()._source(X, reset=reset, min_samples=min_samples, select=select, like=like)
         if reset:
             self.image_shape_ = shape_of_rows(source, self.image_shape)
         check_order(source, self.image_shape)

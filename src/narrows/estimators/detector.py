@@ -17,13 +17,17 @@ from narrows.applications.anomalies import conformal_threshold
 from narrows.applications.surprise import surprises
 from narrows.artefact import write_artefact
 from narrows.checks import check_number
+from narrows.data.splitting import Grouping
 from narrows.data.statistics import describe
-from narrows.errors import NothingFlaggedWarning, UsageError
+from narrows.errors import InvalidData, NothingFlaggedWarning, UsageError
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._detector_files import detector_artefact
 from narrows.estimators._detector_members import default_member, fitted_member, rows_of_folds
 from narrows.estimators._detector_queries import DetectorQueries, comparable
+from narrows.estimators._held_out import grouping_of
+from narrows.estimators._input import query_source
+from narrows.estimators._pairs import check_ignored
 from narrows.estimators._parameters import documented
 from narrows.estimators._progress import Progress
 from narrows.estimators._settings import forget, keep, seed_from
@@ -138,6 +142,10 @@ class AnomalyDetector(DetectorQueries):
         X: Any,
         y: Any = None,
         *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
@@ -147,7 +155,16 @@ class AnomalyDetector(DetectorQueries):
         Parameters
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
-        y : ignored
+        y : array-like of shape (n_samples,), optional
+            Ignored, as scikit-learn has it.
+        groups : array-like of shape (n_samples,), optional
+            Which rows depend on each other, such as those of one subject: a group is in one fold.
+        block_length : int, optional
+            Rows are in order, such as windows of a series: runs of so many rows are the groups.
+        gap : int, default=0
+            Rows on either side of a fold's blocks that its net is not fitted to.
+        validation_data : array-like, CSR matrix, dataframe, tensor or Source, optional
+            Normal rows that ``p_values`` counts among in the place of X's own.
         checkpoint : path, optional
             A folder for the checkpoints of every net.
         resume : bool, default=False
@@ -169,6 +186,9 @@ class AnomalyDetector(DetectorQueries):
         self._check_parameters()
         forget(self)
         source = rows_of_folds(self, X)
+        check_ignored(y, source.n_rows)
+        grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
+        held_out = None if validation_data is None else query_source(self, validation_data)
         made = self._autoencoder(source.n_features, source.n_rows)
         describe(source, missing=made._admits_missing())  # a bad value is named by its own row
         own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
@@ -180,27 +200,35 @@ class AnomalyDetector(DetectorQueries):
                 "net": type(made).__name__,
                 "net_arguments": json_parameters(made.get_params(deep=False)),
                 "data": source.fingerprint() if checkpoint is not None else "",
+                **grouping.identity(),
             },
             seed=seed_from(self.random_state),
             seed_is_drawn=self.random_state is None,
             resume=resume,
             stop_requested=stop_requested,
         ) as stages:
-            self._fit_members(source, made, stages)
+            self._fit_members(source, made, stages, grouping)
+        if held_out is not None:
+            self.calibration_ = np.sort(-self._scores(held_out))
         self.offset_ = self._offset(source)
         return self
 
-    def _fit_members(self, source: Any, made: AbstractAutoencoder, stages: Stages) -> None:
+    def _fit_members(
+        self, source: Any, made: AbstractAutoencoder, stages: Stages, grouping: Grouping
+    ) -> None:
         """Fit a net to every fold, and count what each says of the rows that it did not see."""
-        n = source.n_rows
-        n_folds = min(int(self.n_folds), n // 2)
-        fold = torch.randperm(n, generator=Generator().manual_seed(stages.seed)) % n_folds
+        fold = self._folds(source.n_rows, grouping, stages.seed)
+        n_folds = int(fold.max()) + 1
         self.members_, self.surprises_, held_out = [], [], []
         for i in range(n_folds):
-            rows, others = (fold == i).nonzero()[:, 0], (fold != i).nonzero()[:, 0]
+            selection = grouping.around(fold == i)
+            rows, others = (
+                part.nonzero()[:, 0] for part in (selection.held_out, selection.training)
+            )
             member, surprise = fitted_member(
                 made,
                 source.subset(others),
+                grouping=grouping.subset(others),
                 trim=float(self.trim),
                 seed=stages.seed + i,
                 may_copy=self.autoencoder is None or i > 0,  # one warning is enough
@@ -213,6 +241,18 @@ class AnomalyDetector(DetectorQueries):
             if self.verbose:
                 Progress.say(f"net {i + 1} of {n_folds} is fitted")
         self.calibration_ = np.sort(comparable(np.concatenate(held_out)))
+
+    def _folds(self, n_rows: int, grouping: Grouping, seed: int) -> torch.Tensor:
+        """Return the fold of every row, int64 (n_rows,): a group is in one fold."""
+        n = n_rows // 2
+        group_of = grouping.of(n_rows)
+        n_groups = int(group_of.max()) + 1
+        if grouping:
+            n = n_groups
+            if n < 2:
+                raise InvalidData("groups: all rows are of one group; folds need two at least.")
+        order = torch.randperm(n_groups, generator=Generator().manual_seed(seed))
+        return (order % min(int(self.n_folds), n))[group_of]
 
     def _autoencoder(self, n_features: int, n_rows: int) -> AbstractAutoencoder:
         """Return the autoencoder to clone for every fold."""

@@ -170,7 +170,9 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         super()._check_parameters()
         check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
 
-    def _plan(self, source: Source, statistics: Statistics, seed: int) -> Plan:
+    def _plan(
+        self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
+    ) -> Plan:
         if self.sampled_words:
             multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
             if self._neighbours(source) or not source.sparse or not multinomial:
@@ -178,7 +180,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
                     "sampled_words: needs CSR counts and the multinomial loss, and no neighbours; "
                     "set sampled_words=0, or give X as CSR."
                 )
-        return super()._plan(source, statistics, seed)
+        return super()._plan(source, statistics, seed, pairs=pairs)
 
     def _neighbours(self, source: Source) -> int:
         return 0 if self.sampled_words and self.neighbours is None else super()._neighbours(source)

@@ -21,6 +21,7 @@ from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._input import FLOATS, check_columns
+from narrows.estimators._pairs import check_ignored
 from narrows.estimators._same_columns import check_same_names
 from narrows.estimators._settings import batch_size_for, epochs_of_steps, forget, keep
 from narrows.estimators._with_defaults import WithDefaults
@@ -120,6 +121,7 @@ class CodeImputer(TransformerMixin, WithDefaults):
             raise unknown_name("method", self.method, METHODS)
         forget(self)
         X = self._checked(X, reset=True)
+        check_ignored(y, len(X))
         known = ~np.isnan(X)
         n_known = known.sum(axis=0)
         sums = np.where(known, X, 0).sum(axis=0, dtype=np.float64)

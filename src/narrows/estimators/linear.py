@@ -122,7 +122,7 @@ class LinearAutoencoder(AbstractAutoencoder):
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Pass once over X at the constant learning rate; a certificate of before is dropped."""
-        super().partial_fit(X)
+        super().partial_fit(X, y)
         for name in _CERTIFICATE:
             if hasattr(self, name):
                 delattr(self, name)

@@ -78,7 +78,7 @@ class Vocabulary:
         max_features: int | None = 2000,
         min_df: int | float = 1,
         max_df: int | float = 1.0,
-        held_out: Callable[[int], np.ndarray] | None = None,
+        counted: Callable[[int], np.ndarray] | None = None,
     ) -> tuple[Vocabulary, sp.csr_array]:
         """Return the vocabulary of texts and their counts, in one pass over them.
 
@@ -92,9 +92,9 @@ class Vocabulary:
         min_df, max_df : int or float, default=1 and 1.0
             Drop terms in fewer, or in more, documents: whole numbers are documents, numbers
             with a point fractions of them.
-        held_out : callable, optional
-            From the number of documents to the mask, bool (n_documents,), of those that are
-            counted but not learned from.
+        counted : callable, optional
+            From the number of documents to the mask, bool (n_documents,), of those to learn from;
+            None learns from all.
 
         Returns
         -------
@@ -128,14 +128,14 @@ class Vocabulary:
                 )
         del lookup
         n_documents = sum(len(block.lengths) for block in blocks)
-        counted = None if held_out is None else ~held_out(n_documents)
-        if counted is not None:
-            n_documents = int(counted.sum())
+        learned = None if counted is None else counted(n_documents)
+        if learned is not None:
+            n_documents = int(learned.sum())
         kept = kept_terms(
             found,
             blocks,
             n_documents,
-            counted=counted,
+            counted=learned,
             max_features=max_features,
             min_df=min_df,
             max_df=max_df,

@@ -1,0 +1,76 @@
+"""Count the rows held out that are exact copies of rows to train on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from narrows.data.source import Source
+from narrows.data.splitting import Split
+from narrows.errors import CopiesWarning
+from narrows.slots import Rows, SparseRows
+
+__all__ = ["count_copies", "warn_of_copies"]
+
+_VALUES = 1 << 20
+"""Values of dense rows that are hashed at once."""
+
+_SHARE, _FEWEST = 0.05, 5
+
+
+def warn_of_copies(rows: Split) -> int:
+    """Return how many rows held out are copies of rows to train on; warn where they are many.
+
+    More than one in twenty, and five at least, are no chance of a few distinct values. Rows that
+    are all zero, or empty, do not count.
+    """
+    if rows.held_out is None:
+        return 0
+    copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
+    if copies >= _FEWEST and copies > _SHARE * n:
+        warnings.warn(
+            f"{copies} of the {n} rows held out are exact copies of rows trained on, so that "
+            "errors on them, early stopping and p-values say too little of new rows: drop the "
+            "copies, keep copies together by groups=, or give validation_data=.",
+            CopiesWarning,
+            stacklevel=4,
+        )
+    return copies
+
+
+def count_copies(training: Source, held_out: Source) -> int:
+    """Return how many rows of the second source are equal to one of the first.
+
+    Rows are compared by hashes of 64 bits: 8 bytes a row, and one pass over each source.
+    """
+    wanted = np.concatenate(list(_hashes(held_out)))
+    found = np.zeros(len(wanted), dtype=bool)
+    nothing = wanted == 0
+    for block in _hashes(training):
+        found |= np.isin(wanted, block)
+    return int((found & ~nothing).sum())
+
+
+def _hashes(source: Source) -> Iterator[np.ndarray]:
+    """Yield a hash of every row, uint64; 0 for rows of zeros."""
+    odd = np.random.default_rng(0).integers(1 << 63, size=source.n_features, dtype=np.uint64)
+    odd = (odd << np.uint64(1)) | np.uint64(1)
+    for rows in source.in_order(max(1, min(1 << 16, _VALUES // source.n_features))):
+        yield _hashed(rows, odd)
+
+
+def _hashed(rows: Rows, odd: np.ndarray) -> np.ndarray:
+    sparse = isinstance(rows, SparseRows)
+    values = (rows.values if sparse else rows).numpy() + np.float32(0)  # -0 is 0
+    bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
+    bits ^= bits >> np.uint64(15)
+    bits *= np.uint64(0x9E3779B97F4A7C15)
+    bits ^= bits >> np.uint64(31)
+    if not sparse:
+        return (bits * odd).sum(axis=1, dtype=np.uint64)
+    terms = bits * odd[rows.indices.numpy()]
+    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+    edges = rows.indptr.numpy()
+    return total[edges[1:]] - total[edges[:-1]]

@@ -1,0 +1,131 @@
+"""y beside rows: clean rows to rebuild, or what scikit-learn passes along to everything."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_array
+
+from narrows.data.arrays import array_source, plain_array
+from narrows.data.source import Source
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators._input import FLOATS
+from narrows.estimators._settings import corruption_spec
+
+__all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
+
+
+def clean_rows(y: Any, source: Source) -> Source | None:
+    """Return y as the clean rows of a source, None where it is of one dimension and ignored.
+
+    Raises
+    ------
+    InvalidData
+        If y has another number of rows or columns than the source.
+    UsageError
+        If either is streamed.
+    """
+    if y is None:
+        return None
+    if isinstance(y, Source):
+        rows = y
+    else:
+        y = plain_array(y)
+        shape = _shape(y)
+        if len(shape) < 2 or (shape[1:] == (1,) and source.n_features > 1):
+            check_ignored(y, source.n_rows)
+            return None
+        rows = _checked(y, shape)
+    if (rows.n_rows, rows.n_features) != (source.n_rows, source.n_features):
+        raise InvalidData(
+            f"y: {rows.n_rows} rows of {rows.n_features}, for {source.n_rows} rows of "
+            f"{source.n_features} in X: clean rows have the shape of X. A y of one dimension is "
+            "ignored."
+        )
+    for one in (source, rows):
+        if not one.holds_targets:
+            raise UsageError(f"y: {one.origin} is streamed; pairs of rows need both in memory.")
+    if rows.sparse != source.sparse:
+        raise InvalidData("y: X and y must be both dense or both sparse; use toarray().")
+    kind, origin = rows.kind, rows.origin
+    rows = rows.labelled(None).described_as(source)
+    rows.kind, rows.origin = kind, "y" if origin == "X" else origin
+    return rows
+
+
+def check_ignored(y: Any, n_rows: int) -> None:
+    """Refuse a y without use that does not go with the rows: of another length, or of rows.
+
+    Raises
+    ------
+    InvalidData
+    """
+    if y is None:
+        return
+    shape = _shape(y)
+    if not shape or shape[0] != n_rows:
+        raise InvalidData(
+            f"y: {shape[0] if shape else repr(y)} values for {n_rows} rows of X; leave y out."
+        )
+
+
+def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
+    """Refuse what was asked for and has no effect beside given pairs; ``corrupts`` says whether
+    the net has a corruption.
+
+    Raises
+    ------
+    UsageError
+    """
+    parameters = inspect.signature(type(estimator).__init__).parameters
+    given = estimator.get_params(deep=False)
+    if corrupts:
+        default = parameters["corruption"].default
+        if corruption_spec(given["corruption"]) not in (
+            corruption_spec(default),
+            corruption_spec(None),
+        ):
+            raise UsageError(
+                f"corruption: {given['corruption']!r} has no effect where y gives the clean rows "
+                "of X, which is corrupted already; leave it out."
+            )
+    if given.get("augmentation") is not None:
+        raise UsageError(
+            "augmentation: would change X and not the clean rows that y gives; leave it out."
+        )
+    for name in ("neighbours", "sampled_words"):
+        if given.get(name):
+            raise UsageError(
+                f"{name}: rebuilds other rows than y gives; set {name}=0, or leave y out."
+            )
+
+
+def _shape(y: Any) -> tuple[int, ...]:
+    if hasattr(y, "shape"):
+        return tuple(y.shape)
+    try:
+        return np.shape(y)
+    except ValueError:  # lists of several lengths, such as the labels of documents
+        return (len(y),)
+
+
+def _checked(y: Any, shape: tuple[int, ...]) -> Source:
+    if len(shape) > 2:
+        y = np.asarray(y).reshape(shape[0], -1)
+    is_bytes = isinstance(y, np.ndarray) and y.dtype == np.uint8
+    try:
+        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+            rows: Any = check_array(
+                y,
+                accept_sparse="csr",
+                dtype=None if is_bytes else FLOATS,
+                ensure_all_finite=False,
+                ensure_min_samples=0,
+                input_name="y",
+            )
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"y: {error}") from None
+    return array_source(sp.csr_array(rows) if sp.issparse(rows) else rows)

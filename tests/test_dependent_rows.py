@@ -1,0 +1,268 @@
+"""Rows that depend on each other: groups, blocks, rows held out of one's own, and copies."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from topics import topic_texts
+
+from narrows import (
+    AnomalyDetector,
+    Autoencoder,
+    CodeClassifier,
+    CodeRegressor,
+    DocumentAutoencoder,
+    load,
+)
+from narrows.cli import _run
+from narrows.data.arrays import array_source
+from narrows.data.copies import count_copies
+from narrows.data.splitting import Grouping
+from narrows.errors import CopiesWarning, InvalidData, UsageError
+
+SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}
+N = 60
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32)
+
+
+def subjects(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Twelve rows each of n subjects, who differ from each other and hardly from themselves."""
+    rng = np.random.default_rng(seed)
+    each = rng.normal(size=(n, 20))
+    rows = np.repeat(each, 12, axis=0) + rng.normal(scale=0.05, size=(12 * n, 20))
+    return rows.astype(np.float32), np.repeat(np.arange(n), 12)
+
+
+# --- the split
+
+
+def test_a_group_is_on_one_side_and_the_share_is_of_the_groups():
+    groups = torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(np.arange(20), 5)))
+    selection = Grouping(groups).select(100, 0.25, generator=seeded())
+    apart = groups[selection.held_out].unique()
+    assert len(apart) == 5 and not torch.isin(groups[selection.training], apart).any()
+    assert bool((selection.training ^ selection.held_out).all())
+
+
+def test_of_few_groups_one_is_held_out_and_one_is_left():
+    groups = torch.arange(3).repeat_interleave(4)
+    for fraction, wanted in ((0.1, 4), (0.99, 8)):
+        assert Grouping(groups).select(12, fraction, generator=seeded()).held_out.sum() == wanted
+
+
+def test_blocks_are_runs_and_the_gap_is_on_neither_side():
+    selection = Grouping(block_length=10, gap=3).select(100, 0.2, generator=seeded(1))
+    held_out, training = selection.held_out.numpy(), selection.training.numpy()
+    blocks = held_out.reshape(10, 10)
+    assert blocks.all(axis=1).sum() == 2 and (blocks.any(axis=1) == blocks.all(axis=1)).all()
+    at = np.flatnonzero(held_out)
+    for row in range(100):
+        near = np.abs(at - row).min() <= 3
+        assert training[row] == (not near)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"groups": np.zeros(N)}, "groups: all 60 rows are of one group"),
+        ({"groups": np.arange(N - 1)}, "groups: 59 values for 60 rows"),
+        ({"groups": [None, *range(N - 1)]}, "groups: no group in row 0"),
+        ({"block_length": N}, "block_length: all 60 rows are of one group"),
+        ({"block_length": 10, "gap": N}, "gap: 60 rows on either side .* leave none to train on"),
+    ],
+)
+def test_groups_that_cannot_be(X, arguments, message):
+    with pytest.raises(InvalidData, match=message):
+        Autoencoder(2, **SMALL).fit(X, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "arguments", "message"),
+    [
+        ({}, {"gap": 3}, "gap: 3 has no effect without block_length"),
+        ({}, {"groups": np.arange(N), "block_length": 5}, "block_length: groups says already"),
+        ({}, {"groups": np.arange(N), "validation_data": np.ones((9, 6))}, "groups: has no effect"),
+        ({"validation_fraction": 0.0}, {"block_length": 5}, "block_length: has no effect, since"),
+        ({}, {"validation_data": (1, 2, 3)}, r"must be X or a pair \(X, y\), got 3 parts"),
+    ],
+)
+def test_arguments_without_effect_are_refused(X, estimator, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Autoencoder(2, **{**SMALL, **estimator}).fit(X, **arguments)
+
+
+# --- false alarms
+
+
+def test_with_groups_false_alarms_are_as_rare_as_alpha_says():
+    rows, groups = subjects(60, 0)
+    new = subjects(80, 1)[0]
+    arguments = {"hidden": (64,), "max_epochs": 60, "batch_size": 64, "learning_rate": 1e-2,
+                 "random_state": 0, "validation_fraction": 0.3, "patience": None}  # fmt: skip
+    alone = Autoencoder(8, **arguments).fit(rows)
+    grouped = Autoencoder(8, **arguments).fit(rows, groups=groups)
+    alarms = [float((net.p_values(new) <= 0.05).mean()) for net in (alone, grouped)]
+    assert alarms[0] > 0.5 and alarms[1] < 0.12, alarms
+
+
+def test_with_groups_false_alarms_of_a_detector_are_as_rare_as_alpha_says():
+    rows, groups = subjects(40, 0)
+    new = subjects(80, 1)[0]
+    net = Autoencoder(
+        8, hidden=(32,), max_epochs=60, batch_size=64, learning_rate=1e-2, validation_fraction=0.0
+    )
+    arguments = {"n_folds": 2, "trim": 0, "random_state": 0}
+    alone = AnomalyDetector(net, **arguments).fit(rows)
+    grouped = AnomalyDetector(net, **arguments).fit(rows, groups=groups)
+    validated = AnomalyDetector(net, **arguments).fit(rows, validation_data=subjects(40, 2)[0])
+    alarms = [float((d.p_values(new) <= 0.05).mean()) for d in (alone, grouped, validated)]
+    assert alarms[0] > 0.4 and max(alarms[1:]) < 0.12, alarms
+    assert len(validated.calibration_) == 480
+
+
+# --- rows held out of one's own
+
+
+def test_validation_data_are_held_out_and_all_rows_are_trained_on(X):
+    others = X[:20] + 0.1
+    net = Autoencoder(2, **SMALL).fit(X, validation_data=others)
+    record = net.model_.record
+    assert (record["n_rows"], record["n_validation_rows"]) == (N, 20)
+    np.testing.assert_allclose(
+        np.sort(-net.score_samples(others)), net.model_.calibration.numpy(), rtol=1e-4
+    )
+    again = Autoencoder(2, **SMALL).fit(X, validation_data=5 * others)
+    np.testing.assert_array_equal(net.transform(X), again.transform(X))
+    assert net.validation_history_ != again.validation_history_
+
+
+def test_validation_data_are_checked(X):
+    with pytest.raises(ValueError, match="3 features"):
+        Autoencoder(2, **SMALL).fit(X, validation_data=X[:, :3])
+    bad = X[:9].copy()
+    bad[4, 2] = np.inf
+    with pytest.raises(InvalidData, match="validation_data contains infinity .* row 4, column 2"):
+        Autoencoder(2, **SMALL).fit(X, validation_data=bad)
+
+
+def test_texts_held_out_are_counted_by_the_words_of_the_others():
+    texts, _ = topic_texts(n=40)
+    net = DocumentAutoencoder(2, neighbours=0, **SMALL)
+    net.fit(texts[:30], validation_data=[f"zebra {text}" for text in texts[30:]])
+    assert "zebra" not in net.vocabulary_.terms and net.vocabulary_.n_documents == 30
+    assert net.model_.record["n_validation_rows"] == len(texts) - 30
+
+
+# --- heads
+
+
+def test_heads_hold_out_whole_groups(X):
+    y, groups = np.arange(N) % 2, np.repeat(np.arange(12), 5)
+    net = Autoencoder(2, **SMALL).fit(X)
+    head = CodeClassifier(net, validation_fraction=0.25, max_epochs=2, random_state=0)
+    head.fit(X, y, groups=groups)
+    apart = groups[head.held_out_rows_]
+    assert len(head.held_out_rows_) == 15 and len(np.unique(apart)) == 3
+
+
+def test_what_a_head_fits_before_it_trains_is_of_the_rows_to_train_on(X):
+    y = np.arange(N, dtype=float)
+    arguments = {"validation_fraction": 0.25, "max_epochs": 1, "random_state": 0}
+    first = CodeRegressor(Autoencoder(2, **SMALL), **arguments).fit(X, y)
+    apart = first.held_out_rows_
+    kept = np.setdiff1d(np.arange(N), apart)
+    assert first.y_mean_ == pytest.approx(y[kept].mean())
+    other, told = X.copy(), y.copy()
+    other[apart], told[apart] = 9 * X[apart] + 1, -5 * y[apart]
+    second = CodeRegressor(Autoencoder(2, **SMALL), **arguments).fit(other, told)
+    np.testing.assert_array_equal(first.predict(X), second.predict(X))
+    assert first.validation_history_ != second.validation_history_
+
+
+def test_heads_take_validation_data(X):
+    y = np.arange(N) % 2
+    head = CodeClassifier(Autoencoder(2, **SMALL), max_epochs=2, random_state=0)
+    head.fit(X[:40], y[:40], validation_data=(X[40:], y[40:]))
+    assert len(head.validation_history_) == 2
+    assert head.autoencoder_.model_.record["n_rows"] == 36  # of 40, a tenth its own
+    plain = CodeClassifier(Autoencoder(2, **SMALL), max_epochs=2, random_state=0)
+    assert plain.fit(X[:40], y[:40]).validation_history_ == []
+    with pytest.raises(UsageError, match="validation_data: a head needs y too"):
+        head.fit(X[:40], y[:40], validation_data=X[40:])
+
+
+# --- copies
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_copies_are_counted(form):
+    rows = np.random.default_rng(0).poisson(2.0, (50, 8)).astype(np.float32)
+    others = np.concatenate([rows[[3, 7]], rows[:3] + 0.5, np.zeros((2, 8), np.float32)])
+    training = np.concatenate([rows, np.zeros((1, 8), np.float32)])
+    assert count_copies(array_source(form(training)), array_source(form(others))) == 2
+
+
+def test_copies_across_the_split_are_noticed(X):
+    twice = np.concatenate([X, X, X])
+    with pytest.warns(CopiesWarning, match="of the 18 rows held out are exact copies of rows tr"):
+        net = Autoencoder(2, **SMALL).fit(twice)
+    assert net.model_.record["n_copies_held_out"] > 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CopiesWarning)
+        Autoencoder(2, **SMALL).fit(twice, groups=np.tile(np.arange(N), 3))
+        Autoencoder(2, **SMALL).fit(X)
+
+
+# --- command line
+
+
+@pytest.fixture
+def table(X, tmp_path):
+    path = tmp_path / "t.csv"
+    lines = [",".join([*map(str, row), f"s{i // 5}"]) for i, row in enumerate(X)]
+    path.write_text("\n".join(["a,b,c,d,e,f,subject", *lines]) + "\n")
+    np.save(tmp_path / "v.npy", X[:20] + 0.1)
+    return path
+
+
+def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    command = ["fit", str(table), "-k", "2", "--hidden", "6", "--epochs", "1", "-q", "--seed", "0",
+               "-o", str(out), "--json"]  # fmt: skip
+
+    def held_out(*more: str) -> int:
+        assert _run([*command, *more]) == 0
+        return json.loads(capsys.readouterr().out)["n_rows"]
+
+    assert held_out("--groups", "subject") == 5  # one subject of twelve
+    assert load(out).n_features_in_ == 6
+    drop = ["fit", f"{table}:drop=subject", *command[2:]]
+    command = drop
+    assert held_out("--block-length", "20", "--gap", "2") == 20
+    assert load(out).model_.record["n_rows"] in (38, 36)
+    np.save(tmp_path / "x.npy", np.load(tmp_path / "v.npy") * 2)
+    command = [*drop[:1], str(tmp_path / "x.npy"), *drop[2:]]
+    assert held_out("--validation", str(tmp_path / "v.npy")) == 20
+    assert _run([*drop, "--groups", "subjects"]) == 3
+    assert "Did you mean 'subject'" in capsys.readouterr().err
+    assert _run([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
+
+
+def test_narrows_detector_and_head_take_groups(table, tmp_path, capsys):
+    command = ["detector", str(table), "--groups", "subject", "--set", "n_folds=2", "--set",
+               "trim=0", "--seed", "0", "-q", "-o", str(tmp_path / "d"), "--json"]  # fmt: skip
+    assert _run(command) == 0
+    assert json.loads(capsys.readouterr().out)["features"] == 6
