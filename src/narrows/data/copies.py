@@ -63,9 +63,9 @@ def _hashes(source: Source) -> Iterator[np.ndarray]:
 
 def _hashed(rows: Rows, odd: np.ndarray) -> np.ndarray:
     sparse = isinstance(rows, SparseRows)
-    values = (rows.values if sparse else rows).numpy() + np.float32(0)  # -0 is 0
-    bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
-    bits ^= bits >> np.uint64(15)
+    values = (rows.values if sparse else rows).numpy().astype(np.float64) + 0.0  # -0 is 0
+    bits = np.ascontiguousarray(values).view(np.uint64)
+    bits ^= bits >> np.uint64(33)
     bits *= np.uint64(0x9E3779B97F4A7C15)
     bits ^= bits >> np.uint64(31)
     if not sparse:
