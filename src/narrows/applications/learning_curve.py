@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from narrows.applications.lettering import fitting
+from narrows.applications.lettering import fitting, wrapped
 
 __all__ = ["Curve", "curves_of_model", "learning_curve_figure"]
 
@@ -70,7 +70,8 @@ def _draw(axis: Axes, curve: Curve) -> None:
     n = len(curve.training)
     axis.set_title(fitting(curve.name, 10, 4.0), fontsize=10)
     if not n:
-        axis.text(0.5, 0.5, "no epoch is recorded", ha="center", va="center", fontsize=9)
+        axis.text(0.5, 0.5, "no epochs: none recorded, or fitted without", ha="center",
+                  va="center", fontsize=8, transform=axis.transAxes)  # fmt: skip
         axis.set(xticks=[], yticks=[])
         return
     marker = "o" if n <= _DOTTED else ""
@@ -85,7 +86,7 @@ def _draw(axis: Axes, curve: Curve) -> None:
         axis.axvline(curve.best_epoch, color=_GREY, linewidth=0.8, linestyle=":",
                      label=f"kept: epoch {curve.best_epoch}")  # fmt: skip
     axis.set_xlabel(f"epoch, {n} in all", fontsize=8)
-    axis.set_ylabel(fitting(curve.unit or "objective", 8, 2.4), fontsize=8)
+    axis.set_ylabel(wrapped(curve.unit or "objective", 8, 2.4), fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.tick_params(labelsize=7)
     axis.legend(fontsize=7, frameon=False)

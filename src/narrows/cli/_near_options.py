@@ -18,12 +18,12 @@ class Names(click.Choice):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            error.message += did_you_mean(value, map(str, self.choices))
-            raise
+            hint = did_you_mean(value, map(str, self.choices))
+            raise click.BadParameter(f"{error.message}{hint}", ctx=ctx, param=param) from None
 
 
 def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
-    """Have the error name the option that may be meant, by all of its spellings."""
+    """Return the error with the option that may be meant, by any of its spellings."""
     if error.ctx is None:
         return error
     spellings = {
@@ -33,5 +33,5 @@ def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
         for opt in (*param.opts, *param.secondary_opts)
     }
     near = near_name(error.option_name.lstrip("-").partition("=")[0], spellings)
-    error.possibilities = [] if near is None else [spellings[near]]
-    return error
+    meant = [] if near is None else [spellings[near]]
+    return click.NoSuchOption(error.option_name, possibilities=meant, ctx=error.ctx)
