@@ -33,5 +33,8 @@ def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
         for opt in (*param.opts, *param.secondary_opts)
     }
     near = near_name(error.option_name.lstrip("-").partition("=")[0], spellings)
-    meant = [] if near is None else [spellings[near]]
-    return click.NoSuchOption(error.option_name, possibilities=meant, ctx=error.ctx)
+    if near is None:
+        return click.NoSuchOption(error.option_name, ctx=error.ctx)
+    # not as a possibility, of which click shows those alone that are spelled alike
+    text = f"{error.message} Did you mean '{spellings[near]}'?"
+    return click.NoSuchOption(error.option_name, text, ctx=error.ctx)
