@@ -261,7 +261,7 @@ def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys)
     assert _run([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
 
 
-def test_narrows_detector_and_head_take_groups(table, tmp_path, capsys):
+def test_narrows_detector_takes_groups(table, tmp_path, capsys):
     command = ["detector", str(table), "--groups", "subject", "--set", "n_folds=2", "--set",
                "trim=0", "--seed", "0", "-q", "-o", str(tmp_path / "d"), "--json"]  # fmt: skip
     assert _run(command) == 0
