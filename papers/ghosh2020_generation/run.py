@@ -105,7 +105,7 @@ def generation(
     ae = None
     for name, net in nets(preset, seed).items():
         ae = net.fit(source)
-        rebuilt = ae.reconstruct(test) / 255
+        rebuilt = ae.reconstruct(test).reshape(len(test), -1) / 255
         row = {
             "name": name,
             "squared_error": ae.evaluate(test).squared_error,
@@ -118,6 +118,7 @@ def generation(
         prior = ("prior",) if name == "variational" else ()
         for density in (*prior, "gaussian", "mixture"):
             drawn = ae.sample(len(test), density=density, random_state=seed) / 255
+            drawn = drawn.reshape(len(drawn), -1)
             row[density] = distance(drawn)
             sheet[f"{name}, {density}"] = drawn[:10]
         rows.append(row)

@@ -163,7 +163,9 @@ def measured(
             yield "Gaussian, full covariance", gaussian_fill(x, where, rivals.rows)
         for name, (net, methods) in nets.items():
             for method in methods:
-                filled = net.inpaint(test, hidden, method=method, random_state=seed)
+                filled = net.inpaint(test, hidden, method=method, random_state=seed).reshape(
+                    test.shape
+                )
                 yield f"{name}, {method}", torch.from_numpy(filled / np.float32(255))
 
     started = time.perf_counter()

@@ -88,7 +88,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
         spread = code_spread(model)[1].square().sum(dim=1).numpy()
         drawn = np.sort(np.argsort(-spread, kind="stable")[:_IN_FIGURE])
     return _Walk(
-        grid,
+        grid.reshape(*grid.shape[:2], -1),
         [f"component {j}" for j in components],
         [f"{step:+.2g}" if step else "0" for step in steps_of(n, options["span"])],
         row.repeat(len(components), axis=0),
@@ -108,6 +108,7 @@ def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, An
     columns = [f"{t:.3g}" for t in np.linspace(0, 1, n)]
     lines = [f"{a} to {b}" for a, b in pairwise(names)]
     title = "from one row to the next: so much of the way between their codes"
+    grid = grid.reshape(*grid.shape[:2], -1)
     return _Walk(grid, lines, columns, rows[:-1], title, rows[1:])
 
 

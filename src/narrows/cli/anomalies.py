@@ -147,8 +147,9 @@ def anomalies(
             for name, row in zip(in_figure(called, first), first, strict=True)
         ]
         shape = image_shape or fitted.schema.image_shape or source.image_shape
+        rebuilt = estimator.reconstruct(rows).reshape(rows.n_rows, -1)
         drawn = anomaly_figure(
-            dense_rows(rows.evenly(top)).numpy(), estimator.reconstruct(rows), shares,
+            dense_rows(rows.evenly(top)).numpy(), rebuilt, shares,
             titles=titles, found=found, names=names, image_shape=shape,
         )  # fmt: skip
         save_figure(drawn, figure)

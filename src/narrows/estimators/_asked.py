@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.source import Source
@@ -23,6 +24,8 @@ class Asked(WithDefaults):
     """What the groups of questions share (codes, anomalies, hidden values, new rows, export)."""
 
     model_: Model
+    row_shape_: tuple[int, ...]
+    """Height, width and, where they were given, channels of a row of fit's X; set for images."""
 
     def _asked(self, X: Any) -> tuple[Model, Source]:
         """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
@@ -51,3 +54,9 @@ class Asked(WithDefaults):
         before that these go with, where there is no model yet.
         """
         return fit_source(self, X, reset=reset, min_samples=min_samples)
+
+    def _shaped(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (..., n_features) as X was at fit: images (..., height, width[, channels])
+        where it held images, flat rows as they are."""
+        shape = getattr(self, "row_shape_", None)
+        return rows if shape is None else rows.reshape(*rows.shape[:-1], *shape)

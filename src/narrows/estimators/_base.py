@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any, Self
 
@@ -337,6 +338,7 @@ class AbstractAutoencoder(
             "estimator": type(self).__name__,
             "arguments": json_parameters(self.get_params(deep=False)),
             "named": hasattr(self, "feature_names_in_"),
+            "row_shape": getattr(self, "row_shape_", None),
         }
 
     def _restore(
@@ -347,6 +349,13 @@ class AbstractAutoencoder(
         self._adopt(model, TrainingRecord(epochs=epochs))
         self._built_with = dict(spec["arguments"])
         self.n_features_in_ = model.schema.n_features
+        shape = spec.get("row_shape")  # absent in older files
+        if shape is not None:
+            shape = tuple(shape)
+            sound = all(type(side) is int and side > 0 for side in shape)
+            if not sound or prod(shape) != self.n_features_in_:
+                raise ValueError(f"rows of shape {shape} for {self.n_features_in_} features")
+            self.row_shape_ = shape
         if model.schema.names is not None and spec["named"]:
             self.feature_names_in_ = np.array(model.schema.names, dtype=object)
 

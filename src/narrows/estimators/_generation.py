@@ -26,7 +26,8 @@ class Generates(Asked):
     """Mixed into every autoencoder: what decoding codes of no row gives.
 
     Rows are float32, or float64 where ``inverse_transform`` returns it. The walks return grids
-    (n_lines, n_columns, n_features), in input units. Their codes
+    (n_lines, n_columns, n_features), in input units; where ``fit`` was given images, images stand
+    in place of the n_features of new rows and of grids. Their codes
     keep the rule of their kind: numbers stay in the range of the code's activation, of a top-k
     code the k largest stay, parts of a quantised one become the nearest entries, and a bit flips
     where it is taken past 0.
@@ -67,7 +68,7 @@ class Generates(Asked):
         generator = Generator().manual_seed(seed_from(random_state))
         blocks = sampling.samples(self.model_, n_samples, density=density, generator=generator)
         self._check_fits(int(n_samples), way_out="lower n_samples")
-        return np.concatenate(list(blocks))
+        return self._shaped(np.concatenate(list(blocks)))
 
     def perturb(
         self,
@@ -109,7 +110,7 @@ class Generates(Asked):
         self._check_fits(
             source.n_rows, int(n_samples), way_out="lower n_samples, or give fewer rows"
         )
-        return np.concatenate(list(blocks))
+        return self._shaped(np.concatenate(list(blocks)))
 
     def traverse(
         self,
@@ -155,7 +156,7 @@ class Generates(Asked):
         lines = walks.traversed(model, source, asked, steps=steps, values=values)
         n = len(steps if values is None else values)  # pyright: ignore[reportArgumentType] -- one of them is
         self._check_fits(len(asked), n, way_out="take fewer components or steps")
-        return np.concatenate(list(lines))
+        return self._shaped(np.concatenate(list(lines)))
 
     def interpolate(
         self, a: Any, b: Any, n_steps: int = 9, *, method: str = "linear"
@@ -184,7 +185,7 @@ class Generates(Asked):
         _, theirs = self._asked(_as_row(b))
         ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
         self._check_fits(ours.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
-        return np.concatenate(list(ways))
+        return self._shaped(np.concatenate(list(ways)))
 
     def check_memorisation(self, samples: Any, X: Any, held_out: Any = None) -> Memorisation:
         """Return how near samples come to the training rows X, beside how near real rows come.
@@ -193,7 +194,7 @@ class Generates(Asked):
 
         Parameters
         ----------
-        samples : array-like of shape (n_samples, n_features)
+        samples : array-like of shape (n_samples, n_features), or images
             What ``sample`` returned, at most 10,000 rows.
         X : rows
             All that the model was trained on.
@@ -208,6 +209,8 @@ class Generates(Asked):
         """
         model, train = self._asked(X)
         others = None if held_out is None else self._asked(held_out)[1]
+        if np.ndim(samples) > 2:
+            samples = np.reshape(samples, (len(samples), -1))
         return measure_memorisation(model, samples, train, others)
 
 

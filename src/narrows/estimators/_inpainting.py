@@ -59,9 +59,9 @@ class Inpainting(Asked):
 
         Returns
         -------
-        filled : ndarray of shape (n_samples, n_features), in input units
-            float32; float64 for arrays and frames of wider numbers than that, so that known values
-            are the given ones to the bit.
+        filled : ndarray of shape (n_samples, n_features), in input units; images where ``fit`` was
+            given images. float32; float64 for arrays and frames of wider numbers than that, so
+            that known values are the given ones to the bit.
         std : ndarray of the same shape, 0 where known
             Only with ``return_std``.
 
@@ -86,8 +86,8 @@ class Inpainting(Asked):
             generator=Generator().manual_seed(seed_from(random_state)),
         )
         fills, spreads = zip(*blocks, strict=True)
-        filled = _with_known(X, np.concatenate(fills), hidden)
-        return (filled, np.concatenate(spreads)) if return_std else filled
+        filled = self._shaped(_with_known(X, np.concatenate(fills), hidden))
+        return (filled, self._shaped(np.concatenate(spreads))) if return_std else filled
 
     def impute(
         self,

@@ -68,6 +68,8 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
             ensure_all_finite=False,
             ensure_min_samples=min_samples,
         )
+    if reset:
+        _keep_row_shape(estimator, image_shape)
     source = array_source(X)
     names = getattr(estimator, "feature_names_in_", None)
     source.image_shape = image_shape
@@ -81,6 +83,14 @@ def _is_wide(X: Any) -> bool:
     if sp.issparse(X):
         return False
     return not isinstance(X, np.ndarray) or X.dtype == object or needs_float64(X)
+
+
+def _keep_row_shape(estimator: Any, shape: tuple[int, ...] | None) -> None:
+    """Have an estimator know the shape of images; of flat rows it knows none."""
+    if shape is not None:
+        estimator.row_shape_ = tuple(shape)
+    elif hasattr(estimator, "row_shape_"):
+        del estimator.row_shape_
 
 
 def check_columns(X: Any) -> None:
@@ -162,6 +172,7 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
     names = getattr(estimator, "feature_names_in_", None)
     if reset:
         estimator.n_features_in_ = source.n_features
+        _keep_row_shape(estimator, source.image_shape)
         if source.names is not None:
             estimator.feature_names_in_ = np.array(source.names, dtype=object)
         elif names is not None:

@@ -34,7 +34,8 @@ class Queries(TransformerMixin, Asked):
         return np.concatenate(list(coding.codes(*self._asked(X))))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return g(h) for codes X (n_samples, n_components), in input units, float32.
+        """Return g(h) for codes X (n_samples, n_components), in input units, float32: rows
+        (n_samples, n_features), or images as ``fit`` was given them.
 
         The result is float64 if a column of the fit is so far from 0 that float32 would round it
         by more than 1e-4 of its standard deviation, as it does times in seconds since 1970 that
@@ -50,21 +51,23 @@ class Queries(TransformerMixin, Asked):
                 f"inverse_transform: codes must have {self.model_.n_components} components, "
                 f"got {h.shape[1]}."
             )
-        return np.concatenate(list(coding.decoded(self.model_, h)))
+        return self._shaped(np.concatenate(list(coding.decoded(self.model_, h))))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, dense, of the dtype of
-        ``inverse_transform``."""
-        return np.concatenate(list(coding.reconstructions(*self._asked(X))))
+        ``inverse_transform``; images, (n_samples, height, width[, channels]), where ``fit`` was
+        given images."""
+        return self._shaped(np.concatenate(list(coding.reconstructions(*self._asked(X)))))
 
     def denoise(self, X: Any) -> np.ndarray:
-        """Return clean rows for corrupted X, (n_samples, n_features), in input units.
+        """Return clean rows for corrupted X, (n_samples, n_features), in input units; images where
+        ``fit`` was given images.
 
         The rows go through the code and back. Where the corruption is ``Missing``, X may hold
         NaN: the known values stay, and only the missing ones are filled in. The dtype is that
         of ``inverse_transform``.
         """
-        return np.concatenate(list(denoised(*self._asked(X))))
+        return self._shaped(np.concatenate(list(denoised(*self._asked(X)))))
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""

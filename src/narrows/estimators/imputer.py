@@ -149,6 +149,7 @@ class CodeImputer(TransformerMixin, WithDefaults):
         rows = array_source(X[:, self._told])  # whose names are known to be right
         whole = np.where(np.isnan(X), 0, X)
         filled = self.autoencoder_.impute(rows, method=self.method, random_state=seed)
+        filled = filled.reshape(len(X), -1)  # the autoencoder may have been fitted to images
         whole[:, self._told] = np.where(np.isnan(X[:, self._told]), filled, X[:, self._told])
         return whole if self.keep_empty_features else whole[:, self._told]
 
