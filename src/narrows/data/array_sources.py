@@ -67,6 +67,9 @@ class _InMemory(Source):
         part.targets = None if self.targets is None else self.targets[positions]
         return part
 
+    def _taken(self, positions: Tensor) -> _InMemory:
+        return self.subset(positions)
+
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
         if n_rows >= self.n_rows:
             return next(self.in_order(self.n_rows))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
+from math import prod
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.slots import Labelled, Rows
+from narrows.errors import UsageError
+from narrows.memory import check_result_fits
+from narrows.slots import Labelled, Rows, dense_rows
 
 __all__ = [
     "Source",
@@ -127,6 +130,80 @@ class Source(ABC):
 
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
+
+    # What arrays have, for those who look at what they have read.
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_rows, n_features), or (n_rows, height, width[, channels]) of images."""
+        of_row = self.image_shape
+        whole = of_row is not None and prod(of_row) == self.n_features
+        return (self.n_rows, *of_row) if whole and of_row else (self.n_rows, self.n_features)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 where every value is a byte of brightness, else float32."""
+        return np.dtype(np.uint8 if self.kind == "image" else np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return all rows, dense, of ``shape`` and ``dtype``.
+
+        Raises
+        ------
+        ResourceError
+            If they need more memory than there is.
+        """
+        if copy is False:
+            raise ValueError("an array of a Source is a copy; give copy=None.")
+        check_result_fits((self.n_rows, self.n_features), self.origin, "take fewer rows, X[:1000]")
+        whole = np.empty((self.n_rows, self.n_features), self.dtype)
+        first = 0
+        for rows in self.in_order(self.at_a_time(1024)):
+            whole[first : first + len(rows)] = dense_rows(rows).numpy()
+            first += len(rows)
+        return whole.reshape(self.shape).astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return one row as an array, or some rows as a Source with their labels and ids.
+
+        ``rows`` is a number, a slice, or an array of numbers or booleans; of what streams, rising
+        numbers.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row, or ``rows`` is none of these.
+        UsageError
+            If rows of a stream are asked for out of order.
+        """
+        numbers = np.array(np.arange(self.n_rows)[rows])
+        if numbers.ndim == 0:
+            (row,) = dense_rows(self.at(torch.from_numpy(numbers[None]))).numpy()
+            return row.reshape(self.shape[1:]).astype(self.dtype, copy=False)
+        if numbers.ndim != 1:
+            raise IndexError(f"{self.origin}: rows are taken by one index, got {rows!r:.60}.")
+        part = self._taken(torch.from_numpy(numbers))
+        part.labels = None if self.labels is None else self.labels[numbers]
+        part.ids = None if self.ids is None else self.ids[numbers]
+        return part
+
+    def _taken(self, positions: Tensor) -> Source:
+        """Return the rows of these numbers; subclasses that can, in any order."""
+        if len(positions) > 1 and not bool((positions.diff() > 0).all()):
+            raise UsageError(
+                f"{self.origin}: is streamed, and its rows are taken in rising order; read it with "
+                "stream=False, or sort the numbers."
+            )
+        mask = torch.zeros(self.n_rows, dtype=torch.bool)
+        mask[positions] = True
+        return self.where(mask)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.origin}: {self.n_rows} rows of {self.n_features})"

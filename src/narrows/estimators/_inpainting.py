@@ -12,6 +12,7 @@ from narrows.applications.inpainting import inpainted
 from narrows.applications.masks import row_masks
 from narrows.checks import check_number
 from narrows.data.arrays import plain_array
+from narrows.data.collections import stacked_images
 from narrows.data.source import Source
 from narrows.estimators._asked import Asked
 from narrows.estimators._settings import seed_from
@@ -118,7 +119,7 @@ def _with_known(X: Any, filled: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """Put known values back as they were given, where float32 does not hold them."""
     if isinstance(X, Source):
         return filled
-    given = np.asarray(plain_array(X))
+    given = np.asarray(plain_array(stacked_images(X)))
     if given.dtype.kind not in "iuf" or given.dtype.itemsize <= filled.dtype.itemsize:
         return filled
     given = given.reshape(filled.shape)

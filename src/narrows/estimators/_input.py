@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, needs_float64, plain_array
+from narrows.data.collections import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.estimators._same_columns import check_same_columns, check_same_shape
@@ -48,7 +49,7 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
             "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
             f"{table}"
         )
-    X = plain_array(X)
+    X = plain_array(stacked_images(X))
     check_columns(X)
     image_shape = None
     if isinstance(X, np.ndarray) and X.ndim in (3, 4) and X.dtype != object:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.array_sources import SparseSource
+from narrows.data.collections import is_loader
 from narrows.data.source import Source
 from narrows.errors import EmptyDocumentWarning, UsageError
 from narrows.estimators._asked import Select
@@ -51,7 +52,7 @@ def is_texts(X: Any) -> bool:
         return False
     if not len(X):
         return False
-    if isinstance(X, dict | set):
+    if isinstance(X, dict | set) or is_loader(X):
         return False
     first = X.iloc[:_LOOKED_AT] if hasattr(X, "iloc") else X[:_LOOKED_AT]
     # the first may be missing, which is for the reader of texts to say

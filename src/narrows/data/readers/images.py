@@ -27,7 +27,14 @@ from narrows.errors import InvalidData
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ImageStream", "decode", "decoded", "read_images"]
+__all__ = [
+    "ImageStream",
+    "decode",
+    "decoded",
+    "image_bytes",
+    "one_number_of_channels",
+    "read_images",
+]
 
 _MAX_PIXELS = 25_000_000
 _PART_BYTES = 64 << 20
@@ -66,8 +73,7 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
         streamed = ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
         return _described(streamed, folder, paths)
     images = list(decoded(paths, first.shape[:2], paths[0].name))
-    grey = all(image.ndim == 2 for image in images)
-    stacked = np.stack(images if grey else [_in_colour(image) for image in images])
+    stacked = np.stack(one_number_of_channels(images))
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin = stacked.shape[1:], str(folder)
     return _described(source, folder, paths)
@@ -162,8 +168,26 @@ def _is_grey(path: Path) -> bool:
         return True
 
 
-def _in_colour(image: np.ndarray) -> np.ndarray:
-    return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
+def one_number_of_channels(images: list[np.ndarray]) -> list[np.ndarray]:
+    """Return images in three channels if one of them is in colour, grey otherwise."""
+    if all(image.ndim == 2 for image in images):
+        return images
+    return [image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images]
+
+
+def image_bytes(image: Image.Image) -> np.ndarray:
+    """Return a PIL image as bytes, upright, by the rules of ``read_images``.
+
+    Raises
+    ------
+    ValueError
+        If its grey is wider than 16 bits, or it has more frames than one.
+    """
+    from PIL import ImageOps
+
+    if getattr(image, "n_frames", 1) > 1:
+        raise ValueError("it is animated; take one frame")
+    return _to_bytes(ImageOps.exif_transpose(image))
 
 
 def decode(
