@@ -33,6 +33,7 @@ __all__ = [
     "rows_option",
     "seed_given",
     "shape_option",
+    "size_of",
 ]
 
 PATH = click.Path(path_type=Path)
@@ -86,6 +87,18 @@ def _shape(
     if len(shape) not in (2, 3) or min(shape) < 1 or (*shape, 3)[2] != 3:
         raise click.BadParameter(f"expected HEIGHT,WIDTH or HEIGHT,WIDTH,3, got {value!r}.")
     return shape
+
+
+def size_of(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """Return HEIGHT,WIDTH as numbers."""
+    if value is None:
+        return None
+    sides = value.split(",")
+    if len(sides) != 2 or not all(side.strip().isdecimal() for side in sides):
+        raise click.BadParameter(f"expected HEIGHT,WIDTH, got {value!r}.")
+    return int(sides[0]), int(sides[1])
 
 
 shape_option = click.option(

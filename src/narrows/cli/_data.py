@@ -9,10 +9,19 @@ if TYPE_CHECKING:
     from narrows.data.source import Source
     from narrows.text import Documents
 
-__all__ = ["label_file", "open_data"]
+__all__ = ["data_path", "label_file", "open_data"]
 
 
-def open_data(name: str) -> Source | Documents:
+def data_path(name: str) -> Path:
+    """Return the file or folder of a name, without what is said behind it."""
+    from narrows.data.readers.naming import parse_name
+
+    return Path(parse_name(name)[0])
+
+
+def open_data(
+    name: str, like: Any = None, *, resize: tuple[int, int] | None = None
+) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
     What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
@@ -20,11 +29,15 @@ def open_data(name: str) -> Source | Documents:
     columns named are no features; ``test.svmlight:features=123,first=1`` says how many columns
     there are, where the last ones do not occur, and from what their indices count. In a table of
     numbers ``id=`` names the column with the rows' names. ``folder:kind=images`` or ``kind=texts``
-    says which files of a folder are meant, where it holds both, or others.
+    says which files of a folder are meant, where it holds both, or others; ``x.npz:member=name``
+    which array of an archive. An image is one row.
+
+    Images are brought to the size ``resize``, or that which ``folder:resize=64x64`` says, or else
+    that to which the images of the fit of ``like``, an estimator, were brought.
     """
     from narrows.data import read
-    from narrows.data.readers.folders import folder_kind
-    from narrows.data.readers.naming import parse_name
+    from narrows.data.readers.folders import IMAGE_SUFFIXES, folder_kind
+    from narrows.data.readers.naming import merge_named, parse_name
     from narrows.datasets import DATASETS, fetch
     from narrows.errors import InvalidData, UsageError
     from narrows.near_names import did_you_mean
@@ -38,9 +51,17 @@ def open_data(name: str) -> Source | Documents:
     if not Path(path).exists():
         hint = did_you_mean(path.partition(":")[0], DATASETS)
         raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
+    if resize is not None:
+        path, said = merge_named(name, {"resize": resize})
+    images = Path(path).is_dir() or Path(path).suffix.lower() in IMAGE_SUFFIXES
+    fitted = getattr(like, "resize_", None)
+    if images and fitted is not None:
+        said.setdefault("resize", fitted)
     if Path(path).is_dir():
         kind = said.get("kind") or folder_kind(Path(path))
         said["kind"] = kind
+        if kind == "texts" and fitted is not None:
+            said.pop("resize", None)
         return read_documents(path, **said) if kind == "texts" else read(path, **said)
     if said.keys() & {"n_features", "zero_based"}:
         if said.keys() - {"n_features", "zero_based"}:

@@ -36,19 +36,22 @@ def opened_for_fit(
     block_length: int | None,
     gap: int | None,
     validation: str | None,
+    resize: tuple[int, int] | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Open DATA, and return it with the arguments of ``fit`` that the options make."""
     given: dict[str, Any] = {}
     if groups is None:
-        source = open_data(data)
+        source = open_data(data, resize=resize)
     else:
+        if resize is not None:
+            raise click.UsageError("--resize: goes with images, which have no column of --groups.")
         source, given["groups"] = open_grouped(data, groups)
     if block_length is not None:
         given["block_length"] = block_length
     if gap is not None:
         given["gap"] = gap
     if validation is not None:
-        given["validation_data"] = open_data(validation)
+        given["validation_data"] = open_data(validation, resize=resize)
     return source, given
 
 

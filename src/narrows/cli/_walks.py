@@ -73,7 +73,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     """Take one row of the data, and each component a line."""
     from narrows.applications.closest import picked_rows
 
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     model, source = estimator._asked(opened)
     number = options["row"]
     if not 0 <= number < source.n_rows:
@@ -161,7 +161,7 @@ def _evenly(estimator: AbstractAutoencoder, data: str, n_rows: int) -> tuple[np.
     they are called."""
     from narrows.slots import dense_rows
 
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     _, source = estimator._asked(opened)
     numbers = evenly_spaced(source.n_rows, n_rows).tolist()
     return dense_rows(source.evenly(n_rows)).numpy(), _short(opened, numbers)

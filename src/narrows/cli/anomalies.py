@@ -90,11 +90,11 @@ def anomalies(
     check_outputs(output, figure, model, data, calibrate, labels)
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     fitted, source = estimator._asked(opened)
     check_image_shape(fitted, image_shape)
     odd = _odd_rows(opened, labels, source.n_rows)
-    held_out = None if calibrate is None else open_data(calibrate)
+    held_out = None if calibrate is None else open_data(calibrate, estimator)
     found = estimator.find_anomalies(
         source, alpha=alpha, contamination=contamination, X_calibration=held_out
     )

@@ -78,7 +78,7 @@ def denoise(
     check_outputs(output, figure, model, data)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     fitted, source = estimator._asked(opened)
     called = row_names(opened, output, figure)
     check_image_shape(fitted, image_shape)

@@ -64,7 +64,7 @@ def evaluate(
     from narrows.encoders import GaussianEncoder
 
     estimator = open_model(model)
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     fitted, source = estimator._asked(opened)
     likelihood = None
     if samples is not None:

@@ -15,6 +15,7 @@ from narrows.cli._common import (
     print_json,
     seed_given,
     shape_option,
+    size_of,
 )
 from narrows.cli._data import open_data
 from narrows.cli._held_out import held_out_options, opened_for_fit
@@ -41,6 +42,8 @@ __all__ = ["fit"]
               )  # fmt: skip
 @click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")
 @shape_option
+@click.option("--resize", callback=size_of, metavar="H,W", help="Bring images to this size, "
+              "whatever theirs; commands on the model do the same.")  # fmt: skip
 @estimator_options
 @set_option(
     "A parameter that only this variant has, such as sparsity=kl, stemmer=none or "
@@ -62,6 +65,7 @@ def fit(
     block_length: int | None,
     gap: int | None,
     validation: str | None,
+    resize: tuple[int, int] | None,
     output: Path,
     resume: bool,
     restart: bool,
@@ -95,9 +99,14 @@ def fit(
     check_writable(output, *filter(None, (data, clean, validation)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
     source, given = opened_for_fit(
-        data, groups=groups, block_length=block_length, gap=gap, validation=validation
+        data,
+        groups=groups,
+        block_length=block_length,
+        gap=gap,
+        validation=validation,
+        resize=resize,
     )
-    y = None if clean is None else open_data(clean)
+    y = None if clean is None else open_data(clean, resize=resize)
     if isinstance(y, Documents):
         raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")
     if y is not None and validation is not None:

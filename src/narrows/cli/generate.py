@@ -144,9 +144,9 @@ def _sample(
         results |= {"output": str(output), "shape": shape}
     shown = None if figure is None else np.concatenate(list(blocks(min(n, _IN_FIGURE))))
     if options["check"] is not None:
-        _, train = estimator._asked(open_data(options["check"]))
+        _, train = estimator._asked(open_data(options["check"], estimator))
         held_out = options["held_out"]
-        others = None if held_out is None else estimator._asked(open_data(held_out))[1]
+        others = None if held_out is None else estimator._asked(open_data(held_out, estimator))[1]
         rows = np.concatenate(list(blocks(min(n, MAX_CHECKED))))
         measured = measure_memorisation(fitted, rows, train, others)
         results["memorisation"] = measured.as_dict()

@@ -18,7 +18,7 @@ from narrows.cli._common import (
     print_json,
     print_values,
 )
-from narrows.cli._data import open_data
+from narrows.cli._data import data_path, open_data
 from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
@@ -90,7 +90,7 @@ def head(
 
     check_writable(output, *filter(None, (model, data, labels)))
     estimator = open_model(model)
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     source = estimator._asked(opened)[1]
     shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
     y = _labels(task, data, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
@@ -173,7 +173,7 @@ def _labels(
         return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
-    return read_mask_file(labels, n_rows, sides, images=Path(data))
+    return read_mask_file(labels, n_rows, sides, images=data_path(data))
 
 
 def _unknown(text: str, y: Any) -> Any:

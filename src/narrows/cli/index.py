@@ -114,7 +114,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     from narrows.applications.lookup import add_rows
     from narrows.text import Documents
 
-    opened = open_data(data)
+    opened = open_data(data, fitted)
     names: list[str] = []
     metadata: list[dict[str, Any] | None] | None = None
     if isinstance(opened, Documents):

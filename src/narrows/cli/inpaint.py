@@ -100,8 +100,9 @@ def inpaint(
     if rivals is not None and mask is None and figure is None:
         raise click.UsageError(f"--rivals are measured on what a mask hides: give {_MASKS}.")
     check_outputs(output, figure, model, data, mask, rivals)
-    opened = open_data(data)
-    fitted, source = open_model(model)._asked(opened)
+    estimator = open_model(model)
+    opened = open_data(data, estimator)
+    fitted, source = estimator._asked(opened)
     called = row_names(opened, output, figure)
     shape = image_shape_of(fitted, image_shape) or source.image_shape
     hidden = np.zeros((1, source.n_features), dtype=bool)

@@ -60,7 +60,7 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
     else:
         head = _facts_of_head(estimator)
         estimator = code_of(model, estimator)
-        health = None if data is None else estimator.inspect(open_data(data), seed=seed)
+        health = None if data is None else estimator.inspect(open_data(data, estimator), seed=seed)
         facts = _facts(estimator) | head
     drawn = {} if figure is None else {"figure": str(figure)}
     if as_json:

@@ -56,7 +56,7 @@ def match(
     check_outputs(output, figure, model, a, b)
     matcher = open_head(model, "match")
     check_image_shape(matcher.autoencoder_.model_, image_shape)
-    first, second = open_data(a), open_data(b)
+    first, second = (open_data(name, matcher.autoencoder_) for name in (a, b))
     said = matcher.match_proba(first, second)
     called = [row_names(part, output, figure) for part in (first, second)]
     results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}

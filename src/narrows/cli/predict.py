@@ -48,7 +48,7 @@ def predict(
     if output is not None:
         check_rows_file(output, *filter(None, (model, data, labels)))
     fitted = open_head(model, "predict")
-    opened = open_data(data)
+    opened = open_data(data, fitted.autoencoder_)
     brought = labels_brought(opened)
     if output is None and labels is None and brought is None:
         raise click.UsageError("give -o, --labels or both.")

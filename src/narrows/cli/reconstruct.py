@@ -57,7 +57,7 @@ def reconstruct(
         raise click.UsageError("give -o, --figure, or both.")
     check_outputs(output, figure, model, data)
     estimator = open_model(model)
-    opened = open_data(data)
+    opened = open_data(data, estimator)
     _, source = estimator._asked(opened)
     called = row_names(opened, output, figure)
     check_image_shape(estimator.model_, image_shape)

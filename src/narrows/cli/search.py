@@ -13,7 +13,7 @@ from narrows.cli._common import (
     open_model,
     print_json,
 )
-from narrows.cli._data import open_data
+from narrows.cli._data import data_path, open_data
 from narrows.cli._row_names import row_names
 from narrows.cli._texts import one_line
 
@@ -47,6 +47,8 @@ def search(
     as_json: bool,
 ) -> None:
     """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text.
+
+    QUERY is a text, or, where the model reads none, an image or a file of rows.
 
     Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
     order in which they were added. With --rerank the cosine that orders them stands behind.
@@ -112,9 +114,15 @@ def _asked(
         raise ModelFileError(f"{path}: the index was made with another model; use that one.")
     X: Any
     if query is not None:
-        if fitted.model_.vocabulary is None:
-            raise InvalidData("QUERY: the model reads no texts; use --like or --queries.")
         X, names = [query], [query]
+        if fitted.model_.vocabulary is None:
+            if not data_path(query).exists():
+                raise InvalidData(
+                    f"QUERY: the model reads no texts, and {query!r} is no file; give an image or "
+                    "other data, or use --like."
+                )
+            X = open_data(query, fitted)
+            names = [*(row_names(X) or ("", []))[1]]
     elif queries is not None and queries.lower().endswith(".txt"):
         if not Path(queries).is_file():
             raise InvalidData(f"{queries}: no regular file of queries.")
@@ -125,7 +133,7 @@ def _asked(
         names = X
     else:
         assert queries is not None
-        X = open_data(queries)
+        X = open_data(queries, fitted)
         names = [*(row_names(X) or ("", []))[1]]
     model, source = fitted._asked_to_look_up(X)
     names = names or [str(row) for row in range(source.n_rows)]

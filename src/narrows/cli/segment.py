@@ -16,7 +16,7 @@ from narrows.cli._common import (
     print_json,
     rows_option,
 )
-from narrows.cli._data import open_data
+from narrows.cli._data import data_path, open_data
 from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 from narrows.cli._texts import one_line
@@ -70,13 +70,15 @@ def segment(
     check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
     called_classes = _class_names(class_names, fitted.classes_.tolist())
-    opened = open_data(data)
+    opened = open_data(data, fitted.autoencoder_)
     source = fitted.autoencoder_._asked(opened)[1]
     called = row_names(opened, output, figure)
     said = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
     sides = image_shape[0], image_shape[1]
-    truth = None if masks is None else read_mask_file(masks, len(said), sides, images=Path(data))
+    truth = (
+        None if masks is None else read_mask_file(masks, len(said), sides, images=data_path(data))
+    )
     results: dict[str, Any] = {"rows": len(said)}
     lines = []
     if truth is not None:

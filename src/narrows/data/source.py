@@ -40,6 +40,8 @@ class Source(ABC):
         Column names.
     image_shape : tuple of int or None
         Height, width and, for colour, channels of a row.
+    resize : (height, width) or None
+        What images were brought to as they were read.
     vocabulary : Vocabulary or None
         Where the features are counts of words, the words.
     unknown_shares : ndarray of float or None
@@ -64,6 +66,7 @@ class Source(ABC):
     sparse: bool = False
     names: list[str] | None = None
     image_shape: tuple[int, ...] | None = None
+    resize: tuple[int, int] | None = None
     vocabulary: Any = None
     unknown_shares: np.ndarray | None = None
     labels: np.ndarray | None = None
@@ -149,8 +152,11 @@ class Source(ABC):
 
     @property
     def dtype(self) -> np.dtype:
-        """uint8 where every value is a byte of brightness, else float32."""
-        return np.dtype(np.uint8 if self.kind == "image" else np.float32)
+        """uint8 where every value is a byte of brightness, else float32, or float64 where the data
+        are wider than float32."""
+        if self.kind == "image":
+            return np.dtype(np.uint8)
+        return np.dtype(np.float64 if self.in_float64().double else np.float32)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return all rows, dense, of ``shape`` and ``dtype``.
@@ -165,7 +171,7 @@ class Source(ABC):
         check_result_fits((self.n_rows, self.n_features), self.origin, "take fewer rows, X[:1000]")
         whole = np.empty((self.n_rows, self.n_features), self.dtype)
         first = 0
-        for rows in self.in_order(self.at_a_time(1024)):
+        for rows in self.in_float64().in_order(self.at_a_time(1024)):
             whole[first : first + len(rows)] = dense_rows(rows).numpy()
             first += len(rows)
         return whole.reshape(self.shape).astype(dtype or self.dtype, copy=False)
@@ -185,7 +191,7 @@ class Source(ABC):
         """
         numbers = np.array(np.arange(self.n_rows)[rows])
         if numbers.ndim == 0:
-            (row,) = dense_rows(self.at(torch.from_numpy(numbers[None]))).numpy()
+            (row,) = dense_rows(self.in_float64().at(torch.from_numpy(numbers[None]))).numpy()
             return row.reshape(self.shape[1:]).astype(self.dtype, copy=False)
         if numbers.ndim != 1:
             raise IndexError(f"{self.origin}: rows are taken by one index, got {rows!r:.60}.")
@@ -221,6 +227,7 @@ class Source(ABC):
         """Take over the description, not the rows or y, of another source; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.vocabulary = other.image_shape, other.vocabulary
+        self.resize = other.resize
         return self
 
 

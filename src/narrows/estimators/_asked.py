@@ -26,6 +26,8 @@ class Asked(WithDefaults):
     model_: Model
     row_shape_: tuple[int, ...]
     """Height, width and, where they were given, channels of a row of fit's X; set for images."""
+    resize_: tuple[int, int]
+    """Height and width that ``read`` brought the images of fit to; set where it did."""
 
     def _asked(self, X: Any) -> tuple[Model, Source]:
         """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""

@@ -339,6 +339,7 @@ class AbstractAutoencoder(
             "arguments": json_parameters(self.get_params(deep=False)),
             "named": hasattr(self, "feature_names_in_"),
             "row_shape": getattr(self, "row_shape_", None),
+            "resize": getattr(self, "resize_", None),
         }
 
     def _restore(
@@ -356,6 +357,10 @@ class AbstractAutoencoder(
             if not sound or prod(shape) != self.n_features_in_:
                 raise ValueError(f"rows of shape {shape} for {self.n_features_in_} features")
             self.row_shape_ = shape
+            if spec.get("resize") is not None:
+                if list(spec["resize"]) != list(shape[:2]):
+                    raise ValueError(f"images of {shape} resized to {spec['resize']!r}")
+                self.resize_ = shape[:2]
         if model.schema.names is not None and spec["named"]:
             self.feature_names_in_ = np.array(model.schema.names, dtype=object)
 

@@ -86,12 +86,16 @@ def _is_wide(X: Any) -> bool:
     return not isinstance(X, np.ndarray) or X.dtype == object or needs_float64(X)
 
 
-def _keep_row_shape(estimator: Any, shape: tuple[int, ...] | None) -> None:
-    """Have an estimator know the shape of images; of flat rows it knows none."""
-    if shape is not None:
-        estimator.row_shape_ = tuple(shape)
-    elif hasattr(estimator, "row_shape_"):
-        del estimator.row_shape_
+def _keep_row_shape(
+    estimator: Any, shape: tuple[int, ...] | None, resize: tuple[int, int] | None = None
+) -> None:
+    """Have an estimator know the shape of images, and the size they were brought to as they were
+    read; of flat rows it knows neither."""
+    for name, value in (("row_shape_", shape), ("resize_", resize)):
+        if value is not None:
+            setattr(estimator, name, tuple(value))
+        elif hasattr(estimator, name):
+            delattr(estimator, name)
 
 
 def check_columns(X: Any) -> None:
@@ -173,7 +177,7 @@ def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples:
     names = getattr(estimator, "feature_names_in_", None)
     if reset:
         estimator.n_features_in_ = source.n_features
-        _keep_row_shape(estimator, source.image_shape)
+        _keep_row_shape(estimator, source.image_shape, source.resize)
         if source.names is not None:
             estimator.feature_names_in_ = np.array(source.names, dtype=object)
         elif names is not None:

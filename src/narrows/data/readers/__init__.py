@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+from narrows.checks import check_number
 from narrows.data.readers.columns import Columns, columns_of
 from narrows.data.readers.csv import read_csv
-from narrows.data.readers.folders import check_folder_kind, folder_kind
+from narrows.data.readers.folders import IMAGE_SUFFIXES, check_folder_kind, folder_kind
 from narrows.data.readers.idx import read_idx
-from narrows.data.readers.images import read_images
+from narrows.data.readers.images import read_image, read_images
 from narrows.data.readers.jsonl import read_jsonl
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
 from narrows.data.readers.naming import merge_named
@@ -35,15 +37,17 @@ def read(
     zero_based: bool | None = None,
     kind: str | None = None,
     header: bool | None = None,
+    resize: tuple[int, int] | None = None,
+    member: str | None = None,
 ) -> Source:
-    """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, a folder of images.
+    """Open data by name: .npy, .npz, IDX, .csv, .parquet, .jsonl, .svmlight, images and folders.
 
     Parameters
     ----------
     path : str or Path
         The file or folder. A str may say ``label``, ``drop``, ``id``, ``n_features``,
         ``zero_based`` and ``kind`` too, as on the command line: "t.csv:label=kind,drop=a",
-        "x.svmlight:features=123,first=1", "folder:kind=images".
+        "x.svmlight:features=123,first=1", "folder:kind=images,resize=64x64", "x.npz:member=images".
     stream : bool, optional
         True reads .npy, Parquet and folders of images in blocks; by default what is over 512 MiB
         in memory is.
@@ -65,6 +69,12 @@ def read(
         Which files of a folder are meant, where it holds others too: "images" passes over the
         rest; texts are read by ``read_documents``. Without it a folder of several kinds is
         refused.
+    resize : (height, width), optional
+        Bring images of any size to this one, by linear interpolation over the pixels that fall on
+        one, without keeping the ratio of the sides. A model that is fitted to them remembers it,
+        as ``resize_``.
+    member : str, optional
+        The array of an .npz that is meant, by its name.
 
     header : bool, optional
         Whether the first line of a .csv or .tsv names the columns. By default it does if a cell
@@ -90,7 +100,8 @@ def read(
     bare, said = merge_named(
         path,
         {"label": label, "drop": drop, "id": id, "n_features": n_features,
-         "zero_based": zero_based, "kind": kind, "header": header},
+         "zero_based": zero_based, "kind": kind, "header": header, "resize": resize,
+         "member": member},
     )  # fmt: skip
     if "text" in said:
         raise UsageError(f"{path}: text= names a column of texts; open it with read_documents.")
@@ -105,7 +116,7 @@ def read(
     columns = columns_of(said.get("label"), said.get("drop", ()), said.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
-        return _read_folder(path, said.get("kind"), stream)
+        return _read_folder(path, said.get("kind"), stream, said.get("resize"))
     if "kind" in said:
         raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
     if not path.exists():
@@ -116,6 +127,13 @@ def read(
         _refuse_columns(path, columns)
         return read_svmlight(path, n_features=n_features, zero_based=zero_based)
     kind = kind_of(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        _refuse_columns(path, columns)
+        return read_image(path, resize=_checked_size(said.get("resize")))
+    if "resize" in said:
+        raise UsageError(f"{path}: resize goes with images; leave it out.")
+    if "member" in said and kind != ".npz":
+        raise UsageError(f"{path}: member names an array of an .npz; leave it out.")
     if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
     if kind in SEPARATORS:
@@ -126,22 +144,35 @@ def read(
     if kind == ".npy":
         return read_npy(path, stream=stream)
     if kind == ".npz":
-        return read_npz(path)
+        return read_npz(path, key=said.get("member"))
     if is_idx(path):
         return read_idx(path)
     raise InvalidData(
         f"{path}: unknown kind of file {kind!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
-        ".svmlight, .libsvm, IDX (-ubyte, .gz too) or a folder of images."
+        ".svmlight, .libsvm, IDX (-ubyte, .gz too), an image or a folder of images."
     )
 
 
-def _read_folder(folder: Path, kind: str | None, stream: bool | None) -> Source:
+def _read_folder(
+    folder: Path, kind: str | None, stream: bool | None, resize: tuple[int, int] | None
+) -> Source:
     if kind is None:
         kind = folder_kind(folder)
     check_folder_kind(kind)
     if kind != "images":
         raise InvalidData(f"{folder}: no image files: texts are read by narrows.read_documents.")
-    return read_images(folder, stream=stream)
+    return read_images(folder, stream=stream, resize=_checked_size(resize))
+
+
+def _checked_size(resize: Any) -> tuple[int, int] | None:
+    """Return height and width that images are brought to; UsageError for what is none."""
+    if resize is None:
+        return None
+    if isinstance(resize, str) or len(sides := tuple(resize)) != 2:
+        raise UsageError(f"resize: must be height and width, such as (64, 64), got {resize!r}.")
+    for side in sides:
+        check_number("resize", side, low=1, high=10_000, integer=True)
+    return int(sides[0]), int(sides[1])
 
 
 def _refuse_columns(path: Path, columns: Columns) -> None:

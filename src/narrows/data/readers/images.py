@@ -33,6 +33,7 @@ __all__ = [
     "decoded",
     "image_bytes",
     "one_number_of_channels",
+    "read_image",
     "read_images",
 ]
 
@@ -46,7 +47,26 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_images(folder: Path, *, stream: bool | None = None) -> Source:
+def read_image(path: Path, *, resize: tuple[int, int] | None = None) -> Source:
+    """Return one image as a row, called by its name; the rules are those of ``read_images``.
+
+    Raises
+    ------
+    InvalidData
+        As ``read_images``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = decode(path, _to_size(resize))
+    source = array_source(image.reshape(1, -1))
+    source.image_shape, source.origin, source.resize = image.shape, str(path), resize
+    source.ids = np.array([path.name], dtype=object)
+    return source
+
+
+def read_images(
+    folder: Path, *, stream: bool | None = None, resize: tuple[int, int] | None = None
+) -> Source:
     """Return the images of a folder and its subfolders, in the order of their names.
 
     They are kept as bytes, or, where these take more than 512 MiB, decoded anew in every epoch, in
@@ -56,7 +76,9 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
     16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
-    if every image is grey.
+    if every image is grey. ``resize`` brings every image to that height and width: each pixel is
+    the mean of those that it covers, weighted linearly by distance, and the ratio of the sides is
+    not kept.
 
     Raises
     ------
@@ -67,15 +89,16 @@ def read_images(folder: Path, *, stream: bool | None = None) -> Source:
     paths = image_files(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first = decode(paths[0])
+        first = decode(paths[0], _to_size(resize))
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
         grey = first.ndim == 2 and all(map(_is_grey, paths))
-        streamed = ImageStream(folder, paths, (*first.shape[:2], 1 if grey else 3))
+        shape = (*first.shape[:2], 1 if grey else 3)
+        streamed = ImageStream(folder, paths, shape, resize=resize)
         return _described(streamed, folder, paths)
-    images = list(decoded(paths, first.shape[:2], paths[0].name))
+    images = list(decoded(paths, first.shape[:2], paths[0].name, _to_size(resize)))
     stacked = np.stack(one_number_of_channels(images))
     source = array_source(stacked.reshape(len(stacked), -1))
-    source.image_shape, source.origin = stacked.shape[1:], str(folder)
+    source.image_shape, source.origin, source.resize = stacked.shape[1:], str(folder), resize
     return _described(source, folder, paths)
 
 
@@ -95,8 +118,15 @@ def _described(source: Source, folder: Path, paths: list[Path]) -> Source:
 class ImageStream(StreamSource):
     """A folder of images of one size and number of channels, decoded as they are needed."""
 
-    def __init__(self, folder: Path, paths: list[Path], shape: tuple[int, int, int]) -> None:
-        self._paths, self._shape = paths, shape
+    def __init__(
+        self,
+        folder: Path,
+        paths: list[Path],
+        shape: tuple[int, int, int],
+        *,
+        resize: tuple[int, int] | None = None,
+    ) -> None:
+        self._paths, self._shape, self.resize = paths, shape, resize
         self.origin, self.kind = str(folder), "image"
         self.image_shape = shape if shape[2] > 1 else shape[:2]
         self.n_features = math.prod(shape)
@@ -123,12 +153,14 @@ class ImageStream(StreamSource):
         for part in numbers.split(self.block_rows) if len(numbers) else ():
             paths = [self._paths[number] for number in part.tolist()]
             rows = np.empty((len(paths), *self._shape), np.float32)
-            for i, image in enumerate(decoded(paths, self._shape[:2], self._paths[0].name)):
+            size, named = self._shape[:2], self._paths[0].name
+            for i, image in enumerate(decoded(paths, size, named, _to_size(self.resize))):
                 rows[i] = image[..., None] if image.ndim == 2 else image
             yield torch.from_numpy(rows.reshape(len(paths), -1))
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"images {len(self._paths)}".encode())
+        digest.update(f"resized {self.resize}".encode() if self.resize else b"")
         for path in self._paths:
             digest.update(f"{path.relative_to(self.origin)} {file_digest(path)}".encode())
         return digest.hexdigest()
@@ -150,9 +182,14 @@ def decoded(
                 images = list(pool.map(lambda path: decode(path, to_array), part))
             for path, image in zip(part, images, strict=True):
                 if image.shape[:2] != size:
+                    hint = (
+                        f", or give resize: FOLDER:resize={size[0]}x{size[1]}, in Python "
+                        f"read(folder, resize={tuple(size)}), to fit --resize {size[0]},{size[1]}"
+                    )
                     raise InvalidData(
                         f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {named} has "
-                        f"{size[1]} x {size[0]}; resize them to one size first."
+                        f"{size[1]} x {size[0]}; resize them to one size first"
+                        f"{'' if to_array else hint}."
                     )
                 yield image
 
@@ -211,6 +248,23 @@ def decode(
         raise
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise InvalidData(f"{path}: cannot be read as an image: {error}.") from None
+
+
+def _to_size(
+    resize: tuple[int, int] | None,
+) -> Callable[[Image.Image, Path], np.ndarray] | None:
+    """Return how an image becomes bytes of that height and width; None leaves its size."""
+    if resize is None:
+        return None
+    height, width = resize
+
+    def resized(image: Image.Image, path: Path) -> np.ndarray:
+        from PIL import Image as pillow
+
+        made = pillow.fromarray(_to_bytes(image))
+        return np.asarray(made.resize((width, height), pillow.Resampling.BILINEAR))
+
+    return resized
 
 
 def _to_bytes(image: Image.Image) -> np.ndarray:

@@ -4,7 +4,8 @@
     table.csv:label=kind,drop=a,drop=b       columns that are no features
     x.svmlight:features=123,first=1          how many columns, and from what they are counted
     table.csv:header=no                      whether the first line names the columns
-    folder:kind=images                       which files of a folder are meant
+    folder:kind=images,resize=64x48          which files of a folder are meant; height and width
+    x.npz:member=images                      which array of an archive
 
 The same names hold for the command line, ``read`` and ``read_documents``.
 """
@@ -28,6 +29,8 @@ _ARGUMENTS = {
     "id": "id",
     "kind": "kind",
     "label": "label",
+    "member": "member",
+    "resize": "resize",
     "text": "text",
 }
 """What may stand before "=", and the argument of a reader that it is."""
@@ -62,7 +65,8 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
         if not value or (argument in arguments and key not in _REPEATED):
             raise UsageError(
                 f"{said!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0, "
-                f"header=yes or kind=KIND once each, or drop=NAME, got {part!r}."
+                f"header=yes, kind=KIND, resize=HxW or member=NAME once each, or drop=NAME, got "
+                f"{part!r}."
             )
         if key in _REPEATED:
             arguments[argument] = (*arguments.get(argument, ()), value)
@@ -124,8 +128,16 @@ def _yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not all(side.isascii() and side.isdigit() and len(side) < 6 for side in (height, width)):
+        raise UsageError(f"'resize={text}': expected resize=HEIGHTxWIDTH, such as resize=64x64.")
+    return int(height), int(width)
+
+
 _PARSED: Mapping[str, Any] = {
     "features": _n_features,
     "first": _first_index,
     "header": _yes_or_no,
+    "resize": _size,
 }

@@ -170,7 +170,10 @@ def read_npz(path: Path, *, key: str | None = None) -> Source:
             if chosen is None or chosen not in members:
                 held = ", ".join(sorted(members)) or "none"
                 wanted = f"no array {chosen!r}" if chosen else "several arrays and none named X"
-                raise InvalidData(f"{path}: {wanted if members else 'no array'}; it holds {held}.")
+                way = f"; name one, as in {path}:member={min(members)}" if members else ""
+                raise InvalidData(
+                    f"{path}: {wanted if members else 'no array'}; it holds {held}{way}."
+                )
             return _described(_array(archive, members[chosen], path), path)
     except NarrowsError:
         raise
