@@ -259,7 +259,7 @@ def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
     capsys.readouterr()
     assert run("index", folder / "h.safetensors", f"{data},x=y", "-o", tmp_path / "e.index") == 2
     assert (
-        "unknown name 'x'; choose from drop, features, first, id, kind, label, text"
+        "unknown name 'x'; choose from drop, features, first, id, kind, label, member, resize, text"
         in capsys.readouterr().err
     )
 

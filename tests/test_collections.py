@@ -113,7 +113,7 @@ def source_and_rows(request, tmp_path, monkeypatch):
     if request.param == "csv":
         lines = [",".join(map(repr, row.tolist())) + f",c{i % 3}" for i, row in enumerate(ROWS)]
         path.write_text("a,b,c,d,e,kind\n" + "\n".join(lines))
-        return read(f"{path}:label=kind"), ROWS
+        return read(f"{path}:label=kind"), ROWS.astype(np.float64)
     if request.param == "npz":
         sparse = np.where(ROWS > 0, ROWS, 0).astype(np.float32)
         sp.save_npz(path, sp.csr_array(sparse))

@@ -167,7 +167,7 @@ def test_a_beta_makes_the_code_variational():
     ae = ConvolutionalAutoencoder(2, **SMALL, beta=1.0).fit(x.astype(float))
     assert ae.model_.objective.encoder.stochastic
     assert ae.loss_unit_.startswith("nats")
-    assert ae.sample(3, density="prior", random_state=0).shape == (3, 9 * 7 * 3)
+    assert ae.sample(3, density="prior", random_state=0).shape == (3, 9, 7, 3)
 
 
 def test_a_file_says_the_same(tmp_path):
