@@ -21,7 +21,8 @@ Warning
 |-- OutdatedWarning        (UserWarning)          what was measured of the net before is dropped
 |-- PairingWarning         (UserWarning)          images and masks go together by their order
 |-- RangeWarning           (UserWarning)          rows are in other units than those of the fit
-`-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
+|-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
+`-- UnspacedTextWarning    (UserWarning)          texts without spaces are read by characters
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ __all__ = [
     "ResourceError",
     "TrainingDiverged",
     "UnknownWordsWarning",
+    "UnspacedTextWarning",
     "UsageError",
     "unknown_name",
 ]
@@ -120,6 +122,10 @@ class UnknownWordsWarning(UserWarning):
 
 class HeaderWarning(UserWarning):
     """A first line of numbers is taken for the names of the columns."""
+
+
+class UnspacedTextWarning(UserWarning):
+    """Texts of scripts without spaces between words are read by n-grams of characters."""
 
 
 class ImageShapeWarning(UserWarning):

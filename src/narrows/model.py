@@ -21,7 +21,6 @@ from narrows.errors import ModelFileError, UsageError
 from narrows.objective import Objective
 from narrows.schema import Schema, read_schema
 from narrows.text import Vocabulary
-from narrows.text.words import WORDS
 from narrows.variants.building import build_objective
 
 __all__ = ["Model", "tensor_layout"]
@@ -207,9 +206,6 @@ def _read_scaling(kind: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
 
 def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> Vocabulary:
     vocabulary = Vocabulary.from_artefact_parts(spec, arrays)
-    if vocabulary.analyzer.token_pattern != WORDS:
-        # no estimator has one, and a hostile one can take for ever
-        raise ValueError("the vocabulary has a token_pattern of its own")
     if len(vocabulary) != n_features:
         raise ValueError(f"{len(vocabulary)} words, {n_features} features")
     return vocabulary

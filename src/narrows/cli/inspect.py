@@ -203,6 +203,7 @@ def _vocabulary(vocabulary: Vocabulary | None) -> dict[str, Any]:
     return {
         "words": len(vocabulary),
         "documents_counted": int(vocabulary.n_documents),
+        "terms": analyzer.described(),
         "stemmer": analyzer.stemmer,
         "stop_words": analyzer.to_spec()["stop_words"],
         "commonest_words": ", ".join(one_line(vocabulary.terms[at], 20) for at in commonest),

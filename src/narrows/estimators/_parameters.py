@@ -49,8 +49,26 @@ _SHARED = {
         "Of texts: words that are never counted; they are dropped before stems are taken.",
     ),
     "stemmer": (
-        '{"porter", "snowball"} or None',
-        "Of texts: words of one stem count as one word; for English.",
+        "str or None",
+        'Of texts: words of one stem count as one word; "porter" or "snowball" for English, or a\n'
+        'language of PyStemmer, such as "german" (then with stop words of that language or None).',
+    ),
+    "token_pattern": (
+        "str or None",
+        "Of texts: the regular expression of a word; None takes two or more letters, digits and\n"
+        "underscores. Patterns that could take for ever on some text are refused.",
+    ),
+    "analyzer": (
+        '{"auto", "word", "char", "char_wb"}',
+        "Of texts: whether words are counted, n-grams of characters, or those inside words.\n"
+        '"auto" takes "char_wb", with a warning, where at least a fifth of the characters of the\n'
+        "first 1,000 documents are of scripts without spaces between words (Chinese, Japanese,\n"
+        'Thai, Lao, Khmer, Burmese), else "word".',
+    ),
+    "ngram_range": (
+        '(int, int) or "auto"',
+        'Of texts: the least and the greatest n of the n-grams. "auto" is (1, 1) for words and\n'
+        "(1, 3) for characters.",
     ),
     "neighbours": (
         "int or None",

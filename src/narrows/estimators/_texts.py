@@ -17,6 +17,7 @@ from narrows.estimators._asked import Select
 from narrows.estimators._input import fit_source
 from narrows.model import Model
 from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows, share_unknown
+from narrows.text.words import WORDS
 
 __all__ = ["ReadsTexts", "documents_where", "is_texts"]
 
@@ -77,6 +78,9 @@ class ReadsTexts:
     max_df: int | float
     stop_words: str | Sequence[str] | None
     stemmer: str | None
+    token_pattern: str | None
+    analyzer: str
+    ngram_range: str | Sequence[int]
     model_: Model
 
     @property
@@ -119,7 +123,13 @@ class ReadsTexts:
         if reset:
             vocabulary, counts = Vocabulary.learn(
                 documents,
-                Analyzer(stop_words=self.stop_words, stemmer=self.stemmer),
+                Analyzer(
+                    token_pattern=WORDS if self.token_pattern is None else self.token_pattern,
+                    stop_words=self.stop_words,
+                    stemmer=self.stemmer,
+                    analyzer=self.analyzer,
+                    ngram_range=self.ngram_range,
+                ),
                 max_features=self.max_features,
                 min_df=self.min_df,
                 max_df=self.max_df,

@@ -7,21 +7,42 @@ which every text is brought first: words that look the same are the same.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from narrows.checks import check_number
 from narrows.errors import MissingExtra, ModelFileError, UsageError, unknown_name
-from narrows.text.words import WORDS, Tokens, check_pattern, word_cutter
+from narrows.text.ngrams import (
+    character_ngrams,
+    check_range,
+    in_lists,
+    inner_ngrams,
+    word_ngrams,
+)
+from narrows.text.patterns import check_pattern
+from narrows.text.scripts import UNSPACED_SHARE
+from narrows.text.words import WORDS, Tokens, composed, word_cutter
 
 __all__ = ["STEMMERS", "Analyzer"]
 
-STEMMERS = {"porter": "porter", "snowball": "english"}
-"""Our names of PyStemmer's algorithms: Porter (1980), and his later English stemmer."""
+_LANGUAGES = (
+    "arabic armenian basque catalan czech danish dutch dutch_porter english esperanto estonian "
+    "finnish french german greek hindi hungarian indonesian irish italian lithuanian nepali "
+    "norwegian persian polish porter portuguese romanian russian serbian sesotho spanish swedish "
+    "tamil turkish yiddish"
+).split()
+
+STEMMERS = {**{name: name for name in _LANGUAGES}, "snowball": "english"}
+"""PyStemmer's algorithms by name: a language, or Porter's of 1980; "snowball" is his later one."""
+
+_UNITS = ("auto", "word", "char", "char_wb")
+_AUTO_CHARACTERS = (1, 3)
 
 _MAX_TOKEN_LENGTH = 1000
 _MAX_STOP_WORDS = 100_000
+_MAX_CACHED = 1 << 17
+_MAX_NGRAM = 1000
 
 
 @dataclass(frozen=True)
@@ -35,14 +56,23 @@ class Analyzer:
     ----------
     lowercase : bool, default=True
     token_pattern : str, default=WORDS
-        Regular expression of a word, with one group at most.
+        Regular expression of a word, with one group at most, of those that take time in proportion
+        to the text (see ``patterns``).
     stop_words : "english", list or set of str, or None, default="english"
         "english" is scikit-learn's list.
-    stemmer : {"porter", "snowball"} or None, default=None
-        For English; each word is stemmed by PyStemmer.
+    stemmer : str or None, default=None
+        Each word is stemmed by PyStemmer: "porter" or "snowball" for English, or a language, such
+        as "german".
     max_token_length : int, default=100
         Longer words are dropped: they are encoded files and rules drawn with underscores.
         At most 1000.
+    analyzer : {"auto", "word", "char", "char_wb"}, default="auto"
+        What terms are made of. "char" are n-grams of characters, "char_wb" those inside words,
+        each padded by spaces; stop words, stems and token_pattern are of words alone. "auto" is
+        what ``for_texts`` finds; by itself, words.
+    ngram_range : (int, int) or "auto", default="auto"
+        The least and the greatest n of the n-grams; "auto" is (1, 1) for words, (1, 3) for
+        characters.
 
     Raises
     ------
@@ -60,6 +90,8 @@ class Analyzer:
     stop_words: str | Sequence[str] | None = "english"
     stemmer: str | None = None
     max_token_length: int = 100
+    analyzer: str = "auto"
+    ngram_range: str | Sequence[int] = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.lowercase, bool):
@@ -71,6 +103,56 @@ class Analyzer:
             "max_token_length", self.max_token_length, low=1, high=_MAX_TOKEN_LENGTH, integer=True
         )
         object.__setattr__(self, "stop_words", _checked_stop_words(self.stop_words))
+        if self.analyzer not in _UNITS:
+            raise unknown_name("analyzer", self.analyzer, _UNITS)
+        if self.ngram_range != "auto":
+            object.__setattr__(self, "ngram_range", check_range(self.ngram_range))
+        if self.of_characters:
+            self._check_characters()
+
+    @property
+    def of_characters(self) -> bool:
+        """Whether terms are n-grams of characters."""
+        return self.analyzer in ("char", "char_wb")
+
+    @property
+    def _range(self) -> tuple[int, int]:
+        if self.ngram_range == "auto":
+            return _AUTO_CHARACTERS if self.of_characters else (1, 1)
+        low, high = self.ngram_range
+        return int(low), int(high)
+
+    @property
+    def has_plain_words(self) -> bool:
+        """Whether a term is one word, so that each word has a column of its own."""
+        return not self.of_characters and self._range == (1, 1)
+
+    def described(self) -> str:
+        """Return what terms are, in words."""
+        low, high = self._range
+        if self.has_plain_words:
+            return "words" if self.token_pattern == WORDS else f"words by {self.token_pattern}"
+        unit = {"char": "characters", "char_wb": "characters inside words"}
+        numbers = str(low) if low == high else f"{low} to {high}"
+        return f"n-grams of {numbers} {unit.get(self.analyzer, 'words')}"
+
+    def for_texts(self, unspaced_share: float) -> Analyzer:
+        """Return what "auto" is for texts, of which a share is written without spaces."""
+        if self.analyzer != "auto":
+            return self
+        return replace(self, analyzer="char_wb" if unspaced_share >= UNSPACED_SHARE else "word")
+
+    def _check_characters(self) -> None:
+        """Refuse what is of words alone; the defaults, which it may be, are dropped."""
+        named = self.stop_words is None or self.stop_words == "english"
+        if not named or self.token_pattern != WORDS:
+            what = "token_pattern" if named else "stop_words"
+            raise UsageError(
+                f"{what}: has no effect on n-grams of characters; leave it out, or set "
+                "analyzer='word'."
+            )
+        object.__setattr__(self, "stop_words", None)
+        object.__setattr__(self, "stemmer", None)
 
     def __call__(self, text: str) -> list[str]:
         """Return the terms of a text, in order, each as often as it stands there."""
@@ -79,14 +161,40 @@ class Analyzer:
         return [kept for kept in found if kept is not None]
 
     def make_tokens(self) -> Tokens:
-        """Return a function from a text to its words, in lists, before any is dropped.
+        """Return a function from a text to what ``make_term`` takes, in lists: words before any is
+        dropped, or n-grams.
 
         Of a text of ASCII it gives words of one letter too, which ``make_term`` drops.
         """
-        return word_cutter(self.token_pattern, lowercase=self.lowercase)
+        words = word_cutter(self.token_pattern, lowercase=self.lowercase)
+        if self.has_plain_words:
+            return words
+        low, high = self._range
+        if self.of_characters:
+            ngrams = character_ngrams if self.analyzer == "char" else inner_ngrams
+            return lambda text: in_lists(
+                ngrams(composed(text, lowercase=self.lowercase), low, high)
+            )
+        term = _Terms(self._make_word_term())
+
+        def tokens(text: str) -> Iterator[list[str]]:
+            kept = [term[word] for some in words(text) for word in some]
+            return in_lists(word_ngrams([word for word in kept if word is not None], low, high))
+
+        return tokens
 
     def make_term(self) -> Callable[[str], str | None]:
-        """Return a function from a word to its term, None for one that is not counted.
+        """Return a function from a word, or n-gram, to its term, None for one that is not counted.
+
+        Raises
+        ------
+        MissingExtra
+            If there is a stemmer to use and PyStemmer is not installed.
+        """
+        return self._make_word_term() if self.has_plain_words else _as_it_is
+
+    def _make_word_term(self) -> Callable[[str], str | None]:
+        """Return a function from a word to its term.
 
         Raises
         ------
@@ -119,13 +227,17 @@ class Analyzer:
     def to_spec(self) -> dict[str, Any]:
         """Return the arguments as JSON values."""
         words = self.stop_words
-        return {
+        spec: dict[str, Any] = {
             "lowercase": self.lowercase,
             "token_pattern": self.token_pattern,
             "stop_words": words if words is None or isinstance(words, str) else list(words),
             "stemmer": self.stemmer,
             "max_token_length": int(self.max_token_length),
         }
+        if not self.has_plain_words:  # of words alone, specs are what they always were
+            units = self.analyzer if self.of_characters else "word"
+            spec |= {"analyzer": units, "ngram_range": list(self._range)}
+        return spec
 
     @classmethod
     def from_spec(cls, spec: Any) -> Analyzer:
@@ -136,11 +248,12 @@ class Analyzer:
         ModelFileError
             If ``to_spec`` cannot have written it.
         """
-        names = cls.__dataclass_fields__.keys()
-        if not isinstance(spec, dict) or spec.keys() != set(names):
+        names = set(cls.__dataclass_fields__)
+        since = {"analyzer", "ngram_range"}
+        if not isinstance(spec, dict) or spec.keys() not in (names, names - since):
             raise ModelFileError("the analyzer's spec has other entries than it should.")
         try:
-            return cls(**spec)
+            return cls(**{"analyzer": "word", **spec})
         except UsageError as error:
             raise ModelFileError(f"the analyzer's spec is impossible: {error}") from None
 
@@ -150,7 +263,7 @@ def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:
         if words not in (None, "english"):
             raise UsageError(
                 f"stop_words: the only named list is 'english', got {words!r:.60}; pass a list of "
-                "words."
+                "words, or None and max_df=0.5, which drops words of over half of the documents."
             )
         return words
     good = isinstance(words, list | tuple | set | frozenset) and len(words) <= _MAX_STOP_WORDS
@@ -172,4 +285,35 @@ def _make_stem(name: str | None) -> Callable[[str], str] | None:
         raise MissingExtra(
             f"stemmer={name!r} needs PyStemmer; install it: pip install 'PyStemmer>=2.2'"
         ) from None
-    return Stemmer.Stemmer(STEMMERS[name], 0).stemWord  # no cache of its own: ours holds columns
+    try:
+        return Stemmer.Stemmer(STEMMERS[name], 0).stemWord  # no cache: ours holds columns
+    except KeyError:
+        raise UsageError(
+            f"stemmer: the PyStemmer that is installed has no {name!r}; upgrade it, or choose from "
+            f"{', '.join(Stemmer.algorithms())}."
+        ) from None
+
+
+class _Terms(dict[str, "str | None"]):
+    """The term of each word, worked out once, of a bounded number of words."""
+
+    def __init__(self, term: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._term = term
+
+    def __missing__(self, word: str) -> str | None:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
+        found = self[word] = self._term(word)
+        return found
+
+
+def _as_it_is(term: str) -> str | None:
+    """Return an n-gram as its own term; None where it is too long, or no whole characters."""
+    if len(term) > _MAX_NGRAM:
+        return None
+    try:
+        term.encode()
+    except UnicodeEncodeError:
+        return None
+    return term

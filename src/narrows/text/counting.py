@@ -22,6 +22,8 @@ BLOCK_ROWS = 1 << 12
 MAX_CACHED = 1 << 19
 """Words remembered with their columns; then all are forgotten and learned anew."""
 
+_LONGEST_NGRAM = 100  # characters of one that is remembered
+
 Lookup = Callable[[str], int | None]
 
 
@@ -34,7 +36,7 @@ class WordColumns(dict[str, int]):
     def __init__(self, analyzer: Analyzer, number: Callable[[str], int]) -> None:
         super().__init__()
         self._term = analyzer.make_term()
-        self._longest = analyzer.max_token_length
+        self._longest = _longest(analyzer)
         self._number = number
 
     def __missing__(self, word: str) -> int:
@@ -45,6 +47,10 @@ class WordColumns(dict[str, int]):
                 self.clear()
             self[word] = number
         return number
+
+
+def _longest(analyzer: Analyzer) -> int:
+    return analyzer.max_token_length if analyzer.has_plain_words else _LONGEST_NGRAM
 
 
 def learning(analyzer: Analyzer, found: dict[str, int]) -> Lookup:
@@ -60,7 +66,7 @@ def counting(analyzer: Analyzer, terms: Sequence[str], *, other: bool = False) -
     """
     numbers = {term: column for column, term in enumerate(terms, start=1)}
     rest = len(terms) + 1 if other else 0
-    if analyzer.stemmer is None and not other:
+    if (analyzer.stemmer is None or not analyzer.has_plain_words) and not other:
         kept = analyzer.make_term()
         return {term: n for term, n in numbers.items() if kept(term) == term}.get
     return WordColumns(analyzer, lambda term: numbers.get(term, rest)).__getitem__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.checks import check_number
-from narrows.errors import InvalidData, ModelFileError, ResourceError
+from narrows.errors import InvalidData, ModelFileError, ResourceError, UnspacedTextWarning
 from narrows.text.analyzer import Analyzer
 from narrows.text.assembly import assembled
 from narrows.text.counting import Block, Lookup, count_blocks, counting, learning
 from narrows.text.documents import Documents, texts_of
 from narrows.text.pruning import kept_terms
+from narrows.text.scripts import UNSPACED_SHARE, looked_into, unspaced_share
 
 __all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows", "share_unknown"]
 
@@ -115,11 +117,15 @@ class Vocabulary:
         for name, limit in (("min_df", min_df), ("max_df", max_df)):
             whole = isinstance(limit, numbers.Integral)
             check_number(name, limit, low=1 if whole else 0, high=float("inf") if whole else 1)
+        documents = texts_of(texts)
         analyzer = analyzer or Analyzer()
+        if analyzer.analyzer == "auto":
+            first, documents = looked_into(documents)
+            analyzer = analyzer.for_texts(_said_of(unspaced_share(first)))
         found: dict[str, int] = {}
         blocks: list[Block] = []
         lookup = learning(analyzer, found)
-        for block in count_blocks(texts_of(texts), analyzer.make_tokens(), lookup):
+        for block in count_blocks(documents, analyzer.make_tokens(), lookup):
             blocks.append(block)
             if len(found) > MAX_DIFFERENT:
                 raise ResourceError(
@@ -231,6 +237,19 @@ class Vocabulary:
             return cls(spec["terms"], frequencies, spec["n_documents"], analyzer)
         except InvalidData as error:
             raise ModelFileError(f"the vocabulary is impossible: {error}") from None
+
+
+def _said_of(share: float) -> float:
+    """Return the share of characters written without spaces, with a warning where it decides."""
+    if share >= UNSPACED_SHARE:
+        warnings.warn(
+            f"texts: {share:.0%} of their characters are of scripts without spaces between words "
+            "(such as Chinese, Japanese or Thai), so n-grams of characters are counted, and no "
+            "words. Set analyzer='char_wb' to say so yourself, or analyzer='word' for words.",
+            UnspacedTextWarning,
+            stacklevel=3,
+        )
+    return share
 
 
 def share_unknown(counts: Any, unknown: np.ndarray) -> np.ndarray:

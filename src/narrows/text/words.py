@@ -7,47 +7,29 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterator
 from operator import methodcaller
-from typing import Any
 
-from narrows.errors import UsageError
+from narrows.text.patterns import check_pattern
 
-__all__ = ["WORDS", "Tokens", "check_pattern", "word_cutter"]
+__all__ = ["WORDS", "Tokens", "composed", "word_cutter"]
 
 WORDS = r"(?u)\b\w\w+\b"
 """Runs of two or more letters, digits and underscores, as scikit-learn."""
 
 Tokens = Callable[[str], Iterator[list[str]]]
 
-_MAX_PATTERN = 1000
 _PIECE = 1 << 20  # characters; a long document's words are never in memory together
 _RUN = re.compile(r"\w\w+")  # WORDS without its boundaries: the same words, found faster
 _BETWEEN = re.compile(r"\W")
+_LONG = re.compile(r"\S{1000}(?=\S)")  # what no word is: cut, so that a pattern has an end to find
 _WORD_BYTES = (string.ascii_letters + string.digits + "_").encode()
 
 
-def check_pattern(pattern: Any) -> re.Pattern[str]:
-    """Return the regular expression of a word, compiled.
-
-    Raises
-    ------
-    UsageError
-        If it is none, is longer than 1,000 characters, or has more than one group.
-    """
-    if not isinstance(pattern, str) or len(pattern) > _MAX_PATTERN:
-        raise UsageError(
-            f"token_pattern: must be a regular expression of at most {_MAX_PATTERN} characters, "
-            f"got {pattern!r:.60}."
-        )
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"token_pattern: no regular expression: {error}, {pattern!r}.") from None
-    if compiled.groups > 1:
-        raise UsageError(
-            f"token_pattern: one group at most, got {compiled.groups} in {pattern!r}; write the "
-            "others as (?:...)."
-        )
-    return compiled
+def composed(text: str, *, lowercase: bool) -> str:
+    """Return a text in composed form (NFC), and in lower case where asked."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    # of the whole text: a sigma's form depends on what follows
+    return text.lower() if lowercase else text
 
 
 def word_cutter(pattern: str, *, lowercase: bool) -> Tokens:
@@ -70,13 +52,13 @@ def word_cutter(pattern: str, *, lowercase: bool) -> Tokens:
             for piece in _pieces(text):
                 yield piece.encode("ascii").translate(table).decode("ascii").split()
             return
-        text = unicodedata.normalize("NFC", text)
-        if lowercase:
-            text = text.lower()  # of the whole text: a sigma's form depends on what follows
+        text = composed(text, lowercase=lowercase)
         if usual:
             for piece in _pieces(text):
                 yield _RUN.findall(piece)
-        elif len(text) <= _PIECE:
+            return
+        text = _LONG.sub(r"\g<0> ", text)
+        if len(text) <= _PIECE:
             yield compiled.findall(text)
         else:
             for match in compiled.finditer(text):
