@@ -20,6 +20,7 @@ RANKS = {
     "segmentation": 4,
     "text": 4, "variants": 4, "virtual_adversarial": 4,
     "artefact": 5, "durable": 1, "baseline": 5, "density": 2, "indexing": 5, "model": 5,
+    "model_parts": 5,
     "applications": 6, "training": 6,
     "cli": 7, "estimators": 7,
 }  # fmt: skip
@@ -41,6 +42,8 @@ SAME_RANK = {
     ("text", "data"),
     ("model", "artefact"),
     ("model", "baseline"),
+    ("model", "model_parts"),
+    ("model_parts", "baseline"),
     ("indexing", "artefact"),
     ("cli", "estimators"),
 }

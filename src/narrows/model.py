@@ -13,11 +13,19 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.baseline import Baseline
-from narrows.data.scaling import SCALES, Scaling
+from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.value_range import ValueRange, read_value_range
 from narrows.density import Density
 from narrows.errors import ModelFileError, UsageError
+from narrows.model_parts import (
+    check_magnitudes,
+    checked_record,
+    density_names,
+    read_baseline,
+    read_calibration,
+    read_scaling,
+)
 from narrows.objective import Objective
 from narrows.schema import Schema, read_schema
 from narrows.text import Vocabulary
@@ -96,6 +104,30 @@ class Model:
             digest.update(net[name].detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
+    @torch.no_grad()
+    def check_answers(self) -> None:
+        """Raise ValueError if the answers to rows of the usual size are no finite numbers.
+
+        They are the codes and reconstructions of scaled rows of zeros, ones and both in turn, and
+        the rows of codes that are drawn. Cost: one pass of the net.
+        """
+        n, device = self.schema.n_features, self.device
+        x = torch.stack([torch.full((n,), float(value)) for value in (0, 1, -1)])
+        x[2, ::2] = 1
+        h = [self.objective.encode(x.to(device)).h]
+        for density in self.densities.values():
+            drawn = density.draw(2, generator=torch.Generator().manual_seed(0))
+            h.append(self.objective.encoder.admissible(drawn.to(device)))
+        rows = self.scaling.inverse(self.objective.decode(torch.cat(h)))
+        answers = {"codes": torch.cat(h), "rows": rows}
+        answers["errors"] = self.objective.error(x[:2].to(device))
+        if self.baseline is not None:
+            answers["rows of the baseline"] = self.baseline.reconstruct(x)
+            answers["errors of the baseline"] = self.baseline.error(x)
+        for name, values in answers.items():
+            if not bool(torch.isfinite(values).all()):
+                raise ValueError(f"its {name} are not finite: a weight or a scale is too large")
+
     def to_artefact(self, extra: Mapping[str, Any]) -> Artefact:
         """Return the file's content; ``extra`` is what the estimator adds to the spec."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
@@ -120,6 +152,7 @@ class Model:
             tensors |= {f"baseline.{k}": v for k, v in self.baseline.tensors().items()}
         for name, density in self.densities.items():
             tensors |= {f"density.{name}.{k}": v for k, v in density.tensors().items()}
+        spec["calibration"] = 0 if self.calibration is None else len(self.calibration)
         if self.calibration is not None:
             tensors["calibration.errors"] = self.calibration
         return Artefact("model", spec, tensors)
@@ -150,29 +183,35 @@ class Model:
                 parameter.requires_grad_(True)
             baseline = None
             if spec["baseline"] is not None:
-                baseline = Baseline(str(spec["baseline"]), **_part(tensors, "baseline."))
-                _check_width(baseline.components, schema.n_features)
+                parts = _part(tensors, "baseline.")
+                baseline = read_baseline(spec["baseline"], parts, schema.n_features)
+            # absent in older files
+            fitted = read_value_range(spec["range"]) if "range" in spec else None
             model = cls(
                 spec["variant"],
                 spec["parameters"],
                 objective.eval(),
-                _read_scaling(spec["scaling"], _part(tensors, "scaling."), schema.n_features),
+                read_scaling(
+                    spec["scaling"], _part(tensors, "scaling."), schema.n_features, fitted
+                ),
                 schema,
                 baseline,
-                spec["record"],
+                checked_record(spec["record"]),
             )
-            for name in spec.get("densities", ()):  # files of before have none
+            check_magnitudes(net)
+            for name in density_names(spec.get("densities", [])):  # absent in older files
                 density = Density(**_part(tensors, f"density.{name}."))
                 density.check(model.n_components)
                 model.densities[name] = density
             held_out = _part(tensors, "calibration.")
-            if held_out:  # files of before have none
-                model.calibration = _read_calibration(**held_out)
-            if "range" in spec:  # absent in older files
-                model.value_range = read_value_range(spec["range"])
+            if held_out or spec.get("calibration"):  # absent in older files
+                model.calibration = read_calibration(spec.get("calibration"), **held_out)
+            model.value_range = fitted
             if "vocabulary" in spec:
                 arrays = _part(tensors, "vocabulary.")
                 model.vocabulary = _read_vocabulary(spec["vocabulary"], arrays, schema.n_features)
+            _check_spare_parts(model, spec, tensors)
+            model.check_answers()
             return model
         except ModelFileError:
             raise
@@ -187,23 +226,6 @@ def tensor_layout(
     return {name: (value.shape, value.dtype) for name, value in tensors.items()}
 
 
-def _read_scaling(kind: Any, tensors: Mapping[str, Tensor], n_features: int) -> Scaling:
-    if kind not in SCALES:
-        raise ValueError(f"unknown scaling {kind!r}")
-    scaling = Scaling(kind, **tensors)
-    for value in scaling.tensors().values():
-        wide = value is scaling.shift and value.dtype == torch.float64
-        if value.ndim > 1 or (value.dtype != torch.float32 and not wide):
-            raise ValueError(f"scaling by {value.dtype} of shape {tuple(value.shape)}")
-        if value.ndim:
-            _check_width(value, n_features)
-    if scaling.scale is not None and not bool((scaling.scale > 0).all()):
-        raise ValueError("a scale that is not positive")
-    if kind == "tfidf" and (scaling.scale is None or not scaling.scale.ndim):
-        raise ValueError("tfidf without the weights of its words")
-    return scaling
-
-
 def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> Vocabulary:
     vocabulary = Vocabulary.from_artefact_parts(spec, arrays)
     if len(vocabulary) != n_features:
@@ -211,17 +233,19 @@ def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> V
     return vocabulary
 
 
-def _read_calibration(errors: Tensor) -> Tensor:
-    if errors.ndim != 1 or not len(errors) or errors.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"calibration by {errors.dtype} of shape {tuple(errors.shape)}")
-    if bool((errors.diff() < 0).any()):
-        raise ValueError("calibration errors that are not in ascending order")
-    return errors
-
-
-def _check_width(value: Tensor, n_features: int) -> None:
-    if value.shape[-1] != n_features:
-        raise ValueError(f"a tensor of shape {tuple(value.shape)} for {n_features} features")
+def _check_spare_parts(
+    model: Model, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    """Raise ValueError if the file holds tensors of a part that the spec does not name."""
+    held = {"baseline": model.baseline, "vocabulary": model.vocabulary, "head": spec.get("head")}
+    held |= {f"density.{name}": density for name, density in model.densities.items()}
+    for name in tensors:
+        part = name.rpartition(".")[0] if name.startswith("density.") else name.split(".")[0]
+        if (
+            part.startswith(("baseline", "vocabulary", "density", "head"))
+            and held.get(part) is None
+        ):
+            raise ValueError(f"{name!r} belongs to no part of the model")
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

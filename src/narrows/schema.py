@@ -28,6 +28,13 @@ def read_schema(spec: Any) -> Schema:
         If the parts are not those of a schema, or do not fit each other.
     """
     schema = Schema(**spec)
+    if schema.kind not in ("image", "table"):
+        raise ValueError(f"rows of the kind {schema.kind!r}")
+    names = schema.names
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError("names of features that are no texts")
     if schema.names is not None and len(schema.names) != schema.n_features:
         raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
     if schema.image_shape is None:

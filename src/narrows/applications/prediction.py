@@ -12,8 +12,9 @@ from narrows.code_task import Head, layers_of
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.model import Model
+from narrows.segmentation import SegmentationHead, pyramid
 
-__all__ = ["features_read", "layer_number", "layer_widths", "said"]
+__all__ = ["check_head_answers", "features_read", "layer_number", "layer_widths", "said"]
 
 
 def layer_number(model: Model, layer: int) -> int:
@@ -47,3 +48,16 @@ def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.nd
     """Yield logits (rows, n_classes), or standardised values (rows, 1)."""
     for features in features_read(model, source, layer):
         yield head(whole_vectors(features))[: len(features)].cpu().numpy()
+
+
+@torch.no_grad()
+def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) -> None:
+    """Raise ValueError if what a head says of rows of the usual size is not finite."""
+    n = model.schema.n_features
+    x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
+    if isinstance(head, SegmentationHead):
+        said = head(pyramid(model.objective, x))
+    else:
+        said = head(layers_of(model.objective, x, layer + 1)[layer])
+    if not bool(torch.isfinite(said).all()):
+        raise ValueError("what the head says is not finite: a weight is too large")

@@ -24,6 +24,7 @@ from narrows.data.source import Source, evenly_spaced
 from narrows.density import Density, fit_densities, fit_gaussian, rows_for
 from narrows.losses import SquaredError
 from narrows.model import Model
+from narrows.model_parts import check_magnitudes
 from narrows.slots import Rows, dense_rows
 from narrows.weighting import known_part
 
@@ -81,7 +82,17 @@ class Surprise:
                 raise ValueError(f"a scale of {value.dtype} of shape {tuple(value.shape)}")
         if not bool((found.variances > 0).all() and found.floor > 0):
             raise ValueError("a scale that is not positive")
+        check_magnitudes({"means": found.means})
+        found.check_answers(model)
         return found
+
+    @torch.no_grad()
+    def check_answers(self, model: Model) -> None:
+        """Raise ValueError if S of rows of the usual size is not finite."""
+        n = model.schema.n_features
+        x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
+        if not bool(torch.isfinite(self.of(model, x)).all()):
+            raise ValueError("the surprise of a row is not finite: a scale is too large or small")
 
 
 @torch.no_grad()

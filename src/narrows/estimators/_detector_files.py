@@ -85,7 +85,10 @@ def restore_detector(
     estimator = cls(given, **known_arguments(spec["arguments"]))
     estimator.members_, estimator.surprises_ = members, surprises
     estimator.calibration_ = held_out.numpy()
+    if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
+        raise ValueError(f"offset {spec['offset']!r}")
     estimator.offset_ = -np.inf if spec["offset"] is None else float(spec["offset"])
+    estimator._check_parameters()
     estimator.n_features_in_ = widths.pop()
     if spec["names"] is not None:
         estimator.feature_names_in_ = np.array(spec["names"], dtype=object)
@@ -103,6 +106,8 @@ def _member(
     model = Model.from_artefact(Artefact("model", spec, tensors))
     member = cls(**known_arguments(spec["arguments"]))
     member._restore(model, spec, tensors)
+    member._check_parameters()
+    member._admits_missing()
     return member
 
 

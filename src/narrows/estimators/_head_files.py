@@ -10,11 +10,12 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from torch import Generator, Tensor
 
-from narrows.applications.prediction import layer_widths
+from narrows.applications.prediction import check_head_answers, layer_widths
 from narrows.artefact import Artefact
 from narrows.errors import ModelFileError
 from narrows.estimators._arguments import json_parameters, known_arguments
 from narrows.model import tensor_layout
+from narrows.model_parts import check_magnitudes
 from narrows.training.run import Epoch, TrainingRecord
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def restore_head(
         )
     if tensor_layout(head.state_dict()) != tensor_layout(net):
         raise ValueError("the head's weights are not those of its widths")
+    check_magnitudes(net)
     head.load_state_dict(net, assign=True)
     estimator.head_, estimator.autoencoder_ = head, autoencoder
     estimator.n_features_in_ = autoencoder.n_features_in_
@@ -95,4 +97,6 @@ def restore_head(
     estimator._adopt(TrainingRecord(epochs=epochs), max_epochs=max_epochs)
     estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
     estimator._restore_targets(spec, widths[-1])
+    estimator._check_parameters()
+    check_head_answers(autoencoder.model_, head, layer)
     return estimator

@@ -38,6 +38,8 @@ def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
         model = Model.from_artefact(artefact)
         estimator = cls(**known_arguments(spec["arguments"]))
         estimator._restore(model, spec, artefact.tensors)
+        estimator._check_parameters()
+        estimator._admits_missing()
         if "head" in spec:
             estimator = restore_head(estimator, spec["head"], artefact.tensors, classes)
     except ModelFileError as error:
