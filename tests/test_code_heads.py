@@ -46,7 +46,15 @@ _FEW_STEPS: dict[str, Any] = {
         CodeClassifier(SMALL, **_FEW_STEPS),
         CodeClassifier(UNSEEDED, **_FEW_STEPS),
         CodeRegressor(SMALL, training="joint", **_FEW_STEPS),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: {
+        f"check_sample_weight_equivalence_on_{kind}_data": (
+            "equality to 1e-7 of weighted and repeated rows, which batches drawn at random do not "
+            "give; test_weights.py has the equality of full batches"
+        )
+        for kind in ("dense", "sparse")
+    },
+    xfail_strict=True,
 )
 def test_sklearn_contract(estimator, check):
     check(estimator)

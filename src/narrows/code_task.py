@@ -47,9 +47,18 @@ class Head(nn.Module):
         self.register_buffer("scale", torch.ones(n_features))
 
     @torch.no_grad()
-    def start_at(self, features: Tensor) -> None:
-        """Take mean and deviation from rows of features; one that is constant has scale 1."""
-        deviation, mean = torch.std_mean(features, dim=0, correction=0)
+    def start_at(self, features: Tensor, weights: Tensor | None = None) -> None:
+        """Take mean and deviation from rows of features; one that is constant has scale 1.
+
+        ``weights`` (batch,) say how much each row counts.
+        """
+        if weights is None:
+            deviation, mean = torch.std_mean(features, dim=0, correction=0)
+        else:
+            share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
+            centre = (share * features.double()).sum(dim=0)
+            squares = (share * (features.double() - centre).square()).sum(dim=0)
+            mean, deviation = centre.float(), squares.sqrt().float()
         self.shift.copy_(mean)
         flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
         self.scale.copy_(torch.where(flat, 1.0, deviation))
@@ -86,16 +95,32 @@ class FeatureTask(Trainable):
         super().__init__()
         self.head, self.dropout = head, dropout
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
         assert isinstance(x, Tensor) and y is not None
-        loss = self.loss(x, y, noise=_Dropout(self.dropout, generator) if self.dropout else None)
+        noise = _Dropout(self.dropout, generator) if self.dropout else None
+        loss = self.loss(x, y, noise=noise, weights=weights)
         return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
 
     @abstractmethod
     def loss(
-        self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+        self,
+        features: Tensor,
+        y: Tensor,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        weights: Tensor | None = None,
     ) -> Scalar:
-        """Return T of a batch; rows whose y is unknown (-1, NaN) do not count."""
+        """Return T of a batch; rows whose y is unknown (-1, NaN) do not count.
+
+        ``weights`` (batch,), of mean 1 over the rows of a training, multiply the rows' T.
+        """
 
 
 class HeadTask(FeatureTask):
@@ -106,10 +131,17 @@ class HeadTask(FeatureTask):
         self.classification = classification
 
     def loss(
-        self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+        self,
+        features: Tensor,
+        y: Tensor,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        weights: Tensor | None = None,
     ) -> Scalar:
         said = self.head(features, noise=noise)
         each, known = target_errors(said, y, classification=self.classification)
+        if weights is not None:
+            each = each * weights
         return each.sum() / known.sum().clamp_min(1)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
@@ -148,11 +180,18 @@ class CodeTask(Trainable):
         self.objective, self.of_head, self.layer = objective, of_head, layer
         self.corruption, self.reconstruction_weight = corruption, reconstruction_weight
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
         assert y is not None
         known, _ = known_part(x, self.objective.corruption)
         rows = self.corruption(known, generator=generator).rows
-        loss = self.of_head.loss(self._noisy_features(rows, generator), y)
+        loss = self.of_head.loss(self._noisy_features(rows, generator), y, weights=weights)
         penalty = loss.new_zeros(())
         if self.reconstruction_weight:
             of_rows = self.objective(x, y, generator=generator).total

@@ -41,8 +41,14 @@ class PairTask(FeatureTask):
         self.intercept = nn.Parameter(torch.tensor([2.0]))
 
     def loss(
-        self, features: Tensor, y: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+        self,
+        features: Tensor,
+        y: Tensor,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        weights: Tensor | None = None,
     ) -> Scalar:
+        assert weights is None  # a pair is of two rows
         errors, same, different = self._pairs(self.head(features, noise=noise), y)
         return 0.5 * (_mean(errors, same) + _mean(errors, different))
 

@@ -141,6 +141,7 @@ class SegmentationTask(Trainable):
         flips: bool = True,
     ) -> None:
         super().__init__()
+        self.class_weights: Tensor | None = None  # (n_outputs,), by which pixels' T is multiplied
         assert isinstance(objective.encoder, ConvolutionalEncoder)
         self.head, self.flips = head, flips
         self.reconstruction_weight = reconstruction_weight
@@ -175,6 +176,8 @@ class SegmentationTask(Trainable):
         errors, _ = target_errors(
             logits.reshape(-1, logits.shape[-1]), y.reshape(-1).long(), classification=True
         )
+        if self.class_weights is not None:
+            errors = errors * self.class_weights.to(errors)[y.reshape(-1).long().clamp_min(0)]
         return errors.view(len(x), -1).sum(dim=1)
 
     def _flipped(self, x: Tensor, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -40,16 +40,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Labelled:
-    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values."""
+    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, and how
+    much the row counts in the loss, ``weights`` (batch,), None where all count alike."""
 
     rows: Rows
     y: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def to(self, device: str | torch.device) -> Labelled:
-        return Labelled(self.rows.to(device), self.y.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        return Labelled(self.rows.to(device), self.y.to(device), weights)
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,15 @@ class SmoothTask(Trainable):
         super().__init__()
         self.task, self.radius = task, radius
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
-        terms = self.task(x, y, generator=generator)
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        terms = self.task(x, y, generator=generator, weights=weights)
         rows, _ = known_part(x, self.task.objective.corruption)
         assert isinstance(rows, Tensor)
         with torch.no_grad():

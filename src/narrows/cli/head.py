@@ -49,6 +49,10 @@ _TASKS = {
 @click.option("--layer", type=int,
               help="Encoder layer that is read, from 0; -1 is the code.  [-1]")  # fmt: skip
 @click.option("--unknown", help="The label of rows of which none is known, such as -1.")
+@click.option("--class-weight", type=click.Choice(["balanced"]), help="Weigh all classes alike, "
+              "however rare; others by --set class_weight='{\"a\": 5}'.")  # fmt: skip
+@click.option("--weights", type=PATH, help="How much each row counts, classify and regress: a file "
+              "of numbers as --labels has them, or a column, y.csv:label=NAME.")  # fmt: skip
 @click.option("--epochs", "max_epochs", type=int, help="Passes over the rows; without it 50, or "
               "of few rows as many as make 3,000 steps to classify, else 1,000.")  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
@@ -63,6 +67,7 @@ def head(
     labels: Path | None,
     task: str,
     unknown: str | None,
+    weights: Path | None,
     output: Path,
     resume: bool,
     restart: bool,
@@ -85,7 +90,7 @@ def head(
     and --resume goes on from it to the same end.
     """
     from narrows.applications.output import check_writable
-    from narrows.cli._heads import naming
+    from narrows.cli._heads import naming, one_label_a_row
     from narrows.cli._reached import check_classes, numbers, reached
 
     check_writable(output, *filter(None, (model, data, labels)))
@@ -100,11 +105,17 @@ def head(
         y = numbers(y, str(labels or data))
     if task == "classify":
         check_classes(y, str(labels or data))
+    weighted = {}
+    if weights is not None:
+        if task not in ("classify", "regress"):
+            raise click.UsageError(f"--weights: --task {task} has none; rows count alike.")
+        told = one_label_a_row(opened, weights, source.n_rows)
+        weighted = {"sample_weight": numbers(told, str(weights))}
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
         with naming(labels or data):
-            fitted.fit(source, y, **run.of_fit)
+            fitted.fit(source, y, **weighted, **run.of_fit)
         fitted.set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code

@@ -54,7 +54,10 @@ class _InMemory(Source):
         for batch in order[start * batch_size :].split(batch_size):
             if len(batch):  # an empty tensor splits into one empty piece
                 rows = self.at(batch)
-                yield rows if self.targets is None else Labelled(rows, self.targets[batch])
+                weights = None if self.weights is None else self.weights[batch]
+                yield (
+                    rows if self.targets is None else Labelled(rows, self.targets[batch], weights)
+                )
 
     def where(self, mask: Tensor) -> _InMemory:
         # in order, so that a gather walks through memory in one direction
@@ -65,6 +68,7 @@ class _InMemory(Source):
         part = self._subset(positions if self._rows is None else self._rows[positions])
         part.described_as(self)
         part.targets = None if self.targets is None else self.targets[positions]
+        part.weights = None if self.weights is None else self.weights[positions]
         return part
 
     def _taken(self, positions: Tensor) -> _InMemory:

@@ -54,6 +54,8 @@ class Source(ABC):
         What messages call this source: a file, or "X".
     targets : Tensor or None
         y of every row, in the rows' own order: shuffled batches are then Labelled.
+    weights : Tensor or None
+        How much every row counts in a loss, beside its y; None where all count alike.
     holds_targets : bool
         Whether this kind of source can hold them: where the rows are in memory.
     double : bool
@@ -73,6 +75,7 @@ class Source(ABC):
     ids: np.ndarray | None = None
     origin: str = "X"
     targets: Tensor | None = None
+    weights: Tensor | None = None
     holds_targets: bool = False
     double: bool = False
 

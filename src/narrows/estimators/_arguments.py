@@ -24,6 +24,8 @@ _PIECES = {
 }
 
 _NAN = {"float": "nan"}
+_PAIRS = "pairs"
+"""JSON's keys are texts: a dict by other names, as classes are, is a list of its pairs."""
 
 
 def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +43,8 @@ def _json(value: Any) -> Any:
         return [_json(item) for item in value]
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+        return {_PAIRS: [[_json(key), _json(item)] for key, item in value.items()]}
     if isinstance(value, Mapping):
         return {str(key): _json(item) for key, item in value.items()}
     if isinstance(value, np.random.RandomState | np.random.Generator) or value is np.random:
@@ -55,4 +59,8 @@ def _json(value: Any) -> Any:
 def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a constructor from JSON values, which have no tuples and no NaN."""
     arguments = {k: math.nan if v == _NAN else v for k, v in arguments.items()}
+    arguments = {
+        k: dict(v[_PAIRS]) if isinstance(v, dict) and {*v} == {_PAIRS} else v
+        for k, v in arguments.items()
+    }
     return {k: tuple(v) if k == "hidden" else v for k, v in arguments.items()}

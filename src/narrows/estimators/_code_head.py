@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Generator, Tensor
 
 from narrows.activations import activation_named
@@ -32,7 +32,9 @@ from narrows.estimators._held_out import check_effect, grouping_of, joined_targe
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
 from narrows.estimators._settings import forget, seed_from
+from narrows.estimators._targets import known_labels
 from narrows.estimators._texts import documents_where, is_texts
+from narrows.estimators._weights import read_weights
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
@@ -50,10 +52,13 @@ class CodeHead(ExportsHead, HeadTraining):
     n_features_in_: int
 
     @abstractmethod
-    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
         """Check y, keep what prediction needs, and return it for the loop.
 
-        What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,).
+        What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,), by
+        their ``weights`` (n_rows,).
         """
 
     @abstractmethod
@@ -68,6 +73,7 @@ class CodeHead(ExportsHead, HeadTraining):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         groups: Any = None,
         block_length: int | None = None,
@@ -83,6 +89,11 @@ class CodeHead(ExportsHead, HeadTraining):
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts in the loss of the head, on held-out rows too, and in how
+            features and values are standardised; only their ratios matter. Rows of weight 0 are
+            left out of everything. An autoencoder that is fitted here, and its own J in "joint",
+            count the other rows alike.
         groups : array-like of shape (n_samples,), optional
             Which rows depend on each other, such as those of one subject: all rows of a group are
             trained on or all are held out. ``validation_fraction`` is then of the groups.
@@ -130,15 +141,35 @@ class CodeHead(ExportsHead, HeadTraining):
                 X = autoencoder._asked(X)[1]
             source = fit_source(self, X)
             check_in_memory(source)
+            weights = read_weights(sample_weight, source.n_rows)
+            numbers = None  # of the rows that are left where others weigh 0
+            if weights is not None and not weights.all():
+                if autoencoder is not None or block_length is not None:
+                    raise UsageError(
+                        "sample_weight: must not be 0 with texts or with block_length, for which "
+                        "rows have their places; leave these rows out of X."
+                    )
+                numbers = np.flatnonzero(weights)
+                X = source = source.where(torch.from_numpy(weights > 0))
+                y = known_labels(y, len(weights), unknown=None)[0][numbers]
+                groups = None if groups is None else column_or_1d(groups)[numbers]
+                weights = weights[numbers]
             selection = select(source.n_rows)
             kept = selection.training
             if autoencoder is None:
                 learned = X if bool(kept.all()) else source.where(kept)
                 autoencoder = self._fitted_autoencoder(learned, y, kept.numpy(), stages)
             if validation_data is not None:
+                n_rows = source.n_rows
                 source, y, selection = self._beside(source, y, validation_data, autoencoder)
-            targets = self._read_y(y, source.n_rows, selection.training)
-            return self._fit_to(source, targets, autoencoder, stages, selection)
+                if weights is not None:
+                    weights = np.concatenate([weights, np.ones(source.n_rows - n_rows)])
+            targets = self._read_y(y, source.n_rows, selection.training, weights)
+            source.weights = None if weights is None else torch.from_numpy(weights).float()
+            self._fit_to(source, targets, autoencoder, stages, selection)
+            if numbers is not None and validation_data is None:
+                self.held_out_rows_ = numbers[self.held_out_rows_]
+            return self
 
     def _beside(
         self, source: Source, y: Any, validation_data: Any, autoencoder: AbstractAutoencoder

@@ -27,6 +27,7 @@ from narrows.estimators._settings import (
     epochs_of_steps,
     widths_of,
 )
+from narrows.estimators._weights import known_targets, of_mean_one
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.memory import check_result_fits
 from narrows.model import Model
@@ -90,6 +91,7 @@ class HeadTraining(WithDefaults):
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
             rows = DenseSource(features.cpu()).described_as(source).labelled(source.targets)
+            rows.weights = source.weights
             return self._task(), rows, Scaling("none")
         corruption = corruption_spec(self.corruption)
         task = CodeTask(
@@ -134,6 +136,7 @@ class HeadTraining(WithDefaults):
                 f"validation_fraction: {self.validation_fraction!r} leaves no label to train on, "
                 "or none held out; give another random_state, or 0 to hold out nothing."
             )
+        self._weigh(task, split)
         rows = self._trained_on(rows)
         trainer = Trainer(
             task,
@@ -150,7 +153,8 @@ class HeadTraining(WithDefaults):
 
         def identity() -> dict[str, Any]:
             y = digest_of(given.targets)
-            return {"encoder": of_encoder, "data": given.fingerprint(), "y": y}
+            weights = {} if given.weights is None else {"weights": digest_of(given.weights)}
+            return {"encoder": of_encoder, "data": given.fingerprint(), "y": y, **weights}
 
         def described(record: TrainingRecord) -> Artefact:
             self._adopt(record, told=told, max_epochs=epochs)
@@ -236,13 +240,21 @@ class HeadTraining(WithDefaults):
         """Set what the head begins with, from the features (n_samples, width) of the source, of
         which only the rows to train on count."""
         if self.training == "frozen":
-            self.head_.start_at(features[training.to(features.device)])
+            kept = training.to(features.device)
+            weights = None if source.weights is None else source.weights[training]
+            self.head_.start_at(features[kept], weights)
 
     def _task(self) -> FeatureTask:
         """Return what the head is to learn."""
         return HeadTask(
             self.head_, classification=self._classification, dropout=float(self.dropout)
         )
+
+    def _weigh(self, task: Trainable, split: Split) -> None:
+        """Set what the rows of y count in the loss, of mean 1 over those of known y."""
+        for rows in split.parts:
+            if rows.weights is not None and rows.targets is not None:
+                rows.weights = of_mean_one(rows.weights, known_targets(rows.targets))
 
     def _smoothed(self, task: CodeTask) -> Trainable:
         """Return the task, with what is asked of nearby rows."""

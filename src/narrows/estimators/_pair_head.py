@@ -155,7 +155,9 @@ class PairHead(CodeHead):
         if self.calibration_folds is not None:
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
 
-    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
         with warnings.catch_warnings():
             # of faces, say, there are few of each and many
             warnings.filterwarnings("ignore", "The number of unique classes is greater")

@@ -15,10 +15,12 @@ from narrows.checks import check_number
 from narrows.data.pixel_classes import pixel_classes
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._settings import batch_size_for
+from narrows.estimators._weights import check_class_weight, class_weights
 from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.model import Model
 from narrows.segmentation import SegmentationHead, SegmentationTask, head_sizes, pyramid
@@ -39,6 +41,7 @@ class PixelHead(CodeHead):
     flips: bool
     missing_label: Any
     max_classes: int
+    class_weight: Any
 
     layer = -1
     hidden = ()
@@ -100,7 +103,9 @@ class PixelHead(CodeHead):
         finally:
             del self._masks
 
-    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
         self._masks = y
         return torch.zeros(n_rows, 1)  # how many pixels there are is known with the autoencoder
 
@@ -153,6 +158,15 @@ class PixelHead(CodeHead):
         )
         return task, source, model.scaling
 
+    def _weigh(self, task: Trainable, split: Split) -> None:
+        if self.class_weight is not None:
+            assert isinstance(task, SegmentationTask) and split.training.targets is not None
+            told = split.training.targets.reshape(-1)
+            weights = class_weights(self.class_weight, self.classes_, told)
+            share = told[told >= 0].long().bincount(minlength=len(weights)).double()
+            mean = (weights * share).sum() / share.sum()
+            task.class_weights = (weights / mean).float()
+
     def _new_head(
         self, model: Model, widths: list[int], activation: str, *, generator: Generator
     ) -> Any:
@@ -179,6 +193,7 @@ class PixelHead(CodeHead):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_class_weight(self.class_weight)
         check_number("width", self.width, low=1, integer=True)
         check_number("max_classes", self.max_classes, low=2, high=_MOST, integer=True)
         if self.missing_label is not None:

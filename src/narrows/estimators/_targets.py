@@ -84,11 +84,13 @@ def read_values(
     *,
     missing: bool,
     counted: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     moments: tuple[float, float] | None = None,
 ) -> tuple[Tensor, float, float]:
     """Return y standardised, float32, with its mean and deviation; NaN stays where ``missing``.
 
     Mean and deviation are of the rows of the mask ``counted``, bool (n_rows,); None counts all.
+    ``weights`` (n_rows,) say how much each counts in them.
     ``moments`` are those of an earlier call.
 
     Raises
@@ -109,7 +111,12 @@ def read_values(
     _check_finite(wide, known)
     some = known if counted is None or not (known & counted).any() else known & counted
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = float(wide[some].mean()), float(wide[some].std()) or 1.0
+        if weights is None:
+            mean, deviation = float(wide[some].mean()), float(wide[some].std()) or 1.0
+        else:
+            mean = float(np.average(wide[some], weights=weights[some]))
+            squares = np.average((wide[some] - mean) ** 2, weights=weights[some])
+            deviation = float(np.sqrt(squares)) or 1.0
     if moments is not None:
         mean, deviation = moments
     if not math.isfinite(mean + deviation):

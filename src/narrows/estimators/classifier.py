@@ -15,11 +15,13 @@ from narrows.applications.spreading import spread_classes
 from narrows.checks import check_number
 from narrows.code_task import CodeTask
 from narrows.data.source import Source
+from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
 from narrows.estimators._targets import known_labels, read_classes
+from narrows.estimators._weights import check_class_weight, class_weights
 from narrows.terms import Trainable
 from narrows.virtual_adversarial import SmoothTask
 
@@ -58,6 +60,10 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         (for 28 x 28 images in [0, 1] try 2) are to be given the same class: virtual adversarial
         training. Rows of unknown class count in it. Dense rows only; a step takes 2 to 3 times as
         long. 0 is without.
+    class_weight : dict, "balanced" or None, default=None
+        What each class weighs in the loss: by its name, 1 where it is not named; "balanced" weighs
+        all classes alike, however rare in the training rows. Without it a class of few rows is
+        hardly ever said.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
         3,000 steps, 1,500 at most.
@@ -115,6 +121,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     missing_label: Any
     spread_neighbors: int | None
     adversarial_radius: float
+    class_weight: Any
     classes_: np.ndarray
 
     _classification = True
@@ -135,6 +142,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         missing_label: Any = None,
         spread_neighbors: int | None = None,
         adversarial_radius: float = 0.0,
+        class_weight: Any = None,
         max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,
@@ -173,6 +181,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         super()._check_parameters()
         if np.ndim(self.missing_label):
             raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+        check_class_weight(self.class_weight)
         check_number("adversarial_radius", self.adversarial_radius, low=0)
         if self.adversarial_radius and self.training == "frozen":
             raise UsageError(
@@ -199,7 +208,9 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                 f"out to their neighbours, got {self.validation_fraction!r}."
             )
 
-    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
         return targets
 
@@ -219,6 +230,17 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                     f"{self.spread_neighbors}; 10 is usual."
                 )
             source.targets = spread_classes(features, told, k=int(self.spread_neighbors))
+
+    def _weigh(self, task: Trainable, split: Split) -> None:
+        if self.class_weight is not None:
+            told = split.training.targets
+            assert told is not None
+            of_class = class_weights(self.class_weight, self.classes_, told, split.training.weights)
+            for rows in split.parts:
+                assert rows.targets is not None
+                weights = of_class[rows.targets.clamp_min(0)]
+                rows.weights = weights if rows.weights is None else weights * rows.weights
+        super()._weigh(task, split)
 
     def _smoothed(self, task: CodeTask) -> Trainable:
         if not self.adversarial_radius:

@@ -119,9 +119,11 @@ class CodeRegressor(RegressorMixin, CodeHead):
         said = self._said(X)[:, 0].astype(np.float64)  # float32 is too coarse for a y far from 0
         return said * self.y_deviation_ + self.y_mean_
 
-    def _read_y(self, y: Any, n_rows: int, training: Tensor) -> Tensor:
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
         targets, self.y_mean_, self.y_deviation_ = read_values(
-            y, n_rows, missing=False, counted=training.numpy()
+            y, n_rows, missing=False, counted=training.numpy(), weights=weights
         )
         return targets
 

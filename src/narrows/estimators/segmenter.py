@@ -50,6 +50,8 @@ class CodeSegmenter(PixelHead):
     max_classes : int, default=32
         More classes than this are refused: masks that were compressed (JPEG), smoothed or resized
         hold values between their classes.
+    class_weight : dict, "balanced" or None, default=None
+        What a pixel of each class weighs in the loss, as in ``CodeClassifier``.
     max_epochs : int or None, default=None
         Passes over the rows; None takes 1000 steps, and from 50 to 500 passes.
     batch_size : ...
@@ -108,6 +110,7 @@ class CodeSegmenter(PixelHead):
         reconstruction_weight: float = 0.1,
         missing_label: int | None = None,
         max_classes: int = FEW,
+        class_weight: Any = None,
         max_epochs: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float | None = None,

@@ -134,6 +134,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     alone says nothing of what the code costs.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
+    first = 0
     objective = trainer.objective
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
@@ -143,5 +144,9 @@ def mean_error(trainer: Trainer, source: Source) -> float:
             if objective.stochastic:
                 total += objective(x, y, generator=noise).total.double() * len(x)
             else:
-                total += objective.error(x, y).double().sum()
+                errors = objective.error(x, y).double()
+                if source.weights is not None:
+                    errors = errors * source.weights[first : first + len(x)].to(errors)
+                total += errors.sum()
+            first += len(x)
     return float(total / source.n_rows)

@@ -83,12 +83,14 @@ class Trainer:
             x, y = self._scaled(raw)
             self.precision = faster_precision(self.objective, x, y, device=self.device)
         x, y = self._scaled(raw)  # by layers below in the precision that is settled now
+        weights = raw.weights if isinstance(raw, Labelled) else None
+        weighted = {} if weights is None else {"weights": weights.to(self.device)}
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * factor
         with product_context(self.precision, self.device):
-            terms = self.objective(x, y, generator=self.noise)
+            terms = self.objective(x, y, generator=self.noise, **weighted)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()
         for decoder in self._decoders:

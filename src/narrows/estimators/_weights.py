@@ -1,0 +1,101 @@
+"""What rows and classes weigh in the loss of a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight
+from torch import Tensor
+
+from narrows.checks import check_number
+from narrows.errors import InvalidData, UsageError
+
+__all__ = ["check_class_weight", "class_weights", "known_targets", "of_mean_one", "read_weights"]
+
+
+def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    """Return the weight of every row, float64 (n_rows,), None where all weigh alike.
+
+    Raises
+    ------
+    InvalidData
+        If there is another number of them, one is negative or not finite, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        return _check_sample_weight(
+            sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"sample_weight: {error}") from None
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Refuse what is no way to weigh classes, before y is known.
+
+    Raises
+    ------
+    UsageError
+        If it is not None, "balanced" or a mapping from classes to numbers above 0.
+    """
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(
+            "class_weight: must be None, 'balanced' or a dict from classes to weights, got "
+            f"{class_weight!r}."
+        )
+    for name, weight in class_weight.items():
+        check_number(f"class_weight[{name!r}]", weight, low=0, low_open=True)
+
+
+def class_weights(
+    class_weight: Any, classes: np.ndarray, targets: Tensor, row_weights: Tensor | None = None
+) -> Tensor:
+    """Return the weight of every class, float32 (n_classes,).
+
+    "balanced" is total / (n_classes * total of the class), over the weights of the training rows;
+    a class that a dict does not name weighs 1.
+
+    Parameters
+    ----------
+    targets : Tensor of any shape
+        Positions among the classes, negative where unknown, of the training rows alone.
+    row_weights : Tensor, optional
+        Of the same shape.
+
+    Raises
+    ------
+    UsageError
+        If a dict names a class that y does not have.
+    """
+    if isinstance(class_weight, Mapping):
+        places = {name: place for place, name in enumerate(classes.tolist())}
+        weights = torch.ones(len(classes), dtype=torch.float32)
+        for name, weight in class_weight.items():
+            if name not in places:
+                raise UsageError(
+                    f"class_weight: {name!r} is no class of y; it has {list(places)[:10]}."
+                )
+            weights[places[name]] = float(weight)
+        return weights
+    known = targets >= 0
+    counted = None if row_weights is None else row_weights[known].double()
+    counts = torch.bincount(targets[known].long(), counted, minlength=len(classes)).double()
+    balanced = counts.sum() / (len(classes) * counts.clamp_min(torch.finfo(torch.float64).tiny))
+    return torch.where(counts > 0, balanced, 0.0).float()
+
+
+def known_targets(targets: Tensor) -> Tensor:
+    """Return where y is known: not negative, of values not NaN."""
+    return ~targets.isnan() if targets.is_floating_point() else targets >= 0
+
+
+def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
+    """Return weights whose mean over the rows of known y is 1, so that their unit is no matter."""
+    mean = weights[known].double().mean()
+    return (weights.double() / mean).float() if bool(mean > 0) else weights.float()
