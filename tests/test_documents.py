@@ -75,6 +75,8 @@ def test_a_file_keeps_the_vocabulary_and_the_codes(fitted, texts, tmp_path):
     assert again.model_.fingerprint() == fitted.model_.fingerprint()
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopiesWarning")  # of 7 words
+@pytest.mark.filterwarnings("ignore::narrows.errors.EmptyDocumentWarning")
 def test_the_vocabulary_follows_its_parameters(texts):
     ae = DocumentAutoencoder(
         2, max_features=7, stop_words=["speak"], stemmer=None, random_state=0, max_epochs=1
