@@ -78,3 +78,13 @@ def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, r
 def test_product_is_the_matrix_product(kernels):
     a, b = leaves((4, 6), (6, 5))
     torch.testing.assert_close(products.product(a, b), a @ b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(10, 3), (16, 10), (64, 10), (100, 30)])
+def test_without_gradients_a_rows_result_does_not_depend_on_its_place(n_in, n_out):
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    row, w, b = leaves((1, n_in), (n_in, n_out), (n_out,))
+    with torch.no_grad():
+        batches = [products.affine(row.repeat(n, 1), w, b) for n in (16, 32, 48, 160)]
+    assert bool((torch.cat(batches) == batches[0][0]).all())

@@ -4,6 +4,9 @@ On an AMD processor with AVX-512, torch's own float32 products go through MKL, w
 AVX2 kernels on processors that are not Intel's; oneDNN, which torch also carries, uses the wide
 ones and is up to 2.2 times as fast where there are many weights. Elsewhere, where few are trained,
 and in every other format, torch's choice stands.
+
+Without gradients the products are always oneDNN's: a row's result is then the same wherever in a
+batch it is. MKL's AVX2 kernels differ in the last bit between places of one batch.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def stays_in_its_thread() -> bool:
     """Return whether products take the threads that OpenMP gives the thread that they are called
     in: oneDNN's do, while MKL has one number of threads for all."""
-    return _onednn_is_faster()
+    return _has_onednn()
 
 
 class _OneDNN(torch.autograd.Function):
@@ -77,21 +80,23 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.ndim == 2
         and len(x) > 0
-        # what is computed for good is oneDNN's: a row's result is then the same in any batch of
-        # whole sixteens
-        and (weight.numel() >= _LARGE or not torch.is_grad_enabled())
         and not torch.is_autocast_enabled("cpu")
-        and _onednn_is_faster()
+        and (_worth_training_with(weight) if torch.is_grad_enabled() else _has_onednn())
     )
+
+
+def _worth_training_with(weight: Tensor) -> bool:
+    return weight.numel() >= _LARGE and _onednn_is_faster()
+
+
+@cache
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @cache
 def _onednn_is_faster() -> bool:
-    if not (
-        torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.cpu.get_capabilities().get("avx512_f")
-    ):
+    if not (_has_onednn() and torch.cpu.get_capabilities().get("avx512_f")):
         return False
     try:
         return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
