@@ -110,7 +110,7 @@ def test_y_is_ignored_where_no_task_needs_it(labelled):
     X, _ = labelled
     small = {**NET, "max_epochs": 2}
     np.testing.assert_array_equal(
-        Autoencoder(**small).fit(X, "nonsense").transform(X),
+        Autoencoder(**small).fit(X, ["nonsense"] * len(X)).transform(X),
         Autoencoder(**small).fit(X).transform(X),
     )
 

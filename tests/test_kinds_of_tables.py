@@ -103,7 +103,7 @@ def test_every_command_of_rows_writes_their_names(kind, made, tmp_path):
     for command, more, header in (
         ("predict classify", [data], ["id", "class", "p(x)", "p(y)"]),
         ("match match", [data, data], ["a", "b", "probability"]),
-        ("anomalies m.st", [data], ["id", "error", "p_value"]),
+        ("anomalies m.st", [data], ["id", "error", "p_value", "flagged"]),
     ):
         name, model = command.split()
         out = tmp_path / f"{name}.{kind}"

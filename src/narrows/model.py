@@ -205,7 +205,7 @@ class Model:
                 model.densities[name] = density
             held_out = _part(tensors, "calibration.")
             if held_out or spec.get("calibration"):  # absent in older files
-                model.calibration = read_calibration(spec.get("calibration"), **held_out)
+                model.calibration = read_calibration(spec.get("calibration"), held_out)
             model.value_range = fitted
             if "vocabulary" in spec:
                 arrays = _part(tensors, "vocabulary.")

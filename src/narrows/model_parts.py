@@ -104,8 +104,11 @@ def read_baseline(name: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
     return baseline
 
 
-def read_calibration(count: Any, errors: Tensor) -> Tensor:
+def read_calibration(count: Any, tensors: Mapping[str, Tensor]) -> Tensor:
     """Return errors of rows held out, ascending; older files do not say how many."""
+    if [*tensors] != ["errors"]:
+        raise ValueError(f"a calibration by {count!r} errors with the tensors {sorted(tensors)}")
+    errors = tensors["errors"]
     if count is not None and (type(count) is not int or count != errors.numel()):
         raise ValueError(f"{errors.numel()} errors for a calibration by {count!r}")
     if errors.ndim != 1 or not len(errors) or errors.dtype not in (torch.float32, torch.float64):

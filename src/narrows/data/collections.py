@@ -45,11 +45,9 @@ def stacked_images(x: Any) -> Any:
             f"X: a {type(x).__name__} can be gone through only once; give numpy.stack(list(X)), "
             "list(X) of texts, or narrows.read(path) for what is bigger than memory."
         )
-    if getattr(x, "ndim", 1) != 1 or not hasattr(x, "__len__") or not len(x):
-        return x
-    if isinstance(x, np.ndarray) and x.dtype == object:
+    if isinstance(x, np.ndarray) and x.dtype == object and x.ndim == 1:
         x = x.tolist()
-    if not isinstance(x, list | tuple) or not _is_image(x[0]):
+    if not isinstance(x, list | tuple) or not x or not _is_image(x[0]):
         return x
     for i, image in enumerate(x):
         if not _is_image(image):
