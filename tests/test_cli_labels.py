@@ -93,7 +93,7 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,first=2") == 2
     assert "first=0 or first=1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,label=x") == 2
-    assert "names no columns beside features, first" in capsys.readouterr().err
+    assert "names no columns beside features and first" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=four", "--labels", test) == 2
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 

@@ -144,6 +144,7 @@ def test_the_share_of_given_pairs_is_the_share_that_is_said(ae, things):
     assert said.mean() == pytest.approx(same.mean(), abs=0.03)
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopiesWarning")  # so few counts, so many rows
 def test_sparse_pairs_are_pairs(ae, things):
     x, y = things
     counts = np.round(np.maximum(x, 0) * 4)

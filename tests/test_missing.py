@@ -11,7 +11,7 @@ from narrows.data import DenseSource
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 
-NET = {"n_components": 3, "hidden": (32,), "random_state": 0}
+NET = {"n_components": 3, "hidden": (32,), "validation_fraction": 0.0, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -191,10 +191,13 @@ class TestCommandLine:
         assert _run(["reconstruct", *arguments]) == 0
         assert read(tmp_path / "r.csv").names == names
 
+    @pytest.mark.filterwarnings("default::narrows.errors.RangeWarning")
     def test_json_says_null_for_what_is_not_finite(self, X, model, tmp_path, capsys):
         np.save(tmp_path / "huge.npy", X * 1e30)
         assert _run(["evaluate", str(model), str(tmp_path / "huge.npy"), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["squared_error"] is None
+        out, err = capsys.readouterr()
+        assert json.loads(out)["squared_error"] is None
+        assert err.count("are they in the same units?") == 1
 
     @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--seed", "99999999999"]])
     def test_a_seed_out_of_range_is_a_usage_error(self, table, tmp_path, capsys, arguments):
