@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -74,7 +75,7 @@ def _run(arguments: list[str]) -> int:
     arguments = [a for a in arguments if a != "--debug"]
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warn
+            warnings.showwarning = _once()
             result: Any = narrows.main(args=arguments, prog_name="narrows", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -99,8 +100,16 @@ def _run(arguments: list[str]) -> int:
         return _explain(error)
 
 
-def _warn(message: Warning | str, *where: object, **more: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+def _once() -> Callable[..., None]:
+    """Return what prints a warning to stderr, the same words once in a command."""
+    printed: set[str] = set()
+
+    def warn(message: Warning | str, *where: object, **more: object) -> None:
+        if str(message) not in printed:
+            printed.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
+
+    return warn
 
 
 def _explain(error: Exception) -> int:
