@@ -139,7 +139,7 @@ def test_nan_may_stand_for_no_label(autoencoder, rows, path):
     [
         (np.where(np.arange(450) == 7, np.nan, 1.0), "y: contains NaN in row 7"),
         (np.where(np.arange(450) == 7, np.inf, 1.0), "y: contains infinity in row 7"),
-        (np.zeros((450, 2)), "y: y should be a 1d array"),
+        (np.zeros((450, 2, 2)), "y: Found array with dim 3"),
         (np.arange(450).astype("M8[D]"), "y: holds datetime64[D]; give numbers or texts"),
         (np.array([b"a", b"b"])[np.arange(450) % 2], "y: holds |S1"),
         (np.array(["a", None], object)[np.arange(450) % 2], "y: "),

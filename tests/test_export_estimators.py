@@ -6,6 +6,7 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from onnx_files import answers, assert_same
 
@@ -113,6 +114,19 @@ def test_a_regressors_file_gives_y_in_its_own_units(autoencoder, rows, values, t
     said = answers(tmp_path / "m.onnx", rows)
     assert said.dtype == np.float64 and said.shape == y.shape
     np.testing.assert_allclose(said, head.predict(rows), rtol=0, atol=1e-5 * y.std())
+
+
+def test_a_file_of_several_targets_gives_them_all_with_their_names(
+    autoencoder, rows, values, tmp_path
+):
+    y = pd.DataFrame({"far": 1e7 + values, "near": -values})
+    head = CodeRegressor(autoencoder, max_epochs=2, random_state=0).fit(rows, y)
+    head.export(tmp_path / "m.onnx")
+    said = answers(tmp_path / "m.onnx", rows)
+    assert said.dtype == np.float64 and said.shape == y.shape
+    np.testing.assert_allclose(said, head.predict(rows), rtol=0, atol=1e-5 * values.std())
+    told = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert told["target_names"] == '["far", "near"]'
 
 
 def test_a_heads_autoencoder_is_exported_by_part(autoencoder, rows, classes, tmp_path):

@@ -124,7 +124,8 @@ class FeatureTask(Trainable):
 
 
 class HeadTask(FeatureTask):
-    """Cross-entropy of the softmax in nats, or squared error of standardised y."""
+    """Cross-entropy of the softmax in nats, or squared error of standardised y, summed over the
+    targets."""
 
     def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
         super().__init__(head, dropout=dropout)

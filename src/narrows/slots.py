@@ -40,8 +40,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Labelled:
-    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, and how
-    much the row counts in the loss, ``weights`` (batch,), None where all count alike."""
+    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, or
+    (batch, n_targets), and how much the row counts in the loss, ``weights`` (batch,), None where
+    all count alike."""
 
     rows: Rows
     y: Tensor

@@ -46,7 +46,8 @@ def export_onnx(
     "reconstruct"  ``x``                               ``reconstruction`` (batch, n_features)
     "head"         ``x``                               ``probabilities`` (batch, n_classes), of a
                                                        segmenter (batch, n_pixels, n_classes);
-                                                       ``y`` (batch,), float64; or ``vector``
+                                                       ``y`` (batch,) or (batch, n_targets),
+                                                       float64; or ``vector``
                                                        (batch, width), of a matcher
     =============  ==================================  =========================================
 
@@ -93,6 +94,7 @@ def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, s
         "image_shape": schema.image_shape,
         "feature_names": names,
         "classes": head.classes if head is not None and part == "head" else None,
+        "target_names": head.target_names if head is not None and part == "head" else None,
         "odds": head.odds if head is not None and part == "head" else None,
     }
     return {

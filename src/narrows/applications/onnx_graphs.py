@@ -26,9 +26,10 @@ class ExportedHead:
     """A head, the encoder's layer that it reads, and how its outputs become answers.
 
     ``answer`` is one of ``ANSWERS``: "probabilities" of ``classes``, (batch, n_classes); "value",
-    the output times ``deviation`` plus ``mean``, float64, (batch,); "vector" of length 1, whose
-    squared distance d to another means same with probability sigma(intercept - slope d), the
-    ``odds``; "pixels", probabilities (batch, n_pixels, n_classes).
+    the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or, where
+    these are numbers and no lists, (batch,); "vector" of length 1, whose squared distance d to
+    another means same with probability sigma(intercept - slope d), the ``odds``; "pixels",
+    probabilities (batch, n_pixels, n_classes).
     """
 
     head: Head | SegmentationHead
@@ -36,8 +37,9 @@ class ExportedHead:
     answer: str = "probabilities"
     odds: dict[str, float] | None = None
     classes: list[Any] | None = None
-    mean: float = 0.0
-    deviation: float = 1.0
+    mean: float | list[float] = 0.0
+    deviation: float | list[float] = 1.0
+    target_names: list[str] | None = None
 
 
 class Graph(nn.Module, ABC):
@@ -133,7 +135,8 @@ class HeadGraph(Graph):
             return torch.softmax(said, dim=1)
         if self.answer == "vector":
             return said / said.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        return said[:, 0].double() * self.deviation + self.mean
+        values = said.double() if self.mean.ndim else said[:, 0].double()
+        return values * self.deviation + self.mean
 
 
 PARTS: Mapping[str, Callable[[Model], Graph]] = {

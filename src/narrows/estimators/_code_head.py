@@ -32,7 +32,7 @@ from narrows.estimators._held_out import check_effect, grouping_of, joined_targe
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
 from narrows.estimators._settings import forget, seed_from
-from narrows.estimators._targets import known_labels
+from narrows.estimators._several_targets import some_rows
 from narrows.estimators._texts import documents_where, is_texts
 from narrows.estimators._weights import read_weights
 from narrows.estimators.autoencoder import Autoencoder
@@ -50,6 +50,9 @@ class CodeHead(ExportsHead, HeadTraining):
     autoencoder: Any
     head_: Any
     n_features_in_: int
+
+    def _note_targets(self, y: Any) -> None:
+        """Keep what y says of its columns, before rows are taken from it."""
 
     @abstractmethod
     def _read_y(
@@ -88,7 +91,7 @@ class CodeHead(ExportsHead, HeadTraining):
         Parameters
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts in the loss of the head, on held-out rows too, and in how
             features and values are standardised; only their ratios matter. Rows of weight 0 are
@@ -124,6 +127,7 @@ class CodeHead(ExportsHead, HeadTraining):
         """
         self._check_parameters()
         forget(self)
+        self._note_targets(y)
         with self._stages(checkpoint, resume, stop_requested) as stages:
             fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
 
@@ -151,7 +155,7 @@ class CodeHead(ExportsHead, HeadTraining):
                     )
                 numbers = np.flatnonzero(weights)
                 X = source = source.where(torch.from_numpy(weights > 0))
-                y = known_labels(y, len(weights), unknown=None)[0][numbers]
+                y = some_rows(y, len(weights), numbers)
                 groups = None if groups is None else column_or_1d(groups)[numbers]
                 weights = weights[numbers]
             selection = select(source.n_rows)

@@ -75,8 +75,9 @@ class ExportsHead:
         part : {"head", "encoder", "decoder", "reconstruct"}, default="head"
             "head" is the whole way from rows in input units, ``x``, to ``probabilities``
             (batch, n_classes) of the classes in the file's metadata (of a segmenter (batch,
-            n_pixels, n_classes)), to ``y`` (batch,), float64, or, of a matcher, to its
-            ``vector``. The others are those of ``autoencoder_``.
+            n_pixels, n_classes)), to ``y`` (batch,), or (batch, n_targets) of
+            several, float64, or, of a matcher, to its ``vector``. The others are those of
+            ``autoencoder_``.
 
         Raises
         ------
@@ -99,5 +100,6 @@ class ExportsHead:
             classes=spec.get("classes"),
             mean=spec.get("y_mean", 0.0),
             deviation=spec.get("y_deviation", 1.0),
+            target_names=spec.get("target_names"),
         )
         export_onnx(self.autoencoder_.model_, path, part=part, head=head)

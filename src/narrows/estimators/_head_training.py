@@ -27,11 +27,12 @@ from narrows.estimators._settings import (
     epochs_of_steps,
     widths_of,
 )
-from narrows.estimators._weights import known_targets, of_mean_one
+from narrows.estimators._weights import of_mean_one
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.memory import check_result_fits
 from narrows.model import Model
 from narrows.slots import piece_from_spec
+from narrows.targets import known_rows
 from narrows.terms import Trainable
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
@@ -254,7 +255,7 @@ class HeadTraining(WithDefaults):
         """Set what the rows of y count in the loss, of mean 1 over those of known y."""
         for rows in split.parts:
             if rows.weights is not None and rows.targets is not None:
-                rows.weights = of_mean_one(rows.weights, known_targets(rows.targets))
+                rows.weights = of_mean_one(rows.weights, known_rows(rows.targets))
 
     def _smoothed(self, task: CodeTask) -> Trainable:
         """Return the task, with what is asked of nearby rows."""
@@ -293,4 +294,4 @@ def _share_told(source: Source) -> float:
     """Return the share of the rows whose y is known."""
     y = source.targets_in_order()
     assert y is not None
-    return float((~y.isnan() if y.is_floating_point() else y >= 0).double().mean())
+    return float(known_rows(y).double().mean())

@@ -11,6 +11,7 @@ from sklearn.utils.validation import column_or_1d
 from narrows.checks import check_number
 from narrows.data.splitting import Grouping
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators._several_targets import target_names
 
 __all__ = ["check_effect", "grouping_of", "joined_targets", "rows_and_y"]
 
@@ -80,6 +81,11 @@ def joined_targets(y: Any, y_held_out: Any, n_rows: int, n_held_out: int) -> np.
     InvalidData
         If either has another length than its rows, or they are not of one kind.
     """
+    names, others = target_names(y), target_names(y_held_out)
+    if names is not None and others is not None and names != others:
+        raise InvalidData(
+            f"validation_data: its y has the columns {others}, that of fit {names}; give the same."
+        )
     parts = [np.asarray(y), np.asarray(y_held_out)]
     for name, part, n in zip(("y", "validation_data"), parts, (n_rows, n_held_out), strict=True):
         if part.ndim == 0 or len(part) != n:

@@ -16,6 +16,7 @@ from torch import Tensor
 from narrows.errors import InvalidData
 
 __all__ = [
+    "has_columns",
     "known_labels",
     "read_classes",
     "read_same",
@@ -154,10 +155,26 @@ def read_same(same: Any, n_rows: int) -> Tensor:
     return torch.from_numpy(answers)
 
 
+def has_columns(y: Any) -> bool:
+    """Return whether y is a table, (n_samples, n_targets), be it of one column."""
+    shape = getattr(y, "shape", None)
+    if shape is None:
+        try:
+            shape = np.asarray(y).shape
+        except ValueError:  # rows of several lengths
+            return False
+    return len(shape) == 2
+
+
 def _column(y: Any, n_rows: int) -> np.ndarray:
     if y is None:
         raise InvalidData("y: requires y to be passed, but the target y is None.")
     with _invalid_y():
+        if has_columns(y) and (n := np.asarray(y).shape[-1]) > 1:
+            raise InvalidData(
+                f"y: has {n} columns, and one y is read here; fit one head for each "
+                "column, y[:, 0] and so on. CodeRegressor alone takes several, of numbers."
+            )
         values: Any = column_or_1d(y, warn=True)
     if len(values) != n_rows:
         raise InvalidData(f"y: {len(values)} values for {n_rows} rows of X.")

@@ -13,7 +13,7 @@ from torch import Tensor
 from narrows.checks import check_number
 from narrows.errors import InvalidData, UsageError
 
-__all__ = ["check_class_weight", "class_weights", "known_targets", "of_mean_one", "read_weights"]
+__all__ = ["check_class_weight", "class_weights", "of_mean_one", "read_weights"]
 
 
 def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
@@ -88,11 +88,6 @@ def class_weights(
     counts = torch.bincount(targets[known].long(), counted, minlength=len(classes)).double()
     balanced = counts.sum() / (len(classes) * counts.clamp_min(torch.finfo(torch.float64).tiny))
     return torch.where(counts > 0, balanced, 0.0).float()
-
-
-def known_targets(targets: Tensor) -> Tensor:
-    """Return where y is known: not negative, of values not NaN."""
-    return ~targets.isnan() if targets.is_floating_point() else targets >= 0
 
 
 def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
