@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -310,8 +311,16 @@ def test_a_pca_as_wide_as_the_rows_is_no_mark(rng, n_components, copies):
     evaluation = Autoencoder(n_components, hidden=(), **settings).fit(rows).evaluate(rows)
     line = next(line for line in evaluation.table().splitlines() if line.startswith("PCA"))
     assert ("copies" in line and "100.00%" not in line) == copies == evaluation.baseline_copies
-    assert ("PCA is no mark for a code as wide as the rows" in evaluation.table()) == copies
+    assert ("PCA is no baseline here" in evaluation.table()) == copies
     assert ("rebuilds these rows better" in evaluation.table()) != copies
+
+
+def test_a_net_worse_than_the_mean_is_called_so(rng):
+    rows = rng.normal(size=(50, 4)).astype(np.float32)
+    evaluation = Autoencoder(**SMALL).fit(rows).evaluate(rows)
+    for times, worse in ((0.9, False), (1.1, True)):
+        measured = replace(evaluation, squared_error=times * evaluation.variance, comparable=True)
+        assert ("worse than the mean" in measured.table()) is worse
 
 
 def test_a_wide_net_beats_pca_on_a_curve(rng):

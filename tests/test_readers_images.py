@@ -76,7 +76,7 @@ def test_animated_images_are_refused(tmp_path, suffix):
 def test_mixed_sizes_are_refused_by_name(tmp_path):
     image(tmp_path, "a.png", size=(4, 3))
     image(tmp_path, "b.png", size=(3, 4))
-    with pytest.raises(InvalidData, match=r"b\.png: 3 x 4 pixels, but a\.png has 4 x 3; resize"):
+    with pytest.raises(InvalidData, match=r"b\.png: 4 x 3 pixels .* a\.png has 3 x 4; resize"):
         read(tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_a_streamed_folder_of_grey_images_is_grey(tmp_path):
 def test_an_image_of_another_size_is_named_in_the_middle_of_a_stream(tmp_path):
     Image.new("L", (4, 5)).save(tmp_path / "a.png")
     Image.new("L", (5, 4)).save(tmp_path / "b.png")
-    with pytest.raises(InvalidData, match=r"b\.png: 5 x 4 pixels, but a\.png has 4 x 5"):
+    with pytest.raises(InvalidData, match=r"b\.png: 4 x 5 pixels .* a\.png has 5 x 4"):
         list(read(tmp_path, stream=True).in_order(2))
 
 

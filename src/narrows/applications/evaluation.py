@@ -85,9 +85,11 @@ class Evaluation(PrintsTable):
             lines.append("Rows were rebuilt from the corrupted copies that were given.")
         if self.baseline_copies:
             lines.append(
-                f"{self.baseline} is no mark for a code as wide as the rows: it copies them. "
-                "Compare a narrower code."
+                f"{self.baseline} is no baseline here: with as many components as columns it "
+                "copies the rows. Compare a narrower code."
             )
+        if self.comparable and 0 < self.variance < self.squared_error:
+            lines.append("These reconstructions are worse than the mean of the rows.")
         theirs = None if self.baseline_copies else self.baseline_squared_error
         # rows of fewer dimensions than the code make the baseline exact, too
         worse = theirs is not None and 1e-6 * self.variance < theirs < self.squared_error
@@ -109,13 +111,13 @@ class Evaluation(PrintsTable):
             return f"{n} held out of training"
         if self.rows == "training":
             return (
-                f"{n}, all of them trained on: none was held out, so that errors on new rows will "
-                "be larger; hold some out by validation_fraction, or evaluate other rows"
+                f"{n}, all of them trained on: none was held out, so expect larger errors on new "
+                "rows; hold some out by validation_fraction, or evaluate other rows"
             )
         if self.rows == "fit":
             return (
                 f"{n}, those of the fit: {self.n_held_out} of them were held out, the others "
-                "trained on, so that errors on new rows will be larger"
+                "trained on, so expect larger errors on new rows"
             )
         return n
 

@@ -168,8 +168,8 @@ def anomalies(
 
 
 def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
-    """Return which rows are anomalies, None if nothing says so; other labels that the data bring
-    are passed over, with a word."""
+    """Return which rows are anomalies, None if nothing says so; other labels in the data are
+    ignored, with a notice."""
     from narrows.applications.detection import odd_rows
     from narrows.cli._heads import labels_brought, one_label_a_row
     from narrows.errors import InvalidData

@@ -37,8 +37,8 @@ __all__ = ["denoise"]
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
 @click.option("--figure", type=PATH, help="Where to draw: clean, corrupted, denoised, PCA.")
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data; rows that are no "
-              "images have room for six.")  # fmt: skip
+              help="Samples in the figure, evenly spaced through the data; at most six if "
+              "they are not images.")  # fmt: skip
 @shape_option
 @json_option
 def denoise(

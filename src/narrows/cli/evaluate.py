@@ -30,8 +30,8 @@ __all__ = ["evaluate"]
 @model_argument
 @data_argument
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
-              help="For variational models: also the negative log-likelihood, from K codes a row; "
-              "500 come close.")  # fmt: skip
+              help="For variational models: also the negative log-likelihood, using K codes per "
+              "row; 500 gives a close estimate.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of --samples.")
 @retrieval_options
 @json_option

@@ -50,7 +50,7 @@ _AMONG = 0.01
               "Gaussian for 30 columns or fewer) and the nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
               help="Samples in the figure, evenly spaced through those of which something is "
-              "filled in; rows that are no images have room for six.")  # fmt: skip
+              "filled in; at most six if they are not images.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Of the mask's draw and of the search.")  # fmt: skip
 @shape_option

@@ -39,7 +39,7 @@ _NAMED = 8
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
 ) -> None:
-    """Say the class or the value of every row of DATA; MODEL is of `narrows head`."""
+    """Predict the class or the value of each row of DATA; MODEL comes from `narrows head`."""
     import numpy as np
 
     from narrows.applications.output import check_rows_file, is_table, write_rows, write_table

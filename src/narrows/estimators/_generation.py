@@ -199,7 +199,7 @@ class Generates(Asked):
         X : rows
             All that the model was trained on.
         held_out : rows, optional
-            Of the same kind, and not trained on. Without them the mark are training rows, each
+            Of the same kind, and not trained on. Without them the reference is the training rows, each
             compared with the others: too near where the net knows its training rows by heart.
 
         Raises

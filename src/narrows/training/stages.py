@@ -109,7 +109,7 @@ def open_stages(
             yield Stages(checkpoints, ours, seed, saved is not None, asked)
         except Exception:
             if not any(path.parent != checkpoints.folder for path in checkpoints.every_file()):
-                checkpoints.clear()  # nothing was trained that could be gone on with
+                checkpoints.clear()  # nothing was trained that could be resumed
             raise
 
 

@@ -183,12 +183,12 @@ def decoded(
             for path, image in zip(part, images, strict=True):
                 if image.shape[:2] != size:
                     hint = (
-                        f", or give resize: FOLDER:resize={size[0]}x{size[1]}, in Python "
-                        f"read(folder, resize={tuple(size)}), to fit --resize {size[0]},{size[1]}"
+                        ", or give one size as height and width, for example narrows fit --resize "
+                        "64,64, FOLDER:resize=64x64, or read(folder, resize=(64, 64))"
                     )
                     raise InvalidData(
-                        f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {named} has "
-                        f"{size[1]} x {size[0]}; resize them to one size first"
+                        f"{path}: {image.shape[0]} x {image.shape[1]} pixels (height x width), "
+                        f"but {named} has {size[0]} x {size[1]}; resize them to one size first"
                         f"{'' if to_array else hint}."
                     )
                 yield image
