@@ -199,8 +199,8 @@ class Generates(Asked):
         X : rows
             All that the model was trained on.
         held_out : rows, optional
-            Of the same kind, and not trained on. Without them the reference is the training rows, each
-            compared with the others: too near where the net knows its training rows by heart.
+            Of the same kind, and not trained on. Without them the reference is the training rows,
+            each compared with the others: too near where the net knows them by heart.
 
         Raises
         ------
