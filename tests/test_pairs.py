@@ -17,6 +17,7 @@ from narrows import (
     SemanticHasher,
 )
 from narrows.cli import _run
+from narrows.data import read
 from narrows.errors import InvalidData, UsageError
 
 ARGUMENTS = {"hidden": (16,), "max_epochs": 60, "learning_rate": 1e-2, "random_state": 0}
@@ -153,3 +154,34 @@ def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
     np.save(tmp_path / "other.npy", pairs[1][:7])
     assert _run([*command, "--clean", str(tmp_path / "other.npy")]) == 3
     assert "7 rows of 8, for 200 rows of 8" in capsys.readouterr().err
+
+
+def test_pairs_go_by_the_names_of_columns(tmp_path):
+    pd = pytest.importorskip("pandas")
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 5)), columns=list("abcde"))
+    net, turned = Autoencoder(2, hidden=(), max_epochs=1, random_state=0), rows[list("edcba")]
+    net.fit(rows, rows + 1.0)
+    net.fit(rows, rows.to_numpy())  # without names there is nothing to compare
+    with pytest.raises(InvalidData, match=r"y: column 0 is 'e', that of X is 'a'.*'a', 'b', 'c'"):
+        net.fit(rows, turned)
+    with pytest.raises(InvalidData, match="column 0 is 'e'"):
+        net.fit(rows, rows, validation_data=(rows, turned))
+    net.fit(rows, rows)
+    with pytest.raises(InvalidData, match="column 0 is 'e'"):
+        net.score(rows, turned)
+    noisy, clean = tmp_path / "noisy.csv", tmp_path / "clean.csv"
+    rows.to_csv(noisy, index=False)
+    turned.to_csv(clean, index=False)
+    with pytest.raises(InvalidData, match=r"clean\.csv: column 0 is 'e'"):
+        net.fit(rows, read(clean))
+    output = str(tmp_path / "m.narrows")
+    assert _run(["fit", str(noisy), "--clean", str(clean), "--output", output]) != 0
+
+
+def test_clean_images_of_another_shape_are_refused():
+    images = np.random.default_rng(0).random((20, 4, 5, 3)).astype(np.float32)
+    net = Autoencoder(2, hidden=(), max_epochs=1, random_state=0)
+    net.fit(images, images)
+    net.fit(images, images.reshape(20, -1))
+    with pytest.raises(InvalidData, match="y: clean images of shape 3 x 4 x 5, for images of 4 x"):
+        net.fit(images, images.transpose(0, 3, 1, 2))

@@ -13,6 +13,7 @@ from narrows.data.arrays import array_source, plain_array
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._input import FLOATS
+from narrows.estimators._same_columns import by_sides, listed
 from narrows.estimators._settings import corruption_spec
 
 __all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
@@ -24,7 +25,8 @@ def clean_rows(y: Any, source: Source) -> Source | None:
     Raises
     ------
     InvalidData
-        If y has another number of rows or columns than the source.
+        If y has another number of rows or columns than the source, other names of columns, or
+        images of another shape.
     UsageError
         If either is streamed.
     """
@@ -45,6 +47,7 @@ def clean_rows(y: Any, source: Source) -> Source | None:
             f"{source.n_features} in X: clean rows have the shape of X. A y of one dimension is "
             "ignored."
         )
+    _check_columns(rows, source)
     for one in (source, rows):
         if not one.holds_targets:
             raise UsageError(f"y: {one.origin} is streamed; pairs of rows need both in memory.")
@@ -112,7 +115,38 @@ def _shape(y: Any) -> tuple[int, ...]:
         return (len(y),)
 
 
+def _check_columns(rows: Source, source: Source) -> None:
+    """Refuse clean rows whose columns are called otherwise, or images of another shape."""
+    origin = "y" if rows.origin == "X" else rows.origin
+    given, wanted = rows.image_shape, source.image_shape
+    if given and wanted and (*given, 1)[:3] != (*wanted, 1)[:3]:
+        raise InvalidData(
+            f"{origin}: clean images of shape {by_sides(given)}, for images of {by_sides(wanted)} in "
+            f"{source.origin}: give height, width and channels in the same order."
+        )
+    if rows.names is None or source.names is None or [*rows.names] == [*source.names]:
+        return
+    i, (name, other) = next(
+        (i, both)
+        for i, both in enumerate(zip(rows.names, source.names, strict=True))
+        if both[0] != both[1]
+    )
+    raise InvalidData(
+        f"{origin}: column {i} is {str(name)!r}, that of {source.origin} is {str(other)!r}; clean "
+        f"rows have the columns of X, in the same order: {listed(source.names)}."
+    )
+
+
+def _names(y: Any) -> list[str] | None:
+    """Return the names of a frame's columns, None where they are no texts."""
+    names = getattr(y, "column_names", None) or getattr(y, "columns", None)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return list(names)
+
+
 def _checked(y: Any, shape: tuple[int, ...]) -> Source:
+    names = _names(y)
     if len(shape) > 2:
         y = np.asarray(y).reshape(shape[0], -1)
     is_bytes = isinstance(y, np.ndarray) and y.dtype == np.uint8
@@ -128,4 +162,6 @@ def _checked(y: Any, shape: tuple[int, ...]) -> Source:
             )
     except (TypeError, ValueError) as error:
         raise InvalidData(f"y: {error}") from None
-    return array_source(sp.csr_array(rows) if sp.issparse(rows) else rows)
+    source = array_source(sp.csr_array(rows) if sp.issparse(rows) else rows)
+    source.names, source.image_shape = names, shape[1:] if len(shape) > 2 else None
+    return source

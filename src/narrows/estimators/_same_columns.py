@@ -13,7 +13,7 @@ from narrows.data.readers.svmlight import is_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
-__all__ = ["check_same_columns", "check_same_names", "check_same_shape"]
+__all__ = ["by_sides", "check_same_columns", "check_same_names", "check_same_shape", "listed"]
 
 _SHOWN = 5
 
@@ -44,8 +44,8 @@ def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
         return
     missing, unknown = _without(fitted, given), _without(given, fitted)
     if missing or unknown:
-        told = [f"missing: {_listed(missing)}"] if missing else []
-        told += [f"not known: {_listed(unknown)}"] if unknown else []
+        told = [f"missing: {listed(missing)}"] if missing else []
+        told += [f"not known: {listed(unknown)}"] if unknown else []
         raise InvalidData(
             f"{origin}: has not the columns that the model was fitted to; {'; '.join(told)}. "
             f"{_way_out(origin, missing, unknown)}"
@@ -53,7 +53,7 @@ def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
     i = next(i for i, (a, b) in enumerate(zip(fitted, given, strict=True)) if a != b)
     raise InvalidData(
         f"{origin}: column {i} is {str(given[i])!r}, the model was fitted with "
-        f"{str(fitted[i])!r} there; give the columns in the order of the fit: {_listed(fitted)}."
+        f"{str(fitted[i])!r} there; give the columns in the order of the fit: {listed(fitted)}."
     )
 
 
@@ -73,7 +73,7 @@ def check_same_shape(
     if as_many and getattr(net, "image_shape", None) is not None:
         return
     raise InvalidData(
-        f"{origin}: images of shape {_by(given)}, the model was fitted to {_by(fitted)}; "
+        f"{origin}: images of shape {by_sides(given)}, the model was fitted to {by_sides(fitted)}; "
         + (
             "give height, width and channels in that order, or flat rows."
             if as_many
@@ -86,7 +86,8 @@ def _members(estimator: Any) -> Iterable[Any]:
     return getattr(estimator, "members_", ())
 
 
-def _by(shape: Sequence[int]) -> str:
+def by_sides(shape: Sequence[int]) -> str:
+    """Return the shape of images as a text, such as 8 x 8 x 3."""
     return " x ".join(map(str, shape))
 
 
@@ -95,7 +96,7 @@ def _without(names: Iterable[Any], others: Iterable[Any]) -> list[str]:
     return [str(name) for name in names if name not in there]
 
 
-def _listed(names: Iterable[Any]) -> str:
+def listed(names: Iterable[Any]) -> str:
     """Return at most five names, and how many more there are."""
     texts = [repr(str(name)) for name in names]
     more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
@@ -103,7 +104,7 @@ def _listed(names: Iterable[Any]) -> str:
 
 
 def _called(names: Any) -> str:
-    return "" if names is None else f" ({_listed(names)})"
+    return "" if names is None else f" ({listed(names)})"
 
 
 def _way_out(origin: str, missing: list[str], unknown: list[str]) -> str:
