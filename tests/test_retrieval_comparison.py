@@ -105,6 +105,7 @@ def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the
     rows = rng.normal(size=(60, 4)) * [1, 10, 100, 1000] + 5
     rows[3, 1] = np.nan
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
+    settings["validation_fraction"] = 0.0
     ae = Autoencoder(2, corruption="missing:0.2", **settings).fit(rows)
     found = comparable_rows(*ae._asked(rows))
     assert found[3, 1] == 0

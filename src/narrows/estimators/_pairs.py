@@ -110,7 +110,7 @@ def _shape(y: Any) -> tuple[int, ...]:
     if hasattr(y, "shape"):
         return tuple(y.shape)
     try:
-        return np.shape(y)
+        return np.asarray(y).shape  # np.shape is refused by what only converts to an array
     except ValueError:  # lists of several lengths, such as the labels of documents
         return (len(y),)
 
