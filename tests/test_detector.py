@@ -18,6 +18,7 @@ from narrows.errors import (
     InvalidData,
     ModelFileError,
     NothingFlaggedWarning,
+    RangeWarning,
     UsageError,
 )
 from narrows.text import as_documents
@@ -287,5 +288,6 @@ def test_a_seed_repeats():
 
 
 def test_rows_too_large_to_compare_surprise_most(detector):
-    scores = detector.score_samples(np.array([[3e38] * 6, [0.0] * 6]))
+    with pytest.warns(RangeWarning):
+        scores = detector.score_samples(np.array([[3e38] * 6, [0.0] * 6]))
     assert np.isfinite(scores).all() and scores[0] < scores[1]
