@@ -17,6 +17,7 @@ from narrows.data import DenseSource
 from narrows.data.scaling import Scaling
 from narrows.encoders import GaussianEncoder
 from narrows.errors import InvalidData, UsageError
+from narrows.losses.continuous_bernoulli import ContinuousBernoulli, log_integral
 from narrows.model import Model
 from narrows.penalties import KLToPrior
 from narrows.schema import Schema
@@ -277,9 +278,64 @@ def test_numbers_of_codes_that_cannot_be_are_refused(fitted, digit_bits, n):
         fitted.log_likelihood(digit_bits[:2], n)
 
 
-def test_grey_values_have_no_likelihood(fitted, digit_bits):
-    with pytest.raises(InvalidData, match="a likelihood is one of bits, 0 or 1, got 0.4"):
-        fitted.log_likelihood(digit_bits[:3] * 0.4)
+# Grey values: a density over [0, 1]^n at the same logits.
+
+LOGITS = torch.tensor([0.0, 1e-30, -1e-8, 1e-4, -0.3, 2.0, -7.0, 40.0, -90.0])
+
+
+def test_the_density_of_one_pixel_integrates_to_one():
+    from scipy.integrate import quad
+
+    for o in LOGITS.double().tolist():
+
+        def density(v: float, o: float = o) -> float:
+            x, output = (torch.tensor([[value]], dtype=torch.float64) for value in (v, o))
+            return math.exp(-float(ContinuousBernoulli().per_sample(output, x)))
+
+        # nearly all of it lies within 40 / |o| of one end
+        ends = [min(1.0, 40 / max(abs(o), 1e-9)), max(0.0, 1 - 40 / max(abs(o), 1e-9))]
+        # torch's softplus leaves out up to log1p(exp(-20)) = 2e-9
+        assert quad(density, 0, 1, points=ends)[0] == pytest.approx(1, abs=1e-8)
+
+
+def test_the_density_is_torchs_own():
+    logits = LOGITS[LOGITS.abs() < 5]
+    x = torch.linspace(0, 1, len(logits))
+    theirs = torch.distributions.ContinuousBernoulli(logits=logits.double()).log_prob(x.double())
+    ours = -ContinuousBernoulli().per_sample(logits[:, None], x[:, None])
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_the_normaliser_is_exact_near_a_logit_of_0():
+    """log (tanh(o / 2) / o) = - log 2 - o^2 / 12 + O(o^4)."""
+    logits = torch.tensor([0.0, 1e-45, -1e-20, 1e-6, -1e-3], dtype=torch.float32)
+    series = -math.log(2) - logits.double().square() / 12
+    torch.testing.assert_close(log_integral(logits), series, rtol=0, atol=1e-13)
+
+
+def continuous_bernoulli(x: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    p = torch.distributions.ContinuousBernoulli(logits=torch.from_numpy(logits))
+    return p.log_prob(torch.from_numpy(x).double()).sum(dim=1).numpy()
+
+
+def test_the_bound_of_grey_values_comes_to_their_density(rng):
+    x = rng.random((5, 3)).astype(np.float32)
+    model = model_of("bernoulli", 3)
+    exact = quadrature(model, x, continuous_bernoulli)
+    np.testing.assert_allclose(closely(model, x), exact, atol=0.02)
+
+
+def test_one_grey_value_makes_all_rows_densities(fitted, digit_bits):
+    rows = digit_bits[:4].copy()
+    bits = fitted.log_likelihood(rows, 2, random_state=0)
+    rows[3, 20] = 0.5
+    of_grey = fitted.log_likelihood(rows, 2, random_state=0)
+    assert (of_grey[:3] > bits[:3] + 1).all()  # C(o) >= 2 in each of 64 pixels
+
+
+def test_values_outside_0_1_have_no_density(fitted, digit_bits):
+    with pytest.raises(InvalidData, match=r"Bernoulli: x must be in \[0, 1\], got \[0, 1.5\]"):
+        fitted.log_likelihood(digit_bits[:3] * 1.5)
 
 
 def test_proportions_have_no_likelihood(rng):
@@ -322,6 +378,23 @@ def test_evaluate_prints_the_likelihood(files, fitted, digit_bits, capsys):
     assert values["negative_log_likelihood"] == pytest.approx(-ours.mean())
     assert values["unit"] == "nats per sample" and values["samples"] == 20
     assert values["standard_error"] == pytest.approx(ours.std(ddof=1) / math.sqrt(60))
+
+
+def test_evaluate_of_grey_digits_prints_a_density_and_its_unit(tmp_path, capsys):
+    from sklearn.datasets import load_digits
+
+    np.save(tmp_path / "x.npy", load_digits().data[:200] / 16)
+    data, model = str(tmp_path / "x.npy"), str(tmp_path / "m")
+    few = ["--hidden", "8", "--code", "2", "--epochs", "3", "--seed", "0", "-q"]
+    assert _run(["fit", data, "--variant", "variational", *few, "-o", model]) == 0
+    capsys.readouterr()
+    assert _run(["evaluate", model, data, "--samples", "20", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)["likelihood"]
+    unit = "nats per sample, of a density over [0, 1]^64 of the scaled features"
+    assert values["unit"].startswith(unit)
+    assert values["negative_log_likelihood"] < 0  # a uniform density has 0
+    assert _run(["evaluate", model, data, "--samples", "20"]) == 0
+    assert unit in capsys.readouterr().out
 
 
 def test_evaluate_of_another_model_has_no_likelihood(tmp_path, x, capsys):

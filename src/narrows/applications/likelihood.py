@@ -14,7 +14,9 @@ from narrows.applications.coding import scaled_batches
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.errors import UsageError
+from narrows.losses import Bernoulli, ContinuousBernoulli
 from narrows.model import Model
+from narrows.slots import Loss
 
 __all__ = ["Likelihood", "log_likelihoods", "measure_likelihood"]
 
@@ -31,7 +33,9 @@ def log_likelihoods(
     ``generator`` is on the model's device. Cost: K passes of the decoder; memory does not grow
     with K.
 
-    The rows are the scaled ones: a probability of bits or counts, a density of real values.
+    The rows are the scaled ones: a probability of bits or counts, a density of real values. With
+    the Bernoulli loss it is a probability if all values of the source are 0 or 1; otherwise it is
+    the density of the continuous Bernoulli over [0, 1]^n, of every row, at the same logits.
 
     Raises
     ------
@@ -49,17 +53,33 @@ def log_likelihoods(
             f"log_likelihood: needs a variational model, got the variant {model.variant!r}."
         )
     check_number("n_samples", n_samples, low=1, high=MAX_DRAWS, integer=True)
-    return _log_likelihoods(model, source, int(n_samples), generator)
+    loss = _loss_of(model, source)
+    return _log_likelihoods(model, source, loss, int(n_samples), generator)
+
+
+@torch.no_grad()
+def _loss_of(model: Model, source: Source) -> Loss | ContinuousBernoulli:
+    """Return what measures all rows, in one unit. Cost: a pass over the rows, for Bernoulli."""
+    loss = model.objective.loss
+    if isinstance(loss, Bernoulli):
+        for _, x in scaled_batches(model, source):
+            if not loss.is_binary(x):
+                return ContinuousBernoulli()
+    return loss
 
 
 @torch.no_grad()
 def _log_likelihoods(
-    model: Model, source: Source, n_samples: int, generator: Generator
+    model: Model,
+    source: Source,
+    loss: Loss | ContinuousBernoulli,
+    n_samples: int,
+    generator: Generator,
 ) -> Iterator[np.ndarray]:
     net = model.objective
     for _, x in scaled_batches(model, source):
-        net.loss.check(x)
-        normaliser = net.loss.log_normaliser(x).double()
+        loss.check(x)
+        normaliser = loss.log_normaliser(x).double()
         posterior = net.encode(x).posterior
         assert posterior is not None
         total = torch.full_like(normaliser, -math.inf)
@@ -68,7 +88,7 @@ def _log_likelihoods(
             h = posterior.at(e)
             # log p(h) - log q(h | x): the constants of the two normals cancel
             prior_to_q = 0.5 * (e.square() + posterior.log_variance - h.square()).sum(dim=1)
-            error = net.loss.per_sample(net.decoder(h).float(), x)
+            error = loss.per_sample(net.decoder(h).float(), x)
             total = torch.logaddexp(total, prior_to_q.double() - error.double())
         yield (total - math.log(n_samples) - normaliser).cpu().numpy()
 
@@ -99,7 +119,11 @@ def measure_likelihood(
     blocks = log_likelihoods(model, source, n_samples=n_samples, generator=generator)
     values = -np.concatenate(list(blocks))
     unit = "nats per sample"
-    if model.objective.loss.unit != unit:
+    loss = _loss_of(model, source)
+    if isinstance(loss, ContinuousBernoulli):
+        n = model.schema.n_features
+        unit += f", of a density over [0, 1]^{n} of the scaled features (continuous Bernoulli)"
+    elif loss.unit != unit:
         unit += ", of a density of the scaled features"
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else math.nan
     return Likelihood(float(values.mean()), error, int(n_samples), unit)

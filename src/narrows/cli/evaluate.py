@@ -31,7 +31,7 @@ __all__ = ["evaluate"]
 @data_argument
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
               help="For variational models: also the negative log-likelihood, using K codes per "
-              "row; 500 gives a close estimate.")  # fmt: skip
+              "row; 500 gives a close estimate. For grey values it is a density.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of --samples.")
 @retrieval_options
 @json_option

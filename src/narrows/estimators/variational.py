@@ -116,9 +116,12 @@ class VariationalAutoencoder(AbstractAutoencoder):
         """Return a lower bound of log p(x) of every row, (n_rows,), float64, in nats.
 
         By importance sampling: log of the mean of p(x | h) p(h) / q(h | x) over codes h from
-        q(h | x). The probability is that of the scaled rows. "bernoulli" needs bits; "multinomial"
-        needs counts and ``scale="none"``; "squared_error" gives the density of a normal with
-        variance 1/2 in every scaled feature.
+        q(h | x). The probability is that of the scaled rows. "multinomial" needs counts and
+        ``scale="none"``; "squared_error" gives the density of a normal with variance 1/2 in every
+        scaled feature. "bernoulli" gives a probability if all values of X are 0 or 1. Otherwise,
+        as for grey images, it gives every row of X a density over [0, 1]^n_features, that of the
+        continuous Bernoulli at the decoder's logits, whose log may be above 0: compare it only
+        with other densities of the same scaled features, never with the nats of bits.
 
         Parameters
         ----------
@@ -137,6 +140,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         References
         ----------
         Burda, Grosse, Salakhutdinov (2016), "Importance weighted autoencoders", ICLR.
+        Loaiza-Ganem, Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in
+        variational autoencoders", NeurIPS.
         """
         model, source = self._asked(X)
         generator = Generator(model.device).manual_seed(seed_from(random_state))

@@ -50,15 +50,20 @@ class Bernoulli:
         return summed(F.softplus(output) - x * output, weights)
 
     def log_normaliser(self, x: Rows) -> PerSample:
-        """Return 0 for bits; other values have no probability here."""
+        """Return 0 for bits; ``ContinuousBernoulli`` has the density of other values."""
         values = stored_values(x)
-        other = values[(values != 0) & (values != 1)]
-        if len(other):
+        if not self.is_binary(x):
+            other = values[(values != 0) & (values != 1)]
             raise InvalidData(
-                f"Bernoulli: a likelihood is one of bits, 0 or 1, got {float(other[0]):.6g}; "
+                f"Bernoulli: a probability is one of bits, 0 or 1, got {float(other[0]):.6g}; "
                 "round or binarise x."
             )
         return values.new_zeros(len(x))
+
+    def is_binary(self, x: Rows) -> bool:
+        """Return whether all values are 0 or 1."""
+        values = stored_values(x)
+        return bool(((values == 0) | (values == 1)).all())
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)

@@ -1,0 +1,50 @@
+"""The continuous Bernoulli: what Bernoulli logits say of values between 0 and 1, as a density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from narrows._types import Outputs, PerSample
+from narrows.losses.bernoulli import Bernoulli
+from narrows.slots import Rows, stored_values
+
+__all__ = ["ContinuousBernoulli", "log_integral"]
+
+
+@dataclass(frozen=True)
+class ContinuousBernoulli:
+    """- log p(x) = L + sum_j log (tanh(o_j / 2) / o_j), L that of ``Bernoulli``. Unit: nats.
+
+    A density over [0, 1]^n, so its values are negative where p(x) is above 1. It measures nets
+    that ``Bernoulli`` trained, and trains none: the mean of x is not 1 / (1 + exp(-o)) here.
+    Shapes: output (batch, features), x the same, dense or sparse; the result (batch,), float64.
+
+    References
+    ----------
+    Loaiza-Ganem, Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in
+    variational autoencoders", NeurIPS.
+    """
+
+    def check(self, x: Rows) -> None:
+        """Raise InvalidData if a value is outside [0, 1]."""
+        Bernoulli().check(x)
+
+    def per_sample(self, output: Outputs, x: Rows) -> PerSample:
+        return Bernoulli().per_sample(output, x).double() + log_integral(output).sum(dim=1)
+
+    def log_normaliser(self, x: Rows) -> PerSample:
+        """Return 0: ``per_sample`` depends on the output in its normaliser, and holds it."""
+        return stored_values(x).new_zeros(len(x), dtype=torch.float64)
+
+
+def log_integral(logits: Tensor) -> Tensor:
+    """Return log of the integral of exp(x o - softplus(o)) over x in [0, 1], for every logit o.
+
+    It is log (tanh(o / 2) / o), - log 2 at 0; float64, in the shape of ``logits``.
+    """
+    # tanh(y) / y is exact to the last digits for any y but 0, so it needs no series
+    y = logits.double().abs().div(2).clamp_min(1e-100)
+    return (torch.tanh(y) / y).log() - torch.log(y.new_tensor(2.0))
