@@ -54,7 +54,8 @@ def of_images(images):
 @pytest.fixture(scope="module")
 def of_texts():
     texts = [WORDS[i % 3] + " " + WORDS[i % 3][:3] for i in range(60)]
-    return DocumentAutoencoder(2, hidden=(8,), max_epochs=2, random_state=0).fit(texts), texts
+    settings = {"max_epochs": 2, "validation_fraction": 0.0, "random_state": 0}
+    return DocumentAutoencoder(2, hidden=(8,), **settings).fit(texts), texts
 
 
 def extents(figure, artists):

@@ -121,8 +121,8 @@ def _check_columns(rows: Source, source: Source) -> None:
     given, wanted = rows.image_shape, source.image_shape
     if given and wanted and (*given, 1)[:3] != (*wanted, 1)[:3]:
         raise InvalidData(
-            f"{origin}: clean images of shape {by_sides(given)}, for images of {by_sides(wanted)} in "
-            f"{source.origin}: give height, width and channels in the same order."
+            f"{origin}: clean images of shape {by_sides(given)}, for images of {by_sides(wanted)} "
+            f"in {source.origin}: give height, width and channels in the same order."
         )
     if rows.names is None or source.names is None or [*rows.names] == [*source.names]:
         return
