@@ -156,6 +156,7 @@ def test_where_units_are_asked_to_be_off_that_is_no_saturation(fitted, X):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+@pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")
 @pytest.mark.parametrize("rows", ["one", "two", "constant", "huge"])
 def test_few_or_odd_rows_give_no_nan(X, rows):
     ae = Autoencoder(12, hidden=(), max_epochs=2, random_state=0).fit(X)
