@@ -266,3 +266,15 @@ def test_narrows_detector_takes_groups(table, tmp_path, capsys):
                "trim=0", "--seed", "0", "-q", "-o", str(tmp_path / "d"), "--json"]  # fmt: skip
     assert _run(command) == 0
     assert json.loads(capsys.readouterr().out)["features"] == 6
+
+
+@pytest.mark.parametrize("settings", [{"block_length": 10**20}, {"block_length": 4, "gap": 10**19}])
+def test_lengths_that_no_array_holds_are_refused(settings):
+    name = list(settings)[-1]
+    with pytest.raises(UsageError, match=f"^{name}: .*64 bits"):
+        Autoencoder(1, hidden=(), max_epochs=1).fit(np.eye(8), **settings)
+
+
+def test_a_gap_of_64_bits_leaves_no_row_to_train_on():
+    with pytest.raises(InvalidData, match="^gap: "):
+        Autoencoder(1, hidden=(), max_epochs=1).fit(np.eye(8), block_length=4, gap=2**63 - 1)

@@ -10,6 +10,9 @@ from narrows.errors import UsageError
 
 __all__ = ["check_number"]
 
+_MOST = 2**63 - 1
+"""The greatest integer that arrays hold."""
+
 
 def check_number(
     name: str,
@@ -24,18 +27,29 @@ def check_number(
 ) -> None:
     """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range.
 
+    Integers are those of 64 bits, numbers those that a float holds.
     ``way_out`` ends the message where the rule does not say what else may be meant.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    good = isinstance(value, kind) and not isinstance(value, bool) and _is_finite(value)
+    wide = integer and good and not -_MOST - 1 <= value <= _MOST
     if good:
         above = value > low if low_open else value >= low
-        good = above and (value < high if high_open else value <= high)
+        good = above and not wide and (value < high if high_open else value <= high)
     if not good:
         what = "an integer" if integer else "a number"
         rule = "that is finite" if low == -math.inf else f"{'>' if low_open else '>='} {low:g}"
         if high != math.inf:
             rule += f" and {'<' if high_open else '<='} {high:g}"
+        elif wide:
+            rule += " and of 64 bits"
         raise UsageError(
             f"{name}: must be {what} {rule}, got {value!r}{way_out and '; '}{way_out}."
         )
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float holds
+        return False

@@ -121,8 +121,9 @@ class Grouping:
             # how many held-out rows there are within the gap, by a running sum
             total = torch.cat([torch.zeros(1, dtype=torch.int64), held_out.cumsum(0)])
             at = torch.arange(len(held_out))
-            low = (at - self.gap).clamp_min(0)
-            high = (at + self.gap + 1).clamp_max(len(held_out))
+            gap = min(self.gap, len(held_out))  # more would overflow, and is no more
+            low = (at - gap).clamp_min(0)
+            high = (at + gap + 1).clamp_max(len(held_out))
             near = total[high] > total[low]
         if bool(near.all()):
             raise InvalidData(
