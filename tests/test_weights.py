@@ -180,3 +180,30 @@ def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
         X, Y, sample_weight=COUNTS
     )
     np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-46, 1e300])
+def test_weights_out_of_float32_weigh_by_their_ratios(scale, autoencoder):
+    series = pytest.importorskip("pandas").Series
+    plain, scaled = (1.0 + COUNTS, series(scale * (1.0 + COUNTS)))
+    said = [
+        CodeRegressor(autoencoder, max_epochs=3, random_state=0).fit(X, VALUES, weights)._said(X)
+        for weights in (plain, scaled)
+    ]
+    np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)
+    said = [
+        CodeClassifier(autoencoder, class_weight=by, max_epochs=3, random_state=0)
+        .fit(X, Y)
+        ._said(X)
+        for by in ({0: 1.0, 1: 3.0}, {0: scale, 1: 3 * scale})
+    ]
+    np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("weight", [1e300, 1e-300, 10**400])
+def test_weights_whose_ratios_no_float32_holds_are_refused(weight, autoencoder):
+    head = CodeClassifier(autoencoder, class_weight={0: weight}, max_epochs=1)
+    with pytest.raises(UsageError, match="^class_weight"):
+        head.fit(X, Y)
+    with pytest.raises(InvalidData, match="^sample_weight"):
+        CodeClassifier(autoencoder, max_epochs=1).fit(X, Y, [weight] + [1.0] * 119)

@@ -13,25 +13,36 @@ from torch import Tensor
 from narrows.checks import check_number
 from narrows.errors import InvalidData, UsageError
 
+_WIDEST = 1e15
+"""Ratio of the greatest weight to the least: float32 holds the product of two such."""
+
 __all__ = ["check_class_weight", "class_weights", "of_mean_one", "read_weights"]
 
 
 def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    """Return the weight of every row, float64 (n_rows,), None where all weigh alike.
+    """Return the weight of every row, float64 (n_rows,), the greatest 1; None: all weigh alike.
 
     Raises
     ------
     InvalidData
-        If there is another number of them, one is negative or not finite, or all are 0.
+        If there is another number of them, one is negative or not finite, all are 0, or those
+        above 0 differ by more than a factor of 1e15.
     """
     if sample_weight is None:
         return None
     try:
-        return _check_sample_weight(
+        weights = _check_sample_weight(
             sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidData(f"sample_weight: {error}") from None
+    least, greatest = float(weights[weights > 0].min()), float(weights.max())
+    if least / greatest < 1 / _WIDEST:
+        raise InvalidData(
+            f"sample_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
+            f"{greatest:g}; give 0 to the rows that are not to count."
+        )
+    return weights / greatest
 
 
 def check_class_weight(class_weight: Any) -> None:
@@ -56,7 +67,7 @@ def check_class_weight(class_weight: Any) -> None:
 def class_weights(
     class_weight: Any, classes: np.ndarray, targets: Tensor, row_weights: Tensor | None = None
 ) -> Tensor:
-    """Return the weight of every class, float32 (n_classes,).
+    """Return the weight of every class, float32 (n_classes,); only ratios matter.
 
     "balanced" is total / (n_classes * total of the class), over the weights of the training rows;
     a class that a dict does not name weighs 1.
@@ -71,18 +82,25 @@ def class_weights(
     Raises
     ------
     UsageError
-        If a dict names a class that y does not have.
+        If a dict names a class that y does not have, or its weights differ by more than a factor
+        of 1e15.
     """
     if isinstance(class_weight, Mapping):
         places = {name: place for place, name in enumerate(classes.tolist())}
-        weights = torch.ones(len(classes), dtype=torch.float32)
+        weights = np.ones(len(classes))
         for name, weight in class_weight.items():
             if name not in places:
                 raise UsageError(
                     f"class_weight: {name!r} is no class of y; it has {list(places)[:10]}."
                 )
             weights[places[name]] = float(weight)
-        return weights
+        least, greatest = float(weights.min()), float(weights.max())
+        if least / greatest < 1 / _WIDEST:
+            raise UsageError(
+                f"class_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
+                f"{greatest:g} (a class that is not named weighs 1)."
+            )
+        return torch.from_numpy(weights / greatest).float()
     known = targets >= 0
     counted = None if row_weights is None else row_weights[known].double()
     counts = torch.bincount(targets[known].long(), counted, minlength=len(classes)).double()
