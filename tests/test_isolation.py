@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -240,3 +242,15 @@ def test_the_export_is_that_under_the_usual_settings(folder, operators_listed_on
     with settings_of("all"):
         model.export(folder / "all.onnx")
     assert (folder / "all.onnx").read_bytes() == (folder / "usual.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+@pytest.mark.parametrize("copied", [deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_made_in_inference_mode_trains_on(copied, inside):
+    rows = np.random.default_rng(0).normal(size=(20, 4))
+    with torch.inference_mode():
+        copy = copied(narrows.LinearAutoencoder(2, max_epochs=1, random_state=0).fit(rows))
+        if inside:
+            copy.partial_fit(rows)
+    copy.partial_fit(rows)
+    assert not any(p.is_inference() for p in copy.model_.objective.parameters())

@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,7 +25,7 @@ import torch
 
 import narrows.forks  # noqa: F401  -- what computes can be forked
 
-__all__ = ["is_isolated", "isolate", "isolate_methods", "isolated"]
+__all__ = ["is_isolated", "isolate", "isolate_methods", "isolated", "out_of_inference"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,6 +79,17 @@ def isolate(function: Callable[P, R]) -> Callable[P, R]:
 
     isolated_call._isolated = True  # pyright: ignore[reportAttributeAccessIssue] -- a mark
     return isolated_call
+
+
+def out_of_inference(state: Any) -> Any:
+    """Return state that was copied or unpickled just now, of tensors that can be trained.
+
+    Under ``inference_mode``, copying and unpickling make tensors that nothing may ever write to.
+    """
+    if not torch.is_inference_mode_enabled():
+        return state
+    with isolated():
+        return deepcopy(state)
 
 
 def is_isolated(function: Any) -> bool:

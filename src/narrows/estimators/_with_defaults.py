@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from narrows.isolation import isolate_methods
+from narrows.isolation import isolate_methods, out_of_inference
 
 __all__ = ["WithDefaults"]
 
@@ -23,7 +23,7 @@ class WithDefaults(BaseEstimator):
         isolate_methods(cls)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(out_of_inference(state))
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if name not in vars(self) and parameter.default is not parameter.empty:
                 setattr(self, name, parameter.default)

@@ -20,7 +20,7 @@ from narrows.indexing.protocol import check_k
 from narrows.indexing.settings import new_settings
 from narrows.indexing.shared_lock import SharedLock
 from narrows.indexing.verification import verify_index
-from narrows.isolation import isolate_methods
+from narrows.isolation import isolate_methods, out_of_inference
 
 __all__ = ["Index"]
 
@@ -204,7 +204,7 @@ class Index:
         return {"content": self._content(), "file": self._file}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Index.__init__(self, state["content"])
+        Index.__init__(self, out_of_inference(state["content"]))
         self._file = state["file"]
 
     def __len__(self) -> int:
