@@ -37,6 +37,7 @@ __all__ = [
     "DataChanged",
     "EmptyDocumentWarning",
     "HeaderWarning",
+    "HeldOutClassWarning",
     "ImageShapeWarning",
     "InvalidData",
     "MissingExtra",
@@ -126,6 +127,10 @@ class HeaderWarning(UserWarning):
 
 class UnspacedTextWarning(UserWarning):
     """Texts of scripts without spaces between words are read by n-grams of characters."""
+
+
+class HeldOutClassWarning(UserWarning):
+    """All rows of a class are held out, so that a classifier does not learn it."""
 
 
 class ImageShapeWarning(UserWarning):

@@ -43,6 +43,8 @@ def _json(value: Any) -> Any:
         return [_json(item) for item in value]
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
+    if isinstance(value, set | frozenset) and all(isinstance(item, str) for item in value):
+        return sorted(value)
     if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
         return {_PAIRS: [[_json(key), _json(item)] for key, item in value.items()]}
     if isinstance(value, Mapping):

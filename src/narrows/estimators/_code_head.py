@@ -189,7 +189,11 @@ class CodeHead(ExportsHead, HeadTraining):
         mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
         mask[source.n_rows :] = True
         both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)
+        self._check_held_out_y(both, source.n_rows)
         return stacked(source, held_out), both, Selection(~mask, mask)
+
+    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
+        """Refuse the y of rows held out, those from ``n_rows`` on, that training cannot know."""
 
     def _stages(
         self,

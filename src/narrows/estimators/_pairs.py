@@ -39,6 +39,11 @@ def clean_rows(y: Any, source: Source) -> Source | None:
         shape = _shape(y)
         if len(shape) < 2 or (shape[1:] == (1,) and source.n_features > 1):
             check_ignored(y, source.n_rows)
+            if source.vocabulary is not None and _are_texts(y):
+                raise UsageError(
+                    "y: holds texts, which no autoencoder rebuilds: clean rows are given for "
+                    "counts alone; leave y out."
+                )
             return None
         rows = _checked(y, shape)
     if (rows.n_rows, rows.n_features) != (source.n_rows, source.n_features):
@@ -104,6 +109,13 @@ def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
             raise UsageError(
                 f"{name}: rebuilds other rows than y gives; set {name}=0, or leave y out."
             )
+
+
+def _are_texts(y: Any) -> bool:
+    """Return whether y is texts rather than names of classes: most differ and have blanks."""
+    values = [value for value in np.asarray(y, dtype=object).ravel() if isinstance(value, str)]
+    texts = {value for value in values if len(value.split()) > 1}
+    return 2 * len(texts) > len(values)
 
 
 def _shape(y: Any) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from narrows.checks import check_number
 from narrows.code_task import CodeTask
 from narrows.data.source import Source
 from narrows.data.splitting import Split
-from narrows.errors import UsageError
+from narrows.errors import HeldOutClassWarning, InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
@@ -212,7 +213,26 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
     ) -> Tensor:
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
+        learned = np.isin(np.arange(len(self.classes_)), targets[training].numpy())
+        if not learned.all():
+            warnings.warn(
+                f"y: all rows of class {self.classes_[~learned].tolist()[:10]} are held out, so "
+                "that the head does not learn it; give another random_state, or validation_data.",
+                HeldOutClassWarning,
+                stacklevel=4,
+            )
         return targets
+
+    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
+        told, known = known_labels(y, len(y), unknown=self.missing_label)
+        kept = np.arange(len(told)) < n_rows
+        ours = set(told[known & kept].tolist())
+        new = [name for name in dict.fromkeys(told[known & ~kept].tolist()) if name not in ours]
+        if new:
+            raise InvalidData(
+                f"validation_data: its y has classes that the y of fit has not, {new[:10]!r}; "
+                "leave these rows out, or train on some of them."
+            )
 
     def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
         super()._start_head(features, source, training)

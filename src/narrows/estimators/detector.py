@@ -219,6 +219,16 @@ class AnomalyDetector(DetectorQueries):
         """Fit a net to every fold, and count what each says of the rows that it did not see."""
         fold = self._folds(source.n_rows, grouping, stages.seed)
         n_folds = int(fold.max()) + 1
+        if grouping and made.validation_fraction:
+            n_groups = int(grouping.of(source.n_rows).max()) + 1
+            least = 4 if int(self.n_folds) == 2 else 3
+            if n_groups < least:
+                name = "groups" if grouping.groups is not None else "block_length"
+                raise InvalidData(
+                    f"{name}: there are {n_groups} groups, and {least} are needed: one is held "
+                    "out of each fold's net, which holds another out by its validation_fraction; "
+                    "give more, or an autoencoder with validation_fraction=0."
+                )
         self.members_, self.surprises_, held_out = [], [], []
         for i in range(n_folds):
             selection = grouping.around(fold == i)

@@ -7,7 +7,7 @@ which every text is brought first: words that look the same are the same.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,15 +97,15 @@ class Analyzer:
         if not isinstance(self.lowercase, bool):
             raise UsageError(f"lowercase: must be True or False, got {self.lowercase!r}.")
         check_pattern(self.token_pattern)
-        if self.stemmer is not None and self.stemmer not in list(STEMMERS):
+        if self.stemmer is not None and not _is_one_of(self.stemmer, STEMMERS):
             raise unknown_name("stemmer", self.stemmer, STEMMERS)
         check_number(
             "max_token_length", self.max_token_length, low=1, high=_MAX_TOKEN_LENGTH, integer=True
         )
         object.__setattr__(self, "stop_words", _checked_stop_words(self.stop_words))
-        if self.analyzer not in _UNITS:
+        if not _is_one_of(self.analyzer, _UNITS):
             raise unknown_name("analyzer", self.analyzer, _UNITS)
-        if self.ngram_range != "auto":
+        if not isinstance(self.ngram_range, str) or self.ngram_range != "auto":
             object.__setattr__(self, "ngram_range", check_range(self.ngram_range))
         if self.of_characters:
             self._check_characters()
@@ -150,6 +150,11 @@ class Analyzer:
             raise UsageError(
                 f"{what}: has no effect on n-grams of characters; leave it out, or set "
                 "analyzer='word'."
+            )
+        if self.stemmer not in (None, "porter"):
+            raise UsageError(
+                f"stemmer: {self.stemmer!r} has no effect on n-grams of characters; leave it out, "
+                "or set analyzer='word'."
             )
         object.__setattr__(self, "stop_words", None)
         object.__setattr__(self, "stemmer", None)
@@ -256,6 +261,10 @@ class Analyzer:
             return cls(**{"analyzer": "word", **spec})
         except UsageError as error:
             raise ModelFileError(f"the analyzer's spec is impossible: {error}") from None
+
+
+def _is_one_of(name: Any, known: Iterable[str]) -> bool:
+    return isinstance(name, str) and name in known
 
 
 def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from narrows.checks import check_number
 from narrows.errors import UsageError
 
@@ -19,6 +21,8 @@ _SPACES = re.compile(r"\s\s+")
 
 def check_range(ngram_range: Any) -> tuple[int, int]:
     """Return the least and the greatest n; UsageError unless 1 <= least <= greatest <= 10."""
+    if isinstance(ngram_range, np.ndarray):
+        ngram_range = ngram_range.tolist()
     if not isinstance(ngram_range, Sequence) or isinstance(ngram_range, str):
         raise UsageError(f"ngram_range: must be two whole numbers, got {ngram_range!r}.")
     if len(ngram_range) != 2:

@@ -1,0 +1,73 @@
+"""Arguments that cannot count, and forms in which an argument may come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from narrows import AnomalyDetector, Autoencoder, CodeClassifier, DocumentAutoencoder
+from narrows.errors import HeldOutClassWarning, InvalidData, UsageError
+from narrows.text import Analyzer
+
+DOCS = ["the cat sat down", "a dog ran far", "the dog sat here", "a cat ran there"] * 2
+X = np.random.default_rng(0).normal(size=(60, 4))
+Y = np.arange(60) % 3
+
+
+def documents(**settings: object) -> DocumentAutoencoder:
+    return DocumentAutoencoder(1, max_epochs=1, min_df=1, max_df=1.0, random_state=0, **settings)  # pyright: ignore[reportArgumentType] -- settings of any kind
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> Autoencoder:
+    return Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(X)
+
+
+def test_a_class_that_only_validation_data_has_is_refused(autoencoder):
+    head = CodeClassifier(autoencoder, max_epochs=1)
+    with pytest.raises(InvalidData, match=r"^validation_data: .*\[7\]"):
+        head.fit(X, Y, validation_data=(X[:5], np.full(5, 7)))
+    assert head.fit(X, Y, validation_data=(X[:5], Y[:5])).classes_.tolist() == [0, 1, 2]
+
+
+def test_a_class_that_a_split_holds_out_whole_is_warned_of(autoencoder):
+    head = CodeClassifier(autoencoder, max_epochs=1, validation_fraction=0.3)
+    with pytest.warns(HeldOutClassWarning, match=r"class \[\d\]"):
+        head.fit(X, Y, groups=Y)
+
+
+def test_an_analyzer_takes_ranges_as_arrays_and_lists():
+    for given in (np.array([1, 2]), [1, 2]):
+        assert Analyzer(ngram_range=given)("cat dog") == ["cat", "dog", "cat dog"]  # pyright: ignore[reportArgumentType] -- an array
+    with pytest.raises(UsageError, match="^ngram_range"):
+        Analyzer(ngram_range=np.eye(2))  # pyright: ignore[reportArgumentType] -- refused
+    for name in ("analyzer", "stemmer"):
+        with pytest.raises(UsageError, match=f"^{name}"):
+            Analyzer(**{name: np.array(["word", "char"])})  # pyright: ignore[reportArgumentType] -- refused
+
+
+def test_documents_take_a_range_as_an_array_and_stop_words_as_a_set(tmp_path):
+    fitted = documents(ngram_range=np.array([1, 2]), stop_words={"the", "cat"}).fit(DOCS)
+    assert "dog" in fitted.vocabulary_.words and "cat" not in fitted.vocabulary_.words
+    fitted.save(tmp_path / "m.safetensors")
+    assert fitted._built_with["stop_words"] == ["cat", "the"]
+
+
+def test_a_y_of_texts_is_refused_and_labels_are_not():
+    with pytest.raises(UsageError, match="^y: holds texts"):
+        documents().fit(DOCS[:4], DOCS[:4])
+    documents().fit(DOCS, ["a cat", "a dog"] * 4)
+
+
+def test_a_stemmer_has_no_effect_on_characters():
+    with pytest.raises(UsageError, match="^stemmer: 'english' has no effect"):
+        Analyzer(analyzer="char", stemmer="english")
+    Analyzer(analyzer="char", stemmer="porter")  # a default of estimators
+
+
+@pytest.mark.parametrize("n_groups, n_folds, least", [(2, 5, 3), (2, 2, 4), (3, 2, 4)])
+def test_a_detector_says_how_many_groups_it_needs(n_groups, n_folds, least):
+    net = Autoencoder(2, hidden=(), max_epochs=1, validation_fraction=0.1)
+    detector = AnomalyDetector(net, n_folds=n_folds)
+    with pytest.raises(InvalidData, match=f"^groups: there are {n_groups} groups, and {least} are"):
+        detector.fit(X, groups=np.arange(60) % n_groups)
