@@ -48,7 +48,7 @@ def test_an_analyzer_takes_ranges_as_arrays_and_lists():
 
 def test_documents_take_a_range_as_an_array_and_stop_words_as_a_set(tmp_path):
     fitted = documents(ngram_range=np.array([1, 2]), stop_words={"the", "cat"}).fit(DOCS)
-    assert "dog" in fitted.vocabulary_.words and "cat" not in fitted.vocabulary_.words
+    assert "dog" in fitted.vocabulary_.terms and "cat" not in fitted.vocabulary_.terms
     fitted.save(tmp_path / "m.safetensors")
     assert fitted._built_with["stop_words"] == ["cat", "the"]
 

@@ -87,7 +87,8 @@ class Queries(TransformerMixin, Asked):
         clean = clean_rows(y, source)
         if clean is not None:
             return -evaluate(model, clean, inputs=source).error
-        return float(self.score_samples(source).mean(dtype=np.float64))
+        errors = np.concatenate(list(coding.errors(model, source)))
+        return -float(errors.mean(dtype=np.float64))
 
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
         """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse).

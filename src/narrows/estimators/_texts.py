@@ -145,7 +145,9 @@ class ReadsTexts:
     def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
         check_is_fitted(self, "model_")
         if not is_texts(X):
-            return self.model_, fit_source(self, X, reset=False, min_samples=1)
+            source = fit_source(self, X, reset=False, min_samples=1)
+            self.model_.check_units(source)
+            return self.model_, self.model_.scaling.as_precise(source)
         documents, vocabulary = as_documents(text_column(X)), self._vocabulary_for_texts()
         counts, unknown = vocabulary.count_all(documents)
         source = _source_of_counts(counts, vocabulary, documents.origin)
