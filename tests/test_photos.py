@@ -54,7 +54,7 @@ def test_a_photo_is_a_row(tmp_path):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_resize_is_that_of_pil_and_mixed_sizes_say_so(folder, stream):
-    with pytest.raises(InvalidData, match=r"FOLDER:resize=6x8, .*read\(folder, resize=\(6, 8"):
+    with pytest.raises(InvalidData, match=r"FOLDER:resize=64x64, .*read\(folder, resize=\(64, 64"):
         np.asarray(read(folder / "all", stream=stream))
     source = read(folder / "all", resize=(6, 8), stream=stream)
     assert source.shape == (20, 6, 8, 3)

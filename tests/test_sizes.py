@@ -29,7 +29,6 @@ def fitted():
         ("Autoencoder", {"hidden": (HUGE,)}),
         ("Autoencoder", {"hidden": (HUGE, HUGE)}),
         ("Autoencoder", {"n_components": HUGE}),
-        ("Autoencoder", {"n_components": 10**30}),
         ("ContractiveAutoencoder", {"n_components": HUGE}),
         ("ConvolutionalAutoencoder", {"channels": (HUGE,)}),
         ("ConvolutionalAutoencoder", {"channels": (HUGE, HUGE)}),
