@@ -45,6 +45,21 @@ def test_bfloat16_leaves_weights_and_codes_in_float32(x: np.ndarray) -> None:
     assert (kinds, model.transform(x).dtype) == ({torch.float32}, np.float32)
 
 
+def test_bfloat16_learns_the_same_under_a_callers_own_autocast(x: np.ndarray) -> None:
+    """Torch keeps casts of weights until the outermost autocast ends."""
+    usual = small(precision="bfloat16").fit(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        nested = small(precision="bfloat16").fit(x)
+    assert equal(weights(nested), weights(usual))
+
+
+def test_short_steps_are_not_measured(x: np.ndarray, measured_as: list[str], monkeypatch) -> None:
+    measured_as.append("bfloat16")
+    monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 10_000_000)
+    assert small().fit(x).model_.record["precision"] == "float32"
+    assert measured_precision._known.precisions == {}
+
+
 def test_small_nets_stay_in_float32() -> None:
     assert resolve_precision("auto", torch.device("cpu"), small_trainer().objective) == "float32"
 
@@ -111,6 +126,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return found.pop(0) if len(found) > 1 else found[0]
 
     monkeypatch.setattr(precision, "_SMALL", 0)
+    monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 0)
     monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(measured_precision, "_faster", faster)
     monkeypatch.setattr(measured_precision, "_known", measured_precision._Known())

@@ -27,6 +27,10 @@ _GAIN = 0.9
 """bfloat16 has to take at most this share of float32's time: where the two are near, the noise of
 one measurement would decide, and the next process, with the same seed, would decide otherwise."""
 
+_FEW_PRODUCTS = 20_000_000
+"""Steps of dense layers with fewer products stay in float32: they take about a millisecond, the
+noise of a measurement would decide, and the same seed would give other bits in the next process."""
+
 _SECONDS = 0.05
 _FEWEST, _MOST = 3, 15
 _LONG = 0.5
@@ -50,6 +54,8 @@ def faster_precision(
     x, y
         A batch as training will see it, scaled and on the device.
     """
+    if _n_products(objective, x) < _FEW_PRODUCTS:
+        return "float32"
     key = _shape(objective, x, y, device)
     with _known.lock:  # a second thread would disturb the measurement, and needs the same answer
         if key not in _known.precisions:
@@ -69,6 +75,14 @@ class _Known:
 
 
 _known = _Known()
+
+
+def _n_products(objective: Trainable, x: Rows) -> float:
+    """Return the products of a forward pass through dense layers; infinity where others are."""
+    parameters = list(objective.parameters())
+    if any(parameter.ndim > 2 for parameter in parameters):
+        return float("inf")
+    return len(x) * sum(parameter.numel() for parameter in parameters)
 
 
 def _shape(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device) -> Any:

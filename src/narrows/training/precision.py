@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -74,6 +75,19 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 def product_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which a forward pass runs; that of an "auto" not yet measured is
     float32's."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+    return _bfloat16_products(device) if precision == "bfloat16" else nullcontext()
+
+
+@contextmanager
+def _bfloat16_products(device: torch.device) -> Iterator[None]:
+    """Cast the weights anew at every step.
+
+    Torch keeps the casts until the outermost autocast ends: under a caller's own, every step would
+    read the weights of the first.
+    """
+    torch.clear_autocast_cache()
+    try:
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+    finally:
+        torch.clear_autocast_cache()
