@@ -87,7 +87,7 @@ def read_baseline(name: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
         raise ValueError(f"unknown baseline {name!r}")
     baseline = Baseline(name, **tensors)
     width = len(baseline.components) if baseline.components.ndim == 2 else 0
-    shapes = {"components": (width, n_features)}
+    shapes: dict[str, tuple[int, ...]] = {"components": (width, n_features)}
     if name == "PCA":
         shapes["mean"] = (n_features,)
     for part, shape in shapes.items():

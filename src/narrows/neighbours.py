@@ -76,7 +76,8 @@ def neighbourhoods(
 def themselves(rows: Split, scaling: Scaling) -> Neighbourhoods:
     """Have every row rebuilt as itself, from whatever goes with its number."""
     x = _scaled(rows, scaling)
-    return Neighbourhoods(x, sp.eye_array(x.shape[0], format="csr", dtype=np.float32))
+    one = np.ones(x.shape[0], np.float32)
+    return Neighbourhoods(x, sp.csr_array(sp.diags_array(one)))
 
 
 def _scaled(rows: Split, scaling: Scaling) -> Any:

@@ -83,7 +83,7 @@ def open_data(
     return _table(path, f"{name}{',' if said else ':'}", **said)
 
 
-def _table(path: str, named: str, **columns: Any) -> Source:
+def _table(path: str | Path, named: str, **columns: Any) -> Source:
     """Read numbers; where a column holds none, say how to name it behind ``named``."""
     from narrows.data import read
     from narrows.errors import InvalidData

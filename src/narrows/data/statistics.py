@@ -136,13 +136,21 @@ def describe(
     if held_out is None:
         lowest, highest = low, high
     variance = spread / n.clamp_min(1)
-    limits = (low, high, lowest, highest)
-    found = Statistics(mean, variance, support, *limits, whole, n_rows, rounding, sizes.typical)
+    limits = {"low": low, "high": high, "lowest": lowest, "highest": highest}
+    found = Statistics(
+        mean,
+        variance,
+        support,
+        **limits,
+        whole_numbers=whole,
+        n_rows=n_rows,
+        rounding=rounding,
+        typical=sizes.typical,
+    )
     if found.needs_float64:
         return found
     # the range of the values as they will be read
-    limits = [float(np.float32(limit)) for limit in limits]
-    return Statistics(mean, variance, support, *limits, whole, n_rows, rounding, sizes.typical)
+    return replace(found, **{name: float(np.float32(limit)) for name, limit in limits.items()})
 
 
 def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:

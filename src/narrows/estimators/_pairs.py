@@ -166,8 +166,8 @@ def _checked(y: Any, shape: tuple[int, ...]) -> Source:
         with np.errstate(over="ignore"):  # what overflows is found with the infinities
             rows: Any = check_array(
                 y,
-                accept_sparse="csr",
-                dtype=None if is_bytes else FLOATS,
+                accept_sparse="csr",  # pyright: ignore[reportArgumentType] -- told by the default
+                dtype=None if is_bytes else FLOATS,  # pyright: ignore[reportArgumentType] -- too
                 ensure_all_finite=False,
                 ensure_min_samples=0,
                 input_name="y",

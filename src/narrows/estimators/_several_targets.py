@@ -22,7 +22,7 @@ def target_names(y: Any) -> list[str] | None:
         return None
     # an arrow table's columns are no names
     names = getattr(y, "column_names", None)
-    names = list(getattr(y, "columns", ()) if names is None else names)
+    names = [*(getattr(y, "columns", ()) if names is None else names)]
     return names if names and all(isinstance(name, str) for name in names) else None
 
 

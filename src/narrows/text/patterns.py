@@ -93,7 +93,8 @@ def _ways(items: list[Any], after: list[Any]) -> int:
         elif operator is sre.BRANCH:
             ways *= sum(_ways(list(branch), rest) for branch in argument[1])
         elif operator in _REPEATS:
-            ways *= _ways_to_repeat(*argument, rest)
+            low, high, body = argument
+            ways *= _ways_to_repeat(low, high, body, rest)
         else:
             raise _Refused(f"{str(operator).lower()} is not allowed")
         if ways > _MAX_WAYS:

@@ -63,7 +63,10 @@ class ParquetStream(StreamSource):
         size = max(1, self.block_rows // _PLACES)
         places = self._places(size)
         order = torch.randperm(len(places), generator=generator).tolist()
-        waiting = (self._group(*places[place], size) for place in order)
+        waiting = (
+            self._group(group, start, stop, size)
+            for group, start, stop in (places[place] for place in order)
+        )
         opened = deque(islice(waiting, self._side_by_side))
         while opened:
             place = opened.popleft()
