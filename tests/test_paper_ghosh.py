@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
 from pathlib import Path
@@ -11,26 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import papers
 from narrows import load
-from narrows.cli import _run
 
-PAPER = Path(__file__).parents[1] / "papers/ghosh2020_generation"
-EXPECTED = tomllib.loads((PAPER / "expected.toml").read_text())
-
-
-def part(name: str):
-    spec = importlib.util.spec_from_file_location(f"ghosh_{name}", PAPER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+EXPECTED = tomllib.loads((papers.PAPERS / "ghosh2020_generation/expected.toml").read_text())
+frechet_distance = papers.module("ghosh2020_generation/features.py").frechet_distance
 
 
 @pytest.fixture(scope="module")
 def folder(data_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("generation")
-    arguments = ["reproduce", "ghosh2020-generation", "--preset", "smoke", "-o", str(folder)]
-    assert _run(arguments) == 0
+    papers.table("ghosh2020-generation", folder)
     return folder
 
 
@@ -44,11 +34,10 @@ def test_the_distance_of_two_normals_is_the_closed_form(rng):
     e = rng.normal(size=(4000, 3))
     e = (e - e.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(e.T))).T
     a, b = e * [1, 2, 3] + [0, 0, 5], e * [2, 2, 0.5] + [1, 0, 0]
-    distance = part("features").frechet_distance
-    assert distance(a, b) == pytest.approx(26 + 1 + 6.25)
+    assert frechet_distance(a, b) == pytest.approx(26 + 1 + 6.25)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    assert distance(a @ turn, b @ turn) == pytest.approx(33.25)
-    assert distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(a @ turn, b @ turn) == pytest.approx(33.25)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_distance_is_scipys(rng):
@@ -58,7 +47,7 @@ def test_the_distance_is_scipys(rng):
     cov_a, cov_b = np.cov(a.T), np.cov(b.T)
     cross = np.trace(sqrtm(cov_a @ cov_b).real)
     theirs = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a + cov_b) - 2 * cross
-    assert part("features").frechet_distance(a, b) == pytest.approx(theirs)
+    assert frechet_distance(a, b) == pytest.approx(theirs)
 
 
 def test_the_table_has_ours_beside_theirs(table):
@@ -74,9 +63,8 @@ def test_the_samples_are_no_copies(table):
         assert row["copies"] < 0.05 and row["memorised"] is False, row["name"]
 
 
-def test_clothes_have_the_same_table_and_nothing_published(data_folder, capfd):
-    assert _run(["reproduce", "ghosh2020-generation", "--preset", "fashion-smoke", "--json"]) == 0
-    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+def test_clothes_have_the_same_table_and_nothing_published(data_folder, tmp_path):
+    found = papers.table("ghosh2020-generation", tmp_path, preset="fashion-smoke")
     assert found["data"] == "Fashion-MNIST" and found["likelihood"] is None
     assert not found["published"]
     assert found["generation"]["feature_net_test_accuracy"] > 0.6  # a tenth by chance
@@ -109,13 +97,7 @@ def test_the_pictures_and_the_model_are_written(folder):
 
 
 def test_bits_are_drawn_once_with_the_grey_values_as_probabilities():
-    import sys
-
-    sys.path.insert(0, str(PAPER))
-    try:
-        binarised = part("run").binarised
-    finally:
-        sys.path.remove(str(PAPER))
+    binarised = papers.module("ghosh2020_generation/run.py").binarised
     images = np.tile(np.array([0, 51, 255], dtype=np.uint8), (20_000, 1))
     bits = binarised(images, 0)
     np.testing.assert_array_equal(bits, binarised(images, 0))

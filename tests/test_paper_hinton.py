@@ -11,28 +11,25 @@ from PIL import Image
 
 from narrows import load
 from narrows.baseline import fit_baseline
-from narrows.cli import _run
 from narrows.data import DenseSource
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
 from narrows.datasets import load_images
+from papers import PAPERS, table
 
-EXPECTED = tomllib.loads(
-    (Path(__file__).parents[1] / "papers/hinton2006_digits/expected.toml").read_text()
-)
+EXPECTED = tomllib.loads((PAPERS / "hinton2006_digits/expected.toml").read_text())
 
 
 @pytest.fixture(scope="module")
 def folder(data_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
-    arguments = ["reproduce", "hinton2006-digits", "--preset", "smoke", "-o", str(folder)]
-    assert _run(arguments) == 0
+    table("hinton2006-digits", folder)
     return folder
 
 
 def test_the_table_has_ours_beside_theirs(folder):
-    table = json.loads((folder / "table.json").read_text())
-    rows = {row["name"]: row for row in table["rows"]}
+    found = json.loads((folder / "table.json").read_text())
+    rows = {row["name"]: row for row in found["rows"]}
     assert rows["PCA, 30 numbers"]["published_test"] == 13.87
     assert rows["logistic PCA, 30 numbers"]["published_test"] == 8.01
     assert rows["deep autoencoder, 30 numbers"]["published_test"] == 3.00

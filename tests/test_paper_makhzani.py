@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from narrows.cli import _run
+import papers
 
 
 @pytest.fixture(scope="module")
 def table(data_folder, tmp_path_factory) -> dict:
-    folder: Path = tmp_path_factory.mktemp("ksparse")
-    arguments = ["reproduce", "makhzani2014-ksparse", "--preset", "smoke", "-o", str(folder)]
-    assert _run(arguments) == 0
-    return json.loads((folder / "table.json").read_text())
+    return papers.table("makhzani2014-ksparse", tmp_path_factory.mktemp("ksparse"))
 
 
 def test_codes_are_measured_beside_pixels(table):

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from narrows.cli import _run
-
-PAPERS = Path(__file__).parents[1] / "papers"
-
-
-def table(paper: str, folder: Path) -> dict[str, Any]:
-    assert _run(["reproduce", paper, "--preset", "smoke", "-o", str(folder)]) == 0
-    return json.loads((folder / "table.json").read_text())
+from papers import module, table
 
 
 @pytest.fixture(scope="module")
 def rivals() -> ModuleType:
-    path = PAPERS / "salakhutdinov2007_semantic_hashing" / "rivals.py"
-    spec = importlib.util.spec_from_file_location("rivals", path)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return module("salakhutdinov2007_semantic_hashing/rivals.py")
 
 
 def test_documents_in_10_numbers_stand_beside_lsa_and_tfidf(tmp_path):

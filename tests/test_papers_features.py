@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import sys
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,24 +10,8 @@ from scipy.spatial import ConvexHull
 from sklearn.svm import SVC
 
 from narrows import CodeMatcher
-from narrows.cli import _run
 from narrows.estimators._settings import seed_from
-
-PAPERS = Path(__file__).parents[1] / "papers"
-
-
-def table(paper: str, folder: Path) -> dict[str, Any]:
-    assert _run(["reproduce", paper, "--preset", "smoke", "-o", str(folder)]) == 0
-    return json.loads((folder / "table.json").read_text())
-
-
-def module(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(path).stem, PAPERS / path)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded  # where its data classes look themselves up
-    spec.loader.exec_module(loaded)
-    return loaded
+from papers import module, table
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ _ROW_BYTES = 128  # of its labels, as Python has them, and where it starts
 _VALUE_BYTES = 24  # a float32 and its index, before and after they are put in order
 
 
+@cache  # readers ask at every row, and it stands in files of the system
 def memory_limit() -> int:
     """Return the bytes that one data set may take: half of the machine's memory, or of what the
     program's control group may have of it."""
