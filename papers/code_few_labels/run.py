@@ -38,10 +38,12 @@ class Preset:
     pool: int
     """Images that labels are spread to."""
     hidden: tuple[int, ...] = (1000, 500, 250)
+    head_epochs: int | None = None
+    """None: as many as the heads take by default, 3,000 steps on few labels."""
 
 
 PRESETS = {
-    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",), 500, (128, 64, 32)),
+    "smoke": Preset(1_000, 300, 5, 1, (50,), ("mnist",), 150, (128, 64, 32), 100),
     "fast": Preset(10_000, 2_000, 10, 2, (100, 1000), ("mnist", "fashion_mnist"), 5_000),
     "best": Preset(60_000, 10_000, 30, 10, (100, 1000), ("mnist", "fashion_mnist"), 20_000),
 }
@@ -80,12 +82,17 @@ def _images(x: np.ndarray) -> DenseSource:
 
 
 def ways(
-    net: Autoencoder, fresh: Autoencoder, x: np.ndarray, test: np.ndarray, pool: int
+    net: Autoencoder,
+    fresh: Autoencoder,
+    x: np.ndarray,
+    test: np.ndarray,
+    pool: int,
+    epochs: int | None,
 ) -> dict[str, Any]:
     """Return, by name, functions from told rows and their labels to the test classes."""
 
     def head(autoencoder: Autoencoder, training: str, **more: Any) -> Any:
-        settings = {**_SETTINGS, "training": training, **more}
+        settings = {**_SETTINGS, "max_epochs": epochs, "training": training, **more}
 
         def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
             return CodeClassifier(autoencoder, **settings).fit(x[told], y).predict(test)
@@ -94,8 +101,9 @@ def ways(
 
     def joint(told: np.ndarray, y: np.ndarray) -> np.ndarray:
         # the labels come round a few times an epoch, the other images once
-        often = max(1, _JOINT_ROWS // (4 * len(told)))
-        rows, known = beside(told, y, _JOINT_ROWS, often)
+        n_others = min(_JOINT_ROWS, 10 * pool)
+        often = max(1, n_others // (4 * len(told)))
+        rows, known = beside(told, y, n_others, often)
         settings = {"training": "joint", "reconstruction_weight": 0.01, "weight_decay": 0.1}
         settings |= {"layer": 1, "missing_label": -1, "max_epochs": 8, "batch_size": 128}
         return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
@@ -162,7 +170,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         if output is not None:
             net.save(output / f"{data}.safetensors")
         fresh = untrained(train, preset.hidden, seed)
-        for way, predict in ways(net, fresh, train, test, preset.pool).items():
+        for way, predict in ways(net, fresh, train, test, preset.pool, preset.head_epochs).items():
             result: dict[str, Any] = {"data": data, "method": way}
             started = time.perf_counter()
             for n in preset.labels:

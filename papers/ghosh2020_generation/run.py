@@ -37,7 +37,8 @@ PRESETS: dict[str, dict[str, int]] = {
     "best": {"train": 60_000, "test": 10_000, "epochs": 20, "bound_epochs": 50, "codes": 500,
              "feature_epochs": 4},
 }  # fmt: skip
-PRESETS |= {f"fashion-{name}": preset for name, preset in PRESETS.items()}
+PRESETS |= {f"fashion-{name}": dict(preset) for name, preset in PRESETS.items()}
+PRESETS["fashion-smoke"] |= {"train": 300, "test": 150, "epochs": 4}
 
 
 def nets(preset: dict[str, int], seed: int) -> dict[str, Autoencoder | VariationalAutoencoder]:

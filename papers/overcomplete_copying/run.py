@@ -27,7 +27,7 @@ from narrows.cli.paper import main
 from narrows.errors import CopyingWarning
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {"widths": (8, 256), "max_epochs": 2},
+    "smoke": {"widths": (8, 64), "max_epochs": 1},
     "fast": {"widths": (8, 32, 128, 256), "max_epochs": 15},
     "best": {"widths": (4, 8, 16, 32, 64, 128, 256), "max_epochs": 40},
 }
