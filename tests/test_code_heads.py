@@ -29,6 +29,7 @@ from narrows import (
 from narrows.code_task import _Dropout
 from narrows.errors import UsageError
 
+# a head whose own seed is told repeats, whatever seeds the autoencoder in it
 UNSEEDED = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32)
 SMALL = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32, random_state=0)
 _FEW_STEPS: dict[str, Any] = {
@@ -43,7 +44,6 @@ _FEW_STEPS: dict[str, Any] = {
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks(
     [
-        CodeClassifier(SMALL, **_FEW_STEPS),
         CodeClassifier(UNSEEDED, **_FEW_STEPS),
         CodeRegressor(SMALL, training="joint", **_FEW_STEPS),
     ],
