@@ -59,14 +59,20 @@ VALUES: dict[str, Any] = {
 """What a JSON value is replaced by, by name; it is taken out, too."""
 
 
-def tensors_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield a file for each of its tensors and each change."""
+def tensors_of(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors of a file by name, read-only, and its body."""
     header, body, payload = take_apart(data)
     arrays = {}
     for name, entry in header.items():
         start, stop = entry["data_offsets"]
         raw = np.frombuffer(payload[start:stop], _DTYPES[entry["dtype"]])
         arrays[name] = raw.reshape(entry["shape"])
+    return arrays, body
+
+
+def tensors_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a file for each of its tensors and each change."""
+    arrays, body = tensors_of(data)
     for name in arrays:
         for change, made in CHANGES.items():
             with np.errstate(all="ignore"):

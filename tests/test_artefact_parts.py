@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tampered_files import tensors_changed, values_changed
+from tampered_files import joined, tensors_changed, tensors_of, values_changed
 
 from narrows import (
     AnomalyDetector,
@@ -179,6 +179,17 @@ def test_a_tampered_file_is_refused_or_answers_in_numbers(name: str, tmp_path: P
     assert len(found) > 5 and "refused" in found.values()
     wrong = {k: v for k, v in found.items() if v not in ("refused", "answered")}
     assert not wrong, wrong
+
+
+def test_a_weight_that_no_training_leaves_is_refused_though_answers_are_finite(tmp_path):
+    _net().save(tmp_path / "sound")
+    arrays, body = tensors_of((tmp_path / "sound").read_bytes())
+    name = next(name for name in arrays if "encoder" in name)
+    arrays[name] = arrays[name].copy()
+    arrays[name][0] = 1e16
+    (tmp_path / "tampered").write_bytes(joined(arrays, body))
+    with pytest.raises(ModelFileError, match="holds 1e.16, larger than any trained weight"):
+        load(tmp_path / "tampered")
 
 
 if __name__ == "__main__":
