@@ -15,10 +15,12 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+import training_runs
 from artefact_files import small
 
 from narrows import Autoencoder
 from narrows.data.readers import _limits, idx
+from narrows.training.loop import TrainingStopped
 
 matplotlib.use("Agg")
 
@@ -135,3 +137,17 @@ def operators_listed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
         yield
+
+
+@pytest.fixture
+def stopped(x: np.ndarray, tmp_path: Path) -> Path:
+    """A folder with the checkpoints of steps 5 and 8 of a training."""
+    for resume, steps in ((False, 5), (True, 3)):
+        with pytest.raises(TrainingStopped):
+            training_runs.small().fit(
+                x,
+                checkpoint=tmp_path,
+                resume=resume,
+                stop_requested=training_runs.after(steps),
+            )
+    return tmp_path

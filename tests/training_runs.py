@@ -11,6 +11,7 @@ from torch import Tensor
 
 from narrows import Autoencoder
 from narrows.data.scaling import Scaling
+from narrows.training.loop import TrainingStopped
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 
@@ -60,3 +61,14 @@ def after(steps: int) -> Callable[[], bool]:
 
 def checkpoint_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.safetensors"))
+
+
+def interrupted(model: Autoencoder, data: Any, folder: Path, every: int) -> int:
+    """Fit with a stop after each ``every`` steps, to the end; return the number of stops."""
+    for stops in range(1000):
+        try:
+            model.fit(data, checkpoint=folder, resume=stops > 0, stop_requested=after(every))
+        except TrainingStopped:
+            continue
+        return stops
+    raise AssertionError("the training never ended")
