@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from narrows import read
+from narrows import Autoencoder, read
 from narrows.applications.output import write_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData
@@ -201,3 +205,55 @@ def test_an_id_that_stood_long_before_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("key,a\n" + "".join(f"{i},1\n" for i in ids))
     with pytest.raises(InvalidData, match="twice"):
         read(tmp_path / "t.csv", id="key")
+
+
+@pytest.fixture
+def stream(tmp_path) -> Any:
+    """A streamed Parquet file of 50 rows in groups of 8, named by numbers of another order."""
+    keys = [f"row {7 * i % 50}" for i in range(50)]
+    table = pa.table({"key": keys, "a": np.arange(50.0), "b": np.arange(50.0) % 7})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=8)
+    return read(tmp_path / "t.parquet", id="key", stream=True)
+
+
+def test_names_of_a_stream_stay_in_its_file(stream):
+    names = [f"row {7 * i % 50}" for i in range(50)]
+    assert (len(stream.ids), [*stream.ids]) == (50, names)
+    assert (stream.ids[0], stream.ids[-1], stream.ids[23]) == (names[0], names[-1], names[23])
+    assert stream.ids[5:20].tolist() == names[5:20]
+    assert stream.ids[np.array([40, 3, 3])].tolist() == [names[40], names[3], names[3]]
+    assert stream[[2, 9, 30]].ids.tolist() == [names[2], names[9], names[30]]
+    with pytest.raises(IndexError):
+        stream.ids[50]
+    assert [*pickle.loads(pickle.dumps(stream)).ids] == names
+
+
+def test_names_of_a_stream_are_read_row_group_by_row_group(stream, monkeypatch):
+    groups = []
+    read_groups = stream.ids._read
+    monkeypatch.setattr(
+        stream.ids, "_read", lambda wanted: groups.append([*wanted]) or read_groups(wanted)
+    )
+    assert stream.ids[[9, 10, 49]].tolist() == ["row 13", "row 20", "row 43"]
+    assert groups == [[1], [6]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [(["a", "b", "a"], "row 2: the id 'a' stands twice"), (["a", None, "b"], "row 1, .*: no id")],
+)
+def test_names_of_a_stream_are_there_and_distinct(keys, message, tmp_path):
+    pq.write_table(pa.table({"key": keys, "a": [1.0, 2.0, 3.0]}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidData, match=message):
+        read(tmp_path / "t.parquet", id="key", stream=True)
+
+
+def test_codes_of_a_stream_are_written_with_its_names(stream, tmp_path, monkeypatch):
+    Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(stream).save(tmp_path / "m")
+    monkeypatch.setattr("narrows.data.readers._limits.STREAM_BYTES", 0)
+    assert (
+        run("encode", tmp_path / "m", f"{tmp_path / 't.parquet'}:id=key", "-o", tmp_path / "z.csv")
+        == 0
+    )
+    lines = (tmp_path / "z.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["id", *stream.ids]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -176,16 +177,15 @@ def _write_lines(
     called: tuple[str, Sequence[str]] | None,
 ) -> int:
     """Write rows as a table, and return how many columns of numbers it has."""
-    width = first = 0
+    width = 0
+    rows = None if called is None else iter(called[1])
     with replacing_table(path) as lines:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
                 if header := _header(width, names, called):
                     lines.cells(header)
-            rows = None if called is None else called[1][first : first + len(block)]
-            lines.numbers(block, rows)
-            first += len(block)
+            lines.numbers(block, None if rows is None else list(islice(rows, len(block))))
     return width
 
 

@@ -35,7 +35,8 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     )
     if names is None:
         return None
-    return HEADERS[not Path(opened.origin).is_dir()], [str(name) for name in names]
+    held = [str(name) for name in names] if hasattr(names, "tolist") else names
+    return HEADERS[not Path(opened.origin).is_dir()], held
 
 
 def in_figure(called: tuple[str, Sequence[str]] | None, numbers: Iterable[int]) -> list[str]:

@@ -48,8 +48,9 @@ class Source(ABC):
         Of texts that are looked up: which share of each one's words is not among those, (n_rows,).
     labels : ndarray of str or None
         What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
-    ids : ndarray of str or None
-        What the rows are called, (n_rows,), where the file says it or is a folder: likewise.
+    ids : ndarray of str, StreamedIds or None
+        What the rows are called, (n_rows,), where the file says it or is a folder: likewise. Of
+        a streamed file they are read when they are asked for.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -72,7 +73,7 @@ class Source(ABC):
     vocabulary: Any = None
     unknown_shares: np.ndarray | None = None
     labels: np.ndarray | None = None
-    ids: np.ndarray | None = None
+    ids: Any = None
     origin: str = "X"
     targets: Tensor | None = None
     weights: Tensor | None = None

@@ -15,7 +15,7 @@ from narrows.data.readers.ids import DistinctIds
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError, UsageError
 
-__all__ = ["Beside", "Columns", "columns_of"]
+__all__ = ["Beside", "Columns", "columns_of", "id_text"]
 
 _LONGEST = 256
 """Characters of a label at most: what is longer is a text to learn from."""
@@ -103,10 +103,7 @@ class Beside:
             at = f"{self._origin}, {where}, column {label!r}"
             self._labels.append(_cell_text(cells[label], at, "label"))
         if name is not None:
-            at = f"{self._origin}, {where}, column {name!r}"
-            text = _cell_text(cells[name], at, "id")
-            if not text:
-                raise InvalidData(f"{at}: no id; every row needs one, or leave id= out.")
+            text = id_text(cells[name], f"{self._origin}, {where}, column {name!r}")
             self._distinct.add(text, number)
             self._ids.append(text)
 
@@ -121,9 +118,25 @@ class Beside:
             If all of them, each as long as the longest, do not fit into memory.
         """
         self._distinct.finish()
-        source.labels = _texts(self._labels, self._origin, "labels")
-        source.ids = _texts(self._ids, self._origin, "ids")
+        if self._columns.label is not None:
+            source.labels = _texts(self._labels, self._origin, "labels")
+        if self._columns.id is not None:
+            source.ids = _texts(self._ids, self._origin, "ids")
         return source
+
+
+def id_text(value: object, where: str) -> str:
+    """Return a cell, called ``where`` in messages, as the name of a row.
+
+    Raises
+    ------
+    InvalidData
+        If it is empty, too long, or no text that can be written.
+    """
+    text = _cell_text(value, where, "id")
+    if not text:
+        raise InvalidData(f"{where}: no id; every row needs one, or leave id= out.")
+    return text
 
 
 def columns_of(label: object, drop: object, id: object = None) -> Columns:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_memory, file_digest
-from narrows.data.readers.columns import Beside, Columns
+from narrows.data.readers.columns import Beside, Columns, id_text
+from narrows.data.readers.ids import DistinctIds
+from narrows.data.readers.streamed_ids import StreamedIds
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource
 from narrows.errors import InvalidData
@@ -47,15 +51,15 @@ class ParquetStream(StreamSource):
         self.n_features = len(names)
         self._wide = _is_wide(file, names)
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        self._group_rows = [group.num_rows for group in groups]
-        self.n_rows = sum(self._group_rows)
+        self.group_rows = [group.num_rows for group in groups]
+        self.n_rows = sum(self.group_rows)
         # what is held of a place is a page of every column; sizes in a file may be anything
         largest = max((group.total_byte_size for group in groups), default=0)
         held = max(1, min(largest, len(names) << 20))
         self._side_by_side = max(2, min(_PLACES, _PLACES_BYTES // held))
 
     def _file_blocks(self) -> Iterator[Tensor]:
-        for group, n_rows in enumerate(self._group_rows):
+        for group, n_rows in enumerate(self.group_rows):
             for _, rows in self._group(group, 0, n_rows, self.block_rows):
                 yield rows
 
@@ -79,7 +83,7 @@ class ParquetStream(StreamSource):
 
     def _places(self, size: int) -> list[tuple[int, int, int]]:
         """Return row groups, or parts of them in whole slices, each as number, start and stop."""
-        groups = [(group, rows) for group, rows in enumerate(self._group_rows) if rows]
+        groups = [(group, rows) for group, rows in enumerate(self.group_rows) if rows]
         parts = -(-_PLACES // max(1, len(groups)))
         places = []
         for group, rows in groups:
@@ -89,7 +93,7 @@ class ParquetStream(StreamSource):
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
         picked, first = [torch.empty(0, self.n_features, dtype=self._float)], 0
-        for group, n_rows in enumerate(self._group_rows):
+        for group, n_rows in enumerate(self.group_rows):
             here = numbers[(numbers >= first) & (numbers < first + n_rows)]
             first += n_rows
             if len(here):  # no row group is read for nothing
@@ -104,9 +108,9 @@ class ParquetStream(StreamSource):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield rows of a row group from ``start`` to ``stop``, ``size`` at a time, with their
         numbers in the file."""
-        at = sum(self._group_rows[:group]) + start
+        at = sum(self.group_rows[:group]) + start
         file = open_parquet(self._path, buffer_size=self._buffer_size())
-        n_rows = self._group_rows[group]
+        n_rows = self.group_rows[group]
         wanted = {"batch_size": size, "row_groups": [group]}
         wanted["dtype"] = np.float64 if self.double else np.float32
         for block in _matrices(file, self._path, n_rows, self._columns, start, stop, **wanted):
@@ -150,7 +154,7 @@ def read_parquet(
     # rows times width is the guard: total_byte_size in the footer is whatever the writer said
     dtype = np.dtype(np.float64 if _is_wide(file, names) else np.float32)
     if check_memory(n_rows, n_features, dtype, str(path), stream=stream):
-        return _described(ParquetStream(path, names), file, path, columns)
+        return _streamed(ParquetStream(path, names), file, path, columns)
     table = np.empty((n_rows, n_features), dtype=dtype)
     first = 0
     for block in _matrices(file, path, n_rows, names, dtype=dtype):
@@ -161,28 +165,64 @@ def read_parquet(
     return _described(source, file, path, columns)
 
 
+def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) -> Source:
+    """Give a stream its labels, and ids that stay in the file; return it."""
+    name = columns.id
+    if name is not None:
+        distinct = DistinctIds(str(path), "row")
+        for number, cells in enumerate(_cells(file, path, [name])):
+            distinct.add(id_text(cells[name], f"{path}, row {number}, column {name!r}"), number)
+        distinct.finish()
+        source.ids = StreamedIds(source.group_rows, partial(_ids_in, path, name))
+    return _described(source, file, path, replace(columns, id=None))
+
+
+def _ids_in(path: Path, column: str, groups: Sequence[int]) -> Iterator[str]:
+    """Yield the ids in some row groups of a file."""
+    for cells in _cells(open_parquet(path), path, [column], groups):
+        yield id_text(cells[column], f"{path}, column {column!r}")
+
+
 def _described(source: Source, file: Any, path: Path, columns: Columns) -> Source:
     """Give a source what the columns say that are no features; return it."""
-    import pyarrow as pa
-
     if not columns.named:
         return source
+    beside = Beside(columns, str(path), "row")
+    for number, cells in enumerate(_cells(file, path, columns.named)):
+        beside.take(cells, number)
+    return beside.describe(source)
+
+
+def _cells(
+    file: Any, path: Path, named: Sequence[str], groups: Sequence[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield, row by row, the cells of columns by name, of some row groups or all.
+
+    Raises
+    ------
+    InvalidData
+        If the file is damaged, or has other rows than its footer promises.
+    """
+    import pyarrow as pa
+
     # 0.1 is 0.1 in float32
-    single = {n for n in columns.named if pa.types.is_float32(file.schema_arrow.field(n).type)}
-    beside, n_rows = Beside(columns, str(path), "row"), 0
+    single = {n for n in named if pa.types.is_float32(file.schema_arrow.field(n).type)}
+    groups = range(file.metadata.num_row_groups) if groups is None else groups
+    promised = sum(file.metadata.row_group(group).num_rows for group in groups)
+    n_rows = 0
     try:
-        for batch in file.iter_batches(columns=list(dict.fromkeys(columns.named))):
+        for batch in file.iter_batches(row_groups=list(groups), columns=list(dict.fromkeys(named))):
+            n_rows += len(batch)
             for row in batch.to_pylist():
-                told = {n: np.float32(v) if n in single and v is not None else v
-                        for n, v in row.items()}  # fmt: skip
-                beside.take(told, n_rows)
-                n_rows += 1
+                yield {
+                    name: np.float32(cell) if name in single and cell is not None else cell
+                    for name, cell in row.items()
+                }
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
-    if n_rows != file.metadata.num_rows:
-        named = ", ".join(map(repr, columns.named))
-        raise InvalidData(f"{path}: the footer promises other rows than column {named} has.")
-    return beside.describe(source)
+    if n_rows != promised:
+        called = ", ".join(map(repr, named))
+        raise InvalidData(f"{path}: the footer promises other rows than column {called} has.")
 
 
 def open_parquet(
