@@ -291,3 +291,17 @@ def test_a_structure_that_finds_other_rows_is_noticed(index):
     index._rows.codes._flat._faiss.add(other)
     with pytest.raises(ModelFileError, match="hash: finds other rows than comparing with all"):
         index.verify()
+
+
+@pytest.mark.parametrize("width", [2, 8, 100])
+def test_a_sound_index_of_floats_is_verified_and_keeps_its_codes_to_the_bit(width, tmp_path):
+    codes = np.random.default_rng(width).normal(size=(500, width)).astype(np.float32)
+    names = [str(row) for row in range(500)]
+    rows = Index.create(n_components=width)
+    rows.add(names, codes)
+    held = np.stack([rows.code(name) for name in names])
+    for turn in range(3):
+        assert rows.verify()["recall"] == 1
+        rows.save(tmp_path / f"{turn}.index")
+        rows = Index.load(tmp_path / f"{turn}.index")
+        np.testing.assert_array_equal(np.stack([rows.code(name) for name in names]), held)

@@ -18,6 +18,9 @@ __all__ = ["FloatIndex", "check_vectors", "unit_rows"]
 _SLACK = 1e-5
 """How far a product in float32 may be off; what lies that near the k-th is compared anew."""
 
+_ROUNDING = 2.0**-23
+"""How far the length of a row that was scaled to 1 may be off in float32."""
+
 _QUERIES = 256
 
 
@@ -168,9 +171,15 @@ def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray
 
 
 def unit_rows(codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Return codes with each row of length 1, in float32; rows of zeros stay."""
+    """Return codes with each row of length 1, in float32.
+
+    Rows of zeros stay, and so do rows whose length is 1 as far as float32 can say: a code that is
+    saved, loaded and added again is the same to the bit.
+    """
     wide = codes.astype(np.float64)
-    norms = np.abs(wide).max(axis=1, keepdims=True, initial=0)
-    wide = np.divide(wide, norms, out=wide, where=norms > 0)  # squares of 1e300 would overflow
+    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0)
+    wide = np.divide(wide, largest, out=wide, where=largest > 0)  # squares of 1e300 would overflow
     norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    return np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
+    units = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
+    is_unit = np.abs(largest * norms - 1) <= _ROUNDING
+    return np.where(is_unit, codes.astype(np.float32), units)

@@ -43,7 +43,7 @@ def verify_index(
         k = min(_NEAREST, n)
         hamming = settings.metric == "hamming"
         yardstick: Any = (FlatIndex if hamming else FloatIndex)(settings.width)
-        yardstick.add(codes.rows.ids, codes.rows.codes)
+        yardstick.rows = codes.rows
         found, right = codes.search(sample, k), yardstick.search(sample, k)
         recall = float((found.distances == right.distances).mean())
         same = recall == 1 and bool((found.ids == right.ids).all())
