@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from narrows.artefact import read_artefact
+
 KILLS = int(os.environ.get("NARROWS_KILLS", "20"))
 _KILLER = """
 import os, random, signal, sys, time
@@ -63,3 +65,19 @@ def test_killed_saves_leave_one_temporary_file_at_most(killed: list[int]) -> Non
 
 def test_the_next_save_removes_what_a_killed_one_left(killed: list[int]) -> None:
     assert killed[2] == 1
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_read_whole(fitted_model, path, monkeypatch):
+    fitted_model.save(path)
+    larger = path.read_bytes()
+    path.write_bytes(larger[:20])  # as small as the header claims to be long
+    looked_at = os.stat
+
+    def replaced_after(*arguments, **more):
+        status = looked_at(*arguments, **more)
+        monkeypatch.undo()
+        fitted_model.save(path)
+        return status
+
+    monkeypatch.setattr(os, "stat", replaced_after)
+    assert read_artefact(path, kind="model").kind == "model"

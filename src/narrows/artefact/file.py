@@ -131,7 +131,8 @@ def _read(path: Path, kind: str) -> bytes:
         raise ModelFileError("not a regular file.")
     with open(path, "rb") as file:
         start = file.read(8)
-        _header_end(start, status.st_size, kind)
+        # of the file that is open: another may have taken its place since
+        _header_end(start, os.fstat(file.fileno()).st_size, kind)
         return start + file.read()
 
 
