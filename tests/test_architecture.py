@@ -10,7 +10,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 RANKS = {
-    "_types": 0, "_version": 0, "errors": 0, "near_names": 0, "forks": 0,
+    "_types": 0, "_version": 0, "errors": 0, "near_names": 0,
     "activations": 1, "checks": 1, "convolution": 1, "isolation": 1, "memory": 1,
     "piece_specs": 1, "products": 1, "schema": 1, "slots": 1, "sparse": 1,
     "targets": 1, "terms": 1, "weighting": 1,

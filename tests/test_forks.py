@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from narrows import Autoencoder, Index
-from narrows.forks import use_one_thread
-from narrows.isolation import isolated
+from narrows.isolation import isolated, use_one_thread
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),

@@ -6,7 +6,12 @@ None of it is meant for the nets here: every public entry runs under torch's own
 leaves the caller's settings as they were.
 
 Gradients, autocast and the default device belong to a thread. torch's default dtype belongs to the
-process: where the caller's is not float32, his other threads see float32 as long as a call lasts.
+process: where the caller's is not float32, other threads see float32 as long as a call lasts.
+
+A forked process computes in one thread. OpenMP keeps its threads for the next parallel region; a
+fork copies the bookkeeping and not the threads, so the child's first region, in torch, MKL, faiss
+or scikit-learn, would wait for ever. A child that knows its parent to have computed nothing may
+call ``torch.set_num_threads`` again.
 """
 
 from __future__ import annotations
@@ -22,10 +27,16 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
-import narrows.forks  # noqa: F401  -- what computes can be forked
-
-__all__ = ["is_isolated", "isolate", "isolate_methods", "isolated", "out_of_inference"]
+__all__ = [
+    "is_isolated",
+    "isolate",
+    "isolate_methods",
+    "isolated",
+    "out_of_inference",
+    "use_one_thread",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,9 +48,9 @@ _ERRSTATE: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid"
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Hold gradients on, autocast off, float32 and the CPU as defaults, numpy's own warnings.
+    """Turn gradients on and autocast off; default to float32, the CPU and numpy's own warnings.
 
-    Within itself, in the same thread, it does nothing: what runs inside has already been isolated.
+    Nested in the same thread, it does nothing.
     """
     if _thread.inside:
         yield
@@ -82,9 +93,9 @@ def isolate(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def out_of_inference(state: Any) -> Any:
-    """Return state that was copied or unpickled just now, of tensors that can be trained.
+    """Return freshly copied or unpickled state with tensors that can be trained.
 
-    Under ``inference_mode``, copying and unpickling make tensors that nothing may ever write to.
+    Tensors that are copied or unpickled under ``inference_mode`` can never be written to.
     """
     if not torch.is_inference_mode_enabled():
         return state
@@ -118,37 +129,43 @@ class _Thread(threading.local):
 
 
 class _DefaultDtype:
-    """Whose calls need float32 as torch's default dtype now, and what the caller's is."""
+    """Count the calls that need float32 as the default dtype; the last restores the caller's."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.n_calls = 0
-        self.callers: torch.dtype | None = None
+        self.dtype_before: torch.dtype | None = None
 
     def __enter__(self) -> None:
         with self.lock:
             self.n_calls += 1
             if torch.get_default_dtype() != torch.float32:
-                self.callers = torch.get_default_dtype()
+                self.dtype_before = torch.get_default_dtype()
                 torch.set_default_dtype(torch.float32)
 
     def __exit__(self, *error: object) -> None:
         with self.lock:
             self.n_calls -= 1
             if not self.n_calls:
-                self._give_back()
+                self._restore()
 
-    def _give_back(self) -> None:
-        if self.callers is not None:
-            torch.set_default_dtype(self.callers)
-            self.callers = None
+    def _restore(self) -> None:
+        if self.dtype_before is not None:
+            torch.set_default_dtype(self.dtype_before)
+            self.dtype_before = None
 
     def keep_own_thread(self) -> None:
-        """After a fork: the calls of the threads that are no more have ended."""
+        """Forget, after a fork, the calls of threads that the child does not have."""
         self.lock = threading.Lock()
         self.n_calls = int(_thread.inside)
         if not self.n_calls:
-            self._give_back()
+            self._restore()
+
+
+def use_one_thread() -> None:
+    """Make every loaded OpenMP runtime compute in the calling thread alone."""
+    torch.set_num_threads(1)
+    ThreadpoolController().select(user_api="openmp").limit(limits=1)
 
 
 _thread = _Thread()
@@ -156,4 +173,5 @@ _default_dtype = _DefaultDtype()
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=use_one_thread)
     os.register_at_fork(after_in_child=_default_dtype.keep_own_thread)
