@@ -1,11 +1,13 @@
-"""What a head says of rows, from a layer of a fitted encoder."""
+"""Predict with a head on a layer of a fitted encoder, and measure its R^2."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+from sklearn.metrics import r2_score
 
 from narrows.applications.coding import scaled_batches, whole_vectors
 from narrows.code_task import Head, layers_of
@@ -14,7 +16,15 @@ from narrows.errors import UsageError
 from narrows.model import Model
 from narrows.segmentation import SegmentationHead, pyramid
 
-__all__ = ["check_head_answers", "features_read", "layer_number", "layer_widths", "said"]
+__all__ = [
+    "check_head_answers",
+    "features_read",
+    "layer_number",
+    "layer_widths",
+    "mean_r2",
+    "r2_of_targets",
+    "said",
+]
 
 
 def layer_number(model: Model, layer: int) -> int:
@@ -52,7 +62,7 @@ def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.nd
 
 @torch.no_grad()
 def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) -> None:
-    """Raise ValueError if what a head says of rows of the usual size is not finite."""
+    """Raise ValueError unless a head's outputs for a row of zeros and one of ones are finite."""
     n = model.schema.n_features
     x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
     if isinstance(head, SegmentationHead):
@@ -61,3 +71,30 @@ def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) 
         said = head(layers_of(model.objective, x, layer + 1)[layer])
     if not bool(torch.isfinite(said).all()):
         raise ValueError("what the head says is not finite: a weight is too large")
+
+
+def r2_of_targets(
+    truth: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return R^2 of every target, 1 - sum (y - said)^2 / sum (y - mean)^2, float64 (n_targets,).
+
+    Rows whose value is NaN do not count in that target; of fewer than two others R^2 is NaN.
+
+    Parameters
+    ----------
+    truth, said : ndarray of shape (n_samples, n_targets)
+    weights : ndarray of shape (n_samples,), optional
+    """
+    found = np.full(truth.shape[1], math.nan)
+    for j in range(truth.shape[1]):
+        known = ~np.isnan(truth[:, j])
+        if known.sum() > 1:
+            counted = None if weights is None else weights[known]
+            found[j] = r2_score(truth[known, j], said[known, j], sample_weight=counted)
+    return found
+
+
+def mean_r2(of_targets: np.ndarray) -> float:
+    """Return the mean over the targets that have an R^2, NaN where none has."""
+    measured = of_targets[~np.isnan(of_targets)]
+    return float(measured.mean()) if len(measured) else math.nan

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from torch import Tensor
 
-from narrows.applications.r_squared import mean_r2, r2_of_targets
+from narrows.applications.prediction import mean_r2, r2_of_targets
 from narrows.errors import InvalidData
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
