@@ -48,18 +48,21 @@ def log_likelihoods(
     ----------
     Burda, Grosse, Salakhutdinov (2016), "Importance weighted autoencoders", ICLR.
     """
+    loss = _checked_loss(model, source, n_samples)
+    return _log_likelihoods(model, source, loss, int(n_samples), generator)
+
+
+@torch.no_grad()
+def _checked_loss(model: Model, source: Source, n_samples: int) -> Loss | ContinuousBernoulli:
+    """Return the loss that gives the likelihood of every row; refuse what ``log_likelihoods`` does.
+
+    Cost: for Bernoulli, a pass over the rows up to the first value that is no bit.
+    """
     if not model.objective.encoder.stochastic:
         raise UsageError(
             f"log_likelihood: needs a variational model, got the variant {model.variant!r}."
         )
     check_number("n_samples", n_samples, low=1, high=MAX_DRAWS, integer=True)
-    loss = _loss_of(model, source)
-    return _log_likelihoods(model, source, loss, int(n_samples), generator)
-
-
-@torch.no_grad()
-def _loss_of(model: Model, source: Source) -> Loss | ContinuousBernoulli:
-    """Return what measures all rows, in one unit. Cost: a pass over the rows, for Bernoulli."""
     loss = model.objective.loss
     if isinstance(loss, Bernoulli):
         for _, x in scaled_batches(model, source):
@@ -116,10 +119,10 @@ def measure_likelihood(
     model: Model, source: Source, *, n_samples: int, generator: Generator
 ) -> Likelihood:
     """Return the mean of - ``log_likelihoods``, and how far chance in the rows may move it."""
-    blocks = log_likelihoods(model, source, n_samples=n_samples, generator=generator)
+    loss = _checked_loss(model, source, n_samples)
+    blocks = _log_likelihoods(model, source, loss, int(n_samples), generator)
     values = -np.concatenate(list(blocks))
     unit = "nats per sample"
-    loss = _loss_of(model, source)
     if isinstance(loss, ContinuousBernoulli):
         n = model.schema.n_features
         unit += f", of a density over [0, 1]^{n} of the scaled features (continuous Bernoulli)"
