@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,25 +47,99 @@ def fit_model(
 ) -> tuple[Model, TrainingRecord]:
     """Build, train and measure; return the model, with its baseline, and the training record.
 
-    ``source`` is all of the rows, ``rows`` which of them are held out. Everything is fitted to the
-    others; those held out say when to stop, and what errors are usual.
-    ``extra`` is what the estimator adds to the model file: checkpoints then open as models.
+    ``source`` holds all rows, ``rows`` splits them. Everything is fitted to the training rows;
+    the held-out rows decide when to stop and calibrate the errors. ``extra`` is what the estimator
+    adds to the model file: with it, checkpoints open as models.
     """
-    checkpoints = None if checkpoint is None else Checkpoints(checkpoint)
-    with nullcontext() if checkpoints is None else closing(checkpoints):
-        saved = checkpoints.newest() if checkpoints is not None and resume else None
-        if checkpoints is not None and not resume:
-            checkpoints.begin_anew()
-        return _fit(
-            plan, source, rows, checkpoints, saved, resume, extra, stop_requested, on_epoch, on_part
+    with _opened(checkpoint, resume=resume) as (checkpoints, saved):
+        identity = plan.identity(source, rows) if checkpoints else None
+        if plan.neighbours:
+            rows = _numbered(rows)
+        elif rows.given is not None:
+            rows = replace(rows, given=_numbered(rows.given))
+        model = new_model(plan, source)
+        if plan.validation_data and rows.held_out is not None:
+            check_loss(model, rows.held_out)
+        model.baseline = fit_baseline(
+            rows.training, model.scaling, model.n_components, seed=plan.seed
         )
+        layers: list[list[Epoch]] = []
+        if plan.pretraining is not None:
+            device = resolve_device(plan.device)
+            layers = pretrain(
+                model.to(device).objective,
+                model.scaling,
+                rows.training,
+                plan.pretraining,
+                parameters=plan.parameters,
+                mean=scaled_mean(plan).to(device),
+                device=device,
+                precision=plan.precision,
+                seed=plan.seed,
+                checkpoints=checkpoints,
+                resume=resume,
+                identity=identity,
+                stop_requested=stop_requested,
+                on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
+            )
+        codes, taught = None, []
+        if plan.neighbours and plan.neighbours_by == "code":
+            codes, taught = teacher_codes(
+                plan,
+                source,
+                rows,
+                checkpoints=checkpoints,
+                resume=resume,
+                stop_requested=stop_requested,
+                on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
+            )
+
+        def described(record: TrainingRecord) -> Artefact:
+            model.record = _as_json(plan, record)
+            return model.to_artefact(extra or {})
+
+        record = minimise(
+            plan,
+            model,
+            trained(plan, model, rows, codes),
+            rows,
+            checkpoints=checkpoints,
+            identity=identity,
+            saved=saved,
+            described=None if extra is None else described,
+            stop_requested=stop_requested,
+            on_epoch=on_epoch,
+        )
+        model.objective.eval()
+        if rows.held_out is not None:
+            calibrate(model, rows.held_out, seed=plan.seed)
+        model.record = _as_json(plan, record)
+        if layers:
+            model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
+        if taught:
+            model.record["teacher"] = [asdict(epoch) for epoch in taught]
+        return model, record
+
+
+@contextmanager
+def _opened(
+    folder: Path | None, *, resume: bool
+) -> Iterator[tuple[Checkpoints | None, Artefact | None]]:
+    """Yield the checkpoints in a folder, and the newest one where a run resumes."""
+    if folder is None:
+        yield None, None
+        return
+    with closing(Checkpoints(folder)) as checkpoints:
+        saved = checkpoints.newest() if resume else None
+        if not resume:
+            checkpoints.begin_anew()
+        yield checkpoints, saved
 
 
 def interrupted_seed(folder: Path, *, fresh: int) -> int:
-    """Return the seed of an interrupted run, from its first part where it got no further.
+    """Return the seed that an interrupted run drew, or ``fresh`` where there is no checkpoint.
 
-    Where nobody named a seed, the run that goes on keeps the one that it drew. Without a
-    checkpoint it is the ``fresh`` one.
+    A run that stopped in its first part has a checkpoint of that part only.
     """
     if not folder.is_dir():
         return fresh
@@ -78,87 +152,8 @@ def interrupted_seed(folder: Path, *, fresh: int) -> int:
     return fresh if saved is None else saved.spec["identity"]["seed"]
 
 
-def _fit(
-    plan: Plan,
-    source: Source,
-    rows: Split,
-    checkpoints: Checkpoints | None,
-    saved: Artefact | None,
-    resume: bool,
-    extra: Mapping[str, Any] | None,
-    stop_requested: Callable[[], bool],
-    on_epoch: Callable[[int, Epoch], None],
-    on_part: Callable[[str, int, Epoch], None],
-) -> tuple[Model, TrainingRecord]:
-    identity = plan.identity(source, rows) if checkpoints else None
-    if plan.neighbours:
-        rows = _numbered(rows)
-    elif rows.given is not None:
-        rows = replace(rows, given=_numbered(rows.given))
-    model = new_model(plan, source)
-    if plan.validation_data and rows.held_out is not None:
-        check_loss(model, rows.held_out)
-    model.baseline = fit_baseline(rows.training, model.scaling, model.n_components, seed=plan.seed)
-    layers: list[list[Epoch]] = []
-    if plan.pretraining is not None:
-        device = resolve_device(plan.device)
-        layers = pretrain(
-            model.to(device).objective,
-            model.scaling,
-            rows.training,
-            plan.pretraining,
-            parameters=plan.parameters,
-            mean=scaled_mean(plan).to(device),
-            device=device,
-            precision=plan.precision,
-            seed=plan.seed,
-            checkpoints=checkpoints,
-            resume=resume,
-            identity=identity,
-            stop_requested=stop_requested,
-            on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
-        )
-    codes, taught = None, []
-    if plan.neighbours and plan.neighbours_by == "code":
-        codes, taught = teacher_codes(
-            plan,
-            source,
-            rows,
-            checkpoints=checkpoints,
-            resume=resume,
-            stop_requested=stop_requested,
-            on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
-        )
-
-    def described(record: TrainingRecord) -> Artefact:
-        model.record = _as_json(plan, record)
-        return model.to_artefact(extra or {})
-
-    record = minimise(
-        plan,
-        model,
-        trained(plan, model, rows, codes),
-        rows,
-        checkpoints=checkpoints,
-        identity=identity,
-        saved=saved,
-        described=None if extra is None else described,
-        stop_requested=stop_requested,
-        on_epoch=on_epoch,
-    )
-    model.objective.eval()
-    if rows.held_out is not None:
-        calibrate(model, rows.held_out, seed=plan.seed)
-    model.record = _as_json(plan, record)
-    if layers:
-        model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
-    if taught:
-        model.record["teacher"] = [asdict(epoch) for epoch in taught]
-    return model, record
-
-
 def _numbered(rows: Split) -> Split:
-    """Have y say which row each is: that whose neighbourhood, or clean copy, is to be rebuilt."""
+    """Set y to the row's number, by which its neighbourhood or clean row is found."""
     n = rows.training.n_rows
     held_out = rows.held_out
     if held_out is not None:
