@@ -66,7 +66,7 @@ def test_a_histogram_of_one_bar_is_left_out_and_the_reason_is_said(
         image_shape=image_shape,
     )  # fmt: skip
     assert len(figure.subfigs) == 1
-    assert f"no histogram of p-values: of {few} it would" in figure.get_suptitle()
+    assert f"no histogram of p-values: too few, {few}" in figure.get_suptitle()
     assert f"0 of {n_rows} rows are flagged: p <= 0.05" in figure.get_suptitle()
 
 

@@ -252,4 +252,4 @@ def test_classes_are_called_by_their_names(folder, tmp_path, masks, capsys):
     said = capsys.readouterr().out
     assert "\nground " in said and "\n<b>disc</b> " in said and "\nall but ground" in said
     assert run(*arguments, "--class-names", "a,b,c") == 2
-    assert "gives 3 names of 2 classes, 0, 1" in capsys.readouterr().err
+    assert "got 3 names for 2 classes, 0, 1" in capsys.readouterr().err

@@ -93,7 +93,7 @@ def test_groups_that_cannot_be(X, arguments, message):
     ("estimator", "arguments", "message"),
     [
         ({}, {"gap": 3}, "gap: 3 has no effect without block_length"),
-        ({}, {"groups": np.arange(N), "block_length": 5}, "block_length: groups says already"),
+        ({}, {"groups": np.arange(N), "block_length": 5}, "block_length: groups already says"),
         ({}, {"groups": np.arange(N), "validation_data": np.ones((9, 6))}, "groups: has no effect"),
         ({"validation_fraction": 0.0}, {"block_length": 5}, "block_length: has no effect, since"),
         ({}, {"validation_data": (1, 2, 3)}, r"must be X or a pair \(X, y\), got 3 parts"),

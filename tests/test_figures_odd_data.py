@@ -160,7 +160,7 @@ def test_a_frame_around_a_sample_is_explained(of_images):
             np.array(distances, float), np.zeros(3, int), np.ones(9), np.ones(9), 40, "rows", "x"
         )
         figure = sheet_figure(of_images.model_, rows, rows, measured, image_shape=(4, 4))
-        assert any("framed: nearer" in text for text in texts(figure)) == framed
+        assert any("framed: closer" in text for text in texts(figure)) == framed
         assert cut(figure) == []
 
 

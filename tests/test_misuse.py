@@ -294,7 +294,7 @@ def test_an_unfinished_training_is_not_trained_over(X, tmp_path, capsys):
     assert _run([*command, "--resume", "--restart"]) == 2
     assert _run([*command, "--restart"]) == 0
     assert _run([*command, "--resume"]) == 0
-    assert "training begins anew" in capsys.readouterr().err
+    assert "training starts over" in capsys.readouterr().err
 
 
 def test_a_column_of_words_is_named():

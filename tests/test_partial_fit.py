@@ -235,7 +235,9 @@ def test_the_thresholds_of_a_hasher_are_medians_of_the_last_rows(X: np.ndarray) 
 @pytest.mark.parametrize("kind", [Autoencoder, LinearAutoencoder, DenoisingAutoencoder])
 def test_what_fit_measured_is_dropped_with_a_word_and_only_once(kind: Any, X: Any) -> None:
     estimator = kind(2, max_epochs=2, validation_fraction=0.3, random_state=0).fit(X)
-    with pytest.warns(OutdatedWarning, match="errors on rows held out .*are dropped; call fit"):
+    with pytest.warns(
+        OutdatedWarning, match="errors of held-out rows .*are dropped, because .* call fit"
+    ):
         estimator.partial_fit(X)
     assert estimator.model_.calibration is None and not estimator.model_.densities
     with warnings.catch_warnings():

@@ -89,10 +89,10 @@ def test_times_are_in_units_that_are_read(seconds, shown, capsys):
         (10, {}, "10 epochs in 20 s, all that were asked for\n"),
         (1, {}, "1 epoch in 2 s\n"),
         (7, {"stopped_early": True, "best_epoch": 4},
-         "7 epochs in 14 s of 10: stopped early, for want of a better held-out error; the weights "
-         "are those of the best on held-out rows, number 4\n"),
+         "7 epochs in 14 s of 10: stopped early, as the held-out error no longer fell; the "
+         "weights are those of epoch 4, the best on held-out rows\n"),
         (10, {"best_epoch": 9}, "10 epochs in 20 s, all that were asked for; the weights are those "
-         "of the best on held-out rows, number 9\n"),
+         "of epoch 9, the best on held-out rows\n"),
     ],
 )  # fmt: skip
 def test_the_end_says_epochs_and_seconds_and_why(n, more, said, capsys):
@@ -106,6 +106,6 @@ def test_nets_and_heads_say_how_they_ended(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
     told = capsys.readouterr().err
-    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of the best" in told
+    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of epoch" in told
     CodeClassifier(ae, max_epochs=4, random_state=0, verbose=2).fit(rows[::10], classes[::10])
     assert "\n4 epochs in 0 s, all that were asked for" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from narrows.errors import UsageError
 __all__ = ["check_number"]
 
 _MOST = 2**63 - 1
-"""The greatest integer that arrays hold."""
+"""The largest integer that an array holds."""
 
 
 def check_number(
@@ -27,7 +27,7 @@ def check_number(
 ) -> None:
     """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range.
 
-    Integers are those of 64 bits, numbers those that a float holds.
+    Integers must fit in 64 bits, numbers in a float.
     ``way_out`` ends the message where the rule does not say what else may be meant.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
@@ -42,7 +42,7 @@ def check_number(
         if high != math.inf:
             rule += f" and {'<' if high_open else '<='} {high:g}"
         elif wide:
-            rule += " and of 64 bits"
+            rule += " and fit in 64 bits"
         raise UsageError(
             f"{name}: must be {what} {rule}, got {value!r}{way_out and '; '}{way_out}."
         )

@@ -119,7 +119,7 @@ class FeatureTask(Trainable):
     ) -> Scalar:
         """Return T of a batch; rows whose y is unknown (-1, NaN) do not count.
 
-        ``weights`` (batch,), of mean 1 over the rows of a training, multiply the rows' T.
+        ``weights`` (batch,), of mean 1 over the training rows, multiply each row's T.
         """
 
 

@@ -15,10 +15,11 @@ Warning
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
 |-- HeaderWarning          (UserWarning)          a first line of numbers is taken for names
+|-- HeldOutClassWarning    (UserWarning)          a classifier does not learn a class
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
-|-- OutdatedWarning        (UserWarning)          what was measured of the net before is dropped
+|-- OutdatedWarning        (UserWarning)          measurements of the net are out of date
 |-- PairingWarning         (UserWarning)          images and masks go together by their order
 |-- RangeWarning           (UserWarning)          rows are in other units than those of the fit
 |-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
@@ -47,6 +48,7 @@ __all__ = [
     "NothingFlaggedWarning",
     "OutdatedWarning",
     "OutputBusy",
+    "PairingWarning",
     "RangeWarning",
     "ResourceError",
     "TrainingDiverged",
@@ -146,7 +148,7 @@ class NothingFlaggedWarning(UserWarning):
 
 
 class OutdatedWarning(UserWarning):
-    """What was measured of a net does not hold of it any more, and is dropped."""
+    """Measurements of a net are dropped, because its weights have changed since."""
 
 
 class PairingWarning(UserWarning):

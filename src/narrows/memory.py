@@ -1,4 +1,4 @@
-"""How much memory there is: of the machine, or of the container that the program runs in."""
+"""Measure the memory of the machine, or of the container that the program runs in."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ def total_memory() -> int:
 
 
 def available_memory() -> int:
-    """Return the bytes that this process can still get without anything being pushed out or killed.
+    """Return the bytes that this process can still allocate, swap included.
 
-    What the system keeps of files counts as free. Linux says how much there is; elsewhere all of
-    the machine's counts as free.
+    The system's cache of files counts as free, and on systems other than Linux all memory does.
     """
     free = [limit - used for limit, used in _group_limits()]
     known = _numbers(_MACHINE)
@@ -36,7 +35,7 @@ def available_memory() -> int:
 
 
 def check_result_fits(shape: Sequence[int], what: str, way_out: str) -> None:
-    """Refuse a float32 array that cannot be held, by arithmetic.
+    """Refuse a float32 array that does not fit into memory, before it is made.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def _group_limits() -> Iterator[tuple[int, int]]:
 
 
 def _limits_above(root: Path, path: str, limit: str, used: str) -> Iterator[tuple[int, int]]:
-    """Yield them of a group and of those above it; a container may see its own as the root."""
+    """Yield those of a group and of its parents; a container may see its own group as the root."""
     group = root / path.lstrip("/")
     for place in {root, *(p for p in (group, *group.parents) if root in p.parents)}:
         most = "".join(_lines(place / limit))

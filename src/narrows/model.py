@@ -106,10 +106,10 @@ class Model:
 
     @torch.no_grad()
     def check_answers(self) -> None:
-        """Raise ValueError if the answers to rows of the usual size are no finite numbers.
+        """Raise ValueError unless the net's answers to simple rows are finite.
 
-        They are the codes and reconstructions of scaled rows of zeros, ones and both in turn, and
-        the rows of codes that are drawn. Cost: one pass of the net.
+        The rows are zeros, ones, and -1 and 1 in turn, scaled; the answers are their codes,
+        reconstructions and errors, and rows decoded from drawn codes. Cost: one pass of the net.
         """
         n, device = self.schema.n_features, self.device
         x = torch.stack([torch.full((n,), float(value)) for value in (0, 1, -1)])
@@ -202,6 +202,7 @@ class Model:
             for name in density_names(spec.get("densities", [])):  # absent in older files
                 density = Density(**_part(tensors, f"density.{name}."))
                 density.check(model.n_components)
+                check_magnitudes(density.tensors())
                 model.densities[name] = density
             held_out = _part(tensors, "calibration.")
             if held_out or spec.get("calibration"):  # absent in older files

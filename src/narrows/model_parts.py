@@ -1,4 +1,4 @@
-"""The parts of a model file, checked as they are read: type, shape, magnitude and meaning.
+"""Read the parts of a model file, and check their type, shape, magnitude and meaning.
 
 Every function raises ValueError, TypeError or KeyError where the part cannot be what was written.
 """
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _LARGEST = 1e15
-"""No trained weight is near it."""
+"""Far above any trained weight."""
 
 _PARTS_OF_SCALINGS = {
     "none": (set(), set()),
@@ -54,7 +54,7 @@ def check_magnitudes(tensors: Mapping[str, Tensor]) -> None:
 def read_scaling(
     kind: Any, tensors: Mapping[str, Tensor], n_features: int, fitted: ValueRange | None
 ) -> Scaling:
-    """Return the scaling of that kind, which values of the range ``fitted`` have led to."""
+    """Return the scaling of that kind; ``fitted`` is the range of the values it was fitted to."""
     if kind not in SCALES:
         raise ValueError(f"unknown scaling {kind!r}")
     needed, optional = _PARTS_OF_SCALINGS[kind]
@@ -100,7 +100,7 @@ def read_baseline(name: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
         ):
             raise ValueError(f"the {part} of {name} do not fit {n_features} features")
     if len(tensors) > len(shapes) or float(baseline.components.abs().max()) > 1.01:
-        raise ValueError(f"the components of {name} have not the length 1")
+        raise ValueError(f"the components of {name} are not of length 1")
     return baseline
 
 

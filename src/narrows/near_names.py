@@ -1,4 +1,4 @@
-"""The name that a wrong one may stand for: what it is called here, or the nearest spelling."""
+"""Find the name that a wrong one may stand for: a synonym, or the nearest spelling."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ _CALLED_HERE = {
     "continue": "resume", "overwrite": "restart", "force": "restart", "y": "labels",
     "target": "labels", "targets": "labels", "topk": "k", "neighbors": "k", "count": "n",
 }  # fmt: skip
-"""What papers and other tools call things, and the name here; it counts only where the name here
-is among those that can be meant."""
+"""What papers and other tools call things, and the name here; ignored where the name here is not
+among the known ones."""
 
 
 def near_name(name: object, known: Iterable[str]) -> str | None:
-    """Return which known name is meant, or None.
+    """Return the known name that is probably meant, or None.
 
     Capitals, hyphens and underscores make no difference.
     """
@@ -93,14 +93,14 @@ def near_name(name: object, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: object, known: Iterable[str], prefix: str = "") -> str:
-    """Return " Did you mean 'NAME'?" with the known name that is meant, or nothing."""
+    """Return " Did you mean 'NAME'?", or nothing if no known name is near."""
     near = near_name(name, known)
     return "" if near is None else f" Did you mean '{prefix}{near}'?"
 
 
 @cache
 def _called_here() -> dict[str, tuple[str, ...]]:
-    """Return what plain names are called here, plain, as the first of them that there is."""
+    """Return the synonyms by plain name, each with its plain names here, the likeliest first."""
     return {
         _plain(theirs): tuple(map(_plain, ours.split())) for theirs, ours in _CALLED_HERE.items()
     }

@@ -28,7 +28,7 @@ from narrows.objective import Objective
 from narrows.slots import Rows, SparseRows
 from narrows.terms import Terms, Trainable
 
-__all__ = ["NeighbourObjective", "Neighbourhoods", "neighbourhoods", "themselves"]
+__all__ = ["NeighbourObjective", "Neighbourhoods", "neighbourhoods", "own_neighbourhoods"]
 
 OWN = 0.4
 """The share of a row itself in t(x)."""
@@ -62,7 +62,7 @@ def neighbourhoods(
     """Find the ``k`` nearest training rows of every row, by themselves or by their ``codes``,
     (n_samples, width), float32; equal ones by their order.
 
-    No neighbourhood holds a row that is held out, but for its own.
+    A held-out row is in no neighbourhood but its own.
     """
     x = _scaled(rows, scaling)
     compared, n = x if codes is None else codes, rows.training.n_rows
@@ -73,8 +73,8 @@ def neighbourhoods(
     return Neighbourhoods(x, sp.csr_array(sp.vstack(weights)))
 
 
-def themselves(rows: Split, scaling: Scaling) -> Neighbourhoods:
-    """Have every row rebuilt as itself, from whatever goes with its number."""
+def own_neighbourhoods(rows: Split, scaling: Scaling) -> Neighbourhoods:
+    """Return neighbourhoods of one row each, so that every row number is rebuilt as its own row."""
     x = _scaled(rows, scaling)
     one = np.ones(x.shape[0], np.float32)
     return Neighbourhoods(x, sp.csr_array(sp.diags_array(one)))

@@ -34,7 +34,7 @@ def read_schema(spec: Any) -> Schema:
     if names is not None and not (
         isinstance(names, list) and all(isinstance(name, str) for name in names)
     ):
-        raise ValueError("names of features that are no texts")
+        raise ValueError("names of features that are not strings")
     if schema.names is not None and len(schema.names) != schema.n_features:
         raise ValueError(f"{len(schema.names)} names for {schema.n_features} features")
     if schema.image_shape is None:

@@ -99,8 +99,8 @@ class SegmentationHead(nn.Module):
 
 
 def head_sizes(encoder: ConvolutionalEncoder, width: int, n_outputs: int) -> tuple[int, int]:
-    """Return the weights of a head on an encoder's maps, and the numbers that a row keeps in
-    training: four maps a depth before and after, and logits."""
+    """Return how many weights a head on an encoder's maps has, and how many numbers a row keeps in
+    training: four maps a depth, before and after, and the logits."""
     areas = [height * width_ for height, width_ in encoder.sides]
     weights = width * (sum(encoder.channels) + 9 * width * len(areas) + n_outputs)
     return weights, 8 * width * sum(areas) + 4 * n_outputs * areas[0]

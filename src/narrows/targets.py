@@ -18,15 +18,13 @@ def target_errors(said: Tensor, y: Tensor, *, classification: bool) -> tuple[Per
     where negative; for values the squared error of said (batch, n_targets), summed over those of
     y, (batch, n_targets), or (batch,) for one, that are not NaN. A row is known if one of them is.
     """
-    said = said.float()
+    said, known = said.float(), known_rows(y)
     if classification:
-        known = known_rows(y)
         each = F.cross_entropy(said, y.clamp_min(0), reduction="none")
     else:
         wanted = y.reshape(len(y), -1)
         told = ~wanted.isnan()
         each = ((said - torch.where(told, wanted, 0.0)).square() * told).sum(dim=1)
-        known = known_rows(y)
     return each * known, known
 
 

@@ -36,9 +36,8 @@ def anomaly_figure(
 ) -> Figure:
     """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
 
-    ``found`` are the scores of all rows. The histogram is left out, with a line that says why,
-    where there are no p-values, and where it would be a single bar: of fewer than 20 rows, or
-    fewer than 20 p-values that there can be.
+    ``found`` holds the scores of all rows. Without p-values, and with fewer than 20 rows or fewer
+    than 20 possible p-values, there is no histogram, and a line says why.
 
     Images stand above their reconstruction and the map of shares, at most ten of them; of other
     rows the features with the largest shares are drawn as bars, at most six rows.
@@ -92,13 +91,13 @@ def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figu
 
 def _too_few(n_rows: int, smallest: float | None) -> str:
     if smallest is None:
-        return "no histogram of p-values: no rows were held out to count them among"
+        return "no histogram of p-values: no rows were held out to compute them from"
     few = (
         f"{n_rows} row{'s' * (n_rows != 1)}"
         if n_rows < 2 * _IN_BIN
         else f"{round(1 / smallest) - 1} rows held out"
     )
-    return f"no histogram of p-values: of {few} it would be a picture of chance"
+    return f"no histogram of p-values: too few, {few}"
 
 
 def _images(

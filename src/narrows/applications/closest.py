@@ -27,7 +27,7 @@ def closest_rows(
     """Return, for each set of points, the numbers of the nearest training rows and the distances.
 
     Distances are Euclidean, between scaled rows, in float64; of rows as near as each other it is
-    the first. Rows of counts that count nothing are none of them. All sets are answered in one
+    the first. Training rows of counts that are all 0 are left out. All sets are answered in one
     pass over the rows, compared ``block`` at a time where they are dense: O(n x n_train x
     n_features), memory O(n x (n_features + block)).
 
@@ -43,7 +43,7 @@ def closest_rows(
     numbers = [torch.zeros(len(s), dtype=torch.int64, device=s.device) for s in squares]
     for first, rows in _blocks(model, train, block):
         norms = _squares(rows)
-        if model.scaling.shares:  # a row that counts nothing is near to what is spread thin
+        if model.scaling.shares:  # an empty row is near every row whose counts are spread thin
             norms = torch.where(norms == 0, torch.inf, norms)
         for i, (_, own) in enumerate(asked):
             d = squares[i] + norms[:, None] - 2 * _times(rows, points[i])

@@ -56,7 +56,7 @@ def odd_rows(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
 
 
 def measure_detection(surprise: np.ndarray, flagged: np.ndarray, odd: np.ndarray) -> Detection:
-    """Return what ``surprise`` (n_rows,), the larger the odder, says of the anomalies ``odd``.
+    """Measure how well ``surprise`` (n_rows,), larger for odder rows, finds the anomalies ``odd``.
 
     ``flagged`` and ``odd`` are boolean (n_rows,).
     """

@@ -39,10 +39,12 @@ class Evaluation(PrintsTable):
     baseline_copies : bool
         Whether the code is as wide as the rows, so that the baseline only copies them.
     rows : {"held_out", "training", "fit"} or None
-        Which rows these are: held out of training, trained on, all that ``fit`` was given, or
-        others. Rows that ``fit`` held nothing out of are known by no sign, and are None.
+        Which rows these are: held out of training, trained on, all that ``fit`` was given, or,
+        None, others. The rows of a ``fit`` that held none out are not recognised, and are None.
+    n_held_out : int or None
+        How many of the rows of the fit were held out; None where ``rows`` is not "fit".
     from_inputs : bool
-        Whether they were rebuilt from corrupted copies that were given, not from themselves.
+        Whether the rows were rebuilt from given corrupted copies instead of from themselves.
     """
 
     n_rows: int
@@ -105,7 +107,7 @@ class Evaluation(PrintsTable):
         return "\n".join(lines)
 
     def _described_rows(self) -> str:
-        """Return how many rows there are, and what training has to do with them."""
+        """Return how many rows there are, and whether they were trained on or held out."""
         n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
         if self.rows == "held_out":
             return f"{n} held out of training"
@@ -128,9 +130,9 @@ def evaluate(
 ) -> Evaluation:
     """Return the errors of a model and of its baseline on the same rows, in one pass.
 
-    ``rows`` says which rows these are, as in ``Evaluation``; None finds out whether they are all
-    those of the fit, by the errors that the model keeps of the rows held out. ``inputs`` are what
-    they are rebuilt from, row by row, where that is not the rows themselves.
+    ``rows`` says which rows these are, as in ``Evaluation``; None compares their errors with those
+    that the model keeps of held-out rows, to recognise the rows of the fit. ``inputs`` are rows to
+    rebuild them from, one each, instead of the rows themselves.
     """
     device = model.device
     of_each: list[torch.Tensor] = []
@@ -185,7 +187,7 @@ def evaluate(
 
 
 def _held_out_among(model: Model, errors: np.ndarray) -> int | None:
-    """Return how many rows were held out, if these are the errors of all rows of the fit."""
+    """Return how many rows were held out, or None unless these are the errors of the fit's rows."""
     record, calibration = model.record, model.calibration
     n_held_out = record.get("n_validation_rows") or 0
     if calibration is None or len(errors) != record.get("n_rows", 0) + n_held_out:

@@ -69,7 +69,7 @@ def denoising_figure(
     Where the model admits missing values, those that are known stay. With ``corrupted``, the rows
     as they were corrupted in scaled units, the rows are clean and stand on top; every value of the
     corrupted ones is rebuilt, and errors are measured against the clean ones. Missing pixels are
-    pink, missing values of other rows gaps; the figure says so.
+    drawn in pink, missing values of other rows as gaps; the figure says so.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
@@ -176,7 +176,7 @@ def check_figure_name(path: Path) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix, its texts in fonts that have their letters.
+    """Write a figure in the format of its suffix, in fonts that have all of its letters.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     set_fonts(figure)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts says it
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts warns of it
             figure.savefig(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise ResourceError(f"{path}: cannot be written: {error}.") from error

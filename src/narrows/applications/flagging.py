@@ -1,4 +1,4 @@
-"""Which rows are called anomalies: by a level for their p-values, or as a share of the rows.
+"""Flag rows as anomalies: by a level for their p-values, or as a share of the rows.
 
 A p-value counted among m held-out rows is at least 1 / (m + 1), so a level below that flags nothing
 whatever the rows are. The default level is raised to it; where it would be raised beyond
@@ -38,9 +38,9 @@ DEFAULT_SHARE = 0.1
 class FlaggedRows:
     """Scores of rows, which of them are flagged as anomalies, and by which rule.
 
-    ``errors`` (n_rows,) are the larger the odder; ``p_values`` (n_rows,) are None where no held-out
-    rows are there to count. One of ``alpha`` and ``contamination`` is the rule's number, the other
-    is None. ``training_rows`` says that these are the rows that the model was fitted to.
+    ``errors`` (n_rows,) are larger for odder rows; ``p_values`` (n_rows,) are None if no rows were
+    held out. The rule's number is ``alpha`` or ``contamination``; the other is None.
+    ``training_rows`` says that the model was fitted to these rows.
     """
 
     errors: np.ndarray
@@ -62,7 +62,7 @@ class FlaggedRows:
 
 
 def check_rule(alpha: float | None, contamination: float | None) -> None:
-    """Refuse a level or share that cannot be, and both together.
+    """Refuse a level or share out of range, and both together.
 
     Raises
     ------
@@ -87,9 +87,9 @@ def reachable_level(default: float, n_calibration: int) -> float:
 def top_share(errors: np.ndarray, share: float) -> np.ndarray:
     """Return which rows have errors above the (1 - share) quantile of them, boolean (n_rows,).
 
-    They are the ceil(share * (n_rows - 1)) rows of the largest errors, as scikit-learn's
-    ``contamination`` has it: one at least, of two rows or more. Rows as large as the largest error
-    that is not among them are not flagged, so that ties leave fewer, never more.
+    They are the ceil(share * (n_rows - 1)) rows with the largest errors, as with scikit-learn's
+    ``contamination``: at least one of two rows or more. A row that ties with the largest error
+    below the limit is not flagged, so ties can only make them fewer.
     """
     wanted = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
     return errors > np.sort(errors)[len(errors) - 1 - wanted]
@@ -112,7 +112,7 @@ def flag_rows(
     Raises
     ------
     UsageError
-        If both numbers are given; a level where no held-out rows are.
+        If both numbers are given; if a level is given without held-out rows.
     """
     check_rule(alpha, contamination)
     n = 0 if calibration is None else len(calibration)
@@ -129,7 +129,7 @@ def flag_rows(
         flagged = top_share(_comparable(errors), float(contamination or 0))
     elif p_values is None:
         raise UsageError(
-            f"alpha={alpha!r}: needs p-values, and no held-out rows are there to count them among; "
+            f"alpha={alpha!r}: needs p-values, and no rows were held out to compute them from; "
             "give such rows (X_calibration, --calibrate DATA), or contamination, the share of the "
             "rows to flag."
         )
@@ -174,5 +174,5 @@ def _share_text(share: float) -> str:
 
 
 def _comparable(errors: np.ndarray) -> np.ndarray:
-    """Return errors among which those that are no number are the largest."""
+    """Return the errors with NaN as the largest."""
     return np.where(np.isnan(errors), np.inf, errors)

@@ -1,4 +1,4 @@
-"""Fonts for the letters of a figure: those of the machine where matplotlib's own lacks some."""
+"""Choose fonts for a figure: the machine's, for letters that matplotlib's own font lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDE = (
     "SimHei", "SimSun", "MS Gothic", "Yu Gothic", "Malgun Gothic", "Leelawadee", "Thonburi",
     "Loma", "Garuda", "Noto Emoji", "Symbola", "Segoe UI",
 )  # fmt: skip
-"""How the names of fonts begin that have the letters of many scripts."""
+"""Prefixes of the names of fonts that cover many scripts."""
 
 
 def set_fonts(figure: Figure) -> None:
@@ -28,7 +28,7 @@ def set_fonts(figure: Figure) -> None:
     Warns
     -----
     MissingFontWarning
-        If no font has some letter, which is then drawn as a box.
+        If no font has one of the letters; it is drawn as a box.
     """
     texts = figure.findobj(lambda artist: isinstance(artist, Text))
     letters = {c for text in texts for c in text.get_text() if not c.isspace()}  # pyright: ignore[reportAttributeAccessIssue] -- all are texts

@@ -25,7 +25,7 @@ _PAD = 0.06
 _ASIDE = 0.35
 _RED, _GREY = "#D55E00", "0.35"
 _SHEET = {"new": 0.5, "nearest in training": 1.5 + _PAD, "distance": 2.12 + _PAD + 0.1}
-_COPIES = "framed: nearer to a training row than 99% of rebuilt rows are; 1 in 100 is by chance"
+_COPIES = "framed: closer to a training row than 99% of rebuilt rows are; 1 in 100 is by chance"
 
 
 def sample_figure(

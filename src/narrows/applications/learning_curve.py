@@ -1,4 +1,4 @@
-"""The learning curve: training objective and held-out error after every epoch."""
+"""Draw the learning curve: training objective and held-out error of every epoch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ __all__ = ["Curve", "curves_of_model", "learning_curve_figure"]
 _BLUE, _RED, _GREY = "#0072B2", "#D55E00", "0.4"
 _COLUMNS = 3
 _DOTTED = 40
-"""The epochs of so many are marked on the lines between them."""
+"""Up to this many epochs, each one is marked on the line."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What one training recorded: ``training`` (n_epochs,) and, where rows were held out,
-    ``held_out`` (n_epochs,), both in ``unit``; the epoch whose weights were kept, from 1."""
+    """The record of one training: the objective ``training`` (n_epochs,) and, where rows were held
+    out, the error ``held_out`` (n_epochs,), both in ``unit``; and the epoch, counted from 1, whose
+    weights were kept."""
 
     name: str
     training: Sequence[float]
@@ -35,7 +36,7 @@ class Curve:
 
 
 def curves_of_model(record: dict[str, Any], unit: str, *, name: str = "net") -> list[Curve]:
-    """Return the curves in a model's training record: of layers and a teacher before it too."""
+    """Return the curves in a model's training record, those of pretraining and a teacher first."""
     parts = [(f"layer {i + 1}", epochs) for i, epochs in enumerate(record.get("pretraining", ()))]
     if record.get("teacher"):
         parts.append(("teacher", record["teacher"]))
@@ -53,8 +54,8 @@ def curves_of_model(record: dict[str, Any], unit: str, *, name: str = "net") -> 
 
 
 def learning_curve_figure(curves: Sequence[Curve]) -> Figure:
-    """Draw a panel a training: the mean training objective of every epoch, which includes the
-    penalties, and the held-out error after it, with the epoch whose weights were kept."""
+    """Draw a panel for each training: the mean objective of every epoch, penalties included, the
+    held-out error after it, and the epoch whose weights were kept."""
     columns = min(len(curves), _COLUMNS)
     lines = math.ceil(len(curves) / columns)
     figure = Figure(figsize=(0.6 + 4.4 * columns, 0.4 + 3.1 * lines), dpi=150, layout="constrained")

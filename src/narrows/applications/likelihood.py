@@ -118,7 +118,7 @@ class Likelihood:
 def measure_likelihood(
     model: Model, source: Source, *, n_samples: int, generator: Generator
 ) -> Likelihood:
-    """Return the mean of - ``log_likelihoods``, and how far chance in the rows may move it."""
+    """Return the mean of - ``log_likelihoods`` and its standard error over the rows."""
     loss = _checked_loss(model, source, n_samples)
     blocks = _log_likelihoods(model, source, loss, int(n_samples), generator)
     values = -np.concatenate(list(blocks))

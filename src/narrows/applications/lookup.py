@@ -64,10 +64,10 @@ class LookupCodes:
     codes : ndarray (n, width)
         Packed bits, uint8, or numbers, float32.
     drives : ndarray (n, n_components) or None
-        What bits are cut from.
+        The pre-activations whose thresholds give the bits; None where codes are numbers.
     empty : ndarray of bool (n,)
-        Rows of counts that count nothing, such as documents without a known word: the code of
-        each of them is the same, and says nothing.
+        Rows of counts that are all 0, such as documents without a known word: they share one
+        code, which says nothing about them.
     """
 
     codes: np.ndarray
@@ -112,8 +112,8 @@ def add_rows(
 ) -> np.ndarray:
     """Add the codes of rows to an index by name; all of them, or none if one cannot be.
 
-    Rows without content (see ``LookupCodes``) are left out, because no search should find them.
-    Return their numbers.
+    Empty rows (see ``LookupCodes``) are left out, because no search should find them. Return their
+    numbers.
     """
     found = index_codes(model, source)
     for what, values in (("names", names), ("metadata", metadata)):
@@ -146,8 +146,8 @@ def check_rerank(index: Index) -> None:
 def search_rows(
     index: Index, model: Model, source: Source, k: int, *, rerank: bool = False
 ) -> list[list[Hit]]:
-    """Return the ``k`` rows of an index nearest to each row; none of them to a row without content
-    (see ``LookupCodes``).
+    """Return the ``k`` rows of an index nearest to each row, none for an empty row (see
+    ``LookupCodes``).
 
     Raises
     ------

@@ -20,7 +20,7 @@ from narrows.errors import InvalidData
 __all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
 
 N_NAMED = 20
-"""So many classes have a colour, a marker and a name; with more, colours are hard to tell apart."""
+"""Classes with a colour, a marker and a name; the colours of more are hard to tell apart."""
 
 _REST = "#C8C8C8"
 _LONGEST = 2.4  # inches of a name in the legend
@@ -85,8 +85,8 @@ def map_figure(
     """Draw maps of the same rows side by side, each with its ``plane_accuracy`` under it.
 
     All maps are treated alike: 0.5% of the points at each end of each axis are cut off (of fewer
-    than 200 none), since a few outliers would leave no room for the others; of more than 10,000
-    points so many are drawn, evenly spaced through the data, in an order of chance, so that no
+    than 200, none), since a few outliers would leave no room for the others. Of more than 10,000
+    points, 10,000 are drawn, evenly spaced through the data and in random order, so that no
     class covers another. The accuracy is of all points.
 
     Parameters
@@ -160,7 +160,7 @@ def _draw(
     shown = np.random.default_rng(0).permutation(shown)
     shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the grey ones below
     size = np.clip(30_000 / len(shown), 3.0, 20.0)
-    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # of few points none
+    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # none of few points
     low, high = ordered[n_cut], ordered[len(xy) - 1 - n_cut]
     # the margin holds whole dots
     shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]

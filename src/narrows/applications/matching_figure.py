@@ -16,7 +16,7 @@ from narrows.model import Model
 
 __all__ = ["matching_figure", "pairs_of_kinds"]
 
-# of the order, which is true of any probabilities: all pairs may be the same, or none
+# ranks, not verdicts: all pairs may be the same thing, or none
 _SAME, _DOUBT, _DIFFER = "highest", "nearest to 0.5", "lowest"
 
 
@@ -86,8 +86,7 @@ def matching_figure(
 
 
 def _heading(kind: str, probability: np.ndarray) -> str:
-    """Return what stands beside the pairs of a kind: their rank, and the probabilities they have,
-    which a heading such as "the same" could contradict."""
+    """Return the heading of a kind of pairs: their rank and the range of their probabilities."""
     low, high = _said(float(probability.min())), _said(float(probability.max()))
     return f"{kind}:\n{low if low == high else f'{low} to {high}'}"
 

@@ -24,9 +24,8 @@ _LETTERS = 7
 def pictures(rows: np.ndarray, shape: tuple[int, ...], limits: tuple[float, float]) -> np.ndarray:
     """Return rows (n, n_features) as images of (n, height, width, 3), from 0 to 1.
 
-    ``limits`` are what is black and what is white. A channel that is no colour has no place in a
-    picture but grey. Pixels of which a channel is NaN are of the colour ``MISSING``, which no grey
-    is.
+    ``limits`` are what is black and what is white. Images of other than three channels
+    are drawn in grey. Pixels with a NaN in a channel are drawn in the colour ``MISSING``.
     """
     low, high = limits
     images = np.clip((rows.reshape(len(rows), *shape) - low) / max(high - low, 1e-12), 0, 1)

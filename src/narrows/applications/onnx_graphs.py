@@ -26,8 +26,8 @@ class ExportedHead:
     """A head, the encoder's layer that it reads, and how its outputs become answers.
 
     ``answer`` is one of ``ANSWERS``: "probabilities" of ``classes``, (batch, n_classes); "value",
-    the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or, where
-    these are numbers and no lists, (batch,); "vector" of length 1, whose squared distance d to
+    the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or (batch,)
+    where the two are plain numbers; "vector" of length 1, whose squared distance d to
     another means same with probability sigma(intercept - slope d), the ``odds``; "pixels",
     probabilities (batch, n_pixels, n_classes).
     """
@@ -60,7 +60,7 @@ class Graph(nn.Module, ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the input is: float64 where rows are shifted in it, else float32."""
+        """The dtype of the input: float64 where rows are shifted in float64, else float32."""
         return torch.float64 if self.reads == "x" and self.scaling.double else torch.float32
 
     @property

@@ -1,4 +1,4 @@
-"""Colours and markers of classes: distinct for as many classes as are drawn."""
+"""Choose distinct colours and markers for classes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 __all__ = ["MARKERS", "class_colors", "class_markers"]
 
 _FIRST = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-"""Okabe and Ito's colours, those of them that are dark enough on white."""
+"""Those of Okabe and Ito's colours that are dark enough on white."""
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _LEVELS = 15
 _LIGHTNESS = (28.0, 78.0)
 _CHROMA = (22.0, 85.0)
-"""Less is grey, which stands for what has no class; more glares."""
+"""Less is grey, which is for points without a class; more is garish."""
 
 _BLIND = 0.6
-"""The weight of a difference as people without green cones see it, beside how others see it."""
+"""Weight of a colour difference as people without green cones see it; as others see it, 1."""
 
 _MOST = 256
 
@@ -26,16 +26,16 @@ _MOST = 256
 def class_colors(n: int) -> np.ndarray:
     """Return ``n`` colours (n, 3) from 0 to 1; beyond 256 they begin again.
 
-    The first five are Okabe and Ito's; each further one is, of a grid of colours that are neither
-    grey nor too pale on white, the farthest from all before it in CIELAB, both as it is and as
-    people without green cones see it. The first colours do not depend on ``n``.
+    The first five are Okabe and Ito's. Each further one comes from a grid of colours that are
+    neither grey nor too pale on white, and is the farthest in CIELAB from all before it, as seen
+    with and without green cones. The first colours do not depend on ``n``.
     """
     chosen = _chosen(min(n, _MOST))
     return chosen[np.arange(n) % len(chosen)] if n else chosen[:0]
 
 
 def class_markers(n: int) -> list[str]:
-    """Return ``n`` markers of scatter plots, so that classes of similar colours differ in them."""
+    """Return ``n`` markers for scatter plots, which tell classes of similar colours apart."""
     return [MARKERS[i % len(MARKERS)] for i in range(n)]
 
 

@@ -1,4 +1,4 @@
-"""Results that read as their table: printed, at a prompt, and in a notebook."""
+"""Show results as their table when printed, at a prompt and in a notebook."""
 
 from __future__ import annotations
 

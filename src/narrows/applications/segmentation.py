@@ -53,8 +53,8 @@ class Overlap(PrintsTable):
     ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` |A and B| / |A or B|: 1 for an image where both
     are empty, NaN for a class that is in no image, neither true nor predicted. ``mean_dice`` and
     ``mean_iou`` are the means over all other classes, ``foreground_dice`` and ``foreground_iou``
-    those without the first class, which is often the background. ``n_images`` says how many images
-    have the class in truth.
+    those without the first class, which is often the background. ``n_images`` counts the images
+    whose true mask has the class.
     """
 
     n_rows: int
@@ -81,7 +81,7 @@ class Overlap(PrintsTable):
         return _mean(self.iou[1:])
 
     def as_dict(self) -> dict[str, object]:
-        """Return everything as JSON has it: None in the place of NaN."""
+        """Return all numbers as JSON values: None in place of NaN."""
         means = {
             "mean_dice": self.mean_dice,
             "mean_iou": self.mean_iou,
@@ -97,7 +97,7 @@ class Overlap(PrintsTable):
         return found
 
     def table(self, names: Sequence[str] | None = None) -> str:
-        """Return lines to print; ``names`` are what the classes are called."""
+        """Return lines to print, with ``names`` for the classes."""
         called = [str(value) for value in self.classes] if names is None else list(names)
         first = f"all but {called[0]}"
         wide = max(map(len, (*called, first, "all classes"))) + 2
@@ -110,8 +110,8 @@ class Overlap(PrintsTable):
         ):
             lines.append(f"{name:<{wide}}{_four(dice)}{_four(iou)}")
         lines.append(
-            f"means over {self.n_rows} images, an image without a class that is predicted nowhere "
-            f"in it counting 1; {self.accuracy:.2%} of all pixels are right"
+            f"means over {self.n_rows} images; an image counts 1 for a class that is neither in it "
+            f"nor predicted; {self.accuracy:.2%} of all pixels are right"
         )
         if np.isnan(self.dice).any():
             lines.append("-: the class is in no image, and is left out of the means")

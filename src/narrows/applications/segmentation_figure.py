@@ -14,7 +14,7 @@ from narrows.applications.palette import class_colors
 __all__ = ["segmentation_figure"]
 
 _NAMED = 40
-"""So many classes have their names in the legend."""
+"""At most this many classes are named in the legend."""
 
 _LONGEST = 2.2  # inches of a name in the legend
 _UNKNOWN = np.array([1.0, 1.0, 1.0])
@@ -31,12 +31,12 @@ def segmentation_figure(
     names: Sequence[str] = (),
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw images (n, n_features), the masks said of them and the true ones where they are known.
+    """Draw images (n, n_features), the predicted masks and, where they are known, the true ones.
 
     Masks (n, n_pixels) are laid over the image in grey, each class in a colour of its own; of two
-    classes only the second is painted. ``names`` are what the images are called, ``class_names``
-    what the classes are. The legend names the classes that are there to be seen. Pixels that are
-    ``unknown`` in truth are white.
+    classes only the second is painted. ``names`` are those of the images, ``class_names`` those of
+    the classes. The legend names the classes that are drawn. Pixels whose true class is
+    ``unknown`` are white.
     """
     height, width, channels = image_shape
     low, high = float(np.nanmin(images)), float(np.nanmax(images))
@@ -75,7 +75,7 @@ def segmentation_figure(
 
 
 def _keys(drawn: dict[int, str], colours: dict[int, np.ndarray]) -> list[Patch]:
-    """Return the legend's patches of the classes to be seen."""
+    """Return the legend's patches for the classes that are drawn."""
     keys = []
     for value, name in drawn.items():
         short = fitting(name, 8, _LONGEST)

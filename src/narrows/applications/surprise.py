@@ -82,13 +82,13 @@ class Surprise:
                 raise ValueError(f"a scale of {value.dtype} of shape {tuple(value.shape)}")
         if not bool((found.variances > 0).all() and found.floor > 0):
             raise ValueError("a scale that is not positive")
-        check_magnitudes({"means": found.means})
+        check_magnitudes({"means": found.means} | density.tensors())
         found.check_answers(model)
         return found
 
     @torch.no_grad()
     def check_answers(self, model: Model) -> None:
-        """Raise ValueError if S of rows of the usual size is not finite."""
+        """Raise ValueError unless S of a row of zeros and of one of ones is finite."""
         n = model.schema.n_features
         x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
         if not bool(torch.isfinite(self.of(model, x)).all()):

@@ -102,7 +102,7 @@ def _to_bytes(artefact: Artefact) -> bytes:
 def read_artefact(path: str | Path, *, kind: str, also: str | None = None) -> Artefact:
     """Read a file back, refusing everything that ``write_artefact`` did not write.
 
-    ``also`` is another kind that the caller can do something with.
+    ``also`` is another kind that the caller accepts.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _read(path: Path, kind: str) -> bytes:
     if stat.S_ISDIR(status.st_mode):
         way_out = ""
         if newest := max(path.glob("checkpoint-*.safetensors"), default=None):
-            way_out = f"; of the checkpoints in it name one, {newest.name} is the newest"
+            way_out = f"; name one of the checkpoints in it, the newest is {newest.name}"
         raise ModelFileError(f"is a folder, not {_CALLED.get(kind, kind)}{way_out}.")
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError("not a regular file.")

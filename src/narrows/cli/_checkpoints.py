@@ -1,4 +1,4 @@
-"""What commands that train share: checkpoints beside the output, and signals that leave one."""
+"""Checkpoints beside the output, and signals that leave one, for the commands that train."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checkpoint_options(command: Any) -> Any:
         click.option("--keep-checkpoints", is_flag=True, help="Leave the last checkpoints when the "
                      "file is written, so that --resume with more --epochs can go on."),
         click.option("--restart", is_flag=True,
-                     help="Begin anew, whatever checkpoints there are."),
+                     help="Start over, whatever checkpoints there are."),
         click.option("--resume", is_flag=True,
                      help="Go on from the last checkpoint of this output."),
     ):  # fmt: skip
@@ -30,13 +30,13 @@ def checkpoint_options(command: Any) -> Any:
 class Interruptible:
     """A training whose checkpoints stand in OUTPUT.checkpoints until its file is written.
 
-    While open, Ctrl-C and SIGTERM leave a checkpoint; ``exit_code`` is then what to leave with, and
-    0 where training came to its end.
+    While it is open, Ctrl-C and SIGTERM leave a checkpoint, and ``exit_code`` becomes the command's
+    exit code; it stays 0 if training finishes.
 
     Raises
     ------
     UsageError
-        If an interrupted training stands there, and nothing is said of it.
+        If checkpoints are there, and neither ``resume`` nor ``restart`` is given.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Interruptible:
 
     @property
     def of_fit(self) -> dict[str, Any]:
-        """The arguments of ``fit`` that have it leave checkpoints and read signals."""
+        """The arguments of ``fit`` for checkpoints and signals."""
         return {
             "checkpoint": self.folder,
             "resume": self.resume,
@@ -97,8 +97,8 @@ def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> N
     left = any(folder.rglob("checkpoint-*.safetensors"))
     if left and not (resume or restart):
         raise UsageError(
-            f"{folder} holds a training, unfinished or kept: add --resume to go on with it, or "
-            "--restart to begin anew."
+            f"{folder} holds checkpoints of a training: add --resume to go on with it, or "
+            "--restart to start over."
         )
     if resume and not left:
         why = (
@@ -106,11 +106,11 @@ def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> N
             if output.exists()
             else f"No checkpoint in {folder}"
         )
-        click.echo(f"{why}: training begins anew.", err=True)
+        click.echo(f"{why}: training starts over.", err=True)
 
 
 def _clear(folder: Path) -> None:
-    """Take the checkpoints away, unless another training has begun there meanwhile."""
+    """Remove the checkpoints, unless another training has begun there meanwhile."""
     from narrows.errors import OutputBusy
     from narrows.training.checkpoints import Checkpoints
 

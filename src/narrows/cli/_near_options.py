@@ -1,4 +1,4 @@
-"""Options and their choices, where a wrong name is answered with the one that may be meant."""
+"""Suggest the option, or the choice, that a wrong name may stand for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Names", "with_near_option"]
 
 
 class Names(click.Choice):
-    """A choice whose error ends with the near name."""
+    """A choice whose error suggests a near name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -23,7 +23,7 @@ class Names(click.Choice):
 
 
 def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
-    """Return the error with the option that may be meant, by any of its spellings."""
+    """Return the error with the nearest option, by any of its spellings."""
     if error.ctx is None:
         return error
     spellings = {
@@ -35,6 +35,6 @@ def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
     near = near_name(error.option_name.lstrip("-").partition("=")[0], spellings)
     if near is None:
         return click.NoSuchOption(error.option_name, ctx=error.ctx)
-    # not as a possibility, of which click shows those alone that are spelled alike
+    # in the message, because click shows only possibilities that are spelled alike
     text = f"{error.message} Did you mean '{spellings[near]}'?"
     return click.NoSuchOption(error.option_name, text, ctx=error.ctx)

@@ -76,7 +76,7 @@ def anomalies(
     """Print the rows of DATA that MODEL rebuilds worst.
 
     The p-value says how often a normal row has an error as large; it is counted among rows that
-    training did not see, so that it holds whatever the model is. The shares say which features
+    training did not see, so it holds for any model. The shares say which features
     the error comes from. Flagged rows have a star, and the last lines say by which rule.
     """
     import numpy as np

@@ -16,7 +16,7 @@ __all__ = ["demo"]
 EPOCHS = 30
 HASHER_EPOCHS = 15
 _WORDS, _HIDDEN, _HASHER_BATCH = 3000, (128,), 128
-"""A small net of few words says the same of bits as a large one, in a third of the time."""
+"""Few words and a small net show the same as many and a large one, in a third of the time."""
 
 QUERIES = (
     "discrete Fourier transform",
@@ -33,7 +33,7 @@ def demo(output: Path, as_json: bool) -> None:
     """Learn scikit-learn's 8 x 8 digits in 8 numbers, and what the installed scientific packages
     say of their functions in 32 bits: tables, a picture, an index, and answers to three queries.
 
-    What is printed are errors and precisions that are measured here, and how long it took.
+    Prints the errors and precisions that it measures, and how long it took.
     """
     import time
 
@@ -55,8 +55,8 @@ def demo(output: Path, as_json: bool) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: a second one gains nets as small as these nothing, and where others
-    use the processors it costs much, since each thread waits for the other at every step."""
+    """Compute in one thread: a second one does not speed up nets this small, and on a busy machine
+    it slows them down, since the threads wait for each other at every step."""
     import torch
 
     before = torch.get_num_threads()

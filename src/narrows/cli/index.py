@@ -109,8 +109,8 @@ def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]
 
 
 def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
-    """Add the rows of data; return how many there were, how many were left out because they have
-    no content, and of texts the share of their words that the model does not know."""
+    """Add the rows of data; return how many were added, how many were left out because they are
+    empty, and for texts the share of words that the model does not know."""
     from narrows.applications.lookup import add_rows
     from narrows.text import Documents
 

@@ -48,7 +48,7 @@ def search(
 ) -> None:
     """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text.
 
-    QUERY is a text, or, where the model reads none, an image or a file of rows.
+    QUERY is a text, or, for a model that reads no texts, an image or a file of rows.
 
     Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
     order in which they were added. With --rerank the cosine that orders them stands behind.
@@ -104,8 +104,8 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
 def _asked(
     rows: Index, path: Path, query: str | None, queries: str | None, k: int, rerank: bool
 ) -> tuple[list[list[Hit]], list[str], list[float] | None]:
-    """Return the hits of every query, what to call it, and the share of its words that the model
-    does not know, None where queries are no texts."""
+    """Return the hits of every query, its name, and the share of its words that the model does not
+    know, or None where queries are not texts."""
     from narrows.applications.lookup import search_rows
     from narrows.errors import InvalidData, ModelFileError
 
@@ -118,8 +118,8 @@ def _asked(
         if fitted.model_.vocabulary is None:
             if not data_path(query).exists():
                 raise InvalidData(
-                    f"QUERY: the model reads no texts, and {query!r} is no file; give an image or "
-                    "other data, or use --like."
+                    f"QUERY: the model reads no texts, and {query!r} is not a file; give an image "
+                    "or other data, or use --like."
                 )
             X = open_data(query, fitted)
             names = [*(row_names(X) or ("", []))[1]]

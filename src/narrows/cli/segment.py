@@ -36,7 +36,7 @@ __all__ = ["segment"]
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw images under their masks.")
-@click.option("--class-names", metavar="NAME,NAME,...", help="What the classes are called, in "
+@click.option("--class-names", metavar="NAME,NAME,...", help="Names of the classes, in "
               "ascending order of their numbers; for the table and the figure.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 40), default=8, show_default=True,
               help="Images in the figure, evenly spaced through the data.")  # fmt: skip
@@ -120,7 +120,7 @@ def _class_names(given: str | None, classes: list[int]) -> list[str] | None:
     names = [one_line(name, 60) for name in given.split(",")]
     if len(names) != len(classes):
         raise click.UsageError(
-            f"--class-names: gives {len(names)} names of {len(classes)} classes, "
+            f"--class-names: got {len(names)} names for {len(classes)} classes, "
             f"{', '.join(map(str, classes))}."
         )
     return names

@@ -60,7 +60,7 @@ class _InMemory(Source):
                 )
 
     def where(self, mask: Tensor) -> _InMemory:
-        # in order, so that a gather walks through memory in one direction
+        # ascending, so that a gather walks through memory in one direction
         return self.subset(mask.nonzero()[:, 0])
 
     def subset(self, positions: Tensor) -> _InMemory:

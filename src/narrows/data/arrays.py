@@ -16,7 +16,7 @@ from narrows.errors import InvalidData
 __all__ = ["array_source", "needs_float64", "plain_array"]
 
 _WHOLE = 1 << 24
-"""Whole numbers up to this are themselves in float32."""
+"""float32 holds whole numbers exactly up to this."""
 
 
 def plain_array(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""X that is no array: lists of images become one, loaders and generators are told what to give."""
+"""Turn lists of images into an array, and refuse data loaders and generators."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def stacked_images(x: Any) -> Any:
     Raises
     ------
     InvalidData
-        If images differ in size, by position; for one image that is no list; for a DataLoader,
-        Dataset or generator, with what to give in its place.
+        If images differ in size, with their positions; for a single image; for a DataLoader,
+        Dataset or generator, with what to give instead.
     """
     if is_loader(x):
         raise InvalidData(
-            f"X: a torch {type(x).__name__} is not read. Give its rows as one tensor or array: of "
-            "a TensorDataset its tensors[0], of others torch.stack([row for row, label in "
-            "dataset]); or write them to a file bigger than memory and give narrows.read(path)."
+            f"X: cannot be a torch {type(x).__name__}. Give its rows as one tensor or array: "
+            "tensors[0] of a TensorDataset, else torch.stack([row for row, label in dataset]); or "
+            "write them to a file, bigger than memory or not, and give narrows.read(path)."
         )
     if _is_picture(x):
         raise InvalidData("X: one image; give a list of images, such as [image].")
     if isinstance(x, Iterator):
         raise InvalidData(
             f"X: a {type(x).__name__} can be gone through only once; give numpy.stack(list(X)), "
-            "list(X) of texts, or narrows.read(path) for what is bigger than memory."
+            "list(X) for texts, or narrows.read(path) for data bigger than memory."
         )
     if isinstance(x, np.ndarray) and x.dtype == object and x.ndim == 1:
         x = x.tolist()
@@ -58,7 +58,7 @@ def stacked_images(x: Any) -> Any:
 
 
 def _is_picture(x: Any) -> bool:
-    # no image is PIL's where nobody has imported it
+    # by its methods, so that PIL need not be imported
     return hasattr(x, "getbands") and hasattr(x, "convert")
 
 

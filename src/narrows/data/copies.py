@@ -21,18 +21,18 @@ _SHARE, _FEWEST = 0.05, 5
 
 
 def warn_of_copies(rows: Split) -> int:
-    """Return how many rows held out are copies of rows to train on; warn where they are many.
+    """Return how many held-out rows are copies of training rows; warn if they are many.
 
-    More than one in twenty, and five at least, are no chance of a few distinct values. Rows that
-    are all zero, or empty, do not count.
+    Many are more than one in twenty, and at least five: fewer may be equal by chance, where few
+    values are possible. Rows of zeros, or empty ones, do not count.
     """
     if rows.held_out is None:
         return 0
     copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
     if copies >= _FEWEST and copies > _SHARE * n:
         warnings.warn(
-            f"{copies} of the {n} rows held out are exact copies of rows trained on, so that "
-            "errors on them, early stopping and p-values say too little of new rows: drop the "
+            f"{copies} of the {n} rows held out are exact copies of rows trained on, so their "
+            "errors, early stopping and p-values are too good for new rows: drop the "
             "copies, keep copies together by groups=, or give validation_data=.",
             CopiesWarning,
             stacklevel=4,

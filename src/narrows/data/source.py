@@ -138,7 +138,7 @@ class Source(ABC):
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
-    # What arrays have, for those who look at what they have read.
+    # The interface of an array, for looking at what was read.
 
     def __len__(self) -> int:
         return self.n_rows
@@ -205,11 +205,11 @@ class Source(ABC):
         return part
 
     def _taken(self, positions: Tensor) -> Source:
-        """Return the rows of these numbers; subclasses that can, in any order."""
+        """Return the rows with these numbers; where they are in memory, in any order."""
         if len(positions) > 1 and not bool((positions.diff() > 0).all()):
             raise UsageError(
-                f"{self.origin}: is streamed, and its rows are taken in rising order; read it with "
-                "stream=False, or sort the numbers."
+                f"{self.origin}: is streamed, so its rows must be taken in rising order; read it "
+                "with stream=False, or sort the numbers."
             )
         mask = torch.zeros(self.n_rows, dtype=torch.bool)
         mask[positions] = True

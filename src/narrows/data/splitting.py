@@ -34,7 +34,7 @@ class Split:
     training: Source
     held_out: Source | None
     given: Split | None = None
-    """What these rows are to be rebuilt from, where the user gave that, in the same order."""
+    """Corrupted rows that the user gave to rebuild these rows from, in the same order."""
 
     @classmethod
     def of(cls, source: Source, selection: Selection) -> Split:
@@ -100,7 +100,7 @@ class Grouping:
         if n_groups < 2:
             what = "groups" if self.groups is not None else "block_length"
             raise InvalidData(
-                f"{what}: all {n_rows} rows are of one group, so that none can be held out whole; "
+                f"{what}: all {n_rows} rows are of one group, so no whole group can be held out; "
                 "give smaller groups, or validation_data."
             )
         wanted = min(max(1, int(n_groups * fraction)), n_groups - 1)
@@ -121,7 +121,7 @@ class Grouping:
             # how many held-out rows there are within the gap, by a running sum
             total = torch.cat([torch.zeros(1, dtype=torch.int64), held_out.cumsum(0)])
             at = torch.arange(len(held_out))
-            gap = min(self.gap, len(held_out))  # more would overflow, and is no more
+            gap = min(self.gap, len(held_out))  # a larger gap means the same, and would overflow
             low = (at - gap).clamp_min(0)
             high = (at + gap + 1).clamp_max(len(held_out))
             near = total[high] > total[low]
@@ -133,7 +133,7 @@ class Grouping:
         return Selection(~near, held_out)
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be equal for a resumption, nothing where rows are independent."""
+        """Return what must be equal to resume a training; empty where rows are independent."""
         if self.groups is not None:
             return {"groups": hashlib.sha256(self.groups.numpy().tobytes()).hexdigest()}
         if self.block_length is not None:

@@ -1,4 +1,4 @@
-"""Sources bigger than memory: slices from all over a file, shuffled through a pool."""
+"""Stream files bigger than memory: slices from all over a file, shuffled in a pool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK_BYTES = 8 << 20
 POOL_BLOCKS = 8
 
 _MASKED = 1 << 20
-"""Rows of a mask that are looked through at once."""
+"""How many rows of a mask are searched at once."""
 
 
 class StreamSource(Source):
@@ -39,7 +39,7 @@ class StreamSource(Source):
     """Which rows of the file these are, bool; None for all."""
 
     _cached: Tensor | None = None
-    """A part of the file that fits into a pool: rows held out are read after every epoch."""
+    """The kept rows, if they fit into a pool: those held out are read after every epoch."""
 
     _wide: bool = False
     """Whether the file holds numbers that are wider than float32."""
@@ -151,7 +151,7 @@ def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
     n = 0
     for block in blocks:
         rows = block
-        del block  # a pool is held once
+        del block  # so that a yielded block can be freed
         if n + len(rows) >= batch_size:
             if n:
                 first = rows[: batch_size - n]
@@ -173,8 +173,8 @@ def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
 def _drained(
     pool: Tensor, left: Tensor, batch_size: int, generator: Generator
 ) -> Generated[Tensor, None, Tensor]:
-    """Yield batches of the rows that are left over and those of a pool in a random order; return
-    what makes no whole batch."""
+    """Yield whole batches: first the rows left over, then those of a pool in a random order. Return
+    the rest."""
     order = torch.randperm(len(pool), generator=generator)
     while len(left) + len(order) >= batch_size:
         wanted = batch_size - len(left)

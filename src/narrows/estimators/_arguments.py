@@ -25,7 +25,7 @@ _PIECES = {
 
 _NAN = {"float": "nan"}
 _PAIRS = "pairs"
-"""JSON's keys are texts: a dict by other names, as classes are, is a list of its pairs."""
+"""Key of a dict that is stored as a list of pairs: JSON keys are strings, class labels need not."""
 
 
 def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from narrows.model import Model
 __all__ = ["Asked", "Select"]
 
 Select = Callable[[int], Selection]
-"""From the number of rows to those that are trained on and those that are held out."""
+"""A function from the number of rows to which are trained on and which are held out."""
 
 
 class Asked(WithDefaults):
@@ -37,8 +37,8 @@ class Asked(WithDefaults):
         return self.model_, self.model_.scaling.as_precise(source)
 
     def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
-        """Return what ``_asked`` does, for an index: rows without content get no warning here, and
-        texts say which share of their words is unknown."""
+        """Return what ``_asked`` does, for an index: empty rows get no warning here, and of texts
+        the source holds the share of unknown words."""
         return self._asked(X)
 
     def _source(
@@ -52,13 +52,13 @@ class Asked(WithDefaults):
     ) -> Source:
         """Return X as rows, checked; ``reset`` has its width and names become the estimator's.
 
-        ``select`` says, of so many rows, which are to be learned from. ``like`` are rows read
-        before that these go with, where there is no model yet.
+        ``select`` splits that many rows into those to learn from and those held out. ``like`` are
+        rows read before that X must match, where there is no model yet.
         """
         return fit_source(self, X, reset=reset, min_samples=min_samples)
 
     def _shaped(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows (..., n_features) as X was at fit: images (..., height, width[, channels])
-        where it held images, flat rows as they are."""
+        """Return rows (..., n_features) in the shape that X had at fit: (..., height, width[,
+        channels]) where it held images, else flat."""
         shape = getattr(self, "row_shape_", None)
         return rows if shape is None else rows.reshape(*rows.shape[:-1], *shape)

@@ -112,8 +112,8 @@ class Choices(NeighbourChoices, WithDefaults):
     def _read_targets(
         self, y: Any, source: Source, *, counted: torch.Tensor | None = None, again: bool = False
     ) -> torch.Tensor | None:
-        """Return y for the loop; what is fitted to it is fitted to the rows of the mask
-        ``counted``, or, ``again``, was before."""
+        """Return y for the loop, values standardised by the moments of the rows in the mask
+        ``counted``, or, if ``again``, by those of the last call."""
         task = self._task()
         if task is None:
             return None
@@ -180,14 +180,14 @@ class Choices(NeighbourChoices, WithDefaults):
             check_number("patience", self.patience, low=1, integer=True)
 
     def _check_sizes(self, source: Source) -> None:
-        """Refuse widths that no memory holds, before any row is read.
+        """Refuse widths that do not fit into memory, before any row is read.
 
         Raises
         ------
         ResourceError
         """
         given = self.get_params(deep=False)
-        json_parameters(given)  # what no file can hold is said now
+        json_parameters(given)  # refuses now what no file can hold
         sizes = {name: widths_of(given[name], name) for name in ("hidden", "channels")
                  if name in given}  # fmt: skip
         sizes |= {name: int(given[name]) for name in ("n_components", "blocks") if name in given}
@@ -196,7 +196,7 @@ class Choices(NeighbourChoices, WithDefaults):
     def _plan(
         self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
     ) -> Plan:
-        """Resolve every choice; ``pairs``: the user gives the rows that these are rebuilt from."""
+        """Resolve every choice; ``pairs`` says that the user gave the corrupted rows, too."""
         named = self._loss_spec()
         kind = choose_scale(self._scale_for(named), source, statistics, named)
         if self.scale == "auto" and kind == "proportions":

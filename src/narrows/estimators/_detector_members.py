@@ -75,10 +75,10 @@ def fitted_member(
     stages: Stages,
     name: str,
 ) -> tuple[AbstractAutoencoder, Surprise]:
-    """Fit a clone and its S to a source, both again without the share ``trim`` that S finds odd.
+    """Fit a clone and its S to a source, then both again without the share ``trim`` of odd rows.
 
-    ``may_copy``: that its code is wide is meant, or said before, and not warned of. ``name`` is
-    that of the checkpoints of both fits. Where the net holds rows out, it does so by ``grouping``.
+    ``may_copy`` leaves out the warning of a wide code. ``name`` names the checkpoints of both fits.
+    If the net holds rows out, it holds out whole groups of ``grouping``.
     """
 
     def of_fit(name: str, grouping: Grouping) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             training_rows=self._was_fitted_to(source, of_members),
         )
         if own and self.contamination is not None:
-            rule = f"more surprising than all but {100 * self.contamination:.3g}% of its own rows"
+            rule = f"S above all but {100 * self.contamination:.3g}% of the training rows"
             return replace(found, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
         return found
 

@@ -188,11 +188,11 @@ class HeadTraining(WithDefaults):
         """Return the content of the model file."""
 
     def _n_units(self, source: Source) -> int:
-        """Return how many rows, or pairs of them, are drawn from."""
+        """Return the number of rows, or pairs, that the split draws from."""
         return source.n_rows
 
     def _rows_of(self, units: Tensor) -> Tensor:
-        """Return the mask of the source's rows from that of the rows, or pairs, drawn from."""
+        """Return the mask of the rows that a mask of rows, or pairs, selects."""
         return units
 
     def _begin_head(self, source: Source, seed: int, training: Tensor) -> Tensor:
@@ -252,7 +252,7 @@ class HeadTraining(WithDefaults):
         )
 
     def _weigh(self, task: Trainable, split: Split) -> None:
-        """Set what the rows of y count in the loss, of mean 1 over those of known y."""
+        """Scale the weights of the rows to mean 1 over the rows of known y."""
         for rows in split.parts:
             if rows.weights is not None and rows.targets is not None:
                 rows.weights = of_mean_one(rows.weights, known_rows(rows.targets))

@@ -1,4 +1,4 @@
-"""From what fit was told of its rows to which of them are held out."""
+"""Read the arguments of fit that say which rows are held out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def grouping_of(groups: Any, n_rows: int, *, block_length: Any = None, gap: Any 
     Raises
     ------
     UsageError
-        If they are no numbers of rows, or contradict each other.
+        If they are not numbers of rows, or contradict each other.
     InvalidData
         If ``groups`` does not name a group for every row.
     """
@@ -37,13 +37,13 @@ def grouping_of(groups: Any, n_rows: int, *, block_length: Any = None, gap: Any 
     check_number("block_length", block_length, low=1, integer=True)
     if groups is not None:
         raise UsageError(
-            "block_length: groups says already which rows belong together; give one of the two."
+            "block_length: groups already says which rows belong together; give one of the two."
         )
     return Grouping(block_length=int(block_length), gap=int(gap))
 
 
 def check_effect(grouping: Grouping, validation_data: Any, fraction: float) -> None:
-    """Refuse a grouping that nothing is drawn by.
+    """Refuse a grouping that has no effect, because no rows are drawn.
 
     Raises
     ------

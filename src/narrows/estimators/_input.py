@@ -25,7 +25,7 @@ __all__ = ["FLOATS", "check_columns", "fit_source", "query_source"]
 _validate_data: Any = _validate_data_untyped
 FLOATS: Any = [np.float32, np.float64]
 _WIDE_FIRST: Any = [np.float64, np.float32]
-"""What scikit-learn casts to is the first, if an array has neither type."""
+"""scikit-learn casts an array of neither type to the first."""
 
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
@@ -79,8 +79,8 @@ def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int =
 
 
 def _is_wide(X: Any) -> bool:
-    """Return whether numbers that are neither float32 nor float64 become float64: what is no array
-    (a list, a frame), objects, and whole numbers that float32 would round."""
+    """Return whether numbers that are neither float32 nor float64 become float64: those of lists
+    and frames, objects, and whole numbers that float32 would round."""
     if sp.issparse(X):
         return False
     return not isinstance(X, np.ndarray) or X.dtype == object or needs_float64(X)
@@ -89,8 +89,8 @@ def _is_wide(X: Any) -> bool:
 def _keep_row_shape(
     estimator: Any, shape: tuple[int, ...] | None, resize: tuple[int, int] | None = None
 ) -> None:
-    """Have an estimator know the shape of images, and the size they were brought to as they were
-    read; of flat rows it knows neither."""
+    """Set an estimator's ``row_shape_`` and, if images were resized as they were read, ``resize_``;
+    flat rows have neither."""
     for name, value in (("row_shape_", shape), ("resize_", resize)):
         if value is not None:
             setattr(estimator, name, tuple(value))

@@ -1,4 +1,4 @@
-"""y beside rows: clean rows to rebuild, or what scikit-learn passes along to everything."""
+"""Read the y of an autoencoder: clean rows to rebuild, or a y of one dimension, ignored."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from narrows.errors import InvalidData, UsageError
 from narrows.estimators._input import FLOATS
 from narrows.estimators._same_columns import by_sides, listed
 from narrows.estimators._settings import corruption_spec
+from narrows.estimators._several_targets import target_names
 
 __all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
 
@@ -41,8 +42,8 @@ def clean_rows(y: Any, source: Source) -> Source | None:
             check_ignored(y, source.n_rows)
             if source.vocabulary is not None and _are_texts(y):
                 raise UsageError(
-                    "y: holds texts, which no autoencoder rebuilds: clean rows are given for "
-                    "counts alone; leave y out."
+                    "y: holds texts, which no autoencoder rebuilds; give clean rows as counts, or "
+                    "leave y out."
                 )
             return None
         rows = _checked(y, shape)
@@ -65,7 +66,7 @@ def clean_rows(y: Any, source: Source) -> Source | None:
 
 
 def check_ignored(y: Any, n_rows: int) -> None:
-    """Refuse a y without use that does not go with the rows: of another length, or of rows.
+    """Refuse an ignored y that does not have a value for each row.
 
     Raises
     ------
@@ -81,8 +82,8 @@ def check_ignored(y: Any, n_rows: int) -> None:
 
 
 def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
-    """Refuse what was asked for and has no effect beside given pairs; ``corrupts`` says whether
-    the net has a corruption.
+    """Refuse arguments that have no effect where the user gives clean rows; ``corrupts`` says
+    whether the net has a corruption.
 
     Raises
     ------
@@ -128,7 +129,7 @@ def _shape(y: Any) -> tuple[int, ...]:
 
 
 def _check_columns(rows: Source, source: Source) -> None:
-    """Refuse clean rows whose columns are called otherwise, or images of another shape."""
+    """Refuse clean rows with other names of columns, or clean images of another shape."""
     origin = "y" if rows.origin == "X" else rows.origin
     given, wanted = rows.image_shape, source.image_shape
     if given and wanted and (*given, 1)[:3] != (*wanted, 1)[:3]:
@@ -149,16 +150,8 @@ def _check_columns(rows: Source, source: Source) -> None:
     )
 
 
-def _names(y: Any) -> list[str] | None:
-    """Return the names of a frame's columns, None where they are no texts."""
-    names = getattr(y, "column_names", None) or getattr(y, "columns", None)
-    if names is None or not all(isinstance(name, str) for name in names):
-        return None
-    return list(names)
-
-
 def _checked(y: Any, shape: tuple[int, ...]) -> Source:
-    names = _names(y)
+    names = target_names(y)
     if len(shape) > 2:
         y = np.asarray(y).reshape(shape[0], -1)
     is_bytes = isinstance(y, np.ndarray) and y.dtype == np.uint8

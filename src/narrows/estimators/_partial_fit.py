@@ -1,4 +1,4 @@
-"""One more pass over some rows: all of it, or nothing where it cannot be."""
+"""One more pass over some rows; a call that fails leaves the net as it was."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Parameters
     ----------
     was, now : mapping
-        Arguments as JSON values, by name; what ``was`` does not say is not held against ``now``.
+        Arguments as JSON values, by name; those that ``was`` lacks are not compared.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _resolved(name: str, value: Any) -> Any:
-    """Return an argument so that equal pieces are equal however they were given."""
+    """Return an argument in one form, so that equal pieces compare equal however they are given."""
     if name == "corruption":
         return corruption_spec(value)
     if name == "penalties":
@@ -80,8 +80,8 @@ def partial_fit_model(
 ) -> tuple[Model, TrainingRecord, Trainer]:
     """Pass once over the source at the full learning rate, going on where the last call ended.
 
-    ``model`` is trained in place; where the call fails it is as it was, and so is ``trainer``, that
-    of the last call. ``seeded_anew``: random numbers begin at the plan's seed, and do not go on.
+    ``model`` is trained in place. If the call fails, it and ``trainer``, the trainer of the last
+    call, stay as they were. ``seeded_anew`` restarts the random numbers from the plan's seed.
 
     Raises
     ------
@@ -110,9 +110,9 @@ def partial_fit_model(
         objective.eval()
     if model.densities or model.calibration is not None:
         warnings.warn(
-            "partial_fit: the errors on rows held out (p_values) and the densities of the codes "
-            "(sample) that fit left were those of the net before, and are dropped; call fit for "
-            "new ones, or give p_values normal rows, X_calibration.",
+            "partial_fit: the errors of held-out rows (p_values) and the densities of the codes "
+            "(sample) that fit measured are dropped, because the net has changed; call fit for new "
+            "ones, or give p_values normal rows as X_calibration.",
             OutdatedWarning,
             stacklevel=4,
         )

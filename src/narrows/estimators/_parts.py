@@ -12,7 +12,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.estimators._plan import Plan
 from narrows.model import Model
-from narrows.neighbours import NeighbourObjective, neighbourhoods, themselves
+from narrows.neighbours import NeighbourObjective, neighbourhoods, own_neighbourhoods
 from narrows.sampled_softmax import SampledSoftmax
 from narrows.schema import Schema
 from narrows.slots import piece_from_spec
@@ -79,7 +79,7 @@ def trained(
     are near, where the rows themselves do not.
     """
     if rows.given is not None:
-        return NeighbourObjective(model.objective, themselves(rows, model.scaling))
+        return NeighbourObjective(model.objective, own_neighbourhoods(rows, model.scaling))
     if plan.neighbours:
         around = neighbourhoods(rows, model.scaling, plan.neighbours, codes=codes)
         return NeighbourObjective(model.objective, around)

@@ -18,7 +18,7 @@ __all__ = ["estimator_from_file"]
 
 
 def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
-    """Return the fitted estimator of a model file, or of a checkpoint as it stood.
+    """Return the fitted estimator of a model file, or of a checkpoint as training left it.
 
     Raises
     ------

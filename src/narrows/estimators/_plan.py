@@ -38,10 +38,10 @@ class Plan:
     neighbours_by: str = "rows"
     sampled_words: int = 0
     grouping: dict[str, Any] = field(default_factory=dict)
-    """What says which rows depend on each other; nothing where they are independent."""
+    """``Grouping.identity`` of the rows; empty where they are independent."""
 
     validation_data: bool = False
-    """Whether the rows held out are none of the source's."""
+    """Whether the user gave the held-out rows, so that the source does not hold them."""
 
     def identity(self, source: Source, rows: Split) -> dict[str, Any]:
         """Return what must be equal for a resumption to make sense."""
@@ -70,6 +70,6 @@ class Plan:
 
 
 def training_settings(plan: Plan) -> dict[str, Any]:
-    """Return what a model's record says of its training beside what happened in it."""
+    """Return the settings that a model's record keeps beside the course of its training."""
     names = "seed max_epochs batch_size learning_rate neighbours neighbours_by"
     return {name: getattr(plan, name) for name in names.split()}

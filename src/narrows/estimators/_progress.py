@@ -11,7 +11,7 @@ from narrows.training.run import Epoch, TrainingRecord
 __all__ = ["Progress"]
 
 _RECENT = 10
-"""Epochs by whose time that of the rest is told."""
+"""Epochs whose mean time predicts that of the rest."""
 
 _LINES = 30
 """Lines of a training at most, give or take one."""
@@ -51,7 +51,7 @@ class Progress:
             self.say(_outcome(self._record, self._max_epochs))
 
     def ended(self, record: TrainingRecord) -> None:
-        """Take in what happened, to be said at the end."""
+        """Keep the record, whose summary is printed at the end."""
         self._record = record
 
     def epoch(self, number: int, epoch: Epoch) -> None:
@@ -88,7 +88,7 @@ class Progress:
 
 
 def _left(seconds: Sequence[float], n: int) -> str:
-    """Return how long ``n`` epochs more take by the times of some; nothing if none are left."""
+    """Return how long ``n`` more epochs take, by the times of earlier ones; "" if none are left."""
     return f", {_time(n * sum(seconds) / len(seconds))} left at most" if n > 0 else ""
 
 
@@ -104,9 +104,9 @@ def _outcome(record: TrainingRecord, max_epochs: int) -> str:
     n = len(record.epochs)
     said = f"{n} epoch{'s' * (n != 1)} in {_time(sum(epoch.seconds for epoch in record.epochs))}"
     if record.stopped_early and n < max_epochs:
-        said += f" of {max_epochs}: stopped early, for want of a better held-out error"
+        said += f" of {max_epochs}: stopped early, as the held-out error no longer fell"
     elif n >= max_epochs:
         said += ", all that were asked for"
     if record.best_epoch:
-        said += f"; the weights are those of the best on held-out rows, number {record.best_epoch}"
+        said += f"; the weights are those of epoch {record.best_epoch}, the best on held-out rows"
     return said

@@ -1,4 +1,4 @@
-"""y of several columns, to a tensor that the loop reads."""
+"""Read a y of several columns into a tensor for the loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["read_several_values", "some_rows", "table_of_values", "target_names"
 
 
 def target_names(y: Any) -> list[str] | None:
-    """Return the names of the columns of a frame, None where y has none that are texts."""
+    """Return the names of a frame's columns, None where y has none, or they are not all strings."""
     if not has_columns(y):
         return None
     # an arrow table's columns are no names

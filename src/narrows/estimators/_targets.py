@@ -156,7 +156,7 @@ def read_same(same: Any, n_rows: int) -> Tensor:
 
 
 def has_columns(y: Any) -> bool:
-    """Return whether y is a table, (n_samples, n_targets), be it of one column."""
+    """Return whether y is a table (n_samples, n_targets), even of one column."""
     shape = getattr(y, "shape", None)
     if shape is None:
         try:
@@ -172,8 +172,8 @@ def _column(y: Any, n_rows: int) -> np.ndarray:
     with _invalid_y():
         if has_columns(y) and (n := np.asarray(y).shape[-1]) > 1:
             raise InvalidData(
-                f"y: has {n} columns, and one y is read here; fit one head for each "
-                "column, y[:, 0] and so on. CodeRegressor alone takes several, of numbers."
+                f"y: has {n} columns, but must have one; fit one head for each column, y[:, 0] "
+                "and so on. Only CodeRegressor takes several, of numbers."
             )
         values: Any = column_or_1d(y, warn=True)
     if len(values) != n_rows:

@@ -83,7 +83,7 @@ def teacher_codes(
     with nullcontext() if place is None else closing(place):
         saved = place.newest() if place is not None and resume else None
         if saved is not None and (epochs := epochs_if_finished(saved)) is not None:
-            # the net may go on to more epochs: what its teacher said stays
+            # the net may go on to more epochs, but its teacher's codes stay
             patience = saved.spec["identity"]["patience"]
             teacher = replace(teacher, max_epochs=epochs, patience=patience)
         record = minimise(

@@ -62,9 +62,9 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         training. Rows of unknown class count in it. Dense rows only; a step takes 2 to 3 times as
         long. 0 is without.
     class_weight : dict, "balanced" or None, default=None
-        What each class weighs in the loss: by its name, 1 where it is not named; "balanced" weighs
-        all classes alike, however rare in the training rows. Without it a class of few rows is
-        hardly ever said.
+        The weight of each class in the loss: a dict by class, 1 for those it lacks; "balanced"
+        weighs all classes alike, however rare in the training rows. Without it, a class of few
+        rows is hardly ever predicted.
     max_epochs : int or None, default=None
         Passes over the rows at most; None takes 50, and where rows are few as many as make about
         3,000 steps, 1,500 at most.
@@ -217,7 +217,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         if not learned.all():
             warnings.warn(
                 f"y: all rows of class {self.classes_[~learned].tolist()[:10]} are held out, so "
-                "that the head does not learn it; give another random_state, or validation_data.",
+                "the head does not learn it; give another random_state, or validation_data.",
                 HeldOutClassWarning,
                 stacklevel=4,
             )
@@ -230,7 +230,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         new = [name for name in dict.fromkeys(told[known & ~kept].tolist()) if name not in ours]
         if new:
             raise InvalidData(
-                f"validation_data: its y has classes that the y of fit has not, {new[:10]!r}; "
+                f"validation_data: its y has classes that the y of fit lacks, {new[:10]!r}; "
                 "leave these rows out, or train on some of them."
             )
 

@@ -37,7 +37,7 @@ from narrows.training.stages import Stages, open_stages
 __all__ = ["AnomalyDetector"]
 
 _NO_MATTER = ("autoencoder", "device", "random_state", "verbose", "alpha", "contamination")
-"""The arguments that change no net."""
+"""The arguments that do not affect the nets."""
 
 
 @documented
@@ -64,11 +64,11 @@ class AnomalyDetector(DetectorQueries):
         Share of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
     alpha : float or "auto", default="auto"
         ``predict`` calls rows with p <= alpha anomalies: of normal ones about this share. No p is
-        below 1 / (n_samples + 1): "auto" is 0.05, or that where it is larger (fewer than 19 rows),
-        and a number below it flags nothing, with a warning.
+        below 1 / (n_samples + 1): "auto" is 0.05, or that bound where it is larger (fewer than 19
+        rows); a number below the bound flags nothing, with a warning.
     contamination : float or None, default=None
         Where it is given, in (0, 0.5], rows are anomalies that surprise more than all but this
-        share of the training, whatever alpha is; of rows that tie at the limit none is.
+        share of the training rows, whatever alpha is; rows that tie at the limit are not flagged.
     device : ...
     random_state : ...
     verbose : int, default=0
@@ -164,7 +164,7 @@ class AnomalyDetector(DetectorQueries):
         gap : int, default=0
             Rows on either side of a fold's blocks that its net is not fitted to.
         validation_data : array-like, CSR matrix, dataframe, tensor or Source, optional
-            Normal rows that ``p_values`` counts among in the place of X's own.
+            Normal rows that ``p_values`` counts among, instead of X.
         checkpoint : path, optional
             A folder for the checkpoints of every net.
         resume : bool, default=False
@@ -216,7 +216,7 @@ class AnomalyDetector(DetectorQueries):
     def _fit_members(
         self, source: Any, made: AbstractAutoencoder, stages: Stages, grouping: Grouping
     ) -> None:
-        """Fit a net to every fold, and count what each says of the rows that it did not see."""
+        """Fit a net to every fold, and score each row by the net that did not see it."""
         fold = self._folds(source.n_rows, grouping, stages.seed)
         n_folds = int(fold.max()) + 1
         if grouping and made.validation_fraction:

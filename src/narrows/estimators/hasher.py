@@ -173,7 +173,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Pass once over X at the constant learning rate; medians are then those of X."""
+        """Pass once over X at the constant learning rate; median thresholds become those of X."""
         super().partial_fit(X, y)
         if self.threshold == "median":
             set_median_thresholds(*self._asked(X))

@@ -26,11 +26,11 @@ __all__ = ["CodeRegressor"]
 
 @documented
 class CodeRegressor(RegressorMixin, CodeHead):
-    """Say a number, or several, about a row from its code, by squared error.
+    """Predict a number, or several, of a row from its code, by squared error.
 
     Else as ``CodeClassifier``. y of shape (n_samples, n_targets) has several targets, each
     standardised by itself; the errors are summed over them. A NaN there is a value that is not
-    known, and does not count; y of shape (n_samples,) has none.
+    known, and does not count; a y of shape (n_samples,) must have no NaN.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class CodeRegressor(RegressorMixin, CodeHead):
     def predict(self, X: Any) -> np.ndarray:
         """Return the value of every row, (n_samples,), in the units of y, float64.
 
-        (n_samples, n_targets) where the y of ``fit`` had columns, be it one.
+        (n_samples, n_targets) where the y of ``fit`` had columns, even one.
         """
         said = self._said(X).astype(np.float64)  # float32 is too coarse for a y far from 0
         return (said if np.ndim(self.y_mean_) else said[:, 0]) * self.y_deviation_ + self.y_mean_

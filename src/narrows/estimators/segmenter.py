@@ -51,7 +51,7 @@ class CodeSegmenter(PixelHead):
         More classes than this are refused: masks that were compressed (JPEG), smoothed or resized
         hold values between their classes.
     class_weight : dict, "balanced" or None, default=None
-        What a pixel of each class weighs in the loss, as in ``CodeClassifier``.
+        The weight of each class's pixels in the loss, as in ``CodeClassifier``.
     max_epochs : int or None, default=None
         Passes over the rows; None takes 1000 steps, and from 50 to 500 passes.
     batch_size : ...

@@ -79,7 +79,7 @@ class FlatIndex:
 
     @property
     def ready(self) -> bool:
-        return True  # what searches build at once they build alike, and each for itself
+        return True  # searches may build at once: each builds the same, for itself
 
     def prepare(self) -> Any:
         flat = self._faiss

@@ -136,7 +136,7 @@ class FloatIndex:
         return True  # as ``FlatIndex``
 
     def prepare(self) -> Any:
-        """Build what a search needs; see ``CodeIndex.prepare``."""
+        """Build what a search needs; see ``LocalIndex.prepare``."""
         flat = self._faiss
         if flat is None:
             import faiss

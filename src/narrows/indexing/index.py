@@ -163,7 +163,7 @@ class Index:
         ResourceError
             If the disk is full or the file cannot be written.
         ModelFileError
-            If the index in memory is inconsistent, so that its file would not load.
+            If the index in memory is inconsistent, so its file would not load.
         """
         path = Path(path)
         with self._saving.writing(), writing_alone(path, wait=wait):
@@ -186,7 +186,7 @@ class Index:
 
     @contextmanager
     def _ready(self) -> Iterator[NamedRows]:
-        """Yield the rows, unchanged during the block, with all built that a search needs."""
+        """Yield the rows, ready to search; nothing changes them during the block."""
         while True:
             with self._lock.reading():
                 if self._rows.codes.ready:
@@ -196,7 +196,7 @@ class Index:
                 self._rows.codes.prepare()
 
     def _content(self) -> IndexContent:
-        """Return the rows as they are now; what is added meanwhile is not among them."""
+        """Return the rows as they are now, without any that are added meanwhile."""
         with self._ready() as rows:
             return rows.content()
 

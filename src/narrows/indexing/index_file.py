@@ -53,7 +53,7 @@ def write_index(path: Path, content: IndexContent) -> None:
     Raises
     ------
     ModelFileError
-        If the parts do not fit together, so that the file would not load; nothing is written.
+        If the parts do not fit together, so the file would not load; nothing is written then.
     """
     import torch
 

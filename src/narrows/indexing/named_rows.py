@@ -26,7 +26,7 @@ __all__ = ["NamedRows", "NewRows", "no_rows"]
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows that fit the index's settings; their names may still be taken."""
+    """Rows that fit the index's settings; it may already have rows of their names."""
 
     names: list[str]
     codes: NDArray[Any]
@@ -73,7 +73,7 @@ class NamedRows:
             self.codes.restore(content.structure)
 
     def content(self) -> IndexContent:
-        """Return what a file holds of the rows, which later changes leave alone."""
+        """Return what a file holds of the rows; later changes do not affect it."""
         structure = self.codes.structure() if self.settings.kind == "hnsw" else {}
         return IndexContent(
             self.settings,
@@ -101,7 +101,7 @@ class NamedRows:
         metadata: Sequence[dict[str, Any] | None] | None,
         vectors: NDArray[Any] | None,
     ) -> NewRows:
-        """Return rows as they are kept; only the settings are read, which never change.
+        """Return rows in the form they are kept in; reads only the settings, which never change.
 
         Raises
         ------

@@ -95,11 +95,11 @@ class LocalIndex(CodeIndex, Protocol):
         ...
 
     def prepare(self) -> Any:
-        """Build what a search needs and is not there; a search does it by itself, too."""
+        """Build whatever a search needs and lacks; a search also does so by itself."""
         ...
 
     def forget(self) -> None:
-        """Drop everything that ``prepare`` builds: the rows were set from outside."""
+        """Drop everything that ``prepare`` builds, because the rows were set from outside."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The continuous Bernoulli: what Bernoulli logits say of values between 0 and 1, as a density."""
+"""The continuous Bernoulli: the density over [0, 1] that Bernoulli logits define."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ContinuousBernoulli:
         return Bernoulli().per_sample(output, x).double() + log_integral(output).sum(dim=1)
 
     def log_normaliser(self, x: Rows) -> PerSample:
-        """Return 0: ``per_sample`` depends on the output in its normaliser, and holds it."""
+        """Return 0: the normaliser depends on the output, so it is part of ``per_sample``."""
         return stored_values(x).new_zeros(len(x), dtype=torch.float64)
 
 

@@ -128,7 +128,7 @@ class Analyzer:
         return not self.of_characters and self._range == (1, 1)
 
     def described(self) -> str:
-        """Return what terms are, in words."""
+        """Return what terms are, as a text."""
         low, high = self._range
         if self.has_plain_words:
             return "words" if self.token_pattern == WORDS else f"words by {self.token_pattern}"
@@ -137,13 +137,13 @@ class Analyzer:
         return f"n-grams of {numbers} {unit.get(self.analyzer, 'words')}"
 
     def for_texts(self, unspaced_share: float) -> Analyzer:
-        """Return what "auto" is for texts, of which a share is written without spaces."""
+        """Resolve "auto" for texts, of which a share is written without spaces."""
         if self.analyzer != "auto":
             return self
         return replace(self, analyzer="char_wb" if unspaced_share >= UNSPACED_SHARE else "word")
 
     def _check_characters(self) -> None:
-        """Refuse what is of words alone; the defaults, which it may be, are dropped."""
+        """Refuse options that apply to words alone; drop them where they are the defaults."""
         named = self.stop_words is None or self.stop_words == "english"
         if not named or self.token_pattern != WORDS:
             what = "token_pattern" if named else "stop_words"
@@ -166,7 +166,7 @@ class Analyzer:
         return [kept for kept in found if kept is not None]
 
     def make_tokens(self) -> Tokens:
-        """Return a function from a text to what ``make_term`` takes, in lists: words before any is
+        """Return a function from a text to lists of what ``make_term`` takes: words, before any is
         dropped, or n-grams.
 
         Of a text of ASCII it gives words of one letter too, which ``make_term`` drops.
@@ -239,7 +239,7 @@ class Analyzer:
             "stemmer": self.stemmer,
             "max_token_length": int(self.max_token_length),
         }
-        if not self.has_plain_words:  # of words alone, specs are what they always were
+        if not self.has_plain_words:  # specs of plain words stay as older versions wrote them
             units = self.analyzer if self.of_characters else "word"
             spec |= {"analyzer": units, "ngram_range": list(self._range)}
         return spec
@@ -304,7 +304,7 @@ def _make_stem(name: str | None) -> Callable[[str], str] | None:
 
 
 class _Terms(dict[str, "str | None"]):
-    """The term of each word, worked out once, of a bounded number of words."""
+    """A cache of the terms of words, bounded in size."""
 
     def __init__(self, term: Callable[[str], str | None]) -> None:
         super().__init__()
@@ -318,7 +318,7 @@ class _Terms(dict[str, "str | None"]):
 
 
 def _as_it_is(term: str) -> str | None:
-    """Return an n-gram as its own term; None where it is too long, or no whole characters."""
+    """Return an n-gram as its own term; None if it is too long, or not valid Unicode."""
     if len(term) > _MAX_NGRAM:
         return None
     try:

@@ -23,9 +23,8 @@ def check_range(ngram_range: Any) -> tuple[int, int]:
     """Return the least and the greatest n; UsageError unless 1 <= least <= greatest <= 10."""
     if isinstance(ngram_range, np.ndarray):
         ngram_range = ngram_range.tolist()
-    if not isinstance(ngram_range, Sequence) or isinstance(ngram_range, str):
-        raise UsageError(f"ngram_range: must be two whole numbers, got {ngram_range!r}.")
-    if len(ngram_range) != 2:
+    listed = isinstance(ngram_range, Sequence) and not isinstance(ngram_range, str)
+    if not listed or len(ngram_range) != 2:
         raise UsageError(f"ngram_range: must be two whole numbers, got {ngram_range!r}.")
     for n in ngram_range:
         check_number("ngram_range", n, low=1, high=_MOST, integer=True)
@@ -36,14 +35,14 @@ def check_range(ngram_range: Any) -> tuple[int, int]:
 
 
 def word_ngrams(words: list[str], low: int, high: int) -> Iterator[str]:
-    """Yield n words that stand side by side, with a space between, for each n."""
+    """Yield runs of n adjacent words, joined by spaces, for each n."""
     for n in range(low, high + 1):
         for i in range(len(words) - n + 1):
             yield " ".join(words[i : i + n])
 
 
 def character_ngrams(text: str, low: int, high: int) -> Iterator[str]:
-    """Yield n characters that stand side by side, for each n; blanks in a row are one."""
+    """Yield runs of n adjacent characters, for each n; blanks in a row count as one."""
     text = _SPACES.sub(" ", text)
     for n in range(low, min(high, len(text)) + 1):
         for i in range(len(text) - n + 1):

@@ -1,4 +1,4 @@
-"""Finding out texts whose scripts put no space between words."""
+"""Detect texts in scripts that put no spaces between words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import chain
 __all__ = ["UNSPACED_SHARE", "looked_into", "unspaced_share"]
 
 UNSPACED_SHARE = 0.2
-"""Texts are read by characters from this share of unspaced scripts among what is no space."""
+"""From this share of such characters on, among all but spaces, texts are read by characters."""
 
 _DOCUMENTS, _CHARACTERS = 1000, 200_000
 
@@ -22,7 +22,7 @@ _UNSPACED = re.compile(
 
 
 def looked_into(texts: Iterable[str]) -> tuple[list[str], Iterator[str]]:
-    """Return the first texts, 1,000 or some 200,000 characters of them, and all texts."""
+    """Return the first texts, at most 1,000 or some 200,000 characters, and an iterator of all."""
     rest = iter(texts)
     first: list[str] = []
     characters = 0

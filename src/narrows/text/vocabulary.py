@@ -121,7 +121,9 @@ class Vocabulary:
         analyzer = analyzer or Analyzer()
         if analyzer.analyzer == "auto":
             first, documents = looked_into(documents)
-            analyzer = analyzer.for_texts(_said_of(unspaced_share(first)))
+            share = unspaced_share(first)
+            _warn_of_unspaced(share)
+            analyzer = analyzer.for_texts(share)
         found: dict[str, int] = {}
         blocks: list[Block] = []
         lookup = learning(analyzer, found)
@@ -176,7 +178,7 @@ class Vocabulary:
     def count_all(self, texts: Documents | Iterable[str]) -> tuple[sp.csr_array, np.ndarray]:
         """Return ``count(texts)``, and how many words of each text are not in the vocabulary.
 
-        Stop words, and what else is counted of no text, are not among those.
+        Stop words and others that are never counted are not among them.
 
         Returns
         -------
@@ -239,22 +241,21 @@ class Vocabulary:
             raise ModelFileError(f"the vocabulary is impossible: {error}") from None
 
 
-def _said_of(share: float) -> float:
-    """Return the share of characters written without spaces, with a warning where it decides."""
+def _warn_of_unspaced(share: float) -> None:
+    """Warn if so large a share of characters is written without spaces that words are not read."""
     if share >= UNSPACED_SHARE:
         warnings.warn(
             f"texts: {share:.0%} of their characters are of scripts without spaces between words "
-            "(such as Chinese, Japanese or Thai), so n-grams of characters are counted, and no "
+            "(such as Chinese, Japanese or Thai), so n-grams of characters are counted instead of "
             "words. Set analyzer='char_wb' to say so yourself, or analyzer='word' for words.",
             UnspacedTextWarning,
             stacklevel=3,
         )
-    return share
 
 
 def share_unknown(counts: Any, unknown: np.ndarray) -> np.ndarray:
-    """Return the share of unknown words in documents (n,), of their counts (n, n_terms) and their
-    numbers of unknown words (n,); 1 where there are no words at all."""
+    """Return the share of unknown words in each document (n,), from the counts of known words (n,
+    n_terms) and the numbers of unknown ones (n,); 1 where there are no words at all."""
     words = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel() + unknown
     return np.divide(unknown, words, out=np.ones(len(words)), where=words > 0)
 

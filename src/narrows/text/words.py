@@ -20,7 +20,7 @@ Tokens = Callable[[str], Iterator[list[str]]]
 _PIECE = 1 << 20  # characters; a long document's words are never in memory together
 _RUN = re.compile(r"\w\w+")  # WORDS without its boundaries: the same words, found faster
 _BETWEEN = re.compile(r"\W")
-_LONG = re.compile(r"\S{1000}(?=\S)")  # what no word is: cut, so that a pattern has an end to find
+_LONG = re.compile(r"\S{1000}(?=\S)")  # longer than any word: cut, so that a match comes to an end
 _WORD_BYTES = (string.ascii_letters + string.digits + "_").encode()
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint as a model: what it holds of one, and the model as it stood then."""
+"""Store a model in a checkpoint, and read it back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["model_in", "model_part"]
 
 
 def model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what a checkpoint holds of a model beside the weights in training.
+    """Return the spec and tensors of a model to store beside the weights in training.
 
-    A tensor of the model that is a weight of the objective is named by it, and not stored again.
+    A tensor of the model that is also a weight of the objective is stored by that name, not twice.
     """
     weights = {v.data_ptr(): (k, v.shape) for k, v in objective.state_dict().items() if v.numel()}
     names, others = {}, {}
@@ -29,21 +29,21 @@ def model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], d
 
 
 def model_in(checkpoint: Artefact) -> Artefact:
-    """Return the model that a checkpoint's training would have ended with at that moment.
+    """Return the model that training would have returned had it ended at the checkpoint.
 
-    With the weights that did best on held-out rows so far, where rows are held out, or the last.
+    Its weights are the best so far on held-out rows, or the last where none are held out.
 
     Raises
     ------
     ModelFileError
-        If it is of a part of a training that is no model yet.
+        If it is of a part of a training that makes no model by itself.
     """
     held = checkpoint.spec.get("model")
     if held is None:
         if "parts" in checkpoint.spec:
             raise ModelFileError(
-                "says what a training in several parts is of; their checkpoints stand in the "
-                "folders beside it."
+                "describes a training of several parts; name a checkpoint in one of the folders "
+                "beside it."
             )
         raise ModelFileError(
             "is a checkpoint of a part of a training, such as a layer, which is no model yet; the "

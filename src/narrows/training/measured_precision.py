@@ -1,4 +1,4 @@
-"""Which number format a training is faster in: measured, one step of the net itself in both.
+"""Measure which number format trains faster, by a step of the net in each.
 
 Processor flags do not say. With ``avx512_bf16`` and no AMX bfloat16 trained 1.75 times slower than
 float32 on one machine, with AMX 1.8 times faster on another.
@@ -34,7 +34,7 @@ noise of a measurement would decide, and the same seed would give other bits in 
 _SECONDS = 0.05
 _FEWEST, _MOST = 3, 15
 _LONG = 0.5
-"""A step of so many seconds is measured once: noise is small beside it, and steps are dear."""
+"""A step of so many seconds is measured once: its noise is relatively small, and steps cost."""
 
 _HOPELESS = 2.0
 

@@ -38,10 +38,10 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> str:
-    """Return float32 for the ``"auto"`` of nets and hardware that bfloat16 cannot be faster for.
+    """Resolve ``"auto"`` to float32 where bfloat16 cannot be faster.
 
-    These are small nets, and processors without an instruction for it. Elsewhere "auto" stays, to
-    be measured (``faster_precision``). Weights, optimizer, losses and everything after training
+    That is for small nets, and on processors without instructions for it. Elsewhere "auto" stays,
+    to be measured (``faster_precision``). Weights, optimizer, losses and everything after training
     are float32 in any case.
 
     Raises
@@ -73,8 +73,8 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def product_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs; that of an "auto" not yet measured is
-    float32's."""
+    """Return the context in which a forward pass runs: float32's, too, for "auto" before it is
+    measured."""
     return _bfloat16_products(device) if precision == "bfloat16" else nullcontext()
 
 

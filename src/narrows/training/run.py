@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FREE = ("max_epochs", "patience")
-"""What may differ where the training of a checkpoint had ended: it then goes on to another end."""
+"""What may differ where a checkpoint's training had ended: it then goes on to another end."""
 
 
 @dataclass(frozen=True)

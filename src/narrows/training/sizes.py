@@ -1,4 +1,4 @@
-"""Whether a net can be trained in the memory there is, by arithmetic, before it is built."""
+"""Refuse nets that cannot be trained in the available memory, by arithmetic, before they exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PER_FEATURE = 6
 """Numbers a feature and row: x, its corrupted form, the output, the loss and their gradients."""
 
 _PER_BLOCK = 3
-"""A residual block has so many maps as large as those that it reads."""
+"""Maps of a residual block, each as large as those it reads."""
 
 _WINDOW = 16  # weights of a convolution between two channels
 
@@ -49,17 +49,15 @@ def check_net_fits(
         Saying how many parameters there are, what they need, what there is, and what to lower.
     """
     check_widths_fit(parameters, n_features, device=device)
-    there = _available(device)
     with torch.device("meta"):  # nothing is allocated
         net = build_objective(variant, parameters, n_features)
     n_weights = _n_weights(net)
     maps = 1 + _PER_BLOCK * int(parameters.get("blocks", 0))
     per_row = _PER_UNIT * maps * sum(net.encoder.widths) + _PER_FEATURE * n_features
-    if 4 * (_COPIES * n_weights + batch_size * per_row) > there:
-        lower = _way_out(parameters, n_features)
-        if batch_size * per_row > _COPIES * n_weights:
-            lower = f"batch_size={batch_size:,}" if batch_size > 1 else lower
-        raise _refusal(n_weights, batch_size * per_row, there, batch_size, lower)
+    lower = _way_out(parameters, n_features)
+    if batch_size > 1 and batch_size * per_row > _COPIES * n_weights:
+        lower = f"batch_size={batch_size:,}"
+    check_head_fits(n_weights, per_row, batch_size=batch_size, device=device, lower=lower)
 
 
 def check_widths_fit(
@@ -81,7 +79,7 @@ def check_widths_fit(
 def check_head_fits(
     n_weights: int, per_row: int, *, batch_size: int, device: torch.device, lower: str
 ) -> None:
-    """Refuse a head of so many weights, of which a batch keeps ``per_row`` numbers a row.
+    """Refuse a net, or head, of so many weights, that keeps ``per_row`` numbers a row of a batch.
 
     ``lower`` says which argument to lower.
 
@@ -95,8 +93,8 @@ def check_head_fits(
 
 
 def dense_sizes(widths: Sequence[int]) -> tuple[int, int]:
-    """Return the weights of dense layers, widths from the input on, and the numbers they keep a
-    row."""
+    """Return how many weights dense layers have, widths from the input on, and how many numbers
+    they keep for a row."""
     weights = sum(a * b + b for a, b in pairwise(widths))
     return weights, _PER_UNIT * sum(widths)
 
@@ -146,7 +144,7 @@ def _way_out(parameters: Mapping[str, Any], n_features: int) -> str:
 
 
 def _refusal(n_weights: int, kept: int, there: int, batch_size: int, lower: str) -> ResourceError:
-    """``kept`` are the numbers that a batch keeps; 0 where they were not counted."""
+    """Return the error; ``kept`` counts the numbers that a batch keeps, 0 if it was not counted."""
     needed = 4 * (_COPIES * n_weights + kept)
     of_batch = f", activations of {batch_size:,} rows" if kept else ""
     counted = f"{n_weights:,} parameters{'' if kept else ' or more'}"

@@ -25,7 +25,7 @@ class Stages:
     Attributes
     ----------
     checkpoints : Checkpoints or None
-        Of the whole training: they hold what it is of, the parts stand in folders beside them.
+        Of the whole training: they hold its identity; the parts have folders beside them.
     identity : dict
         JSON values that must be equal at a resumption, the seed among them.
     seed : int
@@ -39,7 +39,7 @@ class Stages:
     stop_requested: Callable[[], bool]
 
     def of_fit(self, name: str) -> dict[str, Any]:
-        """Return the arguments of an estimator's ``fit`` that is the part of this name."""
+        """Return the arguments of ``fit`` for an estimator that is the part of this name."""
         folder = None if self.checkpoints is None else self.checkpoints.folder / name
         return {
             "checkpoint": folder,
@@ -54,7 +54,7 @@ class Stages:
         identity: Callable[[], Mapping[str, Any]],
         described: Described | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Give the arguments of ``train`` for the part of this name.
+        """Yield the arguments of ``train`` for the part of this name.
 
         ``identity`` returns what must be equal for this part, beside what all parts share.
         """
@@ -88,7 +88,7 @@ def open_stages(
     OutputBusy
         If another training holds the folder.
     ModelFileError, DataChanged
-        If the training that is resumed is of something else.
+        If the training to resume was of other arguments, or other data.
     """
     asked = stop_requested or (lambda: False)
     if folder is None:

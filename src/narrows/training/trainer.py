@@ -77,12 +77,12 @@ class Trainer:
     def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
         """Move the weights once, at ``factor`` times the learning rate.
 
-        The first step measures what the precision "auto" is.
+        The first step resolves the precision "auto", by measuring.
         """
         if self.precision == "auto":
             x, y = self._scaled(raw)
             self.precision = faster_precision(self.objective, x, y, device=self.device)
-        x, y = self._scaled(raw)  # by layers below in the precision that is settled now
+        x, y = self._scaled(raw)  # again, since layers below compute in the precision just settled
         weights = raw.weights if isinstance(raw, Labelled) else None
         weighted = {} if weights is None else {"weights": weights.to(self.device)}
         if augment and self.augmentation is not None:
@@ -115,7 +115,7 @@ class Trainer:
         return total / n, loss / n, penalty / n
 
     def go_on_from(self, other: Trainer, *, random: bool) -> None:
-        """Take copies of another's moments of the same weights, and its random states, too."""
+        """Copy the optimizer's moments of another trainer and, if ``random``, its random states."""
         for parameter in self.objective.parameters():
             self.optimizer.state[parameter] = {
                 key: value.to(parameter.device, copy=True)

@@ -70,12 +70,11 @@ def read(
         rest; texts are read by ``read_documents``. Without it a folder of several kinds is
         refused.
     resize : (height, width), optional
-        Bring images of any size to this one, by linear interpolation over the pixels that fall on
-        one, without keeping the ratio of the sides. A model that is fitted to them remembers it,
-        as ``resize_``.
+        Resize every image to this size, by linear interpolation over the pixels that fall on one;
+        the ratio of the sides is not kept. A model that is fitted to them remembers it, as
+        ``resize_``.
     member : str, optional
-        The array of an .npz that is meant, by its name.
-
+        The name of the array to read from an .npz.
     header : bool, optional
         Whether the first line of a .csv or .tsv names the columns. By default it does if a cell
         of it is no number, or if its numbers count from 0 or 1, or rise and are of another kind
@@ -92,8 +91,8 @@ def read(
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
     UsageError
-        If ``n_features`` is no number of columns, ``zero_based`` no bool, or an argument is given
-        with another kind of file, or twice.
+        If ``n_features`` is not a number of columns, ``zero_based`` not a bool, or an argument is
+        given with another kind of file, or twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
@@ -165,7 +164,7 @@ def _read_folder(
 
 
 def _checked_size(resize: Any) -> tuple[int, int] | None:
-    """Return height and width that images are brought to; UsageError for what is none."""
+    """Return the height and width to resize images to; UsageError if they are not two sizes."""
     if resize is None:
         return None
     if isinstance(resize, str) or len(sides := tuple(resize)) != 2:

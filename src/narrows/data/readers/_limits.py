@@ -27,10 +27,10 @@ _ROW_BYTES = 128  # of its labels, as Python has them, and where it starts
 _VALUE_BYTES = 24  # a float32 and its index, before and after they are put in order
 
 
-@cache  # readers ask at every row, and it stands in files of the system
+@cache  # readers ask at every row, and the answer is in system files
 def memory_limit() -> int:
-    """Return the bytes that one data set may take: half of the machine's memory, or of what the
-    program's control group may have of it."""
+    """Return the bytes that one data set may take: half of the memory of the machine, or of the
+    program's control group."""
     return total_memory() // 2
 
 

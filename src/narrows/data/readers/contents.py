@@ -1,4 +1,4 @@
-"""Whether the first bytes of a file are text, and if not, what they are."""
+"""Tell by the first bytes of a file whether it is text, and if not, what it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import codecs
 __all__ = ["HEAD", "not_text"]
 
 HEAD = 8192
-"""So many bytes of a file are looked at."""
+"""How many bytes of a file are looked at."""
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KNOWN = (
@@ -35,17 +35,16 @@ _KNOWN = (
     (b"\x7fELF", "a program"),
 )
 _CONTROLS = bytes({*range(1, 32), 127} - {7, 8, 9, 10, 11, 12, 13, 26, 27})
-"""Bytes that no text has, in any encoding that goes beyond ASCII; bells, tabs, breaks, the end of
-a DOS file and escapes are in texts."""
+"""Bytes that no text has in an encoding that extends ASCII; bells, tabs, line breaks, the end of a
+DOS file and escapes do occur in texts."""
 
 
 def not_text(head: bytes) -> str | None:
     """Return what the first bytes of a file are, None if they may be text.
 
-    They are not where they begin as a known kind of file does, or where more than one byte in a
-    hundred is zero or another control character: such bytes are in compressed data and in numbers.
-    Bytes that are not UTF-8 alone say nothing: old texts have other encodings. UTF-16 needs its
-    byte-order mark.
+    They are not text if they begin like a known kind of file, or if more than one byte in a hundred
+    is zero or another control character, as in compressed data and numbers. Bytes that are not
+    UTF-8 may be text: old texts have other encodings. UTF-16 needs its byte-order mark.
     """
     if head.startswith(_UTF16):
         return None

@@ -1,4 +1,4 @@
-"""What lies in a folder: images, texts, files of rows, and what is none of these."""
+"""List the files of a folder by kind: images, texts, files of rows, and others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OTHER_SUFFIXES = set(
     ".ttf .otf .woff .woff2".split()
 )
 _CLUTTER = {"thumbs.db", "desktop.ini"}
-"""What systems leave in folders, beside the hidden files."""
+"""Files that operating systems leave in folders, beside hidden ones."""
 
 _SPECIAL = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -62,7 +62,7 @@ class FolderContents:
     examples: dict[str, Path] = field(default_factory=dict)
 
     def described(self) -> str:
-        """Return such as "12 images (.png) and 40 texts (39 .txt, 1 .md)"."""
+        """Return a text such as "12 images (.png) and 40 texts (39 .txt, 1 .md)"."""
         named = (
             ("image", self.images),
             ("text", self.texts),
@@ -79,8 +79,8 @@ def folder_kind(folder: Path) -> str:
     Raises
     ------
     InvalidData
-        If it holds files of several kinds, of which the message says how many there are and how
-        to say which are meant; or none that is read.
+        If it holds files of several kinds, with how many there are of each and how to say which
+        are meant; or none that can be read.
     """
     found = folder_contents(folder)
     if found.images and not (found.texts or found.rows or found.others):
@@ -140,7 +140,7 @@ def _suffix(name: str) -> str:
 
 
 def _kind(path: Path, suffix: str) -> str | None:
-    """Return the kind of file that a name says, None where it says none."""
+    """Return the kind of a file by its name, None if the name does not tell."""
     if suffix in IMAGE_SUFFIXES:
         return "images"
     inner = _suffix(path.stem) if is_folded(path) else suffix
@@ -160,7 +160,7 @@ def _may_be_text(path: Path) -> bool:
 
 
 def _counted(name: str, suffixes: Counter[str]) -> str:
-    """Return such as "3 images (2 .png, 1 .jpg)"."""
+    """Return a text such as "3 images (2 .png, 1 .jpg)"."""
     total, known = suffixes.total(), suffixes.most_common(4)
     several = {"file of rows": "files of rows"}.get(name, f"{name}s")
     if len(suffixes) == 1:
@@ -180,8 +180,8 @@ def files_in(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
     Raises
     ------
     InvalidData
-        Naming the path: a folder that cannot be read, or is there twice, by a link that leads back
-        or two that lead to it; a pipe, socket or device; a link to nothing or to itself.
+        Naming the path: a folder that cannot be read, or that links reach twice; a pipe, socket or
+        device; a link to nothing or to itself.
     """
     places = {_identity(folder): str(folder)}
     waiting = [iter(_shown(folder))]

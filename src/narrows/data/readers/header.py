@@ -1,4 +1,4 @@
-"""Whether the first line of a table names its columns, and what a trailing separator leaves."""
+"""Tell whether a table's first line names its columns, and drop what trailing separators leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 __all__ = ["LOOKED_AT", "counted_from", "fitted_to", "is_counting", "is_header_of_numbers"]
 
 LOOKED_AT = 20
-"""Lines below the first that are looked at."""
+"""How many lines below the first are looked at."""
 
 _FEW, _MANY, _BELOW = 3, 8, 2
 
@@ -71,8 +71,8 @@ def _rising(cells: Sequence[str], parse: Parse) -> list[float] | None:
 
 
 def fitted_to(cells: list[str], width: int, unnamed: int) -> list[str]:
-    """Return a row's cells without empty ones behind the first ``width``, and with those that it
-    lacks of the last ``unnamed`` columns."""
+    """Return a row's cells without empty ones after the first ``width``, and with empty ones added
+    where it ends within the last ``unnamed`` columns."""
     if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
         return cells[:width]
     lacking = width - len(cells)

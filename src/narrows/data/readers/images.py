@@ -253,7 +253,7 @@ def decode(
 def _to_size(
     resize: tuple[int, int] | None,
 ) -> Callable[[Image.Image, Path], np.ndarray] | None:
-    """Return how an image becomes bytes of that height and width; None leaves its size."""
+    """Return a function that resizes an image to bytes of that height and width; None for None."""
     if resize is None:
         return None
     height, width = resize

@@ -1,4 +1,4 @@
-"""Data by name: a path, and what is said of it behind a colon, as in ``t.csv:label=kind,drop=a``.
+"""Parse the names of data: a path, a colon and options, as in ``t.csv:label=kind,drop=a``.
 
     docs.csv:text=body,id=key,label=topic    columns, or keys: of the text, the name, the label
     table.csv:label=kind,drop=a,drop=b       columns that are no features
@@ -33,13 +33,13 @@ _ARGUMENTS = {
     "resize": "resize",
     "text": "text",
 }
-"""What may stand before "=", and the argument of a reader that it is."""
+"""The options, and the reader's argument for each."""
 
 _REPEATED = ("drop",)
 
 
 def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
-    """Return a path, and as arguments of a reader what is said behind it.
+    """Return the path and the reader's arguments that a name gives.
 
     A name that is a path itself is taken as one, colons and all. A part with a comma stands in
     quotes, as in a CSV: ``t.csv:"drop=height, cm",label=kind``.
@@ -47,7 +47,7 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     UsageError
-        If what is said is unknown, empty, said twice, or no value of its kind.
+        If an option is unknown, empty, given twice, or has a value of another kind.
     """
     path, said = _split(str(name))
     arguments: dict[str, Any] = {}
@@ -60,7 +60,7 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
     for part in parts:
         key, _, value = part.partition("=")
         if key not in _ARGUMENTS:
-            raise UsageError(f"{said!r}: {unknown_name('columns', key, _ARGUMENTS)}")
+            raise UsageError(f"{said!r}: {unknown_name('option', key, _ARGUMENTS)}")
         argument = _ARGUMENTS[key]
         if not value or (argument in arguments and key not in _REPEATED):
             raise UsageError(
@@ -76,14 +76,14 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path, dict[str, Any]]:
-    """Return a path, and the arguments that were given with those that its name says.
+    """Return a path, and the given arguments together with those in its name.
 
     Arguments are left out where they are None or empty.
 
     Raises
     ------
     UsageError
-        As ``parse_name``, or if something is said by both.
+        As ``parse_name``, or if both give the same argument.
     """
     arguments = {
         name: value

@@ -27,7 +27,7 @@ from narrows.errors import InvalidData, NarrowsError
 __all__ = ["NpyStream", "read_npy", "read_npz"]
 
 _SLICES = 64
-"""Of a block: so many places of the file are mixed in a block's worth of rows."""
+"""Slices of a block: shuffled rows come from so many places of the file at a time."""
 
 _KINDS = "buif"
 _MAX_HEADER = 10_000  # NumPy's own limit

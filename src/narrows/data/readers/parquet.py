@@ -27,7 +27,7 @@ from narrows.errors import InvalidData
 __all__ = ["ParquetStream", "open_parquet", "read_parquet"]
 
 _PLACES = 8
-"""Places of a file that are read side by side, at most."""
+"""How many places of a file are read side by side, at most."""
 
 _PLACES_BYTES = 64 << 20
 _BUFFERED = 8 << 20
@@ -40,7 +40,7 @@ class ParquetStream(StreamSource):
     """A Parquet file streamed: several places of it are read side by side, a slice of each in turn.
 
     A place is a row group, or a part of one where there are few row groups; to read such a part,
-    what stands before it in its row group is read and passed over.
+    what comes before it in its row group is read and skipped.
     """
 
     def __init__(self, path: Path, names: list[str]) -> None:
@@ -118,7 +118,7 @@ class ParquetStream(StreamSource):
             at += len(block)
 
     def _buffer_size(self) -> int:
-        """Return how many bytes of a column are read ahead: of all of them, some megabytes."""
+        """Return how many bytes of a column are read ahead: some megabytes for all columns."""
         return max(4096, min(1 << 20, _BUFFERED // (self.n_features * self._side_by_side)))
 
     def fingerprint(self) -> str:
@@ -166,7 +166,7 @@ def read_parquet(
 
 
 def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) -> Source:
-    """Give a stream its labels, and ids that stay in the file; return it."""
+    """Return a stream with its labels, and with ids that stay in the file."""
     name = columns.id
     if name is not None:
         distinct = DistinctIds(str(path), "row")

@@ -1,4 +1,4 @@
-"""The problems of a file, listed at once instead of one a run."""
+"""Collect the problems of a file, to report several in one error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 5
 class Problems:
     """Keep the errors that are raised inside ``with problems:``, and raise them together.
 
-    The fifth ends the reading; ``finish`` raises what there is before.
+    The fifth error raises all five at once; ``finish`` raises fewer.
     """
 
     def __init__(self) -> None:

@@ -77,8 +77,8 @@ def read_documents(
     path, kind = Path(path), said.pop("kind", None)
     if said.keys() - {"text", "id", "label"}:
         raise UsageError(
-            f"{path}: drop, features and first are for tables of numbers; of texts only the "
-            "columns named are read, so leave them out."
+            f"{path}: texts are read by text, id, label and kind alone; leave the other options "
+            "out."
         )
     if path.is_dir():
         if said:
