@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from narrows.errors import unknown_name
 from narrows.indexing.cells_index import CellsIndex
 from narrows.indexing.flat_index import FlatIndex
 from narrows.indexing.graph_index import GraphIndex
 from narrows.indexing.hash_index import HashIndex
+from narrows.indexing.protocol import LocalIndex
 
 __all__ = ["KINDS", "choose_kind", "make_index"]
 
@@ -17,7 +18,7 @@ def _hash(n_bits: int) -> HashIndex:
     return HashIndex(n_bits, n_tables=1)
 
 
-KINDS: dict[str, Any] = {
+KINDS: dict[str, Callable[[int], LocalIndex]] = {
     "flat": FlatIndex,
     "hash": _hash,
     "multihash": HashIndex,
@@ -38,7 +39,7 @@ def choose_kind(n_bits: int) -> str:
     return "hash" if n_bits <= 32 else "flat"
 
 
-def make_index(n_bits: int, kind: str = "auto") -> Any:
+def make_index(n_bits: int, kind: str = "auto") -> LocalIndex:
     """Return an empty index of packed codes.
 
     Parameters
