@@ -92,7 +92,7 @@ def test_a_photo_is_searched_for(folder, tmp_path):
     (answer,) = json.loads(found.output)["answers"]
     assert (answer["query"], answer["hits"][0]["id"]) == ("p03.png", "p03.png")
     missing = run("search", folder / "i", "a red car")
-    assert "the model reads no texts, and 'a red car' is no file" in str(missing.exception)
+    assert "the model reads no texts, and 'a red car' is not a file" in str(missing.exception)
 
 
 def test_a_size_is_checked(folder, tmp_path):

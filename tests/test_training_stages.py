@@ -247,5 +247,5 @@ def test_a_checkpoint_of_a_head_opens_as_one(stopped: Path, X: np.ndarray) -> No
 
 
 def test_what_says_only_what_the_parts_are_of_is_said_to(stopped: Path) -> None:
-    with pytest.raises(ModelFileError, match="checkpoints stand in the folders beside it"):
+    with pytest.raises(ModelFileError, match="name a checkpoint in one of the folders beside it"):
         load(stopped / "checkpoint-000001.safetensors")
