@@ -70,18 +70,18 @@ def matching_figure(
                 axis.spines[:].set_visible(False)
                 called = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
                 if part:
-                    said = f"{called}\n{_said(float(probability[pair]))}".lstrip("\n")
-                    axis.set_xlabel(said, fontsize=8 if names is None else 7, labelpad=2)
+                    caption = f"{called}\n{_said(float(probability[pair]))}".lstrip("\n")
+                    axis.set_xlabel(caption, fontsize=8 if names is None else 7, labelpad=2)
                     continue
                 axis.set_title(called, fontsize=7, pad=2)
                 if not column:
                     heading = _heading(name, probability[pairs])
                     axis.set_ylabel(heading, rotation="horizontal", ha="right", va="top",
                                     fontsize=8, labelpad=8)  # fmt: skip
-    said = "under each pair: the probability that both are the same thing"
+    caption = "under each pair: the probability that both are the same thing"
     if any(np.isnan(part).any() for part in rows):
-        said += "; pink: no value"
-    figure.supxlabel(said, fontsize=8)
+        caption += "; pink: no value"
+    figure.supxlabel(caption, fontsize=8)
     return figure
 
 

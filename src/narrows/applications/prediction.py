@@ -66,23 +66,23 @@ def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) 
     n = model.schema.n_features
     x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
     if isinstance(head, SegmentationHead):
-        said = head(pyramid(model.objective, x))
+        outputs = head(pyramid(model.objective, x))
     else:
-        said = head(layers_of(model.objective, x, layer + 1)[layer])
-    if not bool(torch.isfinite(said).all()):
+        outputs = head(layers_of(model.objective, x, layer + 1)[layer])
+    if not bool(torch.isfinite(outputs).all()):
         raise ValueError("what the head says is not finite: a weight is too large")
 
 
 def r2_of_targets(
-    truth: np.ndarray, said: np.ndarray, weights: np.ndarray | None = None
+    truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return R^2 of every target, 1 - sum (y - said)^2 / sum (y - mean)^2, float64 (n_targets,).
+    """Return R^2 of every target, 1 - sum (y - predicted)^2 / sum (y - mean)^2, (n_targets,).
 
     Rows whose value is NaN do not count in that target; of fewer than two others R^2 is NaN.
 
     Parameters
     ----------
-    truth, said : ndarray of shape (n_samples, n_targets)
+    truth, predicted : ndarray of shape (n_samples, n_targets)
     weights : ndarray of shape (n_samples,), optional
     """
     found = np.full(truth.shape[1], math.nan)
@@ -90,7 +90,7 @@ def r2_of_targets(
         known = ~np.isnan(truth[:, j])
         if known.sum() > 1:
             counted = None if weights is None else weights[known]
-            found[j] = r2_score(truth[known, j], said[known, j], sample_weight=counted)
+            found[j] = r2_score(truth[known, j], predicted[known, j], sample_weight=counted)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from narrows.data.readers.header import fitted_to
+from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.kinds import SEPARATORS, kind_of
 from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData, unknown_name
@@ -54,9 +54,7 @@ def named_column(path: Path, column: str) -> list[list[str]]:
         raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
     lines = csv_rows(path, strict=True)
     header, cells = next(lines, (1, []))
-    names = [name.strip() for name in cells]
-    while names and not names[-1]:
-        names.pop()  # a trailing comma
+    names = column_names(cells)
     if names.count(column) > 1:
         raise InvalidData(f"{path}: the column {column!r} stands twice.")
     if column not in names:
@@ -66,11 +64,7 @@ def named_column(path: Path, column: str) -> list[list[str]]:
         if len(names) == 1:  # a blank line is a row without a label
             labels.extend([] for _ in range(last + 1, line - sum(map(_breaks, cells))))
             last = line
-        cells = fitted_to(cells, len(names), 0)
-        if len(cells) != len(names):
-            raise InvalidData(
-                f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."
-            )
+        cells = cells_of_width(cells, len(names), f"{path}, line {line}")
         labels.append([cells[at].strip()] if cells[at].strip() else [])
     return labels
 

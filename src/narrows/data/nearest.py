@@ -38,17 +38,17 @@ def nearest_rows(rows: Any, k: int, *, queries: Any = None, exact: int = EXACT) 
     nearest : ndarray of int64, (n, k) or (n_queries, k)
     """
     unit, own = _of_length_1(rows), queries is None
-    asked = unit if own else _of_length_1(queries)
+    unit_queries = unit if own else _of_length_1(queries)
     if not sp.issparse(rows):
-        return _by_comparing(asked, np.ascontiguousarray(unit.T), k, own)
+        return _by_comparing(unit_queries, np.ascontiguousarray(unit.T), k, own)
     n, n_features = unit.shape
     if n <= exact or n_features <= 2 * _WIDTH:
-        return _by_comparing(asked, unit.T.tocsr(), k, own)
-    candidates = _candidates(unit, asked, max(k, _CANDIDATES), own)
+        return _by_comparing(unit_queries, unit.T.tocsr(), k, own)
+    candidates = _candidates(unit, unit_queries, max(k, _CANDIDATES), own)
     found = np.empty((len(candidates), k), dtype=np.int64)
     for first in range(0, len(candidates), _BLOCK):
         near = candidates[first : first + _BLOCK]
-        cosines = _cosines(asked[first : first + len(near)], unit, near)
+        cosines = _cosines(unit_queries[first : first + len(near)], unit, near)
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         found[first : first + len(near)] = np.take_along_axis(near, best, axis=1)
     return found
@@ -62,10 +62,10 @@ def _of_length_1(rows: Any) -> Any:
     return sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
 
 
-def _by_comparing(asked: Any, columns: Any, k: int, own: bool) -> np.ndarray:
-    found = np.empty((asked.shape[0], k), dtype=np.int64)
-    for first in range(0, asked.shape[0], _BLOCK):
-        cosines = asked[first : first + _BLOCK] @ columns
+def _by_comparing(unit_queries: Any, columns: Any, k: int, own: bool) -> np.ndarray:
+    found = np.empty((unit_queries.shape[0], k), dtype=np.int64)
+    for first in range(0, unit_queries.shape[0], _BLOCK):
+        cosines = unit_queries[first : first + _BLOCK] @ columns
         cosines = torch.from_numpy(cosines.toarray() if sp.issparse(cosines) else cosines)
         if own:
             there = torch.arange(len(cosines))
@@ -74,7 +74,7 @@ def _by_comparing(asked: Any, columns: Any, k: int, own: bool) -> np.ndarray:
     return found
 
 
-def _candidates(unit: Any, asked: Any, k: int, own: bool) -> np.ndarray:
+def _candidates(unit: Any, unit_queries: Any, k: int, own: bool) -> np.ndarray:
     """Return k rows that are near to each query in a space of few dimensions, (n_queries, k)."""
     import faiss
     from sklearn.decomposition import TruncatedSVD
@@ -94,7 +94,7 @@ def _candidates(unit: Any, asked: Any, k: int, own: bool) -> np.ndarray:
         others[others.all(axis=1), -1] = False
         found = found[others].reshape(n, k)
     else:
-        found = index.search(_short(svd.transform(asked)), k)[1]
+        found = index.search(_short(svd.transform(unit_queries)), k)[1]
     return np.where(found < 0, (np.arange(len(found))[:, None] + 1) % n, found)
 
 
@@ -106,9 +106,9 @@ def _short(rows: np.ndarray) -> np.ndarray:
     return short
 
 
-def _cosines(asked: Any, unit: Any, near: np.ndarray) -> np.ndarray:
+def _cosines(unit_queries: Any, unit: Any, near: np.ndarray) -> np.ndarray:
     """Return the cosine of each query with each of the rows named for it."""
-    dense = asked.toarray()
+    dense = unit_queries.toarray()
     others = unit[near.ravel()]
     row = np.repeat(np.arange(near.size), np.diff(others.indptr))
     products = others.data * dense[row // near.shape[1], others.indices]

@@ -123,9 +123,9 @@ def _warn_of_unknown(source: Source, what: str, *, skip_empty: bool = False) -> 
     some = shares[shares < 1]  # the others were warned of as empty
     most = float(some.mean() if skip_empty else some.max()) if len(some) else 0.0
     if most > _MANY:
-        told = f"{most:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
+        share = f"{most:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
         warnings.warn(
-            f"{source.origin}: {told} are not in the model's vocabulary, and do not count; see "
+            f"{source.origin}: {share} are not in the model's vocabulary, and do not count; see "
             "vocabulary_.unknown_shares(X).",
             UnknownWordsWarning,
             stacklevel=3,

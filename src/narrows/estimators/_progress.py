@@ -102,11 +102,11 @@ def _time(seconds: float) -> str:
 def _outcome(record: TrainingRecord, max_epochs: int) -> str:
     """Return how a training ended."""
     n = len(record.epochs)
-    said = f"{n} epoch{'s' * (n != 1)} in {_time(sum(epoch.seconds for epoch in record.epochs))}"
+    text = f"{n} epoch{'s' * (n != 1)} in {_time(sum(epoch.seconds for epoch in record.epochs))}"
     if record.stopped_early and n < max_epochs:
-        said += f" of {max_epochs}: stopped early, as the held-out error no longer fell"
+        text += f" of {max_epochs}: stopped early, as the held-out error no longer fell"
     elif n >= max_epochs:
-        said += ", all that were asked for"
+        text += ", all that were asked for"
     if record.best_epoch:
-        said += f"; the weights are those of epoch {record.best_epoch}, the best on held-out rows"
-    return said
+        text += f"; the weights are those of epoch {record.best_epoch}, the best on held-out rows"
+    return text

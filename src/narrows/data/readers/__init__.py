@@ -96,27 +96,27 @@ def read(
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
-    bare, said = merge_named(
+    bare, options = merge_named(
         path,
         {"label": label, "drop": drop, "id": id, "n_features": n_features,
          "zero_based": zero_based, "kind": kind, "header": header, "resize": resize,
          "member": member},
     )  # fmt: skip
-    if "text" in said:
+    if "text" in options:
         raise UsageError(f"{path}: text= names a column of texts; open it with read_documents.")
     path = Path(bare)
-    n_features, zero_based = said.get("n_features"), said.get("zero_based")
+    n_features, zero_based = options.get("n_features"), options.get("zero_based")
     of_indices = {"n_features": n_features, "zero_based": zero_based}
     for name, value in of_indices.items():
         if value is not None and not is_svmlight(path):
             raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
-    if "header" in said and kind_of(path) not in SEPARATORS:
+    if "header" in options and kind_of(path) not in SEPARATORS:
         raise UsageError(f"{path}: header= goes with .csv and .tsv; leave it out.")
-    columns = columns_of(said.get("label"), said.get("drop", ()), said.get("id"))
+    columns = columns_of(options.get("label"), options.get("drop", ()), options.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
-        return _read_folder(path, said.get("kind"), stream, said.get("resize"))
-    if "kind" in said:
+        return _read_folder(path, options.get("kind"), stream, options.get("resize"))
+    if "kind" in options:
         raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
@@ -128,22 +128,22 @@ def read(
     kind = kind_of(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         _refuse_columns(path, columns)
-        return read_image(path, resize=_checked_size(said.get("resize")))
-    if "resize" in said:
+        return read_image(path, resize=_checked_size(options.get("resize")))
+    if "resize" in options:
         raise UsageError(f"{path}: resize goes with images; leave it out.")
-    if "member" in said and kind != ".npz":
+    if "member" in options and kind != ".npz":
         raise UsageError(f"{path}: member names an array of an .npz; leave it out.")
     if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
     if kind in SEPARATORS:
-        return read_csv(path, columns, header=said.get("header"))
+        return read_csv(path, columns, header=options.get("header"))
     if kind in (".jsonl", ".ndjson"):
         return read_jsonl(path, columns)
     _refuse_columns(path, columns)
     if kind == ".npy":
         return read_npy(path, stream=stream)
     if kind == ".npz":
-        return read_npz(path, key=said.get("member"))
+        return read_npz(path, key=options.get("member"))
     if is_idx(path):
         return read_idx(path)
     raise InvalidData(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-__all__ = ["LOOKED_AT", "counted_from", "fitted_to", "is_counting", "is_header_of_numbers"]
+from narrows.errors import InvalidData
+
+__all__ = [
+    "LOOKED_AT",
+    "cells_of_width",
+    "column_names",
+    "counted_from",
+    "fitted_to",
+    "is_counting",
+    "is_header_of_numbers",
+]
 
 LOOKED_AT = 20
 """How many lines below the first are looked at."""
@@ -77,3 +87,25 @@ def fitted_to(cells: list[str], width: int, unnamed: int) -> list[str]:
         return cells[:width]
     lacking = width - len(cells)
     return cells + [""] * lacking if 0 < lacking <= unnamed else cells
+
+
+def column_names(cells: Sequence[str]) -> list[str]:
+    """Return the names in a header line, without the empty ones that trailing separators leave."""
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def cells_of_width(cells: list[str], width: int, where: str) -> list[str]:
+    """Return a row's cells without the empty ones that trailing separators leave.
+
+    Raises
+    ------
+    InvalidData
+        Naming the place ``where``, if there are not ``width`` cells.
+    """
+    cells = fitted_to(cells, width, 0)
+    if len(cells) != width:
+        raise InvalidData(f"{where}: expected {width} cells, got {len(cells)}.")
+    return cells

@@ -49,22 +49,22 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
     UsageError
         If an option is unknown, empty, given twice, or has a value of another kind.
     """
-    path, said = _split(str(name))
+    path, options = _split(str(name))
     arguments: dict[str, Any] = {}
-    if not said:
+    if not options:
         return path, arguments
     try:
-        parts = next(csv.reader([said]), [])
+        parts = next(csv.reader([options]), [])
     except csv.Error as error:
-        raise UsageError(f"{said!r}: {error}; a name with a break stands in quotes.") from None
+        raise UsageError(f"{options!r}: {error}; a name with a break stands in quotes.") from None
     for part in parts:
         key, _, value = part.partition("=")
         if key not in _ARGUMENTS:
-            raise UsageError(f"{said!r}: {unknown_name('option', key, _ARGUMENTS)}")
+            raise UsageError(f"{options!r}: {unknown_name('option', key, _ARGUMENTS)}")
         argument = _ARGUMENTS[key]
         if not value or (argument in arguments and key not in _REPEATED):
             raise UsageError(
-                f"{said!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0, "
+                f"{options!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0, "
                 f"header=yes, kind=KIND, resize=HxW or member=NAME once each, or drop=NAME, got "
                 f"{part!r}."
             )

@@ -73,15 +73,15 @@ def read_documents(
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
-    path, said = merge_named(path, {"text": text, "id": id, "label": label, "kind": kind})
-    path, kind = Path(path), said.pop("kind", None)
-    if said.keys() - {"text", "id", "label"}:
+    path, options = merge_named(path, {"text": text, "id": id, "label": label, "kind": kind})
+    path, kind = Path(path), options.pop("kind", None)
+    if options.keys() - {"text", "id", "label"}:
         raise UsageError(
             f"{path}: texts are read by text, id, label and kind alone; leave the other options "
             "out."
         )
     if path.is_dir():
-        if said:
+        if options:
             raise UsageError(f"{path}: a folder has no columns; leave out text, id and label.")
         return read_folder(path, kind=kind)
     if kind is not None:
@@ -96,7 +96,7 @@ def read_documents(
             f"{path}: unknown kind of file {path.suffix!r}; texts are read from .jsonl, .csv, "
             ".tsv, .parquet or a folder of text files."
         )
-    return _TABLES[suffix](path, **said)
+    return _TABLES[suffix](path, **options)
 
 
 def looks_like_documents(

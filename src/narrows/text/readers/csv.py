@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from narrows.data.readers.header import fitted_to
+from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData
 from narrows.text.documents import MAX_CHARACTERS, Documents
@@ -37,9 +37,7 @@ def read_csv_documents(
 
 
 def _names(cells: list[str], path: Path, line: int) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    while names and not names[-1]:
-        names.pop()  # a trailing comma
+    names = column_names(cells)
     if not names:
         raise InvalidData(f"{path}: no header; its first line must name the columns.")
     if len(set(names)) < len(names):
@@ -53,9 +51,5 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if names is None:
             names = _names(cells, path, line)
             continue
-        cells = fitted_to(cells, len(names), 0)
-        if len(cells) != len(names):
-            raise InvalidData(
-                f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."
-            )
+        cells = cells_of_width(cells, len(names), f"{path}, line {line}")
         yield line, dict(zip(names, cells, strict=True))
