@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.data.statistics import Statistics
 from narrows.training.layerwise import LayerwisePretraining
+from narrows.training.stages import digest_of
 
 __all__ = ["Plan", "training_settings"]
 
@@ -60,7 +60,7 @@ class Plan:
             if self.neighbours_by != "rows":
                 identity["neighbours_by"] = self.neighbours_by
         elif source.targets is not None:
-            identity["y"] = hashlib.sha256(source.targets.numpy().tobytes()).hexdigest()
+            identity["y"] = digest_of(source.targets)
         identity |= self.grouping
         if self.validation_data and rows.held_out is not None:
             identity["validation_data"] = rows.held_out.fingerprint()
