@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from narrows.applications.output import check_writable
 from narrows.cli import _run
+from narrows.errors import UsageError
 
 FILES = ("m", "a.csv", "b.csv", "a.npy", "b.npy", "p.png")
 
@@ -204,3 +206,11 @@ def test_a_figure_that_is_the_output_is_refused(command, tmp_path, monkeypatch, 
     (tmp_path / "x.png").symlink_to("p.csv")
     assert _run([*command.split(), "-o", "p.csv", "--figure", "x.png"]) == 2
     assert "--figure x.png: is the file of -o p.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", ["drop=t: s", '"drop=t: s"', "id=t: s"])
+def test_an_input_is_known_whatever_its_columns_are_called(options, tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text('a,b,"t: s"\n1,2,x\n3,4,y\n')
+    with pytest.raises(UsageError, match="is the input .*t.csv itself"):
+        check_writable(table, f"{table}:{options}")

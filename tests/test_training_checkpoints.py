@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from artefact_files import put_together, take_apart
 from training_runs import after, checkpoint_files, equal, interrupted, small, weights
 
 import narrows
@@ -15,6 +16,7 @@ from narrows import LinearAutoencoder
 from narrows.artefact import read_artefact
 from narrows.errors import (
     DataChanged,
+    LaterFormat,
     ModelFileError,
     OutputBusy,
     ResourceError,
@@ -50,11 +52,24 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
     assert equal(weights(resumed), weights(whole)) and len(asked) == len(whole_asked) - 5
 
 
-def test_only_damaged_checkpoints_start_anew(x: np.ndarray, stopped: Path) -> None:
+def test_damaged_checkpoints_alone_are_refused_and_stay(x: np.ndarray, stopped: Path) -> None:
     for path in checkpoint_files(stopped):
-        path.write_bytes(b"")
-    resumed = small().fit(x, checkpoint=stopped, resume=True)
-    assert equal(weights(resumed), weights(small().fit(x)))
+        path.write_bytes(b"mine")
+    with pytest.raises(
+        ModelFileError, match="no checkpoint can be read.*00002.* too short.*resume"
+    ):
+        small().fit(x, checkpoint=stopped, resume=True)
+    assert [path.read_bytes() for path in checkpoint_files(stopped)] == [b"mine", b"mine"]
+    assert equal(weights(small().fit(x, checkpoint=stopped)), weights(small().fit(x)))
+
+
+def test_a_checkpoint_of_a_later_version_is_not_passed_over(x: np.ndarray, stopped: Path) -> None:
+    newest = checkpoint_files(stopped)[-1]
+    header, body, payload = take_apart(newest.read_bytes())
+    newest.write_bytes(put_together(header, {**body, "format_version": 99}, payload))
+    with pytest.raises(LaterFormat, match="written in format 99, this Narrows reads up to"):
+        small().fit(x, checkpoint=stopped, resume=True)
+    assert newest.exists()
 
 
 def test_foreign_files_in_the_folder_are_left_alone(x: np.ndarray, stopped: Path) -> None:

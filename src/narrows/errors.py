@@ -7,7 +7,8 @@ Exception
     |   `-- OutputBusy                        2   another training writes to this output
     |-- InvalidData        (ValueError)       3   input that breaks a rule
     |   `-- DataChanged                       3   other data than the checkpoint was made of
-    |-- ModelFileError     (ValueError)       4   corrupt, foreign or future model file
+    |-- ModelFileError     (ValueError)       4   corrupt or foreign model file
+    |   `-- LaterFormat                       4   a file written by a later version
     |-- ResourceError      (OSError)          5   disk or memory
     `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
 Warning
@@ -41,6 +42,7 @@ __all__ = [
     "HeldOutClassWarning",
     "ImageShapeWarning",
     "InvalidData",
+    "LaterFormat",
     "MissingExtra",
     "MissingFontWarning",
     "ModelFileError",
@@ -93,6 +95,10 @@ class ModelFileError(NarrowsError, ValueError):
     """A model file that is corrupt, foreign, or from a later version."""
 
     exit_code = 4
+
+
+class LaterFormat(ModelFileError):
+    """A model file in a format that a later version writes."""
 
 
 class ResourceError(NarrowsError, OSError):

@@ -12,6 +12,7 @@ import numpy as np
 from narrows.applications.delimited import replacing_table
 from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
 from narrows.data.readers.kinds import SEPARATORS, kind_of
+from narrows.data.readers.naming import path_of
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 
@@ -40,7 +41,7 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
         If the path is one of the inputs, or in a folder that is one and of a kind that is read
         there: an image, or any file in a folder of texts.
     """
-    for other in map(_file_of, inputs):
+    for other in map(path_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
             raise UsageError(f"{path}: is the input {other} itself; name another output.")
         if os.path.isdir(other) and _lies_in(path, other) and _is_read_from(path, Path(other)):
@@ -72,12 +73,6 @@ def _is_read_from(path: Path, folder: Path) -> bool:
     if any(p.suffix.lower() in IMAGE_SUFFIXES for p in (path, path.resolve())):
         return True  # among texts too: they would be a folder of images then
     return next(images_in(folder), None) is None
-
-
-def _file_of(name: str | Path) -> str:
-    """Return the file of an input, without the columns that may be named after it."""
-    file, _, columns = str(name).rpartition(":")
-    return file if "=" in columns and not os.path.exists(name) else str(name)
 
 
 def is_table(path: Path) -> bool:

@@ -25,7 +25,7 @@ from narrows._version import __version__
 from narrows.artefact.strict_json import json_object
 from narrows.artefact.tensors import DTYPES, check_layout, tensors_in
 from narrows.durable import replacing
-from narrows.errors import ModelFileError
+from narrows.errors import LaterFormat, ModelFileError
 
 __all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact"]
 
@@ -116,7 +116,7 @@ def read_artefact(path: str | Path, *, kind: str, also: str | None = None) -> Ar
     try:
         return _parse(_read(path, kind), kind, also)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _read(path: Path, kind: str) -> bytes:
@@ -148,7 +148,7 @@ def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelFileError(f"format_version {version!r} is none.")
     if version > FORMAT_VERSION:
-        raise ModelFileError(
+        raise LaterFormat(
             f"written in format {version}, this Narrows reads up to {FORMAT_VERSION}; upgrade it."
         )
     start, stop = _digest_span(data[:end], str(body.get("sha256")))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from narrows.artefact import Artefact, read_artefact, write_artefact
 from narrows.durable import TEMPORARY
-from narrows.errors import ModelFileError, OutputBusy, ResourceError
+from narrows.errors import LaterFormat, ModelFileError, OutputBusy, ResourceError
 
 __all__ = ["Checkpoints"]
 
@@ -81,12 +81,29 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def newest(self) -> Artefact | None:
-        """Return the newest checkpoint whose digest holds, None if there is none."""
+        """Return the newest checkpoint whose digest holds, None if there is none.
+
+        Raises
+        ------
+        ModelFileError
+            If there are checkpoints, and none can be read; LaterFormat, if the newest sound one was
+            written by a later version.
+        """
+        first: ModelFileError | None = None
         for number in reversed(self._numbers()):
             try:
                 return read_artefact(self._path(number), kind="checkpoint")
-            except (ModelFileError, FileNotFoundError):
+            except FileNotFoundError:
                 continue
+            except LaterFormat:
+                raise
+            except ModelFileError as error:
+                first = first or error
+        if first is not None:
+            raise ModelFileError(
+                f"resume: no checkpoint can be read, and they are left as they are; {first} Start "
+                "over with --restart, in Python with resume=False."
+            )
         return None
 
     def clear(self) -> None:

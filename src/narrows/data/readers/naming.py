@@ -19,7 +19,7 @@ from typing import Any
 
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["merge_named", "parse_name"]
+__all__ = ["merge_named", "parse_name", "path_of"]
 
 _ARGUMENTS = {
     "drop": "drop",
@@ -73,6 +73,11 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
         else:
             arguments[argument] = _PARSED.get(key, str)(value)
     return path, arguments
+
+
+def path_of(name: str | Path) -> str:
+    """Return the path in a name, whatever options stand behind it."""
+    return _split(str(name))[0]
 
 
 def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path, dict[str, Any]]:
