@@ -56,7 +56,7 @@ def test_damaged_checkpoints_alone_are_refused_and_stay(x: np.ndarray, stopped: 
     for path in checkpoint_files(stopped):
         path.write_bytes(b"mine")
     with pytest.raises(
-        ModelFileError, match="no checkpoint can be read.*00002.* too short.*resume"
+        ModelFileError, match="no checkpoint can be read.*too short.*resume"
     ):
         small().fit(x, checkpoint=stopped, resume=True)
     assert [path.read_bytes() for path in checkpoint_files(stopped)] == [b"mine", b"mine"]
