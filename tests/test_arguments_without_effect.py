@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from narrows import AnomalyDetector, Autoencoder, CodeClassifier, DocumentAutoencoder
+from narrows import (
+    AnomalyDetector,
+    Autoencoder,
+    CodeClassifier,
+    CodeMatcher,
+    CodeRegressor,
+    DocumentAutoencoder,
+)
 from narrows.errors import HeldOutClassWarning, InvalidData, UsageError
 from narrows.text import Analyzer
 
@@ -71,3 +78,31 @@ def test_a_detector_says_how_many_groups_it_needs(n_groups, n_folds, least):
     detector = AnomalyDetector(net, n_folds=n_folds)
     with pytest.raises(InvalidData, match=f"^groups: there are {n_groups} groups, and {least} are"):
         detector.fit(X, groups=np.arange(60) % n_groups)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"validation_fraction": 0.2},
+        {"patience": 3},
+        {"dropout": 0.5},
+        {"learning_rate": 0.1},
+        {"weight_decay": 0.1},
+        {"corruption": "masking:0.5"},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_matcher_in_closed_form_refuses_what_it_cannot_read(given, autoencoder):
+    (name,) = given
+    with pytest.raises(UsageError, match=f"^{name}: has no effect with training='frozen'"):
+        CodeMatcher(autoencoder, **given).fit(X, Y)
+    fitted = CodeMatcher(autoencoder, training="fine_tuned", max_epochs=1, **given)
+    fitted._check_parameters()
+
+
+@pytest.mark.parametrize("head", [CodeClassifier, CodeRegressor])
+def test_a_frozen_code_is_not_corrupted(head, autoencoder):
+    with pytest.raises(UsageError, match="^corruption: has no effect with training='frozen'"):
+        head(autoencoder, corruption="masking:0.5").fit(X, Y)
+    for none in (None, "none", "identity"):
+        head(autoencoder, corruption=none, max_epochs=1).fit(X, Y)

@@ -35,6 +35,9 @@ ONLY_WITH = {
     "revive": ["top_k"],
 }
 
+# Penalties that are no means over rows: what they read are means of a batch.
+OF_MEANS = ("balance", "kl_sparsity", "revive")
+
 # Variants that choose every slot themselves, so that no other piece is tried with them.
 CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",
           "variational", "vector_quantised"}  # fmt: skip
@@ -99,6 +102,30 @@ def test_every_weight_is_stored_once(objective):
 def test_terms_add_up(objective, x, y, generator):
     terms = objective(x, y, generator=generator)
     torch.testing.assert_close(terms.total, terms.loss + terms.penalty)
+
+
+def terms_by(case, x, y, weights):
+    return build(case)(x, y, generator=Generator().manual_seed(5), weights=weights)
+
+
+def test_weights_of_rows_that_are_all_alike_change_nothing(case, x, y):
+    alike, none = terms_by(case, x, y, torch.ones(len(x))), terms_by(case, x, y, None)
+    torch.testing.assert_close(alike.loss, none.loss)
+    torch.testing.assert_close(alike.penalty, none.penalty)
+
+
+def test_terms_are_means_over_the_rows_by_their_weights(case, x, y):
+    """The mean over all rows of J with one row alone is J, where J is a mean over rows."""
+    alone = [terms_by(case, x, y, len(x) * row) for row in torch.eye(len(x))]
+    none = terms_by(case, x, y, None)
+    torch.testing.assert_close(torch.stack([t.loss for t in alone]).mean(), none.loss)
+    variant, _, _, penalty = case
+    if variant in ("sparse", "hashing", "dictionary") or penalty in OF_MEANS:
+        return
+    penalties = torch.stack([t.penalty for t in alone])
+    torch.testing.assert_close(penalties.mean(), none.penalty)
+    if penalty not in (None, "weight_decay"):
+        assert len(penalties.unique()) > 1
 
 
 def test_the_gradient_reaches_every_parameter(objective, x, y, generator):

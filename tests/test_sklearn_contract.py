@@ -1,4 +1,4 @@
-"""scikit-learn's own checks on every estimator, without expected failures."""
+"""scikit-learn's own checks on every estimator; two, of repeated rows, are expected to fail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from small_estimators import NOT_TO_THE_LAST_DIGIT
 
 from narrows.estimators import ALL
 
@@ -19,6 +20,10 @@ def _small(cls: type) -> Any:
 # tables, which are no images
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
-@parametrize_with_checks([_small(cls) for cls in ALL])
+@parametrize_with_checks(
+    [_small(cls) for cls in ALL],
+    expected_failed_checks=lambda estimator: NOT_TO_THE_LAST_DIGIT,
+    xfail_strict=True,
+)
 def test_sklearn_contract(estimator, check):
     check(estimator)

@@ -55,9 +55,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
 def test_damaged_checkpoints_alone_are_refused_and_stay(x: np.ndarray, stopped: Path) -> None:
     for path in checkpoint_files(stopped):
         path.write_bytes(b"mine")
-    with pytest.raises(
-        ModelFileError, match="no checkpoint can be read.*too short.*resume"
-    ):
+    with pytest.raises(ModelFileError, match="no checkpoint can be read.*too short.*resume"):
         small().fit(x, checkpoint=stopped, resume=True)
     assert [path.read_bytes() for path in checkpoint_files(stopped)] == [b"mine", b"mine"]
     assert equal(weights(small().fit(x, checkpoint=stopped)), weights(small().fit(x)))

@@ -74,6 +74,9 @@ def test_rows_of_weight_0_are_left_out_of_everything():
     np.testing.assert_array_equal(
         fits[0].held_out_rows_, np.flatnonzero(kept)[fits[1].held_out_rows_]
     )
+    np.testing.assert_array_equal(
+        np.sort(np.r_[fits[0].held_out_rows_, fits[0].training_rows_]), np.flatnonzero(kept)
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Outputs, PerSample
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source
+from narrows.data.source import Source, drawn_by_weight
 from narrows.losses import SquaredError
 from narrows.slots import Rows, SparseRows
 
@@ -67,7 +67,8 @@ class Baseline:
 def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline | None:
     """Fit PCA, or TruncatedSVD where the rows are sparse, on a bounded sample of rows.
 
-    Return None where the values are too large for their squares to be numbers.
+    Rows count by the source's weights. Return None where the values are too large for their
+    squares to be numbers.
     """
     # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
     with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
@@ -81,16 +82,25 @@ def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
     n_rows = (
         MAX_ROWS if source.sparse else min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
     )
-    rows = source.sample(n_rows, generator=Generator().manual_seed(seed))
+    generator = Generator().manual_seed(seed)
+    weights = None
+    if source.weights is not None and n_rows < source.n_rows:
+        rows = drawn_by_weight(source, n_rows, generator=generator)
+    else:
+        rows, weights = source.sample(n_rows, generator=generator), source.weights
     x = scaling.forward(rows)
     n_rows, n_features = x.shape
     if isinstance(x, SparseRows):
+        if weights is not None:
+            x = x.times_rows(weights.sqrt())
         matrix = sp.csr_array(
             (x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape
         )
         width = max(1, min(width, n_rows - 1, n_features - 1))
         svd = TruncatedSVD(width, random_state=seed).fit(matrix)
         return Baseline("TruncatedSVD", _float32(svd.components_))
+    if weights is not None:
+        return _weighted_pca(x, weights, min(width, n_rows, n_features), seed)
     x = torch.where(x.isnan(), x.nanmean(dim=0).nan_to_num(nan=0.0), x)
     width = min(width, n_rows, n_features)
     solver = "full"
@@ -100,6 +110,22 @@ def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
         solver = "randomized"
     pca = PCA(width, svd_solver=solver, random_state=seed).fit(x.numpy())
     return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
+
+
+def _weighted_pca(x: Tensor, weights: Tensor, width: int, seed: int) -> Baseline:
+    """Return PCA of rows (n_rows, n_features) that weigh (n_rows,); NaN counts as the mean."""
+    w, known = weights.double()[:, None], ~x.isnan()
+    wide = torch.where(known, x, 0.0).double()
+    total = (w * known).sum(dim=0)
+    mean = (w * wide).sum(dim=0) / torch.where(total > 0, total, 1.0)
+    spread = (torch.where(known, wide - mean, 0.0) * w.sqrt()).numpy()
+    n_rows, n_features = spread.shape
+    if n_features <= _EXACT_FEATURES:
+        components = np.linalg.eigh(spread.T @ spread)[1][:, : -width - 1 : -1].T
+    else:
+        width = max(1, min(width, n_rows - 1))
+        components = TruncatedSVD(width, random_state=seed).fit(spread).components_
+    return Baseline("PCA", _float32(components), _float32(mean.numpy()))
 
 
 def _float32(array: Any) -> Tensor:

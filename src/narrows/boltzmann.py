@@ -25,6 +25,7 @@ from narrows.errors import UsageError
 from narrows.products import affine
 from narrows.slots import Rows, SparseRows, dense_rows
 from narrows.terms import Terms, Trainable
+from narrows.weighting import mean_over_rows
 
 __all__ = ["RestrictedBoltzmannMachine"]
 
@@ -102,15 +103,27 @@ class RestrictedBoltzmannMachine(Trainable):
             mean = mean.clamp_min(1e-6).log()
         self.visible_bias.copy_(mean)
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
-        """Return F(v) - F(v') of a batch as an objective's terms."""
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        """Return F(v) - F(v') of a batch as an objective's terms.
+
+        Where v' are chains that are kept, they are samples of the model, and all weigh alike.
+        """
         after = self._walk(x, generator)
         if isinstance(x, SparseRows):
-            total = self.free_energy(x).mean() - self.free_energy(after).mean()
+            of_rows, of_samples = self.free_energy(x), self.free_energy(after)
         else:
             # both at once: their statistics then cancel in one product, before any rounding
             both = self.free_energy(torch.cat([x, after]))
-            total = both[: len(x)].mean() - both[len(x) :].mean()
+            of_rows, of_samples = both[: len(x)], both[len(x) :]
+        walked = None if self.persistent else weights
+        total = mean_over_rows(of_rows, weights) - mean_over_rows(of_samples, walked)
         return Terms(total=total, loss=total, penalty=total.new_zeros(()))
 
     def free_energy(self, v: Rows) -> PerSample:

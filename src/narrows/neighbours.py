@@ -109,9 +109,17 @@ class NeighbourObjective(Trainable):
         self.stochastic = objective.stochastic
         self._targets = targets
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
         assert y is not None
-        return self.objective(x, generator=generator, target=self._targets(y).to(y.device))
+        target = self._targets(y).to(y.device)
+        return self.objective(x, generator=generator, weights=weights, target=target)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert y is not None

@@ -1,19 +1,15 @@
-"""The formula: J(x) = L( x, g( f( x~ ) ) ) + sum of Omega.
-
-Sums over features, means over samples, everywhere.
-"""
+"""The formula: J(x) = L( x, g( f( x~ ) ) ) + sum of Omega; sums over features, means over rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor, nn, no_grad
 
 from narrows._types import Codes, Outputs, PerSample
 from narrows.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows
 from narrows.terms import Terms, Trainable
-from narrows.weighting import known_part, product_of
+from narrows.weighting import known_part, mean_over_rows, product_of
 
 __all__ = ["Objective"]
 
@@ -40,16 +36,19 @@ class Objective(Trainable):
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(
-        self, x: Rows, y: Tensor | None = None, *, generator: Generator, target: Rows | None = None
-    ) -> Terms:
-        """Return J of a batch and its terms; a ``target`` stands in for x in L."""
+        self, x: Rows, y: Tensor | None = None, *, generator: Generator,
+        weights: Tensor | None = None, target: Rows | None = None,
+    ) -> Terms:  # fmt: skip
+        """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
         x, known = known_part(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
         output = self.decoder(code.h).float()
-        weights = product_of(known, corrupted.weights)
-        loss = self.loss.per_sample(output, x if target is None else target, weights).mean()
-        step = Forward(x, corrupted.rows, code, output, self.encoder, self.decoder, y, generator)
+        counted = product_of(known, corrupted.weights)
+        errors = self.loss.per_sample(output, x if target is None else target, counted)
+        loss = mean_over_rows(errors, weights)
+        net = (self.encoder, self.decoder)
+        step = Forward(x, corrupted.rows, code, output, *net, y, generator, weights)
         penalty = sum((omega(step) for omega in self.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
@@ -72,7 +71,7 @@ class Objective(Trainable):
         x, known = known_part(x, self.corruption)
         return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)
 
-    @torch.no_grad()
+    @no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the last bias so that an untrained net says the mean of the data, not 0."""
         bias = self.decoder.biases[-1]

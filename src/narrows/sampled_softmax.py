@@ -21,6 +21,7 @@ from narrows.decoders import DenseDecoder
 from narrows.objective import Objective
 from narrows.slots import Rows, SparseRows
 from narrows.terms import Terms, Trainable
+from narrows.weighting import mean_over_rows
 
 __all__ = ["SampledSoftmax"]
 
@@ -41,7 +42,14 @@ class SampledSoftmax(Trainable):
         self.stochastic = objective.stochastic
         self._n_drawn = n_drawn
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
         net, decoder = self.objective, self.objective.decoder
         assert isinstance(x, SparseRows) and isinstance(decoder, DenseDecoder)
         code = net.encoder(net.corruption(x, generator=generator).rows, generator=generator)
@@ -50,10 +58,10 @@ class SampledSoftmax(Trainable):
         picked = torch.cat([words, extra])
         logits = hidden @ decoder.weights[-1].index_select(1, picked).to(hidden.dtype)
         logits = logits.float() + decoder.biases[-1].index_select(0, picked)
-        weights = torch.cat([words.new_zeros(len(words)), words.new_ones(len(extra))])
-        log_z = torch.logsumexp(logits + log_weight * weights, dim=1)
+        drawn = torch.cat([words.new_zeros(len(words)), words.new_ones(len(extra))])
+        log_z = torch.logsumexp(logits + log_weight * drawn, dim=1)
         among = SparseRows(x.indptr, torch.searchsorted(words, x.indices), x.values, len(picked))
-        loss = (log_z * x.row_sums() - among.gather_sum(logits)).mean()
+        loss = mean_over_rows(log_z * x.row_sums() - among.gather_sum(logits), weights)
         return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:

@@ -22,7 +22,7 @@ from narrows.objective import Objective
 from narrows.slots import Rows, dense_rows
 from narrows.targets import target_errors
 from narrows.terms import Terms, Trainable
-from narrows.weighting import known_part
+from narrows.weighting import known_part, mean_over_rows
 
 __all__ = ["SegmentationHead", "SegmentationTask", "head_sizes", "pyramid"]
 
@@ -149,15 +149,22 @@ class SegmentationTask(Trainable):
         self._frozen = frozen
         self._of = (objective,)  # a tuple: what is frozen is not the optimizer's
 
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
         assert y is not None
         x = dense_rows(x)
         if self.flips:
             x, y = self._flipped(x, y, generator)
-        loss = self._per_sample(x, y).mean()
+        loss = mean_over_rows(self._per_sample(x, y), weights)
         penalty = loss.new_zeros(())
         if self.reconstruction_weight:
-            of_rows = self._of[0](x, None, generator=generator).total
+            of_rows = self._of[0](x, None, generator=generator, weights=weights).total
             penalty = self.reconstruction_weight * of_rows
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 

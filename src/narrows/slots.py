@@ -41,19 +41,20 @@ __all__ = [
 @dataclass(frozen=True)
 class Labelled:
     """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, or
-    (batch, n_targets), and how much the row counts in the loss, ``weights`` (batch,), None where
-    all count alike."""
+    (batch, n_targets), and how much the row counts in the loss, ``weights`` (batch,). Either is
+    None where nothing is known of it."""
 
     rows: Rows
-    y: Tensor
+    y: Tensor | None = None
     weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def to(self, device: str | torch.device) -> Labelled:
+        y = None if self.y is None else self.y.to(device)
         weights = None if self.weights is None else self.weights.to(device)
-        return Labelled(self.rows.to(device), self.y.to(device), weights)
+        return Labelled(self.rows.to(device), y, weights)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Forward:
-    """One pass through the formula, as the penalties read it."""
+    """One pass through the formula, as the penalties read it.
+
+    ``weights`` (batch,), of mean 1 over the rows of a training, say how much each row counts; None
+    where all count alike. ``mean_over_rows`` and ``mean_of_features`` take them.
+    """
 
     x: Rows
     corrupted: Rows
@@ -111,6 +116,7 @@ class Forward:
     decoder: Decoder
     y: Tensor | None = None
     generator: Generator | None = None
+    weights: Tensor | None = None
 
 
 @runtime_checkable
@@ -203,7 +209,7 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Penalty(Protocol):
-    """Omega: a scalar, averaged over the batch, in the unit of the loss.
+    """Omega: a scalar, the mean over the batch by ``step.weights``, in the unit of the loss.
 
     One that has weights of its own is also an ``nn.Module``, and trains with the net.
     """

@@ -32,8 +32,18 @@ class Trainable(nn.Module, ABC):
     stochastic: bool = False
 
     @abstractmethod
-    def forward(self, x: Rows, y: Tensor | None = None, *, generator: Generator) -> Terms:
-        """Return the terms of a batch, means over its rows."""
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        """Return the terms of a batch, means over its rows.
+
+        ``weights`` (batch,), of mean 1 over the rows of a training, say how much each row counts.
+        """
 
     @abstractmethod
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:

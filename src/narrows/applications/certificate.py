@@ -39,6 +39,8 @@ class Certificate:
 def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     """Turn the code, in place, to orthonormal axes of decreasing variance; return the variances.
 
+    Rows count by the source's weights, of mean 1.
+
     The encoder is multiplied by an invertible A and the decoder by its inverse: every
     reconstruction stays what training made it. Signs as in scikit-learn's PCA: the largest
     loading of each axis is positive.
@@ -58,8 +60,14 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     q, r = np.linalg.qr(wd.T)  # W_d = r.T @ q.T, the rows of q.T orthonormal
     blocks = [z.astype(np.float64) @ r.T for z in codes(model, source)]
     n = sum(map(len, blocks))
-    mean = sum(block.sum(axis=0) for block in blocks) / n
-    covariance = sum((block - mean).T @ (block - mean) for block in blocks) / max(n - 1, 1)
+    counted = [np.ones((len(block), 1)) for block in blocks]
+    if source.weights is not None:
+        edges = np.cumsum([len(block) for block in blocks])[:-1]
+        counted = np.split(source.weights.double().numpy()[:, None], edges)
+    parts = list(zip(blocks, counted, strict=True))
+    mean = sum((w * block).sum(axis=0) for block, w in parts) / n
+    spread = sum((w * (block - mean)).T @ (block - mean) for block, w in parts)
+    covariance = spread / max(n - 1, 1)
     variances, u = np.linalg.eigh(covariance)
     order = np.argsort(variances)[::-1]
     u = u[:, order]

@@ -22,7 +22,7 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(PrintsTable):
-    """Means over the rows.
+    """Means over the rows, by their weights where ``fit`` was given any.
 
     Attributes
     ----------
@@ -45,6 +45,8 @@ class Evaluation(PrintsTable):
         How many of the rows of the fit were held out; None where ``rows`` is not "fit".
     from_inputs : bool
         Whether the rows were rebuilt from given corrupted copies instead of from themselves.
+    weighted : bool
+        Whether rows count by weights in these means.
     """
 
     n_rows: int
@@ -62,6 +64,7 @@ class Evaluation(PrintsTable):
     rows: str | None = None
     n_held_out: int | None = None
     from_inputs: bool = False
+    weighted: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -83,6 +86,8 @@ class Evaluation(PrintsTable):
             share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
             lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
         lines.append(f"in {self.squared_unit}; {self._described_rows()}")
+        if self.weighted:
+            lines.append("Rows count by their weights.")
         if self.from_inputs:
             lines.append("Rows were rebuilt from the corrupted copies that were given.")
         if self.baseline_copies:
@@ -132,7 +137,8 @@ def evaluate(
 
     ``rows`` says which rows these are, as in ``Evaluation``; None compares their errors with those
     that the model keeps of held-out rows, to recognise the rows of the fit. ``inputs`` are rows to
-    rebuild them from, one each, instead of the rows themselves.
+    rebuild them from, one each, instead of the rows themselves. Rows count by the source's weights,
+    of mean 1.
     """
     device = model.device
     of_each: list[torch.Tensor] = []
@@ -142,26 +148,34 @@ def evaluate(
     count = torch.zeros_like(total)
     power = torch.zeros((), dtype=torch.float64, device=device)
     corrupted = None if inputs is None else scaled_batches(model, inputs)
+    first = 0
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
+        weights = None
+        if source.weights is not None:
+            weights = source.weights[first : first + len(x)].double().to(device)
+        first += len(x)
         given = x if corrupted is None else next(corrupted)[1]
         if model.baseline is not None and corrupted is not None:
             fill = model.baseline.reconstruct(given.to("cpu"))
-            theirs = theirs + squared.per_sample(fill, x.to("cpu")).double().sum().to(device)
+            theirs = theirs + _summed(squared.per_sample(fill, x.to("cpu")).to(device), weights)
         elif model.baseline is not None:
-            theirs = theirs + model.baseline.error(x.to("cpu")).double().sum().to(device)
+            theirs = theirs + _summed(model.baseline.error(x.to("cpu")).to(device), weights)
         x, known = known_part(x, model.objective.corruption)
         read = x if corrupted is None else known_part(given, model.objective.corruption)[0]
         output = model.objective.decoder(model.objective.encode(read).h).float()
         own_of_each = model.objective.loss.per_sample(output, x, known)
-        own = own + own_of_each.double().sum()
+        own = own + _summed(own_of_each, weights)
         of_each.append(own_of_each.cpu())
         mean = model.objective.loss.fitted(output, x)
-        ours = ours + squared.per_sample(mean, x, known).double().sum()
+        ours = ours + _summed(squared.per_sample(mean, x, known), weights)
         dense = dense_rows(x)
-        count += len(dense) if known is None else known.double().sum(dim=0)
-        total += dense.double().sum(dim=0)
-        power += dense.double().square().sum()
+        if known is None:
+            count += len(dense) if weights is None else weights.sum()
+        else:
+            count += _summed(known, weights, dim=0)
+        total += _summed(dense, weights, dim=0)
+        power += _summed(dense.double().square(), weights)
     n = source.n_rows
     baseline = model.baseline
     n_held_out = None
@@ -183,7 +197,18 @@ def evaluate(
         rows=rows if n_held_out is None else "fit",
         n_held_out=n_held_out,
         from_inputs=inputs is not None,
+        weighted=source.weights is not None,
     )
+
+
+def _summed(
+    values: torch.Tensor, weights: torch.Tensor | None, *, dim: int | None = None
+) -> torch.Tensor:
+    """Return the sum of values (batch, ...) in float64, each by the weight of its row."""
+    values = values.double()
+    if weights is not None:
+        values = values * weights.reshape(-1, *[1] * (values.ndim - 1))
+    return values.sum(dim=dim)
 
 
 def _held_out_among(model: Model, errors: np.ndarray) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +41,25 @@ def pack_bits(bits: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def set_median_thresholds(model: Model, source: Source) -> None:
-    """Set every bit's threshold to the median of its z over these rows: half of them have it."""
+    """Set every bit's threshold to the median of its z over these rows: half of them have it, or
+    those that have it weigh half of all, where rows have weights."""
     encoder = model.objective.encoder
     assert isinstance(encoder, BinaryEncoder)
-    drives = list(encoded(model, source, lambda x: code_of(model, x).drive))
-    encoder.thresholds.copy_(torch.cat(drives).quantile(0.5, dim=0))  # pyright: ignore[reportArgumentType, reportCallIssue] -- a binary code has a drive
+    blocks: Any = list(encoded(model, source, lambda x: code_of(model, x).drive))
+    drives = torch.cat(blocks)
+    if source.weights is None:
+        medians = drives.quantile(0.5, dim=0)
+    else:
+        medians = _weighted_median(drives, source.weights.to(drives.device))
+    encoder.thresholds.copy_(medians)
+
+
+def _weighted_median(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the weighted median of every column of values (n_rows, n_columns)."""
+    ordered, at = values.sort(dim=0)
+    below = weights.double()[at].cumsum(dim=0)
+    half = below[-1] / 2
+    last = len(values) - 1
+    lower, upper = (below < half).sum(dim=0), (below <= half).sum(dim=0)
+    ends = ordered.gather(0, torch.stack([lower, upper]).clamp_max(last))
+    return ends.mean(dim=0)

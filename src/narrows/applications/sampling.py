@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from narrows._types import Codes
 from narrows.applications.coding import BATCH, decoded
 from narrows.checks import check_number
-from narrows.data.source import Source
+from narrows.data.source import Source, drawn_by_weight
 from narrows.density import fit_densities, rows_for
 from narrows.errors import UsageError, unknown_name
 from narrows.model import Model
@@ -28,11 +28,17 @@ _NAMES = ("auto", "gaussian", "mixture", "prior")
 def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
     """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
 
+    Where rows have weights, they are drawn by them.
+
     Where the code has a posterior, one code of each row is drawn from it: that is what the
     decoder has learned to read.
     """
     n_rows = rows_for(source.n_features, model.n_components)
-    rows = source.sample(n_rows, generator=Generator().manual_seed(seed))
+    generator = Generator().manual_seed(seed)
+    if source.weights is None:
+        rows = source.sample(n_rows, generator=generator)
+    else:
+        rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
     noise = Generator(model.device).manual_seed(seed)
     codes = []
     for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:

@@ -1,4 +1,4 @@
-"""The options that say which rows depend on each other, and which are held out."""
+"""The options that say which rows depend on each other, which are held out, and what they weigh."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from narrows.cli._data import open_data
+from narrows.cli._columns import Opened, open_with_columns
+from narrows.cli._data import label_file, open_data
 
-__all__ = ["held_out_options", "open_grouped", "opened_for_fit"]
+__all__ = ["held_out_options", "opened_for_fit", "weights_option"]
 
 
 def held_out_options(command: Any) -> Any:
@@ -29,60 +30,68 @@ def held_out_options(command: Any) -> Any:
     return command
 
 
+def weights_option(command: Any) -> Any:
+    """Give a command --weights."""
+    return click.option("--weights", metavar="COLUMN|FILE", help="How much each row counts: a "
+                        "column of DATA, then no feature; or a file of numbers, a line a row, "
+                        ".npy, or w.csv:label=NAME. Only the ratios matter.")(command)  # fmt: skip
+
+
 def opened_for_fit(
     data: str,
     *,
     groups: str | None,
     block_length: int | None,
     gap: int | None,
-    validation: str | None,
+    validation: str | None = None,
+    weights: str | None = None,
     resize: tuple[int, int] | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """Open DATA, and return it with the arguments of ``fit`` that the options make."""
+    like: Any = None,
+) -> tuple[Opened, dict[str, Any]]:
+    """Open DATA, and return it with the arguments of ``fit`` that the options make.
+
+    ``like`` is the estimator to whose rows DATA's are alike, as for ``open_data``.
+    """
+    column = None if weights is None or is_file(weights) else weights
+    columns = {"--groups": groups, "--weights": column}
+    opened = open_with_columns(data, columns, like=like, resize=resize)
     given: dict[str, Any] = {}
-    if groups is None:
-        source = open_data(data, resize=resize)
-    else:
-        if resize is not None:
-            raise click.UsageError("--resize: goes with images, which have no column of --groups.")
-        source, given["groups"] = open_grouped(data, groups)
+    if groups is not None:
+        given["groups"] = opened.columns["--groups"]
+    if weights is not None:
+        given["sample_weight"] = _weights(weights, opened, data)
     if block_length is not None:
         given["block_length"] = block_length
     if gap is not None:
         given["gap"] = gap
     if validation is not None:
-        given["validation_data"] = open_data(validation, resize=resize)
-    return source, given
+        given["validation_data"] = open_data(validation, like, resize=resize)
+    return opened, given
 
 
-def open_grouped(data: str, column: str) -> tuple[Any, Any]:
-    """Return the rows of DATA without a column, and what stands in that column.
+def is_file(weights: str) -> bool:
+    """Return whether --weights names a file, and not a column of DATA."""
+    from narrows.data.readers.naming import path_of
 
-    Raises
-    ------
-    UsageError, InvalidData
-        If DATA has no columns with names, or not this one.
-    """
-    import numpy as np
+    return Path(path_of(weights)).is_file()
 
-    from narrows.data import read
-    from narrows.data.readers.naming import parse_name
-    from narrows.errors import UsageError
-    from narrows.text import Documents, read_documents
 
-    path, said = parse_name(data)
-    if Path(path).is_dir() or not Path(path).exists():
-        raise UsageError(f"--groups: {data} is no file of a table, so it has no column {column!r}.")
-    if "text" in said:
-        documents = read_documents(path, text=said["text"], label=column)
-        named = np.array([";".join(document.labels) for document in documents], dtype=object)
-        return open_data(data), named
-    dropped = [*said.get("drop", ())]
-    others = [said[key] for key in ("label", "id") if key in said and said[key] != column]
-    spec = [f"{key}={said[key]}" for key in ("label", "id") if key in said and said[key] != column]
-    spec += [f"drop={name}" for name in dict.fromkeys([*dropped, column])]
-    source = open_data(f"{path}:{','.join(spec)}")
-    if isinstance(source, Documents):
-        raise UsageError(f"--groups: name the column of texts too, {path}:text=COLUMN.")
-    named = read(path, label=column, drop=tuple(dict.fromkeys([*dropped, *others])))
-    return source, named.labels
+def _weights(weights: str, opened: Opened, data: str) -> Any:
+    """Return the weight of every row, float64 (n_rows,), from a column of DATA or a file."""
+    import scipy.sparse as sp
+
+    from narrows.cli._reached import numbers
+    from narrows.data.labels import read_labels
+    from narrows.data.source import Source
+    from narrows.errors import InvalidData
+
+    if "--weights" in opened.columns:
+        found = opened.columns["--weights"].astype(str)
+        return numbers(found, f"{data}, column {weights!r}", option="--weights")
+    rows = opened.rows
+    n_rows = rows.n_rows if isinstance(rows, Source) else sum(1 for _ in rows)
+    path, column = label_file(Path(weights))
+    found = read_labels(path, n_rows=n_rows, column=column)
+    if sp.issparse(found):
+        raise InvalidData(f"{weights}: must hold one number for every row of {data}.")
+    return numbers(found, weights, option="--weights")

@@ -84,7 +84,7 @@ def detector(
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        fitted.fit(opened, **rows, **run.of_fit).set_params(verbose=0).save(output)
+        fitted.fit(opened.rows, **rows, **run.of_fit).set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     n = len(fitted.calibration_)

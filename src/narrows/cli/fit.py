@@ -18,7 +18,7 @@ from narrows.cli._common import (
     size_of,
 )
 from narrows.cli._data import open_data
-from narrows.cli._held_out import held_out_options, opened_for_fit
+from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
 from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
@@ -52,6 +52,7 @@ __all__ = ["fit"]
 @click.option("--clean", metavar="FILE", help="The clean rows of which DATA holds corrupted "
               "copies, in the same order: the net learns to rebuild them.")  # fmt: skip
 @held_out_options
+@weights_option
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
 @checkpoint_options
 @quiet_option
@@ -65,6 +66,7 @@ def fit(
     block_length: int | None,
     gap: int | None,
     validation: str | None,
+    weights: str | None,
     resize: tuple[int, int] | None,
     output: Path,
     resume: bool,
@@ -96,16 +98,18 @@ def fit(
     from narrows.errors import UsageError
     from narrows.text import Documents
 
-    check_writable(output, *filter(None, (data, clean, validation)))
+    check_writable(output, *filter(None, (data, clean, validation, weights)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
-    source, given = opened_for_fit(
+    opened, given = opened_for_fit(
         data,
         groups=groups,
         block_length=block_length,
         gap=gap,
         validation=validation,
+        weights=weights,
         resize=resize,
     )
+    source = opened.rows
     y = None if clean is None else open_data(clean, resize=resize)
     if isinstance(y, Documents):
         raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")

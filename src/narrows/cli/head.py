@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
+from narrows.cli._columns import Opened, as_fit_takes, open_with_columns, targets_in_file
 from narrows.cli._common import (
     PATH,
     SEED,
@@ -18,7 +19,8 @@ from narrows.cli._common import (
     print_json,
     print_values,
 )
-from narrows.cli._data import data_path, open_data
+from narrows.cli._data import data_path
+from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
 from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
@@ -51,8 +53,8 @@ _TASKS = {
 @click.option("--unknown", help="The label of rows of which none is known, such as -1.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Weigh all classes alike, "
               "however rare; others by --set class_weight='{\"a\": 5}'.")  # fmt: skip
-@click.option("--weights", type=PATH, help="How much each row counts, classify and regress: a file "
-              "of numbers as --labels has them, or a column, y.csv:label=NAME.")  # fmt: skip
+@held_out_options
+@weights_option
 @click.option("--epochs", "max_epochs", type=int, help="Passes over the rows; without it 50, or "
               "of few rows as many as make 3,000 steps to classify, else 1,000.")  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
@@ -67,7 +69,11 @@ def head(
     labels: Path | None,
     task: str,
     unknown: str | None,
-    weights: Path | None,
+    groups: str | None,
+    block_length: int | None,
+    gap: int | None,
+    validation: str | None,
+    weights: str | None,
     output: Path,
     resume: bool,
     restart: bool,
@@ -83,6 +89,8 @@ def head(
     --task match, `narrows segment` one of --task segment. The file still encodes, decodes and
     reconstructs.
 
+    Several values of a row, --task regress, are columns of DATA: table.csv:label=a,label=b.
+
     Of classes and values it prints how right the head is on its rows, and on those held out by
     --set validation_fraction=0.2, beside the share of the commonest class, which needs no net.
 
@@ -90,38 +98,37 @@ def head(
     and --resume goes on from it to the same end.
     """
     from narrows.applications.output import check_writable
-    from narrows.cli._heads import naming, one_label_a_row
-    from narrows.cli._reached import check_classes, numbers, reached
+    from narrows.cli._heads import naming
+    from narrows.cli._reached import reached
 
-    check_writable(output, *filter(None, (model, data, labels)))
+    check_writable(output, *filter(None, (model, data, labels, validation, weights)))
+    held_out = {"groups": groups, "block_length": block_length, "gap": gap}
+    _check_task_takes(task, {**held_out, "validation": validation, "weights": weights})
     estimator = open_model(model)
-    opened = open_data(data, estimator)
-    source = estimator._asked(opened)[1]
-    shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
-    y = _labels(task, data, opened, labels, source.n_rows, (shape[0], shape[1]), unknown)
+    opened, given = opened_for_fit(data, **held_out, weights=weights, like=estimator)
+    source = estimator._asked(opened.rows)[1]
+    if task == "segment":
+        shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
+        y = _masks(data, labels, source.n_rows, (shape[0], shape[1]))
+    else:
+        y = _labels(task, data, opened, labels, source.n_rows, unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=verbosity(quiet))
-    if task == "regress":
-        y = numbers(y, str(labels or data))
-    if task == "classify":
-        check_classes(y, str(labels or data))
-    weighted = {}
-    if weights is not None:
-        if task not in ("classify", "regress"):
-            raise click.UsageError(f"--weights: --task {task} has none; rows count alike.")
-        told = one_label_a_row(opened, weights, source.n_rows)
-        weighted = {"sample_weight": numbers(told, str(weights))}
+    apart = None
+    if validation is not None:
+        apart = _rows_apart(task, validation, estimator, unknown)
+        given["validation_data"] = apart[0], as_fit_takes(apart[1])
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
         with naming(labels or data):
-            fitted.fit(source, y, **weighted, **run.of_fit)
+            fitted.fit(source, as_fit_takes(y), **given, **run.of_fit)
         fitted.set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     results = _results(fitted, task)
     if task in ("classify", "regress"):
-        results |= reached(fitted, source, y, task)
+        results |= reached(fitted, source, y, task, apart)
     results["model"] = str(output)
     if as_json:
         print_json(results)
@@ -154,7 +161,7 @@ def _head(
         raise UsageError("--unknown: --task regress reads a value of every row; leave others out.")
     if unknown is not None:
         given["missing_label"] = _unknown(unknown, y)
-    elif y.dtype.kind == "U" and "missing_label" not in given:
+    elif task != "regress" and y.dtype.kind == "U" and "missing_label" not in given:
         default = str(getattr(kind(), "missing_label", None))  # a matcher's -1, among texts "-1"
         given |= {"missing_label": default} if default in y else {}
     known = [name for name in kind._get_param_names() if name != "autoencoder"]
@@ -167,24 +174,70 @@ def _head(
     return kind(autoencoder, **given)
 
 
+def _check_task_takes(task: str, options: dict[str, Any]) -> None:
+    """Refuse the options on rows that the head of a task has no use for."""
+    refused = {
+        "match": (
+            [*options],
+            "draws pairs from all rows, calibrates them on classes held out, and has no weights",
+        ),
+        "segment": (["validation", "weights"], "reads no masks but those of DATA, and no weights"),
+    }
+    names, why = refused.get(task, ([], ""))
+    for name in names:
+        if options[name] is not None:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option}: --task {task} {why}; leave it out.")
+
+
 def _labels(
-    task: str,
-    data: str,
-    opened: Any,
-    labels: Path | None,
-    n_rows: int,
-    sides: tuple[int, int],
-    unknown: str | None,
+    task: str, data: str, opened: Opened, labels: Path | None, n_rows: int, unknown: str | None
 ) -> Any:
-    """Return a label a row, or, to segment, masks (n_rows, n_pixels)."""
+    """Return a label a row, (n_rows,), checked for the task, or Targets."""
     from narrows.cli._heads import one_label_a_row
+    from narrows.cli._reached import check_classes, numbers
+
+    targets = opened.targets
+    if targets is None and labels is not None:
+        targets = targets_in_file(labels, n_rows)
+    if targets is not None:
+        if task != "regress":
+            raise click.UsageError(
+                f"--task {task}: says one thing of a row, and several labels are named; name one, "
+                "and fit a head for each."
+            )
+        if labels is not None and opened.targets is not None:
+            raise click.UsageError(f"--labels: {data} names its labels; leave one of the two out.")
+        return targets
+    y = one_label_a_row(opened.rows, labels, n_rows, unknown=unknown)
+    if task == "regress":
+        return numbers(y, str(labels or data))
+    if task == "classify":
+        check_classes(y, str(labels or data))
+    return y
+
+
+def _masks(data: str, labels: Path | None, n_rows: int, sides: tuple[int, int]) -> Any:
+    """Return masks (n_rows, n_pixels)."""
     from narrows.data.mask_files import read_mask_file
 
-    if task != "segment":
-        return one_label_a_row(opened, labels, n_rows, unknown=unknown)
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")
     return read_mask_file(labels, n_rows, sides, images=data_path(data))
+
+
+def _rows_apart(task: str, validation: str, estimator: Any, unknown: str | None) -> tuple[Any, Any]:
+    """Return the rows of --validation and their labels."""
+    from narrows.cli._heads import labels_brought
+
+    opened = open_with_columns(validation, {}, like=estimator)
+    if opened.targets is None and labels_brought(opened.rows) is None:
+        raise click.UsageError(
+            f"--validation: {validation} brings no labels; name their column, as in "
+            "held_out.csv:label=kind."
+        )
+    source = estimator._asked(opened.rows)[1]
+    return source, _labels(task, validation, opened, None, source.n_rows, unknown)
 
 
 def _unknown(text: str, y: Any) -> Any:

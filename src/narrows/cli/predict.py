@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.cli._columns import Targets, open_with_columns, targets_in_file
 from narrows.cli._common import (
     PATH,
     data_argument,
@@ -15,7 +16,6 @@ from narrows.cli._common import (
     print_json,
     print_values,
 )
-from narrows.cli._data import open_data
 from narrows.cli._row_names import row_names
 from narrows.cli._texts import one_line
 
@@ -39,7 +39,10 @@ _NAMED = 8
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
 ) -> None:
-    """Predict the class or the value of each row of DATA; MODEL comes from `narrows head`."""
+    """Predict the class or the value of each row of DATA; MODEL comes from `narrows head`.
+
+    Of a head of several targets -o has a column for each, by its name.
+    """
     import numpy as np
 
     from narrows.applications.output import check_rows_file, is_table, write_rows, write_table
@@ -48,23 +51,31 @@ def predict(
     if output is not None:
         check_rows_file(output, *filter(None, (model, data, labels)))
     fitted = open_head(model, "predict")
-    opened = open_data(data, fitted.autoencoder_)
-    brought = labels_brought(opened)
-    if output is None and labels is None and brought is None:
-        raise click.UsageError("give -o, --labels or both.")
     classify = hasattr(fitted, "classes_")
-    numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)[:, None]
+    several = not classify and np.ndim(fitted.y_mean_) == 1
+    found = open_with_columns(data, {}, like=fitted.autoencoder_, as_targets=several)
+    opened, brought = found.rows, labels_brought(found.rows)
+    if found.targets is not None and not several:
+        raise click.UsageError(f"{data}: names several labels, and {model} says one; name that.")
+    if output is None and labels is None and brought is None and found.targets is None:
+        raise click.UsageError("give -o, --labels or both.")
+    numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)
+    numbers = numbers if classify or several else numbers[:, None]
     n = len(numbers)
     results: dict[str, Any] = {"rows": n}
     said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
-    if labels is not None or _brings_truth(opened, brought, fitted):
+    if several and (labels is not None or found.targets is not None):
+        results |= _r2_of_each(found.targets, labels, numbers, fitted, data)
+    elif not several and (labels is not None or _brings_truth(opened, brought, fitted)):
         truth, named = one_label_a_row(opened, labels, n, gaps=True), labels or data
         results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
     if output is not None:
-        names = [f"p({c})" for c in fitted.classes_] if classify else ["value"]
+        names = [f"p({c})" for c in fitted.classes_] if classify else _value_names(fitted)
         if is_table(output):
             called = row_names(opened)
-            columns: dict[str, Any] = {} if called is None else dict([called])
+            columns: dict[str, Any] = {}
+            if called is not None:
+                columns[called[0] + "_" * (called[0] in names)] = called[1]
             columns |= {"class": said} if classify else {}
             columns |= dict(zip(names, np.asarray(numbers).T, strict=True))
             write_table(output, columns)
@@ -74,6 +85,8 @@ def predict(
     if as_json:
         print_json(results)
         return
+    of_targets = results.pop("r2_of_targets", {})
+    results |= {f"r2 of {one_line(name, 40)}": value for name, value in of_targets.items()}
     unseen = results.pop("unseen_classes", [])
     print_values(results)
     if unseen:
@@ -148,6 +161,47 @@ def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None
     return {**found, "rows_without_label": int(unknown.sum())} if unknown.any() else found
+
+
+def _value_names(fitted: Any) -> list[str]:
+    """Return what the columns of a regressor are called: its targets, or "value"."""
+    import numpy as np
+
+    names, n = fitted.target_names_, np.size(fitted.y_mean_)
+    if names is not None and len(set(names)) == n:
+        return list(names)
+    return ["value"] if n == 1 else [f"value {j}" for j in range(n)]
+
+
+def _r2_of_each(
+    targets: Targets | None, labels: Path | None, said: Any, fitted: Any, data: str
+) -> dict[str, Any]:
+    """Return R^2 of every target that DATA or a file of labels name, and their mean."""
+    import numpy as np
+
+    from narrows.applications.prediction import mean_r2, r2_of_targets
+    from narrows.errors import InvalidData
+
+    if labels is not None:
+        targets = targets_in_file(labels, len(said), as_targets=True)
+    names = _value_names(fitted)
+    if targets is None:
+        columns = ",".join(f"label={name}" for name in names)
+        raise InvalidData(f"{labels}: name the columns of the targets: y.csv:{columns}.")
+    unknown = [name for name in targets.names if name not in names]
+    if unknown:
+        raise InvalidData(
+            f"{labels or data}: label={unknown[0]} is no target of this head, which has "
+            f"{', '.join(names)}."
+        )
+    at = [names.index(name) for name in targets.names]
+    of_each = r2_of_targets(targets.values, said[:, at])
+    found: dict[str, Any] = {
+        "r2": mean_r2(of_each),
+        "r2_of_targets": dict(zip(targets.names, of_each.tolist(), strict=True)),
+    }
+    without = np.isnan(targets.values).all(axis=1)
+    return {**found, "rows_without_label": int(without.sum())} if without.any() else found
 
 
 def _empty(truth: Any) -> Any:

@@ -54,10 +54,9 @@ class _InMemory(Source):
         for batch in order[start * batch_size :].split(batch_size):
             if len(batch):  # an empty tensor splits into one empty piece
                 rows = self.at(batch)
+                y = None if self.targets is None else self.targets[batch]
                 weights = None if self.weights is None else self.weights[batch]
-                yield (
-                    rows if self.targets is None else Labelled(rows, self.targets[batch], weights)
-                )
+                yield rows if y is None and weights is None else Labelled(rows, y, weights)
 
     def where(self, mask: Tensor) -> _InMemory:
         # ascending, so that a gather walks through memory in one direction

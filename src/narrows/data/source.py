@@ -19,6 +19,7 @@ from narrows.slots import Labelled, Rows, dense_rows
 __all__ = [
     "Source",
     "at_a_time",
+    "drawn_by_weight",
     "evenly_spaced",
     "with_targets",
 ]
@@ -56,9 +57,10 @@ class Source(ABC):
     targets : Tensor or None
         y of every row, in the rows' own order: shuffled batches are then Labelled.
     weights : Tensor or None
-        How much every row counts in a loss, beside its y; None where all count alike.
+        How much every row counts in a loss, float32 (n_rows,), with or without a y: shuffled
+        batches are then Labelled. None where all count alike.
     holds_targets : bool
-        Whether this kind of source can hold them: where the rows are in memory.
+        Whether this kind of source can hold y and weights: where the rows are in memory.
     double : bool
         Whether batches are float64, for columns whose spread float32 would round away.
     """
@@ -130,6 +132,12 @@ class Source(ABC):
         told = copy(self)
         told.targets = y
         return told
+
+    def weighted(self, weights: Tensor | None) -> Self:
+        """Return the same rows with these weights, in their order; this source stays as it is."""
+        weighted = copy(self)
+        weighted.weights = weights
+        return weighted
 
     def at_a_time(self, most: int) -> int:
         """Return how many rows to take at a time where no gradient is kept."""
@@ -228,7 +236,7 @@ class Source(ABC):
         return shaped
 
     def described_as(self, other: Source) -> Source:
-        """Take over the description, not the rows or y, of another source; return self."""
+        """Take over the description, not the rows, y or weights, of another; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.vocabulary = other.image_shape, other.vocabulary
         self.resize = other.resize
@@ -248,6 +256,18 @@ def at_a_time(most: int, n_features: int) -> int:
     """Return ``most`` dense rows, or fewer where they are long, in whole sixteens: the maps of a
     convolutional net are several times as long."""
     return max(16, min(most, _AT_A_TIME // n_features // 16 * 16))
+
+
+def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Rows:
+    """Return ``n_rows`` rows of a source with weights, each drawn as often as it counts, in order.
+
+    They are drawn with replacement, for what can only count rows.
+    """
+    assert source.weights is not None
+    totals = source.weights.double().cumsum(0)
+    at = torch.rand(n_rows, generator=generator, dtype=torch.float64) * totals[-1]
+    drawn = torch.searchsorted(totals, at, right=True).clamp_max(source.n_rows - 1)
+    return source.at(drawn.sort().values)
 
 
 def evenly_spaced(n_rows: int, wanted: int) -> Tensor:

@@ -24,8 +24,8 @@ _MAX_FEATURES = 1 << 28
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-feature mean, variance and number of rows where it is not 0 (float64), and the range,
-    of the rows to train on.
+    """Per-feature mean, variance and number of rows where it is not 0 (float64), by the rows'
+    weights where there are any, and the range, of the rows to train on.
 
     ``rounding`` is by how much, at most, float32 rounds a value of a feature, ``typical`` a size
     that most rows have (see ``ValueRange``).
@@ -90,7 +90,8 @@ def describe(
     of all rows.
 
     Mean and variance are of the known values, merged block by block (Chan, Golub, LeVeque 1983),
-    so that they hold for large means and for more rows than float32 can count.
+    so that they hold for large means and for more rows than float32 can count. Rows count by the
+    source's weights, of mean 1 over those to train on.
 
     Raises
     ------
@@ -109,11 +110,15 @@ def describe(
     rounding, sizes = torch.zeros_like(mean), Sizes()
     for batch in source.in_float64().in_order(_BLOCK):
         check_finite(batch, source, first_row=n_read, missing=missing)
+        weights = None
+        if source.weights is not None:
+            weights = source.weights[n_read : n_read + len(batch)].double()
         if held_out is not None:
             apart = held_out[n_read : n_read + len(batch)]
             n_read += len(batch)
             lowest, highest = _widened(lowest, highest, batch)
             batch = batch.where(~apart) if isinstance(batch, SparseRows) else batch[~apart]
+            weights = None if weights is None else weights[~apart]
             if not len(batch):
                 continue
         else:
@@ -121,21 +126,21 @@ def describe(
         low, high = _widened(low, high, batch)
         values = stored_values(batch)
         whole = whole and bool(((values == values.round()) | values.isnan()).all())
-        support += _support(batch)
+        support += _support(batch, weights)
         sizes.add(batch)
         if isinstance(batch, Tensor) and batch.dtype == torch.float64:
             off = (batch - batch.float()).abs().nan_to_num(nan=0.0)
             rounding = torch.maximum(rounding, off.amax(dim=0))
-        m, block_mean, block_spread = _moments(batch, missing)
+        m, block_mean, block_spread = _moments(batch, missing, weights)
         shift = block_mean - mean
-        both = (n + m).clamp_min(1)
+        both = _divisor(n + m)
         spread += block_spread + shift.square() * (n * m / both)
         mean += shift * (m / both)
         n += m
         n_rows += len(batch)
     if held_out is None:
         lowest, highest = low, high
-    variance = spread / n.clamp_min(1)
+    variance = spread / _divisor(n)
     limits = {"low": low, "high": high, "lowest": lowest, "highest": highest}
     found = Statistics(
         mean,
@@ -162,15 +167,27 @@ def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
     return (min(low, 0.0), max(high, 0.0)) if isinstance(batch, SparseRows) else (low, high)
 
 
-def _support(batch: Rows) -> Tensor:
-    """Return per feature in how many rows it is not 0; NaN counts."""
+def _support(batch: Rows, weights: Tensor | None) -> Tensor:
+    """Return per feature in how many rows it is not 0, or the sum of their weights; NaN counts."""
     if isinstance(batch, SparseRows):
-        return torch.bincount(batch.indices[batch.values != 0], minlength=batch.n_features)
-    return torch.count_nonzero(batch, dim=0)
+        stored = batch.values != 0
+        counted = None if weights is None else weights[batch.row_of[stored]]
+        return torch.bincount(batch.indices[stored], counted, minlength=batch.n_features)
+    if weights is None:
+        return torch.count_nonzero(batch, dim=0)
+    return weights @ (batch != 0).double()
 
 
-def _moments(batch: Rows, missing: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Return per feature: how many are known, their mean, their summed squared deviation."""
+def _divisor(counts: Tensor) -> Tensor:
+    """Return counts, or sums of weights, with 1 for 0."""
+    return torch.where(counts > 0, counts, 1.0)
+
+
+def _moments(batch: Rows, missing: bool, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return per feature: how many are known, their mean, their summed squared deviation, each
+    row by its weight."""
+    if weights is not None:
+        return _weighted_moments(batch, weights)
     m = torch.full((batch.shape[1],), len(batch), dtype=torch.float64)
     if isinstance(batch, SparseRows):
         values, columns = batch.values.double(), batch.indices.long()
@@ -187,6 +204,24 @@ def _moments(batch: Rows, missing: bool) -> tuple[Tensor, Tensor, Tensor]:
         return m, mean, (wide - mean).square_().nansum(dim=0)
     mean = wide.mean(dim=0)
     return m, mean, (wide - mean).square_().sum(dim=0)
+
+
+def _weighted_moments(batch: Rows, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``_moments`` of rows that weigh (batch,); NaN is unknown."""
+    if isinstance(batch, SparseRows):
+        m = weights.sum().expand(batch.n_features)
+        values, columns = batch.values.double(), batch.indices.long()
+        of_value = weights[batch.row_of]
+        zeros = values.new_zeros(batch.n_features)
+        mean = zeros.index_add(0, columns, of_value * values) / m
+        stored = zeros.index_add(0, columns, of_value)
+        spread = (m - stored).clamp_min(0) * mean.square()
+        return m, mean, spread.index_add_(0, columns, of_value * (values - mean[columns]).square())
+    wide = batch.double()
+    known = ~wide.isnan()
+    m = weights @ known.double()
+    mean = weights @ torch.where(known, wide, 0.0) / _divisor(m)
+    return m, mean, weights @ torch.where(known, wide - mean, 0.0).square()
 
 
 def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bool = False) -> None:

@@ -35,6 +35,8 @@ from narrows.estimators._partial_fit import check_same_net, partial_fit_model
 from narrows.estimators._progress import Progress
 from narrows.estimators._queries import Queries
 from narrows.estimators._settings import forget, seed_from
+from narrows.estimators._texts import is_texts
+from narrows.estimators._weights import rows_that_count, weights_of_parts
 from narrows.model import Model
 from narrows.training.run import Epoch, TrainingRecord
 
@@ -68,6 +70,7 @@ class AbstractAutoencoder(
         X: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
         groups: Any = None,
         block_length: int | None = None,
         gap: int = 0,
@@ -88,6 +91,11 @@ class AbstractAutoencoder(
             the model keeps are of the clean rows.
             In one dimension, read where a penalty is another task: classes, -1 where unknown, or
             values, NaN where unknown. Ignored otherwise, as scikit-learn has it.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts: in J, in the means and deviations that scale, in the held-out
+            error, the baseline, and the densities and thresholds of the codes. Only the ratios
+            matter; rows of weight 0 are left out of everything. Rows of ``validation_data`` count
+            alike, as all do where rows are counted: words of texts, p-values, nearest rows.
         groups : array-like of shape (n_samples,), optional
             Which rows depend on each other, such as those of one subject: all rows of a group are
             trained on or all are held out. ``validation_fraction`` is then of the groups, at least
@@ -127,6 +135,7 @@ class AbstractAutoencoder(
             resume,
             stop_requested or (lambda: False),
             y,
+            sample_weight=sample_weight,
             groups=groups,
             block_length=block_length,
             gap=gap,
@@ -144,6 +153,7 @@ class AbstractAutoencoder(
         stop_requested: Callable[[], bool],
         y: Any = None,
         *,
+        sample_weight: Any = None,
         groups: Any = None,
         block_length: int | None = None,
         gap: int = 0,
@@ -168,7 +178,12 @@ class AbstractAutoencoder(
 
         source = self._source(X, reset=True, min_samples=2, select=select)
         self._check_sizes(source)
-        source, rows, statistics = self._read(source, y, select(source.n_rows), validation_data)
+        places = block_length is not None or is_texts(X)
+        counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)
+        source, y, groups = counted.source, counted.y, counted.groups
+        selection = select(source.n_rows)
+        source = source.weighted(weights_of_parts(counted.weights, selection))
+        source, rows, statistics = self._read(source, y, selection, validation_data)
         plan = self._plan(source, statistics, seed, pairs=rows.given is not None)
         grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
         plan = replace(
@@ -208,6 +223,7 @@ class AbstractAutoencoder(
         """
         missing, given = self._admits_missing(), source
         source, paired = self._with_targets(source, y, counted=selection.training)
+        source = source.weighted(given.weights)
         apart = ~selection.training if bool(selection.held_out.any()) else None
         statistics = describe(source, held_out=apart, missing=missing)
         rows = Split.of(source, selection)

@@ -127,6 +127,7 @@ class Choices(NeighbourChoices, WithDefaults):
                 source.n_rows,
                 missing=True,
                 counted=None if counted is None else counted.numpy(),
+                weights=None if source.weights is None else source.weights.numpy(),
                 moments=self._moments_of_y if again else None,
             )
             self._moments_of_y = (found[0], found[1])

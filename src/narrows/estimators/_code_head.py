@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from narrows.activations import activation_named
@@ -31,10 +32,9 @@ from narrows.estimators._head_training import HeadTraining
 from narrows.estimators._held_out import check_effect, grouping_of, joined_targets, rows_and_y
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
-from narrows.estimators._settings import forget, seed_from
-from narrows.estimators._several_targets import some_rows
+from narrows.estimators._settings import corruption_spec, forget, seed_from
 from narrows.estimators._texts import documents_where, is_texts
-from narrows.estimators._weights import read_weights
+from narrows.estimators._weights import rows_that_count
 from narrows.estimators.autoencoder import Autoencoder
 from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
@@ -145,19 +145,11 @@ class CodeHead(ExportsHead, HeadTraining):
                 X = autoencoder._asked(X)[1]
             source = fit_source(self, X)
             check_in_memory(source)
-            weights = read_weights(sample_weight, source.n_rows)
-            numbers = None  # of the rows that are left where others weigh 0
-            if weights is not None and not weights.all():
-                if autoencoder is not None or block_length is not None:
-                    raise UsageError(
-                        "sample_weight: must not be 0 with texts or with block_length, for which "
-                        "rows have their places; leave these rows out of X."
-                    )
-                numbers = np.flatnonzero(weights)
-                X = source = source.where(torch.from_numpy(weights > 0))
-                y = some_rows(y, len(weights), numbers)
-                groups = None if groups is None else column_or_1d(groups)[numbers]
-                weights = weights[numbers]
+            places = autoencoder is not None or block_length is not None
+            counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)
+            source, y, groups = counted.source, counted.y, counted.groups
+            weights, numbers = counted.weights, counted.numbers
+            X = X if numbers is None else source
             selection = select(source.n_rows)
             kept = selection.training
             if autoencoder is None:
@@ -169,8 +161,10 @@ class CodeHead(ExportsHead, HeadTraining):
                 if weights is not None:
                     weights = np.concatenate([weights, np.ones(source.n_rows - n_rows)])
             targets = self._read_y(y, source.n_rows, selection.training, weights)
-            source.weights = None if weights is None else torch.from_numpy(weights).float()
+            source = source.weighted(None if weights is None else torch.from_numpy(weights).float())
             self._fit_to(source, targets, autoencoder, stages, selection)
+            if numbers is not None:
+                self.training_rows_ = numbers[self.training_rows_]
             if numbers is not None and validation_data is None:
                 self.held_out_rows_ = numbers[self.held_out_rows_]
             return self
@@ -299,6 +293,17 @@ class CodeHead(ExportsHead, HeadTraining):
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
+        for name in self._without_effect():
+            check_no_effect(self, name)
+
+    def _without_effect(self) -> list[str]:
+        """Return the arguments that count only where the encoder trains, if it does not.
+
+        ``reconstruction_weight`` is not among them: it is the weight of a term of "joint", and
+        stays as it is in a search over ``training``.
+        """
+        trains = self.training != "frozen"
+        return [] if trains or "corruption" not in self._own_parameters() else ["corruption"]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[Any, Any] = dict(super().__getstate__())  # pyright: ignore[reportCallIssue, reportArgumentType] -- a dict
@@ -311,6 +316,19 @@ class CodeHead(ExportsHead, HeadTraining):
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
+
+
+def check_no_effect(head: Any, name: str) -> None:
+    """Raise UsageError for an argument that ``training`` does not read, and is not its default."""
+    value = getattr(head, name)
+    default = signature(type(head).__init__).parameters[name].default
+    if name == "corruption":
+        value, default = corruption_spec(value), corruption_spec(default)
+    if value != default:
+        raise UsageError(
+            f"{name}: has no effect with training={head.training!r}, got {value!r}; leave it out, "
+            "or use 'fine_tuned' or 'joint'."
+        )
 
 
 def check_in_memory(source: Source) -> None:

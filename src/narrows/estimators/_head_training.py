@@ -78,6 +78,7 @@ class HeadTraining(WithDefaults):
     validation_history_: list[float]
     n_epochs_: int
     max_epochs_: int
+    training_rows_: np.ndarray
     held_out_rows_: np.ndarray
 
     def _prepared(
@@ -127,6 +128,7 @@ class HeadTraining(WithDefaults):
             generator = Generator().manual_seed(seed)
             fraction = float(self.validation_fraction)
             selection = Grouping().select(self._n_units(source), fraction, generator=generator)
+        self.training_rows_ = selection.training.nonzero()[:, 0].numpy()
         self.held_out_rows_ = selection.held_out.nonzero()[:, 0].numpy()
         task, source, scaling = self._prepared(source, seed, self._rows_of(selection.training))
         split = Split.of(source, selection)

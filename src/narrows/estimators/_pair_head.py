@@ -155,6 +155,11 @@ class PairHead(CodeHead):
         if self.calibration_folds is not None:
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
 
+    def _without_effect(self) -> list[str]:
+        # the map has a closed form: nothing is trained, and no row held out
+        closed = ["dropout", "learning_rate", "weight_decay", "validation_fraction", "patience"]
+        return super()._without_effect() + (closed if self.training == "frozen" else [])
+
     def _read_y(
         self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
     ) -> Tensor:

@@ -61,6 +61,8 @@ class Plan:
                 identity["neighbours_by"] = self.neighbours_by
         elif source.targets is not None:
             identity["y"] = digest_of(source.targets)
+        if source.weights is not None:
+            identity["sample_weight"] = digest_of(source.weights)
         identity |= self.grouping
         if self.validation_data and rows.held_out is not None:
             identity["validation_data"] = rows.held_out.fingerprint()

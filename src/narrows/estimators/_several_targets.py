@@ -11,9 +11,9 @@ from torch import Tensor
 
 from narrows.data.arrays import plain_array
 from narrows.errors import InvalidData
-from narrows.estimators._targets import has_columns, known_labels, read_values
+from narrows.estimators._targets import has_columns, read_values
 
-__all__ = ["read_several_values", "some_rows", "table_of_values", "target_names"]
+__all__ = ["read_several_values", "table_of_values", "target_names"]
 
 
 def target_names(y: Any) -> list[str] | None:
@@ -64,22 +64,6 @@ def read_several_values(
         means.append(mean)
         deviations.append(deviation)
     return torch.stack(columns, dim=1), np.array(means), np.array(deviations)
-
-
-def some_rows(y: Any, n_rows: int, numbers: np.ndarray) -> np.ndarray:
-    """Return the y of the rows of these numbers.
-
-    Raises
-    ------
-    InvalidData
-        If y has another length than X, or is no column or table.
-    """
-    if not has_columns(y):
-        return known_labels(y, n_rows, unknown=None)[0][numbers]
-    table = _table(y)
-    if len(table) != n_rows:
-        raise InvalidData(f"y: {len(table)} values for {n_rows} rows of X.")
-    return table[numbers]
 
 
 def table_of_values(y: Any) -> np.ndarray:

@@ -1,22 +1,116 @@
-"""What rows and classes weigh in the loss of a head."""
+"""What rows and classes weigh in a loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 from torch import Tensor
 
 from narrows.checks import check_number
+from narrows.data.source import Source
+from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
 
 _WIDEST = 1e15
 """Ratio of the greatest weight to the least: float32 holds the product of two such."""
 
-__all__ = ["check_class_weight", "class_weights", "of_mean_one", "read_weights"]
+__all__ = [
+    "CountedRows",
+    "check_class_weight",
+    "class_weights",
+    "of_mean_one",
+    "weights_of_parts",
+    "rows_that_count",
+]
+
+
+@dataclass(frozen=True)
+class CountedRows:
+    """The rows of a fit that weigh more than 0, with their y, groups and weights.
+
+    ``numbers`` are those of these rows among all that were given, None where every row counts.
+    """
+
+    source: Source
+    y: Any
+    groups: Any
+    weights: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+
+def rows_that_count(
+    sample_weight: Any, source: Source, y: Any, groups: Any, *, keep_places: bool
+) -> CountedRows:
+    """Read the weights of the rows of a fit, and leave out the rows of weight 0.
+
+    ``keep_places``: no row can be left out, since rows have their places.
+
+    Raises
+    ------
+    InvalidData
+        As ``read_weights``, if y or groups have another length than the rows, or if fewer than
+        two rows count.
+    UsageError
+        If the rows are streamed, or one weighs 0 that has its place.
+    """
+    weights = read_weights(sample_weight, source.n_rows)
+    if weights is None:
+        return CountedRows(source, y, groups)
+    if not source.holds_targets:
+        raise UsageError(
+            f"sample_weight: {source.origin} is streamed, and weights need rows in memory; read it "
+            "with stream=False, or leave the weights out."
+        )
+    if weights.all():
+        return CountedRows(source, y, groups, weights)
+    if keep_places:
+        raise UsageError(
+            "sample_weight: must not be 0 with texts or with block_length, for which rows have "
+            "their places; leave these rows out of X."
+        )
+    numbers = np.flatnonzero(weights)
+    if len(numbers) < 2:
+        raise InvalidData("sample_weight: all rows but one weigh 0; two at least must count.")
+    return CountedRows(
+        source.where(torch.from_numpy(weights > 0)),
+        _some_rows("y", y, len(weights), numbers),
+        _some_rows("groups", groups, len(weights), numbers),
+        weights[numbers],
+        numbers,
+    )
+
+
+def _some_rows(name: str, values: Any, n_rows: int, numbers: np.ndarray) -> Any:
+    """Return those rows of an array, list, frame or source that goes with the rows, if any."""
+    if values is None:
+        return None
+    try:
+        n_values = len(values) if isinstance(values, Source) else _num_samples(values)
+    except TypeError as error:
+        raise InvalidData(f"{name}: {error}") from None
+    if n_values != n_rows:
+        raise InvalidData(f"{name}: {n_values} values for {n_rows} rows of X.")
+    if isinstance(values, Source):
+        mask = torch.zeros(n_rows, dtype=torch.bool)
+        mask[torch.from_numpy(numbers)] = True
+        return values.where(mask)
+    return _safe_indexing(values, numbers)
+
+
+def weights_of_parts(weights: np.ndarray | None, selection: Selection) -> Tensor | None:
+    """Return weights, float32 (n_rows,), of mean 1 over the rows to train on, and over those held
+    out; None of None."""
+    if weights is None:
+        return None
+    wide, held_out = torch.from_numpy(weights), selection.held_out
+    training = of_mean_one(wide, selection.training)
+    return torch.where(held_out, of_mean_one(wide, held_out), training)
 
 
 def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:

@@ -90,8 +90,8 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         Mean training objective per epoch, in nats.
     validation_history_ : list of float
         Mean held-out cross-entropy per epoch, in nats.
-    held_out_rows_ : ndarray of int
-        Which rows of X were held out, by their numbers; not kept in the file.
+    training_rows_, held_out_rows_ : ndarray of int
+        Which rows of X were trained on and which held out, by their numbers; not kept in the file.
     n_epochs_, n_features_in_ : int
     max_epochs_ : int
         What ``max_epochs`` came to.

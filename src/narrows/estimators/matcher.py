@@ -35,7 +35,9 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     without a label too, y = -1: they place the origin, from which directions are compared.
 
     The map has a closed form, from the covariance within things. Where the encoder trains too, both
-    learn from all pairs of a batch, and the map is then solved for once more. That tells the things
+    learn from all pairs of a batch, and the map is then solved for once more; where it is frozen,
+    what only a training reads (``corruption``, ``dropout``, ``learning_rate``, ``weight_decay``,
+    ``validation_fraction``, ``patience``) is refused. Training the encoder tells the things
     of y apart better; for things never seen a frozen, narrow code is as good.
 
     Parameters

@@ -1,7 +1,8 @@
 """Three ways to the encoder's Jacobian J = d f(x) / d x, and to its squared norm.
 
-Each has ``at(x)``, something linear in J, and ``squared_norm`` of that, the mean over the batch
-of ||J||_F^2. Being linear, ``squared_norm(at(x) - at(x'))`` is that of J(x) - J(x').
+Each has ``at(x)``, something linear in J, and ``squared_norms`` of that, ||J||_F^2 of every row,
+(batch,), or of every row and sign, (samples, batch). Being linear,
+``squared_norms(at(x) - at(x'))`` are those of J(x) - J(x').
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows._types import Scalar
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError, unknown_name
 from narrows.slots import Encoder, Forward, Rows, SparseRows
@@ -42,8 +42,8 @@ class Closed:
                 return self.encoder.code_slope(drive)
         return self.encoder.slopes(x)[-1]
 
-    def squared_norm(self, form: Tensor) -> Scalar:
-        return (form.square() @ self.encoder.weights[0].square().sum(dim=0)).mean()
+    def squared_norms(self, form: Tensor) -> Tensor:
+        return form.square() @ self.encoder.weights[0].square().sum(dim=0)
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Exact:
             a = a @ weight.t() * slope[:, None, :]
         return a
 
-    def squared_norm(self, form: Tensor) -> Scalar:
+    def squared_norms(self, form: Tensor) -> Tensor:
         first = self.encoder.weights[0]
         n_features, n_1 = first.shape
         if n_1 > n_features:
             per_sample = (form @ first.t()).square()
         else:
             per_sample = form @ (first.t() @ first) * form
-        return per_sample.sum(dim=(1, 2)).mean()
+        return per_sample.sum(dim=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Stochastic:
             pulled = [torch.autograd.grad(h, leaf, v, create_graph=True)[0] for v in self.signs]
         return torch.stack(pulled)
 
-    def squared_norm(self, form: Tensor) -> Scalar:
-        return form.square().sum(dim=2).mean()
+    def squared_norms(self, form: Tensor) -> Tensor:
+        return form.square().sum(dim=2)
 
 
 def check_method(owner: str, method: str) -> None:

@@ -12,6 +12,7 @@ from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import Forward
 from narrows.targets import target_errors
+from narrows.weighting import mean_over_rows
 
 __all__ = ["Auxiliary", "AuxiliaryTask"]
 
@@ -75,4 +76,4 @@ class AuxiliaryTask(nn.Module):
         said = self.predict(step.code.h)
         of_classes = self.task.task == "classification"
         each, _ = target_errors(said, step.y, classification=of_classes)
-        return self.task.weight * each.mean()
+        return self.task.weight * mean_over_rows(each, step.weights)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.slots import Forward
+from narrows.weighting import mean_of_features
 
 __all__ = ["Balance"]
 
@@ -34,4 +35,4 @@ class Balance:
         check_number("Balance: weight", self.weight, low=0)
 
     def __call__(self, step: Forward) -> Scalar:
-        return self.weight * step.code.h.mean(dim=0).square().sum()
+        return self.weight * mean_of_features(step.code.h, step.weights).square().sum()

@@ -9,6 +9,7 @@ from narrows.checks import check_number
 from narrows.encoders.quantised import QuantisedEncoder
 from narrows.errors import UsageError
 from narrows.slots import Forward
+from narrows.weighting import mean_over_rows
 
 __all__ = ["Commitment"]
 
@@ -43,6 +44,7 @@ class Commitment:
         if z is None or not isinstance(encoder, QuantisedEncoder):
             raise UsageError("Commitment: needs a quantised code; use VectorQuantisedAutoencoder.")
         entries = encoder.admissible(z)
-        to_codes = (z.detach() - entries).square().sum(dim=1).mean()
-        to_entries = (z - entries.detach()).square().sum(dim=1).mean()
-        return self.codebook * to_codes + self.weight * to_entries
+        to_codes = (z.detach() - entries).square().sum(dim=1)
+        to_entries = (z - entries.detach()).square().sum(dim=1)
+        of_codebook = self.codebook * mean_over_rows(to_codes, step.weights)
+        return of_codebook + self.weight * mean_over_rows(to_entries, step.weights)

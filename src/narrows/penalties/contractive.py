@@ -8,6 +8,7 @@ from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.penalties._jacobian import check_method, full_precision, jacobian_of
 from narrows.slots import Forward
+from narrows.weighting import mean_over_rows
 
 __all__ = ["Contractive"]
 
@@ -54,4 +55,5 @@ class Contractive:
             jacobian = jacobian_of(
                 step, owner="Contractive", method=self.method, samples=self.samples
             )
-            return self.weight * jacobian.squared_norm(jacobian.at(step.x))
+            norms = jacobian.squared_norms(jacobian.at(step.x))
+            return self.weight * mean_over_rows(norms, step.weights)

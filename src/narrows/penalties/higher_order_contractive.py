@@ -11,6 +11,7 @@ from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.penalties._jacobian import check_method, full_precision, generator_of, jacobian_of
 from narrows.slots import Forward, SparseRows
+from narrows.weighting import mean_over_rows
 
 __all__ = ["HigherOrderContractive"]
 
@@ -66,6 +67,7 @@ class HigherOrderContractive:
             bend = here.new_zeros(())
             for _ in range(self.samples):
                 noise = torch.empty_like(x).normal_(0, self.sigma, generator=generator)
-                bend = bend + jacobian.squared_norm(here - jacobian.at(x + noise))
-            slope = jacobian.squared_norm(here)
+                norms = jacobian.squared_norms(here - jacobian.at(x + noise))
+                bend = bend + mean_over_rows(norms, step.weights)
+            slope = mean_over_rows(jacobian.squared_norms(here), step.weights)
             return self.weight * slope + self.gamma / self.samples * bend

@@ -8,6 +8,7 @@ from typing import ClassVar
 from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.slots import Forward
+from narrows.weighting import mean_of_features
 
 __all__ = ["KLSparsity"]
 
@@ -45,6 +46,6 @@ class KLSparsity:
     def __call__(self, step: Forward) -> Scalar:
         rho = self.target
         # a unit that is off (or on) for every row to the last bit still has a slope
-        q = step.code.h.float().mean(dim=0).clamp(1e-6, 1 - 1e-6)
+        q = mean_of_features(step.code.h.float(), step.weights).clamp(1e-6, 1 - 1e-6)
         kl = rho * (rho / q).log() + (1 - rho) * ((1 - rho) / (1 - q)).log()
         return self.weight * kl.sum()

@@ -8,6 +8,7 @@ from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.errors import UsageError
 from narrows.slots import Forward
+from narrows.weighting import mean_over_rows
 
 __all__ = ["KLToPrior"]
 
@@ -43,4 +44,4 @@ class KLToPrior:
                 f"KLToPrior: needs a posterior, which {type(step.encoder).__name__} does not "
                 "give; use VariationalAutoencoder."
             )
-        return self.weight * posterior.kl_per_component().sum(dim=1).mean()
+        return self.weight * mean_over_rows(posterior.kl_per_component().sum(dim=1), step.weights)

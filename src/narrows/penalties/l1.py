@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from narrows._types import Scalar
 from narrows.checks import check_number
 from narrows.slots import Forward
+from narrows.weighting import mean_over_rows
 
 __all__ = ["L1"]
 
@@ -35,4 +36,4 @@ class L1:
         check_number("L1: weight", self.weight, low=0)
 
     def __call__(self, step: Forward) -> Scalar:
-        return self.weight * step.code.h.abs().sum(dim=1).mean()
+        return self.weight * mean_over_rows(step.code.h.abs().sum(dim=1), step.weights)

@@ -11,6 +11,7 @@ from narrows.checks import check_number
 from narrows.encoders.top_k import TopKEncoder
 from narrows.errors import UsageError
 from narrows.slots import Forward, dense_rows
+from narrows.weighting import mean_of_features, mean_over_rows
 
 __all__ = ["Revive"]
 
@@ -55,7 +56,11 @@ class Revive:
         of_dead = torch.zeros_like(drive).scatter(1, places, values)
         x = dense_rows(step.x)
         left = (x - step.output).detach()
-        error = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1).mean()
-        spread = (x - x.mean(dim=0)).square().sum(dim=1).mean()
-        share = error / left.square().sum(dim=1).mean().clamp_min(1e-12)
+        errors = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1)
+        around_mean = (x - mean_of_features(x, step.weights)).square().sum(dim=1)
+        error, spread, of_rest = (
+            mean_over_rows(each, step.weights)
+            for each in (errors, around_mean, left.square().sum(dim=1))
+        )
+        share = error / of_rest.clamp_min(1e-12)
         return self.weight * spread * share * dead.any()

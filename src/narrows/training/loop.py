@@ -131,7 +131,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     """Return the mean error over a source, in the precision of the training.
 
     Where the code is random it is the mean of J, of one code a row: the error of the mean code
-    alone says nothing of what the code costs.
+    alone says nothing of what the code costs. Rows count by the source's weights, of mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first = 0
@@ -141,12 +141,15 @@ def mean_error(trainer: Trainer, source: Source) -> float:
         for raw, y in with_targets(source, source.at_a_time(EVALUATION_BATCH)):
             x = trainer.scaling.forward(raw.to(trainer.device))
             y = None if y is None else y.to(trainer.device)
+            weights = None
+            if source.weights is not None:
+                weights = source.weights[first : first + len(x)].to(trainer.device)
+            weighted = {} if weights is None else {"weights": weights}
             if objective.stochastic:
-                total += objective(x, y, generator=noise).total.double() * len(x)
+                terms = objective(x, y, generator=noise, **weighted)
+                total += terms.total.double() * len(x)
             else:
                 errors = objective.error(x, y).double()
-                if source.weights is not None:
-                    errors = errors * source.weights[first : first + len(x)].to(errors)
-                total += errors.sum()
+                total += (errors if weights is None else errors * weights).sum()
             first += len(x)
     return float(total / source.n_rows)

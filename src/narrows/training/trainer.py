@@ -68,11 +68,12 @@ class Trainer:
         self._decoders = [m for m in objective.modules() if isinstance(m, Decoder)]
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def _scaled(self, raw: Rows | Labelled) -> tuple[Rows, Tensor | None]:
-        """Return a batch's x and y on the device."""
+    def _scaled(self, raw: Rows | Labelled) -> tuple[Rows, Tensor | None, Tensor | None]:
+        """Return a batch's x, y and weights on the device."""
         batch = raw.to(self.device)
-        rows, y = (batch.rows, batch.y) if isinstance(batch, Labelled) else (batch, None)
-        return self.scaling.forward(rows), y
+        if not isinstance(batch, Labelled):
+            return self.scaling.forward(batch), None, None
+        return self.scaling.forward(batch.rows), batch.y, batch.weights
 
     def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
         """Move the weights once, at ``factor`` times the learning rate.
@@ -80,11 +81,10 @@ class Trainer:
         The first step resolves the precision "auto", by measuring.
         """
         if self.precision == "auto":
-            x, y = self._scaled(raw)
+            x, y, _ = self._scaled(raw)
             self.precision = faster_precision(self.objective, x, y, device=self.device)
-        x, y = self._scaled(raw)  # again, since layers below compute in the precision just settled
-        weights = raw.weights if isinstance(raw, Labelled) else None
-        weighted = {} if weights is None else {"weights": weights.to(self.device)}
+        x, y, weights = self._scaled(raw)  # again: in the precision just settled
+        weighted = {} if weights is None else {"weights": weights}
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
         for group in self.optimizer.param_groups:

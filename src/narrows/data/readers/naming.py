@@ -2,6 +2,7 @@
 
     docs.csv:text=body,id=key,label=topic    columns, or keys: of the text, the name, the label
     table.csv:label=kind,drop=a,drop=b       columns that are no features
+    table.csv:label=a,label=b                several values of a row, for narrows head and predict
     x.svmlight:features=123,first=1          how many columns, and from what they are counted
     table.csv:header=no                      whether the first line names the columns
     folder:kind=images,resize=64x48          which files of a folder are meant; height and width
@@ -13,13 +14,14 @@ The same names hold for the command line, ``read`` and ``read_documents``.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["merge_named", "parse_name", "path_of"]
+__all__ = ["format_name", "merge_named", "parse_name", "path_of"]
 
 _ARGUMENTS = {
     "drop": "drop",
@@ -38,11 +40,12 @@ _ARGUMENTS = {
 _REPEATED = ("drop",)
 
 
-def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
+def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[str, Any]]:
     """Return the path and the reader's arguments that a name gives.
 
     A name that is a path itself is taken as one, colons and all. A part with a comma stands in
-    quotes, as in a CSV: ``t.csv:"drop=height, cm",label=kind``.
+    quotes, as in a CSV: ``t.csv:"drop=height, cm",label=kind``. ``several`` labels may be named,
+    which are then a tuple.
 
     Raises
     ------
@@ -62,6 +65,13 @@ def parse_name(name: str | Path) -> tuple[str, dict[str, Any]]:
         if key not in _ARGUMENTS:
             raise UsageError(f"{options!r}: {unknown_name('option', key, _ARGUMENTS)}")
         argument = _ARGUMENTS[key]
+        if several and key == "label" and value and argument in arguments:
+            before = arguments[argument]
+            names = before if isinstance(before, tuple) else (before,)
+            if value in names:
+                raise UsageError(f"{options!r}: label={value} stands twice; name each column once.")
+            arguments[argument] = (*names, value)
+            continue
         if not value or (argument in arguments and key not in _REPEATED):
             raise UsageError(
                 f"{options!r}: expected text=NAME, id=NAME, label=NAME, features=NUMBER, first=0, "
@@ -102,6 +112,21 @@ def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path,
         if name in arguments:
             raise UsageError(f"{name}: is given, and {path!r} says it too; leave one out.")
     return bare, named | arguments
+
+
+def format_name(path: str, arguments: Mapping[str, Any]) -> str:
+    """Return the name that ``parse_name`` reads as this path and these arguments."""
+    keys = {argument: key for key, argument in _ARGUMENTS.items()}
+    parts = []
+    for argument, value in arguments.items():
+        key = keys[argument]
+        for one in value if key in _REPEATED else (value,):
+            parts.append(f"{key}={_FORMATTED.get(key, str)(one)}")
+    if not parts:
+        return path
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(parts)
+    return f"{path}:{line.getvalue()}"
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -145,4 +170,10 @@ _PARSED: Mapping[str, Any] = {
     "first": _first_index,
     "header": _yes_or_no,
     "resize": _size,
+}
+
+_FORMATTED: Mapping[str, Any] = {
+    "first": lambda zero_based: "0" if zero_based else "1",
+    "header": lambda header: "yes" if header else "no",
+    "resize": lambda size: f"{size[0]}x{size[1]}",
 }
