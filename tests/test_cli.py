@@ -14,6 +14,7 @@ from narrows import Autoencoder, load
 from narrows.cli import _run
 from narrows.cli import narrows as group
 from narrows.cli._names import _CALLED_HERE
+from narrows.cli._variants import ESTIMATORS, GLOSSES
 
 FIT = ["--code", "2", "--hidden", "8", "--epochs", "2", "--seed", "0", "-q"]
 
@@ -244,6 +245,16 @@ def test_an_unexpected_fault_is_exit_1_and_shows_its_traceback_only_with_debug(
 def test_every_command_explains_itself():
     for name in group.commands:
         assert run(name, "--help") == 0
+
+
+def test_the_help_of_fit_has_a_few_words_on_every_variant(capsys):
+    assert [*GLOSSES] == [*ESTIMATORS]
+    assert run("fit", "--help") == 0
+    said = capsys.readouterr().out
+    for variant, gloss in GLOSSES.items():
+        assert f"\n  {variant} " in said and gloss[:20] in said
+        assert len(gloss) < 60
+    assert ".tsv" in said and ".gz" in said
 
 
 def test_the_installed_command_runs(table):

@@ -55,11 +55,10 @@ def test_the_label_may_be_left_out_of_rows_to_predict(wine, tmp_path, capsys):
 
 def test_the_error_of_a_text_column_says_how_to_drop_it(wine, tmp_path, capsys):
     assert run("fit", wine, "-q", "-o", tmp_path / "m.st") == 3
-    assert f"{wine}:drop=COLUMN; {wine}:label=COLUMN if" in capsys.readouterr().err
+    assert f"{wine}:drop=COLUMN to leave it out, label=COLUMN if" in capsys.readouterr().err
     assert run("fit", f"{wine}:label=target", "-q", "-o", tmp_path / "m.st") == 3
     assert (
-        f"{wine}:label=target,drop=COLUMN; {wine}:label=target,id=COLUMN if"
-        in capsys.readouterr().err
+        f"{wine}:label=target,drop=COLUMN to leave it out, id=COLUMN if" in capsys.readouterr().err
     )
 
 
@@ -120,7 +119,7 @@ def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, caps
     assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
     fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
     assert run(*fit) == 3
-    assert "gaps.csv, row 0: no label; 36 of 178 rows have none" in capsys.readouterr().err
+    assert "gaps.csv, line 2: no label; 36 of 178 rows have none" in capsys.readouterr().err
     assert run(*fit, "--unknown", "") == 0
     assert load(head).classes_.tolist() == ["barbera", "barolo", "grignolino"]
     found = said(capsys, "predict", head, gaps)
@@ -146,7 +145,8 @@ def test_a_value_that_is_none_is_named_by_its_row(wine, tmp_path, capsys):
     data = f"{wine}:label=target,drop=when"
     assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "regress", "-q", "-o", tmp_path / "h.st") == 3
-    assert "row 0: --task regress needs numbers, got 'barbera'" in capsys.readouterr().err
+    expected = "row 0 (the first is 0): --task regress needs numbers, got 'barbera'"
+    assert expected in capsys.readouterr().err
 
 
 def test_numbers_are_the_same_label_however_they_are_written(tmp_path, capsys):

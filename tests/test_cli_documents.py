@@ -66,7 +66,8 @@ def test_inspect_says_which_words_a_model_reads(folder, capsys):
 
 def test_search_finds_texts_of_the_querys_topic(folder, capsys):
     assert run("search", folder / "docs.index", "the sailing ship in a storm", "-k", 5) == 0
-    lines = capsys.readouterr().out.splitlines()
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header == "id\tdistance\ttext"
     labels = dict(zip([f"d{i}" for i in range(120)], topic_texts()[1], strict=True))
     assert len(lines) == 5
     for line in lines:
@@ -261,11 +262,21 @@ def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
     assert "unknown name 'x'; choose from drop, features, first, " in capsys.readouterr().err
 
 
+def test_a_table_of_numbers_is_no_document(tmp_path, folder, capsys):
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="a,b,c", comments="")
+    command = ["fit", tmp_path / "t.csv", "--variant", "document", "-o", tmp_path / "m", "-q"]
+    assert run(*command) == 3
+    said = capsys.readouterr().err
+    assert "(--variant document) is for texts and counts of words" in said
+    assert "(--variant plain)" in said and "standard" not in said
+
+
 def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, capsys):
     (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
     data = tmp_path / "odd.csv"
     assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
-    assert f"If it holds texts, name their column: {data}:text=COLUMN" in capsys.readouterr().err
+    assert f"If it holds texts, name their column: {data}:text=COLUMN." in capsys.readouterr().err
 
 
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
@@ -294,5 +305,7 @@ def test_long_texts_are_cut_with_a_mark():
 
 def test_reranked_hits_show_the_cosine_that_orders_them(folder, capsys):
     assert run("search", folder / "docs.index", "--like", "d3", "-k", 4, "--rerank") == 0
-    cosines = [float(line.split("\t")[2]) for line in capsys.readouterr().out.splitlines()]
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split("\t")[:3] == ["id", "distance", "cosine"]
+    cosines = [float(line.split("\t")[2]) for line in lines]
     assert len(cosines) == 4 and cosines == sorted(cosines, reverse=True)

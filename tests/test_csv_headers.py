@@ -22,6 +22,8 @@ HEADERS = {
     "years": (YEARS, ["2019", "2020", "2021"]),
     "bins": ("0,10,20,30\n3,9,1,2\n8,4,6,1\n", ["0", "10", "20", "30"]),
     "wavelengths": (SPECTRA, WAVES.strip().split(",")),
+    "counted": ("1,2,3\n5,1,9\n3,3,1\n", ["1", "2", "3"]),
+    "counted, with spaces": ("0, 1, 2\n5,1,9\n3,3,1\n", ["0", "1", "2"]),
     "behind row numbers": (",2019,2020,2021\n0,5,3,8\n1,1,7,2\n", ["2019", "2020", "2021"]),
 }
 
@@ -63,6 +65,33 @@ def test_a_row_stays_a_row(tmp_path, text):
         source = read(saved(tmp_path / "x.csv", text))
     assert source.names is None
     assert source.n_rows == text.count("\n")
+
+
+@pytest.mark.parametrize("text", ["1,2,3\n", "0;1;2\n\n", '"0","1","2"\n'])
+def test_a_lone_line_that_counts_has_a_way_out(tmp_path, text):
+    path = saved(tmp_path / "x.csv", text)
+    with pytest.raises(InvalidData, match=r"no rows: the first line, ., ., ., .* say header=no if"):
+        read(path)
+    assert read(path, header=False).n_rows == 1
+
+
+@pytest.mark.parametrize("text", ["0,1\n0.5,1.5\n2.5,1e3\n", "0\n0.5\n1.5\n"])
+def test_a_row_that_may_be_a_header_is_said_to_be_one(tmp_path, text):
+    path = saved(tmp_path / "x.csv", text)
+    with pytest.warns(HeaderWarning, match=r"taken for a row, .* say header=yes if it names"):
+        assert read(path).n_rows == 3
+    assert read(path, header=True).n_rows == 2
+
+
+@pytest.mark.parametrize("blank", ["", "  ", " \t ", "\N{NO-BREAK SPACE}"])
+def test_blank_lines_are_no_rows(tmp_path, blank):
+    text = f"{blank}\n\na;b\n{blank}\n1;2\n{blank}\n3;4\n{blank}\n"
+    source = read(saved(tmp_path / "x.csv", text))
+    np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
+    with pytest.raises(InvalidData, match="line 5"):
+        read(saved(tmp_path / "x.csv", text.replace("1;2", "1;z")))
+    source = read(saved(tmp_path / "y.csv", f'a\n1\n{blank}\n""\n2\n'))
+    np.testing.assert_array_equal(rows_of(source), [[1], [np.nan], [2]])
 
 
 def test_random_rows_are_hardly_ever_taken_for_a_header(tmp_path):
@@ -145,8 +174,8 @@ def test_the_problems_of_a_file_are_listed_at_once(tmp_path):
     lines = str(found.value).splitlines()
     for part, line in zip(["'x'", "got 1", "'y'"], lines, strict=True):
         assert part in line
-    with pytest.raises(InvalidData, match="line 6.*There may be more"):
-        read(saved(tmp_path / "x.csv", "a\n" + "x\n" * 50))
+    with pytest.raises(InvalidData, match="line 7.*There may be more"):
+        read(saved(tmp_path / "x.csv", "a\n1\n" + "x\n" * 50))
 
 
 @pytest.mark.filterwarnings("default")

@@ -20,6 +20,7 @@ from narrows import (
     load,
 )
 from narrows.cli import _run
+from narrows.cli._held_out import open_grouped
 from narrows.data.arrays import array_source
 from narrows.data.copies import count_copies
 from narrows.data.splitting import Grouping
@@ -259,6 +260,51 @@ def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys)
     assert _run([*drop, "--groups", "subjects"]) == 3
     assert "Did you mean 'subject'" in capsys.readouterr().err
     assert _run([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
+
+
+GROUPED = {
+    "plain": "",
+    "header": ":header=yes",
+    "quoted": ':"drop=a, cm"',
+    "label of the groups": ":label=subject",
+    "label and id": ":label=kind,id=key",
+    "all": ':header=yes,"drop=a, cm",label=kind,id=key',
+}
+
+
+@pytest.mark.parametrize("said", GROUPED.values(), ids=GROUPED)
+def test_groups_keep_what_the_name_says(tmp_path, said):
+    lines = [f"{i},{i % 7},{i % 2},{i},s{i // 5}" for i in range(20)]
+    head = '"a, cm",b,kind,key,subject'
+    (tmp_path / "t.csv").write_text("\n".join([head, *lines]) + "\n")
+    source, groups = open_grouped(f"{tmp_path / 't.csv'}{said}", "subject")
+    assert groups.tolist() == [f"s{i // 5}" for i in range(20)]
+    names = ["a, cm", "b", "kind", "key"]
+    assert source.names == [name for name in names if f"={name}" not in said]
+    assert (source.ids is not None) == ("id=" in said)
+    assert (source.labels is not None) == ("label=kind" in said)
+
+
+def test_groups_take_a_header_for_what_it_is_said_to_be(tmp_path):
+    (tmp_path / "t.csv").write_text("1,2,3\n4,5,0\n6,7,1\n")
+    source, groups = open_grouped(f"{tmp_path / 't.csv'}:header=yes", "3")
+    assert source.names == ["1", "2"] and groups.tolist() == ["0", "1"]
+    with pytest.raises(InvalidData, match="no names"):
+        open_grouped(f"{tmp_path / 't.csv'}:header=no", "3")
+
+
+@pytest.mark.parametrize("said", ["kind=images", "features=3", "member=x", "resize=3x3"])
+def test_groups_refuse_what_does_not_go_with_the_file(tmp_path, said):
+    (tmp_path / "t.csv").write_text("a,b,c\n4,5,0\n6,7,1\n")
+    with pytest.raises(ValueError, match=said.split("=")[0]):
+        open_grouped(f"{tmp_path / 't.csv'}:{said}", "c")
+
+
+def test_groups_of_texts_keep_what_the_name_says(tmp_path):
+    (tmp_path / "t.csv").write_text("body,key,who\nred fox,x,s\nblue hen,y,t\n")
+    documents, groups = open_grouped(f"{tmp_path / 't.csv'}:text=body,id=key", "who")
+    assert [document.id for document in documents] == ["x", "y"]
+    assert groups.tolist() == ["s", "t"]
 
 
 def test_narrows_detector_takes_groups(table, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from narrows.data import DenseSource
 from narrows.data.arrays import array_source
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
+from narrows.errors import LostColumnsWarning
 
 NOW = 1_700_000_000
 """Seconds since 1970: float32 has a number every 128 of them."""
@@ -267,6 +269,87 @@ def test_a_column_that_varies_by_more_than_its_resolution_is_not(column):
     rows = np.tile(column, 20)[:, None]
     statistics = describe(array_source(rows))
     assert not statistics.constant.any()
+
+
+LOST = {
+    "rounding": np.array([0.3, 0.1 + 0.2]),
+    "no square": np.array([1e-300, 3e-300]),
+    "above 2^53": np.array([2**60, 2**60 + 9]),
+}
+
+
+@pytest.mark.parametrize("least", [2**50, 2**52, 2**53 - 400])
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_whole_numbers_that_differ_vary_and_are_no_copies(rng, least, dtype):
+    rows = np.stack([least + rng.permutation(400), rng.permutation(400) // 80], axis=1)
+    rows = rows.astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ae = Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(rows)
+    scaled = ae.model_.scaling.forward(torch.from_numpy(rows.astype(np.float64)))
+    deviation = scaled.std(dim=0, correction=0)
+    torch.testing.assert_close(deviation, torch.ones(2), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-38, 1e-40, 1e-44, 1e-100])
+@pytest.mark.parametrize("form", [np.asarray, pd.DataFrame, read])
+def test_tiny_columns_are_scaled_like_others(rng, size, form, tmp_path):
+    rows = rng.normal(size=(100, 3)) * [size, 1, 1]
+    given = rows
+    if form is read:
+        np.save(tmp_path / "x.npy", rows)
+        rows, given = tmp_path / "x.npy", rows
+    ae = Autoencoder(2, hidden=(), max_epochs=2, random_state=0).fit(form(rows))
+    ae.save(tmp_path / "m")
+    scaling = load(tmp_path / "m").model_.scaling
+    scaled = scaling.forward(torch.from_numpy(given))
+    deviation = scaled.std(dim=0, correction=0)
+    torch.testing.assert_close(deviation, torch.ones(3), rtol=0.1, atol=0)
+    np.testing.assert_allclose(scaling.inverse(scaled.double()), given, rtol=1e-4, atol=1e-6 * size)
+
+
+def test_a_unit_interval_may_be_tiny(rng):
+    source = array_source(rng.random((50, 2)) * 1e-200)
+    scaling = fit_scaling("unit", source, describe(source))
+    scaled = scaling.forward(next(scaling.as_precise(source).in_order(50)))
+    assert float(scaled.min()) == 0 and float(scaled.max()) == 1 and scaled.dtype == torch.float32
+
+
+def test_tiny_sparse_columns_are_scaled(rng):
+    matrix = sp.random(50, 4, 0.5, format="csr", random_state=0) * 1e-36
+    source = array_source(matrix)
+    scaled = fit_scaling("standard", source, describe(source)).forward(next(source.in_order(50)))
+    assert scaled.values.dtype == torch.float32
+    torch.testing.assert_close(
+        scaled.to_dense().std(dim=0, correction=0), torch.ones(4), rtol=1e-3, atol=0
+    )
+
+
+@pytest.mark.parametrize("column", LOST.values(), ids=LOST)
+def test_what_cannot_be_scaled_is_named(rng, column):
+    rows = pd.DataFrame({"a": rng.normal(size=40), "lost": np.tile(column, 20)})
+    with pytest.warns(LostColumnsWarning, match=r"X: column 'lost': .*before the fit\.$"):
+        Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("scale", "column"),
+    [("none", [1e-300, 2e-300]), ("none", [NOW, NOW + 9]), ("unit", [1e-9, 2e-9])],
+)
+def test_a_scaling_that_rounds_a_column_away_says_so(rng, scale, column):
+    wide = np.where(np.arange(40) % 2, 0, 2 * NOW)
+    rows = np.stack([np.tile(column, 20), wide], axis=1)
+    rows[:, 0] += NOW if scale == "unit" else 0  # in the middle of the interval
+    rows[:, 0] += np.tile([0, 1e-3], 20) if scale == "unit" else 0
+    source = array_source(rows)
+    with pytest.warns(LostColumnsWarning, match=f"X: column 0: .* scale='{scale}'"):
+        fit_scaling(scale, source, describe(source))
+
+
+def test_many_lost_columns_are_counted():
+    source = array_source(np.tile([[1e-300], [2e-300]], (9, 8)))
+    with pytest.warns(LostColumnsWarning, match="X: 8 columns: 0, 1, 2, 3, 4 and 3 more: the val"):
+        fit_scaling("standard", source, describe(source))
 
 
 def test_rounding_alone_is_no_variance():

@@ -15,6 +15,7 @@ from reader_files import rows_of
 from narrows import read, read_documents
 from narrows.cli import narrows as command
 from narrows.cli._data import open_data
+from narrows.data.readers.naming import parse_name
 from narrows.errors import InvalidData, UsageError
 from narrows.text import Documents, looks_like_documents
 
@@ -124,8 +125,22 @@ def test_kind_is_checked(tmp_path):
 
 
 def test_each_reader_names_the_other(tmp_path):
-    says(read, filled(tmp_path / "t", txt=1), "no image files", "narrows.read_documents")
+    texts = filled(tmp_path / "t", txt=1)
+    says(read, texts, "no image files", "narrows.read_documents")
+    says(read, f"{texts}:kind=texts", "kind=texts asks for texts", "narrows.read_documents")
+    for folder in (texts, filled(tmp_path / "i", png=1)):
+        with pytest.raises(UsageError, match="member= (names an array of an .npz|is for numbers)"):
+            open_data(f"{folder}:member=x")
     says(read_documents, filled(tmp_path / "i", png=1), "no text files", "by narrows.read")
+
+
+def test_a_colon_in_the_place_of_a_comma_is_pointed_out(tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(UsageError, match=r"a comma separates .*t\.csv:label=y,kind=images\.$"):
+        parse_name(f"{tmp_path / 't.csv'}:label=y:kind=images")
+    assert parse_name(f"{tmp_path / 't.csv'}:label=a:b=c")[1] == {
+        "label": "a:b=c"
+    }  # no key of ours
 
 
 def test_what_systems_leave_in_folders_is_passed_over(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from narrows import Autoencoder, Index
+from narrows.errors import UsageError
 from narrows.isolation import isolated, use_one_thread
 
 pytestmark = [
@@ -138,3 +139,12 @@ def test_one_thread_is_that_of_every_openmp_runtime():
         return len(runtimes) > 1 and {r["num_threads"] for r in runtimes} == {1}
 
     assert passes_in_child(works)
+
+
+def test_a_child_of_a_process_that_used_cuda_is_told_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for CUDA"))
+    net = Autoencoder(2, hidden=(), max_epochs=1)
+    with pytest.raises(UsageError, match="^device: 'auto' .* 'spawn', or give device='cpu'"):
+        net.fit(ROWS[:20, :4])
+    assert net.set_params(device="cpu").fit(ROWS[:20, :4])

@@ -219,6 +219,29 @@ def test_inspection_repeats_and_survives_the_file(fitted, X, path):
     assert first.copying != fitted.inspect(X, seed=1).copying
 
 
+@pytest.mark.parametrize(
+    ("filled_in", "rebuilt", "way_out"),
+    [(0.4, 0.9, "--corruption masking:0.25"), (0.4, 0.5, "widen the code"), (0.6, 0.9, None)],
+)
+def test_a_net_that_knows_less_than_a_linear_guess_is_told_what_to_do(
+    fitted, X, filled_in, rebuilt, way_out
+):
+    health = fitted.inspect(X)
+    copying = replace(health.copying, filled_in=filled_in, linear=0.6, rebuilt=rebuilt)
+    good = replace(health.evaluation, squared_error=0.0)
+    said = " ".join(advice_on(fitted.model_, health.code, copying, good, 1.0))
+    assert ("a linear guess 60%" in said) == (way_out is not None)
+    assert way_out is None or way_out in said
+
+
+def test_an_error_of_corrupted_rows_is_said_to_be_one(fitted, X):
+    assert not fitted.inspect(X).gap.corrupted
+    assert "of corrupted rows" not in fitted.inspect(X).table()
+    net = DenoisingAutoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    (line,) = [line for line in net.inspect(X).table().splitlines() if "corrupted" in line]
+    assert line.startswith("error in training") and line.endswith(", of corrupted rows")
+
+
 def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
     health = fitted.inspect(X)
     code = replace(
@@ -244,7 +267,7 @@ def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
     ):
         assert part in sentence and sentence.endswith(".")
     healthy = replace(code, dead=[], duplicates=[], saturated=[], in_use=4)
-    copying = replace(copying, filled_in=0.7)
+    copying = replace(copying, filled_in=0.8)
     evaluation = replace(evaluation, squared_error=1.0)
     assert advice_on(fitted.model_, healthy, copying, evaluation, 1.0) == []
 

@@ -88,7 +88,7 @@ def test_float64_comes_back_to_the_bit(holed):
 
 
 def test_a_net_that_cannot_learn_from_nan_is_told_how(holed):
-    with pytest.raises(InvalidData, match="contains NaN .*corruption='missing'"):
+    with pytest.raises(InvalidData, match="^autoencoder: X contains NaN, .*corruption='missing'"):
         CodeImputer(Autoencoder(3)).fit(holed)
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from narrows import read
-from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.errors import HeaderWarning, InvalidData, ResourceError, UsageError
 
 FRAME = pd.DataFrame(
     {
@@ -176,7 +176,9 @@ def test_what_is_no_name_of_a_column_is_refused(
 
 def test_a_first_line_of_numbers_that_serves_as_names_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "iris.data.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
-    with pytest.warns(UserWarning, match=r"the features are called 5.1, 3.5; if the first line"):
+    with pytest.warns(
+        HeaderWarning, match=r"are called 5.1, 3.5; say header=yes if these are names"
+    ):
         read(tmp_path / "iris.data.csv", label="setosa")
 
 

@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from narrows import Autoencoder, CodeSegmenter, ConvolutionalAutoencoder, load
 from narrows.applications.segmentation import measure_masks
 from narrows.artefact import read_artefact, write_artefact
-from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.errors import HeldOutClassWarning, InvalidData, ModelFileError, UsageError
 
 SIDE = 12
 TRAININGS = ("frozen", "fine_tuned", "joint")
@@ -51,6 +51,26 @@ def fitted(autoencoder) -> CodeSegmenter:
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 def test_sklearn_contract(estimator, check):
     check(estimator)
+
+
+def test_classes_are_those_of_the_masks_to_train_on(autoencoder):
+    x, masks = discs(20, 2)
+    new, theirs = discs(6, 3)
+    theirs[0, 0, 0] = 7
+    quick = {**QUICK, "max_epochs": 1}
+    with pytest.raises(InvalidData, match=r"^validation_data: its y has classes .* lacks, \[7\]"):
+        CodeSegmenter(autoencoder, **quick).fit(x, masks, validation_data=(new, theirs))
+    marked = CodeSegmenter(autoencoder, **quick, missing_label=7)
+    assert marked.fit(x, masks, validation_data=(new, theirs)).classes_.tolist() == [0, 1]
+    split = CodeSegmenter(autoencoder, **quick, validation_fraction=0.2)
+    held_out = split.fit(x, masks).held_out_rows_
+    masks[held_out[0], 0, 0] = 7
+    with pytest.warns(HeldOutClassWarning, match=r"all masks with class \[7\] are held out"):
+        split.fit(x, masks)
+    alone = np.zeros_like(masks)
+    alone[held_out] = masks[held_out]
+    with pytest.raises(UsageError, match=r"every pixel to train on is of the class 0;"):
+        split.fit(x, alone)
 
 
 @pytest.mark.parametrize("training", TRAININGS)

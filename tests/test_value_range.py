@@ -125,7 +125,9 @@ def test_the_model_file_keeps_the_range_and_an_older_one_has_none(of_bytes, grey
     "bad",
     [None, 3, {}, {"low": 0.0, "high": 1.0}, {"low": 1.0, "high": 0.0, "typical": 1.0},
      {"low": 0.0, "high": 1e999, "typical": 1.0}, {"low": 0.0, "high": 1.0, "typical": -1.0},
-     {"low": "0", "high": 1.0, "typical": 1.0}],
+     {"low": "0", "high": 1.0, "typical": 1.0},
+     {"low": 0.0, "high": 1.0, "typical": 1.0, "least": -1.0},
+     {"low": 0.0, "high": 1.0, "typical": 1.0, "least": "1"}],
 )  # fmt: skip
 def test_a_range_that_is_none_is_refused(of_bytes, tmp_path, bad):
     of_bytes.save(tmp_path / "m")
@@ -154,24 +156,42 @@ ORDINARY = {
     "a rare large column": lambda rng: np.column_stack(
         [rng.normal(50, 10, 400), rng.normal(size=400), 1e6 * (rng.random(400) < 0.01)]
     ),
+    "very heavy tails": lambda rng: np.exp(4 * rng.normal(size=(400, 1))),
     "counts": lambda rng: rng.poisson(0.3, size=(400, 9)).astype(float),
     "dark images": lambda rng: np.minimum(255, np.exp(rng.normal(2, 1, size=(400, 64)))) // 1,
     "zeros": lambda rng: np.zeros((400, 5)),
 }
 
 
-@pytest.mark.parametrize("made", ORDINARY.values(), ids=ORDINARY)
-def test_ordinary_rows_are_passed_over(made):
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_rows_are_passed_over(name):
     rng = np.random.default_rng(0)
-    rows = made(rng)
+    rows = ORDINARY[name](rng)
     found = describe(array_source(rows[:200])).value_range
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found.check_units(array_source(rows[200:]))
         for row in rows[200:]:
-            if made is not ORDINARY["heavy tails"]:
+            if "heavy" not in name:
                 found.check_units(array_source(row[None]))
+        for row in rows[:200]:
+            found.check_units(array_source(row[None]))
         found.check_units(array_source(np.zeros((3, rows.shape[1]))))
+
+
+def test_a_row_of_a_skewed_fit_is_no_other_unit_though_it_is_held_out(tmp_path):
+    rows = np.exp(4 * np.random.default_rng(0).normal(size=(100, 1)))
+    smallest = rows.argmin()
+    held_out = torch.arange(100) == int(smallest)
+    found = describe(array_source(rows), held_out=held_out).value_range
+    assert found.least == rows.min() < found.typical / 16
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.check_units(array_source(rows[[smallest]]))
+    with pytest.warns(RangeWarning):
+        found.check_units(array_source(rows[[smallest]] / 256))
+    rest = describe(array_source(rows[1:])).value_range
+    assert rest.merged(found).least == min(rest.least, found.least)
 
 
 def test_one_odd_row_is_an_anomaly_and_no_other_unit(rng):
@@ -200,7 +220,7 @@ def test_held_out_rows_leave_no_trace_and_missing_ones_count_for_nothing(rng):
     assert found.high < 10
     assert found == ValueRange(
         float(np.float32(np.nanmin(rows[1:]))), float(np.float32(np.nanmax(rows[1:]))),
-        found.typical,
+        found.typical, float(np.abs(rows[2:]).max(axis=1).min()),
     )  # fmt: skip
     sizes = np.abs(rows[2:]).max(axis=1)
     assert found.typical <= np.quantile(sizes, 0.06) <= 4 * found.typical

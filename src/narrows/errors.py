@@ -18,6 +18,7 @@ Warning
 |-- HeaderWarning          (UserWarning)          a first line of numbers is taken for names
 |-- HeldOutClassWarning    (UserWarning)          a classifier does not learn a class
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
+|-- LostColumnsWarning     (UserWarning)          columns vary by less than can be shown
 |-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 |-- OutdatedWarning        (UserWarning)          measurements of the net are out of date
@@ -43,6 +44,7 @@ __all__ = [
     "ImageShapeWarning",
     "InvalidData",
     "LaterFormat",
+    "LostColumnsWarning",
     "MissingExtra",
     "MissingFontWarning",
     "ModelFileError",
@@ -143,6 +145,10 @@ class HeldOutClassWarning(UserWarning):
 
 class ImageShapeWarning(UserWarning):
     """Rows are read as images of a shape that they may not have."""
+
+
+class LostColumnsWarning(UserWarning):
+    """Columns vary by less than their scaled values can show: they are taken for constant."""
 
 
 class MissingFontWarning(UserWarning):

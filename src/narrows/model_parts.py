@@ -62,9 +62,8 @@ def read_scaling(
         raise ValueError(f"scaling {kind!r} with {', '.join(sorted(tensors)) or 'no tensor'}")
     shape = () if kind == "unit" else (n_features,)
     for name, value in tensors.items():
-        # rows far from 0 are shifted in float64
-        wide = name == "shift" and value.dtype == torch.float64
-        if tuple(value.shape) != shape or not (wide or value.dtype == torch.float32):
+        # rows far from 0, or of tiny deviations, are scaled in float64
+        if tuple(value.shape) != shape or value.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"{name} of {value.dtype}, {tuple(value.shape)}, in scaling {kind!r}")
     scaling = Scaling(kind, **tensors)
     if scaling.scale is not None and not bool((scaling.scale > 0).all()):

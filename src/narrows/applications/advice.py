@@ -29,6 +29,7 @@ def advice_on(
     """Return a sentence for each thing that is wrong, the gravest first."""
     found = [
         _of_copying(copying),
+        _of_linear_guess(copying),
         _of_baseline(evaluation),
         _of_dead(model, code),
         _of_posterior(code),
@@ -45,7 +46,24 @@ def _of_copying(copying: Copying) -> str | None:
     return (
         f"The net copies: of hidden features it fills in {copying.filled_in:.0%} of the variance, "
         f"a linear guess {copying.linear:.0%}; narrow the code, or add "
-        "corruption='masking:0.25' or a penalty."
+        "corruption='masking:0.25' (--corruption masking:0.25) or a penalty."
+    )
+
+
+def _of_linear_guess(copying: Copying) -> str | None:
+    """Advise where the net knows hidden features, but less of them than a linear guess."""
+    if copying.copies is not False:
+        return None
+    assert copying.filled_in is not None and copying.linear is not None
+    assert copying.rebuilt is not None
+    if copying.filled_in >= copying.linear - MARGIN:
+        return None
+    out = "train with corruption='masking:0.25' (--corruption masking:0.25), or for more epochs"
+    if copying.rebuilt < copying.linear:
+        out = "widen the code, which is too narrow for more, or train for more epochs"
+    return (
+        f"Of hidden features the net fills in {copying.filled_in:.0%} of the variance, a linear "
+        f"guess {copying.linear:.0%}: to fill in values, {out}."
     )
 
 

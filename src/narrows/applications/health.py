@@ -12,8 +12,11 @@ from narrows.applications.code_statistics import CodeStatistics, code_statistics
 from narrows.applications.copying import Copying, measure_copying
 from narrows.applications.evaluation import Evaluation, evaluate
 from narrows.applications.printing import PrintsTable
+from narrows.corruptions import Identity
 from narrows.data.source import Source
 from narrows.model import Model
+
+_OF_CORRUPTED = ", of corrupted rows"
 
 __all__ = ["Gap", "Health", "examine"]
 
@@ -29,6 +32,8 @@ class Gap:
 
     training: float | None
     validation: float | None
+    corrupted: bool = False
+    """Whether the first is of corrupted rows; the second is of clean ones."""
 
     @property
     def ratio(self) -> float | None:
@@ -83,7 +88,7 @@ class Health(PrintsTable):
             ("not 0 in a row", _number(code.l0, f" of {code.n_components}")),
             ("KL of a row", _number(None if code.kl is None else sum(code.kl), " nats")),
             ("dimensions in use", _number(code.in_use, f" of {code.n_components}")),
-            ("error in training", _number(gap.training, f" {unit}")),
+            ("error in training", _number(gap.training, f" {unit}{_OF_CORRUPTED * gap.corrupted}")),
             ("error held out", _number(gap.validation, f" {unit}")),
             ("hidden filled in", _share(copying.filled_in, " of the variance")),
             ("  by linear guess", _share(copying.linear, " of the variance")),
@@ -124,7 +129,8 @@ def gap_of(model: Model) -> Gap:
     epoch = epochs[min(best, len(epochs)) - 1]
     # a random code is judged on held-out rows by all of J, its price included
     kind = "objective" if model.objective.stochastic else "loss"
-    return Gap(epoch[kind], epoch["validation"])
+    corrupted = not isinstance(model.objective.corruption, Identity)
+    return Gap(epoch[kind], epoch["validation"], corrupted)
 
 
 def _count(units: list[Any] | None, n: int) -> str | None:

@@ -20,7 +20,11 @@ def data_path(name: str) -> Path:
 
 
 def open_data(
-    name: str, like: Any = None, *, resize: tuple[int, int] | None = None
+    name: str,
+    like: Any = None,
+    *,
+    resize: tuple[int, int] | None = None,
+    drop: str | None = None,
 ) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
@@ -41,7 +45,7 @@ def open_data(
     from narrows.datasets import DATASETS, fetch
     from narrows.errors import InvalidData, UsageError
     from narrows.near_names import did_you_mean
-    from narrows.text import looks_like_documents, read_documents
+    from narrows.text import looks_like_documents
 
     dataset, _, half = name.partition(":")
     if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
@@ -51,6 +55,9 @@ def open_data(
     if not Path(path).exists():
         hint = did_you_mean(path.partition(":")[0], DATASETS)
         raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
+    if drop is not None:
+        said = {key: value for key, value in said.items() if value != drop}
+        said["drop"] = tuple(dict.fromkeys([*said.get("drop", ()), drop]))
     if resize is not None:
         path, said = merge_named(name, {"resize": resize})
     images = Path(path).is_dir() or Path(path).suffix.lower() in IMAGE_SUFFIXES
@@ -62,7 +69,7 @@ def open_data(
         said["kind"] = kind
         if kind == "texts" and fitted is not None:
             said.pop("resize", None)
-        return read_documents(path, **said) if kind == "texts" else read(path, **said)
+        return _texts(path, name, said) if kind == "texts" else read(path, **said)
     if said.keys() & {"n_features", "zero_based"}:
         if said.keys() - {"n_features", "zero_based"}:
             raise UsageError(f"{name!r}: {path} names no columns beside features and first.")
@@ -79,8 +86,22 @@ def open_data(
             "read, so leave drop out."
         )
     if texts and not dropped:
-        return read_documents(path, **said)
+        return _texts(path, name, said)
     return _table(path, f"{name}{',' if said else ':'}", **said)
+
+
+def _texts(path: str | Path, name: str, said: dict[str, Any]) -> Documents:
+    """Read texts; what their readers know nothing of is refused."""
+    from narrows.errors import UsageError
+    from narrows.text import read_documents
+
+    other = next(iter(said.keys() - {"text", "id", "label", "kind"}), None)
+    if other is not None:
+        key = {"n_features": "features", "zero_based": "first"}.get(other, other)
+        raise UsageError(
+            f"{name!r}: {key}= is for numbers and images, and {path} holds texts; leave it out."
+        )
+    return read_documents(path, **said)
 
 
 def _table(path: str | Path, named: str, **columns: Any) -> Source:
@@ -93,11 +114,12 @@ def _table(path: str | Path, named: str, **columns: Any) -> Source:
     except InvalidData as error:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
-        says = "" if columns.get("label") else f"; {named}label=COLUMN if it says what a row is"
-        says += "" if columns.get("id") else f"; {named}id=COLUMN if it names the rows"
+        says = "" if columns.get("label") else ", label=COLUMN if it says what a row is"
+        says += "" if columns.get("id") else ", id=COLUMN if it names the rows"
         raise InvalidData(
-            f"{error} If it holds texts, name their column: {path}:text=COLUMN; a column that is "
-            f"no feature is left out by {named}drop=COLUMN{says}."
+            f"{error} A column that is no feature is named behind the file: {named}drop=COLUMN to "
+            f"leave it out{says}; of several write drop=A,drop=B. If it holds texts, name their "
+            f"column: {path}:text=COLUMN."
         ) from None
 
 

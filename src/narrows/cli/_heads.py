@@ -90,10 +90,11 @@ def one_label_a_row(
     brought = labels_brought(opened)
     if brought is not None:
         empty = np.flatnonzero(brought == "")
+        place = getattr(opened, "place", "document {}".format)
         if len(empty) and unknown != "" and not gaps:
             raise InvalidData(
-                f"{opened.origin}, row {empty[0]}: no label; {len(empty)} of {n_rows} rows have "
-                "none. Fill them in, or say by --unknown '' that they are unknown."
+                f"{opened.origin}, {place(int(empty[0]))}: no label; {len(empty)} of {n_rows} rows "
+                "have none. Fill them in, or say by --unknown '' that they are unknown."
             )
         return _integers(brought, unknown)
     raise click.UsageError(

@@ -100,7 +100,7 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
         if isinstance(number_of(label), str):
             words = "use --task classify for words, or " if option == "--task regress" else ""
             raise InvalidData(
-                f"{origin}, row {row}: {option} needs numbers, got {label!r}; {words}name a column "
-                "of numbers."
+                f"{origin}, row {row} (the first is 0): {option} needs numbers, got {label!r}; "
+                f"{words}name a column of numbers."
             )
     return y.astype(np.float64)

@@ -9,7 +9,7 @@ import click
 from narrows.cli._set_option import read_settings
 from narrows.near_names import did_you_mean
 
-__all__ = ["ESTIMATORS", "OPTIONS", "estimator_options", "new_estimator"]
+__all__ = ["ESTIMATORS", "GLOSSES", "OPTIONS", "estimator_options", "new_estimator"]
 
 # Names, defaults and meaning are those of the estimators; a test holds the texts to them.
 OPTIONS: dict[str, tuple[Any, str]] = {
@@ -32,6 +32,24 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
     "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
 }
+
+GLOSSES = {
+    "contractive": "the code hardly moves when the input does",
+    "convolutional": "maps of images, that of --net conv",
+    "denoising": "rebuilds clean rows from corrupted ones",
+    "dictionary": "a row is a sum of k atoms out of many",
+    "document": "texts, or counts of words",
+    "hashing": "bits to look up similar rows or texts by",
+    "linear": "PCA's subspace; rows are centred, errors in input units",
+    "plain": "a dense net; for tables, the first to try",
+    "sparse": "few units of the code are active",
+    "stacked": "layer-wise pretraining, then all layers",
+    "tied": "the decoder has the encoder's weights",
+    "top_k": "the k largest units of the code are kept",
+    "variational": "a prior to sample new rows from",
+    "vector_quantised": "the code is a choice from a codebook",
+}
+"""What each variant is, in a few words."""
 
 ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "contractive": ("ContractiveAutoencoder", {}),

@@ -22,20 +22,29 @@ from narrows.cli._held_out import held_out_options, opened_for_fit, weights_opti
 from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
-from narrows.cli._variants import ESTIMATORS, estimator_options, new_estimator
+from narrows.cli._variants import ESTIMATORS, GLOSSES, estimator_options, new_estimator
 
 __all__ = ["fit"]
 
 
-@click.command(short_help="Learn a code from data and write a model file.")
+class _Glossed(click.Command):
+    """A command whose help lists the variants, a line each."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Variants"):
+            formatter.write_dl([*GLOSSES.items()])
+        super().format_options(ctx, formatter)
+
+
+@click.command(cls=_Glossed, short_help="Learn a code from data and write a model file.")
 @data_argument
 @click.option(
     "--variant",
     type=Names(list(ESTIMATORS)),
+    metavar="VARIANT",
     default="plain",
     show_default=True,
-    help="Which net: tied has W and its transpose, linear finds PCA's subspace, the code of "
-    "contractive barely moves when the input does, variational has a prior to sample from.",
+    help="Which net, one of those above.",
 )
 @click.option("--net", type=Names(["dense", "conv"]), default="dense", show_default=True,
               help="conv: maps of images, for --variant plain, denoising and variational.",
@@ -78,11 +87,11 @@ def fit(
 ) -> int:
     """Learn a code from DATA and write a model file.
 
-    DATA is a file (.npy, .npz, .csv, .parquet, .jsonl, .svmlight, IDX), a folder of images, or a
-    named data set such as mnist. For --variant document and hashing it may be texts: a folder of
-    text files, or .jsonl, .csv or .parquet with a column of them, named as in
-    docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when the columns named are no
-    features.
+    DATA is a file (.npy, .npz, .csv, .tsv, .parquet, .jsonl, .svmlight, IDX; .gz too where a file
+    is text or IDX), a folder of images, or a named data set such as mnist. For --variant document
+    and hashing it may be texts: a folder of text files, or .jsonl, .csv, .tsv or .parquet with a
+    column of them, named as in docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when
+    the columns named are no features.
 
     The errors printed at the end are of the rows held out of training (--validation-fraction), and
     of the rows trained on only where none was held out, which it says.

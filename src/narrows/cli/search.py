@@ -46,7 +46,8 @@ def search(
     rerank: bool,
     as_json: bool,
 ) -> None:
-    """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text.
+    """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text, under
+    a line with these names.
 
     QUERY is a text, or, for a model that reads no texts, an image or a file of rows.
 
@@ -80,6 +81,8 @@ def search(
             answer["unknown_share"] = round(share, 4)
         print_json({"answers": found})
         return
+    if any(answers):
+        click.echo(_header(answers))
     for name, hits in zip(names, answers, strict=True):
         if queries is not None:
             click.echo(f"{one_line(name, _SHOWN)}:")
@@ -150,6 +153,15 @@ def _asked(
                 err=True,
             )
     return answers, names, unknown
+
+
+def _header(answers: list[list[Hit]]) -> str:
+    """Return the names of what stands in the lines of hits."""
+    hits = [hit for found in answers for hit in found]
+    cells = ["id", "distance"]
+    cells += ["cosine"] * any(hit.cosine is not None for hit in hits)
+    cells += ["text"] * any(hit.metadata.get("snippet") for hit in hits)
+    return "\t".join(cells)
 
 
 def _line(hit: Hit) -> str:

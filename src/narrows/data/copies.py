@@ -43,8 +43,12 @@ def warn_of_copies(rows: Split) -> int:
 def count_copies(training: Source, held_out: Source) -> int:
     """Return how many rows of the second source are equal to one of the first.
 
-    Rows are compared by hashes of 64 bits: 8 bytes a row, and one pass over each source.
+    Rows are compared by hashes of 64 bits: 8 bytes a row, and one pass over each source; in
+    float64 where both are that wide, else in float32.
     """
+    wide = [source.in_float64() for source in (training, held_out)]
+    if all(source.double for source in wide):
+        training, held_out = wide
     wanted = np.concatenate(list(_hashes(held_out)))
     found = np.zeros(len(wanted), dtype=bool)
     nothing = wanted == 0

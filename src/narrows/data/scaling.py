@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from narrows.data.lost_columns import warn_of_lost_columns
 from narrows.data.source import Source
-from narrows.data.statistics import Statistics
+from narrows.data.statistics import TINY, Statistics
 from narrows.errors import InvalidData, unknown_name
 from narrows.slots import Rows, SparseRows, dense_rows, stored_values
 
@@ -29,9 +30,9 @@ class Scaling:
 
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
     feature without variance has scale 1. ``shift`` is float64 where the rows are so far from 0 that
-    float32 would round away what tells them apart; rows are then shifted in float64 and cast after
-    it. What is fitted on sparse rows never shifts. A row whose sum is not positive has no
-    proportions and stays as it is.
+    float32 would round away what tells them apart, and both are where a deviation is too small for
+    float32; rows are then scaled in float64 and cast after it. What is fitted on sparse rows never
+    shifts. A row whose sum is not positive has no proportions and stays as it is.
 
     The weights of "tfidf" are scikit-learn's: 1 + log((1 + n) / (1 + rows with the feature)).
     Salton, Buckley (1988), "Term-weighting approaches in automatic text retrieval", Information
@@ -63,12 +64,16 @@ class Scaling:
         """Raise InvalidData if x has no shares because a value is negative."""
         values = stored_values(x)
         if self.shares and values.numel() and bool((values < 0).any()):
-            raise _negative(self.kind, float(values[values < 0].amin()), origin)
+            raise InvalidData(
+                f"Negative values in data: got {float(values[values < 0].amin()):.6g} in {origin}, "
+                f"and the model was fitted to counts or shares (scale={self.kind!r}); give such "
+                "rows, or fit another model to rows like these."
+            )
 
     @property
     def double(self) -> bool:
-        """Whether rows are shifted in float64, since float32 would round them too coarsely."""
-        return self.shift is not None and self.shift.dtype == torch.float64
+        """Whether rows are scaled in float64, since float32 would round them too coarsely."""
+        return any(part.dtype == torch.float64 for part in self.tensors().values())
 
     def as_precise(self, source: Source) -> Source:
         """Return a source whose batches are as precise as the shift."""
@@ -89,17 +94,19 @@ class Scaling:
             return _proportions(self._divided(x))
         if self.shift is not None:
             # fitted on dense rows: a shifted 0 is no 0, and one batch is small
-            x = (dense_rows(x).to(self.shift.dtype) - self.shift).float()
+            x = dense_rows(x).to(self.shift.dtype) - self.shift
+            if self.scale is None or self.scale.dtype == torch.float32:
+                x = x.float()
         return self._divided(x)
 
     def _divided(self, x: Rows) -> Rows:
         if self.scale is None:
-            return x
+            return x if isinstance(x, SparseRows) else x.float()
         if isinstance(x, SparseRows):
             one = self.scale.ndim == 0
             scale = self.scale if one else self.scale.index_select(0, x.indices)
-            return x.with_values(x.values / scale)
-        return x / self.scale
+            return x.with_values((x.values / scale).float())
+        return (x / self.scale).float()
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return scaled rows in input units, float64 where the shift is.
@@ -126,7 +133,7 @@ class Scaling:
 def _negative(kind: str, low: float, origin: str) -> InvalidData:
     return InvalidData(
         f"Negative values in data: scale={kind!r} needs values >= 0, got {low:.6g} in {origin}; "
-        "use scale='standard'."
+        "use scale='standard' (--scale standard)."
     )
 
 
@@ -225,6 +232,14 @@ def fit_scaling(
     rows, since a row held out that lies outside would be refused.
     """
     dtype = torch.float64 if statistics.needs_float64 else torch.float32
+    scaling = _fitted(kind, source, statistics, dtype, bounded)
+    warn_of_lost_columns(scaling.forward, kind, source, statistics)
+    return scaling
+
+
+def _fitted(
+    kind: str, source: Source, statistics: Statistics, dtype: torch.dtype, bounded: bool
+) -> Scaling:
     if kind == "unit":
         low, high = statistics.low, statistics.high
         if bounded:
@@ -233,7 +248,7 @@ def fit_scaling(
             low, high = 0.0, 255.0
         width = high - low if high > low else 1.0
         shift = None if low == 0 or source.sparse else torch.tensor(low, dtype=dtype)
-        return Scaling(kind, shift, torch.tensor(width, dtype=torch.float32))
+        return Scaling(kind, shift, _as_small(torch.tensor(width, dtype=torch.float64)))
     if kind in ("none", "proportions"):
         return Scaling(kind)
     if kind == "tfidf":
@@ -248,4 +263,9 @@ def fit_scaling(
         # what cannot be centred is divided by its size, or it would swamp all other columns
         size = statistics.mean.abs()
         scale = torch.where(size > _FAR * deviation, size, scale)
-    return Scaling(kind, shift, scale.float())
+    return Scaling(kind, shift, _as_small(scale))
+
+
+def _as_small(scale: Tensor) -> Tensor:
+    """Return a scale in float32, or in float64 where float32 has no digits for it."""
+    return scale if bool((scale < TINY).any()) else scale.float()

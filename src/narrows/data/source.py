@@ -52,6 +52,8 @@ class Source(ABC):
     ids : ndarray of str, StreamedIds or None
         What the rows are called, (n_rows,), where the file says it or is a folder: likewise. Of
         a streamed file they are read when they are asked for.
+    lines : ndarray of int or None
+        The line of a text file, counted from 1, on which every row ends, (n_rows,): likewise.
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
@@ -76,6 +78,7 @@ class Source(ABC):
     unknown_shares: np.ndarray | None = None
     labels: np.ndarray | None = None
     ids: Any = None
+    lines: np.ndarray | None = None
     origin: str = "X"
     targets: Tensor | None = None
     weights: Tensor | None = None
@@ -147,6 +150,23 @@ class Source(ABC):
         return -(-self.n_rows // batch_size)
 
     # The interface of an array, for looking at what was read.
+
+    def place(self, row: int, column: int | None = None) -> str:
+        """Return what a row, and a column of it, are called in errors: the line of a file of
+        lines, else the number of the row, counted from 0; the name of the column, else its
+        number."""
+        at = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        if column is None:
+            return at
+        name = repr(self.names[column]) if self.names else None
+        if self.lines is not None:
+            return f"{at}, column {name or column}"
+        return f"{at}, column {column}{f' ({name})' if name else ''}"
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the rows are those of a file, and no argument of a function."""
+        return not self.origin.isidentifier()
 
     def __len__(self) -> int:
         return self.n_rows

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from narrows.data.column_names import dropping
 from narrows.data.source import Source
-from narrows.data.value_range import Sizes, ValueRange
+from narrows.data.value_range import Sizes, ValueRange, row_sizes
 from narrows.errors import InvalidData, ResourceError
 from narrows.slots import Rows, SparseRows, stored_values
 
@@ -17,6 +18,26 @@ __all__ = ["Statistics", "check_finite", "describe"]
 
 RESOLUTION = 1e-4
 """The largest rounding, in standard deviations of its column, that float32 batches may cost."""
+
+_NOISE = 4
+"""Steps of its own resolution by which a column may vary through rounding alone."""
+
+_SMALLEST = 1e-150
+"""A deviation below it has no square in float64."""
+
+TINY = 1e-35
+"""Below it float32 holds few digits, and soon none."""
+
+_OF_NAN = (
+    "impute such values (CodeImputer does) or drop the rows or columns that have them, or use an "
+    "autoencoder with corruption='missing', which takes them"
+)
+_OF_NAN_IN_FILE = (
+    "fill them in, or leave out the rows or columns{} that have such values, or fit with "
+    "--corruption missing (corruption='missing'), which takes them"
+)
+_OF_INFINITY = "remove or replace such values first"
+_OF_INFINITY_IN_FILE = f"{_OF_INFINITY}, or leave out the rows or columns{{}} that have them"
 
 _BLOCK = 16384
 _MAX_FEATURES = 1 << 28
@@ -27,11 +48,13 @@ class Statistics:
     """Per-feature mean, variance and number of rows where it is not 0 (float64), by the rows'
     weights where there are any, and the range, of the rows to train on.
 
-    ``rounding`` is by how much, at most, float32 rounds a value of a feature, ``typical`` a size
-    that most rows have (see ``ValueRange``).
+    ``smallest`` and ``largest`` are the range of every feature, 0 and 0 where no value is known;
+    ``whole`` says whether its values are whole numbers. ``rounding`` is by how much, at most,
+    float32 rounds a value of a feature, ``typical`` a size that most rows have (see
+    ``ValueRange``).
 
     ``lowest`` and ``highest`` are the range of all rows, those held out too: a loss that refuses
-    values has to take every row.
+    values has to take every row. So is ``least``, the size of the smallest row that is not all 0.
     """
 
     mean: Tensor
@@ -41,36 +64,63 @@ class Statistics:
     high: float
     lowest: float
     highest: float
-    whole_numbers: bool
+    smallest: Tensor
+    largest: Tensor
+    whole: Tensor
     n_rows: int
     rounding: Tensor
-    typical: float = 0.0
+    typical: float
+    least: float
 
     @property
     def value_range(self) -> ValueRange | None:
         """The range of the values, None if no value is known."""
         if not self.low <= self.high:
             return None
-        return ValueRange(self.low, self.high, self.typical)
+        least = self.least if np.isfinite(self.least) else 0.0
+        return ValueRange(self.low, self.high, self.typical, least)
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether every value is a whole number."""
+        return bool(self.whole.all())
+
+    @property
+    def varying(self) -> Tensor:
+        """Which columns hold two different values, bool (n_features,)."""
+        return self.largest > self.smallest
+
+    @property
+    def noise(self) -> Tensor:
+        """Which columns vary by what rounding can leave, bool (n_features,): at most ``_NOISE``
+        steps from a number of their size to the next.
+
+        The steps are those of float32 where float32 holds every value of the column, else those of
+        float64. Whole numbers are no results of rounding: where they differ, the column varies.
+        """
+        size = torch.maximum(self.smallest.abs(), self.largest.abs())
+        exponent = torch.frexp(size).exponent.double()
+        step = torch.where(self.rounding == 0, exponent - 24, exponent - 53).exp2()
+        few = self.largest - self.smallest <= _NOISE * step
+        return self.varying & ~self.whole & few
 
     @property
     def constant(self) -> Tensor:
-        """Which columns do not vary, bool (n_features,): by no more than their own resolution.
+        """Which columns are not divided by their deviation, bool (n_features,): they do not vary,
+        or by rounding alone, or by so little that float64 cannot square it."""
+        return ~self.varying | self.noise | (self.variance.sqrt() < _SMALLEST)
 
-        That is the step from a number as large as the mean to the next: in float32 where float32
-        holds every value of the column, else 64 of float64's, which adding up many rows can leave.
-        """
-        exponent = torch.frexp(self.mean).exponent.double()
-        step = torch.where(self.rounding == 0, exponent - 24, exponent - 53 + 6).exp2()
-        # a deviation that float32 rounds to 0 cannot be divided by
-        tiny = torch.finfo(torch.float32).tiny
-        return self.variance.sqrt() <= step.clamp_min(tiny)
+    @property
+    def tiny(self) -> bool:
+        """Whether a column that varies has a deviation that float32 does not hold."""
+        return bool(((self.variance.sqrt() < TINY) & ~self.constant).any())
 
     @property
     def needs_float64(self) -> bool:
         """Whether float32 would round a column that varies by more than ``RESOLUTION``."""
         coarse = self.rounding > RESOLUTION * self.variance.sqrt()
-        return bool((coarse & ~self.constant).any())
+        narrow = 0 < self.high - self.low < TINY
+        return narrow or self.tiny or bool((coarse & ~self.constant).any())
 
     def with_range_of(self, others: Statistics) -> Statistics:
         """Return the same, the range of all rows widened to that of rows held out."""
@@ -78,6 +128,7 @@ class Statistics:
             self,
             lowest=min(self.lowest, others.lowest),
             highest=max(self.highest, others.highest),
+            least=min(self.least, others.least),
         )
 
 
@@ -105,29 +156,37 @@ def describe(
     n_rows = n_read = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
     n, spread, support = (torch.zeros_like(mean) for _ in range(3))
-    low, high, whole = float("inf"), float("-inf"), True
+    low, high = float("inf"), float("-inf")
     lowest, highest = low, high
-    rounding, sizes = torch.zeros_like(mean), Sizes()
+    smallest, largest = torch.full_like(mean, low), torch.full_like(mean, high)
+    whole = torch.ones_like(mean, dtype=torch.bool)
+    rounding, sizes, least = torch.zeros_like(mean), Sizes(), float("inf")
     for batch in source.in_float64().in_order(_BLOCK):
         check_finite(batch, source, first_row=n_read, missing=missing)
         weights = None
         if source.weights is not None:
             weights = source.weights[n_read : n_read + len(batch)].double()
+        of_rows = row_sizes(batch)
+        least = min(least, float(of_rows.where(of_rows > 0, float("inf")).min()))
         if held_out is not None:
             apart = held_out[n_read : n_read + len(batch)]
             n_read += len(batch)
             lowest, highest = _widened(lowest, highest, batch)
             batch = batch.where(~apart) if isinstance(batch, SparseRows) else batch[~apart]
             weights = None if weights is None else weights[~apart]
+            of_rows = of_rows[~apart]
             if not len(batch):
                 continue
         else:
             n_read += len(batch)
         low, high = _widened(low, high, batch)
-        values = stored_values(batch)
-        whole = whole and bool(((values == values.round()) | values.isnan()).all())
+        ends = _ends(batch, missing)
+        smallest = torch.minimum(smallest, ends[0])
+        largest = torch.maximum(largest, ends[1])
+        if bool(whole.any()):
+            whole &= _whole(batch)
         support += _support(batch, weights)
-        sizes.add(batch)
+        sizes.add(of_rows)
         if isinstance(batch, Tensor) and batch.dtype == torch.float64:
             off = (batch - batch.float()).abs().nan_to_num(nan=0.0)
             rounding = torch.maximum(rounding, off.amax(dim=0))
@@ -140,22 +199,28 @@ def describe(
         n_rows += len(batch)
     if held_out is None:
         lowest, highest = low, high
-    variance = spread / _divisor(n)
-    limits = {"low": low, "high": high, "lowest": lowest, "highest": highest}
+    known = smallest <= largest
     found = Statistics(
         mean,
-        variance,
+        spread / _divisor(n),
         support,
-        **limits,
-        whole_numbers=whole,
-        n_rows=n_rows,
-        rounding=rounding,
-        typical=sizes.typical,
+        low,
+        high,
+        lowest,
+        highest,
+        smallest.where(known, 0.0),
+        largest.where(known, 0.0),
+        whole,
+        n_rows,
+        rounding,
+        sizes.typical,
+        least,
     )
     if found.needs_float64:
         return found
     # the range of the values as they will be read
-    return replace(found, **{name: float(np.float32(limit)) for name, limit in limits.items()})
+    low, high, lowest, highest = (float(np.float32(v)) for v in (low, high, lowest, highest))
+    return replace(found, low=low, high=high, lowest=lowest, highest=highest)
 
 
 def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
@@ -176,6 +241,35 @@ def _support(batch: Rows, weights: Tensor | None) -> Tensor:
     if weights is None:
         return torch.count_nonzero(batch, dim=0)
     return weights @ (batch != 0).double()
+
+
+def _ends(batch: Rows, missing: bool) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest known value of every feature, infinite if there is none,
+    float64 (n_features,)."""
+    infinity = float("inf")
+    if not isinstance(batch, SparseRows):
+        if not missing:
+            return batch.amin(dim=0).double(), batch.amax(dim=0).double()
+        unknown = batch.isnan()
+        low, high = batch.where(~unknown, infinity), batch.where(~unknown, -infinity)
+        return low.amin(dim=0).double(), high.amax(dim=0).double()
+    columns, values = batch.indices.long(), batch.values.double()
+    full = torch.bincount(columns, minlength=batch.n_features) >= len(batch)
+    low = torch.where(full, infinity, 0.0).double()  # what is not stored is 0
+    high = torch.where(full, -infinity, 0.0).double()
+    return (
+        low.scatter_reduce(0, columns, values, "amin"),
+        high.scatter_reduce(0, columns, values, "amax"),
+    )
+
+
+def _whole(batch: Rows) -> Tensor:
+    """Return which features have whole numbers only, bool (n_features,); NaN does not count."""
+    values = stored_values(batch)
+    broken = (values != values.round()) & ~values.isnan()
+    if isinstance(batch, SparseRows):
+        return torch.bincount(batch.indices[broken], minlength=batch.n_features) == 0
+    return ~broken.any(dim=0)
 
 
 def _divisor(counts: Tensor) -> Tensor:
@@ -245,16 +339,14 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bo
     else:
         row, column = (int(i) for i in bad.nonzero()[0])
         value = float(values[row, column])
-    name = f" ({source.names[column]!r})" if source.names else ""
-    what = "infinity or a value too large for dtype('float32')"
-    way_out = "remove or replace such values first"
+    what, way_out = "infinity or a value too large for dtype('float32')", _OF_INFINITY
     if value != value:
-        what = "NaN"
-        way_out = (
-            "impute such values (CodeImputer does) or drop the rows or columns that have them, or "
-            "use an autoencoder with corruption='missing', which takes them"
-        )
+        what, way_out = "NaN", _OF_NAN
+    if source.from_file:
+        drop = f" ({dropping(source.origin, source.names[column])})" if source.names else ""
+        way_out = (_OF_NAN_IN_FILE if value != value else _OF_INFINITY_IN_FILE).format(drop)
+    counted = ", counted from 0" if source.from_file and source.lines is None else ""
     raise InvalidData(
-        f"Input {source.origin} contains {what} at row {first_row + row}, column {column}{name}; "
-        f"{way_out}."
+        f"Input {source.origin} contains {what} at {source.place(first_row + row, column)}"
+        f"{counted}; {way_out}."
     )

@@ -14,13 +14,16 @@ from narrows.data.source import Source
 from narrows.errors import RangeWarning
 from narrows.slots import Rows, SparseRows, stored_values
 
-__all__ = ["Sizes", "ValueRange", "read_value_range"]
+__all__ = ["Sizes", "ValueRange", "read_value_range", "row_sizes"]
 
 _ROWS = 64
 """Rows that are looked at: the first ones."""
 
 _TIMES = 16
 """How many times larger or smaller the values of other units are, at least."""
+
+_FEW = 4
+"""Rows that may all be among the smallest of the fit by chance are fewer."""
 
 _SMALL = 0.05
 """Share of the fitted rows, those of zeros left out, whose size is below ``typical``."""
@@ -34,12 +37,14 @@ class ValueRange:
     """The range of the values that a model was fitted to, and a size that most rows have.
 
     The size of a row is its largest magnitude. ``typical`` is the power of 2 that is at most the
-    5% quantile of the sizes of the fitted rows that are not all 0; it is 0 if all are.
+    5% quantile of the sizes of the fitted rows that are not all 0; it is 0 if all are. ``least`` is
+    the size of the smallest row, of those not all 0 and those held out too; None in older files.
     """
 
     low: float
     high: float
     typical: float
+    least: float | None = None
 
     def merged(self, other: ValueRange) -> ValueRange:
         """Return the range of both."""
@@ -47,13 +52,16 @@ class ValueRange:
             min(self.low, other.low),
             max(self.high, other.high),
             min(self.typical, other.typical),
+            None if self.least is None or other.least is None else min(self.least, other.least),
         )
 
     def check_units(self, source: Source) -> None:
         """Warn if the first rows are far larger, or far smaller, than the rows of the fit.
 
         That is more than half of them: 16 times as large as the largest value of the fit, or a
-        16th of the size of its small rows. Rows of zeros have no size. Cost: O(64 x n_features).
+        16th of the size of its small rows. Where they are fewer than 4, they are also smaller than
+        half of any row of the fit: a skewed fit has some that small. Rows of zeros have no size.
+        Cost: O(64 x n_features).
 
         Warns
         -----
@@ -63,7 +71,10 @@ class ValueRange:
         sizes = row_sizes(first)
         sizes = sizes[(sizes > 0) & sizes.isfinite()]
         largest = max(abs(self.low), abs(self.high))
-        outside, inside = sizes > _TIMES * largest, sizes < self.typical / _TIMES
+        small = self.typical / _TIMES
+        if len(sizes) < _FEW and self.least is not None:
+            small = min(small, self.least / 2)
+        outside, inside = sizes > _TIMES * largest, sizes < small
         if not largest or not 2 * max(int(outside.sum()), int(inside.sum())) > len(sizes):
             return
         values = stored_values(first)
@@ -86,8 +97,7 @@ class Sizes:
     def __init__(self) -> None:
         self._counts = torch.zeros(-2 * _LOWEST, dtype=torch.int64)
 
-    def add(self, rows: Rows) -> None:
-        sizes = row_sizes(rows)
+    def add(self, sizes: Tensor) -> None:
         exponents = torch.frexp(sizes[sizes > 0]).exponent.long() - _LOWEST
         self._counts += torch.bincount(exponents, minlength=len(self._counts))
 
@@ -120,9 +130,11 @@ def read_value_range(spec: Any) -> ValueRange:
         If they are no range.
     """
     found = ValueRange(**spec)
-    numbers = (found.low, found.high, found.typical)
+    numbers = [found.low, found.high, found.typical]
+    if found.least is not None:
+        numbers.append(found.least)
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
         raise ValueError(f"a range of values of {numbers}")
-    if found.low > found.high or found.typical < 0:
+    if found.low > found.high or min(numbers[2:]) < 0:
         raise ValueError(f"a range of values of {numbers}")
     return found

@@ -105,7 +105,7 @@ class Anomalies(Asked):
         none."""
         if X_calibration is None:
             return None if model.calibration is None else model.calibration.cpu().numpy()
-        held_out = anomalies.sorted_errors(*self._asked(X_calibration)).numpy()
+        held_out = anomalies.sorted_errors(*self._asked(X_calibration, "X_calibration")).numpy()
         if not np.isfinite(held_out).all():
             raise InvalidData("X_calibration: a row has an error that is not finite.")
         return held_out

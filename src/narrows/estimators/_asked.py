@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
-from narrows.estimators._input import fit_source
+from narrows.estimators._input import called, fit_source, rows_called
 from narrows.estimators._with_defaults import WithDefaults
 from narrows.model import Model
 
@@ -29,10 +29,14 @@ class Asked(WithDefaults):
     resize_: tuple[int, int]
     """Height and width that ``read`` brought the images of fit to; set where it did."""
 
-    def _asked(self, X: Any) -> tuple[Model, Source]:
-        """Return the model and the rows it is asked about; unfitted, raise NotFittedError."""
+    def _asked(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
+        """Return the model and the rows it is asked about; unfitted, raise NotFittedError.
+
+        ``argument`` is the name of the rows in errors.
+        """
         check_is_fitted(self, "model_")
-        source = self._source(X, reset=False, min_samples=1)
+        with rows_called(argument):
+            source = called(self._source(X, reset=False, min_samples=1), argument)
         self.model_.check_units(source)
         return self.model_, self.model_.scaling.as_precise(source)
 

@@ -30,6 +30,7 @@ from narrows.estimators._fitting import fit_model, interrupted_seed
 from narrows.estimators._generation import Generates
 from narrows.estimators._held_out import check_effect, grouping_of, rows_and_y
 from narrows.estimators._inpainting import Inpainting
+from narrows.estimators._input import called, rows_called
 from narrows.estimators._pairs import clean_rows
 from narrows.estimators._partial_fit import check_same_net, partial_fit_model
 from narrows.estimators._progress import Progress
@@ -230,8 +231,9 @@ class AbstractAutoencoder(
         copies = Split.of(given, selection) if paired else None
         if validation_data is not None:
             X_held_out, y_held_out = rows_and_y(validation_data)
-            corrupted = self._source(X_held_out, reset=False, min_samples=1, like=source)
-            corrupted.origin = "validation_data" if corrupted.origin == "X" else corrupted.origin
+            with rows_called("validation_data"):
+                corrupted = self._source(X_held_out, reset=False, min_samples=1, like=source)
+            corrupted = called(corrupted, "validation_data")
             held_out, also = self._with_targets(corrupted, y_held_out, again=True)
             if also != paired:
                 raise UsageError(

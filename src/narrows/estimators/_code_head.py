@@ -22,6 +22,7 @@ from narrows.checks import check_number
 from narrows.data.in_memory import stacked
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
+from narrows.data.statistics import describe
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._base import AbstractAutoencoder
@@ -29,7 +30,12 @@ from narrows.estimators._export import ExportsHead
 from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators._head_files import head_artefact
 from narrows.estimators._head_training import HeadTraining
-from narrows.estimators._held_out import check_effect, grouping_of, joined_targets, rows_and_y
+from narrows.estimators._held_out import (
+    check_effect,
+    grouping_of,
+    joined_targets,
+    rows_and_y,
+)
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._same_columns import check_same_columns
 from narrows.estimators._settings import corruption_spec, forget, seed_from
@@ -177,9 +183,10 @@ class CodeHead(ExportsHead, HeadTraining):
         if y_held_out is None:
             raise UsageError("validation_data: a head needs y too; give a pair (X, y).")
         if is_texts(X_held_out):
-            X_held_out = autoencoder._asked(X_held_out)[1]
-        held_out = query_source(self, X_held_out)
+            X_held_out = autoencoder._asked(X_held_out, "validation_data")[1]
+        held_out = query_source(self, X_held_out, "validation_data")
         check_in_memory(held_out)
+        describe(held_out, missing=autoencoder._admits_missing())  # while rows have their numbers
         mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
         mask[source.n_rows :] = True
         both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)

@@ -82,7 +82,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         scores = comparable(of_members.mean(axis=0))
         calibration = self.calibration_
         if X_calibration is not None:
-            calibration = np.sort(-self.score_samples(X_calibration))
+            calibration = self._calibration_by(X_calibration)
         own = alpha is None and contamination is None
         found = flag_rows(
             scores,
@@ -96,10 +96,14 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             return replace(found, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
         return found
 
-    def _asked(self, X: Any) -> tuple[Model, Source]:
+    def _asked(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
         """Return the first member's model, for its schema, and the rows asked about."""
         check_is_fitted(self, "members_")
-        return self.members_[0].model_, query_source(self, X)
+        return self.members_[0].model_, query_source(self, X, argument)
+
+    def _calibration_by(self, X_calibration: Any) -> np.ndarray:
+        """Return the S of normal rows that fit was not given, ascending, (n_samples,)."""
+        return np.sort(-self._scores(self._asked(X_calibration, "X_calibration")[1]))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
@@ -123,7 +127,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         scores = -self.score_samples(X)
         if X_calibration is None:
             return conformal_p_values(scores, self.calibration_)
-        return conformal_p_values(scores, np.sort(-self.score_samples(X_calibration)))
+        return conformal_p_values(scores, self._calibration_by(X_calibration))
 
     def _was_fitted_to(self, source: Any, of_members: np.ndarray) -> bool:
         """Return whether these are the rows of ``fit``, by their number and what each member says

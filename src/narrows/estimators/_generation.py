@@ -147,7 +147,7 @@ class Generates(Asked):
             steps = walks.steps_of(n_steps, span)
         else:
             values = _step_values(values)
-        model, source = self._asked(_as_row(x))
+        model, source = self._asked(_as_row(x), "x")
         if component is None:
             component = range(model.n_components)
         asked = component if isinstance(component, Sequence | np.ndarray) else [component]
@@ -181,8 +181,8 @@ class Generates(Asked):
         UsageError (a ValueError)
             If the number is out of range, or the method unknown.
         """
-        model, ours = self._asked(_as_row(a))
-        _, theirs = self._asked(_as_row(b))
+        model, ours = self._asked(_as_row(a), "a")
+        _, theirs = self._asked(_as_row(b), "b")
         ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
         self._check_fits(ours.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
         return self._shaped(np.concatenate(list(ways)))
@@ -208,7 +208,7 @@ class Generates(Asked):
             If there are no samples or too many, or widths differ.
         """
         model, train = self._asked(X)
-        others = None if held_out is None else self._asked(held_out)[1]
+        others = None if held_out is None else self._asked(held_out, "held_out")[1]
         if np.ndim(samples) > 2:
             samples = np.reshape(samples, (len(samples), -1))
         return measure_memorisation(model, samples, train, others)

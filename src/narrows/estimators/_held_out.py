@@ -13,7 +13,7 @@ from narrows.data.splitting import Grouping
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._several_targets import target_names
 
-__all__ = ["check_effect", "grouping_of", "joined_targets", "rows_and_y"]
+__all__ = ["check_effect", "column_of_groups", "grouping_of", "joined_targets", "rows_and_y"]
 
 
 def grouping_of(groups: Any, n_rows: int, *, block_length: Any = None, gap: Any = 0) -> Grouping:
@@ -100,12 +100,30 @@ def joined_targets(y: Any, y_held_out: Any, n_rows: int, n_held_out: int) -> np.
     return np.concatenate(parts)
 
 
+def column_of_groups(groups: Any) -> np.ndarray:
+    """Return ``groups`` as an array of one axis.
+
+    Raises
+    ------
+    InvalidData
+        If it is something else, such as the name of a column.
+    """
+    if isinstance(groups, str):
+        raise InvalidData(
+            f"groups: must hold a value for every row, got {groups!r}; give the column itself, "
+            f"such as groups=table[{groups!r}], and leave it out of X."
+        )
+    if np.ndim(groups) == 0:
+        raise InvalidData(f"groups: must hold a value for every row, got {groups!r:.60}.")
+    try:
+        return column_or_1d(groups, warn=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"groups: {str(error).replace('y should', 'should', 1)}") from None
+
+
 def _numbered(groups: Any, n_rows: int) -> torch.Tensor:
     """Return the number of every row's group, int64 (n_rows,)."""
-    try:
-        values = column_or_1d(groups, warn=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidData(f"groups: {error}") from None
+    values = column_of_groups(groups)
     if len(values) != n_rows:
         raise InvalidData(f"groups: {len(values)} values for {n_rows} rows of X.")
     missing = np.array([v is None or v != v or v == "" for v in values.tolist()], dtype=bool)

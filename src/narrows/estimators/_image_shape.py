@@ -38,8 +38,8 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
             return side, side, channels
     warnings.warn(
         f"{source.origin}: {n} features are no square image and are read as a signal, in which "
-        f"neighbouring columns belong together; give image_shape, (1, {n}) if they are one, or "
-        "use Autoencoder for a table.",
+        f"neighbouring columns belong together; give image_shape=(1, {n}) (--image-shape 1,{n}) if "
+        "they are one, or use Autoencoder (--variant plain) for a table.",
         ImageShapeWarning,
         stacklevel=2,
     )
@@ -55,14 +55,19 @@ def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
     if first > 1:
         raise UsageError(
             f"{found}the colours come first, move them: X.transpose(0, 2, 3, 1); if not, give "
-            f"image_shape={shape}."
+            f"{_said(shape)}."
         )
     warnings.warn(
-        f"{found}the first axis is the one channel, give image_shape={(second, last)}; if not, "
-        f"give image_shape={shape}.",
+        f"{found}the first axis is the one channel, give {_said((second, last))}; if not, give "
+        f"{_said(shape)}.",
         ImageShapeWarning,
         stacklevel=2,
     )
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    """Return how a shape is given, in Python and on the command line."""
+    return f"image_shape={shape} (--image-shape {','.join(map(str, shape))})"
 
 
 def check_order(source: Source, given: Sequence[int] | None) -> None:
@@ -75,7 +80,7 @@ def check_order(source: Source, given: Sequence[int] | None) -> None:
             f"image_shape: is {tuple(given)}, but {source.origin} holds images of shape "
             f"{tuple(source.image_shape)}; bring their axes in the order of image_shape: "
             f"X.transpose{_axes(source.image_shape, wanted)}; or, if they are in the order of "
-            "height, width and channels, leave image_shape out."
+            "height, width and channels, leave image_shape out (--image-shape)."
         )
 
 

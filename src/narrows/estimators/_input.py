@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, needs_float64, plain_array
 from narrows.data.collections import stacked_images
 from narrows.data.source import Source
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, UsageError
 from narrows.estimators._same_columns import check_same_columns, check_same_shape
 from narrows.text import Documents
 
-__all__ = ["FLOATS", "check_columns", "fit_source", "query_source"]
+__all__ = ["FLOATS", "called", "check_columns", "fit_source", "query_source", "rows_called"]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
@@ -27,14 +30,47 @@ FLOATS: Any = [np.float32, np.float64]
 _WIDE_FIRST: Any = [np.float64, np.float32]
 """scikit-learn casts an array of neither type to the first."""
 
+_X = re.compile(r"\bX\b")
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 
 
-def fit_source(estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2) -> Source:
-    """Validate X, set the estimator's feature attributes, and return a source.
+def fit_source(
+    estimator: Any, X: Any, *, reset: bool = True, min_samples: int = 2, argument: str = "X"
+) -> Source:
+    """Validate rows, set the estimator's feature attributes, and return a source.
 
-    Infinities and NaN are left for the pass that reads every value anyway.
+    Infinities and NaN are left for the pass that reads every value anyway. ``argument`` is what
+    errors and warnings call the rows, unless they come from a file.
     """
+    with rows_called(argument):
+        source = _fit_source(estimator, X, reset=reset, min_samples=min_samples)
+    return called(source, argument)
+
+
+@contextmanager
+def rows_called(argument: str) -> Iterator[None]:
+    """Have errors about rows that an estimator reads name ``argument``, where they name X."""
+    try:
+        yield
+    except (UsageError, NotFittedError):
+        raise
+    except ValueError as error:
+        if argument == "X":
+            raise
+        found, n = _X.subn(argument, str(error), count=1)
+        raise InvalidData(found if n else f"{argument}: {error}") from None
+
+
+def called(source: Source, argument: str) -> Source:
+    """Return rows that errors and warnings call ``argument``, unless they come from a file."""
+    if source.origin != "X" or argument == "X":
+        return source
+    source = copy(source)
+    source.origin = argument
+    return source
+
+
+def _fit_source(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> Source:
     if isinstance(X, Source):
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
     if isinstance(X, Documents):
@@ -149,7 +185,7 @@ def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
             yield name, column
 
 
-def query_source(estimator: Any, X: Any) -> Source:
+def query_source(estimator: Any, X: Any, argument: str = "X") -> Source:
     """Validate rows for a fitted estimator; values are checked as they are read.
 
     Warns
@@ -157,7 +193,7 @@ def query_source(estimator: Any, X: Any) -> Source:
     RangeWarning
         If they are in other units than those of the fit.
     """
-    source = fit_source(estimator, X, reset=False, min_samples=1)
+    source = fit_source(estimator, X, reset=False, min_samples=1, argument=argument)
     fitted = getattr(estimator, "autoencoder_", None) or getattr(estimator, "members_", [None])[0]
     if fitted is not None:
         fitted.model_.check_units(source)

@@ -29,8 +29,10 @@ from narrows.data.in_memory import stacked
 from narrows.data.pairs import PairedSource
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
+from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._code_head import CodeHead, check_in_memory
+from narrows.estimators._given_autoencoder import given_autoencoder
 from narrows.estimators._input import fit_source, query_source
 from narrows.estimators._settings import forget
 from narrows.estimators._targets import read_classes, read_same
@@ -128,11 +130,13 @@ class PairHead(CodeHead):
             autoencoder = None
             if is_texts(A):
                 autoencoder = self._fitted_autoencoder([*A, *B], None, None, stages)
-                A, B = (autoencoder._asked(rows)[1] for rows in (A, B))
-            first = fit_source(self, A)
-            second = query_source(self, B)
+                A, B = autoencoder._asked(A, "A")[1], autoencoder._asked(B, "B")[1]
+            first = fit_source(self, A, argument="A")
+            second = query_source(self, B, "B")
+            known = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
             for source in (first, second):
                 check_in_memory(source)
+                describe(source, missing=known._admits_missing())  # while rows have their numbers
             if first.n_rows != second.n_rows:
                 raise InvalidData(
                     f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match."

@@ -20,6 +20,7 @@ from narrows.errors import UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._settings import batch_size_for
+from narrows.estimators._targets import check_known_classes, warn_of_held_out_classes
 from narrows.estimators._weights import check_class_weight, class_weights
 from narrows.estimators.convolutional import ConvolutionalAutoencoder
 from narrows.model import Model
@@ -109,6 +110,12 @@ class PixelHead(CodeHead):
         self._masks = y
         return torch.zeros(n_rows, 1)  # how many pixels there are is known with the autoencoder
 
+    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
+        if y.dtype.kind in "biuf":  # what is no mask is refused where masks are read
+            ours, theirs = np.unique(y[:n_rows]), np.unique(y[n_rows:])
+            told = theirs[(theirs == theirs) & (theirs != self.missing_label)]
+            check_known_classes(np.setdiff1d(told, ours).tolist())
+
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
@@ -126,10 +133,16 @@ class PixelHead(CodeHead):
             unknown=self.missing_label,
             most=int(self.max_classes),
         )
-        if len(self.classes_) < 2:
+        counts = np.bincount(places[training.numpy()].ravel() + 1, minlength=len(self.classes_) + 1)
+        learned = counts[1:] > 0
+        if learned.sum() == 1:
             raise UsageError(
-                f"y: every pixel is of the class {int(self.classes_[0])}; masks need two classes."
+                f"y: every pixel {'is' if len(learned) < 2 else 'to train on is'} of the class "
+                f"{int(self.classes_[learned][0])}; masks need two classes."
             )
+        if not learned.any():
+            raise UsageError("y: no pixel to train on has a class that is known.")
+        warn_of_held_out_classes(self.classes_[~learned], "masks with")
         source.targets = torch.from_numpy(places)
         model.to(resolve_device(self.device))
         self.layer_ = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
-from narrows.errors import InvalidData
+from narrows.errors import HeldOutClassWarning, InvalidData
 
 __all__ = [
     "has_columns",
@@ -205,6 +206,36 @@ def _invalid_y() -> Iterator[None]:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidData(f"y: {error}") from None
+
+
+def check_known_classes(new: list[Any]) -> None:
+    """Refuse the classes of ``validation_data`` that the y of fit does not have.
+
+    Raises
+    ------
+    InvalidData
+    """
+    if new:
+        raise InvalidData(
+            f"validation_data: its y has classes that the y of fit lacks, {new[:10]!r}; leave "
+            "these rows out, or train on some of them."
+        )
+
+
+def warn_of_held_out_classes(classes: np.ndarray, what: str) -> None:
+    """Warn of the classes of which all rows are held out; ``what`` are "rows of" such a class.
+
+    Warns
+    -----
+    HeldOutClassWarning
+    """
+    if len(classes):
+        warnings.warn(
+            f"y: all {what} class {classes.tolist()[:10]} are held out, so the head does not "
+            "learn it; give another random_state, or validation_data.",
+            HeldOutClassWarning,
+            stacklevel=5,
+        )
 
 
 def _check_finite(values: np.ndarray, known: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,11 +16,16 @@ from narrows.checks import check_number
 from narrows.code_task import CodeTask
 from narrows.data.source import Source
 from narrows.data.splitting import Split
-from narrows.errors import HeldOutClassWarning, InvalidData, UsageError
+from narrows.errors import UsageError
 from narrows.estimators._code_head import CodeHead
 from narrows.estimators._parameters import documented
 from narrows.estimators._settings import keep
-from narrows.estimators._targets import known_labels, read_classes
+from narrows.estimators._targets import (
+    check_known_classes,
+    known_labels,
+    read_classes,
+    warn_of_held_out_classes,
+)
 from narrows.estimators._weights import check_class_weight, class_weights
 from narrows.terms import Trainable
 from narrows.virtual_adversarial import SmoothTask
@@ -215,12 +219,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
         learned = np.isin(np.arange(len(self.classes_)), targets[training].numpy())
         if not learned.all():
-            warnings.warn(
-                f"y: all rows of class {self.classes_[~learned].tolist()[:10]} are held out, so "
-                "the head does not learn it; give another random_state, or validation_data.",
-                HeldOutClassWarning,
-                stacklevel=4,
-            )
+            warn_of_held_out_classes(self.classes_[~learned], "rows of")
         return targets
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
@@ -228,11 +227,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         kept = np.arange(len(told)) < n_rows
         ours = set(told[known & kept].tolist())
         new = [name for name in dict.fromkeys(told[known & ~kept].tolist()) if name not in ours]
-        if new:
-            raise InvalidData(
-                f"validation_data: its y has classes that the y of fit lacks, {new[:10]!r}; "
-                "leave these rows out, or train on some of them."
-            )
+        check_known_classes(new)
 
     def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
         super()._start_head(features, source, training)

@@ -188,8 +188,11 @@ class AnomalyDetector(DetectorQueries):
         source = rows_of_folds(self, X)
         check_ignored(y, source.n_rows)
         grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
-        held_out = None if validation_data is None else query_source(self, validation_data)
         made = self._autoencoder(source.n_features, source.n_rows)
+        held_out = None
+        if validation_data is not None:
+            held_out = query_source(self, validation_data, "validation_data")
+            describe(held_out, missing=made._admits_missing())
         describe(source, missing=made._admits_missing())  # a bad value is named by its own row
         own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
         with open_stages(

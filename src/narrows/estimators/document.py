@@ -9,7 +9,7 @@ from narrows.activations import activation_named
 from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.errors import UsageError
+from narrows.errors import InvalidData, UsageError
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._lookup import LooksUp
 from narrows.estimators._parameters import documented
@@ -179,6 +179,12 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _plan(
         self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
     ) -> Plan:
+        if statistics.lowest < 0:
+            raise InvalidData(
+                f"Negative values in data: {source.origin} holds {statistics.lowest:.6g}, and "
+                "DocumentAutoencoder (--variant document) is for texts and counts of words; for a "
+                "table of numbers use Autoencoder (--variant plain)."
+            )
         if self.sampled_words:
             multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
             if self._neighbours(source) or not source.sparse or not multinomial:

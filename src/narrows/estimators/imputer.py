@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 
 from narrows.applications.inpainting import METHODS
 from narrows.data.arrays import array_source
+from narrows.data.statistics import check_finite
 from narrows.errors import InvalidData, unknown_name
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
@@ -162,19 +163,30 @@ class CodeImputer(TransformerMixin, WithDefaults):
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
         check_columns(X)
         with np.errstate(over="ignore"):  # what overflows is found with the infinities
-            return _validate(
+            X = _validate(
                 self,
                 X,
                 reset=reset,
                 dtype=FLOATS,
-                ensure_all_finite="allow-nan",
+                ensure_all_finite=False,
                 ensure_min_samples=2 if reset else 1,
             )
+        source = array_source(X)
+        names = getattr(self, "feature_names_in_", None)
+        source.names = None if names is None else [str(name) for name in names]
+        check_finite(next(source.in_order(len(X))), source, missing=True)
+        return X
 
     def _fitted_autoencoder(self, X: np.ndarray, of_fit: dict[str, Any]) -> AbstractAutoencoder:
         given = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
         if hasattr(given, "model_"):
             return deepcopy(given)
+        if not given._admits_missing() and np.isnan(X).any():
+            raise InvalidData(
+                "autoencoder: X contains NaN, which it does not learn from; give one that fills in "
+                f"missing values, such as {type(given).__name__}(corruption='missing'), one that "
+                "is fitted to whole rows, or None."
+            )
         return unfitted_copy(given, self.random_state).fit(X, **of_fit)
 
     def _default_autoencoder(self, n_rows: int) -> AbstractAutoencoder:

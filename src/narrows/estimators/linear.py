@@ -41,7 +41,9 @@ class LinearAutoencoder(AbstractAutoencoder):
         "bernoulli", on data taken to [0, 1], is logistic PCA; there is no certificate then.
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         Done before f and undone after g. "auto" is "center", what PCA does, for squared error,
-        and "unit" for the losses that need [0, 1].
+        and "unit" for the losses that need [0, 1]. Errors are then in squared input units, where
+        those of other autoencoders of a table are in standard deviations: give "standard" to all
+        to hold them against each other.
     max_epochs : ...
     batch_size : ...
     learning_rate : ...

@@ -23,9 +23,16 @@ def resolve_device(device: str) -> torch.device:
     Raises
     ------
     UsageError
-        If torch knows no such device, or it is not there.
+        If torch knows no such device, or it is not there; of ``"auto"``, in a process that was
+        forked from one that had used CUDA, which no child can use again.
     """
     if device == "auto":
+        # private, but torch says it nowhere else: is_available() may still be true there
+        if torch.cuda._is_in_bad_fork():  # pyright: ignore[reportPrivateUsage]
+            raise UsageError(
+                "device: 'auto' cannot take the GPU in a process that was forked from one that "
+                "used CUDA; start processes by 'spawn', or give device='cpu'."
+            )
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)

@@ -112,6 +112,8 @@ def read(
             raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
     if "header" in options and kind_of(path) not in SEPARATORS:
         raise UsageError(f"{path}: header= goes with .csv and .tsv; leave it out.")
+    if "member" in options and (path.is_dir() or kind_of(path) != ".npz"):
+        raise UsageError(f"{path}: member= names an array of an .npz; leave it out.")
     columns = columns_of(options.get("label"), options.get("drop", ()), options.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
@@ -130,9 +132,7 @@ def read(
         _refuse_columns(path, columns)
         return read_image(path, resize=_checked_size(options.get("resize")))
     if "resize" in options:
-        raise UsageError(f"{path}: resize goes with images; leave it out.")
-    if "member" in options and kind != ".npz":
-        raise UsageError(f"{path}: member names an array of an .npz; leave it out.")
+        raise UsageError(f"{path}: resize= goes with images; leave it out.")
     if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
     if kind in SEPARATORS:
@@ -155,11 +155,15 @@ def read(
 def _read_folder(
     folder: Path, kind: str | None, stream: bool | None, resize: tuple[int, int] | None
 ) -> Source:
-    if kind is None:
-        kind = folder_kind(folder)
-    check_folder_kind(kind)
-    if kind != "images":
+    if kind is None and folder_kind(folder) == "texts":
         raise InvalidData(f"{folder}: no image files: texts are read by narrows.read_documents.")
+    if kind is not None:
+        check_folder_kind(kind)
+    if kind == "texts":
+        raise InvalidData(
+            f"{folder}: kind=texts asks for texts, which read does not open; use "
+            "narrows.read_documents."
+        )
     return read_images(folder, stream=stream, resize=_checked_size(resize))
 
 

@@ -2,8 +2,9 @@
 
 The first line is a header if a cell of it is no number; and a line of numbers is, if they count
 from 0 or 1 (three or more, as pandas writes them), or rise and differ in kind from those below (see
-``is_header_of_numbers``). ``header=`` says it instead. A first column without a name that counts
-the rows is no data, nor is a last one without a name or a value, which a trailing comma makes.
+``is_header_of_numbers``), with a warning. ``header=`` says it instead. A first column without a
+name that counts the rows is no data, nor is a last one without a name or a value, which a trailing
+comma makes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from narrows.data.arrays import array_source
+from narrows.data.column_names import first_names
 from narrows.data.readers._limits import check_memory
 from narrows.data.readers.columns import Beside, Columns
 from narrows.data.readers.header import (
@@ -25,6 +27,7 @@ from narrows.data.readers.header import (
     fitted_to,
     is_counting,
     is_header_of_numbers,
+    may_be_header,
 )
 from narrows.data.readers.lines import csv_rows
 from narrows.data.readers.problems import Problems
@@ -34,6 +37,7 @@ from narrows.errors import HeaderWarning, InvalidData
 __all__ = ["is_text", "number", "read_csv"]
 
 _COMMAS = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_RISES = "its numbers rise, and are of another kind than those below"
 _MISSING = {"", "na", "nan", "null", "none", "?"}
 
 
@@ -61,30 +65,41 @@ def is_text(text: str) -> bool:
 
 
 def _has_header(path: Path, first: list[str], below: list[list[str]]) -> bool:
-    """Return whether the first line names the columns; say so where numbers are taken for names."""
+    """Return whether the first line names the columns; warn where it holds numbers and does."""
     if None in map(_parse, first):
         return True
+    named = [cell.strip() for cell in first[counted_from(first) :]]
+    called = f"the first line, {', '.join(named[:3])}{', ...' * (len(named) > 3)},"
     if not is_header_of_numbers(first, below, _parse):
+        if may_be_header(first, below):
+            _warn(
+                f"{path}: {called} is taken for a row, though it counts; say header=yes if it "
+                "names the columns, or header=no."
+            )
         return False
-    start = counted_from(first)
-    if not is_counting(first):
-        called = ", ".join(first[start : start + 3])
-        warnings.warn(
-            f"{path}: the first line, {called}{', ...' * (len(first) - start > 3)}, is taken for a "
-            "header: its numbers rise, and are of another kind than those below; say header=no if "
-            "it is a row, or header=yes.",
-            HeaderWarning,
-            stacklevel=4,
+    if not below:
+        raise InvalidData(
+            f"{path}: no rows: {called} is taken for a header; say header=no if it is a row."
         )
+    why = "it counts" if is_counting(first) else _RISES
+    _warn(
+        f"{path}: {called} is taken for a header: {why}; say header=no if it is a row, or "
+        "header=yes."
+    )
     return True
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, HeaderWarning, stacklevel=5)
 
 
 def _warn_of_names(path: Path, names: list[str]) -> None:
     """Say that a first line of numbers is taken for names, because one column's cell is a text."""
     called = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     warnings.warn(
-        f"{path}: the features are called {called}; if the first line is a row, put a line of "
-        "names above it.",
+        f"{path}: the features are called {called}; say header=yes if these are names, or put a "
+        "line of names above the first line if it is a row.",
+        HeaderWarning,
         stacklevel=3,
     )
 
@@ -108,13 +123,14 @@ def read_csv(
     Warns
     -----
     HeaderWarning
-        If a first line of numbers other than 0, 1, 2, ... is taken for a header.
+        If a first line of numbers is taken for a header, or one that may be a header for a row.
     """
     rows = csv_rows(path)
     ahead = list(islice(rows, 1 + LOOKED_AT))
     if not ahead:
         raise InvalidData(f"{path}: no rows.")
     line, first = ahead[0]
+    guessed = header is None and None in map(_parse, first)
     if header is None:
         header = _has_header(path, first, [cells for _, cells in ahead[1:]])
     names = [cell.strip() for cell in first] if header else None
@@ -128,9 +144,10 @@ def read_csv(
     kept = columns.features(names, str(path)) if columns else list(range(width))
     place = {name: names.index(name) for name in columns.named} if names else {}
     shown = names or list(map(str, range(width)))
-    if columns and all(_parse(names[i]) is not None for i in kept if names):
+    if guessed and columns and all(_parse(names[i]) is not None for i in kept if names):
         _warn_of_names(path, [shown[i] for i in kept])
-    values = array("d")
+    _refuse_texts(path, [row for row in ahead if len(row[1]) >= width], kept, shown)
+    values, numbers = array("d"), array("q")
     beside = Beside(columns, str(path), "line")
     n_rows, problems = 0, Problems()
     for line, cells in chain(ahead, rows):
@@ -141,6 +158,7 @@ def read_csv(
             values.extend([number(cells[i], path, line, shown[i]) for i in kept])
             beside.take({name: cells[i] for name, i in place.items()}, line)
             n_rows += 1
+            numbers.append(line)
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
     problems.finish()
     if not n_rows:
@@ -159,7 +177,29 @@ def read_csv(
     table = np.ascontiguousarray(table)
     source = array_source(table)
     source.names, source.origin = names, str(path)
+    source.lines = np.frombuffer(numbers, dtype=np.int64)
     return beside.describe(source)
+
+
+def _refuse_texts(
+    path: Path, ahead: list[tuple[int, list[str]]], kept: list[int], names: list[str]
+) -> None:
+    """Raise InvalidData if columns hold texts in all of the first rows, naming the first ones."""
+    found: dict[int, tuple[int, str]] = {}
+    for i in kept:
+        cells = [(line, row[i]) for line, row in ahead]
+        known = [(line, cell) for line, cell in cells if cell.strip().lower() not in _MISSING]
+        if known and all(is_text(cell) and not _COMMAS.fullmatch(cell) for _, cell in known):
+            found[i] = known[0]
+    if not found:
+        return
+    first, (line, cell) = next(iter(found.items()))
+    several = first_names([repr(names[i]) for i in found])
+    held = "the column holds" if len(found) == 1 else f"{len(found)} columns hold"
+    raise InvalidData(
+        f"{path}, line {line}, column {names[first]}: expected a number, got {cell[:40]!r}; {held} "
+        f"texts{'' if len(found) == 1 else ': ' + several}."
+    )
 
 
 def _unnamed(names: list[str]) -> int:

@@ -14,6 +14,7 @@ __all__ = [
     "fitted_to",
     "is_counting",
     "is_header_of_numbers",
+    "may_be_header",
 ]
 
 LOOKED_AT = 20
@@ -56,6 +57,19 @@ def is_header_of_numbers(
     return all(_outside(value, column) for value, column in zip(values, columns, strict=False))
 
 
+def may_be_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Return whether a first line that is no header by its numbers may be one: it counts, in one
+    or two columns, and every number below is written with a fraction or an exponent."""
+    start = counted_from(first)
+    cells = [cell for row in below for cell in row[start:] if cell.strip()]
+    return (
+        is_counting(first)
+        and len(below) >= _BELOW
+        and bool(cells)
+        and not any(cell.strip().lstrip("+-").isdigit() for cell in cells)
+    )
+
+
 def counted_from(first: Sequence[str]) -> int:
     """Return where the names begin: pandas writes none above its row numbers."""
     return 0 if first[0].strip() else 1
@@ -63,7 +77,7 @@ def counted_from(first: Sequence[str]) -> int:
 
 def is_counting(first: Sequence[str]) -> bool:
     """Return whether a line counts from 0 or 1."""
-    named = list(first[counted_from(first) :])
+    named = [cell.strip() for cell in first[counted_from(first) :]]
     return any(named == [str(i + low) for i in range(len(named))] for low in (0, 1))
 
 

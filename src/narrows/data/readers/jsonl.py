@@ -29,7 +29,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
     """
     names: list[str] | None = None
     kept: list[str] = []
-    values = array("d")
+    values, numbers = array("d"), array("q")
     beside = Beside(columns, str(path), "line")
     n_rows = width = 0
     for line, text in lines(path):
@@ -52,11 +52,13 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
             raise InvalidData(f"{path}, line {line}: expected {width} numbers, got {len(row)}.")
         values.extend(_numbers(row, kept, path, line))
         n_rows += 1
+        numbers.append(line)
         check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
         raise InvalidData(f"{path}: no rows.")
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = kept or None, str(path)
+    source.lines = np.frombuffer(numbers, dtype=np.int64)
     return beside.describe(source)
 
 

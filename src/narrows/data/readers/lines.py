@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,8 +72,8 @@ def csv_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file (UTF-8) that are not blank, each with its line number.
 
-    The separator is the comma, semicolon or tab that the first line has most of, outside of
-    quotes; the tab in a .tsv that has one there.
+    A line of spaces is blank. The separator is the comma, semicolon or tab that the first line
+    that is not blank has most of, outside of quotes; the tab in a .tsv that has one there.
 
     Parameters
     ----------
@@ -91,11 +92,12 @@ def csv_rows(
         reader: Any = None
         try:
             texts = _bounded(file, path)
-            first = next(texts, "")
-            separator = _separator(path, first)
-            reader = csv.reader(_after(first, texts), delimiter=separator, strict=strict)
+            ahead = list(_until_text(texts))
+            separator = _separator(path, ahead[-1] if ahead else "")
+            reader = csv.reader(chain(ahead, texts), delimiter=separator, strict=strict)
             while (cells := _next_row(reader, longest_cell)) is not None:
-                if cells:
+                # [""] is an empty cell in quotes: a value that is missing
+                if cells and not (len(cells) == 1 and cells[0].isspace()):
                     yield reader.line_num, cells
         except csv.Error as error:
             raise InvalidData(f"{path}, line {reader.line_num}: {error}.") from None
@@ -124,10 +126,12 @@ def _bounded(file: IO[str], path: Path) -> Iterator[str]:
         yield text
 
 
-def _after(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-        yield from rest
+def _until_text(texts: Iterator[str]) -> Iterator[str]:
+    """Yield the lines up to the first one that is not blank, and that one."""
+    for text in texts:
+        yield text
+        if text.strip():
+            return
 
 
 def _next_row(reader: Any, longest_cell: int | None) -> list[str] | None:

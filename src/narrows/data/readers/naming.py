@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ _ARGUMENTS = {
 """The options, and the reader's argument for each."""
 
 _REPEATED = ("drop",)
+
+_NEXT_KEY = re.compile(":([a-z]+)=")
+"""What begins the next part, where a colon stands in the place of a comma."""
 
 
 def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[str, Any]]:
@@ -65,6 +69,12 @@ def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[st
         if key not in _ARGUMENTS:
             raise UsageError(f"{options!r}: {unknown_name('option', key, _ARGUMENTS)}")
         argument = _ARGUMENTS[key]
+        joined = _NEXT_KEY.search(value)
+        if joined and joined[1] in _ARGUMENTS:
+            raise UsageError(
+                f"{options!r}: a comma separates the options behind a name, as in "
+                f"{path}:{key}={value[: joined.start()]},{value[joined.start() + 1 :]}."
+            )
         if several and key == "label" and value and argument in arguments:
             before = arguments[argument]
             names = before if isinstance(before, tuple) else (before,)

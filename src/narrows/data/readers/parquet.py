@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
+from narrows.data.column_names import first_names
 from narrows.data.readers._limits import check_memory, file_digest
 from narrows.data.readers.columns import Beside, Columns, id_text
 from narrows.data.readers.ids import DistinctIds
@@ -261,15 +262,25 @@ def open_parquet(
 def _check_columns(file: Any, path: Path, names: list[str]) -> None:
     import pyarrow.types as kinds
 
-    for field in map(file.schema_arrow.field, names):
+    others = [
+        field
+        for field in map(file.schema_arrow.field, names)
         if not (
             kinds.is_integer(field.type)
             or kinds.is_floating(field.type)
             or kinds.is_boolean(field.type)
-        ):
-            raise InvalidData(
-                f"{path}: column {field.name!r} holds {field.type}, not numbers; drop it first."
-            )
+        )
+    ]
+    if others:
+        first = others[0]
+        more = ""
+        if len(others) > 1:
+            called = first_names([repr(field.name) for field in others])
+            more = f" ({len(others)} columns hold no numbers: {called})"
+        raise InvalidData(
+            f"{path}: column {first.name!r} holds {first.type}, not numbers{more}; leave such "
+            "columns out by drop=."
+        )
 
 
 def _matrices(
