@@ -69,7 +69,7 @@ class PairHead(CodeHead):
     _given = False
     """Whether the source holds pairs, row i and row n + i, and not rows with classes."""
 
-    def fit(
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride] -- pairs have no weights
         self,
         X: Any,
         y: Any,

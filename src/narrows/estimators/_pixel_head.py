@@ -51,7 +51,7 @@ class PixelHead(CodeHead):
     _classification = True
     _answer = "pixels"
 
-    def fit(
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride] -- pixels have no weights
         self,
         X: Any,
         y: Any,
