@@ -20,7 +20,7 @@ from narrows import (
     load,
 )
 from narrows.cli import _run
-from narrows.cli._held_out import open_grouped
+from narrows.cli._columns import open_with_columns
 from narrows.data.arrays import array_source
 from narrows.data.copies import count_copies
 from narrows.data.splitting import Grouping
@@ -262,6 +262,11 @@ def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys)
     assert _run([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
 
 
+def open_grouped(data, column):
+    opened = open_with_columns(data, {"--groups": column})
+    return opened.rows, opened.columns["--groups"]
+
+
 GROUPED = {
     "plain": "",
     "header": ":header=yes",
@@ -282,7 +287,7 @@ def test_groups_keep_what_the_name_says(tmp_path, said):
     names = ["a, cm", "b", "kind", "key"]
     assert source.names == [name for name in names if f"={name}" not in said]
     assert (source.ids is not None) == ("id=" in said)
-    assert (source.labels is not None) == ("label=kind" in said)
+    assert (source.labels is not None) == ("label=" in said)
 
 
 def test_groups_take_a_header_for_what_it_is_said_to_be(tmp_path):

@@ -20,11 +20,7 @@ def data_path(name: str) -> Path:
 
 
 def open_data(
-    name: str,
-    like: Any = None,
-    *,
-    resize: tuple[int, int] | None = None,
-    drop: str | None = None,
+    name: str, like: Any = None, *, resize: tuple[int, int] | None = None
 ) -> Source | Documents:
     """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
 
@@ -55,9 +51,6 @@ def open_data(
     if not Path(path).exists():
         hint = did_you_mean(path.partition(":")[0], DATASETS)
         raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
-    if drop is not None:
-        said = {key: value for key, value in said.items() if value != drop}
-        said["drop"] = tuple(dict.fromkeys([*said.get("drop", ()), drop]))
     if resize is not None:
         path, said = merge_named(name, {"resize": resize})
     images = Path(path).is_dir() or Path(path).suffix.lower() in IMAGE_SUFFIXES

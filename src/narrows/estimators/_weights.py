@@ -16,6 +16,7 @@ from narrows.checks import check_number
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators._held_out import column_of_groups
 
 _WIDEST = 1e15
 """Ratio of the greatest weight to the least: float32 holds the product of two such."""
@@ -80,7 +81,12 @@ def rows_that_count(
     return CountedRows(
         source.where(torch.from_numpy(weights > 0)),
         _some_rows("y", y, len(weights), numbers),
-        _some_rows("groups", groups, len(weights), numbers),
+        _some_rows(
+            "groups",
+            None if groups is None else column_of_groups(groups),
+            len(weights),
+            numbers,
+        ),
         weights[numbers],
         numbers,
     )
