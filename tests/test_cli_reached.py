@@ -111,7 +111,7 @@ def test_a_quantity_is_no_class_and_a_word_no_quantity(folder, capsys):
     kind = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
     assert run("head", folder / "m.st", kind, "--task", "regress", *common) == 3
     said = capsys.readouterr().err
-    assert "row 0: --task regress needs numbers, got 'few'; use --task classify" in said
+    assert "row 0 (the first is 0): --task regress needs numbers, got 'few'; use --task" in said
     np.save(folder / "y.npy", np.random.default_rng(0).normal(size=120))
     data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
     y = ("--labels", folder / "y.npy", "--task", "classify")
