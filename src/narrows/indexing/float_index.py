@@ -181,5 +181,6 @@ def unit_rows(codes: NDArray[Any]) -> NDArray[np.float32]:
     wide = np.divide(wide, largest, out=wide, where=largest > 0)  # squares of 1e300 would overflow
     norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
     units = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
-    is_unit = np.abs(largest * norms - 1) <= _ROUNDING
-    return np.where(is_unit, codes.astype(np.float32), units)
+    is_unit = (np.abs(largest * norms - 1) <= _ROUNDING)[:, 0]
+    units[is_unit] = codes[is_unit]
+    return units
