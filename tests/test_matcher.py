@@ -30,7 +30,7 @@ _QUICK: dict[str, Any] = {"max_epochs": 4, "batch_size": 64, "random_state": 0}
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks(
     [
-        CodeMatcher(SMALL, random_state=0),
+        CodeMatcher(SMALL, calibration_folds=2, random_state=0),
         CodeMatcher(SMALL, training="joint", max_epochs=2, random_state=0),
     ]
 )
