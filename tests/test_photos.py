@@ -127,3 +127,17 @@ def test_arrays_of_an_archive_are_named(tmp_path):
 def test_a_flat_fit_remembers_no_size():
     ae = narrows.Autoencoder(2, hidden=(4,), max_epochs=1).fit(RNG.normal(size=(20, 6)))
     assert not hasattr(ae, "resize_")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inpaint m all --mask missing:0.3 --rivals all -o f.npy",
+        "anomalies m all --calibrate all",
+        "generate m --check all --held-out all",
+    ],
+)
+def test_every_further_folder_of_images_is_brought_to_the_size_too(words, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    done = run(*words.split())
+    assert done.exit_code == 0, done.exception

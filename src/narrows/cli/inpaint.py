@@ -118,7 +118,7 @@ def inpaint(
     progress = RowsProgress(quiet)
     beside = None
     if rivals is not None:
-        training = _dense(rivals)
+        training = _rows_of(rivals, estimator)
         progress.say(f"fitting the rivals: {min(training.n_rows, RIVAL_ROWS)} rows")
         beside = fit_rivals(
             fitted.scaling, training, n_features=fitted.schema.n_features, seed=seed
@@ -165,12 +165,11 @@ def inpaint(
         click.echo("\n".join(lines))
 
 
-def _dense(name: str):
-    """Return a source of rows that are no texts."""
-
+def _rows_of(name: str, estimator: Any) -> Any:
+    """Return a source of rows that are no texts, images in the size of the model's."""
     from narrows.data.source import Source
 
-    data = open_data(name)
+    data = open_data(name, estimator)
     if not isinstance(data, Source):
         raise click.UsageError(f"--rivals {name}: holds texts; give rows of numbers.")
     return data
