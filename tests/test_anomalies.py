@@ -9,11 +9,18 @@ import torch
 from artefact_files import small
 from scipy.stats import kstest
 
-from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
+from narrows import AnomalyDetector, Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
 from narrows.applications import anomalies
 from narrows.applications.anomalies import conformal_p_values, conformal_threshold, excess
 from narrows.artefact import read_artefact, write_artefact
-from narrows.errors import InvalidData, ModelFileError, OutdatedWarning, RangeWarning, UsageError
+from narrows.errors import (
+    CopiesWarning,
+    InvalidData,
+    ModelFileError,
+    OutdatedWarning,
+    RangeWarning,
+    UsageError,
+)
 
 LOSSES = ("squared_error", "bernoulli", "multinomial")
 
@@ -107,12 +114,46 @@ def test_a_model_that_held_no_rows_out_says_the_way_out(model_rows):
     ae = small(validation_fraction=0).fit(model_rows)
     with pytest.raises(UsageError, match=r"validation_fraction=0.*pass X_calibration"):
         ae.p_values(model_rows)
-    assert ae.p_values(model_rows, model_rows).shape == (60,)
+    assert ae.p_values(model_rows, model_rows + 0.1).shape == (60,)
 
 
 def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
     ae = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(model_rows[:40])
-    assert ae.p_values(model_rows, model_rows[40:]).min() >= 1 / 21
+    assert ae.p_values(model_rows[:40], model_rows[40:]).min() >= 1 / 21
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+@pytest.mark.parametrize("scale", ["standard", "none"])
+def test_rows_of_the_fit_that_calibrate_are_warned_of(fraction, scale):
+    x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
+    ae = small(validation_fraction=fraction, scale=scale).fit(x)
+    shuffled = x[np.random.default_rng(0).permutation(60)]
+    for ask in (ae.p_values, lambda X, c: ae.find_anomalies(X, X_calibration=c)):
+        with pytest.warns(CopiesWarning, match="X_calibration: these are the rows that the model"):
+            ask(new, shuffled)
+        with pytest.warns(CopiesWarning, match="X_calibration: 60 of the 60 rows of X are among"):
+            ask(new, new[::-1])
+        with pytest.warns(CopiesWarning, match="30 of the 60 rows of X"):
+            ask(new, np.concatenate([new[:30], normal_rows(60, seed=4)]))
+        ask(new, normal_rows(60, seed=3))  # as many others
+
+
+def test_rows_trained_on_are_known_without_those_held_out():
+    x, held_out, new = (normal_rows(60, seed=seed) for seed in (1, 2, 3))
+    ae = small().fit(x, validation_data=held_out)
+    with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
+        ae.p_values(new, x)
+    ae.p_values(new, held_out)
+
+
+def test_rows_of_the_fit_that_calibrate_a_detector_are_warned_of():
+    x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
+    found = AnomalyDetector(small(validation_fraction=0), n_folds=2, random_state=0).fit(x)
+    with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
+        found.p_values(new, x)
+    with pytest.warns(CopiesWarning, match="60 of the 60 rows of X are among"):
+        found.find_anomalies(new, X_calibration=new)
+    found.p_values(new, normal_rows(60, seed=3))
 
 
 def test_a_further_pass_forgets_the_calibration_of_before(model_rows):

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
-from narrows.applications.anomalies import hold_calibration
 from narrows.applications.detection import Detection, measure_detection, odd_rows
+from narrows.applications.training_rows import hold_calibration
 from narrows.cli import _run
 from narrows.cli.anomalies import _largest, _table
 
@@ -157,6 +157,21 @@ def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, cap
             rows.to_csv(tmp_path / "x.csv", index=False)
             assert _run(["anomalies", str(detector / model), str(tmp_path / "x.csv")]) == 0
             assert (caution in capsys.readouterr().err) == warned, (model, len(rows))
+
+
+@pytest.mark.filterwarnings("default")
+def test_rows_that_calibrate_and_are_of_the_fit_or_of_data_are_warned_of(detector, capsys):
+    fit, x, normal = (detector / name for name in ("f.csv", "x.csv", "normal.csv"))
+    table(500, 0).to_csv(fit, index=False)
+    for rows, warned in (
+        (fit, "f.csv: these are the rows that the model was fitted to"),
+        (x, "x.csv: 60 of the 60 rows of"),
+        (normal, None),
+    ):
+        assert run(detector, "--calibrate", rows) == 0
+        error = capsys.readouterr().err
+        assert error.count("Warning") == (warned is not None)
+        assert warned is None or warned in error
 
 
 def test_rows_that_are_rebuilt_without_error_are_not_taken_for_those_of_the_fit():

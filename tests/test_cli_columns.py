@@ -119,7 +119,9 @@ def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, caps
     assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
     fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
     assert run(*fit) == 3
-    assert "gaps.csv, line 2: no label; 36 of 178 rows have none" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "gaps.csv, line 2: no label; 36 of 178 rows have none" in error
+    assert "say by --unknown ''" in error
     assert run(*fit, "--unknown", "") == 0
     assert load(head).classes_.tolist() == ["barbera", "barolo", "grignolino"]
     found = said(capsys, "predict", head, gaps)
@@ -201,3 +203,64 @@ def test_a_table_taken_for_texts_says_how_to_name_what_is_none(tmp_path, capsys)
     assert run("fit", data, *common) == 3
     assert f"{data}:id=COLUMN,label=COLUMN,drop=COLUMN." in capsys.readouterr().err
     assert run("fit", f"{data}:id=key", *common) == 0
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """40 rows of two features, with groups, weights of which one is missing, and a text."""
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{a:.3f},{b:.3f},s{i // 5},{i or ''},x" for i, (a, b) in enumerate(rng.random((40, 2)))
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,sub,w,odd", *lines]) + "\n")
+    return tmp_path / "t.csv"
+
+
+def test_a_column_may_be_dropped_and_named_by_an_option(table, tmp_path):
+    fit = ("-k", 1, "--epochs", 1, "-q", "-o", tmp_path / "m")
+    assert run("fit", f"{table}:drop=odd,drop=sub,drop=w", "--groups", "sub", *fit) == 0
+    assert load(tmp_path / "m").feature_names_in_.tolist() == ["a", "b"]
+
+
+def test_what_has_no_label_or_weight_is_answered_with_what_the_command_takes(
+    table, tmp_path, capsys
+):
+    model = tmp_path / "m"
+    assert (
+        run("fit", f"{table}:drop=odd,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
+        == 0
+    )
+    plain = f"{table}:drop=odd,drop=sub,drop=w"
+    (tmp_path / "y.csv").write_text("0\n" * 39 + "\n")
+    head = ("head", model, plain, "-o", tmp_path / "h", "--task")
+    for command in (
+        ("anomalies", model, plain, "--labels", tmp_path / "y.csv"),
+        (*head, "regress", "--labels", tmp_path / "y.csv"),
+    ):
+        assert run(*command) == 3
+        error = capsys.readouterr().err
+        assert "y.csv: a row has several labels or none, and one a row is read: give" in error
+        assert "--unknown" not in error
+    assert run(*head, "classify", "--labels", tmp_path / "y.csv") == 3
+    assert "--unknown '?'" in capsys.readouterr().err
+    weighted = f"{table}:label=a,drop=odd,drop=sub"
+    assert run("head", model, weighted, *head[3:], "regress", "--weights", "w") == 3
+    error = capsys.readouterr().err
+    assert "row 0 (the first is 0): --weights needs a number in every row, and this" in error
+    assert "0 leaves the row out" in error
+
+
+@pytest.mark.filterwarnings("default")
+def test_other_units_are_said_once_in_a_command(table, tmp_path, capsys):
+    rows = np.random.default_rng(1).random((40, 3))
+    np.save(tmp_path / "x.npy", rows)
+    np.save(tmp_path / "big.npy", rows * 1000)
+    fast = ("--set", "n_folds=2", "--set", "trim=0", "-q", "-o", tmp_path / "d")
+    assert run("fit", tmp_path / "x.npy", "-k", 1, "--epochs", 1, "-q", "-o", tmp_path / "m") == 0
+    net = ("--like", tmp_path / "m")
+    assert run("detector", tmp_path / "x.npy", *net, *fast) == 0
+    for model in ("m", "d"):
+        capsys.readouterr()
+        figure = ("--top", 2, "--figure", tmp_path / "f.png")
+        assert run("anomalies", tmp_path / model, tmp_path / "big.npy", *figure) == 0
+        assert capsys.readouterr().err.count("in the same units") == 1

@@ -118,7 +118,7 @@ def test_labels_with_a_header_or_in_a_named_column_are_those_of_an_array(
 @pytest.mark.parametrize(
     ("named", "code", "message"),
     [
-        ("y.csv", 3, "y.csv, row 1: expected one cell.*name the column of labels: y.csv:label="),
+        ("y.csv", 3, "y.csv, line 1: expected one cell.*name the column of labels: y.csv:label="),
         ("y.csv:b", 2, "to name a column of labels, write y.csv:label=b"),
         ("y.csv:text=b", 2, "of labels only their column is named: y.csv:label=COLUMN"),
         ("y.csv:label=c", 3, "y.csv: label: unknown name 'c'; choose from a, b"),

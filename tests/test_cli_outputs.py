@@ -3,54 +3,121 @@
 from __future__ import annotations
 
 import pytest
+from click import Argument, Option, Path
+from click.types import StringParamType
 
 from narrows.applications.output import check_writable
-from narrows.cli import _run
+from narrows.cli import _run, narrows
+from narrows.cli._common import _RowOutput
 from narrows.errors import UsageError
 
 FILES = ("m", "a.csv", "b.csv", "a.npy", "b.npy", "p.png")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "inpaint m a.npy --mask missing:0.3 --rivals b.npy -o b.npy",
-        "inpaint m a.npy --mask b.npy -o b.npy",
-        "inpaint m a.npy --mask missing:0.3 --rivals p.png --figure p.png",
-        "generate m --check a.npy --held-out b.npy -o b.npy",
-        "generate m --check b.npy -o b.npy",
-        "generate m --perturb b.npy -o b.npy",
-        "generate m --traverse b.npy -o b.npy",
-        "generate m --interpolate b.npy -o b.npy",
-        "head m a.npy --labels b.npy --task match -o b.npy",
-        "head m a.npy --labels b.npy --task match -o m",
-        "head m a.csv:text=body,label=topic --task classify -o a.csv",
-        "encode m a.csv:text=body -o a.csv",
-        "reconstruct m a.csv:text=body -o a.csv",
-        "denoise m a.csv:text=body -o a.csv",
-        "predict m a.npy --labels b.csv -o b.csv",
-        "predict m a.csv:text=body -o a.csv",
-        "segment m a.npy --masks b.npy -o b.npy",
-        "segment m a.npy --masks p.png --figure p.png",
-        "match m a.npy b.csv:text=body -o b.csv",
-        "anomalies m a.npy --calibrate b.csv -o b.csv",
-        "anomalies m a.npy --calibrate p.png --figure p.png",
-        "evaluate m a.npy --retrieval --labels p.png --figure p.png",
-        "evaluate m a.npy --labels p.png --map p.png",
-        "fit a.csv:text=body,id=key -o a.csv",
-        "index m a.csv:text=body -o a.csv --replace",
-        "index m a.csv:text=body -o a.csv --add",
-        "decode m a.npy -o a.npy",
-        "export m -o m",
-    ],
-)  # fmt: skip
-def test_an_output_that_is_an_input_is_refused(arguments, tmp_path, monkeypatch, capsys):
+OUTPUTS = ("output", "figure", "map_figure")
+
+NO_FILES = {
+    "activation", "augmentation", "batch_size", "channels", "class_names", "code_activation",
+    "corrupt", "corruption", "delete", "density", "device", "groups", "hidden", "image_shape",
+    "kind", "loss", "method", "noise", "paper", "penalties", "precision", "preset", "resize",
+    "scale", "settings", "training", "unknown",
+}  # fmt: skip
+"""Arguments that are texts and name no file: a new one is listed here, or is taken for an input."""
+
+NEEDED = {
+    "head": "--task classify", "index": "--replace", "inpaint": "--mask missing:0.3",
+    "evaluate": "--retrieval",
+}  # fmt: skip
+"""What a command does not run without."""
+
+
+def _takes_text(parameter):
+    return isinstance(parameter.type, StringParamType | Path | _RowOutput)
+
+
+def _inputs_as_outputs():
+    """Yield, for every command, a line in which an input is also the output: each with each."""
+    for name, command in narrows.commands.items():
+        texts = [p for p in command.params if _takes_text(p) and p.name not in NO_FILES]
+        inputs = [p for p in texts if p.name not in OUTPUTS]
+        for output in (p for p in texts if p.name in OUTPUTS):
+            for given in inputs:
+                yield " ".join([name, *_line(name, inputs, given, output)])
+
+
+def _line(name, inputs, given, output):
+    same = "b.npy" if output.name == "output" else "p.png"
+    for other in inputs:
+        if isinstance(other, Argument):
+            yield same if other is given else "m" if other.name == "model" else "a.npy"
+    if (name, given.name) != ("inpaint", "mask"):
+        yield from NEEDED.get(name, "").split()
+    if given.name == "held_out":
+        yield "--check a.npy"
+    if isinstance(given, Option):
+        yield f"{given.opts[-1]} {same}"
+    yield f"{output.opts[-1]} {same}"
+
+
+def _refused(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in FILES:
         (tmp_path / name).write_text(name)
     assert _run(arguments.split()) == 2
     assert "is the input" in capsys.readouterr().err
     assert all((tmp_path / name).read_text() == name for name in FILES)
+
+
+@pytest.mark.parametrize("arguments", list(_inputs_as_outputs()))
+def test_every_input_of_every_command_is_refused_as_its_output(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    _refused(arguments, tmp_path, monkeypatch, capsys)
+
+
+def test_the_lines_are_of_all_commands_that_read_and_write():
+    lines = list(_inputs_as_outputs())
+    assert {line.split()[0] for line in lines} == {
+        *narrows.commands
+    } - {"datasets", "demo", "reproduce", "search"}  # fmt: skip
+    assert "head m a.npy --task classify --weights b.npy --output b.npy" in lines
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "head m a.csv:text=body,label=topic --task classify -o a.csv",
+        "head m b.npy --weights a.csv:label=w --task classify -o a.csv",
+        "encode m a.csv:text=body -o a.csv",
+        "predict m a.csv:text=body -o a.csv",
+        "match m a.npy b.csv:text=body -o b.csv",
+        "anomalies m a.npy --calibrate b.csv:drop=x -o b.csv",
+        "fit a.csv:text=body,id=key -o a.csv",
+        "fit a.npy --weights a.csv:label=w -o a.csv",
+        "index m a.csv:text=body -o a.csv --add",
+    ],
+)  # fmt: skip
+def test_an_input_with_columns_is_refused_as_the_output(arguments, tmp_path, monkeypatch, capsys):
+    _refused(arguments, tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "reconstruct m images:kind=images -o images/",
+        "denoise m images:resize=8x8 -o images/",
+        "generate m --check images:kind=images -o images/",
+        "inpaint m a.npy --mask missing:0.3 --rivals images:kind=images -o images/below/",
+    ],
+)
+def test_images_are_not_written_into_an_input_folder_with_options(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a.npy").touch()
+    assert _run(arguments.split()) == 2
+    assert "is the input folder images, or lies in it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

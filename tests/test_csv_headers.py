@@ -188,3 +188,65 @@ def test_the_command_line_says_what_it_took_for_a_header(tmp_path, capsys):
     assert capsys.readouterr().err.count("is taken for a header") == 1
     assert _run(["fit", f"{tmp_path / 'x.csv'}:header=no", *fit]) == 0
     assert "header" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", ["1.0,#N/A,3", "5,x,3,2", "0,1,2,3,y"])
+def test_a_first_line_that_is_nearly_all_numbers_is_a_header_with_a_warning(tmp_path, first):
+    row = ",".join("1" for _ in first.split(","))
+    path = saved(tmp_path / "x.csv", f"{first}\n{row}\n{row}\n")
+    with pytest.warns(
+        HeaderWarning, match=r"taken for a header, because '.*' is no number; say hea"
+    ):
+        assert read(path).n_rows == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(path, header=True).n_rows == 2
+    with pytest.raises(InvalidData, match="line 1, column .: expected a number"):
+        read(path, header=False)
+
+
+@pytest.mark.parametrize("first", ["a,2020", "a,b,2020,2021", "name,,", "x,NA,3"])
+def test_a_first_line_with_names_enough_is_a_header(tmp_path, first):
+    row = ",".join("1" for _ in first.split(","))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(saved(tmp_path / "x.csv", f"{first}\n{row}\n{row}\n")).n_rows == 2
+
+
+UNNAMED = {
+    "counted from 0": (",a,b\n0,1,2\n1,3,4\n", ["a", "b"], None),
+    "shuffled": (",a,b\n17,1,2\n4,3,4\n9,5,6\n", ["a", "b"], "first column has no name"),
+    "one row": (",a\n17,1\n", ["a"], "first column has no name"),
+    "twice a number": (",a\n17,1\n17,2\n", ["column 0", "a"], None),
+    "fractions": (",a\n0.5,1\n17,2\n", ["column 0", "a"], None),
+    "a value missing": (",a\n3,1\n,2\n", ["column 0", "a"], None),
+    "elsewhere": ("a,,b\n1,17,2\n3,4,5\n", ["a", "column 1", "b"], None),
+    "empty in the middle": ("a,,b\n1,,2\n3,,5\n", ["a", "b"], None),
+    "empty and trailing": ("a,,b,\n1,,2,\n3,,5,\n", ["a", "b"], None),
+    "two with values": ("a,,\n1,2,3\n4,2,3\n", ["a", "column 1", "column 2"], None),
+}
+
+
+@pytest.mark.parametrize(("text", "names", "warning"), UNNAMED.values(), ids=UNNAMED)
+def test_columns_without_a_name(tmp_path, text, names, warning):
+    path = saved(tmp_path / "x.csv", text)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        source = read(path)
+    assert source.names == names
+    assert source.n_features == len(names)
+    assert [warning in str(w.message) for w in found] == ([] if warning is None else [True])
+
+
+def test_a_column_without_a_name_is_dropped_by_its_place(tmp_path):
+    path = saved(tmp_path / "x.csv", "a,,b\n1,x,2\n3,y,5\n")
+    with pytest.raises(
+        InvalidData,
+        match="line 2, column 1: .* got 'x'; the column, which has no name",
+    ):
+        read(path)
+    assert read(f"{path}:drop=column 1").names == ["a", "b"]
+    assert read(f"{path}:label=column 1").labels.tolist() == ["x", "y"]
+    assert read(saved(tmp_path / "y.csv", ",a\n17,1\n4,2\n"), drop=["column 0"]).names == ["a"]
+    with pytest.raises(InvalidData, match="no column 'c'; it has a, column 1, b"):
+        read(path, drop=["c"])

@@ -11,6 +11,7 @@ from sklearn.ensemble import IsolationForest
 
 from narrows import AnomalyDetector, Autoencoder, load
 from narrows.applications import coding
+from narrows.applications.detection import odd_rows
 from narrows.applications.flagging import flag_rows, top_share
 from narrows.cli import _run
 from narrows.errors import UsageError
@@ -179,3 +180,18 @@ def test_python_and_the_command_agree(tmp_path):
     ae.save(tmp_path / "m")
     again = load(tmp_path / "m").find_anomalies(x)
     np.testing.assert_array_equal(found.flagged, again.flagged)
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 5e-324, 1e-9])
+def test_no_number_of_rows_without_end_is_asked_for(alpha):
+    x = rows(80)
+    found = small(validation_fraction=0.5).fit(x).find_anomalies(rows(20), alpha=alpha)
+    assert len(found.rule) < 260 and "give" in found.rule and "larger alpha" in found.rule
+
+
+@pytest.mark.parametrize(
+    "words", [("1.0", "0.0"), ("1", "0.0"), ("-1.0", "1.0"), ("True", "False")]
+)
+def test_labels_of_anomalies_may_be_written_with_a_point(words):
+    found = odd_rows(np.array([words[1], words[0], words[1]]))
+    np.testing.assert_array_equal(found, [False, True, False])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 from reader_files import rows_of, saved
 
+from narrows import read_documents
 from narrows.data import read
+from narrows.data.label_columns import named_column
+from narrows.data.labels import read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError
 
@@ -35,9 +40,11 @@ def test_csv_without_a_header_loses_no_row(tmp_path, separator):
         ("1,2\n3,4\0\n", "line 2, column 1: expected a number"),
         ("a;b\n1,5;2\n", "line 2, column a: expected a number, got '1,5'"),
         ("a,a\n1,2\n", "line 1: a column name stands twice"),
-        ('a,b\n"1,2\n3,4\n', "line 3: expected 2 cells"),
+        ('a,b\n"1,2\n3,4\n', 'line 2: the quote that opens at "1,2 does not end its cell'),
         ("a\n" + "1" * 200_000, "line 2: field larger than field limit"),
-        ("a,b\n", "no rows"),
+        ("a,b\n", "no rows below the first line, which is the header"),
+        ("", "no rows: the file is empty"),
+        ("1.0,#N/A,1.0\n1,2,3\n", "line 1: a column name stands twice; .*header=no"),
     ],
 )
 def test_csv_error_names_the_line(tmp_path, text, message):
@@ -45,10 +52,87 @@ def test_csv_error_names_the_line(tmp_path, text, message):
         read(saved(tmp_path / "x.csv", text))
 
 
-@pytest.mark.parametrize("content", ["a,b\n1,é\n".encode("latin1"), "a,b\n1,2".encode("utf-16")])
-def test_csv_that_is_not_utf8_is_refused(tmp_path, content):
-    with pytest.raises(InvalidData, match="not UTF-8"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,é\n".encode("latin1"), "line 2: not UTF-8"),
+        ("a,b\n1,2".encode("utf-16-le"), "line 1, column|a number|not UTF-8"),
+        (b"\xff\xfea", "begins like UTF-16, but is not"),
+    ],
+)
+def test_csv_of_another_encoding_is_refused(tmp_path, content, message):
+    with pytest.raises(InvalidData, match=message):
         read(saved(tmp_path / "x.csv", content))
+
+
+def test_csv_in_utf16_is_read_where_its_mark_says_so(tmp_path):
+    saved(tmp_path / "x.csv", "höhe\tb\r\n1\t2\r\n3\t4\r\n".encode("utf-16"))
+    source = read(tmp_path / "x.csv")
+    assert source.names == ["höhe", "b"]
+    np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
+    saved(tmp_path / "y.csv", "a\nb\n".encode("utf-16"))
+    assert read_labels(tmp_path / "y.csv", n_rows=2).tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl", "x.svmlight"])
+def test_gzip_without_gz_in_its_name_is_named(tmp_path, name):
+    path = saved(tmp_path / name, gzip.compress(b"1,2\n3,4\n"))
+    with pytest.raises(InvalidData, match=rf"is compressed by gzip, .* rename it to {name}\.gz"):
+        read(path)
+
+
+@pytest.mark.parametrize("row", ['"5 inch,1\n', '"5 inch,1\n"6 inch",2\n', '"5" inch,1\n'])
+def test_a_stray_quote_names_the_line_where_it_opens_and_swallows_no_row(tmp_path, row):
+    path = saved(tmp_path / "x.csv", f'name,a\n"two\nlines",1\n{row}' + "pipe,2\n" * 30)
+    message = r"x\.csv, line 4: the quote that opens at \"5.* written twice"
+    with pytest.raises(InvalidData, match=message):
+        read(path, label="name")
+    with pytest.raises(InvalidData, match=message):
+        list(read_documents(path, text="name"))
+    with pytest.raises(InvalidData, match=message):
+        named_column(path, "name")
+
+
+def test_a_stray_quote_in_a_file_of_labels_names_its_line(tmp_path):
+    path = saved(tmp_path / "y.csv", 'a\n\n"b\nc\n')
+    with pytest.raises(InvalidData, match=r"y\.csv, line 3: the quote that opens"):
+        read_labels(path, n_rows=4)
+
+
+def test_a_quoted_cell_of_several_lines_with_quotes_in_it_is_whole(tmp_path):
+    path = saved(tmp_path / "x.csv", 'name,a\n"5"" pipe\nof steel",1\n6" pipe,2\n')
+    source = read(path, label="name")
+    assert source.labels.tolist() == ['5" pipe\nof steel', '6" pipe']
+
+
+def test_the_separator_that_excel_says_is_taken(tmp_path):
+    source = read(saved(tmp_path / "x.csv", "sep=;\r\na;b\r\n1;2\r\n3;4\r\n"))
+    assert source.names == ["a", "b"]
+    assert source.lines.tolist() == [3, 4]
+    assert read(saved(tmp_path / "x.csv", "sep=|\n1|2\n3|4\n")).n_features == 2
+    assert read(saved(tmp_path / "x.csv", "sep=\n1\n2\n")).names == ["sep="]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_without_a_header_are_named(tmp_path, separator):
+    path = saved(tmp_path / "x.csv", f"1,5{separator}2,5\n3,5{separator}4,5\n")
+    with pytest.raises(InvalidData, match="line 1, column 0: .* Decimal commas are not read"):
+        read(path)
+
+
+@pytest.mark.parametrize("cell", ["1,000", "12,345,678", "-1,234.5"])
+def test_thousands_separators_are_named(tmp_path, cell):
+    path = saved(tmp_path / "x.csv", f'a,b\n1,"{cell}"\n')
+    with pytest.raises(InvalidData, match="Thousands separators are not read: leave the commas"):
+        read(path)
+
+
+def test_true_and_false_are_numbers_as_in_parquet(tmp_path):
+    source = read(saved(tmp_path / "x.csv", "a,b\nTRUE,1\nFalse,2\ntrue,\n"))
+    np.testing.assert_array_equal(rows_of(source), [[1, 1], [0, 2], [1, np.nan]])
+    assert read(saved(tmp_path / "y.csv", "TRUE,1\nFALSE,2\n")).n_rows == 2
+    source = read(saved(tmp_path / "x.jsonl", '{"a": true, "b": 1}\n{"a": false, "b": null}\n'))
+    np.testing.assert_array_equal(rows_of(source), [[1, 1], [0, np.nan]])
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_jsonl_of_arrays_is_read(tmp_path):
         ("3", "expected an array"),
         ('{"a": 1, "b": 2}', "expected an array"),
         ('[1, "2"]', "item 1: expected a number, got '2'"),
-        ("[1, true]", "item 1: expected a number, got True"),
+        ('[1, "true"]', "item 1: expected a number, got 'true'"),
         ("[1, [2]]", "item 1: expected a number"),
         ("[1, 1" + "0" * 400 + "]", "a number too large for float64"),
         ("[1, " + "9" * 5000 + "]", "bad JSON: Exceeds the limit"),

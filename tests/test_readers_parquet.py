@@ -95,3 +95,24 @@ def test_an_index_that_pandas_writes_is_no_feature(tmp_path):
     frame[frame.a != 2].to_parquet(tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet").names == ["a", "b"]
     assert list(read(tmp_path / "t.parquet", id="__index_level_0__").ids) == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        (b'{"index_columns": ["number"]}', ["a", "b"]),
+        (b'{"index_columns": ["a", "number"]}', ["b"]),
+        (b'{"index_columns": [{"kind": "range", "name": null}]}', ["a", "b", "number"]),
+        (b'{"index_columns": 3}', ["a", "b", "number"]),
+        (b"[]", ["a", "b", "number"]),
+        (b"\xff{", ["a", "b", "number"]),
+        (b"[" * 100_000, ["a", "b", "number"]),
+    ],
+)
+def test_an_index_with_a_name_that_pandas_writes_is_no_feature(tmp_path, spec, names):
+    table = pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0], "number": [7, 5]})
+    pq.write_table(table.replace_schema_metadata({b"pandas": spec}), tmp_path / "t.parquet")
+    source = read(tmp_path / "t.parquet")
+    assert source.names == names
+    assert source.n_features == len(names)
+    assert read(tmp_path / "t.parquet", id="number").ids.tolist() == ["7", "5"]

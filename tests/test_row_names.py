@@ -19,6 +19,7 @@ from narrows import Autoencoder, read
 from narrows.applications.output import write_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData
+from narrows.indexing.index import Index
 
 SMALL = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q")
 FILES = ["dark/00.png", 'dark/a, "b".png', *(f"light/{i:02}.png" for i in range(18))]
@@ -257,3 +258,18 @@ def test_codes_of_a_stream_are_written_with_its_names(stream, tmp_path, monkeypa
     )
     lines = (tmp_path / "z.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["id", *stream.ids]
+
+
+def test_rows_without_names_are_numbered_on_from_the_largest_there_ever_was(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.normal(size=(12, 4)))
+    np.save(tmp_path / "y.npy", rng.normal(size=(3, 4)))
+    Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(np.load(tmp_path / "x.npy")).save(
+        tmp_path / "m"
+    )
+    index = tmp_path / "i"
+    make = ["index", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(index)]
+    assert _run(make) == 0
+    assert _run(["index", "-o", str(index), "--delete", "11", "--delete", "10"]) == 0
+    assert run("index", tmp_path / "m", tmp_path / "y.npy", "-o", index, "--add") == 0
+    assert Index.load(index).names == [*map(str, range(10)), "12", "13", "14"]

@@ -114,8 +114,8 @@ def test_jsonl_error_names_the_line(tmp_path, bad, message):
         (b"2,b,l,m\n", "line 4: expected 3 cells, got 4"),
         (b",b,l\n", "line 4: 'id' must be a string"),
         (b"1,b,l\n", "line 4: the id '1' stands twice"),
-        (b'2,"b,l\n3,c,l\n', "line 5: unexpected end of data"),
-        (b'2,"b"c,l\n', "line 4: ',' expected after '\"'"),
+        (b'2,"b,l\n3,c,l\n', "line 4: the quote that opens .*unexpected end of data"),
+        (b'2,"b"c,l\n', "line 4: the quote that opens .*',' expected after '\"'"),
         (b"2,caf\xe9,l\n", "line 4: not UTF-8: .*; convert the file to UTF-8 first"),
         (b"2," + b"x" * 10_000_001 + b",l\n", r"line 4: field larger than field limit \(10000000"),
     ],
@@ -132,7 +132,8 @@ def test_csv_error_names_the_line(tmp_path, bad, message):
         (b"", "no header"),
         (b"\n\n", "no header"),
         (b"text,text\n", "line 1: a column name stands twice"),
-        (b"\xff\xfet\0", "line 1: not UTF-8"),
+        (b"\xfft\0", "line 1: not UTF-8"),
+        (b"\xff\xfet", "begins like UTF-16"),
     ],
 )
 def test_csv_without_a_sound_header_is_refused(tmp_path, header, message):

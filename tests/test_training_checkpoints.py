@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from artefact_files import put_together, take_apart
 from training_runs import after, checkpoint_files, equal, interrupted, small, weights
 
 import narrows
-from narrows import LinearAutoencoder
+from narrows import CodeClassifier, LinearAutoencoder
 from narrows.artefact import read_artefact
+from narrows.data.arrays import array_source
 from narrows.errors import (
     DataChanged,
     LaterFormat,
@@ -95,6 +97,52 @@ def test_other_data_are_refused(x: np.ndarray, stopped: Path) -> None:
     x[3, 2] += 1e-4
     with pytest.raises(DataChanged, match="resume: the data are not those of the checkpoint"):
         small().fit(x, checkpoint=stopped, resume=True)
+
+
+def named(x: np.ndarray, first: str = "a") -> pd.DataFrame:
+    return pd.DataFrame(x, columns=[first, *map(str, range(1, x.shape[1]))])
+
+
+def stopped_at(x: Any, folder: Path) -> Path:
+    with pytest.raises(TrainingStopped):
+        small().fit(x, checkpoint=folder, stop_requested=after(3))
+    return folder
+
+
+def test_other_names_of_columns_are_refused(x: np.ndarray, tmp_path: Path) -> None:
+    folder = stopped_at(named(x), tmp_path / "c")
+    with pytest.raises(DataChanged, match="resume: column 0 was called 'a' in the checkpoint, and"):
+        small().fit(named(x, "b"), checkpoint=folder, resume=True)
+    assert small().fit(named(x), checkpoint=folder, resume=True).feature_names_in_[0] == "a"
+
+
+def test_where_one_has_no_names_those_of_the_other_are_kept(x: np.ndarray, tmp_path: Path) -> None:
+    folder = stopped_at(named(x), tmp_path / "c")
+    source = array_source(x)
+    again = small().fit(source, checkpoint=folder, resume=True)
+    assert again.feature_names_in_[0] == again.model_.schema.names[0] == "a"
+    assert source.names is None
+    folder = stopped_at(x, tmp_path / "d")
+    assert small().fit(named(x), checkpoint=folder, resume=True).feature_names_in_[0] == "a"
+
+
+def test_a_fit_that_fails_before_its_first_checkpoint_leaves_no_folder(
+    x: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise ResourceError("no space left")
+
+    def fails(folder: Path, estimator: Any, *y: Any) -> None:
+        with pytest.raises(ResourceError, match="no space left"):
+            estimator.fit(x, *y, checkpoint=folder)
+
+    folder = stopped_at(x, tmp_path / "before")
+    monkeypatch.setattr("narrows.training.checkpoints.write_artefact", full)
+    fails(tmp_path / "c", small())
+    fails(tmp_path / "d", CodeClassifier(small(), random_state=0), np.arange(len(x)) % 2)
+    assert not (tmp_path / "c").exists() and not (tmp_path / "d").exists()
+    fails(folder, small())  # those of another training stay
+    assert checkpoint_files(folder)
 
 
 def test_fewer_data_are_refused(x: np.ndarray, stopped: Path) -> None:

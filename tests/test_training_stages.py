@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from training_runs import after
@@ -201,6 +202,21 @@ def test_a_detector_of_other_rows_is_refused(X: np.ndarray, tmp_path: Path) -> N
         make().fit(X, checkpoint=tmp_path, stop_requested=after(3))
     with pytest.raises(DataChanged, match="the data are not those of the checkpoint"):
         make().fit(X[1:], checkpoint=tmp_path, resume=True)
+
+
+def test_other_names_of_columns_are_refused_by_heads_and_detectors(
+    X: np.ndarray, y: np.ndarray, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame(X).add_prefix("a")
+    other = frame.rename(columns={"a1": "b"})
+    detector = AnomalyDetector(Autoencoder(2, **_SMALL), n_folds=2, random_state=0)
+    head = classifier(0, Autoencoder(2, random_state=0, **_SMALL))
+    for made, of_fit in ((detector, ()), (head, (y,))):
+        folder = tmp_path / type(made).__name__
+        with pytest.raises(TrainingStopped):
+            made.fit(frame, *of_fit, checkpoint=folder, stop_requested=after(3))
+        with pytest.raises(DataChanged, match="column 1 was called 'a1' in the checkpoint, and is"):
+            made.fit(other, *of_fit, checkpoint=folder, resume=True)
 
 
 def test_a_second_training_into_one_output_is_refused(

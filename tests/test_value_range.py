@@ -43,6 +43,34 @@ def of_shares(grey) -> Autoencoder:
     return Autoencoder(**SMALL, scale="unit").fit(grey / 255)
 
 
+@pytest.mark.parametrize("n", [4, 100])
+def test_rows_to_hold_out_in_other_units_are_warned_of(grey, n):
+    net, held_out = Autoencoder(**SMALL, scale="unit", precision="float32"), grey[100:]
+    held_out = held_out[:n] / 255
+    with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, and the model"):
+        net.fit(grey[:100].astype(float), validation_data=held_out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(grey[:100].astype(float), validation_data=grey[100 : 100 + n].astype(float))
+    y = np.arange(200) % 2
+    head = CodeClassifier(net, max_epochs=1, random_state=0)
+    with pytest.warns(RangeWarning, match="validation_data: values from 0 to"):
+        head.fit(grey[:100], y[:100], validation_data=(held_out, y[:n]))
+    detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, trim=0, random_state=0)
+    with pytest.warns(RangeWarning, match="validation_data: values from 0 to"):
+        detector.fit(grey[:100].astype(float), validation_data=held_out)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_line_names_the_file_of_rows_to_hold_out(grey, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", grey[:100].astype(float))
+    np.save(tmp_path / "v.npy", grey[100:] / 255)
+    fit = ["fit", str(tmp_path / "x.npy"), "--validation", str(tmp_path / "v.npy")]
+    assert _run([*fit, "-k", "2", "--epochs", "1", "-q", "-o", str(tmp_path / "m")]) == 0
+    error = capsys.readouterr().err
+    assert error.count("Warning") == 1 and "v.npy: values from 0 to 0.99" in error
+
+
 QUERIES = {
     "transform": lambda net, x: net.transform(x),
     "features": lambda net, x: net.features(x, layer=0),

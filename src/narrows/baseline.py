@@ -18,7 +18,7 @@ from narrows.data.source import Source, drawn_by_weight
 from narrows.losses import SquaredError
 from narrows.slots import Rows, SparseRows
 
-__all__ = ["MAX_ROWS", "Baseline", "fit_baseline"]
+__all__ = ["MAX_ROWS", "Baseline", "fit_baseline", "sample_size"]
 
 MAX_ROWS = 100_000
 MAX_VALUES = 64 << 20
@@ -78,10 +78,15 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
     return None
 
 
+def sample_size(source: Source) -> int:
+    """Return to how many rows of a source a baseline is fitted at most."""
+    if source.sparse:
+        return MAX_ROWS
+    return min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
+
+
 def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
-    n_rows = (
-        MAX_ROWS if source.sparse else min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
-    )
+    n_rows = sample_size(source)
     generator = Generator().manual_seed(seed)
     weights = None
     if source.weights is not None and n_rows < source.n_rows:

@@ -116,7 +116,7 @@ class TrainingDiverged(NarrowsError, ArithmeticError):
 
 
 class CopiesWarning(UserWarning):
-    """Rows held out are exact copies of rows trained on: errors on them are too small."""
+    """Rows held out, or that p-values count among, are copies of rows trained on or judged."""
 
 
 class CopyingWarning(UserWarning):

@@ -82,6 +82,8 @@ class Model:
         -----
         RangeWarning
         """
+        if source.units_checked:
+            return
         if self.value_range is not None and self.scaling.kind != "proportions":
             self.value_range.check_units(source)
 

@@ -30,7 +30,6 @@ __all__ = [
     "conformal_threshold",
     "excess",
     "feature_names",
-    "hold_calibration",
     "shares",
     "sharing",
     "sorted_errors",
@@ -58,20 +57,6 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     n = len(calibration) + 1
     most = int((np.arange(1, n + 1) / n <= alpha).sum()) - 1  # as p is rounded
     return np.inf if most < 0 else float(calibration[-1 - most])
-
-
-def hold_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
-    """Return whether every error of the calibration (n,) is among those found, but for rounding.
-
-    It tells the rows that a model was fitted to, of which some were held out, from as many others:
-    of these the errors are about the same, and hardly one is the same to five digits.
-    """
-    if not len(calibration) or not calibration.any():  # of a model without errors all are alike
-        return False
-    ordered = np.sort(found)
-    above = np.searchsorted(ordered, calibration).clip(max=len(ordered) - 1)
-    off = np.abs(ordered[[above, (above - 1).clip(min=0)]] - calibration).min(axis=0)
-    return bool((off <= _ROUNDING * np.abs(calibration)).all())
 
 
 def sorted_errors(model: Model, source: Source) -> Tensor:
@@ -144,14 +129,14 @@ def excess(model: Model, x: Rows) -> Tensor:
     return terms if weights is None else terms * weights
 
 
-_ROUNDING = 1e-5
 _MOST = np.finfo(np.float64).max
 _LEAST = -1e30
 """The logarithm of nothing, where it is multiplied by 0."""
 
 
 def at_rows(source: Source, places: np.ndarray) -> DenseSource:
-    """Return the rows at ``places``, in that order, in one pass over the source."""
+    """Return the rows at ``places``, in that order, in one pass over the source, which has been
+    compared with the units of the model."""
     found = torch.empty(len(places), source.n_features)
     wanted, first = torch.from_numpy(np.asarray(places, dtype=np.int64)), 0
     for batch in source.in_order(BATCH):
@@ -160,6 +145,7 @@ def at_rows(source: Source, places: np.ndarray) -> DenseSource:
         first += len(batch)
     rows = DenseSource(found)
     rows.described_as(source).targets = None
+    rows.units_checked = True
     return rows
 
 

@@ -44,6 +44,8 @@ def odd_rows(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     if labels.dtype.kind == "f" and np.isin(labels, (-1, 0, 1)).all():
         labels = labels.astype(np.int64)
     words = np.char.lower(labels.astype(str))
+    for number in ("-1", "0", "1"):  # of texts 1.0 is 1 too
+        words = np.where(np.isin(words, (f"{number}.0", f"{number}.")), number, words)
     found = set(words.tolist())
     for odd, usual in _ODD.items():
         if found == {odd} | usual:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 
-from narrows.applications.anomalies import hold_calibration
 from narrows.applications.coding import scaled_batches
 from narrows.applications.printing import PrintsTable
+from narrows.applications.training_rows import held_out_among
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
@@ -180,7 +179,7 @@ def evaluate(
     baseline = model.baseline
     n_held_out = None
     if rows is None and inputs is None:
-        n_held_out = _held_out_among(model, torch.cat(of_each).numpy())
+        n_held_out = held_out_among(model, torch.cat(of_each).numpy())
     return Evaluation(
         n_rows=n,
         n_components=model.n_components,
@@ -209,12 +208,3 @@ def _summed(
     if weights is not None:
         values = values * weights.reshape(-1, *[1] * (values.ndim - 1))
     return values.sum(dim=dim)
-
-
-def _held_out_among(model: Model, errors: np.ndarray) -> int | None:
-    """Return how many rows were held out, or None unless these are the errors of the fit's rows."""
-    record, calibration = model.record, model.calibration
-    n_held_out = record.get("n_validation_rows") or 0
-    if calibration is None or len(errors) != record.get("n_rows", 0) + n_held_out:
-        return None
-    return n_held_out if hold_calibration(errors, calibration.cpu().numpy()) else None

@@ -32,6 +32,8 @@ MAX_LEVEL = 0.1
 """The highest default level: at a higher one too many normal rows would be flagged."""
 
 DEFAULT_SHARE = 0.1
+_MOST_ROWS = 1e9
+"""More rows than this are not asked for."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +163,13 @@ def _level_text(alpha: float, n: int) -> str:
         return f"p <= {alpha:.3g}, the smallest p-value that {n} held-out rows allow"
     if alpha > smallest:
         return f"p <= {alpha:g}"
-    needed = math.ceil(1 / alpha - 1e-9) - 1
+    more = ""
+    if 1 / alpha <= _MOST_ROWS:
+        needed = math.ceil(1 / alpha - 1e-9) - 1
+        more = f"{needed} held-out rows or more (--calibrate DATA, X_calibration), "
     return (
         f"p <= {alpha:g}, but no p-value can be below {smallest:.3g}, 1 / (the number of held-out "
-        f"rows + 1): give {needed} held-out rows or more (--calibrate DATA, X_calibration), a "
-        "larger alpha, or contamination, the share of the rows to flag"
+        f"rows + 1): give {more}a larger alpha, or contamination, the share of the rows to flag"
     )
 
 

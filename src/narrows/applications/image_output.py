@@ -14,6 +14,7 @@ import numpy as np
 from narrows.applications.image_names import image_names
 from narrows.applications.output import check_rows_file, write_rows
 from narrows.applications.pixels import image_shape_of, pixel_range
+from narrows.data.readers.naming import path_of
 from narrows.durable import replacing
 from narrows.errors import ResourceError, UsageError
 from narrows.model import Model
@@ -52,7 +53,7 @@ def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
         return
     folder = target.path
     real = Path(os.path.realpath(folder))
-    for other in inputs:
+    for other in map(path_of, inputs):
         if os.path.isdir(other) and Path(os.path.realpath(other)) in (real, *real.parents):
             raise UsageError(
                 f"{target}: is the input folder {other}, or lies in it, so that images of it would "

@@ -57,13 +57,20 @@ def _article(name: str) -> str:
 
 
 def one_label_a_row(
-    opened: Any, labels: Path | None, n_rows: int, *, unknown: str | None = None, gaps: bool = False
+    opened: Any,
+    labels: Path | None,
+    n_rows: int,
+    *,
+    unknown: str | None = None,
+    gaps: bool = False,
+    takes_unknown: bool = False,
 ) -> Any:
     """Return labels (n_rows,) from a file, or those that the data bring themselves.
 
     Texts that are all integers are read as such, so that -1 is the same in .txt and in .npy;
     unless ``unknown``, the text for none, is another text. Rows of the data without a label are
-    refused, unless ``unknown`` is "" or ``gaps`` lets them through.
+    refused, unless ``unknown`` is "" or ``gaps`` lets them through. ``takes_unknown`` says that
+    --unknown is there to be advised.
 
     Raises
     ------
@@ -82,9 +89,13 @@ def one_label_a_row(
         path, column = label_file(labels)
         found = read_labels(path, n_rows=n_rows, column=column, unknown=unknown)
         if sp.issparse(found):
+            way_out = (
+                "name the unknown ones, such as '?', and give --unknown '?'"
+                if takes_unknown
+                else "give every row one, or leave such rows out of both files"
+            )
             raise InvalidData(
-                f"{labels}: a row has several labels or none; a head reads one a row: name the "
-                "unknown ones, such as '?', and give --unknown '?'."
+                f"{labels}: a row has several labels or none, and one a row is read: {way_out}."
             )
         return found if path.suffix.lower() == ".npy" else _integers(found, unknown)
     brought = labels_brought(opened)
@@ -92,9 +103,12 @@ def one_label_a_row(
         empty = np.flatnonzero(brought == "")
         place = getattr(opened, "place", "document {}".format)
         if len(empty) and unknown != "" and not gaps:
+            way_out = (
+                "say by --unknown '' that they are unknown" if takes_unknown else "leave them out"
+            )
             raise InvalidData(
                 f"{opened.origin}, {place(int(empty[0]))}: no label; {len(empty)} of {n_rows} rows "
-                "have none. Fill them in, or say by --unknown '' that they are unknown."
+                f"have none. Fill them in, or {way_out}."
             )
         return _integers(brought, unknown)
     raise click.UsageError(

@@ -93,5 +93,7 @@ def _weights(weights: str, opened: Opened, data: str) -> Any:
     path, column = label_file(Path(weights))
     found = read_labels(path, n_rows=n_rows, column=column)
     if sp.issparse(found):
-        raise InvalidData(f"{weights}: must hold one number for every row of {data}.")
+        raise InvalidData(
+            f"{weights}: must hold one number for every row of {data}; 0 leaves it out."
+        )
     return numbers(found, weights, option="--weights")

@@ -97,6 +97,12 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
     if gaps and y.dtype.kind == "U":
         y = np.where(y == "", "nan", y)
     for row, label in enumerate(y.tolist() if y.dtype.kind == "U" else ()):
+        if not label.strip():
+            more = ", 0 leaves the row out" if option == "--weights" else ""
+            raise InvalidData(
+                f"{origin}, row {row} (the first is 0): {option} needs a number in every row, and "
+                f"this cell is empty; fill it in{more}."
+            )
         if isinstance(number_of(label), str):
             words = "use --task classify for words, or " if option == "--task regress" else ""
             raise InvalidData(

@@ -81,8 +81,8 @@ def decode(
 def _names_of_rows(codes: Path) -> tuple[str, list[str]] | None:
     """Return the header of the column that `narrows encode` put before the codes of rows with
     names, and the names; None where there is none."""
+    from narrows.data.readers.csv_rows import csv_rows
     from narrows.data.readers.kinds import SEPARATORS, kind_of
-    from narrows.data.readers.lines import csv_rows
 
     if kind_of(codes) not in SEPARATORS or not codes.is_file():
         return None

@@ -209,7 +209,8 @@ def _labels(
         if labels is not None and opened.targets is not None:
             raise click.UsageError(f"--labels: {data} names its labels; leave one of the two out.")
         return targets
-    y = one_label_a_row(opened.rows, labels, n_rows, unknown=unknown)
+    takes_unknown = task != "regress"
+    y = one_label_a_row(opened.rows, labels, n_rows, unknown=unknown, takes_unknown=takes_unknown)
     if task == "regress":
         return numbers(y, str(labels or data))
     if task == "classify":

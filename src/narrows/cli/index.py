@@ -54,7 +54,8 @@ def index(
     """Encode DATA with MODEL and keep the codes in an index that `narrows search` looks into.
 
     Documents keep their id and the beginning of their text. Images are called by their file in the
-    folder, rows of t.csv:id=NAME by that column, other rows of numbers 0, 1, ...
+    folder, rows of t.csv:id=NAME by that column, other rows of numbers 0, 1, ...;
+    with --add on from the largest there ever was.
     Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
     replaced in one step: a process that is killed leaves the index as it was.
     """
@@ -127,7 +128,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     if called is not None:
         names = [*called[1]]
     if not names:
-        first = max((int(name) + 1 for name in rows.names if name.isdecimal()), default=0)
+        first = rows.next_number
         names = [str(row) for row in range(first, first + source.n_rows)]
     empty = add_rows(rows, model, source, names, metadata)
     added: dict[str, Any] = {"added": source.n_rows - len(empty), "left_out": len(empty)}

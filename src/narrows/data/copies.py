@@ -12,7 +12,7 @@ from narrows.data.splitting import Split
 from narrows.errors import CopiesWarning
 from narrows.slots import Rows, SparseRows
 
-__all__ = ["count_copies", "warn_of_copies"]
+__all__ = ["are_many", "count_copies", "warn_of_copies"]
 
 _VALUES = 1 << 20
 """Values of dense rows that are hashed at once."""
@@ -23,13 +23,12 @@ _SHARE, _FEWEST = 0.05, 5
 def warn_of_copies(rows: Split) -> int:
     """Return how many held-out rows are copies of training rows; warn if they are many.
 
-    Many are more than one in twenty, and at least five: fewer may be equal by chance, where few
-    values are possible. Rows of zeros, or empty ones, do not count.
+    Rows of zeros, or empty ones, do not count.
     """
     if rows.held_out is None:
         return 0
     copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
-    if copies >= _FEWEST and copies > _SHARE * n:
+    if are_many(copies, n):
         warnings.warn(
             f"{copies} of the {n} rows held out are exact copies of rows trained on, so their "
             "errors, early stopping and p-values are too good for new rows: drop the "
@@ -38,6 +37,12 @@ def warn_of_copies(rows: Split) -> int:
             stacklevel=4,
         )
     return copies
+
+
+def are_many(copies: int, n_rows: int) -> bool:
+    """Return whether copies are more than one row in twenty, and at least five: fewer may be equal
+    by chance, where few values are possible."""
+    return copies >= _FEWEST and copies > _SHARE * n_rows
 
 
 def count_copies(training: Source, held_out: Source) -> int:

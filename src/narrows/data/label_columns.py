@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.kinds import SEPARATORS, kind_of
-from narrows.data.readers.lines import csv_rows
 from narrows.errors import InvalidData, unknown_name
 
 __all__ = ["SEPARATOR", "is_header", "is_number", "named_column", "several"]
@@ -52,7 +52,7 @@ def named_column(path: Path, column: str) -> list[list[str]]:
     """
     if kind_of(path) not in SEPARATORS:
         raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
-    lines = csv_rows(path, strict=True)
+    lines = csv_rows(path)
     header, cells = next(lines, (1, []))
     names = column_names(cells)
     if names.count(column) > 1:

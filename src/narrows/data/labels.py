@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,10 @@ import scipy.sparse as sp
 
 from narrows.data.in_memory import rows_in_memory
 from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
+from narrows.data.readers.csv_rows import csv_records
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
-from narrows.data.readers.lines import DAMAGED_GZIP, opened
+from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
 from narrows.errors import InvalidData
@@ -134,28 +134,23 @@ def _svmlight(path: Path) -> Any:
 def _text(path: Path) -> list[list[str]]:
     """Return the labels of every line."""
     rows: list[list[str]] = []
-    line = 0
+    if kind_of(path) in SEPARATORS:
+        for line, cells in csv_records(path, separator=SEPARATORS[kind_of(path)]):
+            if len(cells) > 1:
+                raise InvalidData(
+                    f"{path}, line {line}: expected one cell of labels, separated by "
+                    f"{SEPARATOR!r}, got {len(cells)} cells; name the column of labels: "
+                    f"{path.name}:label=COLUMN."
+                )
+            rows.append(several(cells[0] if cells else ""))
+        return rows
     try:
-        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
-            if kind_of(path) == ".txt":
-                rows = [several(line) for line in file]
-            else:
-                lines = csv.reader(file, delimiter=SEPARATORS[kind_of(path)], strict=True)
-                for line, cells in enumerate(lines, 1):
-                    if len(cells) > 1:
-                        raise InvalidData(
-                            f"{path}, row {line}: expected one cell of labels, separated by "
-                            f"{SEPARATOR!r}, got {len(cells)} cells; name the column of labels: "
-                            f"{path.name}:label=COLUMN."
-                        )
-                    rows.append(several(cells[0] if cells else ""))
-    except UnicodeDecodeError as error:
+        with opened(path, "rt", newline="", encoding=encoding_of(path)) as file:
+            return [several(line) for line in file]
+    except UnicodeError as error:
         raise InvalidData(f"{path}: not UTF-8: {error}.") from None
     except DAMAGED_GZIP as error:
-        raise InvalidData(f"{path}: damaged gzip after row {line}: {error}.") from None
-    except csv.Error as error:
-        raise InvalidData(f"{path}, after row {line}: {error}.") from None
-    return rows
+        raise InvalidData(f"{path}: damaged gzip: {error}.") from None
 
 
 def _labels(rows: list[list[str]]) -> Any:

@@ -63,6 +63,8 @@ class Source(ABC):
         batches are then Labelled. None where all count alike.
     holds_targets : bool
         Whether this kind of source can hold y and weights: where the rows are in memory.
+    units_checked : bool
+        Whether these are a part of rows whose units were compared with those of a model.
     double : bool
         Whether batches are float64, for columns whose spread float32 would round away.
     """
@@ -83,6 +85,7 @@ class Source(ABC):
     targets: Tensor | None = None
     weights: Tensor | None = None
     holds_targets: bool = False
+    units_checked: bool = False
     double: bool = False
 
     def in_float64(self) -> Self:
@@ -125,6 +128,11 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a SHA-256 of the content: data that changed are noticed at a resumption."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be equal for a training on these rows to go on: JSON values, the
+        ``fingerprint`` and, where columns have them, the names."""
+        return {"data": self.fingerprint()} | ({"names": self.names} if self.names else {})
 
     def targets_in_order(self) -> Tensor | None:
         """Return y of the rows as ``in_order`` yields them, None if there are none."""

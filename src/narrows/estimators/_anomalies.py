@@ -8,6 +8,7 @@ import numpy as np
 
 from narrows.applications import anomalies, coding
 from narrows.applications.flagging import FlaggedRows, check_rule, flag_rows
+from narrows.applications.training_rows import warn_of_calibration, was_fitted_to
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators._asked import Asked
@@ -57,14 +58,14 @@ class Anomalies(Asked):
         """
         check_rule(alpha, contamination)
         model, source = self._asked(X)
-        calibration = self._calibration_errors(model, X_calibration)
+        calibration = self._calibration_errors(model, X_calibration, source)
         errors = np.concatenate(list(coding.errors(model, source)))
         return flag_rows(
             errors,
             calibration,
             alpha=alpha,
             contamination=contamination,
-            training_rows=self._was_fitted_to(source, errors),
+            training_rows=was_fitted_to(model, source, errors),
         )
 
     def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
@@ -87,9 +88,14 @@ class Anomalies(Asked):
             If ``fit`` held no rows out, and none are given.
         InvalidData (a ValueError)
             If an error of the calibration is not finite.
+
+        Warns
+        -----
+        CopiesWarning
+            If ``X_calibration`` are the rows of ``fit``, as far as the model knows them, or X.
         """
         model, source = self._asked(X)
-        held_out = self._calibration_errors(model, X_calibration)
+        held_out = self._calibration_errors(model, X_calibration, source)
         if held_out is None:
             raise UsageError(
                 "p_values: the model holds no errors of rows that training did not see "
@@ -100,23 +106,19 @@ class Anomalies(Asked):
         errors = np.concatenate(list(coding.errors(model, source)))
         return anomalies.conformal_p_values(errors, held_out)
 
-    def _calibration_errors(self, model: Model, X_calibration: Any) -> np.ndarray | None:
+    def _calibration_errors(
+        self, model: Model, X_calibration: Any, source: Source
+    ) -> np.ndarray | None:
         """Return the sorted errors of given rows, or those that ``fit`` kept; None if there are
-        none."""
+        none. ``source`` are the rows that are asked about."""
         if X_calibration is None:
             return None if model.calibration is None else model.calibration.cpu().numpy()
-        held_out = anomalies.sorted_errors(*self._asked(X_calibration, "X_calibration")).numpy()
+        rows = self._asked(X_calibration, "X_calibration")[1]
+        held_out = anomalies.sorted_errors(model, rows).numpy()
         if not np.isfinite(held_out).all():
             raise InvalidData("X_calibration: a row has an error that is not finite.")
+        warn_of_calibration(rows, source, fitted=was_fitted_to(model, rows, held_out))
         return held_out
-
-    def _was_fitted_to(self, source: Source, errors: np.ndarray) -> bool:
-        """Return whether these are the rows of ``fit``, by their number and those held out."""
-        record, calibration = self.model_.record, self.model_.calibration
-        n_rows = (record.get("n_rows") or 0) + (record.get("n_validation_rows") or 0)
-        if calibration is None or n_rows != source.n_rows:
-            return False
-        return anomalies.hold_calibration(errors, calibration.cpu().numpy())
 
     def anomaly_shares(self, X: Any) -> np.ndarray:
         """Return which share each feature has in its row's error, (n_samples, n_features), float32.

@@ -26,11 +26,11 @@ from narrows.estimators._anomalies import Anomalies
 from narrows.estimators._arguments import json_parameters
 from narrows.estimators._choices import Choices
 from narrows.estimators._export import ExportsParts
-from narrows.estimators._fitting import fit_model, interrupted_seed
+from narrows.estimators._fitting import fit_model, interrupted_identity
 from narrows.estimators._generation import Generates
 from narrows.estimators._held_out import check_effect, grouping_of, rows_and_y
 from narrows.estimators._inpainting import Inpainting
-from narrows.estimators._input import called, rows_called
+from narrows.estimators._input import called, rows_called, with_names_of_before
 from narrows.estimators._pairs import clean_rows
 from narrows.estimators._partial_fit import check_same_net, partial_fit_model
 from narrows.estimators._progress import Progress
@@ -165,8 +165,8 @@ class AbstractAutoencoder(
         forget(self)
         folder = None if checkpoint is None else Path(checkpoint)
         seed = seed_from(self.random_state)
-        if folder is not None and resume and self.random_state is None:
-            seed = interrupted_seed(folder, fresh=seed)
+        before = interrupted_identity(folder) if folder is not None and resume else {}
+        seed = before.get("seed", seed) if self.random_state is None else seed
 
         fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
 
@@ -178,6 +178,7 @@ class AbstractAutoencoder(
             return grouping.select(n_rows, fraction, generator=generator)
 
         source = self._source(X, reset=True, min_samples=2, select=select)
+        source = with_names_of_before(self, source, before.get("names", ()))
         self._check_sizes(source)
         places = block_length is not None or is_texts(X)
         counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)

@@ -185,6 +185,8 @@ class CodeHead(ExportsHead, HeadTraining):
         if is_texts(X_held_out):
             X_held_out = autoencoder._asked(X_held_out, "validation_data")[1]
         held_out = query_source(self, X_held_out, "validation_data")
+        if not is_texts(validation_data):  # of texts the counts have been checked
+            autoencoder.model_.check_units(held_out)
         check_in_memory(held_out)
         describe(held_out, missing=autoencoder._admits_missing())  # while rows have their numbers
         mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)

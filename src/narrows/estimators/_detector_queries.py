@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies import conformal_p_values, hold_calibration, sharing
+from narrows.applications.anomalies import conformal_p_values, sharing
 from narrows.applications.flagging import FlaggedRows, check_rule, flag_rows, reachable_level
 from narrows.applications.surprise import Surprise, occlusions, surprises
+from narrows.applications.training_rows import hold_calibration, warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators._base import AbstractAutoencoder
 from narrows.estimators._input import query_source
@@ -82,7 +84,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         scores = comparable(of_members.mean(axis=0))
         calibration = self.calibration_
         if X_calibration is not None:
-            calibration = self._calibration_by(X_calibration)
+            calibration = self._calibration_by(X_calibration, source)
         own = alpha is None and contamination is None
         found = flag_rows(
             scores,
@@ -101,9 +103,12 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         check_is_fitted(self, "members_")
         return self.members_[0].model_, query_source(self, X, argument)
 
-    def _calibration_by(self, X_calibration: Any) -> np.ndarray:
+    def _calibration_by(self, X_calibration: Any, source: Source) -> np.ndarray:
         """Return the S of normal rows that fit was not given, ascending, (n_samples,)."""
-        return np.sort(-self._scores(self._asked(X_calibration, "X_calibration")[1]))
+        rows = self._asked(X_calibration, "X_calibration")[1]
+        of_members = self._member_scores(rows)
+        warn_of_calibration(rows, source, fitted=self._was_fitted_to(rows, of_members))
+        return np.sort(comparable(of_members.mean(axis=0)))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
@@ -123,11 +128,17 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         p = (1 + #{calibration >= S}) / (n + 1), about uniform for rows like those of ``fit``:
         those are scored by one net each and new rows by the mean of all, which is a little less
         extreme. ``X_calibration``, normal rows that ``fit`` was not given, makes it exact.
+
+        Warns
+        -----
+        CopiesWarning
+            If ``X_calibration`` are the rows of ``fit``, or X.
         """
-        scores = -self.score_samples(X)
+        source = self._asked(X)[1]
+        scores = -self._scores(source)
         if X_calibration is None:
             return conformal_p_values(scores, self.calibration_)
-        return conformal_p_values(scores, self._calibration_by(X_calibration))
+        return conformal_p_values(scores, self._calibration_by(X_calibration, source))
 
     def _was_fitted_to(self, source: Any, of_members: np.ndarray) -> bool:
         """Return whether these are the rows of ``fit``, by their number and what each member says
@@ -151,6 +162,8 @@ class DetectorQueries(OutlierMixin, WithDefaults):
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), the mean over the members, (n_samples, n_features), in input units."""
         source = self._asked(X)[1]
+        source = copy(source)
+        source.units_checked = True  # by the first member's range: once is enough
         return np.mean([member.reconstruct(source) for member in self.members_], axis=0)
 
 

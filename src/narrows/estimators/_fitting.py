@@ -30,7 +30,7 @@ from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
 from narrows.training.run import Epoch, TrainingRecord
 
-__all__ = ["fit_model", "interrupted_seed"]
+__all__ = ["fit_model", "interrupted_identity"]
 
 
 def fit_model(
@@ -60,6 +60,8 @@ def fit_model(
         model = new_model(plan, source)
         if plan.validation_data and rows.held_out is not None:
             check_loss(model, rows.held_out)
+            given = rows if rows.given is None else rows.given
+            model.check_units(given.held_out or rows.held_out)
         model.baseline = fit_baseline(
             rows.training, model.scaling, model.n_components, seed=plan.seed
         )
@@ -133,23 +135,27 @@ def _opened(
         saved = checkpoints.newest() if resume else None
         if not resume:
             checkpoints.begin_anew()
-        yield checkpoints, saved
+        try:
+            yield checkpoints, saved
+        except Exception:
+            checkpoints.clear_if_empty()
+            raise
 
 
-def interrupted_seed(folder: Path, *, fresh: int) -> int:
-    """Return the seed that an interrupted run drew, or ``fresh`` where there is no checkpoint.
+def interrupted_identity(folder: Path) -> dict[str, Any]:
+    """Return the identity of an interrupted run, {} where there is no checkpoint.
 
     A run that stopped in its first part has a checkpoint of that part only.
     """
     if not folder.is_dir():
-        return fresh
+        return {}
     with closing(Checkpoints(folder)) as checkpoints:
         saved = checkpoints.newest()
         for part in ("layer-1", TEACHER):
             if saved is None and (checkpoints.folder / part).is_dir():
                 with closing(checkpoints.beside(part)) as first:
                     saved = first.newest()
-    return fresh if saved is None else saved.spec["identity"]["seed"]
+    return {} if saved is None else saved.spec["identity"]
 
 
 def _numbered(rows: Split) -> Split:

@@ -157,7 +157,7 @@ class HeadTraining(WithDefaults):
         def identity() -> dict[str, Any]:
             y = digest_of(given.targets)
             weights = {} if given.weights is None else {"weights": digest_of(given.weights)}
-            return {"encoder": of_encoder, "data": given.fingerprint(), "y": y, **weights}
+            return {"encoder": of_encoder, **given.identity(), "y": y, **weights}
 
         def described(record: TrainingRecord) -> Artefact:
             self._adopt(record, told=told, max_epochs=epochs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import date, time, timedelta
@@ -22,7 +22,15 @@ from narrows.errors import InvalidData, UsageError
 from narrows.estimators._same_columns import check_same_columns, check_same_shape
 from narrows.text import Documents
 
-__all__ = ["FLOATS", "called", "check_columns", "fit_source", "query_source", "rows_called"]
+__all__ = [
+    "FLOATS",
+    "called",
+    "check_columns",
+    "fit_source",
+    "query_source",
+    "rows_called",
+    "with_names_of_before",
+]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
@@ -67,6 +75,17 @@ def called(source: Source, argument: str) -> Source:
         return source
     source = copy(source)
     source.origin = argument
+    return source
+
+
+def with_names_of_before(estimator: Any, source: Source, names: Sequence[str]) -> Source:
+    """Return rows whose columns have no names with those of the fit that is resumed, which become
+    the estimator's; other rows as they are."""
+    if source.names is not None or len(names) != source.n_features:
+        return source
+    estimator.feature_names_in_ = np.array(names, dtype=object)
+    source = copy(source)
+    source.names = [*names]
     return source
 
 

@@ -50,7 +50,7 @@ class Plan:
             "precision seed augmentation weight_decay"
         )
         identity = {name: getattr(self, name) for name in names.split()}
-        identity |= {"scale": self.scaling.kind, "data": source.fingerprint()}
+        identity |= {"scale": self.scaling.kind, **source.identity()}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
         if self.sampled_words:

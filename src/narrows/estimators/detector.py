@@ -202,7 +202,7 @@ class AnomalyDetector(DetectorQueries):
                 **json_parameters(own),
                 "net": type(made).__name__,
                 "net_arguments": json_parameters(made.get_params(deep=False)),
-                "data": source.fingerprint() if checkpoint is not None else "",
+                **(source.identity() if checkpoint is not None else {}),
                 **grouping.identity(),
             },
             seed=seed_from(self.random_state),
@@ -212,6 +212,7 @@ class AnomalyDetector(DetectorQueries):
         ) as stages:
             self._fit_members(source, made, stages, grouping)
         if held_out is not None:
+            self.members_[0].model_.check_units(held_out)
             self.calibration_ = np.sort(-self._scores(held_out))
         self.offset_ = self._offset(source)
         return self

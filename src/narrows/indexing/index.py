@@ -221,6 +221,13 @@ class Index:
         with self._lock.reading():
             return list(self._rows.names)
 
+    @property
+    def next_number(self) -> int:
+        """The number to go on from where rows are named by numbers: neither it nor a larger one is
+        a name, nor was that of a row since deleted."""
+        with self._lock.reading():
+            return self._rows.next_number
+
     def metadata(self, name: str) -> dict[str, Any]:
         """Return what was added with a name, {} if nothing was."""
         with self._lock.reading():

@@ -39,6 +39,8 @@ class IndexContent:
     metadata: TextColumn
     vectors: NDArray[Any]
     structure: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    deleted_below: int = 0
+    """Numbers from here on were never the name of a row that was deleted; 0 in older files."""
 
 
 def identity(path: str | Path) -> tuple[int, int, int]:
@@ -70,6 +72,8 @@ def write_index(path: Path, content: IndexContent) -> None:
         **{_GRAPH + name: array for name, array in content.structure.items()},
     }
     spec = {**vars(content.settings), "count": len(content.codes)}
+    if content.deleted_below:
+        spec["deleted_below"] = content.deleted_below
     tensors = {
         name: torch.from_numpy(np.require(array, requirements=["C", "W"]))
         for name, array in arrays.items()
@@ -109,6 +113,9 @@ def read_index(path: Path) -> IndexContent:
 def _content(artefact: Artefact) -> IndexContent:
     spec, count = dict(artefact.spec), artefact.spec.get("count")
     spec.pop("count", None)
+    deleted_below = spec.pop("deleted_below", 0)
+    if not is_whole(deleted_below, 0, 1 << 63):
+        raise ModelFileError(f"deleted_below: must be a whole number, got {deleted_below!r}.")
     settings = read_settings(spec)
     if not is_whole(count, 0, 1 << 40):
         raise ModelFileError(f"count: must be a whole number >= 0, got {count!r}.")
@@ -153,4 +160,6 @@ def _content(artefact: Artefact) -> IndexContent:
     if (np.diff(names.offsets) == 0).any():
         raise ModelFileError("a name is empty.")
     metadata = TextColumn(arrays["metadata_bytes"], arrays["metadata_offsets"])
-    return IndexContent(settings, arrays["codes"], names, metadata, vectors, structure)
+    return IndexContent(
+        settings, arrays["codes"], names, metadata, vectors, structure, deleted_below
+    )

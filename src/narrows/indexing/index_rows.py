@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from narrows.errors import ModelFileError, UsageError
 
-__all__ = ["check_names", "decode_metadata", "encode_metadata", "encode_names"]
+__all__ = ["check_names", "decode_metadata", "encode_metadata", "encode_names", "next_number"]
 
 _MAX_NAME = 65_535
+_DIGITS = 18
 _MAX_METADATA = 1 << 20
 
 
@@ -26,6 +27,13 @@ def check_names(names: Any) -> Sequence[str]:
             raise UsageError(f"names: {name!r} stands twice; every row has a name of its own.")
         seen.add(name)
     return names
+
+
+def next_number(names: Iterable[str]) -> int:
+    """Return the number after the largest that is a name, 0 if none is; those of over 18 digits are
+    no numbers."""
+    numbers = (int(name) for name in names if len(name) <= _DIGITS and name.isdecimal())
+    return max(numbers, default=-1) + 1
 
 
 def encode_names(names: Any, n: int) -> list[bytes]:

@@ -61,7 +61,7 @@ class NamedRows:
     def __init__(self, content: IndexContent) -> None:
         self.settings = content.settings
         self.names, self.metadata = content.names, content.metadata
-        self.vectors = content.vectors
+        self.vectors, self._deleted_below = content.vectors, content.deleted_below
         hamming = self.settings.metric == "hamming"
         self.codes: Any = (
             make_index(self.settings.width, self.settings.kind)
@@ -82,7 +82,13 @@ class NamedRows:
             self.metadata.snapshot(),
             self.vectors,
             structure,
+            self._deleted_below,
         )
+
+    @property
+    def next_number(self) -> int:
+        """The least number from which on none is, or was, the name of a row."""
+        return max(self._deleted_below, index_rows.next_number(self.names))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -147,6 +153,7 @@ class NamedRows:
             self.names.keep(kept)
             self.metadata.keep(kept)
             self.vectors = self.vectors[kept]
+        self._deleted_below = max(self._deleted_below, index_rows.next_number(names))
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

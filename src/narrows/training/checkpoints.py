@@ -106,6 +106,11 @@ class Checkpoints:
             )
         return None
 
+    def clear_if_empty(self) -> None:
+        """Remove the folder if it holds no checkpoint: a training failed before its first one."""
+        if not self.every_file():
+            self.clear()
+
     def clear(self) -> None:
         """Remove the checkpoints and the folder: the training they belong to is finished."""
         for path in self.folder.glob("checkpoint-*.safetensors"):

@@ -175,10 +175,12 @@ def check_identity(
 ) -> None:
     """Refuse a checkpoint of something else; ``free`` names what may differ.
 
+    Names of columns may be missing on either side.
+
     Raises
     ------
     DataChanged
-        If it was made of other data.
+        If it was made of other data, or of columns with other names.
     ModelFileError
         Naming what differs, and both values.
     """
@@ -188,6 +190,9 @@ def check_identity(
                 raise DataChanged(
                     "resume: the data are not those of the checkpoint; train anew without resume."
                 )
+            if key == "names":
+                _check_names(saved.get(key), ours.get(key))
+                continue
             was, now = _difference(key, saved.get(key), ours.get(key))
             way_out = ""
             if key in FREE:
@@ -196,6 +201,17 @@ def check_identity(
                 f"resume: {was} in the checkpoint and {now} now; train anew without resume"
                 f"{way_out}."
             )
+
+
+def _check_names(was: Sequence[str] | None, now: Sequence[str] | None) -> None:
+    """Refuse other names of columns than a checkpoint's; None says nothing."""
+    if was is None or now is None:
+        return
+    i = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), 0)
+    raise DataChanged(
+        f"resume: column {i} was called {was[i]!r} in the checkpoint, and is {now[i]!r} now; give "
+        "the columns their names, or train anew without resume."
+    )
 
 
 def _difference(key: str, was: Any, now: Any) -> tuple[str, str]:

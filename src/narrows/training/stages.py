@@ -104,7 +104,11 @@ def open_stages(
             check_identity(saved.spec["identity"], ours, free=FREE)  # a part may say more of these
         else:
             checkpoints.begin_anew()
-            checkpoints.save(Artefact("checkpoint", {"identity": ours, "parts": True}))
+            try:
+                checkpoints.save(Artefact("checkpoint", {"identity": ours, "parts": True}))
+            except Exception:
+                checkpoints.clear_if_empty()
+                raise
         try:
             yield Stages(checkpoints, ours, seed, saved is not None, asked)
         except Exception:

@@ -15,7 +15,7 @@ from narrows.data.readers.ids import DistinctIds
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError, UsageError
 
-__all__ = ["Beside", "Columns", "columns_of", "id_text"]
+__all__ = ["Beside", "Columns", "called_by_place", "columns_of", "id_text"]
 
 _LONGEST = 256
 """Characters of a label at most: what is longer is a text to learn from."""
@@ -59,16 +59,17 @@ class Columns:
             If the table has no names, a name is not there, or no feature is left.
         """
         asked = [*self.named, *self.drop]
+        if names is None and asked:
+            raise InvalidData(f"{origin}: its columns have no names, asked for {asked[0]!r}.")
+        names = called_by_place(names or ())
         for name in asked:
-            if name in (names or ()):
+            if name in names:
                 continue
-            if names is None:
-                raise InvalidData(f"{origin}: its columns have no names, asked for {name!r}.")
             near = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
             raise InvalidData(f"{origin}: no column {name!r}; it has {shown}.{hint}")
-        kept = [i for i, name in enumerate(names or ()) if name not in asked]
+        kept = [i for i, name in enumerate(names) if name not in asked]
         if not kept:
             raise InvalidData(f"{origin}: no column is left but those that are no features.")
         return kept
@@ -123,6 +124,12 @@ class Beside:
         if self._columns.id is not None:
             source.ids = _texts(self._ids, self._origin, "ids")
         return source
+
+
+def called_by_place(names: Sequence[str]) -> list[str]:
+    """Return names of columns; those without one are called by their place, "column 3", counted
+    from 0."""
+    return [name or f"column {i}" for i, name in enumerate(names)]
 
 
 def id_text(value: object, where: str) -> str:

@@ -3,13 +3,13 @@
 The first line is a header if a cell of it is no number; and a line of numbers is, if they count
 from 0 or 1 (three or more, as pandas writes them), or rise and differ in kind from those below (see
 ``is_header_of_numbers``), with a warning. ``header=`` says it instead. A first column without a
-name that counts the rows is no data, nor is a last one without a name or a value, which a trailing
-comma makes.
+name that numbers the rows is no data (with a warning, unless it counts them from 0), nor is any
+without a name or a value, which a trailing comma makes. Another column without a name is called by
+its place, "column 3", counted from 0.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from array import array
 from itertools import chain, islice
@@ -20,7 +20,9 @@ import numpy as np
 from narrows.data.arrays import array_source
 from narrows.data.column_names import first_names
 from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Beside, Columns
+from narrows.data.readers.cells import as_number, is_missing, is_text, number, with_commas
+from narrows.data.readers.columns import Beside, Columns, called_by_place
+from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.header import (
     LOOKED_AT,
     counted_from,
@@ -29,48 +31,25 @@ from narrows.data.readers.header import (
     is_header_of_numbers,
     may_be_header,
 )
-from narrows.data.readers.lines import csv_rows
 from narrows.data.readers.problems import Problems
 from narrows.data.source import Source
 from narrows.errors import HeaderWarning, InvalidData
 
-__all__ = ["is_text", "number", "read_csv"]
+__all__ = ["read_csv"]
 
-_COMMAS = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _RISES = "its numbers rise, and are of another kind than those below"
-_MISSING = {"", "na", "nan", "null", "none", "?"}
-
-
-def number(text: str, path: Path, line: int, column: str) -> float:
-    """Return a cell as a number; the usual words for a missing value give NaN."""
-    value = _parse(text)
-    if value is None:
-        hint = " Decimal commas are not read; write points." if _COMMAS.fullmatch(text) else ""
-        raise InvalidData(
-            f"{path}, line {line}, column {column}: expected a number, got {text[:40]!r}.{hint}"
-        )
-    return value
-
-
-def _parse(text: str) -> float | None:
-    try:
-        return float(text) if "_" not in text else None  # Python alone reads 1_0 as ten
-    except ValueError:
-        return float("nan") if text.strip().lower() in _MISSING else None
-
-
-def is_text(text: str) -> bool:
-    """Return whether a cell is neither a number nor one of the words for a missing value."""
-    return _parse(text) is None
+_MANY_NUMBERS = 2
+"""How many cells of a first line are numbers for one that is none, where it may be a row."""
 
 
 def _has_header(path: Path, first: list[str], below: list[list[str]]) -> bool:
     """Return whether the first line names the columns; warn where it holds numbers and does."""
-    if None in map(_parse, first):
-        return True
+    if any(map(is_text, first)):
+        # numbers with decimal commas are no names: they are refused as cells
+        return not all(with_commas(cell) or not is_text(cell) for cell in first)
     named = [cell.strip() for cell in first[counted_from(first) :]]
     called = f"the first line, {', '.join(named[:3])}{', ...' * (len(named) > 3)},"
-    if not is_header_of_numbers(first, below, _parse):
+    if not is_header_of_numbers(first, below, as_number):
         if may_be_header(first, below):
             _warn(
                 f"{path}: {called} is taken for a row, though it counts; say header=yes if it "
@@ -93,14 +72,23 @@ def _warn(message: str) -> None:
     warnings.warn(message, HeaderWarning, stacklevel=5)
 
 
-def _warn_of_names(path: Path, names: list[str]) -> None:
-    """Say that a first line of numbers is taken for names, because one column's cell is a text."""
+def _warn_of_names(path: Path, first: list[str], kept: list[int], columns: Columns) -> None:
+    """Warn of a first line that is taken for names, though most cells of features are numbers."""
+    names = [first[i].strip() for i in kept]
+    texts = [name for name in names if is_text(name)]
+    numbers = sum(not is_text(name) and not is_missing(name) for name in names)
+    if not numbers or numbers < _MANY_NUMBERS * len(texts):
+        return
     called = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    warnings.warn(
-        f"{path}: the features are called {called}; say header=yes if these are names, or put a "
-        "line of names above the first line if it is a row.",
-        HeaderWarning,
-        stacklevel=3,
+    if columns:
+        _warn(
+            f"{path}: the features are called {called}; say header=yes if these are names, or put "
+            "a line of names above the first line if it is a row."
+        )
+        return
+    _warn(
+        f"{path}: the first line, {called}, is taken for a header, because {texts[0]!r} is no "
+        "number; say header=no if it is a row, whose missing values are written nan, or header=yes."
     )
 
 
@@ -110,7 +98,7 @@ def read_csv(
     *,
     header: bool | None = None,
 ) -> Source:
-    """Return the table of a CSV file (UTF-8, comma, semicolon or tab).
+    """Return the table of a CSV file (comma, semicolon or tab; UTF-8, or UTF-16 with its mark).
 
     ``header`` says whether the first line names the columns; None decides by what it holds.
 
@@ -118,35 +106,40 @@ def read_csv(
     ------
     InvalidData
         With the line number, for a ragged row or a cell that is no number, up to 5 of them at
-        once; for a column of ``columns`` that is not there.
+        once; for a quote that does not end its cell; for a column of ``columns`` that is not there.
 
     Warns
     -----
     HeaderWarning
-        If a first line of numbers is taken for a header, or one that may be a header for a row.
+        If a first line of numbers is taken for a header, or one that may be a header for a row;
+        if a column without a name is taken for the numbers of the rows.
     """
     rows = csv_rows(path)
     ahead = list(islice(rows, 1 + LOOKED_AT))
     if not ahead:
-        raise InvalidData(f"{path}: no rows.")
+        raise InvalidData(f"{path}: no rows: the file is empty.")
     line, first = ahead[0]
-    guessed = header is None and None in map(_parse, first)
+    guessed = header is None and any(map(is_text, first))
     if header is None:
         header = _has_header(path, first, [cells for _, cells in ahead[1:]])
-    names = [cell.strip() for cell in first] if header else None
+    names = called_by_place([cell.strip() for cell in first]) if header else None
     unnamed = 0
     if names is not None:
         ahead = ahead[1:]
-        unnamed = _unnamed(names)
-        if len(set(names)) < len(names) - max(0, unnamed - 1):
-            raise InvalidData(f"{path}, line {line}: a column name stands twice.")
+        unnamed = _unnamed(first)
+        if len(set(names)) < len(names):
+            raise InvalidData(
+                f"{path}, line {line}: a column name stands twice; name each column once, or say "
+                "header=no if the line is a row."
+            )
     width = len(names or first)
     kept = columns.features(names, str(path)) if columns else list(range(width))
+    places = [i for i in kept if names and not first[i].strip()]
     place = {name: names.index(name) for name in columns.named} if names else {}
-    shown = names or list(map(str, range(width)))
-    if guessed and columns and all(_parse(names[i]) is not None for i in kept if names):
-        _warn_of_names(path, [shown[i] for i in kept])
-    _refuse_texts(path, [row for row in ahead if len(row[1]) >= width], kept, shown)
+    shown = [(cell.strip() if names else "") or str(i) for i, cell in enumerate(first)]
+    if guessed and header:
+        _warn_of_names(path, first, kept, columns)
+    _refuse_texts(path, [row for row in ahead if len(row[1]) >= width], kept, shown, places)
     values, numbers = array("d"), array("q")
     beside = Beside(columns, str(path), "line")
     n_rows, problems = 0, Problems()
@@ -162,19 +155,11 @@ def read_csv(
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
     problems.finish()
     if not n_rows:
-        raise InvalidData(f"{path}: no rows.")
+        raise InvalidData(f"{path}: no rows below the first line, which is the header.")
     table = np.frombuffer(values).reshape(n_rows, len(kept))
-    names = names and [names[i] for i in kept]
-    if (
-        names
-        and names[0] == ""
-        and len(names) > 1
-        and np.array_equal(table[:, 0], np.arange(n_rows))
-    ):
-        names, table = names[1:], table[:, 1:]
-    while table.shape[1] > 1 and not (names and names[-1]) and np.isnan(table[:, -1]).all():
-        names, table = names and names[:-1], table[:, :-1]
-    table = np.ascontiguousarray(table)
+    left = _columns_of_data(path, table, kept, first if names else None)
+    names = names and [names[kept[i]] for i in left]
+    table = np.ascontiguousarray(table[:, left])
     source = array_source(table)
     source.names, source.origin = names, str(path)
     source.lines = np.frombuffer(numbers, dtype=np.int64)
@@ -182,26 +167,69 @@ def read_csv(
 
 
 def _refuse_texts(
-    path: Path, ahead: list[tuple[int, list[str]]], kept: list[int], names: list[str]
+    path: Path,
+    ahead: list[tuple[int, list[str]]],
+    kept: list[int],
+    names: list[str],
+    unnamed: list[int],
 ) -> None:
     """Raise InvalidData if columns hold texts in all of the first rows, naming the first ones."""
     found: dict[int, tuple[int, str]] = {}
     for i in kept:
         cells = [(line, row[i]) for line, row in ahead]
-        known = [(line, cell) for line, cell in cells if cell.strip().lower() not in _MISSING]
-        if known and all(is_text(cell) and not _COMMAS.fullmatch(cell) for _, cell in known):
+        known = [(line, cell) for line, cell in cells if not is_missing(cell)]
+        if known and all(is_text(cell) and not with_commas(cell) for _, cell in known):
             found[i] = known[0]
     if not found:
         return
     first, (line, cell) = next(iter(found.items()))
     several = first_names([repr(names[i]) for i in found])
     held = "the column holds" if len(found) == 1 else f"{len(found)} columns hold"
+    if len(found) == 1 and first in unnamed:
+        held = f"the column, which has no name and is called 'column {first}', holds"
     raise InvalidData(
         f"{path}, line {line}, column {names[first]}: expected a number, got {cell[:40]!r}; {held} "
         f"texts{'' if len(found) == 1 else ': ' + several}."
     )
 
 
-def _unnamed(names: list[str]) -> int:
+def _columns_of_data(
+    path: Path, table: np.ndarray, kept: list[int], header: list[str] | None
+) -> list[int]:
+    """Return which columns of a table are data: all but row numbers and empty ones, without a name.
+
+    Without a header only the last columns have no name.
+    """
+    left = list(range(table.shape[1]))
+    numbers = header is not None and len(left) > 1 and kept[0] == 0 and not header[0].strip()
+    if numbers and _number_rows(path, table[:, 0]):
+        left = left[1:]
+    for i in left[::-1]:
+        if header is not None and header[kept[i]].strip():
+            continue
+        empty = bool(np.isnan(table[:, i]).all())
+        if empty and len(left) > 1:
+            left.remove(i)
+        elif header is None:
+            break
+    return left
+
+
+def _number_rows(path: Path, column: np.ndarray) -> bool:
+    """Return whether a column numbers the rows, as the index of pandas does; warn if it does not
+    count them from 0."""
+    if np.array_equal(column, np.arange(len(column))):
+        return True
+    whole = bool(np.isfinite(column).all()) and np.array_equal(column, column.round())
+    if not whole or len(np.unique(column)) < len(column):
+        return False
+    _warn(
+        f"{path}: the first column has no name, and a whole number of its own in every row: it is "
+        "taken for row numbers and left out; give it a name if it is a feature."
+    )
+    return True
+
+
+def _unnamed(cells: list[str]) -> int:
     """Return how many of the last columns have no name."""
-    return next((i for i, name in enumerate(reversed(names)) if name), len(names) - 1)
+    return next((i for i, name in enumerate(reversed(cells)) if name.strip()), len(cells) - 1)

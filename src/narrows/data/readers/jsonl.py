@@ -19,7 +19,7 @@ __all__ = ["read_jsonl"]
 
 
 def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
-    """Return the table of a JSON Lines file; null is a missing value.
+    """Return the table of a JSON Lines file; null is a missing value, true is 1 and false 0.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
         numbers.append(line)
         check_memory(n_rows, width, np.dtype(np.float64), str(path), stream=False)
     if not n_rows:
-        raise InvalidData(f"{path}: no rows.")
+        raise InvalidData(f"{path}: no rows: the file is empty.")
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = kept or None, str(path)
     source.lines = np.frombuffer(numbers, dtype=np.int64)
@@ -64,7 +64,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
 
 def _numbers(values: list[Any], names: list[str], path: Path, line: int) -> array[float]:
     for i, value in enumerate(values):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if value is not None and not isinstance(value, int | float):  # a bool is an int
             where = f"key {names[i]!r}" if names else f"item {i}"
             raise InvalidData(
                 f"{path}, line {line}, {where}: expected a number, got {value!r:.60}."

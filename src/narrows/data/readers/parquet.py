@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -134,6 +135,8 @@ def read_parquet(
 ) -> Source:
     """Return the source of a Parquet file; nulls are missing values (NaN).
 
+    What pandas wrote as the index is no feature, with a name or without.
+
     Raises
     ------
     InvalidData
@@ -144,8 +147,10 @@ def read_parquet(
     names = list(file.schema_arrow.names)
     if len(set(names)) < len(names):
         raise InvalidData(f"{path}: a column name stands twice.")
-    asked = {*columns.named, *columns.drop}
-    names = [name for name in names if name in asked or not _INDEX.fullmatch(name)]
+    asked, index = {*columns.named, *columns.drop}, _index_of_pandas(file)
+    names = [
+        name for name in names if name in asked or not (name in index or _INDEX.fullmatch(name))
+    ]
     if columns:
         names = [names[i] for i in columns.features(names, str(path))]
     _check_columns(file, path, names)
@@ -164,6 +169,17 @@ def read_parquet(
     source = array_source(table)
     source.names, source.origin = names, str(path)
     return _described(source, file, path, columns)
+
+
+def _index_of_pandas(file: Any) -> set[str]:
+    """Return the columns that are the index, as the metadata say that pandas writes; none where
+    they cannot be read."""
+    try:
+        spec = json.loads((file.schema_arrow.metadata or {})[b"pandas"])
+        # an index that counts is no column but an object that describes it
+        return {name for name in spec["index_columns"] if isinstance(name, str)}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return set()
 
 
 def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) -> Source:

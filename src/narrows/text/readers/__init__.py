@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from narrows.data.readers.csv import is_text
+from narrows.data.readers.cells import is_text
+from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.folders import folder_kind
 from narrows.data.readers.kinds import SEPARATORS, kind_of
-from narrows.data.readers.lines import csv_rows, json_value, lines
+from narrows.data.readers.lines import json_value, lines
 from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
