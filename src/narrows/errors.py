@@ -12,10 +12,10 @@ Exception
     |-- ResourceError      (OSError)          5   disk or memory
     `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
 Warning
-|-- CopiesWarning          (UserWarning)          rows held out are copies of rows trained on
+|-- CopiesWarning          (UserWarning)          rows that measure are copies of rows trained on
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
-|-- HeaderWarning          (UserWarning)          a first line of numbers is taken for names
+|-- HeaderWarning          (UserWarning)          a line or column is taken for names or numbers
 |-- HeldOutClassWarning    (UserWarning)          a classifier does not learn a class
 |-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
 |-- LostColumnsWarning     (UserWarning)          columns vary by less than can be shown
@@ -132,7 +132,7 @@ class UnknownWordsWarning(UserWarning):
 
 
 class HeaderWarning(UserWarning):
-    """A first line of numbers is taken for the names of the columns."""
+    """A first line is taken for the names of the columns, or a first column for row numbers."""
 
 
 class UnspacedTextWarning(UserWarning):

@@ -64,7 +64,8 @@ def csv_records(
             told = None if separator else _SEPARATOR_LINE.fullmatch(first)
             if told:
                 ahead = []
-            separator = separator or (told[1] if told else _separator(path, first))
+            if separator is None:
+                separator = str(told[1]) if told else _separator(path, first)
             texts.put_back(ahead)
             reader: Any = csv.reader(texts, delimiter=separator, strict=True)
             while (cells := _next_row(reader, longest_cell)) is not None:
