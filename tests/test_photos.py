@@ -129,6 +129,7 @@ def test_a_flat_fit_remembers_no_size():
     assert not hasattr(ae, "resize_")
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopiesWarning")
 @pytest.mark.parametrize(
     "words",
     [
