@@ -31,12 +31,14 @@ _FEW_PRODUCTS = 20_000_000
 """Steps of dense layers with fewer products stay in float32: they take about a millisecond, the
 noise of a measurement would decide, and the same seed would give other bits in the next process."""
 
-_SECONDS = 0.05
-_FEWEST, _MOST = 3, 15
+_SECONDS = 0.1
+_FEWEST, _MOST = 5, 25
 _LONG = 0.5
 """A step of so many seconds is measured once: its noise is relatively small, and steps cost."""
 
-_HOPELESS = 2.0
+_FEW, _HOPELESS = 3, 2.0
+"""Where bfloat16 took twice float32's time in so many steps, no more are measured: fewer would be
+noise, a step that the machine disturbed."""
 
 
 def faster_precision(
@@ -45,7 +47,7 @@ def faster_precision(
     """Return "bfloat16" where a step on these rows takes less than 0.9 of float32's time in it.
 
     A step is a forward and a backward pass; the two formats take turns, and the median of their
-    ratios decides. It costs some tens of milliseconds, or four of the steps where these are long,
+    ratios decides. It costs about a tenth of a second, or four of the steps where these are long,
     once in a process for nets and batches of one shape. Weights, buffers and random states are
     left as they were, gradients empty.
 
@@ -133,7 +135,7 @@ def _faster(seconds: Callable[[str], float]) -> str:
         wide, narrow = seconds("float32"), seconds("bfloat16")
         spent += wide + narrow
         ratios.append(narrow / max(wide, 1e-9))
-        if wide > _LONG or ratios[0] > _HOPELESS:
+        if wide > _LONG or (len(ratios) == _FEW and median(ratios) > _HOPELESS):
             break
     return "bfloat16" if median(ratios) < _GAIN else "float32"
 
