@@ -92,7 +92,6 @@ def _bfloat16_products(device: torch.device) -> Iterator[None]:
     Torch keeps the casts until the outermost autocast ends: under a caller's own, every step would
     read the weights of the first.
     """
-    torch.clear_autocast_cache()
     try:
         with torch.autocast(device.type, torch.bfloat16):
             yield
