@@ -154,7 +154,7 @@ def test_a_label_matrix_names_its_columns():
         ("y.csv", b'a\n"b" c\n', "y.csv, line 2: the quote that opens"),
         ("y.npy", b"a\nb\n", "y.npy: not a .npy file"),
         ("y.npz", b"a\nb\n", "y.npz: not an .npz archive"),
-        ("y.json", b"[]", "unknown kind of file '.json' for labels"),
+        ("y.json", b"[]", "unknown kind of file '.json'; labels are read from .npy"),
         ("y.txt", None, "y.txt: no such file of labels"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,10 @@ def test_every_further_folder_of_images_is_brought_to_the_size_too(words, folder
     monkeypatch.chdir(folder)
     done = run(*words.split())
     assert done.exit_code == 0, done.exception
+
+
+def test_codes_of_one_photo_and_of_its_folder_have_the_same_first_column(folder, tmp_path):
+    for data in ("all", "all/p03.png"):
+        table = tmp_path / f"{Path(data).stem}.csv"
+        assert run("encode", folder / "m", folder / data, "-o", table).exit_code == 0
+        assert table.read_text().startswith("file,")

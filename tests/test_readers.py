@@ -23,8 +23,15 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
-    with pytest.raises(InvalidData, match=r"x\.xls: unknown kind of file '\.xls'; use \.npy"):
-        read(saved(tmp_path / "x.xls", b""))
+    with pytest.raises(InvalidData, match=r"x\.h5: unknown kind of file '\.h5'; use \.npy"):
+        read(saved(tmp_path / "x.h5", b""))
+
+
+@pytest.mark.parametrize("read_it", [read, read_documents, lambda p: read_labels(p, n_rows=3)])
+@pytest.mark.parametrize("name", ["x.xlsx", "X.XLS", "x.ods"])
+def test_a_spreadsheet_is_to_be_saved_as_csv(read_it, name, tmp_path):
+    with pytest.raises(InvalidData, match="unknown kind of file.*; save the sheet as CSV"):
+        read_it(saved(tmp_path / name, b"PK"))
 
 
 def test_a_pipe_is_not_waited_on(tmp_path):

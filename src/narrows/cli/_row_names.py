@@ -23,6 +23,7 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     of a table of which a column is named by ``id=``, by their ``id``. Where there are ``outputs``
     and all of them are numbers alone, .npy, or None, nothing is asked for.
     """
+    from narrows.data.readers.folders import IMAGE_SUFFIXES
     from narrows.data.readers.kinds import kind_of
     from narrows.text import Documents
 
@@ -36,7 +37,9 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     if names is None:
         return None
     held = [str(name) for name in names] if hasattr(names, "tolist") else names
-    return HEADERS[not Path(opened.origin).is_dir()], held
+    origin = Path(opened.origin)
+    of_files = origin.is_dir() or origin.suffix.lower() in IMAGE_SUFFIXES
+    return HEADERS[not of_files], held
 
 
 def in_figure(called: tuple[str, Sequence[str]] | None, numbers: Iterable[int]) -> list[str]:

@@ -14,7 +14,7 @@ from narrows.data.in_memory import rows_in_memory
 from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
 from narrows.data.readers.csv_rows import csv_records
 from narrows.data.readers.idx import read_idx_array
-from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
+from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
@@ -72,9 +72,8 @@ def read_labels(
         if labels.ndim != 1:
             raise InvalidData(f"{path}: expected labels (n_rows,), got {labels.shape}.")
     else:
-        raise InvalidData(
-            f"{path}: unknown kind of file {kind!r} for labels; use .npy, .npz, .csv, .tsv, "
-            ".txt, .svmlight or IDX."
+        raise unknown_kind(
+            path, "labels are read from .npy, .npz, .csv, .tsv, .txt, .svmlight or IDX"
         )
     found = int(labels.shape[0])
     if found != n_rows:

@@ -13,7 +13,7 @@ from narrows.data.readers.folders import IMAGE_SUFFIXES, check_folder_kind, fold
 from narrows.data.readers.idx import read_idx
 from narrows.data.readers.images import read_image, read_images
 from narrows.data.readers.jsonl import read_jsonl
-from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of
+from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.naming import merge_named
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.parquet import read_parquet
@@ -146,9 +146,10 @@ def read(
         return read_npz(path, key=options.get("member"))
     if is_idx(path):
         return read_idx(path)
-    raise InvalidData(
-        f"{path}: unknown kind of file {kind!r}; use .npy, .npz, .csv, .parquet, .jsonl, "
-        ".svmlight, .libsvm, IDX (-ubyte, .gz too), an image or a folder of images."
+    raise unknown_kind(
+        path,
+        "use .npy, .npz, .csv, .parquet, .jsonl, .svmlight, .libsvm, IDX (-ubyte, .gz too), an "
+        "image or a folder of images",
     )
 
 

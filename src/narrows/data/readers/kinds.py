@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["SEPARATORS", "is_folded", "is_idx", "kind_of"]
+from narrows.errors import InvalidData
+
+__all__ = ["SEPARATORS", "is_folded", "is_idx", "kind_of", "unknown_kind"]
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """The tables of text that are written, and what stands between their cells."""
 
 _WHOLE = (".npy", ".npz", ".parquet", ".pq")
 """Kinds that no reader unfolds: they are compressed in themselves, or mapped."""
+
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
 def is_folded(path: Path) -> bool:
@@ -28,3 +32,11 @@ def kind_of(path: Path) -> str:
 def is_idx(path: Path) -> bool:
     """Return whether the name says IDX: ubyte in it, as in those of MNIST, or .idx."""
     return "ubyte" in path.name.lower() or kind_of(path) == ".idx"
+
+
+def unknown_kind(path: Path, way_out: str) -> InvalidData:
+    """Return the error for a file whose kind no reader reads; ``way_out`` says which they read."""
+    kind = kind_of(path)
+    if kind in _SPREADSHEETS:
+        way_out = "save the sheet as CSV (UTF-8)"
+    return InvalidData(f"{path}: unknown kind of file {kind!r}; {way_out}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from narrows.data.readers.cells import is_text
 from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.folders import folder_kind
-from narrows.data.readers.kinds import SEPARATORS, kind_of
+from narrows.data.readers.kinds import SEPARATORS, kind_of, unknown_kind
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
@@ -93,9 +93,8 @@ def read_documents(
         raise InvalidData(f"{path}: not a regular file.")
     suffix = kind_of(path)
     if suffix not in _TABLES:
-        raise InvalidData(
-            f"{path}: unknown kind of file {path.suffix!r}; texts are read from .jsonl, .csv, "
-            ".tsv, .parquet or a folder of text files."
+        raise unknown_kind(
+            path, "texts are read from .jsonl, .csv, .tsv, .parquet or a folder of text files"
         )
     return _TABLES[suffix](path, **options)
 
