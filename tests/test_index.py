@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from index_files import add_rows, small_index
 from index_oracle import all_distances
 
+from narrows.artefact import read_artefact
 from narrows.errors import ModelFileError, UsageError
 from narrows.indexing.hit import Hit
 from narrows.indexing.index import Index
@@ -305,3 +308,23 @@ def test_a_sound_index_of_floats_is_verified_and_keeps_its_codes_to_the_bit(widt
         rows.save(tmp_path / f"{turn}.index")
         rows = Index.load(tmp_path / f"{turn}.index")
         np.testing.assert_array_equal(np.stack([rows.code(name) for name in names]), held)
+
+
+def test_the_number_of_a_deleted_row_is_never_given_again(tmp_path):
+    file = tmp_path / "numbered.index"
+    index = Index.create(n_bits=8)
+    assert index.next_number == 0
+    index.add(["0", "7", "name", "9" * 40], np.zeros((4, 1), dtype=np.uint8))
+    assert index.next_number == 8
+    index.save(file)
+    assert "deleted_below" not in read_artefact(file, kind="index").spec  # older versions read it
+    index.delete(["7", "name"])
+    for again in (index, pickle.loads(pickle.dumps(index))):
+        assert again.next_number == 8
+    index.save(file)
+    index = Index.load(file)
+    assert index.next_number == 8
+    index.add(["8"], np.zeros((1, 1), dtype=np.uint8))
+    index.delete(["0"])
+    index.save(file)
+    assert Index.load(file).next_number == 9

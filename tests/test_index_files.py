@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from index_files import add_rows, answers, resealed, small_index
 from test_artefact_writing import small_disk as small_disk
 
-from narrows.artefact import read_artefact
 from narrows.errors import ModelFileError, OutputBusy, ResourceError, UsageError
 from narrows.indexing.file_lock import writing_alone
 from narrows.indexing.index import Index
@@ -392,25 +390,6 @@ def test_the_header_says_what_the_file_holds(index_bytes: bytes):
     end = 8 + int.from_bytes(index_bytes[:8], "little")
     body: dict[str, Any] = json.loads(json.loads(index_bytes[8:end])["__metadata__"]["narrows"])
     assert (body["kind"], body["spec"]["count"], body["spec"]["width"]) == ("index", 50, 32)
-
-
-def test_the_number_of_a_deleted_row_is_never_given_again(file):
-    index = Index.create(n_bits=8)
-    assert index.next_number == 0
-    index.add(["0", "7", "name", "9" * 40], np.zeros((4, 1), dtype=np.uint8))
-    assert index.next_number == 8
-    index.save(file)
-    assert "deleted_below" not in read_artefact(file, kind="index").spec  # older versions read it
-    index.delete(["7", "name"])
-    for again in (index, pickle.loads(pickle.dumps(index))):
-        assert again.next_number == 8
-    index.save(file)
-    index = Index.load(file)
-    assert index.next_number == 8
-    index.add(["8"], np.zeros((1, 1), dtype=np.uint8))
-    index.delete(["0"])
-    index.save(file)
-    assert Index.load(file).next_number == 9
 
 
 @pytest.mark.parametrize("value", [-1, "8", 1.0, True, None, 1 << 64])

@@ -83,7 +83,7 @@ def test_rows_of_weight_0_are_left_out_of_everything():
     "weights, message",
     [
         (np.zeros(120), "non-zero"),
-        (np.full(120, -1.0), "[Nn]egative"),
+        (np.full(120, -1.0), "must be >= 0, row 0 .* has -1"),
         (np.full(120, np.nan), "NaN"),
         (np.ones(7), r"shape == \(7,\)"),
     ],

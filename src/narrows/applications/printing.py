@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from html import escape
 
 __all__ = ["PrintsTable"]
 
 
-class PrintsTable:
+class PrintsTable(ABC):
     """Gives a record with a ``table`` its text as ``str`` and ``repr``, and as escaped HTML."""
 
+    @abstractmethod
     def table(self) -> str:
         """Return lines to print."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.table()

@@ -13,10 +13,10 @@ __all__ = ["data_path", "label_file", "open_data"]
 
 
 def data_path(name: str) -> Path:
-    """Return the file or folder of a name, without what is said behind it."""
-    from narrows.data.readers.naming import parse_name
+    """Return the file or folder in a name, without its options."""
+    from narrows.data.readers.naming import path_of
 
-    return Path(parse_name(name)[0])
+    return Path(path_of(name))
 
 
 def open_data(

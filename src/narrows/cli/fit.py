@@ -52,14 +52,14 @@ class _Glossed(click.Command):
 @click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")
 @shape_option
 @click.option("--resize", callback=size_of, metavar="H,W", help="Bring images to this size, "
-              "whatever theirs; commands on the model do the same.")  # fmt: skip
+              "whatever their own; commands on the model do the same.")  # fmt: skip
 @estimator_options
 @set_option(
     "A parameter that only this variant has, such as sparsity=kl, stemmer=none or "
     'stop_words=["the","and"]'
 )
-@click.option("--clean", metavar="FILE", help="The clean rows of which DATA holds corrupted "
-              "copies, in the same order: the net learns to rebuild them.")  # fmt: skip
+@click.option("--clean", metavar="FILE", help="The clean versions of the rows of DATA, in the "
+              "same order: the net learns to rebuild them.")  # fmt: skip
 @held_out_options
 @weights_option
 @click.option("-o", "--output", type=PATH, required=True, help="The model file.")
@@ -93,8 +93,8 @@ def fit(
     column of them, named as in docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when
     the columns named are no features.
 
-    The errors printed at the end are of the rows held out of training (--validation-fraction), and
-    of the rows trained on only where none was held out, which it says.
+    The errors printed at the end are those of the held-out rows (--validation-fraction); if none
+    were held out, those of the training rows, and the output says so.
 
     Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
     one, and --resume goes on from it to the same end. Each opens as a model. A training that ended

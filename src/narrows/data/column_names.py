@@ -1,11 +1,11 @@
-"""Columns in messages: the first of many names, and the name of a table without some."""
+"""Write names of columns: the first of many, and tables with options behind their path."""
 
 from __future__ import annotations
 
 import csv
 import io
 
-__all__ = ["dropping", "first_names"]
+__all__ = ["dropping", "first_names", "with_options"]
 
 _SHOWN = 5
 
@@ -16,8 +16,13 @@ def first_names(names: list[str], shown: int = _SHOWN) -> str:
     return ", ".join(names[:shown]) + more
 
 
+def with_options(path: str, options: list[str]) -> str:
+    """Return a path with options behind it; one that holds a comma stands in quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(options)
+    return f"{path}:{line.getvalue()}"
+
+
 def dropping(path: str, *columns: str) -> str:
     """Return the name of a table without these columns, such as t.csv:drop=a,drop=b."""
-    parts = io.StringIO()
-    csv.writer(parts, lineterminator="").writerow([f"drop={column}" for column in columns])
-    return f"{path}:{parts.getvalue()}"
+    return with_options(path, [f"drop={column}" for column in columns])

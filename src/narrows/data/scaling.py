@@ -31,8 +31,8 @@ class Scaling:
     ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
     feature without variance has scale 1. ``shift`` is float64 where the rows are so far from 0 that
     float32 would round away what tells them apart, and both are where a deviation is too small for
-    float32; rows are then scaled in float64 and cast after it. What is fitted on sparse rows never
-    shifts. A row whose sum is not positive has no proportions and stays as it is.
+    float32; rows are then scaled in float64 and cast after it. Scalings of sparse rows never
+    shift. A row whose sum is not positive has no proportions and stays as it is.
 
     The weights of "tfidf" are scikit-learn's: 1 + log((1 + n) / (1 + rows with the feature)).
     Salton, Buckley (1988), "Term-weighting approaches in automatic text retrieval", Information
@@ -168,8 +168,9 @@ def choose_scale(
 
     Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
     Bytes that stay below 128 are a table's small numbers, unless their shape says image. A named
-    ``loss`` that needs values in [0, 1], or proportions, gets them. What no row may break, such as
-    a share that is negative, is decided by all rows, everything else by those to train on.
+    ``loss`` that needs values in [0, 1], or proportions, gets them. Conditions that every row
+    must meet, such as shares that are not negative, are checked on all rows; the rest is decided by
+    the training rows.
 
     Raises
     ------

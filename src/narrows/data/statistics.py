@@ -137,8 +137,8 @@ def describe(
 ) -> Statistics:
     """Read the source once, refusing what is not finite; NaN too, unless ``missing`` values may be.
 
-    Rows of the mask ``held_out``, bool (n_rows,), are checked, and leave no trace but in the range
-    of all rows.
+    Rows of the mask ``held_out``, bool (n_rows,), are checked, and count only in the range of
+    all rows.
 
     Mean and variance are of the known values, merged block by block (Chan, Golub, LeVeque 1983),
     so that they hold for large means and for more rows than float32 can count. Rows count by the

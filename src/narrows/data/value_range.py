@@ -117,7 +117,7 @@ def row_sizes(rows: Rows) -> Tensor:
         if not len(rows.values):
             return torch.zeros(len(rows), dtype=torch.float64)
         sizes = torch.segment_reduce(rows.values.double().abs(), "max", offsets=rows.indptr)
-        return sizes.clamp_min(0)  # of no values it is minus infinity
+        return sizes.clamp_min(0)  # the maximum of no values is minus infinity
     return rows.abs().nan_to_num(nan=0.0, posinf=math.inf).amax(dim=1).double()
 
 

@@ -160,7 +160,7 @@ class AbstractAutoencoder(
         gap: int = 0,
         validation_data: Any = None,
     ) -> Split:
-        """Fit without a last word; return the rows, read and checked."""
+        """Fit, and return the rows as they were split; ``fit`` adds the closing report."""
         self._check_parameters()
         forget(self)
         folder = None if checkpoint is None else Path(checkpoint)
@@ -238,7 +238,7 @@ class AbstractAutoencoder(
             held_out, also = self._with_targets(corrupted, y_held_out, again=True)
             if also != paired:
                 raise UsageError(
-                    "validation_data: must be a pair (X, y) exactly where y gives clean rows."
+                    "validation_data: must be a pair (X, y) if y gives clean rows, else X alone."
                 )
             statistics = statistics.with_range_of(describe(held_out, missing=missing))
             rows = Split(source, held_out)
@@ -328,7 +328,7 @@ class AbstractAutoencoder(
 
     def _arguments_of_net(self) -> dict[str, Any]:
         """Return the arguments that the net was built with, as far as they are known."""
-        known = self.model_.parameters  # an estimator that was pickled before says no more
+        known = self.model_.parameters  # old pickles hold no more than these
         of_shape = {name: known[name] for name in ("n_components", "hidden") if name in known}
         return getattr(self, "_built_with", of_shape)
 

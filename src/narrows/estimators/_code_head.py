@@ -58,7 +58,7 @@ class CodeHead(ExportsHead, HeadTraining):
     n_features_in_: int
 
     def _note_targets(self, y: Any) -> None:
-        """Keep what y says of its columns, before rows are taken from it."""
+        """Store the names of y's columns before rows are selected."""
 
     @abstractmethod
     def _read_y(
@@ -196,7 +196,7 @@ class CodeHead(ExportsHead, HeadTraining):
         return stacked(source, held_out), both, Selection(~mask, mask)
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        """Refuse the y of rows held out, those from ``n_rows`` on, that training cannot know."""
+        """Raise if the y of held-out rows, from ``n_rows`` on, has values unseen in training."""
 
     def _stages(
         self,
@@ -237,7 +237,7 @@ class CodeHead(ExportsHead, HeadTraining):
         autoencoder.model_.check_units(source)
         source = autoencoder.model_.scaling.for_training(source)
         if self.training != "frozen":
-            self.autoencoder_.model_.densities = {}  # they are of the codes before
+            self.autoencoder_.model_.densities = {}  # of the codes before fine-tuning
             self.autoencoder_.model_.calibration = None
         self._train(source.labelled(targets), stages, selection=selection)
         return self
@@ -287,7 +287,7 @@ class CodeHead(ExportsHead, HeadTraining):
         return {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
 
     def _check_parameters(self) -> None:
-        json_parameters(self._own_parameters())  # what no file can hold is said now
+        json_parameters(self._own_parameters())  # raises for what no file can hold
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
         activation_named(self.activation)

@@ -65,7 +65,7 @@ class PairHead(CodeHead):
     activation = "linear"
     _classification = True
     _answer = "vector"
-    _opens_as_model = False  # what it says of pairs is calibrated afterwards
+    _opens_as_model = False  # its odds are calibrated after training
     _given = False
     """Whether the source holds pairs, row i and row n + i, and not rows with classes."""
 

@@ -115,7 +115,7 @@ class ReadsTexts:
         select: Select | None = None,
         like: Source | None = None,
     ) -> Source:
-        """Return X as rows of counts; ``reset`` has the words learned, too, from the documents
+        """Return X as rows of counts; ``reset`` also learns the vocabulary, from the documents
         that are not held out."""
         if not is_texts(X):
             return fit_source(self, X, reset=reset, min_samples=min_samples)

@@ -1,4 +1,4 @@
-"""What rows and classes weigh in a loss."""
+"""Weights of rows and classes in a loss."""
 
 from __future__ import annotations
 
@@ -131,22 +131,25 @@ def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     if sample_weight is None:
         return None
     try:
-        weights = _check_sample_weight(
-            sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
-        )
+        weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidData(f"sample_weight: {error}") from None
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise InvalidData(
+            f"sample_weight: must be >= 0, row {row} (the first is 0) has {weights[row]:g}."
+        )
     least, greatest = float(weights[weights > 0].min()), float(weights.max())
     if least / greatest < 1 / _WIDEST:
         raise InvalidData(
             f"sample_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
-            f"{greatest:g}; give 0 to the rows that are not to count."
+            f"{greatest:g}; give 0 to rows that should not count."
         )
     return weights / greatest
 
 
 def check_class_weight(class_weight: Any) -> None:
-    """Refuse what is no way to weigh classes, before y is known.
+    """Raise UsageError for an invalid ``class_weight``, before y is known.
 
     Raises
     ------
@@ -209,6 +212,6 @@ def class_weights(
 
 
 def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
-    """Return weights whose mean over the rows of known y is 1, so that their unit is no matter."""
+    """Return weights whose mean over the rows of known y is 1: only their ratios matter."""
     mean = weights[known].double().mean()
     return (weights.double() / mean).float() if bool(mean > 0) else weights.float()

@@ -14,12 +14,12 @@ The same names hold for the command line, ``read`` and ``read_documents``.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from narrows.data.column_names import with_options
 from narrows.errors import UsageError, unknown_name
 
 __all__ = ["format_name", "merge_named", "parse_name", "path_of"]
@@ -132,11 +132,7 @@ def format_name(path: str, arguments: Mapping[str, Any]) -> str:
         key = keys[argument]
         for one in value if key in _REPEATED else (value,):
             parts.append(f"{key}={_FORMATTED.get(key, str)(one)}")
-    if not parts:
-        return path
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(parts)
-    return f"{path}:{line.getvalue()}"
+    return with_options(path, parts) if parts else path
 
 
 def _split(name: str) -> tuple[str, str]:
