@@ -48,8 +48,8 @@ def held_out_among(model: Model, errors: np.ndarray) -> int | None:
 def hold_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
     """Return whether every error of the calibration (n,) is among those found, but for rounding.
 
-    This distinguishes the rows that a model was fitted to, of which some were held out, from as many
-    others: the errors of other rows rarely match to five digits.
+    This distinguishes the rows of a fit, of which some were held out, from as many others: the
+    errors of other rows rarely match to five digits.
     """
     if not len(calibration) or not calibration.any():  # of a model without errors all are alike
         return False
