@@ -82,7 +82,7 @@ def test_validation_data_are_pairs_too(pairs):
     net.fit(noisy[:150], clean[:150], validation_data=(noisy[150:], clean[150:]))
     record = net.model_.record
     assert (record["n_rows"], record["n_validation_rows"]) == (150, 50)
-    with pytest.raises(UsageError, match=r"must be a pair \(X, y\) exactly where y gives"):
+    with pytest.raises(UsageError, match=r"must be a pair \(X, y\) if y gives clean rows"):
         net.fit(noisy[:150], clean[:150], validation_data=noisy[150:])
 
 
