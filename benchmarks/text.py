@@ -18,7 +18,7 @@ import Stemmer
 from machine import described, versions
 from sklearn.feature_extraction.text import CountVectorizer
 
-from narrows.datasets import local_folder
+from narrows.data.datasets import local_folder
 from narrows.text import Analyzer, Vocabulary, read_documents
 
 RESULTS = Path(__file__).parent / "results" / "text.md"

@@ -20,11 +20,11 @@ import torch
 from machine import described, versions
 from torch import nn
 
+from narrows.core.linear_kernels import product
 from narrows.data import DenseSource
+from narrows.data.datasets import load_images
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
-from narrows.datasets import load_images
-from narrows.products import product
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 

@@ -6,8 +6,8 @@ import torch
 from torch import Generator
 
 from narrows import Contractive, HigherOrderContractive
+from narrows.core.slots import Forward
 from narrows.corruptions import Identity
-from narrows.slots import Forward
 from narrows.variants.building import build_objective
 
 N_FEATURES = 6

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from narrows.indexing import cells_index, hash_index, verification
+from narrows.indexing import cells_index, hash_index
+from narrows.indexing import index_file as verification
 from narrows.indexing.index import Index
 
 KINDS = ["flat", "hash", "multihash", "hnsw", "ivf", "float"]

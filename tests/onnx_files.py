@@ -9,11 +9,11 @@ import torch
 from test_contract import N_FEATURES, NEEDS
 from torch import Generator
 
-from narrows.applications import coding
 from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
-from narrows.model import Model
-from narrows.schema import Schema
+from narrows.model import coding
+from narrows.model.model import Model
+from narrows.model.schema import Schema
 from narrows.variants.building import build_objective
 
 WIDTH = 4

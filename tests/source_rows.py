@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from narrows.data import read, stream
 from narrows.data.splitting import Grouping, Split
 from narrows.data.statistics import describe
-from narrows.estimators._input import fit_source
+from narrows.estimators.inputs import fit_source
 
 N, WIDTH = 103, 3
 # the first column is the row's number, so that rows can be told apart

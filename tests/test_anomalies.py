@@ -10,8 +10,8 @@ from artefact_files import small
 from scipy.stats import kstest
 
 from narrows import AnomalyDetector, Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
-from narrows.applications import anomalies
-from narrows.applications.anomalies import conformal_p_values, conformal_threshold, excess
+from narrows.applications.anomalies import errors as anomalies
+from narrows.applications.anomalies.errors import conformal_p_values, conformal_threshold, excess
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import (
     CopiesWarning,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from narrows.applications.anomaly_figure import anomaly_figure
-from narrows.applications.flagging import FlaggedRows, flag_rows
+from narrows.applications.anomalies.flagging import FlaggedRows, flag_rows
 from narrows.errors import InvalidData
+from narrows.figures.anomalies import anomaly_figure
 
 NAMES = ["length", "width", "height", "weight"]
 

@@ -16,7 +16,7 @@ from narrows.data import DenseSource
 from narrows.data.arrays import array_source
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
-from narrows.estimators._input import fit_source, query_source
+from narrows.estimators.inputs import fit_source, query_source
 
 
 def memory_map(array, folder):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from narrows import Autoencoder, Auxiliary, load
+from narrows.core.slots import Code, Forward
 from narrows.errors import InvalidData, UsageError
-from narrows.slots import Code, Forward
 
 NET = {"n_components": 2, "hidden": (16,), "max_epochs": 30, "random_state": 0}
 

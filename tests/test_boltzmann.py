@@ -11,9 +11,9 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.boltzmann import RestrictedBoltzmannMachine as RBM
 from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
+from narrows.objectives.boltzmann import RestrictedBoltzmannMachine as RBM
 
 
 def states(n: int) -> Tensor:

@@ -13,7 +13,7 @@ from PIL import Image
 from narrows import Autoencoder, load
 from narrows.cli import _run
 from narrows.cli import narrows as group
-from narrows.cli._names import _CALLED_HERE
+from narrows.cli._commands import _CALLED_HERE
 from narrows.cli._variants import ESTIMATORS, GLOSSES
 
 FIT = ["--code", "2", "--hidden", "8", "--epochs", "2", "--seed", "0", "-q"]

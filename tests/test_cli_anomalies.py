@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
-from narrows.applications.detection import Detection, measure_detection, odd_rows
-from narrows.applications.training_rows import hold_calibration
+from narrows.applications.anomalies.detection import Detection, measure_detection, odd_rows
+from narrows.applications.coding.training_rows import hold_calibration
 from narrows.cli import _run
 from narrows.cli.anomalies import _largest, _table
 

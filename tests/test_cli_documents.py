@@ -13,7 +13,7 @@ from topics import topic_texts
 
 from narrows import load
 from narrows.cli import _run
-from narrows.cli._texts import one_line
+from narrows.cli._common import one_line
 
 SMALL = ["--hidden", "32", "--epochs", "15", "--batch-size", "16", "--seed", "0", "-q"]
 

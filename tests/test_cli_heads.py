@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from narrows import CodeClassifier, CodeMatcher, CodeRegressor, load
-from narrows.applications.matching_figure import matching_figure, pairs_of_kinds
 from narrows.cli import _run
+from narrows.figures.matching import matching_figure, pairs_of_kinds
 
 
 @pytest.fixture(scope="module")

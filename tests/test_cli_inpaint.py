@@ -138,7 +138,7 @@ def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
 
 
 def test_numbers_in_csv_files_say_float32_to_the_bit_and_no_more(tmp_path):
-    from narrows.applications.output import write_rows
+    from narrows.writers.tables import write_rows
 
     rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * np.float32(1e3)
     rows[0] = 14.23, 1e-20, 3, -0.1
@@ -248,12 +248,12 @@ def test_rows_are_drawn_of_which_something_is_filled_in(files, tmp_path, monkeyp
     np.save(tmp_path / "mask.npy", mask)
     drawn = {}
     monkeypatch.setattr(
-        "narrows.applications.inpainting_figure.inpainting_figure",
+        "narrows.figures.inpainting.inpainting_figure",
         lambda _, shown, hidden, *, lines, **more: drawn.update(
             shown=shown, hidden=hidden, lines=lines
         ),
     )
-    monkeypatch.setattr("narrows.applications.figures.save_figure", lambda *_: None)
+    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda *_: None)
     arguments = ["--mask", str(tmp_path / "mask.npy"), "--figure", str(tmp_path / "f.png")]
     assert inpaint(files, *arguments) == 0
     assert drawn["lines"] == ["row 7", "row 31", "row 55"]

@@ -6,10 +6,10 @@ import pytest
 from click import Argument, Option, Path
 from click.types import StringParamType
 
-from narrows.applications.output import check_writable
 from narrows.cli import _run, narrows
 from narrows.cli._common import _RowOutput
 from narrows.errors import UsageError
+from narrows.writers.tables import check_writable
 
 FILES = ("m", "a.csv", "b.csv", "a.npy", "b.npy", "p.png")
 

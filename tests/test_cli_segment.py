@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
-from narrows.applications.image_output import ImageFolder
 from narrows.cli import _run
 from narrows.cli.segment import _write
 from narrows.errors import UsageError
+from narrows.writers.images import ImageFolder
 
 SIDE, N = 8, 12
 

@@ -27,8 +27,8 @@ from narrows import (
     SparseAutoencoder,
     load,
 )
-from narrows.code_task import _Dropout
 from narrows.errors import UsageError
+from narrows.objectives.code_task import _Dropout
 
 # a head whose own seed is told repeats, whatever seeds the autoencoder in it
 UNSEEDED = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32)

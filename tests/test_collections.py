@@ -13,10 +13,10 @@ from sklearn.model_selection import train_test_split
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import narrows
-from narrows import memory, read
-from narrows.data import stream
+from narrows import read
+from narrows.data import memory, stream
 from narrows.errors import InvalidData, ResourceError, UsageError
-from narrows.estimators._input import fit_source
+from narrows.estimators.inputs import fit_source
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, size=(12, 5, 4, 3)).astype(np.uint8)

@@ -20,11 +20,11 @@ from contractive_steps import (
 )
 
 from narrows import Contractive, HigherOrderContractive
+from narrows.core.slots import Code, Encoder, Forward
 from narrows.corruptions import Masking
 from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError
-from narrows.slots import Code, Encoder, Forward
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from narrows import ConvolutionalAutoencoder, load
 from narrows.cli import _run
-from narrows.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
 from narrows.errors import ImageShapeWarning, InvalidData, ModelFileError, UsageError
 from narrows.variants.building import build_objective
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from narrows import Autoencoder, DenoisingAutoencoder, LinearAutoencoder, Missing
-from narrows.applications import copying as module
-from narrows.applications.copying import Copying, measure_copying
+from narrows.applications.inspection import copying as module
+from narrows.applications.inspection.copying import Copying, measure_copying
+from narrows.core.slots import Code
 from narrows.data import DenseSource
-from narrows.slots import Code
 
 
 def structured(seed: int, n_features: int) -> np.ndarray:

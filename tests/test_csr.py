@@ -12,7 +12,7 @@ from narrows.data import SparseSource
 from narrows.data.array_sources import sparse_rows
 from narrows.data.csr import checked_csr, checked_sparse
 from narrows.errors import InvalidData
-from narrows.estimators._input import fit_source
+from narrows.estimators.inputs import fit_source
 
 
 def matrix(form="csr", **changes):

@@ -13,8 +13,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from narrows import datasets
-from narrows.datasets import DATASETS, File, fetch, load_images
+from narrows.data import datasets
+from narrows.data.datasets import DATASETS, File, fetch, load_images
 from narrows.errors import InvalidData, ResourceError, UsageError
 
 NAMES = [file.name for file in DATASETS["mnist"].files]

@@ -35,7 +35,8 @@ from narrows import load
 from narrows.artefact import read_artefact
 from narrows.cli import _run
 from narrows.cli._variants import _OF_MAPS, ESTIMATORS
-from narrows.estimators import ALL, DETECTORS, HEADS, _detector_members
+from narrows.estimators import ALL, DETECTORS, HEADS
+from narrows.estimators.detector import members as _detector_members
 from narrows.training.trainer import Trainer
 
 pytestmark = [

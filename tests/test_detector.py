@@ -12,7 +12,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import AnomalyDetector, Autoencoder, load, read
 from narrows.artefact import read_artefact, write_artefact
-from narrows.density import Density
 from narrows.errors import (
     CopyingWarning,
     InvalidData,
@@ -21,6 +20,7 @@ from narrows.errors import (
     RangeWarning,
     UsageError,
 )
+from narrows.model.density import Density
 from narrows.text import as_documents
 
 

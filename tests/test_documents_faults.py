@@ -12,17 +12,17 @@ from topics import topic_texts
 from torch import Generator
 
 from narrows import Balance, SemanticHasher
-from narrows.applications import coding
 from narrows.cli import _run
+from narrows.core.slots import Code, Forward, dense_rows
 from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.indexing.index import Index
-from narrows.neighbours import NeighbourObjective, neighbourhoods
-from narrows.sampled_softmax import SampledSoftmax
-from narrows.slots import Code, Forward, dense_rows
+from narrows.model import coding
+from narrows.objectives.neighbors import NeighbourObjective, neighbourhoods
+from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.text import Vocabulary
 from narrows.variants.building import build_objective
 

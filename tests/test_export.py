@@ -11,11 +11,11 @@ import torch
 from onnx_files import N_FEATURES, WIDTH, answers, assert_same, counts, model, own_answers
 from torch import Generator
 
-from narrows.applications.export import export_onnx
-from narrows.applications.onnx_operators import FORMAT, OPSET
 from narrows.data.scaling import SCALES
 from narrows.errors import NarrowsError, UsageError
-from narrows.model import Model
+from narrows.export.onnx import export_onnx
+from narrows.export.operators import FORMAT, OPSET
+from narrows.model.model import Model
 from narrows.variants import VARIANTS
 
 onnx = pytest.importorskip("onnx")

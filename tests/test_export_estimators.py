@@ -21,11 +21,11 @@ from narrows import (
     SemanticHasher,
     load,
 )
-from narrows.applications import export
-from narrows.applications.export import PARTS
 from narrows.cli import _run
 from narrows.cli.export import _PARTS
 from narrows.errors import MissingExtra, ResourceError, UsageError
+from narrows.export import onnx as export
+from narrows.export.onnx import PARTS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

@@ -8,17 +8,17 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
-from narrows.applications.drawing import Strip, draw_profiles, draw_words
-from narrows.applications.figures import denoising_figure, reconstruction_figure, scaled_rows
-from narrows.applications.fills import gaussian_fill
-from narrows.applications.generation_figures import sample_figure, sheet_figure, walk_figure
-from narrows.applications.inpainting_comparison import fit_rivals
-from narrows.applications.inpainting_figure import inpainting_figure
-from narrows.applications.lettering import fitting, text_width
-from narrows.applications.mosaic import draw_mosaic
-from narrows.applications.palette import class_colors
-from narrows.applications.segmentation_figure import segmentation_figure
+from narrows.applications.filling.fills import gaussian_fill
+from narrows.applications.filling.inpainting_comparison import fit_rivals
 from narrows.data.arrays import array_source
+from narrows.figures.drawing import Strip, draw_profiles, draw_words
+from narrows.figures.generation import sample_figure, sheet_figure, walk_figure
+from narrows.figures.inpainting import inpainting_figure
+from narrows.figures.lettering import fitting, text_width
+from narrows.figures.mosaic import draw_mosaic
+from narrows.figures.palette import class_colors
+from narrows.figures.rows import denoising_figure, reconstruction_figure, scaled_rows
+from narrows.figures.segmentation import segmentation_figure
 
 NAMES = [f"proanthocyanins_{i}" for i in range(13)]
 LINES = [f"row {10 * i}" for i in range(5)]

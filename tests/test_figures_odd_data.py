@@ -10,17 +10,17 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from narrows import Autoencoder
-from narrows.applications.anomaly_figure import anomaly_figure
-from narrows.applications.drawing import Strip, draw_heat, draw_images, draw_profiles
-from narrows.applications.figures import denoising_figure, save_figure
-from narrows.applications.flagging import flag_rows
-from narrows.applications.generation_figures import sheet_figure, walk_figure
-from narrows.applications.inpainting_figure import inpainting_figure
-from narrows.applications.lettering import fitting
-from narrows.applications.matching_figure import matching_figure
-from narrows.applications.mosaic import MISSING, pictures
-from narrows.applications.nearness import Memorisation
+from narrows.applications.anomalies.flagging import flag_rows
+from narrows.applications.generation.memorization import Memorisation
 from narrows.errors import MissingFontWarning
+from narrows.figures.anomalies import anomaly_figure
+from narrows.figures.drawing import Strip, draw_heat, draw_images, draw_profiles
+from narrows.figures.generation import sheet_figure, walk_figure
+from narrows.figures.inpainting import inpainting_figure
+from narrows.figures.lettering import fitting
+from narrows.figures.matching import matching_figure
+from narrows.figures.mosaic import MISSING, pictures
+from narrows.figures.rows import denoising_figure, save_figure
 
 UNIT = "standard deviations from the mean"
 
@@ -175,7 +175,7 @@ def test_letters_that_no_font_has_are_said_once(tmp_path):
 
 def test_letters_of_another_font_are_drawn_in_it(tmp_path, monkeypatch):
     """A font of matplotlib's own stands for one of the machine."""
-    monkeypatch.setattr("narrows.applications.fonts._WIDE", ("STIXGeneral",))
+    monkeypatch.setattr("narrows.figures.fonts._WIDE", ("STIXGeneral",))
     letter = "\u20e5"  # DejaVu Sans lacks it
     figure = draw_heat(np.ones((1, 1, 2)), titles=[f"a {letter}"], lines=["a"], unit=UNIT)
     save_figure(figure, tmp_path / "f.png")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from narrows.applications.fills import fit_subspace, gaussian_fill, mean_fill, nearest_fill
-from narrows.applications.masks import drawn_mask, read_mask
+from narrows.applications.filling.fills import fit_subspace, gaussian_fill, mean_fill, nearest_fill
+from narrows.applications.filling.masks import drawn_mask, read_mask
 from narrows.errors import UsageError
 
 

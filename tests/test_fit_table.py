@@ -11,7 +11,7 @@ import torch
 from narrows import Autoencoder
 from narrows.cli import _run
 from narrows.data.splitting import held_out_mask
-from narrows.estimators._settings import seed_from
+from narrows.estimators.parameters import seed_from
 
 N, HELD_OUT = 60, 12
 ARGUMENTS = {"hidden": (6,), "max_epochs": 2, "validation_fraction": 0.2, "random_state": 0}

@@ -10,11 +10,11 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from narrows import AnomalyDetector, Autoencoder, load
-from narrows.applications import coding
-from narrows.applications.detection import odd_rows
-from narrows.applications.flagging import flag_rows, top_share
+from narrows.applications.anomalies.detection import odd_rows
+from narrows.applications.anomalies.flagging import flag_rows, top_share
 from narrows.cli import _run
 from narrows.errors import UsageError
+from narrows.model import coding
 
 
 def rows(n: int, *, seed: int = 0) -> np.ndarray:
@@ -161,8 +161,8 @@ def test_the_errors_of_rows_are_computed_once(tmp_path, monkeypatch):
         read.append(source.n_rows)
         return _real(model, source)
 
-    monkeypatch.setattr("narrows.applications.coding.scaled_batches", counted)
-    monkeypatch.setattr("narrows.applications.surprise.scaled_batches", counted)
+    monkeypatch.setattr("narrows.model.coding.scaled_batches", counted)
+    monkeypatch.setattr("narrows.applications.anomalies.anomaly_score.scaled_batches", counted)
     for model, passes in (("m", 1), ("d", 2)):  # of a detector one by each of two members
         read.clear()
         command = ["anomalies", str(tmp_path / model), str(tmp_path / "x.npy"), "--top", "3"]

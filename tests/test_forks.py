@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from narrows import Autoencoder, Index
+from narrows.core.isolation import isolated, use_one_thread
 from narrows.errors import UsageError
-from narrows.isolation import isolated, use_one_thread
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),

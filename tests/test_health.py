@@ -18,14 +18,13 @@ from narrows import (
     VariationalAutoencoder,
     load,
 )
-from narrows.activations import SLOPES
-from narrows.applications import code_statistics as module
-from narrows.applications.advice import advice_on
-from narrows.applications.code_statistics import code_statistics, effective_rank
-from narrows.applications.health import gap_of
+from narrows.applications.inspection import code_statistics as module
+from narrows.applications.inspection.code_statistics import code_statistics, effective_rank
+from narrows.applications.inspection.health import advice_on, gap_of
+from narrows.core.activations import SLOPES
+from narrows.core.slots import Code, GaussianPosterior
 from narrows.data import DenseSource
 from narrows.errors import InvalidData, UsageError
-from narrows.slots import Code, GaussianPosterior
 
 
 class Codes(torch.nn.Module):
@@ -67,7 +66,7 @@ def test_the_effective_rank_counts_equal_axes(values, rank):
 
 def test_batches_and_a_large_mean_change_no_figure(fitted, X, monkeypatch):
     whole = statistics(fitted, X)
-    monkeypatch.setattr("narrows.applications.coding.BATCH", 7)
+    monkeypatch.setattr("narrows.model.coding.BATCH", 7)
     moved = statistics(fitted, X + 1000)
     assert moved.effective_rank == pytest.approx(whole.effective_rank, rel=1e-3)
     assert moved.dead == whole.dead == []

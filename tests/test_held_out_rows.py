@@ -18,14 +18,14 @@ from narrows import (
     StackedAutoencoder,
     VariationalAutoencoder,
 )
+from narrows.core.slots import dense_rows
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Selection, Split, held_out_mask
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
-from narrows.estimators._settings import seed_from
-from narrows.neighbours import OWN, neighbourhoods
-from narrows.slots import dense_rows
+from narrows.estimators.parameters import seed_from
+from narrows.objectives.neighbors import OWN, neighbourhoods
 
 N = 60
 SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from narrows.applications.image_output import ImageFolder, row_target, write_model_rows
 from narrows.cli import _run
 from narrows.errors import UsageError
 from narrows.estimators import load
+from narrows.writers.images import ImageFolder, row_target, write_model_rows
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from index_oracle import all_distances
 
 from narrows.artefact import read_artefact
 from narrows.errors import ModelFileError, UsageError
-from narrows.indexing.hit import Hit
 from narrows.indexing.index import Index
 from narrows.indexing.kinds import KINDS
+from narrows.indexing.protocol import Hit
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantisedAutoencoder,
 )
-from narrows.applications.code_search import CodeSearch
-from narrows.applications.hidden import Partial, filled
-from narrows.applications.inpainting import resolved_method
+from narrows.applications.filling.hidden import Partial, filled
+from narrows.applications.filling.inpainting import resolved_method
+from narrows.applications.filling.latent_optimizer import CodeSearch
 from narrows.data import DenseSource
 from narrows.errors import InvalidData, UsageError
 
@@ -334,7 +334,7 @@ def test_a_rows_fill_does_not_depend_on_the_others(net, X, hidden, method):
 
 
 def test_blocks_of_a_long_table_are_paired_with_their_masks(net, X, hidden, monkeypatch):
-    from narrows.applications import inpainting
+    from narrows.applications.filling import inpainting
 
     whole = net.inpaint(X, hidden, method="pass")
     monkeypatch.setattr(inpainting, "BATCH", 50)

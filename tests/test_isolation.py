@@ -18,8 +18,8 @@ import torch
 from small_estimators import CLASSES, EVERY, HOLED, QUICK, ROWS, rows_for, targets_for, unfitted
 
 import narrows
+from narrows.core.isolation import is_isolated, isolate, isolated
 from narrows.estimators import ALL, DETECTORS
-from narrows.isolation import is_isolated, isolate, isolated
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from narrows import read
-from narrows.applications.output import write_rows, write_table
 from narrows.cli import _run
 from narrows.data.labels import read_labels
 from narrows.data.readers.kinds import kind_of
 from narrows.text import read_documents
+from narrows.writers.tables import write_rows, write_table
 
 KINDS = ["csv", "CSV", "tsv", "TSV", "csv.gz", "CSV.GZ", "tsv.gz"]
 SMALL = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q")

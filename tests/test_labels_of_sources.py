@@ -19,10 +19,10 @@ from narrows import (
     SemanticHasher,
     load,
 )
+from narrows.core.slots import Labelled
 from narrows.data import DenseSource
 from narrows.data.arrays import array_source
 from narrows.errors import InvalidData
-from narrows.slots import Labelled
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:240].astype(np.float32), Y[:240]

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.text import Text
 
 from narrows import AnomalyDetector, Autoencoder, CodeClassifier, StackedAutoencoder
-from narrows.applications.learning_curve import Curve, curves_of_model, learning_curve_figure
 from narrows.cli import _run
+from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
 
 X = np.random.default_rng(0).normal(size=(60, 6))
 

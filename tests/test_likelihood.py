@@ -10,13 +10,13 @@ import torch
 from torch import Generator
 
 from narrows import VariationalAutoencoder
-from narrows.applications.likelihood import log_likelihoods
+from narrows.applications.coding.likelihood import log_likelihoods
 from narrows.data import DenseSource
 from narrows.data.scaling import Scaling
 from narrows.errors import InvalidData
 from narrows.losses.continuous_bernoulli import ContinuousBernoulli, log_integral
-from narrows.model import Model
-from narrows.schema import Schema
+from narrows.model.model import Model
+from narrows.model.schema import Schema
 from narrows.variants.building import build_objective
 
 # The bound, for a code of one number and bits: log p(x) by quadrature.

@@ -48,7 +48,7 @@ class TestLinear:
         np.testing.assert_allclose(gram, np.eye(10), atol=1e-5)
 
     def test_rotation_leaves_the_reconstruction_as_it_was(self, X):
-        from narrows.applications.certificate import rotate_to_principal_axes
+        from narrows.applications.coding.certificate import rotate_to_principal_axes
         from narrows.data import DenseSource
 
         ae = LinearAutoencoder(3, max_epochs=3, random_state=0)

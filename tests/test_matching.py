@@ -9,7 +9,7 @@ from scipy.optimize import approx_fprime
 from sklearn.metrics import roc_auc_score
 from source_rows import split
 
-from narrows.applications.matching import (
+from narrows.applications.heads.matching import (
     area_under_curve,
     calibration_error,
     drawn_pairs,
@@ -18,13 +18,13 @@ from narrows.applications.matching import (
     folds_of_rows,
     reliability_table,
 )
-from narrows.applications.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
-from narrows.code_task import Head
+from narrows.applications.heads.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
+from narrows.core.slots import Labelled
 from narrows.data import DenseSource
 from narrows.data.pairs import PairedSource
 from narrows.errors import InvalidData
-from narrows.pair_task import PairTask
-from narrows.slots import Labelled
+from narrows.objectives.code_task import Head
+from narrows.objectives.pair_task import PairTask
 
 
 def classes_drawn(rng, n_classes=12, each=60, width=6):

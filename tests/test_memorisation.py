@@ -12,13 +12,15 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from narrows import Autoencoder, DocumentAutoencoder
-from narrows.applications.closest import picked_rows
-from narrows.applications.memorisation import measure_memorisation
-from narrows.applications.nearness import Memorisation
+from narrows.applications.generation.memorization import (
+    Memorisation,
+    measure_memorisation,
+    picked_rows,
+)
 from narrows.cli import _run
 from narrows.data import DenseSource
 from narrows.errors import InvalidData
-from narrows.schema import Schema
+from narrows.model.schema import Schema
 
 
 def cloud(n: int, seed: int) -> np.ndarray:
@@ -214,7 +216,7 @@ def pixels(figure) -> np.ndarray:
 
 
 def test_colour_images_are_drawn_in_colour_and_copies_in_a_frame(rng):
-    from narrows.applications.generation_figures import sheet_figure, walk_figure
+    from narrows.figures.generation import sheet_figure, walk_figure
 
     rows = rng.integers(0, 256, size=(40, 48), dtype=np.uint8)
     rows.reshape(40, 4, 4, 3)[..., 1:] = 0
@@ -234,7 +236,7 @@ def test_colour_images_are_drawn_in_colour_and_copies_in_a_frame(rng):
 
 @pytest.mark.parametrize("shape", [(0, 3, 10), (3, 10)])
 def test_what_is_no_grid_is_refused(ae, shape):
-    from narrows.applications.generation_figures import walk_figure
+    from narrows.figures.generation import walk_figure
 
     with pytest.raises(InvalidData, match="grid: must be lines x columns x features, got shape"):
         walk_figure(ae.model_, np.zeros(shape))

@@ -13,8 +13,8 @@ from sklearn.exceptions import NotFittedError
 from narrows import Autoencoder, LinearAutoencoder, Masking, SquaredError, load
 from narrows.cli import _run
 from narrows.data.array_sources import sparse_rows
+from narrows.data.datasets import local_folder
 from narrows.data.scaling import Scaling
-from narrows.datasets import local_folder
 from narrows.errors import InvalidData, OutdatedWarning, ResourceError, UsageError
 
 SMALL = {"n_components": 2, "hidden": (8,), "max_epochs": 3, "random_state": 0}

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from narrows.applications.image_names import image_names
 from narrows.cli import _run
 from narrows.errors import UsageError
+from narrows.writers.images import image_names
 
 N = 24
 FILES = [f"{'dark' if i < 9 else 'light'}/{i:02}.png" for i in range(N)]
@@ -204,7 +204,7 @@ def said_in(figure) -> list[str]:
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    monkeypatch.setattr("narrows.applications.figures.save_figure", lambda f, _: kept.append(f))
+    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda f, _: kept.append(f))
     return kept
 
 

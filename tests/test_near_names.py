@@ -8,8 +8,7 @@ import pytest
 from narrows import Autoencoder, CodeClassifier
 from narrows.cli import _run
 from narrows.cli._variants import ESTIMATORS, OPTIONS
-from narrows.errors import InvalidData, UsageError
-from narrows.near_names import _CALLED_HERE, near_name
+from narrows.errors import _CALLED_HERE, InvalidData, UsageError, near_name
 
 X = np.random.default_rng(0).normal(size=(20, 40))
 
@@ -95,10 +94,10 @@ def test_a_name_is_only_suggested_where_it_can_be_meant():
 
 
 def test_every_alias_leads_to_something_that_there_is():
-    from narrows.activations import ACTIVATIONS
+    from narrows.core.activations import ACTIVATIONS
     from narrows.corruptions import CORRUPTIONS
+    from narrows.data.datasets import DATASETS
     from narrows.data.scaling import SCALES
-    from narrows.datasets import DATASETS
     from narrows.losses import LOSSES
     from narrows.penalties import PENALTIES
 

@@ -11,16 +11,16 @@ import torch
 from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher, read
+from narrows.core.slots import dense_rows
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
-from narrows.estimators._parts import minimise
-from narrows.estimators._teacher import teacher_plan
-from narrows.neighbours import OWN, neighbourhoods
-from narrows.slots import dense_rows
+from narrows.fitting.builders import minimise
+from narrows.fitting.neighbor_model import teacher_plan
+from narrows.objectives.neighbors import OWN, neighbourhoods
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.loop import TrainingStopped
 
@@ -123,7 +123,7 @@ def test_a_few_rows_have_ten_neighbours_unless_told_otherwise(monkeypatch):
     codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
              for k in (None, 10)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
-    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
     codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
              for k in (None, 0)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
@@ -156,7 +156,7 @@ def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rn
         assert "teacher" in net.fit(texts).model_.record
     for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
         assert "teacher" not in SemanticHasher(8, neighbours=k, **arguments).fit(rows).model_.record
-    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
     assert "teacher" not in SemanticHasher(8, neighbours=3, **arguments).fit(texts).model_.record
 
 
@@ -194,7 +194,7 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
         trained_on.append((rows.training.n_rows, rows.held_out.n_rows))
         return minimise(plan, model, objective, rows, **watched)
 
-    monkeypatch.setattr("narrows.estimators._teacher.minimise", seen)
+    monkeypatch.setattr("narrows.fitting.neighbor_model.minimise", seen)
     arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}
     hasher = SemanticHasher(8, **arguments).fit(texts)
     assert trained_on == [(30, 10)]
@@ -202,7 +202,7 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
 
 
 def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr("narrows.estimators._neighbour_choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
     texts, _ = topic_texts()
     arguments = {"neighbours_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
     record = SemanticHasher(8, **arguments).fit(texts).model_.record

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from narrows import load
-from narrows.baseline import fit_baseline
 from narrows.data import DenseSource
+from narrows.data.datasets import load_images
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
-from narrows.datasets import load_images
+from narrows.model.baseline import fit_baseline
 from papers import PAPERS, table
 
 EXPECTED = tomllib.loads((PAPERS / "hinton2006_digits/expected.toml").read_text())

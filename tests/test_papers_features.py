@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull
 from sklearn.svm import SVC
 
 from narrows import CodeMatcher
-from narrows.estimators._settings import seed_from
+from narrows.estimators.parameters import seed_from
 from papers import module, table
 
 

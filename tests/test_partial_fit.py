@@ -116,7 +116,7 @@ def test_finite_weights_whose_answers_are_not_count_as_diverged(
     estimator = small().partial_fit(X)
     before = weights(estimator)
     monkeypatch.setattr(
-        "narrows.objective.Objective.error", lambda self, x, y=None: x.sum(dim=1) * torch.nan
+        "narrows.core.objective.Objective.error", lambda self, x, y=None: x.sum(dim=1) * torch.nan
     )
     with pytest.raises(TrainingDiverged, match="the error of a row is not finite after this pass"):
         estimator.partial_fit(X)

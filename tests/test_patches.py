@@ -7,10 +7,10 @@ import torch
 from torch import Generator
 
 from narrows import Autoencoder, Missing, Patches
+from narrows.core.slots import SparseRows, piece_from_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.errors import UsageError
-from narrows.slots import SparseRows, piece_from_spec
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import scipy.sparse as sp
 import torch
 
 from narrows import L1, Affine, Bernoulli, Masking, Multinomial, SquaredError, WeightDecay
-from narrows.activations import ACTIVATIONS, SLOPES
 from narrows.augmentations import AUGMENTATIONS
+from narrows.core.activations import ACTIVATIONS, SLOPES
+from narrows.core.slots import Code, Forward, piece_from_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder
 from narrows.errors import InvalidData, UsageError
 from narrows.losses import LOSSES
-from narrows.slots import Code, Forward, piece_from_spec
 from narrows.variants.building import build_objective
 
 LOSS_CASES = [SquaredError(), SquaredError(link="logistic"), Bernoulli(), Multinomial()]

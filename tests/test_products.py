@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from narrows import products
+from narrows.core import linear_kernels as products
 
 
 @pytest.fixture(params=[False, True], ids=["torch", "oneDNN"])

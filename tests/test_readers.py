@@ -11,7 +11,7 @@ from narrows import read_documents
 from narrows.cli._data import open_data
 from narrows.data import read
 from narrows.data.labels import read_labels
-from narrows.data.mask_files import read_mask_file
+from narrows.data.masks import read_mask_file
 from narrows.errors import InvalidData
 
 KINDS = ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx", "x.svmlight"]

@@ -15,7 +15,7 @@ from narrows.data import SparseSource, read
 from narrows.data.labels import read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError, UsageError
-from narrows.estimators._input import fit_source, query_source
+from narrows.estimators.inputs import fit_source, query_source
 
 TEXT = "+1 1:0.5 3:-2 # the first\n\n# a remark\n-1 2:1e-3\r\n2.5\n"
 DENSE = [[0.5, 0, -2], [0, 1e-3, 0], [0, 0, 0]]

@@ -12,13 +12,13 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from narrows import Autoencoder
-from narrows.applications.lsa import lsa_codes, weighted
-from narrows.applications.retrieval import measure_retrieval
-from narrows.applications.retrieval_comparison import compare_retrieval
-from narrows.applications.retrieval_figure import retrieval_figure
-from narrows.applications.retrieval_rivals import comparable_rows
+from narrows.applications.retrieval.baselines import comparable_rows
+from narrows.applications.retrieval.comparison import compare_retrieval
+from narrows.applications.retrieval.lsa import lsa_codes, weighted
+from narrows.applications.retrieval.metrics import measure_retrieval
 from narrows.cli import _run
 from narrows.errors import InvalidData, UsageError
+from narrows.figures.retrieval import retrieval_figure
 
 
 @pytest.fixture(scope="module")

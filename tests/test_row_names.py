@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, read
-from narrows.applications.output import write_rows
 from narrows.cli import _run
 from narrows.errors import InvalidData
 from narrows.indexing.index import Index
+from narrows.writers.tables import write_rows
 
 SMALL = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q")
 FILES = ["dark/00.png", 'dark/a, "b".png', *(f"light/{i:02}.png" for i in range(18))]

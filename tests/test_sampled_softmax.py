@@ -12,7 +12,7 @@ from torch import Generator
 from narrows import DocumentAutoencoder
 from narrows.data.array_sources import sparse_rows
 from narrows.errors import UsageError
-from narrows.sampled_softmax import SampledSoftmax
+from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.variants.building import build_objective
 
 

@@ -23,11 +23,11 @@ from narrows import (
     VariationalAutoencoder,
     load,
 )
-from narrows.applications.sampling import _draw, samples
+from narrows.applications.generation.sampling import _draw, samples
 from narrows.cli import _run
-from narrows.density import Density, fit_densities
 from narrows.errors import ModelFileError, OutdatedWarning, UsageError
 from narrows.estimators import ALL
+from narrows.model.density import Density, fit_densities
 
 
 def drawn(density: Density, n: int = 50_000) -> np.ndarray:
@@ -181,7 +181,7 @@ def test_codes_stay_in_the_range_of_their_activation(units, activation, low, hig
 
 
 def test_the_ranges_are_those_of_the_activations():
-    from narrows.activations import ACTIVATIONS, RANGES
+    from narrows.core.activations import ACTIVATIONS, RANGES
 
     z = torch.linspace(-60, 60, 200_001)
     for name, activate in ACTIVATIONS.items():

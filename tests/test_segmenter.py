@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import Autoencoder, CodeSegmenter, ConvolutionalAutoencoder, load
-from narrows.applications.segmentation import measure_masks
+from narrows.applications.heads.segmentation import measure_masks
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import HeldOutClassWarning, InvalidData, ModelFileError, UsageError
 

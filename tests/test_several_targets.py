@@ -19,8 +19,8 @@ from narrows import (
     load,
 )
 from narrows.artefact import read_artefact, write_artefact
+from narrows.core.terms import target_errors
 from narrows.errors import InvalidData, ModelFileError
-from narrows.targets import target_errors
 from narrows.training.loop import TrainingStopped
 
 RNG = np.random.default_rng(0)

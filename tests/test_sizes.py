@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 import narrows
-from narrows import memory
 from narrows.cli import main
+from narrows.data import memory
 from narrows.errors import ResourceError
 from narrows.training import sizes
 from narrows.variants.building import build_objective
@@ -154,7 +154,7 @@ def test_the_command_leaves_with_5_and_says_what_to_lower(tmp_path, capsys):
 
 def test_screenshots_are_refused_before_their_pixels_are_summed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sizes, "available_memory", lambda: 2**33)
-    monkeypatch.setattr("narrows.estimators._base.describe", None)
+    monkeypatch.setattr("narrows.estimators.autoencoders.base.describe", None)
     for i in range(3):
         Image.new("RGB", (1000, 700), (i, 0, 0)).save(tmp_path / f"{i}.png")
     with pytest.raises(SystemExit) as left:

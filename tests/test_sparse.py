@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from narrows import Multinomial, sparse
-from narrows.slots import SparseRows
+from narrows import Multinomial
+from narrows.core import sparse
+from narrows.core.slots import SparseRows
 
 
 def rows_and_dense(*, empty: bool = False) -> tuple[SparseRows, torch.Tensor]:

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from narrows import DictionaryAutoencoder, KLSparsity, SparseAutoencoder, load
+from narrows.core.slots import Code, Forward
 from narrows.encoders import TopKEncoder
 from narrows.encoders.top_k import largest
 from narrows.errors import UsageError
-from narrows.slots import Code, Forward
 from narrows.variants.building import build_objective
 
 

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from narrows import Autoencoder, CodeClassifier, load
-from narrows.applications.spreading import neighbour_graph, spread_classes, spread_labels
+from narrows.applications.heads.label_propagation import (
+    neighbour_graph,
+    spread_classes,
+    spread_labels,
+)
 from narrows.errors import InvalidData, UsageError
 
 

@@ -12,13 +12,13 @@ import torch
 from training_runs import after, equal, weights
 
 from narrows import Masking, SquaredError, StackedAutoencoder, load
-from narrows.activations import ACTIVATIONS
 from narrows.cli import _run
+from narrows.core.activations import ACTIVATIONS
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
 from narrows.errors import InvalidData, OutdatedWarning, TrainingDiverged, UsageError
 from narrows.training import pretraining
-from narrows.training.layer import layer_autoencoder
+from narrows.training.layerwise import layer_autoencoder
 from narrows.training.loop import TrainingStopped, train
 from narrows.training.trainer import Trainer
 

@@ -12,7 +12,7 @@ import pytest
 _CHILD = r"""
 import re, sys
 from pathlib import Path
-import narrows.baseline as baseline
+import narrows.model.baseline as baseline
 import narrows.data.stream as stream
 baseline.MAX_ROWS = 10_000
 stream.BLOCK_BYTES = 1 << 20

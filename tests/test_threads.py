@@ -14,8 +14,8 @@ import scipy.sparse as sp
 import torch
 
 from narrows import DocumentAutoencoder
-from narrows.applications import coding
-from narrows.applications.threads import side_by_side
+from narrows.model import coding
+from narrows.model.threads import side_by_side
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_waits_is_dropped_where_results_are_no_longer_taken(two_threads):
 def test_threads_that_outlive_the_main_one_have_their_results():
     script = """
 import threading, time, torch
-from narrows.applications.threads import side_by_side
+from narrows.model.threads import side_by_side
 torch.set_num_threads(2)
 def late():
     threading.main_thread().join()

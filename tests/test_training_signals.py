@@ -16,7 +16,7 @@ from training_runs import checkpoint_files, equal
 
 from narrows.artefact import read_artefact
 from narrows.cli import main
-from narrows.cli._signals import StopOnSignal
+from narrows.cli._checkpoints import StopOnSignal
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher
-from narrows.applications.closest import closest_rows
+from narrows.applications.generation.memorization import closest_rows
 from narrows.cli import _run
 from narrows.data.array_sources import SparseSource
 from narrows.errors import EmptyDocumentWarning, UnknownWordsWarning, UsageError

@@ -11,13 +11,13 @@ import torch
 from torch import Generator
 
 from narrows import Autoencoder, VariationalAutoencoder
-from narrows.applications.likelihood import log_likelihoods
+from narrows.applications.coding.likelihood import log_likelihoods
 from narrows.cli import _run
+from narrows.core.slots import Code, Forward, GaussianPosterior
 from narrows.data import DenseSource
 from narrows.encoders import GaussianEncoder
 from narrows.errors import InvalidData, UsageError
 from narrows.penalties import KLToPrior
-from narrows.slots import Code, Forward, GaussianPosterior
 from narrows.variants.building import build_objective
 
 

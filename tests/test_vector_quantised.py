@@ -12,7 +12,7 @@ from torch import Generator
 
 from narrows import Autoencoder, VectorQuantisedAutoencoder, load
 from narrows.encoders import QuantisedEncoder
-from narrows.encoders.quantised import _IDLE_ROWS
+from narrows.encoders.quantized import _IDLE_ROWS
 from narrows.errors import UsageError
 from narrows.variants.building import build_objective
 

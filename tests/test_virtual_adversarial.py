@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from narrows import Autoencoder, CodeClassifier, Identity, VectorQuantisedAutoencoder, load
-from narrows.code_task import CodeTask, HeadTask
 from narrows.errors import UsageError
-from narrows.virtual_adversarial import SmoothTask, worst_step
+from narrows.objectives.code_task import CodeTask, HeadTask
+from narrows.objectives.virtual_adversarial import SmoothTask, worst_step
 
 
 @pytest.fixture(scope="module")

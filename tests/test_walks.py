@@ -17,7 +17,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantisedAutoencoder,
 )
-from narrows.applications.code_points import code_spread
+from narrows.applications.generation.walks import code_spread
 from narrows.data.splitting import held_out_mask
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators import ALL

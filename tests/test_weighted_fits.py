@@ -13,13 +13,13 @@ from topics import topic_texts
 
 import narrows
 from narrows import Autoencoder, CodeClassifier, LinearAutoencoder, SemanticHasher
-from narrows.baseline import fit_baseline
 from narrows.data.array_sources import DenseSource
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ModelFileError, UsageError
-from narrows.estimators._weights import weights_of_parts
+from narrows.estimators.sample_weights import weights_of_parts
+from narrows.model.baseline import fit_baseline
 from narrows.training.loop import TrainingStopped
 
 RNG = np.random.default_rng(0)

@@ -122,7 +122,7 @@ def test_balanced_is_a_weight_of_rows(autoencoder):
 
 
 def test_balanced_counts_the_training_rows_alone(autoencoder, monkeypatch):
-    from narrows.estimators import classifier
+    from narrows.estimators.heads import classifier
 
     seen = []
 

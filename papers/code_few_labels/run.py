@@ -21,10 +21,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder, CodeClassifier
-from narrows.applications.spreading import neighbour_graph, spread_labels
+from narrows.applications.heads.label_propagation import neighbour_graph, spread_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,19 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from narrows import Affine, Autoencoder, CodeMatcher
-from narrows.applications.matching import (
+from narrows.applications.heads.matching import (
     PairOdds,
     Pairs,
     area_under_curve,
+    calibrated,
     calibration_error,
+    class_folds,
     drawn_pairs,
 )
-from narrows.applications.matching_folds import calibrated, class_folds
-from narrows.applications.pair_metric import metric_of_classes, of_length_1
+from narrows.applications.heads.pair_metric import metric_of_classes, of_length_1
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 _TRUTHS = 10_000
 """Test pairs of a split."""

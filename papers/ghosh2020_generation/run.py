@@ -19,12 +19,12 @@ from features import accuracy, features_of, frechet_distance, train_features
 from torch import Generator, Tensor
 
 from narrows import L2, Autoencoder, VariationalAutoencoder, WeightDecay
-from narrows.applications.figures import save_figure
-from narrows.applications.generation_figures import sample_figure
-from narrows.applications.likelihood import measure_likelihood
+from narrows.applications.coding.likelihood import measure_likelihood
 from narrows.cli.paper import main
 from narrows.data import DenseSource
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
+from narrows.figures.generation import sample_figure
+from narrows.figures.rows import save_figure
 
 HERE = Path(__file__).parent
 SHAPE = (28, 28)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from narrows import Affine, Autoencoder, LinearAutoencoder
-from narrows.applications.figures import reconstruction_figure, save_figure
 from narrows.cli.paper import main
 from narrows.data import DenseSource
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
+from narrows.figures.rows import reconstruction_figure, save_figure
 
 HERE = Path(__file__).parent
 SHAPE = (28, 28)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from narrows.data.datasets import local_folder
 from narrows.data.labels import label_matrix
-from narrows.datasets import local_folder
 from narrows.errors import ResourceError
 from narrows.text import Analyzer, Vocabulary
 

@@ -16,12 +16,12 @@ import numpy as np
 from corpora import CORPORA, Corpus
 
 from narrows import DocumentAutoencoder
-from narrows.applications.figures import save_figure
-from narrows.applications.lsa import WEIGHTINGS, lsa_codes, pca_codes, weighted
-from narrows.applications.maps import map_figure, plane_accuracy
-from narrows.applications.retrieval import RetrievalResult, measure_retrieval
-from narrows.applications.retrieval_figure import retrieval_figure
+from narrows.applications.retrieval.lsa import WEIGHTINGS, lsa_codes, pca_codes, weighted
+from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
 from narrows.cli.paper import columns, main
+from narrows.figures.maps import map_figure, plane_accuracy
+from narrows.figures.retrieval import retrieval_figure
+from narrows.figures.rows import save_figure
 
 EVERY = 10
 

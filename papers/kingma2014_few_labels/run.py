@@ -21,10 +21,10 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder
-from narrows.applications.spreading import neighbour_graph, spread_labels
+from narrows.applications.heads.label_propagation import neighbour_graph, spread_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]

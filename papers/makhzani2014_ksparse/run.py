@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from narrows import DictionaryAutoencoder, LinearAutoencoder, SparseAutoencoder
 from narrows.cli.paper import main
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from narrows import CodeSegmenter, ConvolutionalAutoencoder
-from narrows.applications.figures import save_figure
-from narrows.applications.segmentation_figure import segmentation_figure
 from narrows.cli.paper import columns, main
-from narrows.datasets import local_folder
+from narrows.data.datasets import local_folder
 from narrows.errors import InvalidData
+from narrows.figures.rows import save_figure
+from narrows.figures.segmentation import segmentation_figure
 
 _SHOWN = 8
 

@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from narrows import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
-from narrows.applications.figures import save_figure
 from narrows.cli.paper import main
 from narrows.errors import CopyingWarning
+from narrows.figures.rows import save_figure
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"widths": (8, 64), "max_epochs": 1},

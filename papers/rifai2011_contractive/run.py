@@ -19,7 +19,7 @@ from sklearn.frozen import FrozenEstimator
 
 from narrows import Autoencoder, CodeClassifier, Contractive, Masking
 from narrows.cli.paper import columns, main
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]

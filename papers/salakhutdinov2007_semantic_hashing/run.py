@@ -21,11 +21,11 @@ import numpy as np
 from rivals import RIVALS, bits_of, tfidf
 
 from narrows import SemanticHasher
-from narrows.applications.lsa import lsa_codes
-from narrows.applications.retrieval import RetrievalResult, measure_retrieval
+from narrows.applications.retrieval.lsa import lsa_codes
+from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
 from narrows.cli.paper import columns, main
+from narrows.data.datasets import local_folder
 from narrows.data.labels import label_matrix
-from narrows.datasets import local_folder
 from narrows.errors import ResourceError
 from narrows.text import Analyzer, Vocabulary
 

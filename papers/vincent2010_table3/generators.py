@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import rotate
 
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 __all__ = ["PROBLEMS", "Labelled", "basic", "bg_rand", "convex", "rect", "rot"]
 

@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 
 from narrows import CodeClassifier, Masking, StackedAutoencoder
 from narrows.cli.paper import columns, main
-from narrows.datasets import load_images
+from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # where another program runs this file

@@ -1,1 +1,1 @@
-"""Applications: what a fitted model does."""
+"""What a fitted model is used for, as functions of a model and a source."""

@@ -22,9 +22,9 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from narrows._version import __version__
+from narrows.artefact.durable import replacing
 from narrows.artefact.strict_json import json_object
 from narrows.artefact.tensors import DTYPES, check_layout, tensors_in
-from narrows.durable import replacing
 from narrows.errors import LaterFormat, ModelFileError
 
 __all__ = ["FORMAT_VERSION", "Artefact", "read_artefact", "write_artefact"]

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import UsageError
 
 __all__ = ["Affine"]

@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from narrows._version import __version__
-from narrows.cli._names import Commands
-from narrows.cli._near_options import with_near_option
+from narrows.cli._commands import Commands, with_near_option
 from narrows.cli.anomalies import anomalies
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import click
 
-__all__ = ["Interruptible", "checkpoint_options"]
+__all__ = ["Interruptible", "StopOnSignal", "checkpoint_options"]
 
 
 def checkpoint_options(command: Any) -> Any:
@@ -42,7 +44,7 @@ class Interruptible:
     def __init__(
         self, output: Path, *, resume: bool, restart: bool, keep_checkpoints: bool = False
     ) -> None:
-        from narrows.cli._signals import StopOnSignal
+        from narrows.cli._checkpoints import StopOnSignal
 
         self.folder = output.with_name(output.name + ".checkpoints")
         self.resume, self._keep = resume, keep_checkpoints
@@ -116,3 +118,38 @@ def _clear(folder: Path) -> None:
 
     with suppress(OutputBusy), closing(Checkpoints(folder)) as checkpoints:
         checkpoints.clear()
+
+
+_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class StopOnSignal:
+    """While open, turns both signals into a request that the loop reads after its step.
+
+    Outside the loop (reading data, measuring) nobody reads the request: there a signal leaves
+    at once, with the same code, since nothing would be lost.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self._in_loop = False
+        self._before: dict[int, Any] = {}
+
+    def requested(self) -> bool:
+        self._in_loop = True
+        return self.exit_code != 0
+
+    def __enter__(self) -> Self:
+        for number in _CODES:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        code = _CODES[signal.Signals(number)]
+        if self.exit_code or not self._in_loop:
+            os._exit(code)
+        self.exit_code = code

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from narrows.applications.image_output import ImageFolder
-    from narrows.estimators import AbstractAutoencoder
-    from narrows.model import Model
-
 __all__ = [
     "PATH",
     "SEED",
     "check_image_shape",
+    "check_outputs",
     "code_of",
     "data_argument",
     "json_option",
     "model_argument",
+    "one_line",
     "open_estimator",
     "open_model",
     "output_option",
@@ -35,6 +32,14 @@ __all__ = [
     "shape_option",
     "size_of",
 ]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from narrows.estimators import AbstractAutoencoder
+    from narrows.model.model import Model
+    from narrows.writers.images import ImageFolder
+
 
 PATH = click.Path(path_type=Path)
 
@@ -50,7 +55,7 @@ class _RowOutput(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path | ImageFolder:
-        from narrows.applications.image_output import row_target
+        from narrows.writers.images import row_target
 
         return row_target(value) if isinstance(value, str) else value
 
@@ -117,7 +122,7 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
     InvalidData
     """
     if image_shape is not None:
-        from narrows.applications.pixels import image_shape_of
+        from narrows.writers.pixels import image_shape_of
 
         image_shape_of(model, image_shape)
 
@@ -200,3 +205,58 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def one_line(text: str, length: int) -> str:
+    """Return the beginning of a text in at most ``length`` characters, blanks single.
+
+    Control and format characters, such as escapes and right-to-left overrides, are left out.
+    """
+    start = " ".join(text[: 4 * length].split())
+    kept = "".join(c for c in start if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    return kept if len(kept) <= length else kept[: length - 1].rstrip() + "…"
+
+
+if TYPE_CHECKING:
+    from narrows.writers.images import ImageFolder
+
+
+def check_outputs(
+    output: Path | ImageFolder | None, figure: Path | None, *inputs: str | Path | None
+) -> None:
+    """Refuse rows and a picture that cannot be written, are an input, or are one file.
+
+    Raises
+    ------
+    ResourceError
+        As ``check_target``.
+    UsageError
+        As ``check_target`` and ``check_figure_name``; if the picture would be among the images of
+        the output, of which it could replace one or be read as one.
+    """
+    from narrows.data.readers.folders import IMAGE_SUFFIXES
+    from narrows.errors import UsageError
+    from narrows.figures.rows import check_figure_name
+    from narrows.writers.images import ImageFolder, check_target
+    from narrows.writers.tables import check_writable
+
+    given = [name for name in inputs if name is not None]
+    if output is not None:
+        check_target(output, *given)
+    if figure is None:
+        return
+    check_writable(figure, *given)
+    check_figure_name(figure)
+    if output is None:
+        return
+    picture = Path(os.path.realpath(figure))
+    if not isinstance(output, ImageFolder):
+        if picture == Path(os.path.realpath(output)):
+            raise UsageError(f"--figure {figure}: is the file of -o {output}; name another.")
+    elif Path(os.path.realpath(output.path)) in picture.parents and any(
+        path.suffix.lower() in IMAGE_SUFFIXES for path in (figure, picture)
+    ):
+        raise UsageError(
+            f"--figure {figure}: lies in {output}, where it could replace an image or be taken "
+            "for one; name it elsewhere."
+        )

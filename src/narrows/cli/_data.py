@@ -36,11 +36,10 @@ def open_data(
     that to which the images of the fit of ``like``, an estimator, were brought.
     """
     from narrows.data import read
+    from narrows.data.datasets import DATASETS, fetch
     from narrows.data.readers.folders import IMAGE_SUFFIXES, folder_kind
     from narrows.data.readers.naming import merge_named, parse_name
-    from narrows.datasets import DATASETS, fetch
-    from narrows.errors import InvalidData, UsageError
-    from narrows.near_names import did_you_mean
+    from narrows.errors import InvalidData, UsageError, did_you_mean
     from narrows.text import looks_like_documents
 
     dataset, _, half = name.partition(":")

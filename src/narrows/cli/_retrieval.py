@@ -12,9 +12,9 @@ from narrows.cli._common import PATH
 from narrows.cli._data import label_file
 
 if TYPE_CHECKING:
-    from narrows.applications.retrieval_comparison import RetrievalComparison
+    from narrows.applications.retrieval.comparison import RetrievalComparison
     from narrows.data.source import Source
-    from narrows.model import Model
+    from narrows.model.model import Model
 
 __all__ = ["check_retrieval", "compared", "labels_of", "mapped", "retrieval_options"]
 
@@ -51,8 +51,8 @@ def check_retrieval(
     *inputs: Any,
 ) -> None:
     """Refuse, before any work is done, options that do not go together."""
-    from narrows.applications.figures import check_figure_name
-    from narrows.applications.output import check_writable
+    from narrows.figures.rows import check_figure_name
+    from narrows.writers.tables import check_writable
 
     if not retrieval:
         for name, value in (("--queries", every), ("--figure", figure)):
@@ -111,9 +111,9 @@ def compared(
     """Return the comparison on the rows of a source, drawn where ``figure`` says."""
     import numpy as np
 
-    from narrows.applications.lookup import index_codes
-    from narrows.applications.retrieval_comparison import compare_retrieval
-    from narrows.applications.retrieval_rivals import comparable_rows
+    from narrows.applications.retrieval.baselines import comparable_rows
+    from narrows.applications.retrieval.comparison import compare_retrieval
+    from narrows.applications.retrieval.lookup import index_codes
 
     found = index_codes(model, source)
     codes, rows = found.codes, comparable_rows(model, source)
@@ -125,8 +125,8 @@ def compared(
     counts = model.scaling.shares
     comparison = compare_retrieval(codes, rows, labels, every=every or EVERY, counts=counts)
     if figure is not None:
-        from narrows.applications.figures import save_figure
-        from narrows.applications.retrieval_figure import retrieval_figure
+        from narrows.figures.retrieval import retrieval_figure
+        from narrows.figures.rows import save_figure
 
         save_figure(retrieval_figure(comparison.results), figure)
     return comparison
@@ -138,12 +138,12 @@ def mapped(
     """Draw the codes beside linear maps; return each one's accuracy in the plane."""
     import numpy as np
 
-    from narrows.applications.coding import codes
-    from narrows.applications.figures import save_figure
-    from narrows.applications.lsa import lsa_codes, pca_codes, principal_components
-    from narrows.applications.maps import map_figure, plane_accuracy
-    from narrows.applications.retrieval_rivals import comparable_rows
+    from narrows.applications.retrieval.baselines import comparable_rows
+    from narrows.applications.retrieval.lsa import lsa_codes, pca_codes, principal_components
     from narrows.errors import UsageError
+    from narrows.figures.maps import map_figure, plane_accuracy
+    from narrows.figures.rows import save_figure
+    from narrows.model.coding import codes
 
     if model.n_components != 2:
         raise UsageError(

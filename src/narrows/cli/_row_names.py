@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from narrows.cli._texts import one_line
+from narrows.cli._common import one_line
 
 __all__ = ["HEADERS", "in_figure", "row_names"]
 

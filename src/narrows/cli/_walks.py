@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from narrows.applications.code_points import code_spread
-from narrows.applications.generation_figures import walk_figure
-from narrows.applications.image_output import write_model_rows
-from narrows.applications.lettering import fitting
-from narrows.applications.walks import steps_of
+from narrows.applications.generation.walks import code_spread, steps_of
 from narrows.cli._data import open_data
 from narrows.cli._row_names import in_figure, row_names
 from narrows.data.arrays import array_source
 from narrows.data.source import evenly_spaced
 from narrows.errors import InvalidData, UsageError
+from narrows.figures.generation import walk_figure
+from narrows.figures.lettering import fitting
+from narrows.writers.images import write_model_rows
 
 if TYPE_CHECKING:
-    from narrows.applications.image_output import ImageFolder
     from narrows.estimators import AbstractAutoencoder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["WALKS", "check_options", "write_walk"]
 
@@ -71,7 +70,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
 
 def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Take one row of the data, and each component a line."""
-    from narrows.applications.closest import picked_rows
+    from narrows.applications.generation.memorization import picked_rows
 
     opened = open_data(data, estimator)
     model, source = estimator._asked(opened)
@@ -126,7 +125,7 @@ def write_walk(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Do what one of WALKS does, write its rows line by line, draw it; return what to print."""
-    from narrows.applications.figures import save_figure
+    from narrows.figures.rows import save_figure
 
     walk = WALKS[kind](estimator, data, options)
     n_lines, n_columns, n_features = walk.grid.shape
@@ -159,7 +158,7 @@ def write_walk(
 def _evenly(estimator: AbstractAutoencoder, data: str, n_rows: int) -> tuple[np.ndarray, list[str]]:
     """Return rows spaced evenly through the data, (at most n_rows, n_features), dense, and what
     they are called."""
-    from narrows.slots import dense_rows
+    from narrows.core.slots import dense_rows
 
     opened = open_data(data, estimator)
     _, source = estimator._asked(opened)

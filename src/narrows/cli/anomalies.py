@@ -11,17 +11,17 @@ import click
 from narrows.cli._common import (
     PATH,
     check_image_shape,
+    check_outputs,
     data_argument,
     json_option,
     model_argument,
+    one_line,
     open_estimator,
     print_json,
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import HEADERS, in_figure, row_names
-from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,9 +81,9 @@ def anomalies(
     """
     import numpy as np
 
-    from narrows.applications.anomalies import at_rows, feature_names
-    from narrows.applications.detection import measure_detection
-    from narrows.applications.output import write_rows
+    from narrows.applications.anomalies.detection import measure_detection
+    from narrows.applications.anomalies.errors import at_rows, feature_names
+    from narrows.writers.tables import write_rows
 
     if alpha is not None and contamination is not None:
         raise click.UsageError("--alpha and --contamination are two rules; give one of them.")
@@ -138,9 +138,9 @@ def anomalies(
         )
         results["output"] = str(output)
     if figure is not None:
-        from narrows.applications.anomaly_figure import anomaly_figure
-        from narrows.applications.figures import save_figure
-        from narrows.sparse import dense_rows
+        from narrows.core.sparse import dense_rows
+        from narrows.figures.anomalies import anomaly_figure
+        from narrows.figures.rows import save_figure
 
         titles = [
             name if p_values is None else f"{name}\np = {p_values[row]:.2g}"
@@ -170,7 +170,7 @@ def anomalies(
 def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
     """Return which rows are anomalies, None if nothing says so; other labels in the data are
     ignored, with a notice."""
-    from narrows.applications.detection import odd_rows
+    from narrows.applications.anomalies.detection import odd_rows
     from narrows.cli._heads import labels_brought, one_label_a_row
     from narrows.errors import InvalidData
 

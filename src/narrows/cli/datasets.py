@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from narrows.cli._commands import Commands
 from narrows.cli._common import PATH, json_option, print_json
-from narrows.cli._names import Commands
 
 __all__ = ["datasets"]
 
@@ -21,7 +21,7 @@ def datasets() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Print the names, and where each is."""
-    from narrows.datasets import DATASETS, local_folder
+    from narrows.data.datasets import DATASETS, local_folder
 
     held = local_folder()
     rows = []
@@ -48,7 +48,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def fetch_(name: str, output: Path | None, as_json: bool) -> None:
     """Find or download NAME, verify it, and print where its files are."""
-    from narrows.datasets import fetch
+    from narrows.data.datasets import fetch
 
     files = {file: str(path) for file, path in fetch(name, folder=output).items()}
     if as_json:

@@ -20,7 +20,7 @@ from narrows.cli._common import (
 from narrows.cli._row_names import HEADERS
 
 if TYPE_CHECKING:
-    from narrows.applications.image_output import ImageFolder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["decode"]
 
@@ -45,11 +45,11 @@ def decode(
     """
     from torch import Tensor
 
-    from narrows.applications.coding import decoded
-    from narrows.applications.image_output import check_target, write_model_rows
     from narrows.data import read
     from narrows.data.statistics import check_finite
     from narrows.errors import InvalidData
+    from narrows.model.coding import decoded
+    from narrows.writers.images import check_target, write_model_rows
 
     check_target(output, model, codes)
     fitted = open_model(model).model_

@@ -72,9 +72,9 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     from sklearn.model_selection import train_test_split
     from sklearn.neighbors import KNeighborsClassifier
 
-    from narrows.applications.figures import reconstruction_figure, save_figure
     from narrows.data.arrays import array_source
     from narrows.estimators import Autoencoder
+    from narrows.figures.rows import reconstruction_figure, save_figure
 
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
@@ -112,9 +112,9 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
 def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     import numpy as np
 
-    from narrows.applications.retrieval_comparison import compare_retrieval
+    from narrows.applications.retrieval.comparison import compare_retrieval
+    from narrows.cli._common import one_line
     from narrows.cli._docstrings import docstrings
-    from narrows.cli._texts import one_line
     from narrows.estimators import SemanticHasher
 
     documents = docstrings()

@@ -10,6 +10,7 @@ import click
 from narrows.cli._common import (
     PATH,
     check_image_shape,
+    check_outputs,
     data_argument,
     json_option,
     model_argument,
@@ -19,11 +20,10 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
-    from narrows.applications.image_output import ImageFolder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["denoise"]
 
@@ -60,18 +60,18 @@ def denoise(
     """
     from torch import Generator
 
-    from narrows.applications.denoising import (
+    from narrows.applications.coding.denoising import (
         corrupted_rows,
         denoised,
         denoised_after,
         measure_denoising,
     )
-    from narrows.applications.figures import denoising_figure, n_drawn, save_figure
-    from narrows.applications.image_output import write_model_rows
+    from narrows.core.slots import piece_from_spec
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced
-    from narrows.slots import piece_from_spec
+    from narrows.figures.rows import denoising_figure, n_drawn, save_figure
+    from narrows.writers.images import write_model_rows
 
     if output is None and figure is None and corrupt is None:
         raise click.UsageError("give -o, --corrupt, --figure, or several.")

@@ -19,7 +19,7 @@ from narrows.cli._common import (
 from narrows.cli._held_out import held_out_options, opened_for_fit
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
-from narrows.near_names import did_you_mean
+from narrows.errors import did_you_mean
 
 __all__ = ["detector"]
 
@@ -64,8 +64,8 @@ def detector(
     from sklearn.base import clone
 
     from narrows import AnomalyDetector
-    from narrows.applications.output import check_writable
     from narrows.errors import UsageError
+    from narrows.writers.tables import check_writable
 
     check_writable(output, *filter(None, (data, like, validation)))
     given = read_settings(settings)

@@ -32,8 +32,8 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     A .csv of a folder has the file of every row first, one of documents or of t.csv:id=NAME the
     id; .npy holds numbers alone.
     """
-    from narrows.applications.coding import layer_features
-    from narrows.applications.output import check_rows_file, write_rows
+    from narrows.model.coding import layer_features
+    from narrows.writers.tables import check_rows_file, write_rows
 
     check_rows_file(output, model, data)
     estimator = open_model(model)

@@ -60,7 +60,7 @@ def evaluate(
     check_retrieval(retrieval, labels, every, figure, map_figure, *inputs)
     from torch import Generator
 
-    from narrows.applications.likelihood import measure_likelihood
+    from narrows.applications.coding.likelihood import measure_likelihood
     from narrows.encoders import GaussianEncoder
 
     estimator = open_model(model)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from narrows.cli._commands import Names
 from narrows.cli._common import (
     PATH,
     json_option,
@@ -14,7 +15,6 @@ from narrows.cli._common import (
     print_json,
     refuse_detector,
 )
-from narrows.cli._near_options import Names
 
 __all__ = ["export"]
 
@@ -31,7 +31,7 @@ _PARTS = ("encoder", "decoder", "reconstruct", "head")
 def export(model: Path, output: Path, part: str | None, as_json: bool) -> None:
     """Write a part of MODEL as one ONNX file: float32 rows in input units in and out, scaling
     inside. A head (of a classifier, regressor, matcher or segmenter) goes all the way from rows."""
-    from narrows.applications.output import check_writable
+    from narrows.writers.tables import check_writable
 
     check_writable(output, model)
     estimator = open_estimator(model)

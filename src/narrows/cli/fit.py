@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
+from narrows.cli._commands import Names
 from narrows.cli._common import (
     PATH,
     data_argument,
@@ -19,7 +20,6 @@ from narrows.cli._common import (
 )
 from narrows.cli._data import open_data
 from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
-from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
 from narrows.cli._variants import ESTIMATORS, GLOSSES, estimator_options, new_estimator
@@ -103,9 +103,9 @@ def fit(
     Defaults in brackets are those of Autoencoder; another variant has those of its own estimator,
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
-    from narrows.applications.output import check_writable
     from narrows.errors import UsageError
     from narrows.text import Documents
+    from narrows.writers.tables import check_writable
 
     check_writable(output, *filter(None, (data, clean, validation, weights)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
@@ -147,7 +147,7 @@ def fit(
 
 def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:
     """Return rows as images of that shape."""
-    from narrows.convolution import checked_shape
+    from narrows.core.convolution import checked_shape
     from narrows.errors import UsageError
     from narrows.text import Documents
 

@@ -11,6 +11,7 @@ from narrows.cli._common import (
     PATH,
     SEED,
     check_image_shape,
+    check_outputs,
     json_option,
     model_argument,
     open_model,
@@ -19,11 +20,10 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 
 if TYPE_CHECKING:
-    from narrows.applications.image_output import ImageFolder
     from narrows.estimators import AbstractAutoencoder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["generate"]
 
@@ -124,12 +124,15 @@ def _sample(
     import numpy as np
     from torch import Generator
 
-    from narrows.applications.closest import picked_rows
-    from narrows.applications.figures import save_figure
-    from narrows.applications.generation_figures import sample_figure, sheet_figure
-    from narrows.applications.image_output import write_model_rows
-    from narrows.applications.memorisation import MAX_CHECKED, measure_memorisation
-    from narrows.applications.sampling import samples
+    from narrows.applications.generation.memorization import (
+        MAX_CHECKED,
+        measure_memorisation,
+        picked_rows,
+    )
+    from narrows.applications.generation.sampling import samples
+    from narrows.figures.generation import sample_figure, sheet_figure
+    from narrows.figures.rows import save_figure
+    from narrows.writers.images import write_model_rows
 
     fitted = estimator.model_
     n = 100 if options["n"] is None else options["n"]

@@ -9,6 +9,7 @@ import click
 
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._columns import Opened, as_fit_takes, open_with_columns, targets_in_file
+from narrows.cli._commands import Names
 from narrows.cli._common import (
     PATH,
     SEED,
@@ -21,10 +22,9 @@ from narrows.cli._common import (
 )
 from narrows.cli._data import data_path
 from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
-from narrows.cli._near_options import Names
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import read_settings, set_option
-from narrows.near_names import did_you_mean
+from narrows.errors import did_you_mean
 
 __all__ = ["head"]
 
@@ -97,9 +97,9 @@ def head(
     Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
     and --resume goes on from it to the same end.
     """
-    from narrows.applications.output import check_writable
     from narrows.cli._heads import naming
     from narrows.cli._reached import reached
+    from narrows.writers.tables import check_writable
 
     check_writable(output, *filter(None, (model, data, labels, validation, weights)))
     held_out = {"groups": groups, "block_length": block_length, "gap": gap}
@@ -220,7 +220,7 @@ def _labels(
 
 def _masks(data: str, labels: Path | None, n_rows: int, sides: tuple[int, int]) -> Any:
     """Return masks (n_rows, n_pixels)."""
-    from narrows.data.mask_files import read_mask_file
+    from narrows.data.masks import read_mask_file
 
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")

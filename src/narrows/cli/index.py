@@ -11,12 +11,12 @@ import click
 from narrows.cli._common import (
     PATH,
     json_option,
+    one_line,
     open_model,
     print_json,
 )
 from narrows.cli._data import open_data
 from narrows.cli._row_names import row_names
-from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     from narrows.indexing.index import Index
@@ -59,8 +59,8 @@ def index(
     Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
     replaced in one step: a process that is killed leaves the index as it was.
     """
-    from narrows.applications.output import check_writable
     from narrows.errors import UsageError
+    from narrows.writers.tables import check_writable
 
     if (model is None) != (data is None):
         raise UsageError("MODEL and DATA go together.")
@@ -90,7 +90,7 @@ def index(
 def _create(
     model: Path, data: str, output: Path, kind: str, rerank: bool, *, replace: bool
 ) -> tuple[Index, dict[str, Any]]:
-    from narrows.applications.lookup import new_index
+    from narrows.applications.retrieval.lookup import new_index
 
     fitted = open_model(model)
     where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
@@ -112,7 +112,7 @@ def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]
 def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     """Add the rows of data; return how many were added, how many were left out because they are
     empty, and for texts the share of words that the model does not know."""
-    from narrows.applications.lookup import add_rows
+    from narrows.applications.retrieval.lookup import add_rows
     from narrows.text import Documents
 
     opened = open_data(data, fitted)

@@ -11,6 +11,7 @@ import click
 from narrows.cli._common import (
     PATH,
     SEED,
+    check_outputs,
     data_argument,
     json_option,
     model_argument,
@@ -20,15 +21,14 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._progress import RowsProgress, quiet_option
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.applications.image_output import ImageFolder
     from narrows.data.source import Source
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["inpaint"]
 
@@ -79,18 +79,18 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
-    from narrows.applications.figures import n_drawn, save_figure
-    from narrows.applications.image_output import write_model_rows
-    from narrows.applications.inpainting import inpainted
-    from narrows.applications.inpainting_comparison import (
+    from narrows.applications.filling.inpainting import inpainted
+    from narrows.applications.filling.inpainting_comparison import (
         RIVAL_ROWS,
         fit_rivals,
         measure_inpainting,
     )
-    from narrows.applications.inpainting_figure import inpainting_figure
-    from narrows.applications.masks import read_mask
-    from narrows.applications.pixels import image_shape_of
+    from narrows.applications.filling.masks import read_mask
     from narrows.data.source import evenly_spaced
+    from narrows.figures.inpainting import inpainting_figure
+    from narrows.figures.rows import n_drawn, save_figure
+    from narrows.writers.images import write_model_rows
+    from narrows.writers.pixels import image_shape_of
 
     if output is None and figure is None and mask is None:
         raise click.UsageError(
@@ -185,7 +185,7 @@ def _missing(source: Source) -> Tensor:
     """Return which rows may hold NaN, (n_rows,): sparse rows are refused by another rule."""
     import torch
 
-    from narrows.slots import dense_rows
+    from narrows.core.slots import dense_rows
 
     if source.sparse:
         return torch.ones(source.n_rows, dtype=torch.bool)

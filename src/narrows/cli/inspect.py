@@ -11,20 +11,20 @@ import click
 from narrows.cli._common import (
     PATH,
     SEED,
+    check_outputs,
     code_of,
     json_option,
     model_argument,
+    one_line,
     open_estimator,
     print_json,
     seed_given,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
-from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder, AnomalyDetector
-    from narrows.model import Model
+    from narrows.model.model import Model
     from narrows.text import Vocabulary
 
 __all__ = ["inspect"]
@@ -80,9 +80,9 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
 
 def _draw_curves(estimator: Any, figure: Path) -> None:
     """Draw the learning curves of a net, of its head, or of all nets of a detector."""
-    from narrows.applications.figures import save_figure
-    from narrows.applications.learning_curve import Curve, curves_of_model, learning_curve_figure
     from narrows.estimators import DETECTORS, CodeHead
+    from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
+    from narrows.figures.rows import save_figure
 
     if isinstance(estimator, DETECTORS):
         curves = [

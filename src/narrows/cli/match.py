@@ -10,6 +10,7 @@ import click
 from narrows.cli._common import (
     PATH,
     check_image_shape,
+    check_outputs,
     json_option,
     model_argument,
     print_json,
@@ -17,7 +18,6 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 __all__ = ["match"]
@@ -50,8 +50,8 @@ def match(
     The probability holds where half of the pairs are the same thing; where the odds of that are
     r to 1, multiply its odds p / (1 - p) by r.
     """
-    from narrows.applications.output import is_table, write_rows, write_table
     from narrows.cli._heads import open_head
+    from narrows.writers.tables import is_table, write_rows, write_table
 
     check_outputs(output, figure, model, a, b)
     matcher = open_head(model, "match")
@@ -61,9 +61,9 @@ def match(
     called = [row_names(part, output, figure) for part in (first, second)]
     results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}
     if figure is not None:
-        from narrows.applications.figures import save_figure
-        from narrows.applications.matching_figure import matching_figure
         from narrows.data.in_memory import rows_in_memory
+        from narrows.figures.matching import matching_figure
+        from narrows.figures.rows import save_figure
 
         autoencoder = matcher.autoencoder_
         one, other = (rows_in_memory(autoencoder._asked(part)[1]) for part in (first, second))

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from narrows.errors import NarrowsError, ResourceError
-from narrows.near_names import did_you_mean
+from narrows.errors import NarrowsError, ResourceError, did_you_mean
 
 __all__ = ["columns", "main"]
 

@@ -13,11 +13,11 @@ from narrows.cli._common import (
     data_argument,
     json_option,
     model_argument,
+    one_line,
     print_json,
     print_values,
 )
 from narrows.cli._row_names import row_names
-from narrows.cli._texts import one_line
 
 __all__ = ["predict"]
 
@@ -45,8 +45,8 @@ def predict(
     """
     import numpy as np
 
-    from narrows.applications.output import check_rows_file, is_table, write_rows, write_table
     from narrows.cli._heads import labels_brought, one_label_a_row, open_head
+    from narrows.writers.tables import check_rows_file, is_table, write_rows, write_table
 
     if output is not None:
         check_rows_file(output, *filter(None, (model, data, labels)))
@@ -179,7 +179,7 @@ def _r2_of_each(
     """Return R^2 of every target that DATA or a file of labels name, and their mean."""
     import numpy as np
 
-    from narrows.applications.prediction import mean_r2, r2_of_targets
+    from narrows.applications.heads.prediction import mean_r2, r2_of_targets
     from narrows.errors import InvalidData
 
     if labels is not None:

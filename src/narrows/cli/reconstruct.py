@@ -10,6 +10,7 @@ import click
 from narrows.cli._common import (
     PATH,
     check_image_shape,
+    check_outputs,
     data_argument,
     json_option,
     model_argument,
@@ -19,11 +20,10 @@ from narrows.cli._common import (
     shape_option,
 )
 from narrows.cli._data import open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
 
 if TYPE_CHECKING:
-    from narrows.applications.image_output import ImageFolder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["reconstruct"]
 
@@ -48,10 +48,10 @@ def reconstruct(
     as_json: bool,
 ) -> None:
     """Write what DATA become by way of the code, in their own units."""
-    from narrows.applications.coding import reconstructions
-    from narrows.applications.figures import n_drawn, reconstruction_figure, save_figure
-    from narrows.applications.image_output import write_model_rows
     from narrows.data.source import evenly_spaced
+    from narrows.figures.rows import n_drawn, reconstruction_figure, save_figure
+    from narrows.model.coding import reconstructions
+    from narrows.writers.images import write_model_rows
 
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")

@@ -10,16 +10,16 @@ import click
 from narrows.cli._common import (
     PATH,
     json_option,
+    one_line,
     open_model,
     print_json,
 )
 from narrows.cli._data import data_path, open_data
 from narrows.cli._row_names import row_names
-from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
-    from narrows.indexing.hit import Hit
     from narrows.indexing.index import Index
+    from narrows.indexing.protocol import Hit
 
 __all__ = ["search"]
 
@@ -54,7 +54,7 @@ def search(
     Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
     order in which they were added. With --rerank the cosine that orders them stands behind.
     """
-    from narrows.applications.lookup import check_rerank
+    from narrows.applications.retrieval.lookup import check_rerank
     from narrows.errors import ModelFileError, UsageError
     from narrows.indexing.index import Index
 
@@ -109,7 +109,7 @@ def _asked(
 ) -> tuple[list[list[Hit]], list[str], list[float] | None]:
     """Return the hits of every query, its name, and the share of its words that the model does not
     know, or None where queries are not texts."""
-    from narrows.applications.lookup import search_rows
+    from narrows.applications.retrieval.lookup import search_rows
     from narrows.errors import InvalidData, ModelFileError
 
     fitted = open_model(path)

@@ -10,21 +10,21 @@ import click
 
 from narrows.cli._common import (
     PATH,
+    check_outputs,
     data_argument,
     json_option,
     model_argument,
+    one_line,
     print_json,
     rows_option,
 )
 from narrows.cli._data import data_path, open_data
-from narrows.cli._outputs import check_outputs
 from narrows.cli._row_names import in_figure, row_names
-from narrows.cli._texts import one_line
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from narrows.applications.image_output import ImageFolder
+    from narrows.writers.images import ImageFolder
 
 __all__ = ["segment"]
 
@@ -58,12 +58,12 @@ def segment(
     """
     import numpy as np
 
-    from narrows.applications.figures import save_figure
-    from narrows.applications.segmentation import measure_masks
-    from narrows.applications.segmentation_figure import segmentation_figure
+    from narrows.applications.heads.segmentation import measure_masks
     from narrows.cli._heads import open_head
-    from narrows.data.mask_files import read_mask_file
+    from narrows.data.masks import read_mask_file
     from narrows.data.source import evenly_spaced
+    from narrows.figures.rows import save_figure
+    from narrows.figures.segmentation import segmentation_figure
 
     if output is None and masks is None and figure is None:
         raise click.UsageError("give -o, --masks, --figure, or several.")
@@ -135,9 +135,9 @@ def _write(
     """Write masks (n, height, width), named as rows are ``called``."""
     import numpy as np
 
-    from narrows.applications.image_output import ImageFolder, write_images
-    from narrows.applications.output import is_table, write_array, write_rows
     from narrows.errors import UsageError
+    from narrows.writers.images import ImageFolder, write_images
+    from narrows.writers.tables import is_table, write_array, write_rows
 
     bytes_hold = 0 <= masks.min() and masks.max() <= 255
     if isinstance(output, ImageFolder):

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Corrupted, Rows, SparseRows
 from narrows.errors import UsageError
-from narrows.slots import Corrupted, Rows, SparseRows
 
 __all__ = ["Emphasis"]
 

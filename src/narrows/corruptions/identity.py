@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Generator
 
-from narrows.slots import Corrupted, Rows
+from narrows.core.slots import Corrupted, Rows
 
 __all__ = ["Identity"]
 

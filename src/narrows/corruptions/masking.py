@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Corrupted, Rows, SparseRows, stored_values
 from narrows.corruptions._emphasis import Emphasis
-from narrows.slots import Corrupted, Rows, SparseRows, stored_values
 
 __all__ = ["Masking", "masked"]
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Generator
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Corrupted, Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.corruptions.masking import masked
 from narrows.errors import UsageError
-from narrows.slots import Corrupted, Rows, SparseRows
 
 __all__ = ["Missing"]
 

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Corrupted, Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.errors import UsageError
-from narrows.slots import Corrupted, Rows, SparseRows
 
 __all__ = ["Patches", "with_image_shape"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Corrupted, Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.errors import UsageError
-from narrows.slots import Corrupted, Rows, SparseRows
 
 __all__ = ["SaltAndPepper"]
 

@@ -13,10 +13,10 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
+from narrows.core.slots import Labelled, Rows, SparseRows
 from narrows.data.csr import checked_csr
 from narrows.data.source import Source
 from narrows.data.tensors import as_tensor
-from narrows.slots import Labelled, Rows, SparseRows
 
 __all__ = ["DenseSource", "SparseSource", "sparse_rows"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from narrows.core.slots import Rows, SparseRows
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import CopiesWarning
-from narrows.slots import Rows, SparseRows
 
 __all__ = ["are_many", "count_copies", "warn_of_copies"]
 

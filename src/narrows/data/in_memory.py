@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from narrows.core.slots import Rows, SparseRows
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.readers._limits import check_memory
 from narrows.data.source import Source
-from narrows.slots import Rows, SparseRows
 
 __all__ = ["joined", "rows_in_memory", "stacked"]
 

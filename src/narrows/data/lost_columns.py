@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from narrows.core.slots import Rows
 from narrows.data.column_names import first_names
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import LostColumnsWarning
-from narrows.slots import Rows
 
 __all__ = ["warn_of_lost_columns"]
 

@@ -8,9 +8,9 @@ from copy import copy
 import torch
 from torch import Generator, Tensor
 
+from narrows.core.slots import Labelled, Rows
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.source import Source
-from narrows.slots import Labelled, Rows
 
 __all__ = ["PairedSource"]
 

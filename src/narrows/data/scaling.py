@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from narrows.core.slots import Rows, SparseRows, dense_rows, stored_values
 from narrows.data.lost_columns import warn_of_lost_columns
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
 from narrows.errors import InvalidData, unknown_name
-from narrows.slots import Rows, SparseRows, dense_rows, stored_values
 
 __all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from narrows.core.slots import Labelled, Rows, dense_rows
+from narrows.data.memory import check_result_fits
 from narrows.errors import UsageError
-from narrows.memory import check_result_fits
-from narrows.slots import Labelled, Rows, dense_rows
 
 __all__ = [
     "Source",

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from narrows.core.slots import Rows, SparseRows, stored_values
 from narrows.data.source import Source
 from narrows.errors import RangeWarning
-from narrows.slots import Rows, SparseRows, stored_values
 
 __all__ = ["Sizes", "ValueRange", "read_value_range", "row_sizes"]
 

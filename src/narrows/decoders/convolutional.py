@@ -9,10 +9,10 @@ import torch
 from torch import Generator, nn
 
 from narrows._types import Codes, Outputs
-from narrows.activations import activation_named
-from narrows.convolution import Doubling, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.activations import activation_named
+from narrows.core.convolution import Doubling, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.slots import Decoder
 from narrows.decoders.dense import DenseDecoder
-from narrows.slots import Decoder
 
 __all__ = ["ConvolutionalDecoder"]
 

@@ -8,10 +8,10 @@ from itertools import islice
 from torch import Generator, Tensor
 
 from narrows._types import Codes, Outputs
-from narrows.activations import activation_named
+from narrows.core.activations import activation_named
+from narrows.core.linear_kernels import affine
+from narrows.core.slots import Decoder
 from narrows.encoders.dense import dense_parameters
-from narrows.products import affine
-from narrows.slots import Decoder
 
 __all__ = ["DenseDecoder"]
 

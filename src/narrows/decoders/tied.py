@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from narrows._types import Codes, Outputs
-from narrows.activations import activation_named
+from narrows.core.activations import activation_named
+from narrows.core.linear_kernels import affine
+from narrows.core.slots import Decoder
 from narrows.encoders.dense import DenseEncoder
-from narrows.products import affine
-from narrows.slots import Decoder
 
 __all__ = ["TiedDecoder"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, nn
 
 from narrows._types import Codes, Outputs
-from narrows.products import affine
-from narrows.slots import Decoder
+from narrows.core.linear_kernels import affine
+from narrows.core.slots import Decoder
 
 __all__ = ["UnitDecoder"]
 

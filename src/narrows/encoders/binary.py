@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from narrows._types import Codes
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Code, Encoder, Rows
 from narrows.encoders.dense import DenseEncoder
 from narrows.errors import unknown_name
-from narrows.slots import Code, Encoder, Rows
 
 __all__ = ["BINARISATIONS", "BinaryEncoder"]
 

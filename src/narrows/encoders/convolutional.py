@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes
-from narrows.activations import activation_named
-from narrows.convolution import Halving, ResidualBlock, as_maps, as_rows, sides
-from narrows.slots import Code, Encoder, Rows, dense_rows
+from narrows.core.activations import activation_named
+from narrows.core.convolution import Halving, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.slots import Code, Encoder, Rows, dense_rows
 
 __all__ = ["ConvolutionalEncoder"]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes
-from narrows.activations import RANGES, SLOPES, activation_named
-from narrows.products import affine
-from narrows.slots import Code, Encoder, Rows, SparseRows
+from narrows.core.activations import RANGES, SLOPES, activation_named
+from narrows.core.linear_kernels import affine
+from narrows.core.slots import Code, Encoder, Rows, SparseRows
 
 __all__ = [
     "DenseEncoder",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from narrows.activations import activation_named
+from narrows.core.activations import activation_named
+from narrows.core.slots import Code, Encoder, GaussianPosterior, Rows
 from narrows.encoders.dense import dense_parameters, linear_top
-from narrows.slots import Code, Encoder, GaussianPosterior, Rows
 
 __all__ = ["GaussianEncoder"]
 

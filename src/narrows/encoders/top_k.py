@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from narrows._types import Codes
-from narrows.activations import activation_named
+from narrows.core.activations import activation_named
+from narrows.core.slots import Code, Encoder, Rows
 from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
-from narrows.slots import Code, Encoder, Rows
 
 __all__ = ["TopKEncoder"]
 

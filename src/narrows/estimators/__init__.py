@@ -5,28 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._code_head import CodeHead
-from narrows.estimators._persistence import estimator_from_file
-from narrows.estimators.autoencoder import Autoencoder
-from narrows.estimators.classifier import CodeClassifier
-from narrows.estimators.contractive import ContractiveAutoencoder
-from narrows.estimators.convolutional import ConvolutionalAutoencoder
-from narrows.estimators.denoising import DenoisingAutoencoder
-from narrows.estimators.detector import AnomalyDetector
-from narrows.estimators.dictionary import DictionaryAutoencoder
-from narrows.estimators.document import DocumentAutoencoder
-from narrows.estimators.hasher import SemanticHasher
+from narrows.core.isolation import isolate
+from narrows.estimators.autoencoders.autoencoder import Autoencoder
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.contractive import ContractiveAutoencoder
+from narrows.estimators.autoencoders.convolutional import ConvolutionalAutoencoder
+from narrows.estimators.autoencoders.denoising import DenoisingAutoencoder
+from narrows.estimators.autoencoders.dictionary import DictionaryAutoencoder
+from narrows.estimators.autoencoders.document import DocumentAutoencoder
+from narrows.estimators.autoencoders.hasher import SemanticHasher
+from narrows.estimators.autoencoders.linear import LinearAutoencoder
+from narrows.estimators.autoencoders.sparse import SparseAutoencoder
+from narrows.estimators.autoencoders.stacked import StackedAutoencoder
+from narrows.estimators.autoencoders.variational import VariationalAutoencoder
+from narrows.estimators.autoencoders.vector_quantized import VectorQuantisedAutoencoder
+from narrows.estimators.detector.detector import AnomalyDetector
+from narrows.estimators.heads.base import CodeHead
+from narrows.estimators.heads.classifier import CodeClassifier
+from narrows.estimators.heads.matcher import CodeMatcher
+from narrows.estimators.heads.regressor import CodeRegressor
+from narrows.estimators.heads.segmenter import CodeSegmenter
 from narrows.estimators.imputer import CodeImputer
-from narrows.estimators.linear import LinearAutoencoder
-from narrows.estimators.matcher import CodeMatcher
-from narrows.estimators.regressor import CodeRegressor
-from narrows.estimators.segmenter import CodeSegmenter
-from narrows.estimators.sparse import SparseAutoencoder
-from narrows.estimators.stacked import StackedAutoencoder
-from narrows.estimators.variational import VariationalAutoencoder
-from narrows.estimators.vector_quantised import VectorQuantisedAutoencoder
-from narrows.isolation import isolate
+from narrows.estimators.loading import estimator_from_file
 
 __all__ = [
     "ALL",

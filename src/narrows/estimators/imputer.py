@@ -15,18 +15,23 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from narrows.applications.inpainting import METHODS
+from narrows.applications.filling.inpainting import METHODS
 from narrows.data.arrays import array_source
 from narrows.data.statistics import check_finite
 from narrows.errors import InvalidData, unknown_name
-from narrows.estimators._base import AbstractAutoencoder
-from narrows.estimators._given_autoencoder import given_autoencoder, unfitted_copy
-from narrows.estimators._input import FLOATS, check_columns
-from narrows.estimators._pairs import check_ignored
-from narrows.estimators._same_columns import check_same_names
-from narrows.estimators._settings import batch_size_for, epochs_of_steps, forget, keep
-from narrows.estimators._with_defaults import WithDefaults
-from narrows.estimators.denoising import DenoisingAutoencoder
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.clean_rows import check_ignored
+from narrows.estimators.autoencoders.denoising import DenoisingAutoencoder
+from narrows.estimators.columns import check_same_names
+from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
+from narrows.estimators.inputs import FLOATS, check_columns
+from narrows.estimators.parameters import (
+    WithDefaults,
+    batch_size_for,
+    epochs_of_steps,
+    forget,
+    keep,
+)
 
 __all__ = ["CodeImputer"]
 

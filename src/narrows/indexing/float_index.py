@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import UsageError
 from narrows.indexing.hamming import no_hits, top
 from narrows.indexing.protocol import Hits, RaggedHits, check_k

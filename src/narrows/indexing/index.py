@@ -10,17 +10,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from narrows.core.isolation import isolate_methods, out_of_inference
 from narrows.errors import ModelFileError, OutputBusy, UsageError
-from narrows.indexing import index_rows
+from narrows.indexing import stored_rows as index_rows
 from narrows.indexing.file_lock import writing_alone
-from narrows.indexing.hit import Hit
-from narrows.indexing.index_file import IndexContent, identity, read_index, write_index
+from narrows.indexing.index_file import (
+    IndexContent,
+    identity,
+    read_index,
+    verify_index,
+    write_index,
+)
 from narrows.indexing.named_rows import NamedRows, no_rows
-from narrows.indexing.protocol import check_k
+from narrows.indexing.protocol import Hit, check_k
 from narrows.indexing.settings import new_settings
 from narrows.indexing.shared_lock import SharedLock
-from narrows.indexing.verification import verify_index
-from narrows.isolation import isolate_methods, out_of_inference
 
 __all__ = ["Index"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import UsageError
 from narrows.indexing.hamming import no_hits, ragged, top
 from narrows.indexing.milvus_collection import MilvusCollection

@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import UsageError
-from narrows.indexing import index_rows
+from narrows.indexing import stored_rows as index_rows
 from narrows.indexing.float_index import FloatIndex, check_vectors
-from narrows.indexing.hit import Hit
 from narrows.indexing.index_file import IndexContent
 from narrows.indexing.kinds import make_index
-from narrows.indexing.protocol import check_codes, check_k
+from narrows.indexing.protocol import Hit, check_codes, check_k
 from narrows.indexing.settings import Settings
+from narrows.indexing.stored_rows import by_cosine, check_beside
 from narrows.indexing.texts import TextColumn
-from narrows.indexing.vectors import by_cosine, check_beside
 
 __all__ = ["NamedRows", "NewRows", "no_rows"]
 

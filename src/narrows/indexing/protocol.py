@@ -1,8 +1,7 @@
 """What an index of binary codes does, whoever does it.
 
 Order is the contract's core: by distance, then by id, and among equals at the k-th place the
-smallest ids win. An exact index therefore has one right answer, to the bit.
-"""
+smallest ids win. An exact index therefore has one right answer, to the bit."""
 
 from __future__ import annotations
 
@@ -12,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import UsageError
 
 __all__ = [
     "CodeIndex",
+    "Hit",
     "Hits",
     "LocalIndex",
     "RaggedHits",
@@ -165,3 +165,17 @@ def check_radius(radius: Any) -> int:
     """Return ``radius`` if it is a whole number >= 0; UsageError otherwise."""
     check_number("radius", radius, low=0, high=2**31 - 2, integer=True)
     return int(radius)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A row that was found.
+
+    ``distance`` is in bits that differ, or 1 - cosine of float codes; ``cosine`` is that of the
+    vectors, where they decided the order.
+    """
+
+    name: str
+    distance: float
+    metadata: dict[str, Any]
+    cosine: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import ModelFileError, UsageError, unknown_name
 from narrows.indexing.kinds import KINDS, choose_kind
 from narrows.indexing.protocol import MAX_BITS, check_width

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
+from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.terms import summed
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows, stored_values
-from narrows.weighting import summed
 
 __all__ = ["Bernoulli"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
+from narrows.core.slots import Rows, stored_values
 from narrows.losses.bernoulli import Bernoulli
-from narrows.slots import Rows, stored_values
 
 __all__ = ["ContinuousBernoulli", "log_integral"]
 

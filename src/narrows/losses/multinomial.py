@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
+from narrows.core.slots import Rows, SparseRows, stored_values
 from narrows.errors import InvalidData
-from narrows.slots import Rows, SparseRows, stored_values
 
 __all__ = ["Multinomial"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
+from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.terms import summed
 from narrows.errors import UsageError
-from narrows.slots import Rows, SparseRows, stored_values
-from narrows.weighting import summed
 
 __all__ = ["SquaredError"]
 

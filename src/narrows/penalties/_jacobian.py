@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from narrows.core.slots import Encoder, Forward, Rows, SparseRows
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError, unknown_name
-from narrows.slots import Encoder, Forward, Rows, SparseRows
 
 __all__ = ["check_method", "full_precision", "generator_of", "jacobian_of"]
 

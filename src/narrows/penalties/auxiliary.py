@@ -8,11 +8,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Scalar
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
+from narrows.core.terms import mean_over_rows, target_errors
 from narrows.errors import UsageError
-from narrows.slots import Forward
-from narrows.targets import target_errors
-from narrows.weighting import mean_over_rows
 
 __all__ = ["Auxiliary", "AuxiliaryTask"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.checks import check_number
-from narrows.encoders.quantised import QuantisedEncoder
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
+from narrows.core.terms import mean_over_rows
+from narrows.encoders.quantized import QuantisedEncoder
 from narrows.errors import UsageError
-from narrows.slots import Forward
-from narrows.weighting import mean_over_rows
 
 __all__ = ["Commitment"]
 

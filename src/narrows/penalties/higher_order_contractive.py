@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from narrows._types import Scalar
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward, SparseRows
+from narrows.core.terms import mean_over_rows
 from narrows.errors import UsageError
 from narrows.penalties._jacobian import check_method, full_precision, generator_of, jacobian_of
-from narrows.slots import Forward, SparseRows
-from narrows.weighting import mean_over_rows
 
 __all__ = ["HigherOrderContractive"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from narrows._types import Scalar
-from narrows.checks import check_number
-from narrows.slots import Forward
-from narrows.weighting import mean_of_features
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
+from narrows.core.terms import mean_of_features
 
 __all__ = ["KLSparsity"]
 

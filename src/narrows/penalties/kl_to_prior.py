@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
+from narrows.core.terms import mean_over_rows
 from narrows.errors import UsageError
-from narrows.slots import Forward
-from narrows.weighting import mean_over_rows
 
 __all__ = ["KLToPrior"]
 

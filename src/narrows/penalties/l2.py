@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.checks import check_number
-from narrows.slots import Forward
-from narrows.weighting import mean_over_rows
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
+from narrows.core.terms import mean_over_rows
 
 __all__ = ["L2"]
 

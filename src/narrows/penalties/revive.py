@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from narrows._types import Scalar
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward, dense_rows
+from narrows.core.terms import mean_of_features, mean_over_rows
 from narrows.encoders.top_k import TopKEncoder
 from narrows.errors import UsageError
-from narrows.slots import Forward, dense_rows
-from narrows.weighting import mean_of_features, mean_over_rows
 
 __all__ = ["Revive"]
 

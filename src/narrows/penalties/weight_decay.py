@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from narrows._types import Scalar
-from narrows.checks import check_number
-from narrows.slots import Forward
+from narrows.core.checks import check_number
+from narrows.core.slots import Forward
 
 __all__ = ["WeightDecay"]
 

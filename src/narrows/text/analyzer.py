@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import MissingExtra, ModelFileError, UsageError, unknown_name
 from narrows.text.ngrams import (
     character_ngrams,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import UsageError
 
 __all__ = ["character_ngrams", "check_range", "in_lists", "inner_ngrams", "word_ngrams"]

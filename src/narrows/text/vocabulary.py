@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.errors import InvalidData, ModelFileError, ResourceError, UnspacedTextWarning
 from narrows.text.analyzer import Analyzer
-from narrows.text.assembly import assembled
-from narrows.text.counting import Block, Lookup, count_blocks, counting, learning
+from narrows.text.counting import (
+    Block,
+    Lookup,
+    assembled,
+    count_blocks,
+    counting,
+    kept_terms,
+    learning,
+)
 from narrows.text.documents import Documents, texts_of
-from narrows.text.pruning import kept_terms
 from narrows.text.scripts import UNSPACED_SHARE, looked_into, unspaced_share
 
 __all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows", "share_unknown"]

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from narrows.artefact import Artefact, read_artefact, write_artefact
-from narrows.durable import TEMPORARY
+from narrows.artefact.durable import TEMPORARY
 from narrows.errors import LaterFormat, ModelFileError, OutputBusy, ResourceError
 
 __all__ = ["Checkpoints"]

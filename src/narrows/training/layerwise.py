@@ -1,4 +1,4 @@
-"""How a layer is trained before the whole net is: as an autoencoder, or a Boltzmann machine."""
+"""Layer-wise pretraining: one layer's objective, and the rows that it reads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 
 from torch import Generator, nn
 
-from narrows.boltzmann import RestrictedBoltzmannMachine
+from narrows._types import Codes, Outputs
+from narrows.core.activations import activation_named
+from narrows.core.objective import Objective
+from narrows.core.slots import Corruption, Decoder, Loss, piece_from_spec
 from narrows.corruptions import CORRUPTIONS
+from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
 from narrows.errors import UsageError, unknown_name
-from narrows.objective import Objective
-from narrows.slots import piece_from_spec
-from narrows.training.layer import layer_autoencoder
+from narrows.losses import Bernoulli, SquaredError
+from narrows.objectives.boltzmann import RestrictedBoltzmannMachine
 
-__all__ = ["METHODS", "LayerwisePretraining", "layer_rate", "new_layer"]
+__all__ = ["LayerwisePretraining", "METHODS", "layer_autoencoder", "layer_rate", "new_layer"]
 
 METHODS = ("denoising", "rbm")
 
@@ -127,3 +130,59 @@ def layer_rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
     if layer.visible == "multinomial":
         return 1e-2
     return 1e-3 if "gaussian" in (layer.visible, layer.hidden) else 0.1
+
+
+def layer_autoencoder(
+    n_features: int,
+    n_components: int,
+    *,
+    activation: str,
+    below: str | None,
+    loss: Loss,
+    corruption: Corruption,
+    row_length: float | None = None,
+    generator: Generator,
+) -> Objective:
+    """Return x -> a(x~ W + b) -> link(h W^T + c), for a layer of a net that will be unrolled.
+
+    Parameters
+    ----------
+    activation : str
+        Of this layer, on its code.
+    below : str or None
+        Activation of the layer whose output this one reads and rebuilds, so that the rebuilt
+        values are what that layer can say: sigmoid units by Bernoulli cross-entropy (Vincent et
+        al. 2010), others by squared error. None for the lowest layer, which has the net's loss.
+    row_length : float or None
+        Of the lowest layer, that of the net.
+    """
+    encoder = DenseEncoder(
+        [n_features, n_components],
+        activation="linear",
+        code_activation=activation,
+        row_length=row_length,
+        generator=generator,
+    )
+    decoder: Decoder = TiedDecoder(encoder, activation="linear")
+    if below == "sigmoid":
+        loss = Bernoulli()
+    elif below is not None:
+        decoder, loss = _Activated(decoder, below), SquaredError()
+    return Objective(corruption=corruption, encoder=encoder, decoder=decoder, loss=loss)
+
+
+class _Activated(Decoder):
+    """g followed by the activation that the unrolled net has there."""
+
+    def __init__(self, decoder: Decoder, activation: str) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self._activate = activation_named(activation)
+
+    @property
+    def biases(self) -> nn.ParameterList:  # pyright: ignore[reportIncompatibleVariableOverride] -- see below
+        # an attribute would register them a second time, and no file holds a tensor twice
+        return self.decoder.biases
+
+    def forward(self, h: Codes) -> Outputs:
+        return self._activate(self.decoder(h))

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.slots import Rows
-from narrows.sparse import SparseRows
-from narrows.terms import Trainable
+from narrows.core.slots import Rows
+from narrows.core.sparse import SparseRows
+from narrows.core.terms import Trainable
 from narrows.training.precision import product_context
 
 __all__ = ["faster_precision"]

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from narrows.errors import UsageError
-from narrows.near_names import did_you_mean
+from narrows.errors import UsageError, did_you_mean
 
 __all__ = ["product_context", "resolve_device", "resolve_precision"]
 

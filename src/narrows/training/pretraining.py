@@ -15,22 +15,22 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.boltzmann import RestrictedBoltzmannMachine
-from narrows.code_task import layers_of
+from narrows.core.objective import Objective
+from narrows.core.slots import Rows
+from narrows.core.terms import known_part
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
 from narrows.encoders.dense import rows_of_length
 from narrows.losses import Bernoulli
-from narrows.objective import Objective
-from narrows.slots import Rows
+from narrows.objectives.boltzmann import RestrictedBoltzmannMachine
+from narrows.objectives.code_task import layers_of
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
 from narrows.training.loop import train
 from narrows.training.precision import product_context
 from narrows.training.run import Epoch
 from narrows.training.trainer import Trainer
-from narrows.weighting import known_part
 
 __all__ = ["pretrain"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from narrows.data.memory import available_memory, gib
 from narrows.errors import ResourceError
-from narrows.memory import available_memory, gib
 from narrows.variants.building import build_objective
 
 __all__ = ["check_head_fits", "check_net_fits", "check_widths_fit", "dense_sizes"]

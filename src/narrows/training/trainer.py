@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.slots import Decoder, Labelled, Rows
-from narrows.terms import Trainable
+from narrows.core.slots import Decoder, Labelled, Rows
+from narrows.core.terms import Trainable
 from narrows.training.measured_precision import faster_precision
 from narrows.training.precision import product_context, resolve_precision
 

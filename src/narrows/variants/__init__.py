@@ -13,7 +13,7 @@ from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
 from narrows.variants.variational import variational
-from narrows.variants.vector_quantised import vector_quantised
+from narrows.variants.vector_quantized import vector_quantised
 
 __all__ = ["VARIANTS"]
 

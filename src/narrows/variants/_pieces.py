@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Generator
 
+from narrows.core.slots import piece_from_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
-from narrows.slots import piece_from_spec
 
 __all__ = ["Spec", "pieces"]
 

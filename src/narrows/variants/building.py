@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.errors import UsageError, unknown_name
-from narrows.objective import Objective
 from narrows.variants import VARIANTS
 
 __all__ = ["build_objective"]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Generator
 
-from narrows.objective import Objective
+from narrows.core.objective import Objective
 from narrows.variants._pieces import Spec
 from narrows.variants.tied import tied
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from torch import Generator
 
-from narrows.convolution import checked_shape, sides
+from narrows.core.convolution import checked_shape, sides
+from narrows.core.objective import Objective
 from narrows.decoders import ConvolutionalDecoder
 from narrows.encoders import ConvolutionalEncoder, DenseEncoder, GaussianEncoder
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec, pieces
 
 __all__ = ["convolutional"]

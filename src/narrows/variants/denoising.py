@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import Generator
 
-from narrows.objective import Objective
+from narrows.core.objective import Objective
 from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
 from narrows.variants.tied import tied as tied_variant

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.decoders import UnitDecoder
 from narrows.encoders import TopKEncoder
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec, pieces
 
 __all__ = ["dictionary"]

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec, pieces
 from narrows.variants.document import ROW_LENGTH
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.errors import unknown_name
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec, pieces
 
 __all__ = ["tied"]

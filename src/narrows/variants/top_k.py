@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from torch import Generator
 
+from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import TopKEncoder
-from narrows.objective import Objective
 from narrows.variants._pieces import Spec, pieces
 
 __all__ = ["top_k"]

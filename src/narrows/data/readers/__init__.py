@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
+from narrows.core.isolation import isolate
 from narrows.data.readers.columns import Columns, columns_of
 from narrows.data.readers.csv import read_csv
 from narrows.data.readers.folders import IMAGE_SUFFIXES, check_folder_kind, folder_kind
@@ -20,7 +21,6 @@ from narrows.data.readers.parquet import read_parquet
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
-from narrows.isolation import isolate
 
 __all__ = ["read"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from narrows.data.memory import total_memory
 from narrows.errors import ResourceError
-from narrows.memory import total_memory
 
 __all__ = [
     "STREAM_BYTES",

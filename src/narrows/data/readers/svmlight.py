@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.checks import check_number
+from narrows.core.checks import check_number
 from narrows.data.arrays import array_source
 from narrows.data.readers._limits import check_columns, check_stored
 from narrows.data.readers.lines import lines

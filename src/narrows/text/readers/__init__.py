@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from narrows.core.isolation import isolate
 from narrows.data.readers.cells import is_text
 from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.folders import folder_kind
@@ -13,7 +14,6 @@ from narrows.data.readers.lines import json_value, lines
 from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
-from narrows.isolation import isolate
 from narrows.text.documents import Documents
 from narrows.text.readers.csv import read_csv_documents
 from narrows.text.readers.folder import read_folder

@@ -1,0 +1,1 @@
+"""Anomaly scores, p-values and flagged rows."""

@@ -1,0 +1,159 @@
+"""Anomalies: rows that a model rebuilds badly, how surprising that is, and which features did it.
+
+Vovk, Gammerman, Shafer (2005), "Algorithmic learning in a random world" (conformal p-values);
+Bates, Candes, Lei, Romano, Sesia (2023), "Testing for outliers with conformal p-values", Annals of
+Statistics 51.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from narrows.core.slots import Rows, dense_rows
+from narrows.core.terms import known_part
+from narrows.data.array_sources import DenseSource
+from narrows.data.source import Source
+from narrows.losses import Bernoulli, Multinomial
+from narrows.model.coding import BATCH, errors, scaled_batches, whole_vectors
+from narrows.model.model import Model
+
+__all__ = [
+    "MAX_CALIBRATION",
+    "at_rows",
+    "calibrate",
+    "conformal_p_values",
+    "conformal_threshold",
+    "excess",
+    "feature_names",
+    "shares",
+    "sharing",
+    "sorted_errors",
+]
+
+MAX_CALIBRATION = 10_000
+"""Rows whose errors a model keeps at most: p-values down to 1 / 10,001, 40 kB."""
+
+
+def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+    """Return p = (1 + #{calibration >= score}) / (n + 1) for every score, float64.
+
+    ``calibration`` (n,) is sorted and comes from rows that training did not see. For a row of their
+    kind P(p <= a) <= a, whatever the scores are. Cost: O(log n) a score.
+    """
+    n = len(calibration)
+    return (1 + n - np.searchsorted(calibration, scores, side="left")) / (n + 1)
+
+
+def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
+    """Return the score t for which p <= alpha exactly where a score is greater than t.
+
+    ``calibration`` (n,) is sorted. inf where n is too small for any p to be so low.
+    """
+    n = len(calibration) + 1
+    most = int((np.arange(1, n + 1) / n <= alpha).sum()) - 1  # as p is rounded
+    return np.inf if most < 0 else float(calibration[-1 - most])
+
+
+def sorted_errors(model: Model, source: Source) -> Tensor:
+    """Return the errors L(x, g(f(x))) of rows in ascending order, float32."""
+    return torch.from_numpy(np.concatenate(list(errors(model, source)))).sort().values
+
+
+def calibrate(model: Model, source: Source, *, seed: int) -> None:
+    """Have the model keep the errors of rows that its training did not see.
+
+    Of more than ``MAX_CALIBRATION`` it keeps that many, drawn by ``seed``, so that what is kept is
+    still a sample of them. Errors that are not finite leave the model without any.
+    """
+    found = sorted_errors(model, source)
+    if len(found) > MAX_CALIBRATION:
+        drawn = torch.randperm(len(found), generator=Generator().manual_seed(seed))
+        found = found[drawn[:MAX_CALIBRATION].sort().values]
+    model.calibration = found if bool(torch.isfinite(found).all()) else None
+
+
+@torch.no_grad()
+def shares(model: Model, source: Source) -> Iterator[np.ndarray]:
+    """Yield which share each feature has in a row's error, (rows, n_features), float32.
+
+    They are those of ``excess`` and add up to 1; a row that is rebuilt to the last digit has the
+    same share everywhere. What is missing has none where anything else has.
+    """
+    for _, x in scaled_batches(model, source):
+        model.objective.loss.check(x)
+        yield sharing(excess(model, x).cpu().numpy())
+
+
+def sharing(terms: np.ndarray) -> np.ndarray:
+    """Return terms >= 0 as shares of their row's sum, float32; the same everywhere where that is 0.
+
+    Terms that are not finite count as the largest numbers there are.
+    """
+    wide = terms.shape[1]
+    terms = np.nan_to_num(terms, nan=_MOST, posinf=_MOST).clip(0, _MOST) / wide
+    totals = terms.sum(axis=1, keepdims=True)
+    nothing = totals < np.finfo(np.float64).tiny
+    return np.where(nothing, 1 / wide, terms / np.where(nothing, 1, totals)).astype(np.float32)
+
+
+@torch.no_grad()
+def excess(model: Model, x: Rows) -> Tensor:
+    """Return by how much each feature of scaled rows is rebuilt worse than it could be, >= 0.
+
+    Squared error: (x_j - r_j)^2. Bernoulli: KL(x_j || r_j) = the cross-entropy less the entropy of
+    x_j. Multinomial: x_j log(x_j / r_j) - x_j + r_j, whose sum over the row is the cross-entropy
+    less the entropy of x. In ``model.error_unit``; dense, (batch, n_features).
+    """
+    objective = model.objective
+    h = objective.encode(whole_vectors(x)).h
+    output = objective.decoder(h).float()[: len(x)]
+    known, weights = known_part(x, objective.corruption)
+    x = dense_rows(known)
+    # from the natural parameters: a probability that rounds to 0 or 1 has lost its logarithm
+    if isinstance(objective.loss, Bernoulli):
+        x, o = x.double(), output.double()
+        terms = F.softplus(o) - x * o + torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)
+    elif isinstance(objective.loss, Multinomial):
+        x, log_r = x.double(), torch.log_softmax(output.double(), dim=1)
+        log_r = log_r + x.sum(dim=1, keepdim=True).log()  # of a row without any, 0 everywhere
+        terms = torch.xlogy(x, x) - x * log_r.clamp_min(_LEAST)
+        terms = terms - x + log_r.exp()
+    else:
+        terms = (x - objective.loss.fitted(output, x)).double().square()
+    terms = terms.clamp_min(0)  # what rounding leaves below
+    return terms if weights is None else terms * weights
+
+
+_MOST = np.finfo(np.float64).max
+_LEAST = -1e30
+"""The logarithm of nothing, where it is multiplied by 0."""
+
+
+def at_rows(source: Source, places: np.ndarray) -> DenseSource:
+    """Return the rows at ``places``, in that order, in one pass over the source, which has been
+    compared with the units of the model."""
+    found = torch.empty(len(places), source.n_features)
+    wanted, first = torch.from_numpy(np.asarray(places, dtype=np.int64)), 0
+    for batch in source.in_order(BATCH):
+        for i in ((wanted >= first) & (wanted < first + len(batch))).nonzero()[:, 0].tolist():
+            found[i] = dense_rows(batch)[wanted[i] - first]
+        first += len(batch)
+    rows = DenseSource(found)
+    rows.described_as(source).targets = None
+    rows.units_checked = True
+    return rows
+
+
+def feature_names(model: Model, source: Source) -> list[str]:
+    """Return what to call the features: names of columns, words, places of pixels, or numbers."""
+    shape = model.schema.image_shape or source.image_shape
+    if model.feature_names is not None:
+        return list(model.feature_names)
+    if shape is not None:
+        return ["pixel " + ",".join(map(str, place)) for place in np.ndindex(*shape)]
+    return [f"feature {i}" for i in range(model.schema.n_features)]

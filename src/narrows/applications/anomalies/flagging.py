@@ -1,0 +1,182 @@
+"""Flag rows as anomalies: by a level for their p-values, or as a share of the rows.
+
+A p-value counted among m held-out rows is at least 1 / (m + 1), so a level below that flags nothing
+whatever the rows are. The default level is raised to it; where it would be raised beyond
+``MAX_LEVEL``, a share of the rows is flagged instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from narrows.applications.anomalies.errors import conformal_p_values
+from narrows.core.checks import check_number
+from narrows.errors import UsageError
+
+__all__ = [
+    "DEFAULT_LEVEL",
+    "DEFAULT_SHARE",
+    "MAX_LEVEL",
+    "FlaggedRows",
+    "check_rule",
+    "flag_rows",
+    "reachable_level",
+    "top_share",
+]
+
+DEFAULT_LEVEL = 0.01
+MAX_LEVEL = 0.1
+"""The highest default level: at a higher one too many normal rows would be flagged."""
+
+DEFAULT_SHARE = 0.1
+_MOST_ROWS = 1e9
+"""More rows than this are not asked for."""
+
+
+@dataclass(frozen=True)
+class FlaggedRows:
+    """Scores of rows, which of them are flagged as anomalies, and by which rule.
+
+    ``errors`` (n_rows,) are larger for odder rows; ``p_values`` (n_rows,) are None if no rows were
+    held out. The rule's number is ``alpha`` or ``contamination``; the other is None.
+    ``training_rows`` says that the model was fitted to these rows.
+    """
+
+    errors: np.ndarray
+    p_values: np.ndarray | None
+    flagged: np.ndarray
+    rule: str
+    alpha: float | None
+    contamination: float | None
+    n_calibration: int
+    training_rows: bool = False
+
+    @property
+    def smallest_p_value(self) -> float | None:
+        """1 / (m + 1), the smallest p-value that m held-out rows allow; None without any."""
+        return None if self.p_values is None else 1 / (self.n_calibration + 1)
+
+    def __str__(self) -> str:
+        return f"{int(self.flagged.sum())} of {len(self.errors)} rows are flagged: {self.rule}"
+
+
+def check_rule(alpha: float | None, contamination: float | None) -> None:
+    """Refuse a level or share out of range, and both together.
+
+    Raises
+    ------
+    UsageError
+    """
+    if alpha is not None and contamination is not None:
+        raise UsageError(
+            f"alpha={alpha!r}, contamination={contamination!r}: give one of the two, a level for "
+            "p-values or the share of the rows to flag."
+        )
+    if alpha is not None:
+        check_number("alpha", alpha, low=0, high=1, low_open=True)
+    if contamination is not None:
+        check_number("contamination", contamination, low=0, high=0.5, low_open=True)
+
+
+def reachable_level(default: float, n_calibration: int) -> float:
+    """Return the default level, or the smallest p-value there can be where that is larger."""
+    return max(default, 1 / (n_calibration + 1))
+
+
+def top_share(errors: np.ndarray, share: float) -> np.ndarray:
+    """Return which rows have errors above the (1 - share) quantile of them, boolean (n_rows,).
+
+    They are the ceil(share * (n_rows - 1)) rows with the largest errors, as with scikit-learn's
+    ``contamination``: at least one of two rows or more. A row that ties with the largest error
+    below the limit is not flagged, so ties can only make them fewer.
+    """
+    wanted = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
+    return errors > np.sort(errors)[len(errors) - 1 - wanted]
+
+
+def flag_rows(
+    errors: np.ndarray,
+    calibration: np.ndarray | None,
+    *,
+    alpha: float | None = None,
+    contamination: float | None = None,
+    training_rows: bool = False,
+) -> FlaggedRows:
+    """Flag rows by ``alpha``, by ``contamination``, or by the default rule.
+
+    ``calibration`` (m,) holds the sorted errors of held-out rows, or is None. The default is p <=
+    0.01, or p <= 1 / (m + 1) where that is larger; with fewer than 9 held-out rows, where that is
+    more than 0.1, the tenth of the rows with the largest errors.
+
+    Raises
+    ------
+    UsageError
+        If both numbers are given; if a level is given without held-out rows.
+    """
+    check_rule(alpha, contamination)
+    n = 0 if calibration is None else len(calibration)
+    p_values = None
+    if calibration is not None:
+        p_values = conformal_p_values(errors, calibration)
+    if contamination is None and alpha is None:
+        alpha, contamination, rule = _default(n)
+    elif alpha is not None:
+        rule = _level_text(alpha, n)
+    else:
+        rule = _share_text(float(contamination or 0))
+    if alpha is None:
+        flagged = top_share(_comparable(errors), float(contamination or 0))
+    elif p_values is None:
+        raise UsageError(
+            f"alpha={alpha!r}: needs p-values, and no rows were held out to compute them from; "
+            "give such rows (X_calibration, --calibrate DATA), or contamination, the share of the "
+            "rows to flag."
+        )
+    else:
+        flagged = p_values <= alpha
+    return FlaggedRows(errors, p_values, flagged, rule, alpha, contamination, n, training_rows)
+
+
+def _default(n: int) -> tuple[float | None, float | None, str]:
+    """Return level, share, and the rule in words, of ``n`` held-out rows."""
+    smallest = 1 / (n + 1)
+    if smallest > MAX_LEVEL:
+        few = f"the only {n} held-out rows allow" if n > 1 else "one held-out row allows"
+        why = f"{few} no p-value below {smallest:.3g}" if n else "without held-out rows no p-values"
+        more = "--calibrate DATA (X_calibration) gives held-out rows"
+        return None, DEFAULT_SHARE, f"{_share_text(DEFAULT_SHARE)} ({why}; {more})"
+    if smallest <= DEFAULT_LEVEL:
+        return DEFAULT_LEVEL, None, f"p <= {DEFAULT_LEVEL:g}"
+    rule = (
+        f"p <= {smallest:.3g}, the smallest p-value that {n} held-out rows allow (p <= "
+        f"{DEFAULT_LEVEL:g} takes {round(1 / DEFAULT_LEVEL) - 1} of them)"
+    )
+    return smallest, None, rule
+
+
+def _level_text(alpha: float, n: int) -> str:
+    smallest = 1 / (n + 1)
+    if alpha == smallest:
+        return f"p <= {alpha:.3g}, the smallest p-value that {n} held-out rows allow"
+    if alpha > smallest:
+        return f"p <= {alpha:g}"
+    more = ""
+    if 1 / alpha <= _MOST_ROWS:
+        needed = math.ceil(1 / alpha - 1e-9) - 1
+        more = f"{needed} held-out rows or more (--calibrate DATA, X_calibration), "
+    return (
+        f"p <= {alpha:g}, but no p-value can be below {smallest:.3g}, 1 / (the number of held-out "
+        f"rows + 1): give {more}a larger alpha, or contamination, the share of the rows to flag"
+    )
+
+
+def _share_text(share: float) -> str:
+    return f"the {100 * share:.3g}% of the rows with the largest errors, ties at the limit left out"
+
+
+def _comparable(errors: np.ndarray) -> np.ndarray:
+    """Return the errors with NaN as the largest."""
+    return np.where(np.isnan(errors), np.inf, errors)

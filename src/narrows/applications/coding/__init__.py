@@ -1,0 +1,1 @@
+"""Errors, likelihoods and certificates of a model's codes."""

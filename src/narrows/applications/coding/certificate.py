@@ -1,0 +1,108 @@
+"""The lecture's claim about linear nets, checked: their subspace is PCA's.
+
+Baldi, Hornik (1989), "Neural networks and principal component analysis: learning from examples
+without local minima", Neural Networks 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import torch
+
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
+from narrows.model.coding import codes
+from narrows.model.model import Model
+
+__all__ = ["Certificate", "certify", "rotate_to_principal_axes"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the trained subspace is, beside PCA's.
+
+    ``components`` (n_components, n_features): orthonormal rows, most variance first.
+    ``explained_variance`` (n_components,) and its ratio to the total. ``angles``: principal
+    angles to PCA's subspace in degrees, largest first; None where there is no PCA.
+    """
+
+    components: np.ndarray
+    explained_variance: np.ndarray
+    explained_variance_ratio: np.ndarray
+    angles: np.ndarray | None
+
+
+def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
+    """Turn the code, in place, to orthonormal axes of decreasing variance; return the variances.
+
+    Rows count by the source's weights, of mean 1.
+
+    The encoder is multiplied by an invertible A and the decoder by its inverse: every
+    reconstruction stays what training made it. Signs as in scikit-learn's PCA: the largest
+    loading of each axis is positive.
+
+    Raises
+    ------
+    UsageError
+        If the code is wider than the rows.
+    """
+    encoder, decoder = model.objective.encoder, model.objective.decoder
+    we, b = _wide(encoder.weights[0]), _wide(encoder.biases[0])
+    wd, c = _wide(decoder.weights[0]), _wide(decoder.biases[0])
+    if len(wd) > wd.shape[1]:
+        raise UsageError(
+            f"n_components: the certificate needs <= {wd.shape[1]} (n_features), got {len(wd)}."
+        )
+    q, r = np.linalg.qr(wd.T)  # W_d = r.T @ q.T, the rows of q.T orthonormal
+    blocks = [z.astype(np.float64) @ r.T for z in codes(model, source)]
+    n = sum(map(len, blocks))
+    counted = [np.ones((len(block), 1)) for block in blocks]
+    if source.weights is not None:
+        edges = np.cumsum([len(block) for block in blocks])[:-1]
+        counted = np.split(source.weights.double().numpy()[:, None], edges)
+    parts = list(zip(blocks, counted, strict=True))
+    mean = sum((w * block).sum(axis=0) for block, w in parts) / n
+    spread = sum((w * (block - mean)).T @ (block - mean) for block, w in parts)
+    covariance = spread / max(n - 1, 1)
+    variances, u = np.linalg.eigh(covariance)
+    order = np.argsort(variances)[::-1]
+    u = u[:, order]
+    axes = u.T @ q.T
+    largest = np.abs(axes).argmax(axis=1)
+    u *= np.sign(axes[np.arange(len(axes)), largest])
+    turn = r.T @ u  # z' = (z - centre) @ turn
+    centre = mean @ np.linalg.pinv(r.T)
+    new = {
+        encoder.weights[0]: we @ turn,
+        encoder.biases[0]: (b - centre) @ turn,
+        decoder.weights[0]: u.T @ q.T,
+        decoder.biases[0]: centre @ wd + c,
+    }
+    with torch.no_grad():
+        for parameter, value in new.items():
+            parameter.copy_(torch.from_numpy(value))
+    return np.clip(variances[order], 0, None)
+
+
+def _wide(parameter: torch.Tensor) -> np.ndarray:
+    return parameter.detach().cpu().numpy().astype(np.float64)
+
+
+def certify(model: Model, source: Source, statistics: Statistics) -> Certificate:
+    """Rotate a linear model to its principal axes and measure its subspace against PCA's."""
+    variances = rotate_to_principal_axes(model, source)
+    components = model.objective.decoder.weights[0].detach().cpu().numpy().copy()
+    scale = model.scaling.scale
+    spread = statistics.variance if scale is None else statistics.variance / scale.double() ** 2
+    total = float(spread.sum()) * statistics.n_rows / max(statistics.n_rows - 1, 1)
+    ratio = variances / total if total > 0 else np.zeros_like(variances)
+    angles = None
+    if total > 0 and model.baseline is not None and model.baseline.name == "PCA":
+        other = model.baseline.components.numpy()
+        radians = scipy.linalg.subspace_angles(np.float64(components.T), np.float64(other.T))
+        angles = np.degrees(radians)
+    return Certificate(components, variances.astype(np.float32), ratio.astype(np.float32), angles)

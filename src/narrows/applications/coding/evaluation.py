@@ -1,0 +1,210 @@
+"""Was the net worth it? Its reconstruction error beside the linear baseline's."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+
+from narrows.applications.coding.training_rows import held_out_among
+from narrows.applications.printing import PrintsTable
+from narrows.core.slots import dense_rows
+from narrows.core.terms import known_part
+from narrows.data.source import Source
+from narrows.encoders import BinaryEncoder
+from narrows.losses import SquaredError
+from narrows.model.coding import scaled_batches
+from narrows.model.model import Model
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(PrintsTable):
+    """Means over the rows, by their weights where ``fit`` was given any.
+
+    Attributes
+    ----------
+    error : float
+        The model's own loss, in ``error_unit``.
+    squared_error, baseline_squared_error : float
+        Summed over features, in ``squared_unit``; the second of ``baseline`` (PCA or
+        TruncatedSVD) at the same code size, fitted on the model's training rows.
+    variance : float
+        Squared error of answering the mean of these rows every time, in ``squared_unit``.
+    comparable : bool
+        Whether the baseline's error is a mark for this net: not for bits, beside as many numbers,
+        nor for shares of words, whose loss is another.
+    baseline_copies : bool
+        Whether the code is as wide as the rows, so that the baseline only copies them.
+    rows : {"held_out", "training", "fit"} or None
+        Which rows these are: held out of training, trained on, all that ``fit`` was given, or,
+        None, others. The rows of a ``fit`` that held none out are not recognised, and are None.
+    n_held_out : int or None
+        How many of the rows of the fit were held out; None where ``rows`` is not "fit".
+    from_inputs : bool
+        Whether the rows were rebuilt from given corrupted copies instead of from themselves.
+    weighted : bool
+        Whether rows count by weights in these means.
+    """
+
+    n_rows: int
+    n_components: int
+    error: float
+    error_unit: str
+    squared_error: float
+    squared_unit: str
+    variance: float
+    baseline: str | None
+    baseline_components: int | None
+    baseline_squared_error: float | None
+    comparable: bool = True
+    baseline_copies: bool = False
+    rows: str | None = None
+    n_held_out: int | None = None
+    from_inputs: bool = False
+    weighted: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def table(self) -> str:
+        """Return lines to print: the model beside its baseline, with units."""
+        rows = [
+            ("the mean", None, self.variance),
+            ("this model", self.n_components, self.squared_error),
+        ]
+        if self.baseline is not None and self.baseline_squared_error is not None:
+            error = None if self.baseline_copies else self.baseline_squared_error
+            rows.insert(1, (self.baseline, self.baseline_components, error))
+        lines = [f"{'':<14}{'code':>6}{'squared error':>16}{'explained':>12}"]
+        for name, width, error in rows:
+            if error is None:
+                lines.append(f"{name:<14}{width or '-':>6}{'copies':>16}{'-':>12}")
+                continue
+            share = f"{1 - error / self.variance:.2%}" if self.variance > 0 else "-"
+            lines.append(f"{name:<14}{width or '-':>6}{error:>16.6g}{share:>12}")
+        lines.append(f"in {self.squared_unit}; {self._described_rows()}")
+        if self.weighted:
+            lines.append("Rows count by their weights.")
+        if self.from_inputs:
+            lines.append("Rows were rebuilt from the corrupted copies that were given.")
+        if self.baseline_copies:
+            lines.append(
+                f"{self.baseline} is no baseline here: with as many components as columns it "
+                "copies the rows. Compare a narrower code."
+            )
+        if self.comparable and 0 < self.variance < self.squared_error:
+            lines.append("These reconstructions are worse than the mean of the rows.")
+        theirs = None if self.baseline_copies else self.baseline_squared_error
+        # rows of fewer dimensions than the code make the baseline exact, too
+        worse = theirs is not None and 1e-6 * self.variance < theirs < self.squared_error
+        if worse and self.comparable:
+            lines.append(
+                f"{self.baseline} rebuilds these rows better: train for more epochs with more "
+                "patience, lower the learning rate, or weaken corruption and penalties."
+            )
+        elif worse:
+            lines.append("No verdict on this code, which is for finding: see evaluate --retrieval.")
+        if self.error_unit != self.squared_unit:
+            lines.append(f"loss: {self.error:.6g} {self.error_unit}")
+        return "\n".join(lines)
+
+    def _described_rows(self) -> str:
+        """Return how many rows there are, and whether they were trained on or held out."""
+        n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
+        if self.rows == "held_out":
+            return f"{n} held out of training"
+        if self.rows == "training":
+            return (
+                f"{n}, all of them trained on: none was held out, so expect larger errors on new "
+                "rows; hold some out by validation_fraction, or evaluate other rows"
+            )
+        if self.rows == "fit":
+            return (
+                f"{n}, those of the fit: {self.n_held_out} of them were held out, the others "
+                "trained on, so expect larger errors on new rows"
+            )
+        return n
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model, source: Source, *, rows: str | None = None, inputs: Source | None = None
+) -> Evaluation:
+    """Return the errors of a model and of its baseline on the same rows, in one pass.
+
+    ``rows`` says which rows these are, as in ``Evaluation``; None compares their errors with those
+    that the model keeps of held-out rows, to recognise the rows of the fit. ``inputs`` are rows to
+    rebuild them from, one each, instead of the rows themselves. Rows count by the source's weights,
+    of mean 1.
+    """
+    device = model.device
+    of_each: list[torch.Tensor] = []
+    squared = SquaredError()
+    ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
+    total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
+    count = torch.zeros_like(total)
+    power = torch.zeros((), dtype=torch.float64, device=device)
+    corrupted = None if inputs is None else scaled_batches(model, inputs)
+    first = 0
+    for _, x in scaled_batches(model, source):
+        model.objective.loss.check(x)
+        weights = None
+        if source.weights is not None:
+            weights = source.weights[first : first + len(x)].double().to(device)
+        first += len(x)
+        given = x if corrupted is None else next(corrupted)[1]
+        if model.baseline is not None and corrupted is not None:
+            fill = model.baseline.reconstruct(given.to("cpu"))
+            theirs = theirs + _summed(squared.per_sample(fill, x.to("cpu")).to(device), weights)
+        elif model.baseline is not None:
+            theirs = theirs + _summed(model.baseline.error(x.to("cpu")).to(device), weights)
+        x, known = known_part(x, model.objective.corruption)
+        read = x if corrupted is None else known_part(given, model.objective.corruption)[0]
+        output = model.objective.decoder(model.objective.encode(read).h).float()
+        own_of_each = model.objective.loss.per_sample(output, x, known)
+        own = own + _summed(own_of_each, weights)
+        of_each.append(own_of_each.cpu())
+        mean = model.objective.loss.fitted(output, x)
+        ours = ours + _summed(squared.per_sample(mean, x, known), weights)
+        dense = dense_rows(x)
+        if known is None:
+            count += len(dense) if weights is None else weights.sum()
+        else:
+            count += _summed(known, weights, dim=0)
+        total += _summed(dense, weights, dim=0)
+        power += _summed(dense.double().square(), weights)
+    n = source.n_rows
+    baseline = model.baseline
+    n_held_out = None
+    if rows is None and inputs is None:
+        n_held_out = held_out_among(model, torch.cat(of_each).numpy())
+    return Evaluation(
+        n_rows=n,
+        n_components=model.n_components,
+        error=float(own / n),
+        error_unit=model.error_unit,
+        squared_error=float(ours / n),
+        squared_unit=f"{squared.unit}, in {model.scaling.unit}",
+        variance=float((power - (total.square() / count.clamp_min(1)).sum()) / n),
+        baseline=baseline.name if baseline else None,
+        baseline_components=len(baseline.components) if baseline else None,
+        baseline_squared_error=float(theirs / n) if baseline else None,
+        baseline_copies=baseline is not None and len(baseline.components) >= source.n_features,
+        comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
+        rows=rows if n_held_out is None else "fit",
+        n_held_out=n_held_out,
+        from_inputs=inputs is not None,
+        weighted=source.weights is not None,
+    )
+
+
+def _summed(
+    values: torch.Tensor, weights: torch.Tensor | None, *, dim: int | None = None
+) -> torch.Tensor:
+    """Return the sum of values (batch, ...) in float64, each by the weight of its row."""
+    values = values.double()
+    if weights is not None:
+        values = values * weights.reshape(-1, *[1] * (values.ndim - 1))
+    return values.sum(dim=dim)

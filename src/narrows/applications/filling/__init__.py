@@ -1,0 +1,1 @@
+"""Fill in hidden and missing values."""

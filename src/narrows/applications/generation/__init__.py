@@ -1,0 +1,1 @@
+"""New rows: codes drawn, changed and decoded, and a check for copies."""

@@ -1,0 +1,300 @@
+"""Whether generated rows are copies of training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import binom
+from torch import Tensor
+
+from narrows.applications.printing import PrintsTable
+from narrows.core.checks import check_number
+from narrows.core.slots import Rows, SparseRows, dense_rows
+from narrows.core.terms import known_part
+from narrows.data.array_sources import DenseSource
+from narrows.data.source import Source, evenly_spaced
+from narrows.errors import InvalidData
+from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.model import Model
+
+__all__ = ["MAX_CHECKED", "Memorisation", "closest_rows", "measure_memorisation", "picked_rows"]
+
+MAX_CHECKED = 10_000
+"""Samples that are compared at most: they are held in memory."""
+
+_MAX_REFERENCE = 2_000
+_MAX_VALUES = 32 << 20
+_BLOCK = 1024
+
+
+def measure_memorisation(
+    model: Model,
+    samples: np.ndarray,
+    train: Source,
+    held_out: Source | None = None,
+    *,
+    block: int = _BLOCK,
+) -> Memorisation:
+    """Return how near samples (n, n_features), in input units, come to the training rows.
+
+    Every sample is compared with every training row, in float64: O(n x n_train x n_features) time,
+    memory of ``block`` times n distances at a time. The reference are up to 2,000 rows of
+    ``held_out``, spaced evenly; without it training rows, each compared with all others but itself.
+
+    Raises
+    ------
+    InvalidData
+        If there are no samples, or more than 10,000; if widths differ; values that are not finite;
+        fewer than two training rows.
+    """
+    check_number("block", block, low=1, integer=True)
+    samples = np.asarray(samples)
+    samples = samples.astype(np.float64 if samples.dtype == np.float64 else np.float32, copy=False)
+    _check(model, samples, train, held_out)
+    real, own = _reference(model, train if held_out is None else held_out)
+    own = own if held_out is None else None
+    at = _scaled(model, DenseSource(samples))
+    asked = [(at, None), (real, own), (_rebuilt(model, real), own)]
+    found = closest_rows(model, train, asked, block)
+    (numbers, distances), (_, of_real), (_, of_rebuilt) = found
+    return Memorisation(
+        distances=distances,
+        nearest=numbers,
+        real_distances=of_real,
+        rebuilt_distances=of_rebuilt,
+        n_train=train.n_rows,
+        reference="held-out rows" if held_out is not None else "training rows, from the others",
+        unit=model.scaling.unit,
+    )
+
+
+def _check(model: Model, samples: np.ndarray, train: Source, held_out: Source | None) -> None:
+    if samples.ndim != 2 or not 1 <= len(samples) <= MAX_CHECKED:
+        raise InvalidData(
+            f"samples: from 1 to {MAX_CHECKED} rows are compared, got shape {samples.shape}."
+        )
+    widths = {"samples": samples.shape[1], train.origin: train.n_features}
+    if held_out is not None:
+        widths[held_out.origin] = held_out.n_features
+    for name, width in widths.items():
+        if width != model.schema.n_features:
+            raise InvalidData(
+                f"{name}: has {width} features, the model has {model.schema.n_features}."
+            )
+    if train.n_rows < 2:
+        raise InvalidData(f"{train.origin}: two training rows at least, got {train.n_rows}.")
+
+
+def _reference(model: Model, source: Source) -> tuple[Tensor, Tensor]:
+    """Return scaled rows, (n, n_features), and their numbers in the source."""
+    n = min(_MAX_REFERENCE, max(2, _MAX_VALUES // source.n_features))
+    rows = dense_rows(source.evenly(n))
+    picked = DenseSource(rows)
+    picked.origin = source.origin
+    return _scaled(model, picked), evenly_spaced(source.n_rows, n)
+
+
+@torch.no_grad()
+def _scaled(model: Model, source: Source) -> Tensor:
+    corruption = model.objective.corruption
+    blocks = [known_part(x, corruption)[0] for _, x in scaled_batches(model, source)]
+    return torch.cat([dense_rows(x) for x in blocks])
+
+
+@torch.no_grad()
+def _rebuilt(model: Model, x: Tensor) -> Tensor:
+    batches = x.split(_BLOCK)
+    return torch.cat([model.objective.reconstruct(whole_vectors(b))[: len(b)] for b in batches])
+
+
+_ROUNDING = 1e-13
+"""What is left of a difference of squares below this share of them is rounding: 0."""
+
+
+@torch.no_grad()
+def closest_rows(
+    model: Model, train: Source, asked: Sequence[tuple[Tensor, Tensor | None]], block: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return, for each set of points, the numbers of the nearest training rows and the distances.
+
+    Distances are Euclidean, between scaled rows, in float64; of rows as near as each other it is
+    the first. Training rows of counts that are all 0 are left out. All sets are answered in one
+    pass over the rows, compared ``block`` at a time where they are dense: O(n x n_train x
+    n_features), memory O(n x (n_features + block)).
+
+    Parameters
+    ----------
+    asked : sequence of (points, numbers)
+        Points are scaled rows (n, n_features); where numbers (n,) are given, the points are these
+        training rows, or made of them, and are compared with the others only.
+    """
+    points = [x.double() for x, _ in asked]
+    squares = [x.square().sum(dim=1) for x in points]
+    best = [torch.full_like(s, torch.inf) for s in squares]
+    numbers = [torch.zeros(len(s), dtype=torch.int64, device=s.device) for s in squares]
+    for first, rows in _blocks(model, train, block):
+        norms = _squares(rows)
+        if model.scaling.shares:  # an empty row is near every row whose counts are spread thin
+            norms = torch.where(norms == 0, torch.inf, norms)
+        for i, (_, own) in enumerate(asked):
+            d = squares[i] + norms[:, None] - 2 * _times(rows, points[i])
+            if own is not None:
+                here = torch.nonzero((own >= first) & (own < first + len(rows)))[:, 0]
+                d[(own[here] - first).to(d.device), here.to(d.device)] = torch.inf
+            value, at = d.min(dim=0)
+            numbers[i] = torch.where(value < best[i], at + first, numbers[i])
+            best[i] = torch.minimum(value, best[i])
+    return [
+        (n.cpu().numpy(), torch.where(b > _ROUNDING * s, b, 0.0).sqrt().cpu().numpy())
+        for n, b, s in zip(numbers, best, squares, strict=True)
+    ]
+
+
+def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
+    """Return rows of a source by their numbers, (n, n_features), dense, in one pass over it."""
+    picked = torch.empty(len(numbers), source.n_features)
+    wanted = torch.as_tensor(numbers)
+    first = 0
+    for rows in source.in_order(4096):
+        here = torch.nonzero((wanted >= first) & (wanted < first + len(rows)))[:, 0]
+        if len(here):
+            picked[here] = dense_rows(rows)[wanted[here] - first]
+        first += len(rows)
+    return picked
+
+
+def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:
+    first = 0
+    for _, x in scaled_batches(model, train):
+        x, _ = known_part(x, model.objective.corruption)
+        if isinstance(x, SparseRows):
+            yield first, x.with_values(x.values.double())
+        else:
+            for start in range(0, len(x), block):
+                yield first + start, x[start : start + block].double()
+        first += len(x)
+
+
+def _squares(x: Rows) -> Tensor:
+    if isinstance(x, SparseRows):
+        return x.with_values(x.values.square()).row_sums()
+    return x.square().sum(dim=1)
+
+
+def _times(x: Rows, points: Tensor) -> Tensor:
+    """Return x @ points^T, (rows, n)."""
+    return x.matmul(points.t().contiguous()) if isinstance(x, SparseRows) else x @ points.t()
+
+
+_MARKS = (1, 5)
+_BY_CHANCE = 1 / 200
+"""A count of near samples that chance gives less often than this is no chance."""
+
+
+@dataclass(frozen=True, repr=False)
+class Memorisation(PrintsTable):
+    """Euclidean distances to the nearest training row, in ``unit``, all float64.
+
+    Attributes
+    ----------
+    distances : ndarray of shape (n_samples,)
+    nearest : ndarray of shape (n_samples,)
+        The numbers of the nearest training rows.
+    real_distances : ndarray of shape (n_reference,)
+        The same of real rows: those held out, or ``reference`` says which.
+    rebuilt_distances : ndarray of shape (n_reference,)
+        Of the same rows once they have gone through the code and back: as smooth as samples are.
+    """
+
+    distances: np.ndarray
+    nearest: np.ndarray
+    real_distances: np.ndarray
+    rebuilt_distances: np.ndarray
+    n_train: int
+    reference: str
+    unit: str
+
+    @property
+    def copies(self) -> np.ndarray:
+        """Which samples are nearer to a training row than 99 in 100 rebuilt rows are, booleans."""
+        return self.distances < np.percentile(self.rebuilt_distances, _MARKS[0])
+
+    @property
+    def expected(self) -> float:
+        """How many samples would be that near by chance."""
+        return len(self.distances) * _MARKS[0] / 100
+
+    @property
+    def memorised(self) -> bool:
+        """Whether more samples are that near, or nearer than every rebuilt row is, than chance
+        gives in one of 200 draws."""
+        n, m = len(self.distances), len(self.rebuilt_distances)
+        nearer_than_all = int((self.distances < self.rebuilt_distances.min()).sum())
+        counts = ((int(self.copies.sum()), _MARKS[0] / 100), (nearer_than_all, 1 / (m + 1)))
+        return any(binom.sf(count - 1, n, share) < _BY_CHANCE for count, share in counts)
+
+    def share_nearer(self, percent: float, *, rebuilt: bool = True) -> float:
+        """Return the share of samples nearer than that percentile of the reference's distances."""
+        reference = self.rebuilt_distances if rebuilt else self.real_distances
+        return float((self.distances < np.percentile(reference, percent)).mean())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return JSON values; percentiles and shares stand by their percent."""
+        return {
+            "n_samples": len(self.distances),
+            "n_train": self.n_train,
+            "n_reference": len(self.real_distances),
+            "reference": self.reference,
+            "unit": self.unit,
+            "memorised": self.memorised,
+            "copies": np.flatnonzero(self.copies).tolist(),
+            "expected_by_chance": self.expected,
+            "median": float(np.median(self.distances)),
+            "real": self._against(self.real_distances, rebuilt=False),
+            "rebuilt": self._against(self.rebuilt_distances, rebuilt=True),
+            "distances": self.distances.tolist(),
+            "nearest": self.nearest.tolist(),
+        }
+
+    def _against(self, distances: np.ndarray, *, rebuilt: bool) -> dict[str, object]:
+        return {
+            "median": float(np.median(distances)),
+            "percentiles": {str(p): float(np.percentile(distances, p)) for p in _MARKS},
+            "samples_nearer": {str(p): self.share_nearer(p, rebuilt=rebuilt) for p in _MARKS},
+        }
+
+    def table(self) -> str:
+        """Return lines to print: distances, what share of samples is nearer, and the verdict."""
+        rows = [
+            ("samples", self.distances, None),
+            (self.reference, self.real_distances, False),
+            ("the same, rebuilt", self.rebuilt_distances, True),
+        ]
+        lines = [
+            f"{'distance to the nearest training row':<38}{'rows':>7}{'median':>9}{'1st pct':>9}"
+            f"{'5th pct':>9}   samples nearer than 1st, 5th"
+        ]
+        for name, distances, rebuilt in rows:
+            marks = "".join(f"{np.percentile(distances, p):>9.4g}" for p in _MARKS)
+            line = f"{name:<38}{len(distances):>7}{np.median(distances):>9.4g}{marks}"
+            if rebuilt is not None:
+                shares = (f"{self.share_nearer(p, rebuilt=rebuilt):.1%}" for p in _MARKS)
+                line += "   " + ", ".join(shares)
+            lines.append(line)
+        lines.append(f"Euclidean, in {self.unit}; {self.n_train} training rows")
+        return "\n".join([*lines, self._verdict()])
+
+    def _verdict(self) -> str:
+        found, n = int(self.copies.sum()), len(self.distances)
+        said = (
+            f"{found} of {n} samples are nearer to a training row than 99 in 100 rebuilt rows; "
+            f"chance gives {self.expected:g}."
+        )
+        if not self.memorised:
+            return f"No sign of copies: {said}"
+        worst = np.argsort(self.distances, kind="stable")[:3]
+        named = ", ".join(f"{i} (training row {self.nearest[i]})" for i in worst)
+        return f"Copies: {said} The nearest are samples {named}."

@@ -1,0 +1,100 @@
+"""New rows: codes drawn from a density, and what they decode to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import Codes
+from narrows.core.checks import check_number
+from narrows.data.source import Source, drawn_by_weight
+from narrows.errors import UsageError, unknown_name
+from narrows.model.coding import BATCH, decoded
+from narrows.model.density import fit_densities, rows_for
+from narrows.model.model import Model
+from narrows.penalties import KLToPrior
+
+__all__ = ["MAX_SAMPLES", "fit_code_densities", "samples"]
+
+MAX_SAMPLES = 10_000_000
+
+_NAMES = ("auto", "gaussian", "mixture", "prior")
+
+
+@torch.no_grad()
+def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
+    """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
+
+    Where rows have weights, they are drawn by them.
+
+    Where the code has a posterior, one code of each row is drawn from it: that is what the
+    decoder has learned to read.
+    """
+    n_rows = rows_for(source.n_features, model.n_components)
+    generator = Generator().manual_seed(seed)
+    if source.weights is None:
+        rows = source.sample(n_rows, generator=generator)
+    else:
+        rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
+    noise = Generator(model.device).manual_seed(seed)
+    codes = []
+    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
+        code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
+        h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
+        codes.append(h.cpu().numpy())
+    model.densities = fit_densities(np.concatenate(codes), seed=seed)
+
+
+def samples(
+    model: Model, n: int, *, density: str = "auto", generator: Generator
+) -> Iterator[np.ndarray]:
+    """Yield n new rows in input units, in blocks of (rows, n_features), float32.
+
+    The rows are means of p(x | h) for codes h that are drawn. The first rows are the same however
+    many follow. ``generator`` is on the CPU, whatever the model's device.
+
+    Raises
+    ------
+    UsageError
+        If n is not from 1 to 10,000,000, or the model has no such density.
+    """
+    check_number("n", n, low=1, high=MAX_SAMPLES, integer=True)
+    name = _resolved(model, density)
+    return _samples(model, int(n), name, generator)
+
+
+def _samples(model: Model, n: int, name: str, generator: Generator) -> Iterator[np.ndarray]:
+    for start in range(0, n, BATCH):
+        h = _draw(model, name, generator)[: n - start]
+        yield from decoded(model, h.numpy())
+
+
+@torch.no_grad()
+def _draw(model: Model, name: str, generator: Generator) -> Codes:
+    if name == "prior":
+        h = torch.empty(BATCH, model.n_components).normal_(generator=generator)
+    else:
+        h = model.densities[name].draw(BATCH, generator=generator)
+    return model.objective.encoder.admissible(h)
+
+
+def _resolved(model: Model, density: str) -> str:
+    """Return the density of that name; "auto" is the prior where there is one, else the mixture."""
+    if density not in _NAMES:
+        raise unknown_name("density", density, _NAMES)
+    has_prior = any(isinstance(omega, KLToPrior) for omega in model.objective.penalties)
+    if density == "auto":
+        density = "prior" if has_prior else "mixture"
+    if density == "prior" and not has_prior:
+        raise UsageError(
+            "density: only a variational model has a 'prior'; use 'mixture' or 'gaussian'."
+        )
+    if density != "prior" and density not in model.densities:
+        raise UsageError(
+            f"density: this model has no {density!r} of its codes, which fit adds at its end and "
+            "partial_fit does not; call fit."
+        )
+    return density

@@ -1,0 +1,1 @@
+"""Classifiers, regressors, matchers and segmenters on a code."""

@@ -1,0 +1,1 @@
+"""Search by code: hashing, look-up, ranking, and metrics beside baselines."""

@@ -1,0 +1,90 @@
+"""Wrong names of commands, options and choices are answered with near ones."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from narrows.errors import did_you_mean, near_name
+
+__all__ = ["Commands", "Names", "with_near_option"]
+
+_CALLED_HERE = {
+    "classify": "predict",
+    "cluster": "encode",
+    "compress": "encode",
+    "detect": "anomalies",
+    "download": "datasets",
+    "embed": "encode",
+    "eval": "evaluate",
+    "fill": "inpaint",
+    "impute": "inpaint",
+    "info": "inspect",
+    "outliers": "anomalies",
+    "query": "search",
+    "rebuild": "reconstruct",
+    "sample": "generate",
+    "score": "evaluate",
+    "show": "inspect",
+    "test": "evaluate",
+    "train": "fit",
+    "transform": "encode",
+}
+"""Names from this package's own methods and from other tools, and the commands that do it."""
+
+
+class Commands(click.Group):
+    """A group that answers a wrong name with those that it may stand for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            meant = self._meant(args[0])
+            if not meant:
+                raise
+            shown = " or ".join(
+                f"{c.name!r} ({c.get_short_help_str(100).rstrip('.')})" for c in meant
+            )
+            raise click.UsageError(
+                f"No such command {args[0]!r}. Did you mean {shown}?", ctx
+            ) from None
+
+    def _meant(self, name: str) -> list[click.Command]:
+        called = {**{n: n for n in self.commands}, **_CALLED_HERE}
+        near = [name] if name in called else get_close_matches(name, called, n=2)
+        found = dict.fromkeys(called[other] for other in near)
+        return [self.commands[here] for here in found if here in self.commands]
+
+
+class Names(click.Choice):
+    """A choice whose error suggests a near name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            hint = did_you_mean(value, map(str, self.choices))
+            raise click.BadParameter(f"{error.message}{hint}", ctx=ctx, param=param) from None
+
+
+def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Return the error with the nearest option, by any of its spellings."""
+    if error.ctx is None:
+        return error
+    spellings = {
+        opt.lstrip("-"): opt
+        for param in error.ctx.command.params
+        if isinstance(param, click.Option)
+        for opt in (*param.opts, *param.secondary_opts)
+    }
+    near = near_name(error.option_name.lstrip("-").partition("=")[0], spellings)
+    if near is None:
+        return click.NoSuchOption(error.option_name, ctx=error.ctx)
+    # in the message, because click shows only possibilities that are spelled alike
+    text = f"{error.message} Did you mean '{spellings[near]}'?"
+    return click.NoSuchOption(error.option_name, text, ctx=error.ctx)

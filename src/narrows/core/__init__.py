@@ -1,0 +1,1 @@
+"""The formula J(x) = L(x, g(f(x~))) + sum of Omega: slots, objective, and their arithmetic."""

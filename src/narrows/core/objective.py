@@ -1,0 +1,78 @@
+"""The formula: J(x) = L( x, g( f( x~ ) ) ) + sum of Omega; sums over features, means over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator, Tensor, nn, no_grad
+
+from narrows._types import Codes, Outputs, PerSample
+from narrows.core.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows
+from narrows.core.terms import Terms, Trainable, known_part, mean_over_rows, product_of
+
+__all__ = ["Objective"]
+
+
+class Objective(Trainable):
+    """An autoencoder: five pieces and the objective they make together."""
+
+    def __init__(
+        self,
+        *,
+        corruption: Corruption,
+        encoder: Encoder,
+        decoder: Decoder,
+        loss: Loss,
+        penalties: Sequence[Penalty] = (),
+    ) -> None:
+        super().__init__()
+        self.corruption = corruption
+        self.encoder = encoder
+        self.stochastic = encoder.stochastic
+        self.decoder = decoder
+        self.loss = loss
+        self.penalties = penalties
+        self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
+
+    def forward(
+        self, x: Rows, y: Tensor | None = None, *, generator: Generator,
+        weights: Tensor | None = None, target: Rows | None = None,
+    ) -> Terms:  # fmt: skip
+        """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
+        x, known = known_part(x, self.corruption)
+        corrupted = self.corruption(x, generator=generator)
+        code = self.encoder(corrupted.rows, generator=generator)
+        output = self.decoder(code.h).float()
+        counted = product_of(known, corrupted.weights)
+        errors = self.loss.per_sample(output, x if target is None else target, counted)
+        loss = mean_over_rows(errors, weights)
+        net = (self.encoder, self.decoder)
+        step = Forward(x, corrupted.rows, code, output, *net, y, generator, weights)
+        penalty = sum((omega(step) for omega in self.penalties), loss.new_zeros(()))
+        return Terms(total=loss + penalty, loss=loss, penalty=penalty)
+
+    # What follows reads the clean input and draws nothing.
+
+    def encode(self, x: Rows) -> Code:
+        return self.encoder(known_part(x, self.corruption)[0])
+
+    def decode(self, h: Codes) -> Outputs:
+        """Return the expected x of a code, in the units of x."""
+        return self.loss.expectation(self.decoder(h).float())
+
+    def reconstruct(self, x: Rows) -> Outputs:
+        """Return g(f(x)) in the units of x."""
+        x, _ = known_part(x, self.corruption)
+        return self.loss.fitted(self.decoder(self.encoder(x).h).float(), x)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        """Return L(x, g(f(x))) per sample."""
+        x, known = known_part(x, self.corruption)
+        return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)
+
+    @no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Set the last bias so that an untrained net says the mean of the data, not 0."""
+        bias = self.decoder.biases[-1]
+        bias.copy_(self.loss.natural(mean.to(bias)))
+        self.encoder.start_at(mean.to(bias))

@@ -1,0 +1,116 @@
+"""Quantised encoder: a code of which every part is one of a few learned vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from narrows._types import Codes
+from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
+from narrows.core.slots import Code, Encoder, Rows
+from narrows.encoders.dense import dense_parameters, linear_top
+from narrows.errors import UsageError
+
+__all__ = ["QuantisedEncoder"]
+
+_IDLE_ROWS = 5_000
+"""Training rows without use after which an entry is moved to where a row is."""
+
+
+class QuantisedEncoder(Encoder):
+    """h = for each of ``n_groups`` parts of z the nearest of ``n_entries`` vectors, z = net(x).
+
+    A row's code is thus n_groups choices, n_groups log2(n_entries) bits. The gradient of h goes to
+    z as if h were z (straight through); the entries learn by the penalty ``Commitment``. Entries
+    start as parts of the first batch's z, and one that no row has chosen for 5,000 training rows
+    starts again so. Cost of the choice: O(batch x n_entries x n_components).
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_features, the hidden widths, n_components.
+    n_groups : int
+        Parts of the code, all of one width: a divisor of n_components.
+    n_entries : int
+        Vectors to choose from, in each part.
+    activation : str
+        Between layers.
+    generator : torch.Generator
+        Draws the initial weights; biases start at 0.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range, or ``n_groups`` is no divisor.
+
+    References
+    ----------
+    van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+    """
+
+    idle: Tensor
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        n_groups: int,
+        n_entries: int,
+        activation: str,
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        check_number("n_entries", n_entries, low=2, high=65_536, integer=True)
+        check_number("n_groups", n_groups, low=1, integer=True)
+        if widths[-1] % n_groups:
+            raise UsageError(
+                f"n_groups: must divide n_components ({widths[-1]}) evenly, got {n_groups}."
+            )
+        self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self._activate = activation_named(activation)
+        entries = torch.empty(n_groups, n_entries, widths[-1] // n_groups)
+        self.entries = nn.Parameter(entries.normal_(generator=generator))
+        never = torch.full((n_groups, n_entries), _IDLE_ROWS, dtype=torch.int64)
+        self.register_buffer("idle", never)
+
+    def layers(self, x: Rows) -> list[Tensor]:
+        """Return every layer's activations, the quantised code last, each (batch, width)."""
+        *hidden, z = linear_top(x, self.weights, self.biases, self._activate)
+        return [*hidden, self.admissible(z)]
+
+    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
+        z = linear_top(x, self.weights, self.biases, self._activate)[-1].float()
+        if generator is None:
+            return Code(h=self.admissible(z), drive=z)
+        self._move_idle(z.detach(), generator)
+        return Code(h=z + (self.admissible(z) - z).detach(), drive=z)
+
+    def admissible(self, h: Codes) -> Codes:
+        """Return the entries nearest to the parts of h, (batch, n_components)."""
+        groups = torch.arange(len(self.entries), device=h.device)
+        return self.entries[groups, self.choices(h)].flatten(1)
+
+    @torch.no_grad()
+    def choices(self, h: Codes) -> Tensor:
+        """Return the number of the entry nearest to each part of h, (batch, n_groups)."""
+        parts = h.float().unflatten(1, (len(self.entries), -1)).transpose(0, 1)
+        return torch.cdist(parts, self.entries).argmin(dim=2).t()
+
+    @torch.no_grad()
+    def _move_idle(self, z: Codes, generator: Generator) -> None:
+        """Count the rows since each entry was chosen, and move those that are idle to rows."""
+        groups, n_entries, _ = self.entries.shape
+        stale = self.idle >= _IDLE_ROWS
+        if bool(stale.any()):
+            drawn = torch.randint(
+                len(z), (n_entries,), generator=generator, device=z.device
+            )  # the same rows in every part: each part reads its own of them
+            parts = z[drawn].unflatten(1, (groups, -1)).transpose(0, 1)
+            self.entries.copy_(torch.where(stale[:, :, None], parts, self.entries))
+            self.idle[stale] = 0
+        chosen = torch.zeros_like(self.idle, dtype=torch.bool)
+        chosen.scatter_(1, self.choices(z).t(), True)
+        self.idle.add_(len(z)).masked_fill_(chosen, 0)

@@ -1,0 +1,138 @@
+"""The autoencoder of any combination of pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.activations import activation_named
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import corruption_spec, documented, keep
+
+__all__ = ["Autoencoder"]
+
+
+@documented
+class Autoencoder(AbstractAutoencoder):
+    """Learn a short code h = f(x) from which r = g(h) rebuilds x.
+
+    Minimises J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` encodes and
+    ``reconstruct`` rebuilds the *clean* input.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the code.
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    tied : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        Summed over features, averaged over samples. "squared_error" is in squared units of the
+        scaled features per sample, the others in nats per sample. "auto" takes multinomial for
+        proportions, squared error through the logistic function for values in [0, 1], squared
+        error otherwise.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``; None is "identity".
+    penalties : sequence of penalties, default=()
+        Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
+        shifts the code towards what y needs.
+    augmentation : ...
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``.
+    validation_history_ : list of float
+        Mean held-out error per epoch, in ``loss_unit_``.
+    n_epochs_ : int
+        Epochs that were run.
+    loss_unit_ : str
+        Unit of the loss.
+    model_ : Model
+        Net, scaling, schema and linear baseline.
+    classes_ : ndarray
+        The classes of y, where a penalty is a classification.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X had column names.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    Science 313.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import Autoencoder
+    >>> X = load_digits().data
+    >>> ae = Autoencoder(n_components=8, hidden=(64,), scale="unit", max_epochs=5, random_state=0)
+    >>> ae.fit(X).transform(X).shape
+    (1797, 8)
+    >>> ae.inverse_transform(ae.transform(X)).shape
+    (1797, 64)
+    """
+
+    corruption: Any
+    penalties: Any
+    augmentation: Any
+    tied: bool
+    code_activation: str
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "silu",
+        code_activation: str = "linear",
+        tied: bool = False,
+        loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        activation_named(self.code_activation)
+        return "tied" if self.tied else "plain", {
+            **self._shape(),
+            "code_activation": self.code_activation,
+            "loss": loss,
+            "corruption": corruption_spec(self.corruption),
+            "penalties": self._penalties(),
+        }

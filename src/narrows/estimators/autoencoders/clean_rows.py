@@ -1,0 +1,172 @@
+"""Read the y of an autoencoder: clean rows to rebuild, or a y of one dimension, ignored."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_array
+
+from narrows.data.arrays import array_source, plain_array
+from narrows.data.source import Source
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators.columns import by_sides, listed
+from narrows.estimators.inputs import FLOATS
+from narrows.estimators.parameters import corruption_spec
+from narrows.estimators.targets import target_names
+
+__all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
+
+
+def clean_rows(y: Any, source: Source) -> Source | None:
+    """Return y as the clean rows of a source, None where it is of one dimension and ignored.
+
+    Raises
+    ------
+    InvalidData
+        If y has another number of rows or columns than the source, other names of columns, or
+        images of another shape.
+    UsageError
+        If either is streamed.
+    """
+    if y is None:
+        return None
+    if isinstance(y, Source):
+        rows = y
+    else:
+        y = plain_array(y)
+        shape = _shape(y)
+        if len(shape) < 2 or (shape[1:] == (1,) and source.n_features > 1):
+            check_ignored(y, source.n_rows)
+            if source.vocabulary is not None and _are_texts(y):
+                raise UsageError(
+                    "y: holds texts, which no autoencoder rebuilds; give clean rows as counts, or "
+                    "leave y out."
+                )
+            return None
+        rows = _checked(y, shape)
+    if (rows.n_rows, rows.n_features) != (source.n_rows, source.n_features):
+        raise InvalidData(
+            f"y: {rows.n_rows} rows of {rows.n_features}, for {source.n_rows} rows of "
+            f"{source.n_features} in X: clean rows have the shape of X. A y of one dimension is "
+            "ignored."
+        )
+    _check_columns(rows, source)
+    for one in (source, rows):
+        if not one.holds_targets:
+            raise UsageError(f"y: {one.origin} is streamed; pairs of rows need both in memory.")
+    if rows.sparse != source.sparse:
+        raise InvalidData("y: X and y must be both dense or both sparse; use toarray().")
+    kind, origin = rows.kind, rows.origin
+    rows = rows.labelled(None).described_as(source)
+    rows.kind, rows.origin = kind, "y" if origin == "X" else origin
+    return rows
+
+
+def check_ignored(y: Any, n_rows: int) -> None:
+    """Refuse an ignored y that does not have a value for each row.
+
+    Raises
+    ------
+    InvalidData
+    """
+    if y is None:
+        return
+    shape = _shape(y)
+    if not shape or shape[0] != n_rows:
+        raise InvalidData(
+            f"y: {shape[0] if shape else repr(y)} values for {n_rows} rows of X; leave y out."
+        )
+
+
+def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
+    """Refuse arguments that have no effect where the user gives clean rows; ``corrupts`` says
+    whether the net has a corruption.
+
+    Raises
+    ------
+    UsageError
+    """
+    parameters = inspect.signature(type(estimator).__init__).parameters
+    given = estimator.get_params(deep=False)
+    if corrupts:
+        default = parameters["corruption"].default
+        if corruption_spec(given["corruption"]) not in (
+            corruption_spec(default),
+            corruption_spec(None),
+        ):
+            raise UsageError(
+                f"corruption: {given['corruption']!r} has no effect where y gives the clean rows "
+                "of X, which is corrupted already; leave it out."
+            )
+    if given.get("augmentation") is not None:
+        raise UsageError(
+            "augmentation: would change X and not the clean rows that y gives; leave it out."
+        )
+    for name in ("neighbours", "sampled_words"):
+        if given.get(name):
+            raise UsageError(
+                f"{name}: rebuilds other rows than y gives; set {name}=0, or leave y out."
+            )
+
+
+def _are_texts(y: Any) -> bool:
+    """Return whether y is texts rather than names of classes: most differ and have blanks."""
+    values = [value for value in np.asarray(y, dtype=object).ravel() if isinstance(value, str)]
+    texts = {value for value in values if len(value.split()) > 1}
+    return 2 * len(texts) > len(values)
+
+
+def _shape(y: Any) -> tuple[int, ...]:
+    if hasattr(y, "shape"):
+        return tuple(y.shape)
+    try:
+        return np.asarray(y).shape  # np.shape is refused by what only converts to an array
+    except ValueError:  # lists of several lengths, such as the labels of documents
+        return (len(y),)
+
+
+def _check_columns(rows: Source, source: Source) -> None:
+    """Refuse clean rows with other names of columns, or clean images of another shape."""
+    origin = "y" if rows.origin == "X" else rows.origin
+    given, wanted = rows.image_shape, source.image_shape
+    if given and wanted and (*given, 1)[:3] != (*wanted, 1)[:3]:
+        raise InvalidData(
+            f"{origin}: clean images of shape {by_sides(given)}, for images of {by_sides(wanted)} "
+            f"in {source.origin}: give height, width and channels in the same order."
+        )
+    if rows.names is None or source.names is None or [*rows.names] == [*source.names]:
+        return
+    i, (name, other) = next(
+        (i, both)
+        for i, both in enumerate(zip(rows.names, source.names, strict=True))
+        if both[0] != both[1]
+    )
+    raise InvalidData(
+        f"{origin}: column {i} is {str(name)!r}, that of {source.origin} is {str(other)!r}; clean "
+        f"rows have the columns of X, in the same order: {listed(source.names)}."
+    )
+
+
+def _checked(y: Any, shape: tuple[int, ...]) -> Source:
+    names = target_names(y)
+    if len(shape) > 2:
+        y = np.asarray(y).reshape(shape[0], -1)
+    is_bytes = isinstance(y, np.ndarray) and y.dtype == np.uint8
+    try:
+        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+            rows: Any = check_array(
+                y,
+                accept_sparse="csr",  # pyright: ignore[reportArgumentType] -- told by the default
+                dtype=None if is_bytes else FLOATS,  # pyright: ignore[reportArgumentType] -- too
+                ensure_all_finite=False,
+                ensure_min_samples=0,
+                input_name="y",
+            )
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"y: {error}") from None
+    source = array_source(sp.csr_array(rows) if sp.issparse(rows) else rows)
+    source.names, source.image_shape = names, shape[1:] if len(shape) > 2 else None
+    return source

@@ -1,0 +1,128 @@
+"""The contractive autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.checks import check_number
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import documented, keep
+
+__all__ = ["ContractiveAutoencoder"]
+
+
+@documented
+class ContractiveAutoencoder(AbstractAutoencoder):
+    """Learn a code that barely moves when the input moves, except along the data.
+
+    Minimises L(x, g(f(x))) + weight * ||J(x)||_F^2 with J(x) = d f(x) / d x, a sigmoid code and a
+    tied decoder. Rebuilding keeps the directions in which the data vary, and the penalty flattens
+    the others; the code may be wider than the data. With ``gamma`` > 0 (CAE+H) the slope itself
+    is held still nearby.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the code, of numbers in (0, 1).
+    weight : float, default=0.1
+        Loss units per squared code unit per squared unit of the scaled features.
+    gamma : float, default=0.0
+        The same for E ||J(x) - J(x + e)||_F^2, e normal. For dense X only, if > 0.
+    sigma : float, default=0.1
+        Deviation of e, in units of the scaled features.
+    method : {"auto", "closed", "exact", "stochastic"}, default="auto"
+        How the Jacobian is computed. "auto" takes the closed form of a single layer, the exact
+        Jacobian of deep nets with codes up to 32 wide, and an unbiased estimate otherwise, whose
+        cost does not grow with the code.
+    hidden : sequence of int, default=()
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="sigmoid"
+        Between dense layers; the output is linear.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Rifai, Vincent, Muller, Glorot, Bengio (2011), "Contractive auto-encoders: explicit invariance
+    during feature extraction", ICML; Rifai, Mesnil, Vincent, Muller, Bengio, Dauphin, Glorot
+    (2011), "Higher order contractive auto-encoder", ECML PKDD.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import ContractiveAutoencoder
+    >>> X = load_digits().data
+    >>> ae = ContractiveAutoencoder(100, scale="unit", max_epochs=2, random_state=0).fit(X)
+    >>> ae.transform(X).shape
+    (1797, 100)
+    """
+
+    weight: float
+    gamma: float
+    sigma: float
+    method: str
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        weight: float = 0.1,
+        gamma: float = 0.0,
+        sigma: float = 0.1,
+        method: str = "auto",
+        hidden: Sequence[int] = (),
+        activation: str = "sigmoid",
+        loss: Any = "auto",
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("weight", self.weight, low=0)
+        check_number("gamma", self.gamma, low=0)
+        check_number("sigma", self.sigma, low=0, low_open=True)
+
+    def _may_copy(self) -> bool:
+        return not self.weight and not self.gamma
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "contractive", {
+            **self._shape(),
+            "weight": float(self.weight),
+            "gamma": float(self.gamma),
+            "sigma": float(self.sigma),
+            "method": self.method,
+            "loss": loss,
+        }

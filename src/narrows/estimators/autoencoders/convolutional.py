@@ -1,0 +1,195 @@
+"""The convolutional autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
+from narrows.data.scaling import choose_loss
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
+from narrows.estimators.autoencoders.asked import Select
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.image_shape import check_order, shape_of_rows
+from narrows.estimators.parameters import corruption_spec, documented, keep, widths_of
+
+__all__ = ["ConvolutionalAutoencoder"]
+
+
+@documented
+class ConvolutionalAutoencoder(AbstractAutoencoder):
+    """Learn a code of images through maps of features that get smaller and more.
+
+    Every stage of the encoder halves the sides of its maps, by windows of 4 x 4 that lie two pixels
+    apart; the decoder mirrors it, whatever the size of the image. Plain by default, denoising with
+    a ``corruption``, variational with a ``beta``.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Width of the code.
+    channels : sequence of int, default=(32, 64, 128)
+        Of the maps after each stage.
+    blocks : int, default=0
+        Residual blocks of two 3 x 3 windows in each stage: slower, for sharper images.
+    hidden : sequence of int, default=()
+        Widths of dense layers between the last maps and the code; the decoder mirrors them.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Of maps and dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    beta : float or None, default=None
+        Makes the code variational, at that price of a nat, as in ``VariationalAutoencoder``.
+    image_shape : tuple of int or None, default=None
+        Height, width and, for colour, channels of a row. None takes what the data say (a folder of
+        images, IDX, arrays of more than two axes; channels come last), else a square, grey or of
+        three channels, where the number of features is one, else a line of one pixel's height: a
+        signal, in which neighbouring columns belong together, with a warning. A table has no such
+        neighbours: use ``Autoencoder``.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``; with a ``beta`` as in ``VariationalAutoencoder``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : sequence of penalties, default=()
+        Omega, such as ("l1:0.001",).
+    augmentation : ...
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int
+        Height, width and channels of a row.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value; images (n, 3, height, width).
+
+    Warns
+    -----
+    ImageShapeWarning
+        Where rows are read as a signal and nobody said that they are, or (n, 1, height, width) as
+        lines of many channels; ``image_shape`` says it.
+
+    References
+    ----------
+    Masci, Meier, Ciresan, Schmidhuber (2011), "Stacked convolutional auto-encoders for
+    hierarchical feature extraction", ICANN.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import ConvolutionalAutoencoder
+    >>> X = load_digits().images  # (1797, 8, 8)
+    >>> ae = ConvolutionalAutoencoder(8, channels=(8, 16), max_epochs=2, random_state=0).fit(X)
+    >>> ae.transform(X).shape
+    (1797, 8)
+    """
+
+    channels: Any
+    blocks: int
+    beta: float | None
+    image_shape: Any
+    code_activation: str
+    corruption: Any
+    penalties: Any
+    augmentation: Any
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        channels: Sequence[int] = (32, 64, 128),
+        blocks: int = 0,
+        hidden: Sequence[int] = (),
+        activation: str = "silu",
+        code_activation: str = "linear",
+        beta: float | None = None,
+        image_shape: Sequence[int] | None = None,
+        loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        widths_of(self.channels, "channels")
+        if not len(self.channels):
+            raise UsageError("channels: must name a stage at least, such as (32, 64), got none.")
+        check_number("blocks", self.blocks, low=0, integer=True)
+        activation_named(self.code_activation)
+        if self.beta is not None:
+            check_number("beta", self.beta, low=0)
+            if self.code_activation != "linear":
+                raise UsageError(
+                    f"code_activation: a variational code is linear, got "
+                    f"{self.code_activation!r}; leave it, or beta, out."
+                )
+
+    def _source(
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        min_samples: int,
+        select: Select | None = None,
+        like: Source | None = None,
+    ) -> Source:
+        source = super()._source(X, reset=reset, min_samples=min_samples, select=select, like=like)
+        if reset:
+            self.image_shape_ = shape_of_rows(source, self.image_shape)
+        check_order(source, self.image_shape)
+        return source.shaped(self.image_shape_)
+
+    def _may_copy(self) -> bool:
+        return super()._may_copy() and not self.beta
+
+    def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
+        return choose_loss(kind, source, statistics, likelihood=self.beta is not None)
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "convolutional", {
+            **self._shape(),
+            "image_shape": list(getattr(self, "image_shape_", ())),
+            "channels": widths_of(self.channels, "channels"),
+            "blocks": int(self.blocks),
+            "code_activation": self.code_activation,
+            "beta": None if self.beta is None else float(self.beta),
+            "loss": loss,
+            "corruption": corruption_spec(self.corruption),
+            "penalties": self._penalties(),
+        }
+
+    def _restore(self, model: Any, spec: Any, tensors: Any) -> None:
+        super()._restore(model, spec, tensors)
+        self.image_shape_ = model.objective.encoder.image_shape

@@ -1,0 +1,111 @@
+"""The denoising autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import corruption_spec, documented, keep
+
+__all__ = ["DenoisingAutoencoder"]
+
+
+@documented
+class DenoisingAutoencoder(AbstractAutoencoder):
+    """Learn a code from which the clean row can be rebuilt although f saw a corrupted one.
+
+    J(x) = L(x, g(f(x~))). A code may be wider than the row here: copying x~ would not pay.
+    ``denoise`` rebuilds rows that are corrupted themselves, and fills in missing values where
+    the corruption is ``Missing``.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the code.
+    corruption : str, spec, corruption or None, default="masking:0.25"
+        x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
+        "missing:0.25" (X may then hold NaN), or an instance, which takes Vincent's emphasis:
+        ``Masking(0.25, alpha=1, beta=0.5)``.
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    tied : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders:
+    learning useful representations in a deep network with a local denoising criterion", JMLR 11.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import DenoisingAutoencoder
+    >>> X = load_digits().data / 16
+    >>> ae = DenoisingAutoencoder(64, hidden=(), max_epochs=5, random_state=0).fit(X)
+    >>> ae.denoise(X).shape
+    (1797, 64)
+    """
+
+    corruption: Any
+    tied: bool
+    code_activation: str
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        corruption: Any = "masking:0.25",
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "silu",
+        code_activation: str = "linear",
+        tied: bool = False,
+        loss: Any = "auto",
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "denoising", {
+            **self._shape(),
+            "corruption": corruption_spec(self.corruption),
+            "tied": bool(self.tied),
+            "code_activation": self.code_activation,
+            "loss": loss,
+        }

@@ -1,0 +1,211 @@
+"""The document autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.lookup import LooksUp
+from narrows.estimators.parameters import batch_size_for, corruption_spec, documented, keep
+from narrows.estimators.texts import ReadsTexts
+from narrows.fitting.plan import Plan
+from narrows.training.layerwise import LayerwisePretraining
+
+__all__ = ["DocumentAutoencoder"]
+
+
+@documented
+class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
+    """Learn a short code of documents, from texts or from counts of words.
+
+    A document is a distribution over words: its shares of them go in, a softmax over all words
+    comes out, and the multinomial cross-entropy is the loss. Every document counts alike, short or
+    long. Codes are compared by cosine. X is a list or column of strings, what
+    ``narrows.read_documents`` returns, or counts (n_samples, n_features), CSR or dense; texts have
+    their vocabulary learned in ``fit`` and kept in the model file.
+
+    Time of an epoch is that of the output side, O(n_samples x vocabulary x last hidden width), and
+    a batch's output takes batch_size x vocabulary numbers; the input side touches the words that
+    are there only. For vocabularies of tens of thousands see ``sampled_words``.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Width of the code.
+    max_features : ...
+    min_df : ...
+    max_df : ...
+    stop_words : ...
+    stemmer : ...
+    token_pattern : ...
+    analyzer : ...
+    ngram_range : ...
+    neighbours : ...
+    neighbours_by : ...
+    pretrain : {"denoising", "rbm"} or None, default=None
+        Whether the layers are trained alone first, each on the one below: as autoencoders that
+        rebuild from three quarters of the words or units, or as restricted Boltzmann machines,
+        the lowest a replicated softmax; these need activation="sigmoid".
+    pretrain_epochs : int, default=5
+        Passes over the data for each layer.
+    sampled_words : int, default=0
+        k > 0: in training the softmax is over the words of the batch and k others, drawn anew in
+        every step, instead of over all. Counts must be CSR, and not with ``neighbours``.
+    hidden : sequence of int, default=(500, 250, 125)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training; "masking:0.3" drops words.
+    loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
+        On the scaled rows.
+    scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
+        What a share is of: "proportions" of the counts, as in the paper; "tfidf" of their
+        logarithms, rare words counting more, which finds related documents better.
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    vocabulary_ : Vocabulary
+        The words of an estimator fitted to texts: ``terms``, ``document_frequencies``,
+        ``n_documents`` and ``count(texts)``.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value; where no word is left of the texts, the rule
+        that dropped the last ones.
+
+    Warns
+    -----
+    EmptyDocumentWarning
+        Where a text has no word of the vocabulary; all such texts get one code.
+
+    References
+    ----------
+    Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    Science 313.
+
+    Examples
+    --------
+    >>> from narrows import DocumentAutoencoder
+    >>> texts = ["the cat sat on the mat", "cats and dogs", "stocks fell", "shares and stocks"] * 8
+    >>> ae = DocumentAutoencoder(2, hidden=(16,), max_epochs=3, random_state=0).fit(texts)
+    >>> ae.transform(["a dog on a mat"]).shape
+    (1, 2)
+    >>> ae.vocabulary_.terms[:3]
+    ('cat', 'dog', 'fell')
+    """
+
+    neighbours: int | None
+    neighbours_by: str
+    pretrain: str | None
+    pretrain_epochs: int
+    sampled_words: int
+    corruption: Any
+    code_activation: str
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        max_features: int | None = 2000,
+        min_df: int | float = 1,
+        max_df: int | float = 1.0,
+        stop_words: str | Sequence[str] | None = "english",
+        stemmer: str | None = "porter",
+        token_pattern: str | None = None,
+        analyzer: str = "auto",
+        ngram_range: str | Sequence[int] = "auto",
+        neighbours: int | None = None,
+        neighbours_by: str = "auto",
+        pretrain: str | None = None,
+        pretrain_epochs: int = 5,
+        sampled_words: int = 0,
+        hidden: Sequence[int] = (500, 250, 125),
+        activation: str = "silu",
+        code_activation: str = "linear",
+        corruption: Any = "identity",
+        loss: Any = "multinomial",
+        scale: str = "tfidf",
+        max_epochs: int = 20,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        activation_named(self.code_activation)
+        return "document", {
+            **self._shape(),
+            "code_activation": self.code_activation,
+            "corruption": corruption_spec(self.corruption),
+            "loss": loss,
+        }
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
+
+    def _plan(
+        self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
+    ) -> Plan:
+        if statistics.lowest < 0:
+            raise InvalidData(
+                f"Negative values in data: {source.origin} holds {statistics.lowest:.6g}, and "
+                "DocumentAutoencoder (--variant document) is for texts and counts of words; for a "
+                "table of numbers use Autoencoder (--variant plain)."
+            )
+        if self.sampled_words:
+            multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
+            if self._neighbours(source) or not source.sparse or not multinomial:
+                raise UsageError(
+                    "sampled_words: needs CSR counts and the multinomial loss, and no neighbours; "
+                    "set sampled_words=0, or give X as CSR."
+                )
+        return super()._plan(source, statistics, seed, pairs=pairs)
+
+    def _neighbours(self, source: Source) -> int:
+        return 0 if self.sampled_words and self.neighbours is None else super()._neighbours(source)
+
+    def _pretraining(self, source: Source) -> LayerwisePretraining | None:
+        if self.pretrain is None:
+            return None
+        return LayerwisePretraining(
+            method=self.pretrain,
+            max_epochs=int(self.pretrain_epochs),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags

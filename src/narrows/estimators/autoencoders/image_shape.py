@@ -1,0 +1,94 @@
+"""The shape of a row as an image: what was given, what the data have, or what fits."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+from narrows.core.convolution import checked_shape
+from narrows.data.source import Source
+from narrows.errors import ImageShapeWarning, UsageError
+
+__all__ = ["check_order", "shape_of_rows"]
+
+_FEW = 4
+"""At most so many channels have images, with opacity."""
+
+
+def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int, int]:
+    """Return height, width and channels of a row.
+
+    Raises
+    ------
+    UsageError
+        If what was given does not hold the features, or the data are colour images with their
+        channels first.
+    """
+    n, of_data = source.n_features, source.image_shape
+    if given is not None:
+        return checked_shape(given, n)
+    if of_data is not None and len(of_data) < 4:
+        shape = checked_shape(of_data, n)
+        _check_channels_last(shape, source)
+        return shape
+    for channels in (1, 3):
+        side = math.isqrt(n // channels)
+        if side > 1 and side * side * channels == n:
+            return side, side, channels
+    warnings.warn(
+        f"{source.origin}: {n} features are no square image and are read as a signal, in which "
+        f"neighbouring columns belong together; give image_shape=(1, {n}) (--image-shape 1,{n}) if "
+        "they are one, or use Autoencoder (--variant plain) for a table.",
+        ImageShapeWarning,
+        stacklevel=2,
+    )
+    return 1, n, 1
+
+
+def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
+    """Refuse colour images with their channels first, and warn of grey ones that may be such."""
+    first, second, last = shape
+    if first not in (1, 3, 4) or last <= _FEW:
+        return
+    found = f"{source.origin}: images of height {first} with {last} channels; if "
+    if first > 1:
+        raise UsageError(
+            f"{found}the colours come first, move them: X.transpose(0, 2, 3, 1); if not, give "
+            f"{_said(shape)}."
+        )
+    warnings.warn(
+        f"{found}the first axis is the one channel, give {_said((second, last))}; if not, give "
+        f"{_said(shape)}.",
+        ImageShapeWarning,
+        stacklevel=2,
+    )
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    """Return how a shape is given, in Python and on the command line."""
+    return f"image_shape={shape} (--image-shape {','.join(map(str, shape))})"
+
+
+def check_order(source: Source, given: Sequence[int] | None) -> None:
+    """Raise UsageError for images whose axes stand in another order than those of the argument."""
+    if given is None or source.image_shape is None:
+        return
+    of_data, wanted = ([n for n in shape if n != 1] for shape in (source.image_shape, given))
+    if of_data != wanted and sorted(of_data) == sorted(wanted):
+        raise UsageError(
+            f"image_shape: is {tuple(given)}, but {source.origin} holds images of shape "
+            f"{tuple(source.image_shape)}; bring their axes in the order of image_shape: "
+            f"X.transpose{_axes(source.image_shape, wanted)}; or, if they are in the order of "
+            "height, width and channels, leave image_shape out (--image-shape)."
+        )
+
+
+def _axes(shape: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    """Return how to transpose an array of images to the ``wanted`` sides, those of 1 last."""
+    left = list(range(len(shape)))
+    axes = []
+    for side in (*wanted, *[1] * (len(shape) - len(wanted))):
+        axes.append(next(axis for axis in left if shape[axis] == side))
+        left.remove(axes[-1])
+    return (0, *(axis + 1 for axis in axes))

@@ -1,0 +1,125 @@
+"""The sparse autoencoder: by L1, by KL, or by keeping the k largest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.checks import check_number
+from narrows.errors import unknown_name
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import documented, keep
+
+__all__ = ["SparseAutoencoder"]
+
+
+@documented
+class SparseAutoencoder(AbstractAutoencoder):
+    """Learn a code of which few units are on for any row, though many for all rows together.
+
+    Parameters
+    ----------
+    n_components : int, default=128
+        Width of the code; it may be more than n_features.
+    sparsity : {"l1", "kl", "top_k"}, default="l1"
+        "l1": relu units and ``weight`` times the sum of the code. "kl": sigmoid units, and
+        ``weight`` times KL(``target`` || how often a unit is on). "top_k": the ``k`` largest
+        units stay, the others are 0.
+    weight : float, default=0.01
+        Of the penalty, in units of the loss.
+    target : float, default=0.05
+        How often a unit should be on, for "kl".
+    k : int, default=8
+        Units that stay, for "top_k".
+    hidden : sequence of int, default=()
+        Widths of the encoder's hidden layers; the decoder mirrors them.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Ranzato, Poultney, Chopra, LeCun (2007), "Efficient learning of sparse representations with
+    an energy-based model", NIPS. Lee, Ekanadham, Ng (2008), "Sparse deep belief net model for
+    visual area V2", NIPS. Makhzani, Frey (2014), "k-sparse autoencoders", ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import SparseAutoencoder
+    >>> X = load_digits().data / 16
+    >>> ae = SparseAutoencoder(100, sparsity="top_k", k=5, max_epochs=5, random_state=0).fit(X)
+    >>> int((ae.transform(X) != 0).sum(axis=1).max())
+    5
+    """
+
+    sparsity: str
+    weight: float
+    target: float
+    k: int
+
+    _overcomplete = True
+
+    def __init__(
+        self,
+        n_components: int = 128,
+        *,
+        sparsity: str = "l1",
+        weight: float = 0.01,
+        target: float = 0.05,
+        k: int = 8,
+        hidden: Sequence[int] = (),
+        activation: str = "silu",
+        loss: Any = "auto",
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.sparsity not in ("l1", "kl", "top_k"):
+            raise unknown_name("sparsity", self.sparsity, ("l1", "kl", "top_k"))
+        check_number("k", self.k, low=1, integer=True)
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if self.sparsity == "top_k":
+            k = min(int(self.k), int(self.n_components))
+            return "top_k", {**self._shape(), "k": k, "loss": loss}
+        return "sparse", {
+            **self._shape(),
+            "sparsity": self.sparsity,
+            "weight": float(self.weight),
+            "target": float(self.target),
+            "loss": loss,
+        }

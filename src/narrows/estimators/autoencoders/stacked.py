@@ -1,0 +1,197 @@
+"""The stacked autoencoder: pretrained layer by layer, then fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
+from narrows.data.source import Source
+from narrows.errors import unknown_name
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import batch_size_for, corruption_spec, documented, keep
+from narrows.training.layerwise import METHODS, LayerwisePretraining
+
+__all__ = ["StackedAutoencoder"]
+
+
+@documented
+class StackedAutoencoder(AbstractAutoencoder):
+    """Learn a deep code layer by layer, each from what the one below says, then all at once.
+
+    Pretraining puts the weights near features of the data; the fine-tuning that follows, by J of
+    the whole net on clean rows, starts from there. With ``fine_tune=False`` the pretrained layers
+    are the result: features for a classifier, as in Vincent et al. (2010).
+    ``partial_fit`` trains the whole net and pretrains nothing.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the code.
+    pretrain : {"denoising", "rbm"}, default="denoising"
+        "denoising": each layer is an autoencoder that rebuilds the layer below from a corrupted
+        copy. "rbm": each is a restricted Boltzmann machine, with Bernoulli units, or Gaussian
+        ones for a linear code and for rows that are not in [0, 1]; needs sigmoid units.
+    corruption : str, spec, corruption or None, default="masking:0.25"
+        Of each layer's input, for "denoising"; fine-tuning sees clean rows.
+    pretrain_epochs : int, default=10
+        Passes over the data for each layer.
+    pretrain_learning_rate : float or None, default=None
+        Highest rate of a layer's training; None takes 0.001 for "denoising" (Adam) and for a
+        layer with Gaussian units, 0.1 for the other Boltzmann machines (momentum 0.9).
+    cd_steps : int, default=1
+        Gibbs steps a gradient step, the k of CD-k, for "rbm".
+    persistent : bool, default=False
+        Whether the chains of "rbm" go on from step to step (PCD), instead of starting at rows.
+    fine_tune : bool, default=True
+        Whether the whole net is trained after its layers, for ``max_epochs``.
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"auto", "silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="auto"
+        Between dense layers; the output is linear. "auto" takes silu for "denoising", and
+        sigmoid, the only one that there is, for "rbm".
+    code_activation : str, default="linear"
+        On the code, from the same list.
+    tied : bool, default=True
+        Whether the decoder's weights stay the encoder's, transposed; False has them part in
+        fine-tuning.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``.
+    augmentation : ...
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    pretraining_history_ : list of list of float
+        For each layer from the bottom, its mean objective per epoch: that of a denoising layer in
+        the unit of its loss, that of a Boltzmann machine a difference of free energies in nats.
+    history_ : list of float of length n_epochs_
+        Mean objective per epoch of fine-tuning, in ``loss_unit_``; the other attributes are those
+        of ``Autoencoder``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    Science 313. Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising
+    autoencoders: learning useful representations in a deep network with a local denoising
+    criterion", JMLR 11.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import StackedAutoencoder
+    >>> X = load_digits().data / 16
+    >>> ae = StackedAutoencoder(
+    ...     8, hidden=(64, 32), pretrain="rbm", pretrain_epochs=2, max_epochs=2, random_state=0
+    ... ).fit(X)
+    >>> [len(layer) for layer in ae.pretraining_history_]
+    [2, 2, 2]
+    """
+
+    pretrain: str
+    corruption: Any
+    pretrain_epochs: int
+    pretrain_learning_rate: float | None
+    cd_steps: int
+    persistent: bool
+    fine_tune: bool
+    code_activation: str
+    tied: bool
+    augmentation: Any
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 32,
+        *,
+        pretrain: str = "denoising",
+        corruption: Any = "masking:0.25",
+        pretrain_epochs: int = 10,
+        pretrain_learning_rate: float | None = None,
+        cd_steps: int = 1,
+        persistent: bool = False,
+        fine_tune: bool = True,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "auto",
+        code_activation: str = "linear",
+        tied: bool = True,
+        loss: Any = "auto",
+        augmentation: Any = None,
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    @property
+    def pretraining_history_(self) -> list[list[float]]:
+        layers = self.model_.record.get("pretraining", ())
+        return [[epoch["objective"] for epoch in layer] for layer in layers]
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
+        check_number("cd_steps", self.cd_steps, low=1, integer=True)
+        if self.pretrain_learning_rate is not None:
+            check_number(
+                "pretrain_learning_rate", self.pretrain_learning_rate, low=0, low_open=True
+            )
+        if self.pretrain not in METHODS:
+            raise unknown_name("pretrain", self.pretrain, METHODS)
+
+    def _admits_missing(self) -> bool:
+        return False  # only the lowest layer would know what is missing
+
+    def _activation(self) -> str:
+        if self.activation != "auto":
+            return self.activation
+        return "sigmoid" if self.pretrain == "rbm" else "silu"
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        activation_named(self.code_activation)
+        return "stacked", {
+            **self._shape(),
+            "code_activation": self.code_activation,
+            "tied": bool(self.tied),
+            "loss": loss,
+        }
+
+    def _pretraining(self, source: Source) -> LayerwisePretraining:
+        rate = self.pretrain_learning_rate
+        return LayerwisePretraining(
+            method=self.pretrain,
+            max_epochs=int(self.pretrain_epochs),
+            batch_size=batch_size_for(self.batch_size, source.n_rows),
+            learning_rate=None if rate is None else float(rate),
+            corruption=corruption_spec(self.corruption),
+            cd_steps=int(self.cd_steps),
+            persistent=bool(self.persistent),
+        )
+
+    @property
+    def _epochs(self) -> int:
+        return int(self.max_epochs) if self.fine_tune else 0

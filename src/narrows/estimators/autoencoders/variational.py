@@ -1,0 +1,162 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Generator
+
+from narrows.applications.coding.likelihood import log_likelihoods
+from narrows.core.checks import check_number
+from narrows.data.scaling import choose_loss
+from narrows.data.source import Source
+from narrows.data.statistics import Statistics
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.parameters import documented, keep, seed_from
+
+__all__ = ["VariationalAutoencoder"]
+
+
+@documented
+class VariationalAutoencoder(AbstractAutoencoder):
+    """Learn a code with a known density, N(0, I), so that the decoder generates on its own.
+
+    Minimises E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), q(h | x) normal with the mean and
+    variance that the encoder gives. With a loss in nats and beta = 1 that is an upper bound of
+    - log p(x), and ``log_likelihood`` a tighter one. ``transform`` returns the mean of q.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Width of the code. Numbers that are not worth their nats stay unused.
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
+        Between dense layers; the output is linear.
+    beta : float, default=1.0
+        Price of a nat of the code. More than 1 asks for independent numbers, less for better
+        reconstructions; only 1 makes the objective a bound.
+    loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
+        As in ``Autoencoder``, except that "auto" takes "bernoulli" for values in [0, 1]. Squared
+        error is, up to a constant, that of a normal p(x | h) with variance 1/2 in every scaled
+        feature: lower ``beta`` where that is more noise than the data have; beta = 2 v stands
+        for variance v. A row of proportions weighs one word against the nats of its code: for
+        counts name ``scale="none"``, or lower ``beta``.
+    scale : ...
+    max_epochs : ...
+    batch_size : ...
+    learning_rate : ...
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        ``Autoencoder``.
+    validation_history_ : list of float
+        Mean held-out objective per epoch, of one code a row, in ``loss_unit_``.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the slot that owns the value.
+
+    References
+    ----------
+    Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR. Higgins et al. (2017),
+    "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from narrows import VariationalAutoencoder
+    >>> X = load_digits().data / 16
+    >>> ae = VariationalAutoencoder(4, hidden=(64,), max_epochs=5, random_state=0).fit(X)
+    >>> ae.transform(X).shape
+    (1797, 4)
+    """
+
+    beta: float
+    weight_decay: float
+
+    def __init__(
+        self,
+        n_components: int = 16,
+        *,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "silu",
+        beta: float = 1.0,
+        loss: Any = "auto",
+        scale: str = "auto",
+        max_epochs: int = 50,
+        batch_size: int | str = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def log_likelihood(
+        self, X: Any, n_samples: int = 100, *, random_state: Any = None
+    ) -> np.ndarray:
+        """Return a lower bound of log p(x) of every row, (n_rows,), float64, in nats.
+
+        By importance sampling: log of the mean of p(x | h) p(h) / q(h | x) over codes h from
+        q(h | x). The probability is that of the scaled rows. "multinomial" needs counts and
+        ``scale="none"``; "squared_error" gives the density of a normal with variance 1/2 in every
+        scaled feature. "bernoulli" gives a probability if all values of X are 0 or 1. Otherwise,
+        as for grey images, it gives every row of X a density over [0, 1]^n_features, that of the
+        continuous Bernoulli at the decoder's logits, whose log may be above 0: compare it only
+        with other densities of the same scaled features, never with the nats of bits.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_rows, n_features)
+        n_samples : int, default=100
+            Codes a row, from 1 to 1,000,000: more give a tighter bound, at as many passes of the
+            decoder. With 1 its mean is the objective of ``beta=1``, its sign turned.
+        random_state : int, RandomState or None, default=None
+            An int makes it repeat.
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            If the loss is no likelihood of these rows.
+
+        References
+        ----------
+        Burda, Grosse, Salakhutdinov (2016), "Importance weighted autoencoders", ICLR.
+        Loaiza-Ganem, Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in
+        variational autoencoders", NeurIPS.
+        """
+        model, source = self._asked(X)
+        generator = Generator(model.device).manual_seed(seed_from(random_state))
+        return np.concatenate(
+            list(log_likelihoods(model, source, n_samples=n_samples, generator=generator))
+        )
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("beta", self.beta, low=0)
+
+    def _may_copy(self) -> bool:
+        return not self.beta
+
+    def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
+        return choose_loss(kind, source, statistics, likelihood=True)
+
+    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "variational", {**self._shape(), "beta": float(self.beta), "loss": loss}

@@ -1,0 +1,1 @@
+"""An anomaly detector: one autoencoder a fold."""

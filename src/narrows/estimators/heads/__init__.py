@@ -1,0 +1,1 @@
+"""Classifier, regressor, matcher and segmenter on the code of an autoencoder."""

@@ -1,0 +1,198 @@
+"""The regressor on a code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from torch import Tensor
+
+from narrows.applications.heads.prediction import mean_r2, r2_of_targets
+from narrows.errors import InvalidData
+from narrows.estimators.heads.base import CodeHead
+from narrows.estimators.parameters import documented, keep
+from narrows.estimators.targets import (
+    has_columns,
+    read_several_values,
+    read_values,
+    table_of_values,
+    target_names,
+)
+
+__all__ = ["CodeRegressor"]
+
+
+@documented
+class CodeRegressor(RegressorMixin, CodeHead):
+    """Predict a number, or several, of a row from its code, by squared error.
+
+    Else as ``CodeClassifier``. y of shape (n_samples, n_targets) has several targets, each
+    standardised by itself; the errors are summed over them. A NaN there is a value that is not
+    known, and does not count; a y of shape (n_samples,) must have no NaN.
+
+    Parameters
+    ----------
+    autoencoder : ...
+    layer : ...
+    training : ...
+    hidden : ...
+    activation : ...
+    corruption : ...
+    dropout : ...
+    reconstruction_weight : ...
+    max_epochs : int or None, default=None
+        Passes over the rows at most; None takes 50, and where rows are few as many as make about
+        1,000 steps, 500 at most.
+    batch_size : ...
+    learning_rate : float or None, default=None
+        The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
+    weight_decay : ...
+    validation_fraction : ...
+    patience : ...
+    precision : ...
+    device : ...
+    random_state : ...
+    verbose : ...
+
+    Attributes
+    ----------
+    y_mean_, y_deviation_ : float, or ndarray of shape (n_targets,)
+        What y was standardised by; an array where y had columns.
+    target_names_ : list of str or None
+        The names of y's columns, where y was a frame whose columns have names.
+    autoencoder_ : AbstractAutoencoder
+        The fitted autoencoder, trained on where ``training`` says so.
+    layer_ : int
+        The layer that the head reads, counted from 0.
+    history_ : list of float of length n_epochs_
+        Mean training objective per epoch, in squared deviations of y, summed over targets.
+    validation_history_ : list of float
+        Mean held-out squared error per epoch, in the same unit.
+    training_rows_, held_out_rows_ : ndarray of int
+        Which rows of X were trained on and which held out, by their numbers; not kept in the file.
+    n_epochs_, n_features_in_ : int
+    max_epochs_ : int
+        What ``max_epochs`` came to.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, by the argument that owns the value.
+
+    References
+    ----------
+    Le, Patterson, White (2018), "Supervised autoencoders: improving generalization performance
+    with unsupervised regularizers", NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from narrows import Autoencoder, CodeRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> ae = Autoencoder(6, hidden=(32,), max_epochs=50, random_state=0).fit(X)
+    >>> bool(CodeRegressor(ae, max_epochs=100, random_state=0).fit(X, y).score(X, y) > 0.3)
+    True
+    """
+
+    y_mean_: Any
+    y_deviation_: Any
+    target_names_: list[str] | None = None
+
+    _classification = False
+    _answer = "value"
+
+    def __init__(
+        self,
+        autoencoder: Any = None,
+        *,
+        layer: int = -1,
+        training: str = "frozen",
+        hidden: Sequence[int] = (),
+        activation: str = "silu",
+        corruption: Any = "identity",
+        dropout: float = 0.0,
+        reconstruction_weight: float = 0.1,
+        max_epochs: int | None = None,
+        batch_size: int | str = "auto",
+        learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        keep(self, locals())
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the value of every row, (n_samples,), in the units of y, float64.
+
+        (n_samples, n_targets) where the y of ``fit`` had columns, even one.
+        """
+        said = self._said(X).astype(np.float64)  # float32 is too coarse for a y far from 0
+        return (said if np.ndim(self.y_mean_) else said[:, 0]) * self.y_deviation_ + self.y_mean_
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R^2, the mean of the targets' where there are several.
+
+        A NaN in y of several targets does not count; a target of which fewer than two values are
+        known does not either.
+        """
+        if not has_columns(y):
+            return super().score(X, y, sample_weight)
+        truth, said = table_of_values(y), self.predict(X)
+        if truth.shape != said.shape:
+            raise InvalidData(f"y: has shape {truth.shape}, what is predicted {said.shape}.")
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return mean_r2(r2_of_targets(truth, said, weights))
+
+    def _note_targets(self, y: Any) -> None:
+        self.target_names_ = target_names(y)
+
+    def _read_y(
+        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
+    ) -> Tensor:
+        counted = training.numpy()
+        if has_columns(y):
+            targets, self.y_mean_, self.y_deviation_ = read_several_values(
+                y, n_rows, counted=counted, weights=weights, names=self.target_names_
+            )
+        else:
+            targets, self.y_mean_, self.y_deviation_ = read_values(
+                y, n_rows, missing=False, counted=counted, weights=weights
+            )
+        return targets
+
+    def _n_outputs(self, n_features: int) -> int:
+        return np.size(self.y_mean_)
+
+    def _target_spec(self) -> dict[str, Any]:
+        units = {"y_mean": self.y_mean_, "y_deviation": self.y_deviation_}
+        spec = {name: np.asarray(value).tolist() for name, value in units.items()}
+        return spec if self.target_names_ is None else {**spec, "target_names": self.target_names_}
+
+    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+        mean, deviation = (np.array(spec[n], dtype=np.float64) for n in ("y_mean", "y_deviation"))
+        if not (np.isfinite(mean).all() and (deviation > 0).all() and np.isfinite(deviation).all()):
+            raise ValueError(f"y of mean {mean} and deviation {deviation}")
+        if mean.shape != deviation.shape or mean.ndim > 1 or mean.size != n_outputs:
+            raise ValueError(f"{n_outputs} outputs for y of mean {mean} and deviation {deviation}")
+        names = spec.get("target_names")  # older files have one target without a name
+        if names is not None and not (
+            isinstance(names, list)
+            and mean.shape == (len(names),)
+            and all(isinstance(name, str) for name in names)
+        ):
+            raise ValueError(f"{names!r} as names of {n_outputs} targets")
+        self.y_mean_, self.y_deviation_ = (
+            (mean, deviation) if mean.ndim else (float(mean), float(deviation))
+        )
+        self.target_names_ = names
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,137 @@
+"""Read the arguments of fit that say which rows are held out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import column_or_1d
+
+from narrows.core.checks import check_number
+from narrows.data.splitting import Grouping
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators.targets import target_names
+
+__all__ = ["check_effect", "column_of_groups", "grouping_of", "joined_targets", "rows_and_y"]
+
+
+def grouping_of(groups: Any, n_rows: int, *, block_length: Any = None, gap: Any = 0) -> Grouping:
+    """Check ``fit``'s arguments that say which rows depend on each other.
+
+    Raises
+    ------
+    UsageError
+        If they are not numbers of rows, or contradict each other.
+    InvalidData
+        If ``groups`` does not name a group for every row.
+    """
+    check_number("gap", gap, low=0, integer=True)
+    if block_length is None:
+        if gap:
+            raise UsageError(
+                f"gap: {gap} has no effect without block_length, which says that rows are in "
+                "order; give block_length too, or leave gap out."
+            )
+        return Grouping() if groups is None else Grouping(_numbered(groups, n_rows))
+    check_number("block_length", block_length, low=1, integer=True)
+    if groups is not None:
+        raise UsageError(
+            "block_length: groups already says which rows belong together; give one of the two."
+        )
+    return Grouping(block_length=int(block_length), gap=int(gap))
+
+
+def check_effect(grouping: Grouping, validation_data: Any, fraction: float) -> None:
+    """Refuse a grouping that has no effect, because no rows are drawn.
+
+    Raises
+    ------
+    UsageError
+    """
+    name = "block_length" if grouping.block_length is not None else "groups"
+    if grouping and validation_data is not None:
+        raise UsageError(
+            f"{name}: has no effect with validation_data, which is what is held out; leave one of "
+            "the two out."
+        )
+    if grouping and not fraction:
+        raise UsageError(
+            f"{name}: has no effect, since validation_fraction=0 holds no row out; give "
+            "validation_fraction, such as 0.1."
+        )
+
+
+def rows_and_y(validation_data: Any) -> tuple[Any, Any]:
+    """Return X and y of ``validation_data``: a pair, or X alone."""
+    if isinstance(validation_data, tuple):
+        if len(validation_data) != 2:
+            raise UsageError(
+                f"validation_data: must be X or a pair (X, y), got {len(validation_data)} parts."
+            )
+        return validation_data
+    return validation_data, None
+
+
+def joined_targets(y: Any, y_held_out: Any, n_rows: int, n_held_out: int) -> np.ndarray:
+    """Return the y of both, those of the rows held out last.
+
+    Raises
+    ------
+    InvalidData
+        If either has another length than its rows, or they are not of one kind.
+    """
+    names, others = target_names(y), target_names(y_held_out)
+    if names is not None and others is not None and names != others:
+        raise InvalidData(
+            f"validation_data: its y has the columns {others}, that of fit {names}; give the same."
+        )
+    parts = [np.asarray(y), np.asarray(y_held_out)]
+    for name, part, n in zip(("y", "validation_data"), parts, (n_rows, n_held_out), strict=True):
+        if part.ndim == 0 or len(part) != n:
+            raise InvalidData(f"{name}: {part.size} values of y for {n} rows of X.")
+    if (parts[0].dtype.kind in "US") != (parts[1].dtype.kind in "US") or (
+        parts[0].shape[1:] != parts[1].shape[1:]
+    ):
+        raise InvalidData(
+            f"validation_data: its y is {parts[1].dtype} of shape {parts[1].shape}, that of fit "
+            f"{parts[0].dtype} of shape {parts[0].shape}; they must be of one kind."
+        )
+    return np.concatenate(parts)
+
+
+def column_of_groups(groups: Any) -> np.ndarray:
+    """Return ``groups`` as an array of one axis.
+
+    Raises
+    ------
+    InvalidData
+        If it is something else, such as the name of a column.
+    """
+    if isinstance(groups, str):
+        raise InvalidData(
+            f"groups: must hold a value for every row, got {groups!r}; give the column itself, "
+            f"such as groups=table[{groups!r}], and leave it out of X."
+        )
+    if np.ndim(groups) == 0:
+        raise InvalidData(f"groups: must hold a value for every row, got {groups!r:.60}.")
+    try:
+        return column_or_1d(groups, warn=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"groups: {str(error).replace('y should', 'should', 1)}") from None
+
+
+def _numbered(groups: Any, n_rows: int) -> torch.Tensor:
+    """Return the number of every row's group, int64 (n_rows,)."""
+    values = column_of_groups(groups)
+    if len(values) != n_rows:
+        raise InvalidData(f"groups: {len(values)} values for {n_rows} rows of X.")
+    missing = np.array([v is None or v != v or v == "" for v in values.tolist()], dtype=bool)
+    if missing.any():
+        raise InvalidData(
+            f"groups: no group in row {int(missing.argmax())}; give every row one, its own where "
+            "it depends on no other."
+        )
+    if values.dtype == object:
+        values = np.array([str(value) for value in values.tolist()])
+    return torch.from_numpy(np.unique(values, return_inverse=True)[1].astype(np.int64))

@@ -1,0 +1,217 @@
+"""Weights of rows and classes in a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, _num_samples
+from torch import Tensor
+
+from narrows.core.checks import check_number
+from narrows.data.source import Source
+from narrows.data.splitting import Selection
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators.held_out import column_of_groups
+
+_WIDEST = 1e15
+"""Ratio of the greatest weight to the least: float32 holds the product of two such."""
+
+__all__ = [
+    "CountedRows",
+    "check_class_weight",
+    "class_weights",
+    "of_mean_one",
+    "weights_of_parts",
+    "rows_that_count",
+]
+
+
+@dataclass(frozen=True)
+class CountedRows:
+    """The rows of a fit that weigh more than 0, with their y, groups and weights.
+
+    ``numbers`` are those of these rows among all that were given, None where every row counts.
+    """
+
+    source: Source
+    y: Any
+    groups: Any
+    weights: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+
+def rows_that_count(
+    sample_weight: Any, source: Source, y: Any, groups: Any, *, keep_places: bool
+) -> CountedRows:
+    """Read the weights of the rows of a fit, and leave out the rows of weight 0.
+
+    ``keep_places``: no row can be left out, since rows have their places.
+
+    Raises
+    ------
+    InvalidData
+        As ``read_weights``, if y or groups have another length than the rows, or if fewer than
+        two rows count.
+    UsageError
+        If the rows are streamed, or one weighs 0 that has its place.
+    """
+    weights = read_weights(sample_weight, source.n_rows)
+    if weights is None:
+        return CountedRows(source, y, groups)
+    if not source.holds_targets:
+        raise UsageError(
+            f"sample_weight: {source.origin} is streamed, and weights need rows in memory; read it "
+            "with stream=False, or leave the weights out."
+        )
+    if weights.all():
+        return CountedRows(source, y, groups, weights)
+    if keep_places:
+        raise UsageError(
+            "sample_weight: must not be 0 with texts or with block_length, for which rows have "
+            "their places; leave these rows out of X."
+        )
+    numbers = np.flatnonzero(weights)
+    if len(numbers) < 2:
+        raise InvalidData("sample_weight: all rows but one weigh 0; two at least must count.")
+    return CountedRows(
+        source.where(torch.from_numpy(weights > 0)),
+        _some_rows("y", y, len(weights), numbers),
+        _some_rows(
+            "groups",
+            None if groups is None else column_of_groups(groups),
+            len(weights),
+            numbers,
+        ),
+        weights[numbers],
+        numbers,
+    )
+
+
+def _some_rows(name: str, values: Any, n_rows: int, numbers: np.ndarray) -> Any:
+    """Return those rows of an array, list, frame or source that goes with the rows, if any."""
+    if values is None:
+        return None
+    try:
+        n_values = len(values) if isinstance(values, Source) else _num_samples(values)
+    except TypeError as error:
+        raise InvalidData(f"{name}: {error}") from None
+    if n_values != n_rows:
+        raise InvalidData(f"{name}: {n_values} values for {n_rows} rows of X.")
+    if isinstance(values, Source):
+        mask = torch.zeros(n_rows, dtype=torch.bool)
+        mask[torch.from_numpy(numbers)] = True
+        return values.where(mask)
+    return _safe_indexing(values, numbers)
+
+
+def weights_of_parts(weights: np.ndarray | None, selection: Selection) -> Tensor | None:
+    """Return weights, float32 (n_rows,), of mean 1 over the rows to train on, and over those held
+    out; None of None."""
+    if weights is None:
+        return None
+    wide, held_out = torch.from_numpy(weights), selection.held_out
+    training = of_mean_one(wide, selection.training)
+    return torch.where(held_out, of_mean_one(wide, held_out), training)
+
+
+def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    """Return the weight of every row, float64 (n_rows,), the greatest 1; None: all weigh alike.
+
+    Raises
+    ------
+    InvalidData
+        If there is another number of them, one is negative or not finite, all are 0, or those
+        above 0 differ by more than a factor of 1e15.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidData(f"sample_weight: {error}") from None
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise InvalidData(
+            f"sample_weight: must be >= 0, row {row} (the first is 0) has {weights[row]:g}."
+        )
+    least, greatest = float(weights[weights > 0].min()), float(weights.max())
+    if least / greatest < 1 / _WIDEST:
+        raise InvalidData(
+            f"sample_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
+            f"{greatest:g}; give 0 to rows that should not count."
+        )
+    return weights / greatest
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Raise UsageError for an invalid ``class_weight``, before y is known.
+
+    Raises
+    ------
+    UsageError
+        If it is not None, "balanced" or a mapping from classes to numbers above 0.
+    """
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(
+            "class_weight: must be None, 'balanced' or a dict from classes to weights, got "
+            f"{class_weight!r}."
+        )
+    for name, weight in class_weight.items():
+        check_number(f"class_weight[{name!r}]", weight, low=0, low_open=True)
+
+
+def class_weights(
+    class_weight: Any, classes: np.ndarray, targets: Tensor, row_weights: Tensor | None = None
+) -> Tensor:
+    """Return the weight of every class, float32 (n_classes,); only ratios matter.
+
+    "balanced" is total / (n_classes * total of the class), over the weights of the training rows;
+    a class that a dict does not name weighs 1.
+
+    Parameters
+    ----------
+    targets : Tensor of any shape
+        Positions among the classes, negative where unknown, of the training rows alone.
+    row_weights : Tensor, optional
+        Of the same shape.
+
+    Raises
+    ------
+    UsageError
+        If a dict names a class that y does not have, or its weights differ by more than a factor
+        of 1e15.
+    """
+    if isinstance(class_weight, Mapping):
+        places = {name: place for place, name in enumerate(classes.tolist())}
+        weights = np.ones(len(classes))
+        for name, weight in class_weight.items():
+            if name not in places:
+                raise UsageError(
+                    f"class_weight: {name!r} is no class of y; it has {list(places)[:10]}."
+                )
+            weights[places[name]] = float(weight)
+        least, greatest = float(weights.min()), float(weights.max())
+        if least / greatest < 1 / _WIDEST:
+            raise UsageError(
+                f"class_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
+                f"{greatest:g} (a class that is not named weighs 1)."
+            )
+        return torch.from_numpy(weights / greatest).float()
+    known = targets >= 0
+    counted = None if row_weights is None else row_weights[known].double()
+    counts = torch.bincount(targets[known].long(), counted, minlength=len(classes)).double()
+    balanced = counts.sum() / (len(classes) * counts.clamp_min(torch.finfo(torch.float64).tiny))
+    return torch.where(counts > 0, balanced, 0.0).float()
+
+
+def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
+    """Return weights whose mean over the rows of known y is 1: only their ratios matter."""
+    mean = weights[known].double().mean()
+    return (weights.double() / mean).float() if bool(mean > 0) else weights.float()

@@ -1,0 +1,332 @@
+"""Read y: classes, values, pairs, and tables of several targets."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+from torch import Tensor
+
+from narrows.data.arrays import plain_array
+from narrows.errors import HeldOutClassWarning, InvalidData
+
+__all__ = [
+    "has_columns",
+    "known_labels",
+    "read_classes",
+    "read_same",
+    "read_several_values",
+    "read_values",
+    "table_of_values",
+    "target_names",
+]
+
+
+def read_classes(
+    y: Any, n_rows: int, *, unknown: Any = None, classes: np.ndarray | None = None
+) -> tuple[Tensor, np.ndarray]:
+    """Return the position of each row's class, int64, -1 where y is ``unknown``, and the classes.
+
+    ``classes`` are those of an earlier call.
+
+    Raises
+    ------
+    InvalidData
+        If y has another length than X, fewer than two classes, or one not seen before.
+    """
+    values, known = known_labels(y, n_rows, unknown=unknown)
+    if values.dtype.kind == "O":
+        _check_one_type(values[known])
+    if values.dtype.kind == "f":
+        _check_finite(values, known)
+    with _invalid_y():
+        if known.any():
+            _check_classes(values[known])
+        present = np.unique(values[known])
+    if classes is None:
+        classes = present
+        if len(classes) < 2:
+            raise InvalidData(f"y: a classification needs two classes, got {len(classes)}.")
+    elif not np.isin(present, classes).all():
+        new = present[~np.isin(present, classes)][0]
+        raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
+    positions = np.searchsorted(classes, np.where(known, values, classes[0]))
+    return torch.from_numpy(np.where(known, positions, -1)), classes
+
+
+def _check_classes(values: np.ndarray) -> None:
+    try:
+        check_classification_targets(values)
+    except ValueError as error:
+        raise InvalidData(
+            f"y: {error} If y is a quantity, use CodeRegressor (--task regress)."
+        ) from None
+
+
+def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return y as an array (n_rows,), and where it is not the label for none.
+
+    Raises
+    ------
+    InvalidData
+        If y has another length than X, or is no column of numbers or texts.
+    """
+    values = _column(y, n_rows)
+    if unknown is None:
+        return values, np.ones(n_rows, dtype=bool)
+    return values, np.array([not _same(value, unknown) for value in values.tolist()], dtype=bool)
+
+
+def read_values(
+    y: Any,
+    n_rows: int,
+    *,
+    missing: bool,
+    counted: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    moments: tuple[float, float] | None = None,
+) -> tuple[Tensor, float, float]:
+    """Return y standardised, float32, with its mean and deviation; NaN stays where ``missing``.
+
+    Mean and deviation are of the rows of the mask ``counted``, bool (n_rows,); None counts all.
+    ``weights`` (n_rows,) say how much each counts in them.
+    ``moments`` are those of an earlier call.
+
+    Raises
+    ------
+    InvalidData
+        If y has another length than X, is infinite or too large, or no value is known.
+    """
+    column = _column(y, n_rows)
+    try:
+        wide = column.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(
+            f"y: {error}; give numbers, or use CodeClassifier (--task classify) for words."
+        ) from None
+    known = ~np.isnan(wide) if missing else np.ones(n_rows, dtype=bool)
+    if not known.any():
+        raise InvalidData("y: no value is known.")
+    _check_finite(wide, known)
+    some = known if counted is None or not (known & counted).any() else known & counted
+    with np.errstate(over="ignore", invalid="ignore"):
+        if weights is None:
+            mean, deviation = float(wide[some].mean()), float(wide[some].std()) or 1.0
+        else:
+            mean = float(np.average(wide[some], weights=weights[some]))
+            squares = np.average((wide[some] - mean) ** 2, weights=weights[some])
+            deviation = float(np.sqrt(squares)) or 1.0
+    if moments is not None:
+        mean, deviation = moments
+    if not math.isfinite(mean + deviation):
+        largest = float(np.abs(wide[known]).max())
+        raise InvalidData(f"y: values up to {largest:g} have no mean and deviation; rescale y.")
+    return torch.from_numpy((wide - mean) / deviation).float(), mean, deviation
+
+
+def read_same(same: Any, n_rows: int) -> Tensor:
+    """Return whether each pair is the same thing, int64, 1 or 0.
+
+    Raises
+    ------
+    InvalidData
+        If there is another number of answers, one is neither 0 nor 1, or all are the same.
+    """
+    if same is None:
+        raise InvalidData("same: is None; give 1 or 0 for every pair.")
+    try:
+        values = column_or_1d(same, warn=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"same: {error}") from None
+    if len(values) != n_rows:
+        raise InvalidData(f"same: {len(values)} answers for {n_rows} pairs.")
+    good = np.array([_same(v, 0) or _same(v, 1) for v in values.tolist()], dtype=bool)
+    if not good.all():
+        row = int((~good).argmax())
+        raise InvalidData(f"same: must be 0 or 1, got {values[row]!r} in row {row}.")
+    answers = values.astype(np.int64)
+    if not 0 < answers.sum() < n_rows:
+        raise InvalidData(
+            f"same: {int(answers.sum())} of {n_rows} pairs are the same; pairs of both kinds are "
+            "needed."
+        )
+    return torch.from_numpy(answers)
+
+
+def has_columns(y: Any) -> bool:
+    """Return whether y is a table (n_samples, n_targets), even of one column."""
+    shape = getattr(y, "shape", None)
+    if shape is None:
+        try:
+            shape = np.asarray(y).shape
+        except ValueError:  # rows of several lengths
+            return False
+    return len(shape) == 2
+
+
+def _column(y: Any, n_rows: int) -> np.ndarray:
+    if y is None:
+        raise InvalidData("y: requires y to be passed, but the target y is None.")
+    with _invalid_y():
+        if has_columns(y) and (n := np.asarray(y).shape[-1]) > 1:
+            raise InvalidData(
+                f"y: has {n} columns, but must have one; fit one head for each column, y[:, 0] "
+                "and so on. Only CodeRegressor takes several, of numbers."
+            )
+        values: Any = column_or_1d(y, warn=True)
+    if len(values) != n_rows:
+        raise InvalidData(f"y: {len(values)} values for {n_rows} rows of X.")
+    if values.dtype.kind in "mMSV":
+        raise InvalidData(f"y: holds {values.dtype}; give numbers or texts.")
+    if values.dtype.char == "g":  # no file and no JSON holds a longdouble
+        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+            values = values.astype(np.float64)
+    return values
+
+
+def _check_one_type(values: np.ndarray) -> None:
+    of_type = {type(value) if value is None else isinstance(value, str): value for value in values}
+    if len(of_type) > 1:
+        shown = " beside ".join(repr(value) for value in of_type.values())
+        raise InvalidData(
+            f"y: holds values of several types, such as {shown}, which have no order; use one "
+            "type, and name the value that means none (missing_label)."
+        )
+
+
+@contextmanager
+def _invalid_y() -> Iterator[None]:
+    """Have what scikit-learn and NumPy say of a y that cannot be name y, as our error."""
+    try:
+        yield
+    except InvalidData:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"y: {error}") from None
+
+
+def check_known_classes(new: list[Any]) -> None:
+    """Refuse the classes of ``validation_data`` that the y of fit does not have.
+
+    Raises
+    ------
+    InvalidData
+    """
+    if new:
+        raise InvalidData(
+            f"validation_data: its y has classes that the y of fit lacks, {new[:10]!r}; leave "
+            "these rows out, or train on some of them."
+        )
+
+
+def warn_of_held_out_classes(classes: np.ndarray, what: str) -> None:
+    """Warn of the classes of which all rows are held out; ``what`` are "rows of" such a class.
+
+    Warns
+    -----
+    HeldOutClassWarning
+    """
+    if len(classes):
+        warnings.warn(
+            f"y: all {what} class {classes.tolist()[:10]} are held out, so the head does not "
+            "learn it; give another random_state, or validation_data.",
+            HeldOutClassWarning,
+            stacklevel=5,
+        )
+
+
+def _check_finite(values: np.ndarray, known: np.ndarray) -> None:
+    bad = known & ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.argmax())
+        what = "NaN" if np.isnan(values[row]) else "infinity"
+        raise InvalidData(f"y: contains {what} in row {row}; leave such rows out, or mark them.")
+
+
+def _same(value: Any, label: Any) -> bool:
+    """Return whether a value of y is the label for none; NaN is itself here."""
+    try:
+        return value is label or bool(value == label) or bool(value != value and label != label)
+    except TypeError:  # pandas' NA is neither equal nor unequal to anything
+        return False
+
+
+def target_names(y: Any) -> list[str] | None:
+    """Return the names of a frame's columns, None where y has none, or they are not all strings."""
+    if not has_columns(y):
+        return None
+    # an arrow table's columns are no names
+    names = getattr(y, "column_names", None)
+    names = [*(getattr(y, "columns", ()) if names is None else names)]
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def read_several_values(
+    y: Any,
+    n_rows: int,
+    *,
+    counted: np.ndarray,
+    weights: np.ndarray | None = None,
+    names: list[str] | None = None,
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Return y (n_rows, n_targets), each target standardised, float32, with the targets' means and
+    deviations, float64 (n_targets,). NaN, of a value that is not known, stays.
+
+    Means and deviations are of the rows of the mask ``counted``, bool (n_rows,), by their
+    ``weights`` (n_rows,).
+
+    Raises
+    ------
+    InvalidData
+        As ``read_values``, naming the column; or if no row to train on has a value of a target.
+    """
+    table = _table(y)
+    columns, means, deviations = [], [], []
+    for j in range(table.shape[1]):
+        name = repr(names[j]) if names else str(j)
+        try:
+            column, mean, deviation = read_values(
+                table[:, j], n_rows, missing=True, counted=counted, weights=weights
+            )
+        except InvalidData as error:
+            raise InvalidData(f"y: column {name}: {str(error).removeprefix('y: ')}") from None
+        if bool(column[torch.from_numpy(counted)].isnan().all()):
+            raise InvalidData(
+                f"y: column {name}: no value is known in the rows to train on; leave the column "
+                "out, or hold out other rows (random_state)."
+            )
+        columns.append(column)
+        means.append(mean)
+        deviations.append(deviation)
+    return torch.stack(columns, dim=1), np.array(means), np.array(deviations)
+
+
+def table_of_values(y: Any) -> np.ndarray:
+    """Return y of several columns as float64, NaN where a value is not known.
+
+    Raises
+    ------
+    InvalidData
+        If a value is no number.
+    """
+    try:
+        return _table(y).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"y: {error}; give numbers.") from None
+
+
+def _table(y: Any) -> np.ndarray:
+    if sp.issparse(y):
+        raise InvalidData("y: is sparse; give y.toarray().")
+    table = np.asarray(plain_array(y))
+    if table.shape[1] == 0:
+        raise InvalidData("y: has no column.")
+    return table

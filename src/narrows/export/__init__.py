@@ -1,0 +1,1 @@
+"""Models and heads as ONNX files."""

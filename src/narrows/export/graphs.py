@@ -1,0 +1,167 @@
+"""What a fitted model does, as modules from one tensor to one tensor: what export writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from narrows.core.slots import dense_rows
+from narrows.data.scaling import Scaling
+from narrows.errors import UsageError, unknown_name
+from narrows.model.coding import in_input_units
+from narrows.model.model import Model
+from narrows.objectives.code_task import Head, layers_of
+from narrows.objectives.segmentation import SegmentationHead, pyramid
+
+__all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
+
+
+@dataclass(frozen=True)
+class ExportedHead:
+    """A head, the encoder's layer that it reads, and how its outputs become answers.
+
+    ``answer`` is one of ``ANSWERS``: "probabilities" of ``classes``, (batch, n_classes); "value",
+    the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or (batch,)
+    where the two are plain numbers; "vector" of length 1, whose squared distance d to
+    another means same with probability sigma(intercept - slope d), the ``odds``; "pixels",
+    probabilities (batch, n_pixels, n_classes).
+    """
+
+    head: Head | SegmentationHead
+    layer: int
+    answer: str = "probabilities"
+    odds: dict[str, float] | None = None
+    classes: list[Any] | None = None
+    mean: float | list[float] = 0.0
+    deviation: float | list[float] = 1.0
+    target_names: list[str] | None = None
+
+
+class Graph(nn.Module, ABC):
+    """One named input and one named output, the batch first, scaling included."""
+
+    reads, gives = "x", "code"
+    shift: Tensor | None
+    scale: Tensor | None
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.objective = model.objective
+        self.width = model.schema.n_features
+        self.kind = model.scaling.kind
+        # the model's own scaling, with its numbers where a graph keeps its weights
+        self.register_buffer("shift", model.scaling.shift)
+        self.register_buffer("scale", model.scaling.scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the input: float64 where rows are shifted in float64, else float32."""
+        return torch.float64 if self.reads == "x" and self.scaling.double else torch.float32
+
+    @property
+    def scaling(self) -> Scaling:
+        return Scaling(self.kind, self.shift, self.scale)
+
+    @abstractmethod
+    def forward(self, rows: Tensor) -> Tensor: ...
+
+
+class EncoderGraph(Graph):
+    """x in input units -> h = f(x); of a variational encoder the mean."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.objective.encode(self.scaling.forward(rows)).h
+
+
+class DecoderGraph(Graph):
+    """h -> g(h) past the loss's link, in input units; shares where rows are scaled to shares."""
+
+    reads, gives = "code", "x"
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.width = model.n_components
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.scaling.inverse(self.objective.decode(rows))
+
+
+class ReconstructionGraph(Graph):
+    """x -> g(f(x)), both in input units; shares are multiplied by the row's own total."""
+
+    gives = "reconstruction"
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.model = (model,)  # a tuple: its net is registered already
+
+    def forward(self, rows: Tensor) -> Tensor:
+        mean = self.objective.reconstruct(self.scaling.forward(rows))
+        return in_input_units(self.model[0], mean, rows)
+
+
+ANSWERS = {
+    "probabilities": "probabilities",
+    "value": "y",
+    "vector": "vector",
+    "pixels": "probabilities",
+}
+"""What a head can answer, and what its output is called in the file."""
+
+
+class HeadGraph(Graph):
+    """x -> what a head answers."""
+
+    def __init__(self, model: Model, exported: ExportedHead) -> None:
+        super().__init__(model)
+        self.head, self.layer = exported.head, exported.layer
+        self.answer, self.gives = exported.answer, ANSWERS[exported.answer]
+        # tensors: the exporter rounds numbers of Python's to float32
+        self.register_buffer("mean", torch.tensor(exported.mean, dtype=torch.float64))
+        self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        x = dense_rows(self.scaling.forward(rows))
+        if self.answer == "pixels":
+            logits = self.head(pyramid(self.objective, x))
+            return torch.softmax(logits, dim=1).permute(0, 2, 3, 1).flatten(1, 2)
+        said = self.head(layers_of(self.objective, x, self.layer + 1)[self.layer])
+        if self.answer == "probabilities":
+            return torch.softmax(said, dim=1)
+        if self.answer == "vector":
+            return said / said.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        values = said.double() if self.mean.ndim else said[:, 0].double()
+        return values * self.deviation + self.mean
+
+
+PARTS: Mapping[str, Callable[[Model], Graph]] = {
+    "encoder": EncoderGraph,
+    "decoder": DecoderGraph,
+    "reconstruct": ReconstructionGraph,
+}
+"""What of an autoencoder can be exported; a head on its code is "head"."""
+
+
+def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph:
+    """Return a part of a model as a module.
+
+    Raises
+    ------
+    UsageError
+        If there is no such part.
+    """
+    if part == "head":
+        if head is None:
+            raise UsageError(
+                "part: 'head' is of a head on a code, such as a classifier, and this is an "
+                f"autoencoder; choose from {', '.join(PARTS)}."
+            )
+        return HeadGraph(model, head)
+    if part not in PARTS:
+        raise unknown_name("part", part, [*PARTS, "head"])
+    return PARTS[part](model)

@@ -1,0 +1,94 @@
+"""The picture of inpainting: originals, what was hidden, and what each way fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Generator, Tensor
+
+from narrows.applications.filling.inpainting import inpainted
+from narrows.applications.filling.inpainting_comparison import Rivals, rival_fills
+from narrows.data.array_sources import DenseSource
+from narrows.data.scaling import Scaling
+from narrows.figures.drawing import Strip
+from narrows.figures.rows import draw_rows, n_drawn, row_numbers
+from narrows.model.model import Model
+from narrows.writers.pixels import image_shape_of
+
+__all__ = ["inpainting_figure"]
+
+_DRAWN_RIVALS = {"conditional mean": "baseline", "nearest row": "nearest"}
+_DRAWS = 16
+
+
+def inpainting_figure(
+    model: Model,
+    rows: Tensor,
+    hidden: np.ndarray,
+    *,
+    method: str = "auto",
+    rivals: Rivals | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    lines: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Figure:
+    """Draw rows (n, n_features): original, hidden, filled in by the model and by its rivals, the
+    nearest row and the better of PCA's fills.
+
+    Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
+    are pink; of other rows, six at most, only what was filled in is drawn beside the data.
+    ``lines`` are what the rows are called. Errors are those of a hidden value, in squared
+    scaled units.
+    """
+    shape = image_shape_of(model, image_shape)
+    n = n_drawn(model, len(rows), image_shape)
+    rows, hidden = rows[:n], hidden if len(hidden) == 1 else hidden[:n]
+    where = torch.from_numpy(np.array(hidden)).expand(n, -1)
+    generator = Generator().manual_seed(seed)
+    blocks = list(
+        inpainted(
+            model, DenseSource(rows), hidden, method=method, n_draws=_DRAWS, generator=generator
+        )
+    )
+    scaling = Scaling(
+        model.scaling.kind, **{k: v.cpu() for k, v in model.scaling.tensors().items()}
+    )
+    truth = scaling.forward(rows)
+    assert isinstance(truth, Tensor)
+    ours = scaling.forward(torch.from_numpy(np.concatenate([fill for fill, _ in blocks])))
+    assert isinstance(ours, Tensor)
+    strips = [_strip("autoencoder", "ours", ours, truth, where)]
+    if rivals is not None:
+        for name, fill in rival_fills(rivals, scaling, rows, where):
+            for kind, role in _DRAWN_RIVALS.items():
+                if name.endswith(kind):
+                    strips.append(_strip(name, role, fill, truth, where))
+    lines = row_numbers(range(n)) if lines is None else lines[:n]
+    original = Strip("original", "data", truth.numpy())
+    if shape is None:
+        marked = (where | rows.isnan()).numpy()
+        return draw_rows(model, [original, *strips], lines=lines, hidden=marked)
+    low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
+    pink = Strip("hidden in pink", "data", torch.where(where, torch.nan, truth).numpy())
+    spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
+    if len(shape) > 2:  # a deviation has no colour
+        pixels = spread.view(n, -1, shape[2])
+        spread = pixels.mean(dim=2, keepdim=True).expand_as(pixels).reshape(n, -1)
+    widest = float(spread.amax())
+    deviation = Strip(
+        f"deviation of the fill\n0 to {widest:.3g} input units", "ours",
+        (low + (high - low) * spread / max(widest, 1e-12)).numpy(),
+    )  # fmt: skip
+    drawn = [original, pink, *strips, deviation]
+    title = f"squared error of a hidden value, in {scaling.unit}"
+    return draw_rows(model, drawn, lines=lines, title=title, image_shape=image_shape)
+
+
+def _strip(name: str, role: str, fill: Tensor, truth: Tensor, hidden: Tensor) -> Strip:
+    asked = hidden & ~truth.isnan()
+    if bool(asked.any()):
+        name += f"\nsquared error {float((fill - truth)[asked].square().mean()):.3g}"
+    return Strip(name, role, fill.numpy())

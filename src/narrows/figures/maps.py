@@ -1,0 +1,219 @@
+"""Codes of two numbers as maps, with how well a neighbour in the plane tells the class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+
+from narrows.applications.retrieval.metrics import Labels, SharedLabels, n_labelled
+from narrows.core.checks import check_number
+from narrows.errors import InvalidData
+from narrows.figures.lettering import fitting, fitting_legend
+from narrows.figures.palette import class_colors, class_markers
+
+__all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
+
+N_NAMED = 20
+"""Classes with a colour, a marker and a name; the colours of more are hard to tell apart."""
+
+_REST = "#C8C8C8"
+_LONGEST = 2.4  # inches of a name in the legend
+_SHOWN = 10_000
+_CUT = 0.005  # of the points, at each end of each axis
+
+
+def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
+    """Return how often a point's nearest neighbour shares a label with it.
+
+    The mean over all points of the fraction of their ``n_neighbours`` nearest others, by
+    Euclidean distance, that have a label in common with them: with one neighbour and one label a
+    point, the leave-one-out accuracy of a nearest-neighbour classifier. Points without a label
+    count 0. Neighbours at one place, as of a code that has collapsed, come in an order of chance
+    (a fixed one), and not in that of the rows. Cost O(n log n).
+
+    Parameters
+    ----------
+    xy : ndarray, (n, 2)
+        Any other width works too.
+    labels : labels
+        One a point, (n,), or several: a sparse matrix (n, n_labels).
+    n_neighbours : int, default=1
+
+    Raises
+    ------
+    InvalidData
+        If there are fewer than two points, values that are not finite, or labels of another
+        number of points.
+    UsageError
+        If ``n_neighbours`` is not from 1 to the number of other points.
+
+    Examples
+    --------
+    >>> plane_accuracy([[0, 0], [0, 1], [5, 5], [5, 6]], ["sea", "sea", "land", "sky"])
+    0.5
+    """
+    from scipy.spatial import KDTree
+
+    xy = _points(xy, labels)
+    check_number("n_neighbours", n_neighbours, low=1, high=len(xy) - 1, integer=True)
+    # noise far below what float32 resolves puts points at one place into an order of chance
+    spread = float(np.ptp(xy, axis=0).max()) or 1.0
+    noise = np.random.default_rng(0).uniform(-1, 1, xy.shape)
+    scaled = (xy - xy.mean(axis=0)) / spread + 1e-10 * noise
+    near = np.asarray(KDTree(scaled).query(scaled, k=n_neighbours + 1)[1])
+    own = near == np.arange(len(near))[:, None]
+    own[~own.any(axis=1), -1] = True
+    others = near[~own].reshape(len(near), n_neighbours)
+    shared = SharedLabels(labels, labels).of(slice(None), others)
+    return float(shared.mean())
+
+
+def map_figure(
+    maps: Mapping[str, Any],
+    labels: Labels,
+    *,
+    classes: Sequence[Any] | None = None,
+    label_names: Sequence[str] | None = None,
+    n_named: int = N_NAMED,
+) -> Figure:
+    """Draw maps of the same rows side by side, each with its ``plane_accuracy`` under it.
+
+    All maps are treated alike: 0.5% of the points at each end of each axis are cut off (of fewer
+    than 200, none), since a few outliers would leave no room for the others. Of more than 10,000
+    points, 10,000 are drawn, evenly spaced through the data and in random order, so that no
+    class covers another. The accuracy is of all points.
+
+    Parameters
+    ----------
+    maps : mapping of str to ndarray (n, 2)
+        Points by the name of their method.
+    labels : labels
+        As in ``plane_accuracy``.
+    classes : sequence of length n, optional
+        What the colours mean: of single labels those, of several a row's commonest.
+    label_names : sequence of str, optional
+        Names of the columns of sparse labels.
+    n_named : int, default=20
+        The commonest classes have a colour, a marker and a name each; all others are grey and
+        called "other" in the legend, with how many classes and rows they are.
+
+    Raises
+    ------
+    InvalidData
+        As ``plane_accuracy``, or if there is no map or no class for some row.
+    """
+    if not maps:
+        raise InvalidData("maps: none given.")
+    check_number("n_named", n_named, low=1, integer=True)
+    points = {name: _points(xy, labels) for name, xy in maps.items()}
+    of_rows = _classes(labels, classes, label_names)
+    named, which = _named(of_rows, n_named)
+    colours: list[Any] = [*class_colors(len(named)).tolist(), _REST]
+    markers = [*class_markers(len(named)), "."]
+    names = [fitting(name, 8, _LONGEST) for name in named]
+    n_other = int((which < 0).sum())
+    if n_other:
+        n_classes = len(np.unique(of_rows[which < 0]))
+        classes_text = "1 class" if n_classes == 1 else f"{n_classes} classes"
+        names.append(f"other: {classes_text}, {n_other} {'row' if n_other == 1 else 'rows'}")
+    width = max(3.4 * len(points), 4.2)
+    side = width / len(points)
+    figure = Figure(figsize=(width, side + 0.6), dpi=150, layout="constrained")
+    for axis, (name, xy) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items(),
+                                strict=True):  # fmt: skip
+        _draw(axis, xy, which, colours, markers)
+        axis.set_title(fitting(name, 10, side - 0.3), fontsize=10)
+        axis.set_xlabel(
+            f"nearest neighbour shares a label: {plane_accuracy(xy, labels):.1%}", fontsize=8
+        )
+    marks = [
+        figure.axes[0].scatter([], [], s=30, color=colour, marker=marker, linewidths=0, label=label)
+        for label, colour, marker in zip(names, colours, markers, strict=False)
+    ]
+    n_lines = fitting_legend(
+        figure,
+        marks,
+        loc="outside lower center",
+        frameon=False,
+        handletextpad=0.2,
+        columnspacing=1.2,
+    )
+    figure.set_figheight(side + 0.65 + 0.18 * n_lines)
+    return figure
+
+
+def _draw(
+    axis: Axes,
+    xy: np.ndarray,
+    which: np.ndarray,
+    colours: Sequence[Any],
+    markers: Sequence[str],
+) -> None:
+    """Draw points in the colours and markers of their classes ``which``; -1 is the last of both."""
+    shown = np.arange(min(_SHOWN, len(xy))) * len(xy) // min(_SHOWN, len(xy))
+    shown = np.random.default_rng(0).permutation(shown)
+    shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the grey ones below
+    size = np.clip(30_000 / len(shown), 3.0, 20.0)
+    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # none of few points
+    low, high = ordered[n_cut], ordered[len(xy) - 1 - n_cut]
+    # the margin holds whole dots
+    shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]
+    drawn = axis.scatter(
+        *xy[shown].T, s=size, c=[colours[i] for i in which[shown]], linewidths=0, alpha=0.7,
+        rasterized=True,
+    )  # fmt: skip
+    # one collection for all, so that no class covers another
+    shapes = [MarkerStyle(marker) for marker in markers]
+    paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
+    drawn.set_paths([paths[i] for i in which[shown]])
+    margin = np.where(high > low, 0.04 * (high - low), 1.0)
+    axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]),
+             ylim=(low[1] - margin[1], high[1] + margin[1]), xticks=[], yticks=[])  # fmt: skip
+    axis.set_box_aspect(1)
+    axis.spines[:].set_color("#AAAAAA")
+
+
+def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) -> np.ndarray:
+    """Return one class a row; rows without a label have "none"."""
+    if classes is not None:
+        if len(classes) != n_labelled(labels):
+            raise InvalidData(
+                f"classes: one for each of the {n_labelled(labels)} rows, got {len(classes)}."
+            )
+        return np.asarray(classes).astype(str)
+    if not sp.issparse(labels):
+        return np.asarray(labels).astype(str)
+    has: Any = sp.csr_array(labels).astype(bool).astype(np.int64)
+    # columns by falling frequency: the first that a row has is its commonest
+    common = np.argsort(-has.sum(axis=0), kind="stable")
+    place = np.full(has.shape[0], has.shape[1])
+    row, column = has[:, common].nonzero()
+    np.minimum.at(place, row, column)
+    names = np.arange(has.shape[1]) if label_names is None else np.asarray(label_names)
+    return np.append(names[common].astype(str), "none")[place]
+
+
+def _named(classes: np.ndarray, n_named: int) -> tuple[list[str], np.ndarray]:
+    """Return the commonest classes, and which of them (n,) each row is of, -1 for others."""
+    names, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    common = np.argsort(-counts, kind="stable")[:n_named]
+    place = np.full(len(names), -1)
+    place[common] = np.arange(len(common))
+    return names[common].tolist(), place[codes]
+
+
+def _points(xy: Any, labels: Labels) -> np.ndarray:
+    xy = np.asarray(xy, dtype=np.float64)
+    if xy.ndim != 2 or len(xy) < 2 or not np.isfinite(xy).all():
+        raise InvalidData(
+            f"maps: expected two or more points (n, 2), all finite; got shape {xy.shape}."
+        )
+    if len(xy) != n_labelled(labels):
+        raise InvalidData(f"maps: {len(xy)} points, but labels of {n_labelled(labels)} rows.")
+    return xy

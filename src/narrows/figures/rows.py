@@ -1,0 +1,192 @@
+"""Pictures: originals, reconstructions and the linear baseline, in rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from narrows.applications.coding.denoising import rebuilt_from, with_known
+from narrows.core.slots import Rows, dense_rows
+from narrows.core.terms import known_part
+from narrows.errors import ResourceError, UsageError
+from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
+from narrows.figures.fonts import set_fonts
+from narrows.model.model import Model
+from narrows.writers.pixels import image_shape_of, pixel_limits, unscaled
+
+__all__ = [
+    "check_figure_name",
+    "denoising_figure",
+    "draw_rows",
+    "n_drawn",
+    "reconstruction_figure",
+    "row_numbers",
+    "save_figure",
+    "scaled_rows",
+    "unit_of",
+]
+
+
+@torch.no_grad()
+def reconstruction_figure(
+    model: Model,
+    rows: Rows,
+    *,
+    image_shape: tuple[int, ...] | None = None,
+    lines: Sequence[str] | None = None,
+) -> Figure:
+    """Draw rows (n, n_features) above their reconstructions by the model and by its baseline.
+
+    Images are drawn as images, in their own units; texts by their words; other rows as profiles
+    over their features, six at most. ``lines`` are what the rows are called. Errors are those of
+    the rows that are drawn, in squared scaled units per row.
+    """
+    x = model.scaling.forward(rows.to(model.device))
+    dense = dense_rows(x.to("cpu"))
+    made = _made(model, model.objective.reconstruct(x), x)
+    return _drawn(model, [Strip("data", "data", dense.numpy()), *made], dense, image_shape, lines)
+
+
+@torch.no_grad()
+def denoising_figure(
+    model: Model,
+    rows: Rows,
+    *,
+    corrupted: Tensor | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    lines: Sequence[str] | None = None,
+) -> Figure:
+    """Draw rows (n, n_features) above what the model and its baseline make of them.
+
+    Where the model admits missing values, those that are known stay. With ``corrupted``, the rows
+    as they were corrupted in scaled units, the rows are clean and stand on top; every value of the
+    corrupted ones is rebuilt, and errors are measured against the clean ones. Missing pixels are
+    drawn in pink, missing values of other rows as gaps; the figure says so.
+    """
+    x = model.scaling.forward(rows.to(model.device))
+    dense = dense_rows(x.to("cpu"))
+    if corrupted is None:
+        made = [replace(strip, rows=with_known(model, torch.from_numpy(strip.rows), dense).numpy())
+                for strip in _made(model, model.objective.reconstruct(x), x)]  # fmt: skip
+        return _drawn(model, [Strip("data", "data", dense.numpy()), *made], None, image_shape,
+                      lines)  # fmt: skip
+    known, _ = known_part(x, model.objective.corruption)
+    noisy = corrupted.to(model.device)
+    strips = [Strip("clean", "data", dense.numpy()),
+              Strip("corrupted", "corrupted", corrupted.numpy()),
+              *_made(model, rebuilt_from(model, noisy, known), noisy)]  # fmt: skip
+    return _drawn(model, strips, dense, image_shape, lines)
+
+
+def _made(model: Model, mean: Tensor, x: Rows) -> list[Strip]:
+    """Return what the model, ``mean``, and its baseline make of scaled rows."""
+    strips = [Strip(f"{model.n_components} numbers, autoencoder", "ours", mean.cpu().numpy())]
+    if model.baseline is not None:
+        width = len(model.baseline.components)
+        fill = model.baseline.reconstruct(x.to("cpu"))
+        strips.append(Strip(f"{width} numbers, {model.baseline.name}", "baseline", fill.numpy()))
+    return strips
+
+
+def _drawn(
+    model: Model,
+    strips: list[Strip],
+    truth: Tensor | None,
+    image_shape: tuple[int, ...] | None,
+    lines: Sequence[str] | None,
+) -> Figure:
+    """Draw scaled strips, with their squared errors to the first one where it is the truth."""
+    n = n_drawn(model, len(strips[0].rows), image_shape)
+    strips = [replace(strip, rows=strip.rows[:n]) for strip in strips]
+    if truth is not None:
+        strips[1:] = [
+            replace(strip, name=f"{strip.name}\nsquared error of these {error:.3g}")
+            for strip in strips[1:]
+            for error in [float(np.nansum((strip.rows - strips[0].rows) ** 2, axis=1).mean())]
+        ]
+    title = "" if truth is None else f"squared error per row, in {model.scaling.unit}"
+    lines = row_numbers(range(n)) if lines is None else lines[:n]
+    return draw_rows(model, strips, lines=lines, title=title, image_shape=image_shape)
+
+
+def draw_rows(
+    model: Model,
+    strips: Sequence[Strip],
+    *,
+    lines: Sequence[str],
+    image_shape: tuple[int, ...] | None = None,
+    hidden: np.ndarray | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw scaled strips: images in their own units, texts by their words, or profiles.
+
+    ``lines`` name the rows, ``title`` stands above images; where ``hidden`` other profiles than
+    those of the data are marked.
+    """
+    shape = image_shape_of(model, image_shape)
+    if shape is not None:
+        own = [unscaled(model, torch.from_numpy(strip.rows)).numpy() for strip in strips]
+        limits = pixel_limits(model, own[0])
+        shown = [replace(strip, rows=rows) for strip, rows in zip(strips, own, strict=True)]
+        return draw_images(shown, shape, limits, columns=lines, title=title)
+    if model.vocabulary is not None:
+        words = list(model.vocabulary.terms)
+        return draw_words(strips, words, lines=lines, unit=unit_of(model, percent=True))
+    names = model.schema.names
+    return draw_profiles(strips, lines=lines, unit=unit_of(model), names=names, hidden=hidden)
+
+
+def n_drawn(model: Model, n_rows: int, image_shape: tuple[int, ...] | None) -> int:
+    """Return how many of some rows a figure shows."""
+    return n_rows if image_shape_of(model, image_shape) is not None else min(n_rows, PANELS)
+
+
+def row_numbers(numbers: Iterable[int]) -> list[str]:
+    """Return what to call rows that have no names: by their numbers in the data."""
+    return [f"row {number}" for number in numbers]
+
+
+def unit_of(model: Model, *, percent: bool = False) -> str:
+    """Return what the scaled values of rows are in."""
+    unit = model.scaling.unit
+    if model.scaling.shares and percent:
+        return f"share of a text's {'tf-idf' if model.scaling.kind == 'tfidf' else 'words'}, %"
+    return f"{unit} from the mean" if model.scaling.kind == "standard" else unit
+
+
+def scaled_rows(model: Model, rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, n_features) in scaled units, in which features can be compared."""
+    x = torch.from_numpy(np.asarray(rows, np.float32)).to(model.device)
+    return dense_rows(model.scaling.forward(x)).cpu().numpy()
+
+
+def check_figure_name(path: Path) -> None:
+    """Raise UsageError if matplotlib writes no such kind of file."""
+    kinds = FigureCanvasAgg(Figure()).get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in kinds:
+        raise UsageError(f"{path}: figures are written as {', '.join(sorted(kinds))}.")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its suffix, in fonts that have all of its letters.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written, or matplotlib does not know the suffix.
+    """
+    set_fonts(figure)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts warns of it
+            figure.savefig(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ResourceError(f"{path}: cannot be written: {error}.") from error

@@ -1,0 +1,102 @@
+"""Masks drawn over images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from narrows.figures.lettering import fitting, fitting_legend
+from narrows.figures.palette import class_colors
+
+__all__ = ["segmentation_figure"]
+
+_NAMED = 40
+"""At most this many classes are named in the legend."""
+
+_LONGEST = 2.2  # inches of a name in the legend
+_UNKNOWN = np.array([1.0, 1.0, 1.0])
+
+
+def segmentation_figure(
+    images: np.ndarray,
+    said: np.ndarray,
+    *,
+    image_shape: tuple[int, int, int],
+    classes: Sequence[int],
+    truth: np.ndarray | None = None,
+    unknown: int | None = None,
+    names: Sequence[str] = (),
+    class_names: Sequence[str] | None = None,
+) -> Figure:
+    """Draw images (n, n_features), the predicted masks and, where they are known, the true ones.
+
+    Masks (n, n_pixels) are laid over the image in grey, each class in a colour of its own; of two
+    classes only the second is painted. ``names`` are those of the images, ``class_names`` those of
+    the classes. The legend names the classes that are drawn. Pixels whose true class is
+    ``unknown`` are white.
+    """
+    height, width, channels = image_shape
+    low, high = float(np.nanmin(images)), float(np.nanmax(images))
+    shown = (np.nan_to_num(images, nan=low) - low) / max(high - low, 1e-12)
+    shown = shown.reshape(-1, height, width, channels)
+    if channels != 3:
+        shown = np.repeat(shown.mean(axis=3, keepdims=True), 3, axis=3)
+    colours = dict(zip(classes, class_colors(len(classes)), strict=True))
+    if len(classes) <= 2:
+        colours = {value: class_colors(2)[1] for value in classes[1:]}
+    strips = [("image", shown), ("predicted", _painted(shown, said, colours, unknown=None))]
+    if truth is not None:
+        strips.append(("true", _painted(shown, truth, colours, unknown=unknown)))
+    n = len(images)
+    side = 1.15 * height / width
+    size = (max(0.7 + 1.15 * n, 3.5), 0.4 + max(0.4, min(side, 4.0)) * len(strips))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    axes = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
+    for line, (name, strip) in zip(axes, strips, strict=True):
+        for axis, image in zip(line, strip, strict=True):
+            axis.imshow(image)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, fontsize=8)
+    for axis, name in zip(axes[0], names, strict=False):
+        axis.set_title(fitting(name, 7, 1), fontsize=7)
+    called = [f"class {value}" for value in classes] if class_names is None else class_names
+    there = np.unique(np.concatenate([said.ravel(), [] if truth is None else truth.ravel()]))
+    drawn = {value: name for value, name in zip(classes, called, strict=True) if value in there}
+    keys = _keys(drawn, colours)
+    if unknown is not None and unknown in there and unknown not in drawn:
+        keys.append(Patch(facecolor=tuple(_UNKNOWN), edgecolor="0.6", label="not labelled"))
+    n_lines = fitting_legend(figure, keys, loc="outside lower center", frameon=False)
+    figure.set_figheight(size[1] + 0.2 * n_lines)
+    return figure
+
+
+def _keys(drawn: dict[int, str], colours: dict[int, np.ndarray]) -> list[Patch]:
+    """Return the legend's patches for the classes that are drawn."""
+    keys = []
+    for value, name in drawn.items():
+        short = fitting(name, 8, _LONGEST)
+        if value in colours:
+            keys.append(Patch(color=tuple(colours[value]), label=short))
+        else:
+            keys.append(Patch(color="0.4", label=f"{short}: not painted"))
+    if len(keys) > _NAMED:
+        more = f"and {len(keys) - _NAMED} more classes"
+        keys = [*keys[:_NAMED], Patch(color="none", label=more)]
+    return keys
+
+
+def _painted(
+    images: np.ndarray, masks: np.ndarray, colours: dict[int, np.ndarray], *, unknown: int | None
+) -> np.ndarray:
+    """Return images in grey under the colours of their masks, so that each is itself anywhere."""
+    painted = np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3)
+    masks = masks.reshape(images.shape[:3])
+    for value, colour in colours.items():
+        painted[masks == value] = 0.3 * painted[masks == value] + 0.7 * colour
+    if unknown is not None and unknown not in colours:
+        painted[masks == unknown] = _UNKNOWN
+    return painted

@@ -1,0 +1,130 @@
+"""The parts of a training that a plan asks for: the net, what is minimised, and the trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from narrows.augmentations import AUGMENTATIONS
+from narrows.core.slots import piece_from_spec
+from narrows.core.terms import Trainable
+from narrows.data.source import Source
+from narrows.data.splitting import Split
+from narrows.fitting.plan import Plan
+from narrows.model.model import Model
+from narrows.model.schema import Schema
+from narrows.objectives.neighbors import NeighbourObjective, neighbourhoods, own_neighbourhoods
+from narrows.objectives.sampled_softmax import SampledSoftmax
+from narrows.training.loop import train
+from narrows.training.precision import resolve_device
+from narrows.training.run import TrainingRecord
+from narrows.training.sizes import check_net_fits
+from narrows.training.trainer import Trainer
+from narrows.variants.building import build_objective
+
+__all__ = ["check_loss", "minimise", "new_model", "new_trainer", "scaled_mean", "trained"]
+
+
+def new_model(plan: Plan, source: Source) -> Model:
+    """Return the net of a plan, untrained, for rows like those of the source.
+
+    Raises
+    ------
+    ResourceError
+        If its training would need more memory than there is.
+    """
+    check_net_fits(
+        plan.variant,
+        plan.parameters,
+        source.n_features,
+        batch_size=plan.batch_size,
+        device=resolve_device(plan.device),
+    )
+    objective = build_objective(plan.variant, plan.parameters, source.n_features, seed=plan.seed)
+    schema = Schema(source.n_features, source.kind, source.names, source.image_shape)
+    model = Model(plan.variant, plan.parameters, objective, plan.scaling, schema)
+    model.vocabulary = source.vocabulary
+    model.value_range = plan.statistics.value_range
+    check_loss(model, source)
+    objective.start_at(scaled_mean(plan))
+    return model
+
+
+def scaled_mean(plan: Plan) -> Tensor:
+    """Return the mean of the scaled rows, (features,)."""
+    scaled = plan.scaling.forward(plan.statistics.mean[None])
+    assert isinstance(scaled, Tensor)
+    return scaled[0]
+
+
+def check_loss(model: Model, source: Source) -> None:
+    """Have the loss refuse, before training, the values that it cannot take."""
+    loss = model.objective.loss
+    if loss.bounded:
+        for raw in source.in_order(16384):
+            loss.check(model.scaling.forward(raw))
+
+
+def trained(
+    plan: Plan,
+    model: Model,
+    rows: Split,
+    codes: np.ndarray | None = None,
+) -> Trainable:
+    """Return what the loop minimises: the formula, or what stands in its place.
+
+    ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
+    are near, where the rows themselves do not.
+    """
+    if rows.given is not None:
+        return NeighbourObjective(model.objective, own_neighbourhoods(rows, model.scaling))
+    if plan.neighbours:
+        around = neighbourhoods(rows, model.scaling, plan.neighbours, codes=codes)
+        return NeighbourObjective(model.objective, around)
+    if plan.sampled_words:
+        return SampledSoftmax(model.objective, plan.sampled_words)
+    return model.objective
+
+
+def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
+    """Return what minimises an objective as the plan says, the model on its device."""
+    device = resolve_device(plan.device)
+    model.to(device)
+    augmentation = None
+    if plan.augmentation is not None:
+        augmentation = piece_from_spec(AUGMENTATIONS, plan.augmentation, slot="augmentation")
+    return Trainer(
+        objective,
+        model.scaling,
+        learning_rate=plan.learning_rate,
+        precision=plan.precision,
+        device=device,
+        seed=plan.seed,
+        weight_decay=plan.weight_decay,
+        augmentation=augmentation,
+        image_shape=model.schema.image_shape,
+    )
+
+
+def minimise(
+    plan: Plan,
+    model: Model,
+    objective: Trainable,
+    rows: Split,
+    **watched: Any,
+) -> TrainingRecord:
+    """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
+    checkpoint to go on from, and who is asked and told."""
+    read = rows if rows.given is None else rows.given
+    return train(
+        new_trainer(plan, model, objective),
+        read.training,
+        max_epochs=plan.max_epochs,
+        batch_size=plan.batch_size,
+        validation=read.held_out,
+        patience=plan.patience,
+        augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
+        **watched,
+    )

@@ -1,0 +1,171 @@
+"""From a plan and a source to a fitted model: the one place where the parts work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from narrows.applications.anomalies.errors import calibrate
+from narrows.artefact import Artefact
+from narrows.data.source import Source
+from narrows.data.splitting import Split
+from narrows.fitting.builders import (
+    check_loss,
+    minimise,
+    new_model,
+    scaled_mean,
+    trained,
+)
+from narrows.fitting.neighbor_model import TEACHER, teacher_codes
+from narrows.fitting.plan import Plan, training_settings
+from narrows.model.baseline import fit_baseline
+from narrows.model.model import Model
+from narrows.training.checkpoints import Checkpoints
+from narrows.training.precision import resolve_device
+from narrows.training.pretraining import pretrain
+from narrows.training.run import Epoch, TrainingRecord
+
+__all__ = ["fit_model", "interrupted_identity"]
+
+
+def fit_model(
+    plan: Plan,
+    source: Source,
+    rows: Split,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    extra: Mapping[str, Any] | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
+    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
+    on_part: Callable[[str, int, Epoch], None] = lambda part, number, epoch: None,
+) -> tuple[Model, TrainingRecord]:
+    """Build, train and measure; return the model, with its baseline, and the training record.
+
+    ``source`` holds all rows, ``rows`` splits them. Everything is fitted to the training rows;
+    the held-out rows decide when to stop and calibrate the errors. ``extra`` is what the estimator
+    adds to the model file: with it, checkpoints open as models.
+    """
+    with _opened(checkpoint, resume=resume) as (checkpoints, saved):
+        identity = plan.identity(source, rows) if checkpoints else None
+        if plan.neighbours:
+            rows = _numbered(rows)
+        elif rows.given is not None:
+            rows = replace(rows, given=_numbered(rows.given))
+        model = new_model(plan, source)
+        if plan.validation_data and rows.held_out is not None:
+            check_loss(model, rows.held_out)
+            given = rows if rows.given is None else rows.given
+            model.check_units(given.held_out or rows.held_out)
+        model.baseline = fit_baseline(
+            rows.training, model.scaling, model.n_components, seed=plan.seed
+        )
+        layers: list[list[Epoch]] = []
+        if plan.pretraining is not None:
+            device = resolve_device(plan.device)
+            layers = pretrain(
+                model.to(device).objective,
+                model.scaling,
+                rows.training,
+                plan.pretraining,
+                parameters=plan.parameters,
+                mean=scaled_mean(plan).to(device),
+                device=device,
+                precision=plan.precision,
+                seed=plan.seed,
+                checkpoints=checkpoints,
+                resume=resume,
+                identity=identity,
+                stop_requested=stop_requested,
+                on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
+            )
+        codes, taught = None, []
+        if plan.neighbours and plan.neighbours_by == "code":
+            codes, taught = teacher_codes(
+                plan,
+                source,
+                rows,
+                checkpoints=checkpoints,
+                resume=resume,
+                stop_requested=stop_requested,
+                on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
+            )
+
+        def described(record: TrainingRecord) -> Artefact:
+            model.record = _as_json(plan, record)
+            return model.to_artefact(extra or {})
+
+        record = minimise(
+            plan,
+            model,
+            trained(plan, model, rows, codes),
+            rows,
+            checkpoints=checkpoints,
+            identity=identity,
+            saved=saved,
+            described=None if extra is None else described,
+            stop_requested=stop_requested,
+            on_epoch=on_epoch,
+        )
+        model.objective.eval()
+        if rows.held_out is not None:
+            calibrate(model, rows.held_out, seed=plan.seed)
+        model.record = _as_json(plan, record)
+        if layers:
+            model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
+        if taught:
+            model.record["teacher"] = [asdict(epoch) for epoch in taught]
+        return model, record
+
+
+@contextmanager
+def _opened(
+    folder: Path | None, *, resume: bool
+) -> Iterator[tuple[Checkpoints | None, Artefact | None]]:
+    """Yield the checkpoints in a folder, and the newest one where a run resumes."""
+    if folder is None:
+        yield None, None
+        return
+    with closing(Checkpoints(folder)) as checkpoints:
+        saved = checkpoints.newest() if resume else None
+        if not resume:
+            checkpoints.begin_anew()
+        try:
+            yield checkpoints, saved
+        except Exception:
+            checkpoints.clear_if_empty()
+            raise
+
+
+def interrupted_identity(folder: Path) -> dict[str, Any]:
+    """Return the identity of an interrupted run, {} where there is no checkpoint.
+
+    A run that stopped in its first part has a checkpoint of that part only.
+    """
+    if not folder.is_dir():
+        return {}
+    with closing(Checkpoints(folder)) as checkpoints:
+        saved = checkpoints.newest()
+        for part in ("layer-1", TEACHER):
+            if saved is None and (checkpoints.folder / part).is_dir():
+                with closing(checkpoints.beside(part)) as first:
+                    saved = first.newest()
+    return {} if saved is None else saved.spec["identity"]
+
+
+def _numbered(rows: Split) -> Split:
+    """Set y to the row's number, by which its neighbourhood or clean row is found."""
+    n = rows.training.n_rows
+    held_out = rows.held_out
+    if held_out is not None:
+        held_out = held_out.labelled(torch.arange(n, n + held_out.n_rows))
+    return Split(rows.training.labelled(torch.arange(n)), held_out)
+
+
+def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:
+    return {**training_settings(plan), **asdict(record)}

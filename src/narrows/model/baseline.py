@@ -1,0 +1,137 @@
+"""The linear baseline that every net is held against: PCA, or TruncatedSVD for sparse rows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.decomposition import PCA, TruncatedSVD
+from torch import Generator, Tensor
+
+from narrows._types import Outputs, PerSample
+from narrows.core.slots import Rows, SparseRows
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source, drawn_by_weight
+from narrows.losses import SquaredError
+
+__all__ = ["MAX_ROWS", "Baseline", "fit_baseline", "sample_size"]
+
+MAX_ROWS = 100_000
+MAX_VALUES = 64 << 20
+"""More rows, or more dense values, than this are sampled: time and memory stay bounded."""
+
+_EXACT_FEATURES = 4096
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A linear code of the same width, fitted on the same scaled rows.
+
+    ``mean`` (n_features,) is None for TruncatedSVD; ``components`` (width, n_features) are
+    orthonormal rows. ``width`` can be less than the code's where the data have fewer dimensions.
+    """
+
+    name: str
+    components: Tensor
+    mean: Tensor | None = None
+
+    def reconstruct(self, x: Rows) -> Outputs:
+        """Return the least-squares fill of scaled rows."""
+        if isinstance(x, SparseRows) and self.mean is not None:
+            x = x.to_dense()
+        if isinstance(x, SparseRows):
+            return x.matmul(self.components.t().contiguous()) @ self.components
+        centred = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
+        fill = (centred @ self.components.t()) @ self.components
+        return fill if self.mean is None else fill + self.mean
+
+    def error(self, x: Rows) -> PerSample:
+        """Return the squared error per sample, in squared units of the scaled features.
+
+        Missing values, NaN, count as the mean on the way in and not at all on the way out.
+        """
+        fill = self.reconstruct(x)
+        return SquaredError().per_sample(
+            fill, x if isinstance(x, SparseRows) else torch.where(x.isnan(), fill, x)
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        parts = {"components": self.components}
+        return parts if self.mean is None else {**parts, "mean": self.mean}
+
+
+def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline | None:
+    """Fit PCA, or TruncatedSVD where the rows are sparse, on a bounded sample of rows.
+
+    Rows count by the source's weights. Return None where the values are too large for their
+    squares to be numbers.
+    """
+    # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
+    with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
+        baseline = _fit(source, scaling, width, seed)
+        if bool(torch.isfinite(baseline.components).all()):
+            return baseline
+    return None
+
+
+def sample_size(source: Source) -> int:
+    """Return to how many rows of a source a baseline is fitted at most."""
+    if source.sparse:
+        return MAX_ROWS
+    return min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
+
+
+def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
+    n_rows = sample_size(source)
+    generator = Generator().manual_seed(seed)
+    weights = None
+    if source.weights is not None and n_rows < source.n_rows:
+        rows = drawn_by_weight(source, n_rows, generator=generator)
+    else:
+        rows, weights = source.sample(n_rows, generator=generator), source.weights
+    x = scaling.forward(rows)
+    n_rows, n_features = x.shape
+    if isinstance(x, SparseRows):
+        if weights is not None:
+            x = x.times_rows(weights.sqrt())
+        matrix = sp.csr_array(
+            (x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape
+        )
+        width = max(1, min(width, n_rows - 1, n_features - 1))
+        svd = TruncatedSVD(width, random_state=seed).fit(matrix)
+        return Baseline("TruncatedSVD", _float32(svd.components_))
+    if weights is not None:
+        return _weighted_pca(x, weights, min(width, n_rows, n_features), seed)
+    x = torch.where(x.isnan(), x.nanmean(dim=0).nan_to_num(nan=0.0), x)
+    width = min(width, n_rows, n_features)
+    solver = "full"
+    if n_features <= _EXACT_FEATURES and n_rows >= n_features:
+        solver = "covariance_eigh"
+    elif width < 0.8 * min(n_rows, n_features):
+        solver = "randomized"
+    pca = PCA(width, svd_solver=solver, random_state=seed).fit(x.numpy())
+    return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
+
+
+def _weighted_pca(x: Tensor, weights: Tensor, width: int, seed: int) -> Baseline:
+    """Return PCA of rows (n_rows, n_features) that weigh (n_rows,); NaN counts as the mean."""
+    w, known = weights.double()[:, None], ~x.isnan()
+    wide = torch.where(known, x, 0.0).double()
+    total = (w * known).sum(dim=0)
+    mean = (w * wide).sum(dim=0) / torch.where(total > 0, total, 1.0)
+    spread = (torch.where(known, wide - mean, 0.0) * w.sqrt()).numpy()
+    n_rows, n_features = spread.shape
+    if n_features <= _EXACT_FEATURES:
+        components = np.linalg.eigh(spread.T @ spread)[1][:, : -width - 1 : -1].T
+    else:
+        width = max(1, min(width, n_rows - 1))
+        components = TruncatedSVD(width, random_state=seed).fit(spread).components_
+    return Baseline("PCA", _float32(components), _float32(mean.numpy()))
+
+
+def _float32(array: Any) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,0 +1,226 @@
+"""A task on a code: what y is, said from h, alone or beside the reconstruction.
+
+    J(x, y) = T( y, c( f(x~) ) ) + weight * [ L( x, g( f( x~ ) ) ) + sum of Omega ]
+
+Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS
+(fine-tuning f by T); Le, Patterson, White (2018), "Supervised autoencoders", NeurIPS (both).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from narrows._types import PerSample, Scalar
+from narrows.core.objective import Objective
+from narrows.core.slots import Corruption, Rows
+from narrows.core.terms import Terms, Trainable, known_part, target_errors
+from narrows.decoders import DenseDecoder
+from narrows.encoders import DenseEncoder
+
+__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
+
+
+class Head(nn.Module):
+    """c: features of a code to logits or values, (batch, n_outputs).
+
+    ``shift`` and ``scale`` (n_features,) standardise features that stay as they are; those that
+    will change are read as they come, since a deviation that is tiny now would blow up their noise.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, n_features: int, widths: list[int], *, activation: str, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.net = DenseDecoder([n_features, *widths], activation=activation, generator=generator)
+        self.register_buffer("shift", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    @torch.no_grad()
+    def start_at(self, features: Tensor, weights: Tensor | None = None) -> None:
+        """Take mean and deviation from rows of features; one that is constant has scale 1.
+
+        ``weights`` (batch,) say how much each row counts.
+        """
+        if weights is None:
+            deviation, mean = torch.std_mean(features, dim=0, correction=0)
+        else:
+            share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
+            centre = (share * features.double()).sum(dim=0)
+            squares = (share * (features.double() - centre).square()).sum(dim=0)
+            mean, deviation = centre.float(), squares.sqrt().float()
+        self.shift.copy_(mean)
+        flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
+        self.scale.copy_(torch.where(flat, 1.0, deviation))
+
+    def forward(
+        self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        h = (features.float() - self.shift) / self.scale
+        return self.net(h if noise is None else noise(h)).float()
+
+
+@dataclass(frozen=True)
+class _Dropout:
+    """Inverted dropout with an explicit generator.
+
+    References: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), "Dropout", JMLR 15.
+    """
+
+    rate: float
+    generator: Generator
+
+    def __call__(self, h: Tensor) -> Tensor:
+        kept = torch.empty_like(h).bernoulli_(1 - self.rate, generator=self.generator)
+        return h * kept / (1 - self.rate)
+
+
+class FeatureTask(Trainable):
+    """T(y, c(features)): what a head is to say of y from features.
+
+    ``dropout`` is the share of the features that are 0 in a step.
+    """
+
+    def __init__(self, head: Head, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.head, self.dropout = head, dropout
+
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        assert isinstance(x, Tensor) and y is not None
+        noise = _Dropout(self.dropout, generator) if self.dropout else None
+        loss = self.loss(x, y, noise=noise, weights=weights)
+        return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
+
+    @abstractmethod
+    def loss(
+        self,
+        features: Tensor,
+        y: Tensor,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        weights: Tensor | None = None,
+    ) -> Scalar:
+        """Return T of a batch; rows whose y is unknown (-1, NaN) do not count.
+
+        ``weights`` (batch,), of mean 1 over the training rows, multiply each row's T.
+        """
+
+
+class HeadTask(FeatureTask):
+    """Cross-entropy of the softmax in nats, or squared error of standardised y, summed over the
+    targets."""
+
+    def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
+        super().__init__(head, dropout=dropout)
+        self.classification = classification
+
+    def loss(
+        self,
+        features: Tensor,
+        y: Tensor,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        weights: Tensor | None = None,
+    ) -> Scalar:
+        said = self.head(features, noise=noise)
+        each, known = target_errors(said, y, classification=self.classification)
+        if weights is not None:
+            each = each * weights
+        return each.sum() / known.sum().clamp_min(1)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        assert isinstance(x, Tensor) and y is not None
+        return target_errors(self.head(x), y, classification=self.classification)[0]
+
+
+class CodeTask(Trainable):
+    """A FeatureTask on a layer of an encoder that trains with it.
+
+    Parameters
+    ----------
+    objective : Objective
+        The autoencoder whose encoder is f.
+    of_head : FeatureTask
+        T and c; its dropout holds for each layer's units, or, where the encoder is not dense, for
+        the features alone.
+    layer : int
+        The encoder's layer that c reads, counted from 0.
+    corruption : Corruption
+        x -> x~ for the task; the reconstruction has the autoencoder's own.
+    reconstruction_weight : float
+        Of the autoencoder's J, for which rows of unknown y count too; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        of_head: FeatureTask,
+        *,
+        layer: int,
+        corruption: Corruption,
+        reconstruction_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.objective, self.of_head, self.layer = objective, of_head, layer
+        self.corruption, self.reconstruction_weight = corruption, reconstruction_weight
+
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        assert y is not None
+        known, _ = known_part(x, self.objective.corruption)
+        rows = self.corruption(known, generator=generator).rows
+        loss = self.of_head.loss(self._noisy_features(rows, generator), y, weights=weights)
+        penalty = loss.new_zeros(())
+        if self.reconstruction_weight:
+            of_rows = self.objective(x, y, generator=generator).total
+            penalty = self.reconstruction_weight * of_rows
+        return Terms(total=loss + penalty, loss=loss, penalty=penalty)
+
+    def features(self, x: Rows) -> Tensor:
+        """Return the activations that c reads, of clean rows, (batch, width)."""
+        return layers_of(self.objective, x, self.layer + 1)[self.layer]
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        return self.of_head.error(self.features(x), y)
+
+    def _noisy_features(self, x: Rows, generator: Generator) -> Tensor:
+        encoder, rate = self.objective.encoder, self.of_head.dropout
+        if not rate:
+            return self.features(x)
+        drop = _Dropout(rate, generator)
+        if isinstance(encoder, DenseEncoder):
+            return encoder.layers(x, self.layer + 1, noise=drop)[-1]
+        return drop(self.features(x))
+
+
+def layers_of(objective: Objective, x: Rows, depth: int | None = None) -> list[Tensor]:
+    """Return the activations of every encoder layer of clean rows, the code last.
+
+    Missing values are filled in as in ``Objective.encode``. A dense encoder stops after ``depth``
+    layers, if given.
+    """
+    x, _ = known_part(x, objective.corruption)
+    if isinstance(objective.encoder, DenseEncoder):
+        return objective.encoder.layers(x, depth)
+    return objective.encoder.layers(x)

@@ -1,0 +1,127 @@
+"""Codes of neighbourhoods: the net rebuilds what a row and its nearest rows have in common.
+
+    J(x) = L( t(x), g( f( x~ ) ) ) + sum of Omega,   t(x) = own * x + (1 - own) * mean of the
+                                                     k rows nearest to x by cosine
+
+A row is taken for a noisy sample of its neighbourhood, as a denoising net takes x~ for one of x:
+what single rows have to themselves is noise, and the code need not hold it.
+
+Hansen, Hansen, Simonsen, Alstrup, Lioma (2020), "Unsupervised semantic hashing with pairwise
+reconstruction", SIGIR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import PerSample
+from narrows.core.objective import Objective
+from narrows.core.slots import Rows, SparseRows
+from narrows.core.terms import Terms, Trainable
+from narrows.data.array_sources import sparse_rows
+from narrows.data.nearest import nearest_rows
+from narrows.data.scaling import Scaling
+from narrows.data.splitting import Split
+
+__all__ = ["NeighbourObjective", "Neighbourhoods", "neighbourhoods", "own_neighbourhoods"]
+
+OWN = 0.4
+"""The share of a row itself in t(x)."""
+
+
+class Neighbourhoods:
+    """t(x) by row number: the scaled rows, and the weights that average them.
+
+    ``rows`` is a scipy CSR matrix or an array (n_samples, n_features), float32; ``weights`` a CSR
+    matrix (n_samples, n_samples) whose rows add up to 1. Rows held out come after those to train
+    on.
+    """
+
+    def __init__(self, rows: Any, weights: Any) -> None:
+        self._rows, self._weights = rows, weights
+
+    def __call__(self, numbers: Tensor) -> Rows:
+        """Return t of these rows, (batch, n_features), as sparse as the rows are."""
+        mean = self._weights[numbers.cpu().numpy()] @ self._rows
+        return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
+
+
+def neighbourhoods(
+    rows: Split,
+    scaling: Scaling,
+    k: int,
+    *,
+    own: float = OWN,
+    codes: np.ndarray | None = None,
+) -> Neighbourhoods:
+    """Find the ``k`` nearest training rows of every row, by themselves or by their ``codes``,
+    (n_samples, width), float32; equal ones by their order.
+
+    A held-out row is in no neighbourhood but its own.
+    """
+    x = _scaled(rows, scaling)
+    compared, n = x if codes is None else codes, rows.training.n_rows
+    weights = [_weights(nearest_rows(compared[:n], min(k, n - 1)), own, 0, x.shape[0])]
+    if rows.held_out is not None:
+        nearest = nearest_rows(compared[:n], min(k, n), queries=compared[n:])
+        weights.append(_weights(nearest, own, n, x.shape[0]))
+    return Neighbourhoods(x, sp.csr_array(sp.vstack(weights)))
+
+
+def own_neighbourhoods(rows: Split, scaling: Scaling) -> Neighbourhoods:
+    """Return neighbourhoods of one row each, so that every row number is rebuilt as its own row."""
+    x = _scaled(rows, scaling)
+    one = np.ones(x.shape[0], np.float32)
+    return Neighbourhoods(x, sp.csr_array(sp.diags_array(one)))
+
+
+def _scaled(rows: Split, scaling: Scaling) -> Any:
+    """Return all rows scaled, those held out last, a CSR matrix or an array, float32."""
+    blocks = [_matrix(scaling.forward(raw)) for part in rows.parts for raw in part.in_order(16384)]
+    return sp.csr_array(sp.vstack(blocks)) if rows.training.sparse else np.concatenate(blocks)
+
+
+def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:
+    """Return the weights in the neighbourhoods of rows ``first``, ..., CSR (n_nearest, n_rows)."""
+    n, k = nearest.shape
+    columns = np.concatenate([first + np.arange(n)[:, None], nearest], axis=1).ravel()
+    values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
+    return sp.csr_array((values, columns, np.arange(n + 1) * (k + 1)), shape=(n, n_rows))
+
+
+def _matrix(x: Rows) -> Any:
+    if isinstance(x, SparseRows):
+        return sp.csr_array((x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape)
+    return x.numpy()
+
+
+class NeighbourObjective(Trainable):
+    """An objective whose rows are rebuilt as their neighbourhoods; y is a row's number."""
+
+    def __init__(self, objective: Objective, targets: Neighbourhoods) -> None:
+        super().__init__()
+        self.objective = objective
+        self.stochastic = objective.stochastic
+        self._targets = targets
+
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        assert y is not None
+        target = self._targets(y).to(y.device)
+        return self.objective(x, generator=generator, weights=weights, target=target)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        assert y is not None
+        output = self.objective.decoder(self.objective.encode(x).h).float()
+        return self.objective.loss.per_sample(output, self._targets(y).to(y.device))

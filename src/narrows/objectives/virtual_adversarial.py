@@ -1,0 +1,105 @@
+"""Virtual adversarial smoothing: nearby rows are given the same class.
+
+    J(x, y) + E KL( p(. | x) || p(. | x + r) ),   r = argmax of the divergence, |r| <= radius
+
+What is contractive for a code, in the worst direction alone and for what is said of y. It asks for
+no label, so rows of unknown class shape the classes' borders too.
+
+Miyato, Maeda, Koyama, Ishii (2018), "Virtual adversarial training: a regularization method for
+supervised and semi-supervised learning", IEEE TPAMI 41.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from narrows._types import PerSample
+from narrows.core.slots import Rows
+from narrows.core.terms import Terms, Trainable, known_part
+from narrows.objectives.code_task import CodeTask
+
+__all__ = ["SmoothTask", "worst_step"]
+
+_PROBE = 0.1
+"""Length of the random step at which the divergence is differentiated, in scaled units."""
+
+
+class SmoothTask(Trainable):
+    """A classifier's task, and the divergence between rows and their worst neighbours.
+
+    Parameters
+    ----------
+    task : CodeTask
+        Of classes. Its dropout and corruption are not in the divergence.
+    radius : float
+        How far the worst neighbour is, Euclidean, in scaled units. Cost: two more passes of the
+        encoder and their gradients.
+    """
+
+    def __init__(self, task: CodeTask, *, radius: float) -> None:
+        super().__init__()
+        self.task, self.radius = task, radius
+
+    def forward(
+        self,
+        x: Rows,
+        y: Tensor | None = None,
+        *,
+        generator: Generator,
+        weights: Tensor | None = None,
+    ) -> Terms:
+        terms = self.task(x, y, generator=generator, weights=weights)
+        rows, _ = known_part(x, self.task.objective.corruption)
+        assert isinstance(rows, Tensor)
+        with torch.no_grad():
+            here = self._log_probabilities(rows)
+        step = worst_step(
+            self._log_probabilities, rows, here, radius=self.radius, generator=generator
+        )
+        there = self._log_probabilities(rows + step)
+        divergence = _divergence(here, there).mean()
+        return Terms(terms.total + divergence, terms.loss, terms.penalty + divergence)
+
+    def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
+        return self.task.error(x, y)
+
+    def _log_probabilities(self, x: Tensor) -> Tensor:
+        return self.task.of_head.head(self.task.features(x)).log_softmax(dim=1)
+
+
+def worst_step(
+    log_probabilities: Callable[[Tensor], Tensor],
+    x: Tensor,
+    here: Tensor,
+    *,
+    radius: float,
+    generator: Generator,
+) -> Tensor:
+    """Return the steps of that length that change the classes of rows most, (batch, features).
+
+    By one step of power iteration on the divergence's second derivative, from a random direction;
+    ``here`` (batch, classes) is said of x. A row where nothing changes stays.
+    """
+    direction = torch.empty_like(x).normal_(generator=generator)
+    with torch.enable_grad():
+        probe = (_PROBE * _unit(direction)).requires_grad_()
+        divergence = _divergence(here, log_probabilities(x + probe)).sum()
+        (slope,) = torch.autograd.grad(divergence, probe, allow_unused=True)
+    # a code that is chosen among vectors does not move with x
+    return torch.zeros_like(x) if slope is None else radius * _unit(slope)
+
+
+def _divergence(here: Tensor, there: Tensor) -> PerSample:
+    """Return KL(p || q) of rows of log p and log q, (batch,), in nats."""
+    return (here.exp() * (here - there)).sum(dim=1)
+
+
+def _unit(steps: Tensor) -> Tensor:
+    """Return steps of length 1, those of none as they are, whatever squares float32 can hold."""
+    largest = steps.abs().amax(dim=1, keepdim=True)
+    steps = steps / torch.where(largest > 0, largest, 1.0)
+    lengths = steps.norm(dim=1, keepdim=True)
+    return steps / torch.where(lengths > 0, lengths, 1.0)

@@ -1,0 +1,53 @@
+"""Vector-quantised autoencoder: a code of choices, each out of a few learned vectors.
+
+Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+
+    encoder   quantised       the nearest entry of a codebook, part by part
+    penalty   commitment      <- what moves the entries, straight through which f learns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Generator
+
+from narrows.core.objective import Objective
+from narrows.decoders import DenseDecoder
+from narrows.encoders import QuantisedEncoder
+from narrows.variants._pieces import Spec, pieces
+
+__all__ = ["vector_quantised"]
+
+
+def vector_quantised(
+    *,
+    n_features: int,
+    n_components: int,
+    n_groups: int = 1,
+    n_entries: int = 64,
+    commitment: float = 0.25,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    generator: Generator,
+) -> Objective:
+    widths = [n_features, *hidden, n_components]
+    return Objective(
+        encoder=QuantisedEncoder(
+            widths,
+            n_groups=n_groups,
+            n_entries=n_entries,
+            activation=activation,
+            generator=generator,
+        ),
+        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
+        **pieces(
+            loss=loss,
+            corruption=corruption,
+            penalties=[{"name": "commitment", "weight": commitment}],
+            n_components=n_components,
+            generator=generator,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Write arrays, tables and images."""

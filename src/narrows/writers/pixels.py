@@ -1,0 +1,56 @@
+"""What the pixels of a model's rows are: their shape, their own units, what is black and white."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from narrows.errors import InvalidData
+from narrows.losses import Bernoulli, SquaredError
+from narrows.model.model import Model
+
+__all__ = ["image_shape_of", "pixel_limits", "pixel_range", "unscaled"]
+
+
+def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the shape of a row as an image, None where it is no image.
+
+    Raises
+    ------
+    InvalidData
+        If ``image_shape`` does not hold the model's rows.
+    """
+    shape = image_shape or model.schema.image_shape
+    if shape is not None and math.prod(shape) != model.schema.n_features:
+        raise InvalidData(f"image shape {shape}: does not hold {model.schema.n_features} features.")
+    return shape
+
+
+def pixel_range(model: Model) -> tuple[float, float] | None:
+    """Return black and white in input units where the model has one of each for all pixels: where
+    its scaling has, or its loss keeps values that are not scaled in [0, 1]; else None."""
+    scaling, loss = model.scaling, model.objective.loss
+    if scaling.kind == "unit" and scaling.scale is not None and scaling.scale.ndim == 0:
+        low = 0.0 if scaling.shift is None else float(scaling.shift)
+        return low, low + float(scaling.scale)
+    logistic = isinstance(loss, SquaredError) and loss.link == "logistic"
+    if scaling.kind == "none" and (logistic or isinstance(loss, Bernoulli)):
+        return 0.0, 1.0
+    return None
+
+
+def pixel_limits(model: Model, rows: np.ndarray) -> tuple[float, float]:
+    """Return what is black and what is white in a picture: the model's own range, so that pictures
+    of one model compare, or else that of ``rows``, in input units."""
+    return pixel_range(model) or (float(np.nanmin(rows)), float(np.nanmax(rows)))
+
+
+def unscaled(model: Model, scaled: Tensor) -> Tensor:
+    """Return scaled rows in input units, on the CPU; shares, which know no total, stay shares."""
+    if model.scaling.shares:
+        return scaled.cpu()
+    with torch.no_grad():
+        return model.scaling.inverse(scaled.to(model.device)).cpu()
