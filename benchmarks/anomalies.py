@@ -50,7 +50,7 @@ def pyods(module, name, **arguments):
     return made
 
 
-def standardised(method):
+def standardized(method):
     def made(x, seed):
         scaler = StandardScaler().fit(x)
         detector, score = method(scaler.transform(x), seed)
@@ -82,7 +82,7 @@ METHODS = {
     "PCA, no empty axes": pca,
     "IForest": pyods("iforest", "IForest"),
     "kNN": pyods("knn", "KNN"),
-    "kNN, standardised": standardised(pyods("knn", "KNN")),
+    "kNN, standardized": standardized(pyods("knn", "KNN")),
 }
 
 

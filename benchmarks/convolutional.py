@@ -1,6 +1,6 @@
 """Training a convolutional net on a folder of images of 64 x 64: images a second.
 
-The images are made (smooth random colours, written as JPEG), the folder is the same for all. The
+The images are made (smooth random colors, written as JPEG), the folder is the same for all. The
 plain loop is the same net in PyTorch as one writes it: a Dataset that decodes an image, a
 DataLoader with as many workers as asked for, modules of torch.nn, Adam, float32. "the net alone" is
 that net's steps on images in memory: as if decoding and gathering cost nothing.

@@ -1,6 +1,6 @@
 """Look-up of binary codes: hash, flat and HNSW, beside faiss called directly, as the base grows.
 
-The base is made: 32-bit codes in clouds (4,096 centres, each bit flipped with probability 0.1),
+The base is made: 32-bit codes in clouds (4,096 centers, each bit flipped with probability 0.1),
 the queries further codes of the same clouds; or `--codes file.npy`, packed real ones, of which the
 last thousand are the queries. One query at a time: median and 99th percentile. In batches: time a
 query, and the overhead over faiss called directly on the same codes for the same answers, as the
@@ -33,14 +33,14 @@ RESULTS = Path(__file__).parent / "results" / "lookup.md"
 
 
 def made(n: int, seed: int) -> np.ndarray:
-    """Return packed codes (n, 4) around 4,096 centres, the same for every seed."""
-    centres = np.random.default_rng(0).integers(0, 256, (4096, N_BITS // 8), dtype=np.uint8)
+    """Return packed codes (n, 4) around 4,096 centers, the same for every seed."""
+    centers = np.random.default_rng(0).integers(0, 256, (4096, N_BITS // 8), dtype=np.uint8)
     rng = np.random.default_rng(seed)
     codes = np.empty((n, N_BITS // 8), dtype=np.uint8)
     for start in range(0, n, 500_000):
         part = codes[start : start + 500_000]
         flips = np.packbits(rng.random((len(part), N_BITS), dtype=np.float32) < 0.1, axis=1)
-        part[:] = centres[rng.integers(0, len(centres), len(part))] ^ flips
+        part[:] = centers[rng.integers(0, len(centers), len(part))] ^ flips
     return codes
 
 

@@ -45,7 +45,7 @@ def cases(share: float) -> dict[str, Case]:
     photos = rng.integers(0, 256, (int(512 * share), 32, 32, 3), dtype=np.uint8)
     texts = documents(int(2_560 * share), 5_000, rng)
     deep = {"hidden": (1000, 500, 250), "n_components": 30}
-    words = {"hidden": (500, 250), "n_components": 32, "neighbours": 0}
+    words = {"hidden": (500, 250), "n_components": 32, "n_neighbors": 0}
     found: dict[str, Case] = {}
     for batch in (128, 256, 1024):
         found[f"784-1000-500-250-30, batches of {batch}"] = (

@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results" / "text.md"
 N_TERMS = 2000
 
 
-def vectoriser(stemmer: str | None) -> CountVectorizer:
+def vectorizer(stemmer: str | None) -> CountVectorizer:
     if stemmer is None:
         return CountVectorizer(stop_words="english", max_features=N_TERMS)
     words = CountVectorizer(stop_words="english").build_analyzer()
@@ -43,14 +43,14 @@ def turns(texts: list[str], stemmer: str | None, n_turns: int) -> dict[str, list
     """Return the times of each turn, ours and theirs, for learning and for counting."""
     analyzer = Analyzer(stemmer=stemmer)
     vocabulary, ours = Vocabulary.learn(texts, analyzer, max_features=N_TERMS)
-    theirs = vectoriser(stemmer)
+    theirs = vectorizer(stemmer)
     counts = theirs.fit_transform(texts)
     shared = set(vocabulary.terms) & set(theirs.get_feature_names_out())
     assert len(shared) >= N_TERMS - 5, "only terms as frequent as the last may differ"
     assert abs(ours.sum() - counts.sum()) < 0.001 * counts.sum()
     learn = (
         lambda: Vocabulary.learn(texts, analyzer, max_features=N_TERMS),
-        lambda: vectoriser(stemmer).fit_transform(texts),
+        lambda: vectorizer(stemmer).fit_transform(texts),
     )
     count = (lambda: vocabulary.count(texts), lambda: theirs.transform(texts))
     times: dict[str, list[list[float]]] = {"learn": [], "count": []}

@@ -51,7 +51,7 @@ def narrows(images: np.ndarray, batch: int, precision: str) -> tuple[Epoch, str]
     def epoch() -> None:
         for raw in source.shuffled(batch, generator=trainer.sampler):
             trainer.step(raw, factor=1.0)
-        trainer.take_means()
+        trainer.pop_means()
 
     return epoch, trainer.precision
 

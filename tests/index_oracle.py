@@ -26,8 +26,8 @@ def nearest(
 
 def made_codes(rng: np.random.Generator, n: int, n_bits: int) -> np.ndarray:
     """Return codes in clouds, some of them equal, so that there are near ones and ties."""
-    centres = rng.integers(0, 256, (8, n_bits // 8), dtype=np.uint8)
+    centers = rng.integers(0, 256, (8, n_bits // 8), dtype=np.uint8)
     flips = np.packbits(rng.random((n, n_bits)) < 0.08, axis=1)
-    codes = centres[rng.integers(0, 8, n)] ^ flips
+    codes = centers[rng.integers(0, 8, n)] ^ flips
     codes[: n // 10] = codes[0]
     return codes

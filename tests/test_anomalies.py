@@ -219,7 +219,7 @@ def test_calibration_rows_with_missing_values_are_refused(detector):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_shares_add_up_to_one(fitted, proportions, loss):
-    shares = fitted[loss].anomaly_shares(proportions)
+    shares = fitted[loss].anomaly_contributions(proportions)
     assert shares.dtype == np.float32 and shares.min() >= 0
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
@@ -243,7 +243,9 @@ def test_shares_point_at_the_planted_feature(detector):
     odd = normal_rows(40, seed=4)
     planted = np.arange(40) % 6
     odd[np.arange(40), planted] += 8
-    assert (detector.anomaly_shares(odd).argmax(axis=1) == planted).mean() > 0.7  # by chance 1 in 6
+    assert (
+        detector.anomaly_contributions(odd).argmax(axis=1) == planted
+    ).mean() > 0.7  # by chance 1 in 6
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -251,7 +253,7 @@ def test_shares_of_sparse_rows_are_those_of_dense_ones(fitted, proportions, loss
     x = np.where(proportions > 0.05, proportions, 0).astype(np.float32)
     ae = fitted[loss]
     np.testing.assert_allclose(
-        ae.anomaly_shares(sp.csr_array(x)), ae.anomaly_shares(x), rtol=1e-4, atol=1e-6
+        ae.anomaly_contributions(sp.csr_array(x)), ae.anomaly_contributions(x), rtol=1e-4, atol=1e-6
     )
 
 
@@ -260,7 +262,7 @@ def test_shares_of_empty_and_of_certain_rows_are_numbers(fitted, loss):
     x = np.zeros((3, 10), dtype=np.float32)
     x[1, 4] = 1
     x[2] = [0.5, 0.5] + [0] * 8
-    shares = fitted[loss].anomaly_shares(x)
+    shares = fitted[loss].anomaly_contributions(x)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
 
@@ -269,7 +271,7 @@ def test_a_row_that_is_rebuilt_perfectly_has_even_shares():
     with torch.no_grad():
         for weight in ae.model_.objective.parameters():
             weight.zero_()
-    np.testing.assert_allclose(ae.anomaly_shares(np.ones((1, 5))), 0.2)
+    np.testing.assert_allclose(ae.anomaly_contributions(np.ones((1, 5))), 0.2)
 
 
 def test_what_is_missing_has_no_share(X):
@@ -278,7 +280,7 @@ def test_what_is_missing_has_no_share(X):
     ).fit(X)
     x = X.copy()
     x[:, 3] = np.nan
-    shares = ae.anomaly_shares(x)
+    shares = ae.anomaly_contributions(x)
     assert (shares[:, 3] == 0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
@@ -286,7 +288,7 @@ def test_what_is_missing_has_no_share(X):
 def test_huge_rows_have_shares_that_are_numbers(detector):
     x = np.full((1, 6), 3e38, dtype=np.float32)
     with pytest.warns(RangeWarning):
-        shares = detector.anomaly_shares(x)
+        shares = detector.anomaly_contributions(x)
     assert np.isfinite(shares).all()
 
 

@@ -18,7 +18,7 @@ def found_with(p_values: np.ndarray, n_calibration: int) -> FlaggedRows:
     return FlaggedRows(-p_values, p_values, flagged, "p <= 0.05", 0.05, None, n_calibration)
 
 
-def test_bars_are_the_largest_shares_and_the_histogram_holds_every_row():
+def test_bars_are_the_largest_contributions_and_the_histogram_holds_every_row():
     shares = np.array([[0.1, 0.7, 0.2, 0.0]])
     figure = anomaly_figure(
         np.ones((1, 4)), np.ones((1, 4)), shares, titles=["row 0"],

@@ -47,7 +47,7 @@ def of_rows(path: Path) -> list[Any]:
     net = load(path)
     evaluation = net.evaluate(ROWS)
     return [net.transform(ROWS), net.reconstruct(ROWS), net.score_samples(ROWS), net.features(ROWS),
-            net.sample(4, random_state=0), net.p_values(ROWS), net.anomaly_shares(ROWS),
+            net.sample(4, random_state=0), net.p_values(ROWS), net.anomaly_contributions(ROWS),
             net.perturb(ROWS[:3], random_state=0), evaluation.squared_error,
             evaluation.baseline_squared_error or 0.0, net.history_,
             bool(evaluation.table())]  # fmt: skip
@@ -78,7 +78,7 @@ def of_pairs(path: Path) -> list[Any]:
 def of_detector(path: Path) -> list[Any]:
     detector = load(path)
     return [detector.score_samples(ROWS), detector.p_values(ROWS), detector.predict(ROWS),
-            detector.anomaly_shares(ROWS[:3]), detector.reconstruct(ROWS)]  # fmt: skip
+            detector.anomaly_contributions(ROWS[:3]), detector.reconstruct(ROWS)]  # fmt: skip
 
 
 def of_images(path: Path) -> list[Any]:
@@ -117,7 +117,7 @@ KINDS = {
         lambda p: ConvolutionalAutoencoder(**SMALL, channels=(2,), image_shape=(2, 2)).fit(ROWS)
         .save(p), of_images,
     ),
-    "quantised": Kind(
+    "quantized": Kind(
         lambda p: VectorQuantisedAutoencoder(**SMALL, n_groups=2, n_entries=3).fit(ROWS).save(p),
         of_images,
     ),

@@ -14,7 +14,7 @@ NET = {"n_components": 2, "hidden": (16,), "max_epochs": 30, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
-def labelled():
+def labeled():
     """Rows whose class is in a direction of little variance: (400, 8) and classes of text."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 8)) * np.array([5, 4, 3, 2, 1, 1, 1, 1])
@@ -41,10 +41,10 @@ def test_regression_counts_known_values_only(generator):
     assert task(Forward(h, h, Code(h), h, None, None, y)).item() == pytest.approx(expected)
 
 
-def test_the_code_shifts_to_what_y_needs(labelled):
+def test_the_code_shifts_to_what_y_needs(labeled):
     from sklearn.linear_model import LogisticRegression
 
-    X, y = labelled
+    X, y = labeled
     accuracy = []
     for penalties in ((), (Auxiliary(20.0),)):
         Z = Autoencoder(**NET, penalties=penalties).fit(X, y).transform(X)
@@ -52,8 +52,8 @@ def test_the_code_shifts_to_what_y_needs(labelled):
     assert accuracy[0] < 0.8 < 0.93 < accuracy[1]
 
 
-def test_regression_shifts_it_too(labelled):
-    X, _ = labelled
+def test_regression_shifts_it_too(labeled):
+    X, _ = labeled
     Z = [
         Autoencoder(**NET, penalties=p).fit(X, X[:, 7] * 100 + 7).transform(X)
         for p in ((), (Auxiliary(20.0, task="regression"),))
@@ -63,9 +63,9 @@ def test_regression_shifts_it_too(labelled):
     assert errors[1] < 0.3 * errors[0]
 
 
-def test_labels_belong_to_their_rows(labelled):
+def test_labels_belong_to_their_rows(labeled):
     """With a held-out share the rows are picked; labels that slipped would teach nothing."""
-    X, y = labelled
+    X, y = labeled
     rng = np.random.default_rng(1)
     from sklearn.linear_model import LogisticRegression
 
@@ -76,8 +76,8 @@ def test_labels_belong_to_their_rows(labelled):
     assert scores[1] < 0.85 < 0.93 < scores[0]
 
 
-def test_the_task_is_in_the_file_and_classes_with_it(labelled, tmp_path):
-    X, y = labelled
+def test_the_task_is_in_the_file_and_classes_with_it(labeled, tmp_path):
+    X, y = labeled
     ae = Autoencoder(**{**NET, "max_epochs": 2}, penalties=[Auxiliary()]).fit(X, y)
     assert ae.classes_.tolist() == ["high", "low"]
     ae.save(tmp_path / "m")
@@ -86,8 +86,8 @@ def test_the_task_is_in_the_file_and_classes_with_it(labelled, tmp_path):
     assert torch.equal(other.model_.objective.tasks[0].weight, ae.model_.objective.tasks[0].weight)
 
 
-def test_rows_without_a_label_are_welcome(labelled):
-    X, y = labelled
+def test_rows_without_a_label_are_welcome(labeled):
+    X, y = labeled
     some = np.where(np.arange(400) % 2, (y == "high").astype(int), -1)
     ae = Autoencoder(**{**NET, "max_epochs": 2}, penalties=["auxiliary"]).fit(X, some)
     assert ae.classes_.tolist() == [0, 1]
@@ -101,13 +101,13 @@ def test_rows_without_a_label_are_welcome(labelled):
         (np.zeros(400), InvalidData, "y: a classification needs two classes, got 1"),
     ],
 )
-def test_a_bad_y_is_refused(labelled, y, error, message):
+def test_a_bad_y_is_refused(labeled, y, error, message):
     with pytest.raises(error, match=message):
-        Autoencoder(**NET, penalties=["auxiliary"]).fit(labelled[0], y)
+        Autoencoder(**NET, penalties=["auxiliary"]).fit(labeled[0], y)
 
 
-def test_y_is_ignored_where_no_task_needs_it(labelled):
-    X, _ = labelled
+def test_y_is_ignored_where_no_task_needs_it(labeled):
+    X, _ = labeled
     small = {**NET, "max_epochs": 2}
     np.testing.assert_array_equal(
         Autoencoder(**small).fit(X, ["nonsense"] * len(X)).transform(X),
@@ -115,8 +115,8 @@ def test_y_is_ignored_where_no_task_needs_it(labelled):
     )
 
 
-def test_other_labels_are_refused_at_a_resumption(labelled, tmp_path):
-    X, y = labelled
+def test_other_labels_are_refused_at_a_resumption(labeled, tmp_path):
+    X, y = labeled
     small = {**NET, "max_epochs": 2, "penalties": ["auxiliary"]}
     Autoencoder(**small).fit(X, y, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="resume: y is"):

@@ -269,7 +269,7 @@ def test_demo_makes_a_table_a_picture_and_a_model(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(sys.modules["narrows.cli.demo"], "HASHER_EPOCHS", 2)
     assert run("demo", "-o", tmp_path / "demo", "--json") == 0
     values = json.loads(capsys.readouterr().out)
-    assert 0 < values["nearest_neighbours_on_codes"] <= 1
+    assert 0 < values["nearest_neighbors_on_codes"] <= 1
     assert load(values["model"]).n_components == 8
     with Image.open(values["picture"]) as picture:
         assert picture.size[0] > 300

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
-from narrows.applications.anomalies.detection import Detection, measure_detection, odd_rows
-from narrows.applications.coding.training_rows import hold_calibration
+from narrows.applications.anomalies.detection import Detection, anomaly_labels, measure_detection
+from narrows.applications.coding.training_rows import contains_calibration
 from narrows.cli import _run
 from narrows.cli.anomalies import _largest, _table
 
@@ -64,7 +64,7 @@ def test_json_says_the_same(files, capsys):
     assert found["n_rows"] == 60 and found["alpha"] == 0.05 and len(found["top"]) == 10
     first = found["top"][0]
     assert first["row"] == 7 and first["p_value"] == pytest.approx(1 / 201)
-    assert next(iter(first["largest_shares"])) == "weight"
+    assert next(iter(first["largest_contributions"])) == "weight"
 
 
 def test_the_file_holds_error_and_p_value_of_every_row(files, tmp_path):
@@ -175,14 +175,14 @@ def test_rows_that_calibrate_and_are_of_the_fit_or_of_data_are_warned_of(detecto
 
 
 def test_rows_that_are_rebuilt_without_error_are_not_taken_for_those_of_the_fit():
-    assert not hold_calibration(np.zeros(9), np.zeros(3))
-    assert not hold_calibration(np.ones(9), np.ones(0))
-    assert hold_calibration(np.array([3.0, 1, 2]), np.array([1.000001, 3]))
-    assert not hold_calibration(np.array([3.0, 1, 2]), np.array([1.0001, 3]))
+    assert not contains_calibration(np.zeros(9), np.zeros(3))
+    assert not contains_calibration(np.ones(9), np.ones(0))
+    assert contains_calibration(np.array([3.0, 1, 2]), np.array([1.000001, 3]))
+    assert not contains_calibration(np.array([3.0, 1, 2]), np.array([1.0001, 3]))
 
 
 def test_detection_is_that_of_the_definitions():
-    odd = odd_rows(np.array([0.0, 1, 0, 1, 0]))
+    odd = anomaly_labels(np.array([0.0, 1, 0, 1, 0]))
     flagged = np.array([False, True, True, False, False])
     found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, odd)
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
@@ -208,7 +208,7 @@ def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
     assert _run([*arguments, "--json", "--figure", str(figure)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["top"][0]["row"] == 7 and found["unit"].startswith("nats")
-    assert next(iter(found["top"][0]["largest_shares"])) == "weight"
+    assert next(iter(found["top"][0]["largest_contributions"])) == "weight"
     assert figure.stat().st_size > 5000
 
 
@@ -332,5 +332,5 @@ def test_a_row_that_no_feature_makes_odd_alone_blames_none():
     assert _largest(np.full(4, 0.25, np.float32), NAMES) == {}
     assert [*_largest(np.array([0.1, 0.6, 0.1, 0.2]), NAMES)][:2] == ["width", "weight"]
     assert _largest(np.ones(1), ["length"]) == {"length": 1}
-    row = {"row": 3, "error": 2.0, "p_value": 0.01, "flagged": True, "largest_shares": {}}
+    row = {"row": 3, "error": 2.0, "p_value": 0.01, "flagged": True, "largest_contributions": {}}
     assert _table({"top": [row]}).endswith("no feature alone")

@@ -59,7 +59,7 @@ def test_inspect_says_which_words_a_model_reads(folder, capsys):
     vocabulary = load(folder / "h.safetensors").vocabulary_
     assert (facts["words"], facts["documents_counted"]) == (len(vocabulary), 108)
     assert facts["commonest_words"].split(", ")[0] in vocabulary.terms
-    assert facts["neighbours"] == 10
+    assert facts["n_neighbors"] == 10
     assert run("inspect", folder / "h.safetensors") == 0
     assert "commonest_words" in capsys.readouterr().out
 

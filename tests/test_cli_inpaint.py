@@ -46,8 +46,8 @@ def test_it_writes_known_values_as_they_are(files, tmp_path):
     assert not np.array_equal(filled, x)
 
 
-def test_it_measures_the_rivals_in_the_same_table(files, capsys):
-    arguments = ["--mask", "missing:0.5", "--rivals", str(files / "train.npy"), "--json"]
+def test_it_measures_the_baselines_in_the_same_table(files, capsys):
+    arguments = ["--mask", "missing:0.5", "--baselines", str(files / "train.npy"), "--json"]
     assert inpaint(files, *arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert [*found["errors"]] == [
@@ -68,7 +68,7 @@ def test_the_error_is_that_of_the_hidden_values(files, tmp_path, capsys):
 
 def test_it_draws_every_fill(files, tmp_path):
     picture = tmp_path / "p.png"
-    arguments = ["--mask", "quadrant", "--rivals", str(files / "train.npy"), "-n", "4"]
+    arguments = ["--mask", "quadrant", "--baselines", str(files / "train.npy"), "-n", "4"]
     assert inpaint(files, *arguments, "--figure", str(picture)) == 0
     assert np.asarray(Image.open(picture)).std() > 20
 
@@ -87,7 +87,11 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
     ("arguments", "code", "message"),
     [
         ([], 2, "give --mask, -o, --figure, or several: --mask FILE.npy, quadrant, square:14 or"),
-        (["--rivals", "train.npy", "-o", "f.npy"], 2, "--rivals are measured on what a mask hides"),
+        (
+            ["--baselines", "train.npy", "-o", "f.npy"],
+            2,
+            "--baselines are measured on what a mask hides",
+        ),
         (["--mask", "circle:3"], 2, "mask: 'circle:3' is unknown"),
         (["--mask", "square:2.5"], 2, "mask: square: must be an integer >= 1 and <= 8, got 2.5"),
         (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
@@ -164,12 +168,12 @@ def test_where_nothing_is_hidden_it_says_what_to_give(files, tmp_path, capsys):
 
 
 def test_progress_is_on_stderr_unless_quiet(files, tmp_path, capsys):
-    arguments = ["--mask", "quadrant", "--rivals", str(files / "train.npy"), "-n", "2"]
+    arguments = ["--mask", "quadrant", "--baselines", str(files / "train.npy"), "-n", "2"]
     arguments += ["-o", str(tmp_path / "f.npy"), "--figure", str(tmp_path / "f.png"), "--json"]
     assert inpaint(files, *arguments) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        "fitting the rivals: 1500 rows",
+        "fitting the baselines: 1500 rows",
         "filling in: 60 rows",
         "measuring: 60 rows",
         "drawing: 2 rows",
@@ -202,40 +206,40 @@ def test_a_bar_is_shown_on_a_terminal(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", ["itself", "a copy", "most of it"])
-def test_rivals_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
+def test_baselines_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
     x, train = np.load(files / "x.npy"), np.load(files / "train.npy")
     given = {"itself": x, "a copy": x[::-1], "most of it": np.concatenate([train, x[:40]])}[rows]
-    np.save(tmp_path / "rivals.npy", given)
-    path = files / "x.npy" if rows == "itself" else tmp_path / "rivals.npy"
-    assert inpaint(files, "--mask", "quadrant", "--rivals", str(path), "--json") == 0
+    np.save(tmp_path / "baselines.npy", given)
+    path = files / "x.npy" if rows == "itself" else tmp_path / "baselines.npy"
+    assert inpaint(files, "--mask", "quadrant", "--baselines", str(path), "--json") == 0
     out, err = capsys.readouterr()
     n = 40 if rows == "most of it" else 60
     assert f"holds {n} of the 60 rows of DATA, so that the nearest row is the row itself" in err
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 
-def test_rivals_that_are_other_rows_are_not_warned_of(files, capsys):
-    rivals = str(files / "train.npy")
-    assert inpaint(files, "--mask", "quadrant", "--rivals", rivals) == 0
+def test_baselines_that_are_other_rows_are_not_warned_of(files, capsys):
+    baselines = str(files / "train.npy")
+    assert inpaint(files, "--mask", "quadrant", "--baselines", baselines) == 0
     assert "Warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ((20, 63), "r.npy: rivals of 63 features, but the model was fitted to 64"),
-        ((1, 64), "r.npy: rivals of 1 row, but PCA needs the variance of two or more"),
+        ((20, 63), "r.npy: baselines of 63 features, but the model was fitted to 64"),
+        ((1, 64), "r.npy: baselines of 1 row, but PCA needs the variance of two or more"),
     ],
 )
-def test_rivals_that_cannot_be_are_refused_by_name(rows, message, files, tmp_path, capsys):
+def test_baselines_that_cannot_be_are_refused_by_name(rows, message, files, tmp_path, capsys):
     np.save(tmp_path / "r.npy", np.zeros(rows, np.float32))
-    assert inpaint(files, "--mask", "quadrant", "--rivals", str(tmp_path / "r.npy")) == 3
+    assert inpaint(files, "--mask", "quadrant", "--baselines", str(tmp_path / "r.npy")) == 3
     assert message in capsys.readouterr().err
 
 
-def test_two_rows_are_rivals(files, tmp_path, capsys):
+def test_two_rows_are_baselines(files, tmp_path, capsys):
     np.save(tmp_path / "r.npy", np.load(files / "train.npy")[:2])
-    arguments = ["--mask", "quadrant", "--rivals", str(tmp_path / "r.npy"), "--json"]
+    arguments = ["--mask", "quadrant", "--baselines", str(tmp_path / "r.npy"), "--json"]
     assert inpaint(files, *arguments) == 0
     assert all(
         np.isfinite(error) for error in json.loads(capsys.readouterr().out)["errors"].values()

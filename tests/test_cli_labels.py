@@ -148,8 +148,8 @@ def test_documents_labels_are_read_as_those_of_a_file(numbers):
     from narrows.text import Document, Documents
 
     texts = [Document(str(i), "a", (str(label),)) for i, label in enumerate(numbers)]
-    labelled = Documents(lambda: iter(texts), labelled=True)
-    np.testing.assert_array_equal(one_label_a_row(labelled, None, 450), numbers)
+    labeled = Documents(lambda: iter(texts), labeled=True)
+    np.testing.assert_array_equal(one_label_a_row(labeled, None, 450), numbers)
 
 
 def test_a_matchers_minus_one_is_none_among_names_too(folder, tmp_path, rows, numbers):

@@ -107,7 +107,7 @@ def test_an_input_with_columns_is_refused_as_the_output(arguments, tmp_path, mon
         "reconstruct m images:kind=images -o images/",
         "denoise m images:resize=8x8 -o images/",
         "generate m --check images:kind=images -o images/",
-        "inpaint m a.npy --mask missing:0.3 --rivals images:kind=images -o images/below/",
+        "inpaint m a.npy --mask missing:0.3 --baselines images:kind=images -o images/below/",
     ],
 )
 def test_images_are_not_written_into_an_input_folder_with_options(
@@ -146,7 +146,7 @@ def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "arguments",
     [
-        "inpaint m a.npy --mask missing:0.3 --rivals images -o images/x.npy",
+        "inpaint m a.npy --mask missing:0.3 --baselines images -o images/x.npy",
         "inpaint m images --mask missing:0.3 --figure images/x.png",
         "generate m --check images -o images/x.npy",
         "generate m --perturb images --figure images/x.png",

@@ -56,17 +56,17 @@ def test_masks_of_fractions_are_refused_not_cut(folder, tmp_path, masks, capsys)
     assert message in capsys.readouterr().err
 
 
-def test_masks_of_colours_are_refused(folder, tmp_path, masks, capsys):
-    colours = masks[..., None].repeat(3, axis=3)
-    colours[3, 0, 0, 1] = 1
-    np.save(tmp_path / "colours.npy", colours)
-    assert taught(folder, tmp_path / "colours.npy", tmp_path / "h.st") == 3
-    assert "colours.npy: mask 3 is of colours: its channels differ" in capsys.readouterr().err
+def test_masks_of_colors_are_refused(folder, tmp_path, masks, capsys):
+    colors = masks[..., None].repeat(3, axis=3)
+    colors[3, 0, 0, 1] = 1
+    np.save(tmp_path / "colors.npy", colors)
+    assert taught(folder, tmp_path / "colors.npy", tmp_path / "h.st") == 3
+    assert "colors.npy: mask 3 is of colors: its channels differ" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
-    for i, image in enumerate(colours):
+    for i, image in enumerate(colors):
         Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
-    assert "03.png: a mask of colours: its channels differ" in capsys.readouterr().err
+    assert "03.png: a mask of colors: its channels differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
@@ -125,11 +125,11 @@ def images_of(folder, masks, suffix, **settings):
     return folder
 
 
-@pytest.mark.parametrize("mode", ["grey", "colour"])
+@pytest.mark.parametrize("mode", ["gray", "color"])
 def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
     mode, folder, tmp_path, masks, capsys
 ):
-    drawn = 255 * masks if mode == "grey" else 255 * masks[..., None].repeat(3, axis=3)
+    drawn = 255 * masks if mode == "gray" else 255 * masks[..., None].repeat(3, axis=3)
     path = images_of(tmp_path / "jpegs", drawn, ".jpg")
     message = "00.jpg: a mask in JPEG, which changes values: there are"
     assert taught(folder, path, tmp_path / "h.st") == 3

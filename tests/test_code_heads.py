@@ -150,7 +150,7 @@ def test_what_belongs_to_the_encoders_training_changes_it(change, autoencoder, r
 
 @pytest.mark.parametrize("training", TRAININGS)
 def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classes):
-    """Standardised by a tiny deviation, a unit that dropout switches off would drown the rest."""
+    """Standardized by a tiny deviation, a unit that dropout switches off would drown the rest."""
     flat = Autoencoder(
         16, hidden=(16, 16), activation="sigmoid", code_activation="sigmoid", tied=True,
         max_epochs=2, random_state=0,
@@ -307,7 +307,7 @@ def test_dropout_keeps_the_mean():
     assert float(left.mean()) == pytest.approx(2.0, abs=0.02)
 
 
-def test_features_are_standardised_where_they_stay_as_they_are(autoencoder, rows, classes):
+def test_features_are_standardized_where_they_stay_as_they_are(autoencoder, rows, classes):
     codes = autoencoder.transform(rows)
     frozen = classifier(autoencoder, max_epochs=1).fit(rows, classes).head_
     np.testing.assert_allclose(frozen.shift, codes.mean(axis=0), rtol=1e-4, atol=1e-4)

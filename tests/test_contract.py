@@ -1,4 +1,4 @@
-"""One contract over the whole catalogue: every variant with every loss, corruption and penalty."""
+"""One contract over the whole catalog: every variant with every loss, corruption and penalty."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEEDS = {
     "top_k": {"k": 2},
     "convolutional": {"image_shape": [2, 3, 2], "channels": [4, 3]},
     "dictionary": {"k": 2},
-    "vector_quantised": {"n_entries": 2},
+    "vector_quantized": {"n_entries": 2},
     "revive": {"hidden": []},
 }
 
@@ -40,7 +40,7 @@ OF_MEANS = ("balance", "kl_sparsity", "revive")
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
 CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",
-          "variational", "vector_quantised"}  # fmt: skip
+          "variational", "vector_quantized"}  # fmt: skip
 
 
 def combinations():

@@ -41,7 +41,7 @@ def test_a_contractive_code_moves_less_than_a_plain_one(digits, arguments):
     assert jacobian_norm(trained(digits, **arguments), digits) < 0.9 * jacobian_norm(plain, digits)
 
 
-def test_the_variant_is_sigmoid_tied_and_penalised(digits):
+def test_the_variant_is_sigmoid_tied_and_penalized(digits):
     net = trained(digits, weight=0.25).model_.objective
     assert net.penalties == [Contractive(0.25)]
     h = net.encode(torch.rand(3, 64)).h

@@ -111,9 +111,9 @@ def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_colours_before_the_pixels_are_refused(channels):
+def test_colors_before_the_pixels_are_refused(channels):
     x = np.random.default_rng(0).random((20, channels, 8, 6))
-    rule = f"height {channels} with 6 channels; if the colours come first, .*"
+    rule = f"height {channels} with 6 channels; if the colors come first, .*"
     with pytest.raises(UsageError, match=rule):
         ConvolutionalAutoencoder(2, **SMALL).fit(x)
     for rows in (x, x.reshape(20, -1)):

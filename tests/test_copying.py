@@ -125,16 +125,16 @@ def test_the_linear_guess_is_a_ridge_regression_on_other_rows(model):
     X = torch.from_numpy(structured(9, 9)).float()
     part = torch.randperm(9, generator=torch.Generator().manual_seed(0)) % 4
     error = total = 0.0
-    centred = (X - X.mean(dim=0)).numpy().astype(np.float64)
+    centered = (X - X.mean(dim=0)).numpy().astype(np.float64)
     for i in range(4):
         hidden = (part == i).numpy()
-        given, wanted = centred[::2][:, ~hidden], centred[::2][:, hidden]
+        given, wanted = centered[::2][:, ~hidden], centered[::2][:, hidden]
         alpha = np.square(given).mean() * np.sqrt(given.size)
         ridge = Ridge(alpha, fit_intercept=False).fit(given, wanted)
         error += np.square(
-            ridge.predict(centred[1::2][:, ~hidden]) - centred[1::2][:, hidden]
+            ridge.predict(centered[1::2][:, ~hidden]) - centered[1::2][:, hidden]
         ).sum()
-        total += np.square(centred[1::2][:, hidden]).sum()
+        total += np.square(centered[1::2][:, hidden]).sum()
     assert measured(model, lambda x: x, X).linear == pytest.approx(1 - error / total, abs=1e-4)
 
 

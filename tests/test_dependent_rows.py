@@ -161,7 +161,7 @@ def test_validation_data_are_checked(X):
 
 def test_texts_held_out_are_counted_by_the_words_of_the_others():
     texts, _ = topic_texts(n=40)
-    net = DocumentAutoencoder(2, neighbours=0, **SMALL)
+    net = DocumentAutoencoder(2, n_neighbors=0, **SMALL)
     net.fit(texts[:30], validation_data=[f"zebra {text}" for text in texts[30:]])
     assert "zebra" not in net.vocabulary_.terms and net.vocabulary_.n_documents == 30
     assert net.model_.record["n_validation_rows"] == len(texts) - 30

@@ -110,7 +110,7 @@ def test_shares_point_at_the_planted_feature(detector):
     odd = normal_rows(60, seed=7)
     planted = np.arange(60) % 6
     odd[np.arange(60), planted] += 6
-    shares = detector.anomaly_shares(odd)
+    shares = detector.anomaly_contributions(odd)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert (shares.argmax(axis=1) == planted).mean() > 0.8
 
@@ -187,7 +187,7 @@ def test_names_of_columns_are_kept(path):
 
 def test_images_are_scored(digits_rows):
     detector = quick().fit(digits_rows)
-    assert detector.anomaly_shares(digits_rows[:3]).shape == (3, 64)
+    assert detector.anomaly_contributions(digits_rows[:3]).shape == (3, 64)
 
 
 @pytest.fixture

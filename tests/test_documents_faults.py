@@ -21,7 +21,7 @@ from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.indexing.index import Index
 from narrows.model import coding
-from narrows.objectives.neighbors import NeighbourObjective, neighbourhoods
+from narrows.objectives.neighbors import NeighborObjective, neighborhoods
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.text import Vocabulary
 from narrows.variants.building import build_objective
@@ -70,19 +70,19 @@ def test_median_thresholds_are_those_of_all_rows(monkeypatch, rng):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_no_row_of_a_second_block_is_its_own_neighbour(form, rng):
+def test_no_row_of_a_second_block_is_its_own_neighbor(form, rng):
     rows = rng.random((700, 5)).astype(np.float32)
     found = nearest_rows(form(rows), 3)
     assert (found != np.arange(700)[:, None]).all()
 
 
-def test_the_error_of_a_neighbourhood_is_against_its_mean(rng):
+def test_the_error_of_a_neighborhood_is_against_its_mean(rng):
     rows = rng.random((20, 6)).astype(np.float32)
     source = array_source(rows)
     net = build_objective("hashing", {"n_components": 3}, 6)
-    targets = neighbourhoods(Split(source, None), Scaling("none"), 3)
+    targets = neighborhoods(Split(source, None), Scaling("none"), 3)
     numbers = torch.arange(20)
-    found = NeighbourObjective(net, targets).error(torch.from_numpy(rows), numbers)
+    found = NeighborObjective(net, targets).error(torch.from_numpy(rows), numbers)
     output = net.decoder(net.encoder(torch.from_numpy(rows)).h)
     wanted = net.loss.per_sample(output.float(), dense_rows(targets(numbers)))
     torch.testing.assert_close(found, wanted)
@@ -177,7 +177,9 @@ def test_bags_of_words_are_read_by_their_direction_alone(rng):
     x = torch.from_numpy(rng.random((4, 6)).astype(np.float32))
     for bag in (True, False):
         net = build_objective("hashing", {"n_components": 8, "bag_of_words": bag}, 6)
-        same = torch.allclose(net.encoder(x).drive, net.encoder(3 * x).drive, rtol=1e-4)
+        same = torch.allclose(
+            net.encoder(x).preactivation, net.encoder(3 * x).preactivation, rtol=1e-4
+        )
         assert same is bag
 
 

@@ -157,7 +157,7 @@ def test_missing_values_are_read_where_the_model_admits_them(tmp_path):
 
 def test_a_choice_out_of_many_vectors_is_the_models(tmp_path):
     """More entries and rows than torch compares one by one."""
-    fitted = model("vector_quantised", n_groups=2, n_entries=40)
+    fitted = model("vector_quantized", n_groups=2, n_entries=40)
     export_onnx(fitted, tmp_path / "m.onnx")
     rows = counts(300)
     said = answers(tmp_path / "m.onnx", rows)

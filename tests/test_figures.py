@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
 from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_rivals
+from narrows.applications.filling.inpainting_comparison import fit_baselines
 from narrows.data.arrays import array_source
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
 from narrows.figures.generation import sample_figure, sheet_figure, walk_figure
@@ -184,7 +184,7 @@ def test_names_stand_beside_the_images_and_within_the_figure():
 def test_a_text_is_drawn_as_its_words_and_their_shares(of_texts):
     estimator, texts = of_texts
     model = estimator.model_
-    _, source = estimator._asked(texts)
+    _, source = estimator._validated_query(texts)
     figure = reconstruction_figure(model, source.evenly(4))
     shares = model.scaling.forward(source.evenly(4)).to_dense().numpy()
     for i, axis in enumerate(figure.axes[:4]):
@@ -204,7 +204,7 @@ def test_new_texts_are_drawn_as_their_words(of_texts):
     assert [axis.get_title() for axis in figure.axes] == [f"new text {i}" for i in range(6)]
 
 
-def test_of_many_words_the_ten_largest_shares_are_drawn(table):
+def test_of_many_words_the_ten_largest_contributions_are_drawn(table):
     shares = abs(table) / abs(table).sum(axis=1, keepdims=True)
     figure = draw_words([Strip("data", "data", shares)], NAMES, lines=["a"] * 6, unit="%")
     named = [label.get_text() for label in figure.axes[1].get_yticklabels()]
@@ -213,7 +213,7 @@ def test_of_many_words_the_ten_largest_shares_are_drawn(table):
     assert all(axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] > largest for axis in figure.axes)
 
 
-def test_a_walk_of_a_table_is_its_values_as_colours_with_a_name_on_every_line(of_table, table):
+def test_a_walk_of_a_table_is_its_values_as_colors_with_a_name_on_every_line(of_table, table):
     grid = table[:24].reshape(8, 3, 13)
     figure = walk_figure(
         of_table, grid, lines=[f"row {i}" for i in range(8)], columns=["data", "0", "1"], given=[0]
@@ -243,29 +243,29 @@ def test_a_copy_of_a_row_of_a_table_is_called_one(of_table, table):
 
 
 @pytest.fixture(scope="module")
-def rivals(of_table, table):
-    return fit_rivals(of_table.scaling, array_source(table))
+def baselines(of_table, table):
+    return fit_baselines(of_table.scaling, array_source(table))
 
 
-def test_a_pca_of_all_columns_is_a_gaussian_and_has_no_least_squares(rivals, table, of_table):
+def test_a_pca_of_all_columns_is_a_gaussian_and_has_no_least_squares(baselines, table, of_table):
     x = of_table.scaling.forward(torch.from_numpy(table[:8]))
     hidden = torch.from_numpy(np.random.default_rng(0).random((8, 13)) < 0.3)
-    fills = dict(rivals.fills(x, hidden))
+    fills = dict(baselines.fills(x, hidden))
     assert [*fills] == ["mean", "Gaussian, conditional mean", "nearest row"]
-    expected = gaussian_fill(x, hidden, rivals.rows, ridge=1e-6)
+    expected = gaussian_fill(x, hidden, baselines.rows, ridge=1e-6)
     assert torch.allclose(fills["Gaussian, conditional mean"], expected, atol=1e-3)
-    narrow = fit_rivals(of_table.scaling, array_source(table), width=12)
+    narrow = fit_baselines(of_table.scaling, array_source(table), width=12)
     assert [*dict(narrow.fills(x, hidden))][1:3] == [
         "PCA-12, least squares", "PCA-12, conditional mean"
     ]  # fmt: skip
 
 
 def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
-    of_table, table, rivals
+    of_table, table, baselines
 ):
     hidden = np.random.default_rng(0).random((8, 13)) < 0.3
     rows = torch.from_numpy(table[:8])
-    figure = inpainting_figure(of_table, rows, hidden, rivals=rivals)
+    figure = inpainting_figure(of_table, rows, hidden, baselines=baselines)
     assert len(figure.axes) == 6
     lines = drawn(figure, 2)
     assert [name.split(", squared")[0] for name in lines] == [
@@ -276,7 +276,7 @@ def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
         assert (np.isfinite(values) == there).all()
 
 
-def test_a_deviation_has_no_colour(rng):
+def test_a_deviation_has_no_color(rng):
     rows = rng.integers(0, 256, size=(40, 48), dtype=np.uint8)
     model = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(rows).model_
     hidden = np.arange(48)[None] < 24
@@ -298,33 +298,33 @@ def test_every_class_of_a_mask_is_in_the_legend_and_every_image_has_its_number(r
 
 
 @pytest.mark.parametrize("n", [2, 3, 12, 25, 32])
-def test_every_class_of_a_mask_has_a_colour_of_its_own(n):
+def test_every_class_of_a_mask_has_a_color_of_its_own(n):
     masks = np.arange(2 * 64).reshape(2, 64) % n
     figure = segmentation_figure(
         np.zeros((2, 64)), masks, image_shape=(8, 8, 1), classes=list(range(n)), truth=masks
     )
     painted = figure.axes[2].images[0].get_array().reshape(64, 3)
     by_class = [{tuple(pixel) for pixel in painted[masks[0] == value]} for value in range(n)]
-    assert all(len(colours) == 1 for colours in by_class)
+    assert all(len(colors) == 1 for colors in by_class)
     assert len(set.union(*by_class)) == n
     keys = figure.legends[0].legend_handles
     assert len({key.get_facecolor() for key in keys}) == len(keys) == n
     assert inside(figure, [figure.legends[0]])
 
 
-def test_pixels_that_are_not_labelled_are_neither_a_class_nor_an_image():
+def test_pixels_that_are_not_labeled_are_neither_a_class_nor_an_image():
     masks = np.array([[0, 1, 2, 255]])
     figure = segmentation_figure(
         np.zeros((1, 4)), np.array([[0, 1, 2, 2]]), image_shape=(2, 2, 1), classes=[0, 1, 2, 7],
         truth=masks, unknown=255, class_names=["sky", "road $5", "car", "tree"],
     )  # fmt: skip
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["sky", r"road \$5", "car", "not labelled"]
+    assert names == ["sky", r"road \$5", "car", "not labeled"]
     assert (figure.axes[2].images[0].get_array()[1, 1] == 1).all()
 
 
-def test_colours_are_far_from_each_other():
-    colours = class_colors(25)
-    apart = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 9 * np.eye(25)
-    assert apart.min() > 0.2 and (colours[:7] == class_colors(7)).all()
+def test_colors_are_far_from_each_other():
+    colors = class_colors(25)
+    apart = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 9 * np.eye(25)
+    assert apart.min() > 0.2 and (colors[:7] == class_colors(7)).all()
     assert len(class_colors(0)) == 0 and len(class_colors(300)) == 300

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from narrows import Autoencoder
 from narrows.applications.anomalies.flagging import flag_rows
-from narrows.applications.generation.memorization import Memorisation
+from narrows.applications.generation.memorization import Memorization
 from narrows.errors import MissingFontWarning
 from narrows.figures.anomalies import anomaly_figure
 from narrows.figures.drawing import Strip, draw_heat, draw_images, draw_profiles
@@ -54,7 +54,7 @@ def of_images() -> Autoencoder:
 
 @pytest.mark.parametrize("n_panels", [1, 2, 6])
 @pytest.mark.parametrize("n_lines", [1, 2])
-def test_the_label_of_a_colour_bar_is_whole(n_panels, n_lines):
+def test_the_label_of_a_color_bar_is_whole(n_panels, n_lines):
     panels = np.random.default_rng(0).normal(size=(n_panels, n_lines, 3))
     figure = draw_heat(
         panels, titles=["row"] * n_panels, lines=["a"] * n_lines, unit=UNIT, names=["a", "b", "c"]
@@ -70,7 +70,7 @@ def test_the_unit_of_few_profiles_is_whole(n):
 
 
 @pytest.mark.parametrize("shift", [0.0, 9.0])  # both signs, and one
-def test_a_missing_value_among_colours_is_hatched_and_not_the_mean(shift):
+def test_a_missing_value_among_colors_is_hatched_and_not_the_mean(shift):
     panels = np.random.default_rng(0).normal(size=(1, 2, 3)) + shift
     panels[0, 0, 1] = np.nan
     figure = draw_heat(panels, titles=["row"], lines=["a", "b"], unit=UNIT)
@@ -85,7 +85,7 @@ def test_a_missing_value_among_colours_is_hatched_and_not_the_mean(shift):
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (2, 2, 4)])
-def test_a_missing_pixel_has_a_colour_that_no_grey_is(shape):
+def test_a_missing_pixel_has_a_color_that_no_gray_is(shape):
     rows = np.linspace(0, 1, 16)[None].repeat(2, axis=0)
     rows[0, 5] = np.nan
     images = pictures(rows, shape, (0.0, 1.0)).reshape(2, -1, 3)
@@ -147,7 +147,7 @@ def test_the_headings_of_pairs_are_their_own_numbers(probability, headings, of_i
     assert [heading.split("\n")[1] for heading in found] == shown  # one pair of each kind
 
 
-def test_colour_and_grey_pairs_are_drawn(of_images):
+def test_color_and_gray_pairs_are_drawn(of_images):
     rows = np.random.default_rng(0).random((4, 16))
     for shape in ((4, 4), (4, 4, 1), (2, 2, 4)):
         matching_figure(of_images.model_, rows, rows, np.linspace(0, 1, 4), image_shape=shape)
@@ -156,7 +156,7 @@ def test_colour_and_grey_pairs_are_drawn(of_images):
 def test_a_frame_around_a_sample_is_explained(of_images):
     rows = np.random.default_rng(0).random((3, 16))
     for distances, framed in (([0.1, 5, 5], True), ([5, 5, 5], False)):
-        measured = Memorisation(
+        measured = Memorization(
             np.array(distances, float), np.zeros(3, int), np.ones(9), np.ones(9), 40, "rows", "x"
         )
         figure = sheet_figure(of_images.model_, rows, rows, measured, image_shape=(4, 4))

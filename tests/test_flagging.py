@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from narrows import AnomalyDetector, Autoencoder, load
-from narrows.applications.anomalies.detection import odd_rows
+from narrows.applications.anomalies.detection import anomaly_labels
 from narrows.applications.anomalies.flagging import flag_rows, top_share
 from narrows.cli import _run
 from narrows.errors import UsageError
@@ -193,5 +193,5 @@ def test_no_number_of_rows_without_end_is_asked_for(alpha):
     "words", [("1.0", "0.0"), ("1", "0.0"), ("-1.0", "1.0"), ("True", "False")]
 )
 def test_labels_of_anomalies_may_be_written_with_a_point(words):
-    found = odd_rows(np.array([words[1], words[0], words[1]]))
+    found = anomaly_labels(np.array([words[1], words[0], words[1]]))
     np.testing.assert_array_equal(found, [False, True, False])

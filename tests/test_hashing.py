@@ -19,7 +19,7 @@ SMALL = {"hidden": (32,), "max_epochs": 20, "batch_size": 16, "learning_rate": 5
 
 
 def encoder(**changes) -> BinaryEncoder:
-    arguments = {"activation": "silu", "binarisation": "noise", "noise": 2.0, **changes}
+    arguments = {"activation": "silu", "binarization": "noise", "noise": 2.0, **changes}
     return BinaryEncoder([6, 5, 8], **arguments, generator=Generator().manual_seed(0))
 
 
@@ -42,30 +42,30 @@ def test_a_code_is_whether_z_is_above_the_threshold(rows):
     net = encoder()
     net.thresholds.fill_(0.1)
     code = net(rows)
-    torch.testing.assert_close(code.h, 2 * (code.drive > 0.1).float() - 1)
+    torch.testing.assert_close(code.h, 2 * (code.preactivation > 0.1).float() - 1)
 
 
 def test_noise_in_training_is_in_the_argument_of_tanh(rows):
     net = encoder(noise=0.7)
     code = net(rows, generator=Generator().manual_seed(3))
-    e = torch.empty_like(code.drive).normal_(generator=Generator().manual_seed(3))
-    torch.testing.assert_close(code.h, torch.tanh((code.drive + 0.7 * e) / 2))
+    e = torch.empty_like(code.preactivation).normal_(generator=Generator().manual_seed(3))
+    torch.testing.assert_close(code.h, torch.tanh((code.preactivation + 0.7 * e) / 2))
 
 
 def test_straight_through_draws_bits_with_the_right_frequency(rows):
-    net = encoder(binarisation="straight_through")
-    z = net(rows).drive
+    net = encoder(binarization="straight_through")
+    z = net(rows).preactivation
     draws = [net(rows, generator=Generator().manual_seed(seed)).h.detach() for seed in range(300)]
     assert set(torch.stack(draws).round(decimals=5).unique().tolist()) == {-1, 1}
     torch.testing.assert_close(torch.stack(draws).mean(0), torch.tanh(z / 2), atol=0.26, rtol=0)
 
 
 def test_straight_through_has_the_gradient_of_the_mean(rows):
-    net = encoder(binarisation="straight_through")
+    net = encoder(binarization="straight_through")
     net(rows, generator=Generator().manual_seed(0)).h.sum().backward()
     through = [p.grad.clone() for p in net.parameters()]
     net.zero_grad()
-    torch.tanh(net(rows).drive / 2).sum().backward()
+    torch.tanh(net(rows).preactivation / 2).sum().backward()
     for got, parameter in zip(through, net.parameters(), strict=True):
         torch.testing.assert_close(got, parameter.grad)
 
@@ -73,7 +73,7 @@ def test_straight_through_has_the_gradient_of_the_mean(rows):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"binarisation": "noisy"}, "binarisation: unknown name 'noisy'.*Did you mean 'noise'"),
+        ({"binarization": "noisy"}, "binarization: unknown name 'noisy'.*Did you mean 'noise'"),
         ({"noise": -1.0}, "noise: must be"),
         ({"n_groups": 0}, "n_groups: must be"),
         ({"n_groups": 9}, "n_groups: must be"),
@@ -138,9 +138,9 @@ def test_noise_drives_z_away_from_the_threshold(digits):
 
     def size(noise: float) -> float:
         h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(digits[:400])
-        model, source = h._asked(digits[:400])
+        model, source = h._validated_query(digits[:400])
         x = model.scaling.forward(source.sample(400, generator=Generator()))
-        return float(model.objective.encode(x).drive.detach().abs().mean())
+        return float(model.objective.encode(x).preactivation.detach().abs().mean())
 
     assert size(4.0) > 1.5 * size(0.0)
 
@@ -244,9 +244,9 @@ def test_names_and_metadata_come_back(hasher, texts):
 def test_a_z_at_its_threshold_is_no_bit(rows):
     """Of an odd number of rows the median is one row's own z, and that row has no bit."""
     net = encoder()
-    net.thresholds.copy_(net(rows[7:8]).drive.detach()[0])
+    net.thresholds.copy_(net(rows[7:8]).preactivation.detach()[0])
     assert bool((net(rows[7:8]).h == -1).all()) and bool((net.layers(rows[7:8])[-1] == -1).all())
-    assert bool((net.admissible(torch.zeros(1, 8)) == -1).all())
+    assert bool((net.project(torch.zeros(1, 8)) == -1).all())
     X = rows[:21].numpy()
     hasher = SemanticHasher(
         8, threshold="median", scale="none", hidden=(), max_epochs=1, validation_fraction=0,

@@ -99,9 +99,11 @@ def test_duplicates_are_units_like_an_earlier_one(fitted, X):
 
 @pytest.mark.parametrize(("name", "change"), [("sigmoid", torch.sigmoid), ("tanh", torch.tanh)])
 def test_saturated_units_are_at_an_end_of_their_range(fitted, X, name, change):
-    drive = torch.tensor([1.0, 1e4, 1e-3, 1.0])
-    found = statistics(fitted, X, change=lambda h: change(h * drive), code_slope=SLOPES[name])
-    h = change(torch.from_numpy(X[:, :4]) * drive).numpy()
+    preactivation = torch.tensor([1.0, 1e4, 1e-3, 1.0])
+    found = statistics(
+        fitted, X, change=lambda h: change(h * preactivation), code_slope=SLOPES[name]
+    )
+    h = change(torch.from_numpy(X[:, :4]) * preactivation).numpy()
     low, high = (0.01, 0.99) if name == "sigmoid" else (-0.98, 0.98)
     at = (h <= low) | (h >= high)
     assert found.saturated == [1]

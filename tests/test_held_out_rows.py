@@ -25,7 +25,7 @@ from narrows.data.splitting import Selection, Split, held_out_mask
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 from narrows.estimators.parameters import seed_from
-from narrows.objectives.neighbors import OWN, neighbourhoods
+from narrows.objectives.neighbors import OWN, neighborhoods
 
 N = 60
 SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}
@@ -82,12 +82,12 @@ def nets() -> Iterator[tuple[str, object, np.ndarray]]:
     tfidf = {"scale": "tfidf", "loss": "multinomial"}
     yield "idf", Autoencoder(3, **tfidf, **split), sp.csr_array(counts())
     yield "idf, dense", Autoencoder(3, **tfidf, **split), counts()
-    rows = {"neighbours": 4, "neighbours_by": "rows"}
+    rows = {"n_neighbors": 4, "neighbors_by": "rows"}
     yield "rows are near", SemanticHasher(4, **rows, **split), sp.csr_array(counts())
-    codes = {"neighbours": 4, "neighbours_by": "code"}
+    codes = {"n_neighbors": 4, "neighbors_by": "code"}
     yield "codes are near", SemanticHasher(4, **codes, **split), sp.csr_array(counts())
     yield "medians", SemanticHasher(4, threshold="median", **split), sp.csr_array(counts())
-    net = DocumentAutoencoder(3, neighbours=0, pretrain="denoising", pretrain_epochs=2, **split)
+    net = DocumentAutoencoder(3, n_neighbors=0, pretrain="denoising", pretrain_epochs=2, **split)
     yield "documents", net, sp.csr_array(counts())
 
 
@@ -137,11 +137,11 @@ def test_a_word_of_documents_held_out_alone_is_none_of_the_vocabulary():
     assert "aardvark" not in terms
 
 
-def test_neighbourhoods_hold_training_rows_only():
+def test_neighborhoods_hold_training_rows_only():
     rows = counts() + np.random.default_rng(1).random((N, 30)).astype(np.float32)
     apart = held_out(N)
     split = Split.of(array_source(rows), selection(apart))
-    around = neighbourhoods(split, Scaling("none"), 3)
+    around = neighborhoods(split, Scaling("none"), 3)
     ordered = np.concatenate([rows[~apart], rows[apart]])
     unit = ordered / np.linalg.norm(ordered, axis=1, keepdims=True)
     n = int((~apart).sum())

@@ -68,7 +68,7 @@ def test_known_pixels_come_back_to_the_byte(folder, tmp_path):
     assert same.all(axis=2).sum() >= 16 and not same.all()
 
 
-def test_floats_from_0_to_1_are_grey_from_black_to_white(folder, tmp_path):
+def test_floats_from_0_to_1_are_gray_from_black_to_white(folder, tmp_path):
     arguments = ["denoise", folder / "floats.m", folder / "floats.npy", "-o"]
     assert run(folder, *arguments, tmp_path / "d.npy") == 0
     (tmp_path / "made").mkdir()  # a folder that is there needs no slash

@@ -87,7 +87,7 @@ def test_a_convolutional_net_of_flat_rows_gives_flat_rows():
 def test_samples_of_images_are_checked_against_images():
     X = images(SHAPES[1])
     ae = fitted(X)
-    measured = ae.check_memorisation(ae.sample(5, random_state=0), X)
+    measured = ae.check_memorization(ae.sample(5, random_state=0), X)
     assert len(measured.distances) == 5
 
 

@@ -94,11 +94,11 @@ def test_a_net_that_cannot_learn_from_nan_is_told_how(holed):
 
 @pytest.mark.parametrize("kind", ["frame", "objects", "texts"])
 def test_a_column_of_texts_is_named(kind):
-    frame = pd.DataFrame({"height": [1.5, None, 2.0], "colour": ["red", "red", "blue"]})
-    frame["colour"] = frame["colour"].astype(object)
+    frame = pd.DataFrame({"height": [1.5, None, 2.0], "color": ["red", "red", "blue"]})
+    frame["color"] = frame["color"].astype(object)
     X = {"frame": frame, "objects": frame.to_numpy(), "texts": np.array([["1", "x"]] * 3)}[kind]
     column, text = (
-        ("'colour'", "red") if kind == "frame" else ("1", "x" if kind == "texts" else "red")
+        ("'color'", "red") if kind == "frame" else ("1", "x" if kind == "texts" else "red")
     )
     with pytest.raises(InvalidData, match=f"X: column {column} holds '{text}' in row 0: .*drop"):
         CodeImputer(SMALL).fit(X)

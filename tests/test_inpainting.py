@@ -20,7 +20,7 @@ from narrows import (
 )
 from narrows.applications.filling.hidden import Partial, filled
 from narrows.applications.filling.inpainting import resolved_method
-from narrows.applications.filling.latent_optimizer import CodeSearch
+from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.data import DenseSource
 from narrows.errors import InvalidData, UsageError
 
@@ -122,7 +122,7 @@ def test_a_row_without_a_known_value_beside_others_is_not_certain(net, X, method
 def test_with_a_linear_decoder_the_search_is_least_squares_on_the_subspace(linear, X, hidden):
     rows = partial(X, hidden)
     model = linear.model_
-    search = CodeSearch(model, Generator().manual_seed(0), prior=0.0, n_steps=600)
+    search = LatentOptimizer(model, Generator().manual_seed(0), prior=0.0, n_steps=600)
     fill = filled(model, search.best(rows), rows).numpy()
     # the subspace as the net has it: how near to PCA's that is, is another test's question
     shift = linear.inverse_transform(np.zeros((1, 3), np.float32))[0].astype(np.float64)
@@ -147,7 +147,7 @@ def posterior(linear, X, hidden, i, search):
 
 def test_with_its_prior_the_search_finds_the_posterior_mean(linear, X, hidden):
     fill = linear.inpaint(X, hidden, method="code")
-    search = CodeSearch(linear.model_, Generator().manual_seed(0))
+    search = LatentOptimizer(linear.model_, Generator().manual_seed(0))
     for i in range(20):
         mean, _ = posterior(linear, X, hidden, i, search)
         np.testing.assert_allclose(fill[i][hidden[i]], mean[hidden[i]], atol=0.01)
@@ -157,7 +157,7 @@ def test_with_a_linear_decoder_the_spread_is_the_posterior_deviation(linear, X):
     hidden = np.zeros_like(X, bool)
     hidden[:, :8] = True
     _, std = linear.inpaint(X[:4], hidden[:4], method="code", return_std=True, n_draws=400)
-    search = CodeSearch(linear.model_, Generator().manual_seed(0))
+    search = LatentOptimizer(linear.model_, Generator().manual_seed(0))
     for i in range(4):
         _, deviation = posterior(linear, X, hidden, i, search)
         np.testing.assert_allclose(std[i, :8], deviation[:8], rtol=0.2)
@@ -252,7 +252,7 @@ def test_every_kind_of_code_is_searched(ae, method, X, hidden):
 
 @pytest.fixture(scope="module")
 def images():
-    """Colour images of 4 x 5 pixels in float32, and a net of them."""
+    """Color images of 4 x 5 pixels in float32, and a net of them."""
     rng = np.random.default_rng(0)
     source = DenseSource(rng.random((60, 60), dtype=np.float32))
     source.image_shape = (4, 5, 3)

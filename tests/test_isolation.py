@@ -92,7 +92,7 @@ def current() -> tuple[Any, ...]:
 def of_autoencoder(est: Any, X: Any) -> Iterator[Any]:
     codes = est.transform(X)
     yield from (codes, est.inverse_transform(codes), est.reconstruct(X), est.denoise(X))
-    yield from (est.features(X, 0), est.score(X), est.p_values(X, X), est.anomaly_shares(X))
+    yield from (est.features(X, 0), est.score(X), est.p_values(X, X), est.anomaly_contributions(X))
     yield from (est.evaluate(X).table(), est.inspect(X).table())
     yield est.sample(3, random_state=0)
     if not sp.issparse(X):
@@ -128,7 +128,12 @@ def answers(cls: type, folder: Path) -> list[Any]:
     est.fit(X, targets_for(cls))
     said = of_autoencoder if cls in ALL else of_head
     if cls in DETECTORS:
-        found = [est.score_samples(X), est.predict(X), est.p_values(X), est.anomaly_shares(X)]
+        found = [
+            est.score_samples(X),
+            est.predict(X),
+            est.p_values(X),
+            est.anomaly_contributions(X),
+        ]
     else:
         found = list(said(est, X))
     est.save(folder / "m.safetensors")

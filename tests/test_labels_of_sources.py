@@ -19,7 +19,7 @@ from narrows import (
     SemanticHasher,
     load,
 )
-from narrows.core.slots import Labelled
+from narrows.core.slots import Labeled
 from narrows.data import DenseSource
 from narrows.data.arrays import array_source
 from narrows.errors import InvalidData
@@ -39,7 +39,7 @@ def backwards() -> DenseSource:
 
 
 def test_a_part_of_a_source_keeps_its_y(generator=None):
-    source = array_source(X).labelled(torch.arange(240))
+    source = array_source(X).labeled(torch.arange(240))
     part = source.subset(torch.tensor([7, 3, 200]))
     assert part.targets.tolist() == [7, 3, 200]
     assert part.subset(torch.tensor([2, 0])).targets.tolist() == [200, 7]
@@ -49,10 +49,10 @@ def test_a_part_of_a_source_keeps_its_y(generator=None):
 
 
 def test_shuffled_batches_of_a_part_pair_each_row_with_its_y():
-    part = array_source(X).subset(BACK).labelled(torch.from_numpy(Y[::-1].copy()))
+    part = array_source(X).subset(BACK).labeled(torch.from_numpy(Y[::-1].copy()))
     of_row = {tuple(row): y for row, y in zip(X.tolist(), Y, strict=True)}
     for batch in part.shuffled(32, generator=torch.Generator().manual_seed(0)):
-        assert isinstance(batch, Labelled)
+        assert isinstance(batch, Labeled)
         for row, y in zip(batch.rows.tolist(), batch.y.tolist(), strict=True):
             assert of_row[tuple(row)] == y
 
@@ -63,7 +63,7 @@ def test_shuffled_batches_of_a_part_pair_each_row_with_its_y():
         {"training": "frozen"},
         {"training": "fine_tuned"},
         {"training": "joint"},
-        {"missing_label": -1, "spread_neighbors": 8},
+        {"missing_label": -1, "n_neighbors": 8},
     ],
 )
 def test_a_classifier_learns_the_same_from_a_part_as_from_an_array(ae, settings):
@@ -89,15 +89,15 @@ def test_a_matcher_and_a_segmenter_learn_the_same_from_a_part(ae):
     np.testing.assert_allclose(of_part, of_array, atol=1e-5)
 
 
-def test_neighbourhoods_of_a_part_are_those_of_its_rows():
-    hasher = SemanticHasher(8, hidden=(16,), max_epochs=3, neighbours=5, random_state=0)
+def test_neighborhoods_of_a_part_are_those_of_its_rows():
+    hasher = SemanticHasher(8, hidden=(16,), max_epochs=3, n_neighbors=5, random_state=0)
     of_part = hasher.fit(backwards()).history_
     of_array = hasher.fit(X[::-1].copy()).history_
     assert of_part == pytest.approx(of_array, rel=1e-5)
 
 
-def test_a_detector_may_stand_on_neighbourhoods():
-    net = SemanticHasher(8, hidden=(16,), max_epochs=2, neighbours=5)
+def test_a_detector_may_stand_on_neighborhoods():
+    net = SemanticHasher(8, hidden=(16,), max_epochs=2, n_neighbors=5)
     found = AnomalyDetector(net, n_folds=2, random_state=0).fit(X)
     assert np.isfinite(found.score_samples(X)).all()
 
@@ -105,7 +105,7 @@ def test_a_detector_may_stand_on_neighbourhoods():
 def test_fit_leaves_the_given_source_without_y(ae):
     source = array_source(X)
     CodeClassifier(ae, training="fine_tuned", max_epochs=1, random_state=0).fit(source, Y)
-    SemanticHasher(8, hidden=(8,), max_epochs=1, neighbours=3, random_state=0).fit(source)
+    SemanticHasher(8, hidden=(8,), max_epochs=1, n_neighbors=3, random_state=0).fit(source)
     assert source.targets is None
 
 

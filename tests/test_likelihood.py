@@ -146,7 +146,7 @@ def test_the_bound_is_the_same_for_sparse_rows(bits):
     np.testing.assert_allclose(sparse, estimate(model, bits, 3), rtol=1e-5)
 
 
-# Grey values: a density over [0, 1]^n at the same logits.
+# Gray values: a density over [0, 1]^n at the same logits.
 
 LOGITS = torch.tensor([0.0, 1e-30, -1e-8, 1e-4, -0.3, 2.0, -7.0, 40.0, -90.0])
 
@@ -174,7 +174,7 @@ def test_the_density_is_torchs_own():
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-def test_the_normaliser_is_exact_near_a_logit_of_0():
+def test_the_normalizer_is_exact_near_a_logit_of_0():
     """log (tanh(o / 2) / o) = - log 2 - o^2 / 12 + O(o^4)."""
     logits = torch.tensor([0.0, 1e-45, -1e-20, 1e-6, -1e-3], dtype=torch.float32)
     series = -math.log(2) - logits.double().square() / 12
@@ -186,7 +186,7 @@ def continuous_bernoulli(x: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return p.log_prob(torch.from_numpy(x).double()).sum(dim=1).numpy()
 
 
-def test_the_bound_of_grey_values_comes_to_their_density(rng):
+def test_the_bound_of_gray_values_comes_to_their_density(rng):
     x = rng.random((5, 3)).astype(np.float32)
     model = model_of("bernoulli", 3)
     exact = quadrature(model, x, continuous_bernoulli)

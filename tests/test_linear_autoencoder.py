@@ -35,7 +35,7 @@ class TestLinear:
             digits_net.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=0.01
         )
 
-    def test_the_code_is_uncorrelated_and_centred_with_those_variances(self, digits_net, digits):
+    def test_the_code_is_uncorrelated_and_centered_with_those_variances(self, digits_net, digits):
         Z = digits_net.transform(digits)
         covariance = np.cov(Z.T)
         np.testing.assert_allclose(np.diag(covariance), digits_net.explained_variance_, rtol=1e-3)

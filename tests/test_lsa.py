@@ -1,4 +1,4 @@
-"""The linear rivals of a code: their weightings from the formulas, their spaces from dense SVD."""
+"""The linear baselines of a code: weightings from the formulas, spaces from dense SVD."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_weighting_is_its_formula_with_frequencies_of_the_training_rows(counts
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_lsa_keeps_the_cosines_of_the_best_subspace(counts, weighting):
-    """Eckart and Young: the leading right singular vectors of the training rows, uncentred."""
+    """Eckart and Young: the leading right singular vectors of the training rows, uncentered."""
     x = by_hand(counts[:50], weighting, counts[:50])
     y = by_hand(counts[50:], weighting, counts[:50])
     basis = np.linalg.svd(x)[2][:2]
@@ -57,7 +57,7 @@ def test_the_first_columns_of_a_longer_lsa_are_the_shorter_one(counts):
     np.testing.assert_allclose(np.abs(long[:, :2]), np.abs(short), rtol=1e-2, atol=1e-4)
 
 
-def test_pca_is_that_of_centred_log_counts(counts):
+def test_pca_is_that_of_centered_log_counts(counts):
     ours, theirs = pca_codes(sp.csr_array(counts[:50]), counts[50:])
     x, y = np.log(1 + counts[:50]), np.log(1 + counts[50:])
     basis = np.linalg.svd(x - x.mean(axis=0))[2][:2]

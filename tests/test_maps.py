@@ -1,4 +1,4 @@
-"""Maps: nearest neighbours in the plane against a loop, and what the picture holds."""
+"""Maps: nearest neighbors in the plane against a loop, and what the picture holds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_hand(xy, sets, k) -> float:
 def test_accuracy_is_that_of_a_loop_over_points(xy, rng, k):
     labels = rng.integers(0, 3, 120)
     expected = by_hand(xy, [{label} for label in labels], k)
-    assert plane_accuracy(xy, labels, n_neighbours=k) == pytest.approx(expected)
+    assert plane_accuracy(xy, labels, n_neighbors=k) == pytest.approx(expected)
 
 
 def test_of_several_labels_one_must_be_shared(xy, rng):
@@ -49,7 +49,7 @@ def test_a_collapsed_map_is_at_chance_even_where_rows_are_sorted_by_class():
     assert plane_accuracy(np.zeros((1000, 2)), labels) == pytest.approx(0.25, abs=0.06)
 
 
-def test_two_points_at_one_place_are_each_others_neighbours():
+def test_two_points_at_one_place_are_each_others_neighbors():
     xy = np.array([[0, 0], [0, 0], [1, 1], [1, 1], [5, 0]])
     assert plane_accuracy(xy, ["a", "a", "b", "b", "c"]) == 0.8
 
@@ -66,15 +66,15 @@ def test_every_map_has_its_name_and_its_accuracy(xy, labels):
         assert axis.get_xlabel().endswith(f"{plane_accuracy(points, labels):.1%}")
 
 
-def test_points_have_the_colours_of_their_classes_on_every_map(xy, labels):
+def test_points_have_the_colors_of_their_classes_on_every_map(xy, labels):
     for axis in map_figure({"ours": xy, "LSA": 2 * xy}, labels, n_named=2).axes:
         points = axis.collections[0]
         places = points.get_offsets().data / (2 if axis.get_title() == "LSA" else 1)
         order = [int(np.abs(xy - place).sum(axis=1).argmin()) for place in places]
-        drawn = [tuple(colour) for colour in points.get_facecolors()]
+        drawn = [tuple(color) for color in points.get_facecolors()]
         by_class = {label: {drawn[i] for i, row in enumerate(order) if labels[row] == label}
                     for label in "abcd"}  # fmt: skip
-        assert all(len(colours) == 1 for colours in by_class.values())
+        assert all(len(colors) == 1 for colors in by_class.values())
         assert by_class["c"] == by_class["d"] != by_class["a"] != by_class["b"]
 
 
@@ -91,17 +91,17 @@ def test_the_commonest_classes_are_named_and_the_rest_is_other(xy):
 
 
 @pytest.mark.parametrize("n", [1, 2, 12, 20])
-def test_every_class_of_up_to_twenty_has_a_colour_of_its_own(n, rng):
+def test_every_class_of_up_to_twenty_has_a_color_of_its_own(n, rng):
     xy = rng.normal(size=(10 * n, 2))
     figure = map_figure({"ours": xy}, np.arange(10 * n) % n)
     keys = figure.legends[0].legend_handles
-    colours = {tuple(key.get_facecolor()[0][:3]) for key in keys}
-    assert len(colours) == n == len(legend(figure))
+    colors = {tuple(key.get_facecolor()[0][:3]) for key in keys}
+    assert len(colors) == n == len(legend(figure))
     points = figure.axes[0].collections[0]
-    drawn = {(tuple(colour[:3]), path.vertices.tobytes()) for colour, path
+    drawn = {(tuple(color[:3]), path.vertices.tobytes()) for color, path
              in zip(points.get_facecolors(), points.get_paths(), strict=True)}  # fmt: skip
-    assert {colour for colour, _ in drawn} == colours and len(drawn) == n
-    assert len({path for _, path in drawn}) == min(n, 7)  # markers tell alike colours apart
+    assert {color for color, _ in drawn} == colors and len(drawn) == n
+    assert len({path for _, path in drawn}) == min(n, 7)  # markers tell alike colors apart
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -119,14 +119,14 @@ def test_no_other_is_named_where_there_is_none(xy, labels):
     assert legend(map_figure({"ours": xy}, labels)) == ["a", "b", "c", "d"]
 
 
-def test_of_several_labels_the_commonest_gives_the_colour(xy):
+def test_of_several_labels_the_commonest_gives_the_color(xy):
     labels = sp.lil_array((120, 3), dtype=int)
     labels[:100, 1] = labels[50:119, 0] = 1  # the last row has none
     names = legend(map_figure({"ours": xy}, labels.tocsr(), label_names=["x", "y", "z"]))
     assert names == ["y", "x", "none"]
 
 
-def test_classes_colour_in_place_of_labels(xy, labels):
+def test_classes_color_in_place_of_labels(xy, labels):
     figure = map_figure({"ours": xy}, labels, classes=["u"] * 120)
     assert legend(figure) == ["u"]
     assert figure.axes[0].get_xlabel().endswith(f"{plane_accuracy(xy, labels):.1%}")
@@ -166,9 +166,9 @@ def test_points_that_cannot_be_are_refused(given, message):
         plane_accuracy(**{"xy": np.zeros((3, 2)), "labels": [1, 2, 3], **given})
 
 
-def test_more_neighbours_than_points_are_refused():
-    with pytest.raises(UsageError, match="n_neighbours: must be an integer >= 1 and <= 2, got 3"):
-        plane_accuracy(np.zeros((3, 2)), [1, 2, 3], n_neighbours=3)
+def test_more_neighbors_than_points_are_refused():
+    with pytest.raises(UsageError, match="n_neighbors: must be an integer >= 1 and <= 2, got 3"):
+        plane_accuracy(np.zeros((3, 2)), [1, 2, 3], n_neighbors=3)
 
 
 def test_a_figure_of_nothing_is_refused(xy, labels):

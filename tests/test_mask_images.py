@@ -12,7 +12,7 @@ from narrows.errors import InvalidData
 N, SIDE = 6, 16
 SIDES = SIDE, SIDE
 VOC = (0, 0, 0, 128, 0, 0, 0, 128, 0)
-"""Classes 1 and 2 of this palette are told apart by colour, and not so well by grey."""
+"""Classes 1 and 2 of this palette are told apart by color, and not so well by gray."""
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def folder_of(path, images, suffix=".png", **settings):
     return path
 
 
-def with_palette(mask, colours=VOC) -> Image.Image:
+def with_palette(mask, colors=VOC) -> Image.Image:
     image = Image.frombytes("P", mask.shape[::-1], mask.tobytes())
-    image.putpalette(list(colours))
+    image.putpalette(list(colors))
     return image
 
 
@@ -85,7 +85,7 @@ def test_a_webp_is_taken_if_it_says_that_it_keeps_values(more, masks, tmp_path):
 
 def test_masks_with_a_palette_are_its_indices(masks, tmp_path):
     assert np.array_equal(read(folder_of(tmp_path / "p", map(with_palette, masks))), masks)
-    same = (0, 0, 0, 9, 9, 9, 9, 9, 9)  # two classes of one colour
+    same = (0, 0, 0, 9, 9, 9, 9, 9, 9)  # two classes of one color
     path = folder_of(tmp_path / "same", (with_palette(mask, same) for mask in masks))
     assert np.array_equal(read(path), masks)
 
@@ -93,7 +93,7 @@ def test_masks_with_a_palette_are_its_indices(masks, tmp_path):
 def test_masks_whose_palettes_differ_are_refused(masks, tmp_path):
     path = folder_of(tmp_path / "p", map(with_palette, masks))
     with_palette(masks[0], (0, 0, 0, 0, 128, 0, 128, 0, 0)).save(path / "03.png")
-    with pytest.raises(InvalidData, match=r"index 1 of its palette is the colour .* one palette"):
+    with pytest.raises(InvalidData, match=r"index 1 of its palette is the color .* one palette"):
         read(path)
 
 

@@ -19,7 +19,7 @@ from narrows.applications.heads.matching import (
     reliability_table,
 )
 from narrows.applications.heads.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
-from narrows.core.slots import Labelled
+from narrows.core.slots import Labeled
 from narrows.data import DenseSource
 from narrows.data.pairs import PairedSource
 from narrows.errors import InvalidData
@@ -265,7 +265,7 @@ def test_a_batch_of_one_kind_has_a_finite_gradient(rng):
 
 
 def test_the_gradient_of_the_odds_is_right(rng):
-    """By minimising: no step from the optimum does better."""
+    """By minimizing: no step from the optimum does better."""
     squared = rng.uniform(0, 4, size=500)
     same = rng.random(500) < 0.5 - 0.1 * squared
     odds = fit_odds(squared, same)
@@ -287,7 +287,7 @@ def test_batches_of_pairs_hold_both_rows_of_each():
     paired = PairedSource(source)
     seen = []
     for batch in paired.shuffled(3, generator=torch.Generator().manual_seed(0)):
-        assert isinstance(batch, Labelled)
+        assert isinstance(batch, Labeled)
         first, second = batch.rows[:, 0].chunk(2)
         torch.testing.assert_close(second - first, torch.full_like(first, 10.0))
         torch.testing.assert_close(batch.y.chunk(2)[0].float(), first)

@@ -95,10 +95,10 @@ OF_ROWS = {
     "inpaint": lambda net, x: net.inpaint(x, np.arange(6) == 2),
     "p_values": lambda net, x: net.p_values(x),
     "p_values of other rows": lambda net, x: net.p_values(x[:9], x[9:]),
-    "anomaly_shares": lambda net, x: net.anomaly_shares(x),
+    "anomaly_contributions": lambda net, x: net.anomaly_contributions(x),
     "evaluate": lambda net, x: numbers_of(net.evaluate(x)),
     "inspect": lambda net, x: numbers_of(net.inspect(x)),
-    "check_memorisation": lambda net, x: net.check_memorisation(net.sample(4), x).distances,
+    "check_memorization": lambda net, x: net.check_memorization(net.sample(4), x).distances,
     "partial_fit": lambda net, x: Autoencoder(**SMALL).partial_fit(x).partial_fit(x).transform(x),
 }
 
@@ -157,7 +157,7 @@ def test_a_segmenter_reads_images_with_missing_pixels():
 
 def test_a_detector_answers_for_rows_with_missing_values(net, holed):
     detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, random_state=0).fit(holed)
-    for answer in (detector.score_samples(holed), detector.anomaly_shares(holed)):
+    for answer in (detector.score_samples(holed), detector.anomaly_contributions(holed)):
         assert np.isfinite(answer).all()
 
 
@@ -165,7 +165,7 @@ def test_a_detector_answers_for_rows_with_missing_values(net, holed):
 def test_pretrained_layers_never_see_a_missing_value(holed, pretrain):
     counts = np.floor(np.abs(holed))
     net = DocumentAutoencoder(2, hidden=(4,), max_epochs=1, random_state=0, corruption="missing",
-                              pretrain=pretrain, neighbours=0, activation="sigmoid")  # fmt: skip
+                              pretrain=pretrain, n_neighbors=0, activation="sigmoid")  # fmt: skip
     net.fit(counts)
     epochs = net.model_.record["pretraining"]
     assert np.isfinite([epoch["objective"] for layer in epochs for epoch in layer]).all()

@@ -59,7 +59,7 @@ QUERIES = {
     "a": lambda net, of, x, bad: net.interpolate(bad, x),
     "b": lambda net, of, x, bad: net.interpolate(x, bad),
     "x": lambda net, of, x, bad: net.traverse(bad[3]),
-    "held_out": lambda net, of, x, bad: net.check_memorisation(x[:5], x, bad),
+    "held_out": lambda net, of, x, bad: net.check_memorization(x[:5], x, bad),
     "A": lambda net, of, x, bad: CodeMatcher(net, max_epochs=1).fit_pairs(bad, x, Y),
     "B": lambda net, of, x, bad: CodeMatcher(net, max_epochs=1).fit_pairs(x, bad, Y),
 }

@@ -23,7 +23,7 @@ X = np.random.default_rng(0).normal(size=(20, 40))
         ("fit x.npy --Hidden 3 -o m", "--hidden"),
         ("fit x.npy --activaton relu -o m", "--activation"),
         ("fit x.npy --variant vae -o m", "'variational'"),
-        ("fit x.npy --variant VQ-VAE -o m", "'vector_quantised'"),
+        ("fit x.npy --variant VQ-VAE -o m", "'vector_quantized'"),
         ("fit x.npy --variant denosing -o m", "'denoising'"),
         ("fit x.npy --net cnn -o m", "'conv'"),
         ("fit x.npy --activation swish -o m", "'silu'"),

@@ -120,7 +120,7 @@ def test_a_y_that_does_not_go_with_the_rows_is_refused(pairs, net, y, message):
     [
         (DenoisingAutoencoder(2, corruption="gaussian:0.1"), "corruption: .* has no effect where"),
         (Autoencoder(2, corruption="masking:0.5"), "corruption: .* has no effect where y gives"),
-        (SemanticHasher(2, neighbours=3), "neighbours: rebuilds other rows than y gives"),
+        (SemanticHasher(2, n_neighbors=3), "n_neighbors: rebuilds other rows than y gives"),
     ],
 )
 def test_what_has_no_effect_beside_pairs_is_refused(pairs, net, message):

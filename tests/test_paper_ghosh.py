@@ -52,7 +52,7 @@ def test_the_distance_is_scipys(rng):
 
 def test_the_table_has_ours_beside_theirs(table):
     names = [row["name"] for row in table["generation"]["rows"]]
-    assert names == ["autoencoder", "regularised (RAE-L2)", "variational"]
+    assert names == ["autoencoder", "regularized (RAE-L2)", "variational"]
     assert table["published"]["autoencoder"] == {"gaussian": 58.73, "mixture": 10.66}
     assert {*table["published"]} >= {*names}
     assert [*table["generation"]["rows"][2]][-3:] == ["prior", "gaussian", "mixture"]
@@ -60,7 +60,7 @@ def test_the_table_has_ours_beside_theirs(table):
 
 def test_the_samples_are_no_copies(table):
     for row in table["generation"]["rows"]:
-        assert row["copies"] < 0.05 and row["memorised"] is False, row["name"]
+        assert row["copies"] < 0.05 and row["memorized"] is False, row["name"]
 
 
 def test_clothes_have_the_same_table_and_nothing_published(data_folder, tmp_path):
@@ -96,10 +96,10 @@ def test_the_pictures_and_the_model_are_written(folder):
     assert load(folder / "variational.safetensors").model_.variant == "variational"
 
 
-def test_bits_are_drawn_once_with_the_grey_values_as_probabilities():
-    binarised = papers.module("ghosh2020_generation/run.py").binarised
+def test_bits_are_drawn_once_with_the_gray_values_as_probabilities():
+    binarized = papers.module("ghosh2020_generation/run.py").binarized
     images = np.tile(np.array([0, 51, 255], dtype=np.uint8), (20_000, 1))
-    bits = binarised(images, 0)
-    np.testing.assert_array_equal(bits, binarised(images, 0))
+    bits = binarized(images, 0)
+    np.testing.assert_array_equal(bits, binarized(images, 0))
     assert set(np.unique(bits)) == {0, 1}
     np.testing.assert_allclose(bits.mean(axis=0), [0, 0.2, 1], atol=0.01)

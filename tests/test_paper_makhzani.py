@@ -16,7 +16,7 @@ def test_codes_are_measured_beside_pixels(table):
     pixels, codes = table["sparse"]
     assert pixels["k"] is None and 0 < pixels["error"] < 0.5
     assert codes["k"] == 25 and 0 < codes["error"] < 0.9
-    assert 0 < codes["l0"] <= 25 and codes["normalised_error"] > 0
+    assert 0 < codes["l0"] <= 25 and codes["normalized_error"] > 0
 
 
 def test_dictionaries_stand_beside_the_published_shares(table):

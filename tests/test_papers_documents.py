@@ -1,4 +1,4 @@
-"""The papers on documents, on a few of them, and the rivals that they are held against."""
+"""The papers on documents, on a few of them, and the baselines that they are held against."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from papers import module, table
 
 
 @pytest.fixture(scope="module")
-def rivals() -> ModuleType:
-    return module("salakhutdinov2007_semantic_hashing/rivals.py")
+def baselines() -> ModuleType:
+    return module("salakhutdinov2007_semantic_hashing/baselines.py")
 
 
 def test_documents_in_10_numbers_stand_beside_lsa_and_tfidf(tmp_path):
@@ -38,20 +38,20 @@ def test_bits_stand_beside_other_ways_to_bits(data_folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["LSA, sign", "ITQ", "random hyperplanes"])
-def test_rivals_keep_near_rows_near(rivals, name):
+def test_baselines_keep_near_rows_near(baselines, name):
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(5, 32))
+    centers = rng.normal(size=(5, 32))
     of = rng.integers(5, size=300)
-    rows = centres[of] + 0.1 * rng.normal(size=(300, 32))
+    rows = centers[of] + 0.1 * rng.normal(size=(300, 32))
     train, test = (
-        np.unpackbits(p, axis=1) for p in rivals.bits_of(name, rows[:200], rows[200:], 16, 0)
+        np.unpackbits(p, axis=1) for p in baselines.bits_of(name, rows[:200], rows[200:], 16, 0)
     )
     assert train.shape == (200, 16) and test.shape == (100, 16)
     distances = (test[:, None] != train[None]).sum(axis=2)
     assert np.mean(of[:200][distances.argmin(axis=1)] == of[200:]) > 0.95
 
 
-def test_itq_loses_less_by_cutting_than_signs_do(rivals):
+def test_itq_loses_less_by_cutting_than_signs_do(baselines):
     """Gong et al. (2013): the rotation makes |sign(v R) - v R|^2 smaller."""
     rng = np.random.default_rng(0)
     v = rng.normal(size=(500, 8)) * np.linspace(3, 0.3, 8)
@@ -61,4 +61,4 @@ def test_itq_loses_less_by_cutting_than_signs_do(rivals):
         """The greatest sum of v's products with the bits under any rotation: what ITQ climbs."""
         return float(np.linalg.svd((2.0 * bits - 1).T @ v, compute_uv=False).sum())
 
-    assert agreement(rivals.itq(v, v, 8, 0)[0]) > 1.02 * agreement(v > 0)
+    assert agreement(baselines.itq(v, v, 8, 0)[0]) > 1.02 * agreement(v > 0)

@@ -50,7 +50,7 @@ def of_class(cls: type, rows: dict[str, np.ndarray]) -> tuple[Any, np.ndarray]:
     known = cls._get_param_names()
     given = {"n_components": 4, "hidden": (6,), "channels": (3,), **_SMALL}
     given |= {"image_shape": (3, 4)} if "channels" in known else {}
-    given |= {"neighbours": None, "n_components": 8} if cls is SemanticHasher else {}
+    given |= {"n_neighbors": None, "n_components": 8} if cls is SemanticHasher else {}
     estimator = cls(**{k: v for k, v in given.items() if k in known})
     return estimator, rows["counts"]
 
@@ -209,11 +209,11 @@ def test_the_same_said_otherwise_is_no_change(first: Any, then: Any, X: np.ndarr
     assert estimator.set_params(**then).partial_fit(X).n_epochs_ == 2
 
 
-def test_neighbours_are_for_fit(counts: np.ndarray) -> None:
-    estimator = DocumentAutoencoder(2, hidden=(5,), neighbours=3, **_SMALL)
-    with pytest.raises(UsageError, match="neighbours: is 3, and partial_fit rebuilds rows themse"):
+def test_neighbors_are_for_fit(counts: np.ndarray) -> None:
+    estimator = DocumentAutoencoder(2, hidden=(5,), n_neighbors=3, **_SMALL)
+    with pytest.raises(UsageError, match="n_neighbors: is 3, and partial_fit rebuilds rows themse"):
         estimator.partial_fit(counts)
-    assert estimator.set_params(neighbours=None).partial_fit(counts).n_epochs_ == 1
+    assert estimator.set_params(n_neighbors=None).partial_fit(counts).n_epochs_ == 1
 
 
 def test_sampled_words_take_effect(counts: np.ndarray) -> None:

@@ -134,7 +134,7 @@ def test_a_flat_fit_remembers_no_size():
 @pytest.mark.parametrize(
     "words",
     [
-        "inpaint m all --mask missing:0.3 --rivals all -o f.npy",
+        "inpaint m all --mask missing:0.3 --baselines all -o f.npy",
         "anomalies m all --calibrate all",
         "generate m --check all --held-out all",
     ],

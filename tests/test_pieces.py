@@ -85,7 +85,7 @@ def test_a_losss_gradient_is_the_same_on_sparse_rows(loss, output, sparse_and_de
 @pytest.mark.parametrize("loss", LOSS_CASES, ids=repr)
 def test_the_natural_parameter_of_a_mean_has_that_expectation(loss):
     mean = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
-    torch.testing.assert_close(loss.expectation(loss.natural(mean)), mean)
+    torch.testing.assert_close(loss.expectation(loss.inverse_link(mean)), mean)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
@@ -221,16 +221,16 @@ def test_affine_shifts_by_at_most_its_bound(generator):
     x[:, 5, 5] = 1
     moved = Affine(0, 0, 0, shift=2.0)(x.view(200, -1), (11, 11), generator=generator)
     mass = moved.view(200, 11, 11)
-    centre = (mass.sum(1) * torch.arange(11.0)).sum(1) / mass.sum((1, 2))
-    assert 1.0 < float((centre - 5).abs().max()) <= 2.01
+    center = (mass.sum(1) * torch.arange(11.0)).sum(1) / mass.sum((1, 2))
+    assert 1.0 < float((center - 5).abs().max()) <= 2.01
 
 
 def test_affine_turns_every_channel_alike(generator):
-    grey = torch.rand(4, 6, 6, 1, generator=generator)
-    colour = grey.repeat(1, 1, 1, 3).reshape(4, -1)
-    moved = Affine()(colour, (6, 6, 3), generator=generator).view(4, 6, 6, 3)
+    gray = torch.rand(4, 6, 6, 1, generator=generator)
+    color = gray.repeat(1, 1, 1, 3).reshape(4, -1)
+    moved = Affine()(color, (6, 6, 3), generator=generator).view(4, 6, 6, 3)
     assert torch.equal(moved[..., 0], moved[..., 1])
-    assert not torch.allclose(moved[..., :1], grey)
+    assert not torch.allclose(moved[..., :1], gray)
 
 
 def test_affine_flips_the_share_of_the_images_that_it_says(generator):

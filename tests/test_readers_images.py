@@ -14,41 +14,41 @@ from narrows.data import read
 from narrows.errors import InvalidData, ResourceError
 
 
-def image(folder, name, mode="RGB", size=(4, 3), colour=None, **options):
-    picture = Image.new(mode, size, colour if colour is not None else 0)
+def image(folder, name, mode="RGB", size=(4, 3), color=None, **options):
+    picture = Image.new(mode, size, color if color is not None else 0)
     picture.save(folder / name, **options)
     return folder
 
 
 def test_images_are_read_in_the_order_of_their_names(tmp_path):
-    for name, colour in (("b.png", 20), ("a.bmp", 10), ("c.JPG", 30)):
-        image(tmp_path, name, "L", colour=colour)
+    for name, color in (("b.png", 20), ("a.bmp", 10), ("c.JPG", 30)):
+        image(tmp_path, name, "L", color=color)
     source = read(tmp_path)
     assert (source.image_shape, source.kind) == ((3, 4), "image")
     np.testing.assert_array_equal(rows_of(source)[:, 0], [10, 20, 30])
 
 
-def test_one_colour_image_makes_the_grey_ones_three_channels(tmp_path):
-    image(tmp_path, "a.png", "L", colour=7)
-    image(tmp_path, "b.png", "RGB", colour=(1, 2, 3))
+def test_one_color_image_makes_the_gray_ones_three_channels(tmp_path):
+    image(tmp_path, "a.png", "L", color=7)
+    image(tmp_path, "b.png", "RGB", color=(1, 2, 3))
     source = read(tmp_path)
     assert source.image_shape == (3, 4, 3)
     np.testing.assert_array_equal(rows_of(source)[:, :3], [[7, 7, 7], [1, 2, 3]])
 
 
 def test_cmyk_becomes_rgb(tmp_path):
-    image(tmp_path, "a.tif", "CMYK", colour=(255, 0, 0, 0))
+    image(tmp_path, "a.tif", "CMYK", color=(255, 0, 0, 0))
     np.testing.assert_array_equal(rows_of(read(tmp_path))[0, :3], [0, 255, 255])
 
 
-def test_16_bit_grey_is_divided_by_256(tmp_path):
-    image(tmp_path, "a.png", "I;16", colour=0xAB12)
+def test_16_bit_gray_is_divided_by_256(tmp_path):
+    image(tmp_path, "a.png", "I;16", color=0xAB12)
     np.testing.assert_array_equal(rows_of(read(tmp_path)), np.full((1, 12), 0xAB))
 
 
 def test_transparency_is_laid_over_white(tmp_path):
-    image(tmp_path, "a.png", "RGBA", colour=(0, 0, 0, 0))
-    image(tmp_path, "b.png", "LA", colour=(0, 255))
+    image(tmp_path, "a.png", "RGBA", color=(0, 0, 0, 0))
+    image(tmp_path, "b.png", "LA", color=(0, 255))
     np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [255, 0])
 
 
@@ -61,13 +61,13 @@ def test_exif_rotation_is_applied(tmp_path):
 
 def test_palette_and_one_bit_images_are_read(tmp_path):
     image(tmp_path, "a.gif", "P")
-    image(tmp_path, "b.png", "1", colour=1)
+    image(tmp_path, "b.png", "1", color=1)
     np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [0, 255])
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "tif"])
 def test_animated_images_are_refused(tmp_path, suffix):
-    frames = [Image.new("L", (4, 3), colour) for colour in (0, 100)]
+    frames = [Image.new("L", (4, 3), color) for color in (0, 100)]
     frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
     with pytest.raises(InvalidData, match=rf"a\.{suffix}: animated; save one frame"):
         read(tmp_path)
@@ -82,7 +82,7 @@ def test_mixed_sizes_are_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_pixels_of_no_agreed_range_are_refused(tmp_path, mode):
-    image(tmp_path, "a.tif", mode, colour=70_000)
+    image(tmp_path, "a.tif", mode, color=70_000)
     with pytest.raises(
         InvalidData, match=r"a\.tif.*(no range that is agreed on|more than 16 bits)"
     ):
@@ -149,14 +149,14 @@ def test_a_folder_is_streamed_to_the_same_rows(tmp_path):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_one_image_in_colour_makes_a_streamed_folder_colour(tmp_path):
+def test_one_image_in_color_makes_a_streamed_folder_color(tmp_path):
     Image.new("L", (4, 5), 7).save(tmp_path / "a.png")
     Image.new("RGB", (4, 5), (1, 2, 3)).save(tmp_path / "b.png")
     (rows,) = read(tmp_path, stream=True).in_order(2)
     assert rows.reshape(2, 5, 4, 3)[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
 
 
-def test_a_streamed_folder_of_grey_images_is_grey(tmp_path):
+def test_a_streamed_folder_of_gray_images_is_gray(tmp_path):
     for name in "ab":
         Image.new("L", (4, 5), 7).save(tmp_path / f"{name}.png")
     assert read(tmp_path, stream=True).image_shape == (5, 4)
@@ -179,7 +179,7 @@ def test_a_streamed_folder_that_changed_has_another_fingerprint(tmp_path):
 def test_what_is_hidden_is_no_image(tmp_path):
     for name in ("cat", "dog", ".Trash", "dog/.ipynb_checkpoints"):
         (tmp_path / name).mkdir()
-        image(tmp_path / name, "a.png", "L", colour=7)
+        image(tmp_path / name, "a.png", "L", color=7)
     image(tmp_path / "cat", "._a.png", "L")
     assert read(tmp_path).labels.tolist() == ["cat", "dog"]
 
@@ -188,14 +188,14 @@ def test_what_is_hidden_is_no_image(tmp_path):
 def test_links_to_folders_are_followed(stream, tmp_path):
     for name in ("data/cat", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
-        image(tmp_path / name, "a.png", "L", colour=7)
+        image(tmp_path / name, "a.png", "L", color=7)
     (tmp_path / "data" / "dog").symlink_to(tmp_path / "elsewhere")
     assert read(tmp_path / "data", stream=stream).labels.tolist() == ["cat", "dog"]
 
 
 def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
     (tmp_path / "a.png").mkdir()
-    image(tmp_path / "a.png", "b.png", "L", colour=7)
+    image(tmp_path / "a.png", "b.png", "L", color=7)
     np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [7])
 
 

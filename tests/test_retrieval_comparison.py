@@ -1,4 +1,4 @@
-"""A code beside its linear rivals: one split, one rule, printed, drawn and from the shell."""
+"""A code beside its linear baselines: one split, one rule, printed, drawn and from the shell."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_all_methods_answer_the_same_queries_from_the_same_base(compared):
     assert {(r.n_queries, r.n_base) for r in compared.results.values()} == {(100, 300)}
 
 
-def test_the_rivals_are_fitted_on_the_base_alone(compared, counts, topics):
+def test_the_baselines_are_fitted_on_the_base_alone(compared, counts, topics):
     query = np.zeros(400, dtype=bool)
     query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
     base, ours = lsa_codes(counts[~query], counts[query], n_components=50)
@@ -107,14 +107,14 @@ def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
     settings["validation_fraction"] = 0.0
     ae = Autoencoder(2, corruption="missing:0.2", **settings).fit(rows)
-    found = comparable_rows(*ae._asked(rows))
+    found = comparable_rows(*ae._validated_query(rows))
     assert found[3, 1] == 0
     there = np.delete(np.arange(60), 3)
     np.testing.assert_allclose(found[there].std(axis=0), 1, rtol=0.05)
     counts = sp.csr_array(rng.poisson(1, (30, 6)).astype(np.float32))
     of_counts = Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(counts)
     np.testing.assert_array_equal(
-        comparable_rows(*of_counts._asked(counts)).toarray(), counts.toarray()
+        comparable_rows(*of_counts._validated_query(counts)).toarray(), counts.toarray()
     )
 
 

@@ -107,18 +107,18 @@ def test_many_columns_are_counted_and_a_comma_is_quoted(folder, tmp_path, capsys
 
 
 def test_images_of_another_size_are_told_by_their_shapes(tmp_path, capsys):
-    for name, shape in (("grey", (6, 6)), ("colour", (6, 6, 3)), ("small", (4, 6))):
+    for name, shape in (("gray", (6, 6)), ("color", (6, 6, 3)), ("small", (4, 6))):
         (tmp_path / name).mkdir()
         for i in range(12):
             Image.fromarray(np.full(shape, 20 * i, np.uint8)).save(tmp_path / name / f"{i:02}.png")
     fit = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q")
-    models = {name: tmp_path / f"{name}.st" for name in ("grey", "colour")}
+    models = {name: tmp_path / f"{name}.st" for name in ("gray", "color")}
     for name, model in models.items():
         assert run("fit", tmp_path / name, *fit, "-o", model) == 0
     for name, other, told in (
-        ("grey", "colour", "6 x 6 x 3, the model was fitted to 6 x 6; give grey images"),
-        ("colour", "grey", "6 x 6, the model was fitted to 6 x 6 x 3; give colour images"),
-        ("grey", "small", "4 x 6, the model was fitted to 6 x 6; give grey images"),
+        ("gray", "color", "6 x 6 x 3, the model was fitted to 6 x 6; give gray images"),
+        ("color", "gray", "6 x 6, the model was fitted to 6 x 6 x 3; give color images"),
+        ("gray", "small", "4 x 6, the model was fitted to 6 x 6; give gray images"),
     ):
         assert run("encode", models[name], tmp_path / other, "-o", tmp_path / "c.npy") == 3
         assert f"{tmp_path / other}: images of shape {told}" in capsys.readouterr().err

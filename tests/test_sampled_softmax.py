@@ -49,7 +49,7 @@ def test_with_all_words_drawn_it_is_the_whole_softmax(net, rows):
         torch.testing.assert_close(parameter.grad, gradient)
 
 
-def test_the_normaliser_is_right_on_average(net, rows):
+def test_the_normalizer_is_right_on_average(net, rows):
     """exp(log Z) over many draws has the mean sum_j exp(o_j)."""
     sampled = SampledSoftmax(net, 5)
     output = net.decoder(net.encoder(rows).h)
@@ -75,7 +75,7 @@ def test_training_on_sampled_words_learns_nearly_as_well():
     arguments = {"hidden": (16,), "max_epochs": 20, "batch_size": 4, "random_state": 0}
     start = DocumentAutoencoder(3, **{**arguments, "max_epochs": 1, "learning_rate": 1e-9})
     whole, sampled = (
-        DocumentAutoencoder(3, sampled_words=k, neighbours=0, **arguments).fit(texts)
+        DocumentAutoencoder(3, sampled_words=k, n_neighbors=0, **arguments).fit(texts)
         for k in (0, 5)
     )
     gained = [ae.score(texts) - start.fit(texts).score(texts) for ae in (whole, sampled)]
@@ -83,7 +83,7 @@ def test_training_on_sampled_words_learns_nearly_as_well():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"neighbours": 3}, {"loss": "squared_error", "scale": "none"}], ids=str
+    "changes", [{"n_neighbors": 3}, {"loss": "squared_error", "scale": "none"}], ids=str
 )
 def test_what_it_cannot_do_is_refused(changes):
     with pytest.raises(UsageError, match="sampled_words: needs CSR counts and the multinomial"):

@@ -87,9 +87,9 @@ def test_awkward_codes_have_a_density_of_their_own_span(codes, name):
     assert np.isfinite(found).all()
     good = codes[np.isfinite(codes).all(axis=1)]
     scale = np.abs(good).max() or 1
-    centred = good / scale - (good / scale).mean(axis=0)
+    centered = good / scale - (good / scale).mean(axis=0)
     outside = found / scale - (good / scale).mean(axis=0)
-    outside -= outside @ np.linalg.pinv(centred, rcond=1e-5) @ centred
+    outside -= outside @ np.linalg.pinv(centered, rcond=1e-5) @ centered
     assert np.abs(outside).max() < 1e-3
 
 
@@ -176,7 +176,7 @@ def test_a_top_k_code_keeps_its_rule(units):
 def test_codes_stay_in_the_range_of_their_activation(units, activation, low, high):
     ae = Autoencoder(3, hidden=(), code_activation=activation, max_epochs=1).fit(units[:50])
     h = torch.linspace(-9, 9, 300).reshape(100, 3)
-    kept = ae.model_.objective.encoder.admissible(h).numpy()
+    kept = ae.model_.objective.encoder.project(h).numpy()
     np.testing.assert_array_equal(kept, h.numpy().clip(np.float32(low), np.float32(high)))
 
 

@@ -132,7 +132,7 @@ def test_pixels_of_unknown_class_are_no_class_and_teach_nothing(autoencoder):
 def test_three_classes(autoencoder):
     images, masks = discs(60, 2)
     three = masks.astype(int)
-    three[::2] *= 2  # discs of another colour are another thing
+    three[::2] *= 2  # discs of another color are another thing
     images[::2, ..., 0] = 0
     settings = {**QUICK, "max_epochs": 50}
     overlap = CodeSegmenter(autoencoder, **settings).fit(images, three).evaluate(images, three)

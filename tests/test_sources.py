@@ -82,7 +82,7 @@ def test_a_shuffle_mixes_rows_from_far_apart(source):
     assert max(first) - min(first) > 30
 
 
-def test_a_shuffle_separates_neighbours(source):
+def test_a_shuffle_separates_neighbors(source):
     order = np.array(flat(source.shuffled(10, generator=seeded())))
     assert (np.diff(order) == 1).sum() < 15
 

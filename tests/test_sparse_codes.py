@@ -32,10 +32,10 @@ def test_kl_sparsity_is_the_sum_of_the_bernoulli_divergences(generator):
 
 
 def test_kl_sparsity_is_finite_with_a_slope_where_a_unit_never_turns_on():
-    drive = torch.full((5, 2), -200.0, requires_grad=True)
-    loss = KLSparsity(1.0, 0.05)(step_of(drive.sigmoid()))
+    preactivation = torch.full((5, 2), -200.0, requires_grad=True)
+    loss = KLSparsity(1.0, 0.05)(step_of(preactivation.sigmoid()))
     loss.backward()
-    assert torch.isfinite(loss) and torch.isfinite(drive.grad).all()
+    assert torch.isfinite(loss) and torch.isfinite(preactivation.grad).all()
 
 
 def test_kl_sparsity_needs_sigmoid_units():
@@ -44,9 +44,9 @@ def test_kl_sparsity_needs_sigmoid_units():
 
 
 def test_top_k_keeps_the_k_largest_of_every_row(generator):
-    drive = torch.randn(50, 9, generator=generator)
-    h = largest(drive, 3)
-    for row, kept in zip(drive.numpy(), h.numpy(), strict=True):
+    preactivation = torch.randn(50, 9, generator=generator)
+    h = largest(preactivation, 3)
+    for row, kept in zip(preactivation.numpy(), h.numpy(), strict=True):
         expected = np.where(row >= np.sort(row)[-3], np.maximum(row, 0), 0)
         np.testing.assert_array_equal(kept, expected)
 
@@ -71,8 +71,10 @@ def test_the_dictionary_starts_tied_and_reads_what_varies(generator):
     mean = torch.rand(5, generator=generator)
     net.start_at(mean)
     x = torch.rand(3, 5, generator=generator)
-    drive = net.encode(x).drive
-    torch.testing.assert_close(drive, (x - mean) @ net.encoder.weights[0], rtol=1e-4, atol=1e-5)
+    preactivation = net.encode(x).preactivation
+    torch.testing.assert_close(
+        preactivation, (x - mean) @ net.encoder.weights[0], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_atoms_keep_their_length_and_no_gradient_lies_along_them(generator):
@@ -100,7 +102,7 @@ def test_revival_is_by_the_dead_alone_from_what_is_left_over(generator):
     terms = net(x, generator=generator)
     code = net.encode(x)
     left = (x - net.decoder(code.h)).detach()
-    missed = left - code.drive[:, 4:] @ net.decoder.weights[0][4:]
+    missed = left - code.preactivation[:, 4:] @ net.decoder.weights[0][4:]
     share = missed.square().sum() / left.square().sum()
     spread = (x - x.mean(0)).square().sum(1).mean()
     torch.testing.assert_close(terms.penalty, share * spread / 32)

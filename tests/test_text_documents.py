@@ -39,9 +39,9 @@ def test_documents_are_gone_through_again_and_again():
 
 
 def test_documents_pass_as_they_are():
-    documents = Documents(lambda: iter([Document("a", "x", ("l",))]), origin="f", labelled=True)
+    documents = Documents(lambda: iter([Document("a", "x", ("l",))]), origin="f", labeled=True)
     assert as_documents(documents) is documents
-    assert repr(documents) == "Documents(f, labelled)"
+    assert repr(documents) == "Documents(f, labeled)"
 
 
 @pytest.mark.parametrize(

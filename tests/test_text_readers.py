@@ -22,7 +22,7 @@ def test_every_kind_of_file_gives_the_same_texts_and_ids(tmp_path, kind):
     assert [(d.id, d.text) for d in documents] == [(d.id, d.text) for d in DOCUMENTS]
     assert list(documents) == list(documents)
     assert documents.origin == str(tmp_path / f"x.{kind}")
-    assert documents.labelled
+    assert documents.labeled
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -67,13 +67,13 @@ def test_the_only_string_is_the_text(tmp_path):
 def test_usual_names_of_labels_are_found(tmp_path, name):
     path = saved(tmp_path / "x.jsonl", json.dumps({"text": "a", name: ["x", 2, "x"]}))
     documents = read_documents(path)
-    assert documents.labelled
+    assert documents.labeled
     assert next(iter(documents)).labels == ("x", "2")
 
 
 def test_documents_without_ids_are_numbered(tmp_path):
     documents = read_documents(saved(tmp_path / "x.csv", "text\na\nb\n"))
-    assert not documents.labelled
+    assert not documents.labeled
     assert [d.id for d in documents] == ["0", "1"]
 
 
@@ -219,7 +219,7 @@ def test_a_folder_labels_as_load_files_does(tmp_path):
 
 def test_a_flat_folder_has_no_labels(tmp_path):
     documents = read_documents(as_folder(tmp_path / "x", [Document("1.txt", "one")]))
-    assert not documents.labelled
+    assert not documents.labeled
     assert next(iter(documents)).labels == ()
 
 

@@ -141,10 +141,10 @@ def test_an_unfinished_run_is_to_be_finished_first(x: np.ndarray, stopped: Path)
 def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(0.3, (60, 12)).astype("f4") + np.eye(60, 12)
     rows = sp.csr_array(counts)
-    neighbours = 0 if kind == "layers" else 5
+    n_neighbors = 0 if kind == "layers" else 5
     model = partial(
         DocumentAutoencoder, 2, hidden=(8, 6), pretrain="denoising" if kind == "layers" else None,
-        pretrain_epochs=2, neighbours=neighbours, random_state=0,
+        pretrain_epochs=2, n_neighbors=n_neighbors, random_state=0,
     )  # fmt: skip
     first = model(max_epochs=2).fit(rows, checkpoint=tmp_path)
     longer = model(max_epochs=4).fit(rows, checkpoint=tmp_path, resume=True)

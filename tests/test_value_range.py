@@ -28,43 +28,43 @@ WORDS = r"X: values from 0 to {}, and the model was fitted to values from 0 to {
 
 
 @pytest.fixture(scope="module")
-def grey(digits) -> np.ndarray:
+def gray(digits) -> np.ndarray:
     """Digits as bytes, (200, 64)."""
     return np.round(digits[:200] * 15.9).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def of_bytes(grey) -> Autoencoder:
-    return Autoencoder(**SMALL, scale="unit").fit(grey)
+def of_bytes(gray) -> Autoencoder:
+    return Autoencoder(**SMALL, scale="unit").fit(gray)
 
 
 @pytest.fixture(scope="module")
-def of_shares(grey) -> Autoencoder:
-    return Autoencoder(**SMALL, scale="unit").fit(grey / 255)
+def of_shares(gray) -> Autoencoder:
+    return Autoencoder(**SMALL, scale="unit").fit(gray / 255)
 
 
 @pytest.mark.parametrize("n", [4, 100])
-def test_rows_to_hold_out_in_other_units_are_warned_of(grey, n):
-    net, held_out = Autoencoder(**SMALL, scale="unit", precision="float32"), grey[100:]
+def test_rows_to_hold_out_in_other_units_are_warned_of(gray, n):
+    net, held_out = Autoencoder(**SMALL, scale="unit", precision="float32"), gray[100:]
     held_out = held_out[:n] / 255
     with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, and the model"):
-        net.fit(grey[:100].astype(float), validation_data=held_out)
+        net.fit(gray[:100].astype(float), validation_data=held_out)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net.fit(grey[:100].astype(float), validation_data=grey[100 : 100 + n].astype(float))
+        net.fit(gray[:100].astype(float), validation_data=gray[100 : 100 + n].astype(float))
     y = np.arange(200) % 2
     head = CodeClassifier(net, max_epochs=1, random_state=0)
     with pytest.warns(RangeWarning, match="validation_data: values from 0 to"):
-        head.fit(grey[:100], y[:100], validation_data=(held_out, y[:n]))
+        head.fit(gray[:100], y[:100], validation_data=(held_out, y[:n]))
     detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, trim=0, random_state=0)
     with pytest.warns(RangeWarning, match="validation_data: values from 0 to"):
-        detector.fit(grey[:100].astype(float), validation_data=held_out)
+        detector.fit(gray[:100].astype(float), validation_data=held_out)
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_names_the_file_of_rows_to_hold_out(grey, tmp_path, capsys):
-    np.save(tmp_path / "x.npy", grey[:100].astype(float))
-    np.save(tmp_path / "v.npy", grey[100:] / 255)
+def test_the_command_line_names_the_file_of_rows_to_hold_out(gray, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", gray[:100].astype(float))
+    np.save(tmp_path / "v.npy", gray[100:] / 255)
     fit = ["fit", str(tmp_path / "x.npy"), "--validation", str(tmp_path / "v.npy")]
     assert _run([*fit, "-k", "2", "--epochs", "1", "-q", "-o", str(tmp_path / "m")]) == 0
     error = capsys.readouterr().err
@@ -80,7 +80,7 @@ QUERIES = {
     "evaluate": lambda net, x: net.evaluate(x),
     "inspect": lambda net, x: net.inspect(x),
     "p_values": lambda net, x: net.p_values(x),
-    "anomaly_shares": lambda net, x: net.anomaly_shares(x),
+    "anomaly_contributions": lambda net, x: net.anomaly_contributions(x),
     "impute": lambda net, x: net.impute(x),
     "perturb": lambda net, x: net.perturb(x),
     "one row": lambda net, x: net.traverse(x[:1], n_steps=2),
@@ -88,65 +88,65 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_bytes_and_shares_are_told_apart_once_a_call(of_bytes, of_shares, grey, query):
-    for net, rows in ((of_bytes, grey[:9] / 255), (of_shares, grey[:9])):
+def test_bytes_and_shares_are_told_apart_once_a_call(of_bytes, of_shares, gray, query):
+    for net, rows in ((of_bytes, gray[:9] / 255), (of_shares, gray[:9])):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             query(net, rows)
         assert [w.category for w in said].count(RangeWarning) == 1
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            query(net, grey[:9] if net is of_bytes else grey[:9] / 255)
+            query(net, gray[:9] if net is of_bytes else gray[:9] / 255)
 
 
-def test_the_warning_has_both_ranges(of_bytes, of_shares, grey):
+def test_the_warning_has_both_ranges(of_bytes, of_shares, gray):
     with pytest.warns(RangeWarning, match=WORDS.format(r"0\.996078", "254")):
-        of_bytes.transform(grey / 255)
+        of_bytes.transform(gray / 255)
     with pytest.warns(RangeWarning, match=WORDS.format("254", r"0\.996078")):
-        of_shares.transform(grey)
+        of_shares.transform(gray)
 
 
-def test_a_tensor_a_source_and_sparse_rows_are_checked_too(of_bytes, grey):
-    for rows in (torch.from_numpy(grey / 255), array_source(grey / 255), sp.csr_array(grey / 255)):
+def test_a_tensor_a_source_and_sparse_rows_are_checked_too(of_bytes, gray):
+    for rows in (torch.from_numpy(gray / 255), array_source(gray / 255), sp.csr_array(gray / 255)):
         with pytest.warns(RangeWarning):
             of_bytes.transform(rows)
 
 
-def test_heads_detectors_and_indexes_say_it(of_bytes, grey):
+def test_heads_detectors_and_indexes_say_it(of_bytes, gray):
     y = np.arange(200) % 2
-    head = CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(grey, y)
+    head = CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(gray, y)
     with pytest.warns(RangeWarning):
-        head.predict(grey / 255)
+        head.predict(gray / 255)
     with pytest.warns(RangeWarning):
-        CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(grey / 255, y)
-    detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, random_state=0).fit(grey)
+        CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(gray / 255, y)
+    detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, random_state=0).fit(gray)
     with pytest.warns(RangeWarning):
-        detector.score_samples(grey / 255)
-    hasher = SemanticHasher(8, hidden=(8,), max_epochs=1, random_state=0).fit(grey)
+        detector.score_samples(gray / 255)
+    hasher = SemanticHasher(8, hidden=(8,), max_epochs=1, random_state=0).fit(gray)
     with pytest.warns(RangeWarning):
-        hasher.make_index(grey / 255)
+        hasher.make_index(gray / 255)
 
 
-def test_partial_fit_says_it_and_widens_the_range(grey):
-    net = Autoencoder(**SMALL, scale="unit").partial_fit(grey / 255)
+def test_partial_fit_says_it_and_widens_the_range(gray):
+    net = Autoencoder(**SMALL, scale="unit").partial_fit(gray / 255)
     with pytest.warns(RangeWarning):
-        net.partial_fit(grey)
+        net.partial_fit(gray)
     assert net.model_.value_range.high == 254
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net.transform(grey)
+        net.transform(gray)
 
 
-def test_the_model_file_keeps_the_range_and_an_older_one_has_none(of_bytes, grey, tmp_path):
+def test_the_model_file_keeps_the_range_and_an_older_one_has_none(of_bytes, gray, tmp_path):
     of_bytes.save(tmp_path / "m")
     with pytest.warns(RangeWarning):
-        load(tmp_path / "m").transform(grey / 255)
+        load(tmp_path / "m").transform(gray / 255)
     old = read_artefact(tmp_path / "m", kind="model")
     del old.spec["range"]
     write_artefact(tmp_path / "old", old)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load(tmp_path / "old").transform(grey / 255)
+        load(tmp_path / "old").transform(gray / 255)
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_a_range_that_is_none_is_refused(of_bytes, tmp_path, bad):
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_prints_it(of_bytes, grey, tmp_path, capsys):
+def test_the_command_line_prints_it(of_bytes, gray, tmp_path, capsys):
     of_bytes.save(tmp_path / "m")
-    np.save(tmp_path / "x.npy", grey / 255)
+    np.save(tmp_path / "x.npy", gray / 255)
     words = ["encode", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(tmp_path / "o.npy")]
     assert _run(words) == 0
     assert capsys.readouterr().err.count("are they in the same units?") == 1

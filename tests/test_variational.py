@@ -144,12 +144,12 @@ def test_numbers_of_codes_that_cannot_be_are_refused(fitted, digit_bits, n):
         fitted.log_likelihood(digit_bits[:2], n)
 
 
-def test_one_grey_value_makes_all_rows_densities(fitted, digit_bits):
+def test_one_gray_value_makes_all_rows_densities(fitted, digit_bits):
     rows = digit_bits[:4].copy()
     bits = fitted.log_likelihood(rows, 2, random_state=0)
     rows[3, 20] = 0.5
-    of_grey = fitted.log_likelihood(rows, 2, random_state=0)
-    assert (of_grey[:3] > bits[:3] + 1).all()  # C(o) >= 2 in each of 64 pixels
+    of_gray = fitted.log_likelihood(rows, 2, random_state=0)
+    assert (of_gray[:3] > bits[:3] + 1).all()  # C(o) >= 2 in each of 64 pixels
 
 
 def test_values_outside_0_1_have_no_density(fitted, digit_bits):
@@ -192,7 +192,7 @@ def test_evaluate_prints_the_likelihood(files, fitted, digit_bits, capsys):
     assert values["standard_error"] == pytest.approx(ours.std(ddof=1) / math.sqrt(60))
 
 
-def test_evaluate_of_grey_digits_prints_a_density_and_its_unit(tmp_path, capsys):
+def test_evaluate_of_gray_digits_prints_a_density_and_its_unit(tmp_path, capsys):
     from sklearn.datasets import load_digits
 
     np.save(tmp_path / "x.npy", load_digits().data[:200] / 16)

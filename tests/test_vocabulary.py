@@ -38,13 +38,13 @@ texts = st.one_of(
 )
 
 
-def reference(texts, *, normalise=True, **how):
+def reference(texts, *, normalize=True, **how):
     """Return scikit-learn's terms and counts, on composed text."""
     how = {"stop_words": "english", "max_features": None} | how
-    vectoriser = CountVectorizer(**how)
-    composed = [unicodedata.normalize("NFC", text) for text in texts] if normalise else texts
-    counts = vectoriser.fit_transform(composed)
-    return vectoriser, tuple(vectoriser.get_feature_names_out()), counts
+    vectorizer = CountVectorizer(**how)
+    composed = [unicodedata.normalize("NFC", text) for text in texts] if normalize else texts
+    counts = vectorizer.fit_transform(composed)
+    return vectorizer, tuple(vectorizer.get_feature_names_out()), counts
 
 
 def learned(texts, *, analyzer=None, **how):
@@ -120,12 +120,12 @@ def test_the_commonest_terms_are_kept_and_equals_in_the_order_of_the_alphabet(co
 @settings(max_examples=100, deadline=None)
 def test_other_texts_count_as_with_scikit_learn(learned_from, corpus):
     try:
-        vectoriser, _, _ = reference(learned_from)
+        vectorizer, _, _ = reference(learned_from)
     except ValueError:
         return
     composed = [unicodedata.normalize("NFC", text) for text in corpus]
     vocabulary, _ = learned(learned_from)
-    assert_same(vocabulary.count(corpus), vectoriser.transform(composed))
+    assert_same(vocabulary.count(corpus), vectorizer.transform(composed))
 
 
 @pytest.mark.parametrize(

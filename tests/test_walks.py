@@ -184,7 +184,7 @@ def test_a_top_k_code_keeps_its_rule(digits, monkeypatch):
         assert int((h != 0).sum(dim=1).max()) <= 4 and float(h.min()) >= 0
 
 
-def test_parts_of_a_quantised_code_are_entries(digits, monkeypatch):
+def test_parts_of_a_quantized_code_are_entries(digits, monkeypatch):
     ae = small(VectorQuantisedAutoencoder, n_groups=2, n_entries=8).fit(digits[:300])
     seen = decoded_codes(ae, monkeypatch)
     ae.perturb(digits[:16], n_samples=64, random_state=0)
@@ -192,7 +192,7 @@ def test_parts_of_a_quantised_code_are_entries(digits, monkeypatch):
     assert all(tuple(part) in entries for part in seen[0][:, :2].tolist())
 
 
-def test_a_quantised_code_is_not_traversed(digits):
+def test_a_quantized_code_is_not_traversed(digits):
     ae = small(VectorQuantisedAutoencoder, n_groups=2).fit(digits[:100])
     with pytest.raises(UsageError, match="traverse: this code is of learned vectors.*use perturb"):
         ae.traverse(digits[0])

@@ -58,7 +58,7 @@ PENALTIES = ["l1:0.1", "l2:0.1", "balance:1.0", "contractive:0.1", "auxiliary:1.
         ("ContractiveAutoencoder", {}, X),
         ("StackedAutoencoder", {"hidden": (8,), "pretrain_epochs": 3}, X),
         ("DictionaryAutoencoder", {"k": 2, "dead_after": 1}, X),
-        ("DocumentAutoencoder", {"hidden": (8,), "neighbours": 0, "scale": "proportions"}, WORDS),
+        ("DocumentAutoencoder", {"hidden": (8,), "n_neighbors": 0, "scale": "proportions"}, WORDS),
         ("Autoencoder", {"hidden": (8,), "loss": "multinomial", "sampled_words": 100}, WORDS),
     ],
 )  # fmt: skip
@@ -173,9 +173,9 @@ def test_held_out_errors_count_by_weights():
     assert "Rows count by their weights." in measured.table()
     scale = ae.model_.scaling.scale
     assert scale is not None
-    centred = np.asarray(held_out) - np.average(np.asarray(held_out), axis=0, weights=of_rows)
-    centred = centred / scale.numpy()
-    variance = np.average((centred**2).sum(axis=1), weights=of_rows)
+    centered = np.asarray(held_out) - np.average(np.asarray(held_out), axis=0, weights=of_rows)
+    centered = centered / scale.numpy()
+    variance = np.average((centered**2).sum(axis=1), weights=of_rows)
     assert measured.variance == pytest.approx(variance, rel=1e-4)
 
 
@@ -208,7 +208,7 @@ def test_new_rows_are_drawn_where_the_weight_is():
 
 
 def test_thresholds_of_bits_are_weighted_medians():
-    hasher = SemanticHasher(4, hidden=(8,), threshold="median", neighbours=0, **ALL_TRAIN)
+    hasher = SemanticHasher(4, hidden=(8,), threshold="median", n_neighbors=0, **ALL_TRAIN)
     bits = hasher.fit(X, sample_weight=COUNTS).transform(X) > 0
     np.testing.assert_allclose(np.average(bits, axis=0, weights=COUNTS), 0.5, atol=0.035)
 

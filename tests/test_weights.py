@@ -115,7 +115,7 @@ def test_a_rare_class_is_found_where_classes_are_balanced():
 
 def test_balanced_is_a_weight_of_rows(autoencoder):
     weights = np.where(Y == 1, len(Y) / (2 * Y.sum()), len(Y) / (2 * (1 - Y).sum()))
-    settings = {**FULL, "training": "fine_tuned"}  # which standardises no features
+    settings = {**FULL, "training": "fine_tuned"}  # which standardizes no features
     ours = CodeClassifier(autoencoder, class_weight="balanced", **settings).fit(X, Y)
     theirs = CodeClassifier(autoencoder, **settings).fit(X, Y, sample_weight=weights)
     np.testing.assert_allclose(ours._said(X), theirs._said(X), rtol=1e-4, atol=1e-5)

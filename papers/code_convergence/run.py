@@ -1,7 +1,7 @@
 """How fast a classifier learns: from pixels, from random features, from PCA, and from a code.
 
 The lecture: "a classifier on the bottleneck converges very fast". The same classifier reads the
-same images as 784 pixels, raw and standardised, as 30 numbers of an untrained net, as 30 numbers of
+same images as 784 pixels, raw and standardized, as 30 numbers of an untrained net, as 30 numbers of
 PCA, and as the 30 numbers of a code, and is trained by plain stochastic gradient descent and by
 Adam. The mark is 95% of the accuracy that raw pixels end at; the learning rate of each is the one
 that comes to the mark soonest, on rows held out. Run as
@@ -76,19 +76,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: rows, their classes, rows to measure on, and whether to standardise."""
+    """What is learned: rows, their classes, rows to measure on, and whether to standardize."""
 
     train: Tensor
     labels: Tensor
     test: Tensor
     test_labels: Tensor
-    standardise: bool
+    standardize: bool
 
     def held_out(self) -> Task:
         """Return the task of measuring on the last sixth of the training rows."""
         cut = len(self.train) * 5 // 6
         x, y = self.train, self.labels
-        return Task(x[:cut], y[:cut], x[cut:], y[cut:], self.standardise)
+        return Task(x[:cut], y[:cut], x[cut:], y[cut:], self.standardize)
 
 
 def learned(
@@ -97,7 +97,7 @@ def learned(
     """Train the classifier at a constant rate, measuring it on the way."""
     generator = Generator().manual_seed(seed)
     head = Head(task.train.shape[1], [*hidden, 10], activation="relu", generator=generator)
-    if task.standardise:
+    if task.standardize:
         head.start_at(task.train)
     kind = torch.optim.SGD if optimizer == "SGD" else torch.optim.Adam
     descent = kind(head.parameters(), lr=rate)
@@ -130,7 +130,7 @@ def spaces(train: np.ndarray, test: np.ndarray, preset: Preset, seed: int) -> di
     fresh = _net(preset.hidden, 1, 1e-12, seed).fit(_images(train[:1000]))
     return {
         RAW: (x, z),
-        "784 pixels, standardised": (x, z),
+        "784 pixels, standardized": (x, z),
         "30 random features": (fresh.transform(train), fresh.transform(test)),
         "PCA, 30 numbers": (pca.transform(x), pca.transform(z)),
         "code, 30 numbers": (trained.transform(train), trained.transform(test)),
@@ -165,7 +165,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         tasks = {}
         for space, rows in spaces(train, test, preset, seed).items():
             a, b = (torch.from_numpy(np.ascontiguousarray(r, np.float32)) for r in rows)
-            tasks[space] = Task(a, y, b, test_y, standardise=space != RAW)
+            tasks[space] = Task(a, y, b, test_y, standardize=space != RAW)
         for classifier, hidden in CLASSIFIERS.items():
             for optimizer, rates in RATES.items():
                 settings = (hidden, optimizer)

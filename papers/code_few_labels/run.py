@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder, CodeClassifier
-from narrows.applications.heads.label_propagation import neighbour_graph, spread_labels
+from narrows.applications.heads.label_propagation import neighbor_graph, propagate_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
@@ -109,7 +109,7 @@ def ways(
         return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
 
     def spread(training: str, **more: Any) -> Any:
-        settings = {"missing_label": -1, "spread_neighbors": 10, "training": training, **more}
+        settings = {"missing_label": -1, "n_neighbors": 10, "training": training, **more}
 
         def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
             rows, known = beside(told, y, pool)
@@ -134,7 +134,7 @@ def ways(
     def spread_on_pixels(told: np.ndarray, y: np.ndarray) -> np.ndarray:
         rows, known = beside(told, y, pool)
         pixels = x[rows] / np.float32(255)
-        said = spread_labels(neighbour_graph(pixels, 10), known).argmax(axis=1)
+        said = propagate_labels(neighbor_graph(pixels, 10), known).argmax(axis=1)
         near = KNeighborsClassifier(5).fit(pixels, said)
         return near.predict(test / np.float32(255))
 

@@ -166,8 +166,8 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         hidden = np.where(np.isin(test_y, left_out), test_y, -1)
         pairs = drawn_pairs(hidden, _TRUTHS, generator=draw)
         for space, (rows, asked) in spaces.items():
-            centred = of_length_1(asked - rows.mean(axis=0))
-            for method, e in (("distance", asked), ("cosine", centred)):
+            centered = of_length_1(asked - rows.mean(axis=0))
+            for method, e in (("distance", asked), ("cosine", centered)):
                 auc = area_under_curve(-squared(e, pairs), pairs.same)
                 note(f"{method} on {space}", "no labels", auc)
         order = draw.permutation(np.flatnonzero(~np.isin(y, left_out)))

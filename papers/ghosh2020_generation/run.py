@@ -1,7 +1,7 @@
 """Ghosh et al. (2020): a density fitted to the codes makes any autoencoder a generator.
 
-Plain, regularised and variational nets on MNIST, each sampled from densities fitted to its codes,
-and the likelihood of a variational net on binarised MNIST. The presets that begin with "fashion"
+Plain, regularized and variational nets on MNIST, each sampled from densities fitted to its codes,
+and the likelihood of a variational net on binarized MNIST. The presets that begin with "fashion"
 sample nets of Fashion-MNIST, and leave the likelihood out.
 Run as `narrows reproduce ghosh2020-generation --preset fast|best`, or on its own.
 """
@@ -44,7 +44,7 @@ PRESETS["fashion-smoke"] |= {"train": 300, "test": 150, "epochs": 4}
 def nets(preset: dict[str, int], seed: int) -> dict[str, Autoencoder | VariationalAutoencoder]:
     """Three nets of one shape, 784-512-256-16 and its mirror, and one loss.
 
-    Only what regularises the code differs.
+    Only what regularizes the code differs.
     """
     shared: dict[str, Any] = {
         "n_components": 16,
@@ -56,13 +56,13 @@ def nets(preset: dict[str, int], seed: int) -> dict[str, Autoencoder | Variation
     }
     return {
         "autoencoder": Autoencoder(**shared),
-        "regularised (RAE-L2)": Autoencoder(**shared, penalties=[L2(0.1), WeightDecay(1e-4)]),
+        "regularized (RAE-L2)": Autoencoder(**shared, penalties=[L2(0.1), WeightDecay(1e-4)]),
         "variational": VariationalAutoencoder(**shared),
     }
 
 
-def binarised(images: np.ndarray, seed: int) -> np.ndarray:
-    """Return bits, 1 with the probability that a pixel's grey value states: drawn once."""
+def binarized(images: np.ndarray, seed: int) -> np.ndarray:
+    """Return bits, 1 with the probability that a pixel's gray value states: drawn once."""
     rng = np.random.default_rng(seed)
     return (rng.random(images.shape) * 255 < images).astype(np.uint8)
 
@@ -113,8 +113,8 @@ def generation(
             "reconstruction": distance(rebuilt),
         }
         made = ae.sample(min(1000, len(test)), random_state=seed)
-        checked = ae.check_memorisation(made, source, test)
-        row["copies"], row["memorised"] = float(checked.copies.mean()), checked.memorised
+        checked = ae.check_memorization(made, source, test)
+        row["copies"], row["memorized"] = float(checked.copies.mean()), checked.memorized
         sheet[f"{name}, rebuilt"] = rebuilt[:10]
         prior = ("prior",) if name == "variational" else ()
         for density in (*prior, "gaussian", "mixture"):
@@ -138,9 +138,9 @@ def generation(
 def likelihood(
     preset: dict[str, int], seed: int, train: np.ndarray, test: np.ndarray, output: Path | None
 ) -> dict[str, Any]:
-    """Return the negative log-likelihood of binarised test images."""
-    net = bound_net(preset, seed).fit(binarised(train, seed))
-    bits = DenseSource(binarised(test, seed + 1))
+    """Return the negative log-likelihood of binarized test images."""
+    net = bound_net(preset, seed).fit(binarized(train, seed))
+    bits = DenseSource(binarized(test, seed + 1))
     generator = Generator(net.model_.device).manual_seed(seed)
     found = measure_likelihood(net.model_, bits, n_samples=preset["codes"], generator=generator)
     generator.manual_seed(seed)
@@ -196,7 +196,7 @@ def show(table: dict[str, Any]) -> str:
     if found is not None:
         lines += [
             "published: in Inception features, another scale",
-            f"variational, binarised: at most {found['negative_log_likelihood']:.2f} "
+            f"variational, binarized: at most {found['negative_log_likelihood']:.2f} "
             f"{found['unit']} ({found['samples']} codes a row; {found['bound_of_one_code']:.2f} "
             f"from one); published {published['negative_log_likelihood']}",
         ]

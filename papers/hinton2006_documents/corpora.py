@@ -24,7 +24,7 @@ __all__ = ["CORPORA", "Corpus"]
 class Corpus:
     """``train`` and ``test`` counts, CSR; labels of the test rows, CSR of ones; names of labels.
 
-    ``groups`` names a coarser label for every label, for the colours of a map.
+    ``groups`` names a coarser label for every label, for the colors of a map.
     """
 
     train: Any

@@ -41,7 +41,7 @@ class Preset:
 
 
 PAPER = {"scale": "proportions"}  # counts divided by their sum, and nothing else
-BEST = {"neighbours": 10, "batch_size": 512}
+BEST = {"n_neighbors": 10, "batch_size": 512}
 
 PRESETS = {
     "smoke": Preset("made", {"max_epochs": 2, "hidden": (32,)}),
@@ -49,8 +49,10 @@ PRESETS = {
     "paper": Preset("arxiv", {**PAPER, "max_epochs": 15, "batch_size": 512}),
     "best": Preset("arxiv", {**BEST, "max_epochs": 12}, weightings=("log_tfidf", "tfidf")),
     "weightings": Preset("arxiv", {"max_epochs": 1, "batch_size": 512}, weightings=WEIGHTINGS),
-    "reuters": Preset("reuters", {"neighbours": 10, "max_epochs": 40}, weightings=WEIGHTINGS),
-    "newsgroups": Preset("newsgroups", {"neighbours": 10, "max_epochs": 40}, weightings=WEIGHTINGS),
+    "reuters": Preset("reuters", {"n_neighbors": 10, "max_epochs": 40}, weightings=WEIGHTINGS),
+    "newsgroups": Preset(
+        "newsgroups", {"n_neighbors": 10, "max_epochs": 40}, weightings=WEIGHTINGS
+    ),
     "rcv1": Preset("rcv1", {**BEST, "max_epochs": 12}),
 }
 
@@ -106,7 +108,7 @@ def retrieval(
 def maps(
     preset: Preset, corpus: Corpus, seed: int, output: Path | None
 ) -> tuple[dict[str, float], int]:
-    """Return the accuracy of the nearest neighbour on every map, drawn where ``output`` says."""
+    """Return the accuracy of the nearest neighbor on every map, drawn where ``output`` says."""
     codes, seconds = fitted(preset, corpus, 2, seed)
     lsa = {
         f"LSA of {weighting}": lsa_codes(
@@ -161,7 +163,7 @@ def show(table: dict[str, Any]) -> str:
         f"{table['n_queries']} queries against {table['n_base']} documents, none of them among the "
         f"{table['n_train']} trained on; seed {table['seed']}\n\n"
         f"{columns(maps, digits=3)}\n"
-        "documents whose nearest neighbour on the map shares a category with them\n"
+        "documents whose nearest neighbor on the map shares a category with them\n"
         f"seconds of training: {table['training_seconds']}"
     )
 

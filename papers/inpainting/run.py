@@ -21,7 +21,7 @@ from PIL import Image
 
 from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches
 from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_rivals
+from narrows.applications.filling.inpainting_comparison import fit_baselines
 from narrows.applications.filling.masks import drawn_mask
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
@@ -154,13 +154,13 @@ def measured(
     hidden = drawn_mask(mask, len(test), test.shape[1], shape, seed=seed)
     x, where = torch.from_numpy(test / np.float32(255)), torch.from_numpy(hidden)
     scaling = next(iter(nets.values()))[0].model_.scaling
-    rivals = fit_rivals(scaling, train, seed=seed)
-    fills: Iterator[tuple[str, Any]] = rivals.fills(torch.where(where, 0.0, x), where)
+    baselines = fit_baselines(scaling, train, seed=seed)
+    fills: Iterator[tuple[str, Any]] = baselines.fills(torch.where(where, 0.0, x), where)
 
     def with_nets() -> Iterator[tuple[str, Any]]:
         yield from fills
         if test.shape[1] <= _WIDE:
-            yield "Gaussian, full covariance", gaussian_fill(x, where, rivals.rows)
+            yield "Gaussian, full covariance", gaussian_fill(x, where, baselines.rows)
         for name, (net, methods) in nets.items():
             for method in methods:
                 filled = net.inpaint(test, hidden, method=method, random_state=seed).reshape(
@@ -223,7 +223,7 @@ def _draw(
         torch.from_numpy(shown.astype(np.float32)),
         hidden,
         method=methods[0],
-        rivals=fit_rivals(net.model_.scaling, train, seed=seed),
+        baselines=fit_baselines(net.model_.scaling, train, seed=seed),
         seed=seed,
     )
     save_figure(figure, path)

@@ -1,8 +1,8 @@
 """Kingma et al. (2014): many digits, few labels.
 
 A code is learned from 60,000 digits without their labels; 100 or 1,000 of them are then told, the
-same number of each class, and the test digits are to be named: by neighbours and by support vector
-machines, on pixels and on codes, and by spreading the labels along the graph of neighbours, which
+same number of each class, and the test digits are to be named: by neighbors and by support vector
+machines, on pixels and on codes, and by spreading the labels along the graph of neighbors, which
 sees the digits without labels too, as the published TSVM does. Run as
 `narrows reproduce kingma2014-few-labels --preset fast|best`, or on its own.
 """
@@ -21,14 +21,14 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.svm import SVC
 
 from narrows import Affine, Autoencoder
-from narrows.applications.heads.label_propagation import neighbour_graph, spread_labels
+from narrows.applications.heads.label_propagation import neighbor_graph, propagate_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]
-_NEIGHBOURS = 10
+_NEIGHBORS = 10
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,22 @@ def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Auto
 
 
 class Spread:
-    """Labels spread along the graph of nearest neighbours, and from there to new rows.
+    """Labels spread along the graph of nearest neighbors, and from there to new rows.
 
     Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global consistency".
-    Neither the graph nor the neighbours of the test rows know the labels: both are made once for
+    Neither the graph nor the neighbors of the test rows know the labels: both are made once for
     all draws.
     """
 
     def __init__(self, x: np.ndarray, test: np.ndarray) -> None:
         self._near = (
-            NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(x).kneighbors(test, return_distance=False)
+            NearestNeighbors(n_neighbors=_NEIGHBORS).fit(x).kneighbors(test, return_distance=False)
         )
-        self._graph = neighbour_graph(x, _NEIGHBOURS)
+        self._graph = neighbor_graph(x, _NEIGHBORS)
 
     def predict(self, y: np.ndarray) -> np.ndarray:
         """Return classes of the test rows; y holds -1 where a label is not known."""
-        reached = spread_labels(self._graph, y, alpha=0.99)
+        reached = propagate_labels(self._graph, y, alpha=0.99)
         return reached[self._near].sum(axis=1).argmax(axis=1)
 
 
@@ -89,7 +89,7 @@ def ways(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """Return, by name, functions from the row numbers of the labels told to the test classes."""
     spread = Spread(x, test)
 
-    def neighbour(told: np.ndarray) -> np.ndarray:
+    def neighbor(told: np.ndarray) -> np.ndarray:
         return KNeighborsClassifier(1).fit(x[told], y[told]).predict(test)
 
     def machine(told: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def ways(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         known[told] = y[told]
         return spread.predict(known)
 
-    return {"nearest neighbour": neighbour, "SVM": machine, "label spreading": spreading}
+    return {"nearest neighbor": neighbor, "SVM": machine, "label spreading": spreading}
 
 
 def told(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:

@@ -63,7 +63,7 @@ def sparse_nets(preset: str, seed: int) -> list[dict[str, Any]]:
         rows.append({
             "k": k,
             "error": wrong(codes, train_y, held_out, test_y),
-            "normalised_error": on_test.squared_error / on_test.variance,
+            "normalized_error": on_test.squared_error / on_test.variance,
             "l0": health.code.l0,
             "never_on": never_on(held_out),
             "filled_in": health.copying.filled_in,
@@ -112,7 +112,7 @@ def dictionaries(preset: str, seed: int) -> list[dict[str, Any]]:
             "never_on_train": never_on(net.transform(train)),
             "never_on_test": never_on(codes),
             "l0": float((codes != 0).sum(axis=1).mean()),
-            "normalised_error": on_test.squared_error / on_test.variance,
+            "normalized_error": on_test.squared_error / on_test.variance,
         })  # fmt: skip
     return rows
 
@@ -124,7 +124,7 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
     table = {
         "preset": preset,
         "seed": seed,
-        "unit": "normalised error: squared error of a held-out row over the variance",
+        "unit": "normalized error: squared error of a held-out row over the variance",
         "sparse": sparse_nets(preset, seed),
         "dictionary": dictionaries(preset, seed),
         "published_never_on": [published["with_revival"], published["without"]],
@@ -143,7 +143,7 @@ def show(table: dict[str, Any]) -> str:
         name = "pixels" if row["k"] is None else f"codes, k = {row['k']}"
         line = f"{name:<24}{row['error']:>8.2%}"
         if row["k"] is not None:
-            line += f"{row['normalised_error']:>13.4f}{row['l0']:>8.1f}{row['never_on']:>10.1%}"
+            line += f"{row['normalized_error']:>13.4f}{row['l0']:>8.1f}{row['never_on']:>10.1%}"
         lines.append(line)
     title = f"{TIMES * WIDTH:,} atoms of {WIDTH}, k = {ATOMS}"
     lines += [
@@ -155,7 +155,7 @@ def show(table: dict[str, Any]) -> str:
         name = f"revive = {row['revive']:g}"
         lines.append(
             f"{name:<24}{row['never_on_train']:>16.1%}{row['never_on_test']:>8.1%}{theirs:>11.0%}"
-            f"{row['normalised_error']:>13.4f}{row['l0']:>8.1f}"
+            f"{row['normalized_error']:>13.4f}{row['l0']:>8.1f}"
         )
     lines.append(table["unit"])
     lines.append(

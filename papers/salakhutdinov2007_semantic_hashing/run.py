@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rivals import RIVALS, bits_of, tfidf
+from baselines import BASELINES, bits_of, tfidf
 
 from narrows import SemanticHasher
 from narrows.applications.retrieval.lsa import lsa_codes
@@ -124,9 +124,10 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
             "TF-IDF": {None: measured(of, *tfidf(of.train, of.test))},
             f"LSA, {width} numbers": {None: measured(of, *lsa)},
         }
-        for rival in RIVALS:
-            methods[rival] = {
-                n_bits: measured(of, *bits_of(rival, *lsa, n_bits, seed)) for n_bits in preset.bits
+        for baseline in BASELINES:
+            methods[baseline] = {
+                n_bits: measured(of, *bits_of(baseline, *lsa, n_bits, seed))
+                for n_bits in preset.bits
             }
         ours: dict[int | None, RetrievalResult] = {}
         for n_bits in preset.bits:
@@ -155,8 +156,8 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
     """Return what the net is trained with: few bits take longer to find their places."""
     return {
-        "neighbours": 50,
-        "neighbours_by": "code",
+        "n_neighbors": 50,
+        "neighbors_by": "code",
         "noise": 3.0,
         "max_epochs": min(30 if n_bits <= 16 else 20, preset.most_epochs),
         "batch_size": 128,

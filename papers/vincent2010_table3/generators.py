@@ -20,21 +20,21 @@ from scipy.ndimage import rotate
 
 from narrows.data.datasets import load_images
 
-__all__ = ["PROBLEMS", "Labelled", "basic", "bg_rand", "convex", "rect", "rot"]
+__all__ = ["PROBLEMS", "Labeled", "basic", "bg_rand", "convex", "rect", "rot"]
 
-Labelled = tuple[np.ndarray, np.ndarray]
+Labeled = tuple[np.ndarray, np.ndarray]
 
 _SIDE = 28
 
 
-def basic(n: int, *, seed: int) -> Labelled:
+def basic(n: int, *, seed: int) -> Labeled:
     """Return the first n digits of MNIST's training and test images, in this order."""
     train, train_labels, test, test_labels = load_images("mnist")
     images = np.concatenate([train, test])[:n].reshape(-1, _SIDE * _SIDE)
     return images, np.concatenate([train_labels, test_labels])[:n].astype(np.int64)
 
 
-def rot(n: int, *, seed: int) -> Labelled:
+def rot(n: int, *, seed: int) -> Labeled:
     """Return digits turned by an angle uniform in [0, 360) degrees, bilinear."""
     images, classes = basic(n, seed=seed)
     angles = np.random.default_rng(seed).uniform(0, 360, n)
@@ -45,14 +45,14 @@ def rot(n: int, *, seed: int) -> Labelled:
     return np.stack(turned).reshape(n, -1), classes
 
 
-def bg_rand(n: int, *, seed: int) -> Labelled:
+def bg_rand(n: int, *, seed: int) -> Labeled:
     """Return digits over pixels uniform in [0, 255]: the brighter of the two shows."""
     images, classes = basic(n, seed=seed)
     noise = np.random.default_rng(seed).integers(0, 256, images.shape, dtype=np.uint8)
     return np.maximum(images, noise), classes
 
 
-def rect(n: int, *, seed: int) -> Labelled:
+def rect(n: int, *, seed: int) -> Labeled:
     """Return outlines of rectangles, class 1 where the width is greater than the height.
 
     Width, height (1 to 28, at least 3 apart) and place are uniform.
@@ -71,7 +71,7 @@ def rect(n: int, *, seed: int) -> Labelled:
     return images.reshape(n, -1), classes
 
 
-def convex(n: int, *, seed: int) -> Labelled:
+def convex(n: int, *, seed: int) -> Labeled:
     """Return white regions, class 1 where convex: half of them are.
 
     A convex region is where one to four random half-planes meet; one that is not is the union
@@ -95,7 +95,7 @@ _DOWN, _ACROSS = np.mgrid[:_SIDE, :_SIDE] + 0.5
 
 
 def _half_planes(draw: np.random.Generator) -> np.ndarray:
-    """Return the pixels whose centres are in all of one to four random half-planes."""
+    """Return the pixels whose centers are in all of one to four random half-planes."""
     region = np.ones((_SIDE, _SIDE), dtype=bool)
     for _ in range(draw.integers(1, 5)):
         angle = draw.uniform(0, 2 * np.pi)
@@ -105,7 +105,7 @@ def _half_planes(draw: np.random.Generator) -> np.ndarray:
 
 
 def _is_convex(region: np.ndarray) -> bool:
-    """Return whether every pixel whose centre is in the hull of the region's centres is in it."""
+    """Return whether every pixel whose center is in the hull of the region's centers is in it."""
     from scipy.spatial import Delaunay, QhullError
 
     points = np.argwhere(region)

@@ -186,8 +186,8 @@ _CALLED_HERE = {
     "dae": "denoising", "sae": "sparse", "ksparse": "top_k", "k_sparse": "top_k",
     "cae": "convolutional conv", "cnn": "convolutional conv", "conv": "convolutional",
     "pca": "linear", "sdae": "stacked", "deep": "stacked", "dbn": "stacked",
-    "vqvae": "vector_quantised", "vq_vae": "vector_quantised", "vq": "vector_quantised",
-    "vector_quantized": "vector_quantised", "text": "document", "lsa": "document",
+    "vqvae": "vector_quantized", "vq_vae": "vector_quantized", "vq": "vector_quantized",
+    "vector_quantized": "vector_quantized", "text": "document", "lsa": "document",
     "hash": "hashing", "hasher": "hashing", "semantic_hashing": "hashing", "mlp": "dense",
     "fc": "dense", "convnet": "conv",
     # activations

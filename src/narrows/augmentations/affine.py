@@ -82,7 +82,7 @@ class Affine:
         angle, shear = draws[0] * self.rotation, draws[1] * self.shear
         across, along = 1 + draws[2] * self.scale, 1 + draws[3] * self.scale
         cos, sin = angle.cos(), angle.sin()
-        # pixel centres from -1 to 1; by hand, since F.affine_grid takes five times as long
+        # pixel centers from -1 to 1; by hand, since F.affine_grid takes five times as long
         across_at = (torch.arange(width, device=device) * 2 + 1) / width - 1
         if self.flip:  # draws nothing where there is none: older fits repeat
             turned = torch.rand(n, 1, 1, generator=generator, device=device) < self.flip

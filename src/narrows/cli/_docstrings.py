@@ -22,7 +22,7 @@ _SHORTEST = 300  # characters: aliases and stubs say less
 
 
 def docstrings() -> list[Document]:
-    """Return the docstrings of public classes and functions, labelled by their module."""
+    """Return the docstrings of public classes and functions, labeled by their module."""
     found: dict[str, Document] = {}
     seen: set[str] = set()
     for module_name in _MODULES.split():

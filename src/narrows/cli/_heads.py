@@ -128,7 +128,7 @@ def labels_brought(opened: Any) -> Any:
 
     if not isinstance(opened, Documents):
         return getattr(opened, "labels", None)
-    if not opened.labelled:
+    if not opened.labeled:
         return None
     each = [document.labels for document in opened]
     if any(len(several) > 1 for several in each):

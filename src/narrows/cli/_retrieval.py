@@ -75,7 +75,7 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
     if labels is not None:
         path, column = label_file(labels)
         return read_labels(path, n_rows=n_rows, column=column), None
-    if isinstance(opened, Documents) and opened.labelled:
+    if isinstance(opened, Documents) and opened.labeled:
         return label_matrix([list(document.labels) for document in opened])
     brought = getattr(opened, "labels", None)
     if brought is not None:
@@ -88,7 +88,7 @@ def labels_of(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[
     )
 
 
-def _labelled(labels: Any, *parts: Any) -> tuple[Any, ...]:
+def _labeled(labels: Any, *parts: Any) -> tuple[Any, ...]:
     """Return labels and rows of the rows that have a label."""
     import numpy as np
     import scipy.sparse as sp
@@ -121,7 +121,7 @@ def compared(
         there = np.flatnonzero(~found.empty)
         labels, codes, rows = (part[there] for part in (labels, codes, rows))
         click.echo(f"{found.empty.sum()} rows without a known word are left out.", err=True)
-    labels, codes, rows = _labelled(labels, codes, rows)
+    labels, codes, rows = _labeled(labels, codes, rows)
     counts = model.scaling.shares
     comparison = compare_retrieval(codes, rows, labels, every=every or EVERY, counts=counts)
     if figure is not None:
@@ -150,7 +150,7 @@ def mapped(
             f"--map: the code has {model.n_components} numbers; fit one of 2 (--code 2)."
         )
     xy = np.concatenate(list(codes(model, source)))
-    labels, xy, rows = _labelled(labels, xy, comparable_rows(model, source))
+    labels, xy, rows = _labeled(labels, xy, comparable_rows(model, source))
     maps = {"this model": xy}
     if model.scaling.shares:
         maps["PCA of log(1 + count)"] = pca_codes(rows)[0]

@@ -40,14 +40,14 @@ GLOSSES = {
     "dictionary": "a row is a sum of k atoms out of many",
     "document": "texts, or counts of words",
     "hashing": "bits to look up similar rows or texts by",
-    "linear": "PCA's subspace; rows are centred, errors in input units",
+    "linear": "PCA's subspace; rows are centered, errors in input units",
     "plain": "a dense net; for tables, the first to try",
     "sparse": "few units of the code are active",
     "stacked": "layer-wise pretraining, then all layers",
     "tied": "the decoder has the encoder's weights",
     "top_k": "the k largest units of the code are kept",
     "variational": "a prior to sample new rows from",
-    "vector_quantised": "the code is a choice from a codebook",
+    "vector_quantized": "the code is a choice from a codebook",
 }
 """What each variant is, in a few words."""
 
@@ -65,7 +65,7 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "tied": ("Autoencoder", {"tied": True}),
     "top_k": ("SparseAutoencoder", {"sparsity": "top_k"}),
     "variational": ("VariationalAutoencoder", {}),
-    "vector_quantised": ("VectorQuantisedAutoencoder", {}),
+    "vector_quantized": ("VectorQuantisedAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
 

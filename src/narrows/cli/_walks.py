@@ -73,7 +73,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     from narrows.applications.generation.memorization import picked_rows
 
     opened = open_data(data, estimator)
-    model, source = estimator._asked(opened)
+    model, source = estimator._validated_query(opened)
     number = options["row"]
     if not 0 <= number < source.n_rows:
         raise UsageError(f"--row: must be from 0 to {source.n_rows - 1}, got {number}.")
@@ -97,7 +97,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
 
 
 def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
-    """Take some rows of the data, and each two neighbours a line."""
+    """Take some rows of the data, and each two neighbors a line."""
     rows, names = _evenly(estimator, data, options["rows"])
     if len(rows) < 2:
         raise InvalidData(f"{data}: a way needs two rows, got {len(rows)}; take more --rows.")
@@ -161,7 +161,7 @@ def _evenly(estimator: AbstractAutoencoder, data: str, n_rows: int) -> tuple[np.
     from narrows.core.slots import dense_rows
 
     opened = open_data(data, estimator)
-    _, source = estimator._asked(opened)
+    _, source = estimator._validated_query(opened)
     numbers = evenly_spaced(source.n_rows, n_rows).tolist()
     return dense_rows(source.evenly(n_rows)).numpy(), _short(opened, numbers)
 

@@ -56,7 +56,7 @@ _SEEN = (
               )  # fmt: skip
 @click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many rows are shown, the most surprising first.")  # fmt: skip
-@click.option("--figure", type=PATH, help="Where to draw the top rows, the shares of their "
+@click.option("--figure", type=PATH, help="Where to draw the top rows, the contributions of their "
               "features, and the p-values of all.")  # fmt: skip
 @shape_option
 @json_option
@@ -76,7 +76,7 @@ def anomalies(
     """Print the rows of DATA that MODEL rebuilds worst.
 
     The p-value says how often a normal row has an error as large; it is counted among rows that
-    training did not see, so it holds for any model. The shares say which features
+    training did not see, so it holds for any model. The contributions say which features
     the error comes from. Flagged rows have a star, and the last lines say by which rule.
     """
     import numpy as np
@@ -91,7 +91,7 @@ def anomalies(
     estimator = open_estimator(model)
     estimator = getattr(estimator, "autoencoder_", estimator)  # the code under a head
     opened = open_data(data, estimator)
-    fitted, source = estimator._asked(opened)
+    fitted, source = estimator._validated_query(opened)
     check_image_shape(fitted, image_shape)
     odd = _odd_rows(opened, labels, source.n_rows)
     held_out = None if calibrate is None else open_data(calibrate, estimator)
@@ -103,7 +103,7 @@ def anomalies(
     errors, p_values = found.errors, found.p_values
     first = np.argsort(-errors, kind="stable")[:top]
     rows = at_rows(source, first)
-    shares = estimator.anomaly_shares(rows)
+    contributions = estimator.anomaly_contributions(rows)
     names = feature_names(fitted, source)
     called = row_names(opened)
     results: dict[str, Any] = {
@@ -121,9 +121,9 @@ def anomalies(
                 "error": float(errors[row]),
                 "p_value": None if p_values is None else float(p_values[row]),
                 "flagged": bool(found.flagged[row]),
-                "largest_shares": _largest(share, names),
+                "largest_contributions": _largest(share, names),
             }
-            for row, share in zip(first, shares, strict=True)
+            for row, share in zip(first, contributions, strict=True)
         ],
     }
     if odd is not None:
@@ -149,7 +149,7 @@ def anomalies(
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         rebuilt = estimator.reconstruct(rows).reshape(rows.n_rows, -1)
         drawn = anomaly_figure(
-            dense_rows(rows.evenly(top)).numpy(), rebuilt, shares,
+            dense_rows(rows.evenly(top)).numpy(), rebuilt, contributions,
             titles=titles, found=found, names=names, image_shape=shape,
         )  # fmt: skip
         save_figure(drawn, figure)
@@ -170,7 +170,7 @@ def anomalies(
 def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
     """Return which rows are anomalies, None if nothing says so; other labels in the data are
     ignored, with a notice."""
-    from narrows.applications.anomalies.detection import odd_rows
+    from narrows.applications.anomalies.detection import anomaly_labels
     from narrows.cli._heads import labels_brought, one_label_a_row
     from narrows.errors import InvalidData
 
@@ -178,7 +178,9 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
     if labels is None and brought is None:
         return None
     try:
-        return odd_rows(one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels"))
+        return anomaly_labels(
+            one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels")
+        )
     except InvalidData:
         if labels is not None or brought is None:
             raise
@@ -192,13 +194,13 @@ def _odd_rows(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | Non
         return None
 
 
-def _largest(shares: np.ndarray, names: list[str]) -> dict[str, float]:
-    """Return the features of the largest shares; none where all have the same, as of a row whose
-    features are each usual and odd together alone."""
-    if len(shares) > 1 and shares.max() - shares.min() < 1e-6:
+def _largest(contributions: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Return the features of the largest contributions; none where all have the same, as of a row
+    whose features are each usual and odd together alone."""
+    if len(contributions) > 1 and contributions.max() - contributions.min() < 1e-6:
         return {}
-    places = (-shares).argsort(kind="stable")[:_FEATURES]
-    return {one_line(names[i], 24): float(shares[i]) for i in places}
+    places = (-contributions).argsort(kind="stable")[:_FEATURES]
+    return {one_line(names[i], 24): float(contributions[i]) for i in places}
 
 
 def _table(results: dict[str, Any]) -> str:
@@ -206,11 +208,15 @@ def _table(results: dict[str, Any]) -> str:
     called = [one_line(row.get(header, ""), _NAME) for row in results["top"]]
     wide = max(map(len, (header, *called)))
     wide += 2 if header else 0
-    lines = [f"  {'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest shares"]
+    lines = [f"  {'row':>8}{header:>{wide}}{'error':>14}{'p-value':>11}  largest contributions"]
     for row, name in zip(results["top"], called, strict=True):
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in row["largest_shares"].items())
-        shares = shares or "no feature alone"
+        contributions = ", ".join(
+            f"{name} {share:.0%}" for name, share in row["largest_contributions"].items()
+        )
+        contributions = contributions or "no feature alone"
         p = "-" if row["p_value"] is None else f"{row['p_value']:.4g}"
         mark = "*" if row["flagged"] else " "
-        lines.append(f"{mark} {row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{p:>11}  {shares}")
+        lines.append(
+            f"{mark} {row['row']:>8}{name:>{wide}}{row['error']:>14.6g}{p:>11}  {contributions}"
+        )
     return "\n".join(lines)

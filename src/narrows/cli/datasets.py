@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:
             {
                 "name": name,
                 "title": dataset.title,
-                "licence": dataset.licence,
+                "license": dataset.license,
                 "place": str(held / name) if held is not None and there else dataset.url,
             }
         )
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
         print_json({"datasets": rows})
         return
     for row in rows:
-        click.echo(f"{row['name']:<15} {row['title']}\n{'':<15} {row['licence']}; {row['place']}")
+        click.echo(f"{row['name']:<15} {row['title']}\n{'':<15} {row['license']}; {row['place']}")
 
 
 @datasets.command("fetch")

@@ -96,14 +96,14 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
         click.echo(f"\n{len(test)} digits that it has not seen:\n")
         click.echo(evaluation.table())
         click.echo(
-            f"\n5 nearest neighbours name {on_codes:.1%} of them right by the 8 numbers, "
+            f"\n5 nearest neighbors name {on_codes:.1%} of them right by the 8 numbers, "
             f"{on_pixels:.1%} by all 64 pixels.\n"
         )
         click.echo(f"picture: {picture}\nmodel:   {model}\n")
     return {
         **evaluation.as_dict(),
-        "nearest_neighbours_on_codes": on_codes,
-        "nearest_neighbours_on_pixels": on_pixels,
+        "nearest_neighbors_on_codes": on_codes,
+        "nearest_neighbors_on_pixels": on_pixels,
         "picture": str(picture),
         "model": str(model),
     }
@@ -122,7 +122,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     labels = np.array([document.labels[0] for document in documents])
     click.echo(f"{len(texts)} docstrings of NumPy, SciPy and scikit-learn: 32 bits each.", err=True)
     hasher = SemanticHasher(
-        32, neighbours=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
+        32, n_neighbors=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
         batch_size=_HASHER_BATCH, validation_fraction=0.0, random_state=0, verbose=int(say),
     )  # fmt: skip
     hasher._train(texts, None, False, lambda: False)  # its table of errors says little of bits

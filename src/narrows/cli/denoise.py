@@ -79,7 +79,7 @@ def denoise(
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    fitted, source = estimator._asked(opened)
+    fitted, source = estimator._validated_query(opened)
     called = row_names(opened, output, figure)
     check_image_shape(fitted, image_shape)
     noise = with_image_shape(noise, image_shape or fitted.schema.image_shape or source.image_shape)

@@ -38,7 +38,7 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     check_rows_file(output, model, data)
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    _, source = estimator._asked(opened)
+    _, source = estimator._validated_query(opened)
     blocks = layer_features(estimator.model_, source, layer)
     names = list(estimator.get_feature_names_out()) if layer == -1 else None
     called = row_names(opened, output)

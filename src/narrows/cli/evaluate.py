@@ -31,7 +31,7 @@ __all__ = ["evaluate"]
 @data_argument
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
               help="For variational models: also the negative log-likelihood, using K codes per "
-              "row; 500 gives a close estimate. For grey values it is a density.")  # fmt: skip
+              "row; 500 gives a close estimate. For gray values it is a density.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of --samples.")
 @retrieval_options
 @json_option
@@ -51,7 +51,7 @@ def evaluate(
 
     The baseline has the same code size and was fitted on the model's own training rows; where the
     code is as wide as the rows it would only copy them, and is no mark.
-    With --retrieval the rivals of texts and counts are LSA at the code's size and at 50 numbers,
+    With --retrieval the baselines of texts and counts are LSA at the code's size and at 50 numbers,
     fitted on the rows that are searched, and the rows' own TF-IDF; those of images and tables are
     PCA at these sizes and the rows themselves, scaled as the model does it. All are compared by
     cosine, bits by Hamming distance.
@@ -65,7 +65,7 @@ def evaluate(
 
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    fitted, source = estimator._asked(opened)
+    fitted, source = estimator._validated_query(opened)
     likelihood = None
     if samples is not None:
         likelihood = measure_likelihood(
@@ -105,7 +105,7 @@ def evaluate(
     if figure is not None:
         click.echo(f"figure: {figure}")
     if accuracies is not None:
-        click.echo("\nnearest neighbour in the plane shares a label:")
+        click.echo("\nnearest neighbor in the plane shares a label:")
         for name, accuracy in accuracies.items():
             click.echo(f"{name:<24}{accuracy:>7.1%}")
         linear = "PCA and LSA were" if "LSA" in accuracies else "PCA was"

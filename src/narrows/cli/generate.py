@@ -126,7 +126,7 @@ def _sample(
 
     from narrows.applications.generation.memorization import (
         MAX_CHECKED,
-        measure_memorisation,
+        measure_memorization,
         picked_rows,
     )
     from narrows.applications.generation.sampling import samples
@@ -147,12 +147,16 @@ def _sample(
         results |= {"output": str(output), "shape": shape}
     shown = None if figure is None else np.concatenate(list(blocks(min(n, _IN_FIGURE))))
     if options["check"] is not None:
-        _, train = estimator._asked(open_data(options["check"], estimator))
+        _, train = estimator._validated_query(open_data(options["check"], estimator))
         held_out = options["held_out"]
-        others = None if held_out is None else estimator._asked(open_data(held_out, estimator))[1]
+        others = (
+            None
+            if held_out is None
+            else estimator._validated_query(open_data(held_out, estimator))[1]
+        )
         rows = np.concatenate(list(blocks(min(n, MAX_CHECKED))))
-        measured = measure_memorisation(fitted, rows, train, others)
-        results["memorisation"] = measured.as_dict()
+        measured = measure_memorization(fitted, rows, train, others)
+        results["memorization"] = measured.as_dict()
         lines.append(measured.table())
         if shown is not None:
             nearest = picked_rows(train, measured.nearest[: len(shown)]).numpy()

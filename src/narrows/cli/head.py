@@ -106,7 +106,7 @@ def head(
     _check_task_takes(task, {**held_out, "validation": validation, "weights": weights})
     estimator = open_model(model)
     opened, given = opened_for_fit(data, **held_out, weights=weights, like=estimator)
-    source = estimator._asked(opened.rows)[1]
+    source = estimator._validated_query(opened.rows)[1]
     if task == "segment":
         shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
         y = _masks(data, labels, source.n_rows, (shape[0], shape[1]))
@@ -237,7 +237,7 @@ def _rows_apart(task: str, validation: str, estimator: Any, unknown: str | None)
             f"--validation: {validation} brings no labels; name their column, as in "
             "held_out.csv:label=kind."
         )
-    source = estimator._asked(opened.rows)[1]
+    source = estimator._validated_query(opened.rows)[1]
     return source, _labels(task, validation, opened, None, source.n_rows, unknown)
 
 
@@ -249,7 +249,7 @@ def _unknown(text: str, y: Any) -> Any:
         return text
     try:
         value = float(text)
-        # a float would round a large integer to its neighbour
+        # a float would round a large integer to its neighbor
         return value if y.dtype.kind == "f" or not value.is_integer() else _integer(text, value)
     except ValueError:
         raise UsageError(f"--unknown: the labels are numbers, got {text!r}.") from None

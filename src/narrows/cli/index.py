@@ -123,7 +123,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
         for document in opened:
             names.append(document.id)
             metadata.append({"snippet": one_line(document.text, _SNIPPET)})
-    model, source = fitted._asked_to_look_up(opened)
+    model, source = fitted._validated_lookup(opened)
     called = None if names else row_names(opened)
     if called is not None:
         names = [*called[1]]

@@ -34,7 +34,7 @@ __all__ = ["inpaint"]
 
 _MASKS = "--mask FILE.npy, quadrant, square:14 or missing:0.5"
 _AMONG = 0.01
-"""A larger share of rows that are rivals themselves is warned of: more than duplicates."""
+"""A larger share of rows that are baselines themselves is warned of: more than duplicates."""
 
 
 @click.command(short_help="Fill in hidden parts of images, or a table's missing values.")
@@ -46,7 +46,7 @@ _AMONG = 0.01
               help="auto, pass, projection or code.")  # fmt: skip
 @rows_option("the filled rows")
 @click.option("--figure", type=PATH, help="Where to draw original, hidden, filled in.")
-@click.option("--rivals", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 (a "
+@click.option("--baselines", metavar="TRAIN", help="Training data: measure mean fill, PCA-30 (a "
               "Gaussian for 30 columns or fewer) and the nearest row too.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
               help="Samples in the figure, evenly spaced through those of which something is "
@@ -63,7 +63,7 @@ def inpaint(
     method: str,
     output: Path | ImageFolder | None,
     figure: Path | None,
-    rivals: str | None,
+    baselines: str | None,
     rows: int,
     seed: int,
     image_shape: tuple[int, ...] | None,
@@ -73,7 +73,7 @@ def inpaint(
     """Fill in what --mask hides of DATA, and what is missing (empty cells, NaN).
 
     Known values stay as they are, as float32. With --mask the error is measured on the values
-    that it hides; --rivals measures, in the same table, the fills that need no net.
+    that it hides; --baselines measures, in the same table, the fills that need no net.
     """
     import numpy as np
     import torch
@@ -81,8 +81,8 @@ def inpaint(
 
     from narrows.applications.filling.inpainting import inpainted
     from narrows.applications.filling.inpainting_comparison import (
-        RIVAL_ROWS,
-        fit_rivals,
+        BASELINE_ROWS,
+        fit_baselines,
         measure_inpainting,
     )
     from narrows.applications.filling.masks import read_mask
@@ -97,12 +97,12 @@ def inpaint(
             f"give --mask, -o, --figure, or several: {_MASKS} hides values and measures the fill; "
             "-o and --figure fill in what is hidden, and what is missing (empty cells, NaN)."
         )
-    if rivals is not None and mask is None and figure is None:
-        raise click.UsageError(f"--rivals are measured on what a mask hides: give {_MASKS}.")
-    check_outputs(output, figure, model, data, mask, rivals)
+    if baselines is not None and mask is None and figure is None:
+        raise click.UsageError(f"--baselines are measured on what a mask hides: give {_MASKS}.")
+    check_outputs(output, figure, model, data, mask, baselines)
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    fitted, source = estimator._asked(opened)
+    fitted, source = estimator._validated_query(opened)
     called = row_names(opened, output, figure)
     shape = image_shape_of(fitted, image_shape) or source.image_shape
     hidden = np.zeros((1, source.n_features), dtype=bool)
@@ -117,13 +117,13 @@ def inpaint(
         )
     progress = RowsProgress(quiet)
     beside = None
-    if rivals is not None:
-        training = _rows_of(rivals, estimator)
-        progress.say(f"fitting the rivals: {min(training.n_rows, RIVAL_ROWS)} rows")
-        beside = fit_rivals(
+    if baselines is not None:
+        training = _rows_of(baselines, estimator)
+        progress.say(f"fitting the baselines: {min(training.n_rows, BASELINE_ROWS)} rows")
+        beside = fit_baselines(
             fitted.scaling, training, n_features=fitted.schema.n_features, seed=seed
         )
-        _warn_of_same(beside.n_among(source), source.n_rows, rivals)
+        _warn_of_same(beside.n_among(source), source.n_rows, baselines)
     results: dict[str, object] = {}
     lines = []
     if output is not None:
@@ -141,7 +141,7 @@ def inpaint(
     if mask is not None:
         with progress.counting(source.n_rows, "measuring") as passed:
             found = measure_inpainting(
-                fitted, source, hidden, method=method, rivals=beside, seed=seed, passed=passed
+                fitted, source, hidden, method=method, baselines=beside, seed=seed, passed=passed
             )
         results |= found.as_dict()
         lines.append(found.table())
@@ -153,7 +153,7 @@ def inpaint(
         progress.say(f"drawing: {len(shown)} rows")
         part = torch.from_numpy(np.array(hidden[at if len(hidden) > 1 else [0]])) | shown.isnan()
         picture = inpainting_figure(
-            fitted, shown, part.numpy(), method=method, rivals=beside, image_shape=shape,
+            fitted, shown, part.numpy(), method=method, baselines=beside, image_shape=shape,
             lines=in_figure(called, at.tolist()), seed=seed,
         )  # fmt: skip
         save_figure(picture, figure)
@@ -171,7 +171,7 @@ def _rows_of(name: str, estimator: Any) -> Any:
 
     data = open_data(name, estimator)
     if not isinstance(data, Source):
-        raise click.UsageError(f"--rivals {name}: holds texts; give rows of numbers.")
+        raise click.UsageError(f"--baselines {name}: holds texts; give rows of numbers.")
     return data
 
 
@@ -192,11 +192,11 @@ def _missing(source: Source) -> Tensor:
     return torch.cat([dense_rows(rows).isnan().any(dim=1) for rows in source.in_order(4096)])
 
 
-def _warn_of_same(n_same: int, n_rows: int, rivals: str) -> None:
+def _warn_of_same(n_same: int, n_rows: int, baselines: str) -> None:
     if n_same > _AMONG * n_rows:
         click.echo(
-            f"Warning: --rivals {rivals}: holds {n_same} of the {n_rows} rows of DATA, so that the "
-            "nearest row is the row itself, and its error says nothing of new rows; give training "
-            "rows, and DATA that are none of them.",
+            f"Warning: --baselines {baselines}: holds {n_same} of the {n_rows} rows of DATA, so "
+            "that the nearest row is the row itself, and its error says nothing of new rows; give "
+            "training rows, and DATA that are none of them.",
             err=True,
         )

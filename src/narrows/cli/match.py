@@ -66,7 +66,9 @@ def match(
         from narrows.figures.rows import save_figure
 
         autoencoder = matcher.autoencoder_
-        one, other = (rows_in_memory(autoencoder._asked(part)[1]) for part in (first, second))
+        one, other = (
+            rows_in_memory(autoencoder._validated_query(part)[1]) for part in (first, second)
+        )
         shape = image_shape or getattr(first, "image_shape", None)
         every = range(len(said))
         names = in_figure(called[0], every), in_figure(called[1], every)

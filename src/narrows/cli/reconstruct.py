@@ -58,7 +58,7 @@ def reconstruct(
     check_outputs(output, figure, model, data)
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    _, source = estimator._asked(opened)
+    _, source = estimator._validated_query(opened)
     called = row_names(opened, output, figure)
     check_image_shape(estimator.model_, image_shape)
     results: dict[str, object] = {}

@@ -74,7 +74,7 @@ def search(
         )
     else:
         path = _model_of(rows, index, model)
-        answers, names, unknown = _asked(rows, path, query, queries, k, rerank)
+        answers, names, unknown = _validated_query(rows, path, query, queries, k, rerank)
     if as_json:
         found = [_as_json(*pair) for pair in zip(names, answers, strict=True)]
         for answer, share in zip(found, unknown or (), strict=unknown is not None):
@@ -104,7 +104,7 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
     return path
 
 
-def _asked(
+def _validated_query(
     rows: Index, path: Path, query: str | None, queries: str | None, k: int, rerank: bool
 ) -> tuple[list[list[Hit]], list[str], list[float] | None]:
     """Return the hits of every query, its name, and the share of its words that the model does not
@@ -138,7 +138,7 @@ def _asked(
         assert queries is not None
         X = open_data(queries, fitted)
         names = [*(row_names(X) or ("", []))[1]]
-    model, source = fitted._asked_to_look_up(X)
+    model, source = fitted._validated_lookup(X)
     names = names or [str(row) for row in range(source.n_rows)]
     answers = search_rows(rows, model, source, k, rerank=rerank)
     if source.unknown_shares is None:

@@ -53,7 +53,7 @@ def segment(
 ) -> None:
     """Say the class of every pixel of DATA; MODEL is of `narrows head --task segment`.
 
-    -o FOLDER/ writes a grey PNG an image, under the name of its own, in which a pixel's value is
+    -o FOLDER/ writes a gray PNG an image, under the name of its own, in which a pixel's value is
     its class.
     """
     import numpy as np
@@ -71,7 +71,7 @@ def segment(
     fitted = open_head(model, "segment")
     called_classes = _class_names(class_names, fitted.classes_.tolist())
     opened = open_data(data, fitted.autoencoder_)
-    source = fitted.autoencoder_._asked(opened)[1]
+    source = fitted.autoencoder_._validated_query(opened)[1]
     called = row_names(opened, output, figure)
     said = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
@@ -143,7 +143,7 @@ def _write(
     if isinstance(output, ImageFolder):
         if not bytes_hold:
             raise UsageError(
-                f"{output}: a grey PNG holds classes from 0 to 255, got {masks.min()} to "
+                f"{output}: a gray PNG holds classes from 0 to 255, got {masks.min()} to "
                 f"{masks.max()}; name a file, .npy or .csv."
             )
         write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=called)

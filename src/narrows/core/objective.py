@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn, no_grad
 
 from narrows._types import Codes, Outputs, PerSample
 from narrows.core.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows
-from narrows.core.terms import Terms, Trainable, known_part, mean_over_rows, product_of
+from narrows.core.terms import Terms, Trainable, combine_weights, fill_missing, mean_over_rows
 
 __all__ = ["Objective"]
 
@@ -39,11 +39,11 @@ class Objective(Trainable):
         weights: Tensor | None = None, target: Rows | None = None,
     ) -> Terms:  # fmt: skip
         """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
-        x, known = known_part(x, self.corruption)
+        x, known = fill_missing(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
         output = self.decoder(code.h).float()
-        counted = product_of(known, corrupted.weights)
+        counted = combine_weights(known, corrupted.weights)
         errors = self.loss.per_sample(output, x if target is None else target, counted)
         loss = mean_over_rows(errors, weights)
         net = (self.encoder, self.decoder)
@@ -54,7 +54,7 @@ class Objective(Trainable):
     # What follows reads the clean input and draws nothing.
 
     def encode(self, x: Rows) -> Code:
-        return self.encoder(known_part(x, self.corruption)[0])
+        return self.encoder(fill_missing(x, self.corruption)[0])
 
     def decode(self, h: Codes) -> Outputs:
         """Return the expected x of a code, in the units of x."""
@@ -62,17 +62,17 @@ class Objective(Trainable):
 
     def reconstruct(self, x: Rows) -> Outputs:
         """Return g(f(x)) in the units of x."""
-        x, _ = known_part(x, self.corruption)
-        return self.loss.fitted(self.decoder(self.encoder(x).h).float(), x)
+        x, _ = fill_missing(x, self.corruption)
+        return self.loss.reconstruction(self.decoder(self.encoder(x).h).float(), x)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return L(x, g(f(x))) per sample."""
-        x, known = known_part(x, self.corruption)
+        x, known = fill_missing(x, self.corruption)
         return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)
 
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the last bias so that an untrained net says the mean of the data, not 0."""
         bias = self.decoder.biases[-1]
-        bias.copy_(self.loss.natural(mean.to(bias)))
+        bias.copy_(self.loss.inverse_link(mean.to(bias)))
         self.encoder.start_at(mean.to(bias))

@@ -26,7 +26,7 @@ __all__ = [
     "Encoder",
     "Forward",
     "GaussianPosterior",
-    "Labelled",
+    "Labeled",
     "Loss",
     "Penalty",
     "Rows",
@@ -39,7 +39,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, or
     (batch, n_targets), and how much the row counts in the loss, ``weights`` (batch,). Either is
     None where nothing is known of it."""
@@ -51,10 +51,10 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def to(self, device: str | torch.device) -> Labelled:
+    def to(self, device: str | torch.device) -> Labeled:
         y = None if self.y is None else self.y.to(device)
         weights = None if self.weights is None else self.weights.to(device)
-        return Labelled(self.rows.to(device), y, weights)
+        return Labeled(self.rows.to(device), y, weights)
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,13 @@ class GaussianPosterior:
 class Code:
     """What an encoder returns: the code h, and a posterior where there is one.
 
-    ``drive`` (batch, components) is what went into the code's own non-linearity or selection.
+    ``preactivation`` (batch, components) is what went into the code's own non-linearity or
+    selection.
     """
 
     h: Codes
     posterior: GaussianPosterior | None = None
-    drive: Codes | None = None
+    preactivation: Codes | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Encoder(nn.Module, ABC):
         """Activations of every layer of ``layers``, the code last."""
         return [weight.shape[1] for weight in self.weights]
 
-    def admissible(self, h: Codes) -> Codes:
+    def project(self, h: Codes) -> Codes:
         """Return what is nearest to h among the codes that f gives; here h itself."""
         return h
 
@@ -182,7 +183,7 @@ class Loss(Protocol):
 
     The loss owns the link.
 
-    ``log_normaliser`` is what turns the loss into a density: log p(x | h) = -L - log_normaliser,
+    ``log_normalizer`` is what turns the loss into a density: log p(x | h) = -L - log_normalizer,
     (batch,); it raises InvalidData where x has no such probability.
 
     ``bounded`` says whether ``check`` refuses some finite values.
@@ -198,13 +199,13 @@ class Loss(Protocol):
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
 
-    def log_normaliser(self, x: Rows) -> PerSample: ...
+    def log_normalizer(self, x: Rows) -> PerSample: ...
 
     def expectation(self, output: Outputs) -> Outputs: ...
 
-    def fitted(self, output: Outputs, x: Rows) -> Outputs: ...
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs: ...
 
-    def natural(self, mean: Tensor) -> Tensor: ...
+    def inverse_link(self, mean: Tensor) -> Tensor: ...
 
 
 @runtime_checkable

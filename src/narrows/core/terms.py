@@ -15,11 +15,11 @@ from narrows.core.slots import Corruption, Rows, SparseRows
 __all__ = [
     "Terms",
     "Trainable",
-    "known_part",
+    "fill_missing",
     "known_rows",
     "mean_of_features",
     "mean_over_rows",
-    "product_of",
+    "combine_weights",
     "summed",
     "target_errors",
 ]
@@ -35,7 +35,7 @@ class Terms:
 
 
 class Trainable(nn.Module, ABC):
-    """What the loop minimises: the formula, or what stands in its place for a while.
+    """What the loop minimizes: the formula, or what stands in its place for a while.
 
     Where it is ``stochastic``, its error says too little, and rows held out are judged by the
     objective itself.
@@ -86,7 +86,7 @@ def known_rows(y: Tensor) -> Tensor:
     return ~y.reshape(len(y), -1).isnan().all(dim=1)
 
 
-def known_part(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
+def fill_missing(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
     """Return x with the corruption's fill for what is missing, and 1 where it is known, else 0.
 
     The second is None where the corruption admits nothing missing.
@@ -102,7 +102,7 @@ def summed(values: Tensor, weights: Tensor | None) -> PerSample:
     return (values if weights is None else values * weights).sum(dim=1)
 
 
-def product_of(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+def combine_weights(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     """Return a b, where None stands for ones."""
     return (b if a is None else a) if a is None or b is None else a * b
 

@@ -22,7 +22,7 @@ class Missing(Emphasis):
     """x may hold NaN: x~_j = ``fill`` there, and with probability ``rate`` for known x_j too.
 
     The loss counts the known entries only, the hidden ones with them, so that the net learns to
-    fill in. 0 is the mean of a standardised feature, and the black of an image: on digits it does
+    fill in. 0 is the mean of a standardized feature, and the black of an image: on digits it does
     better than a value that no pixel has. Shape (batch, features) in and out; ``fill`` in scaled
     units. Where scaling or a linear baseline is fitted, the mean of the known entries stands in.
 

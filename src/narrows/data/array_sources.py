@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labelled, Rows, SparseRows
+from narrows.core.slots import Labeled, Rows, SparseRows
 from narrows.data.csr import checked_csr
 from narrows.data.source import Source
 from narrows.data.tensors import as_tensor
@@ -49,14 +49,14 @@ class _InMemory(Source):
 
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
-    ) -> Iterator[Rows | Labelled]:
+    ) -> Iterator[Rows | Labeled]:
         order = torch.randperm(self.n_rows, generator=generator)
         for batch in order[start * batch_size :].split(batch_size):
             if len(batch):  # an empty tensor splits into one empty piece
                 rows = self.at(batch)
                 y = None if self.targets is None else self.targets[batch]
                 weights = None if self.weights is None else self.weights[batch]
-                yield rows if y is None and weights is None else Labelled(rows, y, weights)
+                yield rows if y is None and weights is None else Labeled(rows, y, weights)
 
     def where(self, mask: Tensor) -> _InMemory:
         # ascending, so that a gather walks through memory in one direction
@@ -65,7 +65,7 @@ class _InMemory(Source):
     def subset(self, positions: Tensor) -> _InMemory:
         """Return the rows of these numbers, in that order, of the same description and y."""
         part = self._subset(positions if self._rows is None else self._rows[positions])
-        part.described_as(self)
+        part.copy_metadata(self)
         part.targets = None if self.targets is None else self.targets[positions]
         part.weights = None if self.weights is None else self.weights[positions]
         return part

@@ -33,7 +33,7 @@ class File:
 class Dataset:
     name: str
     title: str
-    licence: str
+    license: str
     url: str
     files: tuple[File, ...]
 

@@ -48,7 +48,7 @@ def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
         both = SparseSource(sp.csr_array(sp.vstack([sp.csr_array(part) for part in rows])))
     else:
         both = DenseSource(np.concatenate(rows))
-    both.described_as(first)
+    both.copy_metadata(first)
     return both
 
 

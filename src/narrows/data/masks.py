@@ -35,12 +35,12 @@ _WAY_OUT = "store masks as PNG of 8 bits, or as .npy, of class numbers"
 def read_mask_images(folder: Path) -> np.ndarray:
     """Return the masks of a folder in the order of their names, (n, height, width) uint8.
 
-    Images with a palette say its indices, others their grey.
+    Images with a palette say its indices, others their gray.
 
     Raises
     ------
     InvalidData
-        Naming the file: of colours, of more than 8 bits, with transparent pixels, with another
+        Naming the file: of colors, of more than 8 bits, with transparent pixels, with another
         palette than others have, or of a lossy format, unless such files hold two values
         that are 128 or more apart.
     """
@@ -56,8 +56,8 @@ def read_mask_images(folder: Path) -> np.ndarray:
     for mask, path in zip(masks, paths, strict=True):
         if mask.ndim == 3 and (mask != mask[..., :1]).any():
             raise InvalidData(
-                f"{path}: a mask of colours: its channels differ. A mask is one integer a pixel; "
-                "write the classes in grey, with a palette, or as .npy."
+                f"{path}: a mask of colors: its channels differ. A mask is one integer a pixel; "
+                "write the classes in gray, with a palette, or as .npy."
             )
     return np.stack([mask if mask.ndim == 2 else mask[..., 0] for mask in masks])
 
@@ -81,13 +81,13 @@ def _check_values(values: np.ndarray, path: Path) -> None:
 
 
 class _Palettes:
-    """Reads masks; remembers the colour of each index, which two files have to agree on."""
+    """Reads masks; remembers the color of each index, which two files have to agree on."""
 
     def __init__(self) -> None:
-        self._colours: dict[int, tuple[int, ...]] = {}
+        self._colors: dict[int, tuple[int, ...]] = {}
 
     def pixels(self, image: Image.Image, path: Path) -> np.ndarray:
-        """Return the numbers of a mask, (height, width), or (height, width, 3) of colours."""
+        """Return the numbers of a mask, (height, width), or (height, width, 3) of colors."""
         if image.mode == "I" or image.mode.startswith("I;16"):
             raise InvalidData(
                 f"{path}: a mask of 16 bits or more, which images are cut to 8 of; {_WAY_OUT}."
@@ -104,13 +104,13 @@ class _Palettes:
     def _indices(self, image: Image.Image, path: Path) -> np.ndarray:
         indices = np.asarray(image)
         indices = indices if indices.ndim == 2 else indices[..., 0]
-        colours = np.asarray(image.convert("RGB"))
+        colors = np.asarray(image.convert("RGB"))
         for index, at in zip(*np.unique(indices, return_index=True), strict=True):
-            colour = tuple(map(int, colours.reshape(-1, 3)[at]))
-            before = self._colours.setdefault(int(index), colour)
-            if before != colour:
+            color = tuple(map(int, colors.reshape(-1, 3)[at]))
+            before = self._colors.setdefault(int(index), color)
+            if before != color:
                 raise InvalidData(
-                    f"{path}: index {index} of its palette is the colour {colour}, but {before} "
+                    f"{path}: index {index} of its palette is the color {color}, but {before} "
                     f"in another mask of the folder; give all one palette, or {_WAY_OUT}."
                 )
         return indices
@@ -177,7 +177,7 @@ def read_mask_file(
     ------
     InvalidData
         If they are of another shape, hold other values than integers or integers from 2^24 on,
-        are of colours, or are images that ``read_mask_images`` refuses.
+        are of colors, or are images that ``read_mask_images`` refuses.
     """
     height, width = sides
     n_pixels = height * width
@@ -244,8 +244,8 @@ def _of_equal_channels(masks: np.ndarray, path: Path) -> np.ndarray:
     differ = (masks != masks[:, :, :1]).any(axis=(1, 2))
     if differ.any():
         raise InvalidData(
-            f"{path}: mask {int(differ.argmax())} is of colours: its channels differ. A mask is "
-            "one integer a pixel; write the classes in grey, or as .npy."
+            f"{path}: mask {int(differ.argmax())} is of colors: its channels differ. A mask is "
+            "one integer a pixel; write the classes in gray, or as .npy."
         )
     return masks[:, :, 0]
 

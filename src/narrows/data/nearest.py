@@ -19,7 +19,7 @@ _PROBED = 16
 def nearest_rows(rows: Any, k: int, *, queries: Any = None, exact: int = EXACT) -> np.ndarray:
     """Return the numbers of the ``k`` rows with the greatest cosine to each query.
 
-    Without ``queries`` the rows are the queries, and none is its own neighbour. Dense rows are
+    Without ``queries`` the rows are the queries, and none is its own neighbor. Dense rows are
     compared each with all: O(n^2 x n_features). So are up to ``exact`` sparse
     ones; of more, each is compared with the 100 that are nearest to it by latent semantic
     analysis to 64 numbers, as found in a sixteenth or so of the cells of an inverted file:

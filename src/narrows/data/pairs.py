@@ -8,7 +8,7 @@ from copy import copy
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labelled, Rows
+from narrows.core.slots import Labeled, Rows
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.source import Source
 
@@ -30,7 +30,7 @@ class PairedSource(Source):
         self._pairs = torch.arange(self._half) if pairs is None else pairs
         self.n_rows, self.n_features = len(self._pairs), source.n_features
         self.sparse = source.sparse
-        self.described_as(source)
+        self.copy_metadata(source)
         self.targets = source.targets
 
     def _both(self, pairs: Tensor) -> Tensor:
@@ -42,13 +42,13 @@ class PairedSource(Source):
 
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
-    ) -> Iterator[Rows | Labelled]:
+    ) -> Iterator[Rows | Labeled]:
         assert self.targets is not None
         order = self._pairs[torch.randperm(self.n_rows, generator=generator)]
         for pairs in order[start * batch_size :].split(batch_size):
             if len(pairs):
                 both = self._both(pairs)
-                yield Labelled(self._source.at(both), self.targets[both])
+                yield Labeled(self._source.at(both), self.targets[both])
 
     def in_float64(self) -> PairedSource:
         return self._of(self._source.in_float64())

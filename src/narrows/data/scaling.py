@@ -164,7 +164,7 @@ def choose_scale(
     statistics: Statistics,
     loss: Mapping[str, str] | None = None,
 ) -> str:
-    """Resolve ``scale="auto"``: bytes to [0, 1], sparse counts to proportions, tables standardised.
+    """Resolve ``scale="auto"``: bytes to [0, 1], sparse counts to proportions, tables standardized.
 
     Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
     Bytes that stay below 128 are a table's small numbers, unless their shape says image. A named
@@ -261,7 +261,7 @@ def _fitted(
     deviation = statistics.variance.sqrt()
     scale = torch.where(statistics.constant, 1.0, deviation)
     if source.sparse:
-        # what cannot be centred is divided by its size, or it would swamp all other columns
+        # what cannot be centered is divided by its size, or it would swamp all other columns
         size = statistics.mean.abs()
         scale = torch.where(size > _FAR * deviation, size, scale)
     return Scaling(kind, shift, _as_small(scale))

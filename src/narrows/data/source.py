@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labelled, Rows, dense_rows
+from narrows.core.slots import Labeled, Rows, dense_rows
 from narrows.data.memory import check_result_fits
 from narrows.errors import UsageError
 
@@ -40,7 +40,7 @@ class Source(ABC):
     names : list of str or None
         Column names.
     image_shape : tuple of int or None
-        Height, width and, for colour, channels of a row.
+        Height, width and, for color, channels of a row.
     resize : (height, width) or None
         What images were brought to as they were read.
     vocabulary : Vocabulary or None
@@ -57,10 +57,10 @@ class Source(ABC):
     origin : str
         What messages call this source: a file, or "X".
     targets : Tensor or None
-        y of every row, in the rows' own order: shuffled batches are then Labelled.
+        y of every row, in the rows' own order: shuffled batches are then Labeled.
     weights : Tensor or None
         How much every row counts in a loss, float32 (n_rows,), with or without a y: shuffled
-        batches are then Labelled. None where all count alike.
+        batches are then Labeled. None where all count alike.
     holds_targets : bool
         Whether this kind of source can hold y and weights: where the rows are in memory.
     units_checked : bool
@@ -103,7 +103,7 @@ class Source(ABC):
     @abstractmethod
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
-    ) -> Iterator[Rows | Labelled]:
+    ) -> Iterator[Rows | Labeled]:
         """Yield one epoch of batches; every row once, the last batch possibly short.
 
         ``start`` skips that many batches and yields the rest of the same order.
@@ -138,7 +138,7 @@ class Source(ABC):
         """Return y of the rows as ``in_order`` yields them, None if there are none."""
         return self.targets
 
-    def labelled(self, y: Tensor | None) -> Self:
+    def labeled(self, y: Tensor | None) -> Self:
         """Return the same rows with these y, in their order; this source stays as it is."""
         told = copy(self)
         told.targets = y
@@ -263,7 +263,7 @@ class Source(ABC):
         shaped.image_shape = image_shape if channels > 1 else image_shape[:2]
         return shaped
 
-    def described_as(self, other: Source) -> Source:
+    def copy_metadata(self, other: Source) -> Source:
         """Take over the description, not the rows, y or weights, of another; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.vocabulary = other.image_shape, other.vocabulary

@@ -17,7 +17,7 @@ def as_tensor(array: Tensor | np.ndarray) -> Tensor:
     if any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = np.ascontiguousarray(array)
     if not array.flags.writeable:
-        # torch warns of undefined behaviour on a write; nothing here ever writes to it
+        # torch warns of undefined behavior on a write; nothing here ever writes to it
         flags = array.__array_interface__
         view = np.asarray(_Unlocked(flags, array))
         return torch.from_numpy(view)

@@ -13,14 +13,14 @@ from narrows.core.slots import Code, Encoder, Rows
 from narrows.encoders.dense import DenseEncoder
 from narrows.errors import unknown_name
 
-__all__ = ["BINARISATIONS", "BinaryEncoder"]
+__all__ = ["BINARizATIONS", "BinaryEncoder"]
 
 
 class BinaryEncoder(Encoder):
     """h_j = 1 where z_j > threshold_j, else -1; z = the linear top of a dense net.
 
     The inner product of two codes is their length less twice their Hamming distance. In training h
-    stays differentiable, by ``binarisation``:
+    stays differentiable, by ``binarization``:
 
     "noise"             h = tanh((z + noise * e) / 2), e standard normal: what gets through that
                         noise is z far from 0 on either side, so that rounding it loses little.
@@ -29,7 +29,7 @@ class BinaryEncoder(Encoder):
 
     ``thresholds`` (n_components,) are part of the state, 0 unless set from data.
 
-    In training each row keeps one of ``n_groups`` groups of neighbouring bits, drawn anew, times
+    In training each row keeps one of ``n_groups`` groups of neighboring bits, drawn anew, times
     their number, and the others are 0: each group then says by itself what the row is about, as
     short codes learned apart would, whose mistakes differ.
 
@@ -39,7 +39,7 @@ class BinaryEncoder(Encoder):
         n_features, the hidden widths, n_components.
     activation : str
         Between layers.
-    binarisation : {"noise", "straight_through"}
+    binarization : {"noise", "straight_through"}
     noise : float
         Deviation of what is added to z, in units of z.
     n_groups : int, default=1
@@ -52,7 +52,7 @@ class BinaryEncoder(Encoder):
     Raises
     ------
     UsageError
-        If the binarisation is unknown, the noise negative, or n_groups not from 1 to the
+        If the binarization is unknown, the noise negative, or n_groups not from 1 to the
         number of bits.
 
     References
@@ -71,15 +71,15 @@ class BinaryEncoder(Encoder):
         widths: Sequence[int],
         *,
         activation: str,
-        binarisation: str,
+        binarization: str,
         noise: float,
         n_groups: int = 1,
         row_length: float | None = None,
         generator: Generator,
     ) -> None:
         super().__init__()
-        if binarisation not in BINARISATIONS:
-            raise unknown_name("binarisation", binarisation, BINARISATIONS)
+        if binarization not in BINARizATIONS:
+            raise unknown_name("binarization", binarization, BINARizATIONS)
         check_number("noise", noise, low=0)
         check_number("n_groups", n_groups, low=1, high=widths[-1], integer=True)
         net = DenseEncoder(
@@ -88,24 +88,27 @@ class BinaryEncoder(Encoder):
         self.weights, self.biases = net.weights, net.biases
         # a tuple, not an attribute that is a module: its weights are registered here already
         self._net = (net,)
-        self._soften = BINARISATIONS[binarisation]
+        self._soften = BINARizATIONS[binarization]
         self._noise = noise
         self._n_groups = n_groups
         self.register_buffer("thresholds", torch.zeros(widths[-1]))
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the activations of the hidden layers, and the bits last, each (batch, width)."""
-        *hidden, drive = self._net[0].layers(x)
-        return [*hidden, self._bits(drive)]
+        *hidden, preactivation = self._net[0].layers(x)
+        return [*hidden, self._bits(preactivation)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        drive = self._net[0](x).h.float()
+        preactivation = self._net[0](x).h.float()
         if generator is None:
-            return Code(h=self._bits(drive), drive=drive)
-        h = self._soften(drive, self._noise, generator)
-        return Code(h=h if self._n_groups == 1 else self._one_group(h, generator), drive=drive)
+            return Code(h=self._bits(preactivation), preactivation=preactivation)
+        h = self._soften(preactivation, self._noise, generator)
+        return Code(
+            h=h if self._n_groups == 1 else self._one_group(h, generator),
+            preactivation=preactivation,
+        )
 
-    def admissible(self, h: Codes) -> Codes:
+    def project(self, h: Codes) -> Codes:
         """Return the nearest bits."""
         return _signs(h > 0)
 
@@ -115,9 +118,11 @@ class BinaryEncoder(Encoder):
         kept = torch.randint(self._n_groups, (n_rows, 1), generator=generator, device=h.device)
         return h * ((group_of == kept) * float(self._n_groups))
 
-    def _bits(self, drive: Tensor) -> Tensor:
+    def _bits(self, preactivation: Tensor) -> Tensor:
         # what is no number has no bits
-        return torch.where(drive.isnan(), drive, _signs(drive > self.thresholds))
+        return torch.where(
+            preactivation.isnan(), preactivation, _signs(preactivation > self.thresholds)
+        )
 
 
 def _signs(positive: Tensor) -> Tensor:
@@ -134,7 +139,7 @@ def _straight_through(z: Tensor, noise: float, generator: Generator) -> Tensor:
     return bits + (mean - mean.detach())
 
 
-BINARISATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {
+BINARizATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {
     "noise": _noisy,
     "straight_through": _straight_through,
 }

@@ -101,5 +101,5 @@ class ConvolutionalEncoder(Encoder):
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         return self.top(as_rows(self.maps(x)[-1]), generator=generator)
 
-    def admissible(self, h: Codes) -> Codes:
-        return self.top.admissible(h)
+    def project(self, h: Codes) -> Codes:
+        return self.top.project(h)

@@ -97,15 +97,15 @@ class DenseEncoder(Encoder):
 
     def slopes(self, x: Rows) -> list[Tensor]:
         """Return a'(z) of every layer, the code's last, each (batch, width)."""
-        drives = [drive for drive, _ in self._passes(x)]
+        drives = [preactivation for preactivation, _ in self._passes(x)]
         slopes = [*self._slopes, self.code_slope]
-        return [slope(drive) for slope, drive in zip(slopes, drives, strict=True)]
+        return [slope(preactivation) for slope, preactivation in zip(slopes, drives, strict=True)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        ((drive, h),) = deque(self._passes(x), maxlen=1)  # only the last is kept
-        return Code(h=h, drive=drive)
+        ((preactivation, h),) = deque(self._passes(x), maxlen=1)  # only the last is kept
+        return Code(h=h, preactivation=preactivation)
 
-    def admissible(self, h: Codes) -> Codes:
+    def project(self, h: Codes) -> Codes:
         """Return h within the range of the code's activation."""
         low, high = self._range
         return h if low is high is None else h.clamp(low, high)
@@ -120,11 +120,11 @@ class DenseEncoder(Encoder):
         h: Rows = x if self.row_length is None else rows_of_length(x, self.row_length)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for weight, bias, activate in islice(layers, depth):
-            drive = affine_rows(h, weight, bias)
-            h = activate(drive)
+            preactivation = affine_rows(h, weight, bias)
+            h = activate(preactivation)
             if noise is not None:
                 h = noise(h)
-            yield drive, h
+            yield preactivation, h
 
 
 def rows_of_length(x: Rows, length: float) -> Rows:

@@ -1,4 +1,4 @@
-"""Quantised encoder: a code of which every part is one of a few learned vectors."""
+"""Quantized encoder: a code of which every part is one of a few learned vectors."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ class QuantisedEncoder(Encoder):
         self.register_buffer("idle", never)
 
     def layers(self, x: Rows) -> list[Tensor]:
-        """Return every layer's activations, the quantised code last, each (batch, width)."""
+        """Return every layer's activations, the quantized code last, each (batch, width)."""
         *hidden, z = linear_top(x, self.weights, self.biases, self._activate)
-        return [*hidden, self.admissible(z)]
+        return [*hidden, self.project(z)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         z = linear_top(x, self.weights, self.biases, self._activate)[-1].float()
         if generator is None:
-            return Code(h=self.admissible(z), drive=z)
+            return Code(h=self.project(z), preactivation=z)
         self._move_idle(z.detach(), generator)
-        return Code(h=z + (self.admissible(z) - z).detach(), drive=z)
+        return Code(h=z + (self.project(z) - z).detach(), preactivation=z)
 
-    def admissible(self, h: Codes) -> Codes:
+    def project(self, h: Codes) -> Codes:
         """Return the entries nearest to the parts of h, (batch, n_components)."""
         groups = torch.arange(len(self.entries), device=h.device)
         return self.entries[groups, self.choices(h)].flatten(1)

@@ -55,18 +55,18 @@ class TopKEncoder(Encoder):
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the activations of every layer, the sparse code last, each (batch, width)."""
-        *hidden, drive = self._affine(x)
-        return [*hidden, largest(drive, self.k)]
+        *hidden, preactivation = self._affine(x)
+        return [*hidden, largest(preactivation, self.k)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        drive = self._affine(x)[-1].float()
-        h = largest(drive, self.k)
+        preactivation = self._affine(x)[-1].float()
+        h = largest(preactivation, self.k)
         if generator is not None:  # in training
             with torch.no_grad():
                 self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
-        return Code(h=h, drive=drive)
+        return Code(h=h, preactivation=preactivation)
 
-    def admissible(self, h: Codes) -> Codes:
+    def project(self, h: Codes) -> Codes:
         """Return h with its ``k`` largest numbers, where they are positive, and 0 elsewhere."""
         return largest(h, self.k)
 
@@ -80,7 +80,7 @@ class TopKEncoder(Encoder):
             self.biases[0].copy_(-mean @ self.weights[0])
 
 
-def largest(drive: Codes, k: int) -> Codes:
-    """Return relu(drive) with all but the ``k`` largest of each row at 0."""
-    values, places = drive.topk(k, dim=1, sorted=False)
-    return torch.zeros_like(drive).scatter(1, places, values.relu())
+def largest(preactivation: Codes, k: int) -> Codes:
+    """Return relu(preactivation) with all but the ``k`` largest of each row at 0."""
+    values, places = preactivation.topk(k, dim=1, sorted=False)
+    return torch.zeros_like(preactivation).scatter(1, places, values.relu())

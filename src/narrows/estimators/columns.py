@@ -77,7 +77,7 @@ def check_same_shape(
         + (
             "give height, width and channels in that order, or flat rows."
             if as_many
-            else f"give {'grey' if len((*fitted, 1)) < 4 else 'colour'} images of that size."
+            else f"give {'gray' if len((*fitted, 1)) < 4 else 'color'} images of that size."
         )
     )
 

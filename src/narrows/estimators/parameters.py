@@ -99,14 +99,14 @@ _SHARED = {
         'Of texts: the least and the greatest n of the n-grams. "auto" is (1, 1) for words and\n'
         "(1, 3) for characters.",
     ),
-    "neighbours": (
+    "n_neighbors": (
         "int or None",
         "k > 0: the net rebuilds, instead of a row, a mean of it (0.4) and of its k nearest rows\n"
         "by cosine (0.6), so that the code keeps what they share. They are found before training,\n"
         "in time that grows with the square of n_samples. None takes 10 for up to 20,000 rows in\n"
         "memory, else 0.",
     ),
-    "neighbours_by": (
+    "neighbors_by": (
         '{"auto", "rows", "code"}',
         "What says which rows are near: the rows themselves, or a code of 128 bits, the teacher,\n"
         "that is learned first, in 4 groups, from 30% of the words. It costs about as much time\n"
@@ -116,7 +116,7 @@ _SHARED = {
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
         'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts\n'
-        "to proportions, leaves values in [0, 1] alone, standardises other tables, and fits a\n"
+        "to proportions, leaves values in [0, 1] alone, standardizes other tables, and fits a\n"
         'named loss; "center" is what PCA does, "tfidf" weighs the logarithm of counts by how\n'
         "rare a feature is.",
     ),
@@ -137,7 +137,7 @@ _SHARED = {
     "weight_decay": (
         "float",
         "Decoupled: a step shrinks every matrix by the share rate x weight_decay. 0.1 makes nets\n"
-        "on few rows generalise better; the penalty ``WeightDecay`` is a term of J instead.",
+        "on few rows generalize better; the penalty ``WeightDecay`` is a term of J instead.",
     ),
     "validation_fraction": (
         "float",

@@ -94,7 +94,7 @@ def read_values(
     weights: np.ndarray | None = None,
     moments: tuple[float, float] | None = None,
 ) -> tuple[Tensor, float, float]:
-    """Return y standardised, float32, with its mean and deviation; NaN stays where ``missing``.
+    """Return y standardized, float32, with its mean and deviation; NaN stays where ``missing``.
 
     Mean and deviation are of the rows of the mask ``counted``, bool (n_rows,); None counts all.
     ``weights`` (n_rows,) say how much each counts in them.
@@ -277,7 +277,7 @@ def read_several_values(
     weights: np.ndarray | None = None,
     names: list[str] | None = None,
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Return y (n_rows, n_targets), each target standardised, float32, with the targets' means and
+    """Return y (n_rows, n_targets), each target standardized, float32, with the targets' means and
     deviations, float64 (n_targets,). NaN, of a value that is not known, stays.
 
     Means and deviations are of the rows of the mask ``counted``, bool (n_rows,), by their

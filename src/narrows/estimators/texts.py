@@ -66,7 +66,7 @@ def documents_where(X: Any, kept: np.ndarray) -> Documents:
     return Documents(
         lambda: (one for one, keep in zip(documents, kept, strict=True) if keep),
         origin=documents.origin,
-        labelled=documents.labelled,
+        labeled=documents.labeled,
     )
 
 
@@ -142,7 +142,7 @@ class ReadsTexts:
         source = _source_of_counts(counts, vocabulary, documents.origin)
         return fit_source(self, source, reset=reset, min_samples=min_samples)
 
-    def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
+    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
         check_is_fitted(self, "model_")
         if not is_texts(X):
             source = fit_source(self, X, reset=False, min_samples=1)

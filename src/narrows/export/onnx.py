@@ -75,7 +75,7 @@ def export_onnx(
         if head is not None:
             head.head.cpu()
     graph = graph_of(model, part, head).eval()
-    data = _serialised(graph, _metadata(model, part, head))
+    data = _serialized(graph, _metadata(model, part, head))
     with replacing(Path(path)) as file:
         file.write(data)
 
@@ -104,7 +104,7 @@ def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, s
     }
 
 
-def _serialised(graph: Graph, metadata: dict[str, str]) -> bytes:
+def _serialized(graph: Graph, metadata: dict[str, str]) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401 -- torch's exporter needs it

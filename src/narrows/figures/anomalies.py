@@ -27,7 +27,7 @@ _IN_BIN = 10  # rows, and possible p-values
 def anomaly_figure(
     rows: np.ndarray,
     rebuilt: np.ndarray,
-    shares: np.ndarray,
+    contributions: np.ndarray,
     *,
     titles: Sequence[str],
     found: FlaggedRows,
@@ -39,8 +39,8 @@ def anomaly_figure(
     ``found`` holds the scores of all rows. Without p-values, and with fewer than 20 rows or fewer
     than 20 possible p-values, there is no histogram, and a line says why.
 
-    Images stand above their reconstruction and the map of shares, at most ten of them; of other
-    rows the features with the largest shares are drawn as bars, at most six rows.
+    Images stand above their reconstruction and the map of contributions, at most ten of them; of
+    other rows the features with the largest contributions are drawn as bars, at most six rows.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def anomaly_figure(
         height = max(2.5, 0.55 + 2 * image_shape[0] / image_shape[1])
         widths = (7.75, 3.25)
         figure, left, right = _parts(height, widths, drawn)
-        _images(left, rows, rebuilt, shares, titles, image_shape)
+        _images(left, rows, rebuilt, contributions, titles, image_shape)
     else:
         n = min(len(rows), 6)
         widths = (6.45, 3.55)
@@ -65,8 +65,8 @@ def anomaly_figure(
         axes = left.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for axis in axes[n:]:
             axis.set_axis_off()
-        longest = min(100.0, 108 * float(shares[:n].max()))
-        for axis, row, title in zip(axes[:n], shares, titles, strict=False):
+        longest = min(100.0, 108 * float(contributions[:n].max()))
+        for axis, row, title in zip(axes[:n], contributions, titles, strict=False):
             _bars(axis, row, names, fitting(title, 8, 5.7 / columns), longest)
         left.supxlabel("share of the row's error, %", fontsize=8)
     if drawn and found.p_values is not None:
@@ -104,7 +104,7 @@ def _images(
     figure: Any,
     rows: np.ndarray,
     rebuilt: np.ndarray,
-    shares: np.ndarray,
+    contributions: np.ndarray,
     titles: Sequence[str],
     shape: tuple[int, ...],
 ) -> None:
@@ -114,7 +114,7 @@ def _images(
     limits = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     if known.size < rows[:n].size:
         figure.supxlabel("pink: no value", fontsize=8)
-    maps = [_brightness(row.reshape(shape)) for row in shares[:n]]
+    maps = [_brightness(row.reshape(shape)) for row in contributions[:n]]
     for column in range(n):
         for line, row in enumerate((rows, rebuilt)):
             axes[line, column].imshow(pictures(row[column][None], shape, limits)[0])
@@ -130,14 +130,16 @@ def _images(
 
 
 def _brightness(image: np.ndarray) -> np.ndarray:
-    """Return shares of pixels: those of the channels add up."""
+    """Return contributions of pixels: those of the channels add up."""
     return image.sum(axis=2) if image.ndim > 2 else image
 
 
-def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str, longest: float) -> None:
-    first = np.argsort(-shares, kind="stable")[:_BARS]
+def _bars(
+    axis: Axes, contributions: np.ndarray, names: Sequence[str], title: str, longest: float
+) -> None:
+    first = np.argsort(-contributions, kind="stable")[:_BARS]
     labels = [shortened(names[int(i)], 20) for i in first]
-    axis.barh(range(len(first)), 100 * shares[first], color=_BLUE, height=0.7)
+    axis.barh(range(len(first)), 100 * contributions[first], color=_BLUE, height=0.7)
     axis.set_yticks(range(len(first)), labels, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlim(0, longest)
@@ -147,10 +149,10 @@ def _bars(axis: Axes, shares: np.ndarray, names: Sequence[str], title: str, long
 
 
 def _histogram(
-    axis: Axes, p_values: np.ndarray, title: str, edges: np.ndarray, shares: np.ndarray
+    axis: Axes, p_values: np.ndarray, title: str, edges: np.ndarray, contributions: np.ndarray
 ) -> None:
     counts = axis.hist(p_values, bins=edges.tolist(), color=_PALE, edgecolor="w", linewidth=0.4)[0]
-    levels = len(p_values) * shares
+    levels = len(p_values) * contributions
     axis.stairs(
         levels, edges, baseline=None, color=_RED, linestyle="--", linewidth=1.4,
         label="if all were normal",

@@ -35,12 +35,12 @@ _STYLES = {
     "baseline": ("#D55E00", "--", "s"),
     "nearest": ("#009E73", ":", "^"),
 }
-"""Okabe and Ito's colours, which people of every colour vision tell apart; line; marker."""
+"""Okabe and Ito's colors, which people of every color vision tell apart; line; marker."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Rows (n, n_features) that one thing made, its name, and the role that gives its colour:
+    """Rows (n, n_features) that one thing made, its name, and the role that gives its color:
     data, corrupted, ours, baseline or nearest."""
 
     name: str
@@ -86,15 +86,15 @@ def draw_profiles(
     for i, axis in enumerate(axes):
         for strip in strips:
             row = strip.rows[i]
-            colour, line, marker = _STYLES[strip.role]
+            color, line, marker = _STYLES[strip.role]
             if hidden is not None and strip.role != "data":
                 row, line = np.where(hidden[i], row, np.nan), ""
             if line and len(row) > _DOTTED:
                 marker = ""
             axis.plot(
-                row, color=colour, linestyle=line, marker=marker, linewidth=1,
+                row, color=color, linestyle=line, marker=marker, linewidth=1,
                 label=_named(strip, n), markersize=3 if line else 5,
-                markerfacecolor=colour if line else "none", zorder=_LAYERS[strip.role],
+                markerfacecolor=color if line else "none", zorder=_LAYERS[strip.role],
             )  # fmt: skip
         axis.set_ylabel(fitting(lines[i], 8, 1.25), fontsize=8)
         axis.tick_params(labelsize=7)
@@ -125,13 +125,13 @@ def draw_heat(
     names: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw panels of rows (n_panels, n_lines, n_features) as colours: a line a row, over the
-    features; the same colour is the same value everywhere.
+    """Draw panels of rows (n_panels, n_lines, n_features) as colors: a line a row, over the
+    features; the same color is the same value everywhere.
 
     Values of both signs have white at 0. Values that are NaN are hatched, and the title says so.
     """
     n_panels, n_lines, _ = panels.shape
-    # the colour bar is as tall as the panels, and its label has to fit beside it
+    # the color bar is as tall as the panels, and its label has to fit beside it
     height = max(n_panels * (0.3 + 0.15 * n_lines), _beside(unit)) + 1.2
     figure = Figure(figsize=(9, height), dpi=150, layout="constrained")
     axes = figure.subplots(n_panels, 1, squeeze=False, sharex=True)[:, 0]
@@ -180,11 +180,11 @@ def draw_words(
         most = np.max([strip.rows[i] for strip in strips], axis=0)
         first = np.argsort(-most, kind="stable")[:_WORDS]
         for strip in strips:
-            colour, _, marker = _STYLES[strip.role]
+            color, _, marker = _STYLES[strip.role]
             axis.plot(
                 100 * strip.rows[i][first], range(len(first)), linestyle="", marker=marker,
-                color=colour, label=strip.name.replace("\n", ", "), markersize=5,
-                markerfacecolor=colour if strip.role == "data" else "none",
+                color=color, label=strip.name.replace("\n", ", "), markersize=5,
+                markerfacecolor=color if strip.role == "data" else "none",
                 zorder=_LAYERS[strip.role],
             )  # fmt: skip
         named = [shortened(words[int(j)], 20) for j in first]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from narrows.applications.generation.memorization import Memorisation
+from narrows.applications.generation.memorization import Memorization
 from narrows.errors import InvalidData
 from narrows.figures.drawing import PANELS, Strip, draw_heat
 from narrows.figures.mosaic import Board, draw_mosaic, pictures
@@ -23,7 +23,7 @@ _CUT = 0.02  # of the pixels, at each end
 _WORDS = 16
 _PAD = 0.06
 _ASIDE = 0.35
-_RED, _GREY = "#D55E00", "0.35"
+_RED, _GRAY = "#D55E00", "0.35"
 _SHEET = {"new": 0.5, "nearest in training": 1.5 + _PAD, "distance": 2.12 + _PAD + 0.1}
 _COPIES = "framed: closer to a training row than 99% of rebuilt rows are; 1 in 100 is by chance"
 
@@ -36,7 +36,7 @@ def sample_figure(
     image_shape: tuple[int, ...] | None = None,
 ) -> Figure:
     """Draw rows (n, n_features) that were generated: images in lines of ten, the first six texts by
-    their words, or up to forty other rows as colours.
+    their words, or up to forty other rows as colors.
 
     ``labels`` name the lines of images.
     """
@@ -70,7 +70,7 @@ def walk_figure(
     """Draw a grid of rows (n_lines, n_columns, n_features), in input units.
 
     ``lines`` and ``columns`` name them; the columns ``given`` hold data, and stand a little apart.
-    Images, grey or in colour, are drawn as images; other rows as colours, a panel a line for the
+    Images, gray or in color, are drawn as images; other rows as colors, a panel a line for the
     first six; of texts the words whose share differs most.
 
     Raises
@@ -107,7 +107,7 @@ def sheet_figure(
     model: Model,
     samples: np.ndarray,
     nearest: np.ndarray,
-    measured: Memorisation,
+    measured: Memorization,
     *,
     image_shape: tuple[int, ...] | None = None,
 ) -> Figure:
@@ -138,7 +138,7 @@ def sheet_figure(
         board.place(near[i], x, y + 1 + _PAD)
         copy = bool(measured.copies[i])
         board.say(x + 0.5, y + 2.12 + _PAD, f"{measured.distances[i]:.2f}", ha="center", va="top",
-                  color=_RED if copy else _GREY)  # fmt: skip
+                  color=_RED if copy else _GRAY)  # fmt: skip
         if copy:
             board.frame(x, y, 2 + _PAD, _RED)
     for line in range(n_lines):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.inpainting_comparison import Rivals, rival_fills
+from narrows.applications.filling.inpainting_comparison import Baselines, baseline_fills
 from narrows.data.array_sources import DenseSource
 from narrows.data.scaling import Scaling
 from narrows.figures.drawing import Strip
@@ -20,7 +20,7 @@ from narrows.writers.pixels import image_shape_of
 
 __all__ = ["inpainting_figure"]
 
-_DRAWN_RIVALS = {"conditional mean": "baseline", "nearest row": "nearest"}
+_DRAWN_BASELINES = {"conditional mean": "baseline", "nearest row": "nearest"}
 _DRAWS = 16
 
 
@@ -30,12 +30,12 @@ def inpainting_figure(
     hidden: np.ndarray,
     *,
     method: str = "auto",
-    rivals: Rivals | None = None,
+    baselines: Baselines | None = None,
     image_shape: tuple[int, ...] | None = None,
     lines: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """Draw rows (n, n_features): original, hidden, filled in by the model and by its rivals, the
+    """Draw rows (n, n_features): original, hidden, filled in by the model and by its baselines, the
     nearest row and the better of PCA's fills.
 
     Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
@@ -61,9 +61,9 @@ def inpainting_figure(
     ours = scaling.forward(torch.from_numpy(np.concatenate([fill for fill, _ in blocks])))
     assert isinstance(ours, Tensor)
     strips = [_strip("autoencoder", "ours", ours, truth, where)]
-    if rivals is not None:
-        for name, fill in rival_fills(rivals, scaling, rows, where):
-            for kind, role in _DRAWN_RIVALS.items():
+    if baselines is not None:
+        for name, fill in baseline_fills(baselines, scaling, rows, where):
+            for kind, role in _DRAWN_BASELINES.items():
                 if name.endswith(kind):
                     strips.append(_strip(name, role, fill, truth, where))
     lines = row_numbers(range(n)) if lines is None else lines[:n]
@@ -74,7 +74,7 @@ def inpainting_figure(
     low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
     pink = Strip("hidden in pink", "data", torch.where(where, torch.nan, truth).numpy())
     spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
-    if len(shape) > 2:  # a deviation has no colour
+    if len(shape) > 2:  # a deviation has no color
         pixels = spread.view(n, -1, shape[2])
         spread = pixels.mean(dim=2, keepdim=True).expand_as(pixels).reshape(n, -1)
     widest = float(spread.amax())

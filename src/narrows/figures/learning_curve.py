@@ -16,7 +16,7 @@ from narrows.figures.lettering import fitting, wrapped
 
 __all__ = ["Curve", "curves_of_model", "learning_curve_figure"]
 
-_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "0.4"
+_BLUE, _RED, _GRAY = "#0072B2", "#D55E00", "0.4"
 _COLUMNS = 3
 _DOTTED = 40
 """Up to this many epochs, each one is marked on the line."""
@@ -84,7 +84,7 @@ def _draw(axis: Axes, curve: Curve) -> None:
         axis.plot(behind, curve.held_out, color=_RED, linestyle="--", marker=marker, markersize=3,
                   label="held out: error after the epoch")  # fmt: skip
     if curve.best_epoch and len(curve.held_out):
-        axis.axvline(curve.best_epoch, color=_GREY, linewidth=0.8, linestyle=":",
+        axis.axvline(curve.best_epoch, color=_GRAY, linewidth=0.8, linestyle=":",
                      label=f"kept: epoch {curve.best_epoch}")  # fmt: skip
     axis.set_xlabel(f"epoch, {n} in all", fontsize=8)
     axis.set_ylabel(wrapped(curve.unit or "objective", 8, 2.4), fontsize=8)

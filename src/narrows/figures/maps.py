@@ -1,4 +1,4 @@
-"""Codes of two numbers as maps, with how well a neighbour in the plane tells the class."""
+"""Codes of two numbers as maps, with how well a neighbor in the plane tells the class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from narrows.applications.retrieval.metrics import Labels, SharedLabels, n_labelled
+from narrows.applications.retrieval.metrics import Labels, SharedLabels, n_labeled
 from narrows.core.checks import check_number
 from narrows.errors import InvalidData
 from narrows.figures.lettering import fitting, fitting_legend
@@ -20,7 +20,7 @@ from narrows.figures.palette import class_colors, class_markers
 __all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
 
 N_NAMED = 20
-"""Classes with a colour, a marker and a name; the colours of more are hard to tell apart."""
+"""Classes with a color, a marker and a name; the colors of more are hard to tell apart."""
 
 _REST = "#C8C8C8"
 _LONGEST = 2.4  # inches of a name in the legend
@@ -28,13 +28,13 @@ _SHOWN = 10_000
 _CUT = 0.005  # of the points, at each end of each axis
 
 
-def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
-    """Return how often a point's nearest neighbour shares a label with it.
+def plane_accuracy(xy: Any, labels: Labels, *, n_neighbors: int = 1) -> float:
+    """Return how often a point's nearest neighbor shares a label with it.
 
-    The mean over all points of the fraction of their ``n_neighbours`` nearest others, by
-    Euclidean distance, that have a label in common with them: with one neighbour and one label a
-    point, the leave-one-out accuracy of a nearest-neighbour classifier. Points without a label
-    count 0. Neighbours at one place, as of a code that has collapsed, come in an order of chance
+    The mean over all points of the fraction of their ``n_neighbors`` nearest others, by
+    Euclidean distance, that have a label in common with them: with one neighbor and one label a
+    point, the leave-one-out accuracy of a nearest-neighbor classifier. Points without a label
+    count 0. Neighbors at one place, as of a code that has collapsed, come in an order of chance
     (a fixed one), and not in that of the rows. Cost O(n log n).
 
     Parameters
@@ -43,7 +43,7 @@ def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
         Any other width works too.
     labels : labels
         One a point, (n,), or several: a sparse matrix (n, n_labels).
-    n_neighbours : int, default=1
+    n_neighbors : int, default=1
 
     Raises
     ------
@@ -51,7 +51,7 @@ def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
         If there are fewer than two points, values that are not finite, or labels of another
         number of points.
     UsageError
-        If ``n_neighbours`` is not from 1 to the number of other points.
+        If ``n_neighbors`` is not from 1 to the number of other points.
 
     Examples
     --------
@@ -61,15 +61,15 @@ def plane_accuracy(xy: Any, labels: Labels, *, n_neighbours: int = 1) -> float:
     from scipy.spatial import KDTree
 
     xy = _points(xy, labels)
-    check_number("n_neighbours", n_neighbours, low=1, high=len(xy) - 1, integer=True)
+    check_number("n_neighbors", n_neighbors, low=1, high=len(xy) - 1, integer=True)
     # noise far below what float32 resolves puts points at one place into an order of chance
     spread = float(np.ptp(xy, axis=0).max()) or 1.0
     noise = np.random.default_rng(0).uniform(-1, 1, xy.shape)
     scaled = (xy - xy.mean(axis=0)) / spread + 1e-10 * noise
-    near = np.asarray(KDTree(scaled).query(scaled, k=n_neighbours + 1)[1])
+    near = np.asarray(KDTree(scaled).query(scaled, k=n_neighbors + 1)[1])
     own = near == np.arange(len(near))[:, None]
     own[~own.any(axis=1), -1] = True
-    others = near[~own].reshape(len(near), n_neighbours)
+    others = near[~own].reshape(len(near), n_neighbors)
     shared = SharedLabels(labels, labels).of(slice(None), others)
     return float(shared.mean())
 
@@ -96,11 +96,11 @@ def map_figure(
     labels : labels
         As in ``plane_accuracy``.
     classes : sequence of length n, optional
-        What the colours mean: of single labels those, of several a row's commonest.
+        What the colors mean: of single labels those, of several a row's commonest.
     label_names : sequence of str, optional
         Names of the columns of sparse labels.
     n_named : int, default=20
-        The commonest classes have a colour, a marker and a name each; all others are grey and
+        The commonest classes have a color, a marker and a name each; all others are gray and
         called "other" in the legend, with how many classes and rows they are.
 
     Raises
@@ -114,7 +114,7 @@ def map_figure(
     points = {name: _points(xy, labels) for name, xy in maps.items()}
     of_rows = _classes(labels, classes, label_names)
     named, which = _named(of_rows, n_named)
-    colours: list[Any] = [*class_colors(len(named)).tolist(), _REST]
+    colors: list[Any] = [*class_colors(len(named)).tolist(), _REST]
     markers = [*class_markers(len(named)), "."]
     names = [fitting(name, 8, _LONGEST) for name in named]
     n_other = int((which < 0).sum())
@@ -127,14 +127,14 @@ def map_figure(
     figure = Figure(figsize=(width, side + 0.6), dpi=150, layout="constrained")
     for axis, (name, xy) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items(),
                                 strict=True):  # fmt: skip
-        _draw(axis, xy, which, colours, markers)
+        _draw(axis, xy, which, colors, markers)
         axis.set_title(fitting(name, 10, side - 0.3), fontsize=10)
         axis.set_xlabel(
-            f"nearest neighbour shares a label: {plane_accuracy(xy, labels):.1%}", fontsize=8
+            f"nearest neighbor shares a label: {plane_accuracy(xy, labels):.1%}", fontsize=8
         )
     marks = [
-        figure.axes[0].scatter([], [], s=30, color=colour, marker=marker, linewidths=0, label=label)
-        for label, colour, marker in zip(names, colours, markers, strict=False)
+        figure.axes[0].scatter([], [], s=30, color=color, marker=marker, linewidths=0, label=label)
+        for label, color, marker in zip(names, colors, markers, strict=False)
     ]
     n_lines = fitting_legend(
         figure,
@@ -152,20 +152,20 @@ def _draw(
     axis: Axes,
     xy: np.ndarray,
     which: np.ndarray,
-    colours: Sequence[Any],
+    colors: Sequence[Any],
     markers: Sequence[str],
 ) -> None:
-    """Draw points in the colours and markers of their classes ``which``; -1 is the last of both."""
+    """Draw points in the colors and markers of their classes ``which``; -1 is the last of both."""
     shown = np.arange(min(_SHOWN, len(xy))) * len(xy) // min(_SHOWN, len(xy))
     shown = np.random.default_rng(0).permutation(shown)
-    shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the grey ones below
+    shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the gray ones below
     size = np.clip(30_000 / len(shown), 3.0, 20.0)
     ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # none of few points
     low, high = ordered[n_cut], ordered[len(xy) - 1 - n_cut]
     # the margin holds whole dots
     shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]
     drawn = axis.scatter(
-        *xy[shown].T, s=size, c=[colours[i] for i in which[shown]], linewidths=0, alpha=0.7,
+        *xy[shown].T, s=size, c=[colors[i] for i in which[shown]], linewidths=0, alpha=0.7,
         rasterized=True,
     )  # fmt: skip
     # one collection for all, so that no class covers another
@@ -182,9 +182,9 @@ def _draw(
 def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) -> np.ndarray:
     """Return one class a row; rows without a label have "none"."""
     if classes is not None:
-        if len(classes) != n_labelled(labels):
+        if len(classes) != n_labeled(labels):
             raise InvalidData(
-                f"classes: one for each of the {n_labelled(labels)} rows, got {len(classes)}."
+                f"classes: one for each of the {n_labeled(labels)} rows, got {len(classes)}."
             )
         return np.asarray(classes).astype(str)
     if not sp.issparse(labels):
@@ -214,6 +214,6 @@ def _points(xy: Any, labels: Labels) -> np.ndarray:
         raise InvalidData(
             f"maps: expected two or more points (n, 2), all finite; got shape {xy.shape}."
         )
-    if len(xy) != n_labelled(labels):
-        raise InvalidData(f"maps: {len(xy)} points, but labels of {n_labelled(labels)} rows.")
+    if len(xy) != n_labeled(labels):
+        raise InvalidData(f"maps: {len(xy)} points, but labels of {n_labeled(labels)} rows.")
     return xy

@@ -14,7 +14,7 @@ from narrows.figures.lettering import fitting, text_width
 __all__ = ["MISSING", "Board", "draw_mosaic", "pictures"]
 
 MISSING = (0.98, 0.6, 0.75)
-"""The colour of pixels without a value: pink."""
+"""The color of pixels without a value: pink."""
 
 _PAD = 0.06  # between images, of their width
 _ASIDE = 0.35  # around what was given, not made
@@ -25,7 +25,7 @@ def pictures(rows: np.ndarray, shape: tuple[int, ...], limits: tuple[float, floa
     """Return rows (n, n_features) as images of (n, height, width, 3), from 0 to 1.
 
     ``limits`` are what is black and what is white. Images of other than three channels
-    are drawn in grey. Pixels with a NaN in a channel are drawn in the colour ``MISSING``.
+    are drawn in gray. Pixels with a NaN in a channel are drawn in the color ``MISSING``.
     """
     low, high = limits
     images = np.clip((rows.reshape(len(rows), *shape) - low) / max(high - low, 1e-12), 0, 1)

@@ -1,4 +1,4 @@
-"""Choose distinct colours and markers for classes."""
+"""Choose distinct colors and markers for classes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import numpy as np
 __all__ = ["MARKERS", "class_colors", "class_markers"]
 
 _FIRST = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-"""Those of Okabe and Ito's colours that are dark enough on white."""
+"""Those of Okabe and Ito's colors that are dark enough on white."""
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _LEVELS = 15
 _LIGHTNESS = (28.0, 78.0)
 _CHROMA = (22.0, 85.0)
-"""Less is grey, which is for points without a class; more is garish."""
+"""Less is gray, which is for points without a class; more is garish."""
 
 _BLIND = 0.6
-"""Weight of a colour difference as people without green cones see it; as others see it, 1."""
+"""Weight of a color difference as people without green cones see it; as others see it, 1."""
 
 _MOST = 256
 
 
 def class_colors(n: int) -> np.ndarray:
-    """Return ``n`` colours (n, 3) from 0 to 1; beyond 256 they begin again.
+    """Return ``n`` colors (n, 3) from 0 to 1; beyond 256 they begin again.
 
-    The first five are Okabe and Ito's. Each further one comes from a grid of colours that are
-    neither grey nor too pale on white, and is the farthest in CIELAB from all before it, as seen
-    with and without green cones. The first colours do not depend on ``n``.
+    The first five are Okabe and Ito's. Each further one comes from a grid of colors that are
+    neither gray nor too pale on white, and is the farthest in CIELAB from all before it, as seen
+    with and without green cones. The first colors do not depend on ``n``.
     """
     chosen = _chosen(min(n, _MOST))
     return chosen[np.arange(n) % len(chosen)] if n else chosen[:0]
 
 
 def class_markers(n: int) -> list[str]:
-    """Return ``n`` markers for scatter plots, which tell classes of similar colours apart."""
+    """Return ``n`` markers for scatter plots, which tell classes of similar colors apart."""
     return [MARKERS[i % len(MARKERS)] for i in range(n)]
 
 
@@ -50,16 +50,16 @@ def _chosen(n: int) -> np.ndarray:
         (np.hypot(lab[:, 1], lab[:, 2]), _CHROMA),
     ):
         kept &= (values >= low) & (values <= high)
-    colours = np.concatenate([np.array(_FIRST) / 255, grid[kept]])
-    seen = np.concatenate([_lab(colours), _BLIND * _lab(_without_green_cones(colours))], axis=1)
+    colors = np.concatenate([np.array(_FIRST) / 255, grid[kept]])
+    seen = np.concatenate([_lab(colors), _BLIND * _lab(_without_green_cones(colors))], axis=1)
     chosen = list(range(min(n, len(_FIRST))))
-    nearest = np.full(len(colours), np.inf)
+    nearest = np.full(len(colors), np.inf)
     for i in chosen:
         nearest = np.minimum(nearest, np.square(seen - seen[i]).sum(axis=1))
     while len(chosen) < n:
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.square(seen - seen[chosen[-1]]).sum(axis=1))
-    return colours[chosen]
+    return colors[chosen]
 
 
 def _linear(srgb: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def _linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _lab(srgb: np.ndarray) -> np.ndarray:
-    """Return CIELAB (n, 3) of sRGB colours, white D65 (CIE 1976)."""
+    """Return CIELAB (n, 3) of sRGB colors, white D65 (CIE 1976)."""
     xyz = _linear(srgb) @ np.array(
         [[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]]
     )
@@ -79,8 +79,8 @@ def _lab(srgb: np.ndarray) -> np.ndarray:
 
 
 def _without_green_cones(srgb: np.ndarray) -> np.ndarray:
-    """Return sRGB colours as deuteranopes see them (Vienot, Brettel, Mollon 1999, "Digital video
-    colourmaps for checking the legibility of displays by dichromats")."""
+    """Return sRGB colors as deuteranopes see them (Vienot, Brettel, Mollon 1999, "Digital video
+    colormaps for checking the legibility of displays by dichromats")."""
     # in linear RGB: their two matrices and the loss of the cone, multiplied out
     seen = _linear(srgb) @ np.array(
         [[0.29275, 0.29275, -0.02234], [0.70725, 0.70725, 0.02234], [0.0, 0.0, 1.0]]

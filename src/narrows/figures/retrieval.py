@@ -13,7 +13,7 @@ from narrows.errors import InvalidData
 
 __all__ = ["retrieval_figure"]
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#A3467D", "#555555", "#8C6D00")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#A3467D", "#555555", "#8C6D00")
 _STYLES = ("-", "--", "-.", ":")
 _GAP = 0.045  # between labels, of the axis's height
 
@@ -22,7 +22,7 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     """Draw one line a method, named at its end; the first, ours, is drawn stronger and below the
     others, which would be hidden where they coincide.
 
-    Colours are those that people of every colour vision tell apart, and so are the dashes.
+    Colors are those that people of every color vision tell apart, and so are the dashes.
     The x axis is logarithmic to base 2, so that 1, 3, 7, 15, ... stand about evenly.
 
     Raises
@@ -37,7 +37,7 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     for i, result in enumerate(results.values()):
         axis.plot(
             result.cutoffs, result.precision, marker="o", markersize=3, zorder=2 + i,
-            color=_COLOURS[i % len(_COLOURS)], linewidth=2.4 if i == 0 else 1.4,
+            color=_COLORS[i % len(_COLORS)], linewidth=2.4 if i == 0 else 1.4,
             linestyle=_STYLES[i % len(_STYLES)],
         )  # fmt: skip
     ticks = max((result.cutoffs for result in results.values()), key=len)
@@ -51,7 +51,7 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
     ):
         axis.annotate(
             name, (result.cutoffs[-1], y), xytext=(8, 0), textcoords="offset points", va="center",
-            fontsize=8, color=_COLOURS[i % len(_COLOURS)], weight="bold" if i == 0 else "normal",
+            fontsize=8, color=_COLORS[i % len(_COLORS)], weight="bold" if i == 0 else "normal",
             annotation_clip=False,
         )  # fmt: skip
     axis.set_xlabel("rows retrieved", fontsize=9)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from narrows.applications.coding.denoising import rebuilt_from, with_known
 from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.errors import ResourceError, UsageError
 from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
 from narrows.figures.fonts import set_fonts
@@ -78,7 +78,7 @@ def denoising_figure(
                 for strip in _made(model, model.objective.reconstruct(x), x)]  # fmt: skip
         return _drawn(model, [Strip("data", "data", dense.numpy()), *made], None, image_shape,
                       lines)  # fmt: skip
-    known, _ = known_part(x, model.objective.corruption)
+    known, _ = fill_missing(x, model.objective.corruption)
     noisy = corrupted.to(model.device)
     strips = [Strip("clean", "data", dense.numpy()),
               Strip("corrupted", "corrupted", corrupted.numpy()),

@@ -33,7 +33,7 @@ def segmentation_figure(
 ) -> Figure:
     """Draw images (n, n_features), the predicted masks and, where they are known, the true ones.
 
-    Masks (n, n_pixels) are laid over the image in grey, each class in a colour of its own; of two
+    Masks (n, n_pixels) are laid over the image in gray, each class in a color of its own; of two
     classes only the second is painted. ``names`` are those of the images, ``class_names`` those of
     the classes. The legend names the classes that are drawn. Pixels whose true class is
     ``unknown`` are white.
@@ -44,12 +44,12 @@ def segmentation_figure(
     shown = shown.reshape(-1, height, width, channels)
     if channels != 3:
         shown = np.repeat(shown.mean(axis=3, keepdims=True), 3, axis=3)
-    colours = dict(zip(classes, class_colors(len(classes)), strict=True))
+    colors = dict(zip(classes, class_colors(len(classes)), strict=True))
     if len(classes) <= 2:
-        colours = {value: class_colors(2)[1] for value in classes[1:]}
-    strips = [("image", shown), ("predicted", _painted(shown, said, colours, unknown=None))]
+        colors = {value: class_colors(2)[1] for value in classes[1:]}
+    strips = [("image", shown), ("predicted", _painted(shown, said, colors, unknown=None))]
     if truth is not None:
-        strips.append(("true", _painted(shown, truth, colours, unknown=unknown)))
+        strips.append(("true", _painted(shown, truth, colors, unknown=unknown)))
     n = len(images)
     side = 1.15 * height / width
     size = (max(0.7 + 1.15 * n, 3.5), 0.4 + max(0.4, min(side, 4.0)) * len(strips))
@@ -66,21 +66,21 @@ def segmentation_figure(
     called = [f"class {value}" for value in classes] if class_names is None else class_names
     there = np.unique(np.concatenate([said.ravel(), [] if truth is None else truth.ravel()]))
     drawn = {value: name for value, name in zip(classes, called, strict=True) if value in there}
-    keys = _keys(drawn, colours)
+    keys = _keys(drawn, colors)
     if unknown is not None and unknown in there and unknown not in drawn:
-        keys.append(Patch(facecolor=tuple(_UNKNOWN), edgecolor="0.6", label="not labelled"))
+        keys.append(Patch(facecolor=tuple(_UNKNOWN), edgecolor="0.6", label="not labeled"))
     n_lines = fitting_legend(figure, keys, loc="outside lower center", frameon=False)
     figure.set_figheight(size[1] + 0.2 * n_lines)
     return figure
 
 
-def _keys(drawn: dict[int, str], colours: dict[int, np.ndarray]) -> list[Patch]:
+def _keys(drawn: dict[int, str], colors: dict[int, np.ndarray]) -> list[Patch]:
     """Return the legend's patches for the classes that are drawn."""
     keys = []
     for value, name in drawn.items():
         short = fitting(name, 8, _LONGEST)
-        if value in colours:
-            keys.append(Patch(color=tuple(colours[value]), label=short))
+        if value in colors:
+            keys.append(Patch(color=tuple(colors[value]), label=short))
         else:
             keys.append(Patch(color="0.4", label=f"{short}: not painted"))
     if len(keys) > _NAMED:
@@ -90,13 +90,13 @@ def _keys(drawn: dict[int, str], colours: dict[int, np.ndarray]) -> list[Patch]:
 
 
 def _painted(
-    images: np.ndarray, masks: np.ndarray, colours: dict[int, np.ndarray], *, unknown: int | None
+    images: np.ndarray, masks: np.ndarray, colors: dict[int, np.ndarray], *, unknown: int | None
 ) -> np.ndarray:
-    """Return images in grey under the colours of their masks, so that each is itself anywhere."""
+    """Return images in gray under the colors of their masks, so that each is itself anywhere."""
     painted = np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3)
     masks = masks.reshape(images.shape[:3])
-    for value, colour in colours.items():
-        painted[masks == value] = 0.3 * painted[masks == value] + 0.7 * colour
-    if unknown is not None and unknown not in colours:
+    for value, color in colors.items():
+        painted[masks == value] = 0.3 * painted[masks == value] + 0.7 * color
+    if unknown is not None and unknown not in colors:
         painted[masks == unknown] = _UNKNOWN
     return painted

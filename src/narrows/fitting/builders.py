@@ -1,4 +1,4 @@
-"""The parts of a training that a plan asks for: the net, what is minimised, and the trainer."""
+"""The parts of a training that a plan asks for: the net, what is minimized, and the trainer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from narrows.data.splitting import Split
 from narrows.fitting.plan import Plan
 from narrows.model.model import Model
 from narrows.model.schema import Schema
-from narrows.objectives.neighbors import NeighbourObjective, neighbourhoods, own_neighbourhoods
+from narrows.objectives.neighbors import NeighborObjective, neighborhoods, own_neighborhoods
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
@@ -24,7 +24,7 @@ from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 
-__all__ = ["check_loss", "minimise", "new_model", "new_trainer", "scaled_mean", "trained"]
+__all__ = ["check_loss", "minimize", "new_model", "new_trainer", "scaled_mean", "trained"]
 
 
 def new_model(plan: Plan, source: Source) -> Model:
@@ -73,23 +73,23 @@ def trained(
     rows: Split,
     codes: np.ndarray | None = None,
 ) -> Trainable:
-    """Return what the loop minimises: the formula, or what stands in its place.
+    """Return what the loop minimizes: the formula, or what stands in its place.
 
     ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
     are near, where the rows themselves do not.
     """
     if rows.given is not None:
-        return NeighbourObjective(model.objective, own_neighbourhoods(rows, model.scaling))
-    if plan.neighbours:
-        around = neighbourhoods(rows, model.scaling, plan.neighbours, codes=codes)
-        return NeighbourObjective(model.objective, around)
+        return NeighborObjective(model.objective, own_neighborhoods(rows, model.scaling))
+    if plan.n_neighbors:
+        around = neighborhoods(rows, model.scaling, plan.n_neighbors, codes=codes)
+        return NeighborObjective(model.objective, around)
     if plan.sampled_words:
         return SampledSoftmax(model.objective, plan.sampled_words)
     return model.objective
 
 
 def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
-    """Return what minimises an objective as the plan says, the model on its device."""
+    """Return what minimizes an objective as the plan says, the model on its device."""
     device = resolve_device(plan.device)
     model.to(device)
     augmentation = None
@@ -108,7 +108,7 @@ def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
     )
 
 
-def minimise(
+def minimize(
     plan: Plan,
     model: Model,
     objective: Trainable,

@@ -16,7 +16,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.fitting.builders import (
     check_loss,
-    minimise,
+    minimize,
     new_model,
     scaled_mean,
     trained,
@@ -53,7 +53,7 @@ def fit_model(
     """
     with _opened(checkpoint, resume=resume) as (checkpoints, saved):
         identity = plan.identity(source, rows) if checkpoints else None
-        if plan.neighbours:
+        if plan.n_neighbors:
             rows = _numbered(rows)
         elif rows.given is not None:
             rows = replace(rows, given=_numbered(rows.given))
@@ -85,7 +85,7 @@ def fit_model(
                 on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
             )
         codes, taught = None, []
-        if plan.neighbours and plan.neighbours_by == "code":
+        if plan.n_neighbors and plan.neighbors_by == "code":
             codes, taught = teacher_codes(
                 plan,
                 source,
@@ -100,7 +100,7 @@ def fit_model(
             model.record = _as_json(plan, record)
             return model.to_artefact(extra or {})
 
-        record = minimise(
+        record = minimize(
             plan,
             model,
             trained(plan, model, rows, codes),
@@ -159,12 +159,12 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
 
 
 def _numbered(rows: Split) -> Split:
-    """Set y to the row's number, by which its neighbourhood or clean row is found."""
+    """Set y to the row's number, by which its neighborhood or clean row is found."""
     n = rows.training.n_rows
     held_out = rows.held_out
     if held_out is not None:
-        held_out = held_out.labelled(torch.arange(n, n + held_out.n_rows))
-    return Split(rows.training.labelled(torch.arange(n)), held_out)
+        held_out = held_out.labeled(torch.arange(n, n + held_out.n_rows))
+    return Split(rows.training.labeled(torch.arange(n)), held_out)
 
 
 def _as_json(plan: Plan, record: TrainingRecord) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from narrows.data.source import Source
 from narrows.data.splitting import Split
-from narrows.fitting.builders import minimise, new_model, trained
+from narrows.fitting.builders import minimize, new_model, trained
 from narrows.fitting.plan import Plan
 from narrows.model.coding import code_of, encoded
 from narrows.model.model import Model
@@ -34,7 +34,7 @@ _WIDTH, _GROUPS = 128, 4
 _HASHER = {
     "hidden": [500],
     "activation": "silu",
-    "binarisation": "noise",
+    "binarization": "noise",
     "noise": 1.0,
     "balance": 0.0,
 }
@@ -59,7 +59,7 @@ def teacher_plan(plan: Plan) -> Plan:
         plan,
         variant="hashing",
         parameters=parameters,
-        neighbours_by="rows",
+        neighbors_by="rows",
         weight_decay=weight_decay,
         pretraining=None,
     )
@@ -86,7 +86,7 @@ def teacher_codes(
             # the net may go on to more epochs, but its teacher's codes stay
             patience = saved.spec["identity"]["patience"]
             teacher = replace(teacher, max_epochs=epochs, patience=patience)
-        record = minimise(
+        record = minimize(
             teacher,
             model,
             trained(teacher, model, rows),
@@ -99,12 +99,14 @@ def teacher_codes(
         )
     model.objective.eval()
     blocks = [
-        block for part in rows.parts for block in encoded(model, part, lambda x: _drive(model, x))
+        block
+        for part in rows.parts
+        for block in encoded(model, part, lambda x: _preactivation(model, x))
     ]
     return np.concatenate(blocks), record.epochs
 
 
-def _drive(model: Model, x: Any) -> np.ndarray:
-    drive = code_of(model, x).drive
-    assert drive is not None
-    return drive.float().cpu().numpy()
+def _preactivation(model: Model, x: Any) -> np.ndarray:
+    preactivation = code_of(model, x).preactivation
+    assert preactivation is not None
+    return preactivation.float().cpu().numpy()

@@ -26,7 +26,7 @@ from narrows.training.trainer import Trainer
 __all__ = ["check_same_net", "partial_fit_model"]
 
 _TAKE_EFFECT = frozenset(
-    "augmentation batch_size device learning_rate neighbours neighbours_by precision random_state "
+    "augmentation batch_size device learning_rate n_neighbors neighbors_by precision random_state "
     "sampled_words verbose weight_decay".split()
 )
 _OF_FIT = frozenset(
@@ -95,8 +95,8 @@ def partial_fit_model(
         model.check_units(source)
         check_loss(model, source)
     objective = model.objective
-    minimised = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
-    fresh = new_trainer(plan, model, minimised)
+    minimized = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
+    fresh = new_trainer(plan, model, minimized)
     if trainer is not None:
         fresh.go_on_from(trainer, random=not seeded_anew)
     before = {name: value.clone() for name, value in objective.state_dict().items()}

@@ -34,8 +34,8 @@ class Plan:
     augmentation: dict[str, Any] | None = None
     weight_decay: float = 0.0
     pretraining: LayerwisePretraining | None = None
-    neighbours: int = 0
-    neighbours_by: str = "rows"
+    n_neighbors: int = 0
+    neighbors_by: str = "rows"
     sampled_words: int = 0
     grouping: dict[str, Any] = field(default_factory=dict)
     """``Grouping.identity`` of the rows; empty where they are independent."""
@@ -55,10 +55,10 @@ class Plan:
             identity["pretraining"] = asdict(self.pretraining)
         if self.sampled_words:
             identity["sampled_words"] = self.sampled_words
-        if self.neighbours:
-            identity["neighbours"] = self.neighbours
-            if self.neighbours_by != "rows":
-                identity["neighbours_by"] = self.neighbours_by
+        if self.n_neighbors:
+            identity["n_neighbors"] = self.n_neighbors
+            if self.neighbors_by != "rows":
+                identity["neighbors_by"] = self.neighbors_by
         elif source.targets is not None:
             identity["y"] = digest_of(source.targets)
         if source.weights is not None:
@@ -73,5 +73,5 @@ class Plan:
 
 def training_settings(plan: Plan) -> dict[str, Any]:
     """Return the settings that a model's record keeps beside the course of its training."""
-    names = "seed max_epochs batch_size learning_rate neighbours neighbours_by"
+    names = "seed max_epochs batch_size learning_rate n_neighbors neighbors_by"
     return {name: getattr(plan, name) for name in names.split()}

@@ -1,7 +1,7 @@
-"""Codes in cells around centres; a query looks into the nearest cells: approximate.
+"""Codes in cells around centers; a query looks into the nearest cells: approximate.
 
 Sivic, Zisserman (2003), "Video Google: a text retrieval approach to object matching in videos",
-ICCV: inverted lists of a quantiser's cells.
+ICCV: inverted lists of a quantizer's cells.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from narrows.indexing.rows import Rows
 __all__ = ["CellsIndex"]
 
 _PER_CELL = 39
-"""Codes a centre that k-means asks for, below which it warns."""
+"""Codes a center that k-means asks for, below which it warns."""
 
 _SEED = 1234
 

@@ -1,4 +1,4 @@
-"""A graph of codes, walked from neighbour to neighbour: approximate, for bases beyond a scan.
+"""A graph of codes, walked from neighbor to neighbor: approximate, for bases beyond a scan.
 
 Malkov, Yashunin (2018), "Efficient and robust approximate nearest neighbor search using
 hierarchical navigable small world graphs", IEEE PAMI 42(4).

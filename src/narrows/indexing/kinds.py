@@ -32,7 +32,7 @@ def choose_kind(n_bits: int) -> str:
 
     Up to 32 bits "hash", wider "flat". The size of the base plays no part, because "hash" itself
     compares with every code, as "flat" does, where that is cheaper than probing: below 131,072
-    codes, and for queries that have no neighbours near. Beyond 32 bits few queries have, unless
+    codes, and for queries that have no neighbors near. Beyond 32 bits few queries have, unless
     the codes are crowded; "multihash" is for those. "hnsw" and "ivf" are approximate, and taken
     only when asked for.
     """

@@ -49,14 +49,14 @@ class Bernoulli:
             return F.softplus(output).sum(dim=1) - x.gather_sum(output)
         return summed(F.softplus(output) - x * output, weights)
 
-    def log_normaliser(self, x: Rows) -> PerSample:
+    def log_normalizer(self, x: Rows) -> PerSample:
         """Return 0 for bits; ``ContinuousBernoulli`` has the density of other values."""
         values = stored_values(x)
         if not self.is_binary(x):
             other = values[(values != 0) & (values != 1)]
             raise InvalidData(
                 f"Bernoulli: a probability is one of bits, 0 or 1, got {float(other[0]):.6g}; "
-                "round or binarise x."
+                "round or binarize x."
             )
         return values.new_zeros(len(x))
 
@@ -68,10 +68,10 @@ class Bernoulli:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)
 
-    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
         """Return the reconstruction of x."""
         return self.expectation(output)
 
-    def natural(self, mean: Tensor) -> Tensor:
+    def inverse_link(self, mean: Tensor) -> Tensor:
         """Return the logits whose expectation is ``mean``, kept within (0.001, 0.999)."""
         return torch.logit(mean, eps=1e-3)

@@ -35,8 +35,8 @@ class ContinuousBernoulli:
     def per_sample(self, output: Outputs, x: Rows) -> PerSample:
         return Bernoulli().per_sample(output, x).double() + log_integral(output).sum(dim=1)
 
-    def log_normaliser(self, x: Rows) -> PerSample:
-        """Return 0: the normaliser depends on the output, so it is part of ``per_sample``."""
+    def log_normalizer(self, x: Rows) -> PerSample:
+        """Return 0: the normalizer depends on the output, so it is part of ``per_sample``."""
         return stored_values(x).new_zeros(len(x), dtype=torch.float64)
 
 

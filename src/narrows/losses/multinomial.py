@@ -52,7 +52,7 @@ class Multinomial:
             x = weights * x
         return _CrossEntropy.apply(output, x)  # pyright: ignore[reportReturnType]
 
-    def log_normaliser(self, x: Rows) -> PerSample:
+    def log_normalizer(self, x: Rows) -> PerSample:
         """Return - log(N! / (x_1! x_2! ...)) of a row of N counts, given N."""
         values = stored_values(x)
         if bool(((values < 0) | (values != values.round())).any()):
@@ -68,12 +68,12 @@ class Multinomial:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.softmax(output, dim=1)
 
-    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
         """Return the expected x of a row with x's own total, which no code holds."""
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
         return self.expectation(output) * totals[:, None]
 
-    def natural(self, mean: Tensor) -> Tensor:
+    def inverse_link(self, mean: Tensor) -> Tensor:
         """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
         return torch.log(mean.clamp_min(1e-6))
 
@@ -88,14 +88,14 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, x: Rows) -> Tensor:
         softmax = torch.softmax(output, dim=1)
-        log_normaliser = output.amax(dim=1) - softmax.amax(dim=1).log()
+        log_normalizer = output.amax(dim=1) - softmax.amax(dim=1).log()
         ctx.x = x
         if isinstance(x, SparseRows):
             totals, inner = x.row_sums(), x.gather_sum(output)
         else:
             totals, inner = x.sum(dim=1), (x * output).sum(dim=1)
         ctx.save_for_backward(softmax, totals)
-        return log_normaliser * totals - inner
+        return log_normalizer * totals - inner
 
     @staticmethod
     @once_differentiable

@@ -59,7 +59,7 @@ class SquaredError:
             return elsewhere.index_add(0, x.row_of, (flat.index_select(0, at) - x.values).square())
         return summed((r - x).square(), weights)
 
-    def log_normaliser(self, x: Rows) -> PerSample:
+    def log_normalizer(self, x: Rows) -> PerSample:
         """Return log of the integral of exp(-L) over x: that of normals with variance 1/2."""
         values = stored_values(x)
         return values.new_full((len(x),), 0.5 * x.shape[1] * math.log(math.pi))
@@ -67,10 +67,10 @@ class SquaredError:
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output
 
-    def fitted(self, output: Outputs, x: Rows) -> Outputs:
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
         """Return the reconstruction of x."""
         return self.expectation(output)
 
-    def natural(self, mean: Tensor) -> Tensor:
+    def inverse_link(self, mean: Tensor) -> Tensor:
         """Return the output whose expectation is ``mean``."""
         return torch.logit(mean, eps=1e-3) if self.link == "logistic" else mean

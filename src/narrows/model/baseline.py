@@ -45,8 +45,8 @@ class Baseline:
             x = x.to_dense()
         if isinstance(x, SparseRows):
             return x.matmul(self.components.t().contiguous()) @ self.components
-        centred = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
-        fill = (centred @ self.components.t()) @ self.components
+        centered = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
+        fill = (centered @ self.components.t()) @ self.components
         return fill if self.mean is None else fill + self.mean
 
     def error(self, x: Rows) -> PerSample:

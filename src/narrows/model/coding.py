@@ -107,8 +107,10 @@ def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
 def code_of(model: Model, x: Rows) -> Code:
     """Return the code of a batch of scaled rows, the same wherever in a batch a row is."""
     code = model.objective.encode(whole_vectors(x))
-    drive = code.drive if code.drive is None else code.drive[: len(x)]
-    return Code(h=code.h[: len(x)], drive=drive)
+    preactivation = (
+        code.preactivation if code.preactivation is None else code.preactivation[: len(x)]
+    )
+    return Code(h=code.h[: len(x)], preactivation=preactivation)
 
 
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:

@@ -140,14 +140,14 @@ def _gaussian(codes: np.ndarray) -> tuple[Density, np.ndarray, np.ndarray, np.nd
     return _density(np.ones(1), mean[None], (axes * deviations)[None]), mean, axes, deviations
 
 
-def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the axes (width, rank) in which centred rows vary, and their deviations."""
-    n_rows, width = centred.shape
+def _principal(centered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axes (width, rank) in which centered rows vary, and their deviations."""
+    n_rows, width = centered.shape
     if width <= n_rows:
-        variances, axes = np.linalg.eigh(centred.T @ centred / (n_rows - 1))
+        variances, axes = np.linalg.eigh(centered.T @ centered / (n_rows - 1))
     else:  # through the rows' own products: the smaller matrix
-        variances, left = np.linalg.eigh(centred @ centred.T / (n_rows - 1))
-        axes = centred.T @ left
+        variances, left = np.linalg.eigh(centered @ centered.T / (n_rows - 1))
+        axes = centered.T @ left
         axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
     variances, axes = variances[::-1], axes[:, ::-1]
     rank = max(1, int((variances > _FLAT * variances[0]).sum()))

@@ -119,7 +119,7 @@ class Model:
         h = [self.objective.encode(x.to(device)).h]
         for density in self.densities.values():
             drawn = density.draw(2, generator=torch.Generator().manual_seed(0))
-            h.append(self.objective.encoder.admissible(drawn.to(device)))
+            h.append(self.objective.encoder.project(drawn.to(device)))
         rows = self.scaling.inverse(self.objective.decode(torch.cat(h)))
         answers = {"codes": torch.cat(h), "rows": rows}
         answers["errors"] = self.objective.error(x[:2].to(device))

@@ -38,7 +38,7 @@ _PARTS_OF_SCALINGS = {
 }
 """Which tensors a kind of scaling has, and which it may have."""
 
-_WHOLE = ("best_epoch", "batch_size", "max_epochs", "n_rows", "n_validation_rows", "neighbours")
+_WHOLE = ("best_epoch", "batch_size", "max_epochs", "n_rows", "n_validation_rows", "n_neighbors")
 _EPOCH = {"objective", "loss", "penalty", "validation", "seconds"}
 
 

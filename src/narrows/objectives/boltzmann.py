@@ -35,7 +35,7 @@ _VISIBLE = (*_KINDS, "multinomial")
 class RestrictedBoltzmannMachine(Trainable):
     """p(v, h) = exp(-E(v, h)) / Z, trained as an objective is: by its gradient.
 
-    A step minimises F(v) - F(v'), F the free energy -log sum_h exp(-E(v, h)) in nats, v a row and
+    A step minimizes F(v) - F(v'), F the free energy -log sum_h exp(-E(v, h)) in nats, v a row and
     v' where ``steps`` Gibbs steps have taken it, held fixed: the gradient of that difference is
     the update of contrastive divergence, positive statistics less negative ones. The total is no
     likelihood and falls towards 0 from either side; ``error`` is the one to watch.
@@ -44,7 +44,7 @@ class RestrictedBoltzmannMachine(Trainable):
     ----------
     n_visible, n_hidden : int
     visible : {"bernoulli", "gaussian", "multinomial"}
-        Values in [0, 1], standardised ones (unit variance is assumed), or amounts of words: these
+        Values in [0, 1], standardized ones (unit variance is assumed), or amounts of words: these
         stay means in a chain, also in a persistent one.
     hidden : {"bernoulli", "gaussian"}
         Logistic units, or linear ones with unit-variance noise, as in a code layer.
@@ -131,8 +131,8 @@ class RestrictedBoltzmannMachine(Trainable):
         For Gaussian h the constant is left out.
         """
         if self.hidden == "bernoulli":
-            drive = affine_rows(v, self.weight, self.hidden_bias).float()
-            of_hidden = F.softplus(drive).sum(dim=1)
+            preactivation = affine_rows(v, self.weight, self.hidden_bias).float()
+            of_hidden = F.softplus(preactivation).sum(dim=1)
         else:
             a = affine_rows(v, self.weight, torch.zeros_like(self.hidden_bias)).float()
             of_hidden = (self.hidden_bias * a + a.square() / 2).sum(dim=1)
@@ -142,17 +142,17 @@ class RestrictedBoltzmannMachine(Trainable):
 
     def hidden_mean(self, v: Rows) -> Codes:
         """Return E[h | v], (batch, n_hidden)."""
-        drive = affine_rows(v, self.weight, self.hidden_bias).float()
-        return drive.sigmoid() if self.hidden == "bernoulli" else drive
+        preactivation = affine_rows(v, self.weight, self.hidden_bias).float()
+        return preactivation.sigmoid() if self.hidden == "bernoulli" else preactivation
 
     def visible_mean(self, h: Codes, v: Rows | None = None) -> Batch:
         """Return E[v | h], (batch, n_visible); of words as many as there are in ``v``."""
-        drive = affine(h, self.weight, self.visible_bias, transposed=True).float()
+        preactivation = affine(h, self.weight, self.visible_bias, transposed=True).float()
         if self.visible == "multinomial":
             assert v is not None
             total = v.row_sums() if isinstance(v, SparseRows) else v.sum(dim=1)
-            return drive.softmax(dim=1) * total[:, None]
-        return drive.sigmoid() if self.visible == "bernoulli" else drive
+            return preactivation.softmax(dim=1) * total[:, None]
+        return preactivation.sigmoid() if self.visible == "bernoulli" else preactivation
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return |v - E[v | E[h | v]]|^2 per row: a mean-field reconstruction."""

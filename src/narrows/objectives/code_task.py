@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from narrows._types import PerSample, Scalar
 from narrows.core.objective import Objective
 from narrows.core.slots import Corruption, Rows
-from narrows.core.terms import Terms, Trainable, known_part, target_errors
+from narrows.core.terms import Terms, Trainable, fill_missing, target_errors
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 
@@ -28,7 +28,7 @@ __all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
 class Head(nn.Module):
     """c: features of a code to logits or values, (batch, n_outputs).
 
-    ``shift`` and ``scale`` (n_features,) standardise features that stay as they are; those that
+    ``shift`` and ``scale`` (n_features,) standardize features that stay as they are; those that
     will change are read as they come, since a deviation that is tiny now would blow up their noise.
     """
 
@@ -54,9 +54,9 @@ class Head(nn.Module):
             deviation, mean = torch.std_mean(features, dim=0, correction=0)
         else:
             share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
-            centre = (share * features.double()).sum(dim=0)
-            squares = (share * (features.double() - centre).square()).sum(dim=0)
-            mean, deviation = centre.float(), squares.sqrt().float()
+            center = (share * features.double()).sum(dim=0)
+            squares = (share * (features.double() - center).square()).sum(dim=0)
+            mean, deviation = center.float(), squares.sqrt().float()
         self.shift.copy_(mean)
         flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
         self.scale.copy_(torch.where(flat, 1.0, deviation))
@@ -122,7 +122,7 @@ class FeatureTask(Trainable):
 
 
 class HeadTask(FeatureTask):
-    """Cross-entropy of the softmax in nats, or squared error of standardised y, summed over the
+    """Cross-entropy of the softmax in nats, or squared error of standardized y, summed over the
     targets."""
 
     def __init__(self, head: Head, *, classification: bool, dropout: float = 0.0) -> None:
@@ -188,7 +188,7 @@ class CodeTask(Trainable):
         weights: Tensor | None = None,
     ) -> Terms:
         assert y is not None
-        known, _ = known_part(x, self.objective.corruption)
+        known, _ = fill_missing(x, self.objective.corruption)
         rows = self.corruption(known, generator=generator).rows
         loss = self.of_head.loss(self._noisy_features(rows, generator), y, weights=weights)
         penalty = loss.new_zeros(())
@@ -220,7 +220,7 @@ def layers_of(objective: Objective, x: Rows, depth: int | None = None) -> list[T
     Missing values are filled in as in ``Objective.encode``. A dense encoder stops after ``depth``
     layers, if given.
     """
-    x, _ = known_part(x, objective.corruption)
+    x, _ = fill_missing(x, objective.corruption)
     if isinstance(objective.encoder, DenseEncoder):
         return objective.encoder.layers(x, depth)
     return objective.encoder.layers(x)

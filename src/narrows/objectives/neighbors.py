@@ -1,9 +1,9 @@
-"""Codes of neighbourhoods: the net rebuilds what a row and its nearest rows have in common.
+"""Codes of neighborhoods: the net rebuilds what a row and its nearest rows have in common.
 
     J(x) = L( t(x), g( f( x~ ) ) ) + sum of Omega,   t(x) = own * x + (1 - own) * mean of the
                                                      k rows nearest to x by cosine
 
-A row is taken for a noisy sample of its neighbourhood, as a denoising net takes x~ for one of x:
+A row is taken for a noisy sample of its neighborhood, as a denoising net takes x~ for one of x:
 what single rows have to themselves is noise, and the code need not hold it.
 
 Hansen, Hansen, Simonsen, Alstrup, Lioma (2020), "Unsupervised semantic hashing with pairwise
@@ -28,13 +28,13 @@ from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 
-__all__ = ["NeighbourObjective", "Neighbourhoods", "neighbourhoods", "own_neighbourhoods"]
+__all__ = ["NeighborObjective", "Neighborhoods", "neighborhoods", "own_neighborhoods"]
 
 OWN = 0.4
 """The share of a row itself in t(x)."""
 
 
-class Neighbourhoods:
+class Neighborhoods:
     """t(x) by row number: the scaled rows, and the weights that average them.
 
     ``rows`` is a scipy CSR matrix or an array (n_samples, n_features), float32; ``weights`` a CSR
@@ -51,18 +51,18 @@ class Neighbourhoods:
         return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
 
 
-def neighbourhoods(
+def neighborhoods(
     rows: Split,
     scaling: Scaling,
     k: int,
     *,
     own: float = OWN,
     codes: np.ndarray | None = None,
-) -> Neighbourhoods:
+) -> Neighborhoods:
     """Find the ``k`` nearest training rows of every row, by themselves or by their ``codes``,
     (n_samples, width), float32; equal ones by their order.
 
-    A held-out row is in no neighbourhood but its own.
+    A held-out row is in no neighborhood but its own.
     """
     x = _scaled(rows, scaling)
     compared, n = x if codes is None else codes, rows.training.n_rows
@@ -70,14 +70,14 @@ def neighbourhoods(
     if rows.held_out is not None:
         nearest = nearest_rows(compared[:n], min(k, n), queries=compared[n:])
         weights.append(_weights(nearest, own, n, x.shape[0]))
-    return Neighbourhoods(x, sp.csr_array(sp.vstack(weights)))
+    return Neighborhoods(x, sp.csr_array(sp.vstack(weights)))
 
 
-def own_neighbourhoods(rows: Split, scaling: Scaling) -> Neighbourhoods:
-    """Return neighbourhoods of one row each, so that every row number is rebuilt as its own row."""
+def own_neighborhoods(rows: Split, scaling: Scaling) -> Neighborhoods:
+    """Return neighborhoods of one row each, so that every row number is rebuilt as its own row."""
     x = _scaled(rows, scaling)
     one = np.ones(x.shape[0], np.float32)
-    return Neighbourhoods(x, sp.csr_array(sp.diags_array(one)))
+    return Neighborhoods(x, sp.csr_array(sp.diags_array(one)))
 
 
 def _scaled(rows: Split, scaling: Scaling) -> Any:
@@ -87,7 +87,7 @@ def _scaled(rows: Split, scaling: Scaling) -> Any:
 
 
 def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:
-    """Return the weights in the neighbourhoods of rows ``first``, ..., CSR (n_nearest, n_rows)."""
+    """Return the weights in the neighborhoods of rows ``first``, ..., CSR (n_nearest, n_rows)."""
     n, k = nearest.shape
     columns = np.concatenate([first + np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
@@ -100,10 +100,10 @@ def _matrix(x: Rows) -> Any:
     return x.numpy()
 
 
-class NeighbourObjective(Trainable):
-    """An objective whose rows are rebuilt as their neighbourhoods; y is a row's number."""
+class NeighborObjective(Trainable):
+    """An objective whose rows are rebuilt as their neighborhoods; y is a row's number."""
 
-    def __init__(self, objective: Objective, targets: Neighbourhoods) -> None:
+    def __init__(self, objective: Objective, targets: Neighborhoods) -> None:
         super().__init__()
         self.objective = objective
         self.stochastic = objective.stochastic

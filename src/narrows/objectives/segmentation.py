@@ -19,7 +19,7 @@ from narrows.core.activations import activation_named
 from narrows.core.convolution import as_maps, as_rows, convolution_weight, sides
 from narrows.core.objective import Objective
 from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import Terms, Trainable, known_part, mean_over_rows, target_errors
+from narrows.core.terms import Terms, Trainable, fill_missing, mean_over_rows, target_errors
 from narrows.encoders import ConvolutionalEncoder
 
 __all__ = ["SegmentationHead", "SegmentationTask", "head_sizes", "pyramid"]
@@ -32,7 +32,7 @@ class SegmentationHead(nn.Module):
     of 1 x 1 (3 x 3 for the image itself), and a residual window of 3 x 3 smooths the sum. All have
     ``width`` channels.
 
-    ``shift`` and ``scale``, of every channel, standardise maps that stay as they are.
+    ``shift`` and ``scale``, of every channel, standardize maps that stay as they are.
     """
 
     shift: Tensor
@@ -108,7 +108,7 @@ def pyramid(objective: Objective, x: Rows) -> list[Tensor]:
     """Return the image and the encoder's maps of scaled rows."""
     encoder = objective.encoder
     assert isinstance(encoder, ConvolutionalEncoder)
-    x, _ = known_part(dense_rows(x), objective.corruption)
+    x, _ = fill_missing(dense_rows(x), objective.corruption)
     return [as_maps(dense_rows(x), encoder.image_shape), *encoder.maps(x)]
 
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from narrows._types import PerSample
 from narrows.core.slots import Rows
-from narrows.core.terms import Terms, Trainable, known_part
+from narrows.core.terms import Terms, Trainable, fill_missing
 from narrows.objectives.code_task import CodeTask
 
 __all__ = ["SmoothTask", "worst_step"]
@@ -28,14 +28,14 @@ _PROBE = 0.1
 
 
 class SmoothTask(Trainable):
-    """A classifier's task, and the divergence between rows and their worst neighbours.
+    """A classifier's task, and the divergence between rows and their worst neighbors.
 
     Parameters
     ----------
     task : CodeTask
         Of classes. Its dropout and corruption are not in the divergence.
     radius : float
-        How far the worst neighbour is, Euclidean, in scaled units. Cost: two more passes of the
+        How far the worst neighbor is, Euclidean, in scaled units. Cost: two more passes of the
         encoder and their gradients.
     """
 
@@ -52,7 +52,7 @@ class SmoothTask(Trainable):
         weights: Tensor | None = None,
     ) -> Terms:
         terms = self.task(x, y, generator=generator, weights=weights)
-        rows, _ = known_part(x, self.task.objective.corruption)
+        rows, _ = fill_missing(x, self.task.objective.corruption)
         assert isinstance(rows, Tensor)
         with torch.no_grad():
             here = self._log_probabilities(rows)

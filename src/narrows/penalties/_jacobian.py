@@ -36,10 +36,10 @@ class Closed:
     encoder: DenseEncoder
 
     def at(self, x: Rows) -> Tensor:
-        drive = self.step.code.drive
-        if x is self.step.x and x is self.step.corrupted and drive is not None:
-            if drive.dtype == self.encoder.weights[0].dtype:  # not rounded by autocast
-                return self.encoder.code_slope(drive)
+        preactivation = self.step.code.preactivation
+        if x is self.step.x and x is self.step.corrupted and preactivation is not None:
+            if preactivation.dtype == self.encoder.weights[0].dtype:  # not rounded by autocast
+                return self.encoder.code_slope(preactivation)
         return self.encoder.slopes(x)[-1]
 
     def squared_norms(self, form: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Auxiliary:
     """Omega = weight * mean over the batch of the loss of predicting y from h by a linear map.
 
     ``task`` "classification": cross-entropy of softmax(h V + d), in nats; "regression": squared
-    error of h V + d, in squared units of the standardised y. What the code keeps shifts towards
+    error of h V + d, in squared units of the standardized y. What the code keeps shifts towards
     what y needs. Rows whose y is missing (-1 for a class, NaN for a value) do not count.
     ``n_outputs`` is the number of classes, or 1: ``fit(X, y)`` sets it.
 
@@ -66,7 +66,7 @@ class AuxiliaryTask(nn.Module):
         self.bias = nn.Parameter(torch.zeros(task.n_outputs))
 
     def predict(self, h: Codes) -> Tensor:
-        """Return logits (batch, n_outputs), or standardised values (batch, 1)."""
+        """Return logits (batch, n_outputs), or standardized values (batch, 1)."""
         return torch.addmm(self.bias, h, self.weight)
 
     def forward(self, step: Forward) -> Scalar:

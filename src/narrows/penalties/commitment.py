@@ -20,7 +20,7 @@ class Commitment:
 
     Summed over the code, averaged over the batch; sg holds its argument fixed, so that the first
     term moves the entries and the second the net. Unit: squared code units, times the weights. For
-    a quantised code.
+    a quantized code.
 
     Raises
     ------
@@ -40,10 +40,10 @@ class Commitment:
         check_number("Commitment: codebook", self.codebook, low=0)
 
     def __call__(self, step: Forward) -> Scalar:
-        z, encoder = step.code.drive, step.encoder
+        z, encoder = step.code.preactivation, step.encoder
         if z is None or not isinstance(encoder, QuantisedEncoder):
-            raise UsageError("Commitment: needs a quantised code; use VectorQuantisedAutoencoder.")
-        entries = encoder.admissible(z)
+            raise UsageError("Commitment: needs a quantized code; use VectorQuantisedAutoencoder.")
+        entries = encoder.project(z)
         to_codes = (z.detach() - entries).square().sum(dim=1)
         to_entries = (z - entries.detach()).square().sum(dim=1)
         of_codebook = self.codebook * mean_over_rows(to_codes, step.weights)

@@ -45,15 +45,19 @@ class Revive:
         check_number("Revive: after", self.after, low=1, integer=True)
 
     def __call__(self, step: Forward) -> Scalar:
-        drive, encoder = step.code.drive, step.encoder
-        if drive is None or not isinstance(encoder, TopKEncoder) or len(step.decoder.weights) != 1:
+        preactivation, encoder = step.code.preactivation, step.encoder
+        if (
+            preactivation is None
+            or not isinstance(encoder, TopKEncoder)
+            or len(step.decoder.weights) != 1
+        ):
             raise UsageError("Revive: needs a top-k code and a decoder of one layer.")
         dead = encoder.idle > self.after
-        masked = drive.masked_fill(~dead, -torch.inf)
-        values, places = masked.topk(min(self.k, drive.shape[1]), dim=1, sorted=False)
+        masked = preactivation.masked_fill(~dead, -torch.inf)
+        values, places = masked.topk(min(self.k, preactivation.shape[1]), dim=1, sorted=False)
         # not relu: a dead unit is mostly negative, and must have a slope there
         values = torch.where(values == -torch.inf, 0.0, values)
-        of_dead = torch.zeros_like(drive).scatter(1, places, values)
+        of_dead = torch.zeros_like(preactivation).scatter(1, places, values)
         x = dense_rows(step.x)
         left = (x - step.output).detach()
         errors = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1)

@@ -34,16 +34,16 @@ class Documents:
         Starts a new pass: returns an iterator of Document.
     origin : str
         What messages call the collection: a file, or "X".
-    labelled : bool
+    labeled : bool
         Whether documents have labels; some may still have none.
     """
 
     def __init__(
-        self, read: Callable[[], Iterator[Document]], *, origin: str = "X", labelled: bool = False
+        self, read: Callable[[], Iterator[Document]], *, origin: str = "X", labeled: bool = False
     ) -> None:
         self._read = read
         self.origin = origin
-        self.labelled = labelled
+        self.labeled = labeled
 
     def __iter__(self) -> Iterator[Document]:
         return self._read()
@@ -53,7 +53,7 @@ class Documents:
         return (document.text for document in self)
 
     def __repr__(self) -> str:
-        return f"Documents({self.origin}{', labelled' if self.labelled else ''})"
+        return f"Documents({self.origin}{', labeled' if self.labeled else ''})"
 
 
 def as_documents(X: Any) -> Documents:

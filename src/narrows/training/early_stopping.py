@@ -20,7 +20,7 @@ class EarlyStopping:
         self._since = 0
         self._weights: dict[str, Tensor] = {}
 
-    def see(self, epoch: int, error: float, net: nn.Module) -> bool:
+    def update(self, epoch: int, error: float, net: nn.Module) -> bool:
         """Take in an epoch's held-out error; return whether to stop."""
         if error < self.best_error:
             self.best_error, self.best_epoch = error, epoch

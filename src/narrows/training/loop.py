@@ -46,7 +46,7 @@ def train(
     on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
     constant_rate: bool = False,
 ) -> TrainingRecord:
-    """Minimise the trainer's objective over the source, in place.
+    """Minimize the trainer's objective over the source, in place.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from narrows.core.objective import Objective
 from narrows.core.slots import Rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
@@ -130,7 +130,7 @@ class _Below:
 
     @torch.no_grad()
     def forward(self, raw: Rows) -> Rows:
-        x, _ = known_part(self.scaling.forward(raw), self.net.corruption)
+        x, _ = fill_missing(self.scaling.forward(raw), self.net.corruption)
         if self.depth == 0:
             assert isinstance(self.net.encoder, DenseEncoder)
             length = self.net.encoder.row_length

@@ -86,13 +86,13 @@ class Run:
         self._spent = 0.0
 
     def end_epoch(self, error: float | None) -> Epoch:
-        epoch = Epoch(*self.trainer.take_means(), error, time.perf_counter() - self._started)
+        epoch = Epoch(*self.trainer.pop_means(), error, time.perf_counter() - self._started)
         self.record.epochs.append(epoch)
         self.epoch += 1
         self.position = 0
         self._order = self.trainer.sampler.get_state()
         if error is not None:
-            done = self.stopping.see(self.epoch, error, self.trainer.objective)
+            done = self.stopping.update(self.epoch, error, self.trainer.objective)
             self.record.stopped_early = done
         return epoch
 

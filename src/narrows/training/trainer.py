@@ -1,4 +1,4 @@
-"""One optimisation step, and everything that has to survive between two of them."""
+"""One optimization step, and everything that has to survive between two of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Decoder, Labelled, Rows
+from narrows.core.slots import Decoder, Labeled, Rows
 from narrows.core.terms import Trainable
 from narrows.training.measured_precision import faster_precision
 from narrows.training.precision import product_context, resolve_precision
@@ -68,14 +68,14 @@ class Trainer:
         self._decoders = [m for m in objective.modules() if isinstance(m, Decoder)]
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def _scaled(self, raw: Rows | Labelled) -> tuple[Rows, Tensor | None, Tensor | None]:
+    def _scaled(self, raw: Rows | Labeled) -> tuple[Rows, Tensor | None, Tensor | None]:
         """Return a batch's x, y and weights on the device."""
         batch = raw.to(self.device)
-        if not isinstance(batch, Labelled):
+        if not isinstance(batch, Labeled):
             return self.scaling.forward(batch), None, None
         return self.scaling.forward(batch.rows), batch.y, batch.weights
 
-    def step(self, raw: Rows | Labelled, *, factor: float, augment: bool = True) -> None:
+    def step(self, raw: Rows | Labeled, *, factor: float, augment: bool = True) -> None:
         """Move the weights once, at ``factor`` times the learning rate.
 
         The first step resolves the precision "auto", by measuring.
@@ -108,7 +108,7 @@ class Trainer:
         totals = [value.detach().sum() for value in (*self.objective.parameters(), *moments)]
         return bool(torch.isfinite(torch.stack([*self.sums, *totals])).all())
 
-    def take_means(self) -> tuple[float, float, float]:
+    def pop_means(self) -> tuple[float, float, float]:
         """Return the means of objective, loss and penalty since the last call."""
         total, loss, penalty, n = self.sums.tolist()
         self.sums.zero_()

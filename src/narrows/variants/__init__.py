@@ -13,7 +13,7 @@ from narrows.variants.stacked import stacked
 from narrows.variants.tied import tied
 from narrows.variants.top_k import top_k
 from narrows.variants.variational import variational
-from narrows.variants.vector_quantized import vector_quantised
+from narrows.variants.vector_quantized import vector_quantized
 
 __all__ = ["VARIANTS"]
 
@@ -31,5 +31,5 @@ VARIANTS = {
     "tied": tied,
     "top_k": top_k,
     "variational": variational,
-    "vector_quantised": vector_quantised,
+    "vector_quantized": vector_quantized,
 }

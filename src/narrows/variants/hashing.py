@@ -29,7 +29,7 @@ def hashing(
     n_components: int,
     hidden: Sequence[int] = (),
     activation: str = "silu",
-    binarisation: str = "noise",
+    binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
     bag_of_words: bool = False,
@@ -44,7 +44,7 @@ def hashing(
         encoder=BinaryEncoder(
             widths,
             activation=activation,
-            binarisation=binarisation,
+            binarization=binarization,
             noise=noise,
             n_groups=n_groups,
             row_length=ROW_LENGTH if bag_of_words else None,

@@ -1,8 +1,8 @@
-"""Vector-quantised autoencoder: a code of choices, each out of a few learned vectors.
+"""Vector-quantized autoencoder: a code of choices, each out of a few learned vectors.
 
 Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
 
-    encoder   quantised       the nearest entry of a codebook, part by part
+    encoder   quantized       the nearest entry of a codebook, part by part
     penalty   commitment      <- what moves the entries, straight through which f learns
 """
 
@@ -17,10 +17,10 @@ from narrows.decoders import DenseDecoder
 from narrows.encoders import QuantisedEncoder
 from narrows.variants._pieces import Spec, pieces
 
-__all__ = ["vector_quantised"]
+__all__ = ["vector_quantized"]
 
 
-def vector_quantised(
+def vector_quantized(
     *,
     n_features: int,
     n_components: int,

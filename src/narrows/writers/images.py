@@ -93,7 +93,7 @@ def write_model_rows(
 
     A .csv has the names of columns, or the words, of the model; ``called`` is what the rows are
     called by, "file" or "id", and their names: the first column of a .csv, and the names of images.
-    These are grey or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
+    These are gray or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
     Where ``data`` is a folder of as many images each has the place and name of its own there, with
     the suffix .png; where nothing names them they are numbered. Each file is put in place whole,
     and replaces one of its name.

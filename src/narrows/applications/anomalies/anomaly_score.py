@@ -20,7 +20,7 @@ from torch import Tensor
 
 from narrows.applications.anomalies.errors import excess
 from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.source import Source, evenly_spaced
 from narrows.losses import SquaredError
 from narrows.model.coding import scaled_batches, whole_vectors
@@ -28,7 +28,7 @@ from narrows.model.density import Density, fit_densities, fit_gaussian, rows_for
 from narrows.model.model import Model
 from narrows.model.parts import check_magnitudes
 
-__all__ = ["Surprise", "concentrated", "fit_surprise", "occlusions", "surprises"]
+__all__ = ["AnomalyScore", "trimmed_rows", "fit_anomaly_score", "occlusions", "anomaly_scores"]
 
 _LEAST_VARIANCE = 1e-3
 """Of a residual, as a share of a feature's mean variance: what the net rebuilds to the last digit
@@ -42,7 +42,7 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Surprise:
+class AnomalyScore:
     """S(x) = sum_j E_j(x) + - log p(f(x)), in nats up to a constant.
 
     E_j is (x_j - r_j)^2 / (2 v_j) for squared errors, the residuals having variance v_j; for losses
@@ -69,7 +69,7 @@ class Surprise:
         return own | density
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], model: Model) -> Surprise:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], model: Model) -> AnomalyScore:
         """Return what ``tensors`` gave, or raise ValueError where they do not fit the model."""
         parts = {k.removeprefix("density."): v for k, v in tensors.items() if k.startswith("den")}
         density = Density(**parts)
@@ -92,36 +92,36 @@ class Surprise:
         n = model.schema.n_features
         x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
         if not bool(torch.isfinite(self.of(model, x)).all()):
-            raise ValueError("the surprise of a row is not finite: a scale is too large or small")
+            raise ValueError("the score of a row is not finite: a scale is too large or small")
 
 
 @torch.no_grad()
-def surprises(model: Model, surprise: Surprise, source: Source) -> Iterator[np.ndarray]:
+def anomaly_scores(model: Model, score: AnomalyScore, source: Source) -> Iterator[np.ndarray]:
     """Yield S of every row, float64; a value that the loss refuses raises."""
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        yield surprise.of(model, x).cpu().numpy()
+        yield score.of(model, x).cpu().numpy()
 
 
 @torch.no_grad()
-def occlusions(model: Model, surprise: Surprise, source: Source) -> Iterator[np.ndarray]:
-    """Yield by how much each row would surprise less with its feature j at the mean of all rows.
+def occlusions(model: Model, score: AnomalyScore, source: Source) -> Iterator[np.ndarray]:
+    """Yield by how much each row would score less with its feature j at the mean of all rows.
 
     max(0, S(x) - S(x with x_j = mean_j)), (rows, n_features), float64: it holds for what is wrong
     with the code as for what the code leaves out. Cost: n_features times that of S.
     """
     for _, rows in scaled_batches(model, source):
         x = dense_rows(rows)
-        whole, means = surprise.of(model, x), surprise.means.to(model.device)
+        whole, means = score.of(model, x), score.means.to(model.device)
         drops = torch.empty(x.shape, dtype=torch.float64)
         for j in range(x.shape[1]):
             other = x.clone()
             other[:, j] = means[j]
-            drops[:, j] = (whole - surprise.of(model, other)).clamp_min(0).cpu()
+            drops[:, j] = (whole - score.of(model, other)).clamp_min(0).cpu()
         yield drops.numpy()
 
 
-def concentrated(model: Model, source: Any, *, trim: float, seed: int) -> Tensor:
+def trimmed_rows(model: Model, source: Any, *, trim: float, seed: int) -> Tensor:
     """Return the numbers of the rows that are left without the share ``trim`` of the oddest.
 
     S is fitted to all, the oddest are left out, and it is fitted to the others, three times over.
@@ -133,14 +133,16 @@ def concentrated(model: Model, source: Any, *, trim: float, seed: int) -> Tensor
     n_kept = max(2, math.ceil(source.n_rows * (1 - trim)))
     kept = torch.arange(source.n_rows)
     for _ in range(_ROUNDS):
-        surprise = fit_surprise(model, source.subset(kept), seed=seed, mixture=False)
-        found = np.concatenate(list(surprises(model, surprise, source)))
+        score = fit_anomaly_score(model, source.subset(kept), seed=seed, mixture=False)
+        found = np.concatenate(list(anomaly_scores(model, score, source)))
         kept = torch.from_numpy(np.sort(np.argsort(found, kind="stable")[:n_kept]))
     return kept
 
 
 @torch.no_grad()
-def fit_surprise(model: Model, source: Source, *, seed: int, mixture: bool = True) -> Surprise:
+def fit_anomaly_score(
+    model: Model, source: Source, *, seed: int, mixture: bool = True
+) -> AnomalyScore:
     """Fit the variances of the residuals and the density of the codes to the model's own rows.
 
     The density is the mixture of ``fit_densities``, or one normal; it reads at most as many rows
@@ -150,7 +152,7 @@ def fit_surprise(model: Model, source: Source, *, seed: int, mixture: bool = Tru
     codes: list[np.ndarray] = []
     for _, x in scaled_batches(model, source):
         residual += excess(model, x).sum(dim=0).cpu()
-        wide = dense_rows(known_part(x, model.objective.corruption)[0]).double().cpu()
+        wide = dense_rows(fill_missing(x, model.objective.corruption)[0]).double().cpu()
         sums, squares = sums + wide.sum(dim=0), squares + wide.square().sum(dim=0)
         codes.append(model.objective.encode(whole_vectors(x)).h[: len(x)].cpu().numpy())
     h, n = np.concatenate(codes), source.n_rows
@@ -162,4 +164,4 @@ def fit_surprise(model: Model, source: Source, *, seed: int, mixture: bool = Tru
         variances = (residual / n).clamp_min(max(_LEAST_VARIANCE * spread, _TINY))
     else:
         variances = torch.full_like(residual, 0.5)
-    return Surprise(density, variances.float(), (sums / n).float(), torch.tensor(floor).float())
+    return AnomalyScore(density, variances.float(), (sums / n).float(), torch.tensor(floor).float())

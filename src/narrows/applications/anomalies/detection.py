@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from narrows.errors import InvalidData
 
-__all__ = ["Detection", "measure_detection", "odd_rows"]
+__all__ = ["Detection", "measure_detection", "anomaly_labels"]
 
 _ODD = {"1": {"0"}, "true": {"false"}, "-1": {"1"}}
 """The word for an anomaly, and that for no anomaly beside it."""
@@ -31,7 +31,7 @@ class Detection:
     false_alarms: float
 
 
-def odd_rows(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
+def anomaly_labels(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     """Return which rows are anomalies, boolean (n_rows,).
 
     Labels are 1 and 0, true and false, or, as scikit-learn's detectors say it, -1 and 1.
@@ -57,15 +57,15 @@ def odd_rows(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     )
 
 
-def measure_detection(surprise: np.ndarray, flagged: np.ndarray, odd: np.ndarray) -> Detection:
-    """Measure how well ``surprise`` (n_rows,), larger for odder rows, finds the anomalies ``odd``.
+def measure_detection(score: np.ndarray, flagged: np.ndarray, odd: np.ndarray) -> Detection:
+    """Measure how well ``score`` (n_rows,), larger for odder rows, finds the anomalies ``odd``.
 
     ``flagged`` and ``odd`` are boolean (n_rows,).
     """
     return Detection(
         n_anomalies=int(odd.sum()),
-        auroc=float(roc_auc_score(odd, surprise)),
-        average_precision=float(average_precision_score(odd, surprise)),
+        auroc=float(roc_auc_score(odd, score)),
+        average_precision=float(average_precision_score(odd, score)),
         found=float(flagged[odd].mean()),
         false_alarms=float(flagged[~odd].mean()),
     )

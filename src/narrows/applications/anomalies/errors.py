@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source
 from narrows.losses import Bernoulli, Multinomial
@@ -30,8 +30,8 @@ __all__ = [
     "conformal_threshold",
     "excess",
     "feature_names",
-    "shares",
-    "sharing",
+    "contributions",
+    "as_contributions",
     "sorted_errors",
 ]
 
@@ -78,7 +78,7 @@ def calibrate(model: Model, source: Source, *, seed: int) -> None:
 
 
 @torch.no_grad()
-def shares(model: Model, source: Source) -> Iterator[np.ndarray]:
+def contributions(model: Model, source: Source) -> Iterator[np.ndarray]:
     """Yield which share each feature has in a row's error, (rows, n_features), float32.
 
     They are those of ``excess`` and add up to 1; a row that is rebuilt to the last digit has the
@@ -86,11 +86,12 @@ def shares(model: Model, source: Source) -> Iterator[np.ndarray]:
     """
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        yield sharing(excess(model, x).cpu().numpy())
+        yield as_contributions(excess(model, x).cpu().numpy())
 
 
-def sharing(terms: np.ndarray) -> np.ndarray:
-    """Return terms >= 0 as shares of their row's sum, float32; the same everywhere where that is 0.
+def as_contributions(terms: np.ndarray) -> np.ndarray:
+    """Return terms >= 0 as contributions, parts of their row's sum, float32; the same everywhere
+    where that is 0.
 
     Terms that are not finite count as the largest numbers there are.
     """
@@ -112,7 +113,7 @@ def excess(model: Model, x: Rows) -> Tensor:
     objective = model.objective
     h = objective.encode(whole_vectors(x)).h
     output = objective.decoder(h).float()[: len(x)]
-    known, weights = known_part(x, objective.corruption)
+    known, weights = fill_missing(x, objective.corruption)
     x = dense_rows(known)
     # from the natural parameters: a probability that rounds to 0 or 1 has lost its logarithm
     if isinstance(objective.loss, Bernoulli):
@@ -124,7 +125,7 @@ def excess(model: Model, x: Rows) -> Tensor:
         terms = torch.xlogy(x, x) - x * log_r.clamp_min(_LEAST)
         terms = terms - x + log_r.exp()
     else:
-        terms = (x - objective.loss.fitted(output, x)).double().square()
+        terms = (x - objective.loss.reconstruction(output, x)).double().square()
     terms = terms.clamp_min(0)  # what rounding leaves below
     return terms if weights is None else terms * weights
 
@@ -144,7 +145,7 @@ def at_rows(source: Source, places: np.ndarray) -> DenseSource:
             found[i] = dense_rows(batch)[wanted[i] - first]
         first += len(batch)
     rows = DenseSource(found)
-    rows.described_as(source).targets = None
+    rows.copy_metadata(source).targets = None
     rows.units_checked = True
     return rows
 

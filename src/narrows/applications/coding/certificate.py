@@ -74,13 +74,13 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     axes = u.T @ q.T
     largest = np.abs(axes).argmax(axis=1)
     u *= np.sign(axes[np.arange(len(axes)), largest])
-    turn = r.T @ u  # z' = (z - centre) @ turn
-    centre = mean @ np.linalg.pinv(r.T)
+    turn = r.T @ u  # z' = (z - center) @ turn
+    center = mean @ np.linalg.pinv(r.T)
     new = {
         encoder.weights[0]: we @ turn,
-        encoder.biases[0]: (b - centre) @ turn,
+        encoder.biases[0]: (b - center) @ turn,
         decoder.weights[0]: u.T @ q.T,
-        decoder.biases[0]: centre @ wd + c,
+        decoder.biases[0]: center @ wd + c,
     }
     with torch.no_grad():
         for parameter, value in new.items():

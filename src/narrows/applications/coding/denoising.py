@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from narrows.applications.printing import PrintsTable
 from narrows.core.slots import Corruption, Rows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model.coding import in_input_units, scaled_batches
@@ -130,7 +130,7 @@ def _corrupted(
 ) -> Iterator[tuple[Rows, Rows, Tensor | None, Rows]]:
     """Yield rows as they are, scaled without what is missing, 1 where they are known, corrupted."""
     for raw, clean in scaled_batches(model, source):
-        x, known = known_part(clean, model.objective.corruption)
+        x, known = fill_missing(clean, model.objective.corruption)
         yield raw, x, known, corruption(x, generator=generator).rows
 
 
@@ -138,4 +138,4 @@ def _corrupted(
 def rebuilt_from(model: Model, noisy: Rows, x: Rows) -> Tensor:
     """Return g(f(x~)), scaled: of rows x, whose totals it has where the loss asks for them."""
     objective = model.objective
-    return objective.loss.fitted(objective.decoder(objective.encode(noisy).h).float(), x)
+    return objective.loss.reconstruction(objective.decoder(objective.encode(noisy).h).float(), x)

@@ -9,7 +9,7 @@ import torch
 from narrows.applications.coding.training_rows import held_out_among
 from narrows.applications.printing import PrintsTable
 from narrows.core.slots import dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
@@ -39,7 +39,7 @@ class Evaluation(PrintsTable):
         Whether the code is as wide as the rows, so that the baseline only copies them.
     rows : {"held_out", "training", "fit"} or None
         Which rows these are: held out of training, trained on, all that ``fit`` was given, or,
-        None, others. The rows of a ``fit`` that held none out are not recognised, and are None.
+        None, others. The rows of a ``fit`` that held none out are not recognized, and are None.
     n_held_out : int or None
         How many of the rows of the fit were held out; None where ``rows`` is not "fit".
     from_inputs : bool
@@ -135,7 +135,7 @@ def evaluate(
     """Return the errors of a model and of its baseline on the same rows, in one pass.
 
     ``rows`` says which rows these are, as in ``Evaluation``; None compares their errors with those
-    that the model keeps of held-out rows, to recognise the rows of the fit. ``inputs`` are rows to
+    that the model keeps of held-out rows, to recognize the rows of the fit. ``inputs`` are rows to
     rebuild them from, one each, instead of the rows themselves. Rows count by the source's weights,
     of mean 1.
     """
@@ -160,13 +160,13 @@ def evaluate(
             theirs = theirs + _summed(squared.per_sample(fill, x.to("cpu")).to(device), weights)
         elif model.baseline is not None:
             theirs = theirs + _summed(model.baseline.error(x.to("cpu")).to(device), weights)
-        x, known = known_part(x, model.objective.corruption)
-        read = x if corrupted is None else known_part(given, model.objective.corruption)[0]
+        x, known = fill_missing(x, model.objective.corruption)
+        read = x if corrupted is None else fill_missing(given, model.objective.corruption)[0]
         output = model.objective.decoder(model.objective.encode(read).h).float()
         own_of_each = model.objective.loss.per_sample(output, x, known)
         own = own + _summed(own_of_each, weights)
         of_each.append(own_of_each.cpu())
-        mean = model.objective.loss.fitted(output, x)
+        mean = model.objective.loss.reconstruction(output, x)
         ours = ours + _summed(squared.per_sample(mean, x, known), weights)
         dense = dense_rows(x)
         if known is None:

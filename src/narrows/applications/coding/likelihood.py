@@ -82,10 +82,10 @@ def _log_likelihoods(
     net = model.objective
     for _, x in scaled_batches(model, source):
         loss.check(x)
-        normaliser = loss.log_normaliser(x).double()
+        normalizer = loss.log_normalizer(x).double()
         posterior = net.encode(x).posterior
         assert posterior is not None
-        total = torch.full_like(normaliser, -math.inf)
+        total = torch.full_like(normalizer, -math.inf)
         for _ in range(n_samples):
             e = torch.empty_like(posterior.mean).normal_(generator=generator)
             h = posterior.at(e)
@@ -93,7 +93,7 @@ def _log_likelihoods(
             prior_to_q = 0.5 * (e.square() + posterior.log_variance - h.square()).sum(dim=1)
             error = loss.per_sample(net.decoder(h).float(), x)
             total = torch.logaddexp(total, prior_to_q.double() - error.double())
-        yield (total - math.log(n_samples) - normaliser).cpu().numpy()
+        yield (total - math.log(n_samples) - normalizer).cpu().numpy()
 
 
 @dataclass(frozen=True)

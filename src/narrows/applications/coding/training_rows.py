@@ -15,7 +15,7 @@ from narrows.model.baseline import sample_size
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 
-__all__ = ["held_out_among", "hold_calibration", "warn_of_calibration", "was_fitted_to"]
+__all__ = ["held_out_among", "contains_calibration", "warn_of_calibration", "was_fitted_to"]
 
 _ROUNDING = 1e-5
 _CLOSE = 0.01
@@ -42,10 +42,10 @@ def held_out_among(model: Model, errors: np.ndarray) -> int | None:
     n_held_out = record.get("n_validation_rows") or 0
     if calibration is None or len(errors) != (record.get("n_rows") or 0) + n_held_out:
         return None
-    return n_held_out if hold_calibration(errors, calibration.cpu().numpy()) else None
+    return n_held_out if contains_calibration(errors, calibration.cpu().numpy()) else None
 
 
-def hold_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
+def contains_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
     """Return whether every error of the calibration (n,) is among those found, but for rounding.
 
     This distinguishes the rows of a fit, of which some were held out, from as many others: the
@@ -61,7 +61,7 @@ def hold_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
 
 @torch.no_grad()
 def _have_means(model: Model, source: Source) -> bool:
-    """Return whether the means of rows are those that the linear baseline was centred by.
+    """Return whether the means of rows are those that the linear baseline was centered by.
 
     Of as many other rows they differ by about a standard error. Where the baseline has no means, or
     saw only a sample, nothing is known.

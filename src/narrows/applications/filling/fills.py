@@ -86,11 +86,11 @@ class SubspaceFill:
         pairs = (v[:, None] * v[None, :]).flatten(0, 1)  # (width^2, features)
         for rows, where in zip(x.split(_ROWS), hidden.split(_ROWS), strict=True):
             known = (~where).double()
-            centred = torch.where(where, 0.0, rows.double() - self.mean.double())
+            centered = torch.where(where, 0.0, rows.double() - self.mean.double())
             gram = (known @ pairs.t()).view(-1, len(v), len(v)) + torch.diag(ridge.double())
             # where too little is known the matrix has no inverse: the shortest solution
             inverse = torch.linalg.pinv(gram, rtol=1e-9, hermitian=True)
-            h = (inverse @ (centred @ v.t())[..., None])[..., 0]
+            h = (inverse @ (centered @ v.t())[..., None])[..., 0]
             parts.append(torch.where(where, (h @ v + self.mean.double()).to(x.dtype), rows))
         return torch.cat(parts) if parts else x
 
@@ -98,7 +98,7 @@ class SubspaceFill:
 def fit_subspace(rows: Tensor, width: int, *, seed: int = 0) -> SubspaceFill:
     """Fit mean, components and variances to rows (n, features) without hidden values.
 
-    Exact for up to 4,096 features; beyond, the components are scikit-learn's randomised ones.
+    Exact for up to 4,096 features; beyond, the components are scikit-learn's randomized ones.
     """
     width = min(width, *rows.shape)
     wide = rows.shape[1] > _EXACT_FEATURES

@@ -57,7 +57,7 @@ def marked(model: Model, rows: Partial) -> Tensor:
     return x if model.objective.corruption.admits_missing else x.nan_to_num(nan=0.0)
 
 
-def centre(model: Model) -> Tensor:
+def center(model: Model) -> Tensor:
     """Return what a row is without knowing it, (n_features,), in input units."""
     if model.baseline is not None and model.baseline.mean is not None:
         mean = model.baseline.mean.to(model.device)
@@ -65,10 +65,10 @@ def centre(model: Model) -> Tensor:
         h = torch.zeros(1, model.n_components, device=model.device)
         if "gaussian" in model.densities:
             h = model.densities["gaussian"].means[:1].to(model.device)
-        mean = model.objective.decode(model.objective.encoder.admissible(h))[0]
+        mean = model.objective.decode(model.objective.encoder.project(h))[0]
     return model.scaling.inverse(mean[None])[0]
 
 
 def start(model: Model, rows: Partial) -> Tensor:
     """Return the rows with the mean where they are hidden."""
-    return with_total(model, centre(model).expand_as(rows.raw), rows)
+    return with_total(model, center(model).expand_as(rows.raw), rows)

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.applications.filling.hidden import Partial, filled, marked, start
-from narrows.applications.filling.latent_optimizer import CodeSearch
+from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.core.checks import check_number
 from narrows.core.slots import dense_rows
 from narrows.corruptions import Masking
@@ -94,7 +94,7 @@ def _inpainted(
     n_draws: int,
     generator: Generator,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    search = CodeSearch(model, generator) if method == "code" else None
+    search = LatentOptimizer(model, generator) if method == "code" else None
     first = 0
     for raw in source.in_order(BATCH):
         assert isinstance(raw, Tensor)
@@ -120,7 +120,7 @@ def _answers(
     method: str,
     n_draws: int,
     generator: Generator,
-    search: CodeSearch | None,
+    search: LatentOptimizer | None,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the best fill and the deviation of the draws, each (rows, n_features)."""
     if search is not None:
@@ -133,7 +133,7 @@ def _answers(
     if n_draws and bool(unknown.any()):
         # there is no known value to hide: what a row may be is what the density says
         some = Partial(rows.raw[unknown], rows.hidden[unknown])
-        outputs = CodeSearch(model, generator).drawn_alone(len(some.raw), n_draws)
+        outputs = LatentOptimizer(model, generator).drawn_alone(len(some.raw), n_draws)
         alone = _deviation(filled(model, output, some) for output in outputs)
         assert deviation is not None and alone is not None
         deviation[unknown] = alone

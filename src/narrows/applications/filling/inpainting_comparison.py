@@ -20,14 +20,14 @@ from narrows.errors import InvalidData, UsageError
 from narrows.model.coding import BATCH
 from narrows.model.model import Model
 
-__all__ = ["Inpainted", "Rivals", "fit_rivals", "measure_inpainting", "rival_fills"]
+__all__ = ["Inpainted", "Baselines", "fit_baselines", "measure_inpainting", "baseline_fills"]
 
-RIVAL_ROWS = 60_000
+BASELINE_ROWS = 60_000
 WIDTH = 30
 
 
 @dataclass(frozen=True)
-class Rivals:
+class Baselines:
     """Training rows (rows, n_features), scaled, and the linear fill fitted to them.
 
     ``prints`` are the hashes of the rows in input units.
@@ -60,15 +60,15 @@ class Rivals:
         return sum(number in self.prints for raw in blocks for number in _prints(raw))
 
 
-def fit_rivals(
+def fit_baselines(
     scaling: Scaling,
     source: Source,
     *,
     n_features: int | None = None,
     width: int = WIDTH,
     seed: int = 0,
-) -> Rivals:
-    """Return rivals on at most 60,000 rows of the source, on the model's scale.
+) -> Baselines:
+    """Return baselines on at most 60,000 rows of the source, on the model's scale.
 
     ``n_features`` are those of the model, where they are to be checked.
 
@@ -81,23 +81,23 @@ def fit_rivals(
     """
     if n_features not in (None, source.n_features):
         raise InvalidData(
-            f"{source.origin}: rivals of {source.n_features} features, but the model was fitted to "
-            f"{n_features}; give the rows that it was fitted to, or such rows."
+            f"{source.origin}: baselines of {source.n_features} features, but the model was fitted "
+            f"to {n_features}; give the rows that it was fitted to, or such rows."
         )
     if source.n_rows < 2:
         raise InvalidData(
-            f"{source.origin}: rivals of {source.n_rows} row, but PCA needs the variance of two or "
-            "more; give training rows."
+            f"{source.origin}: baselines of {source.n_rows} row, but PCA needs the variance of two "
+            "or more; give training rows."
         )
-    rows = source.sample(RIVAL_ROWS, generator=Generator().manual_seed(seed))
+    rows = source.sample(BASELINE_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):
-        raise UsageError(f"rivals: {source.origin} is sparse; give dense rows.")
+        raise UsageError(f"baselines: {source.origin} is sparse; give dense rows.")
     prints = frozenset(_prints(rows))
     rows = scaling.forward(rows)
     assert isinstance(rows, Tensor)
     mean = rows.nanmean(dim=0).nan_to_num(nan=0.0)
     rows = torch.where(rows.isnan(), mean, rows)
-    return Rivals(rows, fit_subspace(rows, width), prints)
+    return Baselines(rows, fit_subspace(rows, width), prints)
 
 
 def _prints(rows: Rows) -> Iterator[int]:
@@ -140,7 +140,7 @@ def measure_inpainting(
     hidden: np.ndarray,
     *,
     method: str = "auto",
-    rivals: Rivals | None = None,
+    baselines: Baselines | None = None,
     seed: int = 0,
     passed: Callable[[int], object] = lambda n: None,
 ) -> Inpainted:
@@ -164,8 +164,8 @@ def measure_inpainting(
         n_hidden += int(asked.sum())
         truth = dense_rows(scaling.forward(raw))
         fills = {"autoencoder": dense_rows(scaling.forward(torch.from_numpy(fill)))}
-        if rivals is not None:
-            fills |= dict(rival_fills(rivals, scaling, raw, where))
+        if baselines is not None:
+            fills |= dict(baseline_fills(baselines, scaling, raw, where))
         for name, version in fills.items():
             error = (version - truth)[asked].square().sum(dtype=torch.float64)
             sums[name] = sums.get(name, 0.0) + float(error)
@@ -174,13 +174,13 @@ def measure_inpainting(
     return Inpainted(source.n_rows, n_hidden, errors, f"squared {model.scaling.unit}")
 
 
-def rival_fills(
-    rivals: Rivals, scaling: Scaling, raw: Tensor, hidden: Tensor
+def baseline_fills(
+    baselines: Baselines, scaling: Scaling, raw: Tensor, hidden: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield names and fills of rows in input units, which are not read where hidden."""
     x = scaling.forward(torch.where(hidden, torch.nan, raw))
     assert isinstance(x, Tensor)
-    yield from rivals.fills(x.nan_to_num(nan=0.0), hidden | raw.isnan())
+    yield from baselines.fills(x.nan_to_num(nan=0.0), hidden | raw.isnan())
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """Search in the code: the h that explains what is known of a row, and that codes are like.
 
-Minimises over e, h = m + F e:  L(x, g(h)) over the known values + weight |e|^2 / 2,
+Minimizes over e, h = m + F e:  L(x, g(h)) over the known values + weight |e|^2 / 2,
 
 m and F those of the Gaussian fitted to the codes (of a variational net: of its prior), so that
 |e|^2 / 2 is minus the logarithm of the code's density. L in nats takes weight 1; squared error is
@@ -23,7 +23,7 @@ from narrows.losses import Bernoulli, Multinomial, SquaredError
 from narrows.model.coding import BATCH, whole_vectors
 from narrows.model.model import Model
 
-__all__ = ["CodeSearch"]
+__all__ = ["LatentOptimizer"]
 
 _STEPS = 150
 _RATE = 0.1
@@ -33,7 +33,7 @@ _NOWHERE = -1e4
 """A logit that leaves a hidden word no share."""
 
 
-class CodeSearch:
+class LatentOptimizer:
     """Searches for many rows at once, each from the code of its mean fill, and from the best of
     1,024 codes that were drawn; ``prior`` multiplies the weight, and 0 leaves the density out.
 
@@ -77,9 +77,9 @@ class CodeSearch:
     def drawn(self, rows: Partial, n: int) -> Iterator[Tensor]:
         """Yield n times the output at one code of each row, drawn given its known values.
 
-        By randomised maximum a posteriori: the known values and the prior's centre are moved by
+        By randomized maximum a posteriori: the known values and the prior's center are moved by
         a draw of their own noise, and the search is made anew. Exact where g is linear and L
-        squared error. Proportions are not moved, but only the centre. Bardsley, Solonen, Haario,
+        squared error. Proportions are not moved, but only the center. Bardsley, Solonen, Haario,
         Laine (2014), "Randomize-then-optimize", SIAM J. Sci. Comput. 36.
         """
         scaled, encoded = self._scaled(rows), self._encoded(rows)
@@ -143,7 +143,7 @@ class CodeSearch:
     def _output(self, e: Tensor) -> Tensor:
         h = self.mean + e @ self.factor.t()
         # codes that are bits, entries or the k largest: the gradient passes as if they were not
-        h = h + (self.model.objective.encoder.admissible(h) - h).detach()
+        h = h + (self.model.objective.encoder.project(h) - h).detach()
         return self.model.objective.decoder(whole_vectors(h))[: len(h)].float()
 
     def _scaled(self, rows: Partial) -> Tensor:

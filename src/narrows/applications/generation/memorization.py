@@ -13,14 +13,14 @@ from torch import Tensor
 from narrows.applications.printing import PrintsTable
 from narrows.core.checks import check_number
 from narrows.core.slots import Rows, SparseRows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData
 from narrows.model.coding import scaled_batches, whole_vectors
 from narrows.model.model import Model
 
-__all__ = ["MAX_CHECKED", "Memorisation", "closest_rows", "measure_memorisation", "picked_rows"]
+__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
 
 MAX_CHECKED = 10_000
 """Samples that are compared at most: they are held in memory."""
@@ -30,14 +30,14 @@ _MAX_VALUES = 32 << 20
 _BLOCK = 1024
 
 
-def measure_memorisation(
+def measure_memorization(
     model: Model,
     samples: np.ndarray,
     train: Source,
     held_out: Source | None = None,
     *,
     block: int = _BLOCK,
-) -> Memorisation:
+) -> Memorization:
     """Return how near samples (n, n_features), in input units, come to the training rows.
 
     Every sample is compared with every training row, in float64: O(n x n_train x n_features) time,
@@ -60,7 +60,7 @@ def measure_memorisation(
     asked = [(at, None), (real, own), (_rebuilt(model, real), own)]
     found = closest_rows(model, train, asked, block)
     (numbers, distances), (_, of_real), (_, of_rebuilt) = found
-    return Memorisation(
+    return Memorization(
         distances=distances,
         nearest=numbers,
         real_distances=of_real,
@@ -100,7 +100,7 @@ def _reference(model: Model, source: Source) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _scaled(model: Model, source: Source) -> Tensor:
     corruption = model.objective.corruption
-    blocks = [known_part(x, corruption)[0] for _, x in scaled_batches(model, source)]
+    blocks = [fill_missing(x, corruption)[0] for _, x in scaled_batches(model, source)]
     return torch.cat([dense_rows(x) for x in blocks])
 
 
@@ -169,7 +169,7 @@ def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
 def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:
     first = 0
     for _, x in scaled_batches(model, train):
-        x, _ = known_part(x, model.objective.corruption)
+        x, _ = fill_missing(x, model.objective.corruption)
         if isinstance(x, SparseRows):
             yield first, x.with_values(x.values.double())
         else:
@@ -195,7 +195,7 @@ _BY_CHANCE = 1 / 200
 
 
 @dataclass(frozen=True, repr=False)
-class Memorisation(PrintsTable):
+class Memorization(PrintsTable):
     """Euclidean distances to the nearest training row, in ``unit``, all float64.
 
     Attributes
@@ -228,7 +228,7 @@ class Memorisation(PrintsTable):
         return len(self.distances) * _MARKS[0] / 100
 
     @property
-    def memorised(self) -> bool:
+    def memorized(self) -> bool:
         """Whether more samples are that near, or nearer than every rebuilt row is, than chance
         gives in one of 200 draws."""
         n, m = len(self.distances), len(self.rebuilt_distances)
@@ -249,7 +249,7 @@ class Memorisation(PrintsTable):
             "n_reference": len(self.real_distances),
             "reference": self.reference,
             "unit": self.unit,
-            "memorised": self.memorised,
+            "memorized": self.memorized,
             "copies": np.flatnonzero(self.copies).tolist(),
             "expected_by_chance": self.expected,
             "median": float(np.median(self.distances)),
@@ -293,7 +293,7 @@ class Memorisation(PrintsTable):
             f"{found} of {n} samples are nearer to a training row than 99 in 100 rebuilt rows; "
             f"chance gives {self.expected:g}."
         )
-        if not self.memorised:
+        if not self.memorized:
             return f"No sign of copies: {said}"
         worst = np.argsort(self.distances, kind="stable")[:3]
         named = ", ".join(f"{i} (training row {self.nearest[i]})" for i in worst)

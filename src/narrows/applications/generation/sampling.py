@@ -78,7 +78,7 @@ def _draw(model: Model, name: str, generator: Generator) -> Codes:
         h = torch.empty(BATCH, model.n_components).normal_(generator=generator)
     else:
         h = model.densities[name].draw(BATCH, generator=generator)
-    return model.objective.encoder.admissible(h)
+    return model.objective.encoder.project(h)
 
 
 def _resolved(model: Model, density: str) -> str:

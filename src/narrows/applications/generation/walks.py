@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from narrows._types import Codes
 from narrows.core.checks import check_number
 from narrows.core.slots import SparseRows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantisedEncoder
@@ -106,7 +106,7 @@ def traversed(
     Raises
     ------
     UsageError
-        If there is no such component, the source has other than one row, the code is quantised
+        If there is no such component, the source has other than one row, the code is quantized
         (its numbers do not vary alone), or the model holds no density of its codes.
     """
     if source.n_rows != 1:
@@ -176,13 +176,13 @@ def interpolated(
         raise InvalidData(
             f"interpolate: a and b must have as many rows, got {a.n_rows} and {b.n_rows}."
         )
-    centre = code_spread(model)[0] if method == "spherical" else None
-    return _interpolated(model, a, b, int(n_steps), centre)
+    center = code_spread(model)[0] if method == "spherical" else None
+    return _interpolated(model, a, b, int(n_steps), center)
 
 
 @torch.no_grad()
 def _interpolated(
-    model: Model, a: Source, b: Source, n_steps: int, centre: Tensor | None
+    model: Model, a: Source, b: Source, n_steps: int, center: Tensor | None
 ) -> Iterator[np.ndarray]:
     t = torch.arange(n_steps, device=model.device)[:, None] / (n_steps - 1)
     at_once = max(1, BATCH // n_steps)
@@ -190,10 +190,10 @@ def _interpolated(
         for first in range(0, len(ours.h), at_once):
             p, q = (points[first : first + at_once] for points in (ours, theirs))
             start, end = p.h[:, None], q.h[:, None]
-            if centre is None:
+            if center is None:
                 h = (1 - t) * start + t * end
             else:
-                middle = centre.to(model.device)
+                middle = center.to(model.device)
                 h = middle + _arc(start - middle, end - middle, t)
             h[:, 0], h[:, -1] = p.h, q.h  # to the bit, whatever the rounding
             totals = [(1 - t) * u[:, None] + t * v[:, None]
@@ -255,7 +255,7 @@ def code_spread(model: Model) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def code_points(model: Model, source: Source) -> Iterator[CodePoints]:
     for raw, x in scaled_batches(model, source):
-        x, _ = known_part(x, model.objective.corruption)
+        x, _ = fill_missing(x, model.objective.corruption)
         h = model.objective.encode(whole_vectors(x)).h[: len(x)]
         # as the loss adds them up
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
@@ -269,7 +269,7 @@ def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
     """
     n_rows, n, _ = h.shape
     objective = model.objective
-    codes = objective.encoder.admissible(h.flatten(0, 1))
+    codes = objective.encoder.project(h.flatten(0, 1))
     totals = [t.reshape(n_rows, -1, 1).expand(-1, n, 1).reshape(-1, 1)
               for t in (points.scaled, points.raw)]  # fmt: skip
     blocks = []
@@ -278,6 +278,6 @@ def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
     ):
         output = objective.decoder(whole_vectors(code)).float()[: len(code)]
         # all that a loss reads of x here is its total: one column that holds it will do
-        mean = objective.loss.fitted(output, scaled)
+        mean = objective.loss.reconstruction(output, scaled)
         blocks.append(in_input_units(model, mean, raw).cpu().numpy())
     return np.concatenate(blocks).reshape(n_rows, n, -1)

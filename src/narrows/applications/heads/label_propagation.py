@@ -1,7 +1,7 @@
 """Labels told of a few rows, spread to the others along a graph of the nearest codes.
 
 F <- alpha * D^-1/2 W D^-1/2 F + (1 - alpha) * Y until it stays, W the weights of k nearest
-neighbours: Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global
+neighbors: Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global
 consistency", NIPS.
 """
 
@@ -18,18 +18,18 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
-__all__ = ["ALPHA", "neighbour_graph", "spread_classes", "spread_labels"]
+__all__ = ["ALPHA", "neighbor_graph", "propagate_classes", "propagate_labels"]
 
 ALPHA = 0.95
-"""How much of a row's label comes from its neighbours."""
+"""How much of a row's label comes from its neighbors."""
 
 _ROUNDS = 300
 
 
-def neighbour_graph(features: np.ndarray, k: int) -> Any:
-    """Return W, (n, n) CSR: exp(-(distance / w)^2) between k nearest neighbours, either's.
+def neighbor_graph(features: np.ndarray, k: int) -> Any:
+    """Return W, (n, n) CSR: exp(-(distance / w)^2) between k nearest neighbors, either's.
 
-    ``w`` is the median distance of a row to its neighbours.
+    ``w`` is the median distance of a row to its neighbors.
     """
     k = min(k, len(features) - 1)
     graph: Any = NearestNeighbors(n_neighbors=k).fit(features)
@@ -39,13 +39,13 @@ def neighbour_graph(features: np.ndarray, k: int) -> Any:
     return sp.csr_matrix(graph.maximum(graph.T))
 
 
-def spread_labels(graph: Any, y: np.ndarray, *, alpha: float = ALPHA) -> np.ndarray:
+def propagate_labels(graph: Any, y: np.ndarray, *, alpha: float = ALPHA) -> np.ndarray:
     """Return how much of every class reaches every row, (n, n_classes), rows sum to 1 or are 0.
 
     Parameters
     ----------
     graph : CSR matrix (n, n)
-        From ``neighbour_graph``.
+        From ``neighbor_graph``.
     y : ndarray of int, (n,)
         Classes by their places from 0; negative where not known.
     """
@@ -58,21 +58,21 @@ def spread_labels(graph: Any, y: np.ndarray, *, alpha: float = ALPHA) -> np.ndar
     return np.nan_to_num(spread.label_distributions_)
 
 
-def spread_classes(features: Tensor, told: Tensor, *, k: int) -> Tensor:
+def propagate_classes(features: Tensor, told: Tensor, *, k: int) -> Tensor:
     """Return the class of every row, by those told; -1 where none of them reaches.
 
     Parameters
     ----------
     features : Tensor (n, width)
-        Of the codes; standardised here.
+        Of the codes; standardized here.
     told : Tensor (n,) int64
         Classes by their places from 0, negative where not known; they stay as they are.
     k : int
-        Nearest neighbours of a row.
+        Nearest neighbors of a row.
     """
     deviation, mean = torch.std_mean(features.cpu(), dim=0, correction=0)
     flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
     z = ((features.cpu() - mean) / torch.where(flat, 1.0, deviation)).numpy()
-    reached = spread_labels(neighbour_graph(z, k), told.numpy())
+    reached = propagate_labels(neighbor_graph(z, k), told.numpy())
     said = torch.from_numpy(np.where(reached.any(axis=1), reached.argmax(axis=1), -1))
     return torch.where(told < 0, said, told)

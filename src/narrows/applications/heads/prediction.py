@@ -55,7 +55,7 @@ def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Te
 
 @torch.no_grad()
 def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
-    """Yield logits (rows, n_classes), or standardised values (rows, 1)."""
+    """Yield logits (rows, n_classes), or standardized values (rows, 1)."""
     for features in features_read(model, source, layer):
         yield head(whole_vectors(features))[: len(features)].cpu().numpy()
 

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import known_part
+from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.model.model import Model
@@ -131,7 +131,7 @@ def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
     check_finite(raw, source, missing=missing)
     x = model.scaling.forward(raw.to(model.device))
     x = dense_rows(x)
-    x, known = known_part(x, model.objective.corruption)
+    x, known = fill_missing(x, model.objective.corruption)
     assert isinstance(x, Tensor)
     return x, torch.ones_like(x) if known is None else known
 
@@ -145,18 +145,18 @@ class _Rebuild:
     def __call__(self, corrupted: Tensor, clean: Rows) -> Tensor:
         objective = self._objective
         output = objective.decoder(objective.encode(corrupted).h).float()
-        return objective.loss.fitted(output, clean)
+        return objective.loss.reconstruction(output, clean)
 
 
 def _squared(guess: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
     return ((guess.double() - truth).square() * asked).sum()
 
 
-def _linear_guess(centred: Tensor, asked: Tensor, hidden: Tensor) -> Tensor:
+def _linear_guess(centered: Tensor, asked: Tensor, hidden: Tensor) -> Tensor:
     """Return the squared errors of ridge regression and of 0 at the hidden places of odd rows."""
-    even, odd = centred[::2].double(), centred[1::2].double()
+    even, odd = centered[::2].double(), centered[1::2].double()
     if len(even) < 2 or not len(odd):
-        return centred.new_zeros(2, dtype=torch.float64)
+        return centered.new_zeros(2, dtype=torch.float64)
     given, wanted = even[:, ~hidden], even[:, hidden]
     n, p = given.shape
     # as large as the sampling error of a covariance: no row too few makes the guess worse than 0

@@ -1,4 +1,4 @@
-"""A model's codes beside their linear rivals, retrieving on one split of the same rows."""
+"""A model's codes beside their linear baselines, retrieving on one split of the same rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.applications.printing import PrintsTable
-from narrows.applications.retrieval.baselines import rivals_of_counts, rivals_of_rows
+from narrows.applications.retrieval.baselines import baselines_of_counts, baselines_of_rows
 from narrows.applications.retrieval.metrics import (
     CUTOFFS,
     Labels,
     RetrievalResult,
     measure_retrieval,
-    n_labelled,
+    n_labeled,
 )
 from narrows.applications.retrieval.scores import distance_of
 from narrows.core.checks import check_number
@@ -38,7 +38,7 @@ class RetrievalComparison(PrintsTable):
     every : int
         One row of so many is a query, drawn at random, the others are the base.
     fitted : str
-        What the rivals were fitted on.
+        What the baselines were fitted on.
     """
 
     results: dict[str, RetrievalResult]
@@ -120,9 +120,9 @@ def compare_retrieval(
     """
     check_number("every", every, low=2, integer=True)
     n = codes.shape[0]
-    if n != rows.shape[0] or n != n_labelled(labels):
+    if n != rows.shape[0] or n != n_labeled(labels):
         raise InvalidData(
-            f"retrieval: {n} codes, {rows.shape[0]} rows and {n_labelled(labels)} rows of labels; "
+            f"retrieval: {n} codes, {rows.shape[0]} rows and {n_labeled(labels)} rows of labels; "
             "give as many of each."
         )
     if n < 2:
@@ -143,8 +143,8 @@ def compare_retrieval(
     base, asked = rows[~query], rows[query]
     widths = sorted(w for w in {width, LINEAR_WIDTH} if w < min(base.shape))
     if counts and rows.min() >= 0:
-        rivals, fitted = rivals_of_counts(base, asked, widths, weighting=weighting, seed=seed)
+        baselines, fitted = baselines_of_counts(base, asked, widths, weighting=weighting, seed=seed)
     else:
-        rivals, fitted = rivals_of_rows(base, asked, widths, seed=seed)
-    results |= {of: measured(ours, theirs) for of, (theirs, ours) in rivals.items()}
+        baselines, fitted = baselines_of_rows(base, asked, widths, seed=seed)
+    results |= {of: measured(ours, theirs) for of, (theirs, ours) in baselines.items()}
     return RetrievalComparison(results, every, fitted)

@@ -45,7 +45,7 @@ def set_median_thresholds(model: Model, source: Source) -> None:
     those that have it weigh half of all, where rows have weights."""
     encoder = model.objective.encoder
     assert isinstance(encoder, BinaryEncoder)
-    blocks: Any = list(encoded(model, source, lambda x: code_of(model, x).drive))
+    blocks: Any = list(encoded(model, source, lambda x: code_of(model, x).preactivation))
     drives = torch.cat(blocks)
     if source.weights is None:
         medians = drives.quantile(0.5, dim=0)

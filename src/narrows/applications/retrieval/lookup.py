@@ -97,8 +97,8 @@ def _index_codes(model: Model, source: Source) -> Iterator[LookupCodes]:
             empty = (row_totals(x) == 0).cpu().numpy()
         if not binary:
             return LookupCodes(h, None, empty)
-        assert code.drive is not None
-        return LookupCodes(pack_bits(h), code.drive.cpu().numpy(), empty)
+        assert code.preactivation is not None
+        return LookupCodes(pack_bits(h), code.preactivation.cpu().numpy(), empty)
 
     return encoded(model, source, found)
 

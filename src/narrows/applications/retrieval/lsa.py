@@ -1,4 +1,4 @@
-"""Linear rivals of a document's code: latent semantic analysis, PCA, and TF-IDF rows."""
+"""Linear baselines of a document's code: latent semantic analysis, PCA, and TF-IDF rows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def lsa_codes(
     weighting: str = "log_tfidf",
     seed: int = 0,
 ) -> list[np.ndarray]:
-    """Return latent semantic analysis of counts: truncated SVD of the weighted rows, uncentred.
+    """Return latent semantic analysis of counts: truncated SVD of the weighted rows, uncentered.
 
     The first k columns of a longer code are the code of k numbers.
 
@@ -74,7 +74,7 @@ def lsa_codes(
         As in ``weighted``. On half a million abstracts the default retrieved best at every
         number of rows.
     seed : int, default=0
-        Of the randomised SVD.
+        Of the randomized SVD.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def pca_codes(
 ) -> list[np.ndarray]:
     """Return the first principal components of log(1 + count), as ``lsa_codes`` does its own.
 
-    Sparse rows are centred without being densified. Raises as ``lsa_codes``.
+    Sparse rows are centered without being densified. Raises as ``lsa_codes``.
     """
     rows = weighted(train, *others, weighting="log")
     return principal_components(*rows, n_components=n_components, seed=seed)

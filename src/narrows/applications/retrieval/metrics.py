@@ -24,7 +24,7 @@ __all__ = [
     "Retrieved",
     "SharedLabels",
     "measure_retrieval",
-    "n_labelled",
+    "n_labeled",
 ]
 
 CUTOFFS = (1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
@@ -312,7 +312,7 @@ class SharedLabels:
         return ~(self._flags @ shared.astype(np.int64) > 0)
 
 
-def n_labelled(labels: Labels) -> int:
+def n_labeled(labels: Labels) -> int:
     """Return the number of rows that ``labels`` are of."""
     return labels.shape[0] if sp.issparse(labels) else len(labels)
 

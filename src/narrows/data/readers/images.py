@@ -39,7 +39,7 @@ __all__ = [
 
 _MAX_PIXELS = 25_000_000
 _PART_BYTES = 64 << 20
-_GREY = ("1", "I", "L", "LA", "La")
+_GRAY = ("1", "I", "L", "LA", "La")
 # what Pillow was seen to raise, or says it may, on a damaged file
 _DAMAGED = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
@@ -75,8 +75,8 @@ def read_images(
     over; links to folders are followed.
 
     EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
-    16-bit grey is divided by 256, wider grey and floats are refused, and grey stays one channel
-    if every image is grey. ``resize`` brings every image to that height and width: each pixel is
+    16-bit gray is divided by 256, wider gray and floats are refused, and gray stays one channel
+    if every image is gray. ``resize`` brings every image to that height and width: each pixel is
     the mean of those that it covers, weighted linearly by distance, and the ratio of the sides is
     not kept.
 
@@ -91,8 +91,8 @@ def read_images(
         warnings.simplefilter("ignore")
         first = decode(paths[0], _to_size(resize))
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
-        grey = first.ndim == 2 and all(map(_is_grey, paths))
-        shape = (*first.shape[:2], 1 if grey else 3)
+        gray = first.ndim == 2 and all(map(_is_gray, paths))
+        shape = (*first.shape[:2], 1 if gray else 3)
         streamed = ImageStream(folder, paths, shape, resize=resize)
         return _described(streamed, folder, paths)
     images = list(decoded(paths, first.shape[:2], paths[0].name, _to_size(resize)))
@@ -194,19 +194,19 @@ def decoded(
                 yield image
 
 
-def _is_grey(path: Path) -> bool:
+def _is_gray(path: Path) -> bool:
     """Return whether an image's header says so; what cannot be read is found when it is."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.mode in _GREY or image.mode.startswith("I;16")
+            return image.mode in _GRAY or image.mode.startswith("I;16")
     except (*_DAMAGED, Image.DecompressionBombError):
         return True
 
 
 def one_number_of_channels(images: list[np.ndarray]) -> list[np.ndarray]:
-    """Return images in three channels if one of them is in colour, grey otherwise."""
+    """Return images in three channels if one of them is in color, gray otherwise."""
     if all(image.ndim == 2 for image in images):
         return images
     return [image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images]
@@ -218,7 +218,7 @@ def image_bytes(image: Image.Image) -> np.ndarray:
     Raises
     ------
     ValueError
-        If its grey is wider than 16 bits, or it has more frames than one.
+        If its gray is wider than 16 bits, or it has more frames than one.
     """
     from PIL import ImageOps
 
@@ -230,7 +230,7 @@ def image_bytes(image: Image.Image) -> np.ndarray:
 def decode(
     path: Path, to_array: Callable[[Image.Image, Path], np.ndarray] | None = None
 ) -> np.ndarray:
-    """Return one image as bytes, (height, width) if grey, else (height, width, 3).
+    """Return one image as bytes, (height, width) if gray, else (height, width, 3).
 
     ``to_array`` makes something else of its pixels.
     """
@@ -273,15 +273,15 @@ def _to_bytes(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16") or image.mode == "I":
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 65535:
-            raise ValueError(f"grey from {wide.min()} to {wide.max()}, more than 16 bits")
+            raise ValueError(f"gray from {wide.min()} to {wide.max()}, more than 16 bits")
         return (wide >> 8).astype(np.uint8)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no range that is agreed on; save bytes")
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
-        grey = image.mode in ("LA", "La")
+        gray = image.mode in ("LA", "La")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(image.convert("L" if grey else "RGB"))
+        return np.asarray(image.convert("L" if gray else "RGB"))
     return np.asarray(image.convert("RGB"))

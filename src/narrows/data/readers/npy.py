@@ -102,7 +102,7 @@ class NpyStream(StreamSource):
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
         rows = torch.empty(len(numbers), self.n_features, dtype=self._float)
-        ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # runs of neighbours are read at once
+        ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # runs of neighbors are read at once
         edges = [0, *ends.tolist(), len(numbers)] if len(numbers) else [0]
         with open(self._path, "rb") as file:
             for first, last in pairwise(edges):

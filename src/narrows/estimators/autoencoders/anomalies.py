@@ -58,7 +58,7 @@ class Anomalies(Asked):
             If an error of the calibration is not finite.
         """
         check_rule(alpha, contamination)
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         calibration = self._calibration_errors(model, X_calibration, source)
         errors = np.concatenate(list(coding.errors(model, source)))
         return flag_rows(
@@ -95,7 +95,7 @@ class Anomalies(Asked):
         CopiesWarning
             If ``X_calibration`` are the rows of ``fit``, as far as the model knows them, or X.
         """
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         held_out = self._calibration_errors(model, X_calibration, source)
         if held_out is None:
             raise UsageError(
@@ -114,17 +114,17 @@ class Anomalies(Asked):
         none. ``source`` are the rows that are asked about."""
         if X_calibration is None:
             return None if model.calibration is None else model.calibration.cpu().numpy()
-        rows = self._asked(X_calibration, "X_calibration")[1]
+        rows = self._validated_query(X_calibration, "X_calibration")[1]
         held_out = anomalies.sorted_errors(model, rows).numpy()
         if not np.isfinite(held_out).all():
             raise InvalidData("X_calibration: a row has an error that is not finite.")
         warn_of_calibration(rows, source, fitted=was_fitted_to(model, rows, held_out))
         return held_out
 
-    def anomaly_shares(self, X: Any) -> np.ndarray:
+    def anomaly_contributions(self, X: Any) -> np.ndarray:
         """Return which share each feature has in its row's error, (n_samples, n_features), float32.
 
         Rows add up to 1. For losses in nats it is the excess over a perfect reconstruction that is
         shared out, so that a feature rebuilt as it is has none.
         """
-        return np.concatenate(list(anomalies.shares(*self._asked(X))))
+        return np.concatenate(list(anomalies.contributions(*self._validated_query(X))))

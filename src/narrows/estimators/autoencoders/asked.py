@@ -29,7 +29,7 @@ class Asked(WithDefaults):
     resize_: tuple[int, int]
     """Height and width that ``read`` brought the images of fit to; set where it did."""
 
-    def _asked(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
+    def _validated_query(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
         """Return the model and the rows it is asked about; unfitted, raise NotFittedError.
 
         ``argument`` is the name of the rows in errors.
@@ -40,10 +40,10 @@ class Asked(WithDefaults):
         self.model_.check_units(source)
         return self.model_, self.model_.scaling.as_precise(source)
 
-    def _asked_to_look_up(self, X: Any) -> tuple[Model, Source]:
-        """Return what ``_asked`` does, for an index: empty rows get no warning here, and of texts
-        the source holds the share of unknown words."""
-        return self._asked(X)
+    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
+        """Return what ``_validated_query`` does, for an index: empty rows get no warning here, and
+        of texts the source holds the share of unknown words."""
+        return self._validated_query(X)
 
     def _source(
         self,

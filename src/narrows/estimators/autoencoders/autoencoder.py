@@ -16,7 +16,7 @@ __all__ = ["Autoencoder"]
 class Autoencoder(AbstractAutoencoder):
     """Learn a short code h = f(x) from which r = g(h) rebuilds x.
 
-    Minimises J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` encodes and
+    Minimizes J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` encodes and
     ``reconstruct`` rebuilds the *clean* input.
 
     Parameters

@@ -253,7 +253,7 @@ class AbstractAutoencoder(
         as clean rows."""
         if self._task() is not None:
             targets = self._read_targets(y, source, counted=counted, again=again)
-            return source.labelled(targets), False
+            return source.labeled(targets), False
         clean = clean_rows(y, source)
         if clean is None:
             return source, False
@@ -277,7 +277,7 @@ class AbstractAutoencoder(
 
         ``learning_rate``, ``weight_decay``, ``batch_size``, ``augmentation``, ``precision``,
         ``device`` and ``random_state`` may change between calls, and take effect; other arguments
-        that changed are refused. Rows are rebuilt themselves, without ``neighbours``.
+        that changed are refused. Rows are rebuilt themselves, without ``n_neighbors``.
 
         Raises
         ------
@@ -291,8 +291,8 @@ class AbstractAutoencoder(
         self._check_parameters()
         if self._asked_for:
             raise UsageError(
-                f"neighbours: is {self._asked_for!r}, and partial_fit rebuilds rows themselves; "
-                "set neighbours=None, or call fit."
+                f"n_neighbors: is {self._asked_for!r}, and partial_fit rebuilds rows themselves; "
+                "set n_neighbors=None, or call fit."
             )
         first = not hasattr(self, "model_")
         given = json_parameters(self.get_params(deep=False))

@@ -37,64 +37,64 @@ from narrows.training.layerwise import LayerwisePretraining
 from narrows.training.precision import resolve_device
 from narrows.training.sizes import check_widths_fit
 
-__all__ = ["Choices", "NeighbourChoices"]
+__all__ = ["Choices", "NeighborChoices"]
 
 
-_NEIGHBOURS = 10
+_NEIGHBORS = 10
 _BY = ("auto", "rows", "code")
 
 
-class NeighbourChoices:
-    """The arguments ``neighbours`` and ``neighbours_by``, of estimators that have them."""
+class NeighborChoices:
+    """The arguments ``n_neighbors`` and ``neighbors_by``, of estimators that have them."""
 
     @abstractmethod
     def _admits_missing(self) -> bool: ...
 
-    def _check_neighbours(self) -> None:
+    def _check_neighbors(self) -> None:
         if (value := self._asked_for) is not None:
-            check_number("neighbours", value, low=0, integer=True)
+            check_number("n_neighbors", value, low=0, integer=True)
         if self._asked_by not in _BY:
-            raise unknown_name("neighbours_by", self._asked_by, _BY)
+            raise unknown_name("neighbors_by", self._asked_by, _BY)
 
-    def _neighbours(self, source: Source) -> int:
+    def _neighbors(self, source: Source) -> int:
         """Return how many nearest rows a row is rebuilt with."""
         if self._asked_for is not None:
             return int(self._asked_for)
         few = source.n_rows <= EXACT or self._asked_by == "code"
-        return _NEIGHBOURS if few and source.holds_targets and not self._admits_missing() else 0
+        return _NEIGHBORS if few and source.holds_targets and not self._admits_missing() else 0
 
-    def _neighbours_by(self, source: Source, loss: dict[str, Any]) -> str:
+    def _neighbors_by(self, source: Source, loss: dict[str, Any]) -> str:
         """Return what says which rows are near, of a net of this loss."""
         if self._asked_by != "auto":
             return self._asked_by
         return "code" if loss["name"] == "multinomial" and source.n_rows <= EXACT else "rows"
 
-    def _check_neighbours_of(self, source: Source) -> None:
-        if not self._neighbours(source):
+    def _check_neighbors_of(self, source: Source) -> None:
+        if not self._neighbors(source):
             if self._asked_by == "code":
                 raise UsageError(
-                    "neighbours_by: 'code' says which rows are near, and neighbours is 0: give "
-                    "neighbours, such as 20, or neighbours_by='rows'."
+                    "neighbors_by: 'code' says which rows are near, and n_neighbors is 0: give "
+                    "n_neighbors, such as 20, or neighbors_by='rows'."
                 )
             return
         if not source.holds_targets:
-            raise UsageError(f"neighbours: {source.origin} is streamed; they need rows in memory.")
+            raise UsageError(f"n_neighbors: {source.origin} is streamed; they need rows in memory.")
         if self._admits_missing():
             raise UsageError(
-                "neighbours: rows with missing values have none; set neighbours=0, or another "
+                "n_neighbors: rows with missing values have none; set n_neighbors=0, or another "
                 "corruption."
             )
 
     @property
     def _asked_for(self) -> Any:
-        return getattr(self, "neighbours", 0)
+        return getattr(self, "n_neighbors", 0)
 
     @property
     def _asked_by(self) -> Any:
-        return getattr(self, "neighbours_by", "rows")
+        return getattr(self, "neighbors_by", "rows")
 
 
-class Choices(NeighbourChoices, WithDefaults):
+class Choices(NeighborChoices, WithDefaults):
     """The constructor's arguments, checked and resolved. Subclasses name the variant."""
 
     n_components: int
@@ -166,7 +166,7 @@ class Choices(NeighbourChoices, WithDefaults):
     def _read_targets(
         self, y: Any, source: Source, *, counted: torch.Tensor | None = None, again: bool = False
     ) -> torch.Tensor | None:
-        """Return y for the loop, values standardised by the moments of the rows in the mask
+        """Return y for the loop, values standardized by the moments of the rows in the mask
         ``counted``, or, if ``again``, by those of the last call."""
         task = self._task()
         if task is None:
@@ -229,7 +229,7 @@ class Choices(NeighbourChoices, WithDefaults):
         check_number("learning_rate", self.learning_rate, low=0, low_open=True)
         check_number("weight_decay", getattr(self, "weight_decay", 0.0), low=0)
         check_number("sampled_words", getattr(self, "sampled_words", 0), low=0, integer=True)
-        self._check_neighbours()
+        self._check_neighbors()
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
@@ -264,7 +264,7 @@ class Choices(NeighbourChoices, WithDefaults):
             spec = with_image_shape(parameters["corruption"], source.image_shape)
             parameters["corruption"] = {"name": "identity"} if pairs else spec
         if not pairs:
-            self._check_neighbours_of(source)
+            self._check_neighbors_of(source)
         if not pairs and self.n_components >= source.n_features and self._may_copy():
             warnings.warn(
                 f"n_components={self.n_components} is not less than n_features="
@@ -291,7 +291,7 @@ class Choices(NeighbourChoices, WithDefaults):
             augmentation=self._augmentation(),
             weight_decay=float(getattr(self, "weight_decay", 0.0)),
             pretraining=self._pretraining(source),
-            neighbours=0 if pairs else self._neighbours(source),
-            neighbours_by=self._neighbours_by(source, loss),
+            n_neighbors=0 if pairs else self._neighbors(source),
+            neighbors_by=self._neighbors_by(source, loss),
             sampled_words=int(getattr(self, "sampled_words", 0)),
         )

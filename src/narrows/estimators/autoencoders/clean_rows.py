@@ -60,7 +60,7 @@ def clean_rows(y: Any, source: Source) -> Source | None:
     if rows.sparse != source.sparse:
         raise InvalidData("y: X and y must be both dense or both sparse; use toarray().")
     kind, origin = rows.kind, rows.origin
-    rows = rows.labelled(None).described_as(source)
+    rows = rows.labeled(None).copy_metadata(source)
     rows.kind, rows.origin = kind, "y" if origin == "X" else origin
     return rows
 
@@ -105,7 +105,7 @@ def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
         raise UsageError(
             "augmentation: would change X and not the clean rows that y gives; leave it out."
         )
-    for name in ("neighbours", "sampled_words"):
+    for name in ("n_neighbors", "sampled_words"):
         if given.get(name):
             raise UsageError(
                 f"{name}: rebuilds other rows than y gives; set {name}=0, or leave y out."

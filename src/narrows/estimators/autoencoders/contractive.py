@@ -16,7 +16,7 @@ __all__ = ["ContractiveAutoencoder"]
 class ContractiveAutoencoder(AbstractAutoencoder):
     """Learn a code that barely moves when the input moves, except along the data.
 
-    Minimises L(x, g(f(x))) + weight * ||J(x)||_F^2 with J(x) = d f(x) / d x, a sigmoid code and a
+    Minimizes L(x, g(f(x))) + weight * ||J(x)||_F^2 with J(x) = d f(x) / d x, a sigmoid code and a
     tied decoder. Rebuilding keeps the directions in which the data vary, and the penalty flattens
     the others; the code may be wider than the data. With ``gamma`` > 0 (CAE+H) the slope itself
     is held still nearby.

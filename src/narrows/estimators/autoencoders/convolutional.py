@@ -44,11 +44,11 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     beta : float or None, default=None
         Makes the code variational, at that price of a nat, as in ``VariationalAutoencoder``.
     image_shape : tuple of int or None, default=None
-        Height, width and, for colour, channels of a row. None takes what the data say (a folder of
-        images, IDX, arrays of more than two axes; channels come last), else a square, grey or of
+        Height, width and, for color, channels of a row. None takes what the data say (a folder of
+        images, IDX, arrays of more than two axes; channels come last), else a square, gray or of
         three channels, where the number of features is one, else a line of one pixel's height: a
-        signal, in which neighbouring columns belong together, with a warning. A table has no such
-        neighbours: use ``Autoencoder``.
+        signal, in which neighboring columns belong together, with a warning. A table has no such
+        neighbors: use ``Autoencoder``.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``; with a ``beta`` as in ``VariationalAutoencoder``.
     corruption : str, spec, corruption or None, default="identity"

@@ -46,8 +46,8 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     token_pattern : ...
     analyzer : ...
     ngram_range : ...
-    neighbours : ...
-    neighbours_by : ...
+    n_neighbors : ...
+    neighbors_by : ...
     pretrain : {"denoising", "rbm"} or None, default=None
         Whether the layers are trained alone first, each on the one below: as autoencoders that
         rebuild from three quarters of the words or units, or as restricted Boltzmann machines,
@@ -56,7 +56,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         Passes over the data for each layer.
     sampled_words : int, default=0
         k > 0: in training the softmax is over the words of the batch and k others, drawn anew in
-        every step, instead of over all. Counts must be CSR, and not with ``neighbours``.
+        every step, instead of over all. Counts must be CSR, and not with ``n_neighbors``.
     hidden : sequence of int, default=(500, 250, 125)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
@@ -117,8 +117,8 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ('cat', 'dog', 'fell')
     """
 
-    neighbours: int | None
-    neighbours_by: str
+    n_neighbors: int | None
+    neighbors_by: str
     pretrain: str | None
     pretrain_epochs: int
     sampled_words: int
@@ -138,8 +138,8 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         token_pattern: str | None = None,
         analyzer: str = "auto",
         ngram_range: str | Sequence[int] = "auto",
-        neighbours: int | None = None,
-        neighbours_by: str = "auto",
+        n_neighbors: int | None = None,
+        neighbors_by: str = "auto",
         pretrain: str | None = None,
         pretrain_epochs: int = 5,
         sampled_words: int = 0,
@@ -186,15 +186,15 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
             )
         if self.sampled_words:
             multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
-            if self._neighbours(source) or not source.sparse or not multinomial:
+            if self._neighbors(source) or not source.sparse or not multinomial:
                 raise UsageError(
-                    "sampled_words: needs CSR counts and the multinomial loss, and no neighbours; "
+                    "sampled_words: needs CSR counts and the multinomial loss, and no neighbors; "
                     "set sampled_words=0, or give X as CSR."
                 )
         return super()._plan(source, statistics, seed, pairs=pairs)
 
-    def _neighbours(self, source: Source) -> int:
-        return 0 if self.sampled_words and self.neighbours is None else super()._neighbours(source)
+    def _neighbors(self, source: Source) -> int:
+        return 0 if self.sampled_words and self.n_neighbors is None else super()._neighbors(source)
 
     def _pretraining(self, source: Source) -> LayerwisePretraining | None:
         if self.pretrain is None:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications.generation import sampling, walks
-from narrows.applications.generation.memorization import Memorisation, measure_memorisation
+from narrows.applications.generation.memorization import Memorization, measure_memorization
 from narrows.applications.generation.walks import interpolated
 from narrows.data.memory import check_result_fits
 from narrows.errors import UsageError
@@ -28,7 +28,7 @@ class Generates(Asked):
     (n_lines, n_columns, n_features), in input units; where ``fit`` was given images, images stand
     in place of the n_features of new rows and of grids. Their codes
     keep the rule of their kind: numbers stay in the range of the code's activation, of a top-k
-    code the k largest stay, parts of a quantised one become the nearest entries, and a bit flips
+    code the k largest stay, parts of a quantized one become the nearest entries, and a bit flips
     where it is taken past 0.
     """
 
@@ -102,7 +102,7 @@ class Generates(Asked):
             codes at its end.
         """
         generator = Generator().manual_seed(seed_from(random_state))
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         blocks = walks.perturbed(
             model, source, amount=amount, n_samples=n_samples, noise=noise, generator=generator
         )
@@ -139,14 +139,14 @@ class Generates(Asked):
         ------
         UsageError (a ValueError)
             If x is not one row, there is no such component, a number is out of range, or the code
-            is quantised: its numbers do not vary alone.
+            is quantized: its numbers do not vary alone.
         """
         steps = None
         if values is None:
             steps = walks.steps_of(n_steps, span)
         else:
             values = _step_values(values)
-        model, source = self._asked(_as_row(x), "x")
+        model, source = self._validated_query(_as_row(x), "x")
         if component is None:
             component = range(model.n_components)
         asked = component if isinstance(component, Sequence | np.ndarray) else [component]
@@ -180,13 +180,13 @@ class Generates(Asked):
         UsageError (a ValueError)
             If the number is out of range, or the method unknown.
         """
-        model, ours = self._asked(_as_row(a), "a")
-        _, theirs = self._asked(_as_row(b), "b")
+        model, ours = self._validated_query(_as_row(a), "a")
+        _, theirs = self._validated_query(_as_row(b), "b")
         ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
         self._check_fits(ours.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
         return self._shaped(np.concatenate(list(ways)))
 
-    def check_memorisation(self, samples: Any, X: Any, held_out: Any = None) -> Memorisation:
+    def check_memorization(self, samples: Any, X: Any, held_out: Any = None) -> Memorization:
         """Return how near samples come to the training rows X, beside how near real rows come.
 
         ``print`` its ``table()``; its ``nearest`` are the numbers of the nearest rows of X.
@@ -206,11 +206,11 @@ class Generates(Asked):
         InvalidData (a ValueError)
             If there are no samples or too many, or widths differ.
         """
-        model, train = self._asked(X)
-        others = None if held_out is None else self._asked(held_out, "held_out")[1]
+        model, train = self._validated_query(X)
+        others = None if held_out is None else self._validated_query(held_out, "held_out")[1]
         if np.ndim(samples) > 2:
             samples = np.reshape(samples, (len(samples), -1))
-        return measure_memorisation(model, samples, train, others)
+        return measure_memorization(model, samples, train, others)
 
 
 def _as_row(x: Any) -> Any:

@@ -11,7 +11,7 @@ from narrows.applications.retrieval.hashing import packed_codes, set_median_thre
 from narrows.core.checks import check_number
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.encoders.binary import BINARISATIONS
+from narrows.encoders.binary import BINARizATIONS
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.lookup import LooksUp
@@ -44,9 +44,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     token_pattern : ...
     analyzer : ...
     ngram_range : ...
-    neighbours : ...
-    neighbours_by : ...
-    binarisation : {"noise", "straight_through"}, default="noise"
+    n_neighbors : ...
+    neighbors_by : ...
+    binarization : {"noise", "straight_through"}, default="noise"
         What makes bits differentiable: noise added to z, or bits drawn with probability
         sigmoid(z), through which the gradient passes straight.
     noise : float, default=1.0
@@ -108,8 +108,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     (1797, 2)
     """
 
-    neighbours_by: str
-    binarisation: str
+    neighbors_by: str
+    binarization: str
     noise: float
     n_groups: int
     balance: float
@@ -131,9 +131,9 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         token_pattern: str | None = None,
         analyzer: str = "auto",
         ngram_range: str | Sequence[int] = "auto",
-        neighbours: int | None = None,
-        neighbours_by: str = "auto",
-        binarisation: str = "noise",
+        n_neighbors: int | None = None,
+        neighbors_by: str = "auto",
+        binarization: str = "noise",
         noise: float = 1.0,
         n_groups: int = 1,
         balance: float = 0.0,
@@ -159,15 +159,15 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def hash(self, X: Any) -> np.ndarray:
         """Return the bits of X packed, uint8 (n_samples, ceil(n_components / 8)), as np.packbits
         packs them: the first bit is the highest of the first byte."""
-        return np.concatenate(list(packed_codes(*self._asked(X))))
+        return np.concatenate(list(packed_codes(*self._validated_query(X))))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("noise", self.noise, low=0)
         check_number("balance", self.balance, low=0)
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
-        if not isinstance(self.binarisation, str) or self.binarisation not in BINARISATIONS:
-            raise unknown_name("binarisation", self.binarisation, BINARISATIONS)
+        if not isinstance(self.binarization, str) or self.binarization not in BINARizATIONS:
+            raise unknown_name("binarization", self.binarization, BINARizATIONS)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
@@ -175,7 +175,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         """Pass once over X at the constant learning rate; median thresholds become those of X."""
         super().partial_fit(X, y)
         if self.threshold == "median":
-            set_median_thresholds(*self._asked(X))
+            set_median_thresholds(*self._validated_query(X))
         return self
 
     def _finish(self, training: Source, statistics: Statistics) -> None:
@@ -185,7 +185,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "hashing", {
             **self._shape(),
-            "binarisation": self.binarisation,
+            "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
             "balance": float(self.balance),

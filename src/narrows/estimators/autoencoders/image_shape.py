@@ -22,7 +22,7 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
     Raises
     ------
     UsageError
-        If what was given does not hold the features, or the data are colour images with their
+        If what was given does not hold the features, or the data are color images with their
         channels first.
     """
     n, of_data = source.n_features, source.image_shape
@@ -38,7 +38,7 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
             return side, side, channels
     warnings.warn(
         f"{source.origin}: {n} features are no square image and are read as a signal, in which "
-        f"neighbouring columns belong together; give image_shape=(1, {n}) (--image-shape 1,{n}) if "
+        f"neighboring columns belong together; give image_shape=(1, {n}) (--image-shape 1,{n}) if "
         "they are one, or use Autoencoder (--variant plain) for a table.",
         ImageShapeWarning,
         stacklevel=2,
@@ -47,14 +47,14 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
 
 
 def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
-    """Refuse colour images with their channels first, and warn of grey ones that may be such."""
+    """Refuse color images with their channels first, and warn of gray ones that may be such."""
     first, second, last = shape
     if first not in (1, 3, 4) or last <= _FEW:
         return
     found = f"{source.origin}: images of height {first} with {last} channels; if "
     if first > 1:
         raise UsageError(
-            f"{found}the colours come first, move them: X.transpose(0, 2, 3, 1); if not, give "
+            f"{found}the colors come first, move them: X.transpose(0, 2, 3, 1); if not, give "
             f"{_said(shape)}."
         )
     warnings.warn(

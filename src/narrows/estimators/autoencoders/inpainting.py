@@ -75,7 +75,7 @@ class Inpainting(Asked):
         """
         if return_std:
             check_number("n_draws", n_draws, low=2, integer=True)
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         shape = model.schema.image_shape or source.image_shape
         hidden = row_masks(mask, source.n_rows, source.n_features, shape)
         blocks = inpainted(

@@ -108,8 +108,8 @@ class LinearAutoencoder(AbstractAutoencoder):
         return "linear", {"n_components": int(self.n_components), "loss": loss}
 
     def _scale_for(self, loss: dict[str, Any] | None) -> str:
-        centred = self.scale == "auto" and loss == piece_to_spec(LOSSES, SquaredError())
-        return "center" if centred else self.scale
+        centered = self.scale == "auto" and loss == piece_to_spec(LOSSES, SquaredError())
+        return "center" if centered else self.scale
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

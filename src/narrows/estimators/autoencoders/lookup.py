@@ -59,7 +59,7 @@ class LooksUp:
         UnknownWordsWarning
             Where more than half of all words are unknown.
         """
-        model, source = self._asked_to_look_up(X)  # pyright: ignore[reportAttributeAccessIssue] -- Asked's
+        model, source = self._validated_lookup(X)  # pyright: ignore[reportAttributeAccessIssue] -- Asked's
         index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
         rows = [str(row) for row in range(source.n_rows)] if names is None else names
         empty = add_rows(index, model, source, rows, metadata)
@@ -95,7 +95,7 @@ class LooksUp:
         UnknownWordsWarning
             Where more than half of a query's words are unknown.
         """
-        model, source = self._asked_to_look_up(X)  # pyright: ignore[reportAttributeAccessIssue] -- Asked's
+        model, source = self._validated_lookup(X)  # pyright: ignore[reportAttributeAccessIssue] -- Asked's
         if index.settings.model_digest != model.fingerprint():
             raise ModelFileError("index: made with another model; index the data with this one.")
         answers = search_rows(index, model, source, k, rerank=rerank)

@@ -31,7 +31,7 @@ class Queries(TransformerMixin, Asked):
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
-        return np.concatenate(list(coding.codes(*self._asked(X))))
+        return np.concatenate(list(coding.codes(*self._validated_query(X))))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return g(h) for codes X (n_samples, n_components), in input units, float32: rows
@@ -57,7 +57,7 @@ class Queries(TransformerMixin, Asked):
         """Return g(f(x)), (n_samples, n_features), in input units, dense, of the dtype of
         ``inverse_transform``; images, (n_samples, height, width[, channels]), where ``fit`` was
         given images."""
-        return self._shaped(np.concatenate(list(coding.reconstructions(*self._asked(X)))))
+        return self._shaped(np.concatenate(list(coding.reconstructions(*self._validated_query(X)))))
 
     def denoise(self, X: Any) -> np.ndarray:
         """Return clean rows for corrupted X, (n_samples, n_features), in input units; images where
@@ -67,15 +67,15 @@ class Queries(TransformerMixin, Asked):
         NaN: the known values stay, and only the missing ones are filled in. The dtype is that
         of ``inverse_transform``.
         """
-        return self._shaped(np.concatenate(list(denoised(*self._asked(X)))))
+        return self._shaped(np.concatenate(list(denoised(*self._validated_query(X)))))
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""
-        return np.concatenate(list(coding.layer_features(*self._asked(X), layer)))
+        return np.concatenate(list(coding.layer_features(*self._validated_query(X), layer)))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the reconstruction error of every row, in ``loss_unit_``."""
-        return -np.concatenate(list(coding.errors(*self._asked(X))))
+        return -np.concatenate(list(coding.errors(*self._validated_query(X))))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ``score_samples``: minus the error, so that greater is better.
@@ -83,7 +83,7 @@ class Queries(TransformerMixin, Asked):
         Where y has the shape of X it is the clean rows, and the error is of rebuilding them from X.
         Of one dimension it is ignored, as scikit-learn has it.
         """
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         clean = clean_rows(y, source)
         if clean is not None:
             return -evaluate(model, clean, inputs=source).error
@@ -95,7 +95,7 @@ class Queries(TransformerMixin, Asked):
 
         y, in the shape of X, is clean rows to be rebuilt from X; None has X rebuilt from itself.
         """
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         clean = clean_rows(y, source)
         if clean is None:
             return evaluate(model, source)
@@ -108,4 +108,4 @@ class Queries(TransformerMixin, Asked):
         ``seed`` draws which features the copying test hides together. ``print`` its ``table()``.
         """
         check_number("seed", seed, low=0, high=2**63 - 1, integer=True)
-        return examine(*self._asked(X), generator=Generator().manual_seed(int(seed)))
+        return examine(*self._validated_query(X), generator=Generator().manual_seed(int(seed)))

@@ -23,7 +23,7 @@ __all__ = ["VariationalAutoencoder"]
 class VariationalAutoencoder(AbstractAutoencoder):
     """Learn a code with a known density, N(0, I), so that the decoder generates on its own.
 
-    Minimises E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), q(h | x) normal with the mean and
+    Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), q(h | x) normal with the mean and
     variance that the encoder gives. With a loss in nats and beta = 1 that is an upper bound of
     - log p(x), and ``log_likelihood`` a tighter one. ``transform`` returns the mean of q.
 
@@ -118,7 +118,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         q(h | x). The probability is that of the scaled rows. "multinomial" needs counts and
         ``scale="none"``; "squared_error" gives the density of a normal with variance 1/2 in every
         scaled feature. "bernoulli" gives a probability if all values of X are 0 or 1. Otherwise,
-        as for grey images, it gives every row of X a density over [0, 1]^n_features, that of the
+        as for gray images, it gives every row of X a density over [0, 1]^n_features, that of the
         continuous Bernoulli at the decoder's logits, whose log may be above 0: compare it only
         with other densities of the same scaled features, never with the nats of bits.
 
@@ -142,7 +142,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         Loaiza-Ganem, Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in
         variational autoencoders", NeurIPS.
         """
-        model, source = self._asked(X)
+        model, source = self._validated_query(X)
         generator = Generator(model.device).manual_seed(seed_from(random_state))
         return np.concatenate(
             list(log_likelihoods(model, source, n_samples=n_samples, generator=generator))

@@ -1,4 +1,4 @@
-"""The vector-quantised autoencoder."""
+"""The vector-quantized autoencoder."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
 
     def choices(self, X: Any) -> np.ndarray:
         """Return the number of the vector chosen in each part, (n_samples, n_groups), int64."""
-        codes = torch.from_numpy(np.concatenate(list(coding.codes(*self._asked(X)))))
+        codes = torch.from_numpy(np.concatenate(list(coding.codes(*self._validated_query(X)))))
         encoder = self._encoder()
         return encoder.choices(codes.to(encoder.entries.device)).cpu().numpy()
 
@@ -133,7 +133,7 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
         check_number("commitment", self.commitment, low=0)
 
     def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "vector_quantised", {
+        return "vector_quantized", {
             **self._shape(),
             "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
             "n_entries": int(self.n_entries),

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
-from narrows.applications.anomalies.anomaly_score import surprises
+from narrows.applications.anomalies.anomaly_score import anomaly_scores
 from narrows.applications.anomalies.errors import conformal_threshold
 from narrows.artefact import write_artefact
 from narrows.core.checks import check_number
@@ -65,7 +65,7 @@ class AnomalyDetector(DetectorQueries):
         below 1 / (n_samples + 1): "auto" is 0.05, or that bound where it is larger (fewer than 19
         rows); a number below the bound flags nothing, with a warning.
     contamination : float or None, default=None
-        Where it is given, in (0, 0.5], rows are anomalies that surprise more than all but this
+        Where it is given, in (0, 0.5], rows are anomalies that score more than all but this
         share of the training rows, whatever alpha is; rows that tie at the limit are not flagged.
     device : ...
     random_state : ...
@@ -104,7 +104,7 @@ class AnomalyDetector(DetectorQueries):
     >>> detector = AnomalyDetector(n_folds=2, random_state=0).fit(X)
     >>> odd = X[:1].copy()
     >>> odd[0, 3] = 300  # alkalinity of ash: from 10 to 30 in the others
-    >>> detector.predict(odd).tolist(), int(detector.anomaly_shares(odd).argmax())
+    >>> detector.predict(odd).tolist(), int(detector.anomaly_contributions(odd).argmax())
     ([-1], 3)
     """
 
@@ -231,13 +231,13 @@ class AnomalyDetector(DetectorQueries):
                     "out of each fold's net, which holds another out by its validation_fraction; "
                     "give more, or an autoencoder with validation_fraction=0."
                 )
-        self.members_, self.surprises_, held_out = [], [], []
+        self.members_, self.anomaly_scores_, held_out = [], [], []
         for i in range(n_folds):
             selection = grouping.around(fold == i)
             rows, others = (
                 part.nonzero()[:, 0] for part in (selection.held_out, selection.training)
             )
-            member, surprise = fitted_member(
+            member, score = fitted_member(
                 made,
                 source.subset(others),
                 grouping=grouping.subset(others),
@@ -248,8 +248,8 @@ class AnomalyDetector(DetectorQueries):
                 name=f"net-{i + 1}",
             )
             self.members_.append(member)
-            self.surprises_.append(surprise)
-            held_out.extend(surprises(member.model_, surprise, source.subset(rows)))
+            self.anomaly_scores_.append(score)
+            held_out.extend(anomaly_scores(member.model_, score, source.subset(rows)))
             if self.verbose:
                 Progress.say(f"net {i + 1} of {n_folds} is fitted")
         self.calibration_ = np.sort(comparable(np.concatenate(held_out)))

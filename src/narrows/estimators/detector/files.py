@@ -10,7 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
-from narrows.applications.anomalies.anomaly_score import Surprise
+from narrows.applications.anomalies.anomaly_score import AnomalyScore
 from narrows.artefact import Artefact
 from narrows.errors import ModelFileError
 from narrows.estimators.parameters import json_parameters, known_arguments
@@ -36,7 +36,7 @@ def detector_artefact(estimator: AnomalyDetector) -> Artefact:
         artefact = member.model_.to_artefact(member._artefact_extra())
         members.append(artefact.spec)
         tensors |= {f"member.{i}.{k}": v for k, v in artefact.tensors.items()}
-        held = estimator.surprises_[i].tensors()
+        held = estimator.anomaly_scores_[i].tensors()
         tensors |= {f"surprise.{i}.{k}": v for k, v in held.items()}
     spec = {
         "estimator": type(estimator).__name__,
@@ -65,11 +65,13 @@ def restore_detector(
         raise ValueError(f"{spec['estimator']!r} has no members")
     if not isinstance(spec["members"], list) or not 1 <= len(spec["members"]) <= _MOST_MEMBERS:
         raise ValueError("members are no list of 1 to 100")
-    members, surprises = [], []
+    members, anomaly_scores = [], []
     for i, of_member in enumerate(spec["members"]):
         member = _member(of_member, _taken(tensors, f"member.{i}."), classes)
         members.append(member)
-        surprises.append(Surprise.from_tensors(_taken(tensors, f"surprise.{i}."), member.model_))
+        anomaly_scores.append(
+            AnomalyScore.from_tensors(_taken(tensors, f"surprise.{i}."), member.model_)
+        )
     widths = {member.n_features_in_ for member in members}
     if len(widths) != 1:
         raise ValueError(f"members of {sorted(widths)} features")
@@ -83,7 +85,7 @@ def restore_detector(
     # fitted again, a detector of its own kind of autoencoder makes that again
     given: Any = clone(members[0]) if spec["autoencoder_given"] else None
     estimator = cls(given, **known_arguments(spec["arguments"]))
-    estimator.members_, estimator.surprises_ = members, surprises
+    estimator.members_, estimator.anomaly_scores_ = members, anomaly_scores
     estimator.calibration_ = held_out.numpy()
     if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
         raise ValueError(f"offset {spec['offset']!r}")

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from narrows.applications.anomalies.anomaly_score import Surprise, concentrated, fit_surprise
+from narrows.applications.anomalies.anomaly_score import (
+    AnomalyScore,
+    fit_anomaly_score,
+    trimmed_rows,
+)
 from narrows.data.splitting import Grouping
 from narrows.errors import CopyingWarning, InvalidData, UsageError
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
@@ -74,7 +78,7 @@ def fitted_member(
     may_copy: bool,
     stages: Stages,
     name: str,
-) -> tuple[AbstractAutoencoder, Surprise]:
+) -> tuple[AbstractAutoencoder, AnomalyScore]:
     """Fit a clone and its S to a source, then both again without the share ``trim`` of odd rows.
 
     ``may_copy`` leaves out the warning of a wide code. ``name`` names the checkpoints of both fits.
@@ -93,7 +97,7 @@ def fitted_member(
         fresh.fit(source, **of_fit(name, grouping))
         if trim:
             warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
-            kept = concentrated(fresh.model_, source, trim=trim, seed=seed)
+            kept = trimmed_rows(fresh.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
             fresh.fit(source, **of_fit(f"{name}-trimmed", grouping.subset(kept)))
-    return fresh, fit_surprise(fresh.model_, source, seed=seed)
+    return fresh, fit_anomaly_score(fresh.model_, source, seed=seed)

@@ -10,15 +10,15 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies.anomaly_score import Surprise, occlusions, surprises
-from narrows.applications.anomalies.errors import conformal_p_values, sharing
+from narrows.applications.anomalies.anomaly_score import AnomalyScore, anomaly_scores, occlusions
+from narrows.applications.anomalies.errors import as_contributions, conformal_p_values
 from narrows.applications.anomalies.flagging import (
     FlaggedRows,
     check_rule,
     flag_rows,
     reachable_level,
 )
-from narrows.applications.coding.training_rows import hold_calibration, warn_of_calibration
+from narrows.applications.coding.training_rows import contains_calibration, warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.inputs import query_source
@@ -37,7 +37,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
     alpha: float | str
     contamination: float | None
     members_: list[AbstractAutoencoder]
-    surprises_: list[Surprise]
+    anomaly_scores_: list[AnomalyScore]
     calibration_: np.ndarray
     offset_: float
 
@@ -49,8 +49,8 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         """Return S of every row by every member, (n_members, n_samples), float64."""
         return np.stack(
             [
-                np.concatenate(list(surprises(member.model_, surprise, source)))
-                for member, surprise in zip(self.members_, self.surprises_, strict=True)
+                np.concatenate(list(anomaly_scores(member.model_, score, source)))
+                for member, score in zip(self.members_, self.anomaly_scores_, strict=True)
             ]
         )
 
@@ -84,7 +84,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             If both numbers are given, or one is out of range.
         """
         check_rule(alpha, contamination)
-        source = self._asked(X)[1]
+        source = self._validated_query(X)[1]
         of_members = self._member_scores(source)
         scores = comparable(of_members.mean(axis=0))
         calibration = self.calibration_
@@ -103,21 +103,21 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             return replace(found, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
         return found
 
-    def _asked(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
+    def _validated_query(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
         """Return the first member's model, for its schema, and the rows asked about."""
         check_is_fitted(self, "members_")
         return self.members_[0].model_, query_source(self, X, argument)
 
     def _calibration_by(self, X_calibration: Any, source: Source) -> np.ndarray:
         """Return the S of normal rows that fit was not given, ascending, (n_samples,)."""
-        rows = self._asked(X_calibration, "X_calibration")[1]
+        rows = self._validated_query(X_calibration, "X_calibration")[1]
         of_members = self._member_scores(rows)
         warn_of_calibration(rows, source, fitted=self._was_fitted_to(rows, of_members))
         return np.sort(comparable(of_members.mean(axis=0)))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
-        return self._scores(self._asked(X)[1])
+        return self._scores(self._validated_query(X)[1])
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return ``score_samples(X) - offset_``: negative for anomalies."""
@@ -139,7 +139,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         CopiesWarning
             If ``X_calibration`` are the rows of ``fit``, or X.
         """
-        source = self._asked(X)[1]
+        source = self._validated_query(X)[1]
         scores = -self._scores(source)
         if X_calibration is None:
             return conformal_p_values(scores, self.calibration_)
@@ -150,23 +150,23 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         of those that it did not see: ``of_members`` (n_members, n_samples)."""
         if source.n_rows != len(self.calibration_):
             return False
-        return hold_calibration(comparable(of_members.ravel()), self.calibration_)
+        return contains_calibration(comparable(of_members.ravel()), self.calibration_)
 
-    def anomaly_shares(self, X: Any) -> np.ndarray:
+    def anomaly_contributions(self, X: Any) -> np.ndarray:
         """Return which share each feature has in a row's S, (n_samples, n_features), float32.
 
         By how much S would fall if the feature stood at its mean, as a share of the sum of these;
         rows add up to 1. Cost: n_features times that of ``score_samples``.
         """
-        source = self._asked(X)[1]
+        source = self._validated_query(X)[1]
         drops = 0.0
-        for member, surprise in zip(self.members_, self.surprises_, strict=True):
-            drops = drops + np.concatenate(list(occlusions(member.model_, surprise, source)))
-        return sharing(np.asarray(drops))
+        for member, score in zip(self.members_, self.anomaly_scores_, strict=True):
+            drops = drops + np.concatenate(list(occlusions(member.model_, score, source)))
+        return as_contributions(np.asarray(drops))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), the mean over the members, (n_samples, n_features), in input units."""
-        source = self._asked(X)[1]
+        source = self._validated_query(X)[1]
         source = copy(source)
         source.units_checked = True  # by the first member's range: once is enough
         return np.mean([member.reconstruct(source) for member in self.members_], axis=0)

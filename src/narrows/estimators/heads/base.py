@@ -99,7 +99,7 @@ class CodeHead(ExportsHead, HeadTraining):
         y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts in the loss of the head, on held-out rows too, and in how
-            features and values are standardised; only their ratios matter. Rows of weight 0 are
+            features and values are standardized; only their ratios matter. Rows of weight 0 are
             left out of everything. An autoencoder that is fitted here, and its own J in "joint",
             count the other rows alike.
         groups : array-like of shape (n_samples,), optional
@@ -147,7 +147,7 @@ class CodeHead(ExportsHead, HeadTraining):
                 kept = select(sum(1 for _ in as_documents(X))).training.numpy()
                 learned = X if kept.all() else documents_where(X, kept)
                 autoencoder = self._fitted_autoencoder(learned, y, kept, stages)
-                X = autoencoder._asked(X)[1]
+                X = autoencoder._validated_query(X)[1]
             source = fit_source(self, X)
             check_in_memory(source)
             places = autoencoder is not None or block_length is not None
@@ -182,7 +182,7 @@ class CodeHead(ExportsHead, HeadTraining):
         if y_held_out is None:
             raise UsageError("validation_data: a head needs y too; give a pair (X, y).")
         if is_texts(X_held_out):
-            X_held_out = autoencoder._asked(X_held_out, "validation_data")[1]
+            X_held_out = autoencoder._validated_query(X_held_out, "validation_data")[1]
         held_out = query_source(self, X_held_out, "validation_data")
         if not is_texts(validation_data):  # of texts the counts have been checked
             autoencoder.model_.check_units(held_out)
@@ -238,7 +238,7 @@ class CodeHead(ExportsHead, HeadTraining):
         if self.training != "frozen":
             self.autoencoder_.model_.densities = {}  # of the codes before fine-tuning
             self.autoencoder_.model_.calibration = None
-        self._train(source.labelled(targets), stages, selection=selection)
+        self._train(source.labeled(targets), stages, selection=selection)
         return self
 
     def _fitted_autoencoder(
@@ -261,9 +261,9 @@ class CodeHead(ExportsHead, HeadTraining):
         return Autoencoder(random_state=self.random_state, device=self.device)
 
     def _said(self, X: Any) -> np.ndarray:
-        """Return what the head says of rows: logits, or standardised values."""
+        """Return what the head says of rows: logits, or standardized values."""
         check_is_fitted(self, "head_")
-        source = query_source(self, self.autoencoder_._asked(X)[1] if is_texts(X) else X)
+        source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
         return np.concatenate(list(said(model, self.head_, source, self.layer_)))
 

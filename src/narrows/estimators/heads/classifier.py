@@ -11,7 +11,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
-from narrows.applications.heads.label_propagation import spread_classes
+from narrows.applications.heads.label_propagation import propagate_classes
 from narrows.core.checks import check_number
 from narrows.core.terms import Trainable
 from narrows.data.source import Source
@@ -52,15 +52,15 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     reconstruction_weight : ...
     missing_label : object, default=None
         The value of y where the class is not known, such as -1: those rows count in the
-        reconstruction of "joint", and take a label with ``spread_neighbors``; else they do not
+        reconstruction of "joint", and take a label with ``n_neighbors``; else they do not
         count. None: every y is a class.
-    spread_neighbors : int or None, default=None
+    n_neighbors : int or None, default=None
         Spread the labels told along the graph of so many nearest codes first (10 is usual), to the
         rows whose class is unknown, and learn from all of them: with few labels and many rows of
-        images, much is gained. None spreads none. Codes are standardised. Cost: each row is
+        images, much is gained. None spreads none. Codes are standardized. Cost: each row is
         compared with all others, 6 s for 30,000 codes of 30 numbers on one core.
     adversarial_radius : float, default=0.0
-        Where the encoder trains, a row and its worst neighbour at this distance in scaled units
+        Where the encoder trains, a row and its worst neighbor at this distance in scaled units
         (for 28 x 28 images in [0, 1] try 2) are to be given the same class: virtual adversarial
         training. Rows of unknown class count in it. Dense rows only; a step takes 2 to 3 times as
         long. 0 is without.
@@ -123,7 +123,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     """
 
     missing_label: Any
-    spread_neighbors: int | None
+    spread_n_neighbors: int | None
     adversarial_radius: float
     class_weight: Any
     classes_: np.ndarray
@@ -144,7 +144,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         dropout: float = 0.0,
         reconstruction_weight: float = 0.1,
         missing_label: Any = None,
-        spread_neighbors: int | None = None,
+        spread_n_neighbors: int | None = None,
         adversarial_radius: float = 0.0,
         class_weight: Any = None,
         max_epochs: int | None = None,
@@ -192,24 +192,24 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                 "adversarial_radius: must be 0 with training='frozen', got "
                 f"{self.adversarial_radius!r}; use 'fine_tuned' or 'joint'."
             )
-        if self.spread_neighbors is None:
+        if self.n_neighbors is None:
             return
         check_number(
-            "spread_neighbors",
-            self.spread_neighbors,
+            "n_neighbors",
+            self.n_neighbors,
             low=1,
             integer=True,
             way_out="None spreads no labels",
         )
         if self.missing_label is None:
             raise UsageError(
-                "spread_neighbors: there is no row of unknown class to spread labels to; give "
+                "n_neighbors: there is no row of unknown class to spread labels to; give "
                 "missing_label, the value of y for these, such as -1."
             )
         if self.validation_fraction:
             raise UsageError(
-                "validation_fraction: must be 0 with spread_neighbors, which tells the labels held "
-                f"out to their neighbours, got {self.validation_fraction!r}."
+                "validation_fraction: must be 0 with n_neighbors, which tells the labels held "
+                f"out to their neighbors, got {self.validation_fraction!r}."
             )
 
     def _read_y(
@@ -235,15 +235,15 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                 "adversarial_radius: X is sparse, and a step away from it is not; give "
                 "X.toarray(), or 0."
             )
-        if self.spread_neighbors is not None:
+        if self.n_neighbors is not None:
             told = source.targets_in_order()
             assert told is not None
-            if self.spread_neighbors >= len(told) / 2:
+            if self.n_neighbors >= len(told) / 2:
                 raise UsageError(
-                    f"spread_neighbors: must be less than half of the {len(told)} rows, got "
-                    f"{self.spread_neighbors}; 10 is usual."
+                    f"n_neighbors: must be less than half of the {len(told)} rows, got "
+                    f"{self.n_neighbors}; 10 is usual."
                 )
-            source.targets = spread_classes(features, told, k=int(self.spread_neighbors))
+            source.targets = propagate_classes(features, told, k=int(self.n_neighbors))
 
     def _weigh(self, task: Trainable, split: Split) -> None:
         if self.class_weight is not None:

@@ -129,7 +129,10 @@ class PairHead(CodeHead):
             autoencoder = None
             if is_texts(A):
                 autoencoder = self._fitted_autoencoder([*A, *B], None, None, stages)
-                A, B = autoencoder._asked(A, "A")[1], autoencoder._asked(B, "B")[1]
+                A, B = (
+                    autoencoder._validated_query(A, "A")[1],
+                    autoencoder._validated_query(B, "B")[1],
+                )
             first = fit_source(self, A, argument="A")
             second = query_source(self, B, "B")
             known = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
@@ -308,7 +311,7 @@ class PairHead(CodeHead):
         self, source: Source, y: np.ndarray, autoencoder: Any, stages: Stages, stage: str
     ) -> np.ndarray:
         """Return what one that is trained anew, on these y, makes of all rows."""
-        another, rows = copy(self), source.labelled(torch.from_numpy(y))
+        another, rows = copy(self), source.labeled(torch.from_numpy(y))
         another.autoencoder_, another.verbose = autoencoder, 0
         another._train_encoder(rows, stages, stage)
         outputs = said(autoencoder.model_, another.head_, rows, another.layer_)

@@ -29,7 +29,7 @@ class CodeRegressor(RegressorMixin, CodeHead):
     """Predict a number, or several, of a row from its code, by squared error.
 
     Else as ``CodeClassifier``. y of shape (n_samples, n_targets) has several targets, each
-    standardised by itself; the errors are summed over them. A NaN there is a value that is not
+    standardized by itself; the errors are summed over them. A NaN there is a value that is not
     known, and does not count; a y of shape (n_samples,) must have no NaN.
 
     Parameters
@@ -59,7 +59,7 @@ class CodeRegressor(RegressorMixin, CodeHead):
     Attributes
     ----------
     y_mean_, y_deviation_ : float, or ndarray of shape (n_targets,)
-        What y was standardised by; an array where y had columns.
+        What y was standardized by; an array where y had columns.
     target_names_ : list of str or None
         The names of y's columns, where y was a frame whose columns have names.
     autoencoder_ : AbstractAutoencoder

@@ -83,7 +83,7 @@ class HeadTraining(WithDefaults):
     def _prepared(
         self, source: Source, seed: int, training: Tensor
     ) -> tuple[Trainable, Source, Scaling]:
-        """Make the head; return what to minimise, over which rows, and how these are scaled.
+        """Make the head; return what to minimize, over which rows, and how these are scaled.
 
         The head starts from the rows of the mask ``training``, bool (n_rows,).
         """
@@ -91,7 +91,7 @@ class HeadTraining(WithDefaults):
         model = self.autoencoder_.model_
         if self.training == "frozen":
             # the encoder will not change: its features are computed once
-            rows = DenseSource(features.cpu()).described_as(source).labelled(source.targets)
+            rows = DenseSource(features.cpu()).copy_metadata(source).labeled(source.targets)
             rows.weights = source.weights
             return self._task(), rows, Scaling("none")
         corruption = corruption_spec(self.corruption)

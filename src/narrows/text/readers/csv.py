@@ -32,7 +32,7 @@ def read_csv_documents(
     return Documents(
         lambda: documents_from(_rows(path), fields, str(path), "line"),
         origin=str(path),
-        labelled=fields.label is not None,
+        labeled=fields.label is not None,
     )
 
 

@@ -40,15 +40,15 @@ def read_folder(folder: Path, *, kind: str | None = None) -> Documents:
     if kind != "texts":
         raise InvalidData(f"{folder}: no text files: images are read as rows, by narrows.read.")
     first = None
-    labelled = False
+    labeled = False
     for parts, _ in text_files(folder):
         first = first or parts
         if len(parts) > 1:
-            labelled = True
+            labeled = True
             break
     if first is None:
         raise InvalidData(f"{folder}: no text files.")
-    return Documents(lambda: _documents(folder), origin=str(folder), labelled=labelled)
+    return Documents(lambda: _documents(folder), origin=str(folder), labeled=labeled)
 
 
 def _documents(folder: Path) -> Iterator[Document]:

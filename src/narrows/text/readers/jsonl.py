@@ -36,7 +36,7 @@ def read_jsonl_documents(
     return Documents(
         lambda: documents_from(_objects(path), fields, str(path), "line"),
         origin=str(path),
-        labelled=fields.label is not None,
+        labeled=fields.label is not None,
     )
 
 

@@ -39,7 +39,7 @@ def read_parquet_documents(
     return Documents(
         lambda: documents_from(_rows(path, fields), fields, str(path), "row"),
         origin=str(path),
-        labelled=fields.label is not None,
+        labeled=fields.label is not None,
     )
 
 

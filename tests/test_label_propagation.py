@@ -8,9 +8,9 @@ import torch
 
 from narrows import Autoencoder, CodeClassifier, load
 from narrows.applications.heads.label_propagation import (
-    neighbour_graph,
-    spread_classes,
-    spread_labels,
+    neighbor_graph,
+    propagate_classes,
+    propagate_labels,
 )
 from narrows.errors import InvalidData, UsageError
 
@@ -38,16 +38,16 @@ def told(y: np.ndarray, each: int) -> np.ndarray:
 def test_labels_follow_bent_clusters(moons):
     x, y = moons
     known = told(y, 3)
-    said = spread_classes(torch.from_numpy(x), torch.from_numpy(known), k=10).numpy()
+    said = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10).numpy()
     assert (said == y).mean() > 0.97
     assert (said[known >= 0] == known[known >= 0]).all()
 
 
-def test_labels_told_stay_even_against_all_their_neighbours(moons):
+def test_labels_told_stay_even_against_all_their_neighbors(moons):
     x, y = moons
     known = y.copy()
     known[7] = 1 - y[7]
-    said = spread_classes(torch.from_numpy(x), torch.from_numpy(known), k=10)
+    said = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10)
     assert said[7] == known[7]
 
 
@@ -55,7 +55,7 @@ def test_rows_that_no_label_reaches_stay_unknown():
     islands = torch.cat([torch.randn(30, 2), torch.randn(30, 2) + 1000])
     known = torch.full((60,), -1)
     known[0] = 0
-    said = spread_classes(islands, known, k=3)
+    said = propagate_classes(islands, known, k=3)
     assert (said[30:] == -1).all()
     assert (said[:30] == 0).any()
 
@@ -63,8 +63,8 @@ def test_rows_that_no_label_reaches_stay_unknown():
 def test_spreading_solves_its_equation(moons):
     x, y = moons
     known, alpha = told(y, 2), 0.8
-    graph = neighbour_graph(x, 8)
-    reached = spread_labels(graph, known, alpha=alpha)
+    graph = neighbor_graph(x, 8)
+    reached = propagate_labels(graph, known, alpha=alpha)
     w = graph.toarray()
     scale = np.sqrt(w.sum(axis=1))
     start = np.stack([known == 0, known == 1], axis=1).astype(float)
@@ -73,10 +73,10 @@ def test_spreading_solves_its_equation(moons):
     np.testing.assert_allclose(reached, exact, atol=0.02)
 
 
-def test_equal_rows_and_fewer_rows_than_neighbours_are_fine():
+def test_equal_rows_and_fewer_rows_than_neighbors_are_fine():
     same = torch.ones(5, 3)
     known = torch.tensor([0, -1, -1, -1, -1])
-    assert (spread_classes(same, known, k=10) == 0).all()
+    assert (propagate_classes(same, known, k=10) == 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -94,25 +94,25 @@ def test_a_classifier_learns_from_labels_spread(moons, fitted, tmp_path, trainin
     settings["max_epochs"] = 60
     known = told(y, 3)
     without = CodeClassifier(ae, **settings).fit(x, known).score(x, y)
-    few = CodeClassifier(ae, **settings, spread_neighbors=10).fit(x, known)
+    few = CodeClassifier(ae, **settings, n_neighbors=10).fit(x, known)
     assert few.score(x, y) > max(0.95, without)
     few.save(tmp_path / "few.safetensors")
     again = load(tmp_path / "few.safetensors")
-    assert again.spread_neighbors == 10
+    assert again.n_neighbors == 10
     assert (again.predict(x) == few.predict(x)).all()
 
 
 def test_labels_may_be_words(moons, fitted):
     x, y = moons
     words = np.array(["one", "two", "?"], dtype=object)[told(y, 5)]
-    few = CodeClassifier(fitted, **QUICK, missing_label="?", spread_neighbors=10).fit(x, words)
+    few = CodeClassifier(fitted, **QUICK, missing_label="?", n_neighbors=10).fit(x, words)
     assert set(few.predict(x)) == {"one", "two"}
 
 
 def test_rows_of_unknown_class_do_not_count_in_the_score(moons, fitted):
     x, y = moons
     known = told(y, 20)
-    few = CodeClassifier(fitted, **QUICK, missing_label=-1, spread_neighbors=10).fit(x, known)
+    few = CodeClassifier(fitted, **QUICK, missing_label=-1, n_neighbors=10).fit(x, known)
     right = few.predict(x) == y
     assert few.score(x, known) == right[known >= 0].mean()
     assert few.score(x, y) == right.mean()
@@ -131,16 +131,16 @@ def test_none_among_texts_is_said_to_be_of_several_types(moons):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"spread_neighbors": 300}, "spread_neighbors: must be less than half of the 600 rows"),
-        ({"spread_neighbors": 0}, "spread_neighbors: .*>= 1, got 0; None spreads no labels"),
-        ({"spread_neighbors": 2.5}, "spread_neighbors: must be"),
-        ({"missing_label": None}, "spread_neighbors: there is no row of unknown class"),
-        ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with spread_neighbors"),
+        ({"n_neighbors": 300}, "n_neighbors: must be less than half of the 600 rows"),
+        ({"n_neighbors": 0}, "n_neighbors: .*>= 1, got 0; None spreads no labels"),
+        ({"n_neighbors": 2.5}, "n_neighbors: must be"),
+        ({"missing_label": None}, "n_neighbors: there is no row of unknown class"),
+        ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with n_neighbors"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(moons, settings, match):
     x, y = moons
     ae = Autoencoder(2, max_epochs=1, random_state=0).fit(x)
-    settings = {"missing_label": -1, "spread_neighbors": 10, **settings}
+    settings = {"missing_label": -1, "n_neighbors": 10, **settings}
     with pytest.raises(UsageError, match=match):
         CodeClassifier(ae, **settings).fit(x, y)

@@ -1,4 +1,4 @@
-"""Quantised codes: the nearest entries, the gradient through them, and entries that are used."""
+"""Quantized codes: the nearest entries, the gradient through them, and entries that are used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def x(generator: Generator) -> torch.Tensor:
     return torch.randn(40, 6, generator=generator)
 
 
-def quantised(**changes: Any) -> VectorQuantisedAutoencoder:
+def quantized(**changes: Any) -> VectorQuantisedAutoencoder:
     arguments = {
         "n_components": 8,
         "n_groups": 4,
@@ -47,12 +47,12 @@ def test_every_part_is_its_nearest_entry(x):
     """Against a loop over rows, parts and entries."""
     f = encoder()
     code = f(x)
-    z, entries = code.drive.detach().numpy(), f.entries.detach().numpy()
+    z, entries = code.preactivation.detach().numpy(), f.entries.detach().numpy()
     for i, row in enumerate(z):
         for g in range(2):
             part = row[2 * g : 2 * g + 2]
             nearest = min(range(5), key=lambda k, p=part, g=g: ((p - entries[g, k]) ** 2).sum())
-            assert f.choices(code.drive)[i, g] == nearest
+            assert f.choices(code.preactivation)[i, g] == nearest
             np.testing.assert_array_equal(
                 code.h[i, 2 * g : 2 * g + 2].detach(), entries[g, nearest]
             )
@@ -62,20 +62,20 @@ def test_the_gradient_goes_straight_through(x, generator):
     """dL/dz is dL/dh: the choice itself has no slope."""
     f = encoder()
     code = f(x, generator=generator)
-    code.drive.retain_grad()
+    code.preactivation.retain_grad()
     pull = torch.randn(code.h.shape, generator=generator)
     (code.h * pull).sum().backward()
-    torch.testing.assert_close(code.drive.grad, pull)
+    torch.testing.assert_close(code.preactivation.grad, pull)
     assert f.entries.grad is None
 
 
 def test_commitment_is_the_formula_and_moves_both_sides(x, generator):
     parameters = {"n_components": 4, "n_groups": 2, "n_entries": 5, "commitment": 0.5}
-    net = build_objective("vector_quantised", parameters, 6)
+    net = build_objective("vector_quantized", parameters, 6)
     net.encoder.idle.zero_()
     terms = net(x, generator=generator)
-    z = net.encoder(x).drive
-    distance = (z - net.encoder.admissible(z)).square().sum(dim=1).mean()
+    z = net.encoder(x).preactivation
+    distance = (z - net.encoder.project(z)).square().sum(dim=1).mean()
     torch.testing.assert_close(terms.penalty, 1.5 * distance)
     terms.total.backward()
     used = net.encoder.choices(z)[:, 0].unique()
@@ -85,7 +85,7 @@ def test_commitment_is_the_formula_and_moves_both_sides(x, generator):
 
 def test_entries_start_where_the_first_rows_are(x, generator):
     f = QuantisedEncoder([6, 4], n_groups=2, n_entries=5, activation="silu", generator=generator)
-    z = f(x).drive.detach()
+    z = f(x).preactivation.detach()
     f(x, generator=generator)
     for g in range(2):
         for entry in f.entries[g]:
@@ -113,7 +113,7 @@ def test_answering_changes_nothing(x):
 
 def test_choices_say_more_together_than_as_many_clusters(digits):
     """Four choices of 16 store 64 vectors; k-means with 16 is one choice of 16."""
-    ae = quantised(max_epochs=40, scale="unit").fit(digits)
+    ae = quantized(max_epochs=40, scale="unit").fit(digits)
     clusters = KMeans(16, n_init=1, random_state=0).fit(digits)
     of_clusters = clusters.inertia_ / len(digits) / digits.var(axis=0).sum()
     figures = ae.evaluate(digits)
@@ -123,7 +123,7 @@ def test_choices_say_more_together_than_as_many_clusters(digits):
 
 
 def test_the_choices_hold_all_that_the_decoder_gets(digits):
-    ae = quantised().fit(digits)
+    ae = quantized().fit(digits)
     choices = ae.choices(digits)
     codes = ae.entries_[np.arange(4), choices].reshape(len(digits), -1)
     np.testing.assert_array_equal(codes, ae.transform(digits))
@@ -133,7 +133,7 @@ def test_the_choices_hold_all_that_the_decoder_gets(digits):
 
 
 def test_samples_are_of_its_own_entries(digits, path):
-    ae = quantised().fit(digits)
+    ae = quantized().fit(digits)
     assert ae.sample(20, random_state=0).shape == (20, 64)
     ae.save(path)
     again = load(path)
@@ -147,8 +147,8 @@ def test_samples_are_of_its_own_entries(digits, path):
 def test_every_parameter_changes_the_result(change, digits):
     rows = digits[:300]
     assert not np.allclose(
-        quantised(max_epochs=3).fit(rows).reconstruct(rows),
-        quantised(max_epochs=3, **change).fit(rows).reconstruct(rows),
+        quantized(max_epochs=3).fit(rows).reconstruct(rows),
+        quantized(max_epochs=3, **change).fit(rows).reconstruct(rows),
     )
 
 
@@ -165,9 +165,9 @@ def test_every_parameter_changes_the_result(change, digits):
 )
 def test_what_cannot_be_is_refused(change, message, digits):
     with pytest.raises(UsageError, match=message):
-        quantised(**change).fit(digits)
+        quantized(**change).fit(digits)
 
 
-def test_commitment_needs_a_quantised_code(digits):
-    with pytest.raises(UsageError, match="Commitment: needs a quantised code"):
+def test_commitment_needs_a_quantized_code(digits):
+    with pytest.raises(UsageError, match="Commitment: needs a quantized code"):
         Autoencoder(3, hidden=(), penalties=["commitment"], max_epochs=1).fit(digits)

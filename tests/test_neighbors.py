@@ -1,4 +1,4 @@
-"""Neighbourhoods: which rows are nearest, what is rebuilt of them, what the code gains."""
+"""Neighborhoods: which rows are nearest, what is rebuilt of them, what the code gains."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
-from narrows.fitting.builders import minimise
+from narrows.fitting.builders import minimize
 from narrows.fitting.neighbor_model import teacher_plan
-from narrows.objectives.neighbors import OWN, neighbourhoods
+from narrows.objectives.neighbors import OWN, neighborhoods
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.loop import TrainingStopped
 
@@ -60,7 +60,7 @@ def test_many_sparse_rows_have_near_rows_found_by_candidates():
     assert np.mean(shared) > 0.8
 
 
-def test_rows_of_zeros_have_neighbours_too():
+def test_rows_of_zeros_have_neighbors_too():
     rows = np.zeros((5, 3), np.float32)
     rows[1:] = np.eye(4, 3)
     for form in (np.asarray, sp.csr_array):
@@ -69,7 +69,7 @@ def test_rows_of_zeros_have_neighbours_too():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
-    around = neighbourhoods(together(form(counts)), Scaling("none"), 3)
+    around = neighborhoods(together(form(counts)), Scaling("none"), 3)
     nearest = brute_force(counts, 3)
     expected = OWN * counts + (1 - OWN) * counts[nearest].mean(axis=1)
     numbers = torch.tensor([4, 0, 69])
@@ -77,35 +77,35 @@ def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
     np.testing.assert_allclose(got, expected[numbers], rtol=1e-5)
 
 
-def test_more_neighbours_than_there_are_rows_are_all_of_them(counts):
-    around = neighbourhoods(together(counts), Scaling("none"), 500)
+def test_more_neighbors_than_there_are_rows_are_all_of_them(counts):
+    around = neighborhoods(together(counts), Scaling("none"), 500)
     others = (counts.sum(0) - counts[3]) / 69
     expected = OWN * counts[3] + (1 - OWN) * others
     np.testing.assert_allclose(around(torch.tensor([3])).numpy()[0], expected, rtol=1e-4)
 
 
-def test_neighbours_change_the_code_and_a_seed_repeats_it():
+def test_neighbors_change_the_code_and_a_seed_repeats_it():
     texts, _ = topic_texts()
     arguments = {"hidden": (16,), "max_epochs": 3, "random_state": 0}
-    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+    codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
              for k in (5, 5, 0)]  # fmt: skip
     np.testing.assert_array_equal(codes[0], codes[1])
     assert np.abs(codes[0] - codes[2]).max() > 1e-3
 
 
-def test_the_objective_falls_to_what_neighbourhoods_share():
-    """A row of its own has more surprises in it than the mean of its neighbourhood."""
+def test_the_objective_falls_to_what_neighborhoods_share():
+    """A row of its own has more surprises in it than the mean of its neighborhood."""
     texts, _ = topic_texts()
     arguments = {"hidden": (32,), "max_epochs": 30, "random_state": 0, "batch_size": 16}
-    plain, shared = (DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts) for k in (0, 20))
+    plain, shared = (DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts) for k in (0, 20))
     assert len(shared.validation_history_) == 30 or shared.n_epochs_ < 30
     assert np.isfinite(shared.history_).all()
     assert plain.model_.parameters == shared.model_.parameters
 
 
-def test_a_training_with_neighbours_goes_on_where_it_stopped(tmp_path):
+def test_a_training_with_neighbors_goes_on_where_it_stopped(tmp_path):
     texts, _ = topic_texts()
-    arguments = {"neighbours": 4, "hidden": (8,), "max_epochs": 4, "random_state": 0}
+    arguments = {"n_neighbors": 4, "hidden": (8,), "max_epochs": 4, "random_state": 0}
     whole = SemanticHasher(8, **arguments).fit(texts)
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):
@@ -117,33 +117,33 @@ def test_a_training_with_neighbours_goes_on_where_it_stopped(tmp_path):
     assert again.history_ == whole.history_
 
 
-def test_a_few_rows_have_ten_neighbours_unless_told_otherwise(monkeypatch):
+def test_a_few_rows_have_ten_neighbors_unless_told_otherwise(monkeypatch):
     texts, _ = topic_texts()
     arguments = {"hidden": (16,), "max_epochs": 2, "random_state": 0}
-    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+    codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
              for k in (None, 10)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
     monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
-    codes = [DocumentAutoencoder(3, neighbours=k, **arguments).fit(texts).transform(texts)
+    codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
              for k in (None, 0)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
 
 
 @pytest.mark.parametrize("k", [-1, 1.5])
 def test_a_number_that_cannot_be_is_refused(k):
-    with pytest.raises(UsageError, match="neighbours: must be"):
-        DocumentAutoencoder(2, neighbours=k).fit(topic_texts()[0])
+    with pytest.raises(UsageError, match="n_neighbors: must be"):
+        DocumentAutoencoder(2, n_neighbors=k).fit(topic_texts()[0])
 
 
 def test_streamed_rows_are_refused(tmp_path, counts):
     np.save(tmp_path / "x.npy", counts)
-    with pytest.raises(UsageError, match="neighbours: .*x.npy is streamed; they need rows in mem"):
-        SemanticHasher(8, neighbours=2).fit(read(tmp_path / "x.npy", stream=True))
+    with pytest.raises(UsageError, match="n_neighbors: .*x.npy is streamed; they need rows in mem"):
+        SemanticHasher(8, n_neighbors=2).fit(read(tmp_path / "x.npy", stream=True))
 
 
 def test_codes_say_which_rows_are_near(counts, rng):
     codes = rng.random((70, 4)).astype(np.float32)
-    around = neighbourhoods(together(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
+    around = neighborhoods(together(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
     expected = OWN * counts + (1 - OWN) * counts[brute_force(codes, 3)].mean(axis=1)
     got = dense_rows(around(torch.arange(70))).numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -155,25 +155,27 @@ def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rn
     for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
         assert "teacher" in net.fit(texts).model_.record
     for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
-        assert "teacher" not in SemanticHasher(8, neighbours=k, **arguments).fit(rows).model_.record
+        assert (
+            "teacher" not in SemanticHasher(8, n_neighbors=k, **arguments).fit(rows).model_.record
+        )
     monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
-    assert "teacher" not in SemanticHasher(8, neighbours=3, **arguments).fit(texts).model_.record
+    assert "teacher" not in SemanticHasher(8, n_neighbors=3, **arguments).fit(texts).model_.record
 
 
-TAUGHT = {"neighbours": 4, "neighbours_by": "code", "hidden": (8,), "max_epochs": 4}
+TAUGHT = {"n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4}
 
 
 def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
     texts, _ = topic_texts()
     taught = SemanticHasher(8, random_state=0, **TAUGHT).fit(texts)
-    plain = SemanticHasher(8, random_state=0, **{**TAUGHT, "neighbours_by": "rows"}).fit(texts)
+    plain = SemanticHasher(8, random_state=0, **{**TAUGHT, "neighbors_by": "rows"}).fit(texts)
     assert (taught.hash(texts) != plain.hash(texts)).any()
     assert len(taught.model_.record["teacher"]) == 4 and "teacher" not in plain.model_.record
     plan = taught._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source), 0)
     wide = teacher_plan(plan)
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
-    assert wide.neighbours_by == "rows" and plan.parameters["n_components"] == 8
+    assert wide.neighbors_by == "rows" and plan.parameters["n_components"] == 8
 
 
 def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
@@ -183,7 +185,7 @@ def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
     teacher = teacher_plan(net._plan(source, describe(source), 0))
     assert (teacher.variant, teacher.weight_decay, teacher.pretraining) == ("hashing", 1.0, None)
     assert teacher.parameters["hidden"] == [500] and teacher.parameters["bag_of_words"]
-    assert (teacher.max_epochs, teacher.neighbours) == (3, 10)
+    assert (teacher.max_epochs, teacher.n_neighbors) == (3, 10)
 
 
 def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
@@ -192,9 +194,9 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
 
     def seen(plan, model, objective, rows, **watched):
         trained_on.append((rows.training.n_rows, rows.held_out.n_rows))
-        return minimise(plan, model, objective, rows, **watched)
+        return minimize(plan, model, objective, rows, **watched)
 
-    monkeypatch.setattr("narrows.fitting.neighbor_model.minimise", seen)
+    monkeypatch.setattr("narrows.fitting.neighbor_model.minimize", seen)
     arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}
     hasher = SemanticHasher(8, **arguments).fit(texts)
     assert trained_on == [(30, 10)]
@@ -204,20 +206,20 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
 def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_for(monkeypatch):
     monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
     texts, _ = topic_texts()
-    arguments = {"neighbours_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
+    arguments = {"neighbors_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
     record = SemanticHasher(8, **arguments).fit(texts).model_.record
-    assert record["neighbours"] == 10 and "teacher" in record
+    assert record["n_neighbors"] == 10 and "teacher" in record
 
 
 def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
     texts, _ = topic_texts()
-    rows = {**TAUGHT, "neighbours_by": "rows", "random_state": 0}
+    rows = {**TAUGHT, "neighbors_by": "rows", "random_state": 0}
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):
         SemanticHasher(8, **rows).fit(
             texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
         )
-    with pytest.raises(ModelFileError, match="neighbours_by is None in the checkpoint"):
+    with pytest.raises(ModelFileError, match="neighbors_by is None in the checkpoint"):
         SemanticHasher(8, random_state=0, **TAUGHT).fit(
             texts, checkpoint=tmp_path / "c", resume=True
         )
@@ -265,8 +267,8 @@ def test_a_drawn_seed_is_found_again_at_the_teacher(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"neighbours": 0, "neighbours_by": "code"}, "neighbours_by: .*neighbours is 0: give"),
-        ({"neighbours_by": "words"}, "neighbours_by: .*'words'.*auto, code, rows"),
+        ({"n_neighbors": 0, "neighbors_by": "code"}, "neighbors_by: .*n_neighbors is 0: give"),
+        ({"neighbors_by": "words"}, "neighbors_by: .*'words'.*auto, code, rows"),
     ],
     ids=str,
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from narrows.applications.retrieval.lsa import weighted
 
-__all__ = ["RIVALS", "bits_of"]
+__all__ = ["BASELINES", "bits_of"]
 
 _ROUNDS = 50
 
@@ -42,14 +42,14 @@ def random_hyperplanes(train: np.ndarray, test: np.ndarray, n_bits: int, seed: i
     return (train - mean) @ planes > 0, (test - mean) @ planes > 0
 
 
-RIVALS = {"LSA, sign": lsa_then_sign, "ITQ": itq, "random hyperplanes": random_hyperplanes}
+BASELINES = {"LSA, sign": lsa_then_sign, "ITQ": itq, "random hyperplanes": random_hyperplanes}
 
 
 def bits_of(
     name: str, train: np.ndarray, test: np.ndarray, n_bits: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return packed bits of the two halves' LSA codes."""
-    return tuple(np.packbits(bits, axis=1) for bits in RIVALS[name](train, test, n_bits, seed))  # pyright: ignore[reportReturnType] -- two
+    return tuple(np.packbits(bits, axis=1) for bits in BASELINES[name](train, test, n_bits, seed))  # pyright: ignore[reportReturnType] -- two
 
 
 def tfidf(train: Any, test: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""The catalogue itself: everything public is documented, and said once in one way."""
+"""The catalog itself: everything public is documented, and said once in one way."""
 
 from __future__ import annotations
 

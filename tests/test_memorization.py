@@ -13,8 +13,8 @@ from scipy.spatial.distance import cdist
 
 from narrows import Autoencoder, DocumentAutoencoder
 from narrows.applications.generation.memorization import (
-    Memorisation,
-    measure_memorisation,
+    Memorization,
+    measure_memorization,
     picked_rows,
 )
 from narrows.cli import _run
@@ -51,7 +51,7 @@ def scaled(ae: Autoencoder, rows: np.ndarray) -> np.ndarray:
 
 def test_distances_are_scipys_between_scaled_rows(ae, train, test):
     rows = cloud(50, 2)
-    found = ae.check_memorisation(rows, train, test)
+    found = ae.check_memorization(rows, train, test)
     d = cdist(scaled(ae, rows), scaled(ae, train))
     np.testing.assert_array_equal(found.nearest, d.argmin(axis=1))
     np.testing.assert_allclose(found.distances, d.min(axis=1), rtol=1e-6)
@@ -63,7 +63,7 @@ def test_distances_are_scipys_between_scaled_rows(ae, train, test):
 
 
 def test_without_held_out_rows_training_rows_are_compared_with_the_others(ae, train):
-    found = ae.check_memorisation(train[:3], train)
+    found = ae.check_memorization(train[:3], train)
     d = cdist(scaled(ae, train), scaled(ae, train))
     np.fill_diagonal(d, np.inf)
     np.testing.assert_allclose(found.real_distances, d.min(axis=1), rtol=1e-6)
@@ -73,23 +73,23 @@ def test_without_held_out_rows_training_rows_are_compared_with_the_others(ae, tr
 def test_planted_copies_are_found_by_number(ae, train, test):
     rows = ae.sample(100, random_state=0)
     rows[[3, 50, 77, 78, 99]] = train[[1400, 2, 7, 1030, 1499]]
-    found = ae.check_memorisation(rows, train, test)
+    found = ae.check_memorization(rows, train, test)
     np.testing.assert_array_equal(found.nearest[[3, 50, 77, 78, 99]], [1400, 2, 7, 1030, 1499])
     assert (found.distances == 0).sum() == 5
-    assert found.copies[[3, 50, 77, 78, 99]].all() and found.memorised
+    assert found.copies[[3, 50, 77, 78, 99]].all() and found.memorized
     assert "Copies: " in found.table() and "(training row 1400)" in found.table()
 
 
 def test_nearly_copies_are_found(ae, train, test):
     rows = ae.sample(100, random_state=0)
     rows[:10] = train[:10] * 1.001
-    assert ae.check_memorisation(rows, train, test).copies[:10].all()
+    assert ae.check_memorization(rows, train, test).copies[:10].all()
 
 
 def test_rebuilt_fresh_rows_are_no_copies(ae, train, test):
     fresh = ae.reconstruct(cloud(2000, 3))
-    found = ae.check_memorisation(fresh, train, test)
-    assert not found.memorised and 0 < found.copies.mean() < 0.03
+    found = ae.check_memorization(fresh, train, test)
+    assert not found.memorized and 0 < found.copies.mean() < 0.03
     assert found.table().splitlines()[-1].startswith("No sign of copies: ")
 
 
@@ -97,8 +97,8 @@ def test_rebuilt_fresh_rows_are_no_copies(ae, train, test):
 def test_the_size_of_a_block_changes_nothing(ae, train, test, block):
     rows = np.concatenate([ae.sample(30, random_state=0), train[1020:1030]])
     sources = DenseSource(train), DenseSource(test)
-    ours = measure_memorisation(ae.model_, rows, *sources, block=block)
-    theirs = measure_memorisation(ae.model_, rows, *sources)
+    ours = measure_memorization(ae.model_, rows, *sources, block=block)
+    theirs = measure_memorization(ae.model_, rows, *sources)
     np.testing.assert_array_equal(ours.nearest, theirs.nearest)
     for name in ("distances", "real_distances", "rebuilt_distances"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9)
@@ -106,7 +106,7 @@ def test_the_size_of_a_block_changes_nothing(ae, train, test, block):
 
 def test_of_equal_training_rows_the_first_is_named(ae, train):
     twice = np.concatenate([train, train])
-    assert ae.check_memorisation(train[40:45], twice).nearest.tolist() == [40, 41, 42, 43, 44]
+    assert ae.check_memorization(train[40:45], twice).nearest.tolist() == [40, 41, 42, 43, 44]
 
 
 def test_sparse_rows_answer_as_dense_ones_do(rng):
@@ -114,8 +114,8 @@ def test_sparse_rows_answer_as_dense_ones_do(rng):
     counts[:, 0] += 1
     ae = DocumentAutoencoder(3, hidden=(8,), max_epochs=3, random_state=0).fit(sp.csr_array(counts))
     rows = ae.sample(20, random_state=0)
-    ours = ae.check_memorisation(rows, sp.csr_array(counts), sp.csr_array(counts[:50]))
-    theirs = ae.check_memorisation(rows, counts, counts[:50])
+    ours = ae.check_memorization(rows, sp.csr_array(counts), sp.csr_array(counts[:50]))
+    theirs = ae.check_memorization(rows, counts, counts[:50])
     np.testing.assert_array_equal(ours.nearest, theirs.nearest)
     np.testing.assert_allclose(ours.distances, theirs.distances, rtol=1e-5)
 
@@ -128,15 +128,15 @@ def test_the_verdict_is_that_of_chance(near, of_all, verdict):
     below all of 1,000 in 1 of 210, 1 in 1 of 10: binomial tails."""
     marks = np.arange(1.0, 1001.0)
     distances = np.r_[np.zeros(of_all), np.full(near - of_all, 5.0), np.full(100 - near, 500.0)]
-    found = Memorisation(distances, np.zeros(100), marks, marks, 1000, "held-out rows", "units")
-    assert found.copies.sum() == near and found.memorised is verdict and found.expected == 1
+    found = Memorization(distances, np.zeros(100), marks, marks, 1000, "held-out rows", "units")
+    assert found.copies.sum() == near and found.memorized is verdict and found.expected == 1
 
 
 def test_the_result_is_json(ae, train, test):
-    found = ae.check_memorisation(train[:5], train, test)
+    found = ae.check_memorization(train[:5], train, test)
     values = json.loads(json.dumps(found.as_dict()))
     assert values["copies"] == [0, 1, 2, 3, 4] and values["nearest"] == [0, 1, 2, 3, 4]
-    assert values["memorised"] is True and values["rebuilt"]["samples_nearer"]["1"] == 1.0
+    assert values["memorized"] is True and values["rebuilt"]["samples_nearer"]["1"] == 1.0
 
 
 def test_rows_are_picked_in_the_order_asked(train):
@@ -156,12 +156,12 @@ def test_rows_are_picked_in_the_order_asked(train):
 )
 def test_samples_that_cannot_be_are_named(ae, train, samples, message):
     with pytest.raises(InvalidData, match=message):
-        ae.check_memorisation(samples, train)
+        ae.check_memorization(samples, train)
 
 
 def test_one_training_row_is_no_training_set(ae, train):
     with pytest.raises(InvalidData, match="two training rows at least, got 1"):
-        ae.check_memorisation(train[:3], train[:1])
+        ae.check_memorization(train[:3], train[:1])
 
 
 # The command, and the sheet.
@@ -189,8 +189,8 @@ def test_the_check_alone_is_enough_and_is_json(folder, ae, train, capsys):
     assert (
         _run(["generate", str(folder / "m"), "--check", str(folder / "train.npy"), "--json"]) == 0
     )
-    found = json.loads(capsys.readouterr().out)["memorisation"]
-    expected = ae.check_memorisation(ae.sample(100, random_state=0), train)
+    found = json.loads(capsys.readouterr().out)["memorization"]
+    expected = ae.check_memorization(ae.sample(100, random_state=0), train)
     assert found["n_samples"] == 100 and found["n_train"] == len(train)
     assert np.median(expected.distances) == pytest.approx(found["median"], rel=0.2)
 
@@ -215,7 +215,7 @@ def pixels(figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
 
 
-def test_colour_images_are_drawn_in_colour_and_copies_in_a_frame(rng):
+def test_color_images_are_drawn_in_color_and_copies_in_a_frame(rng):
     from narrows.figures.generation import sheet_figure, walk_figure
 
     rows = rng.integers(0, 256, size=(40, 48), dtype=np.uint8)
@@ -227,7 +227,7 @@ def test_colour_images_are_drawn_in_colour_and_copies_in_a_frame(rng):
     strong = (found[..., 0] > 100) & (found[..., 1] < 30)
     assert strong.mean() > 0.3
     samples = np.concatenate([red[:1], np.full((1, 48), 128, dtype=np.float32)])
-    measured = ae.check_memorisation(samples, rows, rows[::-1] // 2)
+    measured = ae.check_memorization(samples, rows, rows[::-1] // 2)
     assert measured.copies.tolist()[0] is True
     sheet = pixels(sheet_figure(ae.model_, samples, red[:2], measured))
     framed = (np.abs(sheet - [0xD5, 0x5E, 0x00]).sum(axis=2) < 12).any(axis=0)
