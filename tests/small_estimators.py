@@ -54,7 +54,7 @@ def unfitted(cls: type) -> Any:
         "StackedAutoencoder": {"pretrain_epochs": 1},
         "DenoisingAutoencoder": {"corruption": "missing"},
         "SemanticHasher": {"n_components": 8},
-        "VectorQuantisedAutoencoder": {"n_components": 4},
+        "VectorQuantizedAutoencoder": {"n_components": 4},
     }
     return cls(**{"n_components": 3, **QUICK, **own.get(name, {})})
 

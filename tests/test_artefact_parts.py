@@ -21,7 +21,7 @@ from narrows import (
     DocumentAutoencoder,
     Index,
     SemanticHasher,
-    VectorQuantisedAutoencoder,
+    VectorQuantizedAutoencoder,
     load,
 )
 from narrows.errors import ModelFileError
@@ -118,7 +118,7 @@ KINDS = {
         .save(p), of_images,
     ),
     "quantized": Kind(
-        lambda p: VectorQuantisedAutoencoder(**SMALL, n_groups=2, n_entries=3).fit(ROWS).save(p),
+        lambda p: VectorQuantizedAutoencoder(**SMALL, n_groups=2, n_entries=3).fit(ROWS).save(p),
         of_images,
     ),
     "document": Kind(

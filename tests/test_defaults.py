@@ -36,7 +36,7 @@ from narrows.artefact import read_artefact
 from narrows.cli import _run
 from narrows.cli._variants import _OF_MAPS, ESTIMATORS
 from narrows.estimators import ALL, DETECTORS, HEADS
-from narrows.estimators.detector import members as _detector_members
+from narrows.estimators.detector import members
 from narrows.training.trainer import Trainer
 
 pytestmark = [
@@ -124,14 +124,14 @@ _KILLER = """
 import json, os, signal, sys
 import torch
 from narrows.cli import _run
-from narrows.estimators import _detector_members
+from narrows.estimators.detector import members
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.trainer import Trainer
 
 torch.set_num_threads(1)
 for data in ("x.npy", "docs.jsonl --variant document"):  # imports all that children need, once
     assert _run(f"fit {data} --epochs 1 --hidden 2 -k 2 -q --restart -o warm.m".split()) == 0
-_detector_members._STEPS = 20
+members._STEPS = 20
 step, save, steps, fatal = Trainer.step, Checkpoints.save, 0, 0
 
 def counted(self, *arguments, **more):
@@ -215,7 +215,7 @@ def trained(folder: Path) -> dict[str, Trained]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", counted)
-        patch.setattr(_detector_members, "_STEPS", 20)  # epochs of a net of the detector
+        patch.setattr(members, "_STEPS", 20)  # epochs of a net of the detector
         cases = {case: Trained(*run(f"{CASES[case]} -o {case}.whole")) for case in CASES}
         killed = {case: told for case, told in cases.items() if told.steps}
         orders = [(f"{CASES[case]} -o {case}.m".split(), told.steps // 2)

@@ -16,7 +16,7 @@ from narrows import (
     Patches,
     SparseAutoencoder,
     VariationalAutoencoder,
-    VectorQuantisedAutoencoder,
+    VectorQuantizedAutoencoder,
 )
 from narrows.applications.filling.hidden import Partial, filled
 from narrows.applications.filling.inpainting import resolved_method
@@ -240,7 +240,7 @@ def test_hidden_counts_follow_the_rows_own_total(rng):
     [
         SparseAutoencoder(8, max_epochs=3, random_state=0),
         VariationalAutoencoder(2, hidden=(8,), max_epochs=3, random_state=0),
-        VectorQuantisedAutoencoder(4, hidden=(8,), max_epochs=3, random_state=0),
+        VectorQuantizedAutoencoder(4, hidden=(8,), max_epochs=3, random_state=0),
     ],
     ids=lambda ae: type(ae).__name__,
 )

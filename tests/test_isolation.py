@@ -108,7 +108,7 @@ def of_autoencoder(est: Any, X: Any) -> Iterator[Any]:
     if type(est).__name__ == "VariationalAutoencoder":
         yield est.log_likelihood(np.round(X[:4]), n_samples=3, random_state=0)
         yield est.log_likelihood(X[:4], n_samples=3, random_state=0)
-    if type(est).__name__ not in ("VectorQuantisedAutoencoder",):
+    if type(est).__name__ not in ("VectorQuantizedAutoencoder",):
         yield est.traverse(X[:1], 0, n_steps=3)
 
 

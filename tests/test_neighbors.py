@@ -19,7 +19,7 @@ from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
 from narrows.fitting.builders import minimize
-from narrows.fitting.neighbor_model import teacher_plan
+from narrows.fitting.neighbor_model import neighbor_plan
 from narrows.objectives.neighbors import OWN, neighborhoods
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.loop import TrainingStopped
@@ -153,39 +153,46 @@ def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rn
     texts, _ = topic_texts()
     arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
     for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
-        assert "teacher" in net.fit(texts).model_.record
+        assert "neighbor_model" in net.fit(texts).model_.record
     for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
         assert (
-            "teacher" not in SemanticHasher(8, n_neighbors=k, **arguments).fit(rows).model_.record
+            "neighbor_model"
+            not in SemanticHasher(8, n_neighbors=k, **arguments).fit(rows).model_.record
         )
     monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
-    assert "teacher" not in SemanticHasher(8, n_neighbors=3, **arguments).fit(texts).model_.record
+    assert (
+        "neighbor_model"
+        not in SemanticHasher(8, n_neighbors=3, **arguments).fit(texts).model_.record
+    )
 
 
-TAUGHT = {"n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4}
+BY_CODE = {"n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4}
 
 
 def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
     texts, _ = topic_texts()
-    taught = SemanticHasher(8, random_state=0, **TAUGHT).fit(texts)
-    plain = SemanticHasher(8, random_state=0, **{**TAUGHT, "neighbors_by": "rows"}).fit(texts)
-    assert (taught.hash(texts) != plain.hash(texts)).any()
-    assert len(taught.model_.record["teacher"]) == 4 and "teacher" not in plain.model_.record
-    plan = taught._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source), 0)
-    wide = teacher_plan(plan)
+    by_code = SemanticHasher(8, random_state=0, **BY_CODE).fit(texts)
+    plain = SemanticHasher(8, random_state=0, **{**BY_CODE, "neighbors_by": "rows"}).fit(texts)
+    assert (by_code.hash(texts) != plain.hash(texts)).any()
+    assert (
+        len(by_code.model_.record["neighbor_model"]) == 4
+        and "neighbor_model" not in plain.model_.record
+    )
+    plan = by_code._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source), 0)
+    wide = neighbor_plan(plan)
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
     assert wide.neighbors_by == "rows" and plan.parameters["n_components"] == 8
 
 
-def test_the_teacher_of_a_document_net_is_a_hasher_of_its_own():
+def test_the_neighbor_model_of_a_document_net_is_a_hasher_of_its_own():
     texts, _ = topic_texts()
     net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
     source = net._source(texts, reset=True, min_samples=2)
-    teacher = teacher_plan(net._plan(source, describe(source), 0))
-    assert (teacher.variant, teacher.weight_decay, teacher.pretraining) == ("hashing", 1.0, None)
-    assert teacher.parameters["hidden"] == [500] and teacher.parameters["bag_of_words"]
-    assert (teacher.max_epochs, teacher.n_neighbors) == (3, 10)
+    wide = neighbor_plan(net._plan(source, describe(source), 0))
+    assert (wide.variant, wide.weight_decay, wide.pretraining) == ("hashing", 1.0, None)
+    assert wide.parameters["hidden"] == [500] and wide.parameters["bag_of_words"]
+    assert (wide.max_epochs, wide.n_neighbors) == (3, 10)
 
 
 def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
@@ -197,10 +204,10 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
         return minimize(plan, model, objective, rows, **watched)
 
     monkeypatch.setattr("narrows.fitting.neighbor_model.minimize", seen)
-    arguments = {**TAUGHT, "random_state": 0, "validation_fraction": 0.25}
+    arguments = {**BY_CODE, "random_state": 0, "validation_fraction": 0.25}
     hasher = SemanticHasher(8, **arguments).fit(texts)
     assert trained_on == [(30, 10)]
-    assert all(epoch["validation"] is not None for epoch in hasher.model_.record["teacher"])
+    assert all(epoch["validation"] is not None for epoch in hasher.model_.record["neighbor_model"])
 
 
 def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_for(monkeypatch):
@@ -208,36 +215,36 @@ def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_fo
     texts, _ = topic_texts()
     arguments = {"neighbors_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
     record = SemanticHasher(8, **arguments).fit(texts).model_.record
-    assert record["n_neighbors"] == 10 and "teacher" in record
+    assert record["n_neighbors"] == 10 and "neighbor_model" in record
 
 
 def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
     texts, _ = topic_texts()
-    rows = {**TAUGHT, "neighbors_by": "rows", "random_state": 0}
+    rows = {**BY_CODE, "neighbors_by": "rows", "random_state": 0}
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):
         SemanticHasher(8, **rows).fit(
             texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
         )
     with pytest.raises(ModelFileError, match="neighbors_by is None in the checkpoint"):
-        SemanticHasher(8, random_state=0, **TAUGHT).fit(
+        SemanticHasher(8, random_state=0, **BY_CODE).fit(
             texts, checkpoint=tmp_path / "c", resume=True
         )
 
 
 @pytest.mark.parametrize("stop_after", [20, 50])
-def test_a_taught_training_goes_on_where_it_stopped(tmp_path, stop_after):
+def test_a_training_with_a_neighbor_model_goes_on_where_it_stopped(tmp_path, stop_after):
     texts, _ = topic_texts()
     steps: list[int] = []
-    whole = SemanticHasher(8, random_state=0, **TAUGHT)
+    whole = SemanticHasher(8, random_state=0, **BY_CODE)
     whole.fit(texts, stop_requested=lambda: bool(steps.append(1)))
     stops = iter([False] * stop_after + [True] * 1000)
     with pytest.raises(TrainingStopped):
-        SemanticHasher(8, random_state=0, **TAUGHT).fit(
+        SemanticHasher(8, random_state=0, **BY_CODE).fit(
             texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(stops)
         )
     more: list[int] = []
-    again = SemanticHasher(8, random_state=0, **TAUGHT)
+    again = SemanticHasher(8, random_state=0, **BY_CODE)
     again.fit(
         texts, checkpoint=tmp_path / "c", resume=True, stop_requested=lambda: bool(more.append(1))
     )
@@ -248,19 +255,19 @@ def test_a_taught_training_goes_on_where_it_stopped(tmp_path, stop_after):
 
 
 def _objectives(hasher: SemanticHasher) -> list[float]:
-    return [epoch["objective"] for epoch in hasher.model_.record["teacher"]]
+    return [epoch["objective"] for epoch in hasher.model_.record["neighbor_model"]]
 
 
 def test_a_drawn_seed_is_found_again_at_the_teacher(tmp_path):
     texts, _ = topic_texts()
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):
-        SemanticHasher(8, **TAUGHT).fit(
+        SemanticHasher(8, **BY_CODE).fit(
             texts, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps)
         )
-    with closing(Checkpoints(tmp_path / "c" / "teacher")) as of_teacher:
-        saved = of_teacher.newest()
-    again = SemanticHasher(8, **TAUGHT).fit(texts, checkpoint=tmp_path / "c", resume=True)
+    with closing(Checkpoints(tmp_path / "c" / "neighbor_model")) as of_neighbors:
+        saved = of_neighbors.newest()
+    again = SemanticHasher(8, **BY_CODE).fit(texts, checkpoint=tmp_path / "c", resume=True)
     assert saved is not None and again.model_.record["seed"] == saved.spec["identity"]["seed"]
 
 

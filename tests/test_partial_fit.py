@@ -19,7 +19,7 @@ from narrows import (
     LinearAutoencoder,
     Masking,
     SemanticHasher,
-    VectorQuantisedAutoencoder,
+    VectorQuantizedAutoencoder,
     load,
 )
 from narrows.errors import InvalidData, OutdatedWarning, TrainingDiverged, UsageError
@@ -253,7 +253,7 @@ def test_a_certificate_outlives_a_call_that_fails(X: np.ndarray) -> None:
 
 
 def test_buffers_are_restored_too(X: np.ndarray) -> None:
-    estimator = VectorQuantisedAutoencoder(4, n_entries=3, hidden=(5,), **_SMALL).partial_fit(X)
+    estimator = VectorQuantizedAutoencoder(4, n_entries=3, hidden=(5,), **_SMALL).partial_fit(X)
     before = weights(estimator)
     with pytest.raises(TrainingDiverged):
         estimator.set_params(learning_rate=1e30).partial_fit(X)

@@ -42,7 +42,7 @@ def fitted():
         ("SparseAutoencoder", {"n_components": HUGE}),
         ("StackedAutoencoder", {"hidden": (HUGE,)}),
         ("VariationalAutoencoder", {"n_components": HUGE}),
-        ("VectorQuantisedAutoencoder", {"n_components": HUGE}),
+        ("VectorQuantizedAutoencoder", {"n_components": HUGE}),
         ("AnomalyDetector", {"autoencoder": narrows.Autoencoder(hidden=(HUGE,))}),
         ("CodeImputer", {"autoencoder": narrows.DenoisingAutoencoder(hidden=(HUGE,))}),
     ],

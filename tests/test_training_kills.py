@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from narrows import Autoencoder, load
-from narrows.estimators import _fitting
+from narrows.fitting import fit
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
-_fitting.Checkpoints = partial(_fitting.Checkpoints, every=0)  # one a step
+fit.Checkpoints = partial(fit.Checkpoints, every=0)  # one a step
 torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)  # imports much, once
 random.seed(0)
 x = np.random.default_rng(0).normal(size=(60, 6))

@@ -137,7 +137,7 @@ def test_an_unfinished_run_is_to_be_finished_first(x: np.ndarray, stopped: Path)
         small(max_epochs=6).fit(x, checkpoint=stopped, resume=True)
 
 
-@pytest.mark.parametrize("kind", ["layers", "teacher"])
+@pytest.mark.parametrize("kind", ["layers", "neighbor_model"])
 def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(0.3, (60, 12)).astype("f4") + np.eye(60, 12)
     rows = sp.csr_array(counts)
@@ -148,7 +148,7 @@ def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: P
     )  # fmt: skip
     first = model(max_epochs=2).fit(rows, checkpoint=tmp_path)
     longer = model(max_epochs=4).fit(rows, checkpoint=tmp_path, resume=True)
-    part = "pretraining" if kind == "layers" else "teacher"
+    part = "pretraining" if kind == "layers" else "neighbor_model"
     assert longer.model_.record[part] == first.model_.record[part]
     assert longer.history_[:2] == first.history_ and longer.n_epochs_ == 4
 

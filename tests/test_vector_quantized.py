@@ -10,15 +10,15 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Generator
 
-from narrows import Autoencoder, VectorQuantisedAutoencoder, load
-from narrows.encoders import QuantisedEncoder
+from narrows import Autoencoder, VectorQuantizedAutoencoder, load
+from narrows.encoders import QuantizedEncoder
 from narrows.encoders.quantized import _IDLE_ROWS
 from narrows.errors import UsageError
 from narrows.variants.building import build_objective
 
 
-def encoder(n_groups: int = 2, n_entries: int = 5) -> QuantisedEncoder:
-    made = QuantisedEncoder(
+def encoder(n_groups: int = 2, n_entries: int = 5) -> QuantizedEncoder:
+    made = QuantizedEncoder(
         [6, 4], n_groups=n_groups, n_entries=n_entries, activation="silu",
         generator=Generator().manual_seed(0),
     )  # fmt: skip
@@ -31,7 +31,7 @@ def x(generator: Generator) -> torch.Tensor:
     return torch.randn(40, 6, generator=generator)
 
 
-def quantized(**changes: Any) -> VectorQuantisedAutoencoder:
+def quantized(**changes: Any) -> VectorQuantizedAutoencoder:
     arguments = {
         "n_components": 8,
         "n_groups": 4,
@@ -40,7 +40,7 @@ def quantized(**changes: Any) -> VectorQuantisedAutoencoder:
         "max_epochs": 15,
         "random_state": 0,
     }
-    return VectorQuantisedAutoencoder(**{**arguments, **changes})
+    return VectorQuantizedAutoencoder(**{**arguments, **changes})
 
 
 def test_every_part_is_its_nearest_entry(x):
@@ -84,7 +84,7 @@ def test_commitment_is_the_formula_and_moves_both_sides(x, generator):
 
 
 def test_entries_start_where_the_first_rows_are(x, generator):
-    f = QuantisedEncoder([6, 4], n_groups=2, n_entries=5, activation="silu", generator=generator)
+    f = QuantizedEncoder([6, 4], n_groups=2, n_entries=5, activation="silu", generator=generator)
     z = f(x).preactivation.detach()
     f(x, generator=generator)
     for g in range(2):

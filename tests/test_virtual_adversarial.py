@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
-from narrows import Autoencoder, CodeClassifier, Identity, VectorQuantisedAutoencoder, load
+from narrows import Autoencoder, CodeClassifier, Identity, VectorQuantizedAutoencoder, load
 from narrows.errors import UsageError
 from narrows.objectives.code_task import CodeTask, HeadTask
 from narrows.objectives.virtual_adversarial import SmoothTask, worst_step
@@ -148,7 +148,7 @@ def test_missing_values_and_codes_that_do_not_move(clusters):
     settings = {"training": "fine_tuned", "max_epochs": 2, "adversarial_radius": 0.5}
     for kind, rows in (
         (Autoencoder(3, hidden=(8,), corruption="missing", max_epochs=2, random_state=0), holes),
-        (VectorQuantisedAutoencoder(4, hidden=(8,), max_epochs=2, random_state=0), x),
+        (VectorQuantizedAutoencoder(4, hidden=(8,), max_epochs=2, random_state=0), x),
     ):
         fitted = CodeClassifier(kind, **settings, random_state=0).fit(rows, y)
         assert np.isfinite(fitted.predict_proba(rows)).all()

@@ -15,7 +15,7 @@ from narrows import (
     SemanticHasher,
     SparseAutoencoder,
     VariationalAutoencoder,
-    VectorQuantisedAutoencoder,
+    VectorQuantizedAutoencoder,
 )
 from narrows.applications.generation.walks import code_spread
 from narrows.data.splitting import held_out_mask
@@ -185,7 +185,7 @@ def test_a_top_k_code_keeps_its_rule(digits, monkeypatch):
 
 
 def test_parts_of_a_quantized_code_are_entries(digits, monkeypatch):
-    ae = small(VectorQuantisedAutoencoder, n_groups=2, n_entries=8).fit(digits[:300])
+    ae = small(VectorQuantizedAutoencoder, n_groups=2, n_entries=8).fit(digits[:300])
     seen = decoded_codes(ae, monkeypatch)
     ae.perturb(digits[:16], n_samples=64, random_state=0)
     entries = {tuple(e) for e in ae.entries_[0].tolist()}
@@ -193,7 +193,7 @@ def test_parts_of_a_quantized_code_are_entries(digits, monkeypatch):
 
 
 def test_a_quantized_code_is_not_traversed(digits):
-    ae = small(VectorQuantisedAutoencoder, n_groups=2).fit(digits[:100])
+    ae = small(VectorQuantizedAutoencoder, n_groups=2).fit(digits[:100])
     with pytest.raises(UsageError, match="traverse: this code is of learned vectors.*use perturb"):
         ae.traverse(digits[0])
 

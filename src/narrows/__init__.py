@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         SparseAutoencoder,
         StackedAutoencoder,
         VariationalAutoencoder,
-        VectorQuantisedAutoencoder,
+        VectorQuantizedAutoencoder,
         load,
     )
     from narrows.indexing.index import Index
@@ -91,7 +91,7 @@ __all__ = [
     "SquaredError",
     "StackedAutoencoder",
     "VariationalAutoencoder",
-    "VectorQuantisedAutoencoder",
+    "VectorQuantizedAutoencoder",
     "WeightDecay",
     "__version__",
     "load",
@@ -139,7 +139,7 @@ _HOMES = {
     "SquaredError": "narrows.losses",
     "StackedAutoencoder": "narrows.estimators",
     "VariationalAutoencoder": "narrows.estimators",
-    "VectorQuantisedAutoencoder": "narrows.estimators",
+    "VectorQuantizedAutoencoder": "narrows.estimators",
     "WeightDecay": "narrows.penalties",
     "load": "narrows.estimators",
     "read": "narrows.data",

@@ -65,7 +65,7 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "tied": ("Autoencoder", {"tied": True}),
     "top_k": ("SparseAutoencoder", {"sparsity": "top_k"}),
     "variational": ("VariationalAutoencoder", {}),
-    "vector_quantized": ("VectorQuantisedAutoencoder", {}),
+    "vector_quantized": ("VectorQuantizedAutoencoder", {}),
 }
 """Which estimator makes a variant, and what the choice settles: one line each."""
 

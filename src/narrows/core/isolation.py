@@ -111,7 +111,7 @@ def is_isolated(function: Any) -> bool:
 def isolate_methods(cls: Class) -> Class:
     """Isolate the public methods of a class and of its bases in this package, in place."""
     for base in cls.__mro__:
-        if base.__module__.partition(".")[0] != __package__:
+        if base.__module__.partition(".")[0] != "narrows":
             continue
         for name, member in list(vars(base).items()):
             if name.startswith("_"):

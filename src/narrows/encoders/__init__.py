@@ -4,7 +4,7 @@ from narrows.encoders.binary import BinaryEncoder
 from narrows.encoders.convolutional import ConvolutionalEncoder
 from narrows.encoders.dense import DenseEncoder
 from narrows.encoders.gaussian import GaussianEncoder
-from narrows.encoders.quantized import QuantisedEncoder
+from narrows.encoders.quantized import QuantizedEncoder
 from narrows.encoders.top_k import TopKEncoder
 
 __all__ = [
@@ -12,6 +12,6 @@ __all__ = [
     "ConvolutionalEncoder",
     "DenseEncoder",
     "GaussianEncoder",
-    "QuantisedEncoder",
+    "QuantizedEncoder",
     "TopKEncoder",
 ]

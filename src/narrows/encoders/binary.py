@@ -13,7 +13,7 @@ from narrows.core.slots import Code, Encoder, Rows
 from narrows.encoders.dense import DenseEncoder
 from narrows.errors import unknown_name
 
-__all__ = ["BINARizATIONS", "BinaryEncoder"]
+__all__ = ["BINARIZATIONS", "BinaryEncoder"]
 
 
 class BinaryEncoder(Encoder):
@@ -78,8 +78,8 @@ class BinaryEncoder(Encoder):
         generator: Generator,
     ) -> None:
         super().__init__()
-        if binarization not in BINARizATIONS:
-            raise unknown_name("binarization", binarization, BINARizATIONS)
+        if binarization not in BINARIZATIONS:
+            raise unknown_name("binarization", binarization, BINARIZATIONS)
         check_number("noise", noise, low=0)
         check_number("n_groups", n_groups, low=1, high=widths[-1], integer=True)
         net = DenseEncoder(
@@ -88,7 +88,7 @@ class BinaryEncoder(Encoder):
         self.weights, self.biases = net.weights, net.biases
         # a tuple, not an attribute that is a module: its weights are registered here already
         self._net = (net,)
-        self._soften = BINARizATIONS[binarization]
+        self._soften = BINARIZATIONS[binarization]
         self._noise = noise
         self._n_groups = n_groups
         self.register_buffer("thresholds", torch.zeros(widths[-1]))
@@ -139,7 +139,7 @@ def _straight_through(z: Tensor, noise: float, generator: Generator) -> Tensor:
     return bits + (mean - mean.detach())
 
 
-BINARizATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {
+BINARIZATIONS: dict[str, Callable[[Tensor, float, Generator], Tensor]] = {
     "noise": _noisy,
     "straight_through": _straight_through,
 }

@@ -14,13 +14,13 @@ from narrows.core.slots import Code, Encoder, Rows
 from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 
-__all__ = ["QuantisedEncoder"]
+__all__ = ["QuantizedEncoder"]
 
 _IDLE_ROWS = 5_000
 """Training rows without use after which an entry is moved to where a row is."""
 
 
-class QuantisedEncoder(Encoder):
+class QuantizedEncoder(Encoder):
     """h = for each of ``n_groups`` parts of z the nearest of ``n_entries`` vectors, z = net(x).
 
     A row's code is thus n_groups choices, n_groups log2(n_entries) bits. The gradient of h goes to

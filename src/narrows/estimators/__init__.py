@@ -18,7 +18,7 @@ from narrows.estimators.autoencoders.linear import LinearAutoencoder
 from narrows.estimators.autoencoders.sparse import SparseAutoencoder
 from narrows.estimators.autoencoders.stacked import StackedAutoencoder
 from narrows.estimators.autoencoders.variational import VariationalAutoencoder
-from narrows.estimators.autoencoders.vector_quantized import VectorQuantisedAutoencoder
+from narrows.estimators.autoencoders.vector_quantized import VectorQuantizedAutoencoder
 from narrows.estimators.detector.detector import AnomalyDetector
 from narrows.estimators.heads.base import CodeHead
 from narrows.estimators.heads.classifier import CodeClassifier
@@ -49,7 +49,7 @@ __all__ = [
     "SparseAutoencoder",
     "StackedAutoencoder",
     "VariationalAutoencoder",
-    "VectorQuantisedAutoencoder",
+    "VectorQuantizedAutoencoder",
     "load",
 ]
 
@@ -65,7 +65,7 @@ ALL: tuple[type[AbstractAutoencoder], ...] = (
     SparseAutoencoder,
     StackedAutoencoder,
     VariationalAutoencoder,
-    VectorQuantisedAutoencoder,
+    VectorQuantizedAutoencoder,
 )
 
 HEADS: tuple[type[CodeHead], ...] = (CodeClassifier, CodeMatcher, CodeRegressor, CodeSegmenter)

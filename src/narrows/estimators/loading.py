@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from narrows.artefact import read_artefact
+from narrows.artefact import Artefact, read_artefact
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators.detector.files import restore_detector
 from narrows.estimators.heads.files import restore_head
 from narrows.estimators.parameters import known_arguments
 from narrows.model.model import Model
+from narrows.model.older_files import upgraded
 from narrows.training.checkpoint_model import model_in
 
 __all__ = ["estimator_from_file"]
@@ -29,6 +30,7 @@ def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
     try:
         if artefact.kind == "checkpoint":
             artefact = model_in(artefact)
+        artefact = Artefact(artefact.kind, upgraded(artefact.spec), artefact.tensors)
         spec = artefact.spec
         cls = classes.get(spec.get("estimator", ""))
         if cls is None:

@@ -108,8 +108,9 @@ _SHARED = {
     ),
     "neighbors_by": (
         '{"auto", "rows", "code"}',
-        "What says which rows are near: the rows themselves, or a code of 128 bits, the teacher,\n"
-        "that is learned first, in 4 groups, from 30% of the words. It costs about as much time\n"
+        "What says which rows are near: the rows themselves, or a code of 128 bits, the\nneighbor "
+        "model, that is learned first, in 4 groups, from 30% of the words. It costs about as much "
+        "time\n"
         'again, and texts are found better by it, images not. "auto" takes a code for up to\n'
         "20,000 texts or rows of counts.",
     ),

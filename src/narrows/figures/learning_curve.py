@@ -36,10 +36,11 @@ class Curve:
 
 
 def curves_of_model(record: dict[str, Any], unit: str, *, name: str = "net") -> list[Curve]:
-    """Return the curves in a model's training record, those of pretraining and a teacher first."""
+    """Return the curves in a model's training record, those of pretraining and the neighbor model
+    first."""
     parts = [(f"layer {i + 1}", epochs) for i, epochs in enumerate(record.get("pretraining", ()))]
-    if record.get("teacher"):
-        parts.append(("teacher", record["teacher"]))
+    if record.get("neighbor_model"):
+        parts.append(("neighbor_model", record["neighbor_model"]))
     parts.append((name, record.get("epochs", ())))
     return [
         Curve(

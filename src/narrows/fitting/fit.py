@@ -21,7 +21,7 @@ from narrows.fitting.builders import (
     scaled_mean,
     trained,
 )
-from narrows.fitting.neighbor_model import TEACHER, teacher_codes
+from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
 from narrows.model.model import Model
@@ -84,16 +84,16 @@ def fit_model(
                 stop_requested=stop_requested,
                 on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
             )
-        codes, taught = None, []
+        codes, of_neighbors = None, []
         if plan.n_neighbors and plan.neighbors_by == "code":
-            codes, taught = teacher_codes(
+            codes, of_neighbors = neighbor_codes(
                 plan,
                 source,
                 rows,
                 checkpoints=checkpoints,
                 resume=resume,
                 stop_requested=stop_requested,
-                on_epoch=lambda number, epoch: on_part("teacher", number, epoch),
+                on_epoch=lambda number, epoch: on_part("neighbor model", number, epoch),
             )
 
         def described(record: TrainingRecord) -> Artefact:
@@ -118,8 +118,8 @@ def fit_model(
         model.record = _as_json(plan, record)
         if layers:
             model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
-        if taught:
-            model.record["teacher"] = [asdict(epoch) for epoch in taught]
+        if of_neighbors:
+            model.record["neighbor_model"] = [asdict(epoch) for epoch in of_neighbors]
         return model, record
 
 
@@ -151,7 +151,7 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
         return {}
     with closing(Checkpoints(folder)) as checkpoints:
         saved = checkpoints.newest()
-        for part in ("layer-1", TEACHER):
+        for part in ("layer-1", NEIGHBOR_MODEL):
             if saved is None and (checkpoints.folder / part).is_dir():
                 with closing(checkpoints.beside(part)) as first:
                     saved = first.newest()

@@ -1,7 +1,7 @@
-"""A code learned first, that says which rows are near: the teacher of the code asked for.
+"""The neighbor model: a code learned first, whose nearest rows are the neighbors of the fit.
 
 Rows that a net holds for alike are about the same thing more often than rows that share words. A
-code of few bits makes a poor teacher of itself, a wide one, learned in groups, a good one of both.
+code of few bits finds poor neighbors, a wide one that is learned in groups finds good ones.
 
 Hinton, Vinyals, Dean (2015), "Distilling the knowledge in a neural network": here what is handed on
 is which rows are near, and no output.
@@ -25,10 +25,10 @@ from narrows.model.model import Model
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.run import Epoch, epochs_if_finished
 
-__all__ = ["TEACHER", "teacher_codes", "teacher_plan"]
+__all__ = ["NEIGHBOR_MODEL", "neighbor_codes", "neighbor_plan"]
 
-TEACHER = "teacher"
-"""The folder of its checkpoints, in those of the net that it teaches."""
+NEIGHBOR_MODEL = "neighbor_model"
+"""The folder of its checkpoints, in those of the net that is fitted."""
 
 _WIDTH, _GROUPS = 128, 4
 _HASHER = {
@@ -40,11 +40,11 @@ _HASHER = {
 }
 _WEIGHT_DECAY = 1.0
 _DROPPED = 0.7
-"""The share of words that a teacher of counts does without, a row at a time."""
+"""Share of the words that is dropped from a row in a step, where rows are counts."""
 
 
-def teacher_plan(plan: Plan) -> Plan:
-    """Return how the teacher is trained: on the same rows, as a hasher is by default, or as the
+def neighbor_plan(plan: Plan) -> Plan:
+    """Return how the neighbor model is trained: as a hasher is by default, or as the
     net itself where that is one, but for a wide code in groups."""
     loss = plan.parameters["loss"]
     words = loss["name"] == "multinomial"
@@ -65,7 +65,7 @@ def teacher_plan(plan: Plan) -> Plan:
     )
 
 
-def teacher_codes(
+def neighbor_codes(
     plan: Plan,
     source: Source,
     rows: Split,
@@ -75,24 +75,24 @@ def teacher_codes(
     stop_requested: Callable[[], bool],
     on_epoch: Callable[[int, Epoch], None],
 ) -> tuple[np.ndarray, list[Epoch]]:
-    """Train the teacher and return what it makes of the rows to train on and then of those held
+    """Train the neighbor model and return its codes of the rows to train on and then of those held
     out, before any threshold, float32 (n_samples, 128), and its epochs."""
-    teacher = teacher_plan(plan)
-    model = new_model(teacher, source)
-    place = None if checkpoints is None else checkpoints.beside(TEACHER)
+    plan = neighbor_plan(plan)
+    model = new_model(plan, source)
+    place = None if checkpoints is None else checkpoints.beside(NEIGHBOR_MODEL)
     with nullcontext() if place is None else closing(place):
         saved = place.newest() if place is not None and resume else None
         if saved is not None and (epochs := epochs_if_finished(saved)) is not None:
-            # the net may go on to more epochs, but its teacher's codes stay
+            # the net may go on to more epochs, but the codes that define its neighbors stay
             patience = saved.spec["identity"]["patience"]
-            teacher = replace(teacher, max_epochs=epochs, patience=patience)
+            plan = replace(plan, max_epochs=epochs, patience=patience)
         record = minimize(
-            teacher,
+            plan,
             model,
-            trained(teacher, model, rows),
+            trained(plan, model, rows),
             rows,
             checkpoints=place,
-            identity=teacher.identity(source, rows) if place is not None else None,
+            identity=plan.identity(source, rows) if place is not None else None,
             saved=saved,
             stop_requested=stop_requested,
             on_epoch=on_epoch,

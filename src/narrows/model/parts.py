@@ -135,7 +135,7 @@ def checked_record(record: Any) -> dict[str, Any]:
         if type(value) is not int or not 0 <= value < 1 << 53:
             raise ValueError(f"{name} {value!r} in the training record")
     layers = record.get("pretraining", [])
-    for epochs in [record["epochs"], record.get("teacher", []), *layers]:
+    for epochs in [record["epochs"], record.get("neighbor_model", []), *layers]:
         for epoch in epochs:
             if set(epoch) != _EPOCH or not all(_is_number(v) for v in epoch.values()):
                 raise ValueError(f"an epoch {epoch!r:.80} in the training record")

@@ -8,7 +8,7 @@ from narrows._types import Scalar
 from narrows.core.checks import check_number
 from narrows.core.slots import Forward
 from narrows.core.terms import mean_over_rows
-from narrows.encoders.quantized import QuantisedEncoder
+from narrows.encoders.quantized import QuantizedEncoder
 from narrows.errors import UsageError
 
 __all__ = ["Commitment"]
@@ -41,8 +41,8 @@ class Commitment:
 
     def __call__(self, step: Forward) -> Scalar:
         z, encoder = step.code.preactivation, step.encoder
-        if z is None or not isinstance(encoder, QuantisedEncoder):
-            raise UsageError("Commitment: needs a quantized code; use VectorQuantisedAutoencoder.")
+        if z is None or not isinstance(encoder, QuantizedEncoder):
+            raise UsageError("Commitment: needs a quantized code; use VectorQuantizedAutoencoder.")
         entries = encoder.project(z)
         to_codes = (z.detach() - entries).square().sum(dim=1)
         to_entries = (z - entries.detach()).square().sum(dim=1)

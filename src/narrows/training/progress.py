@@ -20,8 +20,8 @@ _LINES = 30
 class Progress:
     """Shows epochs as they pass; ``verbose=0`` shows nothing, 2 prints lines where no bar is.
 
-    A line an epoch, or of more than 30 epochs the first, the last and some evenly between; of
-    every part that is trained before, a layer or a teacher, of ``part_epochs`` each, too. Lines
+    A line an epoch, or of more than 30 epochs the first, the last and some evenly between; of every
+    part that is trained before, a layer or a neighbor model, of ``part_epochs`` each, too. Lines
     say about how long the rest takes, if nothing stops it early; the last one says how many epochs
     there were, in what time, why they ended, and which was the best on held-out rows.
     """

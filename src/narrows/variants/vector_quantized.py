@@ -14,7 +14,7 @@ from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
-from narrows.encoders import QuantisedEncoder
+from narrows.encoders import QuantizedEncoder
 from narrows.variants._pieces import Spec, pieces
 
 __all__ = ["vector_quantized"]
@@ -35,7 +35,7 @@ def vector_quantized(
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
     return Objective(
-        encoder=QuantisedEncoder(
+        encoder=QuantizedEncoder(
             widths,
             n_groups=n_groups,
             n_entries=n_entries,

@@ -15,7 +15,7 @@ from narrows.core.slots import SparseRows
 from narrows.core.terms import fill_missing
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
-from narrows.encoders import GaussianEncoder, QuantisedEncoder
+from narrows.encoders import GaussianEncoder, QuantizedEncoder
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.model.coding import BATCH, in_input_units, scaled_batches, whole_vectors
 from narrows.model.model import Model
@@ -111,7 +111,7 @@ def traversed(
     """
     if source.n_rows != 1:
         raise UsageError(f"traverse: x must be one row, got {source.n_rows}; choose one.")
-    if isinstance(model.objective.encoder, QuantisedEncoder):
+    if isinstance(model.objective.encoder, QuantizedEncoder):
         raise UsageError(
             "traverse: this code is of learned vectors, whose numbers do not vary alone; use "
             "perturb or interpolate."

@@ -16,7 +16,7 @@ from torch import Generator
 
 from narrows.applications.coding.evaluation import Evaluation, evaluate
 from narrows.applications.generation.sampling import fit_code_densities
-from narrows.artefact import write_artefact
+from narrows.artefact import Artefact, write_artefact
 from narrows.data.copies import warn_of_copies
 from narrows.data.source import Source
 from narrows.data.splitting import Selection, Split
@@ -31,7 +31,7 @@ from narrows.estimators.autoencoders.inpainting import Inpainting
 from narrows.estimators.autoencoders.queries import Queries
 from narrows.estimators.held_out import check_effect, grouping_of, rows_and_y
 from narrows.estimators.inputs import called, rows_called, with_names_of_before
-from narrows.estimators.parameters import forget, json_parameters, seed_from
+from narrows.estimators.parameters import forget, json_parameters, known_arguments, seed_from
 from narrows.estimators.sample_weights import rows_that_count, weights_of_parts
 from narrows.estimators.texts import is_texts
 from narrows.fitting.fit import fit_model, interrupted_identity
@@ -349,7 +349,28 @@ class AbstractAutoencoder(
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "model_")
-        write_artefact(path, self.model_.to_artefact(self._artefact_extra()))
+        write_artefact(path, self.to_artefact())
+
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file."""
+        return self.model_.to_artefact(self._artefact_extra())
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted estimator of a model file's content.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        spec = artefact.spec
+        model = Model.from_artefact(artefact)
+        estimator = cls(**known_arguments(spec["arguments"]))
+        estimator._restore(model, spec, artefact.tensors)
+        estimator._check_parameters()
+        estimator._admits_missing()
+        return estimator
 
     def _artefact_extra(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ from narrows.applications.retrieval.hashing import packed_codes, set_median_thre
 from narrows.core.checks import check_number
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.encoders.binary import BINARizATIONS
+from narrows.encoders.binary import BINARIZATIONS
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.lookup import LooksUp
@@ -166,8 +166,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         check_number("noise", self.noise, low=0)
         check_number("balance", self.balance, low=0)
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
-        if not isinstance(self.binarization, str) or self.binarization not in BINARizATIONS:
-            raise unknown_name("binarization", self.binarization, BINARizATIONS)
+        if not isinstance(self.binarization, str) or self.binarization not in BINARIZATIONS:
+            raise unknown_name("binarization", self.binarization, BINARIZATIONS)
         if self.threshold not in _THRESHOLDS:
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from narrows.core.checks import check_number
-from narrows.encoders import QuantisedEncoder
+from narrows.encoders import QuantizedEncoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.parameters import documented, keep
 from narrows.model import coding
 
-__all__ = ["VectorQuantisedAutoencoder"]
+__all__ = ["VectorQuantizedAutoencoder"]
 
 
 @documented
-class VectorQuantisedAutoencoder(AbstractAutoencoder):
+class VectorQuantizedAutoencoder(AbstractAutoencoder):
     """Learn a code of discrete choices: each part of it is one of a few learned vectors.
 
     ``transform`` gives the chosen vectors side by side, ``choices`` their numbers: n_groups
@@ -73,9 +73,9 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from narrows import VectorQuantisedAutoencoder
+    >>> from narrows import VectorQuantizedAutoencoder
     >>> X = load_digits().data
-    >>> ae = VectorQuantisedAutoencoder(16, n_groups=4, max_epochs=5, random_state=0).fit(X)
+    >>> ae = VectorQuantizedAutoencoder(16, n_groups=4, max_epochs=5, random_state=0).fit(X)
     >>> ae.choices(X).shape
     (1797, 4)
     """
@@ -120,9 +120,9 @@ class VectorQuantisedAutoencoder(AbstractAutoencoder):
         encoder = self._encoder()
         return encoder.choices(codes.to(encoder.entries.device)).cpu().numpy()
 
-    def _encoder(self) -> QuantisedEncoder:
+    def _encoder(self) -> QuantizedEncoder:
         encoder = self.model_.objective.encoder
-        assert isinstance(encoder, QuantisedEncoder)
+        assert isinstance(encoder, QuantizedEncoder)
         return encoder
 
     def _check_parameters(self) -> None:
