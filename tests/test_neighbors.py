@@ -149,7 +149,9 @@ def test_codes_say_which_rows_are_near(counts, rng):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rng, monkeypatch):
+def test_counts_have_a_neighbor_model_unless_told_otherwise_and_other_rows_have_none(
+    rng, monkeypatch
+):
     texts, _ = topic_texts()
     arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
     for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
@@ -169,7 +171,7 @@ def test_counts_have_a_teacher_unless_told_otherwise_and_other_rows_have_none(rn
 BY_CODE = {"n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4}
 
 
-def test_a_teacher_is_a_wide_code_in_groups_and_changes_the_code():
+def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
     texts, _ = topic_texts()
     by_code = SemanticHasher(8, random_state=0, **BY_CODE).fit(texts)
     plain = SemanticHasher(8, random_state=0, **{**BY_CODE, "neighbors_by": "rows"}).fit(texts)
@@ -195,7 +197,7 @@ def test_the_neighbor_model_of_a_document_net_is_a_hasher_of_its_own():
     assert (wide.max_epochs, wide.n_neighbors) == (3, 10)
 
 
-def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
+def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
     texts, _ = topic_texts(n=40)
     trained_on = []
 
@@ -210,7 +212,9 @@ def test_rows_held_out_are_held_out_from_the_teacher_too(monkeypatch):
     assert all(epoch["validation"] is not None for epoch in hasher.model_.record["neighbor_model"])
 
 
-def test_more_rows_than_are_compared_exactly_have_a_teacher_where_it_is_asked_for(monkeypatch):
+def test_more_rows_than_are_compared_exactly_have_a_neighbor_model_where_it_is_asked_for(
+    monkeypatch,
+):
     monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
     texts, _ = topic_texts()
     arguments = {"neighbors_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
@@ -258,7 +262,7 @@ def _objectives(hasher: SemanticHasher) -> list[float]:
     return [epoch["objective"] for epoch in hasher.model_.record["neighbor_model"]]
 
 
-def test_a_drawn_seed_is_found_again_at_the_teacher(tmp_path):
+def test_a_drawn_seed_is_found_again_at_the_neighbor_model(tmp_path):
     texts, _ = topic_texts()
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):

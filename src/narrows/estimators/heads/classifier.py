@@ -123,7 +123,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     """
 
     missing_label: Any
-    spread_n_neighbors: int | None
+    n_neighbors: int | None
     adversarial_radius: float
     class_weight: Any
     classes_: np.ndarray
@@ -144,7 +144,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
         dropout: float = 0.0,
         reconstruction_weight: float = 0.1,
         missing_label: Any = None,
-        spread_n_neighbors: int | None = None,
+        n_neighbors: int | None = None,
         adversarial_radius: float = 0.0,
         class_weight: Any = None,
         max_epochs: int | None = None,
