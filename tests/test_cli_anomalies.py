@@ -53,7 +53,7 @@ def run(files, *more) -> int:
 def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
     assert run(files, "--top", 2) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert re.match(r"\s+row\s+error\s+p-value\s+largest shares", lines[0])
+    assert re.match(r"\s+row\s+error\s+p-value\s+largest contributions", lines[0])
     assert re.match(r"\*\s+7\s+[\d.]+\s+0\.0049\d+\s+weight \d\d%", lines[1])
     assert len(lines) == 5 and re.match(r"\d of 60 rows are flagged: p <= 0.01$", lines[-2])
 
