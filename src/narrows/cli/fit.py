@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.catalog import VARIANTS
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._commands import Names
 from narrows.cli._common import (
@@ -22,7 +23,7 @@ from narrows.cli._data import open_data
 from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
-from narrows.cli._variants import ESTIMATORS, GLOSSES, estimator_options, new_estimator
+from narrows.cli._variants import estimator_options, new_estimator
 
 __all__ = ["fit"]
 
@@ -32,7 +33,7 @@ class _Glossed(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Variants"):
-            formatter.write_dl([*GLOSSES.items()])
+            formatter.write_dl([(name, variant.summary) for name, variant in VARIANTS.items()])
         super().format_options(ctx, formatter)
 
 
@@ -40,7 +41,7 @@ class _Glossed(click.Command):
 @data_argument
 @click.option(
     "--variant",
-    type=Names(list(ESTIMATORS)),
+    type=Names(list(VARIANTS)),
     metavar="VARIANT",
     default="plain",
     show_default=True,

@@ -15,14 +15,14 @@ from torch import Generator
 
 from narrows.applications.anomalies.anomaly_score import anomaly_scores
 from narrows.applications.anomalies.errors import conformal_threshold
-from narrows.artefact import write_artefact
+from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
 from narrows.data.splitting import Grouping
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, NothingFlaggedWarning, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.clean_rows import check_ignored
-from narrows.estimators.detector.files import detector_artefact
+from narrows.estimators.detector.files import detector_artefact, restore_detector
 from narrows.estimators.detector.members import default_member, fitted_member, rows_of_folds
 from narrows.estimators.detector.queries import DetectorQueries, comparable
 from narrows.estimators.held_out import grouping_of
@@ -300,7 +300,22 @@ class AnomalyDetector(DetectorQueries):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "members_")
-        write_artefact(path, detector_artefact(self))
+        write_artefact(path, self.to_artefact())
+
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file."""
+        return detector_artefact(self)
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted detector of a model file's content.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        return restore_detector(cls, artefact)
 
     def _check_parameters(self) -> None:
         own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,10 @@ from torch import Tensor
 
 from narrows.applications.anomalies.anomaly_score import AnomalyScore
 from narrows.artefact import Artefact
-from narrows.errors import ModelFileError
+from narrows.estimators.autoencoders.files import autoencoder_in
 from narrows.estimators.parameters import json_parameters, known_arguments
-from narrows.model.model import Model
 
 if TYPE_CHECKING:
-    from narrows.estimators.autoencoders.base import AbstractAutoencoder
     from narrows.estimators.detector.detector import AnomalyDetector
 
 __all__ = ["detector_artefact", "restore_detector"]
@@ -33,7 +30,7 @@ def detector_artefact(estimator: AnomalyDetector) -> Artefact:
     tensors = {"calibration.surprises": torch.from_numpy(estimator.calibration_)}
     members = []
     for i, member in enumerate(estimator.members_):
-        artefact = member.model_.to_artefact(member._artefact_extra())
+        artefact = member.to_artefact()
         members.append(artefact.spec)
         tensors |= {f"member.{i}.{k}": v for k, v in artefact.tensors.items()}
         held = estimator.anomaly_scores_[i].tensors()
@@ -50,9 +47,7 @@ def detector_artefact(estimator: AnomalyDetector) -> Artefact:
     return Artefact("model", spec, tensors)
 
 
-def restore_detector(
-    cls: type[AnomalyDetector], artefact: Artefact, classes: Mapping[str, type]
-) -> AnomalyDetector:
+def restore_detector(cls: type[AnomalyDetector], artefact: Artefact) -> AnomalyDetector:
     """Return the fitted detector of a file.
 
     Raises
@@ -61,13 +56,13 @@ def restore_detector(
         Where its parts do not fit each other.
     """
     spec, tensors = artefact.spec, dict(artefact.tensors)
-    if spec["estimator"] != "AnomalyDetector":
-        raise ValueError(f"{spec['estimator']!r} has no members")
     if not isinstance(spec["members"], list) or not 1 <= len(spec["members"]) <= _MOST_MEMBERS:
         raise ValueError("members are no list of 1 to 100")
     members, anomaly_scores = [], []
     for i, of_member in enumerate(spec["members"]):
-        member = _member(of_member, _taken(tensors, f"member.{i}."), classes)
+        if not isinstance(of_member, dict) or "head" in of_member or "members" in of_member:
+            raise ValueError(f"member {i} is no autoencoder")
+        member = autoencoder_in(Artefact("model", of_member, _taken(tensors, f"member.{i}.")))
         members.append(member)
         anomaly_scores.append(
             AnomalyScore.from_tensors(_taken(tensors, f"surprise.{i}."), member.model_)
@@ -97,20 +92,6 @@ def restore_detector(
         if estimator.feature_names_in_.shape != (estimator.n_features_in_,):
             raise ValueError("the names are not one for each feature")
     return estimator
-
-
-def _member(
-    spec: Any, tensors: dict[str, Tensor], classes: Mapping[str, type]
-) -> AbstractAutoencoder:
-    cls: Any = classes.get(spec["estimator"])
-    if cls is None or "head" in spec or "members" in spec:
-        raise ModelFileError(f"unknown member {spec['estimator']!r}.")
-    model = Model.from_artefact(Artefact("model", spec, tensors))
-    member = cls(**known_arguments(spec["arguments"]))
-    member._restore(model, spec, tensors)
-    member._check_parameters()
-    member._admits_missing()
-    return member
 
 
 def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

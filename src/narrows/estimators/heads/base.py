@@ -29,7 +29,7 @@ from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.export import ExportsHead
 from narrows.estimators.columns import check_same_columns
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
-from narrows.estimators.heads.files import head_artefact
+from narrows.estimators.heads.files import head_artefact, restore_head
 from narrows.estimators.heads.training import HeadTraining
 from narrows.estimators.held_out import (
     check_effect,
@@ -276,10 +276,22 @@ class CodeHead(ExportsHead, HeadTraining):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "head_")
-        write_artefact(path, self._artefact())
+        write_artefact(path, self.to_artefact())
 
-    def _artefact(self) -> Artefact:
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file."""
         return head_artefact(self)
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted head of a model file's content.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        return restore_head(cls, artefact)
 
     def _own_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments but for the autoencoder."""

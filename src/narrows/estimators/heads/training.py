@@ -160,7 +160,7 @@ class HeadTraining(WithDefaults):
 
         def described(record: TrainingRecord) -> Artefact:
             self._adopt(record, told=told, max_epochs=epochs)
-            return self._artefact()
+            return self.to_artefact()
 
         whole = self._opens_as_model and stage == "head"
         with (
@@ -185,7 +185,7 @@ class HeadTraining(WithDefaults):
     """Whether a head is whole when its loop is done, so that a checkpoint of it is a model."""
 
     @abstractmethod
-    def _artefact(self) -> Artefact:
+    def to_artefact(self) -> Artefact:
         """Return the content of the model file."""
 
     def _n_units(self, source: Source) -> int:
