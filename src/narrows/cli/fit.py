@@ -105,6 +105,8 @@ def fit(
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.errors import UsageError
+    from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.held_out import HeldOut
     from narrows.text import Documents
     from narrows.writers.tables import check_writable
 
@@ -131,11 +133,19 @@ def fit(
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        rows = estimator._train(source, run.folder, resume, run.stop_requested, y, **given)
+        weights_of_rows = given.pop("sample_weight", None)
+        rows = fit_rows(
+            estimator,
+            source,
+            y,
+            sample_weight=weights_of_rows,
+            held_out=HeldOut(**given),
+            **run.of_fit(),
+        )
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:
         return run.exit_code
-    evaluation = estimator._measured(rows)
+    evaluation = held_out_evaluation(estimator.model_, rows)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)

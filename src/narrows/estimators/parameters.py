@@ -24,7 +24,7 @@ from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 
 __all__ = [
-    "WithDefaults",
+    "NarrowsEstimator",
     "batch_size_for",
     "corruption_spec",
     "documented",
@@ -120,6 +120,11 @@ _SHARED = {
         "to proportions, leaves values in [0, 1] alone, standardizes other tables, and fits a "
         'named loss; "center" is what PCA does, "tfidf" weighs the logarithm of counts by how '
         "rare a feature is.",
+    ),
+    "penalties": (
+        "penalty or sequence of them",
+        "Terms that J has beside the loss, such as ``L1(1e-3)`` or 'l1:0.001', and beside those of "
+        "the estimator itself.",
     ),
     "augmentation": (
         "str, spec or augmentation",
@@ -314,7 +319,7 @@ def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if k == "hidden" else v for k, v in arguments.items()}
 
 
-class WithDefaults(BaseEstimator):
+class NarrowsEstimator(BaseEstimator):
     """An estimator whose public methods run isolated from the caller's settings of torch.
 
     Unpickled, it has the default of every parameter that came after it.
@@ -329,3 +334,52 @@ class WithDefaults(BaseEstimator):
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if name not in vars(self) and parameter.default is not parameter.empty:
                 setattr(self, name, parameter.default)
+
+
+_TAKE_EFFECT = frozenset(
+    "augmentation batch_size device learning_rate n_neighbors neighbors_by precision random_state "
+    "sampled_words verbose weight_decay".split()
+)
+_OF_FIT = frozenset(
+    "cd_steps fine_tune max_epochs patience persistent pretrain pretrain_epochs "
+    "pretrain_learning_rate validation_fraction".split()
+)
+
+
+def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse constructor arguments that changed since the net was built, and cannot take effect.
+
+    Parameters
+    ----------
+    was, now : mapping
+        Arguments as JSON values, by name; those that ``was`` lacks are not compared.
+
+    Raises
+    ------
+    UsageError
+        Naming the argument and both values.
+    """
+    for name in sorted(was.keys() & now.keys() - _TAKE_EFFECT):
+        before, asked = _resolved(name, was[name]), _resolved(name, now[name])
+        if before == asked:
+            continue
+        if name in _OF_FIT:
+            raise UsageError(
+                f"partial_fit: {name} is {asked!r} now and was {before!r}; only fit reads it, and "
+                "partial_fit passes once over X. Set it back, or call fit."
+            )
+        raise UsageError(
+            f"partial_fit: {name} is {asked!r}, the net was built with {before!r}; call fit, or "
+            "set it back."
+        )
+
+
+def _resolved(name: str, value: Any) -> Any:
+    """Return an argument in one form, so that equal pieces compare equal however they are given."""
+    if name == "corruption":
+        return corruption_spec(value)
+    if name == "penalties":
+        return specs_of(PENALTIES, value, slot=name)
+    if name == "loss" and value != "auto":
+        return spec_of(LOSSES, value, slot=name)
+    return value

@@ -13,10 +13,9 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.encoders.binary import BINARIZATIONS
 from narrows.errors import unknown_name
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.lookup import LooksUp
-from narrows.estimators.parameters import corruption_spec, documented, keep
-from narrows.estimators.texts import ReadsTexts
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
+from narrows.estimators.parameters import documented, keep
 
 __all__ = ["SemanticHasher"]
 
@@ -24,7 +23,7 @@ _THRESHOLDS = ("zero", "median")
 
 
 @documented
-class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
+class SemanticHasher(TextAutoencoder):
     """Learn bits that say what a row is about: near rows differ in few of them.
 
     A net from x to z, bits h = sign(z - threshold), and one matrix from bits back to x; noise on z
@@ -67,6 +66,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    penalties : ...
+    augmentation : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes counts to "tfidf".
     max_epochs : ...
@@ -114,10 +115,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     n_groups: int
     balance: float
     threshold: str
-    corruption: Any
-    weight_decay: float
-
-    _counts_scale = "tfidf"
 
     def __init__(
         self,
@@ -142,6 +139,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         activation: str = "silu",
         corruption: Any = "masking:0.3",
         loss: Any = "auto",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 30,
         batch_size: int | str = "auto",
@@ -155,6 +154,17 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def _choice(self) -> Choice:
+        parameters = {
+            **self._shape(),
+            "binarization": self.binarization,
+            "noise": float(self.noise),
+            "n_groups": int(self.n_groups),
+            "balance": float(self.balance),
+            **self._corruption_and_penalties(),
+        }
+        return Choice("hashing", parameters, counts_scale="tfidf")
 
     def hash(self, X: Any) -> np.ndarray:
         """Return the bits of X packed, uint8 (n_samples, ceil(n_components / 8)), as np.packbits
@@ -181,15 +191,3 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.threshold == "median":
             set_median_thresholds(self.model_, training)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "hashing", {
-            **self._shape(),
-            "binarization": self.binarization,
-            "noise": float(self.noise),
-            "n_groups": int(self.n_groups),
-            "balance": float(self.balance),
-            "bag_of_words": loss["name"] == "multinomial",
-            "corruption": corruption_spec(self.corruption),
-            "loss": loss,
-        }

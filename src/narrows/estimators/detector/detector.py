@@ -22,10 +22,11 @@ from narrows.data.statistics import describe
 from narrows.errors import InvalidData, NothingFlaggedWarning, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.clean_rows import check_ignored
+from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.detector.files import detector_artefact, restore_detector
 from narrows.estimators.detector.members import default_member, fitted_member, rows_of_folds
 from narrows.estimators.detector.queries import DetectorQueries, comparable
-from narrows.estimators.held_out import grouping_of
+from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import query_source
 from narrows.estimators.parameters import documented, forget, json_parameters, keep, seed_from
 from narrows.training.precision import resolve_device
@@ -185,13 +186,13 @@ class AnomalyDetector(DetectorQueries):
         forget(self)
         source = rows_of_folds(self, X)
         check_ignored(y, source.n_rows)
-        grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
+        grouping = HeldOut(groups, block_length, gap).grouping(source.n_rows)
         made = self._autoencoder(source.n_features, source.n_rows)
         held_out = None
         if validation_data is not None:
             held_out = query_source(self, validation_data, "validation_data")
-            describe(held_out, missing=made._admits_missing())
-        describe(source, missing=made._admits_missing())  # a bad value is named by its own row
+            describe(held_out, missing=admits_missing(made))
+        describe(source, missing=admits_missing(made))  # a bad value is named by its own row
         own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
         with open_stages(
             checkpoint,

@@ -22,7 +22,7 @@ from narrows.applications.coding.training_rows import contains_calibration, warn
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.inputs import query_source
-from narrows.estimators.parameters import WithDefaults
+from narrows.estimators.parameters import NarrowsEstimator
 from narrows.model.model import Model
 
 __all__ = ["DEFAULT_ALPHA", "DetectorQueries", "comparable"]
@@ -31,7 +31,7 @@ DEFAULT_ALPHA = 0.05
 """The level of a detector whose alpha is "auto"."""
 
 
-class DetectorQueries(OutlierMixin, WithDefaults):
+class DetectorQueries(OutlierMixin, NarrowsEstimator):
     """The questions, each put to all members together."""
 
     alpha: float | str

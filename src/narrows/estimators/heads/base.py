@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
+from torch import Tensor
 
 from narrows.applications.heads.prediction import said
 from narrows.artefact import Artefact, write_artefact
@@ -26,14 +27,14 @@ from narrows.data.statistics import describe
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.export import ExportsHead
+from narrows.estimators.autoencoders.plan import admits_missing, task_of
 from narrows.estimators.columns import check_same_columns
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
+from narrows.estimators.heads.export import ExportsHead
 from narrows.estimators.heads.files import head_artefact, restore_head
 from narrows.estimators.heads.training import HeadTraining
 from narrows.estimators.held_out import (
-    check_effect,
-    grouping_of,
+    HeldOut,
     joined_targets,
     rows_and_y,
 )
@@ -134,13 +135,11 @@ class CodeHead(ExportsHead, HeadTraining):
         forget(self)
         self._note_targets(y)
         with self._stages(checkpoint, resume, stop_requested) as stages:
-            fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
+            held_out = HeldOut(groups, block_length, gap, validation_data)
+            fraction = float(self.validation_fraction)
 
             def select(n_rows: int) -> Selection:
-                grouping = grouping_of(groups, n_rows, block_length=block_length, gap=gap)
-                check_effect(grouping, validation_data, fraction)
-                generator = Generator().manual_seed(stages.seed)
-                return grouping.select(n_rows, fraction, generator=generator)
+                return held_out.select(n_rows, fraction, seed=stages.seed)
 
             autoencoder = None
             if is_texts(X):  # the autoencoder knows the words to count
@@ -152,7 +151,8 @@ class CodeHead(ExportsHead, HeadTraining):
             check_in_memory(source)
             places = autoencoder is not None or block_length is not None
             counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)
-            source, y, groups = counted.source, counted.y, counted.groups
+            source, y = counted.source, counted.y
+            held_out = replace(held_out, groups=counted.groups)
             weights, numbers = counted.weights, counted.numbers
             X = X if numbers is None else source
             selection = select(source.n_rows)
@@ -187,7 +187,7 @@ class CodeHead(ExportsHead, HeadTraining):
         if not is_texts(validation_data):  # of texts the counts have been checked
             autoencoder.model_.check_units(held_out)
         check_in_memory(held_out)
-        describe(held_out, missing=autoencoder._admits_missing())  # while rows have their numbers
+        describe(held_out, missing=admits_missing(autoencoder))  # while rows have their numbers
         mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
         mask[source.n_rows :] = True
         both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)
@@ -251,7 +251,7 @@ class CodeHead(ExportsHead, HeadTraining):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
-        if given._task() is None or y is None:
+        if task_of(given) is None or y is None:
             y = None  # that of a head: nothing for an autoencoder to rebuild
         elif kept is not None and not kept.all():
             y = np.asarray(y)[kept]

@@ -23,7 +23,7 @@ from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.parameters import (
-    WithDefaults,
+    NarrowsEstimator,
     batch_size_for,
     corruption_spec,
     epochs_of_steps,
@@ -43,7 +43,7 @@ from narrows.training.trainer import Trainer
 __all__ = ["HeadTraining"]
 
 
-class HeadTraining(WithDefaults):
+class HeadTraining(NarrowsEstimator):
     """What of a head is made and trained, once y has been read. Kinds of heads change a part."""
 
     layer: int
