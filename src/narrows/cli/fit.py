@@ -140,7 +140,7 @@ def fit(
             y,
             sample_weight=weights_of_rows,
             held_out=HeldOut(**given),
-            **run.of_fit(),
+            **run.of_fit,
         )
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:

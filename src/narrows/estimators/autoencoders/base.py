@@ -33,6 +33,7 @@ from narrows.estimators.parameters import (
     known_arguments,
     widths_of,
 )
+from narrows.estimators.shared_texts import documented
 from narrows.fitting.plan import Plan
 from narrows.model.model import Model
 from narrows.training.progress import Progress
@@ -41,6 +42,7 @@ from narrows.training.run import Epoch, TrainingRecord
 __all__ = ["AbstractAutoencoder"]
 
 
+@documented
 class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder):
     """Everything but the choice of pieces: subclasses hold the constructor, and ``_choice``."""
 
@@ -121,8 +123,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
         Parameters
         ----------
-        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
-            ``narrows.read`` makes a Source of a file, bigger than memory or not.
+        X : ...
         y : array-like of shape (n_samples, n_features) or (n_samples,), optional
             In the shape of X, the clean rows of which X holds corrupted copies: the net learns to
             rebuild them from X, and corrupts nothing itself. Scaling, baseline and the errors that
@@ -134,25 +135,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
             error, the baseline, and the densities and thresholds of the codes. Only the ratios
             matter; rows of weight 0 are left out of everything. Rows of ``validation_data`` count
             alike, as all do where rows are counted: words of texts, p-values, nearest rows.
-        groups : array-like of shape (n_samples,), optional
-            Which rows depend on each other, such as those of one subject: all rows of a group are
-            trained on or all are held out. ``validation_fraction`` is then of the groups, at least
-            one of them.
-        block_length : int, optional
-            Rows are in order, such as windows of a series: runs of so many rows are the groups.
-        gap : int, default=0
-            Rows on either side of a block held out that are left out of both parts: as many as a
-            window is long, where windows overlap.
+        groups : ...
+        block_length : ...
+        gap : ...
         validation_data : X, or a pair (X, y), optional
             Rows to hold out in the place of a share of X, of which then all are trained on.
-        checkpoint : path, optional
-            A folder for checkpoints, one a minute and one at the end; remove it when the model
-            is saved, as the command line does. ``narrows.load`` opens each as a model.
-        resume : bool, default=False
-            Go on from the newest sound checkpoint there, to the same end; or, where that training
-            had ended, with more ``max_epochs`` or ``patience`` to another.
-        stop_requested : callable, optional
-            Asked after every step; True means: checkpoint, and raise TrainingStopped.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
 
         Returns
         -------

@@ -13,7 +13,8 @@ from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.image_shape import check_order, shape_of_rows
 from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.held_out import Select
-from narrows.estimators.parameters import documented, keep, widths_of
+from narrows.estimators.parameters import keep, widths_of
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["ConvolutionalAutoencoder"]
 

@@ -8,7 +8,8 @@ from typing import Any
 from narrows.core.activations import activation_named
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["DenoisingAutoencoder"]
 

@@ -12,7 +12,8 @@ from narrows.data.statistics import Statistics
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.autoencoders.plan import Choice, named_loss, number_of_neighbors
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.fitting.plan import Plan
 from narrows.training.layerwise import LayerwisePretraining
 

@@ -15,7 +15,8 @@ from narrows.encoders.binary import BINARIZATIONS
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["SemanticHasher"]
 

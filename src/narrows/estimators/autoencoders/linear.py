@@ -13,7 +13,8 @@ from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.model.model import Model
 
 __all__ = ["LinearAutoencoder"]

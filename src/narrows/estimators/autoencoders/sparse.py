@@ -9,7 +9,8 @@ from narrows.core.checks import check_number
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["SparseAutoencoder"]
 

@@ -10,7 +10,8 @@ from narrows.core.checks import check_number
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice, penalty_specs
-from narrows.estimators.parameters import corruption_spec, documented, keep
+from narrows.estimators.parameters import corruption_spec, keep
+from narrows.estimators.shared_texts import documented
 from narrows.training.layerwise import METHODS, LayerwisePretraining
 
 __all__ = ["StackedAutoencoder"]

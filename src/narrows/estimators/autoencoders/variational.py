@@ -12,7 +12,8 @@ from narrows.applications.coding.likelihood import log_likelihoods
 from narrows.core.checks import check_number
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.parameters import documented, keep, seed_from
+from narrows.estimators.parameters import keep, seed_from
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["VariationalAutoencoder"]
 

@@ -13,7 +13,8 @@ from narrows.core.checks import check_number
 from narrows.encoders import QuantizedEncoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.model import coding
 
 __all__ = ["VectorQuantizedAutoencoder"]

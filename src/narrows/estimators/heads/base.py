@@ -41,6 +41,7 @@ from narrows.estimators.held_out import (
 from narrows.estimators.inputs import fit_source, query_source
 from narrows.estimators.parameters import corruption_spec, forget, json_parameters, seed_from
 from narrows.estimators.sample_weights import rows_that_count
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.texts import documents_where, is_texts
 from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
@@ -50,6 +51,7 @@ __all__ = ["CodeHead", "check_in_memory"]
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 
 
+@documented
 class CodeHead(ExportsHead, HeadTraining):
     """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
 
@@ -96,29 +98,22 @@ class CodeHead(ExportsHead, HeadTraining):
 
         Parameters
         ----------
-        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+        X : ...
         y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts in the loss of the head, on held-out rows too, and in how
             features and values are standardized; only their ratios matter. Rows of weight 0 are
             left out of everything. An autoencoder that is fitted here, and its own J in "joint",
             count the other rows alike.
-        groups : array-like of shape (n_samples,), optional
-            Which rows depend on each other, such as those of one subject: all rows of a group are
-            trained on or all are held out. ``validation_fraction`` is then of the groups.
-        block_length : int, optional
-            Rows are in order, such as windows of a series: runs of so many rows are the groups.
-        gap : int, default=0
-            Rows on either side of a block held out that are left out of both parts.
+        groups : ...
+        block_length : ...
+        gap : ...
         validation_data : pair (X, y), optional
             Rows to hold out in the place of a share of X. An autoencoder that is fitted here does
             not see them, nor rows that are drawn.
-        checkpoint : path, optional
-            A folder for checkpoints, of the autoencoder too where it is fitted here.
-        resume : bool, default=False
-            Go on from the newest sound checkpoints there, to the same end.
-        stop_requested : callable, optional
-            Asked after every step; True means: checkpoint, and raise TrainingStopped.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
 
         Returns
         -------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from torch import Generator
@@ -12,6 +11,7 @@ from torch import Generator
 from narrows.applications.heads.prediction import check_head_answers, layer_widths
 from narrows.artefact import Artefact
 from narrows.estimators.autoencoders.files import autoencoder_in
+from narrows.estimators.columns import keep_names
 from narrows.estimators.parameters import json_parameters, known_arguments
 from narrows.model.model import tensor_layout
 from narrows.model.parts import check_magnitudes
@@ -79,10 +79,7 @@ def restore_head(cls: type[CodeHead], artefact: Artefact) -> Any:
     head.load_state_dict(net, assign=True)
     estimator.head_, estimator.autoencoder_ = head, autoencoder
     estimator.n_features_in_ = autoencoder.n_features_in_
-    if spec["names"] is not None:
-        estimator.feature_names_in_ = np.array(spec["names"], dtype=object)
-        if estimator.feature_names_in_.shape != (estimator.n_features_in_,):
-            raise ValueError("the names are not one for each feature")
+    keep_names(estimator, spec["names"])
     history = [float(objective) for objective in spec["history"]]
     epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
     max_epochs = int(spec.get("max_epochs", len(history)))  # older files do not say
