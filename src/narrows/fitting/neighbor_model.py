@@ -36,7 +36,6 @@ _HASHER = {
     "activation": "silu",
     "binarization": "noise",
     "noise": 1.0,
-    "balance": 0.0,
 }
 _WEIGHT_DECAY = 1.0
 _DROPPED = 0.7

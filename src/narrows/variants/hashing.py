@@ -5,7 +5,6 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
-    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ def hashing(
     bag_of_words: bool = False,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
-    balance: float = 0.0,
     generator: Generator,
 ) -> Objective:
     """``bag_of_words`` has the encoder read a row's direction, not its length."""
@@ -62,7 +60,6 @@ def hashing(
         **pieces(
             loss=loss,
             corruption=corruption,
-            penalties=[{"name": "balance", "weight": balance}] if balance else [],
             n_components=n_components,
             generator=generator,
         ),
