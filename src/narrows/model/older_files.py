@@ -55,7 +55,7 @@ def upgraded(spec: dict[str, Any]) -> dict[str, Any]:
     return new
 
 
-def _without_balance(values: dict[str, Any]) -> dict[str, Any]:
+def _without_balance(values: Mapping[str, Any]) -> dict[str, Any]:
     """Drop a ``balance`` of 0, the default that hashers had; refuse any other, and the penalty."""
     weights = [values["balance"]] if "balance" in values else []
     penalties = values.get("penalties")

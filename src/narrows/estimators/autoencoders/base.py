@@ -38,7 +38,7 @@ from narrows.fitting.fit import fit_model, interrupted_identity
 from narrows.fitting.partial_fit import check_same_net, partial_fit_model
 from narrows.model.model import Model
 from narrows.training.progress import Progress
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord, Watch
 
 __all__ = ["AbstractAutoencoder"]
 
@@ -202,9 +202,9 @@ class AbstractAutoencoder(
                 checkpoint=folder,
                 resume=resume,
                 extra=self._artefact_extra(),
-                stop_requested=stop_requested,
-                on_epoch=progress.epoch,
-                on_part=progress.part,
+                watch=Watch(
+                    stop_requested=stop_requested, on_epoch=progress.epoch, on_part=progress.part
+                ),
             )
             progress.ended(record)
         self._built_with = json_parameters(self.get_params(deep=False))
