@@ -26,6 +26,7 @@ __all__ = [
     "as_rows",
     "checked_shape",
     "convolution_weight",
+    "residual_blocks",
     "sides",
 ]
 
@@ -158,6 +159,14 @@ class ResidualBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         inner = F.conv2d(self._activate(maps), self.first, self.biases[0], padding=1)
         return maps + F.conv2d(self._activate(inner), self.second, self.biases[1], padding=1)
+
+
+def residual_blocks(
+    width: int, n_blocks: int, *, activate: Activate, generator: Generator
+) -> nn.Sequential:
+    """Return a sequence of residual blocks of ``width`` channels."""
+    blocks = (ResidualBlock(width, activate=activate, generator=generator) for _ in range(n_blocks))
+    return nn.Sequential(*blocks)
 
 
 def convolution_weight(*shape: int, generator: Generator, fan: int | None = None) -> nn.Parameter:
