@@ -36,7 +36,7 @@ ONLY_WITH = {
 }
 
 # Penalties that are no means over rows: what they read are means of a batch.
-OF_MEANS = ("balance", "kl_sparsity", "revive")
+OF_MEANS = ("kl_sparsity", "revive")
 
 # Variants that choose every slot themselves, so that no other piece is tried with them.
 CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",

@@ -201,9 +201,9 @@ def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
     texts, _ = topic_texts(n=40)
     trained_on = []
 
-    def seen(plan, model, objective, rows, **watched):
+    def seen(plan, model, objective, rows, watch):
         trained_on.append((rows.training.n_rows, rows.held_out.n_rows))
-        return minimize(plan, model, objective, rows, **watched)
+        return minimize(plan, model, objective, rows, watch)
 
     monkeypatch.setattr("narrows.fitting.neighbor_model.minimize", seen)
     arguments = {**BY_CODE, "random_state": 0, "validation_fraction": 0.25}

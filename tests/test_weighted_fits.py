@@ -43,7 +43,7 @@ def repetitions_of(rows: Any) -> Any:
     return rows[np.repeat(np.arange(N), COUNTS)]
 
 
-PENALTIES = ["l1:0.1", "l2:0.1", "balance:1.0", "contractive:0.1", "auxiliary:1.0", "weight_decay"]
+PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_decay"]
 
 
 @pytest.mark.parametrize(

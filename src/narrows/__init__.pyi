@@ -5,7 +5,6 @@ from narrows.augmentations import Affine as Affine
 from narrows.estimators.detector.detector import AnomalyDetector as AnomalyDetector
 from narrows.estimators.autoencoders.autoencoder import Autoencoder as Autoencoder
 from narrows.penalties import Auxiliary as Auxiliary
-from narrows.penalties import Balance as Balance
 from narrows.losses import Bernoulli as Bernoulli
 from narrows.estimators.heads.classifier import CodeClassifier as CodeClassifier
 from narrows.estimators.imputer import CodeImputer as CodeImputer

@@ -92,7 +92,7 @@ PIECES: dict[str, tuple[str, ...]] = {
     ),
     "narrows.losses": ("Bernoulli", "Multinomial", "SquaredError"),
     "narrows.penalties": (
-        "L1", "L2", "Auxiliary", "Balance", "Commitment", "Contractive", "HigherOrderContractive",
+        "L1", "L2", "Auxiliary", "Commitment", "Contractive", "HigherOrderContractive",
         "KLSparsity", "KLToPrior", "Revive", "WeightDecay",
     ),
 }  # fmt: skip

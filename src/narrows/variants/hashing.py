@@ -5,7 +5,6 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
-    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ def hashing(
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
-    balance: float = 0.0,
     generator: Generator,
 ) -> Objective:
     """``bag_of_words`` has the encoder read a row's direction, not its length; None: where the loss
@@ -68,7 +66,7 @@ def hashing(
         **pieces(
             loss=loss,
             corruption=corruption,
-            penalties=[*([{"name": "balance", "weight": balance}] if balance else ()), *penalties],
+            penalties=penalties,
             n_components=n_components,
             generator=generator,
         ),

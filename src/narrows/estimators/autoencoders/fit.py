@@ -33,6 +33,7 @@ from narrows.fitting.partial_fit import partial_fit_model
 from narrows.model.measured import fit_code_densities
 from narrows.model.model import Model
 from narrows.training.progress import Progress
+from narrows.training.run import Watch
 
 __all__ = ["fit_rows", "held_out_evaluation", "pass_once"]
 
@@ -93,9 +94,11 @@ def fit_rows(
             checkpoint=folder,
             resume=resume,
             extra=estimator._artefact_extra(),
-            stop_requested=stop_requested or (lambda: False),
-            on_epoch=progress.epoch,
-            on_part=progress.part,
+            watch=Watch(
+                stop_requested=stop_requested or (lambda: False),
+                on_epoch=progress.epoch,
+                on_part=progress.part,
+            ),
         )
         progress.ended(record)
     estimator._built_with = json_parameters(estimator.get_params(deep=False))

@@ -54,9 +54,6 @@ class SemanticHasher(TextAutoencoder):
     n_groups : int, default=1
         Groups of bits, each of which has to rebuild a row by itself in training: what a group
         gets wrong others get right. For 128 bits of texts try 4, with "masking:0.7".
-    balance : float, default=0.0
-        Weight of the penalty ``Balance``, which has every bit on in half of the rows. On Reuters
-        0.05 retrieved a little worse than none.
     threshold : {"zero", "median"}, default="zero"
         Above which z is a 1; "median" has every bit split the training rows in halves.
     hidden : sequence of int, default=(500,)
@@ -114,7 +111,6 @@ class SemanticHasher(TextAutoencoder):
     binarization: str
     noise: float
     n_groups: int
-    balance: float
     threshold: str
 
     def __init__(
@@ -134,7 +130,6 @@ class SemanticHasher(TextAutoencoder):
         binarization: str = "noise",
         noise: float = 1.0,
         n_groups: int = 1,
-        balance: float = 0.0,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),
         activation: str = "silu",
@@ -162,7 +157,6 @@ class SemanticHasher(TextAutoencoder):
             "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
-            "balance": float(self.balance),
             **self._corruption_and_penalties(),
         }
         return Choice("hashing", parameters, counts_scale="tfidf")
@@ -175,7 +169,6 @@ class SemanticHasher(TextAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("noise", self.noise, low=0)
-        check_number("balance", self.balance, low=0)
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
         if not isinstance(self.binarization, str) or self.binarization not in BINARIZATIONS:
             raise unknown_name("binarization", self.binarization, BINARIZATIONS)

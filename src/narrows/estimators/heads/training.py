@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -165,7 +166,7 @@ class HeadTraining(NarrowsEstimator):
         whole = self._opens_as_model and stage == "head"
         with (
             Progress(self.verbose, epochs) as progress,
-            stages.of_loop(stage, identity, described if whole else None) as watched,
+            stages.of_loop(stage, identity, described if whole else None) as watch,
         ):
             record = train(
                 trainer,
@@ -174,8 +175,7 @@ class HeadTraining(NarrowsEstimator):
                 batch_size=batch_size,
                 validation=validation,
                 patience=self.patience,
-                on_epoch=progress.epoch,
-                **watched,
+                watch=replace(watch, on_epoch=progress.epoch),
             )
             progress.ended(record)
         model.objective.eval()
