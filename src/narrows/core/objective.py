@@ -73,6 +73,7 @@ class Objective(Trainable):
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the last bias so that an untrained net outputs the mean of the data, not 0."""
-        bias = self.decoder.biases[-1]
-        bias.copy_(self.loss.inverse_link(mean.to(bias)))
-        self.encoder.start_at(mean.to(bias))
+        if len(self.decoder.biases):
+            bias = self.decoder.biases[-1]
+            bias.copy_(self.loss.inverse_link(mean.to(bias)))
+        self.encoder.start_at(mean.float())

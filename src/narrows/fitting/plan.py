@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from narrows.core.checks import check_number
+from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.splitting import Split
@@ -54,6 +55,8 @@ class Plan:
             "precision seed augmentation weight_decay"
         )
         identity = {name: getattr(self, name) for name in names.split()}
+        identity["parameters"] = json_pieces(self.parameters, strict=True)
+        identity["augmentation"] = json_pieces({"augmentation": self.augmentation})["augmentation"]
         identity |= {"scale": self.scaling.kind, **source.identity()}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
