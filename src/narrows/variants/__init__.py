@@ -1,4 +1,4 @@
-"""Variants: named choices of pieces. A new one is one new file and one line here."""
+"""Variants: named choices of pieces. A new variant is one new file and one line here."""
 
 from narrows.variants.contractive import contractive
 from narrows.variants.convolutional import convolutional

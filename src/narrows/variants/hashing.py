@@ -16,8 +16,8 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.variants._pieces import Spec, pieces
 from narrows.variants.document import ROW_LENGTH
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["hashing"]
 
@@ -36,7 +36,7 @@ def hashing(
     corruption: Spec = "identity",
     generator: Generator,
 ) -> Objective:
-    """``bag_of_words`` has the encoder read a row's direction, not its length."""
+    """With ``bag_of_words`` the encoder reads the direction of a row, not its length."""
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=BinaryEncoder(
@@ -48,16 +48,15 @@ def hashing(
             row_length=ROW_LENGTH if bag_of_words else None,
             generator=generator,
         ),
-        # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows; to the full strength of a lone group it learned too fast, to the n-th
-        # part of it too slowly
+        # one matrix from bits to logits: each bit is then a direction, and near codes are near
+        # rows. With code_scale 1 it learned too fast, with 1 / n_groups too slowly.
         decoder=DenseDecoder(
             [n_components, n_features],
             activation="linear",
             code_scale=n_groups**-0.5,
             generator=generator,
         ),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             n_components=n_components,
