@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Generator
 
+from narrows.catalog import VARIANTS
 from narrows.core.slots import piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
-from narrows.variants import VARIANTS
 from narrows.variants.building import build_objective
 
 N_FEATURES = 12

@@ -59,7 +59,7 @@ class DenseDecoder(Decoder):
         return affine(self.hidden(h), self.weights[-1], self.biases[-1])
 
     def hidden(self, h: Codes) -> Tensor:
-        """Return the input of the last layer, (batch, width); of one layer, the scaled code."""
+        """Return the input of the last layer, (batch, width): the scaled code of a lone layer."""
         h = h if self._code_scale == 1 else h * self._code_scale
         layers = zip(self.weights, self.biases, strict=True)
         for weight, bias in islice(layers, len(self.weights) - 1):

@@ -31,12 +31,20 @@ def hashing(
     binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
-    bag_of_words: bool = False,
+    bag_of_words: bool | None = None,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    """With ``bag_of_words`` the encoder reads the direction of a row, not its length."""
+    """With ``bag_of_words`` the encoder reads the direction of a row, not its length.
+
+    None turns this on if the loss is multinomial.
+    """
+    if bag_of_words is None:
+        bag_of_words = loss == "multinomial" or (
+            not isinstance(loss, str) and loss["name"] == "multinomial"
+        )
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=BinaryEncoder(
@@ -59,6 +67,7 @@ def hashing(
         **slots_from_specs(
             loss=loss,
             corruption=corruption,
+            penalties=penalties,
             n_components=n_components,
             generator=generator,
         ),

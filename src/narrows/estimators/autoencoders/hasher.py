@@ -13,10 +13,10 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.encoders.binary import BINARIZATIONS
 from narrows.errors import unknown_name
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.lookup import LooksUp
-from narrows.estimators.parameters import corruption_spec, documented, keep
-from narrows.estimators.texts import ReadsTexts
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["SemanticHasher"]
 
@@ -24,7 +24,7 @@ _THRESHOLDS = ("zero", "median")
 
 
 @documented
-class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
+class SemanticHasher(TextAutoencoder):
     """Learn bits that say what a row is about: near rows differ in few of them.
 
     A net from x to z, bits h = sign(z - threshold), and one matrix from bits back to x; noise on z
@@ -64,6 +64,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    penalties : ...
+    augmentation : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes counts to "tfidf".
     max_epochs : ...
@@ -110,10 +112,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     noise: float
     n_groups: int
     threshold: str
-    corruption: Any
-    weight_decay: float
-
-    _counts_scale = "tfidf"
 
     def __init__(
         self,
@@ -137,6 +135,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         activation: str = "silu",
         corruption: Any = "masking:0.3",
         loss: Any = "auto",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 30,
         batch_size: int | str = "auto",
@@ -150,6 +150,16 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def _choice(self) -> Choice:
+        parameters = {
+            **self._shape(),
+            "binarization": self.binarization,
+            "noise": float(self.noise),
+            "n_groups": int(self.n_groups),
+            **self._corruption_and_penalties(),
+        }
+        return Choice("hashing", parameters, counts_scale="tfidf")
 
     def hash(self, X: Any) -> np.ndarray:
         """Return the bits of X packed, uint8 (n_samples, ceil(n_components / 8)), as np.packbits
@@ -175,14 +185,3 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.threshold == "median":
             set_median_thresholds(self.model_, training)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "hashing", {
-            **self._shape(),
-            "binarization": self.binarization,
-            "noise": float(self.noise),
-            "n_groups": int(self.n_groups),
-            "bag_of_words": loss["name"] == "multinomial",
-            "corruption": corruption_spec(self.corruption),
-            "loss": loss,
-        }
