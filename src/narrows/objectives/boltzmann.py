@@ -142,13 +142,13 @@ class RestrictedBoltzmannMachine(Trainable):
         """
         if self.hidden == "bernoulli":
             preactivation = affine_rows(v, self.weight, self.hidden_bias).float()
-            of_hidden = F.softplus(preactivation).sum(dim=1)
+            hidden_part = F.softplus(preactivation).sum(dim=1)
         else:
             a = affine_rows(v, self.weight, torch.zeros_like(self.hidden_bias)).float()
-            of_hidden = (self.hidden_bias * a + a.square() / 2).sum(dim=1)
+            hidden_part = (self.hidden_bias * a + a.square() / 2).sum(dim=1)
         if self.visible == "gaussian":
-            return (dense_rows(v) - self.visible_bias).square().sum(dim=1) / 2 - of_hidden
-        return -_product(v, self.visible_bias) - of_hidden
+            return (dense_rows(v) - self.visible_bias).square().sum(dim=1) / 2 - hidden_part
+        return -_product(v, self.visible_bias) - hidden_part
 
     def hidden_mean(self, v: Rows) -> Codes:
         """Return E[h | v], (batch, n_hidden)."""

@@ -71,9 +71,9 @@ def check_widths_fit(
     ------
     ResourceError
     """
-    there, at_least = _available(device), _fewest_weights(parameters, n_features)
-    if 4 * _COPIES * at_least > there:
-        raise _refusal(at_least, 0, there, 1, _way_out(parameters, n_features))
+    available, at_least = _available(device), _fewest_weights(parameters, n_features)
+    if 4 * _COPIES * at_least > available:
+        raise _refusal(at_least, 0, available, 1, _way_out(parameters, n_features))
 
 
 def check_head_fits(
@@ -87,9 +87,9 @@ def check_head_fits(
     ------
     ResourceError
     """
-    there = _available(device)
-    if 4 * (_COPIES * n_weights + batch_size * per_row) > there:
-        raise _refusal(n_weights, batch_size * per_row, there, batch_size, lower)
+    available = _available(device)
+    if 4 * (_COPIES * n_weights + batch_size * per_row) > available:
+        raise _refusal(n_weights, batch_size * per_row, available, batch_size, lower)
 
 
 def dense_sizes(widths: Sequence[int]) -> tuple[int, int]:
@@ -148,12 +148,14 @@ def _way_out(parameters: Mapping[str, Any], n_features: int) -> str:
     )
 
 
-def _refusal(n_weights: int, kept: int, there: int, batch_size: int, lower: str) -> ResourceError:
+def _refusal(
+    n_weights: int, kept: int, available: int, batch_size: int, lower: str
+) -> ResourceError:
     """Return the error; a batch keeps ``kept`` numbers, 0 if they were not counted."""
     needed = 4 * (_COPIES * n_weights + kept)
     of_batch = f", activations of {batch_size:,} rows" if kept else ""
     counted = f"{n_weights:,} parameters{'' if kept else ' or more'}"
     return ResourceError(
         f"{counted} need {gib(needed)} to train (weights, gradients, Adam's two "
-        f"moments{of_batch}), and {gib(there)} of memory are available; lower {lower}."
+        f"moments{of_batch}), and {gib(available)} of memory are available; lower {lower}."
     )
