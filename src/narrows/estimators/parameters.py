@@ -22,9 +22,7 @@ from narrows.penalties import PENALTIES
 
 __all__ = [
     "NarrowsEstimator",
-    "batch_size_for",
     "corruption_spec",
-    "epochs_of_steps",
     "forget",
     "json_parameters",
     "keep",
@@ -83,22 +81,6 @@ def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[dict[s
     if not isinstance(values, Sequence) or isinstance(values, str):
         values = [values]
     return [spec_of(table, value, slot=slot) for value in values]
-
-
-def batch_size_for(batch_size: Any, n_rows: int) -> int:
-    """Resolve ``"auto"``: a power of two near n / 64, from 16 to 256, so that small sets get
-    enough steps an epoch and large ones full products."""
-    if isinstance(batch_size, str):
-        if batch_size != "auto":
-            raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
-        return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
-    check_number("batch_size", batch_size, low=1, integer=True)
-    return min(int(batch_size), n_rows)
-
-
-def epochs_of_steps(least: int, an_epoch: int, *, most: int) -> int:
-    """Return how many epochs make ``least`` steps, from 50 to ``most``."""
-    return min(most, max(50, -(-least // an_epoch)))
 
 
 def widths_of(widths: Any, name: str = "hidden") -> list[int]:

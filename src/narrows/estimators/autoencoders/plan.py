@@ -17,14 +17,8 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators.autoencoders.clean_rows import check_no_corruption
-from narrows.estimators.parameters import (
-    batch_size_for,
-    json_parameters,
-    spec_of,
-    specs_of,
-    widths_of,
-)
-from narrows.fitting.plan import Plan
+from narrows.estimators.parameters import json_parameters, spec_of, specs_of, widths_of
+from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
 from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining

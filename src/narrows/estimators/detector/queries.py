@@ -30,6 +30,7 @@ from narrows.estimators.inputs import query_source
 from narrows.estimators.parameters import (
     NarrowsEstimator,
 )
+from narrows.model.model import Model
 
 __all__ = ["FittedDetector"]
 
