@@ -48,7 +48,9 @@ def upgraded(spec: dict[str, Any]) -> dict[str, Any]:
     for key in _PARTS:
         values: Any = new.get(key)
         if isinstance(values, dict):
-            new[key] = _without_balance({_KEYS.get(str(k), k): v for k, v in values.items()})
+            new[key] = _without_balance(
+                {_KEYS[k] if k in _KEYS else k: v for k, v in values.items()}
+            )
     if isinstance(new.get("head"), dict):
         new["head"] = upgraded(new["head"])
     if isinstance(new.get("members"), list):
