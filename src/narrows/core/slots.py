@@ -144,9 +144,10 @@ class Corruption(Protocol):
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a ``Code``. It draws only if it is given a generator: in training.
+    """f: rows (batch, features) to a ``Code``, h (batch, n_components).
 
-    ``stochastic`` says that the code itself is then random, not only the encoder's input.
+    It draws only if it is given a generator: in training. ``stochastic`` says that the code itself
+    is then random, not only the encoder's input.
     """
 
     stochastic: bool = False
@@ -174,7 +175,10 @@ class Encoder(nn.Module, ABC):
 
 
 class Decoder(nn.Module, ABC):
-    """g: codes to natural parameters (means or logits); the loss applies the link."""
+    """g: codes (batch, n_components) to natural parameters (batch, features), means or logits.
+
+    The loss applies the link.
+    """
 
     weights: nn.ParameterList
     biases: nn.ParameterList
@@ -191,7 +195,7 @@ class Decoder(nn.Module, ABC):
 
 @runtime_checkable
 class Loss(Protocol):
-    """L(x, output) per sample: a sum over features, each times its weight if there are weights.
+    """L(x, output) per sample, (batch,): a sum over features, weighted if there are weights.
 
     The loss owns the link. ``log_normalizer``, (batch,), turns it into a density, log p(x | h) =
     -L - log_normalizer, and raises InvalidData if x has no such probability. ``bounded`` says
