@@ -23,7 +23,7 @@ from narrows.core.slots import Rows, dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source, evenly_spaced
 from narrows.losses import SquaredError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import code_of, scaled_batches
 from narrows.model.density import Density, fit_densities, fit_gaussian, rows_for
 from narrows.model.model import Model
 from narrows.model.parts import check_magnitudes
@@ -60,7 +60,7 @@ class AnomalyScore:
     def of(self, model: Model, x: Rows) -> Tensor:
         """Return S of scaled rows, (rows,), float64."""
         errors = excess(model, x) @ (0.5 / self.variances.double()).to(model.device)
-        h = model.objective.encode(whole_vectors(x)).h[: len(x)]
+        h = code_of(model, x).h
         return errors - self.density.log_density(h, floor=float(self.floor))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -89,9 +89,7 @@ class AnomalyScore:
     @torch.no_grad()
     def check_answers(self, model: Model) -> None:
         """Raise ValueError unless S of a row of zeros and of one of ones is finite."""
-        n = model.schema.n_features
-        x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
-        if not bool(torch.isfinite(self.of(model, x)).all()):
+        if not bool(torch.isfinite(self.of(model, model.probe_rows())).all()):
             raise ValueError("the score of a row is not finite: a scale is too large or small")
 
 
@@ -154,7 +152,7 @@ def fit_anomaly_score(
         residual += excess(model, x).sum(dim=0).cpu()
         wide = dense_rows(fill_missing(x, model.objective.corruption)[0]).double().cpu()
         sums, squares = sums + wide.sum(dim=0), squares + wide.square().sum(dim=0)
-        codes.append(model.objective.encode(whole_vectors(x)).h[: len(x)].cpu().numpy())
+        codes.append(code_of(model, x).h.cpu().numpy())
     h, n = np.concatenate(codes), source.n_rows
     read = evenly_spaced(n, rows_for(source.n_features, model.n_components)).numpy()
     density = fit_densities(h[read], seed=seed)["mixture"] if mixture else fit_gaussian(h[read])

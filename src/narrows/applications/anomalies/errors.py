@@ -19,7 +19,7 @@ from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source
 from narrows.losses import Bernoulli, Multinomial
-from narrows.model.coding import BATCH, errors, scaled_batches, whole_vectors
+from narrows.model.coding import BATCH, errors, output_of, scaled_batches
 from narrows.model.model import Model
 
 __all__ = [
@@ -111,8 +111,7 @@ def excess(model: Model, x: Rows) -> Tensor:
     less the entropy of x. In ``model.error_unit``; dense, (batch, n_features).
     """
     objective = model.objective
-    h = objective.encode(whole_vectors(x)).h
-    output = objective.decoder(h).float()[: len(x)]
+    output = output_of(model, x)
     known, weights = fill_missing(x, objective.corruption)
     x = dense_rows(known)
     # from the natural parameters: a probability that rounds to 0 or 1 has lost its logarithm
