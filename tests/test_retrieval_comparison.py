@@ -12,9 +12,8 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from narrows import Autoencoder
-from narrows.applications.retrieval.baselines import comparable_rows
+from narrows.applications.retrieval.baselines import comparable_rows, lsa_codes, weighted
 from narrows.applications.retrieval.comparison import compare_retrieval
-from narrows.applications.retrieval.lsa import lsa_codes, weighted
 from narrows.applications.retrieval.metrics import measure_retrieval
 from narrows.cli import _run
 from narrows.errors import InvalidData, UsageError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from narrows.applications.retrieval.lsa import WEIGHTINGS, lsa_codes, pca_codes, weighted
+from narrows.applications.retrieval.baselines import WEIGHTINGS, lsa_codes, pca_codes, weighted
 from narrows.errors import InvalidData, UsageError
 
 
