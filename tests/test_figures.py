@@ -8,8 +8,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
-from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_baselines
+from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
 from narrows.data.arrays import array_source
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
 from narrows.figures.generation import sample_figure, sheet_figure, walk_figure

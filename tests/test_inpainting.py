@@ -18,7 +18,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantizedAutoencoder,
 )
-from narrows.applications.filling.hidden import Partial, filled
+from narrows.applications.filling.hidden import PartialRows, filled
 from narrows.applications.filling.inpainting import resolved_method
 from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.data import DenseSource
@@ -51,9 +51,9 @@ def trained(X):
     ).fit(X)
 
 
-def partial(X, hidden) -> Partial:
+def partial(X, hidden) -> PartialRows:
     where = torch.from_numpy(hidden)
-    return Partial(torch.where(where, torch.nan, torch.from_numpy(X)), where)
+    return PartialRows(torch.where(where, torch.nan, torch.from_numpy(X)), where)
 
 
 def mean_filled(X, hidden):

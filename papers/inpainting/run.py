@@ -20,9 +20,8 @@ import torch
 from PIL import Image
 
 from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches
-from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_baselines
-from narrows.applications.filling.masks import drawn_mask
+from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
+from narrows.applications.filling.hidden import drawn_mask
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images, local_folder

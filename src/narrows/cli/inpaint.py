@@ -79,13 +79,10 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
+    from narrows.applications.filling.baseline_fills import BASELINE_ROWS, fit_baselines
+    from narrows.applications.filling.hidden import read_mask
     from narrows.applications.filling.inpainting import inpainted
-    from narrows.applications.filling.inpainting_comparison import (
-        BASELINE_ROWS,
-        fit_baselines,
-        measure_inpainting,
-    )
-    from narrows.applications.filling.masks import read_mask
+    from narrows.applications.filling.inpainting_comparison import measure_inpainting
     from narrows.data.source import evenly_spaced
     from narrows.figures.inpainting import inpainting_figure
     from narrows.figures.rows import n_drawn, save_figure

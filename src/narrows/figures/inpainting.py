@@ -9,10 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
+from narrows.applications.filling.baseline_fills import Baselines, baseline_fills
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.inpainting_comparison import Baselines, baseline_fills
 from narrows.data.array_sources import DenseSource
-from narrows.data.scaling import Scaling
 from narrows.figures.drawing import Strip
 from narrows.figures.rows import draw_rows, n_drawn, row_numbers
 from narrows.model.model import Model
@@ -53,9 +52,7 @@ def inpainting_figure(
             model, DenseSource(rows), hidden, method=method, n_draws=_DRAWS, generator=generator
         )
     )
-    scaling = Scaling(
-        model.scaling.kind, **{k: v.cpu() for k, v in model.scaling.tensors().items()}
-    )
+    scaling = model.scaling.to("cpu")
     truth = scaling.forward(rows)
     assert isinstance(truth, Tensor)
     ours = scaling.forward(torch.from_numpy(np.concatenate([fill for fill, _ in blocks])))

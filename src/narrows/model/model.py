@@ -89,8 +89,7 @@ class Model:
 
     def to(self, device: str | torch.device) -> Model:
         self.objective.to(device)
-        moved = {name: value.to(device) for name, value in self.scaling.tensors().items()}
-        self.scaling = Scaling(self.scaling.kind, **moved)
+        self.scaling = self.scaling.to(device)
         return self
 
     def fingerprint(self) -> str:

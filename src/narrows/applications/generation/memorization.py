@@ -10,7 +10,7 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.core.checks import check_number
 from narrows.core.slots import Rows, SparseRows, dense_rows
 from narrows.core.terms import fill_missing
@@ -194,8 +194,9 @@ _BY_CHANCE = 1 / 200
 """A count of near samples that chance gives less often than this is no chance."""
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Memorization(PrintsTable):
+class Memorization:
     """Euclidean distances to the nearest training row, in ``unit``, all float64.
 
     Attributes

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import torch
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import InvalidData, UsageError
@@ -46,8 +46,9 @@ def pixel_logits(model: Model, head: SegmentationHead, source: Source) -> Iterat
             yield logits.permute(0, 2, 3, 1).reshape(len(part), -1, logits.shape[1]).cpu().numpy()
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Overlap(PrintsTable):
+class Overlap:
     """How masks overlap the true ones: means over images, in [0, 1], one number a class.
 
     ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` |A and B| / |A or B|: 1 for an image where both

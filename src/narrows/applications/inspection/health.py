@@ -10,7 +10,7 @@ from torch import Generator
 from narrows.applications.coding.evaluation import Evaluation, evaluate
 from narrows.applications.inspection.code_statistics import CodeStatistics, code_statistics
 from narrows.applications.inspection.copying import Copying, measure_copying
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.corruptions import Identity
 from narrows.data.source import Source
 from narrows.encoders import TopKEncoder
@@ -42,8 +42,9 @@ class Gap:
         return self.validation / self.training
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Health(PrintsTable):
+class Health:
     """What ``inspect`` found.
 
     Attributes

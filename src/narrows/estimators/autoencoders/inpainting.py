@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
+from narrows.applications.filling.hidden import row_masks
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.masks import row_masks
 from narrows.core.checks import check_number
 from narrows.data.arrays import plain_array
 from narrows.data.collections import stacked_images

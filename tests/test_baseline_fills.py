@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from narrows.applications.filling.fills import fit_subspace, gaussian_fill, mean_fill, nearest_fill
-from narrows.applications.filling.masks import drawn_mask, read_mask
+from narrows.applications.filling.baseline_fills import (
+    fit_subspace,
+    gaussian_fill,
+    mean_fill,
+    nearest_fill,
+)
+from narrows.applications.filling.hidden import drawn_mask, read_mask
 from narrows.errors import UsageError
 
 
