@@ -202,14 +202,14 @@ def test_means_are_of_all_classes_that_an_image_has_and_say_so():
 
 def test_a_class_that_was_never_taught_is_no_class_of_a_test(fitted):
     images, masks = discs(5, 3)
-    with pytest.raises(InvalidData, match="is of class 255, which the segmenter was not taught"):
+    with pytest.raises(InvalidData, match="is of class 255, which the segmenter was not fitted to"):
         fitted.evaluate(images, masks * np.uint8(255))
 
 
 def test_an_encoder_without_maps_is_named():
     images, masks = discs(20, 2)
     dense = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(images)
-    with pytest.raises(UsageError, match="autoencoder: 'plain' has no maps"):
+    with pytest.raises(UsageError, match="autoencoder: 'plain' has no feature maps"):
         CodeSegmenter(dense).fit(images, masks)
 
 

@@ -17,7 +17,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantizedAutoencoder,
 )
-from narrows.applications.generation.walks import code_spread
+from narrows.applications.generation.walks import code_mean_and_root
 from narrows.data.splitting import held_out_mask
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators import ALL
@@ -128,7 +128,7 @@ def test_a_line_is_straight_in_the_code(autoencoder, rows):
 
 def test_an_arc_keeps_its_distance_from_the_mean(autoencoder, rows):
     """Against a rotation in the plane of two codes, seen from the mean."""
-    mean = code_spread(autoencoder.model_)[0].numpy().astype(np.float64)
+    mean = code_mean_and_root(autoencoder.model_)[0].numpy().astype(np.float64)
     a, b = (autoencoder.transform(rows[[i]])[0] - mean for i in (0, -1))
     u = a / np.linalg.norm(a)
     w = b - (b @ u) * u

@@ -15,7 +15,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import said
+from narrows.applications.heads.prediction import outputs_of_head
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
@@ -265,7 +265,7 @@ class CodeHead(ExportsHead, HeadTraining):
         check_is_fitted(self, "head_")
         source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
-        return np.concatenate(list(said(model, self.head_, source, self.layer_)))
+        return np.concatenate(list(outputs_of_head(model, self.head_, source, self.layer_)))
 
     def save(self, path: str | Path) -> None:
         """Write the model file: the autoencoder and the head. ``narrows.load`` reads it.

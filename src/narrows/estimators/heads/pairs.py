@@ -20,7 +20,7 @@ from narrows.applications.heads.pair_metric import (
     metric_of_pairs,
     of_length_1,
 )
-from narrows.applications.heads.prediction import features_read, said
+from narrows.applications.heads.prediction import features_read, outputs_of_head
 from narrows.core.checks import check_number
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.in_memory import stacked
@@ -314,5 +314,5 @@ class PairHead(CodeHead):
         another, rows = copy(self), source.labeled(torch.from_numpy(y))
         another.autoencoder_, another.verbose = autoencoder, 0
         another._train_encoder(rows, stages, stage)
-        outputs = said(autoencoder.model_, another.head_, rows, another.layer_)
+        outputs = outputs_of_head(autoencoder.model_, another.head_, rows, another.layer_)
         return of_length_1(np.concatenate(list(outputs)).astype(np.float64))
