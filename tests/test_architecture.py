@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 # Imports run down this list only: a part imports from the parts above it.
 ORDER = (
-    "_types", "_version", "errors",
+    "_types", "_version", "errors", "catalog",
     "core",
     "corruptions", "encoders", "decoders", "losses", "penalties", "augmentations",
     "data",

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from narrows import Autoencoder, CodeClassifier, StackedAutoencoder
-from narrows.training.loop import Epoch
 from narrows.training.progress import Progress
-from narrows.training.run import TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord
 
 EPOCH = Epoch(1.0, 1.0, 0.0, None, 0.0)
 

@@ -38,7 +38,7 @@ class Objective(Trainable):
         self, x: Rows, y: Tensor | None = None, *, generator: Generator,
         weights: Tensor | None = None, target: Rows | None = None,
     ) -> Terms:  # fmt: skip
-        """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
+        """Return J of a batch, its rows weighted; ``target`` replaces x in L."""
         x, known = fill_missing(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
@@ -19,7 +17,7 @@ from narrows.objectives.neighbors import NeighborObjective, neighborhoods, own_n
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
-from narrows.training.run import TrainingRecord
+from narrows.training.run import TrainingRecord, Watch
 from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
@@ -113,10 +111,9 @@ def minimize(
     model: Model,
     objective: Trainable,
     rows: Split,
-    **watched: Any,
+    watch: Watch,
 ) -> TrainingRecord:
-    """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
-    checkpoint to go on from, and who is asked and told."""
+    """Train a model as the plan says, in place."""
     read = rows if rows.given is None else rows.given
     return train(
         new_trainer(plan, model, objective),
@@ -126,5 +123,5 @@ def minimize(
         validation=read.held_out,
         patience=plan.patience,
         augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
-        **watched,
+        watch=watch,
     )

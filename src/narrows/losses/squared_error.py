@@ -1,4 +1,4 @@
-"""Squared error, with the identity or the logistic function as its link."""
+"""Squared error, with the identity or the logistic function as the link."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ __all__ = ["SquaredError"]
 class SquaredError:
     """L = sum_j (x_j - r_j)^2, r = output or 1 / (1 + exp(-output)). Unit: squared input units.
 
-    ``link="identity"`` is the Gaussian mean of any real input; ``link="logistic"`` keeps the
-    reconstruction within (0, 1), for inputs on that scale. Shapes: output (batch, features),
-    x the same, dense or sparse; the result (batch,).
+    ``link="identity"`` takes the output as it is, for any real x; ``link="logistic"`` keeps the
+    reconstruction within (0, 1), for x on that scale. Shapes: output (batch, features), x the same,
+    dense or sparse; the result (batch,). Cost: O(batch x features), for sparse x too.
 
     Raises
     ------
     UsageError
         If ``link`` is neither.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import SquaredError
+    >>> x = torch.tensor([[1.0, 0.5]])
+    >>> SquaredError().per_sample(torch.zeros(1, 2), x)
+    tensor([1.2500])
+    >>> SquaredError(link="logistic").per_sample(torch.zeros(1, 2), x)
+    tensor([0.2500])
     """
 
     link: str = "identity"
@@ -52,7 +62,7 @@ class SquaredError:
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         r = self.expectation(output)
         if isinstance(x, SparseRows):
-            # sum_j r^2 - 2 x r + x^2 would cancel: the stored places are left out of the first sum
+            # sum_j r^2 - 2 x r + x^2 would lose digits, so the stored places are left out of r^2
             at = x.places
             flat = r.reshape(-1)
             elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
@@ -60,7 +70,7 @@ class SquaredError:
         return summed((r - x).square(), weights)
 
     def log_normalizer(self, x: Rows) -> PerSample:
-        """Return log of the integral of exp(-L) over x: that of normals with variance 1/2."""
+        """Return log of the integral of exp(-L) over x, a normal density of variance 1/2."""
         values = stored_values(x)
         return values.new_full((len(x),), 0.5 * x.shape[1] * math.log(math.pi))
 

@@ -19,6 +19,7 @@ from narrows.data.value_range import ValueRange, read_value_range
 from narrows.errors import ModelFileError, UsageError
 from narrows.model.baseline import Baseline
 from narrows.model.density import Density
+from narrows.model.older_files import fingerprinted
 from narrows.model.parts import (
     check_magnitudes,
     checked_record,
@@ -96,7 +97,7 @@ class Model:
         """Return a SHA-256 of what makes the codes: an index says by it whose codes it holds."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
-        spec = [self.variant, self.parameters, self.scaling.kind]
+        spec: list[Any] = [*fingerprinted(self.variant, self.parameters), self.scaling.kind]
         if self.vocabulary is not None:
             spec.append(self.vocabulary.to_artefact_parts()[0])
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())

@@ -7,10 +7,7 @@ Bengio, Manzagol (2010), "Stacked denoising autoencoders", JMLR 11.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -23,34 +20,27 @@ from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
 from narrows.encoders.dense import rows_of_length
 from narrows.losses import Bernoulli
+from narrows.model.model import Model
 from narrows.objectives.boltzmann import RestrictedBoltzmannMachine
 from narrows.objectives.code_task import layers_of
-from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
 from narrows.training.loop import train
 from narrows.training.precision import product_context
-from narrows.training.run import Epoch
+from narrows.training.run import Epoch, Watch
 from narrows.training.trainer import Trainer
 
 __all__ = ["pretrain"]
 
 
 def pretrain(
-    objective: Objective,
-    scaling: Scaling,
+    model: Model,
     source: Source,
     settings: LayerwisePretraining,
     *,
-    parameters: Mapping[str, Any],
     mean: Tensor,
-    device: torch.device,
     precision: str,
     seed: int,
-    checkpoints: Checkpoints | None = None,
-    resume: bool = False,
-    identity: Mapping[str, Any] | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
+    watch: Watch,
 ) -> list[list[Epoch]]:
     """Train the layers of a dense net from the bottom up, in place; return every layer's epochs.
 
@@ -60,10 +50,10 @@ def pretrain(
 
     Parameters
     ----------
-    parameters : mapping
-        The variant's: activations and loss.
+    model : Model
+        A dense net on the device that trains it.
     mean : Tensor
-        Of the scaled rows, (n_features,).
+        Mean of the scaled rows, (n_features,).
 
     Raises
     ------
@@ -73,18 +63,17 @@ def pretrain(
         If Bernoulli units would read values outside [0, 1].
     """
     history: list[list[Epoch]] = []
+    objective, scaling, device = model.objective, model.scaling, model.device
     encoder = objective.encoder
     assert isinstance(encoder, DenseEncoder)
     for k in range(len(encoder.weights)):
         generator = Generator().manual_seed(seed + k)
-        layer = new_layer(settings, objective, k, parameters=parameters, generator=generator)
+        layer = new_layer(settings, objective, k, parameters=model.parameters, generator=generator)
         if k == 0:
             layer.start_at(mean)
             if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
                 for raw in source.in_order(16384):
                     Bernoulli().check(scaling.forward(raw))
-        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
-        saved = place.newest() if place is not None and resume else None
         below = _Below(scaling, objective, k, device, settings.method == "rbm")
         below.trainer = trainer = Trainer(
             layer,
@@ -96,17 +85,14 @@ def pretrain(
             weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
             momentum=settings.momentum if settings.method == "rbm" else None,
         )
-        with nullcontext() if place is None else closing(place):
+        identity = {**watch.identity, "pretraining": asdict(settings), "layer": k + 1}
+        with watch.part(f"layer-{k + 1}", f"layer {k + 1}") as part:
             record = train(
                 trainer,
                 source,
                 max_epochs=settings.max_epochs,
                 batch_size=min(settings.batch_size, source.n_rows),
-                checkpoints=place,
-                identity={**(identity or {}), "pretraining": asdict(settings), "layer": k + 1},
-                saved=saved,
-                stop_requested=stop_requested,
-                on_epoch=lambda number, epoch, k=k: on_epoch(k + 1, number, epoch),
+                watch=replace(part, identity=identity),
             )
         _put(layer, objective, k)
         history.append(record.epochs)

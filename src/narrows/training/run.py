@@ -1,11 +1,12 @@
-"""Where a training stands, and what happened in it: what a checkpoint and a model file keep."""
+"""The state and record of a training, and the record of who watches it."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from narrows.artefact import Artefact
@@ -17,16 +18,16 @@ from narrows.training.trainer import Trainer
 
 __all__ = [
     "FREE",
-    "Described",
     "Epoch",
     "Run",
     "TrainingRecord",
+    "Watch",
     "check_identity",
     "epochs_if_finished",
 ]
 
 FREE = ("max_epochs", "patience")
-"""What may differ where a checkpoint's training had ended: it then goes on to another end."""
+"""Arguments that may differ when a finished training is resumed, to go on to another end."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Epoch:
 
 @dataclass
 class TrainingRecord:
-    """What happened: goes into the model file."""
+    """What happened in a training; the model file keeps it."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int | None = None
@@ -52,30 +53,83 @@ class TrainingRecord:
     n_validation_rows: int = 0
 
 
-Described = Callable[[TrainingRecord], Artefact]
-"""A function from the record so far to the file of the model as it stands."""
+def _never() -> bool:
+    return False
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Checkpoints and callbacks of a training.
+
+    Attributes
+    ----------
+    checkpoints : Checkpoints or None
+        Where to save the state every so often, at the end, and when a stop is requested.
+    resume : bool
+        Whether parts of the training go on from their checkpoints.
+    saved : Artefact or None
+        The checkpoint that this training goes on from. If that training had ended, ``max_epochs``
+        may be larger now: the learning rate is then the one of that epoch of so many.
+    identity : mapping
+        JSON values that must be equal when the training is resumed: parameters and data
+        fingerprint.
+    snapshot : callable or None
+        Returns the model file as training stands, from the record so far; with it, each checkpoint
+        opens as a model.
+    stop_requested : callable
+        Called after every step; True means: save a checkpoint and raise TrainingStopped.
+    on_epoch : callable
+        Called after every epoch with its number, from 1, and the ``Epoch``.
+    on_part : callable
+        Called after every epoch of a part, with the part's title first.
+    """
+
+    checkpoints: Checkpoints | None = None
+    resume: bool = False
+    saved: Artefact | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: Callable[[TrainingRecord], Artefact] | None = None
+    stop_requested: Callable[[], bool] = _never
+    on_epoch: Callable[[int, Epoch], None] = _ignore
+    on_part: Callable[[str, int, Epoch], None] = _ignore
+
+    @contextmanager
+    def part(self, folder: str, title: str) -> Iterator[Watch]:
+        """Yield the watch of a part of this training, such as a layer trained on its own.
+
+        Its checkpoints are in a folder beside those of the whole, and its epochs go to ``on_part``.
+        """
+
+        def on_epoch(number: int, epoch: Epoch) -> None:
+            self.on_part(title, number, epoch)
+
+        part = replace(self, saved=None, snapshot=None, on_epoch=on_epoch)
+        if self.checkpoints is None:
+            yield part
+            return
+        with closing(self.checkpoints.beside(folder)) as checkpoints:
+            saved = checkpoints.newest() if self.resume else None
+            yield replace(part, checkpoints=checkpoints, saved=saved)
 
 
 class Run:
-    """Where a training stands: what a checkpoint holds beside the trainer's tensors.
-
-    ``described`` has checkpoints hold the model too, so that each opens as one.
-    """
+    """Current state of a training: what a checkpoint holds besides the trainer's tensors."""
 
     def __init__(
         self,
         trainer: Trainer,
         record: TrainingRecord,
         stopping: EarlyStopping,
-        checkpoints: Checkpoints | None,
-        identity: dict[str, Any],
+        watch: Watch,
         *,
         max_epochs: int,
-        described: Described | None = None,
     ) -> None:
         self.trainer, self.record, self.stopping = trainer, record, stopping
-        self.checkpoints, self.identity = checkpoints, identity
-        self.max_epochs, self.described = max_epochs, described
+        self.watch, self.max_epochs = watch, max_epochs
         self.epoch = self.position = 0
         self._spent = 0.0
         self._order = trainer.sampler.get_state()
@@ -114,15 +168,18 @@ class Run:
             )
 
     def checkpoint_due(self) -> bool:
-        return self.checkpoints is not None and self.checkpoints.due()
+        checkpoints = self.watch.checkpoints
+        return checkpoints is not None and checkpoints.due()
 
     def save(self) -> None:
-        if self.checkpoints is None:
+        """Save a checkpoint, if the training has a folder for them."""
+        checkpoints, snapshot = self.watch.checkpoints, self.watch.snapshot
+        if checkpoints is None:
             return
         self.check_weights()
         best, values = self.stopping.state()
         spec = {
-            "identity": self.identity,
+            "identity": dict(self.watch.identity),
             "epoch": self.epoch,
             "position": self.position,
             "seconds": time.perf_counter() - self._started if self.position else 0.0,
@@ -133,15 +190,15 @@ class Run:
             "stopping": values,
         }
         tensors = {**self.trainer.state(), **best, "random.sampler": self._order}
-        if self.described is not None:
-            spec["model"], others = model_part(self.described(self.record), self.trainer.objective)
+        if snapshot is not None:
+            spec["model"], others = model_part(snapshot(self.record), self.trainer.objective)
             tensors |= others
-        self.checkpoints.save(Artefact("checkpoint", spec, tensors))
+        checkpoints.save(Artefact("checkpoint", spec, tensors))
 
     def resume(self, saved: Artefact) -> None:
         """Go on from a checkpoint; one whose training had ended may go on to another end."""
         ended = epochs_if_finished(saved) is not None
-        check_identity(saved.spec["identity"], self.identity, free=FREE if ended else ())
+        check_identity(saved.spec["identity"], self.watch.identity, free=FREE if ended else ())
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
         if self.epoch > self.max_epochs:
             raise ModelFileError(

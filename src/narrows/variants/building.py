@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from torch import Generator
 
+from narrows.catalog import VARIANTS
 from narrows.core.objective import Objective
 from narrows.errors import UsageError, unknown_name
-from narrows.variants import VARIANTS
 
-__all__ = ["build_objective"]
+__all__ = ["build_objective", "builder_of"]
 
 _MAX_WEIGHTS = 1 << 33
 _MAX_LAYERS = 1000
+
+
+def builder_of(variant: str) -> Callable[..., Objective]:
+    """Return the function that builds a variant: the one that its module is named after.
+
+    Raises
+    ------
+    UsageError
+        If there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise unknown_name("variant", variant, VARIANTS)
+    return getattr(import_module(f"narrows.variants.{variant}"), variant)
 
 
 def build_objective(
@@ -25,7 +39,7 @@ def build_objective(
     Parameters
     ----------
     variant : str
-        A key of ``VARIANTS``.
+        A key of ``catalog.VARIANTS``.
     parameters : mapping
         The variant's own.
     n_features : int
@@ -38,8 +52,7 @@ def build_objective(
     UsageError
         If the variant is unknown, a width is not a positive integer, or a value is refused.
     """
-    if variant not in VARIANTS:
-        raise unknown_name("variant", variant, VARIANTS)
+    build = builder_of(variant)
     channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
     for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):
@@ -55,4 +68,4 @@ def build_objective(
     if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
         raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
     generator = Generator().manual_seed(seed)
-    return VARIANTS[variant](n_features=n_features, generator=generator, **parameters)
+    return build(n_features=n_features, generator=generator, **parameters)

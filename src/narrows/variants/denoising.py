@@ -30,6 +30,7 @@ def denoising(
     activation: str = "silu",
     code_activation: str = "linear",
     loss: Spec = "squared_error",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     build = tied_variant if tied else plain
@@ -41,5 +42,6 @@ def denoising(
         code_activation=code_activation,
         loss=loss,
         corruption=corruption,
+        penalties=penalties,
         generator=generator,
     )

@@ -9,6 +9,8 @@ Gao et al. (2024), "Scaling and evaluating sparse autoencoders".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator
 
@@ -29,6 +31,7 @@ def dictionary(
     dead_after: int = 10_000,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     decoder = UnitDecoder(n_components, n_features, generator=generator)
@@ -42,7 +45,7 @@ def dictionary(
         **pieces(
             loss=loss,
             corruption=corruption,
-            penalties=[omega] if revive else [],
+            penalties=[*([omega] if revive else ()), *penalties],
             n_components=n_components,
             generator=generator,
         ),

@@ -5,7 +5,6 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
-    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
@@ -32,13 +31,18 @@ def hashing(
     binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
-    bag_of_words: bool = False,
+    bag_of_words: bool | None = None,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
-    balance: float = 0.0,
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    """``bag_of_words`` has the encoder read a row's direction, not its length."""
+    """``bag_of_words`` has the encoder read a row's direction, not its length; None: where the loss
+    is multinomial."""
+    if bag_of_words is None:
+        bag_of_words = loss == "multinomial" or (
+            not isinstance(loss, str) and loss["name"] == "multinomial"
+        )
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=BinaryEncoder(
@@ -62,7 +66,7 @@ def hashing(
         **pieces(
             loss=loss,
             corruption=corruption,
-            penalties=[{"name": "balance", "weight": balance}] if balance else [],
+            penalties=penalties,
             n_components=n_components,
             generator=generator,
         ),

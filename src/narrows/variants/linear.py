@@ -13,6 +13,8 @@ binary data", AISTATS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Generator
 
 from narrows.core.objective import Objective
@@ -27,6 +29,8 @@ def linear(
     n_features: int,
     n_components: int,
     loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     return plain(
@@ -35,5 +39,7 @@ def linear(
         hidden=(),
         activation="linear",
         loss=loss,
+        corruption=corruption,
+        penalties=penalties,
         generator=generator,
     )

@@ -33,6 +33,7 @@ def sparse(
     activation: str = "silu",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     omegas: dict[str, Spec] = {
@@ -49,6 +50,6 @@ def sparse(
         code_activation="relu" if sparsity == "l1" else "sigmoid",
         loss=loss,
         corruption=corruption,
-        penalties=[omegas[sparsity]],
+        penalties=[omegas[sparsity], *penalties],
         generator=generator,
     )

@@ -31,6 +31,7 @@ def stacked(
     code_activation: str = "linear",
     tied: bool = True,
     loss: Spec = "squared_error",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     build = tied_variant if tied else plain
@@ -41,5 +42,6 @@ def stacked(
         activation=activation,
         code_activation=code_activation,
         loss=loss,
+        penalties=penalties,
         generator=generator,
     )

@@ -30,6 +30,8 @@ def variational(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     loss: Spec = "bernoulli",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
@@ -38,7 +40,8 @@ def variational(
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
         **pieces(
             loss=loss,
-            penalties=[{"name": "kl_to_prior", "weight": beta}],
+            corruption=corruption,
+            penalties=[{"name": "kl_to_prior", "weight": beta}, *penalties],
             n_components=n_components,
             generator=generator,
         ),

@@ -31,6 +31,7 @@ def vector_quantized(
     activation: str = "silu",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
@@ -46,7 +47,7 @@ def vector_quantized(
         **pieces(
             loss=loss,
             corruption=corruption,
-            penalties=[{"name": "commitment", "weight": commitment}],
+            penalties=[{"name": "commitment", "weight": commitment}, *penalties],
             n_components=n_components,
             generator=generator,
         ),

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
+from torch import Tensor
 
 from narrows.applications.heads.prediction import outputs_of_head
 from narrows.artefact import Artefact, write_artefact
@@ -26,20 +27,21 @@ from narrows.data.statistics import describe
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.export import ExportsHead
+from narrows.estimators.autoencoders.plan import admits_missing, task_of
 from narrows.estimators.columns import check_same_columns
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
-from narrows.estimators.heads.files import head_artefact
+from narrows.estimators.heads.export import ExportsHead
+from narrows.estimators.heads.files import head_artefact, restore_head
 from narrows.estimators.heads.training import HeadTraining
 from narrows.estimators.held_out import (
-    check_effect,
-    grouping_of,
+    HeldOut,
     joined_targets,
     rows_and_y,
 )
 from narrows.estimators.inputs import fit_source, query_source
 from narrows.estimators.parameters import corruption_spec, forget, json_parameters, seed_from
 from narrows.estimators.sample_weights import rows_that_count
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.texts import documents_where, is_texts
 from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
@@ -49,6 +51,7 @@ __all__ = ["CodeHead", "check_in_memory"]
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 
 
+@documented
 class CodeHead(ExportsHead, HeadTraining):
     """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
 
@@ -95,29 +98,22 @@ class CodeHead(ExportsHead, HeadTraining):
 
         Parameters
         ----------
-        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+        X : ...
         y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts in the loss of the head, on held-out rows too, and in how
             features and values are standardized; only their ratios matter. Rows of weight 0 are
             left out of everything. An autoencoder that is fitted here, and its own J in "joint",
             count the other rows alike.
-        groups : array-like of shape (n_samples,), optional
-            Which rows depend on each other, such as those of one subject: all rows of a group are
-            trained on or all are held out. ``validation_fraction`` is then of the groups.
-        block_length : int, optional
-            Rows are in order, such as windows of a series: runs of so many rows are the groups.
-        gap : int, default=0
-            Rows on either side of a block held out that are left out of both parts.
+        groups : ...
+        block_length : ...
+        gap : ...
         validation_data : pair (X, y), optional
             Rows to hold out in the place of a share of X. An autoencoder that is fitted here does
             not see them, nor rows that are drawn.
-        checkpoint : path, optional
-            A folder for checkpoints, of the autoencoder too where it is fitted here.
-        resume : bool, default=False
-            Go on from the newest sound checkpoints there, to the same end.
-        stop_requested : callable, optional
-            Asked after every step; True means: checkpoint, and raise TrainingStopped.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
 
         Returns
         -------
@@ -134,13 +130,11 @@ class CodeHead(ExportsHead, HeadTraining):
         forget(self)
         self._note_targets(y)
         with self._stages(checkpoint, resume, stop_requested) as stages:
-            fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
+            held_out = HeldOut(groups, block_length, gap, validation_data)
+            fraction = float(self.validation_fraction)
 
             def select(n_rows: int) -> Selection:
-                grouping = grouping_of(groups, n_rows, block_length=block_length, gap=gap)
-                check_effect(grouping, validation_data, fraction)
-                generator = Generator().manual_seed(stages.seed)
-                return grouping.select(n_rows, fraction, generator=generator)
+                return held_out.select(n_rows, fraction, seed=stages.seed)
 
             autoencoder = None
             if is_texts(X):  # the autoencoder knows the words to count
@@ -152,7 +146,8 @@ class CodeHead(ExportsHead, HeadTraining):
             check_in_memory(source)
             places = autoencoder is not None or block_length is not None
             counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)
-            source, y, groups = counted.source, counted.y, counted.groups
+            source, y = counted.source, counted.y
+            held_out = replace(held_out, groups=counted.groups)
             weights, numbers = counted.weights, counted.numbers
             X = X if numbers is None else source
             selection = select(source.n_rows)
@@ -187,7 +182,7 @@ class CodeHead(ExportsHead, HeadTraining):
         if not is_texts(validation_data):  # of texts the counts have been checked
             autoencoder.model_.check_units(held_out)
         check_in_memory(held_out)
-        describe(held_out, missing=autoencoder._admits_missing())  # while rows have their numbers
+        describe(held_out, missing=admits_missing(autoencoder))  # while rows have their numbers
         mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
         mask[source.n_rows :] = True
         both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)
@@ -251,7 +246,7 @@ class CodeHead(ExportsHead, HeadTraining):
         given = given_autoencoder(self.autoencoder, self._default_autoencoder)
         if hasattr(given, "model_"):
             return given
-        if given._task() is None or y is None:
+        if task_of(given) is None or y is None:
             y = None  # that of a head: nothing for an autoencoder to rebuild
         elif kept is not None and not kept.all():
             y = np.asarray(y)[kept]
@@ -276,10 +271,22 @@ class CodeHead(ExportsHead, HeadTraining):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "head_")
-        write_artefact(path, self._artefact())
+        write_artefact(path, self.to_artefact())
 
-    def _artefact(self) -> Artefact:
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file."""
         return head_artefact(self)
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted head of a model file's content.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        return restore_head(cls, artefact)
 
     def _own_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments but for the autoencoder."""

@@ -18,8 +18,9 @@ from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
 from narrows.estimators.sample_weights import check_class_weight, class_weights
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
     check_known_classes,
     known_labels,

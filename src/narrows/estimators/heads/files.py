@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from torch import Generator, Tensor
+from torch import Generator
 
 from narrows.applications.heads.prediction import check_head_answers, layer_widths
 from narrows.artefact import Artefact
-from narrows.errors import ModelFileError
+from narrows.estimators.autoencoders.files import autoencoder_in
+from narrows.estimators.columns import keep_names
 from narrows.estimators.parameters import json_parameters, known_arguments
 from narrows.model.model import tensor_layout
 from narrows.model.parts import check_magnitudes
 from narrows.training.run import Epoch, TrainingRecord
 
 if TYPE_CHECKING:
-    from narrows.estimators.autoencoders.base import AbstractAutoencoder
     from narrows.estimators.heads.base import CodeHead
 
 __all__ = ["head_artefact", "restore_head"]
@@ -30,7 +28,7 @@ _PREFIX = "head."
 def head_artefact(estimator: CodeHead) -> Artefact:
     """Return the file's content."""
     autoencoder = estimator.autoencoder_
-    artefact = autoencoder.model_.to_artefact(autoencoder._artefact_extra())
+    artefact = autoencoder.to_artefact()
     names = getattr(estimator, "feature_names_in_", None)
     arguments = estimator.get_params(deep=False)
     arguments.pop("autoencoder")
@@ -51,19 +49,13 @@ def head_artefact(estimator: CodeHead) -> Artefact:
     return artefact
 
 
-def restore_head(
-    autoencoder: AbstractAutoencoder,
-    spec: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    classes: Mapping[str, type],
-) -> Any:
-    """Return the fitted head of a file whose autoencoder has been rebuilt.
+def restore_head(cls: type[CodeHead], artefact: Artefact) -> Any:
+    """Return the fitted head of a file.
 
     Its parameter ``autoencoder`` is then the file's own, frozen: fitted again, it starts there.
     """
-    cls = classes.get(spec["estimator"])
-    if cls is None:
-        raise ModelFileError(f"unknown estimator {spec['estimator']!r}.")
+    autoencoder = autoencoder_in(artefact)
+    spec, tensors = artefact.spec["head"], artefact.tensors
     estimator = cls(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
     net = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
     layer, widths = spec["layer"], spec["widths"]
@@ -87,10 +79,7 @@ def restore_head(
     head.load_state_dict(net, assign=True)
     estimator.head_, estimator.autoencoder_ = head, autoencoder
     estimator.n_features_in_ = autoencoder.n_features_in_
-    if spec["names"] is not None:
-        estimator.feature_names_in_ = np.array(spec["names"], dtype=object)
-        if estimator.feature_names_in_.shape != (estimator.n_features_in_,):
-            raise ValueError("the names are not one for each feature")
+    keep_names(estimator, spec["names"])
     history = [float(objective) for objective in spec["history"]]
     epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
     max_epochs = int(spec.get("max_epochs", len(history)))  # older files do not say

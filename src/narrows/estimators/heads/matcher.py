@@ -14,7 +14,8 @@ from narrows.applications.heads.matching import PairOdds, area_under_curve, draw
 from narrows.applications.heads.pair_metric import of_length_1
 from narrows.errors import InvalidData
 from narrows.estimators.heads.pairs import PairHead
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import read_classes
 
 __all__ = ["CodeMatcher"]

@@ -29,6 +29,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.given_autoencoder import given_autoencoder
 from narrows.estimators.heads.base import CodeHead, check_in_memory
 from narrows.estimators.inputs import fit_source, query_source
@@ -138,7 +139,7 @@ class PairHead(CodeHead):
             known = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
             for source in (first, second):
                 check_in_memory(source)
-                describe(source, missing=known._admits_missing())  # while rows have their numbers
+                describe(source, missing=admits_missing(known))  # while rows have their numbers
             if first.n_rows != second.n_rows:
                 raise InvalidData(
                     f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match."

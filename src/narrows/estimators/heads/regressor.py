@@ -12,7 +12,8 @@ from torch import Tensor
 from narrows.applications.heads.prediction import mean_r2, r2_of_targets
 from narrows.errors import InvalidData
 from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
     has_columns,
     read_several_values,

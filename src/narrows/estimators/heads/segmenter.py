@@ -17,7 +17,8 @@ from narrows.applications.heads.segmentation import (
 from narrows.data.pixel_classes import FEW, pixel_values
 from narrows.estimators.heads.pixels import PixelHead
 from narrows.estimators.inputs import query_source
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["CodeSegmenter"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.parameters import (
-    WithDefaults,
+    NarrowsEstimator,
     batch_size_for,
     corruption_spec,
     epochs_of_steps,
@@ -43,7 +44,7 @@ from narrows.training.trainer import Trainer
 __all__ = ["HeadTraining"]
 
 
-class HeadTraining(WithDefaults):
+class HeadTraining(NarrowsEstimator):
     """What of a head is made and trained, once y has been read. Kinds of heads change a part."""
 
     layer: int
@@ -160,12 +161,12 @@ class HeadTraining(WithDefaults):
 
         def described(record: TrainingRecord) -> Artefact:
             self._adopt(record, told=told, max_epochs=epochs)
-            return self._artefact()
+            return self.to_artefact()
 
         whole = self._opens_as_model and stage == "head"
         with (
             Progress(self.verbose, epochs) as progress,
-            stages.of_loop(stage, identity, described if whole else None) as watched,
+            stages.of_loop(stage, identity, described if whole else None) as watch,
         ):
             record = train(
                 trainer,
@@ -174,8 +175,7 @@ class HeadTraining(WithDefaults):
                 batch_size=batch_size,
                 validation=validation,
                 patience=self.patience,
-                on_epoch=progress.epoch,
-                **watched,
+                watch=replace(watch, on_epoch=progress.epoch),
             )
             progress.ended(record)
         model.objective.eval()
@@ -185,7 +185,7 @@ class HeadTraining(WithDefaults):
     """Whether a head is whole when its loop is done, so that a checkpoint of it is a model."""
 
     @abstractmethod
-    def _artefact(self) -> Artefact:
+    def to_artefact(self) -> Artefact:
         """Return the content of the model file."""
 
     def _n_units(self, source: Source) -> int:

@@ -9,43 +9,9 @@ from typing import Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.estimators.autoencoders.asked import Asked
 from narrows.objectives.code_task import Head
 
-__all__ = ["ExportsHead", "ExportsParts"]
-
-
-class ExportsParts(Asked):
-    """Mixed into autoencoders."""
-
-    def export(self, path: str | Path, *, part: str = "encoder") -> None:
-        """Write a part as one ONNX file, for programs without Narrows or torch.
-
-        Rows go in and come out in input units, any number at a time: float32, or float64 where
-        ``inverse_transform`` returns it. Scaling is in the file. Needs
-        ``pip install 'narrows[onnx]'``.
-
-        Parameters
-        ----------
-        path : path
-            What stood there is replaced when all is written.
-        part : {"encoder", "decoder", "reconstruct"}, default="encoder"
-            The file then does what ``transform``, ``inverse_transform`` or ``reconstruct`` do:
-            ``x`` to ``code``, ``code`` to ``x``, ``x`` to ``reconstruction``.
-
-        Raises
-        ------
-        MissingExtra
-            If onnx or onnxscript is not installed.
-        UsageError (a ValueError)
-            If there is no such part, or it has 2 GiB of weights or more.
-        ResourceError
-            If the file cannot be written.
-        """
-        from narrows.export.onnx import export_onnx
-
-        check_is_fitted(self, "model_")
-        export_onnx(self.model_, path, part=part)
+__all__ = ["ExportsHead"]
 
 
 class ExportsHead:
