@@ -100,7 +100,7 @@ def test_what_is_corrupted_and_measured_is_written_and_drawn(
     np.save(tmp_path / "x.npy", X)
     ae.save(tmp_path / "m")
     figures = []
-    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda f, _: figures.append(f))
+    monkeypatch.setattr("narrows.figures.saving.save_figure", lambda f, _: figures.append(f))
     command = ["denoise", "m", "x.npy", "--corrupt", "gaussian:0.3", "--seed", str(seed), "--json",
                "-o", "y.npy", "--figure", "f.png"]  # fmt: skip
     monkeypatch.chdir(tmp_path)

@@ -14,8 +14,7 @@ from torch import Generator
 from narrows.catalog import VARIANTS
 from narrows.data.scaling import SCALES
 from narrows.errors import NarrowsError, UsageError
-from narrows.export.onnx import export_onnx
-from narrows.export.operators import FORMAT, OPSET
+from narrows.export.onnx import FORMAT, OPSET, export_onnx
 from narrows.model.model import Model
 
 onnx = pytest.importorskip("onnx")

@@ -151,7 +151,9 @@ def test_a_part_that_is_not_there_is_refused(fitted_model, tmp_path, part, messa
 
 def test_weights_that_fit_in_no_file_of_onnx_are_refused(fitted_model, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_LARGEST", 100)
-    with pytest.raises(UsageError, match=r"'encoder' has [\d,]+ bytes of weights.*ends at 2 GiB"):
+    with pytest.raises(
+        UsageError, match=r"'encoder' has [\d,]+ bytes of weights.*limited to 2 GiB"
+    ):
         fitted_model.export(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -75,7 +75,7 @@ def drawn(figure, panel=0):
 
 def test_the_longest_names_fit_into_the_legend(table):
     strips = [Strip(f"{role} of 100 numbers, squared error of these 0.123456789", role, table)
-              for role in ("data", "corrupted", "ours", "baseline", "nearest")]  # fmt: skip
+              for role in ("data", "corrupted", "model", "baseline", "nearest")]  # fmt: skip
     figure = draw_profiles(strips, lines=["row"] * 6, unit="deviations", names=NAMES)
     assert inside(figure, [figure.legends[0]])
     assert len(figure.legends[0].get_texts()) == 5

@@ -20,7 +20,8 @@ from narrows.figures.inpainting import inpainting_figure
 from narrows.figures.lettering import fitting
 from narrows.figures.matching import matching_figure
 from narrows.figures.mosaic import MISSING, pictures
-from narrows.figures.rows import denoising_figure, save_figure
+from narrows.figures.rows import denoising_figure
+from narrows.figures.saving import save_figure
 
 UNIT = "standard deviations from the mean"
 
@@ -175,7 +176,7 @@ def test_letters_that_no_font_has_are_said_once(tmp_path):
 
 def test_letters_of_another_font_are_drawn_in_it(tmp_path, monkeypatch):
     """A font of matplotlib's own stands for one of the machine."""
-    monkeypatch.setattr("narrows.figures.fonts._WIDE", ("STIXGeneral",))
+    monkeypatch.setattr("narrows.figures.saving._WIDE", ("STIXGeneral",))
     letter = "\u20e5"  # DejaVu Sans lacks it
     figure = draw_heat(np.ones((1, 1, 2)), titles=[f"a {letter}"], lines=["a"], unit=UNIT)
     save_figure(figure, tmp_path / "f.png")

@@ -261,7 +261,7 @@ def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
             "1 of 4 units never change on these rows: narrow the code",
             "3 of 4 dimensions follow the prior",
             "1 of 4 units are at an end of their range",
-            "1 of 4 units say what an earlier one says",
+            "1 of 4 units repeat an earlier one",
             "held-out rows is 2 times that in training",
         ),
         strict=True,

@@ -130,11 +130,11 @@ def test_codes_decode_to_the_images_that_rows_are_rebuilt_to(name, home, tmp_pat
 @pytest.mark.parametrize(
     ("header", "name", "message"),
     [
-        ("file", "../a.png", "row 1: the file '../a.png' is no path within a folder"),
-        ("file", "/tmp/a.png", "row 1: the file '/tmp/a.png' is no path within a folder"),
-        ("file", "a/./b.png", "row 1: the file 'a/./b.png' is no path within a folder"),
-        ("id", "k", "'k': two rows are called so"),
-        ("file", "k", "'k': two rows are called so"),
+        ("file", "../a.png", "row 1: the file '../a.png' is not a path within a folder"),
+        ("file", "/tmp/a.png", "row 1: the file '/tmp/a.png' is not a path within a folder"),
+        ("file", "a/./b.png", "row 1: the file 'a/./b.png' is not a path within a folder"),
+        ("id", "k", "'k': two rows have this name"),
+        ("file", "k", "'k': two rows have this name"),
         ("id", "", "a row has no name"),
         ("id", "ä" * 130, "too long for the name of an image"),
     ],
@@ -160,9 +160,9 @@ def test_images_go_into_folders_below_folders_without_one(home, tmp_path):
 
 def test_files_that_differ_in_their_suffix_alone_keep_it():
     called = ("file", ["a/b.jpg", "a/b.png", "c"])
-    assert image_names(3, called=called) == ["a/b.jpg.png", "a/b.png.png", "c.png"]
-    with pytest.raises(UsageError, match="no path within"):
-        image_names(1, called=("file", ["a\0b"]))
+    assert image_names(3, row_names=called) == ["a/b.jpg.png", "a/b.png.png", "c.png"]
+    with pytest.raises(UsageError, match="not a path within"):
+        image_names(1, row_names=("file", ["a\0b"]))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def said_in(figure) -> list[str]:
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda f, _: kept.append(f))
+    monkeypatch.setattr("narrows.figures.saving.save_figure", lambda f, _: kept.append(f))
     return kept
 
 

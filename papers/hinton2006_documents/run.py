@@ -21,7 +21,7 @@ from narrows.applications.retrieval.metrics import RetrievalResult, measure_retr
 from narrows.cli.paper import columns, main
 from narrows.figures.maps import map_figure, plane_accuracy
 from narrows.figures.retrieval import retrieval_figure
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 EVERY = 10
 

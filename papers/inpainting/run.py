@@ -26,7 +26,7 @@ from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images, local_folder
 from narrows.figures.inpainting import inpainting_figure
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 _WIDE = 2048
 """Rows of more features get no Gaussian of full covariance."""

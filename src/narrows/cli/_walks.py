@@ -125,7 +125,7 @@ def write_walk(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Do what one of WALKS does, write its rows line by line, draw it; return what to print."""
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     walk = WALKS[kind](estimator, data, options)
     n_lines, n_columns, n_features = walk.grid.shape

@@ -85,7 +85,8 @@ def inpaint(
     from narrows.applications.filling.inpainting_comparison import measure_inpainting
     from narrows.data.source import evenly_spaced
     from narrows.figures.inpainting import inpainting_figure
-    from narrows.figures.rows import n_drawn, save_figure
+    from narrows.figures.rows import n_drawn
+    from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
     from narrows.writers.pixels import image_shape_of
 
@@ -131,7 +132,7 @@ def inpaint(
             filled = _fills(blocks, passed)
             written = write_model_rows(
                 output, filled, fitted, n_rows=source.n_rows, image_shape=shape, data=data,
-                called=called,
+                row_names=called,
             )  # fmt: skip
         results |= {"output": str(output), "shape": written}
         lines.append(f"output: {output}")

@@ -61,7 +61,7 @@ class ExportsHead:
         head = ExportedHead(
             self.head_,
             self.layer_,
-            answer=self._answer,
+            prediction=self._answer,
             odds=self._odds(),
             classes=spec.get("classes"),
             mean=spec.get("y_mean", 0.0),
