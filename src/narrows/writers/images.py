@@ -114,7 +114,7 @@ def write_model_rows(
     if shape is None or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
         has = "rows are no images" if shape is None else f"no image has the shape {shape}"
         raise UsageError(
-            f"{target}: {has}; say their shape by --image-shape, or name a file, .npy or .csv."
+            f"{target}: {has}; give their shape by --image-shape, or name a file, .npy or .csv."
         )
     limits = pixel_range(model)
     if limits is None:

@@ -116,7 +116,7 @@ def drawn_mask(
         hidden = rng.random((n_rows, pixels)) < value
         return np.repeat(hidden, n_features // pixels, axis=1)
     if image_shape is None or len(image_shape) > 3:
-        raise UsageError(f"mask: {rule!r} needs images; say their shape, or use 'missing:0.5'.")
+        raise UsageError(f"mask: {rule!r} needs images; give their shape, or use 'missing:0.5'.")
     height, width, channels = (*image_shape, 1)[:3]
     if kind == "quadrant":
         sides = (height + 1) // 2, (width + 1) // 2
