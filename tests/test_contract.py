@@ -9,7 +9,7 @@ import torch
 from torch import Generator
 
 from narrows.catalog import VARIANTS
-from narrows.core.slots import piece_to_spec
+from narrows.core.pieces import piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES

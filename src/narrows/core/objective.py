@@ -74,7 +74,7 @@ class Objective(Trainable):
 
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Set the last bias so that an untrained net says the mean of the data, not 0."""
-        bias = self.decoder.biases[-1]
-        bias.copy_(self.loss.inverse_link(mean.to(bias)))
-        self.encoder.start_at(mean.to(bias))
+        """Set the last bias so that an untrained net outputs the mean of the data, not 0."""
+        for bias in self.decoder.biases[-1:]:
+            bias.copy_(self.loss.inverse_link(mean.to(bias)))
+        self.encoder.start_at(mean.float())

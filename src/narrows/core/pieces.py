@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from narrows.core.own_pieces import adapted
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["piece_from_spec", "piece_to_spec"]
+__all__ = ["name_of", "piece_from_spec", "piece_to_spec"]
+
+
+def name_of(spec: Any) -> str:
+    """Return the name of a piece's spec; "" of a user's own piece."""
+    if isinstance(spec, str):
+        return spec.partition(":")[0]
+    return str(spec.get("name", "")) if isinstance(spec, Mapping) else ""
 
 
 def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dict[str, Any]:
@@ -30,10 +38,10 @@ def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dic
     raise UsageError(f"expected one of {known}, got {piece!r}.")
 
 
-def piece_from_spec(
-    table: Mapping[str, Callable[..., Any]], spec: str | Mapping[str, Any], *, slot: str
-) -> Any:
+def piece_from_spec(table: Mapping[str, Callable[..., Any]], spec: Any, *, slot: str) -> Any:
     """Build a piece from its spec, from its bare name, or from name:value or name:field=value.
+
+    A piece is returned as it is; of a user's own piece, a copy that fits the slot.
 
     Raises
     ------
@@ -48,6 +56,8 @@ def piece_from_spec(
     >>> piece_to_spec(CORRUPTIONS, CORRUPTIONS["masking"](rate=0.5))
     {'name': 'masking', 'alpha': 1.0, 'beta': 1.0, 'rate': 0.5}
     """
+    if not isinstance(spec, str | Mapping):
+        return spec if type(spec) in table.values() else adapted(slot, spec)
     if isinstance(spec, str):
         name, _, short = spec.partition(":")
         arguments: dict[str, Any] = {}

@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
-from narrows.core.pieces import piece_from_spec, piece_to_spec
 from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
+from narrows.errors import InvalidData
 
 __all__ = [
     "Code",
@@ -32,8 +32,6 @@ __all__ = [
     "Rows",
     "SparseRows",
     "dense_rows",
-    "piece_from_spec",
-    "piece_to_spec",
     "stored_values",
 ]
 
@@ -189,32 +187,47 @@ class Decoder(nn.Module, ABC):
         """Project the weights of a constrained decoder onto the constraint after a step."""
 
 
-@runtime_checkable
-class Loss(Protocol):
+class Loss(ABC):
     """L(x, output) per sample: a sum over features, each times its weight if there are weights.
 
-    The loss owns the link. ``log_normalizer``, (batch,), turns it into a density, log p(x | h) =
-    -L - log_normalizer, and raises InvalidData if x has no such probability. ``bounded`` says
-    whether ``check`` refuses some finite values.
+    The loss owns the link. A loss of your own defines ``per_sample``; the other methods have
+    defaults that hold for an output in the units of x.
     """
 
-    @property
-    def unit(self) -> str: ...
+    unit: str = "loss units"
+    """What one unit of the loss is, for reports."""
 
-    @property
-    def bounded(self) -> bool: ...
+    bounded: bool = False
+    """Whether ``check`` refuses some finite values."""
 
-    def check(self, x: Rows) -> None: ...
+    @abstractmethod
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
+        """Return the loss of every row, (batch,); ``weights`` are (batch, n_features)."""
 
-    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
+    def check(self, x: Rows) -> None:  # noqa: B027 -- most losses take any x
+        """Raise InvalidData for values that the loss cannot take."""
 
-    def log_normalizer(self, x: Rows) -> PerSample: ...
+    def log_normalizer(self, x: Rows) -> PerSample:
+        """Return what makes the loss a density, log p(x | h) = -L - log_normalizer, (batch,).
 
-    def expectation(self, output: Outputs) -> Outputs: ...
+        Raises
+        ------
+        InvalidData
+            If x has no such probability.
+        """
+        raise InvalidData(f"{type(self).__name__}: is no likelihood of x.")
 
-    def reconstruction(self, output: Outputs, x: Rows) -> Outputs: ...
+    def expectation(self, output: Outputs) -> Outputs:
+        """Return the expected x, in the units of x."""
+        return output
 
-    def inverse_link(self, mean: Tensor) -> Tensor: ...
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
+        """Return what to show as the reconstruction of x."""
+        return self.expectation(output)
+
+    def inverse_link(self, mean: Tensor) -> Tensor:
+        """Return the output whose expectation is the mean."""
+        return mean
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ __all__ = [
     "known_rows",
     "mean_of_features",
     "mean_over_rows",
+    "of_mean_one",
     "combine_weights",
     "summed",
     "target_errors",
@@ -136,3 +137,9 @@ def mean_of_features(rows: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return rows.mean(dim=0)
     return (rows * weights[:, None]).sum(dim=0) / weights.sum()
+
+
+def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
+    """Return weights whose mean over the rows of known y is 1: only their ratios matter."""
+    mean = weights[known].double().mean()
+    return (weights.double() / mean).float() if bool(mean > 0) else weights.float()

@@ -26,13 +26,8 @@ from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.columns import check_same_names
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators.inputs import FLOATS, check_columns
-from narrows.estimators.parameters import (
-    NarrowsEstimator,
-    batch_size_for,
-    epochs_of_steps,
-    forget,
-    keep,
-)
+from narrows.estimators.parameters import NarrowsEstimator, forget, keep
+from narrows.fitting.plan import batch_size_for, epochs_of_steps
 
 __all__ = ["CodeImputer"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,27 @@ _HEADS = frozenset(head.estimator for head in HEADS.values())
 
 
 @isolate
-def load(path: str | Path) -> Any:
+def load(path: str | Path, *, pieces: Iterable[Any] = ()) -> Any:
     """Return the fitted estimator that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A model file, or a checkpoint.
+    pieces : sequence of classes, functions or instances, optional
+        Your own pieces that the file names: penalties, corruptions, losses, encoders, decoders. An
+        instance stands for a class that needs arguments that no file holds; the weights are those
+        of the file.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign, or from a later version; nothing in it is ever run.
+        If the file is damaged, foreign, or from a later version, or names a piece that is not
+        given; nothing in it is ever run, and nothing that it names imported.
     FileNotFoundError
         If there is no such file.
     """
-    with model_file(path) as artefact:
+    with model_file(path, pieces) as artefact:
         spec = artefact.spec
         if "members" in spec:
             return class_named(spec.get("estimator"), DETECTORS).from_artefact(artefact)

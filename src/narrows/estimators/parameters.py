@@ -14,7 +14,9 @@ from sklearn.utils import check_random_state
 from narrows.augmentations import AUGMENTATIONS
 from narrows.core.checks import check_number
 from narrows.core.isolation import isolate_methods, out_of_inference
-from narrows.core.slots import piece_from_spec, piece_to_spec
+from narrows.core.own_pieces import SLOTS, adapted, is_own, json_pieces
+from narrows.core.pieces import piece_from_spec, piece_to_spec
+from narrows.core.slots import Loss
 from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.losses import LOSSES
@@ -22,9 +24,7 @@ from narrows.penalties import PENALTIES
 
 __all__ = [
     "NarrowsEstimator",
-    "batch_size_for",
     "corruption_spec",
-    "epochs_of_steps",
     "forget",
     "json_parameters",
     "keep",
@@ -58,47 +58,35 @@ def seed_from(random_state: Any) -> int:
         raise UsageError(f"random_state: {error}.") from None
 
 
-def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> dict[str, Any]:
-    """Return the spec of a piece given as a name, a spec or an instance; check its values."""
+def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> Any:
+    """Return the spec of a piece given as a name, a spec or an instance; check its values.
+
+    A user's own piece is returned as it is, checked for the slot.
+    """
     if isinstance(value, str | Mapping):
         value = piece_from_spec(table, value, slot=slot)
-    if isinstance(value, type):
-        raise UsageError(f"{slot}: give an instance, {value.__name__}(), not the class itself.")
-    try:
+    if type(value) in table.values():
         return piece_to_spec(table, value)
-    except UsageError as error:
-        raise UsageError(f"{slot}: {error}") from None
+    if not (callable(value) or isinstance(value, Loss)):
+        known = ", ".join(kind.__name__ for kind in table.values())
+        raise UsageError(f"{slot}: expected one of {known}, or a piece of your own, got {value!r}.")
+    adapted(slot, value)
+    return value
 
 
-def corruption_spec(value: Any) -> dict[str, Any]:
+def corruption_spec(value: Any) -> Any:
     """Return the spec of a corruption given as ``spec_of`` takes it; None and "none" mean none."""
     none = value is None or (isinstance(value, str) and value == "none")
     return spec_of(CORRUPTIONS, "identity" if none else value, slot="corruption")
 
 
-def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[dict[str, Any]]:
+def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[Any]:
     """Return the specs of a sequence of pieces, of one piece, or of None."""
     if values is None:
         return []
     if not isinstance(values, Sequence) or isinstance(values, str):
         values = [values]
     return [spec_of(table, value, slot=slot) for value in values]
-
-
-def batch_size_for(batch_size: Any, n_rows: int) -> int:
-    """Resolve ``"auto"``: a power of two near n / 64, from 16 to 256, so that small sets get
-    enough steps an epoch and large ones full products."""
-    if isinstance(batch_size, str):
-        if batch_size != "auto":
-            raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
-        return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
-    check_number("batch_size", batch_size, low=1, integer=True)
-    return min(int(batch_size), n_rows)
-
-
-def epochs_of_steps(least: int, an_epoch: int, *, most: int) -> int:
-    """Return how many epochs make ``least`` steps, from 50 to ``most``."""
-    return min(most, max(50, -(-least // an_epoch)))
 
 
 def widths_of(widths: Any, name: str = "hidden") -> list[int]:
@@ -123,14 +111,28 @@ _PAIRS = "pairs"
 """Key of a dict that is stored as a list of pairs: JSON keys are strings, class labels need not."""
 
 
-def json_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return constructor arguments as JSON values; a live random state becomes None."""
-    return {name: _json(value) for name, value in parameters.items()}
+def json_parameters(parameters: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
+    """Return constructor arguments as JSON values; a live random state becomes None.
+
+    ``strict`` refuses users' own pieces that no file can name.
+    """
+    known = {
+        name: _known_piece(value) if name in SLOTS else value for name, value in parameters.items()
+    }
+    plain = json_pieces(known, strict=strict)
+    return {name: _json(value) for name, value in plain.items()}
+
+
+def _known_piece(value: Any) -> Any:
+    """Return a known piece, or a sequence of pieces, with known ones as their specs."""
+    if type(value) in _PIECES:
+        return piece_to_spec(_PIECES[type(value)], value)
+    if isinstance(value, list | tuple):
+        return [_known_piece(item) for item in value]
+    return value
 
 
 def _json(value: Any) -> Any:
-    if type(value) in _PIECES:
-        return piece_to_spec(_PIECES[type(value)], value)
     if isinstance(value, np.generic):
         # item() leaves a longdouble as it is
         return _json(float(value) if value.dtype.char == "g" else value.item())
@@ -220,10 +222,13 @@ def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 def _resolved(name: str, value: Any) -> Any:
     """Return an argument in one form, so that equal pieces compare equal however they are given."""
+    if is_own(value):
+        return value
     if name == "corruption":
         return corruption_spec(value)
     if name == "penalties":
-        return specs_of(PENALTIES, value, slot=name)
+        given = value if isinstance(value, list) else [] if value is None else [value]
+        return [v if is_own(v) else spec_of(PENALTIES, v, slot=name) for v in given]
     if name == "loss" and value != "auto":
         return spec_of(LOSSES, value, slot=name)
     return value

@@ -6,7 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.slots import piece_from_spec
+from narrows.core.own_pieces import check_own_shapes
+from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable
 from narrows.data.source import Source
 from narrows.data.splitting import Split
@@ -46,6 +47,7 @@ def new_model(plan: Plan, source: Source) -> Model:
     model.vocabulary = source.vocabulary
     model.value_range = plan.statistics.value_range
     check_loss(model, source)
+    check_own_shapes(objective.encoder, objective.decoder, source.n_features)
     objective.start_at(scaled_mean(plan))
     return model
 
@@ -106,6 +108,12 @@ def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
     )
 
 
+def _augment_until(plan: Plan) -> float:
+    """Return the share of the epochs in which images are augmented."""
+    given = plan.augmentation
+    return float(given["until"]) if isinstance(given, dict) else getattr(given, "until", 1.0)
+
+
 def minimize(
     plan: Plan,
     model: Model,
@@ -122,6 +130,6 @@ def minimize(
         batch_size=plan.batch_size,
         validation=read.held_out,
         patience=plan.patience,
-        augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
+        augment_until=_augment_until(plan),
         watch=watch,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.fitting.builders import minimize, new_model, trained
@@ -43,7 +44,7 @@ def neighbor_plan(plan: Plan) -> Plan:
     """Return how the neighbor model is trained: as a hasher is by default, or as the
     net itself where that is one, but for a wide code in groups."""
     loss = plan.parameters["loss"]
-    words = loss["name"] == "multinomial"
+    words = name_of(loss) == "multinomial"
     hasher = {**_HASHER, "bag_of_words": words, "corruption": {"name": "identity"}, "loss": loss}
     weight_decay = _WEIGHT_DECAY
     if plan.variant == "hashing":

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.slots import Loss, Rows, SparseRows, stored_values
 from narrows.core.terms import summed
 from narrows.errors import InvalidData
 
@@ -17,7 +17,7 @@ __all__ = ["Bernoulli"]
 
 
 @dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(Loss):
     """L = sum_j softplus(o_j) - x_j o_j = - sum_j x_j log r_j + (1 - x_j) log(1 - r_j). Unit: nats.
 
     The output o holds logits, r = 1 / (1 + exp(-o)). For x strictly between 0 and 1 the minimum is
@@ -40,13 +40,9 @@ class Bernoulli:
     tensor([[0.5000, 0.5000]])
     """
 
-    @property
-    def unit(self) -> str:
-        return "nats per sample"
+    unit = "nats per sample"
 
-    @property
-    def bounded(self) -> bool:
-        return True
+    bounded = True
 
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is outside [0, 1]; torch's own loss accepts it silently."""
@@ -82,10 +78,6 @@ class Bernoulli:
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output)
-
-    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
-        """Return the reconstruction of x."""
-        return self.expectation(output)
 
     def inverse_link(self, mean: Tensor) -> Tensor:
         """Return the logits whose expectation is ``mean``, kept within (0.001, 0.999)."""

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.slots import Loss, Rows, SparseRows, stored_values
 from narrows.errors import InvalidData
 
 __all__ = ["Multinomial"]
 
 
 @dataclass(frozen=True)
-class Multinomial:
+class Multinomial(Loss):
     """L = - sum_j x_j log softmax(o)_j = sum_j x_j (logsumexp(o) - o_j). Unit: nats.
 
     Nats per word if a row holds proportions, per document if it holds counts. Rows of zeros have
@@ -45,13 +45,9 @@ class Multinomial:
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
 
-    @property
-    def unit(self) -> str:
-        return "nats per sample"
+    unit = "nats per sample"
 
-    @property
-    def bounded(self) -> bool:
-        return True
+    bounded = True
 
     def check(self, x: Rows) -> None:
         """Raise InvalidData if a value is negative; torch's own loss accepts it silently."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.slots import Loss, Rows, SparseRows, stored_values
 from narrows.core.terms import summed
 from narrows.errors import UsageError
 
@@ -17,7 +17,7 @@ __all__ = ["SquaredError"]
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Loss):
     """L = sum_j (x_j - r_j)^2, r = output or 1 / (1 + exp(-output)). Unit: squared input units.
 
     ``link="identity"`` takes the output as it is, for any real x; ``link="logistic"`` keeps the
@@ -48,16 +48,7 @@ class SquaredError:
                 f"SquaredError: link must be 'identity' or 'logistic', got {self.link!r}."
             )
 
-    @property
-    def unit(self) -> str:
-        return "squared error per sample"
-
-    @property
-    def bounded(self) -> bool:
-        return False
-
-    def check(self, x: Rows) -> None:
-        """Accept any finite x."""
+    unit = "squared error per sample"
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         r = self.expectation(output)
@@ -76,10 +67,6 @@ class SquaredError:
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output
-
-    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
-        """Return the reconstruction of x."""
-        return self.expectation(output)
 
     def inverse_link(self, mean: Tensor) -> Tensor:
         """Return the output whose expectation is ``mean``."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.core.objective import Objective
+from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.value_range import ValueRange, read_value_range
@@ -142,7 +143,7 @@ class Model:
         tensors |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
         spec: dict[str, Any] = {
             "variant": self.variant,
-            "parameters": self.parameters,
+            "parameters": json_pieces(self.parameters),
             "scaling": self.scaling.kind,
             "schema": asdict(self.schema),
             "record": self.record,
@@ -150,6 +151,9 @@ class Model:
             "densities": list(self.densities),
             **extra,
         }
+        frozen = [n for n, p in self.objective.named_parameters() if not p.requires_grad]
+        if frozen:
+            spec["frozen"] = frozen
         if self.value_range is not None:
             spec["range"] = asdict(self.value_range)
         if self.vocabulary is not None:
@@ -187,8 +191,9 @@ class Model:
             if tensor_layout(objective.state_dict()) != tensor_layout(net):
                 raise ValueError("the weights are not those of the variant")
             objective.load_state_dict(net, assign=True)
-            for parameter in objective.parameters():
-                parameter.requires_grad_(True)
+            frozen = spec.get("frozen", [])
+            for name, parameter in objective.named_parameters():
+                parameter.requires_grad_(name not in frozen)
             baseline = None
             if spec["baseline"] is not None:
                 parts = _part(tensors, "baseline.")

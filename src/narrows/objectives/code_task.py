@@ -9,7 +9,7 @@ Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of dee
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +60,16 @@ class Head(nn.Module):
         self.net = DenseDecoder([n_features, *widths], activation=activation, generator=generator)
         self.register_buffer("shift", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths of the layers, the outputs last: with them ``Head`` makes it anew."""
+        return [weight.shape[1] for weight in self.net.weights]
+
+    @staticmethod
+    def widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        """Return those widths, in any order, from a head's tensors."""
+        return [v.shape[-1] for k, v in tensors.items() if k.startswith("net.weights.") and v.ndim]
 
     @torch.no_grad()
     def start_at(self, features: Tensor, weights: Tensor | None = None) -> None:

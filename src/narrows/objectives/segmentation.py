@@ -8,7 +8,7 @@ detection", CVPR (c); Ronneberger, Fischer, Brox (2015), "U-Net", MICCAI.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -70,6 +70,16 @@ class SegmentationHead(nn.Module):
         self.last_bias = nn.Parameter(torch.zeros(n_outputs))
         self.register_buffer("shift", torch.zeros(sum(self._channels)))
         self.register_buffer("scale", torch.ones(sum(self._channels)))
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the maps, and classes: with them a head like this is made anew."""
+        return list(self.last.shape[::-1])
+
+    @staticmethod
+    def widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        """Return those widths, in any order, from a head's tensors."""
+        return list(tensors["last"].shape)
 
     @torch.no_grad()
     def start_at(self, maps: Sequence[Tensor]) -> None:

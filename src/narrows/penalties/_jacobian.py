@@ -155,6 +155,6 @@ def _signs(step: Forward, samples: int, owner: str) -> Tensor:
             f"{owner}: method 'stochastic' needs dense rows, got sparse ones; use 'exact', or "
             "'closed' with an encoder of one layer."
         )
-    weight = step.encoder.weights[0]
-    draws = weight.new_empty(samples, *step.code.h.shape)
+    h = step.code.h
+    draws = torch.empty(samples, *h.shape, device=h.device)
     return draws.bernoulli_(0.5, generator=generator_of(step, owner)) * 2 - 1

@@ -11,7 +11,8 @@ from torch import Generator, nn
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
 from narrows.core.objective import Objective
-from narrows.core.slots import Corruption, Decoder, Loss, piece_from_spec
+from narrows.core.pieces import name_of, piece_from_spec
+from narrows.core.slots import Corruption, Decoder, Loss
 from narrows.corruptions import CORRUPTIONS
 from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
@@ -106,7 +107,8 @@ def _boltzmann(
             "pretrain: 'rbm' needs activation='sigmoid' and a code_activation of 'sigmoid' or "
             f"'linear', got {parameters['activation']!r} and {parameters['code_activation']!r}."
         )
-    name, link = parameters["loss"]["name"], parameters["loss"].get("link")
+    loss = parameters["loss"]
+    name, link = name_of(loss), loss.get("link") if isinstance(loss, Mapping) else None
     binary = k > 0 or name == "bernoulli" or link == "logistic"
     visible = "multinomial" if name == "multinomial" and not k else "gaussian"
     return RestrictedBoltzmannMachine(

@@ -73,6 +73,7 @@ def train(
 
     while run.epoch < max_epochs and not record.stopped_early:
         run.begin_epoch()
+        trainer.objective.train()
         augment = run.epoch < augment_until * max_epochs
         rows = source.shuffled(batch_size, generator=trainer.sampler, start=run.position)
         for raw in rows:
@@ -111,7 +112,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first = 0
-    objective = trainer.objective
+    objective = trainer.objective.eval()
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
         for raw, y in with_targets(source, source.at_a_time(EVALUATION_BATCH)):

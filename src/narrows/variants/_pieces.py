@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Generator
 
-from narrows.core.slots import piece_from_spec
+from narrows.core.pieces import piece_from_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.losses import LOSSES

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
+from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
 from narrows.variants._pieces import Spec, pieces
@@ -40,9 +41,7 @@ def hashing(
     """``bag_of_words`` has the encoder read a row's direction, not its length; None: where the loss
     is multinomial."""
     if bag_of_words is None:
-        bag_of_words = loss == "multinomial" or (
-            not isinstance(loss, str) and loss["name"] == "multinomial"
-        )
+        bag_of_words = name_of(loss) == "multinomial"
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=BinaryEncoder(

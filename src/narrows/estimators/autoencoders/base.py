@@ -239,7 +239,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def _artefact_extra(self) -> dict[str, Any]:
         return {
             "estimator": type(self).__name__,
-            "arguments": json_parameters(self.get_params(deep=False)),
+            "arguments": json_parameters(self.get_params(deep=False), strict=True),
             "named": hasattr(self, "feature_names_in_"),
             "row_shape": getattr(self, "row_shape_", None),
             "resize": getattr(self, "resize_", None),

@@ -7,6 +7,7 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import InvalidData, UsageError
@@ -189,7 +190,7 @@ class DocumentAutoencoder(TextAutoencoder):
                 "table of numbers use Autoencoder (--variant plain)."
             )
         if self.sampled_words:
-            multinomial = (named_loss(self) or {}).get("name") == "multinomial"
+            multinomial = name_of(named_loss(self)) == "multinomial"
             if number_of_neighbors(self, source) or not source.sparse or not multinomial:
                 raise UsageError(
                     "sampled_words: needs CSR counts and the multinomial loss, and no neighbors; "

@@ -10,6 +10,7 @@ from typing import Any
 
 from narrows.artefact import Artefact, read_artefact
 from narrows.catalog import HOMES, VARIANTS
+from narrows.core.own_pieces import rebuilt
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.model.older_files import upgraded
@@ -21,8 +22,10 @@ _AUTOENCODERS = frozenset(variant.estimator for variant in VARIANTS.values())
 
 
 @contextmanager
-def model_file(path: str | Path) -> Iterator[Artefact]:
+def model_file(path: str | Path, pieces: Iterable[Any] = ()) -> Iterator[Artefact]:
     """Open a model file, or a checkpoint as training left it, to rebuild an estimator from it.
+
+    ``pieces`` are the user's own pieces that the file names.
 
     Raises
     ------
@@ -35,7 +38,8 @@ def model_file(path: str | Path) -> Iterator[Artefact]:
     try:
         if artefact.kind == "checkpoint":
             artefact = model_in(artefact)
-        yield Artefact(artefact.kind, upgraded(artefact.spec), artefact.tensors)
+        spec = rebuilt(upgraded(artefact.spec), pieces)
+        yield Artefact(artefact.kind, spec, artefact.tensors)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     except (

@@ -93,7 +93,7 @@ def fit_rows(
             rows,
             checkpoint=folder,
             resume=resume,
-            extra=estimator._artefact_extra(),
+            extra=None if folder is None else estimator._artefact_extra(),
             watch=Watch(
                 stop_requested=stop_requested or (lambda: False),
                 on_epoch=progress.epoch,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from narrows.applications.coding.certificate import Certificate, certify
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
@@ -138,7 +139,11 @@ class LinearAutoencoder(AbstractAutoencoder):
     @property
     def _is_pca(self) -> bool:
         loss = self.model_.parameters["loss"]
-        return loss["name"] == "squared_error" and loss["link"] == "identity"
+        if name_of(loss) != "squared_error" or loss["link"] != "identity":
+            return False
+        given = self.model_.parameters
+        corrupts = name_of(given.get("corruption", "identity")) != "identity"
+        return not corrupts and not given.get("penalties")
 
     def _set(self, certificate: Certificate) -> None:
         self.components_ = certificate.components

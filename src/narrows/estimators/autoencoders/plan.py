@@ -8,7 +8,7 @@ from typing import Any
 
 from narrows.augmentations import AUGMENTATIONS
 from narrows.core.checks import check_number
-from narrows.core.pieces import piece_from_spec, piece_to_spec
+from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.data.nearest import EXACT
@@ -17,14 +17,8 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators.autoencoders.clean_rows import check_no_corruption
-from narrows.estimators.parameters import (
-    batch_size_for,
-    json_parameters,
-    spec_of,
-    specs_of,
-    widths_of,
-)
-from narrows.fitting.plan import Plan
+from narrows.estimators.parameters import json_parameters, spec_of, specs_of, widths_of
+from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
 from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
@@ -111,7 +105,7 @@ def check_sizes(estimator: Any, source: Source) -> None:
     check_widths_fit(sizes, source.n_features, device=resolve_device(estimator.device))
 
 
-def named_loss(estimator: Any) -> dict[str, Any] | None:
+def named_loss(estimator: Any) -> Any:
     """Return the loss that the user named, None for "auto"."""
     loss = estimator.loss
     if isinstance(loss, str) and loss == "auto":
@@ -121,11 +115,11 @@ def named_loss(estimator: Any) -> dict[str, Any] | None:
     return spec_of(LOSSES, loss, slot="loss")
 
 
-def penalty_specs(estimator: Any) -> list[dict[str, Any]]:
+def penalty_specs(estimator: Any) -> list[Any]:
     """Return the specs of the penalties that were given, a task's with its classes."""
     specs = specs_of(PENALTIES, estimator.penalties, slot="penalties")
     for spec in specs:
-        if spec["name"] == "auxiliary" and hasattr(estimator, "classes_"):
+        if name_of(spec) == "auxiliary" and hasattr(estimator, "classes_"):
             spec["n_outputs"] = len(estimator.classes_)
     return specs
 
@@ -133,7 +127,7 @@ def penalty_specs(estimator: Any) -> list[dict[str, Any]]:
 def task_of(estimator: Any) -> str | None:
     """Return what a penalty needs y for: "classification", "regression" or None."""
     for spec in estimator._choice().parameters.get("penalties", ()):
-        if spec["name"] == "auxiliary":
+        if name_of(spec) == "auxiliary":
             return spec["task"]
     return None
 
@@ -141,7 +135,7 @@ def task_of(estimator: Any) -> str | None:
 def admits_missing(estimator: Any) -> bool:
     """Return whether the net's corruption takes NaN."""
     corruption = estimator._choice().parameters.get("corruption", _NO_CORRUPTION)
-    return CORRUPTIONS[corruption["name"]].admits_missing
+    return piece_from_spec(CORRUPTIONS, corruption, slot="corruption").admits_missing
 
 
 def number_of_neighbors(estimator: Any, source: Source) -> int:
@@ -168,7 +162,7 @@ def new_plan(
     scale = estimator.scale
     if scale == "auto" and choice.centers and named == piece_to_spec(LOSSES, SquaredError()):
         scale = "center"
-    kind = choose_scale(scale, source, statistics, named)
+    kind = choose_scale(scale, source, statistics, _as_known(named))
     if scale == "auto" and kind == "proportions":
         kind = choice.counts_scale
     loss = named or choose_loss(kind, source, statistics, likelihood=choice.likelihood)
@@ -213,6 +207,13 @@ def new_plan(
     )
 
 
+def _as_known(loss: Any) -> dict[str, Any] | None:
+    """Return a loss that wants rows of the same scale as a user's own one; others as they are."""
+    if loss is None or isinstance(loss, dict):
+        return loss
+    return {"name": "bernoulli" if loss.bounded else "squared_error"}
+
+
 def _warn_of_copying(choice: Choice, source: Source) -> None:
     """Warn of a code that is as wide as the row, where nothing else keeps the net from copying."""
     given, width = choice.parameters, choice.parameters["n_components"]
@@ -233,7 +234,7 @@ def _neighbors_by(estimator: Any, source: Source, loss: dict[str, Any]) -> str:
     by = getattr(estimator, "neighbors_by", "rows")
     if by != "auto":
         return by
-    return "code" if loss["name"] == "multinomial" and source.n_rows <= EXACT else "rows"
+    return "code" if name_of(loss) == "multinomial" and source.n_rows <= EXACT else "rows"
 
 
 def _check_neighbors(estimator: Any, source: Source, n_neighbors: int) -> None:
