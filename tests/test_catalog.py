@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import narrows
+from narrows import decoders, encoders
 from narrows.augmentations import AUGMENTATIONS
 from narrows.catalog import VARIANTS
 from narrows.cli._variants import OPTIONS
@@ -25,6 +26,7 @@ tables = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(tables)
 
 PIECES = [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *LOSSES.values(), *PENALTIES.values()]
+NETS = [getattr(nets, name) for nets in (encoders, decoders) for name in nets.__all__]
 
 
 def documented_parameters(cls) -> dict[str, str | None]:
@@ -105,6 +107,13 @@ def test_the_readmes_table_is_what_the_variants_say():
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.__name__)
 def test_the_readme_names_every_piece(piece):
     assert f"`{piece.__name__}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("piece", [*PIECES, *NETS], ids=lambda piece: piece.__name__)
+def test_every_piece_has_a_formula_and_an_example(piece):
+    first_line, _, rest = inspect.getdoc(piece).partition("\n")
+    assert re.search(r"=|->|g:", first_line)
+    assert re.search(r"\nExamples\n-+\n.*>>> ", rest, re.S)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -172,10 +172,10 @@ def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
         if hasattr(objective.decoder, "weights"):
             for weight in objective.decoder.weights:
                 weight.zero_()
-    said = objective.decode(torch.zeros(1, 3))[0]
+    output = objective.decode(torch.zeros(1, 3))[0]
     if isinstance(objective.loss, LOSSES["multinomial"]):
         mean = mean / mean.sum()
-    torch.testing.assert_close(said, mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(output, mean, rtol=1e-4, atol=1e-4)
 
 
 def test_the_input_is_never_written_to(objective, x, y, generator):

@@ -198,5 +198,5 @@ def test_the_bound_of_gray_values_converges_to_their_density(rng):
 def test_proportions_have_no_likelihood(rng):
     X = rng.integers(0, 5, size=(40, 6)).astype(np.float32)
     ae = VariationalAutoencoder(2, hidden=(), loss="multinomial", max_epochs=1).fit(X)
-    with pytest.raises(InvalidData, match="one of counts.*fit with scale='none'"):
+    with pytest.raises(InvalidData, match="a likelihood needs counts.*fit with scale='none'"):
         ae.log_likelihood(X)

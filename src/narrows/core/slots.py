@@ -142,9 +142,10 @@ class Corruption(Protocol):
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a ``Code``. It draws only if it is given a generator: in training.
+    """f: rows (batch, features) to a ``Code``, h (batch, n_components).
 
-    ``stochastic`` says that the code itself is then random, not only the encoder's input.
+    It draws only if it is given a generator: in training. ``stochastic`` says that the code itself
+    is then random, not only the encoder's input.
     """
 
     stochastic: bool = False
@@ -172,7 +173,10 @@ class Encoder(nn.Module, ABC):
 
 
 class Decoder(nn.Module, ABC):
-    """g: codes to natural parameters (means or logits); the loss applies the link."""
+    """g: codes (batch, n_components) to natural parameters (batch, features), means or logits.
+
+    The loss applies the link.
+    """
 
     weights: nn.ParameterList
     biases: nn.ParameterList
@@ -188,7 +192,7 @@ class Decoder(nn.Module, ABC):
 
 
 class Loss(ABC):
-    """L(x, output) per sample: a sum over features, each times its weight if there are weights.
+    """L(x, output) per sample, (batch,): a sum over features, weighted if there are weights.
 
     The loss owns the link. A loss of your own defines ``per_sample``; the other methods have
     defaults that hold for an output in the units of x.

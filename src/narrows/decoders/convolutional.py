@@ -37,6 +37,11 @@ class ConvolutionalDecoder(Decoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Radford, Metz, Chintala (2016), "Unsupervised representation learning with deep convolutional

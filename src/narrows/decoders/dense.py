@@ -30,6 +30,11 @@ class DenseDecoder(Decoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     Examples
     --------
     >>> import torch

@@ -27,6 +27,11 @@ class TiedDecoder(Decoder):
     activation : str
         Between layers; the output is linear.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",

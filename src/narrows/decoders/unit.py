@@ -52,7 +52,6 @@ class UnitDecoder(Decoder):
     @torch.no_grad()
     def after_step(self) -> None:
         atoms = self.weights[0]
-        if (
-            atoms.device.type != "meta"
-        ):  # a meta tensor is rebuilt from a file, and gets its weights later
+        # a decoder rebuilt from a file is on "meta" until it gets its weights
+        if atoms.device.type != "meta":
             atoms /= atoms.norm(dim=1, keepdim=True).clamp_min(1e-12)

@@ -35,6 +35,11 @@ class ConvolutionalEncoder(Encoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Masci, Meier, Ciresan, Schmidhuber (2011), "Stacked convolutional auto-encoders for

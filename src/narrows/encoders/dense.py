@@ -68,6 +68,11 @@ class DenseEncoder(Encoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     Examples
     --------
     >>> import torch

@@ -33,6 +33,11 @@ class GaussianEncoder(Encoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR.

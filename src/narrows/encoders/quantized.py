@@ -44,7 +44,8 @@ class QuantizedEncoder(Encoder):
     Raises
     ------
     UsageError
-        If a number is out of range, or ``n_groups`` does not divide n_components.
+        If a number is out of range, ``n_groups`` does not divide n_components, or the activation
+        is unknown.
 
     References
     ----------

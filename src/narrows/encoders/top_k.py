@@ -37,7 +37,7 @@ class TopKEncoder(Encoder):
     Raises
     ------
     UsageError
-        If ``k`` is out of range.
+        If ``k`` is out of range, or the activation unknown.
 
     References
     ----------

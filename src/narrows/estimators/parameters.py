@@ -162,7 +162,10 @@ def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         k: dict(v[_PAIRS]) if isinstance(v, dict) and {*v} == {_PAIRS} else v
         for k, v in arguments.items()
     }
-    return {k: tuple(v) if k == "hidden" else v for k, v in arguments.items()}
+    sequences = ("hidden", "penalties")
+    return {
+        k: tuple(v) if k in sequences and isinstance(v, list) else v for k, v in arguments.items()
+    }
 
 
 class NarrowsEstimator(BaseEstimator):

@@ -13,6 +13,7 @@ from narrows._types import Outputs
 from narrows.core.linear_kernels import uses_caller_threads
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
+from narrows.core.terms import fill_missing
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
@@ -29,6 +30,7 @@ __all__ = [
     "decoded",
     "encoded",
     "errors",
+    "filled_batches",
     "in_input_units",
     "layer_features",
     "output_of",
@@ -70,6 +72,15 @@ def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
     """
     for first, raw in _raw_batches(model, source, BATCH):
         yield raw, _scaled(model, source, first, raw)
+
+
+def filled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows, Tensor | None]]:
+    """Yield each batch as (rows in input units, scaled rows, known), with missing values filled in.
+
+    ``known`` (rows, n_features) is 1 for known values, else 0; None if none may be missing.
+    """
+    for raw, x in scaled_batches(model, source):
+        yield raw, *fill_missing(x, model.objective.corruption)
 
 
 def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator[T]:

@@ -46,8 +46,11 @@ def upgraded(spec: dict[str, Any]) -> dict[str, Any]:
         if isinstance(new.get(key), str):
             new[key] = _NAMES.get(new[key], new[key])
     for key in _PARTS:
-        if isinstance(new.get(key), dict):
-            new[key] = _without_balance({_KEYS.get(k, k): v for k, v in new[key].items()})
+        values: Any = new.get(key)
+        if isinstance(values, dict):
+            new[key] = _without_balance(
+                {_KEYS[k] if k in _KEYS else k: v for k, v in values.items()}
+            )
     if isinstance(new.get("head"), dict):
         new["head"] = upgraded(new["head"])
     if isinstance(new.get("members"), list):

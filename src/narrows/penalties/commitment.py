@@ -19,8 +19,8 @@ class Commitment:
     """Omega = mean over the batch of codebook * |sg(z) - e|^2 + weight * |z - sg(e)|^2.
 
     e are the entries chosen for z = z(x), both (batch, components). sg stops the gradient, so that
-    the first term moves the entries and the second the net. Unit: that of the loss, the weights
-    being loss units per squared unit of code. For a quantized code only. Cost: O(batch x entries x
+    the first term moves the entries and the second the net. Unit: as the loss; the weights
+    are in loss units per squared unit of code. For a quantized code only. Cost: O(batch x entries x
     components), for choosing the entries.
 
     Raises

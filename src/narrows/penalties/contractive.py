@@ -18,7 +18,7 @@ class Contractive:
     """Omega = weight * mean over the batch of ||d f(x) / d x||_F^2.
 
     The Jacobian is taken at the clean x, whatever the corruption, and in float32, even if the net
-    runs in bfloat16. Unit: that of the loss, ``weight`` being loss units per squared unit of code
+    runs in bfloat16. Unit: as the loss; ``weight`` is in loss units per squared unit of code
     per squared scaled unit of x. ``method`` is one of:
 
     "closed"        sum_j a'(z_j)^2 sum_i W_ij^2, for one dense layer; a' = h (1 - h) if it is a

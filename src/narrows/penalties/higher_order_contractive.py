@@ -23,8 +23,8 @@ class HigherOrderContractive:
     J(x) = d f(x) / d x at the clean x; e is normal with standard deviation ``sigma`` in every
     feature, in scaled units, and E the mean over ``samples`` draws. For small sigma the second term
     is gamma sigma^2 times the squared norm of the Hessian. For one layer the squared difference is
-    sum_j (a'(z_j) - a'(z'_j))^2 sum_i W_ij^2. Unit: that of the loss, as for ``Contractive``, which
-    also explains ``method``; "stochastic" uses the same v for both Jacobians. Cost: 1 + ``samples``
+    sum_j (a'(z_j) - a'(z'_j))^2 sum_i W_ij^2. Unit: as for ``Contractive``, which also explains
+    ``method``; "stochastic" uses the same v for both Jacobians. Cost: 1 + ``samples``
     times that of ``Contractive``, and as many passes of the encoder. Dense rows only: x + e has no
     zeros.
 

@@ -18,7 +18,7 @@ class KLSparsity:
     """Omega = weight * sum_j KL(rho || mean of h_j over the batch), h in (0, 1).
 
     KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q)), rho the ``target``. Unit:
-    that of the loss, ``weight`` being loss units per nat. The code must have sigmoid units. The
+    as the loss; ``weight`` is in loss units per nat. The code must have sigmoid units. The
     mean is over the batch, so small batches make it noisy.
 
     Raises

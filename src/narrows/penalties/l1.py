@@ -16,7 +16,7 @@ __all__ = ["L1"]
 class L1:
     """Omega = weight * mean over the batch of sum_j |h_j|.
 
-    Unit: that of the loss, ``weight`` being loss units per unit of code. It shrinks the code
+    Unit: as the loss; ``weight`` is in loss units per unit of code. It shrinks the code
     towards 0; exact zeros need a relu code.
 
     Raises

@@ -16,7 +16,7 @@ __all__ = ["L2"]
 class L2:
     """Omega = weight * mean over the batch of sum_j h_j^2.
 
-    Unit: that of the loss, ``weight`` being loss units per squared unit of code. Use it with weight
+    Unit: as the loss; ``weight`` is in loss units per squared unit of code. Use it with weight
     decay: otherwise larger decoder weights make up for smaller codes.
 
     Raises

@@ -15,7 +15,7 @@ __all__ = ["WeightDecay"]
 class WeightDecay:
     """Omega = weight * sum of W^2 over the weights of encoder and decoder, without biases.
 
-    Unit: that of the loss, ``weight`` being loss units per squared weight. A tied weight counts
+    Unit: as the loss; ``weight`` is in loss units per squared weight. A tied weight counts
     once. Cost: O(weights) a step, whatever the batch.
 
     Raises

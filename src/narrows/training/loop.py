@@ -1,4 +1,4 @@
-"""The loop: epochs of shuffled batches, watched, checkpointed and resumable."""
+"""The training loop: epochs of shuffled batches, with checkpoints and resumption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from narrows.training.trainer import Trainer
 __all__ = ["TrainingStopped", "mean_error", "train"]
 
 _CHECK_EVERY = 100
-"""Steps between two looks at whether the loss is finite: each look waits for the device."""
+"""Steps between checks that the loss is finite: each check waits for the device."""
 
 EVALUATION_BATCH = 1024
 
@@ -23,7 +23,7 @@ _ALONE = Watch()
 
 
 class TrainingStopped(BaseException):
-    """Raised after the checkpoint that a stop request asked for; no error of the program's."""
+    """Raised after a stop was requested and the checkpoint saved; it is not an error."""
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
         The learning rate follows ``rate_factor`` over ``max_epochs`` epochs, unless
         ``constant_rate``.
     validation : Source, optional
-        Held-out rows; the weights of the epoch that did best on them are kept at the end.
+        Held-out rows; the weights of the epoch with the lowest error on them are kept at the end.
     patience : int, optional
         Epochs without a better held-out error before training stops.
     augment_until : float
@@ -105,10 +105,10 @@ def train(
 
 @torch.no_grad()
 def mean_error(trainer: Trainer, source: Source) -> float:
-    """Return the mean error over a source, in the precision of the training.
+    """Return the mean error over a source, in the precision of training.
 
-    Where the code is random it is the mean of J, of one code a row: the error of the mean code
-    alone says nothing of what the code costs. Rows count by the source's weights, of mean 1.
+    For stochastic objectives it is the mean of J, with one draw for each row: the error of the
+    mean code leaves out the penalty. Rows count by the source's weights, of mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first = 0

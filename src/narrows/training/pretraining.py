@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining: each layer of a deep net learns the one below, alone, in turn.
+"""Greedy layer-wise pretraining: train the layers of a deep net one by one, from the bottom up.
 
 Hinton, Salakhutdinov (2006), Science 313 (Boltzmann machines); Bengio, Lamblin, Popovici,
 Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS; Vincent, Larochelle, Lajoie,
@@ -44,9 +44,9 @@ def pretrain(
 ) -> list[list[Epoch]]:
     """Train the layers of a dense net from the bottom up, in place; return every layer's epochs.
 
-    A layer reads what the trained ones below it make of the clean rows. Its encoder becomes the
-    net's layer, its decoder, the same weights transposed, the start of the net's mirrored layer.
-    Each layer has checkpoints of its own, in folders beside the net's.
+    A layer reads the activations of the trained layers below it, for clean rows. Its encoder
+    becomes the net's layer; its decoder, the same weights transposed, becomes the net's mirrored
+    layer. Each layer has its own checkpoints, in a folder beside the net's.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def pretrain(
     Raises
     ------
     UsageError
-        If Boltzmann machines are asked for and the units are none of theirs.
+        If the method is "rbm" and the activations are not those of a Boltzmann machine.
     InvalidData
         If Bernoulli units would read values outside [0, 1].
     """
@@ -94,7 +94,7 @@ def pretrain(
                 batch_size=min(settings.batch_size, source.n_rows),
                 watch=replace(part, identity=identity),
             )
-        _put(layer, objective, k)
+        _unroll(layer, objective, k)
         history.append(record.epochs)
     return history
 
@@ -103,15 +103,15 @@ def pretrain(
 class _Below:
     """Scale rows, fill in missing values, and apply the layers already trained.
 
-    A Boltzmann machine reads rows of the length that the net brings them to. The products are in
-    the precision of the layer in training.
+    With ``scale_rows``, for Boltzmann machines, rows have the length to which the net's encoder
+    scales them. The products are in the precision of the layer in training.
     """
 
     scaling: Scaling
     net: Objective
     depth: int
     device: torch.device
-    lengthen: bool
+    scale_rows: bool
     trainer: Trainer | None = None
 
     @torch.no_grad()
@@ -120,15 +120,15 @@ class _Below:
         if self.depth == 0:
             assert isinstance(self.net.encoder, DenseEncoder)
             length = self.net.encoder.row_length
-            return rows_of_length(x, length) if self.lengthen and length is not None else x
+            return rows_of_length(x, length) if self.scale_rows and length is not None else x
         assert self.trainer is not None
         with product_context(self.trainer.precision, self.device):
             return layers_of(self.net, x, self.depth)[-1].float()
 
 
 @torch.no_grad()
-def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
-    """Unroll: copy a trained layer to its place in the encoder and, mirrored, in the decoder."""
+def _unroll(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
+    """Copy a trained layer to layer k of the encoder and to its mirrored layer of the decoder."""
     if isinstance(layer, RestrictedBoltzmannMachine):
         weight, up, down = layer.weight, layer.hidden_bias, layer.visible_bias
     else:
@@ -138,5 +138,5 @@ def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) 
     net.encoder.weights[k].copy_(weight)
     net.encoder.biases[k].copy_(up)
     net.decoder.biases[mirrored].copy_(down)
-    if hasattr(net.decoder, "weights"):  # tied decoders have none of their own
+    if hasattr(net.decoder, "weights"):  # tied decoders have no weights of their own
         net.decoder.weights[mirrored].copy_(weight.t())

@@ -1,4 +1,4 @@
-"""The state and record of a training, and the record of who watches it."""
+"""State and record of a training, with its checkpoints and callbacks."""
 
 from __future__ import annotations
 
@@ -135,11 +135,13 @@ class Run:
         self._order = trainer.sampler.get_state()
 
     def begin_epoch(self) -> None:
+        """Keep the order of the rows, and start the clock."""
         self._order = self.trainer.sampler.get_state()
         self._started = time.perf_counter() - self._spent
         self._spent = 0.0
 
     def end_epoch(self, error: float | None) -> Epoch:
+        """Record an epoch and its held-out error, and decide whether to stop."""
         epoch = Epoch(*self.trainer.pop_means(), error, time.perf_counter() - self._started)
         self.record.epochs.append(epoch)
         self.epoch += 1
@@ -168,6 +170,7 @@ class Run:
             )
 
     def checkpoint_due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
         checkpoints = self.watch.checkpoints
         return checkpoints is not None and checkpoints.due()
 
@@ -196,7 +199,7 @@ class Run:
         checkpoints.save(Artefact("checkpoint", spec, tensors))
 
     def resume(self, saved: Artefact) -> None:
-        """Go on from a checkpoint; one whose training had ended may go on to another end."""
+        """Go on from a checkpoint; if its training had ended, go on to another end."""
         ended = epochs_if_finished(saved) is not None
         check_identity(saved.spec["identity"], self.watch.identity, free=FREE if ended else ())
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
@@ -205,7 +208,7 @@ class Run:
                 f"resume: the checkpoint is of a training of {self.epoch} epochs, and max_epochs "
                 f"is {self.max_epochs} now; give more, or train anew without resume."
             )
-        # another machine, or noise, would measure another one for "auto" today
+        # "auto" could be measured otherwise on another machine, or by noise
         self.trainer.precision = saved.spec.get("precision", self.trainer.precision)
         self.record.precision = self.trainer.precision
         self._spent = saved.spec["seconds"]
@@ -221,36 +224,36 @@ class Run:
 
 
 def epochs_if_finished(saved: Artefact) -> int | None:
-    """Return the epochs that a checkpoint's training was to have, None if it had not ended."""
+    """Return ``max_epochs`` of a checkpoint's training, None if it had not ended."""
     spec = saved.spec
     most = int(spec.get("max_epochs", spec["identity"].get("max_epochs", 0)))
     return most if spec["stopped_early"] or spec["epoch"] >= most > 0 else None
 
 
 def check_identity(
-    saved: Mapping[str, Any], ours: Mapping[str, Any], *, free: Sequence[str] = ()
+    saved: Mapping[str, Any], current: Mapping[str, Any], *, free: Sequence[str] = ()
 ) -> None:
-    """Refuse a checkpoint of something else; ``free`` names what may differ.
+    """Refuse a checkpoint of another training; the keys in ``free`` may differ.
 
     Names of columns may be missing on either side.
 
     Raises
     ------
     DataChanged
-        If it was made of other data, or of columns with other names.
+        If the data or the names of their columns differ.
     ModelFileError
-        Naming what differs, and both values.
+        If something else differs; the message names it with both values.
     """
-    for key in sorted({*saved, *ours} - {*free}):
-        if saved.get(key) != ours.get(key):
+    for key in sorted({*saved, *current} - {*free}):
+        if saved.get(key) != current.get(key):
             if key == "data":
                 raise DataChanged(
                     "resume: the data are not those of the checkpoint; train anew without resume."
                 )
             if key == "names":
-                _check_names(saved.get(key), ours.get(key))
+                _check_names(saved.get(key), current.get(key))
                 continue
-            was, now = _difference(key, saved.get(key), ours.get(key))
+            was, now = _difference(key, saved.get(key), current.get(key))
             way_out = ""
             if key in FREE:
                 way_out = ", or finish that training first and then go on with more epochs"
@@ -261,7 +264,7 @@ def check_identity(
 
 
 def _check_names(was: Sequence[str] | None, now: Sequence[str] | None) -> None:
-    """Refuse other names of columns than a checkpoint's; None says nothing."""
+    """Refuse other names of columns than a checkpoint's; None matches any."""
     if was is None or now is None:
         return
     i = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), 0)
@@ -272,7 +275,7 @@ def _check_names(was: Sequence[str] | None, now: Sequence[str] | None) -> None:
 
 
 def _difference(key: str, was: Any, now: Any) -> tuple[str, str]:
-    """Return what differs under a key, down to the first key of a mapping that does."""
+    """Describe both values of a key; of mappings, those of the first key that differs."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         inner = next(k for k in sorted({*was, *now}) if was.get(k) != now.get(k))
         return _difference(inner, was.get(inner), now.get(inner))

@@ -1,4 +1,4 @@
-"""A training of several parts: a folder of checkpoints for each, and one seed for all of them."""
+"""Trainings of several parts: a folder of checkpoints for each part, and one seed for all."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def open_stages(
     OutputBusy
         If another training holds the folder.
     ModelFileError, DataChanged
-        If the training to resume was of other arguments, or other data.
+        If the training to resume had other arguments or other data.
     """
     watch = Watch() if stop_requested is None else Watch(stop_requested=stop_requested)
     if folder is None:
@@ -94,7 +94,7 @@ def open_stages(
             seed = saved.spec["identity"].get("seed", seed)
         current = {**identity, "seed": seed}
         if saved is not None:
-            check_identity(saved.spec["identity"], current, free=FREE)  # parts check these
+            check_identity(saved.spec["identity"], current, free=FREE)  # the parts check these
         else:
             checkpoints.begin_anew()
             try:
@@ -112,7 +112,7 @@ def open_stages(
 
 
 def digest_of(values: Tensor | None) -> str | None:
-    """Return a SHA-256 of targets, for the identity of a training; None of None."""
+    """Return the SHA-256 of targets, for the identity of a training; None if there are none."""
     if values is None:
         return None
     return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

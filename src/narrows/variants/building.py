@@ -1,4 +1,4 @@
-"""A net from a variant's name and JSON values: what a file or an estimator says, held to limits."""
+"""Build a variant from its name and JSON values, within limits of its size."""
 
 from __future__ import annotations
 
@@ -41,16 +41,22 @@ def build_objective(
     variant : str
         A key of ``catalog.VARIANTS``.
     parameters : mapping
-        The variant's own.
+        The variant's keyword arguments.
     n_features : int
-        Checked here, as the other widths are: a file may say anything.
+        Checked here, like the other widths, since a file may hold anything.
     seed : int
-        Of the generator that draws the weights.
+        Seed of the generator that draws the weights.
 
     Raises
     ------
     UsageError
-        If the variant is unknown, a width is not a positive integer, or a value is refused.
+        If the variant is unknown, the net too large, or a value refused.
+
+    Examples
+    --------
+    >>> net = build_objective("plain", {"n_components": 2, "hidden": [8]}, 10)
+    >>> net.encoder.widths
+    [8, 2]
     """
     build = builder_of(variant)
     channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
+from narrows.variants.specs import Spec
 from narrows.variants.tied import tied
 
 __all__ = ["contractive"]

@@ -1,4 +1,4 @@
-"""Denoising autoencoder: the clean row out of a corrupted one.
+"""Denoising autoencoder: reconstructs the clean row from a corrupted one.
 
 Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders: learning
 useful representations in a deep network with a local denoising criterion", JMLR 11.
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 from narrows.variants.tied import tied as tied_variant
 
 __all__ = ["denoising"]

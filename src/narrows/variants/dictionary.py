@@ -1,10 +1,10 @@
-"""Overcomplete dictionary: every row is a sum of k atoms out of many.
+"""Overcomplete dictionary: every row is a sum of a few of many atoms.
 
 Gao et al. (2024), "Scaling and evaluating sparse autoencoders".
 
     encoder   top-k           one layer, starts as the decoder's transpose
     decoder   unit            one layer of atoms of length 1
-    penalty   revive          dead atoms learn what the others leave over; 0 turns it off
+    penalty   revive          dead atoms learn what the active ones leave; 0 turns it off
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import UnitDecoder
 from narrows.encoders import TopKEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["dictionary"]
 
@@ -42,7 +42,7 @@ def dictionary(
     return Objective(
         encoder=encoder,
         decoder=decoder,
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=[*([omega] if revive else ()), *penalties],

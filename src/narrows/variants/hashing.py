@@ -17,8 +17,8 @@ from narrows.core.objective import Objective
 from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.variants._pieces import Spec, pieces
 from narrows.variants.document import ROW_LENGTH
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["hashing"]
 
@@ -38,8 +38,10 @@ def hashing(
     penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    """``bag_of_words`` has the encoder read a row's direction, not its length; None: where the loss
-    is multinomial."""
+    """With ``bag_of_words`` the encoder reads the direction of a row, not its length.
+
+    None turns this on if the loss is multinomial.
+    """
     if bag_of_words is None:
         bag_of_words = name_of(loss) == "multinomial"
     widths = [n_features, *hidden, n_components]
@@ -53,16 +55,15 @@ def hashing(
             row_length=ROW_LENGTH if bag_of_words else None,
             generator=generator,
         ),
-        # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows; to the full strength of a lone group it learned too fast, to the n-th
-        # part of it too slowly
+        # one matrix from bits to logits: each bit is then a direction, and near codes are near
+        # rows. With code_scale 1 it learned too fast, with 1 / n_groups too slowly.
         decoder=DenseDecoder(
             [n_components, n_features],
             activation="linear",
             code_scale=n_groups**-0.5,
             generator=generator,
         ),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=penalties,

@@ -1,4 +1,4 @@
-"""Linear autoencoder: no hidden layer, nothing but two matrices.
+"""Linear autoencoder: two matrices, without a hidden layer.
 
 With squared error its best subspace is that of PCA; with the Bernoulli loss it is logistic PCA.
 
@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 
 __all__ = ["linear"]
 

@@ -11,10 +11,14 @@ from torch import Generator, Tensor
 
 from narrows.applications.printing import shown_as_table
 from narrows.core.slots import Corruption, Rows, dense_rows
-from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.losses import SquaredError
-from narrows.model.coding import in_input_units, reconstruct_corrupted, scaled_batches
+from narrows.model.coding import (
+    filled_batches,
+    in_input_units,
+    reconstruct_corrupted,
+    scaled_batches,
+)
 from narrows.model.model import Model
 
 __all__ = [
@@ -130,6 +134,5 @@ def _corrupted(
 ) -> Iterator[tuple[Rows, Rows, Tensor | None, Rows]]:
     """Yield each batch as: rows in input units, scaled rows with missing values filled in, which
     values are known (1 or 0; None for all), and the corrupted rows."""
-    for raw, clean in scaled_batches(model, source):
-        x, known = fill_missing(clean, model.objective.corruption)
+    for raw, x, known in filled_batches(model, source):
         yield raw, x, known, corruption(x, generator=generator).rows

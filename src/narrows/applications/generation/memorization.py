@@ -13,11 +13,10 @@ from torch import Tensor
 from narrows.applications.printing import shown_as_table
 from narrows.core.checks import check_number
 from narrows.core.slots import Rows, SparseRows, dense_rows
-from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData
-from narrows.model.coding import padded_call, scaled_batches
+from narrows.model.coding import filled_batches, padded_call
 from narrows.model.model import Model
 
 __all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
@@ -99,9 +98,7 @@ def _reference(model: Model, source: Source) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _scaled(model: Model, source: Source) -> Tensor:
-    corruption = model.objective.corruption
-    blocks = [fill_missing(x, corruption)[0] for _, x in scaled_batches(model, source)]
-    return torch.cat([dense_rows(x) for x in blocks])
+    return torch.cat([dense_rows(x) for _, x, _ in filled_batches(model, source)])
 
 
 @torch.no_grad()
@@ -167,8 +164,7 @@ def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
 
 def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:
     first = 0
-    for _, x in scaled_batches(model, train):
-        x, _ = fill_missing(x, model.objective.corruption)
+    for _, x, _ in filled_batches(model, train):
         if isinstance(x, SparseRows):
             yield first, x.with_values(x.values.double())
         else:

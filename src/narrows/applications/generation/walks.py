@@ -12,12 +12,11 @@ from torch import Generator, Tensor
 from narrows._types import Codes
 from narrows.core.checks import check_number
 from narrows.core.slots import SparseRows
-from narrows.core.terms import fill_missing
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantizedEncoder
 from narrows.errors import InvalidData, UsageError, unknown_name
-from narrows.model.coding import BATCH, code_of, in_input_units, padded_call, scaled_batches
+from narrows.model.coding import BATCH, code_of, filled_batches, in_input_units, padded_call
 from narrows.model.model import Model
 
 __all__ = [
@@ -258,8 +257,7 @@ def code_mean_and_root(model: Model) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def code_points(model: Model, source: Source) -> Iterator[CodePoints]:
     """Yield the codes of each batch with the totals of its rows."""
-    for raw, x in scaled_batches(model, source):
-        x, _ = fill_missing(x, model.objective.corruption)
+    for raw, x, _ in filled_batches(model, source):
         h = code_of(model, x).h
         # summed as in the loss
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)

@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
-from narrows.objectives.code_task import mean_and_deviation
+from narrows.objectives.code_task import mean_and_std
 
 __all__ = ["ALPHA", "neighbor_graph", "propagate_classes", "propagate_labels"]
 
@@ -74,8 +74,8 @@ def propagate_classes(features: Tensor, y: Tensor, *, k: int) -> Tensor:
     k : int
         Number of nearest neighbors of a row.
     """
-    mean, deviation = mean_and_deviation(features.cpu())
-    z = ((features.cpu() - mean) / deviation).numpy()
+    mean, std = mean_and_std(features.cpu())
+    z = ((features.cpu() - mean) / std).numpy()
     weights = propagate_labels(neighbor_graph(z, k), y.numpy())
     propagated = torch.from_numpy(np.where(weights.any(axis=1), weights.argmax(axis=1), -1))
     return torch.where(y < 0, propagated, y)
