@@ -108,7 +108,7 @@ def _whitening(residuals: np.ndarray, rows: np.ndarray, *, things: int, free: in
     covariance = residuals.T @ residuals
     mean = float(np.trace(covariance)) / len(covariance)
     if not mean:
-        return np.eye(rows.shape[1]) / size  # things do not vary at all
+        return np.eye(rows.shape[1]) / size  # rows of the same thing are all equal
     width = len(covariance)
     r = max(_THINGS / (_THINGS + things), width / (width + free))
     mixed = (1 - r) * covariance / mean + r * np.eye(width)
