@@ -10,8 +10,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
+from narrows.applications.filling.hidden import row_masks
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.masks import row_masks
 from narrows.applications.generation import sampling, walks
 from narrows.applications.generation.memorization import Memorization, measure_memorization
 from narrows.applications.generation.walks import interpolated
