@@ -55,7 +55,7 @@ def test_truncation_anywhere_is_refused(model_bytes: bytes) -> None:
 
 @pytest.mark.parametrize("more", [b"\0", b"\n", b"more", b"\0" * 4096])
 def test_appended_bytes_are_refused(model_bytes: bytes, more: bytes) -> None:
-    with pytest.raises(ModelFileError, match="truncated or appended to"):
+    with pytest.raises(ModelFileError, match="truncated or extended"):
         _parse(model_bytes + more, "model")
 
 

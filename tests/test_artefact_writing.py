@@ -35,7 +35,7 @@ def test_a_dtype_that_is_not_read_is_not_written(path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, object(), b"bytes"])
 def test_a_spec_that_is_no_json_is_not_written(path: Path, value: Any) -> None:
-    with pytest.raises(ModelFileError, match="the model's parameters are no JSON values"):
+    with pytest.raises(ModelFileError, match="the model's parameters are not JSON values"):
         write_artefact(path, Artefact("model", {"value": value}))
     assert not path.exists()
 
@@ -124,7 +124,7 @@ def test_a_link_to_nothing_yet_is_followed(tmp_path: Path) -> None:
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(ResourceError, match="a: is a link that leads back to itself"):
+    with pytest.raises(ResourceError, match="a: is a link that points to itself"):
         write_artefact(tmp_path / "a", plain_artefact())
 
 
@@ -158,7 +158,7 @@ def test_names_that_are_too_long_are_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
 def test_names_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ResourceError, match="no file can have this name"):
+    with pytest.raises(ResourceError, match="is not a valid file name"):
         write_artefact(tmp_path / name, plain_artefact())
     assert os.listdir(tmp_path) == []
 

@@ -68,8 +68,8 @@ def test_lengths_beyond_float32_have_a_direction(scale):
 def test_a_row_of_zeros_is_at_one_from_everything(rng):
     index, ids, _ = filled(rng, n=20)
     index.add(np.array([999]), np.zeros((1, 10), dtype=np.float32))
-    balls = index.within(rng.normal(size=(1, 10)), 2.0)
-    assert balls.distances[balls.ids == 999].tolist() == [1.0]
+    hits = index.search(rng.normal(size=(1, 10)), 21)
+    assert hits.distances[hits.ids == 999].tolist() == [1.0]
 
 
 def test_a_query_of_zeros_gets_the_first_ids_at_one(rng):
@@ -88,18 +88,6 @@ def test_rows_end_in_minus_one_where_there_are_fewer_codes(rng):
 def test_an_empty_index_finds_nothing():
     index = FloatIndex(3)
     assert (index.search(np.ones((1, 3)), 2).ids == -1).all()
-    assert index.within(np.ones((1, 3)), 1.0).offsets.tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("radius", [0.0, 0.3, 1.0, 2.0])
-def test_a_ball_holds_all_within_its_radius_in_order(rng, radius):
-    index, ids, codes = filled(rng)
-    balls = index.within(codes[:5], radius)
-    for row, distance in enumerate(cosine_distances(codes[:5], codes)):
-        part = slice(balls.offsets[row], balls.offsets[row + 1])
-        order = np.argsort(distance)
-        inside = order[distance[order] <= radius + 1e-9]
-        np.testing.assert_array_equal(balls.ids[part], ids[inside])
 
 
 def test_deleted_codes_are_not_found(rng):

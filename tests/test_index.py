@@ -101,9 +101,8 @@ def cosines(index: Index, query: np.ndarray, rng_seed: int = 0) -> dict[str, flo
     return dict(zip(index.names, vectors @ unit, strict=True))
 
 
-@pytest.mark.parametrize("vector_dtype", ["float16", "float32"])
-def test_the_shortlist_is_put_in_order_by_cosine(vector_dtype, rng):
-    index, query = small_index(vector_dtype=vector_dtype), rng.normal(size=4)
+def test_the_shortlist_is_ordered_by_cosine(rng):
+    index, query = small_index(), rng.normal(size=4)
     code = index.code("d1")[None]
     shortlist = [hit.name for hit in index.search(code, 12)[0]]
     near = cosines(index, query)
@@ -152,7 +151,7 @@ def test_a_re_ranking_that_cannot_be_is_refused(index, arguments, message):
 
 def test_an_index_without_vectors_cannot_re_rank():
     index = small_index(vector_width=0)
-    with pytest.raises(UsageError, match="vectors: this index keeps none to re-rank by"):
+    with pytest.raises(UsageError, match="vectors: this index stores none to re-rank by"):
         index.search(index.code("d0")[None], 3, vectors=np.ones((1, 4)))
 
 
@@ -166,18 +165,18 @@ def test_a_name_that_is_there_is_refused_and_nothing_is_added(index):
 
 
 def test_a_name_that_stands_twice_is_refused(index):
-    with pytest.raises(UsageError, match="names: 'x' stands twice"):
+    with pytest.raises(UsageError, match="names: 'x' is repeated"):
         index.add(["x", "x"], np.zeros((2, 4), dtype=np.uint8), None, np.ones((2, 4)))
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("d", "names: must be a sequence of texts, got the text 'd'"),
-        ([1], "names: must be texts, got 1"),
+        ("d", "names: must be a sequence of strings, got the string 'd'"),
+        ([1], "names: must be strings, got 1"),
         ([""], "names: must have 1 to 65,535 bytes, got 0"),
         (["x" * 65_536], "names: must have 1 to 65,535 bytes, got 65,536"),
-        (["\ud800"], "is no text that UTF-8 can hold"),
+        (["\ud800"], "cannot be encoded in UTF-8"),
         (["a", "b"], "names: must be as many as codes, got 2 for 1"),
     ],
     ids=range(6),
@@ -192,9 +191,9 @@ def test_names_that_cannot_be_are_refused(index, names, message):
     ("metadata", "message"),
     [
         (["text"], "metadata: row 0 must be a dictionary, got 'text'"),
-        ([{"x": float("nan")}], "metadata: row 0 has what JSON cannot hold"),
-        ([{"x": {1}}], "metadata: row 0 has what JSON cannot hold"),
-        ([{"x": "y" * (1 << 20)}], "metadata: row 0 has 1,048,58. bytes, at most 1,048,576"),
+        ([{"x": float("nan")}], "metadata: row 0 cannot be written as JSON"),
+        ([{"x": {1}}], "metadata: row 0 cannot be written as JSON"),
+        ([{"x": "y" * (1 << 20)}], "metadata: row 0 has 1,048,58. bytes, the limit is 1,048,576"),
         ([{}, {}], "metadata: must be as many as codes, got 2 for 1"),
     ],
     ids=range(5),
@@ -265,12 +264,14 @@ def test_rows_added_after_others_were_deleted_are_found(index):
         ({"n_bits": 8, "n_components": 3}, "give n_bits for binary codes, or n_components"),
         ({"n_bits": 12}, "n_bits: must be a multiple of 8, got 12"),
         ({"n_bits": 8, "kind": "hsah"}, r"unknown name 'hsah'.* Did you mean 'hash'\?"),
-        ({"n_components": 3, "kind": "hnsw"}, "kind: codes of floats have 'flat' only, got 'hnsw'"),
+        (
+            {"n_components": 3, "kind": "hnsw"},
+            "an index of floats must be 'flat', got 'hnsw'",
+        ),
         ({"n_bits": 8, "vector_width": -1}, "vector_width: must be an integer >= 0"),
-        ({"n_bits": 8, "vector_dtype": "int8"}, "vector_dtype: unknown name 'int8'"),
         ({"n_bits": 8, "model_digest": 5}, "model_digest: must be a text, got 5"),
     ],
-    ids=range(8),
+    ids=range(7),
 )
 def test_an_index_that_cannot_be_is_not_created(arguments, message):
     with pytest.raises(UsageError, match=message):
@@ -292,7 +293,7 @@ def test_a_structure_that_finds_other_rows_is_noticed(index):
     index._rows.codes.search(index.code("d0")[None], 1)
     index._rows.codes._flat._faiss.reset()
     index._rows.codes._flat._faiss.add(other)
-    with pytest.raises(ModelFileError, match="hash: finds other rows than comparing with all"):
+    with pytest.raises(ModelFileError, match="hash: finds other rows than a full scan"):
         index.verify()
 
 

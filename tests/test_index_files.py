@@ -39,14 +39,25 @@ def test_a_loaded_index_answers_as_the_saved_one(file, kind):
     assert answers(Index.load(file)) == answers(index)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_a_loaded_index_re_ranks_as_the_saved_one(file, dtype):
-    index = small_index(vector_dtype=dtype)
+def test_a_loaded_index_re_ranks_as_the_saved_one(file):
+    index = small_index()
     index.save(file)
     loaded = Index.load(file)
     assert all(
         loaded.like(n, 5, shortlist=20) == index.like(n, 5, shortlist=20) for n in index.names
     )
+
+
+def test_vectors_that_older_versions_stored_in_float32_re_rank_hits(file, rng):
+    small_index().save(file)
+    vectors = rng.normal(size=(50, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    file.write_bytes(
+        resealed(file.read_bytes(), {"vector_dtype": "float32"}, vectors=vectors.view(np.uint8))
+    )
+    index = Index.load(file)
+    (hit,) = index.search(index.code("d7")[None], 1, vectors=vectors[[7]], shortlist=50)[0]
+    assert hit.name == "d7" and hit.cosine == pytest.approx(1, abs=2e-3)
 
 
 def test_codes_of_floats_are_kept(file):
@@ -78,7 +89,7 @@ def test_a_loaded_index_can_be_added_to(file, rng):
 
 
 def test_settings_are_kept(file):
-    index = small_index(kind="ivf")
+    index = small_index(kind="multihash")
     index.save(file)
     assert Index.load(file).settings == index.settings
 
@@ -121,27 +132,28 @@ OFFSETS = np.arange(N + 1)
     ("spec", "tensors", "message"),
     [
         ({"width": 64}, {}, r"codes: must be uint8 \(50, 8\) for 50 rows, got uint8 \(50, 4\)"),
-        ({"width": 12}, {}, "width: cannot be 12 with hamming"),
-        ({"width": 8192}, {}, "width: cannot be 8192 with hamming"),
-        ({"width": True}, {}, "width: cannot be True"),
+        ({"width": 12}, {}, "width: 12 is invalid for hamming"),
+        ({"width": 8192}, {}, "width: 8192 is invalid for hamming"),
+        ({"width": True}, {}, "width: True is invalid"),
         ({"metric": "cosine"}, {}, "kind: 'hnsw' is unknown"),
-        ({"metric": "cosine", "kind": "flat"}, {}, "kind 'flat' has no graph|codes: must be float"),
+        ({"metric": "cosine", "kind": "flat"}, {}, "codes: must be float"),
         ({"metric": "l2"}, {}, "metric: must be 'hamming' or 'cosine', got 'l2'"),
         ({"kind": "later"}, {}, "kind: 'later' is unknown; a later Narrows may know it"),
         ({"kind": ["flat"]}, {}, "kind: .* is unknown"),
-        ({"kind": "flat"}, {}, "kind 'flat' has no graph, but there is one"),
+        ({"kind": "flat"}, {}, "an index of kind 'flat' must not have a graph"),
+        ({"kind": "ivf"}, {}, "does not read indexes of kind 'ivf'; index the data again"),
         ({"count": 49}, {}, r"codes: must be uint8 \(49, 4\) for 49 rows, got uint8 \(50, 4\)"),
         ({"count": -1}, {}, "count: must be a whole number >= 0, got -1"),
         ({"count": 2**62}, {}, "count: must be a whole number >= 0"),
         ({"count": 50.0}, {}, "count: must be a whole number >= 0, got 50.0"),
         ({"vector_width": 3}, {}, r"vectors: must be uint8 \(50, 6\)"),
-        ({"vector_width": -4}, {}, "vector_width: cannot be -4"),
+        ({"vector_width": -4}, {}, "vector_width: -4 is invalid"),
         ({"vector_dtype": "float32"}, {}, r"vectors: must be uint8 \(50, 16\)"),
-        ({"vector_dtype": "object"}, {}, "vector_dtype: cannot be 'object'"),
+        ({"vector_dtype": "object"}, {}, "vector_dtype: 'object' is invalid"),
         ({"model_digest": None}, {}, "model_digest: must be a text, got None"),
-        ({"more": 1}, {}, "the spec has not the fields"),
-        ({}, {"codes": None}, "has no, or lacks, the tensors codes"),
-        ({}, {"more": np.zeros(1)}, "has no, or lacks, the tensors more"),
+        ({"more": 1}, {}, "the spec must have the fields"),
+        ({}, {"codes": None}, "tensors are missing or unexpected: codes"),
+        ({}, {"more": np.zeros(1)}, "tensors are missing or unexpected: more"),
         ({}, {"codes": np.zeros((N, 4), np.int32)}, r"codes: must be uint8 .* got int32"),
         ({}, {"codes": np.zeros((N, 5), np.uint8)}, r"codes: must be uint8 \(50, 4\)"),
         ({}, {"codes": np.zeros((N, 4), np.uint8)}, "graph: a code has no node"),
@@ -149,19 +161,19 @@ OFFSETS = np.arange(N + 1)
         ({}, {"name_offsets": OFFSETS}, "the offsets do not rise from 0 to the end of the blob"),
         ({}, {"name_offsets": OFFSETS[::-1].copy()}, "the offsets do not rise from 0"),
         ({}, {"name_offsets": OFFSETS + 2**62}, "the offsets do not rise from 0"),
-        ({}, {"name_bytes": np.full(N, 255, np.uint8), "name_offsets": OFFSETS}, "no UTF-8"),
+        ({}, {"name_bytes": np.full(N, 255, np.uint8), "name_offsets": OFFSETS}, "invalid UTF-8"),
         ({}, {"name_bytes": np.zeros(0, np.uint8), "name_offsets": 0 * OFFSETS}, "a name is empty"),
         (
             {},
             {"name_bytes": np.frombuffer(b"\xc3\xa4" * 25, np.uint8), "name_offsets": OFFSETS},
-            "an offset cuts a character in two",
+            "an offset splits a character",
         ),
         ({}, {"metadata_bytes": np.zeros((2, 2), np.uint8)}, r"metadata_bytes: must be uint8"),
         ({}, {"vectors": np.full((N, 8), 255, np.uint8)}, "vectors: a value is not finite"),
-        ({}, {"graph.neighbors": np.full(5, 9, np.int32)}, "graph: links are not where"),
+        ({}, {"graph.neighbors": np.full(5, 9, np.int32)}, "graph: the links do not match"),
         ({}, {"graph.levels": None}, "graph: 'levels' is missing"),
     ],
-    ids=range(36),
+    ids=range(37),
 )
 def test_parts_that_do_not_fit_are_refused_though_the_digest_does(
     file, index_bytes, spec, tensors, message
@@ -185,7 +197,7 @@ def texts(*values: str) -> tuple[np.ndarray, np.ndarray]:
 def test_names_that_stand_twice_are_noticed_when_verified(file, index_bytes):
     blob, offsets = texts(*["same"] * N)
     file.write_bytes(resealed(index_bytes, name_bytes=blob, name_offsets=offsets))
-    with pytest.raises(ModelFileError, match="the name 'same' stands twice"):
+    with pytest.raises(ModelFileError, match="the name 'same' is repeated"):
         Index.load(file).verify()
 
 
@@ -195,7 +207,7 @@ def test_metadata_that_are_no_json_object_are_noticed_when_used(file, index_byte
     file.write_bytes(resealed(index_bytes, metadata_bytes=blob, metadata_offsets=offsets))
     index = Index.load(file)
     for use in (index.verify, lambda: index.metadata("d0"), lambda: index.like("d0", 1)):
-        with pytest.raises(ModelFileError, match="the metadata of 'd.*' are no JSON"):
+        with pytest.raises(ModelFileError, match="the metadata of 'd.*' are not (a )?JSON"):
             use()
 
 
@@ -290,7 +302,7 @@ def test_it_may_be_saved_elsewhere_though_the_file_has_changed(file, rng):
 
 def test_another_file_is_not_written_over_unasked(file):
     small_index().save(file)
-    with pytest.raises(UsageError, match="is there already; load it and add to it, or save with"):
+    with pytest.raises(UsageError, match="exists already; load it and add to it, or save with"):
         small_index(3).save(file)
     small_index(3).save(file, replace=True)
 
@@ -382,7 +394,7 @@ def test_long_and_strange_names_are_written(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["x" * 256, "nope/docs.index", "a\0b"])
 def test_names_that_cannot_be_written_are_refused(tmp_path, name):
-    with pytest.raises(ResourceError, match="cannot be written|no file can have this name"):
+    with pytest.raises(ResourceError, match="cannot be written|is not a valid file name"):
         small_index(3).save(tmp_path / name)
 
 

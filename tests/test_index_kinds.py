@@ -139,7 +139,7 @@ def test_crowded_queries_are_named_and_the_others_answered():
 def test_small_bases_are_scanned_without_a_table(rng):
     index = HashIndex(32)
     index.add(np.arange(N - 1), rng.integers(0, 256, (N - 1, 4), dtype=np.uint8))
-    assert (index.search(index.rows.codes[:5], 1).distances == 0).all() and not index._tables
+    assert (index.search(index.table.codes[:5], 1).distances == 0).all() and not index._tables
 
 
 @pytest.mark.parametrize("kind", ["hash", "multihash"])
@@ -194,17 +194,6 @@ def test_a_base_at_a_single_address_is_answered(kind):
     assert_equal_answers(index, flat, codes[:300], 5)
 
 
-@pytest.mark.parametrize("kind", ["hash", "multihash"])
-@pytest.mark.parametrize("radius", [0, 2, 5, 20])
-def test_balls_are_those_of_comparing_with_all(kind, radius, rng):
-    codes = made_codes(rng, N, 32)
-    index, flat = pair(kind, codes)
-    one, other = index.within(codes[-3:], radius), flat.within(codes[-3:], radius)
-    np.testing.assert_array_equal(one.offsets, other.offsets)
-    np.testing.assert_array_equal(one.ids, other.ids)
-    np.testing.assert_array_equal(one.distances, other.distances)
-
-
 def test_a_query_is_done_only_when_the_radius_was_seen_whole(monkeypatch):
     """Both are at 5 bits: id 2 at the query's own address, id 1 five addresses away."""
     monkeypatch.setattr(hash_index, "_SMALL", 0)
@@ -234,14 +223,13 @@ def test_queries_that_come_in_thousands_are_answered_in_their_order(rng):
 # Approximate kinds
 
 
-@pytest.mark.parametrize(("kind", "least"), [("hnsw", 0.95), ("ivf", 0.95)])
-def test_approximate_kinds_find_most_of_the_nearest(kind, least, rng):
+def test_a_graph_finds_most_of_the_nearest(rng):
     """Recall of the ten nearest distances, 64-bit codes in clouds, 12,000 of them."""
     codes = made_codes(rng, 12_000, 64)
-    index, flat = pair(kind, codes)
+    index, flat = pair("hnsw", codes)
     queries = codes[rng.permutation(12_000)[:200]]
     same = index.search(queries, 10).distances == flat.search(queries, 10).distances
-    assert same.mean() >= least
+    assert same.mean() >= 0.95
 
 
 def test_thousands_of_equal_codes_do_not_hide_the_others(rng):
@@ -261,21 +249,9 @@ def test_a_graph_is_built_anew_when_many_nodes_are_empty(rng):
     assert len(index.structure()["nodes"]) == len(codes) - 300
 
 
-def test_cells_are_found_anew_when_the_base_has_doubled(rng):
-    codes = made_codes(rng, 24_000, 32)
-    index, _ = pair("ivf", codes[:12_000])
-    counts = []
-    for start, stop in ((0, 0), (12_000, 13_000), (13_000, 24_000)):
-        index.add(np.arange(start, stop), codes[start:stop])
-        index.search(codes[:1], 1)
-        counts.append(index._faiss.nlist)
-    assert counts[0] == counts[1] < counts[2]
-
-
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
-def test_the_same_codes_in_the_same_order_give_the_same_answers(kind, rng):
+def test_the_same_codes_in_the_same_order_give_the_same_answers(rng):
     codes = made_codes(rng, 11_000, 64)
-    answers = [pair(kind, codes)[0].search(codes[:50], 10).ids for _ in range(2)]
+    answers = [pair("hnsw", codes)[0].search(codes[:50], 10).ids for _ in range(2)]
     np.testing.assert_array_equal(*answers)
 
 
@@ -292,13 +268,13 @@ def graph() -> tuple[GraphIndex, dict]:
 def restored(graph, **changes) -> GraphIndex:
     index, structure = graph
     fresh = GraphIndex(32)
-    fresh.add(index.rows.ids, index.rows.codes)
+    fresh.add(index.table.ids, index.table.codes)
     fresh.restore({**structure, **changes})
     return fresh
 
 
 def test_a_restored_graph_answers_as_the_first_one(graph):
-    queries = graph[0].rows.codes[:200]
+    queries = graph[0].table.codes[:200]
     np.testing.assert_array_equal(
         restored(graph).search(queries, 20).ids, graph[0].search(queries, 20).ids
     )
@@ -319,22 +295,22 @@ def changed(array: np.ndarray, place: int, value: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("neighbors", lambda a: changed(a, 0, 3000), "a link leads nowhere"),
-        ("neighbors", lambda a: changed(a, 5, -2), "a link leads nowhere"),
-        ("neighbors", lambda a: a[:-1], "links are not where the levels put them"),
-        ("neighbors", lambda a: a.astype(np.int64), "'neighbors' is missing or of another type"),
-        ("levels", lambda a: changed(a, 0, 0), "a level or a place is impossible"),
-        ("levels", lambda a: changed(a, 0, 99), "a level or a place is impossible"),
-        ("levels", lambda a: a[:-1], "its parts are not of one size"),
-        ("offsets", lambda a: changed(a, 1, 2**62), "links are not where the levels put them"),
-        ("offsets", lambda a: changed(a, 0, 1), "a level or a place is impossible"),
-        ("entry", lambda a: changed(a, 0, -1), "its entrance is impossible"),
-        ("entry", lambda a: changed(a, 0, 3000), "its entrance is impossible"),
-        ("entry", lambda a: changed(a, 1, 7), "its entrance is impossible"),
-        ("entry", lambda a: a[:1], "its parts are not of one size"),
-        ("nodes", lambda a: a[:, :3], "its parts are not of one size"),
+        ("neighbors", lambda a: changed(a, 0, 3000), "a link points to no node"),
+        ("neighbors", lambda a: changed(a, 5, -2), "a link points to no node"),
+        ("neighbors", lambda a: a[:-1], "the links do not match the levels"),
+        ("neighbors", lambda a: a.astype(np.int64), "'neighbors' is missing or has the wrong type"),
+        ("levels", lambda a: changed(a, 0, 0), "a level or an offset is invalid"),
+        ("levels", lambda a: changed(a, 0, 99), "a level or an offset is invalid"),
+        ("levels", lambda a: a[:-1], "its parts differ in size"),
+        ("offsets", lambda a: changed(a, 1, 2**62), "the links do not match the levels"),
+        ("offsets", lambda a: changed(a, 0, 1), "a level or an offset is invalid"),
+        ("entry", lambda a: changed(a, 0, -1), "the entry point is invalid"),
+        ("entry", lambda a: changed(a, 0, 3000), "the entry point is invalid"),
+        ("entry", lambda a: changed(a, 1, 7), "the entry point is invalid"),
+        ("entry", lambda a: a[:1], "its parts differ in size"),
+        ("nodes", lambda a: a[:, :3], "its parts differ in size"),
         ("nodes", lambda a: a ^ np.uint8(1), "a code has no node"),
-        ("nodes", lambda a: a.reshape(-1), "'nodes' is missing or of another type"),
+        ("nodes", lambda a: a.reshape(-1), "'nodes' is missing or has the wrong type"),
     ],
 )  # fmt: skip
 def test_a_graph_that_would_lead_astray_is_refused(graph, name, change, message):

@@ -19,7 +19,7 @@ from index_trials import KINDS, new_index
 from narrows.errors import ModelFileError, UsageError
 from narrows.indexing.index import Index
 from narrows.indexing.shared_lock import SharedLock
-from narrows.indexing.texts import TextColumn
+from narrows.indexing.text_column import TextColumn
 
 TRIALS = int(os.environ.get("NARROWS_TRIALS", str(len(KINDS))))
 _WAIT = 30  # seconds after which a test fails that would hang
@@ -136,7 +136,7 @@ def test_a_graph_that_would_not_load_is_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(
         index._rows.codes, "structure", lambda: {**structure(), "entry": np.array([10**6, 0])}
     )
-    with pytest.raises(ModelFileError, match=r"not saved: graph: its entrance is impossible"):
+    with pytest.raises(ModelFileError, match=r"not saved: graph: the entry point is invalid"):
         index.save(tmp_path / "i.index")
     assert not list(tmp_path.iterdir())
 
@@ -258,7 +258,7 @@ def test_a_thread_enters_again_what_it_holds():
 
 def test_a_change_in_the_middle_of_ones_own_search_is_refused():
     lock = SharedLock()
-    with lock.reading(), pytest.raises(UsageError, match="in the middle of its own search"):
+    with lock.reading(), pytest.raises(UsageError, match="during its own search"):
         with lock.writing():
             pass
 

@@ -40,7 +40,7 @@ class LooksUp:
             Unique; by default "0", "1", ...
         metadata : sequence of dict, optional
             JSON values that hits bring along, such as a snippet.
-        kind : {"auto", "flat", "hash", "multihash", "hnsw", "ivf"}
+        kind : {"auto", "flat", "hash", "multihash", "hnsw"}
             How bits are looked up; codes of numbers are "flat".
         rerank : bool, default=False
             Whether bits are kept with the numbers they are cut from, to order hits by.

@@ -1,4 +1,4 @@
-"""Ids and their codes, in ascending order of ids: what every index here is derived from."""
+"""Store codes in ascending order of their ids."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from narrows.errors import UsageError
 from narrows.indexing.protocol import check_ids
 
-__all__ = ["Rows"]
+__all__ = ["CodeTable"]
 
 
-class Rows:
-    """A table of codes that is kept in ascending order of its ids.
+class CodeTable:
+    """Ids and their codes, sorted by id; every index in memory is built from one.
 
-    That order makes ties cheap: whoever scans the rows in order, and lets only a strictly
-    smaller distance in, has the smallest ids among equals.
+    The order resolves ties at no cost: a scan of the rows in order that replaces a hit only by a
+    strictly smaller distance keeps the smallest ids among equal distances.
 
     Parameters
     ----------
     width : int
-        Columns of ``codes``.
+        Number of columns of ``codes``.
     dtype : dtype
-        Of ``codes``.
+        Data type of ``codes``.
     """
 
     def __init__(self, width: int, dtype: Any = np.uint8) -> None:
@@ -35,14 +35,14 @@ class Rows:
         return len(self.ids)
 
     def add(self, ids: Any, codes: NDArray[Any]) -> bool:
-        """Add rows; return whether all of them came after those that were there.
+        """Add rows; return whether all new ids are larger than the existing ones.
 
-        Cost: O(rows), a copy; O(rows log rows) where ids are out of order.
+        Cost: a copy, O(rows); O(rows log rows) if ids are out of order.
 
         Raises
         ------
         UsageError
-            If an id stands twice, or is there already; nothing is added then.
+            If an id is repeated or exists already; nothing is added then.
         """
         ids = check_ids(ids, len(codes))
         known = ids[self._places(ids)[1]]
@@ -59,7 +59,7 @@ class Rows:
         return ordered
 
     def delete(self, ids: Any) -> None:
-        """Delete rows; UsageError, and nothing is deleted, if an id is not there."""
+        """Delete rows. Raises UsageError, and deletes nothing, if an id does not exist."""
         ids = check_ids(ids)
         places, known = self._places(ids)
         if not known.all():
@@ -69,7 +69,7 @@ class Rows:
         self.ids, self.codes = self.ids[keep], self.codes[keep]
 
     def _places(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Return where ids stand, or would, and whether they do."""
+        """Return the position of each id in the sorted ids, and whether it exists."""
         places = np.searchsorted(self.ids, ids)
         if not len(self):
             return places, np.zeros(len(ids), dtype=bool)
