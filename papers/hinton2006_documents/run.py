@@ -16,7 +16,7 @@ import numpy as np
 from corpora import CORPORA, Corpus
 
 from narrows import DocumentAutoencoder
-from narrows.applications.retrieval.lsa import WEIGHTINGS, lsa_codes, pca_codes, weighted
+from narrows.applications.retrieval.baselines import WEIGHTINGS, lsa_codes, pca_codes, weighted
 from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
 from narrows.cli.paper import columns, main
 from narrows.figures.maps import map_figure, plane_accuracy

@@ -138,8 +138,12 @@ def mapped(
     """Draw the codes beside linear maps; return each one's accuracy in the plane."""
     import numpy as np
 
-    from narrows.applications.retrieval.baselines import comparable_rows
-    from narrows.applications.retrieval.lsa import lsa_codes, pca_codes, principal_components
+    from narrows.applications.retrieval.baselines import (
+        comparable_rows,
+        lsa_codes,
+        pca_codes,
+        principal_components,
+    )
     from narrows.errors import UsageError
     from narrows.figures.maps import map_figure, plane_accuracy
     from narrows.figures.rows import save_figure

@@ -81,8 +81,8 @@ def anomalies(
     """
     import numpy as np
 
+    from narrows.applications.anomalies.contributions import at_rows, feature_names
     from narrows.applications.anomalies.detection import measure_detection
-    from narrows.applications.anomalies.errors import at_rows, feature_names
     from narrows.writers.tables import write_rows
 
     if alpha is not None and contamination is not None:

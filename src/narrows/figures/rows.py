@@ -13,12 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from narrows.applications.coding.denoising import rebuilt_from, with_known
+from narrows.applications.coding.denoising import with_known
 from narrows.core.slots import Rows, dense_rows
 from narrows.core.terms import fill_missing
 from narrows.errors import ResourceError, UsageError
 from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
 from narrows.figures.fonts import set_fonts
+from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
 from narrows.writers.pixels import image_shape_of, pixel_limits, unscaled
 
@@ -82,7 +83,7 @@ def denoising_figure(
     noisy = corrupted.to(model.device)
     strips = [Strip("clean", "data", dense.numpy()),
               Strip("corrupted", "corrupted", corrupted.numpy()),
-              *_made(model, rebuilt_from(model, noisy, known), noisy)]  # fmt: skip
+              *_made(model, reconstruct_corrupted(model, noisy, known), noisy)]  # fmt: skip
     return _drawn(model, strips, dense, image_shape, lines)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from narrows.applications.anomalies.errors import calibrate
 from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Split
@@ -24,6 +23,7 @@ from narrows.fitting.builders import (
 from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
+from narrows.model.calibration import calibrate
 from narrows.model.model import Model
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.precision import resolve_device

@@ -106,6 +106,11 @@ class Model:
             digest.update(net[name].detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
+    def probe_rows(self) -> Tensor:
+        """Return a scaled row of zeros and one of ones, (2, n_features); every loss allows them."""
+        zeros = torch.zeros(1, self.schema.n_features, device=self.device)
+        return torch.cat([zeros, zeros + 1])
+
     @torch.no_grad()
     def check_answers(self) -> None:
         """Raise ValueError unless the net's answers to simple rows are finite.
@@ -113,16 +118,17 @@ class Model:
         The rows are zeros, ones, and -1 and 1 in turn, scaled; the answers are their codes,
         reconstructions and errors, and rows decoded from drawn codes. Cost: one pass of the net.
         """
-        n, device = self.schema.n_features, self.device
-        x = torch.stack([torch.full((n,), float(value)) for value in (0, 1, -1)])
-        x[2, ::2] = 1
+        device, plain = self.device, self.probe_rows().cpu()
+        alternating = -torch.ones(1, self.schema.n_features)
+        alternating[:, ::2] = 1
+        x = torch.cat([plain, alternating])
         h = [self.objective.encode(x.to(device)).h]
         for density in self.densities.values():
             drawn = density.draw(2, generator=torch.Generator().manual_seed(0))
             h.append(self.objective.encoder.project(drawn.to(device)))
         rows = self.scaling.inverse(self.objective.decode(torch.cat(h)))
         answers = {"codes": torch.cat(h), "rows": rows}
-        answers["errors"] = self.objective.error(x[:2].to(device))
+        answers["errors"] = self.objective.error(plain.to(device))
         if self.baseline is not None:
             answers["rows of the baseline"] = self.baseline.reconstruct(x)
             answers["errors of the baseline"] = self.baseline.error(x)

@@ -22,7 +22,24 @@ from narrows.core.terms import Terms, Trainable, fill_missing, target_errors
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 
-__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
+__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of", "mean_and_deviation"]
+
+
+def mean_and_deviation(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the mean and the standard deviation of each feature, (n_features,) each.
+
+    The deviation of a constant feature is 1, so that one can divide by it. ``weights`` (batch,) say
+    how much each row of ``features`` (batch, n_features) counts.
+    """
+    if weights is None:
+        deviation, mean = torch.std_mean(features, dim=0, correction=0)
+    else:
+        share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
+        center = (share * features.double()).sum(dim=0)
+        squares = (share * (features.double() - center).square()).sum(dim=0)
+        mean, deviation = center.float(), squares.sqrt().float()
+    flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
+    return mean, torch.where(flat, 1.0, deviation)
 
 
 class Head(nn.Module):
@@ -50,16 +67,9 @@ class Head(nn.Module):
 
         ``weights`` (batch,) say how much each row counts.
         """
-        if weights is None:
-            deviation, mean = torch.std_mean(features, dim=0, correction=0)
-        else:
-            share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
-            center = (share * features.double()).sum(dim=0)
-            squares = (share * (features.double() - center).square()).sum(dim=0)
-            mean, deviation = center.float(), squares.sqrt().float()
+        mean, deviation = mean_and_deviation(features, weights)
         self.shift.copy_(mean)
-        flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
-        self.scale.copy_(torch.where(flat, 1.0, deviation))
+        self.scale.copy_(deviation)
 
     def forward(
         self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None

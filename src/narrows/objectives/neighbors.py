@@ -123,5 +123,5 @@ class NeighborObjective(Trainable):
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert y is not None
-        output = self.objective.decoder(self.objective.encode(x).h).float()
+        output = self.objective.output(self.objective.encode(x).h)
         return self.objective.loss.per_sample(output, self._targets(y).to(y.device))

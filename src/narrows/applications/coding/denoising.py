@@ -14,7 +14,7 @@ from narrows.core.slots import Corruption, Rows, dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.losses import SquaredError
-from narrows.model.coding import in_input_units, scaled_batches
+from narrows.model.coding import in_input_units, reconstruct_corrupted, scaled_batches
 from narrows.model.model import Model
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "denoised",
     "denoised_after",
     "measure_denoising",
-    "rebuilt_from",
     "with_known",
 ]
 
@@ -56,7 +55,7 @@ def denoised_after(
     With the same generator they are the rows that ``measure_denoising`` measures.
     """
     for raw, x, _, noisy in _corrupted(model, source, corruption, generator):
-        yield in_input_units(model, rebuilt_from(model, noisy, x), raw).cpu().numpy()
+        yield in_input_units(model, reconstruct_corrupted(model, noisy, x), raw).cpu().numpy()
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,7 +90,7 @@ def measure_denoising(
     squared = SquaredError()
     sums = torch.zeros(3, dtype=torch.float64)
     for _, x, known, noisy in _corrupted(model, source, corruption, generator):
-        versions = [dense_rows(noisy), rebuilt_from(model, noisy, x)]
+        versions = [dense_rows(noisy), reconstruct_corrupted(model, noisy, x)]
         if model.baseline is not None:
             versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
         for i, version in enumerate(versions):
@@ -132,10 +131,3 @@ def _corrupted(
     for raw, clean in scaled_batches(model, source):
         x, known = fill_missing(clean, model.objective.corruption)
         yield raw, x, known, corruption(x, generator=generator).rows
-
-
-@torch.no_grad()
-def rebuilt_from(model: Model, noisy: Rows, x: Rows) -> Tensor:
-    """Return g(f(x~)), scaled: of rows x, whose totals it has where the loss asks for them."""
-    objective = model.objective
-    return objective.loss.reconstruction(objective.decoder(objective.encode(noisy).h).float(), x)

@@ -162,7 +162,7 @@ def evaluate(
             theirs = theirs + _summed(model.baseline.error(x.to("cpu")).to(device), weights)
         x, known = fill_missing(x, model.objective.corruption)
         read = x if corrupted is None else fill_missing(given, model.objective.corruption)[0]
-        output = model.objective.decoder(model.objective.encode(read).h).float()
+        output = model.objective.output(model.objective.encode(read).h)
         own_of_each = model.objective.loss.per_sample(output, x, known)
         own = own + _summed(own_of_each, weights)
         of_each.append(own_of_each.cpu())

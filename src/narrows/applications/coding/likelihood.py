@@ -91,7 +91,7 @@ def _log_likelihoods(
             h = posterior.at(e)
             # log p(h) - log q(h | x): the constants of the two normals cancel
             prior_to_q = 0.5 * (e.square() + posterior.log_variance - h.square()).sum(dim=1)
-            error = loss.per_sample(net.decoder(h).float(), x)
+            error = loss.per_sample(net.output(h), x)
             total = torch.logaddexp(total, prior_to_q.double() - error.double())
         yield (total - math.log(n_samples) - normalizer).cpu().numpy()
 

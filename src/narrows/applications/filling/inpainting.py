@@ -21,7 +21,7 @@ from narrows.corruptions import Masking
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.errors import UsageError, unknown_name
-from narrows.model.coding import BATCH, whole_vectors
+from narrows.model.coding import BATCH, output_of
 from narrows.model.model import Model
 
 __all__ = ["METHODS", "inpainted", "resolved_method"]
@@ -141,9 +141,7 @@ def _answers(
 
 
 def _by_pass(model: Model, rows: Partial) -> Tensor:
-    x = marked(model, rows)
-    output = model.objective.decoder(model.objective.encode(whole_vectors(x)).h)[: len(x)].float()
-    return filled(model, output, rows)
+    return filled(model, output_of(model, marked(model, rows)), rows)
 
 
 def _by_projection(model: Model, rows: Partial) -> Tensor:
@@ -151,15 +149,13 @@ def _by_projection(model: Model, rows: Partial) -> Tensor:
 
     A row that is not finite any more stays where it last was.
     """
-    net = model.objective
     current = start(model, rows)
     x = begin = _scaled(model, current)
     pace = torch.ones(len(current), 1, device=current.device)
     last = torch.full_like(pace, torch.inf)
     moving = torch.ones_like(pace, dtype=torch.bool)
     for _ in range(_MAX_STEPS):
-        code = net.encode(whole_vectors(x))
-        target = filled(model, net.decoder(code.h)[: len(current)].float(), rows)
+        target = filled(model, output_of(model, x), rows)
         moved = (_scaled(model, target) - x).norm(dim=1, keepdim=True)
         # a row that stands still stays, so that its fill does not depend on the others
         moving = moving & moved.isfinite()

@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from narrows.applications.filling.hidden import Partial, start
 from narrows.losses import Bernoulli, Multinomial, SquaredError
-from narrows.model.coding import BATCH, whole_vectors
+from narrows.model.coding import BATCH, code_of, padded_call
 from narrows.model.model import Model
 
 __all__ = ["LatentOptimizer"]
@@ -144,7 +144,7 @@ class LatentOptimizer:
         h = self.mean + e @ self.factor.t()
         # codes that are bits, entries or the k largest: the gradient passes as if they were not
         h = h + (self.model.objective.encoder.project(h) - h).detach()
-        return self.model.objective.decoder(whole_vectors(h))[: len(h)].float()
+        return padded_call(self.model.objective.output, h)
 
     def _scaled(self, rows: Partial) -> Tensor:
         x = self.model.scaling.forward(rows.raw)
@@ -152,8 +152,7 @@ class LatentOptimizer:
         return x.nan_to_num(nan=0.0)
 
     def _encoded(self, rows: Partial) -> Tensor:
-        x = whole_vectors(self.model.scaling.forward(start(self.model, rows)))
-        h = self.model.objective.encode(x).h[: len(rows.raw)]
+        h = code_of(self.model, self.model.scaling.forward(start(self.model, rows))).h
         return (h - self.mean) @ self._inverse.t()
 
     def _likeliest_drawn(self, x: Tensor, hidden: Tensor, n: int) -> list[Tensor]:

@@ -17,7 +17,7 @@ from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 
 __all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
@@ -107,7 +107,7 @@ def _scaled(model: Model, source: Source) -> Tensor:
 @torch.no_grad()
 def _rebuilt(model: Model, x: Tensor) -> Tensor:
     batches = x.split(_BLOCK)
-    return torch.cat([model.objective.reconstruct(whole_vectors(b))[: len(b)] for b in batches])
+    return torch.cat([padded_call(model.objective.reconstruct, batch) for batch in batches])
 
 
 _ROUNDING = 1e-13

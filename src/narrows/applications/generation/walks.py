@@ -17,7 +17,7 @@ from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantizedEncoder
 from narrows.errors import InvalidData, UsageError, unknown_name
-from narrows.model.coding import BATCH, in_input_units, scaled_batches, whole_vectors
+from narrows.model.coding import BATCH, code_of, in_input_units, padded_call, scaled_batches
 from narrows.model.model import Model
 
 __all__ = [
@@ -256,7 +256,7 @@ def code_spread(model: Model) -> tuple[Tensor, Tensor]:
 def code_points(model: Model, source: Source) -> Iterator[CodePoints]:
     for raw, x in scaled_batches(model, source):
         x, _ = fill_missing(x, model.objective.corruption)
-        h = model.objective.encode(whole_vectors(x)).h[: len(x)]
+        h = code_of(model, x).h
         # as the loss adds them up
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
         yield CodePoints(h, totals[:, None], row_totals(raw)[:, None])
@@ -276,7 +276,7 @@ def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
     for code, scaled, raw in zip(
         codes.split(BATCH), *(t.split(BATCH) for t in totals), strict=True
     ):
-        output = objective.decoder(whole_vectors(code)).float()[: len(code)]
+        output = padded_call(objective.output, code)
         # all that a loss reads of x here is its total: one column that holds it will do
         mean = objective.loss.reconstruction(output, scaled)
         blocks.append(in_input_units(model, mean, raw).cpu().numpy())

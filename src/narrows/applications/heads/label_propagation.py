@@ -18,6 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
+from narrows.objectives.code_task import mean_and_deviation
+
 __all__ = ["ALPHA", "neighbor_graph", "propagate_classes", "propagate_labels"]
 
 ALPHA = 0.95
@@ -70,9 +72,8 @@ def propagate_classes(features: Tensor, told: Tensor, *, k: int) -> Tensor:
     k : int
         Nearest neighbors of a row.
     """
-    deviation, mean = torch.std_mean(features.cpu(), dim=0, correction=0)
-    flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
-    z = ((features.cpu() - mean) / torch.where(flat, 1.0, deviation)).numpy()
+    mean, deviation = mean_and_deviation(features.cpu())
+    z = ((features.cpu() - mean) / deviation).numpy()
     reached = propagate_labels(neighbor_graph(z, k), told.numpy())
     said = torch.from_numpy(np.where(reached.any(axis=1), reached.argmax(axis=1), -1))
     return torch.where(told < 0, said, told)

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head, layers_of
 from narrows.objectives.segmentation import SegmentationHead, pyramid
@@ -50,21 +50,20 @@ def layer_widths(model: Model) -> list[int]:
 def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
     """Yield the activations of a layer, counted from 0, of clean rows: (rows, width)."""
     for _, x in scaled_batches(model, source):
-        yield layers_of(model.objective, whole_vectors(x), layer + 1)[layer][: len(x)]
+        yield padded_call(lambda rows: layers_of(model.objective, rows, layer + 1)[layer], x)
 
 
 @torch.no_grad()
 def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield logits (rows, n_classes), or standardized values (rows, 1)."""
     for features in features_read(model, source, layer):
-        yield head(whole_vectors(features))[: len(features)].cpu().numpy()
+        yield padded_call(head, features).cpu().numpy()
 
 
 @torch.no_grad()
 def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) -> None:
     """Raise ValueError unless a head's outputs for a row of zeros and one of ones are finite."""
-    n = model.schema.n_features
-    x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
+    x = model.probe_rows()
     if isinstance(head, SegmentationHead):
         outputs = head(pyramid(model.objective, x))
     else:

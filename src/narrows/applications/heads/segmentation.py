@@ -13,7 +13,7 @@ from narrows.applications.printing import PrintsTable
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import InvalidData, UsageError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.segmentation import SegmentationHead, pyramid
 
@@ -42,7 +42,7 @@ def pixel_logits(model: Model, head: SegmentationHead, source: Source) -> Iterat
     """Yield logits (rows, n_pixels, n_classes), float32."""
     for _, x in scaled_batches(model, source):
         for part in x.split(64) if isinstance(x, torch.Tensor) else [x]:
-            logits = head(pyramid(model.objective, whole_vectors(part)))[: len(part)]
+            logits = padded_call(lambda rows: head(pyramid(model.objective, rows)), part)
             yield logits.permute(0, 2, 3, 1).reshape(len(part), -1, logits.shape[1]).cpu().numpy()
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Rows, dense_rows
+from narrows.core.slots import dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
+from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
 
 __all__ = ["Copying", "measure_copying"]
@@ -91,7 +92,6 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
     features) or less.
     """
     x, known = _rows(model, source)
-    rebuild = _Rebuild(model)
     n_rows, n_features = x.shape
     count = known.sum(dim=0).clamp_min(1)
     mean = ((x * known).double().sum(dim=0) / count).float()
@@ -100,7 +100,7 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
     if float(spread.square().sum()) <= FLAT * float(mean.double().square().sum()):
         return Copying(n_rows, None, None, None, None)  # rounding is no spread
     part = torch.randperm(n_features, generator=generator).to(x.device) % min(PARTS, n_features)
-    clean = rebuild(x, x)
+    clean = reconstruct_corrupted(model, x, x)
     shown = torch.zeros_like(mean).clamp(filled.amin(dim=0), filled.amax(dim=0))
     of_mean, of_net, of_clean = x.new_zeros(3, dtype=torch.float64)
     linear = x.new_zeros(2, dtype=torch.float64)
@@ -110,11 +110,11 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
         asked = known[:, hidden]
         truth = x[:, hidden]
         of_clean += _squared(clean[:, hidden], truth, asked)
-        of_net += _squared(rebuild(corrupted, x)[:, hidden], truth, asked)
+        of_net += _squared(reconstruct_corrupted(model, corrupted, x)[:, hidden], truth, asked)
         of_mean += _squared(mean[hidden].expand_as(truth), truth, asked)
         linear += _linear_guess(filled - mean, asked, hidden)
     noise = torch.empty(x.shape).normal_(generator=generator).to(x) * spread.float() * known
-    moved = (rebuild(x + noise, x).double() - clean) * noise
+    moved = (reconstruct_corrupted(model, x + noise, x).double() - clean) * noise
     return Copying(
         n_rows=n_rows,
         filled_in=_explained(of_net, of_mean),
@@ -134,18 +134,6 @@ def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
     x, known = fill_missing(x, model.objective.corruption)
     assert isinstance(x, Tensor)
     return x, torch.ones_like(x) if known is None else known
-
-
-class _Rebuild:
-    """Corrupted rows through the code and back, with the totals of the clean ones."""
-
-    def __init__(self, model: Model) -> None:
-        self._objective = model.objective
-
-    def __call__(self, corrupted: Tensor, clean: Rows) -> Tensor:
-        objective = self._objective
-        output = objective.decoder(objective.encode(corrupted).h).float()
-        return objective.loss.reconstruction(output, clean)
 
 
 def _squared(guess: Tensor, truth: Tensor, asked: Tensor) -> Tensor:

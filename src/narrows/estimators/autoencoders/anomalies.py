@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from narrows.applications.anomalies import errors as anomalies
+from narrows.applications.anomalies.contributions import contributions
 from narrows.applications.anomalies.flagging import FlaggedRows, check_rule, flag_rows
+from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.applications.coding.training_rows import warn_of_calibration, was_fitted_to
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.autoencoders.asked import Asked
 from narrows.model import coding
+from narrows.model.calibration import sorted_errors
 from narrows.model.model import Model
 
 __all__ = ["Anomalies"]
@@ -105,7 +107,7 @@ class Anomalies(Asked):
                 "was not given."
             )
         errors = np.concatenate(list(coding.errors(model, source)))
-        return anomalies.conformal_p_values(errors, held_out)
+        return conformal_p_values(errors, held_out)
 
     def _calibration_errors(
         self, model: Model, X_calibration: Any, source: Source
@@ -115,7 +117,7 @@ class Anomalies(Asked):
         if X_calibration is None:
             return None if model.calibration is None else model.calibration.cpu().numpy()
         rows = self._validated_query(X_calibration, "X_calibration")[1]
-        held_out = anomalies.sorted_errors(model, rows).numpy()
+        held_out = sorted_errors(model, rows).numpy()
         if not np.isfinite(held_out).all():
             raise InvalidData("X_calibration: a row has an error that is not finite.")
         warn_of_calibration(rows, source, fitted=was_fitted_to(model, rows, held_out))
@@ -127,4 +129,4 @@ class Anomalies(Asked):
         Rows add up to 1. For losses in nats it is the excess over a perfect reconstruction that is
         shared out, so that a feature rebuilt as it is has none.
         """
-        return np.concatenate(list(anomalies.contributions(*self._validated_query(X))))
+        return np.concatenate(list(contributions(*self._validated_query(X))))

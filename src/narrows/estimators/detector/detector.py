@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
 from narrows.applications.anomalies.anomaly_score import anomaly_scores
-from narrows.applications.anomalies.errors import conformal_threshold
+from narrows.applications.anomalies.p_values import conformal_threshold
 from narrows.artefact import write_artefact
 from narrows.core.checks import check_number
 from narrows.data.splitting import Grouping

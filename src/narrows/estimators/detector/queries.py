@@ -11,13 +11,14 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.anomalies.anomaly_score import AnomalyScore, anomaly_scores, occlusions
-from narrows.applications.anomalies.errors import as_contributions, conformal_p_values
+from narrows.applications.anomalies.contributions import as_contributions
 from narrows.applications.anomalies.flagging import (
     FlaggedRows,
     check_rule,
     flag_rows,
     reachable_level,
 )
+from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.applications.coding.training_rows import contains_calibration, warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
