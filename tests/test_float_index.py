@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from narrows.errors import UsageError
-from narrows.indexing.float_index import FloatIndex, unit_rows
+from narrows.indexing.float_index import FloatIndex, unit_codes
 
 
 def cosine_distances(queries: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_length_plays_no_part(rng):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_lengths_beyond_float32_have_a_direction(scale):
-    np.testing.assert_allclose(unit_rows(np.array([[3.0, 4.0]]) * scale), [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(unit_codes(np.array([[3.0, 4.0]]) * scale), [[0.6, 0.8]], rtol=1e-6)
 
 
 def test_a_row_of_zeros_is_at_one_from_everything(rng):

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.core.checks import check_number
+from narrows.data.ranking import unit_rows
 from narrows.errors import UsageError
 from narrows.indexing.code_table import CodeTable
 from narrows.indexing.hamming import no_hits, top
 from narrows.indexing.protocol import Hits, check_k
 
-__all__ = ["FloatIndex", "check_vectors", "unit_rows"]
+__all__ = ["FloatIndex", "check_vectors", "unit_codes"]
 
 _SLACK = 1e-5
 """Largest error of a float32 product; candidates this close to the k-th are compared again."""
@@ -53,7 +54,7 @@ class FloatIndex:
 
     def add(self, ids: Any, codes: NDArray[Any]) -> None:
         """Add codes (n, n_components). Raises UsageError if an id exists already."""
-        units = unit_rows(check_vectors(codes, self.n_components))
+        units = unit_codes(check_vectors(codes, self.n_components))
         ordered = self.table.add(ids, units)
         if self._faiss is not None and ordered:
             self._faiss.add(units)
@@ -67,7 +68,7 @@ class FloatIndex:
 
     def search(self, codes: NDArray[Any], k: int) -> Hits:
         """Return the k nearest codes of each query code; distances are float32 in [0, 2]."""
-        codes, k = unit_rows(check_vectors(codes, self.n_components)), check_k(k)
+        codes, k = unit_codes(check_vectors(codes, self.n_components)), check_k(k)
         if not len(self) or not len(codes):
             return no_hits(len(codes), k, np.float32)
         parts = [
@@ -156,17 +157,15 @@ def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray
     return array
 
 
-def unit_rows(codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Return codes with each row of length 1, in float32.
+def unit_codes(codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Return codes (n, n_components) scaled to length 1, float32; rows of zeros stay.
 
-    Rows of zeros stay, and so do rows whose length is 1 as far as float32 can say: a code that is
-    saved, loaded and added again is the same to the bit.
+    Rows of length 1 within the rounding of float32 also stay, so a code that is saved, loaded and
+    added again does not change by a bit.
     """
-    wide = codes.astype(np.float64)
-    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0)
-    wide = np.divide(wide, largest, out=wide, where=largest > 0)  # squares of 1e300 would overflow
-    norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    units = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
-    is_unit = (np.abs(largest * norms - 1) <= _ROUNDING)[:, 0]
+    units = unit_rows(codes)
+    with np.errstate(over="ignore"):  # the length of 1e300 is not 1
+        lengths = np.linalg.norm(codes.astype(np.float64), axis=1)
+    is_unit = np.abs(lengths - 1) <= _ROUNDING
     units[is_unit] = codes[is_unit]
     return units

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import ModelFileError, UsageError
-from narrows.indexing.float_index import check_vectors, unit_rows
+from narrows.indexing.float_index import check_vectors, unit_codes
 from narrows.indexing.settings import Settings
 
 __all__ = [
@@ -147,4 +147,4 @@ def encode_vectors(vectors: Any, n: int, settings: Settings) -> NDArray[Any]:
     table = check_vectors(vectors, width, "vectors")
     if len(table) != n:
         raise UsageError(f"vectors: must be as many as codes, got {len(table)} for {n} codes.")
-    return unit_rows(table).astype(VECTOR_DTYPE)
+    return unit_codes(table).astype(VECTOR_DTYPE)
