@@ -11,6 +11,7 @@ from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, split, str
 from narrows.data import read
 from narrows.data.array_sources import SparseSource
 from narrows.data.arrays import array_source
+from narrows.data.source import rows_at
 
 KINDS = ("dense", "sparse", "npy", "parquet")
 
@@ -177,6 +178,11 @@ def test_evenly_spaced_rows_reach_over_all_of_the_data(source, n):
 
 
 # --- fingerprints
+
+
+def test_rows_are_picked_in_any_order_and_with_repeats(source):
+    wanted = np.array([102, 0, 7, 0])
+    np.testing.assert_array_equal(rows_at(source, wanted).numpy(), ROWS[wanted])
 
 
 def test_fingerprint_tells_changed_data(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ __all__ = [
     "at_a_time",
     "drawn_by_weight",
     "evenly_spaced",
+    "rows_at",
     "with_targets",
 ]
 
@@ -296,6 +297,12 @@ def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Row
     at = torch.rand(n_rows, generator=generator, dtype=torch.float64) * totals[-1]
     drawn = torch.searchsorted(totals, at, right=True).clamp_max(source.n_rows - 1)
     return source.at(drawn.sort().values)
+
+
+def rows_at(source: Source, numbers: np.ndarray) -> Tensor:
+    """Return the rows with these numbers, in any order and with repeats, dense float32."""
+    rising, place = np.unique(np.asarray(numbers, dtype=np.int64), return_inverse=True)
+    return dense_rows(source.at(torch.from_numpy(rising))).float()[torch.from_numpy(place)]
 
 
 def evenly_spaced(n_rows: int, wanted: int) -> Tensor:

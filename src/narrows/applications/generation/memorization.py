@@ -20,7 +20,7 @@ from narrows.errors import InvalidData
 from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 
-__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
+__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization"]
 
 MAX_CHECKED = 10_000
 """Samples that are compared at most: they are held in memory."""
@@ -151,19 +151,6 @@ def closest_rows(
         (n.cpu().numpy(), torch.where(b > _ROUNDING * s, b, 0.0).sqrt().cpu().numpy())
         for n, b, s in zip(numbers, best, squares, strict=True)
     ]
-
-
-def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
-    """Return rows of a source by their numbers, (n, n_features), dense, in one pass over it."""
-    picked = torch.empty(len(numbers), source.n_features)
-    wanted = torch.as_tensor(numbers)
-    first = 0
-    for rows in source.in_order(4096):
-        here = torch.nonzero((wanted >= first) & (wanted < first + len(rows)))[:, 0]
-        if len(here):
-            picked[here] = dense_rows(rows)[wanted[here] - first]
-        first += len(rows)
-    return picked
 
 
 def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:
