@@ -131,7 +131,7 @@ def test_each_reader_names_the_other(tmp_path):
     for folder in (texts, filled(tmp_path / "i", png=1)):
         with pytest.raises(UsageError, match="member= (names an array of an .npz|is for numbers)"):
             open_data(f"{folder}:member=x")
-    says(read_documents, filled(tmp_path / "i", png=1), "no text files", "by narrows.read")
+    says(read_documents, filled(tmp_path / "i", png=1), "no text files", "with narrows.read")
 
 
 def test_a_colon_in_the_place_of_a_comma_is_pointed_out(tmp_path):

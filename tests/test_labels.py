@@ -117,7 +117,7 @@ def test_a_column_is_named_of_several(tmp_path):
     ("name", "content", "message"),
     [
         ("y.csv", "grade,kind\n1,a\n", "label: unknown name 'kinds'.*Did you mean 'kind'"),
-        ("y.csv", "kinds,kinds\n1,a\n", "y.csv: the column 'kinds' stands twice"),
+        ("y.csv", "kinds,kinds\n1,a\n", "y.csv: the column 'kinds' is repeated"),
         ("y.csv", "kinds,b\n1,a\n2\n", "y.csv, line 3: expected 2 cells, got 1"),
         ("y.csv", "kinds,b\n1,a\n", "labels of 1 rows, but the data have 3"),
         ("y.csv", "", "unknown name 'kinds'"),

@@ -110,7 +110,7 @@ def test_a_name_that_stands_twice_in_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table([[1.0], [2.0]], names=["a", "a"]), tmp_path / "t.parquet")
-    with pytest.raises(InvalidData, match="stands twice"):
+    with pytest.raises(InvalidData, match="is repeated"):
         read(tmp_path / "t.parquet")
 
 

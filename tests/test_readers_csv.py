@@ -10,8 +10,7 @@ from reader_files import rows_of, saved
 
 from narrows import read_documents
 from narrows.data import read
-from narrows.data.label_columns import named_column
-from narrows.data.labels import read_labels
+from narrows.data.labels import named_column, read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError
 
@@ -39,12 +38,12 @@ def test_csv_without_a_header_loses_no_row(tmp_path, separator):
         ("1,2\n3,1_000\n", "line 2, column 1: expected a number, got '1_000'"),
         ("1,2\n3,4\0\n", "line 2, column 1: expected a number"),
         ("a;b\n1,5;2\n", "line 2, column a: expected a number, got '1,5'"),
-        ("a,a\n1,2\n", "line 1: a column name stands twice"),
+        ("a,a\n1,2\n", "line 1: a column name is repeated"),
         ('a,b\n"1,2\n3,4\n', 'line 2: the quote that opens at "1,2 does not end its cell'),
         ("a\n" + "1" * 200_000, "line 2: field larger than field limit"),
         ("a,b\n", "no rows below the first line, which is the header"),
         ("", "no rows: the file is empty"),
-        ("1.0,#N/A,1.0\n1,2,3\n", "line 1: a column name stands twice; .*header=no"),
+        ("1.0,#N/A,1.0\n1,2,3\n", "line 1: a column name is repeated; .*header=no"),
     ],
 )
 def test_csv_error_names_the_line(tmp_path, text, message):

@@ -56,7 +56,7 @@ def test_jsonl_error_names_the_line(tmp_path, bad, message):
     [
         ('{"a": 1}', "keys differ"),
         ('{"a": 1, "c": 2}', "keys differ"),
-        ('{"a": 1, "b": 2, "b": 3}', "a key stands twice"),
+        ('{"a": 1, "b": 2, "b": 3}', "a key is repeated"),
         ("[1, 2]", "expected an object"),
     ],
 )

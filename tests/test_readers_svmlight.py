@@ -110,7 +110,7 @@ def test_a_group_is_passed_over(tmp_path):
     ],
 )
 def test_an_error_names_the_line(tmp_path, monkeypatch, bad, message):
-    monkeypatch.setattr("narrows.data.readers._limits.memory_limit", lambda: 2**40)
+    monkeypatch.setattr("narrows.data.memory.memory_limit", lambda: 2**40)
     bad = bad if isinstance(bad, bytes) else bad.encode()
     path = saved(tmp_path / "x.svmlight", b"1 1:1\n# none\n" + bad + b"\n2 1:1\n")
     with pytest.raises(InvalidData, match=rf"x\.svmlight, line 3: .*{message}") as error:

@@ -79,7 +79,7 @@ def test_images_are_called_by_their_files(folder, stream):
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 @pytest.mark.parametrize(
     ("ids", "message"),
-    [(["k", "l", "k"], "the id 'k' stands twice"), (["k", None, "m"], "column 'key': no id;")],
+    [(["k", "l", "k"], "the id 'k' is repeated"), (["k", None, "m"], "column 'key': no id;")],
 )
 def test_ids_are_there_and_distinct(suffix, ids, message, tmp_path):
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "key": ids})
@@ -204,7 +204,7 @@ def test_names_with_line_breaks_come_back(tmp_path):
 def test_an_id_that_stood_long_before_is_refused(tmp_path):
     ids = [*range(66_000), 7]
     (tmp_path / "t.csv").write_text("key,a\n" + "".join(f"{i},1\n" for i in ids))
-    with pytest.raises(InvalidData, match="twice"):
+    with pytest.raises(InvalidData, match="is repeated"):
         read(tmp_path / "t.csv", id="key")
 
 
@@ -241,7 +241,7 @@ def test_names_of_a_stream_are_read_row_group_by_row_group(stream, monkeypatch):
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [(["a", "b", "a"], "row 2: the id 'a' stands twice"), (["a", None, "b"], "row 1, .*: no id")],
+    [(["a", "b", "a"], "row 2: the id 'a' is repeated"), (["a", None, "b"], "row 1, .*: no id")],
 )
 def test_names_of_a_stream_are_there_and_distinct(keys, message, tmp_path):
     pq.write_table(pa.table({"key": keys, "a": [1.0, 2.0, 3.0]}), tmp_path / "t.parquet")
@@ -251,7 +251,7 @@ def test_names_of_a_stream_are_there_and_distinct(keys, message, tmp_path):
 
 def test_codes_of_a_stream_are_written_with_its_names(stream, tmp_path, monkeypatch):
     Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(stream).save(tmp_path / "m")
-    monkeypatch.setattr("narrows.data.readers._limits.STREAM_BYTES", 0)
+    monkeypatch.setattr("narrows.data.memory.STREAM_BYTES", 0)
     assert (
         run("encode", tmp_path / "m", f"{tmp_path / 't.parquet'}:id=key", "-o", tmp_path / "z.csv")
         == 0

@@ -47,7 +47,7 @@ def test_documents_without_words_keep_their_rows_while_learning():
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "folder"])
 def test_a_document_over_the_limit_is_refused_by_its_place(tmp_path, monkeypatch, kind):
-    for module in ("documents", "readers.csv"):
+    for module in ("documents", "readers.tables"):
         monkeypatch.setattr(f"narrows.text.{module}.MAX_CHARACTERS", 100)
     monkeypatch.setattr("narrows.text.readers.folder._MAX_BYTES", 400)
     path = KINDS[kind](tmp_path / f"x.{kind}", [Document("a", "short"), Document("b", "x" * 101)])

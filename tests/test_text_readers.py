@@ -52,9 +52,11 @@ def test_columns_are_chosen_by_name(tmp_path, kind):
         saved(path, "\n".join(map(json.dumps, rows)))
     documents = list(read_documents(path, text="b", id="a", label="c"))
     assert documents == [Document("x", "one", ("y",)), Document("z", "two")]
-    with pytest.raises(InvalidData, match=r"no 'textt' for text=; there are 'a', 'b', 'c'"):
+    with pytest.raises(InvalidData, match=r"no column 'textt'; it has a, b, c"):
         read_documents(path, text="textt")
-    with pytest.raises(InvalidData, match="which one is the text.*name it with text="):
+    with pytest.raises(
+        InvalidData, match="cannot tell which column is the text.*Name it with text="
+    ):
         read_documents(path)
 
 
@@ -87,12 +89,12 @@ def test_documents_without_ids_are_numbered(tmp_path):
         ('{"id": "", "text": "b"}', "'id' must be a string or a whole number"),
         ('{"id": 1.5, "text": "b"}', "'id' must be a string or a whole number"),
         ('{"id": true, "text": "b"}', "'id' must be a string or a whole number"),
-        ('{"id": 1, "text": "b"}', "the id '1' stands twice; ids must be distinct"),
-        ('{"id": "1", "text": "b"}', "the id '1' stands twice"),
+        ('{"id": 1, "text": "b"}', "the id '1' is repeated; ids must be distinct"),
+        ('{"id": "1", "text": "b"}', "the id '1' is repeated"),
         ('{"id": 2, "text": "b", "label": {"a": 1}}', "'label' must be a label or a list"),
         ('{"id": 2, "text": "b", "label": [1.5]}', "'label' must be a label or a list"),
         ('{"id": 2, "text": "b", "label": [["a"]]}', "'label' must be a label or a list"),
-        ('{"id": 2, "text": "b", "text": "c"}', "bad JSON: a key stands twice"),
+        ('{"id": 2, "text": "b", "text": "c"}', "bad JSON: a key is repeated"),
         ('["b"]', "expected an object"),
         ("text", "bad JSON"),
         (b'{"id": 2, "text": "caf\xe9"}', "bad JSON: 'utf-8' codec can't decode"),
@@ -113,7 +115,7 @@ def test_jsonl_error_names_the_line(tmp_path, bad, message):
         (b"2,b\n", "line 4: expected 3 cells, got 2"),
         (b"2,b,l,m\n", "line 4: expected 3 cells, got 4"),
         (b",b,l\n", "line 4: 'id' must be a string"),
-        (b"1,b,l\n", "line 4: the id '1' stands twice"),
+        (b"1,b,l\n", "line 4: the id '1' is repeated"),
         (b'2,"b,l\n3,c,l\n', "line 4: the quote that opens .*unexpected end of data"),
         (b'2,"b"c,l\n', "line 4: the quote that opens .*',' expected after '\"'"),
         (b"2,caf\xe9,l\n", "line 4: not UTF-8: .*; convert the file to UTF-8 first"),
@@ -131,7 +133,7 @@ def test_csv_error_names_the_line(tmp_path, bad, message):
     [
         (b"", "no header"),
         (b"\n\n", "no header"),
-        (b"text,text\n", "line 1: a column name stands twice"),
+        (b"text,text\n", "line 1: a column name is repeated"),
         (b"\xfft\0", "line 1: not UTF-8"),
         (b"\xff\xfet", "begins like UTF-16"),
     ],
@@ -161,12 +163,12 @@ def test_csv_of_any_separator_with_a_byte_order_mark(tmp_path, separator):
     ("columns", "message"),
     [
         ({"text": ["a", "b", None]}, "row 2: 'text' must be a string, got None"),
-        ({"text": ["a", "b", "c"], "id": ["x", "y", "x"]}, "row 2: the id 'x' stands twice"),
+        ({"text": ["a", "b", "c"], "id": ["x", "y", "x"]}, "row 2: the id 'x' is repeated"),
         ({"text": ["a", "b", "c"], "id": [1, 2, None]}, "row 2: 'id' must be"),
         ({"text": ["a", "b", "c"], "label": [0.5, 1.5, 2.5]}, "row 0: 'label' must be"),
         ({"text": [1, 2, 3]}, "column 'text' holds int64, not strings"),
         ({"text": [b"a", b"b", b"c"]}, "column 'text' holds binary, not strings"),
-        ({"n": [1, 2, 3]}, "which one is the text"),
+        ({"n": [1, 2, 3]}, "cannot tell which column is the text"),
         ({"text": pa.array([], pa.string())}, "no documents"),
     ],
 )
@@ -306,7 +308,7 @@ def test_a_repeated_id_is_found_among_many(tmp_path, monkeypatch):
         names = [str(i) for i in range(length)]
         for again in ("0", "50", names[-1]):
             path = as_jsonl(tmp_path / "x.jsonl", [Document(n, "t") for n in [*names, again]])
-            with pytest.raises(InvalidData, match=f"line {length + 1}: .*id.* stands twice"):
+            with pytest.raises(InvalidData, match=f"line {length + 1}: .*id.* is repeated"):
                 list(read_documents(path))
 
 

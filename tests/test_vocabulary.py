@@ -166,7 +166,7 @@ def test_stop_words_are_dropped_before_stemming():
 
 
 def test_a_document_is_cut_between_words_alone(monkeypatch):
-    monkeypatch.setattr("narrows.text.words._PIECE", 7)
+    monkeypatch.setattr("narrows.text.tokens._PIECE", 7)
     for text in (" ".join(TEXTS), " ".join(TEXTS).encode("ascii", "ignore").decode(), "w" * 50):
         _, terms, counts = reference([text])
         vocabulary, ours = learned([text])
@@ -337,7 +337,7 @@ SOUND = {"document_frequencies": np.array([1, 3])}
         (_spec(more=1), SOUND, "other entries"),
         (_spec(terms="ab"), SOUND, "lacks its terms"),
         (_spec(), {}, "lacks its terms or document frequencies"),
-        (_spec(terms=["a", "a"]), SOUND, "a term stands twice"),
+        (_spec(terms=["a", "a"]), SOUND, "a term is repeated"),
         (_spec(terms=["a", 1]), SOUND, "term 1 must be a str"),
         (_spec(terms=["a", ""]), SOUND, "term 1 must be a str of 1 to"),
         (_spec(terms=["a", "b" * 5000]), SOUND, "term 1 must be a str of 1 to"),

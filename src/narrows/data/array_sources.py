@@ -1,10 +1,10 @@
-"""Batches of arrays in memory, dense or sparse."""
+"""Make sources of arrays in memory, and arrays of sources."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
@@ -15,10 +15,42 @@ from torch import Generator, Tensor
 
 from narrows.core.slots import Labeled, Rows, SparseRows
 from narrows.data.csr import checked_csr
+from narrows.data.memory import check_memory
 from narrows.data.source import Source
-from narrows.data.tensors import as_tensor
 
-__all__ = ["DenseSource", "SparseSource", "sparse_rows"]
+__all__ = [
+    "DenseSource",
+    "SparseSource",
+    "as_tensor",
+    "joined",
+    "rows_in_memory",
+    "sparse_rows",
+    "stacked",
+]
+
+
+def as_tensor(array: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor on the same memory where torch allows it, a copy where it does not."""
+    if isinstance(array, Tensor):
+        return array
+    # strides that torch has no word for: backwards, or through records of mixed fields
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if not array.flags.writeable:
+        # torch warns of undefined behavior on a write; nothing here ever writes to it
+        flags = array.__array_interface__
+        view = np.asarray(_Unlocked(flags, array))
+        return torch.from_numpy(view)
+    return torch.from_numpy(array)
+
+
+class _Unlocked:
+    """The same memory under an array interface that does not say read-only."""
+
+    def __init__(self, interface: dict, owner: np.ndarray) -> None:
+        address, _ = interface["data"]
+        self.__array_interface__ = {**interface, "data": (address, False)}
+        self._owner = owner
 
 
 class _InMemory(Source):
@@ -171,3 +203,47 @@ def sparse_rows(matrix: Any) -> SparseRows:
         as_tensor(matrix.data.astype(np.float32, copy=False)),
         matrix.shape[1],
     )
+
+
+_BATCH = 65_536
+
+
+def rows_in_memory(source: Source) -> Any:
+    """Return all rows (n_rows, n_features) as the source's batches are, CSR where it is sparse.
+
+    Raises
+    ------
+    ResourceError
+        If dense rows would take more than half of the machine's memory.
+    """
+    if not source.sparse:
+        dtype = np.dtype(np.float64 if source.double else np.float32)
+        check_memory(source.n_rows, source.n_features, dtype, source.origin, stream=False)
+    return joined(source.in_order(_BATCH))
+
+
+def joined(batches: Iterable[Rows]) -> Any:
+    """Return all rows of batches that are all dense or all sparse, one array or CSR matrix."""
+    blocks = [_block(rows.to("cpu")) for rows in batches]
+    if sp.issparse(blocks[0]):
+        return sp.csr_array(sp.vstack(blocks, format="csr"))
+    return np.concatenate(blocks)
+
+
+def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
+    """Return the rows of both in one source that is described as the first."""
+    rows = [rows_in_memory(source.in_float64()) for source in (first, second)]
+    both: DenseSource | SparseSource
+    if first.sparse or second.sparse:
+        both = SparseSource(sp.csr_array(sp.vstack([sp.csr_array(part) for part in rows])))
+    else:
+        both = DenseSource(np.concatenate(rows))
+    both.copy_metadata(first)
+    return both
+
+
+def _block(rows: Any) -> Any:
+    if not isinstance(rows, SparseRows):
+        return rows.numpy()
+    parts = (rows.values.numpy(), rows.indices.numpy(), rows.indptr.numpy())
+    return sp.csr_array(parts, shape=rows.shape)

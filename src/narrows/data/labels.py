@@ -1,7 +1,8 @@
-"""Labels of rows from a file: one a row, or several."""
+"""Read labels of rows from a file: one or several per row."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +11,24 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.data.in_memory import rows_in_memory
-from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
-from narrows.data.readers.csv_rows import csv_records
+from narrows.data.array_sources import rows_in_memory
+from narrows.data.readers.csv_rows import csv_records, named_rows
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, unknown_name
 
-__all__ = ["label_matrix", "read_labels"]
+__all__ = [
+    "SEPARATOR",
+    "is_header",
+    "is_number",
+    "label_matrix",
+    "named_column",
+    "read_labels",
+    "several",
+]
 
 
 def read_labels(
@@ -157,3 +165,62 @@ def _labels(rows: list[list[str]]) -> Any:
     if all(len(row) == 1 for row in rows):
         return np.array([row[0] for row in rows], dtype=str)
     return label_matrix(rows)[0]
+
+
+SEPARATOR = ";"
+
+
+def is_header(first: list[str], rest: list[list[str]], unknown: str | None = None) -> bool:
+    """Return whether the first line of a file that has one line too many names its column.
+
+    It does where every line has a label and its own stands on no other line, is not the one for
+    ``unknown`` or NaN, and where it is a number, none of the others is one.
+    """
+    if len(first) != 1 or not all(rest) or first[0] == unknown or first[0].lower() == "nan":
+        return False
+    others = {label for labels in rest for label in labels}
+    numbers = is_number(first[0]) and any(map(is_number, others))
+    return first[0] not in others and not numbers
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, NaN apart."""
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
+
+
+def several(cell: str) -> list[str]:
+    """Return the labels of a row, which ";" separates."""
+    return [label for part in cell.split(SEPARATOR) if (label := part.strip())]
+
+
+def named_column(path: Path, column: str) -> list[list[str]]:
+    """Return the labels of every row in the column of that name of a CSV file, [] where empty.
+
+    Raises
+    ------
+    InvalidData
+        Naming the line, for a ragged row; or the file, if it is of another kind or has no such
+        column, or two of them.
+    """
+    if kind_of(path) not in SEPARATORS:
+        raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
+    rows = named_rows(path)
+    header, names = next(rows)
+    if names.count(column) > 1:
+        raise InvalidData(f"{path}: the column {column!r} is repeated.")
+    if column not in names:
+        raise InvalidData(f"{path}: {unknown_name('label', column, filter(None, names))}")
+    at, last, labels = names.index(column), header, []
+    for line, cells in rows:
+        if len(names) == 1:  # a blank line is a row without a label
+            labels.extend([] for _ in range(last + 1, line - sum(map(_breaks, cells))))
+            last = line
+        labels.append([cells[at].strip()] if cells[at].strip() else [])
+    return labels
+
+
+def _breaks(cell: str) -> int:
+    return cell.count("\n")

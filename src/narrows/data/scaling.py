@@ -1,20 +1,28 @@
-"""Scaling that belongs to the model: done before f, undone after g."""
+"""Choose, fit and apply the scaling of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from narrows.core.slots import Rows, SparseRows, dense_rows, stored_values
-from narrows.data.lost_columns import warn_of_lost_columns
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
-from narrows.errors import InvalidData, unknown_name
+from narrows.errors import InvalidData, LostColumnsWarning, unknown_name
 
-__all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
+__all__ = [
+    "SCALES",
+    "Scaling",
+    "choose_loss",
+    "choose_scale",
+    "fit_scaling",
+    "warn_of_lost_columns",
+]
 
 _SHARES = ("proportions", "tfidf")
 _FAR = 1000
@@ -270,3 +278,58 @@ def _fitted(
 def _as_small(scale: Tensor) -> Tensor:
     """Return a scale in float32, or in float64 where float32 has no digits for it."""
     return scale if bool((scale < TINY).any()) else scale.float()
+
+
+def warn_of_lost_columns(
+    forward: Callable[[Tensor], Rows], kind: str, source: Source, statistics: Statistics
+) -> None:
+    """Warn of the columns that are constant after the scaling, though their values differ.
+
+    ``forward`` scales rows, ``kind`` is the scaling's. Shares of a row are left out: they follow
+    from all of its values.
+
+    Warns
+    -----
+    LostColumnsWarning
+        By the names of the columns, or their numbers.
+    """
+    if kind in ("proportions", "tfidf"):
+        return
+    if kind == "standard":
+        lost = statistics.varying & statistics.constant
+    else:
+        ends = torch.stack([statistics.smallest, statistics.largest])
+        low, high = torch.as_tensor(forward(ends))
+        lost = statistics.varying & ~statistics.noise & (low == high)
+    _warn(
+        source,
+        lost,
+        f"the values differ by less than scale={kind!r} can show ({{}}), and are taken for "
+        "constant; subtract a number near to them, or multiply them, before the fit.",
+        statistics,
+    )
+    size = statistics.largest.abs()
+    # a 64-bit number is read to the nearest float64; those of one value may have had several
+    same = ~statistics.varying & (size > 2.0**53) & (size <= 2.0**64)
+    _warn(
+        source,
+        same,
+        "all values are read as one ({}), since float64 rounds whole numbers above 2^53; if they "
+        "differ, subtract a number near to them before the fit.",
+        statistics,
+    )
+
+
+def _warn(source: Source, lost: Tensor, what: str, statistics: Statistics) -> None:
+    numbers = lost.nonzero()[:, 0].tolist()
+    if not numbers:
+        return
+    names = [repr(source.names[i]) if source.names else str(i) for i in numbers]
+    low, high = (float(ends[numbers[0]]) for ends in (statistics.smallest, statistics.largest))
+    between = f"in {names[0]} from {low:.17g} to {high:.17g}" if low < high else f"{low:.17g}"
+    warnings.warn(
+        f"{source.origin}: {'column' if len(names) == 1 else f'{len(names)} columns:'} "
+        f"{first_names(names)}: {what.format(between)}",
+        LostColumnsWarning,
+        stacklevel=5,
+    )

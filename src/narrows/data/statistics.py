@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from narrows.core.slots import Rows, SparseRows, stored_values
-from narrows.data.column_names import dropping
+from narrows.data.readers.naming import dropping
 from narrows.data.source import Source
 from narrows.data.value_range import Sizes, ValueRange, row_sizes
 from narrows.errors import InvalidData, ResourceError

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Generator as Generated
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -14,7 +16,7 @@ from torch import Generator, Tensor
 
 from narrows.data.source import Source
 
-__all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
+__all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource", "file_digest"]
 
 BLOCK_BYTES = 8 << 20
 POOL_BLOCKS = 8
@@ -192,3 +194,9 @@ def _drawn(n_rows: int, wanted: int, generator: Generator) -> Tensor:
         more = torch.randint(n_rows, (wanted + wanted // 4 + 8,), generator=generator)
         drawn = torch.cat([drawn, more]).unique()
     return drawn[torch.randperm(len(drawn), generator=generator)[:wanted]].sort().values
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

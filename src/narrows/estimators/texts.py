@@ -10,14 +10,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.array_sources import SparseSource
-from narrows.data.collections import is_loader
+from narrows.data.image_lists import is_loader
 from narrows.data.source import Source
 from narrows.errors import EmptyDocumentWarning, UsageError
 from narrows.estimators.autoencoders.asked import Select
 from narrows.estimators.inputs import fit_source
 from narrows.model.model import Model
 from narrows.text import Analyzer, Documents, Vocabulary, as_documents, empty_rows, share_unknown
-from narrows.text.words import WORDS
+from narrows.text.tokens import WORDS
 
 __all__ = ["ReadsTexts", "documents_where", "is_texts"]
 

@@ -13,10 +13,10 @@ from narrows._types import Outputs
 from narrows.core.linear_kernels import stays_in_its_thread
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
+from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
-from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model.model import Model
 from narrows.model.threads import side_by_side

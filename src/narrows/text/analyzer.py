@@ -13,16 +13,19 @@ from typing import Any
 
 from narrows.core.checks import check_number
 from narrows.errors import MissingExtra, ModelFileError, UsageError, unknown_name
-from narrows.text.ngrams import (
+from narrows.text.patterns import check_pattern
+from narrows.text.tokens import (
+    UNSPACED_SHARE,
+    WORDS,
+    Tokens,
     character_ngrams,
     check_range,
+    composed,
     in_lists,
     inner_ngrams,
+    word_cutter,
     word_ngrams,
 )
-from narrows.text.patterns import check_pattern
-from narrows.text.scripts import UNSPACED_SHARE
-from narrows.text.words import WORDS, Tokens, composed, word_cutter
 
 __all__ = ["STEMMERS", "Analyzer"]
 

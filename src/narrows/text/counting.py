@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from narrows.errors import InvalidData, UsageError
 from narrows.text.analyzer import Analyzer
-from narrows.text.words import Tokens
+from narrows.text.tokens import Tokens
 
 __all__ = [
     "Block",

@@ -23,7 +23,7 @@ from narrows.text.counting import (
     learning,
 )
 from narrows.text.documents import Documents, texts_of
-from narrows.text.scripts import UNSPACED_SHARE, looked_into, unspaced_share
+from narrows.text.tokens import UNSPACED_SHARE, looked_into, unspaced_share
 
 __all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows", "share_unknown"]
 
@@ -293,7 +293,7 @@ def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.n
                 f"{term!r:.40}."
             )
     if len(set(terms)) < len(terms):
-        raise InvalidData("Vocabulary: a term stands twice.")
+        raise InvalidData("Vocabulary: a term is repeated.")
     whole = isinstance(n_documents, int | np.integer) and not isinstance(n_documents, bool)
     if not whole or not 1 <= n_documents < 1 << 53:
         raise InvalidData(f"Vocabulary: n_documents must be a number >= 1, got {n_documents!r}.")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from narrows.data.readers._limits import memory_limit
+from narrows.data.memory import memory_limit
 from narrows.data.readers.ids import DistinctIds
 from narrows.data.source import Source
-from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.errors import InvalidData, ResourceError, UsageError, did_you_mean
 
-__all__ = ["Beside", "Columns", "called_by_place", "columns_of", "id_text"]
+__all__ = [
+    "Beside",
+    "Columns",
+    "called_by_place",
+    "check_distinct",
+    "columns_of",
+    "id_text",
+    "unknown_column",
+]
 
 _LONGEST = 256
 """Characters of a label at most: what is longer is a text to learn from."""
@@ -65,10 +72,7 @@ class Columns:
         for name in asked:
             if name in names:
                 continue
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-            raise InvalidData(f"{origin}: no column {name!r}; it has {shown}.{hint}")
+            raise unknown_column(origin, name, names)
         kept = [i for i, name in enumerate(names) if name not in asked]
         if not kept:
             raise InvalidData(f"{origin}: no column is left but those that are no features.")
@@ -124,6 +128,18 @@ class Beside:
         if self._columns.id is not None:
             source.ids = _texts(self._ids, self._origin, "ids")
         return source
+
+
+def unknown_column(where: str, name: str, names: Sequence[str]) -> InvalidData:
+    """Return the error for a column, or key, that does not exist, with the nearest name."""
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return InvalidData(f"{where}: no column {name!r}; it has {shown}.{did_you_mean(name, names)}")
+
+
+def check_distinct(names: Sequence[str], where: str, way_out: str = "") -> None:
+    """Raise InvalidData if a column name is repeated."""
+    if len(set(names)) < len(names):
+        raise InvalidData(f"{where}: a column name is repeated{way_out}.")
 
 
 def called_by_place(names: Sequence[str]) -> list[str]:

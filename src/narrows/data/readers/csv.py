@@ -14,14 +14,14 @@ import warnings
 from array import array
 from itertools import chain, islice
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.column_names import first_names
-from narrows.data.readers._limits import check_memory
+from narrows.data.memory import check_memory
 from narrows.data.readers.cells import as_number, is_missing, is_text, number, with_commas
-from narrows.data.readers.columns import Beside, Columns, called_by_place
+from narrows.data.readers.columns import Beside, Columns, called_by_place, check_distinct
 from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.header import (
     LOOKED_AT,
@@ -31,11 +31,51 @@ from narrows.data.readers.header import (
     is_header_of_numbers,
     may_be_header,
 )
-from narrows.data.readers.problems import Problems
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.errors import HeaderWarning, InvalidData
 
-__all__ = ["read_csv"]
+__all__ = ["Problems", "read_csv"]
+
+_MOST = 5
+
+
+class Problems:
+    """Keep the errors that are raised inside ``with problems:``, and raise them together.
+
+    The fifth error raises all five at once; ``finish`` raises fewer.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, InvalidData):
+            return False
+        self._found.append(str(error))
+        if len(self._found) >= _MOST:
+            self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Raise what was found.
+
+        Raises
+        ------
+        InvalidData
+        """
+        if self._found:
+            more = " There may be more." if len(self._found) >= _MOST else ""
+            raise InvalidData("\n".join(self._found) + more) from None
+
 
 _RISES = "its numbers rise, and are of another kind than those below"
 _MANY_NUMBERS = 2
@@ -127,11 +167,8 @@ def read_csv(
     if names is not None:
         ahead = ahead[1:]
         unnamed = _unnamed(first)
-        if len(set(names)) < len(names):
-            raise InvalidData(
-                f"{path}, line {line}: a column name stands twice; name each column once, or say "
-                "header=no if the line is a row."
-            )
+        way_out = "; give each column its own name, or say header=no if the line is a row"
+        check_distinct(names, f"{path}, line {line}", way_out)
     width = len(names or first)
     kept = columns.features(names, str(path)) if columns else list(range(width))
     places = [i for i in kept if names and not first[i].strip()]

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.kinds import kind_of
 from narrows.data.readers.lines import DAMAGED_GZIP, MAX_LINE, encoding_of, lines, opened
 from narrows.errors import InvalidData
 
-__all__ = ["DECIMAL_COMMA", "csv_records", "csv_rows"]
+__all__ = ["DECIMAL_COMMA", "csv_records", "csv_rows", "named_rows"]
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+(\.\d{3})*,\d+\s*")
 """A number with a comma in the place of the decimal point, such as 1,5 or 1.000,5."""
@@ -30,6 +31,21 @@ def csv_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[i
         # [""] is an empty cell in quotes: a value that is missing
         if cells and not (len(cells) == 1 and cells[0].isspace()):
             yield line, cells
+
+
+def named_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the column names in the first row of a CSV file, then the cells of the other rows.
+
+    Each comes with the number of its last line. Empty names and cells after the last name, which
+    trailing separators make, are left out. Raises as ``csv_records``, and for a row of another
+    length.
+    """
+    rows = csv_rows(path, longest_cell=longest_cell)
+    line, cells = next(rows, (1, []))
+    names = column_names(cells)
+    yield line, names
+    for line, cells in rows:
+        yield line, cells_of_width(cells, len(names), f"{path}, line {line}")
 
 
 def csv_records(

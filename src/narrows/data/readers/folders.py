@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from narrows.data.readers.contents import HEAD, not_text
-from narrows.data.readers.kinds import is_folded, is_idx
+from narrows.data.readers.kinds import HEAD, is_folded, is_idx, not_text
 from narrows.errors import InvalidData, unknown_name
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import memory_limit
+from narrows.data.memory import memory_limit
 from narrows.data.readers.kinds import is_folded
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError

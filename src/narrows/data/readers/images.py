@@ -18,10 +18,10 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.memory import check_memory
 from narrows.data.readers.folders import image_files
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_memory
+from narrows.data.memory import check_memory
 from narrows.data.readers.columns import Beside, Columns
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source

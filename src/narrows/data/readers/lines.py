@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import json
 import zlib
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from narrows.data.readers.kinds import is_folded
+from narrows.data.readers.kinds import UTF16_MARKS, is_folded
 from narrows.errors import InvalidData
 
 __all__ = ["DAMAGED_GZIP", "MAX_LINE", "encoding_of", "json_value", "lines", "opened"]
@@ -46,7 +45,7 @@ def encoding_of(path: Path) -> str:
             mark = file.read(2)
         except DAMAGED_GZIP as error:
             raise InvalidData(f"{path}: damaged gzip: {error}.") from None
-    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return "utf-16" if mark in UTF16_MARKS else "utf-8-sig"
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -71,7 +70,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def json_value(text: bytes, path: Path, line: int) -> Any:
-    """Return the JSON of a line; an object in which a key stands twice is refused.
+    """Return the JSON of a line; an object in which a key is repeated is refused.
 
     Raises
     ------
@@ -87,5 +86,5 @@ def json_value(text: bytes, path: Path, line: int) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is repeated")
     return value

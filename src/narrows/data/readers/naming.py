@@ -14,15 +14,23 @@ The same names hold for the command line, ``read`` and ``read_documents``.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from narrows.data.column_names import with_options
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["format_name", "merge_named", "parse_name", "path_of"]
+__all__ = [
+    "dropping",
+    "first_names",
+    "format_name",
+    "merge_named",
+    "parse_name",
+    "path_of",
+    "with_options",
+]
 
 _ARGUMENTS = {
     "drop": "drop",
@@ -79,7 +87,7 @@ def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[st
             before = arguments[argument]
             names = before if isinstance(before, tuple) else (before,)
             if value in names:
-                raise UsageError(f"{options!r}: label={value} stands twice; name each column once.")
+                raise UsageError(f"{options!r}: label={value} is repeated; name each column once.")
             arguments[argument] = (*names, value)
             continue
         if not value or (argument in arguments and key not in _REPEATED):
@@ -183,3 +191,23 @@ _FORMATTED: Mapping[str, Any] = {
     "header": lambda header: "yes" if header else "no",
     "resize": lambda size: f"{size[0]}x{size[1]}",
 }
+
+_SHOWN = 5
+
+
+def first_names(names: list[str], shown: int = _SHOWN) -> str:
+    """Return the first names in a line, with how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def with_options(path: str, options: list[str]) -> str:
+    """Return a path with options behind it; one that holds a comma stands in quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(options)
+    return f"{path}:{line.getvalue()}"
+
+
+def dropping(path: str, *columns: str) -> str:
+    """Return the name of a table without these columns, such as t.csv:drop=a,drop=b."""
+    return with_options(path, [f"drop={column}" for column in columns])

@@ -19,9 +19,9 @@ from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.csr import checked_csr
-from narrows.data.readers._limits import check_columns, check_memory, file_digest
+from narrows.data.memory import check_columns, check_memory
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData, NarrowsError
 
 __all__ = ["NpyStream", "read_npy", "read_npz"]

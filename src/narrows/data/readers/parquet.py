@@ -6,6 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -17,16 +18,15 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
-from narrows.data.column_names import first_names
-from narrows.data.readers._limits import check_memory, file_digest
-from narrows.data.readers.columns import Beside, Columns, id_text
-from narrows.data.readers.ids import DistinctIds
-from narrows.data.readers.streamed_ids import StreamedIds
+from narrows.data.memory import check_memory
+from narrows.data.readers.columns import Beside, Columns, check_distinct, id_text
+from narrows.data.readers.ids import DistinctIds, StreamedIds
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData
 
-__all__ = ["ParquetStream", "open_parquet", "read_parquet"]
+__all__ = ["ParquetStream", "named_cells", "open_parquet", "read_parquet"]
 
 _PLACES = 8
 """How many places of a file are read side by side, at most."""
@@ -145,8 +145,7 @@ def read_parquet(
     """
     file = open_parquet(path)
     names = list(file.schema_arrow.names)
-    if len(set(names)) < len(names):
-        raise InvalidData(f"{path}: a column name stands twice.")
+    check_distinct(names, str(path))
     asked, index = {*columns.named, *columns.drop}, _index_of_pandas(file)
     names = [
         name for name in names if name in asked or not (name in index or _INDEX.fullmatch(name))
@@ -187,7 +186,7 @@ def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) ->
     name = columns.id
     if name is not None:
         distinct = DistinctIds(str(path), "row")
-        for number, cells in enumerate(_cells(file, path, [name])):
+        for number, cells in enumerate(named_cells(file, path, [name])):
             distinct.add(id_text(cells[name], f"{path}, row {number}, column {name!r}"), number)
         distinct.finish()
         source.ids = StreamedIds(source.group_rows, partial(_ids_in, path, name))
@@ -196,7 +195,7 @@ def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) ->
 
 def _ids_in(path: Path, column: str, groups: Sequence[int]) -> Iterator[str]:
     """Yield the ids in some row groups of a file."""
-    for cells in _cells(open_parquet(path), path, [column], groups):
+    for cells in named_cells(open_parquet(path), path, [column], groups):
         yield id_text(cells[column], f"{path}, column {column!r}")
 
 
@@ -205,15 +204,20 @@ def _described(source: Source, file: Any, path: Path, columns: Columns) -> Sourc
     if not columns.named:
         return source
     beside = Beside(columns, str(path), "row")
-    for number, cells in enumerate(_cells(file, path, columns.named)):
+    for number, cells in enumerate(named_cells(file, path, columns.named)):
         beside.take(cells, number)
     return beside.describe(source)
 
 
-def _cells(
-    file: Any, path: Path, named: Sequence[str], groups: Sequence[int] | None = None
+def named_cells(
+    file: Any,
+    path: Path,
+    names: Sequence[str],
+    groups: Sequence[int] | None = None,
+    *,
+    batch_size: int = 65_536,
 ) -> Iterator[dict[str, Any]]:
-    """Yield, row by row, the cells of columns by name, of some row groups or all.
+    """Yield the cells of the named columns, row by row, from some row groups or all.
 
     Raises
     ------
@@ -222,24 +226,41 @@ def _cells(
     """
     import pyarrow as pa
 
-    # 0.1 is 0.1 in float32
-    single = {n for n in named if pa.types.is_float32(file.schema_arrow.field(n).type)}
+    # a float32 0.1 is written as 0.1, not as 0.10000000149
+    single = {name for name in names if pa.types.is_float32(file.schema_arrow.field(name).type)}
     groups = range(file.metadata.num_row_groups) if groups is None else groups
     promised = sum(file.metadata.row_group(group).num_rows for group in groups)
     n_rows = 0
+    with _damage_named(path):
+        for batch in file.iter_batches(batch_size, row_groups=list(groups), columns=list(names)):
+            columns = [batch.column(name) for name in names]
+            n_rows += batch.num_rows
+            if n_rows > promised:
+                break
+            # cell by cell: a dictionary may hold one long text for many rows
+            for at in range(batch.num_rows):
+                cells = {name: c[at].as_py() for name, c in zip(names, columns, strict=True)}
+                for name in single:
+                    if cells[name] is not None:
+                        cells[name] = np.float32(cells[name])
+                yield cells
+    _check_n_rows(n_rows, promised, path)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Raise InvalidData, naming the file, for errors of pyarrow about damaged data."""
+    import pyarrow as pa
+
     try:
-        for batch in file.iter_batches(row_groups=list(groups), columns=list(dict.fromkeys(named))):
-            n_rows += len(batch)
-            for row in batch.to_pylist():
-                yield {
-                    name: np.float32(cell) if name in single and cell is not None else cell
-                    for name, cell in row.items()
-                }
-    except (pa.ArrowException, OSError) as error:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
+
+
+def _check_n_rows(n_rows: int, promised: int, path: Path) -> None:
     if n_rows != promised:
-        called = ", ".join(map(repr, named))
-        raise InvalidData(f"{path}: the footer promises other rows than column {called} has.")
+        raise InvalidData(f"{path}: the footer promises {promised} rows, the data have others.")
 
 
 def open_parquet(
@@ -314,11 +335,9 @@ def _matrices(
 
     With ``start`` and ``stop``, only those between them; what follows is not read.
     """
-    import pyarrow as pa
-
     read = 0
     stop = n_rows if stop is None else stop
-    try:
+    with _damage_named(path):
         for batch in file.iter_batches(columns=names, **wanted):
             first = read
             read += batch.num_rows
@@ -329,10 +348,7 @@ def _matrices(
                 yield _matrix(batch.slice(inside[0], inside[1] - inside[0]), dtype)
             if read >= stop and stop < n_rows:
                 return
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
-    if read != n_rows:
-        raise InvalidData(f"{path}: the footer promises {n_rows} rows, the data have others.")
+    _check_n_rows(read, n_rows, path)
 
 
 def _is_wide(file: Any, names: list[str]) -> bool:

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 
 from narrows.core.checks import check_number
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_columns, check_stored
+from narrows.data.memory import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData, NarrowsError, UsageError

@@ -12,7 +12,7 @@ from narrows.applications.filling.inpainting import inpainted
 from narrows.applications.filling.masks import row_masks
 from narrows.core.checks import check_number
 from narrows.data.arrays import plain_array
-from narrows.data.collections import stacked_images
+from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.asked import Asked
 from narrows.estimators.parameters import seed_from

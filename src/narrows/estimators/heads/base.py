@@ -19,7 +19,7 @@ from narrows.applications.heads.prediction import said
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.data.in_memory import stacked
+from narrows.data.array_sources import stacked
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.data.statistics import describe

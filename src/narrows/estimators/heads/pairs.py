@@ -22,8 +22,7 @@ from narrows.applications.heads.pair_metric import (
 )
 from narrows.applications.heads.prediction import features_read, said
 from narrows.core.checks import check_number
-from narrows.data.array_sources import DenseSource, SparseSource
-from narrows.data.in_memory import stacked
+from narrows.data.array_sources import DenseSource, SparseSource, stacked
 from narrows.data.pairs import PairedSource
 from narrows.data.source import Source
 from narrows.data.splitting import Selection

@@ -15,10 +15,13 @@ from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
 from narrows.text.documents import Documents
-from narrows.text.readers.csv import read_csv_documents
 from narrows.text.readers.folder import read_folder
-from narrows.text.readers.jsonl import read_jsonl_documents
-from narrows.text.readers.parquet import read_parquet_documents, string_columns
+from narrows.text.readers.tables import (
+    read_csv_documents,
+    read_jsonl_documents,
+    read_parquet_documents,
+    string_columns,
+)
 
 __all__ = ["looks_like_documents", "read_documents"]
 
