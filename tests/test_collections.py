@@ -62,14 +62,14 @@ def test_lists_of_numbers_and_of_texts_are_what_they_were():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([IMAGES[0], IMAGES[1][:4]], r"image 1 is of shape \(4, 4, 3\), image 0 of \(5, 4, 3\)"),
-        ([IMAGES[0], IMAGES[1][..., 0]], "image 1 is of shape .*one number of channels"),
-        ([Image.new("L", (4, 5)), Image.new("L", (5, 4))], "image 1 is of shape .* resize"),
+        ([IMAGES[0], IMAGES[1][:4]], r"image 1 has shape \(4, 4, 3\), image 0 has \(5, 4, 3\)"),
+        ([IMAGES[0], IMAGES[1][..., 0]], "image 1 has shape .*one number of channels"),
+        ([Image.new("L", (4, 5)), Image.new("L", (5, 4))], "image 1 has shape .* resize"),
         ([Image.new("F", (4, 5))] * 2, "image 0 cannot be read: floating-point pixels"),
         ([IMAGES[0], None], "item 1 is a NoneType, but item 0 is an image"),
         (Image.new("L", (4, 5)), r"one image; give a list of images, such as \[image\]"),
-        ((row for row in IMAGES), "a generator can be gone through only once; give numpy.stack"),
-        (iter([1]), "a list_iterator can be gone through only once"),
+        ((row for row in IMAGES), "a generator can be read only once; give numpy.stack"),
+        (iter([1]), "a list_iterator can be read only once"),
         (DataLoader(TensorDataset(torch.zeros(9, 3))), r"cannot be a torch DataLoader\. Give"),
         (
             TensorDataset(torch.zeros(9, 3)),

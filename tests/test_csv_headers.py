@@ -195,7 +195,7 @@ def test_a_first_line_that_is_nearly_all_numbers_is_a_header_with_a_warning(tmp_
     row = ",".join("1" for _ in first.split(","))
     path = saved(tmp_path / "x.csv", f"{first}\n{row}\n{row}\n")
     with pytest.warns(
-        HeaderWarning, match=r"taken for a header, because '.*' is no number; say hea"
+        HeaderWarning, match=r"taken for a header, because '.*' is not a number; say hea"
     ):
         assert read(path).n_rows == 2
     with warnings.catch_warnings():

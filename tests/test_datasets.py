@@ -106,7 +106,9 @@ def test_a_copy_packed_anew_is_accepted(held):
 
 def test_a_held_file_of_other_content_is_refused(held):
     (held / NAMES[2]).write_bytes(PACKED[NAMES[1]])
-    with pytest.raises(InvalidData, match=f"its content is not that of {NAMES[2]}; fetch it anew"):
+    with pytest.raises(
+        InvalidData, match=f"its content differs from {NAMES[2]}; download it again"
+    ):
         fetch("tiny")
 
 
@@ -126,7 +128,7 @@ def test_a_damaged_gzip_is_refused(held, damage):
 
 def test_an_empty_file_is_refused(held):
     (held / NAMES[1]).write_bytes(b"")
-    with pytest.raises(InvalidData, match="its content is not that of"):
+    with pytest.raises(InvalidData, match="its content differs from"):
         fetch("tiny")
 
 
@@ -174,18 +176,18 @@ def test_a_repacked_download_is_refused_though_its_content_agrees(served, tmp_pa
 def test_a_file_that_is_not_served_says_what_to_do(served, tmp_path):
     folder, _ = served
     (folder / NAMES[0]).unlink()
-    with pytest.raises(ResourceError, match="could not be fetched: HTTPError; set NARROWS_DATA"):
+    with pytest.raises(ResourceError, match="could not be downloaded: HTTPError; set NARROWS_DATA"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
 def test_no_server_says_what_to_do(tiny, tmp_path):
-    with pytest.raises(ResourceError, match=f"{NAMES[0]} could not be fetched: .*Error"):
+    with pytest.raises(ResourceError, match=f"{NAMES[0]} could not be downloaded: .*Error"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_written_is_a_resource_error(served, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(ResourceError, match="could not be fetched"):
+    with pytest.raises(ResourceError, match="could not be downloaded"):
         fetch("tiny", folder=tmp_path / "cache")
 
 

@@ -78,10 +78,10 @@ def test_blocks_are_runs_and_the_gap_is_on_neither_side():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": np.zeros(N)}, "groups: all 60 rows are of one group"),
+        ({"groups": np.zeros(N)}, "groups: all 60 rows are in one group"),
         ({"groups": np.arange(N - 1)}, "groups: 59 values for 60 rows"),
         ({"groups": [None, *range(N - 1)]}, "groups: no group in row 0"),
-        ({"block_length": N}, "block_length: all 60 rows are of one group"),
+        ({"block_length": N}, "block_length: all 60 rows are in one group"),
         ({"block_length": 10, "gap": N}, "gap: 60 rows on either side .* leave none to train on"),
     ],
 )
@@ -218,7 +218,9 @@ def test_copies_are_counted(form):
 
 def test_copies_across_the_split_are_noticed(X):
     twice = np.concatenate([X, X, X])
-    with pytest.warns(CopiesWarning, match="of the 18 rows held out are exact copies of rows tr"):
+    with pytest.warns(
+        CopiesWarning, match="of the 18 held-out rows are exact copies of training rows"
+    ):
         net = Autoencoder(2, **SMALL).fit(twice)
     assert net.model_.record["n_copies_held_out"] > 10
     with warnings.catch_warnings():

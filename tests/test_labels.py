@@ -76,7 +76,7 @@ def test_the_label_for_unknown_or_nan_is_no_header(tmp_path, first, labels, unkn
 
 def test_a_header_over_a_label_too_few_is_refused(tmp_path):
     (tmp_path / "y.csv").write_text("grade\n1\n2\n")
-    with pytest.raises(InvalidData, match="'grade', is no number and all others are"):
+    with pytest.raises(InvalidData, match="'grade', is not a number, but all others are"):
         read_labels(tmp_path / "y.csv", n_rows=3)
     assert read_labels(tmp_path / "y.csv", n_rows=3, unknown="grade").tolist() == [
         "grade",
@@ -143,12 +143,12 @@ def test_a_label_matrix_names_its_columns():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3\.$"),
-        ("y.txt", b"a\na\nb\nc\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"0\n1\n2\n1\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"0\nx\n?\n1\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"name\na\nb\n\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"name;a\nb\nc\nd\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3 rows\.$"),
+        ("y.txt", b"a\na\nb\nc\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"0\n1\n2\n1\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"0\nx\n?\n1\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"name\na\nb\n\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"name;a\nb\nc\nd\n", "labels of 4 rows.*first line is a header"),
         ("y.txt", b"a\n\xff\n", "y.txt: not UTF-8"),
         ("y.csv", b"a\nb,c\n", "y.csv, line 2: expected one cell.*got 2.*y.csv:label=COLUMN"),
         ("y.csv", b'a\n"b" c\n', "y.csv, line 2: the quote that opens"),

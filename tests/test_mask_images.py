@@ -50,7 +50,7 @@ def read(path) -> np.ndarray:
 @pytest.mark.parametrize("quality", [50, 75, 95])
 def test_masks_of_near_values_in_jpeg_are_refused(quality, masks, tmp_path):
     path = folder_of(tmp_path / "jpegs", masks.clip(max=1), ".jpg", quality=quality)
-    with pytest.raises(InvalidData, match=r"00\.jpg: a mask in JPEG, .* Go back to those before"):
+    with pytest.raises(InvalidData, match=r"00\.jpg: a mask in JPEG, .* Use the masks before"):
         read(path)
 
 

@@ -50,7 +50,7 @@ def test_names_in_folders_are_told_apart_by_them(tmp_path):
 def test_one_missing_and_one_too_many_are_refused(end, tmp_path):
     images = [f"i{i:02}.png" for i in range(12)]
     masks = [f"i{i:02}{end}.png" for i in range(1, 13)]
-    message = f"11 of 12 .* image 'i00' would go with mask 'i01{end}'. Give the mask of every image"
+    message = f"11 of 12 .* image 'i00' would go with mask 'i01{end}'. Give every mask the name"
     with pytest.raises(InvalidData, match=message):
         places(tmp_path, images, masks)
 

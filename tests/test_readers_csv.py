@@ -83,7 +83,7 @@ def test_gzip_without_gz_in_its_name_is_named(tmp_path, name):
 @pytest.mark.parametrize("row", ['"5 inch,1\n', '"5 inch,1\n"6 inch",2\n', '"5" inch,1\n'])
 def test_a_stray_quote_names_the_line_where_it_opens_and_swallows_no_row(tmp_path, row):
     path = saved(tmp_path / "x.csv", f'name,a\n"two\nlines",1\n{row}' + "pipe,2\n" * 30)
-    message = r"x\.csv, line 4: the quote that opens at \"5.* written twice"
+    message = r"x\.csv, line 4: the quote that opens at \"5.* inside of a text twice"
     with pytest.raises(InvalidData, match=message):
         read(path, label="name")
     with pytest.raises(InvalidData, match=message):

@@ -46,14 +46,14 @@ def test_npy_with_rows_left_over_is_refused(tmp_path):
 
 def test_npy_of_objects_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.array([[1, None]], dtype=object), allow_pickle=True)
-    with pytest.raises(InvalidData, match="dtype object are not read"):
+    with pytest.raises(InvalidData, match="dtype object are not supported"):
         read(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("array", [np.array([["a"]]), np.ones((2, 2), complex)])
 def test_npy_of_other_things_is_refused(tmp_path, array):
     np.save(tmp_path / "x.npy", array)
-    with pytest.raises(InvalidData, match="are not read; save numbers"):
+    with pytest.raises(InvalidData, match="are not supported; save numbers"):
         read(tmp_path / "x.npy")
 
 

@@ -60,7 +60,7 @@ def test_documents_pass_as_they_are():
         (pd.DataFrame({"text": ["a"]}), r"got DataFrame of shape \(1, 1\); choose the column"),
         (pd.Series(["a", None]), r"document 1 is of type"),
         (pl.Series(["a", None]), r"document 1 is of type NoneType"),
-        ((t for t in TEXTS), r"a generator can be gone through only once; pass list\(X\)"),
+        ((t for t in TEXTS), r"a generator can be read only once; pass list\(X\)"),
         ({"a": "b"}, r"expected a list of strings, got dict"),
         ({"a"}, r"expected a list of strings, got set"),
         (3, r"expected a list of strings, got int"),

@@ -203,8 +203,8 @@ def test_markup_is_text_and_keeps_its_characters(tmp_path):
 @pytest.mark.parametrize(
     ("texts", "how", "message"),
     [
-        (["", " "], {}, "the 2 documents have no word that is counted: .*stop words"),
-        (["the of and"], {}, "the 1 documents have no word that is counted"),
+        (["", " "], {}, "the 2 documents have no words to count: .*stop words"),
+        (["the of and"], {}, "the 1 documents have no words to count"),
         (["cat dog", "bird"], {"min_df": 2}, r"none of 3 terms .*min_df=2 dropped 3 .in fewer"),
         (["cat"] * 2, {"max_df": 0.5}, r"none of 1 terms .*max_df=0\.5 dropped 1 .in more"),
         (
@@ -262,7 +262,7 @@ def used(path):
             warnings.simplefilter("ignore", UnspacedTextWarning)
             vocabulary, counts = Vocabulary.learn(as_documents([d.text for d in documents]))
     except InvalidData as error:
-        assert "no word that is counted" in str(error)
+        assert "no words to count" in str(error)
         return True
     assert counts.shape == (len(documents), len(vocabulary))
     assert np.isfinite(counts.data).all() and (counts.data >= 1).all()

@@ -129,7 +129,7 @@ def test_a_stemmer_that_the_installed_pystemmer_lacks_is_refused_by_name(monkeyp
         raise KeyError(name)
 
     monkeypatch.setattr(Stemmer, "Stemmer", missing)
-    with pytest.raises(UsageError, match="the PyStemmer that is installed has no 'yiddish'"):
+    with pytest.raises(UsageError, match="the installed PyStemmer has no 'yiddish'"):
         Analyzer(stemmer="yiddish")("word")
 
 
@@ -208,7 +208,7 @@ def test_of_words_alone_a_file_says_what_it_always_did():
 
 
 def test_a_spec_with_only_one_of_the_newer_entries_is_refused():
-    with pytest.raises(ModelFileError, match="other entries"):
+    with pytest.raises(ModelFileError, match="unexpected entries"):
         Analyzer.from_spec({**Analyzer().to_spec(), "analyzer": "char"})
 
 
@@ -228,9 +228,9 @@ FINE = [
 
 @pytest.mark.parametrize("pattern", HOSTILE)
 def test_a_pattern_that_can_take_for_ever_is_refused(pattern, tmp_path):
-    with pytest.raises(UsageError, match="could take for ever|one group|no regular expression"):
+    with pytest.raises(UsageError, match="could take forever|one group|not a regular expression"):
         check_pattern(pattern)
-    with pytest.raises(ModelFileError, match="impossible: token_pattern"):
+    with pytest.raises(ModelFileError, match="invalid: token_pattern"):
         Analyzer.from_spec({**Analyzer().to_spec(), "token_pattern": pattern})
 
 
@@ -248,7 +248,7 @@ def test_a_pattern_that_is_let_through_takes_no_longer_than_its_text(pattern):
 def test_a_pattern_that_is_too_long_or_none_is_refused():
     with pytest.raises(UsageError, match="at most 200 characters"):
         check_pattern("a" * 201)
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         check_pattern("(")
 
 
@@ -269,4 +269,4 @@ def test_the_shell_sets_how_texts_are_read(tmp_path, capsys):
     assert _run(["inspect", str(model), "--json"]) == 0
     assert '"terms": "n-grams of 2 characters"' in capsys.readouterr().out
     assert _run([*arguments, "--set", "token_pattern=(a+)+$"]) == 2
-    assert "could take for ever" in capsys.readouterr().err
+    assert "could take forever" in capsys.readouterr().err

@@ -24,7 +24,7 @@ from narrows.data.value_range import ValueRange
 from narrows.errors import ModelFileError, RangeWarning
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 1, "random_state": 0}
-WORDS = r"X: values from 0 to {}, and the model was fitted to values from 0 to {}: .* units"
+WORDS = r"X: values from 0 to {}, but the model was fitted to values from 0 to {}: .* units"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def of_shares(gray) -> Autoencoder:
 def test_rows_to_hold_out_in_other_units_are_warned_of(gray, n):
     net, held_out = Autoencoder(**SMALL, scale="unit", precision="float32"), gray[100:]
     held_out = held_out[:n] / 255
-    with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, and the model"):
+    with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, but the model"):
         net.fit(gray[:100].astype(float), validation_data=held_out)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

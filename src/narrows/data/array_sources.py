@@ -30,14 +30,14 @@ __all__ = [
 
 
 def as_tensor(array: Tensor | np.ndarray) -> Tensor:
-    """Return a tensor on the same memory where torch allows it, a copy where it does not."""
+    """Return a tensor that shares memory with the array if torch allows it, else a copy."""
     if isinstance(array, Tensor):
         return array
-    # strides that torch has no word for: backwards, or through records of mixed fields
+    # torch supports neither negative strides nor those of fields in records
     if any(stride < 0 or stride % array.itemsize for stride in array.strides):
         array = np.ascontiguousarray(array)
     if not array.flags.writeable:
-        # torch warns of undefined behavior on a write; nothing here ever writes to it
+        # avoid torch's warning about writes to read-only memory: nothing here writes to it
         flags = array.__array_interface__
         view = np.asarray(_Unlocked(flags, array))
         return torch.from_numpy(view)
@@ -45,7 +45,7 @@ def as_tensor(array: Tensor | np.ndarray) -> Tensor:
 
 
 class _Unlocked:
-    """The same memory under an array interface that does not say read-only."""
+    """The memory of an array, with an array interface that claims to be writable."""
 
     def __init__(self, interface: dict, owner: np.ndarray) -> None:
         address, _ = interface["data"]
@@ -54,7 +54,7 @@ class _Unlocked:
 
 
 class _InMemory(Source):
-    """Sources that can gather any rows at once; ``_rows`` restricts them to a subset."""
+    """A source in memory, which can gather any rows; ``_rows`` restricts it to a subset."""
 
     holds_targets = True
     _rows: Tensor | None = None
@@ -95,7 +95,7 @@ class _InMemory(Source):
         return self.subset(mask.nonzero()[:, 0])
 
     def subset(self, positions: Tensor) -> _InMemory:
-        """Return the rows of these numbers, in that order, of the same description and y."""
+        """Return the rows with these numbers, in that order, with metadata, y and weights."""
         part = self._subset(positions if self._rows is None else self._rows[positions])
         part.copy_metadata(self)
         part.targets = None if self.targets is None else self.targets[positions]
@@ -112,7 +112,7 @@ class _InMemory(Source):
 
 
 class DenseSource(_InMemory):
-    """A dense array (n_rows, n_features) of bytes, float32 or float64, kept as it is."""
+    """A dense array (n_rows, n_features) of bytes, float32 or float64, which is not copied."""
 
     _array: Tensor
 
@@ -158,7 +158,7 @@ class DenseSource(_InMemory):
 
 
 class SparseSource(_InMemory):
-    """A CSR matrix (n_rows, n_features), never densified whole."""
+    """A CSR matrix (n_rows, n_features), which is never densified as a whole."""
 
     sparse = True
 
@@ -172,7 +172,7 @@ class SparseSource(_InMemory):
         return sparse_rows(self._matrix[rows.numpy()])
 
     def _slice(self, start: int, stop: int) -> SparseRows:
-        # views, where scipy's own slice copies
+        # views; a slice by scipy would copy
         matrix = self._matrix
         indptr = matrix.indptr[start : stop + 1]
         stored = slice(indptr[0], indptr[-1])
@@ -196,7 +196,7 @@ class SparseSource(_InMemory):
 
 
 def sparse_rows(matrix: Any) -> SparseRows:
-    """Return a scipy CSR matrix as a batch, without densifying it."""
+    """Return a scipy CSR matrix as a sparse batch."""
     return SparseRows(
         as_tensor(matrix.indptr),
         as_tensor(matrix.indices),
@@ -209,12 +209,12 @@ _BATCH = 65_536
 
 
 def rows_in_memory(source: Source) -> Any:
-    """Return all rows (n_rows, n_features) as the source's batches are, CSR where it is sparse.
+    """Return all rows (n_rows, n_features) as one array, or as CSR if the source is sparse.
 
     Raises
     ------
     ResourceError
-        If dense rows would take more than half of the machine's memory.
+        If dense rows need more than half of the machine's memory.
     """
     if not source.sparse:
         dtype = np.dtype(np.float64 if source.double else np.float32)
@@ -223,7 +223,7 @@ def rows_in_memory(source: Source) -> Any:
 
 
 def joined(batches: Iterable[Rows]) -> Any:
-    """Return all rows of batches that are all dense or all sparse, one array or CSR matrix."""
+    """Concatenate batches, all dense or all sparse, into one array or CSR matrix."""
     blocks = [_block(rows.to("cpu")) for rows in batches]
     if sp.issparse(blocks[0]):
         return sp.csr_array(sp.vstack(blocks, format="csr"))
@@ -231,7 +231,7 @@ def joined(batches: Iterable[Rows]) -> Any:
 
 
 def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
-    """Return the rows of both in one source that is described as the first."""
+    """Return one source with the rows of both, and the metadata of the first."""
     rows = [rows_in_memory(source.in_float64()) for source in (first, second)]
     both: DenseSource | SparseSource
     if first.sparse or second.sparse:

@@ -25,42 +25,42 @@ __all__ = [
     "composed",
     "in_lists",
     "inner_ngrams",
-    "looked_into",
+    "first_texts",
     "unspaced_share",
-    "word_cutter",
+    "word_splitter",
     "word_ngrams",
 ]
 
 WORDS = r"(?u)\b\w\w+\b"
-"""Runs of two or more letters, digits and underscores, as scikit-learn."""
+"""Runs of two or more letters, digits and underscores, as in scikit-learn."""
 
 Tokens = Callable[[str], Iterator[list[str]]]
 
-_PIECE = 1 << 20  # characters; a long document's words are never in memory together
-_RUN = re.compile(r"\w\w+")  # WORDS without its boundaries: the same words, found faster
+_PIECE = 1 << 20  # characters; limits the words of a long document in memory
+_RUN = re.compile(r"\w\w+")  # finds the same words as WORDS, but faster
 _BETWEEN = re.compile(r"\W")
-_LONG = re.compile(r"\S{1000}(?=\S)")  # longer than any word: cut, so that a match comes to an end
+_LONG = re.compile(r"\S{1000}(?=\S)")  # longer than any word: split, to bound the length of matches
 _WORD_BYTES = (string.ascii_letters + string.digits + "_").encode()
 
 
 def composed(text: str, *, lowercase: bool) -> str:
-    """Return a text in composed form (NFC), and in lower case where asked."""
+    """Return a text in composed form (NFC), optionally in lower case."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-    # of the whole text: a sigma's form depends on what follows
+    # lowercase the whole text: the form of a sigma depends on what follows
     return text.lower() if lowercase else text
 
 
-def word_cutter(pattern: str, *, lowercase: bool) -> Tokens:
-    """Return a function from a text to its words, brought to composed form (NFC), in lists.
+def word_splitter(pattern: str, *, lowercase: bool) -> Tokens:
+    """Return a function from a text to lists of its words, in composed form (NFC).
 
-    By ``WORDS`` a text of ASCII alone is cut with a table of bytes, 4 times as fast as with the
-    regular expression; words of one letter are among them then.
+    For ``WORDS``, ASCII text is split with a table of bytes, 4 times as fast as with the regular
+    expression; the result then includes words of one letter.
 
     Raises
     ------
     UsageError
-        If the pattern cannot be.
+        See ``check_pattern``.
     """
     compiled = check_pattern(pattern)
     usual = pattern == WORDS
@@ -87,13 +87,13 @@ def word_cutter(pattern: str, *, lowercase: bool) -> Tokens:
 
 
 def _ascii_table(lowercase: bool) -> bytes:
-    """Return the table of 256 bytes that makes everything but words a space."""
+    """Return the table of 256 bytes that replaces all characters between words by spaces."""
     kept = (chr(byte) if byte in _WORD_BYTES else " " for byte in range(256))
     return "".join(map(methodcaller("lower"), kept) if lowercase else kept).encode("ascii")
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield a text in pieces of about ``_PIECE`` characters, cut between words only."""
+    """Yield a text in pieces of about ``_PIECE`` characters, split between words."""
     start = 0
     while len(text) - start > _PIECE:
         between = _BETWEEN.search(text, start + _PIECE)
@@ -105,12 +105,12 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 _MOST = 10
-_AT_ONCE = 1 << 16  # n-grams of a long document are never in memory together
+_AT_ONCE = 1 << 16  # limits the n-grams of a long document in memory
 _SPACES = re.compile(r"\s\s+")
 
 
 def check_range(ngram_range: Any) -> tuple[int, int]:
-    """Return the least and the greatest n; UsageError unless 1 <= least <= greatest <= 10."""
+    """Return the least and greatest n; raise UsageError unless 1 <= least <= greatest <= 10."""
     if isinstance(ngram_range, np.ndarray):
         ngram_range = ngram_range.tolist()
     listed = isinstance(ngram_range, Sequence) and not isinstance(ngram_range, str)
@@ -125,14 +125,14 @@ def check_range(ngram_range: Any) -> tuple[int, int]:
 
 
 def word_ngrams(words: list[str], low: int, high: int) -> Iterator[str]:
-    """Yield runs of n adjacent words, joined by spaces, for each n."""
+    """Yield n-grams of words, joined by spaces, for each n."""
     for n in range(low, high + 1):
         for i in range(len(words) - n + 1):
             yield " ".join(words[i : i + n])
 
 
 def character_ngrams(text: str, low: int, high: int) -> Iterator[str]:
-    """Yield runs of n adjacent characters, for each n; blanks in a row count as one."""
+    """Yield n-grams of characters for each n; repeated spaces count as one."""
     text = _SPACES.sub(" ", text)
     for n in range(low, min(high, len(text)) + 1):
         for i in range(len(text) - n + 1):
@@ -140,8 +140,10 @@ def character_ngrams(text: str, low: int, high: int) -> Iterator[str]:
 
 
 def inner_ngrams(text: str, low: int, high: int) -> Iterator[str]:
-    """Yield n-grams of characters that cross no space, each word padded by a space at both ends; a
-    padded word shorter than n counts once, whole."""
+    """Yield n-grams of characters inside of words, which are padded by a space at both ends.
+
+    A padded word shorter than n is yielded once, as a whole.
+    """
     for word in text.split():
         padded = f" {word} "
         for n in range(low, high + 1):
@@ -153,14 +155,14 @@ def inner_ngrams(text: str, low: int, high: int) -> Iterator[str]:
 
 
 def in_lists(ngrams: Iterable[str]) -> Iterator[list[str]]:
-    """Yield n-grams in lists of bounded length."""
+    """Yield n-grams in lists of limited length."""
     rest = iter(ngrams)
     while some := list(islice(rest, _AT_ONCE)):
         yield some
 
 
 UNSPACED_SHARE = 0.2
-"""From this share of such characters on, among all but spaces, texts are read by characters."""
+"""Texts are read by characters if at least this share of non-space characters is unspaced."""
 
 _DOCUMENTS, _CHARACTERS = 1000, 200_000
 
@@ -172,8 +174,8 @@ _UNSPACED = re.compile(
 )
 
 
-def looked_into(texts: Iterable[str]) -> tuple[list[str], Iterator[str]]:
-    """Return the first texts, at most 1,000 or some 200,000 characters, and an iterator of all."""
+def first_texts(texts: Iterable[str]) -> tuple[list[str], Iterator[str]]:
+    """Return the first texts, up to 1,000 or 200,000 characters, and an iterator of all texts."""
     rest = iter(texts)
     first: list[str] = []
     characters = 0
@@ -186,8 +188,10 @@ def looked_into(texts: Iterable[str]) -> tuple[list[str], Iterator[str]]:
 
 
 def unspaced_share(texts: Iterable[str]) -> float:
-    """Return the share of letters of scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer,
-    Burmese) among all characters that are no space."""
+    """Return the share of letters of unspaced scripts among all non-space characters.
+
+    These scripts are Chinese, Japanese, Thai, Lao, Khmer and Burmese.
+    """
     unspaced = total = 0
     for text in texts:
         text = text[:_CHARACTERS]

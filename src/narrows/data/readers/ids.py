@@ -15,19 +15,18 @@ _LEAST = 1 << 16
 
 
 class DistinctIds:
-    """Refuses an id that was there before.
+    """Refuse repeated ids, with about 8 bytes of memory per id.
 
-    Hashes wait in a dictionary and then join a sorted array of 8 bytes each; the dictionary grows
-    to a sixteenth of that array, so that memory stays near 8 bytes an id. A repeated id is
-    noticed when its dictionary is full, or at the end: always before the pass is over. Two
-    different ids of one hash would be refused too: once in 400,000 collections of ten million.
+    Hashes are collected in a dictionary, and then merged into a sorted array; the dictionary grows
+    to 1/16 of that array. A repeated id is found when the dictionary is full, or at the end. Two
+    different ids with equal hashes are refused too: once in 400,000 collections of ten million ids.
 
     Parameters
     ----------
     origin : str
         The file.
     unit : str
-        What its documents, or rows, are counted in: "line", "row", "file".
+        The unit in which its documents or rows are counted: "line", "row", "file".
     """
 
     def __init__(self, origin: str, unit: str) -> None:
@@ -36,12 +35,12 @@ class DistinctIds:
         self._recent: dict[int, int] = {}
 
     def add(self, name: str, number: int) -> None:
-        """Note the id of the document at line or row ``number``.
+        """Add the id of the document or row at line or row ``number``.
 
         Raises
         ------
         InvalidData
-            If it, or one since the last look, stood before.
+            If it, or another id since the last merge, is repeated.
         """
         key = hash(name)
         if key in self._recent:
@@ -51,7 +50,7 @@ class DistinctIds:
             self.finish()
 
     def finish(self) -> None:
-        """Look for the recent ids among all earlier ones."""
+        """Merge the recent ids; raise InvalidData if one of them is repeated."""
         keys = np.sort(np.fromiter(self._recent, np.int64, len(self._recent)))
         places = np.searchsorted(self._sorted, keys)
         inside = places < len(self._sorted)
@@ -68,16 +67,16 @@ class DistinctIds:
 
 
 class StreamedIds(Sequence[str]):
-    """The ids in a column of a Parquet file; none is held in memory.
+    """The ids in a column of a Parquet file, which are not kept in memory.
 
-    Iterating reads the column once, batch by batch. An index reads the row group that it is in.
+    Iteration reads the column once, batch by batch; indexing reads the row groups of the ids.
 
     Parameters
     ----------
     group_rows : sequence of int
-        How many rows each row group has.
+        Number of rows of each row group.
     read : callable
-        From numbers of row groups to the ids in them, in order.
+        Yields the ids in the row groups with the given numbers, in order.
     """
 
     def __init__(

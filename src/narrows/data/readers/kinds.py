@@ -11,7 +11,7 @@ __all__ = [
     "HEAD",
     "SEPARATORS",
     "UTF16_MARKS",
-    "is_folded",
+    "is_gzipped",
     "is_idx",
     "kind_of",
     "not_text",
@@ -19,33 +19,36 @@ __all__ = [
 ]
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-"""The tables of text that are written, and what stands between their cells."""
+"""Suffixes of text tables, and their separators when written."""
 
 _WHOLE = (".npy", ".npz", ".parquet", ".pq")
-"""Kinds that no reader unfolds: they are compressed in themselves, or mapped."""
+"""Kinds that are not read from .gz, because they are compressed or mapped themselves."""
 
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
-def is_folded(path: Path) -> bool:
+def is_gzipped(path: Path) -> bool:
     """Return whether the name ends in .gz."""
     return path.suffix.lower() == ".gz"
 
 
 def kind_of(path: Path) -> str:
-    """Return the suffix in small letters, "" if there is none; that before .gz where a reader
-    unfolds it: ``.csv`` of ``T.CSV.GZ``, but ``.gz`` of ``x.npy.gz``."""
-    inner = Path(path.stem).suffix.lower() if is_folded(path) else ""
+    """Return the suffix in lower case, or "" if there is none.
+
+    It is the suffix before .gz if that kind is read from .gz: ``.csv`` for ``T.CSV.GZ``, but
+    ``.gz`` for ``x.npy.gz``.
+    """
+    inner = Path(path.stem).suffix.lower() if is_gzipped(path) else ""
     return inner if inner and inner not in _WHOLE else path.suffix.lower()
 
 
 def is_idx(path: Path) -> bool:
-    """Return whether the name says IDX: ubyte in it, as in those of MNIST, or .idx."""
+    """Return whether the name is that of an IDX file: with ubyte in it, as for MNIST, or .idx."""
     return "ubyte" in path.name.lower() or kind_of(path) == ".idx"
 
 
 def unknown_kind(path: Path, way_out: str) -> InvalidData:
-    """Return the error for a file whose kind no reader reads; ``way_out`` says which they read."""
+    """Return the error for a file of an unknown kind; ``way_out`` says what to use instead."""
     kind = kind_of(path)
     if kind in _SPREADSHEETS:
         way_out = "save the sheet as CSV (UTF-8)"
@@ -53,7 +56,7 @@ def unknown_kind(path: Path, way_out: str) -> InvalidData:
 
 
 HEAD = 8192
-"""How many bytes of a file are looked at."""
+"""Number of bytes of a file that are inspected."""
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KNOWN = (
@@ -81,16 +84,16 @@ _KNOWN = (
     (b"\x7fELF", "a program"),
 )
 _CONTROLS = bytes({*range(1, 32), 127} - {7, 8, 9, 10, 11, 12, 13, 26, 27})
-"""Bytes that no text has in an encoding that extends ASCII; bells, tabs, line breaks, the end of a
-DOS file and escapes do occur in texts."""
+"""Bytes that do not occur in texts in encodings that extend ASCII. Bells, tabs, line breaks, the
+end of a DOS file and escapes do."""
 
 
 def not_text(head: bytes) -> str | None:
-    """Return what the first bytes of a file are, None if they may be text.
+    """Return a description of a file by its first bytes, or None if it may be text.
 
-    They are not text if they begin like a known kind of file, or if more than one byte in a hundred
-    is zero or another control character, as in compressed data and numbers. Bytes that are not
-    UTF-8 may be text: old texts have other encodings. UTF-16 needs its byte-order mark.
+    It is not text if it begins like a known kind of file, or if more than 1% of the bytes are zero,
+    or other control characters, as in compressed data and numbers. Bytes that are not UTF-8 may be
+    text in an older encoding. UTF-16 needs a byte-order mark.
     """
     if head.startswith(UTF16_MARKS):
         return None

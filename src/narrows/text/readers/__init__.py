@@ -1,4 +1,4 @@
-"""Readers of texts: a path to Documents, by its suffix; and whether a path holds texts at all."""
+"""Read documents from a path by its suffix, and detect whether a path holds texts."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ def read_documents(
 ) -> Documents:
     """Open texts by name: a folder of files, .jsonl (.gz too), .csv (.gz too), .tsv, .parquet.
 
-    Nothing but the first document is read here; every pass reads the file again.
+    Only the first document is read here; every pass reads the file again.
 
     Parameters
     ----------
     path : str or Path
-        A str may say the other arguments too, as on the command line:
+        A str may also give the options below, as on the command line:
         "docs.csv:text=body,label=topic", "folder:kind=texts".
     text : str, optional
         Column or key of the text; by default "text", or the only one with strings.
     id : str, optional
-        Of the name; by default "id" if there is one, else documents are numbered from 0.
+        Column or key of the id; by default "id" if it exists, else documents are numbered from 0.
     label : str, optional
-        Of the class or classes; by default the first there is of "label", "labels", "topics",
-        "category", "categories" and "group".
+        Column or key of the labels; by default the first that exists of "label", "labels",
+        "topics", "category", "categories" and "group".
     kind : {"images", "texts"}, optional
-        Which files of a folder are meant, where it holds others too: "texts" passes over the
-        rest. Without it a folder of several kinds is refused.
+        The kind of files to read from a folder with several kinds, which is refused otherwise:
+        "texts" skips the other files.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_documents(
     InvalidData
         Here or while reading, naming the file, the line or row, and the rule that was broken.
     UsageError
-        If columns are named for a folder, or ``kind`` for a file, or an argument is given twice.
+        If an argument does not apply to this kind of data, or is given twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
@@ -81,7 +81,7 @@ def read_documents(
     path, kind = Path(path), options.pop("kind", None)
     if options.keys() - {"text", "id", "label"}:
         raise UsageError(
-            f"{path}: texts are read by text, id, label and kind alone; leave the other options "
+            f"{path}: texts are read with text, id, label and kind only; leave the other options "
             "out."
         )
     if path.is_dir():
@@ -105,13 +105,11 @@ def read_documents(
 def looks_like_documents(
     path: str | Path, *, beside: Collection[str] = (), called_so: bool = True
 ) -> bool:
-    """Return whether a path holds texts rather than numbers or images; nothing is raised.
+    """Return whether a path holds texts rather than numbers or images, without raising errors.
 
-    Keys and columns of ``beside`` are no texts, whatever they hold.
-
-    It does if it is a folder of texts and nothing else, JSON Lines whose first line
-    is an object with a string in it, or a table with a column of strings called "text"; if not
-    ``called_so``, a table whose first row has a string in it.
+    It does if it is a folder of only texts, JSON Lines whose first object has a string, or a table
+    with a column "text" of strings. If ``called_so`` is False, it is enough that the first row of
+    the table has a string. Keys and columns in ``beside`` are ignored.
     """
     path = Path(path)
     try:
@@ -140,5 +138,5 @@ def looks_like_documents(
 
 
 def _strings(names: list[str], cells: list[str]) -> list[str]:
-    """Return the columns whose cell is no number."""
+    """Return the columns whose cell is not a number."""
     return [name for name, cell in zip(names, cells, strict=False) if is_text(cell)]
