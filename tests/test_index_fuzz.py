@@ -1,4 +1,4 @@
-"""The reader of indexes under files that nobody wrote: refused, or an index that answers."""
+"""Index files with arbitrary content are refused, or give an index that answers."""
 
 from __future__ import annotations
 

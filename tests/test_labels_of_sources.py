@@ -1,4 +1,4 @@
-"""y of rows that are a part of a source, in an order of their own; and what fit leaves alone."""
+"""y of a part of a source, in another order; and fit does not modify its inputs."""
 
 from __future__ import annotations
 
