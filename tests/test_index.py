@@ -291,8 +291,9 @@ def test_a_valid_index_passes_verification(kind):
 def test_a_structure_that_finds_other_rows_is_noticed(index):
     other = np.random.default_rng(1).integers(0, 256, (50, 4), dtype=np.uint8)
     index._rows.codes.search(index.code("d0")[None], 1)
-    index._rows.codes._flat._faiss.reset()
-    index._rows.codes._flat._faiss.add(other)
+    flat = index._rows.codes._flat
+    flat.prepare().reset()
+    flat.prepare().add(other)
     with pytest.raises(ModelFileError, match="hash: finds other rows than a full scan"):
         index.verify()
 

@@ -212,12 +212,12 @@ def _values(masks: np.ndarray, sides: tuple[int, int], path: Path) -> np.ndarray
         raise InvalidData(f"{path}: {str(error).removeprefix('y: ')}") from None
 
 
-def _read(path: Path, beside: Path | None) -> tuple[np.ndarray, tuple[int, ...] | None]:
+def _read(path: Path, image_folder: Path | None) -> tuple[np.ndarray, tuple[int, ...] | None]:
     """Return masks as rows (n_rows, n_values), and their image shape if the file has one."""
     if path.is_dir():
         images = read_mask_images(path)
-        if beside is not None and beside.is_dir():
-            images = images[places_by_name(beside, path)]
+        if image_folder is not None and image_folder.is_dir():
+            images = images[places_by_name(image_folder, path)]
         return images.reshape(len(images), -1), images.shape[1:]
     archive = path.suffix.lower() == ".npz" and path.is_file()  # not a pipe, which would block
     source = _of_archive(path) if archive else read(path)

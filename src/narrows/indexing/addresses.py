@@ -97,8 +97,10 @@ class AddressTable:
                 group[load > most] = -1
                 for number in np.unique(group[query]):
                     if number >= 0:
-                        mine = group[query] == number
-                        part = self._compare(some, query[mine], starts[mine], counts[mine], limit)
+                        in_group = group[query] == number
+                        part = self._compare(
+                            some, query[in_group], starts[in_group], counts[in_group], limit
+                        )
                         parts.append((first + part[0], *part[1:]))
         return parts, np.unique(np.concatenate(crowded))
 

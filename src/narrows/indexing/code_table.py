@@ -1,4 +1,4 @@
-"""Store codes in ascending order of their ids."""
+"""Store codes in ascending order of their ids, and scan them with faiss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from narrows.errors import UsageError
 from narrows.indexing.protocol import check_ids
 
-__all__ = ["CodeTable"]
+__all__ = ["CodeTable", "FaissScan"]
 
 
 class CodeTable:
@@ -74,3 +74,43 @@ class CodeTable:
         if not len(self):
             return places, np.zeros(len(ids), dtype=bool)
         return places, self.ids[np.minimum(places, len(self) - 1)] == ids
+
+
+class FaissScan:
+    """A flat faiss index of the codes of a table, which is built on demand.
+
+    Parameters
+    ----------
+    kind : {"IndexBinaryFlat", "IndexFlatIP"}
+    width : int
+        Width of a code, in bits or numbers.
+    """
+
+    def __init__(self, kind: str, width: int) -> None:
+        self._kind, self._width = kind, width
+        self._index: Any = None
+
+    def of(self, table: CodeTable) -> Any:
+        """Return the faiss index, after building it if needed."""
+        index = self._index
+        if index is None:
+            import faiss
+
+            index = getattr(faiss, self._kind)(self._width)
+            index.add(table.codes)
+            self._index = index  # assigned when complete: another search may read it
+        return index
+
+    def add(self, codes: NDArray[Any], *, at_end: bool) -> None:
+        """Follow an addition to the table; only codes ``at_end`` of it can be appended."""
+        if self._index is not None and at_end:
+            self._index.add(codes)
+        else:
+            self._index = None
+
+    def forget(self) -> None:
+        """Drop the faiss index, because other codes changed."""
+        self._index = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_index": None}  # a copy rebuilds it

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.indexing.code_table import CodeTable
+from narrows.indexing.code_table import CodeTable, FaissScan
 from narrows.indexing.hamming import no_hits
 from narrows.indexing.protocol import Hits, check_codes, check_k, check_width
 
@@ -36,22 +36,18 @@ class FlatIndex:
         check_width(n_bits)
         self.n_bits = n_bits
         self.table = CodeTable(n_bits // 8)
-        self._faiss: Any = None
+        self._scan = FaissScan("IndexBinaryFlat", n_bits)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
         codes = check_codes(codes, self.n_bits)
-        ordered = self.table.add(ids, codes)
-        if self._faiss is not None and ordered:
-            self._faiss.add(codes)
-        else:
-            self._faiss = None
+        self._scan.add(codes, at_end=self.table.add(ids, codes))
 
     def delete(self, ids: Any) -> None:
         self.table.delete(ids)
-        self._faiss = None
+        self._scan.forget()
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
@@ -71,17 +67,7 @@ class FlatIndex:
         return True  # concurrent searches may each build the same faiss index
 
     def prepare(self) -> Any:
-        flat = self._faiss
-        if flat is None:
-            import faiss
-
-            flat = faiss.IndexBinaryFlat(self.n_bits)
-            flat.add(self.table.codes)
-            self._faiss = flat  # assigned when complete: another search may read it
-        return flat
+        return self._scan.of(self.table)
 
     def forget(self) -> None:
-        self._faiss = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_faiss": None}  # a copy rebuilds it
+        self._scan.forget()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from narrows.core.checks import check_number
 from narrows.data.ranking import unit_rows
 from narrows.errors import UsageError
-from narrows.indexing.code_table import CodeTable
+from narrows.indexing.code_table import CodeTable, FaissScan
 from narrows.indexing.hamming import no_hits, top
 from narrows.indexing.protocol import Hits, check_k
 
@@ -47,7 +47,7 @@ class FloatIndex:
         check_number("n_components", n_components, low=1, high=65536, integer=True)
         self.n_components = n_components
         self.table = CodeTable(n_components, np.float32)
-        self._faiss: Any = None
+        self._scan = FaissScan("IndexFlatIP", n_components)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -55,16 +55,12 @@ class FloatIndex:
     def add(self, ids: Any, codes: NDArray[Any]) -> None:
         """Add codes (n, n_components). Raises UsageError if an id exists already."""
         units = unit_codes(check_vectors(codes, self.n_components))
-        ordered = self.table.add(ids, units)
-        if self._faiss is not None and ordered:
-            self._faiss.add(units)
-        else:
-            self._faiss = None
+        self._scan.add(units, at_end=self.table.add(ids, units))
 
     def delete(self, ids: Any) -> None:
         """Delete codes. Raises UsageError if an id does not exist."""
         self.table.delete(ids)
-        self._faiss = None
+        self._scan.forget()
 
     def search(self, codes: NDArray[Any], k: int) -> Hits:
         """Return the k nearest codes of each query code; distances are float32 in [0, 2]."""
@@ -124,21 +120,11 @@ class FloatIndex:
 
     def prepare(self) -> Any:
         """Build the faiss index; see ``LocalIndex.prepare``."""
-        flat = self._faiss
-        if flat is None:
-            import faiss
-
-            flat = faiss.IndexFlatIP(self.n_components)
-            flat.add(self.table.codes)
-            self._faiss = flat  # assigned when complete: another search may read it
-        return flat
+        return self._scan.of(self.table)
 
     def forget(self) -> None:
         """Drop the faiss index; see ``LocalIndex.forget``."""
-        self._faiss = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_faiss": None}  # a copy rebuilds it
+        self._scan.forget()
 
 
 def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray[Any]:

@@ -103,13 +103,13 @@ def read_documents(
 
 
 def looks_like_documents(
-    path: str | Path, *, beside: Collection[str] = (), called_so: bool = True
+    path: str | Path, *, exclude: Collection[str] = (), needs_text_column: bool = True
 ) -> bool:
     """Return whether a path holds texts rather than numbers or images, without raising errors.
 
     It does if it is a folder of only texts, JSON Lines whose first object has a string, or a table
-    with a column "text" of strings. If ``called_so`` is False, it is enough that the first row of
-    the table has a string. Keys and columns in ``beside`` are ignored.
+    with a column "text" of strings. Without ``needs_text_column`` it is enough that the first row
+    of a table has a string. Keys and columns in ``exclude`` are ignored.
     """
     path = Path(path)
     try:
@@ -121,18 +121,18 @@ def looks_like_documents(
         if kind in (".jsonl", ".ndjson"):
             row = next((json_value(text, path, line) for line, text in lines(path)), None)
             return isinstance(row, dict) and any(
-                isinstance(value, str) and key not in beside for key, value in row.items()
+                isinstance(value, str) and key not in exclude for key, value in row.items()
             )
         if kind in SEPARATORS:
             rows = csv_rows(path)
             names = [cell.strip() for cell in next(rows, (1, []))[1]]
-            strings = names if called_so else _strings(names, next(rows, (2, []))[1])
+            strings = names if needs_text_column else _strings(names, next(rows, (2, []))[1])
         elif kind in (".parquet", ".pq"):
             strings = string_columns(open_parquet(path))
         else:
             return False
-        strings = [name for name in strings if name not in beside]
-        return "text" in strings if called_so else bool(strings)
+        strings = [name for name in strings if name not in exclude]
+        return "text" in strings if needs_text_column else bool(strings)
     except (InvalidData, OSError):
         return False
 
