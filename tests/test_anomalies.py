@@ -207,7 +207,7 @@ def test_an_unknown_calibration_tensor_is_refused(fitted_model, path):
 
 
 def test_a_sample_of_many_held_out_errors_is_kept(monkeypatch, fitted_model, model_rows, path):
-    monkeypatch.setattr("narrows.model.calibration.MAX_CALIBRATION", 5)
+    monkeypatch.setattr("narrows.model.measured.MAX_CALIBRATION", 5)
     kept = small(validation_fraction=0.5).fit(model_rows).model_.calibration
     assert kept.shape == (5,) and bool((kept.diff() >= 0).all())
 

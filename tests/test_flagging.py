@@ -111,9 +111,9 @@ def test_the_command_flags_an_anomaly_among_few_rows_by_default(n, fraction, tmp
     assert sum(float(row["flagged"]) for row in written) == found["flagged"] < n
     assert (found["smallest_possible_p_value"] is None) == (fraction == 0)
     assert _run([*command, "--figure", str(tmp_path / "f.png")]) == 0
-    said = capsys.readouterr().out
-    assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in said
-    assert said.splitlines()[1].startswith("* ")
+    printed = capsys.readouterr().out
+    assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in printed
+    assert printed.splitlines()[1].startswith("* ")
 
 
 def test_the_command_flags_the_given_share(tmp_path, capsys):

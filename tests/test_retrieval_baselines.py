@@ -47,9 +47,15 @@ def test_lsa_keeps_the_cosines_of_the_best_subspace(counts, weighting):
     x = by_hand(counts[:50], weighting, counts[:50])
     y = by_hand(counts[50:], weighting, counts[:50])
     basis = np.linalg.svd(x)[2][:2]
-    ours, theirs = lsa_codes(counts[:50], counts[50:], n_components=2, weighting=weighting)
-    np.testing.assert_allclose(ours @ ours.T, x @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(theirs @ ours.T, y @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5)
+    train_codes, other_codes = lsa_codes(
+        counts[:50], counts[50:], n_components=2, weighting=weighting
+    )
+    np.testing.assert_allclose(
+        train_codes @ train_codes.T, x @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        other_codes @ train_codes.T, y @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_the_first_columns_of_a_wide_lsa_are_the_narrow_lsa(counts):
@@ -58,11 +64,15 @@ def test_the_first_columns_of_a_wide_lsa_are_the_narrow_lsa(counts):
 
 
 def test_pca_matches_pca_of_centered_log_counts(counts):
-    ours, theirs = pca_codes(sp.csr_array(counts[:50]), counts[50:])
+    train_codes, other_codes = pca_codes(sp.csr_array(counts[:50]), counts[50:])
     x, y = np.log(1 + counts[:50]), np.log(1 + counts[50:])
     basis = np.linalg.svd(x - x.mean(axis=0))[2][:2]
-    np.testing.assert_allclose(np.abs(ours), np.abs((x - x.mean(axis=0)) @ basis.T), atol=1e-3)
-    np.testing.assert_allclose(np.abs(theirs), np.abs((y - x.mean(axis=0)) @ basis.T), atol=1e-3)
+    np.testing.assert_allclose(
+        np.abs(train_codes), np.abs((x - x.mean(axis=0)) @ basis.T), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        np.abs(other_codes), np.abs((y - x.mean(axis=0)) @ basis.T), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("method", [lsa_codes, pca_codes])

@@ -54,9 +54,12 @@ def test_all_methods_use_the_same_queries_and_base(compared):
 def test_the_baselines_are_fitted_on_the_base_alone(compared, counts, topics):
     query = np.zeros(400, dtype=bool)
     query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
-    base, ours = lsa_codes(counts[~query], counts[query], n_components=50)
-    rows, asked = weighted(counts[~query], counts[query], weighting="log_tfidf")
-    for name, pair in (("LSA (50)", (ours, base)), ("TF-IDF (60)", (asked, rows))):
+    base_codes, query_codes = lsa_codes(counts[~query], counts[query], n_components=50)
+    base_rows, query_rows = weighted(counts[~query], counts[query], weighting="log_tfidf")
+    for name, pair in (
+        ("LSA (50)", (query_codes, base_codes)),
+        ("TF-IDF (60)", (query_rows, base_rows)),
+    ):
         expected = measure_retrieval(*pair, topics[query], topics[~query], cutoffs=(1, 7, 63))
         assert compared.results[name] == expected
 
@@ -181,7 +184,7 @@ def test_names_of_lines_that_end_together_do_not_touch(compared):
 def test_names_stand_in_the_order_of_the_lines(compared):
     some = compared.results["TF-IDF (60)"]
     ends = {
-        "ours": (0.5, 0.4, 0.1),
+        "model": (0.5, 0.4, 0.1),
         "low": (0.3, 0.2, 0.1),
         "high": (0.9, 0.8, 0.1),
         "top": (1, 1, 1),
@@ -189,15 +192,15 @@ def test_names_stand_in_the_order_of_the_lines(compared):
     lines = {k: replace(some, cutoffs=(1, 3, 7), precision=v) for k, v in ends.items()}
     axis = retrieval_figure(lines).axes[0]
     places = {text.get_text(): text.xy[1] for text in axis.texts}
-    assert sorted(places, key=lambda name: places[name]) == ["low", "ours", "high", "top"]
-    assert places["ours"] == pytest.approx(0.1)  # the middle one of three that end together
+    assert sorted(places, key=lambda name: places[name]) == ["low", "model", "high", "top"]
+    assert places["model"] == pytest.approx(0.1)  # the middle one of three that end together
     assert places["top"] == 1
 
 
 def test_the_first_line_does_not_hide_an_equal_line(compared):
     same = dict.fromkeys("abc", compared.results["TF-IDF (60)"])
-    ours, *others = retrieval_figure(same).axes[0].lines
-    assert all(line.get_zorder() > ours.get_zorder() for line in others)
+    first, *others = retrieval_figure(same).axes[0].lines
+    assert all(line.get_zorder() > first.get_zorder() for line in others)
 
 
 def test_a_figure_without_results_is_refused():

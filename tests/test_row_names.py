@@ -196,7 +196,7 @@ def test_ids_are_written_unchanged(tmp_path):
 def test_names_with_line_breaks_are_restored(tmp_path):
     names = ["a\rb", "c\nd", 'e"f', "g,h"]
     write_rows(
-        tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), called=("file", names)
+        tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), row_names=("file", names)
     )
     assert list(read(tmp_path / "c.csv", id="file").ids) == names
 

@@ -21,7 +21,7 @@ from narrows.applications.retrieval.metrics import RetrievalResult, measure_retr
 from narrows.cli.paper import columns, main
 from narrows.figures.maps import map_figure, plane_accuracy
 from narrows.figures.retrieval import retrieval_figure
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 EVERY = 10
 
@@ -70,7 +70,7 @@ def fitted(preset: Preset, corpus: Corpus, n_components: int, seed: int) -> tupl
     train = corpus.train[: preset.n_train]
     # without the table of errors at the end, which is of another question
     model = net(preset, n_components, seed)
-    model._train(train, None, False, lambda: False)
+    model.fit(train)
     seconds = round(time.perf_counter() - started)
     return model.transform(corpus.test), seconds
 

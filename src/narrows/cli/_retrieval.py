@@ -51,7 +51,7 @@ def check_retrieval(
     *inputs: Any,
 ) -> None:
     """Refuse, before any work is done, options that do not go together."""
-    from narrows.figures.rows import check_figure_name
+    from narrows.figures.saving import check_figure_name
     from narrows.writers.tables import check_writable
 
     if not retrieval:
@@ -126,7 +126,7 @@ def compared(
     comparison = compare_retrieval(codes, rows, labels, every=every or EVERY, counts=counts)
     if figure is not None:
         from narrows.figures.retrieval import retrieval_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         save_figure(retrieval_figure(comparison.results), figure)
     return comparison
@@ -146,7 +146,7 @@ def mapped(
     )
     from narrows.errors import UsageError
     from narrows.figures.maps import map_figure, plane_accuracy
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
     from narrows.model.coding import codes
 
     if model.n_components != 2:

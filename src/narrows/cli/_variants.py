@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from narrows.catalog import VARIANTS
 from narrows.cli._set_option import read_settings
 from narrows.errors import did_you_mean
 
-__all__ = ["ESTIMATORS", "GLOSSES", "OPTIONS", "estimator_options", "new_estimator"]
+__all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 
 # Names, defaults and meaning are those of the estimators; a test holds the texts to them.
 OPTIONS: dict[str, tuple[Any, str]] = {
@@ -32,42 +33,6 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
     "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
 }
-
-GLOSSES = {
-    "contractive": "the code hardly moves when the input does",
-    "convolutional": "maps of images, that of --net conv",
-    "denoising": "rebuilds clean rows from corrupted ones",
-    "dictionary": "a row is a sum of k atoms out of many",
-    "document": "texts, or counts of words",
-    "hashing": "bits to look up similar rows or texts by",
-    "linear": "PCA's subspace; rows are centered, errors in input units",
-    "plain": "a dense net; for tables, the first to try",
-    "sparse": "few units of the code are active",
-    "stacked": "layer-wise pretraining, then all layers",
-    "tied": "the decoder has the encoder's weights",
-    "top_k": "the k largest units of the code are kept",
-    "variational": "a prior to sample new rows from",
-    "vector_quantized": "the code is a choice from a codebook",
-}
-"""What each variant is, in a few words."""
-
-ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "contractive": ("ContractiveAutoencoder", {}),
-    "convolutional": ("ConvolutionalAutoencoder", {}),
-    "denoising": ("DenoisingAutoencoder", {}),
-    "dictionary": ("DictionaryAutoencoder", {}),
-    "document": ("DocumentAutoencoder", {}),
-    "hashing": ("SemanticHasher", {}),
-    "linear": ("LinearAutoencoder", {}),
-    "plain": ("Autoencoder", {}),
-    "sparse": ("SparseAutoencoder", {}),
-    "stacked": ("StackedAutoencoder", {}),
-    "tied": ("Autoencoder", {"tied": True}),
-    "top_k": ("SparseAutoencoder", {"sparsity": "top_k"}),
-    "variational": ("VariationalAutoencoder", {}),
-    "vector_quantized": ("VectorQuantizedAutoencoder", {}),
-}
-"""Which estimator makes a variant, and what the choice settles: one line each."""
 
 _OF_MAPS: dict[str, dict[str, Any]] = {
     "convolutional": {},
@@ -114,11 +79,12 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
-    name, fixed = ESTIMATORS[variant]
+    chosen = VARIANTS[variant]
+    name, fixed = chosen.estimator, chosen.arguments
     if net == "conv":
         if variant not in _OF_MAPS:
             raise UsageError(f"--net conv: makes {', '.join(_OF_MAPS)}, not --variant {variant}.")
-        name, fixed = ESTIMATORS["convolutional"][0], _OF_MAPS[variant]
+        name, fixed = VARIANTS["convolutional"].estimator, _OF_MAPS[variant]
     kind = getattr(narrows, name)
     known = kind._get_param_names()
     for option in given:

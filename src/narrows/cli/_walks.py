@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from narrows.applications.generation.walks import code_spread, steps_of
+from narrows.applications.generation.walks import code_mean_and_root, steps_of
 from narrows.cli._data import open_data
 from narrows.cli._row_names import in_figure, row_names
 from narrows.data.arrays import array_source
@@ -84,7 +84,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     grid = estimator.traverse(array_source(row), components, n_steps=n, span=options["span"])
     drawn = None
     if not options["component"] and len(components) > _IN_FIGURE:
-        spread = code_spread(model)[1].square().sum(dim=1).numpy()
+        spread = code_mean_and_root(model)[1].square().sum(dim=1).numpy()
         drawn = np.sort(np.argsort(-spread, kind="stable")[:_IN_FIGURE])
     return _Walk(
         grid.reshape(*grid.shape[:2], -1),
@@ -125,7 +125,7 @@ def write_walk(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Do what one of WALKS does, write its rows line by line, draw it; return what to print."""
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     walk = WALKS[kind](estimator, data, options)
     n_lines, n_columns, n_features = walk.grid.shape

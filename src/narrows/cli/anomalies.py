@@ -134,13 +134,13 @@ def anomalies(
         blocks = iter([columns_of_rows.astype(np.float32)])
         columns = ["error", "p_value", "flagged"]
         results["shape"] = write_rows(
-            output, blocks, n_rows=source.n_rows, names=columns, called=called
+            output, blocks, n_rows=source.n_rows, names=columns, row_names=called
         )
         results["output"] = str(output)
     if figure is not None:
         from narrows.core.sparse import dense_rows
         from narrows.figures.anomalies import anomaly_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         titles = [
             name if p_values is None else f"{name}\np = {p_values[row]:.2g}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.catalog import VARIANTS
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._commands import Names
 from narrows.cli._common import (
@@ -22,7 +23,7 @@ from narrows.cli._data import open_data
 from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
 from narrows.cli._progress import quiet_option, verbosity
 from narrows.cli._set_option import set_option
-from narrows.cli._variants import ESTIMATORS, GLOSSES, estimator_options, new_estimator
+from narrows.cli._variants import estimator_options, new_estimator
 
 __all__ = ["fit"]
 
@@ -32,7 +33,7 @@ class _Glossed(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Variants"):
-            formatter.write_dl([*GLOSSES.items()])
+            formatter.write_dl([(name, variant.summary) for name, variant in VARIANTS.items()])
         super().format_options(ctx, formatter)
 
 
@@ -40,7 +41,7 @@ class _Glossed(click.Command):
 @data_argument
 @click.option(
     "--variant",
-    type=Names(list(ESTIMATORS)),
+    type=Names(list(VARIANTS)),
     metavar="VARIANT",
     default="plain",
     show_default=True,
@@ -104,6 +105,8 @@ def fit(
     which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
     """
     from narrows.errors import UsageError
+    from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.held_out import HeldOut
     from narrows.text import Documents
     from narrows.writers.tables import check_writable
 
@@ -130,11 +133,19 @@ def fit(
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        rows = estimator._train(source, run.folder, resume, run.stop_requested, y, **given)
+        weights_of_rows = given.pop("sample_weight", None)
+        rows = fit_rows(
+            estimator,
+            source,
+            y,
+            sample_weight=weights_of_rows,
+            held_out=HeldOut(**given),
+            **run.of_fit,
+        )
         estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:
         return run.exit_code
-    evaluation = estimator._measured(rows)
+    evaluation = held_out_evaluation(estimator.model_, rows)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)

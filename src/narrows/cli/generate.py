@@ -131,7 +131,7 @@ def _sample(
     from narrows.applications.generation.sampling import samples
     from narrows.data.source import rows_at
     from narrows.figures.generation import sample_figure, sheet_figure
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
 
     fitted = estimator.model_

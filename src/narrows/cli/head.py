@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.catalog import HEADS
 from narrows.cli._checkpoints import Interruptible, checkpoint_options
 from narrows.cli._columns import Opened, as_fit_takes, open_with_columns, targets_in_file
 from narrows.cli._commands import Names
@@ -28,13 +29,6 @@ from narrows.errors import did_you_mean
 
 __all__ = ["head"]
 
-_TASKS = {
-    "classify": "CodeClassifier",
-    "regress": "CodeRegressor",
-    "match": "CodeMatcher",
-    "segment": "CodeSegmenter",
-}
-
 
 @click.command(short_help="Put a classifier, regressor, matcher or segmenter on a code.")
 @model_argument
@@ -43,7 +37,7 @@ _TASKS = {
               "and .txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment "
               "masks, .npy, .npz or a folder of images. Data may bring their own: "
               "table.csv:label=kind, documents, images in folders.")  # fmt: skip
-@click.option("--task", type=Names(list(_TASKS)), required=True,
+@click.option("--task", type=Names(list(HEADS)), required=True,
               help="What is to be said of a row; match: of two; segment: of every pixel.",
               )  # fmt: skip
 @click.option("--training", default="frozen", show_default=True,
@@ -154,7 +148,7 @@ def _head(
     import narrows
     from narrows.errors import UsageError
 
-    kind = getattr(narrows, _TASKS[task])
+    kind = getattr(narrows, HEADS[task].estimator)
     given = {name: value for name, value in options.items() if value is not None}
     given |= read_settings(settings)
     if unknown is not None and task == "regress":

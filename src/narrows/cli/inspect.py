@@ -82,7 +82,7 @@ def _draw_curves(estimator: Any, figure: Path) -> None:
     """Draw the learning curves of a net, of its head, or of all nets of a detector."""
     from narrows.estimators import DETECTORS, CodeHead
     from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     if isinstance(estimator, DETECTORS):
         curves = [

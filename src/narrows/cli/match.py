@@ -63,7 +63,7 @@ def match(
     if figure is not None:
         from narrows.data.array_sources import rows_in_memory
         from narrows.figures.matching import matching_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         autoencoder = matcher.autoencoder_
         one, other = (

@@ -49,7 +49,8 @@ def reconstruct(
 ) -> None:
     """Write what DATA become by way of the code, in their own units."""
     from narrows.data.source import evenly_spaced
-    from narrows.figures.rows import n_drawn, reconstruction_figure, save_figure
+    from narrows.figures.rows import n_drawn, reconstruction_figure
+    from narrows.figures.saving import save_figure
     from narrows.model.coding import reconstructions
     from narrows.writers.images import write_model_rows
 
@@ -66,7 +67,7 @@ def reconstruct(
         blocks = reconstructions(estimator.model_, source)
         shape = write_model_rows(
             output, blocks, estimator.model_, n_rows=source.n_rows, data=data,
-            called=called,
+            row_names=called,
             image_shape=image_shape or estimator.model_.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}

@@ -62,7 +62,7 @@ def segment(
     from narrows.cli._heads import open_head
     from narrows.data.masks import read_mask_file
     from narrows.data.source import evenly_spaced
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
     from narrows.figures.segmentation import segmentation_figure
 
     if output is None and masks is None and figure is None:
@@ -146,8 +146,8 @@ def _write(
                 f"{output}: a gray PNG holds classes from 0 to 255, got {masks.min()} to "
                 f"{masks.max()}; name a file, .npy or .csv."
             )
-        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=called)
+        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, row_names=called)
     elif not is_table(output):
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
-        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), called=called)
+        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), row_names=called)

@@ -38,7 +38,7 @@ class Objective(Trainable):
         self, x: Rows, y: Tensor | None = None, *, generator: Generator,
         weights: Tensor | None = None, target: Rows | None = None,
     ) -> Terms:  # fmt: skip
-        """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
+        """Return J of a batch, its rows weighted; ``target`` replaces x in L."""
         x, known = fill_missing(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
@@ -74,7 +74,7 @@ class Objective(Trainable):
 
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Set the last bias so that an untrained net says the mean of the data, not 0."""
-        bias = self.decoder.biases[-1]
-        bias.copy_(self.loss.inverse_link(mean.to(bias)))
-        self.encoder.start_at(mean.to(bias))
+        """Set the last bias so that an untrained net outputs the mean of the data, not 0."""
+        for bias in self.decoder.biases[-1:]:
+            bias.copy_(self.loss.inverse_link(mean.to(bias)))
+        self.encoder.start_at(mean.float())

@@ -139,6 +139,9 @@ class Scaling:
             if value is not None
         }
 
+    def to(self, device: str | torch.device) -> Scaling:
+        return Scaling(self.kind, **{k: v.to(device) for k, v in self.tensors().items()})
+
 
 def _negative(kind: str, low: float, origin: str) -> InvalidData:
     return InvalidData(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs
-from narrows.core.linear_kernels import stays_in_its_thread
+from narrows.core.linear_kernels import uses_caller_threads
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
+from narrows.core.terms import fill_missing
 from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
@@ -29,6 +30,7 @@ __all__ = [
     "decoded",
     "encoded",
     "errors",
+    "filled_batches",
     "in_input_units",
     "layer_features",
     "output_of",
@@ -72,6 +74,15 @@ def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
         yield raw, _scaled(model, source, first, raw)
 
 
+def filled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows, Tensor | None]]:
+    """Yield each batch as (rows in input units, scaled rows, known), with missing values filled in.
+
+    ``known`` (rows, n_features) is 1 for known values, else 0; None if none may be missing.
+    """
+    for raw, x in scaled_batches(model, source):
+        yield raw, *fill_missing(x, model.objective.corruption)
+
+
 def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator[T]:
     """Yield ``read`` of each batch of scaled rows, in order and without gradients.
 
@@ -85,7 +96,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
             return read(_scaled(model, source, first, raw))
 
     batches = _raw_batches(model, source, _SPARSE_BATCH if stay_sparse else BATCH)
-    if stay_sparse and model.device.type == "cpu" and stays_in_its_thread():
+    if stay_sparse and model.device.type == "cpu" and uses_caller_threads():
         return side_by_side(found, batches)
     return map(found, batches)
 

@@ -1,4 +1,4 @@
-"""A fitted model: the net, its scaling, its baseline, and what it was trained on."""
+"""A fitted model: the net, its scaling, its baseline, its schema and its training record."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.core.objective import Objective
+from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.value_range import ValueRange, read_value_range
 from narrows.errors import ModelFileError, UsageError
 from narrows.model.baseline import Baseline
 from narrows.model.density import Density
+from narrows.model.older_files import fingerprinted
 from narrows.model.parts import (
     check_magnitudes,
     checked_record,
@@ -38,7 +40,7 @@ _PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head", "calibr
 
 @dataclass
 class Model:
-    """Everything that the applications need, and nothing of the training data."""
+    """Everything that the applications need, without the training data."""
 
     variant: str
     parameters: dict[str, Any]
@@ -62,7 +64,7 @@ class Model:
 
     @property
     def feature_names(self) -> list[str] | None:
-        """The names of the columns, or the words; None where features have no names."""
+        """The names of the columns, or the words; None if features have no names."""
         if self.schema.names is None and self.vocabulary is not None:
             return list(self.vocabulary.terms)
         return self.schema.names
@@ -76,7 +78,7 @@ class Model:
         return f"{unit}, in {self.scaling.unit}"
 
     def check_units(self, source: Source) -> None:
-        """Warn if rows are far larger or smaller than those of the fit; proportions have no unit.
+        """Warn if rows are far larger or smaller than those of the fit (proportions have no unit).
 
         Warns
         -----
@@ -89,15 +91,14 @@ class Model:
 
     def to(self, device: str | torch.device) -> Model:
         self.objective.to(device)
-        moved = {name: value.to(device) for name, value in self.scaling.tensors().items()}
-        self.scaling = Scaling(self.scaling.kind, **moved)
+        self.scaling = self.scaling.to(device)
         return self
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of what makes the codes: an index says by it whose codes it holds."""
+        """Return the SHA-256 of what determines the codes; an index names its model by it."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
-        spec = [self.variant, self.parameters, self.scaling.kind]
+        spec: list[Any] = [*fingerprinted(self.variant, self.parameters), self.scaling.kind]
         if self.vocabulary is not None:
             spec.append(self.vocabulary.to_artefact_parts()[0])
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
@@ -113,9 +114,9 @@ class Model:
 
     @torch.no_grad()
     def check_answers(self) -> None:
-        """Raise ValueError unless the net's answers to simple rows are finite.
+        """Raise ValueError unless the results for simple rows are finite.
 
-        The rows are zeros, ones, and -1 and 1 in turn, scaled; the answers are their codes,
+        The scaled rows are zeros, ones, and 1 and -1 in turn; the results are their codes,
         reconstructions and errors, and rows decoded from drawn codes. Cost: one pass of the net.
         """
         device, plain = self.device, self.probe_rows().cpu()
@@ -137,12 +138,12 @@ class Model:
                 raise ValueError(f"its {name} are not finite: a weight or a scale is too large")
 
     def to_artefact(self, extra: Mapping[str, Any]) -> Artefact:
-        """Return the file's content; ``extra`` is what the estimator adds to the spec."""
+        """Return the content of a model file; ``extra`` is what the estimator adds to the spec."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
         spec: dict[str, Any] = {
             "variant": self.variant,
-            "parameters": self.parameters,
+            "parameters": json_pieces(self.parameters),
             "scaling": self.scaling.kind,
             "schema": asdict(self.schema),
             "record": self.record,
@@ -150,6 +151,9 @@ class Model:
             "densities": list(self.densities),
             **extra,
         }
+        frozen = [n for n, p in self.objective.named_parameters() if not p.requires_grad]
+        if frozen:
+            spec["frozen"] = frozen
         if self.value_range is not None:
             spec["range"] = asdict(self.value_range)
         if self.vocabulary is not None:
@@ -182,13 +186,14 @@ class Model:
                 raise ValueError(f"{unknown[0]!r} is no tensor of a model")
             net = _part(tensors, "net.")
             with torch.device("meta"):
-                # nothing is allocated until the shapes are known to be those of the file
+                # nothing is allocated before the shapes are compared with those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
             if tensor_layout(objective.state_dict()) != tensor_layout(net):
                 raise ValueError("the weights are not those of the variant")
             objective.load_state_dict(net, assign=True)
-            for parameter in objective.parameters():
-                parameter.requires_grad_(True)
+            frozen = spec.get("frozen", [])
+            for name, parameter in objective.named_parameters():
+                parameter.requires_grad_(name not in frozen)
             baseline = None
             if spec["baseline"] is not None:
                 parts = _part(tensors, "baseline.")
@@ -245,7 +250,7 @@ def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> V
 def _check_spare_parts(
     model: Model, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Raise ValueError if the file holds tensors of a part that the spec does not name."""
+    """Raise ValueError if the file holds tensors of a part that is not in the spec."""
     held = {"baseline": model.baseline, "vocabulary": model.vocabulary, "head": spec.get("head")}
     held |= {f"density.{name}": density for name, density in model.densities.items()}
     for name in tensors:

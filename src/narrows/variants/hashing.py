@@ -5,20 +5,21 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
-    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
+from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.variants._pieces import Spec, pieces
 from narrows.variants.document import ROW_LENGTH
+from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["hashing"]
 
@@ -32,38 +33,39 @@ def hashing(
     binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
-    bag_of_words: bool = False,
+    bag_of_words: bool | None = None,
     loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    balance: float = 0.0,
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
-    """``bag_of_words`` has the encoder read a row's direction, not its length."""
-    widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=BinaryEncoder(
-            widths,
-            activation=activation,
-            binarization=binarization,
-            noise=noise,
-            n_groups=n_groups,
-            row_length=ROW_LENGTH if bag_of_words else None,
-            generator=generator,
-        ),
-        # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows; to the full strength of a lone group it learned too fast, to the n-th
-        # part of it too slowly
-        decoder=DenseDecoder(
-            [n_components, n_features],
-            activation="linear",
-            code_scale=n_groups**-0.5,
-            generator=generator,
-        ),
-        **pieces(
-            loss=loss,
-            corruption=corruption,
-            penalties=[{"name": "balance", "weight": balance}] if balance else [],
-            n_components=n_components,
-            generator=generator,
-        ),
+    """With ``bag_of_words`` the encoder reads the direction of a row, not its length.
+
+    None turns this on if the loss is multinomial. ``slots`` go to ``assemble``.
+    """
+    if bag_of_words is None:
+        bag_of_words = name_of(loss) == "multinomial"
+    encoder = BinaryEncoder(
+        [n_features, *hidden, n_components],
+        activation=activation,
+        binarization=binarization,
+        noise=noise,
+        n_groups=n_groups,
+        row_length=ROW_LENGTH if bag_of_words else None,
+        generator=generator,
+    )
+
+    def one_matrix() -> DenseDecoder:
+        # from bits to logits: each bit is then a direction, and near codes are near rows. With
+        # code_scale 1 it learned too fast, with 1 / n_groups too slowly.
+        widths, scale = [n_components, n_features], n_groups**-0.5
+        return DenseDecoder(widths, activation="linear", code_scale=scale, generator=generator)
+
+    return assemble(
+        encoder,
+        decoder_or(decoder, one_matrix),
+        loss=loss,
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -1,4 +1,4 @@
-"""Linear autoencoder: no hidden layer, nothing but two matrices.
+"""Linear autoencoder: two matrices, without a hidden layer.
 
 With squared error its best subspace is that of PCA; with the Bernoulli loss it is logistic PCA.
 
@@ -13,27 +13,14 @@ binary data", AISTATS.
 
 from __future__ import annotations
 
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
 
 __all__ = ["linear"]
 
 
-def linear(
-    *,
-    n_features: int,
-    n_components: int,
-    loss: Spec = "squared_error",
-    generator: Generator,
-) -> Objective:
-    return plain(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=(),
-        activation="linear",
-        loss=loss,
-        generator=generator,
-    )
+def linear(**given: Any) -> Objective:
+    """``given`` goes to ``plain``."""
+    return plain(hidden=(), activation="linear", **given)

@@ -1,4 +1,4 @@
-"""Stacked autoencoder: every layer is trained alone on the one below, then all of them together.
+"""Stacked autoencoder: each layer is pretrained on the one below, then all are trained together.
 
 Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders: learning
 useful representations in a deep network with a local denoising criterion", JMLR 11; with
@@ -10,36 +10,16 @@ Boltzmann machines as layers Hinton, Salakhutdinov (2006), Science 313.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
 from narrows.variants.tied import tied as tied_variant
 
 __all__ = ["stacked"]
 
 
-def stacked(
-    *,
-    n_features: int,
-    n_components: int,
-    hidden: Sequence[int] = (),
-    activation: str = "sigmoid",
-    code_activation: str = "linear",
-    tied: bool = True,
-    loss: Spec = "squared_error",
-    generator: Generator,
-) -> Objective:
+def stacked(*, activation: str = "sigmoid", tied: bool = True, **given: Any) -> Objective:
+    """``given`` goes to ``tied`` or ``plain``."""
     build = tied_variant if tied else plain
-    return build(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
-        code_activation=code_activation,
-        loss=loss,
-        generator=generator,
-    )
+    return build(activation=activation, **given)

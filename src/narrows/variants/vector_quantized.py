@@ -1,21 +1,22 @@
-"""Vector-quantized autoencoder: a code of choices, each out of a few learned vectors.
+"""Vector-quantized autoencoder: each part of the code is one of a few learned vectors.
 
 Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
 
     encoder   quantized       the nearest entry of a codebook, part by part
-    penalty   commitment      <- what moves the entries, straight through which f learns
+    penalty   commitment      <- trains the entries; f learns straight through them
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import QuantizedEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["vector_quantized"]
 
@@ -29,25 +30,19 @@ def vector_quantized(
     commitment: float = 0.25,
     hidden: Sequence[int] = (),
     activation: str = "silu",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
+    """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=QuantizedEncoder(
-            widths,
-            n_groups=n_groups,
-            n_entries=n_entries,
-            activation=activation,
-            generator=generator,
-        ),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
-            loss=loss,
-            corruption=corruption,
-            penalties=[{"name": "commitment", "weight": commitment}],
-            n_components=n_components,
-            generator=generator,
-        ),
+    made = {"activation": activation, "generator": generator}
+    return assemble(
+        QuantizedEncoder(widths, n_groups=n_groups, n_entries=n_entries, **made),
+        decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),
+        penalties=[{"name": "commitment", "weight": commitment}, *penalties],
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

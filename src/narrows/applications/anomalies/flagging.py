@@ -93,8 +93,8 @@ def top_share(errors: np.ndarray, share: float) -> np.ndarray:
     ``contamination``: at least one if there are two rows or more. Rows that tie with the largest
     error below the limit are not flagged, so ties can only make the number smaller.
     """
-    wanted = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
-    return errors > np.sort(errors)[len(errors) - 1 - wanted]
+    n_flagged = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
+    return errors > np.sort(errors)[len(errors) - 1 - n_flagged]
 
 
 def flag_rows(

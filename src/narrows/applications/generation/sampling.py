@@ -1,4 +1,4 @@
-"""New rows: codes drawn from a density, and what they decode to."""
+"""Generate rows: draw codes from a density and decode them."""
 
 from __future__ import annotations
 
@@ -6,46 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
-from narrows.data.source import Source, drawn_by_weight
 from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import BATCH, decoded
-from narrows.model.density import fit_densities, rows_for
 from narrows.model.model import Model
 from narrows.penalties import KLToPrior
 
-__all__ = ["MAX_SAMPLES", "fit_code_densities", "samples"]
+__all__ = ["MAX_SAMPLES", "samples"]
 
 MAX_SAMPLES = 10_000_000
 
 _NAMES = ("auto", "gaussian", "mixture", "prior")
-
-
-@torch.no_grad()
-def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
-    """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
-
-    Where rows have weights, they are drawn by them.
-
-    Where the code has a posterior, one code of each row is drawn from it: that is what the
-    decoder has learned to read.
-    """
-    n_rows = rows_for(source.n_features, model.n_components)
-    generator = Generator().manual_seed(seed)
-    if source.weights is None:
-        rows = source.sample(n_rows, generator=generator)
-    else:
-        rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
-    noise = Generator(model.device).manual_seed(seed)
-    codes = []
-    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
-        code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
-        h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
-        codes.append(h.cpu().numpy())
-    model.densities = fit_densities(np.concatenate(codes), seed=seed)
 
 
 def samples(
@@ -53,8 +27,8 @@ def samples(
 ) -> Iterator[np.ndarray]:
     """Yield n new rows in input units, in blocks of (rows, n_features), float32.
 
-    The rows are means of p(x | h) for codes h that are drawn. The first rows are the same however
-    many follow. ``generator`` is on the CPU, whatever the model's device.
+    The rows are the means of p(x | h) for drawn codes h. The first rows do not depend on n.
+    ``generator`` is on the CPU, whatever the device of the model.
 
     Raises
     ------
@@ -82,7 +56,7 @@ def _draw(model: Model, name: str, generator: Generator) -> Codes:
 
 
 def _resolved(model: Model, density: str) -> str:
-    """Return the density of that name; "auto" is the prior where there is one, else the mixture."""
+    """Return the name of the density; "auto" is the prior if there is one, else the mixture."""
     if density not in _NAMES:
         raise unknown_name("density", density, _NAMES)
     has_prior = any(isinstance(omega, KLToPrior) for omega in model.objective.penalties)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.applications.retrieval.baselines import baselines_of_counts, baselines_of_rows
 from narrows.applications.retrieval.metrics import (
     CUTOFFS,
@@ -28,8 +28,9 @@ LINEAR_WIDTH = 50
 """Width of a linear code that is always compared: as in Hinton and Salakhutdinov (2006)."""
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class RetrievalComparison(PrintsTable):
+class RetrievalComparison:
     """Retrieval by a model's codes and by its baselines.
 
     Attributes

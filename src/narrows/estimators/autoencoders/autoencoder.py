@@ -7,7 +7,9 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import corruption_spec, documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["Autoencoder"]
 
@@ -42,6 +44,8 @@ class Autoencoder(AbstractAutoencoder):
         Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
         shifts the code towards what y needs.
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -94,12 +98,7 @@ class Autoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
-    corruption: Any
-    penalties: Any
-    augmentation: Any
     tied: bool
-    code_activation: str
-    weight_decay: float
 
     def __init__(
         self,
@@ -113,6 +112,8 @@ class Autoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -127,12 +128,11 @@ class Autoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _choice(self) -> Choice:
         activation_named(self.code_activation)
-        return "tied" if self.tied else "plain", {
+        parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            "loss": loss,
-            "corruption": corruption_spec(self.corruption),
-            "penalties": self._penalties(),
+            **self._slots(),
         }
+        return Choice("tied" if self.tied else "plain", parameters)
