@@ -15,7 +15,6 @@ from narrows import Autoencoder, DocumentAutoencoder
 from narrows.applications.generation.memorization import (
     Memorization,
     measure_memorization,
-    picked_rows,
 )
 from narrows.cli import _run
 from narrows.data import DenseSource
@@ -137,11 +136,6 @@ def test_the_result_can_be_written_as_json(ae, train, test):
     values = json.loads(json.dumps(found.as_dict()))
     assert values["copies"] == [0, 1, 2, 3, 4] and values["nearest"] == [0, 1, 2, 3, 4]
     assert values["memorized"] is True and values["rebuilt"]["samples_nearer"]["1"] == 1.0
-
-
-def test_rows_are_picked_in_the_given_order(train):
-    numbers = np.array([1499, 0, 7, 0])
-    np.testing.assert_array_equal(picked_rows(DenseSource(train), numbers), train[numbers])
 
 
 @pytest.mark.parametrize(

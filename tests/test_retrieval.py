@@ -7,8 +7,8 @@ import pytest
 import retrieval_oracle as oracle
 import scipy.sparse as sp
 
-from narrows.applications.retrieval import ranking
 from narrows.applications.retrieval.metrics import CUTOFFS, measure_retrieval
+from narrows.data import ranking
 from narrows.errors import InvalidData, UsageError
 
 SOME = (1, 3, 7, 15, 31)

@@ -69,8 +69,8 @@ def open_data(
     dropped = said.get("drop", ())
     texts = "text" in said or looks_like_documents(
         path,
-        beside={*dropped, *(said[key] for key in ("label", "id") if key in said)},
-        called_so="id" not in said,
+        exclude={*dropped, *(said[key] for key in ("label", "id") if key in said)},
+        needs_text_column="id" not in said,
     )
     if "text" in said and dropped:
         raise UsageError(

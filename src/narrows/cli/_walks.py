@@ -70,7 +70,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
 
 def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Take one row of the data, and each component a line."""
-    from narrows.applications.generation.memorization import picked_rows
+    from narrows.data.source import rows_at
 
     opened = open_data(data, estimator)
     model, source = estimator._validated_query(opened)
@@ -78,7 +78,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     if not 0 <= number < source.n_rows:
         raise UsageError(f"--row: must be from 0 to {source.n_rows - 1}, got {number}.")
     (name,) = _short(opened, [number])
-    row = picked_rows(source, np.array([number])).numpy()
+    row = rows_at(source, np.array([number])).numpy()
     components = list(options["component"]) or list(range(model.n_components))
     n = 9 if options["n"] is None else options["n"]
     grid = estimator.traverse(array_source(row), components, n_steps=n, span=options["span"])

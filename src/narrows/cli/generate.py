@@ -127,9 +127,9 @@ def _sample(
     from narrows.applications.generation.memorization import (
         MAX_CHECKED,
         measure_memorization,
-        picked_rows,
     )
     from narrows.applications.generation.sampling import samples
+    from narrows.data.source import rows_at
     from narrows.figures.generation import sample_figure, sheet_figure
     from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
@@ -159,7 +159,7 @@ def _sample(
         results["memorization"] = measured.as_dict()
         lines.append(measured.table())
         if shown is not None:
-            nearest = picked_rows(train, measured.nearest[: len(shown)]).numpy()
+            nearest = rows_at(train, measured.nearest[: len(shown)]).numpy()
             drawn = sheet_figure(fitted, shown, nearest, measured, image_shape=image_shape)
             shown = None
             save_figure(drawn, figure)  # pyright: ignore[reportArgumentType] -- where shown

@@ -35,7 +35,7 @@ _SNIPPET = 200
 @click.option("--delete", multiple=True, metavar="ID", help="Take a row out; may be repeated.")
 @click.option("--verify", is_flag=True, help="Check an index: digest, names, and what it finds.")
 @click.option("--kind", default="auto", show_default=True,
-              help="For bits: auto, flat, hash, multihash, hnsw or ivf.")  # fmt: skip
+              help="For bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
 @click.option("--rerank", is_flag=True,
               help="Keep what the bits are cut from, for search --rerank.")  # fmt: skip
 @json_option

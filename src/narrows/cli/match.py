@@ -61,7 +61,7 @@ def match(
     called = [row_names(part, output, figure) for part in (first, second)]
     results: dict[str, Any] = {"pairs": len(said), "the_same": int((said >= 0.5).sum())}
     if figure is not None:
-        from narrows.data.in_memory import rows_in_memory
+        from narrows.data.array_sources import rows_in_memory
         from narrows.figures.matching import matching_figure
         from narrows.figures.saving import save_figure
 

@@ -14,10 +14,10 @@ from narrows.core.linear_kernels import uses_caller_threads
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
 from narrows.core.terms import fill_missing
+from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
-from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model.model import Model
 from narrows.model.threads import side_by_side

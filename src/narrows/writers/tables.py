@@ -16,7 +16,7 @@ import numpy as np
 
 from narrows.artefact.durable import replacing
 from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
-from narrows.data.readers.kinds import SEPARATORS, is_folded, kind_of
+from narrows.data.readers.kinds import SEPARATORS, is_gzipped, kind_of
 from narrows.data.readers.naming import path_of
 from narrows.errors import ResourceError, UsageError
 
@@ -249,7 +249,7 @@ def replacing_table(path: Path) -> Iterator[Lines]:
         As in ``replacing``.
     """
     with replacing(path) as file:
-        if not is_folded(path):
+        if not is_gzipped(path):
             yield Lines(file, SEPARATORS[kind_of(path)])
             return
         # without name and time: equal tables have equal bytes

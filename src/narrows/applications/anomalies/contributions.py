@@ -13,9 +13,9 @@ from narrows._types import Codes
 from narrows.core.slots import Rows, dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
-from narrows.data.source import Source
+from narrows.data.source import Source, rows_at
 from narrows.losses import Bernoulli, Multinomial
-from narrows.model.coding import BATCH, code_of, padded_call, scaled_batches
+from narrows.model.coding import code_of, padded_call, scaled_batches
 from narrows.model.model import Model
 
 __all__ = ["as_contributions", "at_rows", "contributions", "excess", "feature_names"]
@@ -79,17 +79,11 @@ def excess(model: Model, x: Rows, h: Codes | None = None) -> Tensor:
 
 
 def at_rows(source: Source, places: np.ndarray) -> DenseSource:
-    """Return the rows with the numbers ``places``, in that order, by one pass over the source.
+    """Return the rows with the numbers ``places``, in that order.
 
     The units of the source have been checked already.
     """
-    found = torch.empty(len(places), source.n_features)
-    wanted, first = torch.from_numpy(np.asarray(places, dtype=np.int64)), 0
-    for batch in source.in_order(BATCH):
-        for i in ((wanted >= first) & (wanted < first + len(batch))).nonzero()[:, 0].tolist():
-            found[i] = dense_rows(batch)[wanted[i] - first]
-        first += len(batch)
-    rows = DenseSource(found)
+    rows = DenseSource(rows_at(source, places))
     rows.copy_metadata(source).targets = None
     rows.units_checked = True
     return rows

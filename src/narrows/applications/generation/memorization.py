@@ -19,7 +19,7 @@ from narrows.errors import InvalidData
 from narrows.model.coding import filled_batches, padded_call
 from narrows.model.model import Model
 
-__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
+__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization"]
 
 MAX_CHECKED = 10_000
 """Largest number of samples: they are held in memory."""
@@ -147,19 +147,6 @@ def closest_rows(
         (n.cpu().numpy(), torch.where(b > _ROUNDING * s, b, 0.0).sqrt().cpu().numpy())
         for n, b, s in zip(numbers, best, squares, strict=True)
     ]
-
-
-def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
-    """Return the rows with these numbers, dense (n, n_features), by one pass over the source."""
-    picked = torch.empty(len(numbers), source.n_features)
-    wanted = torch.as_tensor(numbers)
-    first = 0
-    for rows in source.in_order(4096):
-        here = torch.nonzero((wanted >= first) & (wanted < first + len(rows)))[:, 0]
-        if len(here):
-            picked[here] = dense_rows(rows)[wanted[here] - first]
-        first += len(rows)
-    return picked
 
 
 def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:

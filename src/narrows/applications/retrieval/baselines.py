@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.core.checks import check_number
+from narrows.data.array_sources import joined, rows_in_memory
 from narrows.data.csr import checked_csr
-from narrows.data.in_memory import joined, rows_in_memory
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.model.coding import scaled_batches

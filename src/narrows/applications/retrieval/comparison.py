@@ -18,8 +18,8 @@ from narrows.applications.retrieval.metrics import (
     measure_retrieval,
     n_labeled,
 )
-from narrows.applications.retrieval.ranking import distance_of
 from narrows.core.checks import check_number
+from narrows.data.ranking import distance_of
 from narrows.errors import InvalidData
 
 __all__ = ["RetrievalComparison", "compare_retrieval"]

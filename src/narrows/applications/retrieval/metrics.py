@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from narrows.applications.retrieval.ranking import Ranked, distance_of, ranked
 from narrows.core.checks import check_number
 from narrows.data.csr import checked_csr
+from narrows.data.ranking import Ranked, distance_of, ranked
 from narrows.errors import InvalidData, unknown_name
 
 __all__ = [

@@ -16,13 +16,16 @@ from torch import Tensor
 from narrows.data.csr import checked_csr
 from narrows.errors import InvalidData
 
-__all__ = ["Ranked", "distance_of", "ranked"]
+__all__ = ["Ranked", "distance_of", "ranked", "unit_rows"]
 
 _TILE = 16384
 _SCORES = 1 << 24
 """Scores of a block of queries with the whole base: 64 MiB in float32."""
 
 _MAX_BLOCK = 256
+_SPARSE = 0.015
+"""Queries with a smaller share of stored values are multiplied as sparse matrices."""
+
 _SAMPLED = 16
 """One row in this many is scored first, for a bound on the scores of the nearest rows."""
 
@@ -145,9 +148,11 @@ class _SparseScorer(Scorer):
     """Cosines of CSR rows."""
 
     def __call__(self, queries: slice, rows: slice) -> np.ndarray:
-        # sparse times a few dense columns is several times faster than sparse times sparse
-        few = np.ascontiguousarray(self._queries[queries].toarray().T)
-        return np.ascontiguousarray((self._base[rows] @ few).T)
+        # the same sums in either case; dense columns are faster unless they are nearly empty
+        few, base = self._queries[queries], self._base[rows]
+        if few.nnz < _SPARSE * few.shape[0] * few.shape[1]:
+            return (few @ base.T).toarray()
+        return np.ascontiguousarray((base @ np.ascontiguousarray(few.toarray().T)).T)
 
 
 class _BitScorer(Scorer):
@@ -184,12 +189,12 @@ def scorer_of(queries: Any, base: Any) -> Scorer:
         )
     if kinds[0][1] == "hamming":
         return _BitScorer(np.asarray(queries), np.asarray(base))
-    a, b = _unit_rows(queries, "queries"), _unit_rows(base, "base")
+    a, b = _checked_unit_rows(queries, "queries"), _checked_unit_rows(base, "base")
     return _SparseScorer(a, b) if kinds[0][0] else Scorer(torch.from_numpy(a), torch.from_numpy(b))
 
 
-def _unit_rows(codes: Any, name: str) -> Any:
-    """Return rows divided by their length, float32; rows of zeros stay."""
+def _checked_unit_rows(codes: Any, name: str) -> Any:
+    """Return ``unit_rows`` of codes; raise InvalidData unless they are finite numbers."""
     codes = checked_csr(codes, name) if sp.issparse(codes) else np.asarray(codes)
     values = codes.data if sp.issparse(codes) else codes
     if values.dtype.kind not in "buif":
@@ -199,6 +204,11 @@ def _unit_rows(codes: Any, name: str) -> Any:
         wrong = (~np.isfinite(values)).ravel().argmax()
         row = int(np.searchsorted(ends, wrong, side="right")) - 1
         raise InvalidData(f"{name}: codes must be finite, row {row} is not.")
+    return unit_rows(codes)
+
+
+def unit_rows(codes: Any) -> Any:
+    """Return rows (n, width), dense or CSR, divided by their length, float32; zero rows stay."""
     # divide by the largest value first: squares of large ones overflow, of small ones vanish
     return _over_norm(_over_norm(codes.astype(np.float64), np.inf), 2).astype(np.float32)
 
