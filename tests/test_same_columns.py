@@ -77,7 +77,8 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
     assert f"{folder / file}: " in said
     assert {
         "less.csv": "missing: 'c3'. Give every column of the fit under its name.",
-        "more.csv": f"not known: 'id', 'grade'. Leave out what is no feature: {folder / file}:"
+        "more.csv": "not known: 'id', 'grade'. Leave out columns that are not features: "
+        f"{folder / file}:"
         "drop=id,drop=grade (id=COLUMN if it names the rows, label=COLUMN if it says what they "
         "are).",
         "renamed.csv": "missing: 'c3'; not known: 'C3'.",

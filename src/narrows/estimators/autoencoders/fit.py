@@ -18,7 +18,7 @@ from narrows.errors import UsageError
 from narrows.estimators.autoencoders.clean_rows import clean_rows
 from narrows.estimators.autoencoders.plan import admits_missing, check_sizes, task_of
 from narrows.estimators.held_out import HeldOut, rows_and_y
-from narrows.estimators.inputs import called, rows_called, with_names_of_before
+from narrows.estimators.inputs import called, rows_called, with_resumed_names
 from narrows.estimators.parameters import (
     check_same_net,
     forget,
@@ -67,7 +67,7 @@ def fit_rows(
         return held_out.select(n_rows, fraction, seed=seed)
 
     source = estimator._source(X, reset=True, min_samples=2, select=select)
-    source = with_names_of_before(estimator, source, before.get("names", ()))
+    source = with_resumed_names(estimator, source, before.get("names", ()))
     check_sizes(estimator, source)
     places = held_out.keeps_places or is_texts(X)
     counted = rows_that_count(sample_weight, source, y, held_out.groups, keep_places=places)
