@@ -133,11 +133,11 @@ def _in_brackets(names: Any) -> str:
 
 
 def _way_out(origin: str, missing: list[str], unknown: list[str]) -> str:
-    """Return how to leave out columns that are not features, and how to add missing ones."""
+    """Return how to leave out unknown columns, and how to add missing ones."""
     give = "Give every column of the fit under its name" if missing else ""
     if not unknown:
         return f"{give}."
-    leave = f"{'leave' if missing else 'Leave'} out columns that are not features"
+    leave = f"{'leave' if missing else 'Leave'} out the unknown columns"
     if Path(origin).suffix:
         parts = StringIO()
         csv.writer(parts).writerow([f"drop={name}" for name in unknown[:_SHOWN]])

@@ -61,9 +61,9 @@ class DocumentAutoencoder(TextAutoencoder):
     hidden : sequence of int, default=(500, 250, 125)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     corruption : str, spec, corruption or None, default="identity"
         x -> x~ in training; "masking:0.3" drops words.
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
@@ -91,14 +91,14 @@ class DocumentAutoencoder(TextAutoencoder):
         The words of an estimator fitted to texts: ``terms``, ``document_frequencies``,
         ``n_documents`` and ``count(texts)``.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value; where no word is left of the texts, the rule
-        that dropped the last ones.
+        At ``fit``, naming the slot whose value is invalid; if no word of the texts is left, naming
+        the rule that dropped the last ones.
 
     Warns
     -----

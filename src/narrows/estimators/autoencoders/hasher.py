@@ -63,7 +63,7 @@ class SemanticHasher(TextAutoencoder):
     corruption : str, spec, corruption or None, default="masking:0.3"
         x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     penalties : ...
     augmentation : ...
     decoder : ...
@@ -85,13 +85,13 @@ class SemanticHasher(TextAutoencoder):
     vocabulary_ : Vocabulary
         The words of an estimator fitted to texts.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

@@ -53,12 +53,12 @@ class StackedAutoencoder(AbstractAutoencoder):
         Between dense layers; the output is linear. "auto" takes silu for "denoising", and
         sigmoid, the only one that there is, for "rbm".
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     tied : bool, default=True
         Whether the decoder's weights stay the encoder's, transposed; False has them part in
         fine-tuning.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     penalties : ...
     augmentation : ...
     scale : ...
@@ -85,7 +85,7 @@ class StackedAutoencoder(AbstractAutoencoder):
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
