@@ -52,7 +52,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return self.model_, self.model_.scaling.as_precise(source)
 
     def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
-        """Return what ``_validated_query`` does, for an index: of texts with their unknown words."""
+        """Return what ``_validated_query`` does; of texts, the share of unknown words too."""
         return self._validated_query(X)
 
     def _source(
