@@ -53,7 +53,7 @@ def fit_rows(
 
     The parameters are those of ``AbstractAutoencoder.fit``, ``held_out`` some of them together.
     """
-    held_out = held_out or HeldOut()
+    choice = held_out or HeldOut()
     estimator._check_parameters()
     forget(estimator)
     folder = None if checkpoint is None else Path(checkpoint)
@@ -62,25 +62,27 @@ def fit_rows(
     seed = before.get("seed", seed) if estimator.random_state is None else seed
     fraction = float(estimator.validation_fraction)
 
+    given = choice
+
     def select(n_rows: int) -> Selection:
         """Return which rows are held out: before anything is fitted, words included."""
-        return held_out.select(n_rows, fraction, seed=seed)
+        return given.select(n_rows, fraction, seed=seed)
 
     source = estimator._source(X, reset=True, min_samples=2, select=select)
     source = with_names_of_before(estimator, source, before.get("names", ()))
     check_sizes(estimator, source)
-    places = held_out.keeps_places or is_texts(X)
-    counted = rows_that_count(sample_weight, source, y, held_out.groups, keep_places=places)
-    source, held_out = counted.source, replace(held_out, groups=counted.groups)
-    selection = select(source.n_rows)
+    places = choice.keeps_places or is_texts(X)
+    counted = rows_that_count(sample_weight, source, y, choice.groups, keep_places=places)
+    source, choice = counted.source, replace(choice, groups=counted.groups)
+    selection = choice.select(source.n_rows, fraction, seed=seed)
     source = source.weighted(weights_of_parts(counted.weights, selection))
     source, rows, statistics = _read(
-        estimator, source, counted.y, selection, held_out.validation_data
+        estimator, source, counted.y, selection, choice.validation_data
     )
     plan = replace(
         estimator._plan(source, statistics, seed, pairs=rows.given is not None),
-        grouping=held_out.grouping(source.n_rows).identity(),
-        validation_data=held_out.validation_data is not None,
+        grouping=choice.grouping(source.n_rows).identity(),
+        validation_data=choice.validation_data is not None,
     )
     source = plan.scaling.for_training(source)
     rows = rows.each(plan.scaling.for_training)
