@@ -17,13 +17,15 @@ class Variant:
     """A named choice of pieces: the estimator that makes it.
 
     ``module`` is a module of ``narrows.estimators.autoencoders``; ``arguments`` are what the choice
-    settles in the constructor.
+    settles in the constructor. The net is built by the module of ``narrows.variants`` that has the
+    variant's name, or by ``builder``, another one, where the choice needs none of its own.
     """
 
     module: str
     estimator: str
     summary: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    builder: str = ""
 
 
 @dataclass(frozen=True)
