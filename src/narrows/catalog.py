@@ -17,13 +17,15 @@ class Variant:
     """A named choice of pieces, and the estimator that trains it.
 
     ``module`` is in ``narrows.estimators.autoencoders``; ``arguments`` are the constructor
-    arguments that select the variant.
+    arguments that select the variant. The net is built by the module of ``narrows.variants`` with
+    the variant's name, or by the one that ``builder`` names.
     """
 
     module: str
     estimator: str
     summary: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    builder: str = ""
 
 
 @dataclass(frozen=True)
