@@ -42,7 +42,7 @@ def clean_rows(y: Any, source: Source) -> Source | None:
             check_ignored(y, source.n_rows)
             if source.vocabulary is not None and _are_texts(y):
                 raise UsageError(
-                    "y: holds texts, which no autoencoder can reconstruct; give clean rows as counts, "
+                    "y: holds texts, which no autoencoder reconstructs; give clean rows as counts, "
                     "or leave y out."
                 )
             return None

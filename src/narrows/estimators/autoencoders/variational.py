@@ -22,9 +22,10 @@ __all__ = ["VariationalAutoencoder"]
 class VariationalAutoencoder(AbstractAutoencoder):
     """Learn a code with prior N(0, I), from which the decoder can generate new rows.
 
-    Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), where q(h | x) is normal with the
-    mean and variance that the encoder outputs. With a loss in nats and beta = 1 this is an upper
-    bound on - log p(x); ``log_likelihood`` gives a tighter one. ``transform`` returns the mean of q.
+    Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), where q(h | x) is normal with
+    the mean and variance that the encoder outputs. With a loss in nats and beta = 1 this is an
+    upper bound on - log p(x); ``log_likelihood`` gives a tighter one. ``transform`` returns the mean
+    of q.
 
     Parameters
     ----------
