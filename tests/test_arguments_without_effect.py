@@ -76,7 +76,7 @@ def test_a_stemmer_has_no_effect_on_characters():
 def test_a_detector_says_how_many_groups_it_needs(n_groups, n_folds, least):
     net = Autoencoder(2, hidden=(), max_epochs=1, validation_fraction=0.1)
     detector = AnomalyDetector(net, n_folds=n_folds)
-    with pytest.raises(InvalidData, match=f"^groups: there are {n_groups} groups, and {least} are"):
+    with pytest.raises(InvalidData, match=f"^groups: there are {n_groups} groups, but {least} are"):
         detector.fit(X, groups=np.arange(60) % n_groups)
 
 

@@ -202,7 +202,7 @@ def test_a_file_of_another_net_is_refused(change, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"channels": ()}, "channels: must name a stage"),
+        ({"channels": ()}, "channels: must have at least one stage"),
         ({"channels": (0,)}, "channels: must be"),
         ({"channels": "32"}, "channels: must be a sequence"),
         ({"blocks": -1}, "blocks: must be"),

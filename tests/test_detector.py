@@ -143,12 +143,12 @@ def test_the_file_gives_the_same_detector(detector, path):
     ("name", "value", "rule"),
     [
         ("calibration.surprises", torch.tensor([2.0, 1.0]).double(), "not in ascending order"),
-        ("calibration.surprises", torch.ones(3), "calibration by torch.float32"),
+        ("calibration.surprises", torch.ones(3), "calibration of torch.float32"),
         ("surprise.0.variances", torch.ones(5), r"of shape \(5,\)"),
         ("surprise.1.floor", torch.tensor(0.0), "not positive"),
         ("surprise.1.means", torch.ones(6).double(), "a scale of torch.float64"),
         ("surprise.0.density.means", torch.ones(1, 3), "a density of shapes"),
-        ("member.2.net.x", torch.ones(1), "'member.2.net.x' is no tensor of a detector"),
+        ("member.2.net.x", torch.ones(1), "'member.2.net.x' is not a tensor of a detector"),
     ],
 )
 def test_a_tampered_detector_is_refused(detector, path, name, value, rule):
@@ -165,7 +165,7 @@ def test_a_file_without_a_member_is_refused(detector, path):
     artefact = read_artefact(path, kind="model")
     artefact.spec["members"] = artefact.spec["members"][:1]
     write_artefact(path, artefact)
-    with pytest.raises(ModelFileError, match="is no tensor of a detector"):
+    with pytest.raises(ModelFileError, match="is not a tensor of a detector"):
         load(path)
 
 

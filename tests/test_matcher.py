@@ -263,7 +263,7 @@ def test_rows_without_a_class_give_the_origin(ae, things):
     [
         (np.full(1200, -1), "y: classification needs at least two classes, got 0"),
         (np.zeros(1200), "y: classification needs at least two classes, got 1"),
-        (np.arange(1200), "y: no two rows are of one class"),
+        (np.arange(1200), "y: no two rows have the same class"),
         (np.r_[np.nan, np.zeros(1199)], "y: contains NaN in row 0"),
         (np.zeros(7), "y: 7 values for 1200 rows of X"),
         (None, "y: requires y to be passed"),

@@ -278,7 +278,7 @@ def test_a_drawn_seed_is_found_again_at_the_neighbor_model(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_neighbors": 0, "neighbors_by": "code"}, "neighbors_by: .*n_neighbors is 0: give"),
+        ({"n_neighbors": 0, "neighbors_by": "code"}, "neighbors_by: .*n_neighbors is 0; give"),
         ({"neighbors_by": "words"}, "neighbors_by: .*'words'.*auto, code, rows"),
     ],
     ids=str,

@@ -69,7 +69,7 @@ def test_classes_are_those_of_the_training_masks(autoencoder):
         split.fit(x, masks)
     alone = np.zeros_like(masks)
     alone[held_out] = masks[held_out]
-    with pytest.raises(UsageError, match=r"every pixel to train on is of the class 0;"):
+    with pytest.raises(UsageError, match=r"every training pixel has the class 0;"):
         split.fit(x, alone)
 
 

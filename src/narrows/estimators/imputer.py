@@ -27,11 +27,11 @@ from narrows.estimators.columns import check_same_names
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators.inputs import FLOATS, check_columns
 from narrows.estimators.parameters import NarrowsEstimator, forget, keep
-from narrows.fitting.plan import batch_size_for, epochs_of_steps
+from narrows.fitting.plan import batch_size_for, epochs_for_steps
 
 __all__ = ["CodeImputer"]
 
-_LEAST_STEPS = 5_000
+_MIN_STEPS = 5_000
 
 _validate: Any = validate_data  # scikit-learn's annotations mislead the type checker
 
@@ -205,7 +205,7 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         steps = -(-n_rows // batch_size_for("auto", n_rows))
         return DenoisingAutoencoder(
             corruption="missing:0.4",
-            max_epochs=epochs_of_steps(_LEAST_STEPS, steps, most=500),
+            max_epochs=epochs_for_steps(_MIN_STEPS, steps, most=500),
             validation_fraction=0.0,
             patience=None,
             random_state=self.random_state,

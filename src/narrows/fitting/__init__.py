@@ -1,1 +1,1 @@
-"""From a plan and a source to a fitted model."""
+"""Fit models and heads, given a plan and a source of rows."""

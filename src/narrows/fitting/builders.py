@@ -1,4 +1,4 @@
-"""The parts of a training that a plan asks for: the net, what is minimized, and the trainer."""
+"""Build what a plan describes: the net, the objective to minimize, and the trainer."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
 
-__all__ = ["check_loss", "minimize", "new_model", "new_trainer", "scaled_mean", "trained"]
+__all__ = ["check_loss", "minimize", "new_model", "new_trainable", "new_trainer", "scaled_mean"]
 
 
 def new_model(plan: Plan, source: Source) -> Model:
-    """Return the net of a plan, untrained, for rows like those of the source.
+    """Return an untrained model for a plan and the rows of a source.
 
     Raises
     ------
     ResourceError
-        If its training would need more memory than there is.
+        If training it would need more memory than is available.
     """
     check_net_fits(
         plan.variant,
@@ -53,31 +53,32 @@ def new_model(plan: Plan, source: Source) -> Model:
 
 
 def scaled_mean(plan: Plan) -> Tensor:
-    """Return the mean of the scaled rows, (features,)."""
+    """Return the mean of the scaled rows, (n_features,)."""
     scaled = plan.scaling.forward(plan.statistics.mean[None])
     assert isinstance(scaled, Tensor)
     return scaled[0]
 
 
 def check_loss(model: Model, source: Source) -> None:
-    """Have the loss refuse, before training, the values that it cannot take."""
+    """Raise InvalidData, before training, if a row has values that the loss refuses."""
     loss = model.objective.loss
     if loss.bounded:
         for raw in source.in_order(16384):
             loss.check(model.scaling.forward(raw))
 
 
-def trained(
+def new_trainable(
     plan: Plan,
     model: Model,
     rows: Split,
     codes: np.ndarray | None = None,
     labels: Tensor | None = None,
 ) -> Trainable:
-    """Return what the loop minimizes: the formula, or what stands in its place.
+    """Return what the loop minimizes: the model's objective, or a variation of it.
 
-    ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
-    are near, where the rows themselves do not. ``labels`` are their y where y holds numbers.
+    ``codes`` (n_samples, width), of the training rows followed by the held-out rows, define the
+    nearest rows if the rows themselves do not. ``labels`` is the y of these rows, if the targets
+    hold row numbers instead.
     """
     if rows.inputs is not None:
         return NeighborObjective(model.objective, own_neighborhoods(rows, model.scaling))
@@ -90,7 +91,7 @@ def trained(
 
 
 def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
-    """Return what minimizes an objective as the plan says, the model on its device."""
+    """Move the model to the plan's device, and return a trainer of an objective of it."""
     device = resolve_device(plan.device)
     model.to(device)
     augmentation = None
@@ -110,9 +111,9 @@ def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
 
 
 def _augment_until(plan: Plan) -> float:
-    """Return the share of the epochs in which images are augmented."""
-    given = plan.augmentation
-    return float(given["until"]) if isinstance(given, dict) else getattr(given, "until", 1.0)
+    """Return the fraction of the epochs in which images are augmented."""
+    spec = plan.augmentation
+    return float(spec["until"]) if isinstance(spec, dict) else getattr(spec, "until", 1.0)
 
 
 def minimize(
@@ -122,7 +123,7 @@ def minimize(
     rows: Split,
     watch: Watch,
 ) -> TrainingRecord:
-    """Train a model as the plan says, in place."""
+    """Train a model in place, with the settings of the plan."""
     return train(
         new_trainer(plan, model, objective),
         rows.net_inputs.training,

@@ -1,4 +1,4 @@
-"""From a plan and a source to a fitted model: the one place where the parts work together."""
+"""Fit a model: build it, pretrain, train and calibrate, with checkpoints."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from narrows.fitting.builders import (
     check_loss,
     minimize,
     new_model,
+    new_trainable,
     scaled_mean,
-    trained,
 )
 from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
@@ -43,14 +43,14 @@ def fit_model(
     extra: Mapping[str, Any] | None = None,
     watch: Watch,
 ) -> tuple[Model, TrainingRecord]:
-    """Build, train and measure; return the model, with its baseline, and the training record.
+    """Build and train a model; return it, with its baseline, and the training record.
 
-    ``source`` holds all rows, ``rows`` splits them. Everything is fitted to the training rows;
-    the held-out rows decide when to stop and calibrate the errors. ``extra`` is what the estimator
-    adds to the model file: with it, checkpoints open as models. ``watch`` has the callbacks; its
-    checkpoints are opened here.
+    ``source`` holds all rows, ``rows`` their split. Everything is fitted to the training rows; the
+    held-out rows decide when to stop, and calibrate the errors. ``extra`` is what the estimator
+    adds to the model file; with it, checkpoints can be opened as models. ``watch`` has the
+    callbacks; its checkpoints are opened here.
     """
-    with _opened(checkpoint, resume=resume) as (checkpoints, saved):
+    with _open_checkpoints(checkpoint, resume=resume) as (checkpoints, saved):
         watch = replace(
             watch,
             checkpoints=checkpoints,
@@ -61,9 +61,9 @@ def fit_model(
         labels = None
         if plan.n_neighbors:
             labels = _labels(rows)
-            rows = _numbered(rows)
+            rows = _with_row_numbers(rows)
         elif rows.inputs is not None:
-            rows = replace(rows, inputs=_numbered(rows.inputs))
+            rows = replace(rows, inputs=_with_row_numbers(rows.inputs))
         model = new_model(plan, source)
         if plan.validation_data and rows.held_out is not None:
             check_loss(model, rows.held_out)
@@ -83,9 +83,9 @@ def fit_model(
                 seed=plan.seed,
                 watch=watch,
             )
-        codes, of_neighbors = None, []
+        codes, neighbor_epochs = None, []
         if plan.n_neighbors and plan.neighbors_by == "code":
-            codes, of_neighbors = neighbor_codes(plan, source, rows, watch, labels)
+            codes, neighbor_epochs = neighbor_codes(plan, source, rows, watch, labels)
 
         def snapshot(record: TrainingRecord) -> Artefact:
             model.record = _as_json(plan, record)
@@ -94,7 +94,7 @@ def fit_model(
         record = minimize(
             plan,
             model,
-            trained(plan, model, rows, codes, labels),
+            new_trainable(plan, model, rows, codes, labels),
             rows,
             watch if extra is None else replace(watch, snapshot=snapshot),
         )
@@ -104,16 +104,16 @@ def fit_model(
         model.record = _as_json(plan, record)
         if layers:
             model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
-        if of_neighbors:
-            model.record["neighbor_model"] = [asdict(epoch) for epoch in of_neighbors]
+        if neighbor_epochs:
+            model.record["neighbor_model"] = [asdict(epoch) for epoch in neighbor_epochs]
         return model, record
 
 
 @contextmanager
-def _opened(
+def _open_checkpoints(
     folder: Path | None, *, resume: bool
 ) -> Iterator[tuple[Checkpoints | None, Artefact | None]]:
-    """Yield the checkpoints in a folder, and the newest one where a run resumes."""
+    """Open the checkpoints in a folder; yield them, and the newest one if training resumes."""
     if folder is None:
         yield None, None
         return
@@ -129,9 +129,9 @@ def _opened(
 
 
 def interrupted_identity(folder: Path) -> dict[str, Any]:
-    """Return the identity of an interrupted run, {} where there is no checkpoint.
+    """Return the identity in the newest checkpoint of an interrupted run; {} if there is none.
 
-    A run that stopped in its first part has a checkpoint of that part only.
+    A run that stopped in its first part only has checkpoints of that part.
     """
     if not folder.is_dir():
         return {}
@@ -145,14 +145,14 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
 
 
 def _labels(rows: Split) -> torch.Tensor | None:
-    """Return the y of the rows to train on and then of those held out; None where there is none."""
+    """Return the y of the training rows followed by the held-out rows; None if there is none."""
     parts = [part.targets_in_order() for part in rows.parts]
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if len(known) == len(parts) else None
+    labeled = [part for part in parts if part is not None]
+    return torch.cat(labeled) if len(labeled) == len(parts) else None
 
 
-def _numbered(rows: Split) -> Split:
-    """Set y to the row's number, by which its neighborhood or clean row is found."""
+def _with_row_numbers(rows: Split) -> Split:
+    """Set the targets to row numbers, to look up each row's neighborhood or clean row."""
     n = rows.training.n_rows
     held_out = rows.held_out
     if held_out is not None:

@@ -1,10 +1,10 @@
-"""Fit a head to a layer of a fitted encoder, with or without the encoder."""
+"""Train a head on a layer of a fitted encoder, with or without the encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -20,7 +20,7 @@ from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
-from narrows.fitting.plan import batch_size_for, epochs_of_steps
+from narrows.fitting.plan import batch_size_for, epochs_for_steps
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, FeatureTask, Head
 from narrows.training.loop import train
@@ -32,6 +32,7 @@ from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer
 
 __all__ = [
+    "BegunHead",
     "FittedHead",
     "HeadRecipe",
     "HeadSettings",
@@ -47,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """The arguments that every head has for its training."""
+    """The training arguments that all heads share."""
 
     training: str
     layer: int
@@ -68,18 +69,18 @@ class HeadSettings:
 
     @property
     def frozen(self) -> bool:
-        """Whether the encoder stays as it is."""
+        """Whether the encoder is not trained."""
         return self.training == "frozen"
 
     @property
-    def weight_of_rows(self) -> float:
-        """The weight of the autoencoder's own J."""
+    def reconstruction_share(self) -> float:
+        """The weight of the autoencoder's own J in the objective, 0 unless training is "joint"."""
         return self.reconstruction_weight if self.training == "joint" else 0.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A head with its first weights, what to minimize, and over which rows."""
+    """An untrained head, the task to minimize, and the rows to train on."""
 
     head: Any
     layer: int
@@ -89,11 +90,11 @@ class Prepared:
 
 
 Prepare = Callable[[Model, Source, HeadSettings, int, Tensor], Prepared]
-"""A function of model, rows with their y, settings, seed, and the mask of the rows to train on."""
+"""Prepares a head, from the model, rows with targets, settings, seed, and mask of training rows."""
 
 
 def weigh_rows(task: Trainable, split: Split) -> None:
-    """Scale the weights of the rows to mean 1 over the rows of known y."""
+    """Scale the weights of each part to mean 1 over its rows of known y."""
     for rows in split.parts:
         if rows.weights is not None and rows.targets is not None:
             rows.weights = of_mean_one(rows.weights, known_rows(rows.targets))
@@ -101,34 +102,34 @@ def weigh_rows(task: Trainable, split: Split) -> None:
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """What a kind of head is, as functions for the one trainer."""
+    """How to build and train one kind of head, for ``fit_head``."""
 
     prepare: Prepare
     weigh: Callable[[Trainable, Split], None] = weigh_rows
     """Sets the weights of rows or classes before training."""
 
     rows_to_train_on: Callable[[Source], Source] = lambda rows: rows
-    """Chooses the rows of an epoch among those that are not held out."""
+    """Selects the rows of an epoch from the training rows."""
 
     paired: bool = False
-    """Whether rows i and n + i are a pair, which is held out as one."""
+    """Whether rows i and n + i are a pair, to be held out together."""
 
     least_steps: int = 1000
-    """Steps that few rows are trained for, where ``max_epochs`` is None."""
+    """Minimum number of steps if ``max_epochs`` is None."""
 
     rates: tuple[float, float] = (1e-2, 1e-3)
-    """Learning rates where it is None: of a frozen encoder, and of one that trains."""
+    """Default learning rates, with a frozen encoder and with one that is trained."""
 
     def epochs(self, steps: int, max_epochs: int | None) -> int:
-        """Return how often to pass over rows that make so many steps."""
+        """Return the number of epochs, of ``steps`` steps each."""
         if max_epochs is not None:
             return max_epochs
-        return epochs_of_steps(self.least_steps, steps, most=self.least_steps // 2)
+        return epochs_for_steps(self.least_steps, steps, most=self.least_steps // 2)
 
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A head and how its training went."""
+    """A trained head and the record of its training."""
 
     head: Any
     layer: int
@@ -137,15 +138,23 @@ class FittedHead:
     training_rows: Tensor
     held_out_rows: Tensor
     share_labeled: float = 1.0
-    """Share of the held-out rows whose y is known."""
+    """Fraction of the held-out rows whose y is known."""
 
 
 def feature_head(
     model: Model, layer: int, widths: list[int], activation: str, *, generator: Generator
 ) -> Head:
-    """Return a head with its first weights on the features of a layer."""
+    """Return an untrained head on the features of a layer."""
     n_features = layer_widths(model)[layer]
     return Head(n_features, widths, activation=activation, generator=generator)
+
+
+class BegunHead(NamedTuple):
+    """An untrained head, its layer, and the features (n_samples, width) of all rows there."""
+
+    head: Head
+    layer: int
+    features: Tensor
 
 
 def begin_head(
@@ -154,10 +163,10 @@ def begin_head(
     settings: HeadSettings,
     seed: int,
     n_outputs: Callable[[int, int], int],
-) -> tuple[Head, int, Tensor]:
-    """Return a new head, its layer, and the features (n_samples, width) of all rows there.
+) -> BegunHead:
+    """Return an untrained head, its layer, and the features of all rows there.
 
-    ``n_outputs`` returns the head's outputs from the layer's width and number.
+    ``n_outputs`` returns the number of outputs from the layer's width and number.
     """
     model.to(resolve_device(settings.device))
     layer = layer_number(model, settings.layer)
@@ -173,13 +182,13 @@ def begin_head(
     )
     generator = Generator().manual_seed(seed)
     head = feature_head(model, layer, widths, settings.activation, generator=generator)
-    return head.to(model.device), layer, features
+    return BegunHead(head.to(model.device), layer, features)
 
 
 def standardize_frozen(
     head: Head, features: Tensor, source: Source, settings: HeadSettings, training: Tensor
 ) -> None:
-    """Have a head standardize features that stay as they are, by the rows to train on."""
+    """Let a head on a frozen encoder standardize its features by their training rows."""
     if settings.frozen:
         weights = None if source.weights is None else source.weights[training]
         head.start_at(features[training.to(features.device)], weights)
@@ -189,19 +198,19 @@ def on_features(
     model: Model,
     source: Source,
     settings: HeadSettings,
-    begun: tuple[Head, int, Tensor],
+    begun: BegunHead,
     task: FeatureTask,
     *,
     wrapped: Callable[[CodeTask], Trainable] = lambda task: task,
     arranged: Callable[[Source], Source] = lambda source: source,
 ) -> Prepared:
-    """Return what to minimize for a head on features, and over which rows.
+    """Return the prepared head on the features of a layer.
 
-    Where the encoder trains too, ``wrapped`` adds to the task, and ``arranged`` orders the rows.
+    If the encoder is trained too, ``wrapped`` extends the task, and ``arranged`` reorders the rows.
     """
     head, layer, features = begun
     if settings.frozen:
-        # the encoder will not change: its features are computed once
+        # the encoder does not change, so its features are computed once
         rows = DenseSource(features.cpu()).copy_metadata(source).labeled(source.targets)
         rows.weights = source.weights
         return Prepared(head, layer, task, rows, Scaling("none"))
@@ -210,7 +219,7 @@ def on_features(
         task,
         layer=layer,
         corruption=piece_from_spec(CORRUPTIONS, settings.corruption, slot="corruption"),
-        reconstruction_weight=settings.weight_of_rows,
+        reconstruction_weight=settings.reconstruction_share,
     )
     return Prepared(head, layer, wrapped(on_code), arranged(source), model.scaling)
 
@@ -226,27 +235,26 @@ def fit_head(
     selection: Selection | None = None,
     snapshot: Callable[[FittedHead], Artefact] | None = None,
 ) -> FittedHead:
-    """Train a head, and the model's encoder where the settings say so, in place.
+    """Train a head in place, and the model's encoder too unless it is frozen.
 
     Parameters
     ----------
     source : Source
-        Rows with their y, as precise as the model's scaling.
+        Rows with targets, in the precision of the model's scaling.
     stage : str
-        Names the checkpoints.
+        Name of the folder of checkpoints.
     selection : Selection, optional
-        Which rows are held out; None draws them.
+        The held-out rows; None draws them.
     snapshot : callable, optional
-        Returns the model file as training stands, for checkpoints to open as.
+        Returns the current content of the model file, so that checkpoints open as models.
 
     Raises
     ------
     UsageError
-        If no y is known in the rows to train on, or in those held out.
+        If no y is known in the training rows, or in the held-out rows.
     """
     seed = stages.seed
-    of_encoder = model.fingerprint() if stages.checkpoints is not None else ""
-    given = source
+    encoder_digest = model.fingerprint() if stages.checkpoints is not None else ""
     if selection is None:
         n_units = source.n_rows // 2 if recipe.paired else source.n_rows
         generator = Generator().manual_seed(seed)
@@ -258,8 +266,9 @@ def fit_head(
     labeled = 1.0 if validation is None else _share_labeled(validation)
     if not labeled or not _share_labeled(rows):
         raise UsageError(
-            f"validation_fraction: {settings.validation_fraction!r} leaves no label to train on, "
-            "or none held out; give another random_state, or 0 to hold out nothing."
+            f"validation_fraction: {settings.validation_fraction!r} leaves no label in the "
+            "training rows, or none in the held-out rows; give another random_state, or 0 to hold "
+            "out no rows."
         )
     recipe.weigh(prepared.task, split)
     rows = recipe.rows_to_train_on(rows)
@@ -278,9 +287,9 @@ def fit_head(
     epochs = recipe.epochs(rows.n_batches(batch_size), settings.max_epochs)
 
     def identity() -> dict[str, Any]:
-        y = digest_of(given.targets)
-        weights = {} if given.weights is None else {"weights": digest_of(given.weights)}
-        return {"encoder": of_encoder, **given.identity(), "y": y, **weights}
+        y = digest_of(source.targets)
+        weights = {} if source.weights is None else {"weights": digest_of(source.weights)}
+        return {"encoder": encoder_digest, **source.identity(), "y": y, **weights}
 
     def fitted(record: TrainingRecord) -> FittedHead:
         return FittedHead(
@@ -293,10 +302,10 @@ def fit_head(
             labeled,
         )
 
-    described = None if snapshot is None else lambda record: snapshot(fitted(record))
+    file_so_far = None if snapshot is None else lambda record: snapshot(fitted(record))
     with (
         Progress(settings.verbose, epochs) as progress,
-        stages.of_loop(stage, identity, described) as watch,
+        stages.loop_watch(stage, identity, file_so_far) as watch,
     ):
         record = train(
             trainer,
@@ -313,7 +322,7 @@ def fit_head(
 
 
 def _share_labeled(source: Source) -> float:
-    """Return the share of the rows whose y is known."""
+    """Return the fraction of the rows whose y is known."""
     y = source.targets_in_order()
     assert y is not None
     return float(known_rows(y).double().mean())

@@ -1,4 +1,4 @@
-"""Prepare a segmenter's head: on the maps of several depths of a convolutional encoder."""
+"""Prepare a segmenter's head on the feature maps of a convolutional encoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["map_head", "on_maps"]
 def map_head(
     model: Model, layer: int, widths: list[int], activation: str, *, generator: Generator
 ) -> SegmentationHead:
-    """Return a head with its first weights; ``widths`` are its maps' channels and its classes.
+    """Return an untrained head; ``widths`` are the channels of its maps and its classes.
 
     ``layer`` is ignored: the head reads the maps of every depth.
     """
@@ -52,14 +52,14 @@ def on_maps(
     widths: list[int],
     flips: bool,
 ) -> Prepared:
-    """Return a new head on the encoder's maps, and what to minimize.
+    """Return a prepared head on the encoder's maps.
 
     Raises
     ------
     UsageError
         If the rows are sparse, or the encoder has no maps.
     ResourceError
-        If its training would need more memory than there is.
+        If training it would need more memory than is available.
     """
     if source.sparse:
         raise UsageError("X: sparse input is not supported, images are dense; use toarray().")
@@ -74,14 +74,14 @@ def on_maps(
     head = map_head(model, 0, widths, settings.activation, generator=generator).to(model.device)
     if settings.frozen:
         rows = source.where(training)
-        some = rows.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
+        sample = rows.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
         with torch.no_grad():
-            head.start_at(pyramid(model.objective, model.scaling.forward(some)))
+            head.start_at(pyramid(model.objective, model.scaling.forward(sample)))
     task = SegmentationTask(
         model.objective,
         head,
         frozen=settings.frozen,
-        reconstruction_weight=settings.weight_of_rows,
+        reconstruction_weight=settings.reconstruction_share,
         flips=flips,
     )
     return Prepared(head, 0, task, source, model.scaling)

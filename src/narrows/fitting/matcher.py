@@ -1,4 +1,4 @@
-"""Fit a matcher: in closed form on a frozen code, or with the encoder; calibrate it on folds."""
+"""Fit a matcher, in closed form or together with the encoder, and calibrate it on folds."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ from narrows.training.stages import Stages
 __all__ = ["FittedMatcher", "MatcherSettings", "fit_matcher"]
 
 _REPEATS = 5
-"""How often a frozen code's classes are dealt into folds anew: a fold costs next to nothing."""
+"""How often classes are drawn into folds for a frozen code, where a fold is cheap."""
 
 
 @dataclass(frozen=True)
 class MatcherSettings:
-    """The arguments of a matcher beside those of every head.
+    """The arguments of a matcher, beside those that all heads share.
 
-    ``paired`` says that rows i and n + i are a pair, y whether they are the same thing, and that y
-    is not classes.
+    With ``paired``, rows i and n + i are a pair, and y is whether they are the same thing; without
+    it y holds classes.
     """
 
     n_components: int | None
@@ -60,7 +60,7 @@ class MatcherSettings:
 
 @dataclass(frozen=True)
 class FittedMatcher:
-    """A head that maps rows, how its training went, and the odds by the distance of two rows."""
+    """A trained matcher and its calibration."""
 
     fitted: FittedHead
     calibrated_on: str
@@ -71,48 +71,51 @@ def fit_matcher(
     model: Model,
     source: Source,
     settings: HeadSettings,
-    own: MatcherSettings,
+    matcher: MatcherSettings,
     stages: Stages,
     selection: Selection | None = None,
 ) -> FittedMatcher:
-    """Learn the map of pairs, and calibrate it on what is learned from less of the rest.
+    """Fit the map, and calibrate its odds on folds that maps fitted to the other folds predict.
 
-    The parameters are those of ``fit_head``; the model trains in place where it is not frozen.
+    The parameters are as in ``fit_head``; the model is trained in place unless it is frozen.
     """
     assert source.targets is not None
     y = source.targets.numpy()
-    before = model if settings.frozen else deepcopy(model)
+    untrained = model if settings.frozen else deepcopy(model)
     features = shift = None
     if settings.frozen:
-        # the encoder will not change: its features are computed once, and the map solved for
-        every = torch.ones(source.n_rows, dtype=torch.bool)
-        head, layer, found = begin_head(model, source, settings, stages.seed, _outputs(own))
-        _solve(head, found, source, every, own)
-        rows = every.nonzero()[:, 0]
-        fitted = FittedHead(head, layer, TrainingRecord(), 0, rows, rows[:0])
-        features = found.double().cpu().numpy()
+        # the encoder does not change: its features are computed once, and the map is solved
+        all_rows = torch.ones(source.n_rows, dtype=torch.bool)
+        begun = begin_head(model, source, settings, stages.seed, _n_outputs(matcher))
+        _solve(begun.head, begun.features, source, all_rows, matcher)
+        rows = all_rows.nonzero()[:, 0]
+        fitted = FittedHead(begun.head, begun.layer, TrainingRecord(), 0, rows, rows[:0])
+        features = begun.features.double().cpu().numpy()
         shift = features.mean(axis=0)
-        if not own.paired:
+        if not matcher.paired:
             features, y = features[y >= 0], y[y >= 0]
     else:
-        fitted = _fit_with_encoder(model, source, settings, own, stages, "head", selection)
+        fitted = _fit_with_encoder(model, source, settings, matcher, stages, "head", selection)
     fold = count(1)
 
     def learn(rest: np.ndarray) -> Callable[..., np.ndarray]:
-        """Return the squared distances of pairs by a map that is learned from these y."""
+        """Return a function of pairs, their squared distances by a map fitted to the labels
+        ``rest``."""
         if features is not None:
-            embedded = _metric(features, rest, own, shift).embed(features)
+            embedded = _metric(features, rest, matcher, shift).embed(features)
         else:
-            another, rows = deepcopy(before), source.labeled(torch.from_numpy(rest))
+            model_of_fold, rows = deepcopy(untrained), source.labeled(torch.from_numpy(rest))
             quiet, stage = replace(settings, verbose=0), f"fold-{next(fold)}"
-            head = _fit_with_encoder(another, rows, quiet, own, stages, stage)
-            outputs = np.concatenate(list(outputs_of_head(another, head.head, rows, head.layer)))
+            head = _fit_with_encoder(model_of_fold, rows, quiet, matcher, stages, stage)
+            outputs = np.concatenate(
+                list(outputs_of_head(model_of_fold, head.head, rows, head.layer))
+            )
             embedded = of_length_1(outputs.astype(np.float64))
         return lambda pairs: pairs.squared_distances(embedded)
 
     generator = np.random.default_rng(stages.seed)
-    n_folds = own.calibration_folds or (5 if settings.frozen else 2)
-    if own.paired:
+    n_folds = matcher.calibration_folds or (5 if settings.frozen else 2)
+    if matcher.paired:
         same = y[: len(y) // 2] == 1
         calibrated_on, measured = pair_folds(same, learn, n_folds, generator=generator)
     else:
@@ -125,63 +128,65 @@ def _fit_with_encoder(
     model: Model,
     source: Source,
     settings: HeadSettings,
-    own: MatcherSettings,
+    matcher: MatcherSettings,
     stages: Stages,
     stage: str,
     selection: Selection | None = None,
 ) -> FittedHead:
-    """Train encoder and map, then solve for the map in closed form once more.
+    """Train encoder and map together, then solve the map in closed form again.
 
-    The map that trained separates things of the training far better than others: on digits never
-    seen the area under the curve fell from 0.82 to 0.72, and was 0.82 again with a solved one.
+    The trained map overfits the classes of training: on digits that were not in training the area
+    under the ROC curve fell from 0.82 to 0.72, and was 0.82 again with the solved map.
     """
 
     def prepare(
         model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
     ) -> Prepared:
-        begun = begin_head(model, source, settings, seed, _outputs(own))
-        _solve(begun[0], begun[2], source, training, own)
-        task = PairTask(begun[0], given=own.paired, dropout=settings.dropout)
-        arranged = _paired if own.paired else lambda source: source
+        begun = begin_head(model, source, settings, seed, _n_outputs(matcher))
+        _solve(begun.head, begun.features, source, training, matcher)
+        task = PairTask(begun.head, given=matcher.paired, dropout=settings.dropout)
+        arranged = _as_pairs if matcher.paired else lambda source: source
         return on_features(model, source, settings, begun, task, arranged=arranged)
 
     recipe = HeadRecipe(
         prepare,
         rows_to_train_on=lambda rows: _rows_with_pairs(rows, settings),
-        paired=own.paired,
+        paired=matcher.paired,
         rates=(1e-4, 1e-4),
     )
     fitted = fit_head(recipe, model, source, settings, stages, stage=stage, selection=selection)
-    n_units = source.n_rows // 2 if own.paired else source.n_rows
+    n_units = source.n_rows // 2 if matcher.paired else source.n_rows
     training = torch.ones(n_units, dtype=torch.bool)
     training[fitted.held_out_rows] = False
     features = torch.cat(list(features_read(model, source, fitted.layer)))
-    _solve(fitted.head, features, source, training.repeat(2) if own.paired else training, own)
+    _solve(
+        fitted.head, features, source, training.repeat(2) if matcher.paired else training, matcher
+    )
     return fitted
 
 
-def _outputs(own: MatcherSettings) -> Callable[[int, int], int]:
+def _n_outputs(matcher: MatcherSettings) -> Callable[[int, int], int]:
     def n_outputs(width: int, layer: int) -> int:
-        if own.n_components is None:
+        if matcher.n_components is None:
             return width
-        if own.n_components > width:
+        if matcher.n_components > width:
             raise UsageError(
                 f"n_components: must be <= {width}, the width of layer {layer}, got "
-                f"{own.n_components}."
+                f"{matcher.n_components}."
             )
-        return own.n_components
+        return matcher.n_components
 
     return n_outputs
 
 
 @torch.no_grad()
 def _solve(
-    head: Head, features: Tensor, source: Source, training: Tensor, own: MatcherSettings
+    head: Head, features: Tensor, source: Source, training: Tensor, matcher: MatcherSettings
 ) -> None:
-    """Set a head to the map in closed form of the rows in a mask."""
+    """Set a head to the closed-form map of the training rows."""
     assert source.targets is not None
     features = features[training.to(features.device)]
-    metric = _metric(features.cpu().numpy(), source.targets[training].numpy(), own)
+    metric = _metric(features.cpu().numpy(), source.targets[training].numpy(), matcher)
     head.shift.copy_(torch.from_numpy(metric.shift))
     weights = metric.weights_to_train(features.double().cpu().numpy())
     head.net.weights[0].copy_(torch.from_numpy(weights))
@@ -189,10 +194,10 @@ def _solve(
 
 
 def _metric(
-    features: np.ndarray, y: np.ndarray, own: MatcherSettings, shift: np.ndarray | None = None
+    features: np.ndarray, y: np.ndarray, matcher: MatcherSettings, shift: np.ndarray | None = None
 ) -> PairMetric:
-    if not own.paired:
-        return metric_of_classes(features, y, shift=shift, n_components=own.n_components)
+    if not matcher.paired:
+        return metric_of_classes(features, y, shift=shift, n_components=matcher.n_components)
     half = len(features) // 2
     known = y[:half] >= 0
     return metric_of_pairs(
@@ -200,24 +205,24 @@ def _metric(
         features[half:][known],
         y[:half][known] == 1,
         shift=shift,
-        n_components=own.n_components,
+        n_components=matcher.n_components,
     )
 
 
-def _paired(source: Source) -> Source:
+def _as_pairs(source: Source) -> Source:
     assert isinstance(source, DenseSource | SparseSource)
     return PairedSource(source)
 
 
 def _rows_with_pairs(rows: Source, settings: HeadSettings) -> Source:
-    """Leave out rows of unknown class, or, where they are rebuilt, have as many of known ones.
+    """Drop rows of unknown class or, with training="joint", repeat those of known class to match.
 
-    A batch needs rows of known class: without them it holds no pair.
+    A batch without rows of known class would hold no pair.
     """
     y = rows.targets_in_order()
     if not isinstance(rows, DenseSource | SparseSource) or y is None:
         return rows
-    known, others = (y >= 0).nonzero()[:, 0], (y < 0).nonzero()[:, 0]
+    known, unknown = (y >= 0).nonzero()[:, 0], (y < 0).nonzero()[:, 0]
     if settings.training == "joint":
-        known = torch.cat([others, *[known] * max(1, len(others) // len(known))])
+        known = torch.cat([unknown, *[known] * max(1, len(unknown) // len(known))])
     return rows.subset(known)

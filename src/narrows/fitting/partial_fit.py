@@ -1,4 +1,4 @@
-"""One more pass over some rows; a call that fails leaves the net as it was."""
+"""Train a model for one more pass over some rows; a failed call leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from narrows.training.trainer import Trainer
 
 __all__ = ["partial_fit_model"]
 
-_TRIED = 1024
+_N_CHECKED = 1024
 
 
 def partial_fit_model(
     plan: Plan, source: Source, model: Model | None, trainer: Trainer | None, *, reseed: bool
 ) -> tuple[Model, TrainingRecord, Trainer]:
-    """Pass once over the source at the full learning rate, going on where the last call ended.
+    """Train for one pass over the source at the full learning rate, continuing the last call.
 
     ``model`` is trained in place. If the call fails, it and ``trainer``, the trainer of the last
-    call, stay as they were. ``reseed`` restarts the random numbers from the plan's seed.
+    call, stay unchanged. ``reseed`` restarts the random generators from the plan's seed.
 
     Raises
     ------
@@ -44,13 +44,13 @@ def partial_fit_model(
         check_loss(model, source)
     objective = model.objective
     minimized = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
-    fresh = new_trainer(plan, model, minimized)
+    new = new_trainer(plan, model, minimized)
     if trainer is not None:
-        fresh.go_on_from(trainer, random=not reseed)
+        new.go_on_from(trainer, random=not reseed)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     try:
-        record = train(fresh, source, max_epochs=1, batch_size=plan.batch_size, constant_rate=True)
-        _check_answers(fresh, source)
+        record = train(new, source, max_epochs=1, batch_size=plan.batch_size, constant_rate=True)
+        _check_errors(new, source)
     except BaseException:
         objective.load_state_dict(before)
         raise
@@ -71,13 +71,13 @@ def partial_fit_model(
     record.epochs = past + record.epochs
     pretraining = {k: v for k, v in model.record.items() if k == "pretraining"}
     model.record = {**training_settings(plan), **asdict(record), **pretraining}
-    return model, record, fresh
+    return model, record, new
 
 
 @torch.no_grad()
-def _check_answers(trainer: Trainer, source: Source) -> None:
-    """Raise TrainingDiverged where finite weights give errors that are not."""
-    raw, y = next(iter(with_targets(source, _TRIED)))
+def _check_errors(trainer: Trainer, source: Source) -> None:
+    """Raise TrainingDiverged if finite weights give errors that are not finite."""
+    raw, y = next(iter(with_targets(source, _N_CHECKED)))
     x = trainer.scaling.forward(raw.to(trainer.device))
     errors = trainer.objective.error(x, None if y is None else y.to(trainer.device))
     if not bool(torch.isfinite(errors).all()):

@@ -1,4 +1,4 @@
-"""Every choice of a training, resolved."""
+"""The training plan: every setting of a fit, resolved."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from narrows.errors import UsageError
 from narrows.training.layerwise import LayerwisePretraining
 from narrows.training.stages import digest_of
 
-__all__ = ["Plan", "batch_size_for", "epochs_of_steps", "training_settings"]
+__all__ = ["Plan", "batch_size_for", "epochs_for_steps", "training_settings"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every choice of a training, resolved."""
+    """Every setting of a fit, resolved for its data."""
 
     variant: str
     parameters: dict[str, Any]
@@ -43,13 +43,13 @@ class Plan:
     neighbors_by: str = "rows"
     sampled_words: int = 0
     grouping: dict[str, Any] = field(default_factory=dict)
-    """``Grouping.identity`` of the rows; empty where they are independent."""
+    """``Grouping.identity`` of the rows; empty if they are independent."""
 
     validation_data: bool = False
-    """Whether the user gave the held-out rows, so that the source does not hold them."""
+    """Whether the user gave the held-out rows, so that they are not in the source."""
 
     def identity(self, source: Source, rows: Split) -> dict[str, Any]:
-        """Return what must be equal for a resumption to make sense."""
+        """Return what must be equal for training to be resumed from a checkpoint."""
         names = (
             "variant parameters max_epochs batch_size learning_rate validation_fraction patience "
             "precision seed augmentation weight_decay"
@@ -79,14 +79,14 @@ class Plan:
 
 
 def training_settings(plan: Plan) -> dict[str, Any]:
-    """Return the settings that a model's record keeps beside the course of its training."""
+    """Return the settings that are stored in a model's training record."""
     names = "seed max_epochs batch_size learning_rate n_neighbors neighbors_by"
     return {name: getattr(plan, name) for name in names.split()}
 
 
 def batch_size_for(batch_size: Any, n_rows: int) -> int:
-    """Resolve ``"auto"``: a power of two near n / 64, from 16 to 256, so that small sets get
-    enough steps an epoch and large ones full products."""
+    """Resolve ``batch_size``. "auto" is a power of two near n_rows / 64, from 16 to 256, so that
+    small data sets get enough steps per epoch and large ones efficient products."""
     if isinstance(batch_size, str):
         if batch_size != "auto":
             raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
@@ -95,6 +95,6 @@ def batch_size_for(batch_size: Any, n_rows: int) -> int:
     return min(int(batch_size), n_rows)
 
 
-def epochs_of_steps(least: int, an_epoch: int, *, most: int) -> int:
-    """Return how many epochs make ``least`` steps, from 50 to ``most``."""
-    return min(most, max(50, -(-least // an_epoch)))
+def epochs_for_steps(n_steps: int, steps_per_epoch: int, *, most: int) -> int:
+    """Return the number of epochs that make ``n_steps`` steps, at least 50 and at most ``most``."""
+    return min(most, max(50, -(-n_steps // steps_per_epoch)))

@@ -38,7 +38,7 @@ class Stages:
     def checkpoints(self) -> Checkpoints | None:
         return self.watch.checkpoints
 
-    def of_fit(self, name: str) -> dict[str, Any]:
+    def fit_arguments(self, name: str) -> dict[str, Any]:
         """Return the arguments of ``fit`` for an estimator that is the part of this name."""
         folder = None if self.checkpoints is None else self.checkpoints.folder / name
         return {
@@ -48,7 +48,7 @@ class Stages:
         }
 
     @contextmanager
-    def of_loop(
+    def loop_watch(
         self,
         name: str,
         identity: Callable[[], Mapping[str, Any]],

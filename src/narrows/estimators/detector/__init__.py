@@ -1,1 +1,1 @@
-"""An anomaly detector: one autoencoder a fold."""
+"""An anomaly detector with one autoencoder per fold."""

@@ -1,4 +1,4 @@
-"""The anomaly detector: autoencoders that score the rows that they did not see."""
+"""The anomaly detector: a cross-conformal ensemble of autoencoders."""
 
 from __future__ import annotations
 
@@ -41,62 +41,61 @@ from narrows.training.stages import open_stages
 
 __all__ = ["AnomalyDetector"]
 
-_NO_MATTER = ("autoencoder", "device", "random_state", "verbose", "alpha", "contamination")
-"""The arguments that do not affect the nets."""
+_NOT_OF_NETS = ("autoencoder", "device", "random_state", "verbose", "alpha", "contamination")
+"""Arguments that do not affect the nets, or are compared separately when resuming."""
 
 
 @documented
 class AnomalyDetector(FittedDetector):
-    """Find the rows of a table that are not like the others, with p-values.
+    """Detect anomalous rows of a table, with p-values.
 
-    S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) says how surprising a row is: by what the net
-    does not rebuild, and by where its code stands among the codes of the training. Everything is
-    fitted twice, the second time without the rows that surprised most at first, which are the
-    likeliest anomalies. There is a net for every fold of the rows, fitted to the other folds: a
-    new row's S is their mean, and the rows' own, each by the net that did not see it, are what
-    its p-value is counted among.
+    The anomaly score S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) is the reconstruction error
+    minus the log-density of the code. There is one net per fold of the rows, trained on the
+    other folds. Each net is fitted twice, the second time without the rows of highest score, which
+    are most likely anomalies. A new row's S is the mean over the nets. Its p-value ranks S among
+    the scores of the training rows, each computed by the net that was not trained on that row.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        What is fitted to every fold, as ``clone`` leaves it; its ``random_state`` is set, and its
-        ``device`` unless that of the detector is "auto". None is an ``Autoencoder`` of one hidden
-        layer whose code is as wide as the rows, up to 32: p says of a code what a narrow one would
-        have to leave to the error.
+        The autoencoder to clone and fit for every fold; its ``random_state`` is set, and its
+        ``device`` too unless the detector's is "auto". None is an ``Autoencoder`` with one hidden
+        layer and a code as wide as the rows, up to 32: the density of a wide code detects what a
+        narrow code would leave to the reconstruction error.
     n_folds : int, default=5
-        How many nets, from 2; no more than there are rows.
+        Number of folds and nets, at least 2, and no more than half the number of rows.
     trim : float, default=0.1
-        Share of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
+        Fraction of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
     alpha : float or "auto", default="auto"
-        ``predict`` calls rows with p <= alpha anomalies: of normal ones about this share. No p is
-        below 1 / (n_samples + 1): "auto" is 0.05, or that bound where it is larger (fewer than 19
-        rows); a number below the bound flags nothing, with a warning.
+        ``predict`` flags rows with p <= alpha, which is about this share of normal rows. No p is
+        below 1 / (n_samples + 1): "auto" is 0.05, or this bound if it is larger (fewer than 19
+        rows). A number below the bound flags nothing, with a warning.
     contamination : float or None, default=None
-        Where it is given, in (0, 0.5], rows are anomalies that score more than all but this
-        share of the training rows, whatever alpha is; rows that tie at the limit are not flagged.
+        If given, in (0, 0.5], ``predict`` ignores alpha and flags rows whose score is above the
+        scores of all but this share of the training rows; ties at the limit are not flagged.
     device : ...
     random_state : ...
     verbose : int, default=0
-        Above 0 each net is named on stderr when it is fitted.
+        If above 0, prints a line on stderr when a net has been fitted.
 
     Attributes
     ----------
     members_ : list of fitted autoencoders
-        One a fold.
+        One per fold.
     calibration_ : ndarray of shape (n_samples,)
-        S of the rows of ``fit``, each by the net that did not see it, in ascending order.
+        S of the training rows, each by the net that was not trained on it, in ascending order.
     alpha_ : float
-        The level that ``predict`` reads.
+        Level that ``predict`` uses.
     offset_ : float
-        ``score_samples`` below it is an anomaly.
+        Rows with ``score_samples`` below it are anomalies.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X had column names.
+        Column names, if X had them.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value; rows that stream from a file; texts.
+        At ``fit``, naming the argument that is invalid; if X is streamed from a file, or texts.
 
     References
     ----------
@@ -155,18 +154,18 @@ class AnomalyDetector(FittedDetector):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit a net to every fold of X, and score each row by the one that did not see it.
+        """Fit one net per fold of X, and score each row by the net that was not trained on it.
 
         Parameters
         ----------
         X : ...
         y : array-like of shape (n_samples,), optional
-            Ignored, as scikit-learn has it.
+            Ignored, as in scikit-learn.
         groups : ...
         block_length : ...
         gap : ...
         validation_data : array-like, CSR matrix, dataframe, tensor or Source, optional
-            Normal rows that ``p_values`` counts among, instead of X.
+            Normal rows to rank p-values among, instead of X.
         checkpoint : ...
         resume : ...
         stop_requested : ...
@@ -178,29 +177,29 @@ class AnomalyDetector(FittedDetector):
         Raises
         ------
         InvalidData (a ValueError)
-            Rows that cannot be, by row and column; fewer than 4.
+            If values of X are invalid (the row and column are named), or X has fewer than 4 rows.
         UsageError (a ValueError)
-            A constructor argument that cannot be.
+            If a constructor argument is invalid.
         """
         self._check_parameters()
         forget(self)
         source = rows_of_folds(self, X)
         check_ignored(y, source.n_rows)
         grouping = HeldOut(groups, block_length, gap).grouping(source.n_rows)
-        made = member_to_fit(self.autoencoder, source, device=self.device)
+        template = member_to_fit(self.autoencoder, source, device=self.device)
         held_out = None
         if validation_data is not None:
             held_out = query_source(self, validation_data, "validation_data")
-            describe(held_out, missing=admits_missing(made))
-        describe(source, missing=admits_missing(made))  # a bad value is named by its own row
-        own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
+            describe(held_out, missing=admits_missing(template))
+        describe(source, missing=admits_missing(template))  # here errors name the row's own number
+        own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_OF_NETS}
         with open_stages(
             checkpoint,
             {
                 "estimator": type(self).__name__,
                 **json_parameters(own),
-                "net": type(made).__name__,
-                "net_arguments": json_parameters(made.get_params(deep=False)),
+                "net": type(template).__name__,
+                "net_arguments": json_parameters(template.get_params(deep=False)),
                 **(source.identity() if checkpoint is not None else {}),
                 **grouping.identity(),
             },
@@ -211,7 +210,7 @@ class AnomalyDetector(FittedDetector):
         ) as stages:
             self._adopt(
                 fit_members(
-                    made,
+                    template,
                     source,
                     stages=stages,
                     grouping=grouping,
@@ -242,28 +241,28 @@ class AnomalyDetector(FittedDetector):
         return -conformal_threshold(self.calibration_, self.alpha_)
 
     def save(self, path: str | Path) -> None:
-        """Write the model file: every member with its S. ``narrows.load`` reads it.
+        """Write the model file: all members and their scores. ``narrows.load`` reads it.
 
         Raises
         ------
         ResourceError
-            If it cannot be written; a file that stood there is untouched.
+            If the file cannot be written; an existing file stays as it was.
         """
         check_is_fitted(self, "members_")
         write_artefact(path, self.to_artefact())
 
     def to_artefact(self) -> Artefact:
-        """Return the content of the model file: the members' files side by side."""
+        """Return the content of the model file, with the content of each member's."""
         arguments = self.get_params(deep=False)
-        given = arguments.pop("autoencoder")
+        autoencoder = arguments.pop("autoencoder")
         names = getattr(self, "feature_names_in_", None)
         members, tensors = self._members.parts()
         spec = {
             "estimator": type(self).__name__,
             "arguments": json_parameters(arguments),
-            "autoencoder_given": given is not None,
+            "autoencoder_given": autoencoder is not None,
             "names": None if names is None else names.tolist(),
-            # JSON has no infinity: a threshold that no row reaches
+            # JSON has no infinity, the threshold that no row reaches
             "offset": self.offset_ if np.isfinite(self.offset_) else None,
             "members": members,
         }
@@ -276,13 +275,13 @@ class AnomalyDetector(FittedDetector):
         Raises
         ------
         ModelFileError, UsageError, LookupError, TypeError, ValueError
-            Where its parts do not fit each other.
+            If its parts do not fit each other.
         """
         spec = artefact.spec
         members = Members.from_parts(spec["members"], artefact.tensors)
-        # fitted again, a detector of its own kind of autoencoder makes that again
-        given: Any = clone(members.nets[0]) if spec["autoencoder_given"] else None
-        estimator = cls(given, **known_arguments(spec["arguments"]))
+        # a detector with the default autoencoder creates it anew when it is fitted again
+        autoencoder: Any = clone(members.nets[0]) if spec["autoencoder_given"] else None
+        estimator = cls(autoencoder, **known_arguments(spec["arguments"]))
         estimator._adopt(members)
         if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
             raise ValueError(f"offset {spec['offset']!r}")
@@ -294,7 +293,7 @@ class AnomalyDetector(FittedDetector):
 
     def _check_parameters(self) -> None:
         own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
-        json_parameters(own)  # what no file can hold is said now
+        json_parameters(own)  # raises early if a model file could not hold them
         resolve_device(self.device)
         check_number("n_folds", self.n_folds, low=2, high=100, integer=True)
         check_number("trim", self.trim, low=0, high=0.5)

@@ -1,4 +1,4 @@
-"""The nets of an anomaly detector: fitted to folds, asked together, written and read together."""
+"""The nets of an anomaly detector: fit them to folds, score rows with them, write and read them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from narrows.training.stages import Stages
 __all__ = ["Members", "comparable", "fit_members", "member_to_fit", "rows_of_folds"]
 
 _BATCH, _STEPS = 128, 500
-_WIDEST = 32
-_MOST_MEMBERS = 100
-_MOST = float(np.finfo(np.float64).max)
+_MAX_WIDTH = 32
+_MAX_MEMBERS = 100
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
 class Members:
-    """The nets of a detector, the anomaly score of each, and the scores of held-out rows.
+    """The nets of a detector, their anomaly scores, and the scores of the training rows.
 
-    ``calibration`` (n_samples,), float64, is in ascending order: each row's score by the net that
-    was not fitted to it.
+    ``calibration`` (n_samples,), float64, is in ascending order: the score of each training row by
+    the net that was not trained on it.
     """
 
     nets: list[AbstractAutoencoder]
@@ -55,7 +55,7 @@ class Members:
     calibration: np.ndarray
 
     def score_each(self, source: Source) -> np.ndarray:
-        """Return S of every row by every net, (n_members, n_samples), float64."""
+        """Return S of every row by each net, (n_members, n_samples), float64."""
         return np.stack(
             [
                 np.concatenate(list(anomaly_scores(net.model_, score, source)))
@@ -64,14 +64,14 @@ class Members:
         )
 
     def contain(self, source: Source, each: np.ndarray) -> bool:
-        """Return whether these are the rows of the fit, by their number and their scores ``each``,
-        (n_members, n_samples)."""
+        """Return whether these are the training rows, judged by their number and their scores
+        ``each``, (n_members, n_samples)."""
         if source.n_rows != len(self.calibration):
             return False
         return contains_calibration(comparable(each.ravel()), self.calibration)
 
     def contributions(self, source: Source) -> np.ndarray:
-        """Return which share each feature has in a row's S, (n_samples, n_features), float32."""
+        """Return the share of each feature in a row's S, (n_samples, n_features), float32."""
         drops = 0.0
         for net, score in zip(self.nets, self.scores, strict=True):
             drops = drops + np.concatenate(list(occlusions(net.model_, score, source)))
@@ -80,11 +80,11 @@ class Members:
     def reconstruct(self, source: Source) -> np.ndarray:
         """Return g(f(x)), the mean over the nets, (n_samples, n_features), in input units."""
         source = copy(source)
-        source.units_checked = True  # by the first net's range: once is enough
+        source.units_checked = True  # one check, by the first net, is enough
         return np.mean([net.reconstruct(source) for net in self.nets], axis=0)
 
     def parts(self) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-        """Return the spec of every net, and all tensors, for a model file."""
+        """Return the specs of all nets, and all tensors, for a model file."""
         specs, tensors = [], {"calibration.surprises": torch.from_numpy(self.calibration)}
         for i, (net, score) in enumerate(zip(self.nets, self.scores, strict=True)):
             artefact = net.to_artefact()
@@ -100,44 +100,48 @@ class Members:
         Raises
         ------
         ModelFileError, ValueError, KeyError, TypeError
-            Where its parts do not fit each other.
+            If its parts do not fit each other.
         """
         tensors = dict(tensors)
-        if not isinstance(specs, list) or not 1 <= len(specs) <= _MOST_MEMBERS:
-            raise ValueError("members are no list of 1 to 100")
+        if not isinstance(specs, list) or not 1 <= len(specs) <= _MAX_MEMBERS:
+            raise ValueError("members are not a list of 1 to 100")
         nets, scores = [], []
         for i, spec in enumerate(specs):
             if not isinstance(spec, dict) or "head" in spec or "members" in spec:
-                raise ValueError(f"member {i} is no autoencoder")
-            net = autoencoder_in(Artefact("model", spec, _taken(tensors, f"member.{i}.")))
+                raise ValueError(f"member {i} is not an autoencoder")
+            net = autoencoder_in(Artefact("model", spec, _pop_prefixed(tensors, f"member.{i}.")))
             nets.append(net)
-            scores.append(AnomalyScore.from_tensors(_taken(tensors, f"surprise.{i}."), net.model_))
+            scores.append(
+                AnomalyScore.from_tensors(_pop_prefixed(tensors, f"surprise.{i}."), net.model_)
+            )
         widths = {net.n_features_in_ for net in nets}
         if len(widths) != 1:
             raise ValueError(f"members of {sorted(widths)} features")
-        held_out = tensors.pop("calibration.surprises")
-        if held_out.ndim != 1 or not len(held_out) or held_out.dtype != torch.float64:
-            raise ValueError(f"calibration by {held_out.dtype} of shape {tuple(held_out.shape)}")
-        if bool((held_out.diff() < 0).any()):
-            raise ValueError("calibration that is not in ascending order")
+        calibration = tensors.pop("calibration.surprises")
+        if calibration.ndim != 1 or not len(calibration) or calibration.dtype != torch.float64:
+            raise ValueError(
+                f"calibration of {calibration.dtype} and shape {tuple(calibration.shape)}"
+            )
+        if bool((calibration.diff() < 0).any()):
+            raise ValueError("the calibration is not in ascending order")
         if tensors:
-            raise ValueError(f"{next(iter(tensors))!r} is no tensor of a detector")
-        return cls(nets, scores, held_out.numpy())
+            raise ValueError(f"{next(iter(tensors))!r} is not a tensor of a detector")
+        return cls(nets, scores, calibration.numpy())
 
 
 def rows_of_folds(estimator: Any, X: Any) -> Any:
-    """Validate X, and return a source of which any rows can be taken.
+    """Validate X, and return a source in memory, whose rows can be selected.
 
     Raises
     ------
     InvalidData
-        Texts, of which only codes are numbers; what ``fit_source`` refuses.
+        If X holds texts; or as in ``fit_source``.
     UsageError
-        Rows that stream from a file.
+        If X is streamed from a file.
     """
     if isinstance(X, Documents):
         raise InvalidData(
-            f"{X.origin}: holds texts, and a detector is fitted to numbers: fit a document model "
+            f"{X.origin}: holds texts, but a detector is fitted to numbers: fit a document model "
             "(narrows fit --variant document) and give its codes, narrows encode MODEL "
             f"{X.origin} -o codes.npy and narrows detector codes.npy -o FILE; in Python "
             "fit(model.transform(X))."
@@ -146,26 +150,26 @@ def rows_of_folds(estimator: Any, X: Any) -> Any:
     if not source.holds_targets:
         raise UsageError(
             f"X: {source.origin} is streamed; folds need rows in memory: give fewer rows, or "
-            "fit one net to all of them, which scores rows too (narrows fit and narrows "
+            "fit a single autoencoder, which scores rows too (narrows fit and narrows "
             "anomalies; in Python fit and p_values of an autoencoder)."
         )
     return source
 
 
 def member_to_fit(given: Any, source: Source, *, device: str) -> AbstractAutoencoder:
-    """Return the unfitted net to clone for every fold: a copy of the one that was given.
+    """Return the unfitted net to clone for every fold: a copy of ``given``, or the default net.
 
-    None is a net whose code is as wide as the rows, up to 32.
+    The default net has a code as wide as the rows, up to 32.
 
     Raises
     ------
     UsageError
-        If what was given is no autoencoder.
+        If ``given`` is neither an autoencoder nor None.
     """
     if given is None:
         epochs = int(np.clip(_STEPS * _BATCH // source.n_rows, 10, _STEPS))
         return Autoencoder(
-            min(_WIDEST, source.n_features),
+            min(_MAX_WIDTH, source.n_features),
             hidden=(64,),
             scale="standard",
             max_epochs=epochs,
@@ -176,12 +180,12 @@ def member_to_fit(given: Any, source: Source, *, device: str) -> AbstractAutoenc
         )
     if not isinstance(given, AbstractAutoencoder):
         raise UsageError(f"autoencoder: must be an autoencoder or None, got {given!r}.")
-    fresh: Any = clone(given)
-    return fresh if device == "auto" else fresh.set_params(device=device)
+    unfitted: Any = clone(given)
+    return unfitted if device == "auto" else unfitted.set_params(device=device)
 
 
 def _fitted_member(
-    made: AbstractAutoencoder,
+    template: AbstractAutoencoder,
     source: Any,
     *,
     grouping: Grouping,
@@ -191,32 +195,33 @@ def _fitted_member(
     stages: Stages,
     name: str,
 ) -> tuple[AbstractAutoencoder, AnomalyScore]:
-    """Fit a clone and its S to a source, then both again without the share ``trim`` of odd rows.
+    """Fit a clone of the template to a source, then again without the share ``trim`` of rows with
+    the highest scores; return the net and its anomaly score.
 
-    ``may_copy`` leaves out the warning of a wide code. ``name`` names the checkpoints of both fits.
-    If the net holds rows out, it holds out whole groups of ``grouping``.
+    ``may_copy`` suppresses the warning about a wide code. ``name`` names the checkpoints of both
+    fits. If the net holds out rows, it holds out whole groups of ``grouping``.
     """
 
-    def of_fit(name: str, grouping: Grouping) -> dict[str, Any]:
-        grouped = grouping and fresh.validation_fraction
-        return stages.of_fit(name) | ({"groups": grouping.groups} if grouped else {})
+    def arguments(name: str, grouping: Grouping) -> dict[str, Any]:
+        grouped = grouping and net.validation_fraction
+        return stages.fit_arguments(name) | ({"groups": grouping.groups} if grouped else {})
 
-    fresh: Any = clone(made)
-    fresh.set_params(random_state=seed % 2**31)
+    net: Any = clone(template)
+    net.set_params(random_state=seed % 2**31)
     with warnings.catch_warnings():
         if may_copy:
             warnings.simplefilter("ignore", CopyingWarning)
-        fresh.fit(source, **of_fit(name, grouping))
+        net.fit(source, **arguments(name, grouping))
         if trim:
-            warnings.simplefilter("ignore", CopyingWarning)  # the first fit has said it
-            kept = trimmed_rows(fresh.model_, source, trim=trim, seed=seed)
+            warnings.simplefilter("ignore", CopyingWarning)  # the first fit has warned
+            kept = trimmed_rows(net.model_, source, trim=trim, seed=seed)
             source = source.subset(kept)
-            fresh.fit(source, **of_fit(f"{name}-trimmed", grouping.subset(kept)))
-    return fresh, fit_anomaly_score(fresh.model_, source, seed=seed)
+            net.fit(source, **arguments(f"{name}-trimmed", grouping.subset(kept)))
+    return net, fit_anomaly_score(net.model_, source, seed=seed)
 
 
 def fit_members(
-    made: AbstractAutoencoder,
+    template: AbstractAutoencoder,
     source: Any,
     *,
     stages: Stages,
@@ -226,7 +231,7 @@ def fit_members(
     may_copy: bool,
     verbose: int,
 ) -> Members:
-    """Fit a net to every fold, and score each row by the net that did not see it.
+    """Fit one net per fold, and score each row by the net that was not trained on it.
 
     Raises
     ------
@@ -234,15 +239,15 @@ def fit_members(
         If there are too few groups.
     """
     fold = _folds(source.n_rows, grouping, n_folds, stages.seed)
-    if grouping and made.validation_fraction:
+    if grouping and template.validation_fraction:
         n_groups = int(grouping.of(source.n_rows).max()) + 1
         least = 4 if n_folds == 2 else 3
         if n_groups < least:
             name = "groups" if grouping.groups is not None else "block_length"
             raise InvalidData(
-                f"{name}: there are {n_groups} groups, and {least} are needed: one is held "
-                "out of each fold's net, which holds another out by its validation_fraction; "
-                "give more, or an autoencoder with validation_fraction=0."
+                f"{name}: there are {n_groups} groups, but {least} are needed: each net leaves "
+                "out a fold of groups, and another group by its validation_fraction; give more "
+                "groups, or an autoencoder with validation_fraction=0."
             )
     n_folds = int(fold.max()) + 1
     members, scores, held_out = [], [], []
@@ -250,7 +255,7 @@ def fit_members(
         selection = grouping.around(fold == i)
         rows, others = (part.nonzero()[:, 0] for part in (selection.held_out, selection.training))
         member, score = _fitted_member(
-            made,
+            template,
             source.subset(others),
             grouping=grouping.subset(others),
             trim=trim,
@@ -268,24 +273,24 @@ def fit_members(
 
 
 def _folds(n_rows: int, grouping: Grouping, n_folds: int, seed: int) -> torch.Tensor:
-    """Return the fold of every row, int64 (n_rows,): a group is in one fold."""
+    """Return the fold of every row, int64 (n_rows,); a group is in one fold."""
     n = n_rows // 2
     group_of = grouping.of(n_rows)
     n_groups = int(group_of.max()) + 1
     if grouping:
         n = n_groups
         if n < 2:
-            raise InvalidData("groups: all rows are of one group; folds need two at least.")
+            raise InvalidData("groups: all rows are in one group; folds need at least two.")
     order = torch.randperm(n_groups, generator=Generator().manual_seed(seed))
     return (order % min(n_folds, n))[group_of]
 
 
 def comparable(values: np.ndarray) -> np.ndarray:
-    """Return scores that can be compared: those that overflowed are the largest."""
-    return np.nan_to_num(values, nan=_MOST, posinf=_MOST, neginf=-_MOST)
+    """Return finite scores: NaN and infinity, from overflow, become the largest float64."""
+    return np.nan_to_num(values, nan=_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
 
 
-def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Take the tensors of a prefix out of a dictionary."""
+def _pop_prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Remove the tensors with a prefix from a dictionary, and return them without the prefix."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}

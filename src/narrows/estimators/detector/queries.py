@@ -1,4 +1,4 @@
-"""What a fitted anomaly detector answers about rows."""
+"""Score rows and flag anomalies with a fitted detector."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from narrows.model.model import Model
 __all__ = ["FittedDetector"]
 
 DEFAULT_ALPHA = 0.05
-"""The level of a detector whose alpha is "auto"."""
+"""The level that alpha="auto" stands for."""
 
 
 class FittedDetector(OutlierMixin, NarrowsEstimator):
-    """Questions about rows, each put to all members together."""
+    """Methods of a fitted detector on query rows, each an average over its members."""
 
     alpha: float | str
     contamination: float | None
@@ -56,13 +56,13 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         self.calibration_ = members.calibration
 
     def _scores(self, source: Source) -> np.ndarray:
-        """Return - S, the mean over the members."""
+        """Return minus S, the mean over the members, (n_samples,)."""
         return -comparable(self._members.score_each(source).mean(axis=0))
 
     @property
     def alpha_(self) -> float:
-        """The level that ``predict`` reads: ``alpha``; for "auto" 0.05, or 1 / (n_samples + 1), the
-        smallest p-value there can be, where that is larger."""
+        """The level that ``predict`` uses: ``alpha``; for "auto" 0.05, or the smallest possible
+        p-value, 1 / (n_samples + 1), if it is larger."""
         check_is_fitted(self, "members_")
         if self.alpha == "auto":
             return reachable_level(DEFAULT_ALPHA, len(self.calibration_))
@@ -76,52 +76,53 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         contamination: float | None = None,
         X_calibration: Any = None,
     ) -> FlaggedRows:
-        """Return S, p-values and which rows are flagged, from one pass over the rows.
+        """Return S, p-values and flags of rows, from one pass over the rows.
 
-        ``alpha`` flags the rows with p <= alpha, ``contamination`` that share of X by the largest
-        S (ties at the limit are not flagged). With neither, the detector's own rule holds, that of
-        ``predict``: its ``contamination``, a share of the rows of ``fit``, or ``alpha_``.
-        ``X_calibration`` as for ``p_values``.
+        ``alpha`` flags rows with p <= alpha; ``contamination`` flags this share of X with the
+        largest S (ties at the limit are not flagged). By default the rule is that of ``predict``:
+        the detector's own ``contamination``, a share of the training rows, or ``alpha_``.
+        ``X_calibration`` is as in ``p_values``.
 
         Raises
         ------
         UsageError (a ValueError)
-            If both numbers are given, or one is out of range.
+            If both ``alpha`` and ``contamination`` are given, or one is out of range.
         """
         check_rule(alpha, contamination)
         source = self._validated_query(X)[1]
-        of_members = self._members.score_each(source)
-        scores = comparable(of_members.mean(axis=0))
+        each = self._members.score_each(source)
+        scores = comparable(each.mean(axis=0))
         calibration = self.calibration_
         if X_calibration is not None:
             calibration = self._calibration_by(X_calibration, source)
-        own = alpha is None and contamination is None
-        found = flag_rows(
+        own_rule = alpha is None and contamination is None
+        flagged = flag_rows(
             scores,
             calibration,
-            alpha=self.alpha_ if own and self.contamination is None else alpha,
-            contamination=self.contamination if own else contamination,
-            training_rows=self._members.contain(source, of_members),
+            alpha=self.alpha_ if own_rule and self.contamination is None else alpha,
+            contamination=self.contamination if own_rule else contamination,
+            training_rows=self._members.contain(source, each),
         )
-        if own and self.contamination is not None:
+        if own_rule and self.contamination is not None:
             rule = f"S above all but {100 * self.contamination:.3g}% of the training rows"
-            return replace(found, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
-        return found
+            return replace(flagged, flagged=scores > -self.offset_, rule=f"{rule} (contamination)")
+        return flagged
 
     def _validated_query(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
-        """Return the first member's model, for its schema, and rows validated for the detector."""
+        """Validate query rows for the fitted detector, and return the first member's model and the
+        rows."""
         check_is_fitted(self, "members_")
         return self.members_[0].model_, query_source(self, X, argument)
 
     def _calibration_by(self, X_calibration: Any, source: Source) -> np.ndarray:
-        """Return the S of normal rows that fit was not given, ascending, (n_samples,)."""
+        """Return the sorted S of ``X_calibration``, (n_samples,). ``source`` is the query."""
         rows = self._validated_query(X_calibration, "X_calibration")[1]
         each = self._members.score_each(rows)
         warn_of_calibration(rows, source, fitted=self._members.contain(rows, each))
         return np.sort(comparable(each.mean(axis=0)))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
+        """Return minus S of every row, in nats up to a constant, (n_samples,), float64."""
         return self._scores(self._validated_query(X)[1])
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -133,16 +134,18 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
-        """Return how often a normal row is as surprising as each row, float64 in (0, 1].
+        """Return each row's p-value: the probability that a normal row has as large an S,
+        (n_samples,), float64 in (0, 1].
 
-        p = (1 + #{calibration >= S}) / (n + 1), about uniform for rows like those of ``fit``:
-        those are scored by one net each and new rows by the mean of all, which is a little less
-        extreme. ``X_calibration``, normal rows that ``fit`` was not given, makes it exact.
+        p = (1 + #{calibration >= S}) / (n + 1) is approximately uniform for rows like the training
+        rows: these are scored by one net each, and new rows by the mean of all nets, which is
+        slightly less extreme. It is exact with ``X_calibration``, normal rows that were not in X of
+        ``fit``.
 
         Warns
         -----
         CopiesWarning
-            If ``X_calibration`` are the rows of ``fit``, or X.
+            If ``X_calibration`` appears to be the rows of ``fit``, or X itself.
         """
         source = self._validated_query(X)[1]
         scores = -self._scores(source)
@@ -151,10 +154,10 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         return conformal_p_values(scores, self._calibration_by(X_calibration, source))
 
     def anomaly_contributions(self, X: Any) -> np.ndarray:
-        """Return which share each feature has in a row's S, (n_samples, n_features), float32.
+        """Return the share of each feature in a row's S, (n_samples, n_features), float32.
 
-        By how much S would fall if the feature stood at its mean, as a share of the sum of these;
-        rows add up to 1. Cost: n_features times that of ``score_samples``.
+        It is the drop in S when the feature is set to its mean, as a share of the sum of all drops;
+        each row sums to 1. Costs n_features times as much as ``score_samples``.
         """
         return self._members.contributions(self._validated_query(X)[1])
 

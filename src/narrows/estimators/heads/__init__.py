@@ -1,1 +1,1 @@
-"""Classifier, regressor, matcher and segmenter on the code of an autoencoder."""
+"""Classifier, regressor, matcher and segmenter on an autoencoder's code."""

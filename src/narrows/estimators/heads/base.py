@@ -1,4 +1,4 @@
-"""The base of all heads on a code: a fitted encoder, a head on it, one file."""
+"""Base class of all heads on a code: settings, model files and export."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from narrows.model.parts import check_magnitudes
 from narrows.objectives.code_task import Head
 from narrows.training.run import Epoch, TrainingRecord
 
-__all__ = ["CodeHead", "GivenTargets"]
+__all__ = ["CodeHead", "RawTargets"]
 
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 _PREFIX = "head."
 
 
 @dataclass(frozen=True)
-class GivenTargets:
-    """The y of a fit, as it was given, and what is needed to read it.
+class RawTargets:
+    """The y of a fit, not yet validated, and what is needed to read it.
 
-    What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,), by their
-    ``weights`` (n_rows,). ``names`` are those of the columns of y, None for none.
+    Statistics of y are computed over the rows of the mask ``training``, bool (n_rows,), with
+    ``weights`` (n_rows,). ``names`` are the column names of y, None if it has none.
     """
 
     y: Any
@@ -62,7 +62,7 @@ class GivenTargets:
 
 
 class CodeHead(NarrowsEstimator):
-    """A head on an encoder's layer: subclasses say how y is read, and what the head is."""
+    """Base class of heads on a layer of an encoder; subclasses read y and define the head."""
 
     autoencoder: Any
     layer: int
@@ -96,33 +96,35 @@ class CodeHead(NarrowsEstimator):
     training_rows_: np.ndarray
     held_out_rows_: np.ndarray
 
-    _answer: ClassVar[str]
-    """The output of the head in ONNX, by its name in ``ExportedHead``."""
+    _onnx_output: ClassVar[str]
+    """The kind of output that ``export`` writes, as named by ``ExportedHead``."""
 
     _net: ClassVar[Any] = Head
     _new_net: ClassVar[Any] = staticmethod(feature_head)
-    """Makes a head of ``_net`` anew, from its layer, widths and activation."""
+    """Returns an untrained head of class ``_net``, from its layer, widths and activation."""
 
     @abstractmethod
-    def _read_y(self, given: GivenTargets) -> Tensor:
-        """Check y, keep what prediction needs, and return it for the loop."""
+    def _read_y(self, raw: RawTargets) -> Tensor:
+        """Validate y, set the attributes that prediction needs, and return the targets."""
 
     @abstractmethod
     def _target_spec(self) -> dict[str, Any]:
-        """Return, as JSON values, what prediction needs of y."""
+        """Return the attributes that prediction needs, as JSON values."""
 
     @abstractmethod
     def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        """Set what prediction needs of y from a model file; ValueError where it does not fit."""
+        """Set the attributes that prediction needs from a model file; raise ValueError if they are
+        invalid."""
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        """Raise if the y of held-out rows, from ``n_rows`` on, has values unseen in training."""
+        """Raise if the y of held-out rows, which start at ``n_rows``, has values unseen in
+        training."""
 
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)
 
     def _settings(self) -> HeadSettings:
-        """Return the arguments for the trainer; those that a head does not have at their least."""
+        """Return the arguments of training; arguments that a head lacks have no effect."""
         return HeadSettings(
             training=self.training,
             layer=getattr(self, "layer", -1),
@@ -143,7 +145,7 @@ class CodeHead(NarrowsEstimator):
         )
 
     def _adopt(self, fitted: FittedHead) -> None:
-        """Set the attributes that a training leaves."""
+        """Set the fitted attributes from a trained head."""
         self.head_, self.layer_ = fitted.head, fitted.layer
         self.training_rows_ = fitted.training_rows.numpy()
         self.held_out_rows_ = fitted.held_out_rows.numpy()
@@ -162,7 +164,8 @@ class CodeHead(NarrowsEstimator):
         self.n_epochs_ = len(record.epochs)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Return the head's outputs for rows: logits, or standardized values."""
+        """Return the head's outputs for rows, (n_samples, n_outputs): logits, or standardized
+        values."""
         check_is_fitted(self, "head_")
         source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
@@ -174,13 +177,13 @@ class CodeHead(NarrowsEstimator):
         Raises
         ------
         ResourceError
-            If it cannot be written; a file that stood there is untouched.
+            If the file cannot be written; an existing file stays as it was.
         """
         check_is_fitted(self, "head_")
         write_artefact(path, self.to_artefact())
 
     def to_artefact(self) -> Artefact:
-        """Return the content of the model file: the autoencoder's, and the head beside."""
+        """Return the content of the model file: the autoencoder and the head."""
         artefact = self.autoencoder_.to_artefact()
         names = getattr(self, "feature_names_in_", None)
         artefact.spec["head"] = {
@@ -203,32 +206,32 @@ class CodeHead(NarrowsEstimator):
     def from_artefact(cls, artefact: Artefact) -> Self:
         """Return the fitted head of a model file's content.
 
-        Its parameter ``autoencoder`` is the file's own, frozen: fitted again, it starts there.
+        Its parameter ``autoencoder`` is the file's autoencoder, frozen: a new fit starts from it.
 
         Raises
         ------
         ModelFileError, UsageError, LookupError, TypeError, ValueError
-            Where its parts do not fit each other.
+            If its parts do not fit each other.
         """
         autoencoder = autoencoder_in(artefact)
         spec, tensors = artefact.spec["head"], artefact.tensors
         kind: Any = cls
         estimator = kind(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
-        net = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+        state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
         layer, widths, model = spec["layer"], spec["widths"], autoencoder.model_
         depth = len(layer_widths(model))
         if type(layer) is not int or not 0 <= layer < depth:
             raise ValueError(f"layer {layer!r} of {depth}")
-        stored = cls._net.widths_in(net)
+        stored = cls._net.widths_in(state)
         if not stored or sorted(stored) != sorted(widths):
-            raise ValueError("the head's weights are not those of its widths")
+            raise ValueError("the head's weights do not have its widths")
         activation = spec.get("activation", getattr(estimator, "activation", "linear"))
         with torch.device("meta"):
             head = cls._new_net(model, layer, widths, activation, generator=Generator())
-        if tensor_layout(head.state_dict()) != tensor_layout(net):
-            raise ValueError("the head's weights are not those of its widths")
-        check_magnitudes(net)
-        head.load_state_dict(net, assign=True)
+        if tensor_layout(head.state_dict()) != tensor_layout(state):
+            raise ValueError("the head's weights do not have its widths")
+        check_magnitudes(state)
+        head.load_state_dict(state, assign=True)
         estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
         estimator.n_features_in_ = autoencoder.n_features_in_
         keep_names(estimator, spec["names"])
@@ -243,29 +246,29 @@ class CodeHead(NarrowsEstimator):
         return estimator
 
     def _odds(self) -> dict[str, float] | None:
-        """Return what turns distances of a matcher's vectors into probabilities."""
+        """Return the odds that turn a matcher's distances into probabilities; None for others."""
         return None
 
     def export(self, path: str | Path, *, part: str = "head") -> None:
-        """Write a part as one ONNX file, for programs without Narrows or torch.
+        """Write a part of the model as an ONNX file, for use without Narrows or torch.
 
         Parameters
         ----------
         path : path
-            What stood there is replaced when all is written.
+            An existing file is replaced once the new one is complete.
         part : {"head", "encoder", "decoder", "reconstruct"}, default="head"
-            "head" is the whole way from rows in input units, ``x``, to ``probabilities``
-            (batch, n_classes) of the classes in the file's metadata (of a segmenter (batch,
-            n_pixels, n_classes)), to ``y`` (batch,), or (batch, n_targets) of
-            several, float64, or, of a matcher, to its ``vector``. The others are those of
-            ``autoencoder_``.
+            "head" maps rows in input units, ``x``, to the prediction. For a classifier that is
+            ``probabilities`` (batch, n_classes) of the classes in the file's metadata, for a
+            segmenter (batch, n_pixels, n_classes). For a regressor it is ``y`` (batch,), or
+            (batch, n_targets) for several targets, float64. For a matcher it is ``vector``. The
+            other parts are those of ``autoencoder_``.
 
         Raises
         ------
         MissingExtra
             If onnx or onnxscript is not installed.
         UsageError (a ValueError)
-            If there is no such part, or it has 2 GiB of weights or more.
+            If the part is unknown, or has 2 GiB of weights or more.
         ResourceError
             If the file cannot be written.
         """
@@ -276,7 +279,7 @@ class CodeHead(NarrowsEstimator):
         head = ExportedHead(
             self.head_,
             self.layer_,
-            prediction=self._answer,
+            prediction=self._onnx_output,
             odds=self._odds(),
             classes=spec.get("classes"),
             mean=spec.get("y_mean", 0.0),
@@ -286,12 +289,12 @@ class CodeHead(NarrowsEstimator):
         export_onnx(self.autoencoder_.model_, path, part=part, head=head)
 
     def _own_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments but for the autoencoder."""
+        """Return the constructor arguments, without the autoencoder."""
         return {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
 
     def _check_parameters(self) -> None:
         own = self._own_parameters()
-        json_parameters(own)  # refuses now what no file can hold
+        json_parameters(own)  # raises early if a model file could not hold them
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
         activation_named(own.get("activation", "linear"))
@@ -310,11 +313,11 @@ class CodeHead(NarrowsEstimator):
             self._check_no_effect("corruption")
 
     def _check_no_effect(self, name: str) -> None:
-        """Raise UsageError for an argument that ``training`` does not read, if it is not its
+        """Raise UsageError if an argument that has no effect with this ``training`` is not at its
         default.
 
-        ``reconstruction_weight`` is none of these: it is the weight of a term of "joint", and stays
-        as it is in a search over ``training``.
+        ``reconstruction_weight`` is not checked: it only affects "joint", but may stay set in a
+        search over ``training``.
         """
         value = getattr(self, name)
         default = signature(type(self).__init__).parameters[name].default

@@ -1,4 +1,4 @@
-"""The classifier on a code."""
+"""Classify rows from their codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from narrows.core.terms import Trainable
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import UsageError
-from narrows.estimators.heads.base import GivenTargets
+from narrows.estimators.heads.base import RawTargets
 from narrows.estimators.heads.supervised import SupervisedHead
 from narrows.estimators.parameters import keep
 from narrows.estimators.sample_weights import check_class_weight, class_weights
@@ -46,11 +46,11 @@ __all__ = ["CodeClassifier"]
 
 @documented
 class CodeClassifier(ClassifierMixin, SupervisedHead):
-    """Say the class of a row from its code.
+    """Predict the class of a row from its code.
 
-    A linear map or a small net on a layer of an encoder, trained by cross-entropy; the encoder
-    stays as it is, is fine-tuned by the same loss, or trains on by both the task and the
-    reconstruction. With a code learned from many rows, few labels go a long way.
+    The head is a linear map or a small net on a layer of an encoder, trained with cross-entropy.
+    The encoder stays frozen, is fine-tuned with the same loss, or is trained on both the task and
+    the reconstruction. With a code learned from many rows, few labels are enough.
 
     Parameters
     ----------
@@ -63,29 +63,29 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     dropout : ...
     reconstruction_weight : ...
     missing_label : object, default=None
-        The value of y where the class is not known, such as -1: those rows count in the
-        reconstruction of "joint", and take a label with ``n_neighbors``; else they do not
-        count. None: every y is a class.
+        Value of y that marks an unknown class, such as -1. Such rows take part in the
+        reconstruction of "joint", and get a label with ``n_neighbors``; otherwise they are ignored.
+        None if every value of y is a class.
     n_neighbors : int or None, default=None
-        Spread the labels told along the graph of so many nearest codes first (10 is usual), to the
-        rows whose class is unknown, and learn from all of them: with few labels and many rows of
-        images, much is gained. None spreads none. Codes are standardized. Cost: each row is
-        compared with all others, 6 s for 30,000 codes of 30 numbers on one core.
+        If given, labels are first propagated to the rows of unknown class, along the graph of this
+        many nearest codes (10 is usual), and the head learns from all rows. This helps much with
+        few labels and many images. Codes are standardized. Every row is compared with all others:
+        6 s for 30,000 codes of 30 components on one core.
     adversarial_radius : float, default=0.0
-        Where the encoder trains, a row and its worst neighbor at this distance in scaled units
-        (for 28 x 28 images in [0, 1] try 2) are to be given the same class: virtual adversarial
-        training. Rows of unknown class count in it. Dense rows only; a step takes 2 to 3 times as
-        long. 0 is without.
+        Radius of virtual adversarial training, in scaled units (for 28 x 28 images in [0, 1]
+        try 2), if the encoder is trained: the prediction for a row should not change under the
+        worst perturbation of this size. Rows of unknown class are used too. Needs dense rows, and
+        makes a step 2 to 3 times slower. 0 turns it off.
     class_weight : dict, "balanced" or None, default=None
-        The weight of each class in the loss: a dict by class, 1 for those it lacks; "balanced"
-        weighs all classes alike, however rare in the training rows. Without it, a class of few
-        rows is hardly ever predicted.
+        Weight of each class in the loss: a dict, with weight 1 for classes that it lacks, or
+        "balanced", which gives all classes the same total weight. Without it, rare classes are
+        hardly ever predicted.
     max_epochs : int or None, default=None
-        Passes over the rows at most; None takes 50, and where rows are few as many as make about
-        3,000 steps, 1,500 at most.
+        Maximum number of passes over the rows. None takes 50, or on few rows as many as make about
+        3,000 steps, at most 1,500.
     batch_size : ...
     learning_rate : float or None, default=None
-        The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
+        Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -98,23 +98,23 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     ----------
     classes_ : ndarray of shape (n_classes,)
     autoencoder_ : AbstractAutoencoder
-        The fitted autoencoder, trained on where ``training`` says so.
+        The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
-        The layer that the head reads, counted from 0.
+        Layer that the head reads, counted from 0.
     history_ : list of float of length n_epochs_
         Mean training objective per epoch, in nats.
     validation_history_ : list of float
         Mean held-out cross-entropy per epoch, in nats.
     training_rows_, held_out_rows_ : ndarray of int
-        Which rows of X were trained on and which held out, by their numbers; not kept in the file.
+        Indices of the rows of X that were trained on and held out; not stored in the model file.
     n_epochs_, n_features_in_ : int
     max_epochs_ : int
-        What ``max_epochs`` came to.
+        The resolved ``max_epochs``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value.
+        At ``fit``, naming the argument that is invalid.
 
     References
     ----------
@@ -140,7 +140,7 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     class_weight: Any
     classes_: np.ndarray
 
-    _answer = "probabilities"
+    _onnx_output = "probabilities"
 
     def __init__(
         self,
@@ -175,14 +175,14 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         return softmax(self._outputs(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the likeliest class of every row, (n_samples,)."""
+        """Return the most probable class of every row, (n_samples,)."""
         outputs = self._outputs(X)
         return self.classes_[outputs.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of the rows whose class is said right, in [0, 1].
+        """Return the accuracy, in [0, 1].
 
-        Rows of unknown class (``missing_label``) do not count; NaN if there are no others.
+        Rows of unknown class (``missing_label``) are ignored; NaN if there are no others.
         """
         predicted = self.predict(X)
         labels, known = known_labels(y, len(predicted), unknown=self.missing_label)
@@ -209,23 +209,23 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
             self.n_neighbors,
             low=1,
             integer=True,
-            way_out="None spreads no labels",
+            way_out="None propagates no labels",
         )
         if self.missing_label is None:
             raise UsageError(
-                "n_neighbors: there is no row of unknown class to spread labels to; give "
+                "n_neighbors: there are no rows of unknown class to propagate labels to; give "
                 "missing_label, the value of y for these, such as -1."
             )
         if self.validation_fraction:
             raise UsageError(
-                "validation_fraction: must be 0 with n_neighbors, which tells the labels held "
-                f"out to their neighbors, got {self.validation_fraction!r}."
+                "validation_fraction: must be 0 with n_neighbors, which propagates held-out "
+                f"labels to training rows, got {self.validation_fraction!r}."
             )
 
-    def _read_y(self, given: GivenTargets) -> Tensor:
+    def _read_y(self, raw: RawTargets) -> Tensor:
         unknown = self.missing_label
-        targets, self.classes_ = read_classes(given.y, given.n_rows, unknown=unknown)
-        learned = np.isin(np.arange(len(self.classes_)), targets[given.training].numpy())
+        targets, self.classes_ = read_classes(raw.y, raw.n_rows, unknown=unknown)
+        learned = np.isin(np.arange(len(self.classes_)), targets[raw.training].numpy())
         if not learned.all():
             warn_of_held_out_classes(self.classes_[~learned], "rows of")
         return targets
@@ -244,44 +244,45 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         ) -> Prepared:
             n_classes = len(self.classes_)
             begun = begin_head(model, source, settings, seed, lambda width, layer: n_classes)
-            head, _, features = begun
-            standardize_frozen(head, features, source, settings, training)
+            standardize_frozen(begun.head, begun.features, source, settings, training)
             if self.adversarial_radius and source.sparse:
                 raise UsageError(
-                    "adversarial_radius: X is sparse, and a step away from it is not; give "
+                    "adversarial_radius: X is sparse, but its perturbations are not; give "
                     "X.toarray(), or 0."
                 )
             if self.n_neighbors is not None:
-                source.targets = self._propagated(features, source)
-            task = HeadTask(head, classification=True, dropout=settings.dropout)
-            return on_features(model, source, settings, begun, task, wrapped=self._smoothed)
+                source.targets = self._propagated_labels(begun.features, source)
+            task = HeadTask(begun.head, classification=True, dropout=settings.dropout)
+            return on_features(
+                model, source, settings, begun, task, wrapped=self._with_adversarial_term
+            )
 
-        # small nets were not done after 1,000 steps, when those of values overfit
+        # after 1,000 steps small classifiers still underfit, while regressors already overfit
         return HeadRecipe(prepare, weigh=self._weigh, least_steps=3000)
 
-    def _propagated(self, features: Tensor, source: Source) -> Tensor:
-        """Return the class of every row, where it is unknown by its neighbors."""
-        known = source.targets_in_order()
-        assert known is not None and self.n_neighbors is not None
-        if self.n_neighbors >= len(known) / 2:
+    def _propagated_labels(self, features: Tensor, source: Source) -> Tensor:
+        """Return the class of every row; unknown classes are propagated from neighbors."""
+        labels = source.targets_in_order()
+        assert labels is not None and self.n_neighbors is not None
+        if self.n_neighbors >= len(labels) / 2:
             raise UsageError(
-                f"n_neighbors: must be less than half of the {len(known)} rows, got "
+                f"n_neighbors: must be less than half of the {len(labels)} rows, got "
                 f"{self.n_neighbors}; 10 is usual."
             )
-        return propagate_classes(features, known, k=int(self.n_neighbors))
+        return propagate_classes(features, labels, k=int(self.n_neighbors))
 
     def _weigh(self, task: Trainable, split: Split) -> None:
         if self.class_weight is not None:
-            targets, of_rows = split.training.targets, split.training.weights
+            targets, row_weights = split.training.targets, split.training.weights
             assert targets is not None
-            of_class = class_weights(self.class_weight, self.classes_, targets, of_rows)
+            by_class = class_weights(self.class_weight, self.classes_, targets, row_weights)
             for rows in split.parts:
                 assert rows.targets is not None
-                weights = of_class[rows.targets.clamp_min(0)]
+                weights = by_class[rows.targets.clamp_min(0)]
                 rows.weights = weights if rows.weights is None else weights * rows.weights
         weigh_rows(task, split)
 
-    def _smoothed(self, task: CodeTask) -> Trainable:
+    def _with_adversarial_term(self, task: CodeTask) -> Trainable:
         if not self.adversarial_radius:
             return task
         return SmoothTask(task, radius=float(self.adversarial_radius))
@@ -293,9 +294,9 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         names, dtype = spec["classes"], np.dtype(spec["classes_dtype"])
         if dtype.kind not in "biufUO":
             raise ValueError(f"classes of {dtype}")
-        # texts take the width that they need, not the one that the file claims
+        # strings take the width that they need, not the one in the file
         self.classes_ = np.array(names, dtype=str if dtype.kind == "U" else dtype)
         if self.classes_.tolist() != names or np.unique(self.classes_).tolist() != names:
-            raise ValueError("the classes are not in order, or not of their type")
+            raise ValueError("the classes are not sorted, or not of their type")
         if self.classes_.shape != (n_outputs,):
             raise ValueError(f"{len(self.classes_)} classes for {n_outputs} outputs")

@@ -1,4 +1,4 @@
-"""The matcher on a code: are these two the same thing?"""
+"""Predict from their codes whether two rows are the same thing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.given_autoencoder import given_autoencoder
-from narrows.estimators.heads.base import CodeHead, GivenTargets
+from narrows.estimators.heads.base import CodeHead, RawTargets
 from narrows.estimators.heads.fit import (
     check_in_memory,
     fit_rows,
-    fit_to,
+    fit_to_targets,
     fitted_autoencoder,
-    opened,
+    open_head_stages,
 )
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import fit_source, query_source
@@ -43,27 +43,33 @@ from narrows.training.stages import Stages
 __all__ = ["CodeMatcher"]
 
 _SCORED = 20_000
-"""Pairs that ``score`` draws."""
+"""Number of pairs that ``score`` draws."""
 
-_UNREAD = ("dropout", "learning_rate", "weight_decay", "validation_fraction", "patience")
-"""What a frozen code does not read: the map has a closed form, and no row is held out."""
+_NO_EFFECT_IF_FROZEN = (
+    "dropout",
+    "learning_rate",
+    "weight_decay",
+    "validation_fraction",
+    "patience",
+)
+"""Without effect on a frozen code: the map is solved in closed form, and no rows are held out."""
 
 
 @documented
 class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
-    """Say how probably two rows are the same thing, from their codes.
+    """Predict from their codes the probability that two rows are the same thing.
 
-    ``fit`` draws pairs from classes, ``fit_pairs`` takes pairs as they are. Things may be matched
-    that were never seen: what is learned is how far codes of one thing lie apart. Rows become
-    vectors of length 1 by a linear map of their features, and p falls with the square of their
-    distance: p(x, x') = p(x', x), and nothing matches x better than x. Give ``fit`` the rows
-    without a label too, y = -1: they place the origin, from which directions are compared.
+    ``fit`` draws pairs from classes, ``fit_pairs`` takes given pairs. The matcher learns how far
+    apart codes of the same thing lie, so that it also matches things that were not in training. A
+    linear map of the features turns rows into vectors of length 1, and p falls with their squared
+    distance: p(x, x') = p(x', x), and no row matches x better than x itself. Also give ``fit`` the
+    unlabeled rows, with y = -1: they determine the origin from which directions are compared.
 
-    The map has a closed form, from the covariance within things. Where the encoder trains too, both
-    learn from all pairs of a batch, and the map is then solved for once more; where it is frozen,
-    what only a training reads (``corruption``, ``dropout``, ``learning_rate``, ``weight_decay``,
-    ``validation_fraction``, ``patience``) is refused. Training the encoder tells the things
-    of y apart better; for things never seen a frozen, narrow code is as good.
+    The map has a closed form, from the covariance within things. If the encoder is trained too,
+    both are trained on all pairs of a batch, and the map is solved again at the end. If it is
+    frozen, arguments that only affect training (``corruption``, ``dropout``, ``learning_rate``,
+    ``weight_decay``, ``validation_fraction``, ``patience``) are refused. Training the encoder
+    separates the things of y better; for new things a frozen, narrow code is as good.
 
     Parameters
     ----------
@@ -71,25 +77,25 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     layer : ...
     training : ...
     n_components : int or None, default=None
-        How many numbers ``transform`` makes of a row, those that tell most; None: as many as the
-        layer has.
+        Number of components that ``transform`` returns, the most discriminative ones; None takes
+        the width of the layer.
     corruption : ...
     dropout : float, default=0.0
-        Share of the features, and of each of the encoder's layers' units, that are 0 in a step,
-        where the encoder trains; in [0, 1).
+        Fraction of the features, and of the units of each encoder layer, that are set to 0 in a
+        training step if the encoder is trained; in [0, 1).
     reconstruction_weight : ...
     missing_label : object, default=-1
-        The value of y where the class is not known; None: every y is a class.
+        Value of y that marks an unknown class; None if every value of y is a class.
     calibration_folds : int or None, default=None
-        p is calibrated on classes held out, two or more in a fold; on rows held out where there
-        are fewer than four classes, and in ``fit_pairs`` on pairs held out. Where the encoder
-        trains, each fold is a training of its own. None takes 5 for a frozen code, else 2.
+        Number of folds for calibrating p on held-out classes, at least two per fold; on held-out
+        rows if there are fewer than four classes; in ``fit_pairs`` on held-out pairs. If the
+        encoder is trained, each fold trains its own. None takes 5 for a frozen code, otherwise 2.
     max_epochs : int or None, default=None
-        Where the encoder trains, passes over the rows at most; None takes 50, and where rows are
-        few as many as make about 1,000 steps, 500 at most.
+        Maximum number of passes over the rows if the encoder is trained. None takes 50, or on few
+        rows as many as make about 1,000 steps, at most 500.
     batch_size : ...
     learning_rate : float or None, default=None
-        The highest rate of Adam, where the encoder trains; None takes 0.0001.
+        Peak learning rate of Adam if the encoder is trained; None takes 0.0001.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -101,30 +107,29 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     Attributes
     ----------
     intercept_, slope_ : float
-        p(same) = sigma(intercept_ - slope_ * squared distance). After ``fit`` it is the
-        probability where half of the pairs are the same thing, after ``fit_pairs`` where as many
-        are as of the pairs given.
+        p(same) = sigma(intercept_ - slope_ * squared distance). After ``fit`` it assumes that half
+        of all pairs are the same thing, after ``fit_pairs`` as many as of the given pairs.
     calibrated_on_ : {"classes", "rows", "pairs", "training"}
-        What was held out; "training" where there was too little to hold any out.
+        What was held out for calibration; "training" if there was too little to hold out.
     auc_, calibration_error_ : float or None
-        Area under the ROC curve, and expected calibration error in 15 bins, of the pairs of a
-        fold by odds fitted to the other folds, mean over folds; None if nothing was held out.
+        Area under the ROC curve and expected calibration error (15 bins) on the pairs of each fold,
+        with odds fitted to the other folds, averaged over folds; None if nothing was held out.
     autoencoder_ : AbstractAutoencoder
-        The fitted autoencoder, trained on where ``training`` says so.
+        The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
-        The layer that is read, counted from 0.
+        Layer that the matcher reads, counted from 0.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in nats; empty where the encoder is frozen.
+        Mean training objective per epoch, in nats; empty if the encoder is frozen.
     validation_history_ : list of float
-        Mean held-out error of pairs per epoch, in nats.
+        Mean held-out loss of pairs per epoch, in nats.
     n_epochs_, n_features_in_ : int
     max_epochs_ : int
-        What ``max_epochs`` came to; 0 where the encoder is frozen.
+        The resolved ``max_epochs``; 0 if the encoder is frozen.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value.
+        At ``fit``, naming the argument that is invalid.
 
     References
     ----------
@@ -156,7 +161,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     auc_: float | None
     calibration_error_: float | None
 
-    _answer = "vector"
+    _onnx_output = "vector"
 
     def __init__(
         self,
@@ -192,13 +197,13 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit to pairs drawn from classes y.
+        """Fit to pairs that are drawn from the classes y.
 
         Parameters
         ----------
         X : ...
         y : array-like of shape (n_samples,)
-            Classes, of two kinds or more; ``missing_label`` where unknown.
+            At least two classes; ``missing_label`` where unknown.
         checkpoint : ...
         resume : ...
         stop_requested : ...
@@ -206,17 +211,17 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         Raises
         ------
         InvalidData (a ValueError)
-            Rows or classes that cannot be, or no two rows of one class.
+            If rows or classes are invalid, or no two rows have the same class.
         UsageError (a ValueError)
-            A constructor argument that cannot be.
+            If a constructor argument is invalid.
         """
         fit_rows(
             self,
             X,
             y,
             held_out=HeldOut(),
-            stages=lambda: opened(self, checkpoint, resume, stop_requested),
-            learn=lambda head, *given: self._learn(*given, paired=False),
+            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
+            learn=lambda head, *rows: self._learn(*rows, paired=False),
         )
         return self
 
@@ -230,7 +235,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit to pairs: row i of A and row i of B, and whether they are the same thing.
+        """Fit to given pairs: row i of A, row i of B, and whether they are the same thing.
 
         Parameters
         ----------
@@ -243,11 +248,11 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         Raises
         ------
         InvalidData (a ValueError)
-            Rows that cannot be, A and B of different lengths, or pairs of one kind only.
+            If rows are invalid, A and B differ in length, or all pairs are of one kind.
         """
         self._check_parameters()
         forget(self)
-        with opened(self, checkpoint, resume, stop_requested) as stages:
+        with open_head_stages(self, checkpoint, resume, stop_requested) as stages:
             autoencoder = None
             if is_texts(A):
                 autoencoder = fitted_autoencoder(self, [*A, *B], None, None, stages)
@@ -255,81 +260,86 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
                 B = autoencoder._validated_query(B, "B")[1]
             first = fit_source(self, A, argument="A")
             second = query_source(self, B, "B")
-            known = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
+            chosen = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
             for source in (first, second):
                 check_in_memory(source)
-                describe(source, missing=admits_missing(known))  # while rows have their numbers
+                describe(
+                    source, missing=admits_missing(chosen)
+                )  # here errors name the row's own number
             if first.n_rows != second.n_rows:
                 raise InvalidData(
-                    f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match."
+                    f"B: {second.n_rows} rows for {first.n_rows} rows of A; give one row of B "
+                    "per row of A."
                 )
-            answers = read_same(same, first.n_rows)
+            labels = read_same(same, first.n_rows)
             both = stacked(first, second)
             autoencoder = autoencoder or fitted_autoencoder(self, both, None, None, stages)
-            fit_to(
+            fit_to_targets(
                 self,
                 both,
-                answers.repeat(2),
+                labels.repeat(2),
                 autoencoder,
                 stages,
-                learn=lambda head, *given: self._learn(*given, paired=True),
+                learn=lambda head, *rows: self._learn(*rows, paired=True),
             )
         return self
 
     def _learn(
         self, source: Source, stages: Stages, selection: Selection | None, *, paired: bool
     ) -> None:
-        """Train on rows with their y, and set the attributes that this leaves."""
-        own = MatcherSettings(
+        """Train on rows with targets, and set the fitted attributes."""
+        matching = MatcherSettings(
             None if self.n_components is None else int(self.n_components),
             self.calibration_folds,
             paired,
         )
         model, settings = self.autoencoder_.model_, self._settings()
-        done = fit_matcher(model, source, settings, own, stages, selection)
-        if settings.frozen:  # every row is learned from
-            self.head_, self.layer_ = done.fitted.head, done.fitted.layer
-            self._adopt_record(done.fitted.record, 0)
+        result = fit_matcher(model, source, settings, matching, stages, selection)
+        if settings.frozen:  # no rows are held out
+            self.head_, self.layer_ = result.fitted.head, result.fitted.layer
+            self._adopt_record(result.fitted.record, 0)
         else:
-            self._adopt(done.fitted)
-        self.calibrated_on_ = done.calibrated_on
-        odds, self.auc_, self.calibration_error_ = done.calibration
+            self._adopt(result.fitted)
+        self.calibrated_on_ = result.calibrated_on
+        odds, self.auc_, self.calibration_error_ = result.calibration
         self.intercept_, self.slope_ = odds.intercept, odds.slope
 
     def transform(self, X: Any) -> np.ndarray:
         """Return a vector of length 1 for every row, (n_samples, n_components), float32.
 
-        Rows are the same thing the more probably the nearer theirs are: an ``Index`` of them
-        finds by cosine what matches.
+        Nearer vectors are more probably the same thing, so that an ``Index`` of them finds matches
+        by cosine.
         """
         return of_length_1(self._outputs(X)).astype(np.float32)
 
     def match_distance(self, A: Any, B: Any) -> np.ndarray:
-        """Return the squared distance, 0 to 4, of row i of A and row i of B, (n_pairs,)."""
+        """Return the squared distance of row i of A and row i of B, (n_pairs,), in [0, 4]."""
         first, second = (self.transform(rows).astype(np.float64) for rows in (A, B))
         if len(first) != len(second):
-            raise InvalidData(f"B: {len(second)} rows for {len(first)} rows of A; pairs match.")
+            raise InvalidData(
+                f"B: {len(second)} rows for {len(first)} rows of A; give one row of B per row of A."
+            )
         return np.square(first - second).sum(axis=1)
 
     def match_proba(self, A: Any, B: Any) -> np.ndarray:
-        """Return how probably row i of A and row i of B are the same thing, (n_pairs,)."""
+        """Return the probability that row i of A and row i of B are the same thing, (n_pairs,)."""
         squared = self.match_distance(A, B)
         return PairOdds(self.intercept_, self.slope_).probability(squared)
 
     def match(self, A: Any, B: Any) -> np.ndarray:
-        """Return whether row i of A and row i of B are rather the same thing, (n_pairs,)."""
+        """Return whether that probability is at least 0.5 for each pair, bool (n_pairs,)."""
         return self.match_proba(A, B) >= 0.5
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the area under the ROC curve of 20,000 pairs drawn from classes y of rows X.
+        """Return the area under the ROC curve of 20,000 pairs of rows X, drawn from classes y.
 
-        Half of them are the same thing. The classes may be others than those of ``fit``.
+        Half of them are the same thing. The classes may differ from those of ``fit``.
         """
         embedded = self.transform(X).astype(np.float64)
-        positions, _ = read_classes(y, len(embedded), unknown=self.missing_label)
-        pairs = drawn_pairs(positions.numpy(), _SCORED, generator=np.random.default_rng(0))
+        indices, _ = read_classes(y, len(embedded), unknown=self.missing_label)
+        pairs = drawn_pairs(indices.numpy(), _SCORED, generator=np.random.default_rng(0))
         if not len(pairs):
-            raise InvalidData("y: no two rows are of one class.")
+            raise InvalidData("y: no two rows have the same class.")
         return area_under_curve(-pairs.squared_distances(embedded), pairs.same)
 
     def _odds(self) -> dict[str, float]:
@@ -344,19 +354,19 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         if self.calibration_folds is not None:
             check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
         if self.training == "frozen":
-            for name in _UNREAD:
+            for name in _NO_EFFECT_IF_FROZEN:
                 self._check_no_effect(name)
 
-    def _read_y(self, given: GivenTargets) -> Tensor:
+    def _read_y(self, raw: RawTargets) -> Tensor:
         with warnings.catch_warnings():
-            # of faces, say, there are few of each and many
+            # many classes of few rows each are usual here, such as faces
             warnings.filterwarnings("ignore", "The number of unique classes is greater")
             unknown = self.missing_label
-            targets, _ = read_classes(given.y, given.n_rows, unknown=unknown)
+            targets, _ = read_classes(raw.y, raw.n_rows, unknown=unknown)
         if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
             raise InvalidData(
-                "y: no two rows are of one class, so that nothing is known of how far one thing "
-                "varies; label more rows."
+                "y: no two rows have the same class, so that the variation within a class is "
+                "unknown; label more rows."
             )
         return targets
 

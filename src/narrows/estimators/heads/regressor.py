@@ -1,4 +1,4 @@
-"""The regressor on a code."""
+"""Predict values of rows from their codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from narrows.applications.heads.prediction import mean_r2, r2_of_targets
 from narrows.data.source import Source
 from narrows.errors import InvalidData
-from narrows.estimators.heads.base import GivenTargets
+from narrows.estimators.heads.base import RawTargets
 from narrows.estimators.heads.supervised import SupervisedHead
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
@@ -38,11 +38,11 @@ __all__ = ["CodeRegressor"]
 
 @documented
 class CodeRegressor(RegressorMixin, SupervisedHead):
-    """Predict a number, or several, of a row from its code, by squared error.
+    """Predict one or several values of a row from its code.
 
-    Else as ``CodeClassifier``. y of shape (n_samples, n_targets) has several targets, each
-    standardized by itself; the errors are summed over them. A NaN there is a value that is not
-    known, and does not count; a y of shape (n_samples,) must have no NaN.
+    The head is trained as in ``CodeClassifier``, but with squared error. y of shape (n_samples,
+    n_targets) has several targets; each is standardized, and the errors are summed over them. There
+    NaN marks an unknown value, which is ignored; y of shape (n_samples,) must not contain NaN.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     dropout : ...
     reconstruction_weight : ...
     max_epochs : int or None, default=None
-        Passes over the rows at most; None takes 50, and where rows are few as many as make about
-        1,000 steps, 500 at most.
+        Maximum number of passes over the rows. None takes 50, or on few rows as many as make about
+        1,000 steps, at most 500.
     batch_size : ...
     learning_rate : float or None, default=None
-        The highest rate of Adam; None takes 0.01 where the encoder is frozen, else 0.001.
+        Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -71,27 +71,28 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     Attributes
     ----------
     y_mean_, y_deviation_ : float, or ndarray of shape (n_targets,)
-        What y was standardized by; an array where y had columns.
+        Mean and standard deviation of y in training; arrays if y had columns.
     target_names_ : list of str or None
-        The names of y's columns, where y was a frame whose columns have names.
+        Column names of y, if it was a frame whose columns have names.
     autoencoder_ : AbstractAutoencoder
-        The fitted autoencoder, trained on where ``training`` says so.
+        The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
-        The layer that the head reads, counted from 0.
+        Layer that the head reads, counted from 0.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in squared deviations of y, summed over targets.
+        Mean training objective per epoch, in squared standard deviations of y, summed over
+        targets.
     validation_history_ : list of float
         Mean held-out squared error per epoch, in the same unit.
     training_rows_, held_out_rows_ : ndarray of int
-        Which rows of X were trained on and which held out, by their numbers; not kept in the file.
+        Indices of the rows of X that were trained on and held out; not stored in the model file.
     n_epochs_, n_features_in_ : int
     max_epochs_ : int
-        What ``max_epochs`` came to.
+        The resolved ``max_epochs``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value.
+        At ``fit``, naming the argument that is invalid.
 
     References
     ----------
@@ -112,7 +113,7 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     y_deviation_: Any
     target_names_: list[str] | None = None
 
-    _answer = "value"
+    _onnx_output = "value"
 
     def __init__(
         self,
@@ -139,38 +140,38 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
         keep(self, locals())
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the value of every row, (n_samples,), in the units of y, float64.
+        """Return the predicted value of every row, (n_samples,), in the units of y, float64.
 
-        (n_samples, n_targets) where the y of ``fit`` had columns, even one.
+        The shape is (n_samples, n_targets) if the y of ``fit`` had columns, even a single one.
         """
         outputs = self._outputs(X).astype(np.float64)  # float32 is too coarse for a y far from 0
         outputs = outputs if np.ndim(self.y_mean_) else outputs[:, 0]
         return outputs * self.y_deviation_ + self.y_mean_
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R^2, the mean of the targets' where there are several.
+        """Return R^2, averaged over the targets if there are several.
 
-        A NaN in y of several targets does not count; a target of which fewer than two values are
-        known does not either.
+        NaN in a y of several targets is ignored, and so are targets with fewer than two known
+        values.
         """
         if not has_columns(y):
             return super().score(X, y, sample_weight)
         truth, predicted = table_of_values(y), self.predict(X)
         if truth.shape != predicted.shape:
-            raise InvalidData(f"y: has shape {truth.shape}, the predictions {predicted.shape}.")
+            raise InvalidData(f"y: has shape {truth.shape}, but the predictions {predicted.shape}.")
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return mean_r2(r2_of_targets(truth, predicted, weights))
 
-    def _read_y(self, given: GivenTargets) -> Tensor:
-        self.target_names_ = given.names
-        counted = given.training.numpy()
-        if has_columns(given.y):
+    def _read_y(self, raw: RawTargets) -> Tensor:
+        self.target_names_ = raw.names
+        counted = raw.training.numpy()
+        if has_columns(raw.y):
             targets, self.y_mean_, self.y_deviation_ = read_several_values(
-                given.y, given.n_rows, counted=counted, weights=given.weights, names=given.names
+                raw.y, raw.n_rows, counted=counted, weights=raw.weights, names=raw.names
             )
         else:
             targets, self.y_mean_, self.y_deviation_ = read_values(
-                given.y, given.n_rows, missing=False, counted=counted, weights=given.weights
+                raw.y, raw.n_rows, missing=False, counted=counted, weights=raw.weights
             )
         return targets
 
@@ -180,8 +181,8 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
         ) -> Prepared:
             n_targets = np.size(self.y_mean_)
             begun = begin_head(model, source, settings, seed, lambda width, layer: n_targets)
-            standardize_frozen(begun[0], begun[2], source, settings, training)
-            task = HeadTask(begun[0], classification=False, dropout=settings.dropout)
+            standardize_frozen(begun.head, begun.features, source, settings, training)
+            task = HeadTask(begun.head, classification=False, dropout=settings.dropout)
             return on_features(model, source, settings, begun, task)
 
         return HeadRecipe(prepare)

@@ -1,4 +1,4 @@
-"""A segmenter on the maps of an encoder."""
+"""Segment images with a head on an encoder's feature maps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.convolutional import ConvolutionalAutoencoder
-from narrows.estimators.heads.base import CodeHead, GivenTargets
-from narrows.estimators.heads.fit import fit_rows, learn_head, opened
+from narrows.estimators.heads.base import CodeHead, RawTargets
+from narrows.estimators.heads.fit import fit_rows, learn_head, open_head_stages
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import query_source
 from narrows.estimators.parameters import keep
@@ -42,16 +42,16 @@ from narrows.objectives.segmentation import SegmentationHead, SegmentationTask
 
 __all__ = ["CodeSegmenter"]
 
-_MOST = 32_767
-"""Classes that the places of pixels, int16, tell apart."""
+_MAX_CLASSES = 32_767
+"""Most classes that fit int16, the dtype of class indices of pixels."""
 
 
 @documented
 class CodeSegmenter(CodeHead):
-    """Say what every pixel of an image is, from maps of several depths of an encoder.
+    """Predict the class of every pixel of an image from the feature maps of an encoder.
 
-    The head goes from the encoder's last maps upwards to the pixels, adding the maps of every
-    depth and the image itself. Few masks are enough where the encoder has seen many images.
+    The head upsamples the encoder's last maps step by step to the pixels, and adds the maps of each
+    depth and the image itself. Few masks are enough if the encoder was trained on many images.
 
     Parameters
     ----------
@@ -60,26 +60,27 @@ class CodeSegmenter(CodeHead):
         ``CodeClassifier``. None fits one to X.
     training : ...
     width : int, default=16
-        Channels of the head's maps.
+        Number of channels of the head's maps.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Of the head's maps.
+        Activation of the head's maps.
     flips : bool, default=True
-        Whether images are turned over in training, left to right and top to bottom. Set False
-        where up and down, or left and right, tell classes apart.
+        Whether images are flipped at random in training, horizontally and vertically. Set False
+        if orientation distinguishes classes.
     reconstruction_weight : float, default=0.1
-        Of the autoencoder's J in "joint".
+        Weight of the autoencoder's J with training="joint".
     missing_label : int or None, default=None
-        The value in y of pixels whose class is not known.
+        Value of y that marks pixels of unknown class.
     max_classes : int, default=32
-        More classes than this are refused: masks that were compressed (JPEG), smoothed or resized
-        hold values between their classes.
+        More classes than this are refused, because masks that were compressed (JPEG), smoothed or
+        resized contain values between their classes.
     class_weight : dict, "balanced" or None, default=None
-        The weight of each class's pixels in the loss, as in ``CodeClassifier``.
+        Weight of each class's pixels in the loss, as in ``CodeClassifier``.
     max_epochs : int or None, default=None
-        Passes over the rows; None takes 1000 steps, and from 50 to 500 passes.
+        Maximum number of passes over the rows. None takes as many as make about 1,000 steps, from
+        50 to 500.
     batch_size : ...
     learning_rate : float or None, default=None
-        The highest rate of Adam; None takes 0.002.
+        Peak learning rate of Adam; None takes 0.002.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -91,20 +92,21 @@ class CodeSegmenter(CodeHead):
     Attributes
     ----------
     classes_ : ndarray of int
-        What a pixel can be, in order.
+        Classes of pixels, in ascending order.
     autoencoder_ : AbstractAutoencoder
-        The fitted autoencoder, trained on where ``training`` says so.
+        The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     history_ : list of float of length n_epochs_
         Mean training objective per epoch, in nats per image.
     validation_history_ : list of float
+        Mean held-out cross-entropy per epoch, in nats per image.
     n_epochs_, n_features_in_ : int
     max_epochs_ : int
-        What ``max_epochs`` came to.
+        The resolved ``max_epochs``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value.
+        At ``fit``, naming the argument that is invalid.
 
     References
     ----------
@@ -128,7 +130,7 @@ class CodeSegmenter(CodeHead):
     max_classes: int
     class_weight: Any
 
-    _answer = "pixels"
+    _onnx_output = "pixels"
     _net = SegmentationHead
     _new_net = staticmethod(map_head)
 
@@ -170,20 +172,20 @@ class CodeSegmenter(CodeHead):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit the head to images and their masks, and the encoder too where ``training`` says so.
+        """Fit the head to images and their masks, and the encoder unless ``training`` is "frozen".
 
         Parameters
         ----------
         X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
             Images as rows, or an array (n_samples, height, width[, channels]).
         y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
-            The class of every pixel, also with an axis of one channel before or behind height and
-            width; (n_samples,) where all pixels of an image are of one class.
+            Class of every pixel; may have a channel axis of length 1 before or after height and
+            width. (n_samples,) if all pixels of an image have the same class.
         groups : ...
         block_length : ...
         gap : ...
         validation_data : pair (X, y), optional
-            Images and masks to hold out in the place of a share of X.
+            Images and masks to hold out, instead of a fraction of X.
         checkpoint : ...
         resume : ...
         stop_requested : ...
@@ -195,41 +197,41 @@ class CodeSegmenter(CodeHead):
         Raises
         ------
         InvalidData (a ValueError)
-            Rows or masks that cannot be.
+            If rows or masks are invalid.
         UsageError (a ValueError)
-            A constructor argument that cannot be.
+            If a constructor argument is invalid.
         """
         fit_rows(
             self,
             X,
             y,
             held_out=HeldOut(groups, block_length, gap, validation_data),
-            stages=lambda: opened(self, checkpoint, resume, stop_requested),
+            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
             learn=partial(learn_head, self._recipe),
         )
         return self
 
-    def _read_y(self, given: GivenTargets) -> Tensor:
+    def _read_y(self, raw: RawTargets) -> Tensor:
         """Return the class of every pixel, int16 (n_samples, n_pixels), -1 where unknown."""
-        height, width, _ = encoder_of_maps(given.model).image_shape
-        places, self.classes_ = pixel_classes(
-            given.y,
-            given.n_rows,
+        height, width, _ = encoder_of_maps(raw.model).image_shape
+        indices, self.classes_ = pixel_classes(
+            raw.y,
+            raw.n_rows,
             (height, width),
             unknown=self.missing_label,
             most=int(self.max_classes),
         )
-        of_training = places[given.training.numpy()].ravel()
-        learned = np.bincount(of_training + 1, minlength=len(self.classes_) + 1)[1:] > 0
+        training = indices[raw.training.numpy()].ravel()
+        learned = np.bincount(training + 1, minlength=len(self.classes_) + 1)[1:] > 0
         if learned.sum() == 1:
             raise UsageError(
-                f"y: every pixel {'is' if len(learned) < 2 else 'to train on is'} of the class "
-                f"{int(self.classes_[learned][0])}; masks need two classes."
+                f"y: every {'' if len(learned) < 2 else 'training '}pixel has the class "
+                f"{int(self.classes_[learned][0])}; masks need at least two classes."
             )
         if not learned.any():
-            raise UsageError("y: no pixel to train on has a class that is known.")
+            raise UsageError("y: no training pixel has a known class.")
         warn_of_held_out_classes(self.classes_[~learned], "masks with")
-        return torch.from_numpy(places)
+        return torch.from_numpy(indices)
 
     def _recipe(self) -> HeadRecipe:
         def prepare(
@@ -246,12 +248,12 @@ class CodeSegmenter(CodeHead):
             assert isinstance(task, SegmentationTask) and split.training.targets is not None
             pixels = split.training.targets.reshape(-1)
             weights = class_weights(self.class_weight, self.classes_, pixels)
-            share = pixels[pixels >= 0].long().bincount(minlength=len(weights)).double()
-            mean = (weights * share).sum() / share.sum()
+            counts = pixels[pixels >= 0].long().bincount(minlength=len(weights)).double()
+            mean = (weights * counts).sum() / counts.sum()
             task.class_weights = (weights / mean).float()
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        if y.dtype.kind in "biuf":  # what is no mask is refused where masks are read
+        if y.dtype.kind in "biuf":  # other dtypes are refused when the masks are read
             learned, held_out = np.unique(y[:n_rows]), np.unique(y[n_rows:])
             known = held_out[(held_out == held_out) & (held_out != self.missing_label)]
             check_known_classes(np.setdiff1d(known, learned).tolist())
@@ -260,35 +262,36 @@ class CodeSegmenter(CodeHead):
         return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of every class of every pixel, (n, n_pixels, n_classes)."""
+        """Return the probability of every class of every pixel, (n_samples, n_pixels,
+        n_classes)."""
         check_is_fitted(self, "head_")
         source = query_source(self, X)
         blocks = pixel_logits(self.autoencoder_.model_, self.head_, source)
         return np.concatenate([softmax(block, axis=2) for block in blocks])
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the likeliest class of every pixel, (n_samples, n_pixels), row by row."""
+        """Return the most probable class of every pixel, (n_samples, n_pixels), row by row."""
         check_is_fitted(self, "head_")
         source = query_source(self, X)
         blocks = pixel_logits(self.autoencoder_.model_, self.head_, source)
         return np.concatenate([self.classes_[block.argmax(axis=2)] for block in blocks])
 
     def evaluate(self, X: Any, y: Any) -> Overlap:
-        """Return Dice and intersection over union with the true masks."""
+        """Return Dice and intersection over union of the predictions with the masks y."""
         predicted = self.predict(X)
         height, width, _ = encoder_of_maps(self.autoencoder_.model_).image_shape
         truth = pixel_values(y, len(predicted), (height, width))
         return measure_masks(predicted, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the mean Dice coefficient of the classes, the first one included, in [0, 1]."""
+        """Return the Dice coefficient averaged over all classes, the first included, in [0, 1]."""
         return self.evaluate(X, y).mean_dice
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_class_weight(self.class_weight)
         check_number("width", self.width, low=1, integer=True)
-        check_number("max_classes", self.max_classes, low=2, high=_MOST, integer=True)
+        check_number("max_classes", self.max_classes, low=2, high=_MAX_CLASSES, integer=True)
         if self.missing_label is not None:
             check_number("missing_label", self.missing_label, integer=True)
 
@@ -306,4 +309,4 @@ class CodeSegmenter(CodeHead):
             raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
         self.classes_ = np.array(values, dtype=np.int64)
         if np.unique(self.classes_).tolist() != values:
-            raise ValueError("the classes are not in order")
+            raise ValueError("the classes are not sorted")

@@ -1,4 +1,4 @@
-"""The base of heads whose y has a class or values for every row."""
+"""Base class of heads whose y holds a class or values for every row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.heads.fit import fit_rows, learn_head, opened
+from narrows.estimators.heads.fit import fit_rows, learn_head, open_head_stages
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.shared_texts import documented
 from narrows.fitting.head import HeadRecipe
@@ -19,11 +19,11 @@ __all__ = ["SupervisedHead"]
 
 @documented
 class SupervisedHead(CodeHead):
-    """A head that is fitted to rows, their y and their weights."""
+    """Base class of heads that are fitted to rows, their y and their weights."""
 
     @abstractmethod
     def _recipe(self) -> HeadRecipe:
-        """Return what the head is, for its training, once y has been read."""
+        """Return how to build and train the head, once y has been read."""
 
     def fit(
         self,
@@ -39,23 +39,24 @@ class SupervisedHead(CodeHead):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit the head to the code of X, and the code too where ``training`` says so.
+        """Fit the head to the code of X, and the encoder unless ``training`` is "frozen".
 
         Parameters
         ----------
         X : ...
-        y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
+        y : array-like of shape (n_samples,), or for a regressor (n_samples, n_targets)
+            Classes or values of the rows.
         sample_weight : array-like of shape (n_samples,), optional
-            How much each row counts in the loss of the head, on held-out rows too, and in how
-            features and values are standardized; only their ratios matter. Rows of weight 0 are
-            left out of everything. An autoencoder that is fitted here, and its own J in "joint",
-            count the other rows alike.
+            Weight of each row in the loss of the head, on held-out rows too, and in the
+            standardization of features and values. Only ratios matter; rows of weight 0 are
+            dropped. The remaining rows have equal weight in the fit of an autoencoder, and in its J
+            with training="joint".
         groups : ...
         block_length : ...
         gap : ...
         validation_data : pair (X, y), optional
-            Rows to hold out in the place of a share of X. An autoencoder that is fitted here does
-            not see them, nor rows that are drawn.
+            Rows to hold out, instead of a fraction of X. An autoencoder that is fitted here is
+            never trained on held-out rows.
         checkpoint : ...
         resume : ...
         stop_requested : ...
@@ -67,9 +68,9 @@ class SupervisedHead(CodeHead):
         Raises
         ------
         InvalidData (a ValueError)
-            Rows or targets that cannot be.
+            If rows or targets are invalid.
         UsageError (a ValueError)
-            A constructor argument that cannot be.
+            If a constructor argument is invalid.
         """
         fit_rows(
             self,
@@ -77,7 +78,7 @@ class SupervisedHead(CodeHead):
             y,
             sample_weight=sample_weight,
             held_out=HeldOut(groups, block_length, gap, validation_data),
-            stages=lambda: opened(self, checkpoint, resume, stop_requested),
+            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
             learn=partial(learn_head, self._recipe),
         )
         return self
