@@ -278,7 +278,7 @@ def test_a_net_that_loses_to_pca_says_so(X):
 
 def test_a_folder_of_data_that_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "none"))
-    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is no folder"):
+    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is not a folder"):
         local_folder()
 
 
