@@ -198,7 +198,7 @@ def test_an_index_of_float_codes_goes_by_cosine(folder, tmp_path, capsys):
         assert "rerank" in capsys.readouterr().err
     again = ["index", folder / "plane.safetensors", folder / "docs.jsonl", "-o", index, "--replace"]
     assert run(*again, "--rerank") == 2
-    assert "codes of numbers are in order of their cosine already" in capsys.readouterr().err
+    assert "codes of numbers are sorted by cosine already" in capsys.readouterr().err
 
 
 def test_rows_of_numbers_are_indexed_by_their_position(tmp_path, rng, capsys):

@@ -61,12 +61,12 @@ def test_masks_of_colors_are_refused(folder, tmp_path, masks, capsys):
     colors[3, 0, 0, 1] = 1
     np.save(tmp_path / "colors.npy", colors)
     assert taught(folder, tmp_path / "colors.npy", tmp_path / "h.st") == 3
-    assert "colors.npy: mask 3 is of colors: its channels differ" in capsys.readouterr().err
+    assert "colors.npy: mask 3 is in color: its channels differ" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
     for i, image in enumerate(colors):
         Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
-    assert "03.png: a mask of colors: its channels differ" in capsys.readouterr().err
+    assert "03.png: a mask in color: its channels differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
@@ -134,7 +134,7 @@ def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
     message = "00.jpg: a mask in JPEG, which changes values: there are"
     assert taught(folder, path, tmp_path / "h.st") == 3
     told = capsys.readouterr().err
-    assert message in told and "masks > 127, and store masks as PNG" in told
+    assert message in told and "masks > 127, and store masks of class numbers" in told
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 3
     assert message in capsys.readouterr().err
 
