@@ -161,8 +161,9 @@ def own_spec(piece: Any, *, strict: bool = True) -> dict[str, Any]:
             "name to find it by; define it at the top level of a module."
         )
     values: dict[str, Any] = {}
-    if hasattr(piece, "to_spec"):
-        values = dict(piece.to_spec())
+    to_spec = getattr(piece, "to_spec", None)
+    if to_spec is not None:
+        values = dict(to_spec())
     elif is_dataclass(piece):
         values = {f.name: getattr(piece, f.name) for f in fields(piece) if f.init}
     for key, value in values.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ class Scaling:
                 "rows, or fit another model to rows like these."
             )
 
-    @property
+    @cached_property
     def double(self) -> bool:
         """Whether rows are scaled in float64, because float32 would round them too much."""
         return any(part.dtype == torch.float64 for part in self.tensors().values())

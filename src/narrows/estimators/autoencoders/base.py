@@ -287,6 +287,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = admits_missing(self)
+        if hasattr(self, "model_"):  # every question asks: the net knows it at once
+            tags.input_tags.allow_nan = self.model_.objective.corruption.admits_missing
+        else:
+            tags.input_tags.allow_nan = admits_missing(self)
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

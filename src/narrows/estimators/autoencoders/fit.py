@@ -37,6 +37,8 @@ from narrows.training.run import Watch
 
 __all__ = ["fit_rows", "held_out_evaluation", "pass_once"]
 
+_DRAWN = HeldOut()
+
 
 def fit_rows(
     estimator: Any,
@@ -44,7 +46,7 @@ def fit_rows(
     y: Any = None,
     *,
     sample_weight: Any = None,
-    held_out: HeldOut | None = None,
+    held_out: HeldOut = _DRAWN,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     stop_requested: Callable[[], bool] | None = None,
@@ -53,7 +55,6 @@ def fit_rows(
 
     The parameters are those of ``AbstractAutoencoder.fit``, ``held_out`` some of them together.
     """
-    held_out = held_out or HeldOut()
     estimator._check_parameters()
     forget(estimator)
     folder = None if checkpoint is None else Path(checkpoint)
@@ -71,15 +72,15 @@ def fit_rows(
     check_sizes(estimator, source)
     places = held_out.keeps_places or is_texts(X)
     counted = rows_that_count(sample_weight, source, y, held_out.groups, keep_places=places)
-    source, held_out = counted.source, replace(held_out, groups=counted.groups)
-    selection = select(source.n_rows)
+    source, regrouped = counted.source, replace(held_out, groups=counted.groups)
+    selection = regrouped.select(source.n_rows, fraction, seed=seed)
     source = source.weighted(weights_of_parts(counted.weights, selection))
     source, rows, statistics = _read(
         estimator, source, counted.y, selection, held_out.validation_data
     )
     plan = replace(
         estimator._plan(source, statistics, seed, pairs=rows.given is not None),
-        grouping=held_out.grouping(source.n_rows).identity(),
+        grouping=regrouped.grouping(source.n_rows).identity(),
         validation_data=held_out.validation_data is not None,
     )
     source = plan.scaling.for_training(source)

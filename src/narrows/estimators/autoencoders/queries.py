@@ -51,6 +51,10 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         self.model_.check_units(source)
         return self.model_, self.model_.scaling.as_precise(source)
 
+    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
+        """Return what ``_validated_query`` does; of texts, the share of unknown words too."""
+        return self._validated_query(X)
+
     def _source(
         self,
         X: Any,

@@ -212,7 +212,8 @@ class CodeHead(NarrowsEstimator):
         """
         autoencoder = autoencoder_in(artefact)
         spec, tensors = artefact.spec["head"], artefact.tensors
-        estimator = cls(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
+        kind: Any = cls
+        estimator = kind(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
         net = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
         layer, widths, model = spec["layer"], spec["widths"], autoencoder.model_
         depth = len(layer_widths(model))

@@ -259,9 +259,6 @@ class CodeSegmenter(CodeHead):
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
-    def _default_autoencoder(self) -> AbstractAutoencoder:
-        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
-
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class of every pixel, (n, n_pixels, n_classes)."""
         check_is_fitted(self, "head_")
