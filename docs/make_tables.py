@@ -59,7 +59,7 @@ def estimator(name: str) -> str:
 
 def variants_table() -> str:
     """Return the table with its markers."""
-    names = ("variant", "estimator", "what it is", "slots", "year", "paper")
+    names = ("variant", "estimator", "description", "slots", "year", "paper")
     lines = [BEGIN, f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name in sorted(VARIANTS):
         module = inspect.getmodule(builder_of(name))
