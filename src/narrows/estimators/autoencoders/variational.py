@@ -24,8 +24,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
 
     Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), where q(h | x) is normal with
     the mean and variance that the encoder outputs. With a loss in nats and beta = 1 this is an
-    upper bound on - log p(x); ``log_likelihood`` gives a tighter one. ``transform`` returns the mean
-    of q.
+    upper bound on - log p(x); ``log_likelihood`` gives a tighter one. ``transform`` returns the
+    mean of q.
 
     Parameters
     ----------
