@@ -268,7 +268,7 @@ def test_a_table_of_numbers_is_no_document(tmp_path, folder, capsys):
     command = ["fit", tmp_path / "t.csv", "--variant", "document", "-o", tmp_path / "m", "-q"]
     assert run(*command) == 3
     said = capsys.readouterr().err
-    assert "(--variant document) is for texts and counts of words" in said
+    assert "(--variant document) is for texts and word counts" in said
     assert "(--variant plain)" in said and "standard" not in said
 
 

@@ -102,7 +102,9 @@ def test_the_shape_of_rows_is_guessed(n, shape):
 
 def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said():
     x = np.random.default_rng(0).random((20, 13))
-    rule = r"13 features are no square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
+    rule = (
+        r"13 features do not make a square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
+    )
     with pytest.warns(ImageShapeWarning, match=rule):
         guessed = ConvolutionalAutoencoder(2, **SMALL).fit(x)
     named = ConvolutionalAutoencoder(2, **SMALL, image_shape=(1, 13)).fit(x)

@@ -9,7 +9,7 @@ from narrows import Autoencoder, CodeClassifier
 from narrows.catalog import VARIANTS
 from narrows.cli import _run
 from narrows.cli._variants import OPTIONS
-from narrows.errors import _CALLED_HERE, InvalidData, UsageError, near_name
+from narrows.errors import _SYNONYMS, InvalidData, UsageError, near_name
 
 X = np.random.default_rng(0).normal(size=(20, 40))
 
@@ -108,4 +108,4 @@ def test_every_alias_leads_to_something_that_there_is():
     here |= {"dense", "conv", "classify", "regress", "match", "segment", "frozen", "fine_tuned"}
     here |= {"float32", "bfloat16", "variant", "output", "top", "alpha", "contamination", "figure"}
     here |= {"image_shape", "quiet", "resume", "restart", "labels", "k", "n", "best", "fast"}
-    assert {one for ours in _CALLED_HERE.values() for one in ours.split()} - here == set()
+    assert {name for names in _SYNONYMS.values() for name in names.split()} - here == set()

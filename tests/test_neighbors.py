@@ -144,7 +144,7 @@ def test_a_number_that_cannot_be_is_refused(k):
 
 def test_streamed_rows_are_refused(tmp_path, counts):
     np.save(tmp_path / "x.npy", counts)
-    with pytest.raises(UsageError, match="n_neighbors: .*x.npy is streamed; they need rows in mem"):
+    with pytest.raises(UsageError, match="n_neighbors: .*x.npy is streamed; neighbors need rows"):
         SemanticHasher(8, n_neighbors=2).fit(read(tmp_path / "x.npy", stream=True))
 
 

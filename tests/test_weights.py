@@ -147,7 +147,7 @@ def test_the_file_keeps_class_weights(given, autoencoder, tmp_path):
 
 @pytest.mark.parametrize(
     "given, message",
-    [("even", "None, 'balanced' or a dict"), ({5: 2}, "5 is no class of y"), ({1: 0}, r"\[1\]")],
+    [("even", "None, 'balanced' or a dict"), ({5: 2}, "5 is not a class of y"), ({1: 0}, r"\[1\]")],
 )
 def test_class_weights_that_cannot_be_are_refused(given, message, autoencoder):
     with pytest.raises(UsageError, match=f"class_weight.*{message}"):

@@ -33,7 +33,7 @@ class Split:
 
     training: Source
     held_out: Source | None
-    given: Split | None = None
+    inputs: Split | None = None
     """Corrupted rows given by the user, from which these rows are reconstructed, in order."""
 
     @classmethod
@@ -45,8 +45,13 @@ class Split:
     def each(self, change: Callable[[Source], Source]) -> Split:
         """Return the split with ``change`` applied to every part."""
         held_out = None if self.held_out is None else change(self.held_out)
-        given = None if self.given is None else self.given.each(change)
-        return Split(change(self.training), held_out, given)
+        inputs = None if self.inputs is None else self.inputs.each(change)
+        return Split(change(self.training), held_out, inputs)
+
+    @property
+    def net_inputs(self) -> Split:
+        """The rows that the net reads: the corrupted rows if the user gave any, else these."""
+        return self if self.inputs is None else self.inputs
 
     @property
     def parts(self) -> list[Source]:
