@@ -15,6 +15,7 @@ from narrows.applications.anomalies.detection import Detection, anomaly_labels, 
 from narrows.applications.coding.training_rows import contains_calibration
 from narrows.cli import _run
 from narrows.cli.anomalies import _largest, _table
+from narrows.encoders import DenseEncoder
 
 NAMES = ["length", "width", "height", "weight"]
 
@@ -74,6 +75,22 @@ def test_the_file_holds_error_and_p_value_of_every_row(files, tmp_path):
     ae, x = load(files / "m"), pd.read_csv(files / "x.csv")
     np.testing.assert_allclose([float(r["error"]) for r in rows], -ae.score_samples(x), rtol=1e-6)
     np.testing.assert_allclose([float(r["p_value"]) for r in rows], ae.p_values(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "n_nets"), [("m", 1), ("d", 2)])
+@pytest.mark.parametrize("more", [(), ("--calibrate", "normal.csv")])
+def test_each_net_encodes_every_row_once(detector, capsys, monkeypatch, name, n_nets, more):
+    sizes = []
+    forward = DenseEncoder.forward
+    monkeypatch.setattr(
+        DenseEncoder, "forward", lambda net, x: sizes.append(len(x)) or forward(net, x)
+    )
+    more = [str(detector / value) if value.endswith(".csv") else value for value in more]
+    assert (
+        _run(["anomalies", str(detector / name), str(detector / "x.csv"), "--top", "1", *more]) == 0
+    )
+    assert sizes.count(64) == n_nets  # the 60 rows of x.csv, padded to whole sixteens
+    assert sizes.count(96) == (n_nets if more else 0)  # the 90 of normal.csv
 
 
 def test_calibration_rows_can_be_given(files, capsys):

@@ -59,9 +59,9 @@ class AnomalyScore:
 
     def of(self, model: Model, x: Rows) -> Tensor:
         """Return S of scaled rows, (rows,), float64."""
-        errors = excess(model, x) @ (0.5 / self.variances.double()).to(model.device)
-        h = model.objective.encode(whole_vectors(x)).h[: len(x)]
-        return errors - self.density.log_density(h, floor=float(self.floor))
+        h = model.objective.encode(whole_vectors(x)).h
+        errors = excess(model, x, h) @ (0.5 / self.variances.double()).to(model.device)
+        return errors - self.density.log_density(h[: len(x)], floor=float(self.floor))
 
     def tensors(self) -> dict[str, Tensor]:
         density = {f"density.{name}": value for name, value in self.density.tensors().items()}
@@ -151,10 +151,11 @@ def fit_anomaly_score(
     residual, sums, squares = torch.zeros(3, source.n_features, dtype=torch.float64)
     codes: list[np.ndarray] = []
     for _, x in scaled_batches(model, source):
-        residual += excess(model, x).sum(dim=0).cpu()
+        code = model.objective.encode(whole_vectors(x)).h
+        residual += excess(model, x, code).sum(dim=0).cpu()
         wide = dense_rows(fill_missing(x, model.objective.corruption)[0]).double().cpu()
         sums, squares = sums + wide.sum(dim=0), squares + wide.square().sum(dim=0)
-        codes.append(model.objective.encode(whole_vectors(x)).h[: len(x)].cpu().numpy())
+        codes.append(code[: len(x)].cpu().numpy())
     h, n = np.concatenate(codes), source.n_rows
     read = evenly_spaced(n, rows_for(source.n_features, model.n_components)).numpy()
     density = fit_densities(h[read], seed=seed)["mixture"] if mixture else fit_gaussian(h[read])

@@ -103,15 +103,18 @@ def as_contributions(terms: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def excess(model: Model, x: Rows) -> Tensor:
+def excess(model: Model, x: Rows, h: Tensor | None = None) -> Tensor:
     """Return by how much each feature of scaled rows is rebuilt worse than it could be, >= 0.
 
     Squared error: (x_j - r_j)^2. Bernoulli: KL(x_j || r_j) = the cross-entropy less the entropy of
     x_j. Multinomial: x_j log(x_j / r_j) - x_j + r_j, whose sum over the row is the cross-entropy
     less the entropy of x. In ``model.error_unit``; dense, (batch, n_features).
+
+    ``h`` is the code of ``whole_vectors(x)``, where the caller has it; encoding is most of the cost.
     """
     objective = model.objective
-    h = objective.encode(whole_vectors(x)).h
+    if h is None:
+        h = objective.encode(whole_vectors(x)).h
     output = objective.decoder(h).float()[: len(x)]
     known, weights = fill_missing(x, objective.corruption)
     x = dense_rows(known)
