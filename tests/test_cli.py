@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, load
-from narrows.cli import _run
 from narrows.cli import narrows as group
-from narrows.cli._commands import _CALLED_HERE
+from narrows.cli import run as cli
+from narrows.cli._near_names import ALIASES
 from narrows.cli._variants import ESTIMATORS, GLOSSES
 
 FIT = ["--code", "2", "--hidden", "8", "--epochs", "2", "--seed", "0", "-q"]
@@ -29,12 +29,12 @@ def table(tmp_path, rng):
 @pytest.fixture
 def model(tmp_path, table):
     path = tmp_path / "m.safetensors"
-    assert _run(["fit", str(table), *FIT, "-o", str(path)]) == 0
+    assert cli(["fit", str(table), *FIT, "-o", str(path)]) == 0
     return path
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
@@ -42,9 +42,9 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
     np.save(tmp_path / "x.npy", rows)
     fit = ["fit", str(tmp_path / "x.npy"), "-k", "2", "--hidden", "4", "--epochs", "1", "-q"]
     fit += ["--augmentation", "affine", "-o", str(tmp_path / "m.safetensors"), "--image-shape"]
-    assert _run([*fit, "4,6"]) == 0
+    assert cli([*fit, "4,6"]) == 0
     assert load(tmp_path / "m.safetensors").model_.schema.image_shape == (4, 6)
-    assert _run([*fit, "5,5"]) == 2
+    assert cli([*fit, "5,5"]) == 2
     assert "with a product of 24" in capsys.readouterr().err
 
 
@@ -68,8 +68,8 @@ def test_a_command_that_nothing_is_like_is_answered_plainly(capsys):
 
 
 def test_other_names_are_of_commands_that_there_are():
-    assert not _CALLED_HERE.keys() & group.commands.keys()
-    assert set(_CALLED_HERE.values()) <= group.commands.keys()
+    assert not ALIASES.keys() & group.commands.keys()
+    assert set(ALIASES.values()) <= group.commands.keys()
 
 
 def test_fit_writes_a_model_and_prints_it_beside_pca(table, tmp_path, capsys):
@@ -299,5 +299,5 @@ def test_commands_read_the_code_under_a_head(tmp_path, capsys):
         ["inspect", model, data],
         ["inspect", model],
     ):
-        assert _run(command) == 0
+        assert cli(command) == 0
     assert "Autoencoder" in capsys.readouterr().out

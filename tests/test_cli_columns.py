@@ -11,12 +11,12 @@ from PIL import Image
 from sklearn.datasets import load_wine
 
 from narrows import load
-from narrows.cli import _run
+from narrows.cli import run as cli
 
 
 def run(command: str, *arguments: object) -> int:
     seed = ("--seed", 0) if command in ("fit", "head") else ()
-    return _run([str(argument) for argument in (command, *arguments, *seed)])
+    return cli([str(argument) for argument in (command, *arguments, *seed)])
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
@@ -121,7 +121,7 @@ def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, caps
     assert run(*fit) == 3
     error = capsys.readouterr().err
     assert "gaps.csv, line 2: no label; 36 of 178 rows have none" in error
-    assert "say by --unknown ''" in error
+    assert "mark them as unknown by --unknown ''" in error
     assert run(*fit, "--unknown", "") == 0
     assert load(head).classes_.tolist() == ["barbera", "barolo", "grignolino"]
     found = said(capsys, "predict", head, gaps)
@@ -239,7 +239,7 @@ def test_what_has_no_label_or_weight_is_answered_with_what_the_command_takes(
     ):
         assert run(*command) == 3
         error = capsys.readouterr().err
-        assert "y.csv: a row has several labels or none, and one a row is read: give" in error
+        assert "y.csv: a row has several labels or none, but each needs one: give" in error
         assert "--unknown" not in error
     assert run(*head, "classify", "--labels", tmp_path / "y.csv") == 3
     assert "--unknown '?'" in capsys.readouterr().err

@@ -12,14 +12,14 @@ from PIL import Image
 from topics import topic_texts
 
 from narrows import load
-from narrows.cli import _run
-from narrows.cli._common import one_line
+from narrows.cli import run as cli
+from narrows.cli._outputs import one_line
 
 SMALL = ["--hidden", "32", "--epochs", "15", "--batch-size", "16", "--seed", "0", "-q"]
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_python_makes_an_index_that_the_shell_searches(folder, capsys):
     hasher.make_index(texts).save(folder / "alone.index")
     capsys.readouterr()
     assert run("search", folder / "alone.index", "ship", "-k", 1) == 4
-    assert "does not say where its model is; name it with --model" in capsys.readouterr().err
+    assert "does not hold the path of its model; give it by --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_another_models_index_is_refused(folder, capsys):
 def test_a_model_that_has_moved_is_asked_for(copy, capsys):
     (copy / "h.safetensors").rename(copy / "moved.safetensors")
     assert run("search", copy / "docs.index", "ship") == 4
-    assert "name it with --model" in capsys.readouterr().err
+    assert "give it by --model" in capsys.readouterr().err
     assert run("search", copy / "docs.index", "ship", "--model", copy / "moved.safetensors") == 0
 
 
@@ -175,7 +175,7 @@ def test_rows_are_added_deleted_and_verified(copy, capsys):
 def test_an_index_is_not_written_over_unasked(copy, capsys):
     arguments = ["index", copy / "h.safetensors", copy / "docs.jsonl", "-o", copy / "docs.index"]
     assert run(*arguments) == 2
-    assert "--add adds to it, --replace makes a new one" in capsys.readouterr().err
+    assert "--add adds to it, --replace replaces it" in capsys.readouterr().err
     assert run(*arguments, "--replace") == 0
 
 
@@ -276,7 +276,10 @@ def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, c
     (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
     data = tmp_path / "odd.csv"
     assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
-    assert f"If it holds texts, name their column: {data}:text=COLUMN." in capsys.readouterr().err
+    assert (
+        f"If a column holds texts to learn from, name it: {data}:text=COLUMN."
+        in capsys.readouterr().err
+    )
 
 
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from narrows import CodeClassifier, CodeMatcher, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.figures.matching import matching_figure, pairs_of_kinds
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory, autoencoder, rows, classes, values):
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(
@@ -220,4 +220,4 @@ def test_inspect_says_what_head_stands_on_the_code(folder, capsys):
 def test_regress_has_no_label_for_unknown(folder, tmp_path, capsys):
     data = (folder / "x.npy", "--labels", folder / "values.npy", "--task", "regress")
     assert run("head", folder / "m.safetensors", *data, "--unknown", "", "-o", tmp_path / "h") == 2
-    assert "--task regress reads a value of every row" in capsys.readouterr().err
+    assert "--task regress needs a value for every row" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from PIL import Image
 
 import papers
 from narrows import Autoencoder
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 
 
@@ -32,7 +32,7 @@ def files(tmp_path_factory):
 
 
 def inpaint(files: Path, *arguments: str) -> int:
-    return _run(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
+    return cli(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
 
 
 def test_it_writes_known_values_as_they_are(files, tmp_path):
@@ -79,7 +79,7 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
     np.save(tmp_path / "holed.npy", x)
     out = tmp_path / "filled.csv"
     model = str(files / "m.safetensors")
-    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert cli(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
     assert np.isfinite(np.loadtxt(out, delimiter=",")).all()
 
 
@@ -163,7 +163,7 @@ def test_where_nothing_is_hidden_it_says_what_to_give(files, tmp_path, capsys):
     x[-1, -1] = np.nan
     np.save(tmp_path / "holed.npy", x)
     model = str(files / "m.safetensors")
-    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert cli(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
     assert "nothing is hidden" not in capsys.readouterr().err
 
 
@@ -214,7 +214,7 @@ def test_baselines_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(path), "--json") == 0
     out, err = capsys.readouterr()
     n = 40 if rows == "most of it" else 60
-    assert f"holds {n} of the 60 rows of DATA, so that the nearest row is the row itself" in err
+    assert f"holds {n} of the 60 rows of DATA, so their nearest row is the row itself" in err
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 

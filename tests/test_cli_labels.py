@@ -11,14 +11,14 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 
 from narrows import load
-from narrows.cli import _run
-from narrows.cli._heads import same_labels
+from narrows.applications.heads.scores import same_labels
+from narrows.cli import run as cli
 
 LARGE = 2**53 + 1  # no float is it
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_an_output_over_the_file_of_a_named_column_is_refused(folder, tmp_path, 
 
 
 def test_documents_labels_are_read_as_those_of_a_file(numbers):
-    from narrows.cli._heads import one_label_a_row
+    from narrows.cli._labels import one_label_a_row
     from narrows.text import Document, Documents
 
     texts = [Document(str(i), "a", (str(label),)) for i, label in enumerate(numbers)]
@@ -192,7 +192,9 @@ def test_rows_of_unknown_class_are_neither_right_nor_wrong(folder, tmp_path, row
     assert found == {"rows": 450, "accuracy": pytest.approx(expected), "rows_without_label": 90}
     none = written(tmp_path / "none.txt", np.full(450, -1))
     assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", none) == 3
-    assert "none.txt: every label is -1, which means none to this head" in capsys.readouterr().err
+    assert (
+        "none.txt: every label is -1, which this head reads as unknown" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

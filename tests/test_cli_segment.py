@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
-from narrows.cli import _run
-from narrows.cli.segment import _write
+from narrows.cli import run as cli
+from narrows.cli.segment import write_masks
 from narrows.errors import UsageError
 from narrows.writers.images import ImageFolder
 
@@ -18,7 +18,7 @@ SIDE, N = 8, 12
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, caps
 @pytest.mark.parametrize("value", [-1, 256, 300])
 def test_a_class_that_no_byte_holds_is_in_no_png(tmp_path, value):
     with pytest.raises(UsageError, match="classes from 0 to 255"):
-        _write(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
+        write_masks(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
     assert not (tmp_path / "made").exists()
 
 

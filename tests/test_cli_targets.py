@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from narrows import CodeClassifier, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.readers.naming import format_name, parse_name
 from narrows.errors import UsageError
 
@@ -19,7 +19,7 @@ COMMON = "drop=subject,drop=w,drop=kind"
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_file_of_labels_may_name_several(folder, head, tmp_path, capsys):
 @pytest.mark.parametrize(
     "task, more, message",
     [
-        ("classify", [], "--task classify: says one thing of a row"),
+        ("classify", [], "--task classify: reads one label a row"),
         ("regress", ["--labels", "y.csv"], "--labels: .* names its labels"),
     ],
 )
@@ -108,7 +108,9 @@ def test_several_targets_that_cannot_be_are_refused(task, more, message, folder,
 def test_predict_names_targets_that_the_head_does_not_have(folder, head, capsys):
     other = f'{folder / "new.csv"}:label=w,drop=shift,"drop=size, cm",drop=subject,drop=kind'
     assert run("predict", head, other) == 3
-    assert "label=w is no target of this head, which has size, cm, shift" in capsys.readouterr().err
+    assert (
+        "label=w is not a target of this head, which has size, cm, shift" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_head_needs_the_labels_of_rows_held_out(folder, tmp_path, capsys):
     apart = of_kind(folder, "new.csv").replace("label=kind", "drop=kind")
     assert run("head", folder / "m.st", of_kind(folder, "t.csv"), "--validation", apart, "--task",
                "classify", "-o", tmp_path / "h.st") == 2  # fmt: skip
-    assert "brings no labels" in capsys.readouterr().err
+    assert "holds no labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from narrows import Autoencoder
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.splitting import held_out_mask
 from narrows.estimators.parameters import seed_from
 
@@ -51,7 +51,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     model = tmp_path / "m.safetensors"
 
     def run(*more: str) -> str:
-        assert _run([*command, "-o", str(model), *more]) == 0
+        assert cli([*command, "-o", str(model), *more]) == 0
         return capsys.readouterr().out
 
     found = json.loads(run("--validation-fraction", "0.2", "--json"))
@@ -59,7 +59,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     assert found["training"]["n_rows"] == N - HELD_OUT
     held_out = tmp_path / "held_out.npy"
     np.save(held_out, X[apart()])
-    assert _run(["evaluate", str(model), str(held_out), "--json"]) == 0
+    assert cli(["evaluate", str(model), str(held_out), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     for name in ("squared_error", "baseline_squared_error", "variance", "error"):
         assert again[name] == pytest.approx(found[name], rel=1e-6)

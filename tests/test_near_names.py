@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from narrows import Autoencoder, CodeClassifier
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.cli._variants import ESTIMATORS, OPTIONS
 from narrows.errors import _CALLED_HERE, InvalidData, UsageError, near_name
 
@@ -52,7 +52,7 @@ def test_a_command_line_is_answered_with_what_is_meant(
     np.save("x.npy", X)
     if " m x.npy --mask" in command:
         Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X).save("m")
-    assert _run(command.split()) in (2, 3)
+    assert cli(command.split()) in (2, 3)
     told = capsys.readouterr().err
     assert "Did you mean" in told and meant in told.partition("Did you mean")[2], told
     assert not (tmp_path / "d").exists() and not (tmp_path / "h").exists()
@@ -61,7 +61,7 @@ def test_a_command_line_is_answered_with_what_is_meant(
 def test_a_name_like_no_other_has_no_suggestion(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in ("fit xyzzy.npy -o m", "fit x.npy --xyzzy 3 -o m", "fit x --variant xyzzy -o m"):
-        assert _run(command.split()) in (2, 3)
+        assert cli(command.split()) in (2, 3)
         assert "Did you mean" not in capsys.readouterr().err
 
 

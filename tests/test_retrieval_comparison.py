@@ -16,7 +16,7 @@ from narrows.applications.retrieval.baselines import comparable_rows
 from narrows.applications.retrieval.comparison import compare_retrieval
 from narrows.applications.retrieval.lsa import lsa_codes, weighted
 from narrows.applications.retrieval.metrics import measure_retrieval
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
 from narrows.figures.retrieval import retrieval_figure
 
@@ -124,7 +124,7 @@ def test_a_table_without_negative_values_is_no_counts_at_the_shell(tmp_path, cap
     np.save(tmp_path / "y.npy", np.arange(60) % 3)
     Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(rows).save(tmp_path / "m")
     command = ["evaluate", tmp_path / "m", tmp_path / "x.npy", "--labels", tmp_path / "y.npy"]
-    assert _run([str(a) for a in (*command, "--retrieval", "--map", tmp_path / "m.png")]) == 0
+    assert cli([str(a) for a in (*command, "--retrieval", "--map", tmp_path / "m.png")]) == 0
     out = capsys.readouterr().out
     assert "PCA (2)" in out and "the rows (6)" in out and "PCA was fitted" in out
     assert "LSA" not in out and "TF-IDF" not in out
@@ -217,7 +217,7 @@ def files(tmp_path_factory, counts, topics):
 
 
 def run(folder, *arguments) -> int:
-    return _run(["evaluate", str(folder / "m"), str(folder / "counts.npz"), *map(str, arguments)])
+    return cli(["evaluate", str(folder / "m"), str(folder / "counts.npz"), *map(str, arguments)])
 
 
 def test_evaluate_prints_the_comparison_under_the_errors(files, capsys):

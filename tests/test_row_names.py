@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 from narrows.indexing.index import Index
 from narrows.writers.tables import write_rows
@@ -26,7 +26,7 @@ FILES = ["dark/00.png", 'dark/a, "b".png', *(f"light/{i:02}.png" for i in range(
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def cells(path: Path) -> list[list[str]]:
@@ -269,7 +269,7 @@ def test_rows_without_names_are_numbered_on_from_the_largest_there_ever_was(tmp_
     )
     index = tmp_path / "i"
     make = ["index", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(index)]
-    assert _run(make) == 0
-    assert _run(["index", "-o", str(index), "--delete", "11", "--delete", "10"]) == 0
+    assert cli(make) == 0
+    assert cli(["index", "-o", str(index), "--delete", "11", "--delete", "10"]) == 0
     assert run("index", tmp_path / "m", tmp_path / "y.npy", "-o", index, "--add") == 0
     assert Index.load(index).names == [*map(str, range(10)), "12", "13", "14"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from narrows.cli._set_option import read_settings
+from narrows.cli._options import read_settings
 from narrows.errors import did_you_mean
 
 __all__ = ["ESTIMATORS", "GLOSSES", "OPTIONS", "estimator_options", "new_estimator"]

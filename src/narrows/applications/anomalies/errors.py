@@ -30,6 +30,7 @@ __all__ = [
     "conformal_threshold",
     "excess",
     "feature_names",
+    "largest_contributions",
     "contributions",
     "as_contributions",
     "sorted_errors",
@@ -37,6 +38,10 @@ __all__ = [
 
 MAX_CALIBRATION = 10_000
 """Rows whose errors a model keeps at most: p-values down to 1 / 10,001, 40 kB."""
+
+
+_EQUAL = 1e-6
+"""Contributions of a row that differ by less are rounding errors of equal ones."""
 
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
@@ -102,6 +107,17 @@ def as_contributions(terms: np.ndarray) -> np.ndarray:
     return np.where(nothing, 1 / wide, terms / np.where(nothing, 1, totals)).astype(np.float32)
 
 
+def largest_contributions(contributions: np.ndarray, n: int) -> np.ndarray:
+    """Return the numbers of the ``n`` features with the largest contributions, (n_features,).
+
+    None if all contributions are equal, as those of a row in which each feature is usual and only
+    their combination is anomalous.
+    """
+    if len(contributions) > 1 and contributions.max() - contributions.min() < _EQUAL:
+        return np.empty(0, dtype=np.int64)
+    return np.argsort(-contributions, kind="stable")[:n]
+
+
 @torch.no_grad()
 def excess(model: Model, x: Rows, h: Tensor | None = None) -> Tensor:
     """Return by how much each feature of scaled rows is rebuilt worse than it could be, >= 0.
@@ -110,7 +126,7 @@ def excess(model: Model, x: Rows, h: Tensor | None = None) -> Tensor:
     x_j. Multinomial: x_j log(x_j / r_j) - x_j + r_j, whose sum over the row is the cross-entropy
     less the entropy of x. In ``model.error_unit``; dense, (batch, n_features).
 
-    ``h`` is the code of ``whole_vectors(x)``, where the caller has it; encoding is most of the cost.
+    ``h`` is the code of ``whole_vectors(x)``, if it is known: encoding is most of the cost.
     """
     objective = model.objective
     if h is None:

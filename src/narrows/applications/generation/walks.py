@@ -29,6 +29,7 @@ __all__ = [
     "code_spread",
     "decoded",
     "interpolated",
+    "most_varying_components",
     "perturbed",
     "steps_of",
     "traversed",
@@ -250,6 +251,12 @@ def code_spread(model: Model) -> tuple[Tensor, Tensor]:
         "density: this model does not know how far its codes spread, which fit adds at its end and "
         "partial_fit does not; call fit."
     )
+
+
+def most_varying_components(model: Model, n: int) -> np.ndarray:
+    """Return the ``n`` components whose codes vary most over the training rows, in order."""
+    variances = code_spread(model)[1].square().sum(dim=1).numpy()
+    return np.sort(np.argsort(-variances, kind="stable")[:n])
 
 
 @torch.no_grad()

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from narrows import Autoencoder, CodeClassifier, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
