@@ -245,5 +245,5 @@ def test_the_command_line_has_no_net_of_maps_for_words(tmp_path, capsys):
     ]
     assert cli([str(part) for part in command]) == 2
     assert (
-        "--net conv: makes convolutional, denoising, plain, variational" in capsys.readouterr().err
+        "--net conv: is for convolutional, denoising, plain, variational" in capsys.readouterr().err
     )

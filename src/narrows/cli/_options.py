@@ -31,7 +31,19 @@ __all__ = [
 ]
 
 PATH = click.Path(path_type=Path)
-SEED = click.IntRange(0, 2**63 - 1)
+
+
+class Seed(click.ParamType):
+    """A seed that PyTorch takes; the help does not show its long range."""
+
+    name = "integer"
+    range = click.IntRange(0, 2**63 - 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.range.convert(value, param, ctx)
+
+
+SEED = Seed()
 
 model_argument = click.argument("model", type=PATH)
 data_argument = click.argument("data")

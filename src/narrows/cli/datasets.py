@@ -21,7 +21,7 @@ def datasets() -> None:
     """
 
 
-@datasets.command("list")
+@datasets.command("list", short_help="Print the data sets and where they are.")
 @json_option
 def list_(as_json: bool) -> None:
     """Print the data sets: name, title, license, and where it is."""
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> None:
         click.echo(f"{row['name']:<15} {row['title']}\n{'':<15} {row['license']}; {row['place']}")
 
 
-@datasets.command("fetch")
+@datasets.command("fetch", short_help="Find or download a data set.")
 @click.argument("name")
 @click.option("-o", "--output", type=PATH, help="Folder to download to.  [the user's cache]")
 @json_option

@@ -36,8 +36,8 @@ def _retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      f"others are searched.  [{_EVERY}]"),
         click.option("--labels", type=PATH,
                      help="Labels of the rows: .npy; .npz (CSR, several a row); .csv or .txt with "
-                     "a line a row, several separated by ;; a column, y.csv:label=NAME; or "
-                     ".svmlight. DATA may hold them, as in table.csv:label=kind."),
+                     "a line a row, several separated by \";\"; a column, y.csv:label=NAME; "
+                     "or .svmlight. DATA may hold them, as in table.csv:label=kind."),
         click.option("--retrieval", is_flag=True,
                      help="Also measure which share of the rows retrieved by code share a label "
                      "with the query, beside LSA and TF-IDF for texts and counts, PCA and the "

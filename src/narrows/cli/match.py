@@ -20,8 +20,11 @@ __all__ = ["match"]
 @click.argument("b")
 @click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy, .csv or "
               ".tsv.  [printed, one a line]")  # fmt: skip
-@click.option("--figure", type=PATH, help="Where to draw pairs of images: those with the "
-              "highest probabilities, with those nearest to 0.5, and with the lowest.")  # fmt: skip
+@click.option(
+    "--figure", type=PATH,
+    help="Where to draw pairs of images: those with the highest probabilities, those nearest to "
+         "0.5, and those with the lowest.",
+)  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 20), default=8, show_default=True,
               help="Pairs of each kind in the figure.")  # fmt: skip
 @shape_option

@@ -24,7 +24,7 @@ _NAMED = 8
 @click.option("-o", "--output", type=PATH, help="Where to write classes and probabilities, or "
               "values: .csv or .tsv, with the row's file or id first where it has one; .npy, with "
               "the probabilities or values only, as float32.")  # fmt: skip
-@click.option("--labels", type=PATH, help="The true label of each row: print accuracy, or R^2. "
+@click.option("--labels", type=PATH, help="The true label of each row; prints accuracy or R^2. "
               "Rows with the head's unknown label do not count; rows of a class that it never saw "
               "count as wrong. DATA may hold the labels: table.csv:label=kind.")  # fmt: skip
 @json_option

@@ -27,7 +27,7 @@ __all__ = ["segment", "write_masks"]
     "the masks", files=".npy of integers (n, height, width), .csv or .tsv with a line an image"
 )
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
-              "same order: print Dice and IoU.")  # fmt: skip
+              "same order; prints Dice and IoU.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw images with their masks over them.")
 @click.option("--class-names", metavar="NAME,NAME,...", help="Names of the classes in the "
               "table and the figure, in ascending order of their numbers.")  # fmt: skip
