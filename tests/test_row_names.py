@@ -161,6 +161,10 @@ def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
     assert run("search", tmp_path / "x", "--queries", data, "-k", 1, "--json") == 0
     said = capsys.readouterr().out
     assert names[0] in said and names[-1] in said
+    assert run("search", tmp_path / "x", data, "-k", 1) == 0
+    assert [line[:-1] for line in capsys.readouterr().out.splitlines() if line.endswith(":")] == [
+        *names
+    ]
     assert run("search", tmp_path / "x", "--like", names[2], "-k", 2) == 0
 
 

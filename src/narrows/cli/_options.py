@@ -17,6 +17,7 @@ __all__ = [
     "SEED",
     "checkpoint_options",
     "data_argument",
+    "figure_rows_option",
     "held_out_options",
     "json_option",
     "model_argument",
@@ -79,6 +80,14 @@ def rows_option(
         required=required,
         help=f"Where to write {what}: {files}, or a folder, FOLDER/, for PNG images.",
     )
+
+
+def figure_rows_option(which: str = "evenly spaced through the data") -> Callable[[Any], Any]:
+    """Return -n, the number of rows in a figure; ``which`` says how they are chosen."""
+    return click.option(
+        "-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
+        help=f"Rows in the figure, {which}; at most six if they are not images.",
+    )  # fmt: skip
 
 
 def _shape(

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from narrows.model.model import Model
     from narrows.writers.images import ImageFolder
 
-__all__ = ["check_image_shape", "check_outputs", "one_line", "print_json", "print_values"]
+__all__ = [
+    "check_image_shape",
+    "check_outputs",
+    "one_line",
+    "print_json",
+    "print_results",
+    "print_values",
+]
 
 
 def check_outputs(
@@ -75,6 +82,14 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
 def print_json(values: dict[str, Any]) -> None:
     """Print values as one line of JSON; numbers that are not finite become null."""
     click.echo(json.dumps(_finite(values), allow_nan=False, default=str))
+
+
+def print_results(results: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    """Print the results as JSON, or else the lines."""
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(lines))
 
 
 def _finite(value: Any) -> Any:

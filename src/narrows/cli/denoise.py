@@ -12,12 +12,13 @@ from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
     data_argument,
+    figure_rows_option,
     json_option,
     model_argument,
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_image_shape, check_outputs, print_json
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -35,9 +36,7 @@ __all__ = ["denoise"]
 @click.option(
     "--figure", type=PATH, help="Where to draw clean, corrupted and denoised rows, and PCA's."
 )
-@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Rows in the figure, evenly spaced through the data; at most six if they "
-              "are not images.")  # fmt: skip
+@figure_rows_option()
 @shape_option
 @json_option
 def denoise(
@@ -126,7 +125,4 @@ def denoise(
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
-    if as_json:
-        print_json(results)
-    else:
-        click.echo("\n".join(lines))
+    print_results(results, lines, as_json=as_json)

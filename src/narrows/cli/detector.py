@@ -21,7 +21,7 @@ from narrows.cli._options import (
     read_settings,
     set_option,
 )
-from narrows.cli._outputs import print_json
+from narrows.cli._outputs import print_json, print_values
 from narrows.cli._progress import verbosity
 from narrows.errors import did_you_mean
 
@@ -103,5 +103,5 @@ def detector(
     if as_json:
         print_json(results)
     else:
-        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))
+        print_values(results)
     return 0

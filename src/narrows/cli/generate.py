@@ -10,7 +10,7 @@ import click
 from narrows.cli._data import open_data
 from narrows.cli._models import open_model
 from narrows.cli._options import PATH, SEED, json_option, model_argument, rows_option, shape_option
-from narrows.cli._outputs import check_image_shape, check_outputs, print_json
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder
@@ -119,11 +119,8 @@ def generate(
             estimator, kind, options[kind], output=output, figure=figure, image_shape=image_shape,
             options=options,
         )  # fmt: skip
-    if as_json:
-        print_json(results)
-    else:
-        lines += [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
-        click.echo("\n".join(lines))
+    lines += [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
+    print_results(results, lines, as_json=as_json)
 
 
 def _sample(

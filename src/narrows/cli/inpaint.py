@@ -14,13 +14,14 @@ from narrows.cli._options import (
     PATH,
     SEED,
     data_argument,
+    figure_rows_option,
     json_option,
     model_argument,
     quiet_option,
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_outputs, print_json
+from narrows.cli._outputs import check_outputs, print_results
 from narrows.cli._progress import RowsProgress
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ _COPIES = 0.01
     help="Training data: also measure filling in the mean, by PCA-30 (a Gaussian for 30 columns "
          "or fewer) and by the nearest row.",
 )  # fmt: skip
-@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Rows in the figure, evenly spaced through those with values to fill in; at "
-              "most six if they are not images.")  # fmt: skip
+@figure_rows_option("evenly spaced through those with values to fill in")
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Seed of a random mask and of the search for codes.")  # fmt: skip
 @shape_option
@@ -169,10 +168,7 @@ def inpaint(
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
-    if as_json:
-        print_json(results)
-    else:
-        click.echo("\n".join(lines))
+    print_results(results, lines, as_json=as_json)
 
 
 def _training_rows(name: str, estimator: Any) -> Any:

@@ -12,12 +12,13 @@ from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
     data_argument,
+    figure_rows_option,
     json_option,
     model_argument,
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_image_shape, check_outputs, print_json
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -30,9 +31,7 @@ __all__ = ["reconstruct"]
 @data_argument
 @rows_option("the reconstructions")
 @click.option("--figure", type=PATH, help="Where to draw rows, their reconstructions, and PCA's.")
-@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Rows in the figure, evenly spaced through the data; at most six if they "
-              "are not images.")  # fmt: skip
+@figure_rows_option()
 @shape_option
 @json_option
 def reconstruct(
@@ -79,9 +78,5 @@ def reconstruct(
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
-    if as_json:
-        print_json(results)
-    else:
-        for key in ("output", "figure"):
-            if key in results:
-                click.echo(f"{key}: {results[key]}")
+    lines = [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
+    print_results(results, lines, as_json=as_json)

@@ -84,7 +84,7 @@ def search(
     if any(answers):
         click.echo(_header(answers))
     for name, hits in zip(names, answers, strict=True):
-        if queries is not None:
+        if queries is not None or len(names) > 1:  # QUERY may be a file of several rows
             click.echo(f"{one_line(name, _SHOWN)}:")
         for hit in hits:
             click.echo(_line(hit))

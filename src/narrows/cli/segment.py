@@ -10,7 +10,7 @@ import click
 
 from narrows.cli._data import data_path, names_in_figure, open_data, row_names
 from narrows.cli._options import PATH, data_argument, json_option, model_argument, rows_option
-from narrows.cli._outputs import check_outputs, one_line, print_json
+from narrows.cli._outputs import check_outputs, one_line, print_results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,10 +102,7 @@ def segment(
         save_figure(drawn, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
-    if as_json:
-        print_json(results)
-    else:
-        click.echo("\n".join(lines))
+    print_results(results, lines, as_json=as_json)
 
 
 def _class_names(given: str | None, classes: list[int]) -> list[str] | None:

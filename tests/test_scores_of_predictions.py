@@ -1,0 +1,60 @@
+"""Scores of predictions where labels are unknown, of unseen classes, or texts for numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, r2_score
+
+from narrows.applications.heads.scores import (
+    accuracy,
+    commonest_share,
+    number_of,
+    r2_of_known,
+    same_labels,
+    unknown_labels,
+    unseen_classes,
+)
+
+
+def test_accuracy_is_that_of_scikit_learn_on_labels_of_one_type(rng):
+    labels, predictions = rng.integers(0, 3, (2, 50))
+    expected = accuracy_score(labels, predictions)
+    assert accuracy(labels, predictions) == pytest.approx(expected)
+    assert accuracy(labels.astype(str), predictions) == pytest.approx(expected)
+
+
+def test_texts_equal_the_numbers_that_they_spell():
+    assert same_labels(np.array(["1", "1.0", "tea"]), 1).tolist() == [True, True, False]
+    assert same_labels(np.array([np.nan, 1.0]), np.nan).tolist() == [True, False]
+    large = 2**53 + 1  # no float holds it
+    assert same_labels(np.array([str(large)]), large - 1).tolist() == [False]
+    assert number_of(str(large)) == large
+
+
+def test_unknown_labels_are_empty_or_the_missing_label():
+    assert unknown_labels(np.array(["a", "", "?"])).tolist() == [False, True, False]
+    assert unknown_labels(np.array(["a", "", "?"]), "?").tolist() == [False, True, True]
+    assert unknown_labels(np.array([0, -1, 1]), -1).tolist() == [False, True, False]
+    assert not unknown_labels(np.array([[0.0, 1.0]])).any()
+
+
+def test_unseen_classes_are_counted_and_named():
+    labels = np.array(["a", "b", "c", "c", "d"])
+    assert unseen_classes(labels, ["a", "b"]) == (3, ["c", "d"])
+    assert unseen_classes(labels, [*"abcd"]) == (0, [])
+
+
+def test_the_commonest_share_is_the_accuracy_of_the_commonest_label():
+    assert commonest_share(np.array(["a", "b", "a", "a"])) == 0.75
+
+
+def test_r2_is_that_of_scikit_learn_on_the_known_values(rng):
+    values, predictions = rng.normal(size=(2, 20))
+    texts = values.astype(str)
+    unknown = np.arange(20) < 4
+    texts[unknown] = ""
+    expected = r2_score(values[4:], predictions[4:])
+    assert r2_of_known(texts, predictions, unknown) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="could not convert"):
+        r2_of_known(texts, predictions, np.zeros(20, dtype=bool))
