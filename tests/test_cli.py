@@ -1,4 +1,4 @@
-"""The command line: what goes where, exit codes, and no traceback."""
+"""The command line: files in and out, exit codes, and no traceback."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
      ("imputing", "'inpaint' ("), ("train", "'fit' ("), ("evalute", "'evaluate' ("),
      ("datasets fecth", "'fetch' (")],
 )  # fmt: skip
-def test_a_wrong_command_is_answered_with_the_right_one(given, meant, capsys):
+def test_an_unknown_command_gets_a_suggestion(given, meant, capsys):
     assert run(*given.split(), "m", "x.npy") == 2
     assert f"No such command {given.split()[-1]!r}. Did you mean {meant}" in capsys.readouterr().err
 
 
-def test_a_command_that_nothing_is_like_is_answered_plainly(capsys):
+def test_a_command_without_a_near_name_gets_no_suggestion(capsys):
     assert run("xyzzy") == 2
-    told = capsys.readouterr().err
-    assert "No such command 'xyzzy'." in told and "Did you mean" not in told
+    error = capsys.readouterr().err
+    assert "No such command 'xyzzy'." in error and "Did you mean" not in error
     assert run("--debugg") == 2
     assert "--debug" in capsys.readouterr().err
 
 
-def test_other_names_are_of_commands_that_there_are():
+def test_every_alias_leads_to_a_command():
     assert not ALIASES.keys() & group.commands.keys()
     assert set(ALIASES.values()) <= group.commands.keys()
 
@@ -157,14 +157,14 @@ def test_evaluate_prints_json(model, table, capsys):
     assert values["squared_error"] > 0 and values["baseline_components"] == 2
 
 
-def test_inspect_says_what_the_file_holds(model, capsys):
+def test_inspect_prints_what_the_file_holds(model, capsys):
     capsys.readouterr()
     assert run("inspect", model, "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["variant"] == "plain" and values["n_features"] == 6 and values["epochs"] == 2
 
 
-def test_inspect_with_data_says_how_the_code_fares(model, table, capsys):
+def test_inspect_with_data_prints_the_health_of_the_code(model, table, capsys):
     capsys.readouterr()
     assert run("inspect", model, table, "--json") == 0
     values = json.loads(capsys.readouterr().out)
@@ -242,7 +242,7 @@ def test_an_unexpected_fault_is_exit_1_and_shows_its_traceback_only_with_debug(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_every_command_explains_itself():
+def test_every_command_has_a_help():
     for name in group.commands:
         assert run(name, "--help") == 0
 
@@ -250,11 +250,11 @@ def test_every_command_explains_itself():
 def test_the_help_of_fit_has_a_few_words_on_every_variant(capsys):
     assert [*GLOSSES] == [*ESTIMATORS]
     assert run("fit", "--help") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for variant, gloss in GLOSSES.items():
-        assert f"\n  {variant} " in said and gloss[:20] in said
+        assert f"\n  {variant} " in printed and gloss[:20] in printed
         assert len(gloss) < 60
-    assert ".tsv" in said and ".gz" in said
+    assert ".tsv" in printed and ".gz" in printed
 
 
 def test_the_installed_command_runs(table):

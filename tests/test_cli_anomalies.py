@@ -52,7 +52,7 @@ def run(files, *more) -> int:
     return cli(["anomalies", str(files / "m"), str(files / "x.csv"), *map(str, more)])
 
 
-def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
+def test_the_anomalous_row_comes_first_with_its_largest_contribution(files, capsys):
     assert run(files, "--top", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"\s+row\s+error\s+p-value\s+largest contributions", lines[0])
@@ -60,7 +60,7 @@ def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
     assert len(lines) == 5 and re.match(r"\d of 60 rows are flagged: p <= 0.01$", lines[-2])
 
 
-def test_json_says_the_same(files, capsys):
+def test_json_holds_the_same_rows(files, capsys):
     assert run(files, "--json", "--alpha", 0.05) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["n_rows"] == 60 and found["alpha"] == 0.05 and len(found["top"]) == 10
@@ -101,26 +101,24 @@ def test_calibration_rows_can_be_given(files, capsys):
 
 
 @pytest.mark.parametrize("words", [("0", "1"), ("False", "True"), ("1", "-1")])
-def test_labels_measure_what_the_scores_are_worth(words, files, tmp_path, capsys):
+def test_labels_measure_the_detection(words, files, tmp_path, capsys):
     rows = pd.read_csv(files / "x.csv")
     rows["odd"] = [words[i == 7] for i in range(60)]
-    rows.to_csv(tmp_path / "told.csv", index=False)
+    rows.to_csv(tmp_path / "labeled.csv", index=False)
     (tmp_path / "y.csv").write_text("\n".join(rows["odd"]) + "\n")
     for more in (
-        [f"{tmp_path}/told.csv:label=odd"],
+        [f"{tmp_path}/labeled.csv:label=odd"],
         [files / "x.csv", "--labels", tmp_path / "y.csv"],
     ):
         arguments = [str(a) for a in ("anomalies", files / "m", *more, "--alpha", 0.05)]
         assert cli(arguments) == 0
-        said = capsys.readouterr().out
-        assert "n anomalies 1, auroc 1, average precision 1, found 1" in said
+        printed = capsys.readouterr().out
+        assert "n anomalies 1, auroc 1, average precision 1, found 1" in printed
         assert cli([*arguments, "--json"]) == 0
         assert 0 <= json.loads(capsys.readouterr().out)["detection"]["false_alarms"] < 0.2
 
 
-def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
-    files, tmp_path, capsys
-):
+def test_labels_of_no_anomalies_are_refused_or_ignored_with_a_notice(files, tmp_path, capsys):
     (tmp_path / "y.csv").write_text("a\nb\n" * 30)
     assert (
         cli(
@@ -138,15 +136,15 @@ def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
         (["1", "0", ""], "(0, 1, none)"),
         (list("gfedcba"), "(a, b, c, d, e, ...)"),
     ):
-        told = rows.assign(odd=np.resize(kinds, len(rows)))
-        told.to_csv(tmp_path / "told.csv", index=False)
-        command = ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")
+        labeled = rows.assign(odd=np.resize(kinds, len(rows)))
+        labeled.to_csv(tmp_path / "labeled.csv", index=False)
+        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=odd")
         assert cli([str(a) for a in command]) == 0
         err = capsys.readouterr().err
         assert f"The labels of DATA {shown} are ignored" in err
 
 
-def test_labels_of_texts_are_read_or_passed_over_with_a_word(tmp_path, capsys):
+def test_labels_of_texts_are_read_or_ignored_with_a_notice(tmp_path, capsys):
     words = np.random.default_rng(0).choice([f"word{i}" for i in range(30)], (60, 9))
     texts = [" ".join(row) for row in words]
     model = tmp_path / "m"
@@ -154,15 +152,15 @@ def test_labels_of_texts_are_read_or_passed_over_with_a_word(tmp_path, capsys):
         model
     )
     for labels in (["0", "1"], ["sea", "land", "sky"]):
-        told = pd.DataFrame({"text": texts, "label": np.resize(labels, 60)})
-        told.to_csv(tmp_path / "t.csv", index=False)
+        labeled = pd.DataFrame({"text": texts, "label": np.resize(labels, 60)})
+        labeled.to_csv(tmp_path / "t.csv", index=False)
         assert cli(["anomalies", str(model), f"{tmp_path}/t.csv:text=text,label=label"]) == 0
         out, err = capsys.readouterr()
         assert ("auroc" in out) == (labels == ["0", "1"])
         assert ("labels of DATA (land, sea, sky)" in err) == (labels != ["0", "1"])
 
 
-def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, capsys):
+def test_the_rows_of_the_fit_give_a_warning(detector, tmp_path, capsys):
     caution = "these are the rows that the model was fitted to"
     for model, n in (("m", 500), ("d", 300)):
         fitted = table(n, 0)
@@ -178,7 +176,7 @@ def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, cap
 
 
 @pytest.mark.filterwarnings("default")
-def test_rows_that_calibrate_and_are_of_the_fit_or_of_data_are_warned_of(detector, capsys):
+def test_calibration_rows_of_the_fit_or_of_data_give_a_warning(detector, capsys):
     fit, x, normal = (detector / name for name in ("f.csv", "x.csv", "normal.csv"))
     table(500, 0).to_csv(fit, index=False)
     for rows, warned in (
@@ -206,12 +204,12 @@ def test_detection_is_that_of_the_definitions():
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 
-def test_when_nothing_is_rare_enough_the_reason_is_said(files, capsys):
+def test_when_no_p_value_is_small_enough_the_reason_is_printed(files, capsys):
     assert run(files, "--alpha", 0.001) == 0
     assert "no p-value can be below 0.00498" in capsys.readouterr().out
 
 
-def test_a_model_without_held_out_rows_says_the_way_out(files, tmp_path, capsys):
+def test_a_model_without_held_out_rows_flags_a_share(files, tmp_path, capsys):
     fit = Autoencoder(1, hidden=(8,), max_epochs=2, validation_fraction=0, random_state=0)
     fit.fit(table(100, 0)).save(tmp_path / "bare")
     arguments = ["anomalies", str(tmp_path / "bare"), str(files / "x.csv")]
@@ -271,7 +269,7 @@ def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
         (["-o", "{normal}"], "normal.csv: is the input"),
     ],
 )
-def test_what_no_detector_can_be_fitted_with_is_refused(more, message, detector, tmp_path, capsys):
+def test_arguments_that_no_detector_takes_are_refused(more, message, detector, tmp_path, capsys):
     names = {"d": detector / "d", "m": detector / "m", "normal": detector / "normal.csv"}
     arguments = ["detector", str(names["normal"]), "-o", str(tmp_path / "out")]
     assert cli([*arguments, *(part.format(**names) for part in more)]) == 2
@@ -346,7 +344,7 @@ def test_pixels_are_named_by_their_place(tmp_path, capsys, rng):
     assert re.search(r"pixel \d,\d \d+%", capsys.readouterr().out)
 
 
-def test_a_row_that_no_feature_makes_odd_alone_blames_none():
+def test_a_row_with_equal_contributions_names_no_feature():
     assert not len(largest_contributions(np.full(4, 0.25, np.float32), 3))
     assert largest_contributions(np.array([0.1, 0.6, 0.1, 0.2]), 2).tolist() == [1, 3]
     assert largest_contributions(np.ones(1), 3).tolist() == [0]

@@ -1,4 +1,4 @@
-"""No command writes over what it reads: refused before any file is opened."""
+"""No command overwrites its input: it is refused before any file is opened."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_input_of_every_command_is_refused_as_its_output(
     _refused(arguments, tmp_path, monkeypatch, capsys)
 
 
-def test_the_lines_are_of_all_commands_that_read_and_write():
+def test_the_cases_cover_all_commands_that_read_and_write():
     lines = list(_inputs_as_outputs())
     assert {line.split()[0] for line in lines} == {
         *narrows.commands
@@ -210,7 +210,7 @@ def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
     assert "lies in the input folder ., of which" in capsys.readouterr().err
 
 
-def test_an_output_beside_an_input_folder_is_none_of_it(tmp_path, monkeypatch, capsys):
+def test_an_output_beside_an_input_folder_is_not_in_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     assert cli(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
@@ -260,7 +260,7 @@ def test_a_figure_among_the_images_of_the_output_is_refused(
 
 
 @pytest.mark.parametrize("figure", ["made.png", "made/x.pdf", "made2/x.png"])
-def test_a_figure_that_is_none_of_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
+def test_a_figure_that_is_not_among_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for folder in ("made", "made2"):
         (tmp_path / folder).mkdir()

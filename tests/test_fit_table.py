@@ -1,4 +1,4 @@
-"""The errors that fit prints are of the rows held out, and evaluate says which rows it is of."""
+"""fit prints the errors of the held-out rows, and evaluate recognizes the rows of the fit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_fit_prints_the_errors_of_the_rows_held_out(X, capsys):
     assert f"PCA                2{evaluation.baseline_squared_error:>16.6g}" in table
 
 
-def test_fit_says_where_no_row_was_held_out(X, capsys):
+def test_fit_says_if_no_row_was_held_out(X, capsys):
     Autoencoder(2, verbose=1, **{**ARGUMENTS, "validation_fraction": 0}).fit(X)
     table = " ".join(capsys.readouterr().err.split())
     assert f"{N} rows, all of them trained on: none was held out" in table
@@ -69,7 +69,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     assert (found["rows"], found["n_rows"]) == ("training", N)
 
 
-def test_evaluate_knows_the_rows_of_the_fit(X):
+def test_evaluate_recognizes_the_rows_of_the_fit(X):
     ae = Autoencoder(2, **ARGUMENTS).fit(X)
     of_fit = ae.evaluate(X)
     assert (of_fit.rows, of_fit.n_held_out) == ("fit", HELD_OUT)

@@ -1,4 +1,4 @@
-"""Uses that once gave a wrong answer in silence, or the right error too late."""
+"""Uses that once gave a wrong answer silently, or an error too late."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_numpys_numbers_are_stored(X, tmp_path, change):
     np.testing.assert_array_equal(load(tmp_path / "m").transform(X), ae.transform(X))
 
 
-def test_what_no_file_can_hold_is_said_before_training(X):
+def test_what_no_file_can_hold_is_refused_before_training(X):
     with pytest.raises(UsageError, match="has no place in a model file"):
         Autoencoder(**SMALL, device=object()).fit(X)
 
@@ -170,7 +170,7 @@ class TestCommandLine:
         assert "is the input" in capsys.readouterr().err
         assert table.read_bytes() == before
 
-    def test_what_is_no_regular_file_is_never_replaced(self, table, tmp_path, capsys):
+    def test_only_regular_files_are_replaced(self, table, tmp_path, capsys):
         import os
 
         pipe = tmp_path / "pipe"
@@ -192,7 +192,7 @@ class TestCommandLine:
         assert read(tmp_path / "r.csv").names == names
 
     @pytest.mark.filterwarnings("default::narrows.errors.RangeWarning")
-    def test_json_says_null_for_what_is_not_finite(self, X, model, tmp_path, capsys):
+    def test_json_has_null_for_values_that_are_not_finite(self, X, model, tmp_path, capsys):
         np.save(tmp_path / "huge.npy", X * 1e30)
         assert cli(["evaluate", str(model), str(tmp_path / "huge.npy"), "--json"]) == 0
         out, err = capsys.readouterr()
@@ -239,7 +239,7 @@ class TestCommandLine:
         assert cli(["reconstruct", str(model), str(table), *arguments]) == 2
         assert not rows.exists()
 
-    def test_an_empty_name_is_no_folder(self, tmp_path, capsys):
+    def test_an_empty_name_is_not_a_folder(self, tmp_path, capsys):
         assert cli(["fit", "", "-o", str(tmp_path / "o")]) == 3
 
 
@@ -266,7 +266,7 @@ def test_small_bytes_are_a_table_and_large_ones_an_image(rng):
     assert Autoencoder(**SMALL).fit(small * 12).model_.scaling.kind == "unit"
 
 
-def test_a_loss_that_is_none_names_auto_among_those_there_are(X):
+def test_an_unknown_loss_is_answered_with_the_known_ones(X):
     with pytest.raises(UsageError, match="loss: unknown name 'mse'; choose from auto, bernoulli"):
         Autoencoder(loss="mse").fit(X)
 
@@ -276,13 +276,13 @@ def test_a_net_that_loses_to_pca_says_so(X):
     assert "PCA rebuilds these rows better" in ae.evaluate(X).table()
 
 
-def test_a_folder_of_data_that_is_not_there_is_named(monkeypatch, tmp_path):
+def test_a_missing_data_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "none"))
     with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is no folder"):
         local_folder()
 
 
-def test_an_unfinished_training_is_not_trained_over(X, tmp_path, capsys):
+def test_an_unfinished_training_is_not_overwritten(X, tmp_path, capsys):
     data, model = tmp_path / "x.npy", tmp_path / "m.safetensors"
     np.save(data, X)
     command = ["fit", str(data), "-o", str(model), "-k", "2", "--hidden", "8", "--epochs", "2"]

@@ -61,7 +61,7 @@ def home(tmp_path_factory):
     return home
 
 
-def asked(home: Path, name: str, command: str, tmp_path: Path) -> list[object]:
+def command_line(home: Path, name: str, command: str, tmp_path: Path) -> list[object]:
     """Return the arguments of a command on the images or the table."""
     data = home / "images" if name == "images" else f"{home / 't.csv'}:id=key"
     if command == "segment":
@@ -84,7 +84,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
 def test_rows_are_written_behind_their_names(name, command, home, tmp_path):
-    arguments = asked(home, name, command, tmp_path)
+    arguments = command_line(home, name, command, tmp_path)
     assert run(*arguments, "-o", tmp_path / "r.csv") == 0
     assert run(*arguments, "-o", tmp_path / "r.npy") == 0
     header, names = CALLED[name]
@@ -112,7 +112,7 @@ def test_names_of_rows_are_read_from_tables_of_every_kind(suffix, home, tmp_path
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
 def test_images_are_written_by_the_names_of_their_rows(name, command, home, tmp_path):
-    arguments = asked(home, name, command, tmp_path)
+    arguments = command_line(home, name, command, tmp_path)
     assert run(*arguments, "-o", f"{tmp_path}/made/") == 0
     named = {"a%2F0.png", "%2Ehidden.png", "50%25.png", "%2E.%2Fup.png"}
     named |= {f"{key}.png" for key in KEYS[4:]}
@@ -122,7 +122,7 @@ def test_images_are_written_by_the_names_of_their_rows(name, command, home, tmp_
 @pytest.mark.parametrize("name", [*CALLED])
 def test_codes_decode_to_the_images_that_rows_are_rebuilt_to(name, home, tmp_path):
     for command in ("decode", "reconstruct"):
-        arguments = asked(home, name, command, tmp_path)
+        arguments = command_line(home, name, command, tmp_path)
         assert run(*arguments, "-o", f"{tmp_path}/{command}/") == 0
     assert files(tmp_path / "decode") == files(tmp_path / "reconstruct") != {}
 

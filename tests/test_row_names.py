@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
     return to
 
 
-def asked(folder: Path, name: str) -> tuple[object, str, list[str]]:
+def data_and_names(folder: Path, name: str) -> tuple[object, str, list[str]]:
     """Return data, the header of their rows' names, and the names."""
     if name == "i":
         return folder / "images", "file", FILES
@@ -96,7 +96,7 @@ def test_ids_are_there_and_distinct(suffix, ids, message, tmp_path):
 
 @pytest.mark.parametrize("name", ["i", "t"])
 def test_codes_predictions_and_errors_are_written_behind_names(name, folder, tmp_path):
-    data, header, names = asked(folder, name)
+    data, header, names = data_and_names(folder, name)
     for command, model, width in (
         ("encode", "st", 2),
         ("predict", "head", 3),
@@ -115,7 +115,7 @@ def test_codes_predictions_and_errors_are_written_behind_names(name, folder, tmp
 
 def test_a_layer_is_written_behind_names(folder, tmp_path):
     out = tmp_path / "layer.csv"
-    data, header, names = asked(folder, "i")
+    data, header, names = data_and_names(folder, "i")
     assert run("encode", folder / "i.st", data, "--layer", 0, "-o", out) == 0
     assert [row[0] for row in cells(out)] == [header, *names]
 
@@ -141,8 +141,8 @@ def test_codes_behind_names_are_decoded(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["i", "t"])
-def test_the_oddest_rows_are_named(name, folder, capsys):
-    data, header, names = asked(folder, name)
+def test_the_most_anomalous_rows_are_named(name, folder, capsys):
+    data, header, names = data_and_names(folder, name)
     assert run("anomalies", folder / f"{name}.st", data, "--top", 3, "--json") == 0
     for row in json.loads(capsys.readouterr().out)["top"]:
         assert row[header] == names[row["row"]]
@@ -155,12 +155,12 @@ def test_the_oddest_rows_are_named(name, folder, capsys):
 
 @pytest.mark.parametrize("name", ["i", "t"])
 def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
-    data, _, names = asked(folder, name)
+    data, _, names = data_and_names(folder, name)
     assert run("index", folder / f"{name}.st", data, "-o", tmp_path / "x") == 0
     capsys.readouterr()
     assert run("search", tmp_path / "x", "--queries", data, "-k", 1, "--json") == 0
-    said = capsys.readouterr().out
-    assert names[0] in said and names[-1] in said
+    printed = capsys.readouterr().out
+    assert names[0] in printed and names[-1] in printed
     assert run("search", tmp_path / "x", data, "-k", 1) == 0
     assert [line[:-1] for line in capsys.readouterr().out.splitlines() if line.endswith(":")] == [
         *names
@@ -168,7 +168,7 @@ def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
     assert run("search", tmp_path / "x", "--like", names[2], "-k", 2) == 0
 
 
-def test_documents_are_called_as_their_index_calls_them(tmp_path):
+def test_documents_have_the_names_of_their_index(tmp_path):
     texts = ["red wine and grapes", "a boat at sea", "wine of red grapes", "the sea, a boat"]
     (tmp_path / "texts").mkdir()
     for i, text in enumerate(texts):

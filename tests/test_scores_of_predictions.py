@@ -16,6 +16,8 @@ from narrows.applications.heads.scores import (
     unseen_classes,
 )
 
+LARGE = 2**53 + 1  # no float holds it
+
 
 def test_accuracy_is_that_of_scikit_learn_on_labels_of_one_type(rng):
     labels, predictions = rng.integers(0, 3, (2, 50))
@@ -24,12 +26,24 @@ def test_accuracy_is_that_of_scikit_learn_on_labels_of_one_type(rng):
     assert accuracy(labels.astype(str), predictions) == pytest.approx(expected)
 
 
-def test_texts_equal_the_numbers_that_they_spell():
-    assert same_labels(np.array(["1", "1.0", "tea"]), 1).tolist() == [True, True, False]
-    assert same_labels(np.array([np.nan, 1.0]), np.nan).tolist() == [True, False]
-    large = 2**53 + 1  # no float holds it
-    assert same_labels(np.array([str(large)]), large - 1).tolist() == [False]
-    assert number_of(str(large)) == large
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        (["0", "1.0", "x"], [0.0, 1.0, 2.0], [True, True, False]),
+        ([LARGE, LARGE], np.array([LARGE - 1, LARGE], float), [False, False]),
+        ([str(LARGE), "1"], [LARGE, LARGE], [True, False]),
+        (["True", "1"], [True, True], [True, True]),
+        ([1.0, np.nan], np.nan, [False, True]),
+        (["a", "-1"], -1, [False, True]),
+        (["1", "01"], "1", [True, False]),
+    ],
+)
+def test_texts_and_numbers_are_the_same_label_if_they_spell_the_same(one, other, same):
+    assert same_labels(np.array(one), other).tolist() == same
+
+
+def test_a_text_is_read_as_the_exact_integer():
+    assert number_of(str(LARGE)) == LARGE
 
 
 def test_unknown_labels_are_empty_or_the_missing_label():
