@@ -32,7 +32,7 @@ source = read(folder, stream=stream == "stream")
 ae = ConvolutionalAutoencoder(int(code), channels=json.loads(channels), max_epochs=int(epochs),
                               batch_size=int(batch), validation_fraction=0.0, random_state=0,
                               precision=precision)
-ae._train(source, None, False, lambda: False)
+ae.fit(source)
 record = ae.model_.record
 seconds = sorted(epoch["seconds"] for epoch in record["epochs"])
 print(json.dumps({"seconds": seconds[len(seconds) // 2], "precision": record["precision"]}))

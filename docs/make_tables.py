@@ -1,4 +1,7 @@
-"""Write the README's table of variants from their docstrings: `python docs/make_tables.py`.
+"""Write what follows from the catalog: `python docs/make_tables.py`.
+
+That is the README's table of variants, from their docstrings, and the types of the public names,
+`src/narrows/__init__.pyi`, for editors and type checkers.
 
 A variant's module says its name and meaning in the first line, its paper as `Author (year),
 "title"`, and its slots in the indented lines; what is not there is not in the table.
@@ -9,13 +12,13 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from narrows.cli._variants import ESTIMATORS
-from narrows.variants import VARIANTS
+from narrows.catalog import HOMES, VARIANTS
+from narrows.variants.building import builder_of
 
 README = Path(__file__).parents[1] / "README.md"
+STUB = README.parent / "src" / "narrows" / "__init__.pyi"
 BEGIN = "<!-- variants: written by docs/make_tables.py -->"
 END = "<!-- end of variants -->"
 
@@ -49,17 +52,17 @@ def row(name: str, estimator: str, docstring: str) -> str:
 
 def estimator(name: str) -> str:
     """Return what makes the variant in Python, as `narrows fit --variant` does."""
-    kind, fixed = ESTIMATORS.get(name, ("", {}))
-    settings = ", ".join(f"{key}={value!r}" for key, value in fixed.items())
-    return f"`{kind}({settings})`" if settings else f"`{kind}`" if kind else ""
+    chosen = VARIANTS[name]
+    settings = ", ".join(f"{key}={value!r}" for key, value in chosen.arguments.items())
+    return f"`{chosen.estimator}({settings})`" if settings else f"`{chosen.estimator}`"
 
 
-def variants_table(variants: dict[str, Callable[..., object]] = VARIANTS) -> str:
+def variants_table() -> str:
     """Return the table, markers included."""
     names = ("variant", "estimator", "what it is", "slots", "year", "paper")
     lines = [BEGIN, f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    for name, build in sorted(variants.items()):
-        module = inspect.getmodule(build)
+    for name in sorted(VARIANTS):
+        module = inspect.getmodule(builder_of(name))
         lines.append(row(name, estimator(name), (module and module.__doc__) or ""))
     return "\n".join([*lines, END])
 
@@ -73,6 +76,15 @@ def with_table(text: str) -> str:
     return before + variants_table() + after
 
 
+def stub() -> str:
+    """Return the types of the public names, which ``narrows`` imports at their first use."""
+    lines = ["# Written by docs/make_tables.py.", ""]
+    lines += ["from narrows._version import __version__ as __version__"]
+    lines += [f"from {home} import {name} as {name}" for name, home in sorted(HOMES.items())]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
+    STUB.write_text(stub())
     README.write_text(with_table(README.read_text()))
     print(f"{README}: written", file=sys.stderr)

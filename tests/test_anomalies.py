@@ -10,7 +10,6 @@ from artefact_files import small
 from scipy.stats import kstest
 
 from narrows import AnomalyDetector, Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
-from narrows.applications.anomalies import errors as anomalies
 from narrows.applications.anomalies.errors import conformal_p_values, conformal_threshold, excess
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import (
@@ -21,6 +20,7 @@ from narrows.errors import (
     RangeWarning,
     UsageError,
 )
+from narrows.model import measured
 
 LOSSES = ("squared_error", "bernoulli", "multinomial")
 
@@ -207,7 +207,7 @@ def test_a_calibration_of_another_name_is_refused(fitted_model, path):
 
 
 def test_many_held_out_rows_are_kept_as_a_sample(monkeypatch, fitted_model, model_rows, path):
-    monkeypatch.setattr(anomalies, "MAX_CALIBRATION", 5)
+    monkeypatch.setattr(measured, "MAX_CALIBRATION", 5)
     kept = small(validation_fraction=0.5).fit(model_rows).model_.calibration
     assert kept.shape == (5,) and bool((kept.diff() >= 0).all())
 

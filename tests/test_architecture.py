@@ -12,15 +12,15 @@ SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
 # Imports run down this list only: a part imports from the parts above it.
 ORDER = (
-    "_types", "_version", "errors",
+    "_types", "_version", "errors", "catalog",
     "core",
     "corruptions", "encoders", "decoders", "losses", "penalties", "augmentations",
     "data",
     "variants", "objectives",
     "text", "artefact", "model",
-    "training", "fitting",
+    "training",
     "indexing",
-    "applications",
+    "applications", "fitting",
     "writers", "figures", "export",
     "estimators",
     "cli",

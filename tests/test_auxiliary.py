@@ -36,8 +36,8 @@ def test_regression_counts_known_values_only(generator):
     h = torch.randn(4, 3, generator=generator)
     y = torch.tensor([0.5, float("nan"), -1.0, 2.0])
     task = Auxiliary(2.0, task="regression").bind(3, generator=generator)
-    said = (h @ task.weight + task.bias)[:, 0].detach()
-    expected = 2 * sum((float(said[i]) - float(y[i])) ** 2 for i in (0, 2, 3)) / 4
+    predictions = (h @ task.weight + task.bias)[:, 0].detach()
+    expected = 2 * sum((float(predictions[i]) - float(y[i])) ** 2 for i in (0, 2, 3)) / 4
     assert task(Forward(h, h, Code(h), h, None, None, y)).item() == pytest.approx(expected)
 
 

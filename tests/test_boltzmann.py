@@ -164,8 +164,8 @@ def test_sparse_rows_give_what_dense_ones_give(visible, patterns):
 def test_it_starts_at_the_mean_of_the_rows(patterns):
     rbm = RBM(6, 3, generator=Generator().manual_seed(0))
     rbm.start_at(patterns.mean(dim=0))
-    said = rbm.visible_mean(torch.zeros(1, 3))[0]
-    torch.testing.assert_close(said, patterns.mean(dim=0))
+    mean = rbm.visible_mean(torch.zeros(1, 3))[0]
+    torch.testing.assert_close(mean, patterns.mean(dim=0))
 
 
 def test_two_gaussian_sides_are_refused():

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 import narrows
+from narrows import decoders, encoders
 from narrows.augmentations import AUGMENTATIONS
-from narrows.cli._variants import ESTIMATORS, OPTIONS
+from narrows.catalog import VARIANTS
+from narrows.cli._variants import OPTIONS
 from narrows.corruptions import CORRUPTIONS
-from narrows.estimators import ALL, HEADS, Autoencoder
+from narrows.estimators import ALL, HEADS
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
-from narrows.variants import VARIANTS
+from narrows.variants.building import builder_of
 
 ROOT = Path(__file__).parents[1]
 _SPEC = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
@@ -24,6 +26,7 @@ tables = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(tables)
 
 PIECES = [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *LOSSES.values(), *PENALTIES.values()]
+NETS = [getattr(nets, name) for nets in (encoders, decoders) for name in nets.__all__]
 
 
 def documented_parameters(cls) -> dict[str, str | None]:
@@ -73,18 +76,18 @@ def test_every_piece_is_public_and_says_its_formula(piece):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_names_its_paper(name):
-    module = inspect.getmodule(VARIANTS[name])
+    module = inspect.getmodule(builder_of(name))
     assert re.search(r"\((19|20)\d\d\)", module.__doc__)
 
 
 def test_the_command_lines_options_are_the_estimators_parameters():
     options = {names.split()[-1].removeprefix("--").replace("-", "_") for names in OPTIONS}
-    parameters = set(inspect.signature(Autoencoder.__init__).parameters)
+    parameters = set(inspect.signature(narrows.Autoencoder.__init__).parameters)
     assert options == parameters - {"self", "tied", "verbose"}
 
 
 def test_the_command_lines_stated_defaults_are_the_estimators():
-    parameters = inspect.signature(Autoencoder.__init__).parameters
+    parameters = inspect.signature(narrows.Autoencoder.__init__).parameters
     for names, (_, text) in OPTIONS.items():
         default = parameters[names.split()[-1].removeprefix("--").replace("-", "_")].default
         stated = re.search(r"\[(.*)\]$", text)[1]
@@ -106,11 +109,22 @@ def test_the_readme_names_every_piece(piece):
     assert f"`{piece.__name__}" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("piece", [*PIECES, *NETS], ids=lambda piece: piece.__name__)
+def test_every_piece_has_a_formula_and_an_example(piece):
+    first_line, _, rest = inspect.getdoc(piece).partition("\n")
+    assert re.search(r"=|->|g:", first_line)
+    assert re.search(r"\nExamples\n-+\n.*>>> ", rest, re.S)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_has_its_command(name):
-    kind, fixed = ESTIMATORS[name]
-    made = getattr(narrows, kind)(**fixed)
-    assert made._variant({"name": "squared_error", "link": "identity"})[0] == name
+    chosen = VARIANTS[name]
+    made = getattr(narrows, chosen.estimator)(**chosen.arguments)
+    assert made._choice().variant == name
+
+
+def test_the_types_of_public_names_are_those_of_the_catalog():
+    assert tables.STUB.read_text() == tables.stub(), "run: python docs/make_tables.py"
 
 
 def test_the_readme_is_short():
@@ -119,7 +133,7 @@ def test_the_readme_is_short():
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_has_a_full_line_in_the_table(name):
-    docstring = inspect.getmodule(VARIANTS[name]).__doc__
+    docstring = inspect.getmodule(builder_of(name)).__doc__
     line = tables.row(name, tables.estimator(name), docstring)
     cells = re.split(r"(?<!\\) \| ", line.strip("| "))
     assert len(cells) == 6 and all(cells)

@@ -159,8 +159,8 @@ def test_known_labels_are_counted_where_others_are_unknown(folder, capsys):
     kind.to_csv(folder / "labeled.csv", index=False, header=False, na_rep="?")
     capsys.readouterr()
     data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
-    assert run("head", folder / "m.st", data, "--labels", folder / "labeled.csv", "--task", "classify",
-               "--unknown", "?", "--seed", 0, "-q", "--json", *HELD_OUT,
+    assert run("head", folder / "m.st", data, "--labels", folder / "labeled.csv",
+               "--task", "classify", "--unknown", "?", "--seed", 0, "-q", "--json", *HELD_OUT,
                "-o", folder / "few.st") == 0  # fmt: skip
     results = json.loads(capsys.readouterr().out)
     assert results["training_rows"] == 90 and results["held_out_rows"] == 30

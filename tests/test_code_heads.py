@@ -21,7 +21,6 @@ from small_estimators import NOT_TO_THE_LAST_DIGIT
 from narrows import (
     Autoencoder,
     CodeClassifier,
-    CodeMatcher,
     CodeRegressor,
     CodeSegmenter,
     SparseAutoencoder,
@@ -165,12 +164,12 @@ def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classe
     "kind, steps, epochs",
     [(CodeClassifier, 12, 250), (CodeClassifier, 60, 50), (CodeClassifier, 2, 1500),
      (CodeClassifier, 1, 1500), (CodeRegressor, 3, 334), (CodeRegressor, 20, 50),
-     (CodeRegressor, 1, 500), (CodeMatcher, 3, 334), (CodeSegmenter, 3, 334)],
+     (CodeRegressor, 1, 500), (CodeSegmenter, 3, 334)],
 )  # fmt: skip
 def test_few_rows_are_passed_over_more_often(kind, steps, epochs):
     """About 3,000 steps of classes, else 1,000; 50 passes at least, as half the steps at most."""
-    assert kind()._epochs(steps) == epochs
-    assert kind(max_epochs=7)._epochs(steps) == 7
+    assert kind()._recipe().epochs(steps, None) == epochs
+    assert kind()._recipe().epochs(steps, 7) == 7
 
 
 def test_few_rows_are_learned_and_how_often_they_were_passed_over_is_kept(

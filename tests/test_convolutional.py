@@ -105,9 +105,9 @@ def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said
     rule = r"13 features are no square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
     with pytest.warns(ImageShapeWarning, match=rule):
         guessed = ConvolutionalAutoencoder(2, **SMALL).fit(x)
-    said = ConvolutionalAutoencoder(2, **SMALL, image_shape=(1, 13)).fit(x)
-    assert guessed.image_shape_ == said.image_shape_ == (1, 13, 1)
-    np.testing.assert_array_equal(guessed.transform(x), said.transform(x))
+    named = ConvolutionalAutoencoder(2, **SMALL, image_shape=(1, 13)).fit(x)
+    assert guessed.image_shape_ == named.image_shape_ == (1, 13, 1)
+    np.testing.assert_array_equal(guessed.transform(x), named.transform(x))
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -153,9 +153,9 @@ def test_a_shape_in_another_order_than_that_of_the_images_is_refused():
 )
 def test_the_order_that_is_advised_is_the_one_asked_for(sides, image_shape):
     x = np.random.default_rng(0).random((20, *sides))
-    with pytest.raises(UsageError, match="leave image_shape out") as told:
+    with pytest.raises(UsageError, match="leave image_shape out") as error:
         ConvolutionalAutoencoder(2, **SMALL, image_shape=image_shape).fit(x)
-    found = re.search(r"X\.transpose\(([\d, ]+)\)", str(told.value))
+    found = re.search(r"X\.transpose\(([\d, ]+)\)", str(error.value))
     assert found
     axes = [int(axis) for axis in found[1].split(",")]
     turned = ConvolutionalAutoencoder(2, **SMALL, image_shape=image_shape).fit(x.transpose(axes))

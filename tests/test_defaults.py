@@ -33,8 +33,9 @@ import torch
 
 from narrows import load
 from narrows.artefact import read_artefact
+from narrows.catalog import VARIANTS
 from narrows.cli import run as cli
-from narrows.cli._variants import _OF_MAPS, ESTIMATORS
+from narrows.cli._variants import _OF_MAPS
 from narrows.estimators import ALL, DETECTORS, HEADS
 from narrows.estimators.detector import members
 from narrows.training.trainer import Trainer
@@ -52,7 +53,7 @@ _FIT = "--epochs 2 --seed 0 -q"
 def _cases() -> dict[str, str]:
     """Return the commands, by name, without their output."""
     cases: dict[str, str] = {}
-    for variant in ESTIMATORS:
+    for variant in VARIANTS:
         data = "images.npy" if variant in _MAPS else "docs.jsonl" if variant in _TEXTS else "x.npy"
         more = " --set pretrain_epochs=2" if variant == "stacked" else ""
         cases[variant] = f"fit {data} --variant {variant} {_FIT}{more}"
@@ -241,7 +242,7 @@ def content(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def test_every_estimator_and_every_variant_is_in_a_case(folder: Path, trained: Any) -> None:
-    assert set(ESTIMATORS) < set(CASES) and {f"{name}-of-maps" for name in _OF_MAPS} < set(CASES)
+    assert set(VARIANTS) < set(CASES) and {f"{name}-of-maps" for name in _OF_MAPS} < set(CASES)
     made = {type(load(folder / f"{case}.m")) for case in CASES}
     assert made == {*ALL, *HEADS, *DETECTORS}
 

@@ -11,9 +11,9 @@ import torch
 from topics import topic_texts
 from torch import Generator
 
-from narrows import Balance, SemanticHasher
+from narrows import SemanticHasher
 from narrows.cli import run as cli
-from narrows.core.slots import Code, Forward, dense_rows
+from narrows.core.slots import dense_rows
 from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
 from narrows.data.nearest import nearest_rows
@@ -27,28 +27,6 @@ from narrows.text import Vocabulary
 from narrows.variants.building import build_objective
 
 SMALL = {"hidden": (16,), "max_epochs": 2, "batch_size": 16, "random_state": 0}
-
-
-def step_of(h: torch.Tensor) -> Forward:
-    return Forward(h, h, Code(h=h), h, None, None, None, None)
-
-
-def test_balance_is_the_weighted_sum_of_squared_mean_bits():
-    h = torch.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -1.0], [1.0, 1.0, 1.0], [1.0, -1.0, -1.0]])
-    torch.testing.assert_close(Balance(0.5)(step_of(h)), torch.tensor(0.5 * (1 + 0 + 0)))
-    torch.testing.assert_close(Balance(2.0)(step_of(h[:3])), torch.tensor(2 * (1 + 2 / 9)))
-
-
-def test_the_hasher_is_trained_with_its_balance():
-    parameters = {"n_components": 4, "balance": 0.3}
-    objective = build_objective("hashing", parameters, 6)
-    assert list(objective.penalties) == [Balance(0.3)]
-
-
-def test_balance_changes_the_training():
-    texts = topic_texts()[0]
-    free, bound = (SemanticHasher(8, balance=w, **SMALL).fit(texts) for w in (0.0, 10.0))
-    assert free.history_ != bound.history_
 
 
 def test_an_index_keeps_the_bits_that_hash_packs():

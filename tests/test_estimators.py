@@ -218,7 +218,10 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
         ({"hidden": (0,)}, "hidden: must be an integer >= 1, got 0"),
         ({"activation": "rellu"}, "activation: unknown name 'rellu'.*mean 'relu'"),
         ({"loss": "mse"}, "loss: unknown name 'mse'; choose from auto, bernoulli, multinomial"),
-        ({"corruption": 3}, "corruption: expected one of Gaussian, Identity, .*, got 3"),
+        (
+            {"corruption": 3},
+            "corruption: expected one of Gaussian, Identity, .*, or a piece of your own, got 3",
+        ),
         (
             {"penalties": ["l3"]},
             "penalties: unknown name 'l3'; choose from auxiliary, .*l1",

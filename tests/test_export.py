@@ -11,12 +11,12 @@ import torch
 from onnx_files import N_FEATURES, WIDTH, answers, assert_same, counts, model, own_answers
 from torch import Generator
 
+from narrows.catalog import VARIANTS
 from narrows.data.scaling import SCALES
 from narrows.errors import NarrowsError, UsageError
 from narrows.export.onnx import export_onnx
 from narrows.export.operators import FORMAT, OPSET
 from narrows.model.model import Model
-from narrows.variants import VARIANTS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

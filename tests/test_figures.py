@@ -11,6 +11,7 @@ from narrows import Autoencoder, DocumentAutoencoder, Missing
 from narrows.applications.filling.fills import gaussian_fill
 from narrows.applications.filling.inpainting_comparison import fit_baselines
 from narrows.data.arrays import array_source
+from narrows.estimators.inputs import query_rows
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
 from narrows.figures.generation import sample_figure, sheet_figure, walk_figure
 from narrows.figures.inpainting import inpainting_figure
@@ -184,7 +185,7 @@ def test_names_stand_beside_the_images_and_within_the_figure():
 def test_a_text_is_drawn_as_its_words_and_their_shares(of_texts):
     estimator, texts = of_texts
     model = estimator.model_
-    _, source = estimator._validated_query(texts)
+    _, source = query_rows(estimator, texts)
     figure = reconstruction_figure(model, source.evenly(4))
     shares = model.scaling.forward(source.evenly(4)).to_dense().numpy()
     for i, axis in enumerate(figure.axes[:4]):

@@ -126,7 +126,7 @@ def answers(cls: type, folder: Path) -> list[Any]:
     if cls.__name__ == "CodeImputer":
         return [est.fit(HOLED).transform(HOLED)]
     est.fit(X, targets_for(cls))
-    said = of_autoencoder if cls in ALL else of_head
+    answers = of_autoencoder if cls in ALL else of_head
     if cls in DETECTORS:
         found = [
             est.score_samples(X),
@@ -135,7 +135,7 @@ def answers(cls: type, folder: Path) -> list[Any]:
             est.anomaly_contributions(X),
         ]
     else:
-        found = list(said(est, X))
+        found = list(answers(est, X))
     est.save(folder / "m.safetensors")
     loaded = narrows.load(folder / "m.safetensors")
     if cls in ALL:

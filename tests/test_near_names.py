@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from narrows import Autoencoder, CodeClassifier
+from narrows.catalog import VARIANTS
 from narrows.cli import run as cli
-from narrows.cli._variants import ESTIMATORS, OPTIONS
+from narrows.cli._variants import OPTIONS
 from narrows.errors import _CALLED_HERE, InvalidData, UsageError, near_name
 
 X = np.random.default_rng(0).normal(size=(20, 40))
@@ -101,7 +102,7 @@ def test_every_alias_leads_to_an_existing_option():
     from narrows.losses import LOSSES
     from narrows.penalties import PENALTIES
 
-    here = {*ESTIMATORS, *ACTIVATIONS, *CORRUPTIONS, *SCALES, *DATASETS, *LOSSES, *PENALTIES}
+    here = {*VARIANTS, *ACTIVATIONS, *CORRUPTIONS, *SCALES, *DATASETS, *LOSSES, *PENALTIES}
     for names in OPTIONS:
         here |= {part.lstrip("-").replace("-", "_") for part in names.split()}
     here |= {"dense", "conv", "classify", "regress", "match", "segment", "frozen", "fine_tuned"}

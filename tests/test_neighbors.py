@@ -123,7 +123,7 @@ def test_a_few_rows_have_ten_neighbors_unless_told_otherwise(monkeypatch):
     codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
              for k in (None, 10)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
-    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.plan.EXACT", 100)
     codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
              for k in (None, 0)]  # fmt: skip
     np.testing.assert_array_equal(*codes)
@@ -161,7 +161,7 @@ def test_counts_have_a_neighbor_model_unless_told_otherwise_and_other_rows_have_
             "neighbor_model"
             not in SemanticHasher(8, n_neighbors=k, **arguments).fit(rows).model_.record
         )
-    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.plan.EXACT", 100)
     assert (
         "neighbor_model"
         not in SemanticHasher(8, n_neighbors=3, **arguments).fit(texts).model_.record
@@ -201,9 +201,9 @@ def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
     texts, _ = topic_texts(n=40)
     trained_on = []
 
-    def seen(plan, model, objective, rows, **watched):
+    def seen(plan, model, objective, rows, watch):
         trained_on.append((rows.training.n_rows, rows.held_out.n_rows))
-        return minimize(plan, model, objective, rows, **watched)
+        return minimize(plan, model, objective, rows, watch)
 
     monkeypatch.setattr("narrows.fitting.neighbor_model.minimize", seen)
     arguments = {**BY_CODE, "random_state": 0, "validation_fraction": 0.25}
@@ -215,7 +215,7 @@ def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
 def test_more_rows_than_are_compared_exactly_have_a_neighbor_model_where_it_is_asked_for(
     monkeypatch,
 ):
-    monkeypatch.setattr("narrows.estimators.autoencoders.choices.EXACT", 100)
+    monkeypatch.setattr("narrows.estimators.autoencoders.plan.EXACT", 100)
     texts, _ = topic_texts()
     arguments = {"neighbors_by": "code", "hidden": (8,), "max_epochs": 1, "random_state": 0}
     record = SemanticHasher(8, **arguments).fit(texts).model_.record

@@ -12,7 +12,8 @@ import torch
 from narrows import L1, Affine, Bernoulli, Masking, Multinomial, SquaredError, WeightDecay
 from narrows.augmentations import AUGMENTATIONS
 from narrows.core.activations import ACTIVATIONS, SLOPES
-from narrows.core.slots import Code, Forward, piece_from_spec
+from narrows.core.pieces import piece_from_spec
+from narrows.core.slots import Code, Forward
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import sparse_rows
 from narrows.encoders import DenseEncoder

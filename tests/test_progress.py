@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from narrows import Autoencoder, CodeClassifier, StackedAutoencoder
-from narrows.training.loop import Epoch
 from narrows.training.progress import Progress
-from narrows.training.run import TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord
 
 EPOCH = Epoch(1.0, 1.0, 0.0, None, 0.0)
 
@@ -18,7 +17,7 @@ def lines(capsys) -> list[str]:
     return [line for line in lines if line.startswith("epoch ") or ", epoch " in line]
 
 
-def told(capsys) -> list[int]:
+def printed_epochs(capsys) -> list[int]:
     """Return the numbers of the epochs that stand on stderr."""
     return [int(line.split("epoch ")[1].split("/")[0].split(":")[0]) for line in lines(capsys)]
 
@@ -28,7 +27,7 @@ def test_a_training_has_about_thirty_lines(of, capsys):
     with Progress(2, of) as progress:
         for number in range(1, of + 1):
             progress.epoch(number, EPOCH)
-    numbers = told(capsys)
+    numbers = printed_epochs(capsys)
     assert numbers[0] == 1 and numbers[-1] == of and numbers == sorted(set(numbers))
     if of <= 30:
         assert len(numbers) == of
@@ -41,7 +40,7 @@ def test_the_epoch_at_which_training_stopped_is_told(capsys):
     with Progress(2, 500) as progress:
         for number in range(1, 38):
             progress.epoch(number, EPOCH)
-    assert told(capsys) == [1, 18, 36, 37]
+    assert printed_epochs(capsys) == [1, 18, 36, 37]
 
 
 def test_other_levels_print_no_epochs(capsys):
@@ -55,9 +54,9 @@ def test_other_levels_print_no_epochs(capsys):
 def test_trainings_of_nets_heads_and_layers_are_told_so(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=90, patience=None, random_state=0, verbose=2).fit(few)
-    assert told(capsys) == [1, *range(4, 91, 4), 90]
+    assert printed_epochs(capsys) == [1, *range(4, 91, 4), 90]
     CodeClassifier(ae, max_epochs=200, random_state=0, verbose=2).fit(rows[::10], classes[::10])
-    assert told(capsys) == [1, *range(7, 200, 7), 200]
+    assert printed_epochs(capsys) == [1, *range(7, 200, 7), 200]
     stacked = StackedAutoencoder(
         2, hidden=(4,), pretrain_epochs=60, max_epochs=2, random_state=0, verbose=2
     )
@@ -84,7 +83,7 @@ def test_times_are_in_units_that_are_read(seconds, shown, capsys):
 
 
 @pytest.mark.parametrize(
-    ("n", "more", "said"),
+    ("n", "more", "expected"),
     [
         (10, {}, "10 epochs in 20 s, all that were asked for\n"),
         (1, {}, "1 epoch in 2 s\n"),
@@ -95,17 +94,17 @@ def test_times_are_in_units_that_are_read(seconds, shown, capsys):
          "of epoch 9, the best on held-out rows\n"),
     ],
 )  # fmt: skip
-def test_the_end_says_epochs_and_seconds_and_why(n, more, said, capsys):
+def test_the_end_says_epochs_and_seconds_and_why(n, more, expected, capsys):
     for verbose in (0, 1, 2):
         with Progress(verbose, 10) as progress:
             progress.ended(TrainingRecord([Epoch(1.0, 1.0, 0.0, None, 2.0)] * n, **more))
-        assert capsys.readouterr().err == (said if verbose == 2 else "")
+        assert capsys.readouterr().err == (expected if verbose == 2 else "")
 
 
 def test_nets_and_heads_say_how_they_ended(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
-    told = capsys.readouterr().err
-    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of epoch" in told
+    printed = capsys.readouterr().err
+    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of epoch" in printed
     CodeClassifier(ae, max_epochs=4, random_state=0, verbose=2).fit(rows[::10], classes[::10])
     assert "\n4 epochs in 0 s, all that were asked for" in capsys.readouterr().err

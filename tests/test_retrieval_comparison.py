@@ -18,6 +18,7 @@ from narrows.applications.retrieval.lsa import lsa_codes, weighted
 from narrows.applications.retrieval.metrics import measure_retrieval
 from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators.inputs import query_rows
 from narrows.figures.retrieval import retrieval_figure
 
 
@@ -107,14 +108,14 @@ def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
     settings["validation_fraction"] = 0.0
     ae = Autoencoder(2, corruption="missing:0.2", **settings).fit(rows)
-    found = comparable_rows(*ae._validated_query(rows))
+    found = comparable_rows(*query_rows(ae, rows))
     assert found[3, 1] == 0
     there = np.delete(np.arange(60), 3)
     np.testing.assert_allclose(found[there].std(axis=0), 1, rtol=0.05)
     counts = sp.csr_array(rng.poisson(1, (30, 6)).astype(np.float32))
     of_counts = Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(counts)
     np.testing.assert_array_equal(
-        comparable_rows(*of_counts._validated_query(counts)).toarray(), counts.toarray()
+        comparable_rows(*query_rows(of_counts, counts)).toarray(), counts.toarray()
     )
 
 

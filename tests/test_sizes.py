@@ -49,8 +49,8 @@ def fitted():
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_net_that_no_machine_holds_is_refused_before_it_is_built(name, arguments):
-    said = arguments.get("autoencoder")
-    lower = "hidden" if said is not None else next(iter(arguments))
+    head = arguments.get("autoencoder")
+    lower = "hidden" if head is not None else next(iter(arguments))
     message = rf"parameters.* need [\d,.]+ GiB to train .* and [\d.]+ GiB of .*; lower {lower}="
     with pytest.raises(ResourceError, match=message):
         getattr(narrows, name)(**arguments).fit(ROWS)
@@ -154,14 +154,14 @@ def test_the_command_leaves_with_5_and_says_what_to_lower(tmp_path, capsys):
 
 def test_screenshots_are_refused_before_their_pixels_are_summed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sizes, "available_memory", lambda: 2**33)
-    monkeypatch.setattr("narrows.estimators.autoencoders.base.describe", None)
+    monkeypatch.setattr("narrows.estimators.autoencoders.fit.describe", None)
     for i in range(3):
         Image.new("RGB", (1000, 700), (i, 0, 0)).save(tmp_path / f"{i}.png")
     with pytest.raises(SystemExit) as left:
         main(["fit", str(tmp_path), "-o", str(tmp_path / "m.safetensors"), "-q"])
     assert left.value.code == 5
-    said = capsys.readouterr().err
-    assert "lower the 2,100,000 columns of the rows (smaller images" in said
+    printed = capsys.readouterr().err
+    assert "lower the 2,100,000 columns of the rows (smaller images" in printed
 
 
 def written(folder, **files):

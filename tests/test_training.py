@@ -10,6 +10,7 @@ from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
+from narrows.training.run import Watch
 from narrows.training.trainer import Trainer
 
 
@@ -39,7 +40,7 @@ def test_the_last_step_moves_the_weights() -> None:
     seen: list[dict[str, Tensor]] = []
     stop = lambda: seen.append(weights(trainer)) or False  # noqa: E731
     source = DenseSource(torch.rand(9, 4))
-    train(trainer, source, max_epochs=2, batch_size=8, stop_requested=stop)
+    train(trainer, source, max_epochs=2, batch_size=8, watch=Watch(stop_requested=stop))
     assert not equal(seen[-1], seen[-2])
 
 

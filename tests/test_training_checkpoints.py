@@ -46,12 +46,12 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
         "pickle": b"\x80\x04]." * 10,
     }
     newest.write_bytes(damaged[damage])
-    asked: list[None] = []
-    count = lambda: asked.append(None) or False  # noqa: E731
+    steps_taken: list[None] = []
+    count = lambda: steps_taken.append(None) or False  # noqa: E731
     resumed = small().fit(x, checkpoint=stopped, resume=True, stop_requested=count)
-    whole_asked: list[None] = []
-    whole = small().fit(x, stop_requested=lambda: whole_asked.append(None) or False)
-    assert equal(weights(resumed), weights(whole)) and len(asked) == len(whole_asked) - 5
+    whole_steps: list[None] = []
+    whole = small().fit(x, stop_requested=lambda: whole_steps.append(None) or False)
+    assert equal(weights(resumed), weights(whole)) and len(steps_taken) == len(whole_steps) - 5
 
 
 def test_damaged_checkpoints_alone_are_refused_and_stay(x: np.ndarray, stopped: Path) -> None:

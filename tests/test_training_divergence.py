@@ -15,6 +15,7 @@ from narrows.errors import (
 )
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.loop import train
+from narrows.training.run import Watch
 
 
 def test_divergence_is_an_error(x: np.ndarray) -> None:
@@ -33,7 +34,7 @@ def test_a_checkpoint_from_before_the_divergence_stays(x: np.ndarray, tmp_path: 
             DenseSource((x * 1e6).astype("f4")),
             max_epochs=50,
             batch_size=8,
-            checkpoints=checkpoints,
+            watch=Watch(checkpoints),
         )
     saved = checkpoints.newest()
     checkpoints.close()

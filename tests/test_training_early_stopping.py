@@ -11,6 +11,7 @@ from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
+from narrows.training.run import Watch
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_patience_longer_than_training_is_harmless(worsening: dict[str, Any]) ->
 def test_the_best_weights_come_back(worsening: dict[str, Any]) -> None:
     trainer, seen = small_trainer(), []
     note = lambda number, epoch: seen.append(weights(trainer))  # noqa: E731
-    train(trainer, **worsening, patience=3, on_epoch=note)
+    train(trainer, **worsening, patience=3, watch=Watch(on_epoch=note))
     assert equal(weights(trainer), seen[0]) and not equal(seen[0], seen[1])
 
 

@@ -69,11 +69,11 @@ def test_the_record_names_the_precision(x: np.ndarray) -> None:
 
 
 def clock(*steps: float, **spent: list[str]) -> Any:
-    """Return a clock that reads so many seconds, step by step; ``asked`` collects the formats."""
+    """Return a clock that reads so many seconds, step by step; ``formats`` collects the formats."""
     times = iter(steps)
 
     def seconds(precision: str) -> float:
-        spent.get("asked", []).append(precision)
+        spent.get("formats", []).append(precision)
         return next(times)
 
     return seconds
@@ -94,19 +94,19 @@ def test_one_step_that_was_disturbed_decides_nothing():
 
 
 def test_the_two_formats_take_turns_for_about_a_tenth_of_a_second():
-    asked: list[str] = []
-    measured_precision._faster(clock(*[0.005, 0.003] * 40, asked=asked))
-    assert asked == ["float32", "bfloat16"] * (len(asked) // 2)
-    assert 0.08 < len(asked) * 0.004 < 0.13
+    formats: list[str] = []
+    measured_precision._faster(clock(*[0.005, 0.003] * 40, formats=formats))
+    assert formats == ["float32", "bfloat16"] * (len(formats) // 2)
+    assert 0.08 < len(formats) * 0.004 < 0.13
 
 
 @pytest.mark.parametrize(
-    "wide, narrow, faster, n_asked", [(2, 1, "bfloat16", 4), (0.01, 0.05, "float32", 8)]
+    "wide, narrow, faster, n_steps", [(2, 1, "bfloat16", 4), (0.01, 0.05, "float32", 8)]
 )
-def test_long_and_hopeless_steps_are_measured_less_often(wide, narrow, faster, n_asked):
-    asked: list[str] = []
-    assert measured_precision._faster(clock(*[wide, narrow] * 9, asked=asked)) == faster
-    assert len(asked) == n_asked
+def test_long_and_hopeless_steps_are_measured_less_often(wide, narrow, faster, n_steps):
+    formats: list[str] = []
+    assert measured_precision._faster(clock(*[wide, narrow] * 9, formats=formats)) == faster
+    assert len(formats) == n_steps
 
 
 @pytest.mark.parametrize("disturbed", [1, 2, 3])

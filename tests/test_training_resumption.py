@@ -82,12 +82,12 @@ def test_resuming_a_finished_run_gives_its_result(x: np.ndarray, tmp_path: Path)
 def test_a_finished_run_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
     """At the rate that a training of so many epochs has there, from the last weights."""
     first = small(patience=None).fit(x, checkpoint=tmp_path)
-    asked: list[None] = []
-    count = lambda: asked.append(None) or False  # noqa: E731
+    steps_taken: list[None] = []
+    count = lambda: steps_taken.append(None) or False  # noqa: E731
     longer = small(patience=None, max_epochs=9)
     longer.fit(x, checkpoint=tmp_path, resume=True, stop_requested=count)
     assert longer.history_[:5] == first.history_ and longer.n_epochs_ == 9
-    assert len(asked) == (9 - 5) * 4
+    assert len(steps_taken) == (9 - 5) * 4
     assert not equal(weights(longer), weights(first))
 
 
@@ -228,10 +228,11 @@ def test_resuming_without_a_checkpoint_starts_anew(x: np.ndarray, tmp_path: Path
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(x: np.ndarray, stopped: Path) -> None:
-    asked: list[None] = []
-    small(patience=None).fit(x, stop_requested=lambda: asked.append(None) or False)
-    total = len(asked)
-    asked.clear()
-    count = lambda: asked.append(None) or False  # noqa: E731
+    steps_taken: list[None] = []
+    small(patience=None).fit(x, stop_requested=lambda: steps_taken.append(None) or False)
+    total = len(steps_taken)
+    steps_taken.clear()
+    count = lambda: steps_taken.append(None) or False  # noqa: E731
     record = small().fit(x, checkpoint=stopped, resume=True, stop_requested=count).model_.record
-    assert len(asked) == (total if not record["stopped_early"] else len(record["epochs"]) * 4) - 8
+    expected = total if not record["stopped_early"] else len(record["epochs"]) * 4
+    assert len(steps_taken) == expected - 8

@@ -118,9 +118,9 @@ def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(
     np.random.seed(0)  # what a seed is drawn from, the first time; then it is another
     whole = of(kind, seed, fitted).fit(*rows)
     parts = interrupted(lambda: of(kind, seed, fitted), rows, tmp_path / "c", every=3)
-    (ours, said), (theirs, was) = content(parts, tmp_path), content(whole, tmp_path)
-    assert ours.keys() == theirs.keys() and said == was
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    (resumed, spec), (expected, expected_spec) = content(parts, tmp_path), content(whole, tmp_path)
+    assert resumed.keys() == expected.keys() and spec == expected_spec
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.items())
 
 
 @pytest.mark.parametrize("name", ["Autoencoder", "DenoisingAutoencoder"])

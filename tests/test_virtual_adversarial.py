@@ -67,7 +67,7 @@ def test_the_border_moves_to_where_no_rows_are(clusters, ae):
         .score(x, y)
         for r in (0.0, 1.0)
     )  # fmt: skip
-    assert plain > 0.05  # halfway between the rows told, which is within the left cluster
+    assert plain > 0.05  # the border is halfway between the labeled rows, within the left cluster
     assert smooth < 0.6 * plain
 
 
@@ -110,12 +110,14 @@ def test_the_term_is_the_divergence_from_what_is_said_of_the_row(clusters, ae):
     terms = SmoothTask(task, radius=0.8)(x, y, generator=generator)
     plain = task(x, y, generator=torch.Generator().manual_seed(5))
 
-    def said(rows):
+    def log_probabilities(rows):
         return fitted.head_(task.features(rows)).log_softmax(dim=1)
 
-    here = said(x).detach()  # what is said of the row is the mark, and does not move
-    step = worst_step(said, x, here, radius=0.8, generator=torch.Generator().manual_seed(5))
-    expected = F.kl_div(said(x + step), here, log_target=True, reduction="batchmean")
+    here = log_probabilities(x).detach()  # the predictions at x are a fixed target
+    generator = torch.Generator().manual_seed(5)
+    step = worst_step(log_probabilities, x, here, radius=0.8, generator=generator)
+    there = log_probabilities(x + step)
+    expected = F.kl_div(there, here, log_target=True, reduction="batchmean")
     assert expected > 1e-3
     for found, term in ((terms.total, plain.total), (terms.penalty, plain.penalty)):
         torch.testing.assert_close(found, term + expected)

@@ -18,6 +18,7 @@ from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
 from narrows.estimators.sample_weights import weights_of_parts
 from narrows.model.baseline import fit_baseline
 from narrows.training.loop import TrainingStopped
@@ -42,7 +43,7 @@ def repetitions_of(rows: Any) -> Any:
     return rows[np.repeat(np.arange(N), COUNTS)]
 
 
-PENALTIES = ["l1:0.1", "l2:0.1", "balance:1.0", "contractive:0.1", "auxiliary:1.0", "weight_decay"]
+PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_decay"]
 
 
 @pytest.mark.parametrize(
@@ -164,11 +165,11 @@ def test_a_linear_net_is_certified_against_the_weighted_pca():
 def test_held_out_errors_count_by_weights():
     weights = 1.0 + COUNTS
     ae = Autoencoder(2, **SMALL, validation_fraction=0.3)
-    rows = ae._train(X, None, False, lambda: False, sample_weight=weights)
+    rows = fit_rows(ae, X, sample_weight=weights)
     held_out, of_rows = rows.held_out, rows.held_out.weights.numpy()
     error = np.average(-ae.score_samples(np.asarray(held_out)), weights=of_rows)
     assert min(ae.validation_history_) == pytest.approx(error, rel=1e-4)
-    measured = ae._measured(rows)
+    measured = held_out_evaluation(ae.model_, rows)
     assert measured.error == pytest.approx(error, rel=1e-4)
     assert "Rows count by their weights." in measured.table()
     scale = ae.model_.scaling.scale
@@ -183,7 +184,7 @@ def test_a_random_code_is_validated_by_weights_too():
     settings: dict[str, Any] = {**SMALL, "validation_fraction": 0.3}
     of_one = np.ones(N)
     ae = narrows.VariationalAutoencoder(2, **settings)
-    rows = ae._train(X, None, False, lambda: False)
+    rows = fit_rows(ae, X)
     at = np.abs(X - np.asarray(rows.held_out)[0]).sum(axis=1).argmin()
     of_one[at] = 1e6
     heavy = narrows.VariationalAutoencoder(2, **settings).fit(X, sample_weight=of_one)

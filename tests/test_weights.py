@@ -39,7 +39,7 @@ def test_a_weight_is_a_repetition_where_a_batch_is_all_rows(cls, y, training, au
     weighted = cls(autoencoder, **settings).fit(X, y, sample_weight=COUNTS)
     repeated = cls(autoencoder, **settings).fit(np.repeat(X, COUNTS, axis=0), np.repeat(y, COUNTS))
     alike = cls(autoencoder, **settings).fit(X, y)
-    said = [head._said(X) for head in (weighted, repeated, alike)]
+    said = [head._outputs(X) for head in (weighted, repeated, alike)]
     np.testing.assert_allclose(said[0], said[1], rtol=1e-3, atol=1e-3)
     assert np.abs(said[0] - said[2]).max() > 0.01
 
@@ -52,7 +52,7 @@ def test_only_the_ratios_of_weights_matter(cls, y, autoencoder):
         )
         for scale in (1, 1024)
     ]
-    np.testing.assert_array_equal(*(head._said(X) for head in heads))
+    np.testing.assert_array_equal(*(head._outputs(X) for head in heads))
     assert heads[0].validation_history_ == heads[1].validation_history_
 
 
@@ -118,7 +118,7 @@ def test_balanced_is_a_weight_of_rows(autoencoder):
     settings = {**FULL, "training": "fine_tuned"}  # which standardizes no features
     ours = CodeClassifier(autoencoder, class_weight="balanced", **settings).fit(X, Y)
     theirs = CodeClassifier(autoencoder, **settings).fit(X, Y, sample_weight=weights)
-    np.testing.assert_allclose(ours._said(X), theirs._said(X), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours._outputs(X), theirs._outputs(X), rtol=1e-4, atol=1e-5)
 
 
 def test_balanced_counts_the_training_rows_alone(autoencoder, monkeypatch):
@@ -190,14 +190,14 @@ def test_weights_out_of_float32_weigh_by_their_ratios(scale, autoencoder):
     series = pytest.importorskip("pandas").Series
     plain, scaled = (1.0 + COUNTS, series(scale * (1.0 + COUNTS)))
     said = [
-        CodeRegressor(autoencoder, max_epochs=3, random_state=0).fit(X, VALUES, weights)._said(X)
+        CodeRegressor(autoencoder, max_epochs=3, random_state=0).fit(X, VALUES, weights)._outputs(X)
         for weights in (plain, scaled)
     ]
     np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)
     said = [
         CodeClassifier(autoencoder, class_weight=by, max_epochs=3, random_state=0)
         .fit(X, Y)
-        ._said(X)
+        ._outputs(X)
         for by in ({0: 1.0, 1: 3.0}, {0: scale, 1: 3 * scale})
     ]
     np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)

@@ -70,7 +70,7 @@ def fitted(preset: Preset, corpus: Corpus, n_components: int, seed: int) -> tupl
     train = corpus.train[: preset.n_train]
     # without the table of errors at the end, which is of another question
     model = net(preset, n_components, seed)
-    model._train(train, None, False, lambda: False)
+    model.fit(train)
     seconds = round(time.perf_counter() - started)
     return model.transform(corpus.test), seconds
 

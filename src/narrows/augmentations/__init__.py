@@ -1,4 +1,4 @@
-"""Augmentations: more clean images out of those there are."""
+"""Augmentations: new clean images made from the training images."""
 
 from narrows.augmentations.affine import Affine
 

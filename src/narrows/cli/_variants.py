@@ -6,17 +6,11 @@ from typing import Any
 
 import click
 
+from narrows.catalog import VARIANTS
 from narrows.cli._options import read_settings
 from narrows.errors import did_you_mean
 
-__all__ = [
-    "_OF_MAPS",
-    "ESTIMATORS",
-    "GLOSSES",
-    "OPTIONS",
-    "estimator_options",
-    "new_estimator",
-]
+__all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 
 # Names, defaults and meaning are those of the estimators; a test compares them.
 OPTIONS: dict[str, tuple[Any, str]] = {
@@ -42,42 +36,6 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
     "--seed --random-state": (int, "Makes the fit repeatable.  [none]"),
 }
-
-GLOSSES = {
-    "contractive": "the code hardly changes when the input does",
-    "convolutional": "convolutions over images, as with --net conv",
-    "denoising": "reconstructs clean rows from corrupted ones",
-    "dictionary": "a row is a sum of k atoms out of many",
-    "document": "texts, or counts of words",
-    "hashing": "bits, for finding similar rows or texts",
-    "linear": "PCA's subspace; rows are centered, errors in input units",
-    "plain": "a dense net; for tables, the first to try",
-    "sparse": "few units of the code are active",
-    "stacked": "layer-wise pretraining, then all layers",
-    "tied": "the decoder has the encoder's weights",
-    "top_k": "the k largest units of the code are kept",
-    "variational": "a prior to sample new rows from",
-    "vector_quantized": "the code is a choice from a codebook",
-}
-"""A few words on each variant."""
-
-ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "contractive": ("ContractiveAutoencoder", {}),
-    "convolutional": ("ConvolutionalAutoencoder", {}),
-    "denoising": ("DenoisingAutoencoder", {}),
-    "dictionary": ("DictionaryAutoencoder", {}),
-    "document": ("DocumentAutoencoder", {}),
-    "hashing": ("SemanticHasher", {}),
-    "linear": ("LinearAutoencoder", {}),
-    "plain": ("Autoencoder", {}),
-    "sparse": ("SparseAutoencoder", {}),
-    "stacked": ("StackedAutoencoder", {}),
-    "tied": ("Autoencoder", {"tied": True}),
-    "top_k": ("SparseAutoencoder", {"sparsity": "top_k"}),
-    "variational": ("VariationalAutoencoder", {}),
-    "vector_quantized": ("VectorQuantizedAutoencoder", {}),
-}
-"""The estimator of each variant, and the arguments that the variant fixes."""
 
 _OF_MAPS: dict[str, dict[str, Any]] = {
     "convolutional": {},
@@ -114,6 +72,7 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
     """
     import narrows
     from narrows.errors import UsageError
+    from narrows.estimators.parameters import parameter_names
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = read_settings(given.pop("settings", ()))
@@ -124,13 +83,14 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
         given["patience"] = None
     if "batch_size" in given and given["batch_size"] != "auto":
         given["batch_size"] = _integer("--batch-size", given["batch_size"])
-    name, fixed = ESTIMATORS[variant]
+    chosen = VARIANTS[variant]
+    name, fixed = chosen.estimator, chosen.arguments
     if net == "conv":
         if variant not in _OF_MAPS:
             raise UsageError(f"--net conv: is for {', '.join(_OF_MAPS)}, not --variant {variant}.")
-        name, fixed = ESTIMATORS["convolutional"][0], _OF_MAPS[variant]
+        name, fixed = VARIANTS["convolutional"].estimator, _OF_MAPS[variant]
     kind = getattr(narrows, name)
-    known = kind._get_param_names()
+    known = parameter_names(kind)
     for option in given:
         if option not in known and option != "image_shape":  # the source takes it
             raise UsageError(f"--{option.replace('_', '-')} does not apply to --variant {variant}.")

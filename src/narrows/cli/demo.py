@@ -91,8 +91,8 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     from sklearn.model_selection import train_test_split
     from sklearn.neighbors import KNeighborsClassifier
 
+    from narrows import Autoencoder
     from narrows.data.arrays import array_source
-    from narrows.estimators import Autoencoder
     from narrows.figures.rows import reconstruction_figure, save_figure
 
     X, y = load_digits(return_X_y=True)
@@ -131,8 +131,9 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
 def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     import numpy as np
 
+    from narrows import SemanticHasher
     from narrows.applications.retrieval.comparison import compare_retrieval
-    from narrows.estimators import SemanticHasher
+    from narrows.estimators.autoencoders.fit import fit_rows
 
     documents = _docstrings()
     texts = [document.text for document in documents]
@@ -144,7 +145,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
         32, n_neighbors=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
         batch_size=_HASHER_BATCH, validation_fraction=0.0, random_state=0, verbose=int(say),
     )  # fmt: skip
-    hasher._train(texts, None, False, lambda: False)  # its table of errors says little of bits
+    fit_rows(hasher, texts)  # its table of errors says little of bits
     comparison = compare_retrieval(
         hasher.hash(texts), hasher.vocabulary_.count(texts), labels, cutoffs=(1, 3, 7, 15, 31)
     )

@@ -65,7 +65,7 @@ def denoise(
         denoised_after,
         measure_denoising,
     )
-    from narrows.core.slots import piece_from_spec
+    from narrows.core.pieces import piece_from_spec
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.catalog import VARIANTS
 from narrows.cli._checkpoints import Interruptible
 from narrows.cli._columns import open_for_fit
 from narrows.cli._data import open_data
@@ -26,7 +27,7 @@ from narrows.cli._options import (
 )
 from narrows.cli._outputs import print_json
 from narrows.cli._progress import verbosity
-from narrows.cli._variants import ESTIMATORS, GLOSSES, estimator_options, new_estimator
+from narrows.cli._variants import estimator_options, new_estimator
 
 __all__ = ["fit"]
 
@@ -36,7 +37,7 @@ class _ListsVariants(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Variants"):
-            formatter.write_dl([*GLOSSES.items()])
+            formatter.write_dl([(name, variant.summary) for name, variant in VARIANTS.items()])
         super().format_options(ctx, formatter)
 
 
@@ -44,7 +45,7 @@ class _ListsVariants(click.Command):
 @data_argument
 @click.option(
     "--variant",
-    type=Names(list(ESTIMATORS)),
+    type=Names(list(VARIANTS)),
     metavar="VARIANT",
     default="plain",
     show_default=True,
@@ -108,6 +109,8 @@ def fit(
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
     from narrows.errors import UsageError
+    from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.held_out import HeldOut
     from narrows.text import Documents
     from narrows.writers.tables import check_writable
 
@@ -136,11 +139,19 @@ def fit(
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        rows = estimator._train(source, run.folder, resume, run.stop_requested, y, **given)
-        estimator.set_params(verbose=0).save(output)  # progress was for this terminal only
+        weights_of_rows = given.pop("sample_weight", None)
+        rows = fit_rows(
+            estimator,
+            source,
+            y,
+            sample_weight=weights_of_rows,
+            held_out=HeldOut(**given),
+            **run.of_fit,
+        )
+        estimator.set_params(verbose=0).save(output)  # progress was for this terminal
     if run.exit_code:
         return run.exit_code
-    evaluation = estimator._measured(rows)
+    evaluation = held_out_evaluation(estimator.model_, rows)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)

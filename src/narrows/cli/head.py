@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from narrows.catalog import HEADS
 from narrows.cli._checkpoints import Interruptible
 from narrows.cli._columns import (
     Opened,
@@ -37,13 +38,6 @@ from narrows.errors import did_you_mean
 
 __all__ = ["head"]
 
-_TASKS = {
-    "classify": "CodeClassifier",
-    "regress": "CodeRegressor",
-    "match": "CodeMatcher",
-    "segment": "CodeSegmenter",
-}
-
 
 @click.command(short_help="Fit a classifier, regressor, matcher or segmenter to a code.")
 @model_argument
@@ -52,7 +46,7 @@ _TASKS = {
               ".txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment the "
               "masks, .npy, .npz or a folder of images. DATA may hold the labels: "
               "table.csv:label=kind, documents, images in folders.")  # fmt: skip
-@click.option("--task", type=Names(list(_TASKS)), required=True,
+@click.option("--task", type=Names(list(HEADS)), required=True,
               help="classify or regress: predict a class or a value; match: whether two rows are "
               "the same thing; segment: the class of every pixel.")  # fmt: skip
 @click.option("--training", default="frozen", show_default=True,
@@ -174,7 +168,7 @@ def _head(
     from narrows.errors import UsageError
     from narrows.estimators.parameters import parameter_names
 
-    kind = getattr(narrows, _TASKS[task])
+    kind = getattr(narrows, HEADS[task].estimator)
     given = {name: value for name, value in options.items() if value is not None}
     given |= read_settings(settings)
     if unknown is not None and task == "regress":

@@ -14,7 +14,8 @@ from narrows.cli._options import PATH, SEED, json_option, model_argument
 from narrows.cli._outputs import check_outputs, one_line, print_json
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder, AnomalyDetector
+    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators.detector.detector import AnomalyDetector
     from narrows.model.model import Model
 
 __all__ = ["inspect"]

@@ -1,4 +1,4 @@
-"""Numbers that users give, checked where they are used."""
+"""Check numeric arguments where they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from narrows.errors import UsageError
 __all__ = ["check_number"]
 
 _MOST = 2**63 - 1
-"""The largest integer that an array holds."""
+"""The largest 64-bit integer."""
 
 
 def check_number(
@@ -25,10 +25,16 @@ def check_number(
     high_open: bool = False,
     way_out: str = "",
 ) -> None:
-    """Raise UsageError, with argument, rule and value, unless ``value`` is finite and in range.
+    """Raise UsageError, with name, rule and value, unless ``value`` is finite and in range.
 
-    Integers must fit in 64 bits, numbers in a float.
-    ``way_out`` ends the message where the rule does not say what else may be meant.
+    Integers must fit in 64 bits, other numbers in a float. ``way_out`` is appended to the message,
+    for rules that do not themselves say how to fix the value.
+
+    Examples
+    --------
+    >>> check_number("rate", 1.5, low=0, high=1)
+    Traceback (most recent call last):
+    narrows.errors.UsageError: rate: must be a number >= 0 and <= 1, got 1.5.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool) and _is_finite(value)

@@ -1,8 +1,9 @@
-"""Maps of features: the stages that convolutional encoders and decoders are made of.
+"""Layers of convolutional encoders and decoders: halving, doubling and residual blocks.
 
-A stage halves, or doubles, every side of a map, (batch, channels, height, width). Sides may be of
-any length: what is odd is padded on the way down and cut on the way up, so that the decoder's maps
-mirror the encoder's. Maps are in torch's "channels last" order, which is that of rows of pixels.
+A stage halves or doubles both sides of a feature map, (batch, channels, height, width). Sides may
+have any length: odd ones are padded on the way down and cropped on the way up, so that the
+decoder's maps mirror the encoder's. Maps are in torch's "channels last" memory order, as rows of
+pixels are.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "as_rows",
     "checked_shape",
     "convolution_weight",
+    "residual_blocks",
     "sides",
 ]
 
@@ -34,12 +36,17 @@ _LONGEST = 1 << 20
 
 
 def checked_shape(image_shape: Sequence[int] | None, n_features: int) -> tuple[int, int, int]:
-    """Return height, width and channels of a row of ``n_features``.
+    """Return (height, width, channels); an image without channels has one.
 
     Raises
     ------
     UsageError
-        If they are no positive integers, or do not hold the features.
+        If the shape is not two or three positive integers whose product is ``n_features``.
+
+    Examples
+    --------
+    >>> checked_shape((8, 8), 64)
+    (8, 8, 1)
     """
     shape = tuple(image_shape or ())
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in shape)
@@ -53,7 +60,13 @@ def checked_shape(image_shape: Sequence[int] | None, n_features: int) -> tuple[i
 
 
 def sides(height: int, width: int, n_stages: int) -> list[tuple[int, int]]:
-    """Return the sides of the image and of the map after every stage."""
+    """Return (height, width) of the image and of the map after every stage.
+
+    Examples
+    --------
+    >>> sides(28, 28, 3)
+    [(28, 28), (14, 14), (7, 7), (4, 4)]
+    """
     found = [(height, width)]
     for _ in range(n_stages):
         height, width = -(-height // 2), -(-width // 2)
@@ -62,19 +75,19 @@ def sides(height: int, width: int, n_stages: int) -> list[tuple[int, int]]:
 
 
 def as_maps(x: Batch, shape: tuple[int, int, int]) -> Tensor:
-    """Return rows of pixels as maps, (batch, channels, height, width): a view."""
+    """View rows of pixels as maps, (batch, channels, height, width)."""
     return x.unflatten(1, shape).permute(0, 3, 1, 2)
 
 
 def as_rows(maps: Tensor) -> Batch:
-    """Return maps as rows, channels last, (batch, height * width * channels)."""
+    """Flatten maps to rows, channels last, (batch, height * width * channels)."""
     return maps.permute(0, 2, 3, 1).flatten(1)
 
 
 class Halving(nn.Module):
-    """Maps of half the sides, rounded up: windows of 4 x 4, two pixels apart.
+    """Halve both sides, rounding up: a 4 x 4 convolution with stride 2.
 
-    A side of one pixel stays one, under windows one pixel long.
+    A side of one pixel stays as it is, with a kernel one pixel long.
     """
 
     def __init__(
@@ -87,23 +100,23 @@ class Halving(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         window = self._window
-        if any(window.odd):  # one more line of zeros, at its end
+        if any(window.odd):  # one more line of zeros at the end
             maps = F.pad(maps, (0, window.odd[1], 0, window.odd[0]))
         return F.conv2d(maps, self.weight, self.bias, stride=window.stride, padding=window.padding)
 
 
 class Doubling(nn.Module):
-    """Maps of about twice the sides: ``Halving`` transposed, cut to the ``side`` it mirrors."""
+    """Double both sides: ``Halving`` transposed, cropped to the ``side`` that it mirrors."""
 
     def __init__(
         self, n_in: int, n_out: int, side: tuple[int, int], *, generator: Generator
     ) -> None:
         super().__init__()
         self._window, self._side = _Window(side), side
-        # a pixel is the sum over size / stride windows, not over size of them
-        seen = math.prod(self._window.size) // math.prod(self._window.stride)
+        # an output pixel sums over size / stride inputs along a side, not over size of them
+        overlap = math.prod(self._window.size) // math.prod(self._window.stride)
         self.weight = convolution_weight(
-            n_in, n_out, *self._window.size, fan=n_in * seen, generator=generator
+            n_in, n_out, *self._window.size, fan=n_in * overlap, generator=generator
         )
         self.bias = nn.Parameter(torch.zeros(n_out))
 
@@ -116,7 +129,7 @@ class Doubling(nn.Module):
 
 
 class _Window:
-    """Size, stride and padding along each side of a map."""
+    """Kernel size, stride and padding along each side of a map."""
 
     def __init__(self, side: tuple[int, int]) -> None:
         self.size = tuple(4 if n > 1 else 1 for n in side)
@@ -126,7 +139,9 @@ class _Window:
 
 
 class ResidualBlock(nn.Module):
-    """maps + W_2 * a(W_1 * a(maps)), windows of 3 x 3. W_2 starts at 0: the block as nothing.
+    """maps + W_2 * a(W_1 * a(maps)), with 3 x 3 kernels.
+
+    W_2 starts at 0, so that a new block is the identity.
 
     References
     ----------
@@ -146,8 +161,16 @@ class ResidualBlock(nn.Module):
         return maps + F.conv2d(self._activate(inner), self.second, self.biases[1], padding=1)
 
 
+def residual_blocks(
+    width: int, n_blocks: int, *, activate: Activate, generator: Generator
+) -> nn.Sequential:
+    """Return a sequence of residual blocks of ``width`` channels."""
+    blocks = (ResidualBlock(width, activate=activate, generator=generator) for _ in range(n_blocks))
+    return nn.Sequential(*blocks)
+
+
 def convolution_weight(*shape: int, generator: Generator, fan: int | None = None) -> nn.Parameter:
-    """Return a normal weight of variance 2 / fan, the numbers that one output sums over.
+    """Draw a normal weight of variance 2 / fan, where an output sums over ``fan`` inputs.
 
     References
     ----------

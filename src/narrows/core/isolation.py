@@ -2,16 +2,16 @@
 
 A program may run in float64 (``torch.set_default_dtype``), without gradients (``no_grad``,
 ``inference_mode``), under autocast, on another default device, or with numpy raising on underflow.
-None of it is meant for the nets here: every public entry runs under torch's own defaults, and
-leaves the caller's settings as they were.
+None of these settings is meant for the nets here: every public entry point runs under torch's own
+defaults and restores the caller's settings.
 
 Gradients, autocast and the default device belong to a thread. torch's default dtype belongs to the
-process: where the caller's is not float32, other threads see float32 as long as a call lasts.
+process: if the caller's is not float32, other threads see float32 while a call lasts.
 
 A forked process computes in one thread. OpenMP keeps its threads for the next parallel region; a
-fork copies the bookkeeping and not the threads, so the child's first region, in torch, MKL, faiss
-or scikit-learn, would wait for ever. A child that knows its parent to have computed nothing may
-call ``torch.set_num_threads`` again.
+fork copies the bookkeeping but not the threads, so the child's first region, in torch, MKL, faiss
+or scikit-learn, would wait forever. A child whose parent computed nothing may call
+``torch.set_num_threads`` again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ERRSTATE: Any = {"divide": "warn", "over": "warn", "under": "ignore", "invalid"
 def isolated() -> Iterator[None]:
     """Turn gradients on and autocast off; default to float32, the CPU and numpy's own warnings.
 
-    Nested in the same thread, it does nothing.
+    A nested call in the same thread does nothing.
     """
     if _thread.inside:
         yield
@@ -78,7 +78,7 @@ def isolate(function: Callable[P, R]) -> Callable[P, R]:
     Raises
     ------
     TypeError
-        For a generator function, whose body would run after the call.
+        If it is a generator function, whose body would run after the call.
     """
     if inspect.isgeneratorfunction(function):
         raise TypeError(f"{function.__qualname__} is a generator function: isolate its caller.")
@@ -93,9 +93,9 @@ def isolate(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def out_of_inference(state: Any) -> Any:
-    """Return freshly copied or unpickled state with tensors that can be trained.
+    """Return copied or unpickled state whose tensors can be trained.
 
-    Tensors that are copied or unpickled under ``inference_mode`` can never be written to.
+    Tensors copied or unpickled under ``inference_mode`` can never be written to.
     """
     if not torch.is_inference_mode_enabled():
         return state
@@ -104,7 +104,7 @@ def out_of_inference(state: Any) -> Any:
 
 
 def is_isolated(function: Any) -> bool:
-    """Return whether a function has been through ``isolate``."""
+    """Return whether a function is wrapped by ``isolate``."""
     return getattr(function, "_isolated", False)
 
 

@@ -1,12 +1,12 @@
-"""The matrix products of a dense layer, with the kernels that are fastest on this processor.
+"""Matrix products of dense layers, with the fastest kernels for this CPU.
 
-On an AMD processor with AVX-512, torch's own float32 products go through MKL, which takes its
-AVX2 kernels on processors that are not Intel's; oneDNN, which torch also carries, uses the wide
-ones and is up to 2.2 times as fast where there are many weights. Elsewhere, where few are trained,
-and in every other format, torch's choice stands.
+On AMD CPUs with AVX-512, torch's float32 products go through MKL, which uses only its AVX2 kernels
+on CPUs that are not Intel's. oneDNN, which torch also ships, uses the wide ones and is up to 2.2
+times as fast for large weights. On other CPUs, for small weights in training, and in every other
+number format, torch chooses.
 
-Without gradients the products are always oneDNN's: a row's result is then the same wherever in a
-batch it is. MKL's AVX2 kernels differ in the last bit between places of one batch.
+Inference always uses oneDNN, so a row's result does not depend on its batch. MKL's AVX2 kernels
+differ in the last bit between places in one batch.
 """
 
 from __future__ import annotations
@@ -19,37 +19,48 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["affine", "product", "stays_in_its_thread"]
+__all__ = ["affine", "product", "uses_caller_threads"]
 
 _LARGE = 1 << 15
-"""Weights from which oneDNN is worth it in training: a call of it begins with some 30 us."""
+"""Number of weights from which oneDNN pays off in training: a call costs some 30 us extra."""
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor, *, transposed: bool = False) -> Tensor:
     """Return x W + b, or x W^T + b where ``transposed``: (batch, n_in) -> (batch, n_out).
 
-    ``weight`` has shape (n_in, n_out), or (n_out, n_in) where ``transposed``. Differentiable as
-    often as one likes.
+    ``weight`` has shape (n_in, n_out), or (n_out, n_in) where ``transposed``. Differentiable any
+    number of times.
+
+    Examples
+    --------
+    >>> x, bias = torch.tensor([[1.0, 2.0]]), torch.zeros(2)
+    >>> weight = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> affine(x, weight, bias)
+    tensor([[ 7., 10.]])
+    >>> affine(x, weight, bias, transposed=True)
+    tensor([[ 5., 11.]])
     """
     if _suits_onednn(x, weight):
         return _onednn(x, weight.t() if transposed else weight, bias)
-    # the leaf itself, no view of it: autocast keeps its cast for the tied decoder
+    # the leaf itself, not a view: autocast reuses its cast in the tied decoder
     return F.linear(x, weight, bias) if transposed else torch.addmm(bias, x, weight)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return a b: (n, k), (k, m) -> (n, m)."""
+    """Return the matrix product a b: (n, k), (k, m) -> (n, m)."""
     return _onednn(a, b, None) if _suits_onednn(a, b) else a @ b
 
 
-def stays_in_its_thread() -> bool:
-    """Return whether products take the threads that OpenMP gives the thread that they are called
-    in: oneDNN's do, while MKL has one number of threads for all."""
+def uses_caller_threads() -> bool:
+    """Return whether products run on the OpenMP threads of the calling thread.
+
+    oneDNN's do; MKL has one thread count for the whole process.
+    """
     return _has_onednn()
 
 
 class _OneDNN(torch.autograd.Function):
-    """a B + c through oneDNN. Its gradients are products of the same kind."""
+    """a B + c by oneDNN, whose gradients are products of the same kind."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
@@ -75,7 +86,7 @@ def _onednn(a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
 
 def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        not torch.compiler.is_exporting()  # other programs have no oneDNN of torch's
+        not torch.compiler.is_exporting()  # an exported program has no access to torch's oneDNN
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and x.ndim == 2

@@ -14,7 +14,7 @@ __all__ = ["Objective"]
 
 
 class Objective(Trainable):
-    """An autoencoder: five pieces and the objective they make together."""
+    """An autoencoder: five pieces and the objective that they define."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Objective(Trainable):
         self, x: Rows, y: Tensor | None = None, *, generator: Generator,
         weights: Tensor | None = None, target: Rows | None = None,
     ) -> Terms:  # fmt: skip
-        """Return J of a batch by its rows' weights; a ``target`` stands in for x in L."""
+        """Return J of a batch, its rows weighted; ``target`` replaces x in L."""
         x, known = fill_missing(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
@@ -51,7 +51,7 @@ class Objective(Trainable):
         penalty = sum((omega(step) for omega in self.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
-    # What follows reads the clean input and draws nothing.
+    # The methods below read the clean input and draw nothing.
 
     def encode(self, x: Rows) -> Code:
         return self.encoder(fill_missing(x, self.corruption)[0])
@@ -72,7 +72,8 @@ class Objective(Trainable):
 
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Set the last bias so that an untrained net says the mean of the data, not 0."""
-        bias = self.decoder.biases[-1]
-        bias.copy_(self.loss.inverse_link(mean.to(bias)))
-        self.encoder.start_at(mean.to(bias))
+        """Set the last bias so that an untrained net outputs the mean of the data, not 0."""
+        if len(self.decoder.biases):
+            bias = self.decoder.biases[-1]
+            bias.copy_(self.loss.inverse_link(mean.to(bias)))
+        self.encoder.start_at(mean.float())

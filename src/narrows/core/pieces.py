@@ -1,4 +1,4 @@
-"""Pieces as JSON values, and as the short texts of the command line, and back."""
+"""Convert pieces to JSON values and back, and read the command line's short form."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from narrows.core.own_pieces import adapted
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["piece_from_spec", "piece_to_spec"]
+__all__ = ["name_of", "piece_from_spec", "piece_to_spec"]
+
+
+def name_of(spec: Any) -> str:
+    """Return the name of a piece's spec; "" of a user's own piece."""
+    if isinstance(spec, str):
+        return spec.partition(":")[0]
+    return str(spec.get("name", "")) if isinstance(spec, Mapping) else ""
 
 
 def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dict[str, Any]:
@@ -17,29 +25,39 @@ def piece_to_spec(table: Mapping[str, Callable[..., Any]], piece: object) -> dic
     Raises
     ------
     UsageError
-        If the piece is none of the table.
+        If the piece is not in the table.
     """
     for name, kind in table.items():
         if type(piece) is kind:
             assert is_dataclass(piece)
             values = {f.name: getattr(piece, f.name) for f in fields(piece)}
-            # NumPy's numbers are not JSON's
+            # NumPy scalars are not JSON values
             values = {k: v.item() if hasattr(v, "item") else v for k, v in values.items()}
             return {"name": name, **values}
     known = ", ".join(kind.__name__ for kind in table.values())
     raise UsageError(f"expected one of {known}, got {piece!r}.")
 
 
-def piece_from_spec(
-    table: Mapping[str, Callable[..., Any]], spec: str | Mapping[str, Any], *, slot: str
-) -> Any:
+def piece_from_spec(table: Mapping[str, Callable[..., Any]], spec: Any, *, slot: str) -> Any:
     """Build a piece from its spec, from its bare name, or from name:value or name:field=value.
+
+    A piece is returned as it is; of a user's own piece, a copy that fits the slot.
 
     Raises
     ------
     UsageError
         If the name is not in the table, or a value does not fit the piece.
+
+    Examples
+    --------
+    >>> from narrows.corruptions import CORRUPTIONS
+    >>> piece_from_spec(CORRUPTIONS, "masking:0.5", slot="corruption")
+    Masking(alpha=1.0, beta=1.0, rate=0.5)
+    >>> piece_to_spec(CORRUPTIONS, CORRUPTIONS["masking"](rate=0.5))
+    {'name': 'masking', 'alpha': 1.0, 'beta': 1.0, 'rate': 0.5}
     """
+    if not isinstance(spec, str | Mapping):
+        return spec if type(spec) in table.values() else adapted(slot, spec)
     if isinstance(spec, str):
         name, _, short = spec.partition(":")
         arguments: dict[str, Any] = {}
@@ -57,7 +75,7 @@ def piece_from_spec(
 
 
 def _short_arguments(kind: Callable[..., Any], short: str, slot: str) -> dict[str, Any]:
-    """Read ``0.25`` or ``0.25,3`` as a piece's first fields, in order, ``flip=0.5`` as that one."""
+    """Read ``0.25,3`` as a piece's first fields, in order, and ``flip=0.5`` by name."""
     all_fields = fields(kind)  # pyright: ignore[reportArgumentType] -- all are dataclasses
     names = [f.name for f in all_fields]
     in_order = [f.name for f in all_fields if not f.kw_only]

@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
-from narrows.core.pieces import piece_from_spec, piece_to_spec
 from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
+from narrows.errors import InvalidData
 
 __all__ = [
     "Code",
@@ -32,17 +32,17 @@ __all__ = [
     "Rows",
     "SparseRows",
     "dense_rows",
-    "piece_from_spec",
-    "piece_to_spec",
     "stored_values",
 ]
 
 
 @dataclass(frozen=True)
 class Labeled:
-    """A batch with what is known of each row beside x: ``y`` (batch,), classes or values, or
-    (batch, n_targets), and how much the row counts in the loss, ``weights`` (batch,). Either is
-    None where nothing is known of it."""
+    """A batch of rows with targets and weights, each None if there are none.
+
+    ``y`` is (batch,), classes or values, or (batch, n_targets); ``weights`` (batch,) say how much
+    each row counts in the loss.
+    """
 
     rows: Rows
     y: Tensor | None = None
@@ -59,9 +59,9 @@ class Labeled:
 
 @dataclass(frozen=True)
 class Corrupted:
-    """What a corruption returns: x~, and how much each feature counts in the loss.
+    """What a corruption returns: x~, and the weight of each feature in the loss.
 
-    ``weights`` (batch, features) is None where all count alike.
+    ``weights`` (batch, features) is None if all features count alike.
     """
 
     rows: Rows
@@ -70,7 +70,14 @@ class Corrupted:
 
 @dataclass(frozen=True)
 class GaussianPosterior:
-    """q(h | x): independent normals, ``mean`` and ``log_variance`` (batch, components)."""
+    """q(h | x): independent normals with ``mean`` and ``log_variance``, (batch, components).
+
+    Examples
+    --------
+    >>> zero = torch.zeros(1, 2)
+    >>> GaussianPosterior(zero, zero).kl_per_component()
+    tensor([[0., 0.]])
+    """
 
     mean: Codes
     log_variance: Codes
@@ -80,19 +87,19 @@ class GaussianPosterior:
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
 
     def at(self, e: Codes) -> Codes:
-        """Return mean + deviation * e, (batch, components)."""
+        """Return mean + std * e, (batch, components)."""
         return self.mean + (0.5 * self.log_variance).exp() * e
 
     def draw(self, *, generator: Generator) -> Codes:
-        """Return one h of every row's q(h | x), (batch, components)."""
+        """Draw one h from every row's q(h | x), (batch, components)."""
         return self.at(torch.empty_like(self.mean).normal_(generator=generator))
 
 
 @dataclass(frozen=True)
 class Code:
-    """What an encoder returns: the code h, and a posterior where there is one.
+    """What an encoder returns: the code h, and its posterior if it has one.
 
-    ``preactivation`` (batch, components) is what went into the code's own non-linearity or
+    ``preactivation`` (batch, components) is the input of the code's own non-linearity or
     selection.
     """
 
@@ -103,10 +110,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Forward:
-    """One pass through the formula, as the penalties read it.
+    """One pass through the formula, as penalties read it.
 
-    ``weights`` (batch,), of mean 1 over the rows of a training, say how much each row counts; None
-    where all count alike. ``mean_over_rows`` and ``mean_of_features`` take them.
+    ``weights`` (batch,) say how much each row counts, with mean 1 over all training rows; None if
+    all count alike. ``mean_over_rows`` and ``mean_of_features`` apply them.
     """
 
     x: Rows
@@ -122,8 +129,11 @@ class Forward:
 
 @runtime_checkable
 class Corruption(Protocol):
-    """x -> x~. Where ``admits_missing``, x may hold NaN: it counts in no loss, and reads as
-    the corruption's ``fill``, 0 where it has none."""
+    """x -> x~.
+
+    If it ``admits_missing``, x may hold NaN: missing values do not count in the loss, and are
+    replaced by the corruption's ``fill``, or by 0 if it has none.
+    """
 
     @property
     def admits_missing(self) -> bool: ...
@@ -132,9 +142,10 @@ class Corruption(Protocol):
 
 
 class Encoder(nn.Module, ABC):
-    """f: rows to a code record. Random only where a generator is given: in training.
+    """f: rows (batch, features) to a ``Code``, h (batch, n_components).
 
-    ``stochastic`` says that the code itself is then random, and not only what goes in.
+    It draws only if it is given a generator: in training. ``stochastic`` says that the code itself
+    is then random, not only the encoder's input.
     """
 
     stochastic: bool = False
@@ -146,23 +157,26 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def layers(self, x: Rows) -> list[Tensor]:
-        """Return every layer's activations, the code last."""
+        """Return the activations of every layer, the code last."""
 
     @property
     def widths(self) -> list[int]:
-        """Activations of every layer of ``layers``, the code last."""
+        """Number of units of every layer of ``layers``, the code last."""
         return [weight.shape[1] for weight in self.weights]
 
     def project(self, h: Codes) -> Codes:
-        """Return what is nearest to h among the codes that f gives; here h itself."""
+        """Return the code nearest to h that f can produce; by default h itself."""
         return h
 
     def start_at(self, mean: Tensor) -> None:
-        """Use the mean of the scaled data, (features,), before training."""
+        """Adapt the initial weights to the mean of the scaled data, (features,)."""
 
 
 class Decoder(nn.Module, ABC):
-    """g: codes to natural parameters (means or logits), never past a link."""
+    """g: codes (batch, n_components) to natural parameters (batch, features), means or logits.
+
+    The loss applies the link.
+    """
 
     weights: nn.ParameterList
     biases: nn.ParameterList
@@ -171,48 +185,60 @@ class Decoder(nn.Module, ABC):
     def forward(self, h: Codes) -> Outputs: ...
 
     def before_step(self) -> None:
-        """Change the gradients of a constrained decoder before the weights move."""
+        """Adjust the gradients of a constrained decoder before an optimization step."""
 
     def after_step(self) -> None:
-        """Put the weights of a constrained decoder back where they belong."""
+        """Project the weights of a constrained decoder onto the constraint after a step."""
 
 
-@runtime_checkable
-class Loss(Protocol):
-    """L(x, output) per sample: summed over features, each times its weight where there are any.
+class Loss(ABC):
+    """L(x, output) per sample, (batch,): a sum over features, weighted if there are weights.
 
-    The loss owns the link.
-
-    ``log_normalizer`` is what turns the loss into a density: log p(x | h) = -L - log_normalizer,
-    (batch,); it raises InvalidData where x has no such probability.
-
-    ``bounded`` says whether ``check`` refuses some finite values.
+    The loss owns the link. A loss of your own defines ``per_sample``; the other methods have
+    defaults that hold for an output in the units of x.
     """
 
-    @property
-    def unit(self) -> str: ...
+    unit: str = "loss units"
+    """What one unit of the loss is, for reports."""
 
-    @property
-    def bounded(self) -> bool: ...
+    bounded: bool = False
+    """Whether ``check`` refuses some finite values."""
 
-    def check(self, x: Rows) -> None: ...
+    @abstractmethod
+    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
+        """Return the loss of every row, (batch,); ``weights`` are (batch, n_features)."""
 
-    def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample: ...
+    def check(self, x: Rows) -> None:  # noqa: B027 -- most losses take any x
+        """Raise InvalidData for values that the loss cannot take."""
 
-    def log_normalizer(self, x: Rows) -> PerSample: ...
+    def log_normalizer(self, x: Rows) -> PerSample:
+        """Return what makes the loss a density, log p(x | h) = -L - log_normalizer, (batch,).
 
-    def expectation(self, output: Outputs) -> Outputs: ...
+        Raises
+        ------
+        InvalidData
+            If x has no such probability.
+        """
+        raise InvalidData(f"{type(self).__name__}: is no likelihood of x.")
 
-    def reconstruction(self, output: Outputs, x: Rows) -> Outputs: ...
+    def expectation(self, output: Outputs) -> Outputs:
+        """Return the expected x, in the units of x."""
+        return output
 
-    def inverse_link(self, mean: Tensor) -> Tensor: ...
+    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
+        """Return what to show as the reconstruction of x."""
+        return self.expectation(output)
+
+    def inverse_link(self, mean: Tensor) -> Tensor:
+        """Return the output whose expectation is the mean."""
+        return mean
 
 
 @runtime_checkable
 class Penalty(Protocol):
-    """Omega: a scalar, the mean over the batch by ``step.weights``, in the unit of the loss.
+    """Omega: a scalar in the unit of the loss, averaged over the batch by ``step.weights``.
 
-    One that has weights of its own is also an ``nn.Module``, and trains with the net.
+    A penalty with parameters of its own is also an ``nn.Module``, and trains with the net.
     """
 
     def __call__(self, step: Forward) -> Scalar: ...

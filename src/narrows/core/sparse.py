@@ -1,4 +1,4 @@
-"""A batch in compressed sparse rows, and its products: O(non-zeros), not O(features)."""
+"""Batches in compressed sparse rows, with products in O(non-zeros), not O(features)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,32 @@ __all__ = ["Rows", "SparseRows", "dense_rows", "padded", "stored_values"]
 
 
 _BLOCK = 64
-"""Columns of a table that are summed at once where it is large and each of its rows is read often:
-2,000 rows of 64 numbers stay in a core's own cache."""
+"""Columns summed at a time if a table is large and its rows are read often: 2,000 rows of 64
+numbers stay in a core's own cache."""
 
 _LARGE = 1 << 19
-"""Numbers in a table that is larger than such a cache."""
+"""Size of a table, in numbers, that no longer fits such a cache."""
 
 _READS = 32
-"""Reads of a row from which copying its table in blocks of columns is worth it."""
+"""Reads per row of a table from which copying it in blocks of columns pays off."""
 
 
 @dataclass(frozen=True)
 class SparseRows:
-    """A batch in compressed sparse rows: what reaches the net where X is CSR.
+    """A batch in compressed sparse rows: the net's input if X is CSR.
 
     ``indptr`` (batch + 1,) and ``indices`` (nnz,) are integers of one dtype, ``values`` (nnz,)
     is float32. Duplicate indices within a row are not allowed.
+
+    Examples
+    --------
+    >>> indptr, indices = torch.tensor([0, 2, 3]), torch.tensor([0, 2, 1])
+    >>> x = SparseRows(indptr, indices, torch.tensor([1.0, 2.0, 3.0]), n_features=3)
+    >>> x.to_dense()
+    tensor([[1., 0., 2.],
+            [0., 3., 0.]])
+    >>> x.row_sums()
+    tensor([3., 3.])
     """
 
     indptr: Tensor
@@ -49,26 +59,26 @@ class SparseRows:
 
     @cached_property
     def row_of(self) -> Tensor:
-        """The row number of every stored value, shape (nnz,)."""
+        """Row number of every stored value, (nnz,)."""
         counts = self.indptr.diff()
         return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
     def with_values(self, values: Tensor) -> SparseRows:
-        """Return other values in the same places."""
+        """Return rows with other values in the same places."""
         rows = SparseRows(self.indptr, self.indices, values, self.n_features)
-        if "row_of" in self.__dict__:  # found once a batch
+        if "row_of" in self.__dict__:  # computed once per batch
             rows.__dict__["row_of"] = self.row_of
         return rows
 
     def where(self, mask: Tensor) -> SparseRows:
-        """Return the rows at which ``mask``, bool (batch,), is True."""
+        """Return the rows where ``mask``, bool (batch,), is True."""
         stored = mask[self.row_of]
         lengths = self.indptr.diff()[mask]
         indptr = torch.cat([self.indptr[:1] * 0, lengths.cumsum(0).to(self.indptr.dtype)])
         return SparseRows(indptr, self.indices[stored], self.values[stored], self.n_features)
 
     def times_rows(self, factor: PerSample) -> SparseRows:
-        """Return every row times its factor, (batch,)."""
+        """Return every row multiplied by its factor, (batch,)."""
         return self.with_values(self.values * factor.index_select(0, self.row_of))
 
     def row_sums(self) -> PerSample:
@@ -103,7 +113,7 @@ class SparseRows:
         )
 
     def transposed(self) -> SparseRows:
-        """Return the same values by feature, (features, batch), on a CPU."""
+        """Return the transpose, (features, batch); on a CPU only."""
         parts = (self.values.numpy(), self.indices.numpy(), self.indptr.numpy())
         columns = sp.csr_array(parts, shape=self.shape).tocsc()
         by_feature = map(torch.from_numpy, (columns.indptr, columns.indices, columns.data))
@@ -111,13 +121,13 @@ class SparseRows:
 
     def gather_sum(self, dense: Tensor) -> PerSample:
         """Return sum_j x_ij dense_ij per row, touching the stored values only."""
-        # index_select backs up to a plain scatter, several times faster than indexing by pairs
+        # the gradient of index_select is a plain scatter, several times faster than that of pairs
         picked = dense.reshape(-1).index_select(0, self.places)
         return self.with_values(self.values * picked).row_sums()
 
     @property
     def places(self) -> Tensor:
-        """Where the stored values are in the flat dense batch, shape (nnz,)."""
+        """Positions of the stored values in the flat dense batch, (nnz,)."""
         return self.row_of * self.n_features + self.indices
 
     def to(self, device: str | torch.device) -> SparseRows:
@@ -134,8 +144,10 @@ class SparseRows:
 
 
 class _Product(torch.autograd.Function):
-    """x @ dense. Its gradient is a product of the same kind, of x by feature: torch's own sorts
-    all indices of a batch and takes four times as long."""
+    """x @ dense, with the gradient as a product of the same kind, x^T @ gradient.
+
+    torch's own gradient sorts all indices of a batch and takes four times as long.
+    """
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, x: SparseRows) -> Tensor:
@@ -156,7 +168,7 @@ def padded(x: Tensor, multiple: int) -> Tensor: ...
 @overload
 def padded(x: Rows, multiple: int) -> Rows: ...
 def padded(x: Rows, multiple: int) -> Rows:
-    """Return a batch with rows of zeros below it, to a whole ``multiple`` of rows."""
+    """Append rows of zeros until the number of rows is a multiple of ``multiple``."""
     missing = -len(x) % multiple
     if not missing:
         return x
@@ -167,10 +179,10 @@ def padded(x: Rows, multiple: int) -> Rows:
 
 
 def dense_rows(x: Rows) -> Tensor:
-    """Return a batch as a plain tensor, (batch, features)."""
+    """Return a batch as a dense tensor, (batch, features)."""
     return x.to_dense() if isinstance(x, SparseRows) else x
 
 
 def stored_values(x: Rows) -> Tensor:
-    """Return the values of a batch, (batch, features), of a sparse one those stored, (nnz,)."""
+    """Return the values of a dense batch, (batch, features), or a sparse one's stored, (nnz,)."""
     return x.values if isinstance(x, SparseRows) else x

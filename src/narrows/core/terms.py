@@ -1,4 +1,4 @@
-"""Terms of an objective, rows of known targets, and weighted means."""
+"""Terms of an objective, missing values, losses of targets, and weighted means."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "known_rows",
     "mean_of_features",
     "mean_over_rows",
+    "of_mean_one",
     "combine_weights",
     "summed",
     "target_errors",
@@ -35,10 +36,9 @@ class Terms:
 
 
 class Trainable(nn.Module, ABC):
-    """What the loop minimizes: the formula, or what stands in its place for a while.
+    """What the training loop minimizes: the formula, or another objective.
 
-    Where it is ``stochastic``, its error says too little, and rows held out are judged by the
-    objective itself.
+    ``stochastic`` objectives are validated on J, not on ``error``.
     """
 
     stochastic: bool = False
@@ -52,44 +52,52 @@ class Trainable(nn.Module, ABC):
         generator: Generator,
         weights: Tensor | None = None,
     ) -> Terms:
-        """Return the terms of a batch, means over its rows.
+        """Return the terms of a batch, averaged over its rows.
 
-        ``weights`` (batch,), of mean 1 over the rows of a training, say how much each row counts.
+        ``weights`` (batch,) say how much each row counts, with mean 1 over all training rows.
         """
 
     @abstractmethod
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
-        """Return what to watch on rows held out, per row; it draws nothing."""
+        """Return the error to monitor on held-out rows, (batch,); it draws nothing."""
 
 
-def target_errors(said: Tensor, y: Tensor, *, classification: bool) -> tuple[PerSample, Tensor]:
-    """Return the error of every row, 0 where y is unknown, and where it is known, (batch,).
+def target_errors(
+    predictions: Tensor, y: Tensor, *, classification: bool
+) -> tuple[PerSample, Tensor]:
+    """Return the loss of every row's prediction, 0 where y is unknown, and the mask of known rows.
 
-    For classes the cross-entropy of softmax(said), said (batch, n_classes), in nats, y unknown
-    where negative; for values the squared error of said (batch, n_targets), summed over those of
-    y, (batch, n_targets), or (batch,) for one, that are not NaN. A row is known if one of them is.
+    Classes: the cross-entropy of softmax(predictions), (batch, n_classes), in nats; y is unknown
+    where negative. Values: the squared error of predictions (batch, n_targets), summed over the
+    targets that are not NaN, y (batch, n_targets) or (batch,). A row with any target is known.
+
+    Examples
+    --------
+    >>> y = torch.tensor([1.0, torch.nan])
+    >>> target_errors(torch.tensor([[3.0], [3.0]]), y, classification=False)
+    (tensor([4., 0.]), tensor([ True, False]))
     """
-    said, known = said.float(), known_rows(y)
+    predictions, known = predictions.float(), known_rows(y)
     if classification:
-        each = F.cross_entropy(said, y.clamp_min(0), reduction="none")
+        losses = F.cross_entropy(predictions, y.clamp_min(0), reduction="none")
     else:
-        wanted = y.reshape(len(y), -1)
-        told = ~wanted.isnan()
-        each = ((said - torch.where(told, wanted, 0.0)).square() * told).sum(dim=1)
-    return each * known, known
+        targets = y.reshape(len(y), -1)
+        given = ~targets.isnan()
+        losses = ((predictions - torch.where(given, targets, 0.0)).square() * given).sum(dim=1)
+    return losses * known, known
 
 
 def known_rows(y: Tensor) -> Tensor:
-    """Return where y is known, (batch,): not negative; of values, where one of them is not NaN."""
+    """Return the mask of known y, (batch,): classes >= 0, or values of which one is not NaN."""
     if not y.is_floating_point():
         return y >= 0
     return ~y.reshape(len(y), -1).isnan().all(dim=1)
 
 
 def fill_missing(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
-    """Return x with the corruption's fill for what is missing, and 1 where it is known, else 0.
+    """Fill in missing values; return also a mask, 1 where x is known and 0 where it is missing.
 
-    The second is None where the corruption admits nothing missing.
+    The fill is the corruption's; the mask is None if it admits no missing values.
     """
     if not corruption.admits_missing or isinstance(x, SparseRows):
         return x, None
@@ -98,29 +106,40 @@ def fill_missing(x: Rows, corruption: Corruption) -> tuple[Rows, Tensor | None]:
 
 
 def summed(values: Tensor, weights: Tensor | None) -> PerSample:
-    """Return the sum over the features of each row, weighted where there are weights."""
+    """Return the sum over the features of each row, weighted if there are weights."""
     return (values if weights is None else values * weights).sum(dim=1)
 
 
 def combine_weights(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Return a b, where None stands for ones."""
+    """Return a * b, where None stands for ones."""
     return (b if a is None else a) if a is None or b is None else a * b
 
 
 def mean_over_rows(values: Tensor, weights: Tensor | None) -> Scalar:
     """Return the mean of values (..., batch), each times the weight of its row.
 
-    The weights (batch,) have mean 1 over all rows of a training, not over each batch: the mean of
-    this over the batches is the weighted mean over the rows.
+    The weights (batch,) have mean 1 over all training rows, not over each batch, so that the mean
+    of this over the batches is the weighted mean over the rows.
+
+    Examples
+    --------
+    >>> mean_over_rows(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 1.5]))
+    tensor(2.5000)
     """
     return (values if weights is None else values * weights).mean()
 
 
 def mean_of_features(rows: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the weighted mean of rows (batch, n_features), (n_features,).
+    """Return the weighted mean row, (n_features,), of rows (batch, n_features).
 
-    It is divided by the weights of this batch, since what a penalty makes of it is not linear.
+    It is divided by the sum of this batch's weights, since penalties are not linear in it.
     """
     if weights is None:
         return rows.mean(dim=0)
     return (rows * weights[:, None]).sum(dim=0) / weights.sum()
+
+
+def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
+    """Return weights whose mean over the rows of known y is 1: only their ratios matter."""
+    mean = weights[known].double().mean()
+    return (weights.double() / mean).float() if bool(mean > 0) else weights.float()

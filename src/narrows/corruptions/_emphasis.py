@@ -1,12 +1,13 @@
-"""Vincent's emphasis: corrupted features weigh alpha in the loss, the others beta."""
+"""Weigh corrupted features in the loss by alpha, and the others by beta."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from narrows.core.checks import check_number
 from narrows.core.slots import Corrupted, Rows, SparseRows
@@ -16,15 +17,20 @@ __all__ = ["Emphasis"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emphasis:
-    """What corruptions share: the weights ``alpha`` of touched features, ``beta`` of the others.
+class Emphasis(ABC):
+    """Base of corruptions that weigh corrupted features by ``alpha``, others by ``beta``.
 
-    Emphasis needs dense rows. References: Vincent et al. (2010), section 4.3.
+    Weights other than 1 need dense rows.
 
     Raises
     ------
     UsageError
-        If one is negative or both are 0; in use, if rows are sparse and the two differ.
+        If a weight is negative or both are 0; in use, if one is not 1 and the rows are sparse.
+
+    References
+    ----------
+    Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders",
+    JMLR 11, section 4.3.
     """
 
     admits_missing: ClassVar[bool] = False
@@ -39,9 +45,13 @@ class Emphasis:
         if self.alpha == self.beta == 0:
             raise UsageError(f"{name}: alpha and beta are both 0: nothing would count.")
 
-    def _corrupted(self, rows: Rows, touched: Tensor) -> Corrupted:
+    @abstractmethod
+    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted: ...
+
+    def _corrupted(self, rows: Rows, changed: Tensor) -> Corrupted:
+        """Return rows with the weights that the mask ``changed`` gives their features."""
         if self.alpha == self.beta == 1:
             return Corrupted(rows)
         if isinstance(rows, SparseRows):
             raise UsageError(f"{type(self).__name__}: alpha and beta need dense rows, got sparse.")
-        return Corrupted(rows, torch.where(touched, self.alpha, self.beta).to(rows.dtype))
+        return Corrupted(rows, torch.where(changed, self.alpha, self.beta).to(rows.dtype))

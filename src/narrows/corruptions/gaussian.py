@@ -1,4 +1,4 @@
-"""Gaussian noise: added to every feature."""
+"""Gaussian noise, added to every feature."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Gaussian"]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """x~ = x + ``sigma`` n, n standard normal and independent, drawn anew for every step.
+    """x~ = x + ``sigma`` * n, with n standard normal, drawn anew for every value and step.
 
-    Shape (batch, features) in and out; ``sigma`` in scaled units. Dense rows only: the noise
-    would fill a sparse one.
+    Shape (batch, features) in and out; ``sigma`` in scaled units. Dense rows only: noise leaves no
+    zeros.
 
     Raises
     ------
@@ -31,6 +31,15 @@ class Gaussian:
     ----------
     Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders",
     JMLR 11.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Gaussian
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x = torch.zeros(1, 3)
+    >>> Gaussian(0.5)(x, generator=generator).rows
+    tensor([[ 0.7705, -0.1467, -1.0894]])
     """
 
     admits_missing: ClassVar[bool] = False

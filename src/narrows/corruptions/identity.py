@@ -14,7 +14,15 @@ __all__ = ["Identity"]
 
 @dataclass(frozen=True)
 class Identity:
-    """x~ = x. Shape (batch, features) in and out, no cost."""
+    """x~ = x. Shape (batch, features) in and out; no cost.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Identity
+    >>> Identity()(torch.ones(1, 2), generator=torch.Generator()).rows
+    tensor([[1., 1.]])
+    """
 
     admits_missing: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Missing inputs: NaN is read as 0 and counts in no loss, and more are hidden in training."""
+"""Missing values: fill in NaN, leave it out of the loss, and hide more values in training."""
 
 from __future__ import annotations
 
@@ -19,22 +19,37 @@ __all__ = ["Missing"]
 
 @dataclass(frozen=True)
 class Missing(Emphasis):
-    """x may hold NaN: x~_j = ``fill`` there, and with probability ``rate`` for known x_j too.
+    """x~_j = ``fill`` where x_j is NaN, and with probability ``rate`` where it is known.
 
-    The loss counts the known entries only, the hidden ones with them, so that the net learns to
-    fill in. 0 is the mean of a standardized feature, and the black of an image: on digits it does
+    The loss counts known values only, including those hidden here, so that the net learns to fill
+    them in. 0 is the mean of a standardized feature and the black of an image: on digits it does
     better than a value that no pixel has. Shape (batch, features) in and out; ``fill`` in scaled
-    units. Where scaling or a linear baseline is fitted, the mean of the known entries stands in.
+    units. Scaling and the linear baseline are fitted with the mean of the known values in the
+    place of missing ones.
 
     Raises
     ------
     UsageError
-        If ``rate`` is outside [0, 1), or a weight is negative; in use, if rows are
+        If ``rate`` is outside [0, 1), or ``alpha`` or ``beta`` is negative; in use, if rows are
         sparse and ``fill`` is not 0.
 
     References
     ----------
     Gondara, Wang (2018), "MIDA: multiple imputation using denoising autoencoders", PAKDD.
+
+    Examples
+    --------
+    The objective fills in NaN by ``fill_missing`` before it corrupts:
+
+    >>> import torch
+    >>> from narrows import Missing
+    >>> from narrows.core.terms import fill_missing
+    >>> missing = Missing(rate=0.0, fill=-1.0)
+    >>> x, known = fill_missing(torch.tensor([[1.0, torch.nan, 3.0]]), missing)
+    >>> x, known
+    (tensor([[ 1., -1.,  3.]]), tensor([[1., 0., 1.]]))
+    >>> missing(x, generator=torch.Generator()).rows
+    tensor([[ 1., -1.,  3.]])
     """
 
     admits_missing: ClassVar[bool] = True

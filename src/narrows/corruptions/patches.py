@@ -1,4 +1,4 @@
-"""Hidden rectangles: what an inpainting net is trained on."""
+"""Hidden rectangles of images, to train inpainting."""
 
 from __future__ import annotations
 
@@ -20,23 +20,35 @@ __all__ = ["Patches", "with_image_shape"]
 
 @dataclass(frozen=True)
 class Patches(Emphasis):
-    """x~_j = ``fill`` within ``count`` rectangles of every image, else x_j; NaN is hidden too.
+    """x~_j = ``fill`` in ``count`` rectangles of every image, else x_j; NaN is filled in too.
 
-    The sides of a rectangle are independent shares of the image's, uniform in [``low``, ``high``],
-    its place uniform within the image; anew for every image and step. Shape (batch, features) in
-    and out; ``fill`` in scaled units. ``image_shape``, (height, width) or (height, width,
-    channels), is the source's where it is None.
+    Each side of a rectangle is a share of the image's side, uniform in [``low``, ``high``], and its
+    place is uniform within the image; drawn anew for every image and step. Shape (batch, features)
+    in and out; ``fill`` in scaled units. ``image_shape`` is (height, width) or (height, width,
+    channels); estimators replace None by the shape of their images.
 
     Raises
     ------
     UsageError
-        If a share is outside (0, 1], ``low`` above ``high``, ``count`` below 1, or the shape none
-        of an image; in use, if the rows are sparse or no images of that shape.
+        If a share is outside (0, 1], ``low`` above ``high``, ``count`` below 1, or ``image_shape``
+        no shape of an image; in use, if the rows are sparse or of another shape.
 
     References
     ----------
     Pathak, Krahenbuhl, Donahue, Darrell, Efros (2016), "Context encoders: feature learning by
     inpainting", CVPR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Patches
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> images = torch.ones(1, 16)
+    >>> Patches(0.5, 0.5, image_shape=(4, 4))(images, generator=generator).rows.view(4, 4)
+    tensor([[1., 1., 1., 1.],
+            [1., 1., 1., 1.],
+            [0., 0., 1., 1.],
+            [0., 0., 1., 1.]])
     """
 
     admits_missing: ClassVar[bool] = True
@@ -51,7 +63,7 @@ class Patches(Emphasis):
         super().__post_init__()
         check_number("Patches: high", self.high, low=0, high=1, low_open=True)
         check_number("Patches: low", self.low, low=0, high=self.high, low_open=True)
-        check_number("Patches: count", self.count, low=1)  # a short form's numbers are floats
+        check_number("Patches: count", self.count, low=1)  # numbers of the short form are floats
         check_number("Patches: fill", self.fill)
         object.__setattr__(self, "count", int(self.count))
         if self.image_shape is not None:
@@ -91,7 +103,7 @@ class Patches(Emphasis):
         generator: Generator,
         device: torch.device,
     ) -> Tensor:
-        """Return what is hidden, (n, features)."""
+        """Return the mask of hidden pixels, (n, features)."""
         draw = torch.rand(4, int(self.count), n, 1, generator=generator, device=device)
         down = self._within(height, draw[0], draw[1])
         across = self._within(width, draw[2], draw[3])
@@ -99,7 +111,7 @@ class Patches(Emphasis):
         return hidden[..., None].expand(n, height, width, channels).reshape(n, -1)
 
     def _within(self, side: int, size: Tensor, place: Tensor) -> Tensor:
-        """Return which of ``side`` pixels a stretch covers, (count, n, side)."""
+        """Return the mask of the pixels that an interval covers, (count, n, side)."""
         length = (side * (self.low + (self.high - self.low) * size)).round().clamp(1, side)
         start = (place * (side - length + 1)).floor()
         at = torch.arange(side, device=size.device)
@@ -107,7 +119,7 @@ class Patches(Emphasis):
 
 
 def with_image_shape(spec: Any, image_shape: Sequence[int] | None) -> Any:
-    """Return a spec, or a piece's, with the shape that it leaves open; others as they are."""
+    """Fill in a missing ``image_shape`` of ``Patches`` or its spec; return others as they are."""
     if isinstance(spec, Patches) and spec.image_shape is None and image_shape is not None:
         given = {name: getattr(spec, name) for name in ("alpha", "beta", "low", "high", "count")}
         return Patches(**given, fill=spec.fill, image_shape=image_shape)

@@ -1,4 +1,4 @@
-"""Salt-and-pepper noise: some features jump to the lowest or highest value."""
+"""Salt-and-pepper noise: set random features to the lowest or highest value."""
 
 from __future__ import annotations
 
@@ -25,12 +25,22 @@ class SaltAndPepper(Emphasis):
     Raises
     ------
     UsageError
-        If ``rate`` is outside [0, 1], ``low`` is not below ``high``, or the rows are sparse.
+        If ``rate`` is outside [0, 1], ``low`` is not below ``high``, or ``alpha`` or ``beta`` is
+        negative; in use, if the rows are sparse.
 
     References
     ----------
     Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders",
     JMLR 11.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import SaltAndPepper
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x = torch.full((1, 6), 0.5)
+    >>> SaltAndPepper(0.5)(x, generator=generator).rows
+    tensor([[1.0000, 0.5000, 0.0000, 0.0000, 1.0000, 0.5000]])
     """
 
     rate: float = 0.25
@@ -47,6 +57,6 @@ class SaltAndPepper(Emphasis):
         if isinstance(x, SparseRows):
             raise UsageError("SaltAndPepper: needs dense rows, got sparse; use 'masking'.")
         draw = torch.empty_like(x).uniform_(0, 1, generator=generator)
-        touched = draw < self.rate
-        salt = torch.where(draw < self.rate / 2, self.low, self.high).to(x.dtype)
-        return self._corrupted(torch.where(touched, salt, x), touched)
+        changed = draw < self.rate
+        extreme = torch.where(draw < self.rate / 2, self.low, self.high).to(x.dtype)
+        return self._corrupted(torch.where(changed, extreme, x), changed)

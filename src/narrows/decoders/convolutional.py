@@ -1,4 +1,4 @@
-"""Convolutional decoder: maps that get larger and fewer, up to an image."""
+"""Convolutional decoder: ever larger maps, up to an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Generator, nn
 
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
-from narrows.core.convolution import Doubling, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.convolution import Doubling, as_maps, as_rows, residual_blocks, sides
 from narrows.core.slots import Decoder
 from narrows.decoders.dense import DenseDecoder
 
@@ -18,27 +18,45 @@ __all__ = ["ConvolutionalDecoder"]
 
 
 class ConvolutionalDecoder(Decoder):
-    """g: the encoder's stages mirrored, with weights of its own and a bias for every pixel.
+    """g: the encoder's stages mirrored, with its own weights and a bias for every pixel.
+
+    Cost: O(batch x pixels x channels^2) for each stage.
 
     Parameters
     ----------
     image_shape : tuple of int
         Height, width and channels of a row.
     channels : sequence of int
-        Of the encoder's maps, in its order; here they are taken from the last to the first.
+        Number of the encoder's maps, in the encoder's order; used here in reverse.
     blocks : int
-        Residual blocks before each stage.
+        Number of residual blocks before each stage.
     widths : sequence of int
-        n_components, then the encoder's dense widths in mirrored order.
+        n_components, then the encoder's dense widths in reverse order.
     activation : str
         Between layers and of the maps; the output is linear.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Radford, Metz, Chintala (2016), "Unsupervised representation learning with deep convolutional
     generative adversarial networks", ICLR (its generator).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.decoders import ConvolutionalDecoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> decoder = ConvolutionalDecoder(
+    ...     (8, 8, 1), channels=[4, 6], blocks=0, widths=[3], activation="silu", generator=generator
+    ... )
+    >>> decoder(torch.zeros(5, 3)).shape
+    torch.Size([5, 64])
     """
 
     def __init__(
@@ -61,18 +79,13 @@ class ConvolutionalDecoder(Decoder):
         upwards = [*channels[::-1], image_shape[2]]
         pairs = zip(upwards, upwards[1:], below[::-1], strict=False)
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    ResidualBlock(n, activate=self._activate, generator=generator)
-                    for _ in range(blocks)
-                )
-            )
-            for n in upwards[:-1]
+            residual_blocks(width, blocks, activate=self._activate, generator=generator)
+            for width in upwards[:-1]
         )
         self.stages = nn.ModuleList(
             Doubling(n_in, n_out, side, generator=generator) for n_in, n_out, side in pairs
         )
-        # the image's mean is not the same in every place
+        # the mean of the images differs from pixel to pixel
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(math.prod(image_shape)))])
 
     @property

@@ -1,4 +1,4 @@
-"""Dense decoder: the encoder's shape mirrored, with weights of its own."""
+"""Dense decoder: the encoder's shape mirrored, with its own weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DenseDecoder"]
 
 
 class DenseDecoder(Decoder):
-    """g of any depth, linear at the end: the loss owns the link.
+    """g(h) = a( ... a(h W_1 + c_1) ... ) W_k + c_k, with any number of layers.
 
     Parameters
     ----------
@@ -26,12 +26,26 @@ class DenseDecoder(Decoder):
     activation : str
         Between layers.
     code_scale : float, default=1.0
-        What a code is multiplied by before the first layer reads it.
+        Factor on the code before the first layer.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
+
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.decoders import DenseDecoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> decoder = DenseDecoder([2, 3, 4], activation="silu", generator=generator)
+    >>> decoder(torch.zeros(5, 2)).shape
+    torch.Size([5, 4])
     """
 
-    _code_scale = 1.0  # in pickles of before, too
+    _code_scale = 1.0  # absent in older pickles
 
     def __init__(
         self,
@@ -50,7 +64,7 @@ class DenseDecoder(Decoder):
         return affine(self.hidden(h), self.weights[-1], self.biases[-1])
 
     def hidden(self, h: Codes) -> Tensor:
-        """Return what the last layer reads, (batch, width): the code itself if there is but one."""
+        """Return the input of the last layer, (batch, width): the scaled code of a lone layer."""
         h = h if self._code_scale == 1 else h * self._code_scale
         layers = zip(self.weights, self.biases, strict=True)
         for weight, bias in islice(layers, len(self.weights) - 1):

@@ -15,20 +15,44 @@ __all__ = ["TiedDecoder"]
 
 
 class TiedDecoder(Decoder):
-    """g(h) = ... a(h W_k^T + c_k) ... W_1^T + c_1: only the biases c are its own.
+    """g(h) = a( ... a(h W_k^T + c_k) ... ) W_1^T + c_1, with only the biases c of its own.
 
-    The weights belong to the encoder and are stored once; the gradient of a weight is the sum
-    over its two uses.
+    The weights belong to the encoder and are stored once; the gradient of a weight is the sum over
+    its two uses.
+
+    Parameters
+    ----------
+    encoder : DenseEncoder
+        The encoder whose weights are used.
+    activation : str
+        Between layers; the output is linear.
+
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
 
     References
     ----------
     Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
     Science 313.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.decoders import TiedDecoder
+    >>> from narrows.encoders import DenseEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = DenseEncoder([4, 2], activation="silu", generator=generator)
+    >>> decoder = TiedDecoder(encoder, activation="silu")
+    >>> h = torch.rand(3, 2, generator=generator)
+    >>> torch.allclose(decoder(h), h @ encoder.weights[0].T)
+    True
     """
 
     def __init__(self, encoder: DenseEncoder, *, activation: str) -> None:
         super().__init__()
-        # a tuple, not an attribute that is a module: the encoder must not be registered twice
+        # in a tuple, so that the encoder is not registered as a submodule a second time
         self._encoder = (encoder,)
         self.biases = nn.ParameterList(
             nn.Parameter(torch.zeros(weight.shape[0])) for weight in reversed(encoder.weights)

@@ -1,4 +1,4 @@
-"""Unit decoder: one linear layer whose rows, the dictionary's atoms, have length 1."""
+"""Unit decoder: one linear layer whose rows, the atoms of a dictionary, have length 1."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ __all__ = ["UnitDecoder"]
 
 
 class UnitDecoder(Decoder):
-    """g(h) = h D + c, every row of D (n_components, n_features) of Euclidean length 1.
+    """g(h) = h D + c, where every row of D (n_components, n_features) has Euclidean length 1.
 
-    Without the constraint a sparse code shrinks while D grows. The gradient along a row, which
-    would only change its length, is removed before each step; the length is restored after it.
+    Without the constraint a sparse code would shrink while D grows. Before each step the part of
+    the gradient along a row, which would only change its length, is removed; after the step the
+    length is set to 1 again.
 
     References
     ----------
     Bricken et al. (2023), "Towards monosemanticity"; Gao et al. (2024), "Scaling and evaluating
     sparse autoencoders".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.decoders import UnitDecoder
+    >>> decoder = UnitDecoder(3, 4, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(decoder.weights[0].norm(dim=1), torch.ones(3))
+    True
     """
 
     def __init__(self, n_components: int, n_features: int, *, generator: Generator) -> None:
@@ -43,5 +52,6 @@ class UnitDecoder(Decoder):
     @torch.no_grad()
     def after_step(self) -> None:
         atoms = self.weights[0]
-        if atoms.device.type != "meta":  # rebuilt from a file: the weights are to come
+        # a decoder rebuilt from a file is on "meta" until it gets its weights
+        if atoms.device.type != "meta":
             atoms /= atoms.norm(dim=1, keepdim=True).clamp_min(1e-12)

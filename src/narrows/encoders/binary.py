@@ -17,21 +17,21 @@ __all__ = ["BINARIZATIONS", "BinaryEncoder"]
 
 
 class BinaryEncoder(Encoder):
-    """h_j = 1 where z_j > threshold_j, else -1; z = the linear top of a dense net.
+    """h_j = 1 where z_j > threshold_j, else -1, with z of a dense net with a linear last layer.
 
-    The inner product of two codes is their length less twice their Hamming distance. In training h
-    stays differentiable, by ``binarization``:
+    The inner product of two codes is their length minus twice their Hamming distance. In training
+    h is differentiable, by ``binarization``:
 
-    "noise"             h = tanh((z + noise * e) / 2), e standard normal: what gets through that
-                        noise is z far from 0 on either side, so that rounding it loses little.
+    "noise"             h = tanh((z + noise * e) / 2), e standard normal: only z far from 0 gets
+                        through the noise, so that rounding it loses little.
     "straight_through"  h = 1 with probability sigmoid(z), else -1; the gradient passes as if h
                         were its mean, tanh(z / 2).
 
     ``thresholds`` (n_components,) are part of the state, 0 unless set from data.
 
-    In training each row keeps one of ``n_groups`` groups of neighboring bits, drawn anew, times
-    their number, and the others are 0: each group then says by itself what the row is about, as
-    short codes learned apart would, whose mistakes differ.
+    With ``n_groups`` > 1, each row keeps one random group of neighboring bits in training, scaled
+    by ``n_groups``, and the other bits are 0. Each group then describes the row by itself, like a
+    short code learned separately, and the groups make different mistakes.
 
     Parameters
     ----------
@@ -40,10 +40,11 @@ class BinaryEncoder(Encoder):
     activation : str
         Between layers.
     binarization : {"noise", "straight_through"}
+        How bits are made differentiable in training.
     noise : float
-        Deviation of what is added to z, in units of z.
+        Standard deviation of the noise that is added to z, in units of z.
     n_groups : int, default=1
-        1 keeps all bits.
+        Number of groups of bits; 1 keeps all bits.
     row_length : float or None, default=None
         As in ``DenseEncoder``.
     generator : torch.Generator
@@ -52,7 +53,7 @@ class BinaryEncoder(Encoder):
     Raises
     ------
     UsageError
-        If the binarization is unknown, the noise negative, or n_groups not from 1 to the
+        If ``binarization`` is unknown, ``noise`` negative, or ``n_groups`` not from 1 to the
         number of bits.
 
     References
@@ -60,11 +61,23 @@ class BinaryEncoder(Encoder):
     Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Approximate
     Reasoning 50; Bengio, Leonard, Courville (2013), "Estimating or propagating gradients through
     stochastic neurons for conditional computation".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import BinaryEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = BinaryEncoder(
+    ...     [4, 2], activation="silu", binarization="noise", noise=1.0, generator=generator
+    ... )
+    >>> code = encoder(torch.randn(3, 4, generator=generator))
+    >>> torch.equal(code.h, torch.where(code.preactivation > 0, 1.0, -1.0))
+    True
     """
 
     stochastic = True
     thresholds: Tensor
-    _n_groups = 1  # in pickles of before, too
+    _n_groups = 1  # absent in older pickles
 
     def __init__(
         self,
@@ -113,13 +126,14 @@ class BinaryEncoder(Encoder):
         return _signs(h > 0)
 
     def _one_group(self, h: Tensor, generator: Generator) -> Tensor:
+        """Set all but one group of each row's bits to 0, and scale that one by their number."""
         n_rows, n_bits = h.shape
         group_of = torch.arange(n_bits, device=h.device) * self._n_groups // n_bits
         kept = torch.randint(self._n_groups, (n_rows, 1), generator=generator, device=h.device)
         return h * ((group_of == kept) * float(self._n_groups))
 
     def _bits(self, preactivation: Tensor) -> Tensor:
-        # what is no number has no bits
+        # NaN stays NaN
         return torch.where(
             preactivation.isnan(), preactivation, _signs(preactivation > self.thresholds)
         )

@@ -1,4 +1,4 @@
-"""Convolutional encoder: maps that get smaller and more, then a code of them."""
+"""Convolutional encoder: ever smaller maps of an image, then a code of the last ones."""
 
 from __future__ import annotations
 
@@ -8,36 +8,57 @@ from torch import Generator, Tensor, nn
 
 from narrows._types import Codes
 from narrows.core.activations import activation_named
-from narrows.core.convolution import Halving, ResidualBlock, as_maps, as_rows, sides
+from narrows.core.convolution import Halving, as_maps, as_rows, residual_blocks, sides
 from narrows.core.slots import Code, Encoder, Rows, dense_rows
 
 __all__ = ["ConvolutionalEncoder"]
 
 
 class ConvolutionalEncoder(Encoder):
-    """f(x) = top(maps(x)): every stage halves the sides of the maps, the top reads the last.
+    """f(x) = top(maps(x)): every stage halves the sides of the maps; ``top`` reads the last maps.
 
-    Cost: O(batch x pixels x channels) a stage. Sparse rows are densified, a batch at a time.
+    Cost: O(batch x pixels x channels^2) for each stage. Sparse rows are made dense, a batch at a
+    time.
 
     Parameters
     ----------
     image_shape : tuple of int
-        Height, width and channels of a row, whose channels stand together, pixel by pixel.
+        Height, width and channels of a row, in which the channels of a pixel are adjacent.
     channels : sequence of int
-        Of the maps after each stage.
+        Number of maps after each stage.
     blocks : int
-        Residual blocks after each stage.
+        Number of residual blocks after each stage.
     top : Encoder
         Reads the last maps as rows, (batch, height * width * channels): dense, gaussian, ...
     activation : str
-        Of the maps.
+        Activation of the maps.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
+
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
 
     References
     ----------
     Masci, Meier, Ciresan, Schmidhuber (2011), "Stacked convolutional auto-encoders for
     hierarchical feature extraction", ICANN.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import ConvolutionalEncoder, DenseEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> top = DenseEncoder([2 * 2 * 6, 3], activation="silu", generator=generator)
+    >>> encoder = ConvolutionalEncoder(
+    ...     (8, 8, 1), channels=[4, 6], blocks=0, top=top, activation="silu", generator=generator
+    ... )
+    >>> x = torch.rand(5, 64, generator=generator)
+    >>> [tuple(maps.shape) for maps in encoder.maps(x)]
+    [(5, 4, 4, 4), (5, 6, 2, 2)]
+    >>> encoder(x).h.shape
+    torch.Size([5, 3])
     """
 
     def __init__(
@@ -60,12 +81,7 @@ class ConvolutionalEncoder(Encoder):
             Halving(n_in, n_out, side, generator=generator) for n_in, n_out, side in pairs
         )
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    ResidualBlock(width, activate=self._activate, generator=generator)
-                    for _ in range(blocks)
-                )
-            )
+            residual_blocks(width, blocks, activate=self._activate, generator=generator)
             for width in channels
         )
         self.top = top
@@ -84,7 +100,7 @@ class ConvolutionalEncoder(Encoder):
     def maps(self, x: Rows, depth: int | None = None) -> list[Tensor]:
         """Return the maps after every stage, each (batch, channels, height, width).
 
-        ``depth`` stops after that many.
+        Stop after ``depth`` stages, if given.
         """
         maps = as_maps(dense_rows(x), self.image_shape)
         found: list[Tensor] = []
@@ -94,7 +110,7 @@ class ConvolutionalEncoder(Encoder):
         return found
 
     def layers(self, x: Rows) -> list[Tensor]:
-        """Return the maps of every stage as rows, then the top's layers, the code last."""
+        """Return the maps of every stage as rows, then the layers of the top, the code last."""
         rows = [as_rows(maps) for maps in self.maps(x)]
         return [*rows, *self.top.layers(rows[-1])]
 

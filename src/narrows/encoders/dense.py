@@ -25,7 +25,7 @@ __all__ = [
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
-    """Return a weight of shape (n_in, n_out), uniform in +- sqrt(6 / (n_in + n_out)).
+    """Draw a weight of shape (n_in, n_out), uniform in +- sqrt(6 / (n_in + n_out)).
 
     References
     ----------
@@ -40,18 +40,18 @@ def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Paramet
 def dense_parameters(
     widths: Sequence[int], *, generator: Generator
 ) -> tuple[nn.ParameterList, nn.ParameterList]:
-    """Return Glorot weights and zero biases of the layers between ``widths``."""
+    """Return Glorot weights and zero biases of dense layers between ``widths``."""
     pairs = list(zip(widths, widths[1:], strict=False))
     weights = nn.ParameterList(glorot_uniform(*pair, generator=generator) for pair in pairs)
     return weights, nn.ParameterList(nn.Parameter(torch.zeros(n_out)) for _, n_out in pairs)
 
 
 class DenseEncoder(Encoder):
-    """f of any depth. Widths run from the input's to the code's.
+    """f(x) = a_k( ... a_1(x W_1 + b_1) ... W_k + b_k), with any number of layers.
 
-    Weights have shape (n_in, n_out), so that the formula reads x W + b, a tied decoder is W^T,
-    and a sparse row sums rows of the first weight: O(non-zeros x width) instead of
-    O(features x width).
+    Weights have shape (n_in, n_out), so that the formula reads x W + b, a tied decoder uses W^T,
+    and a sparse row sums rows of the first weight. Cost: O(batch x weights), for sparse rows
+    O(non-zeros x width) in the first layer.
 
     Parameters
     ----------
@@ -60,12 +60,30 @@ class DenseEncoder(Encoder):
     activation : str
         Between layers.
     code_activation : str, default="linear"
-        On the code.
+        Of the code.
     row_length : float or None, default=None
-        Rows are brought to this length before the first layer, so that it sees directions only:
-        for bags of words, whose shares are small numbers in few places. None leaves them alone.
+        Euclidean length to which rows are scaled before the first layer, which then sees only
+        their directions: for bags of words, whose rows are small numbers in few places. None
+        leaves rows as they are.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
+
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import DenseEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = DenseEncoder([4, 3, 2], activation="relu", generator=generator)
+    >>> x = torch.rand(5, 4, generator=generator)
+    >>> [tuple(h.shape) for h in encoder.layers(x)]
+    [(5, 3), (5, 2)]
+    >>> torch.equal(encoder(x).h, encoder.layers(x)[-1])
+    True
     """
 
     def __init__(
@@ -91,22 +109,21 @@ class DenseEncoder(Encoder):
     ) -> list[Tensor]:
         """Return the activations of every layer, the code last, each (batch, width).
 
-        ``depth`` stops after that many; ``noise`` changes each before the next one reads it.
+        Stop after ``depth`` layers, if given; ``noise`` is applied to each layer's activations.
         """
         return [h for _, h in self._passes(x, depth, noise)]
 
     def slopes(self, x: Rows) -> list[Tensor]:
-        """Return a'(z) of every layer, the code's last, each (batch, width)."""
-        drives = [preactivation for preactivation, _ in self._passes(x)]
-        slopes = [*self._slopes, self.code_slope]
-        return [slope(preactivation) for slope, preactivation in zip(slopes, drives, strict=True)]
+        """Return the derivative a'(z) of every layer, the code last, each (batch, width)."""
+        passes = zip([*self._slopes, self.code_slope], self._passes(x), strict=True)
+        return [slope(preactivation) for slope, (preactivation, _) in passes]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         ((preactivation, h),) = deque(self._passes(x), maxlen=1)  # only the last is kept
         return Code(h=h, preactivation=preactivation)
 
     def project(self, h: Codes) -> Codes:
-        """Return h within the range of the code's activation."""
+        """Clamp h to the range of the code's activation."""
         low, high = self._range
         return h if low is high is None else h.clamp(low, high)
 
@@ -116,7 +133,7 @@ class DenseEncoder(Encoder):
         depth: int | None = None,
         noise: Callable[[Tensor], Tensor] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield z = h W + b and a(z) of the layers."""
+        """Yield the preactivation z = h W + b and the activation a(z) of every layer."""
         h: Rows = x if self.row_length is None else rows_of_length(x, self.row_length)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for weight, bias, activate in islice(layers, depth):
@@ -128,7 +145,14 @@ class DenseEncoder(Encoder):
 
 
 def rows_of_length(x: Rows, length: float) -> Rows:
-    """Return rows of that Euclidean length; a row of zeros stays one."""
+    """Scale rows to a Euclidean length; rows of zeros stay zero.
+
+    Examples
+    --------
+    >>> rows_of_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), 10.0)
+    tensor([[6., 8.],
+            [0., 0.]])
+    """
     if isinstance(x, SparseRows):
         squares = x.with_values(x.values.square()).row_sums()
         return x.times_rows(length * _inverse_root(squares))
@@ -152,7 +176,7 @@ def linear_top(
     biases: Iterable[Tensor],
     activate: Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
-    """Return every layer's output, the last without its activation, each (batch, width)."""
+    """Return the output of every layer, the last one linear, each (batch, width)."""
     pairs = list(zip(weights, biases, strict=True))
     outputs: list[Tensor] = []
     h: Rows = x

@@ -1,4 +1,4 @@
-"""Gaussian encoder: for every row a distribution of codes, not one of them."""
+"""Gaussian encoder: a normal distribution of codes for every row."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from narrows.encoders.dense import dense_parameters, linear_top
 __all__ = ["GaussianEncoder"]
 
 _LOG_VARIANCE = 10.0
-"""Bound of |log variance|: deviations stay between 0.007 and 148, and no exp overflows."""
+"""Bound of |log variance|: standard deviations stay between 0.007 and 148; exp never overflows."""
 
 
 class GaussianEncoder(Encoder):
-    """q(h | x) = N(mean, exp(log_variance)): in training h = mean + deviation * e, else h = mean.
+    """q(h | x) = N(mean, exp(log_variance)): in training h = mean + std * e, else h = mean.
 
-    The last layer of a dense net gives (mean, z), 2 n_components numbers, and
-    log_variance = 10 tanh(z / 10), which is z where z is small. e is standard normal from the
-    generator, so that the gradient reaches mean and deviation. The posterior is float32, also
-    where the net runs in bfloat16.
+    The last layer of a dense net returns (mean, z), 2 n_components numbers, and log_variance = 10
+    tanh(z / 10), about z where z is small. e is standard normal, drawn from the generator, so that
+    the gradient reaches mean and std. The posterior is float32 even if the net runs in bfloat16.
 
     Parameters
     ----------
@@ -34,9 +33,27 @@ class GaussianEncoder(Encoder):
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If an activation is unknown.
+
     References
     ----------
     Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import GaussianEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = GaussianEncoder([4, 2], activation="silu", generator=generator)
+    >>> x = torch.rand(3, 4, generator=generator)
+    >>> code = encoder(x)  # without a generator h is the mean
+    >>> torch.equal(code.h, code.posterior.mean)
+    True
+    >>> torch.equal(encoder(x, generator=generator).h, code.h)
+    False
     """
 
     stochastic = True
@@ -51,7 +68,7 @@ class GaussianEncoder(Encoder):
 
     @property
     def widths(self) -> list[int]:
-        # the last weights give a mean and a variance
+        # the last layer returns a mean and a variance
         *hidden, top = (weight.shape[1] for weight in self.weights)
         return [*hidden, top // 2]
 

@@ -1,4 +1,4 @@
-"""Quantized encoder: a code of which every part is one of a few learned vectors."""
+"""Quantized encoder: every part of the code is one of a few learned vectors."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from narrows.errors import UsageError
 __all__ = ["QuantizedEncoder"]
 
 _IDLE_ROWS = 5_000
-"""Training rows without use after which an entry is moved to where a row is."""
+"""Number of training rows without use after which an entry moves to the code of a row."""
 
 
 class QuantizedEncoder(Encoder):
-    """h = for each of ``n_groups`` parts of z the nearest of ``n_entries`` vectors, z = net(x).
+    """h_g = the one of ``n_entries`` vectors that is nearest to z_g, the g-th part of z = net(x).
 
-    A row's code is thus n_groups choices, n_groups log2(n_entries) bits. The gradient of h goes to
-    z as if h were z (straight through); the entries learn by the penalty ``Commitment``. Entries
-    start as parts of the first batch's z, and one that no row has chosen for 5,000 training rows
-    starts again so. Cost of the choice: O(batch x n_entries x n_components).
+    A code is thus n_groups choices, n_groups log2(n_entries) bits. The gradient of h passes to z
+    unchanged (straight through); the penalty ``Commitment`` trains the entries. Entries start as
+    parts of the first batch's z, and an entry that no row has chosen for 5,000 training rows starts
+    again in this way. Cost of the choice: O(batch x n_entries x n_components).
 
     Parameters
     ----------
     widths : sequence of int
         n_features, the hidden widths, n_components.
     n_groups : int
-        Parts of the code, all of one width: a divisor of n_components.
+        Number of parts of the code, all of one width: a divisor of n_components.
     n_entries : int
-        Vectors to choose from, in each part.
+        Number of vectors to choose from, in each part.
     activation : str
         Between layers.
     generator : torch.Generator
@@ -44,11 +44,26 @@ class QuantizedEncoder(Encoder):
     Raises
     ------
     UsageError
-        If a number is out of range, or ``n_groups`` is no divisor.
+        If a number is out of range, ``n_groups`` does not divide n_components, or the activation
+        is unknown.
 
     References
     ----------
     van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import QuantizedEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = QuantizedEncoder(
+    ...     [4, 6], n_groups=2, n_entries=8, activation="silu", generator=generator
+    ... )
+    >>> h = encoder(torch.rand(5, 4, generator=generator)).h
+    >>> encoder.choices(h).shape  # an entry for each row and part
+    torch.Size([5, 2])
+    >>> torch.equal(encoder.project(h), h)
+    True
     """
 
     idle: Tensor
@@ -89,25 +104,25 @@ class QuantizedEncoder(Encoder):
         return Code(h=z + (self.project(z) - z).detach(), preactivation=z)
 
     def project(self, h: Codes) -> Codes:
-        """Return the entries nearest to the parts of h, (batch, n_components)."""
+        """Return the nearest entries of all parts of h, (batch, n_components)."""
         groups = torch.arange(len(self.entries), device=h.device)
         return self.entries[groups, self.choices(h)].flatten(1)
 
     @torch.no_grad()
     def choices(self, h: Codes) -> Tensor:
-        """Return the number of the entry nearest to each part of h, (batch, n_groups)."""
+        """Return the index of the entry nearest to each part of h, (batch, n_groups)."""
         parts = h.float().unflatten(1, (len(self.entries), -1)).transpose(0, 1)
         return torch.cdist(parts, self.entries).argmin(dim=2).t()
 
     @torch.no_grad()
     def _move_idle(self, z: Codes, generator: Generator) -> None:
-        """Count the rows since each entry was chosen, and move those that are idle to rows."""
+        """Move idle entries to parts of z, and count the rows since each entry was chosen."""
         groups, n_entries, _ = self.entries.shape
         stale = self.idle >= _IDLE_ROWS
         if bool(stale.any()):
             drawn = torch.randint(
                 len(z), (n_entries,), generator=generator, device=z.device
-            )  # the same rows in every part: each part reads its own of them
+            )  # the same rows for every group, each of which reads its own part of z
             parts = z[drawn].unflatten(1, (groups, -1)).transpose(0, 1)
             self.entries.copy_(torch.where(stale[:, :, None], parts, self.entries))
             self.idle[stale] = 0

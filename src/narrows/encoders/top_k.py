@@ -1,4 +1,4 @@
-"""Top-k encoder: of every row's code only the k largest numbers stay."""
+"""Top-k encoder: keep the k largest numbers of every code."""
 
 from __future__ import annotations
 
@@ -17,27 +17,42 @@ __all__ = ["TopKEncoder"]
 
 
 class TopKEncoder(Encoder):
-    """h = the ``k`` largest of relu(z), the others 0; z = the linear top of a dense net.
+    """h = the ``k`` largest of relu(z), the others 0; z is the output of a dense net.
 
-    ``idle`` (n_components,) counts the training rows since each unit was last in a code; it is
-    part of the state, so that dead units are known after a resumption. Cost of the selection:
-    O(batch x n_components).
+    ``idle`` (n_components,) counts the training rows since each unit was last active; it is part
+    of the state, so that a resumed training knows its dead units. Cost of the selection: O(batch x
+    n_components).
 
     Parameters
     ----------
     widths : sequence of int
         n_features, the hidden widths, n_components.
     k : int
-        Numbers that stay, from 1 to n_components.
+        How many numbers to keep, from 1 to n_components.
     activation : str
         Between layers.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
+    Raises
+    ------
+    UsageError
+        If ``k`` is out of range, or the activation unknown.
+
     References
     ----------
     Makhzani, Frey (2014), "k-sparse autoencoders", ICLR; Gao et al. (2024), "Scaling and
     evaluating sparse autoencoders".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows.encoders import TopKEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = TopKEncoder([4, 50], k=3, activation="silu", generator=generator)
+    >>> h = encoder(torch.rand(2, 4, generator=generator)).h
+    >>> (h > 0).sum(dim=1)
+    tensor([3, 3])
     """
 
     idle: Tensor
@@ -67,7 +82,7 @@ class TopKEncoder(Encoder):
         return Code(h=h, preactivation=preactivation)
 
     def project(self, h: Codes) -> Codes:
-        """Return h with its ``k`` largest numbers, where they are positive, and 0 elsewhere."""
+        """Keep the ``k`` largest positive numbers of every row of h, and set the others to 0."""
         return largest(h, self.k)
 
     def _affine(self, x: Rows) -> list[Tensor]:
@@ -75,12 +90,18 @@ class TopKEncoder(Encoder):
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Set a single layer's bias so that it reads x - mean: what varies, not what is common."""
+        """Set the bias of a single layer so that it reads x - mean."""
         if len(self.weights) == 1:
             self.biases[0].copy_(-mean @ self.weights[0])
 
 
 def largest(preactivation: Codes, k: int) -> Codes:
-    """Return relu(preactivation) with all but the ``k`` largest of each row at 0."""
+    """Return relu(preactivation) with all but the ``k`` largest of each row set to 0.
+
+    Examples
+    --------
+    >>> largest(torch.tensor([[3.0, -1.0, 2.0, 1.0]]), 2)
+    tensor([[3., 0., 2., 0.]])
+    """
     values, places = preactivation.topk(k, dim=1, sorted=False)
     return torch.zeros_like(preactivation).scatter(1, places, values.relu())

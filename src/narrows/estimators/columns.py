@@ -9,11 +9,20 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import numpy as np
+
 from narrows.data.readers.svmlight import is_svmlight
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 
-__all__ = ["by_sides", "check_same_columns", "check_same_names", "check_same_shape", "listed"]
+__all__ = [
+    "keep_names",
+    "by_sides",
+    "check_same_columns",
+    "check_same_names",
+    "check_same_shape",
+    "listed",
+]
 
 _SHOWN = 5
 
@@ -84,6 +93,21 @@ def check_same_shape(
 
 def _members(estimator: Any) -> Iterable[Any]:
     return getattr(estimator, "members_", ())
+
+
+def keep_names(estimator: Any, names: Any) -> None:
+    """Set the names of an estimator's columns from a model file, None for none.
+
+    Raises
+    ------
+    ValueError
+        If they are not one for each feature.
+    """
+    if names is None:
+        return
+    estimator.feature_names_in_ = np.array(names, dtype=object)
+    if estimator.feature_names_in_.shape != (estimator.n_features_in_,):
+        raise ValueError("the names are not one for each feature")
 
 
 def by_sides(shape: Sequence[int]) -> str:

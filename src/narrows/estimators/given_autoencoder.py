@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.files import load_autoencoder
 
 __all__ = ["given_autoencoder", "unfitted_copy"]
 
@@ -28,9 +29,7 @@ def given_autoencoder(
     if isinstance(given, FrozenEstimator):
         given = given.estimator
     if isinstance(given, str | Path):
-        from narrows.estimators import load
-
-        given = load(given)
+        given = load_autoencoder(given)
     if given is None:
         given = default()
     if not isinstance(given, AbstractAutoencoder):

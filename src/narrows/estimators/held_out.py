@@ -1,65 +1,90 @@
-"""Read the arguments of fit that say which rows are held out."""
+"""Choose the held-out rows of a fit from its arguments."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import column_or_1d
+from torch import Generator
 
 from narrows.core.checks import check_number
-from narrows.data.splitting import Grouping
+from narrows.data.splitting import Grouping, Selection
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.targets import target_names
 
-__all__ = ["check_effect", "column_of_groups", "grouping_of", "joined_targets", "rows_and_y"]
+__all__ = ["HeldOut", "Select", "column_of_groups", "joined_targets", "rows_and_y"]
+
+Select = Callable[[int], Selection]
+"""A function from the number of rows to those to train on and those held out."""
 
 
-def grouping_of(groups: Any, n_rows: int, *, block_length: Any = None, gap: Any = 0) -> Grouping:
-    """Check ``fit``'s arguments that say which rows depend on each other.
+@dataclass(frozen=True)
+class HeldOut:
+    """The arguments of ``fit`` that say which rows are held out."""
 
-    Raises
-    ------
-    UsageError
-        If they are not numbers of rows, or contradict each other.
-    InvalidData
-        If ``groups`` does not name a group for every row.
-    """
-    check_number("gap", gap, low=0, integer=True)
-    if block_length is None:
-        if gap:
+    groups: Any = None
+    block_length: Any = None
+    gap: Any = 0
+    validation_data: Any = None
+
+    @property
+    def keeps_places(self) -> bool:
+        """Whether rows are in order, so that none can be left out."""
+        return self.block_length is not None
+
+    def grouping(self, n_rows: int) -> Grouping:
+        """Return which of so many rows depend on each other.
+
+        Raises
+        ------
+        UsageError
+            If the arguments are not numbers of rows, or contradict each other.
+        InvalidData
+            If ``groups`` does not name a group for every row.
+        """
+        check_number("gap", self.gap, low=0, integer=True)
+        if self.block_length is None:
+            if self.gap:
+                raise UsageError(
+                    f"gap: {self.gap} has no effect without block_length, which says that rows are "
+                    "in order; give block_length too, or leave gap out."
+                )
+            return Grouping() if self.groups is None else Grouping(_numbered(self.groups, n_rows))
+        check_number("block_length", self.block_length, low=1, integer=True)
+        if self.groups is not None:
             raise UsageError(
-                f"gap: {gap} has no effect without block_length, which says that rows are in "
-                "order; give block_length too, or leave gap out."
+                "block_length: groups already says which rows belong together; give one of the two."
             )
-        return Grouping() if groups is None else Grouping(_numbered(groups, n_rows))
-    check_number("block_length", block_length, low=1, integer=True)
-    if groups is not None:
-        raise UsageError(
-            "block_length: groups already says which rows belong together; give one of the two."
-        )
-    return Grouping(block_length=int(block_length), gap=int(gap))
+        return Grouping(block_length=int(self.block_length), gap=int(self.gap))
 
+    def select(self, n_rows: int, fraction: float, *, seed: int) -> Selection:
+        """Draw the rows to hold out: that share, or none where ``validation_data`` gives them.
 
-def check_effect(grouping: Grouping, validation_data: Any, fraction: float) -> None:
-    """Refuse a grouping that has no effect, because no rows are drawn.
-
-    Raises
-    ------
-    UsageError
-    """
-    name = "block_length" if grouping.block_length is not None else "groups"
-    if grouping and validation_data is not None:
-        raise UsageError(
-            f"{name}: has no effect with validation_data, which is what is held out; leave one of "
-            "the two out."
-        )
-    if grouping and not fraction:
-        raise UsageError(
-            f"{name}: has no effect, since validation_fraction=0 holds no row out; give "
-            "validation_fraction, such as 0.1."
-        )
+        Raises
+        ------
+        UsageError
+            If a grouping has no effect, because no rows are drawn; otherwise as ``grouping``.
+        InvalidData
+            As ``grouping``; if all rows are of one group, or the gap leaves none to train on.
+        """
+        grouping = self.grouping(n_rows)
+        name = "block_length" if self.keeps_places else "groups"
+        if grouping and self.validation_data is not None:
+            raise UsageError(
+                f"{name}: has no effect with validation_data, which is what is held out; leave one "
+                "of the two out."
+            )
+        if grouping and not fraction:
+            raise UsageError(
+                f"{name}: has no effect, since validation_fraction=0 holds no row out; give "
+                "validation_fraction, such as 0.1."
+            )
+        drawn = 0.0 if self.validation_data is not None else fraction
+        return grouping.select(n_rows, drawn, generator=Generator().manual_seed(seed))
 
 
 def rows_and_y(validation_data: Any) -> tuple[Any, Any]:

@@ -22,16 +22,12 @@ from narrows.errors import InvalidData, unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.clean_rows import check_ignored
 from narrows.estimators.autoencoders.denoising import DenoisingAutoencoder
+from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.columns import check_same_names
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators.inputs import FLOATS, check_columns
-from narrows.estimators.parameters import (
-    WithDefaults,
-    batch_size_for,
-    epochs_of_steps,
-    forget,
-    keep,
-)
+from narrows.estimators.parameters import NarrowsEstimator, forget, keep
+from narrows.fitting.plan import batch_size_for, epochs_of_steps
 
 __all__ = ["CodeImputer"]
 
@@ -40,7 +36,7 @@ _LEAST_STEPS = 5_000
 _validate: Any = validate_data  # scikit-learn's annotations mislead the type checker
 
 
-class CodeImputer(TransformerMixin, WithDefaults):
+class CodeImputer(TransformerMixin, NarrowsEstimator):
     """Fill in a table's missing values by an autoencoder; scikit-learn's manners of an imputer.
 
     ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is. The
@@ -186,7 +182,7 @@ class CodeImputer(TransformerMixin, WithDefaults):
         given = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
         if hasattr(given, "model_"):
             return deepcopy(given)
-        if not given._admits_missing() and np.isnan(X).any():
+        if not admits_missing(given) and np.isnan(X).any():
             raise InvalidData(
                 "autoencoder: X contains NaN, which it does not learn from; give one that fills in "
                 f"missing values, such as {type(given).__name__}(corruption='missing'), one that "

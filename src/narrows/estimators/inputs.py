@@ -237,10 +237,11 @@ def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Sour
 def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
     """Validate rows to index or to search with; return the model and the rows.
 
-    As ``query_rows``, but empty rows give no warning, and the source of texts holds the share of
-    unknown words.
+    As ``query_rows``, but for texts: empty ones give no warning, and the source holds the shares
+    of unknown words.
     """
-    return estimator._validated_lookup(X)
+    lookup = getattr(estimator, "_validated_lookup", None)  # of estimators that read texts
+    return estimator._validated_query(X) if lookup is None else lookup(X)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

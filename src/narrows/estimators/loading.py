@@ -1,53 +1,45 @@
-"""From a model file back to a fitted estimator."""
+"""Load any estimator that ``save`` wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from narrows.artefact import Artefact, read_artefact
-from narrows.errors import ModelFileError, UsageError
-from narrows.estimators.detector.files import restore_detector
-from narrows.estimators.heads.files import restore_head
-from narrows.estimators.parameters import known_arguments
-from narrows.model.model import Model
-from narrows.model.older_files import upgraded
-from narrows.training.checkpoint_model import model_in
+from narrows.catalog import DETECTORS, HEADS
+from narrows.core.isolation import isolate
+from narrows.estimators.autoencoders.files import autoencoder_in, class_named, model_file
 
-__all__ = ["estimator_from_file"]
+__all__ = ["load"]
+
+_HEADS = frozenset(head.estimator for head in HEADS.values())
 
 
-def estimator_from_file(path: str | Path, classes: Mapping[str, type]) -> Any:
-    """Return the fitted estimator of a model file, or of a checkpoint as training left it.
+@isolate
+def load(path: str | Path, *, pieces: Iterable[Any] = ()) -> Any:
+    """Return the fitted estimator that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A model file, or a checkpoint.
+    pieces : sequence of classes, functions or instances, optional
+        Your own pieces that the file names: penalties, corruptions, losses, encoders, decoders. An
+        instance stands for a class that needs arguments that no file holds; the weights are those
+        of the file.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign, or its parts do not fit each other.
+        If the file is damaged, foreign, or from a later version, or names a piece that is not
+        given; nothing in it is ever run, and nothing that it names imported.
+    FileNotFoundError
+        If there is no such file.
     """
-    artefact = read_artefact(path, kind="model", also="checkpoint")
-    try:
-        if artefact.kind == "checkpoint":
-            artefact = model_in(artefact)
-        artefact = Artefact(artefact.kind, upgraded(artefact.spec), artefact.tensors)
+    with model_file(path, pieces) as artefact:
         spec = artefact.spec
-        cls = classes.get(spec.get("estimator", ""))
-        if cls is None:
-            raise ModelFileError(f"unknown estimator {spec.get('estimator')!r}.")
         if "members" in spec:
-            return restore_detector(cls, artefact, classes)
-        model = Model.from_artefact(artefact)
-        estimator = cls(**known_arguments(spec["arguments"]))
-        estimator._restore(model, spec, artefact.tensors)
-        estimator._check_parameters()
-        estimator._admits_missing()
+            return class_named(spec.get("estimator"), DETECTORS).from_artefact(artefact)
         if "head" in spec:
-            estimator = restore_head(estimator, spec["head"], artefact.tensors, classes)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
-    except (
-        UsageError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError
-    ) as error:  # fmt: skip
-        raise ModelFileError(f"{path}: the estimator cannot be rebuilt: {error}.") from None
-    return estimator
+            return class_named(spec["head"].get("estimator"), _HEADS).from_artefact(artefact)
+        return autoencoder_in(artefact)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 from torch import Tensor
 
 from narrows.core.checks import check_number
+from narrows.core.terms import of_mean_one
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
@@ -25,7 +26,6 @@ __all__ = [
     "CountedRows",
     "check_class_weight",
     "class_weights",
-    "of_mean_one",
     "weights_of_parts",
     "rows_that_count",
 ]
@@ -209,9 +209,3 @@ def class_weights(
     counts = torch.bincount(targets[known].long(), counted, minlength=len(classes)).double()
     balanced = counts.sum() / (len(classes) * counts.clamp_min(torch.finfo(torch.float64).tiny))
     return torch.where(counts > 0, balanced, 0.0).float()
-
-
-def of_mean_one(weights: Tensor, known: Tensor) -> Tensor:
-    """Return weights whose mean over the rows of known y is 1: only their ratios matter."""
-    mean = weights[known].double().mean()
-    return (weights.double() / mean).float() if bool(mean > 0) else weights.float()

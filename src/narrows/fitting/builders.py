@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.slots import piece_from_spec
+from narrows.core.own_pieces import check_own_shapes
+from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable
 from narrows.data.source import Source
 from narrows.data.splitting import Split
@@ -19,7 +18,7 @@ from narrows.objectives.neighbors import NeighborObjective, neighborhoods, own_n
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
-from narrows.training.run import TrainingRecord
+from narrows.training.run import TrainingRecord, Watch
 from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
 from narrows.variants.building import build_objective
@@ -48,6 +47,7 @@ def new_model(plan: Plan, source: Source) -> Model:
     model.vocabulary = source.vocabulary
     model.value_range = plan.statistics.value_range
     check_loss(model, source)
+    check_own_shapes(objective.encoder, objective.decoder, source.n_features)
     objective.start_at(scaled_mean(plan))
     return model
 
@@ -108,15 +108,20 @@ def new_trainer(plan: Plan, model: Model, objective: Trainable) -> Trainer:
     )
 
 
+def _augment_until(plan: Plan) -> float:
+    """Return the share of the epochs in which images are augmented."""
+    given = plan.augmentation
+    return float(given["until"]) if isinstance(given, dict) else getattr(given, "until", 1.0)
+
+
 def minimize(
     plan: Plan,
     model: Model,
     objective: Trainable,
     rows: Split,
-    **watched: Any,
+    watch: Watch,
 ) -> TrainingRecord:
-    """Train a model as the plan says, in place; ``watched`` is ``train``'s: checkpoints, the
-    checkpoint to go on from, and who is asked and told."""
+    """Train a model as the plan says, in place."""
     read = rows if rows.given is None else rows.given
     return train(
         new_trainer(plan, model, objective),
@@ -125,6 +130,6 @@ def minimize(
         batch_size=plan.batch_size,
         validation=read.held_out,
         patience=plan.patience,
-        augment_until=1.0 if plan.augmentation is None else float(plan.augmentation["until"]),
-        **watched,
+        augment_until=_augment_until(plan),
+        watch=watch,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from narrows.applications.anomalies.errors import calibrate
 from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Split
@@ -24,11 +23,12 @@ from narrows.fitting.builders import (
 from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
+from narrows.model.measured import calibrate
 from narrows.model.model import Model
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.run import Epoch, TrainingRecord, Watch
 
 __all__ = ["fit_model", "interrupted_identity"]
 
@@ -41,18 +41,23 @@ def fit_model(
     checkpoint: Path | None = None,
     resume: bool = False,
     extra: Mapping[str, Any] | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
-    on_part: Callable[[str, int, Epoch], None] = lambda part, number, epoch: None,
+    watch: Watch,
 ) -> tuple[Model, TrainingRecord]:
     """Build, train and measure; return the model, with its baseline, and the training record.
 
     ``source`` holds all rows, ``rows`` splits them. Everything is fitted to the training rows;
     the held-out rows decide when to stop and calibrate the errors. ``extra`` is what the estimator
-    adds to the model file: with it, checkpoints open as models.
+    adds to the model file: with it, checkpoints open as models. ``watch`` has the callbacks; its
+    checkpoints are opened here.
     """
     with _opened(checkpoint, resume=resume) as (checkpoints, saved):
-        identity = plan.identity(source, rows) if checkpoints else None
+        watch = replace(
+            watch,
+            checkpoints=checkpoints,
+            resume=resume,
+            saved=saved,
+            identity=plan.identity(source, rows) if checkpoints else {},
+        )
         if plan.n_neighbors:
             rows = _numbered(rows)
         elif rows.given is not None:
@@ -69,34 +74,19 @@ def fit_model(
         if plan.pretraining is not None:
             device = resolve_device(plan.device)
             layers = pretrain(
-                model.to(device).objective,
-                model.scaling,
+                model.to(device),
                 rows.training,
                 plan.pretraining,
-                parameters=plan.parameters,
                 mean=scaled_mean(plan).to(device),
-                device=device,
                 precision=plan.precision,
                 seed=plan.seed,
-                checkpoints=checkpoints,
-                resume=resume,
-                identity=identity,
-                stop_requested=stop_requested,
-                on_epoch=lambda layer, number, epoch: on_part(f"layer {layer}", number, epoch),
+                watch=watch,
             )
         codes, of_neighbors = None, []
         if plan.n_neighbors and plan.neighbors_by == "code":
-            codes, of_neighbors = neighbor_codes(
-                plan,
-                source,
-                rows,
-                checkpoints=checkpoints,
-                resume=resume,
-                stop_requested=stop_requested,
-                on_epoch=lambda number, epoch: on_part("neighbor model", number, epoch),
-            )
+            codes, of_neighbors = neighbor_codes(plan, source, rows, watch)
 
-        def described(record: TrainingRecord) -> Artefact:
+        def snapshot(record: TrainingRecord) -> Artefact:
             model.record = _as_json(plan, record)
             return model.to_artefact(extra or {})
 
@@ -105,12 +95,7 @@ def fit_model(
             model,
             trained(plan, model, rows, codes),
             rows,
-            checkpoints=checkpoints,
-            identity=identity,
-            saved=saved,
-            described=None if extra is None else described,
-            stop_requested=stop_requested,
-            on_epoch=on_epoch,
+            watch if extra is None else replace(watch, snapshot=snapshot),
         )
         model.objective.eval()
         if rows.held_out is not None:

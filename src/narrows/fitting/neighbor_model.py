@@ -9,21 +9,19 @@ is which rows are near, and no output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.fitting.builders import minimize, new_model, trained
 from narrows.fitting.plan import Plan
 from narrows.model.coding import code_of, encoded
 from narrows.model.model import Model
-from narrows.training.checkpoints import Checkpoints
-from narrows.training.run import Epoch, epochs_if_finished
+from narrows.training.run import Epoch, Watch, epochs_if_finished
 
 __all__ = ["NEIGHBOR_MODEL", "neighbor_codes", "neighbor_plan"]
 
@@ -36,7 +34,6 @@ _HASHER = {
     "activation": "silu",
     "binarization": "noise",
     "noise": 1.0,
-    "balance": 0.0,
 }
 _WEIGHT_DECAY = 1.0
 _DROPPED = 0.7
@@ -47,7 +44,7 @@ def neighbor_plan(plan: Plan) -> Plan:
     """Return how the neighbor model is trained: as a hasher is by default, or as the
     net itself where that is one, but for a wide code in groups."""
     loss = plan.parameters["loss"]
-    words = loss["name"] == "multinomial"
+    words = name_of(loss) == "multinomial"
     hasher = {**_HASHER, "bag_of_words": words, "corruption": {"name": "identity"}, "loss": loss}
     weight_decay = _WEIGHT_DECAY
     if plan.variant == "hashing":
@@ -69,34 +66,21 @@ def neighbor_codes(
     plan: Plan,
     source: Source,
     rows: Split,
-    *,
-    checkpoints: Checkpoints | None,
-    resume: bool,
-    stop_requested: Callable[[], bool],
-    on_epoch: Callable[[int, Epoch], None],
+    watch: Watch,
 ) -> tuple[np.ndarray, list[Epoch]]:
     """Train the neighbor model and return its codes of the rows to train on and then of those held
     out, before any threshold, float32 (n_samples, 128), and its epochs."""
     plan = neighbor_plan(plan)
     model = new_model(plan, source)
-    place = None if checkpoints is None else checkpoints.beside(NEIGHBOR_MODEL)
-    with nullcontext() if place is None else closing(place):
-        saved = place.newest() if place is not None and resume else None
+    with watch.part(NEIGHBOR_MODEL, "neighbor model") as part:
+        saved = part.saved
         if saved is not None and (epochs := epochs_if_finished(saved)) is not None:
             # the net may go on to more epochs, but the codes that define its neighbors stay
             patience = saved.spec["identity"]["patience"]
             plan = replace(plan, max_epochs=epochs, patience=patience)
-        record = minimize(
-            plan,
-            model,
-            trained(plan, model, rows),
-            rows,
-            checkpoints=place,
-            identity=plan.identity(source, rows) if place is not None else None,
-            saved=saved,
-            stop_requested=stop_requested,
-            on_epoch=on_epoch,
-        )
+        if part.checkpoints is not None:
+            part = replace(part, identity=plan.identity(source, rows))
+        record = minimize(plan, model, trained(plan, model, rows), rows, part)
     model.objective.eval()
     blocks = [
         block

@@ -3,76 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
 from narrows.data.source import Source, with_targets
-from narrows.errors import OutdatedWarning, TrainingDiverged, UsageError
-from narrows.estimators.parameters import corruption_spec, spec_of, specs_of
+from narrows.errors import OutdatedWarning, TrainingDiverged
 from narrows.fitting.builders import check_loss, new_model, new_trainer
 from narrows.fitting.plan import Plan, training_settings
-from narrows.losses import LOSSES
 from narrows.model.baseline import fit_baseline
 from narrows.model.model import Model
 from narrows.objectives.sampled_softmax import SampledSoftmax
-from narrows.penalties import PENALTIES
 from narrows.training.loop import train
 from narrows.training.run import Epoch, TrainingRecord
 from narrows.training.trainer import Trainer
 
-__all__ = ["check_same_net", "partial_fit_model"]
+__all__ = ["partial_fit_model"]
 
-_TAKE_EFFECT = frozenset(
-    "augmentation batch_size device learning_rate n_neighbors neighbors_by precision random_state "
-    "sampled_words verbose weight_decay".split()
-)
-_OF_FIT = frozenset(
-    "cd_steps fine_tune max_epochs patience persistent pretrain pretrain_epochs "
-    "pretrain_learning_rate validation_fraction".split()
-)
 _TRIED = 1024
-
-
-def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse constructor arguments that changed since the net was built, and cannot take effect.
-
-    Parameters
-    ----------
-    was, now : mapping
-        Arguments as JSON values, by name; those that ``was`` lacks are not compared.
-
-    Raises
-    ------
-    UsageError
-        Naming the argument and both values.
-    """
-    for name in sorted(was.keys() & now.keys() - _TAKE_EFFECT):
-        before, asked = _resolved(name, was[name]), _resolved(name, now[name])
-        if before == asked:
-            continue
-        if name in _OF_FIT:
-            raise UsageError(
-                f"partial_fit: {name} is {asked!r} now and was {before!r}; only fit reads it, and "
-                "partial_fit passes once over X. Set it back, or call fit."
-            )
-        raise UsageError(
-            f"partial_fit: {name} is {asked!r}, the net was built with {before!r}; call fit, or "
-            "set it back."
-        )
-
-
-def _resolved(name: str, value: Any) -> Any:
-    """Return an argument in one form, so that equal pieces compare equal however they are given."""
-    if name == "corruption":
-        return corruption_spec(value)
-    if name == "penalties":
-        return specs_of(PENALTIES, value, slot=name)
-    if name == "loss" and value != "auto":
-        return spec_of(LOSSES, value, slot=name)
-    return value
 
 
 def partial_fit_model(

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
+from narrows.core.checks import check_number
+from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.data.statistics import Statistics
+from narrows.errors import UsageError
 from narrows.training.layerwise import LayerwisePretraining
 from narrows.training.stages import digest_of
 
-__all__ = ["Plan", "training_settings"]
+__all__ = ["Plan", "batch_size_for", "epochs_of_steps", "training_settings"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Plan:
             "precision seed augmentation weight_decay"
         )
         identity = {name: getattr(self, name) for name in names.split()}
+        identity["parameters"] = json_pieces(self.parameters, strict=True)
+        identity["augmentation"] = json_pieces({"augmentation": self.augmentation})["augmentation"]
         identity |= {"scale": self.scaling.kind, **source.identity()}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
@@ -75,3 +82,19 @@ def training_settings(plan: Plan) -> dict[str, Any]:
     """Return the settings that a model's record keeps beside the course of its training."""
     names = "seed max_epochs batch_size learning_rate n_neighbors neighbors_by"
     return {name: getattr(plan, name) for name in names.split()}
+
+
+def batch_size_for(batch_size: Any, n_rows: int) -> int:
+    """Resolve ``"auto"``: a power of two near n / 64, from 16 to 256, so that small sets get
+    enough steps an epoch and large ones full products."""
+    if isinstance(batch_size, str):
+        if batch_size != "auto":
+            raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
+        return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
+    check_number("batch_size", batch_size, low=1, integer=True)
+    return min(int(batch_size), n_rows)
+
+
+def epochs_of_steps(least: int, an_epoch: int, *, most: int) -> int:
+    """Return how many epochs make ``least`` steps, from 50 to ``most``."""
+    return min(most, max(50, -(-least // an_epoch)))

@@ -16,16 +16,25 @@ __all__ = ["ContinuousBernoulli", "log_integral"]
 
 @dataclass(frozen=True)
 class ContinuousBernoulli:
-    """- log p(x) = L + sum_j log (tanh(o_j / 2) / o_j), L that of ``Bernoulli``. Unit: nats.
+    """- log p(x) = L + sum_j log (tanh(o_j / 2) / o_j), with L of ``Bernoulli``. Unit: nats.
 
-    A density over [0, 1]^n, so its values are negative where p(x) is above 1. It measures nets
-    that ``Bernoulli`` trained, and trains none: the mean of x is not 1 / (1 + exp(-o)) here.
+    A density over [0, 1]^n, so it is negative where p(x) > 1. It evaluates nets trained with
+    ``Bernoulli``, and trains none itself: its mean of x is not 1 / (1 + exp(-o)).
     Shapes: output (batch, features), x the same, dense or sparse; the result (batch,), float64.
 
     References
     ----------
     Loaiza-Ganem, Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in
     variational autoencoders", NeurIPS.
+
+    Examples
+    --------
+    With logits of 0 the density is uniform, p(x) = 1:
+
+    >>> import torch
+    >>> from narrows.losses import ContinuousBernoulli
+    >>> ContinuousBernoulli().per_sample(torch.zeros(1, 2), torch.tensor([[0.2, 0.9]])).abs() < 1e-6
+    tensor([True])
     """
 
     def check(self, x: Rows) -> None:
@@ -43,8 +52,8 @@ class ContinuousBernoulli:
 def log_integral(logits: Tensor) -> Tensor:
     """Return log of the integral of exp(x o - softplus(o)) over x in [0, 1], for every logit o.
 
-    It is log (tanh(o / 2) / o), - log 2 at 0; float64, in the shape of ``logits``.
+    It is log (tanh(o / 2) / o), and - log 2 at 0; float64, in the shape of ``logits``.
     """
-    # tanh(y) / y is exact to the last digits for any y but 0, so it needs no series
+    # tanh(y) / y is accurate for every y but 0, so it needs no series
     y = logits.double().abs().div(2).clamp_min(1e-100)
     return (torch.tanh(y) / y).log() - torch.log(y.new_tensor(2.0))

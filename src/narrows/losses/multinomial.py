@@ -1,4 +1,4 @@
-"""Multinomial cross-entropy: a sample is a distribution over its features."""
+"""Multinomial cross-entropy: each row is a distribution over the features."""
 
 from __future__ import annotations
 
@@ -10,36 +10,47 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.slots import Loss, Rows, SparseRows, stored_values
 from narrows.errors import InvalidData
 
 __all__ = ["Multinomial"]
 
 
 @dataclass(frozen=True)
-class Multinomial:
+class Multinomial(Loss):
     """L = - sum_j x_j log softmax(o)_j = sum_j x_j (logsumexp(o) - o_j). Unit: nats.
 
-    For x a row of proportions, nats a word; for x a row of counts, nats a document. Rows of
-    zeros cost 0. Shapes: output (batch, features), x the same; the result (batch,). Sparse x:
-    the logsumexp reads the whole output, everything else the stored values only.
+    Nats per word if a row holds proportions, per document if it holds counts. Rows of zeros have
+    loss 0. Shapes: output (batch, features), x the same, dense or sparse; the result (batch,). For
+    sparse x only the logsumexp reads the whole output.
+
+    Raises
+    ------
+    InvalidData
+        By ``check``, if a value is negative; by ``log_normalizer``, if one is no count.
 
     References
     ----------
     Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
     Science 313.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Multinomial
+    >>> x = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    >>> Multinomial().per_sample(torch.zeros(2, 4), x)  # log 4, and 0
+    tensor([1.3863, 0.0000])
+    >>> Multinomial().expectation(torch.zeros(1, 4))
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
 
-    @property
-    def unit(self) -> str:
-        return "nats per sample"
+    unit = "nats per sample"
 
-    @property
-    def bounded(self) -> bool:
-        return True
+    bounded = True
 
     def check(self, x: Rows) -> None:
-        """Raise InvalidData if a value is negative: torch's own loss takes it silently."""
+        """Raise InvalidData if a value is negative; torch's own loss accepts it silently."""
         values = stored_values(x)
         if values.numel() and bool((values < 0).any()):
             raise InvalidData(
@@ -57,7 +68,7 @@ class Multinomial:
         values = stored_values(x)
         if bool(((values < 0) | (values != values.round())).any()):
             raise InvalidData(
-                "Multinomial: a likelihood is one of counts, got other values; give counts and "
+                "Multinomial: a likelihood needs counts, got other values; give counts and "
                 "fit with scale='none'."
             )
         if isinstance(x, SparseRows):
@@ -69,20 +80,20 @@ class Multinomial:
         return torch.softmax(output, dim=1)
 
     def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
-        """Return the expected x of a row with x's own total, which no code holds."""
+        """Return the expected x, scaled to the total of each row of x, which the code lacks."""
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
         return self.expectation(output) * totals[:, None]
 
     def inverse_link(self, mean: Tensor) -> Tensor:
-        """Return logits whose softmax is ``mean``, up to its scale; unseen features get least."""
+        """Return logits whose softmax is proportional to ``mean``, at least 1e-6."""
         return torch.log(mean.clamp_min(1e-6))
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """sum_j x_j (logsumexp(o) - o_j) of every row, differentiated once, by o.
+    """sum_j x_j (logsumexp(o) - o_j) of every row, differentiable once, by o.
 
-    The gradient is softmax(o) sum_j x_j - x: one pass over the output each way, where the
-    derivative of a logsumexp would take three and an exponential.
+    The gradient is softmax(o) sum_j x_j - x: one pass over the output each way, where torch's
+    derivative of logsumexp takes three and an exponential.
     """
 
     @staticmethod
@@ -105,8 +116,8 @@ class _CrossEntropy(torch.autograd.Function):
         softmax, totals = ctx.saved_tensors
         gradient = (softmax * (grads[0] * totals)[:, None]).contiguous()
         if isinstance(ctx.x, SparseRows):
-            shares = ctx.x.times_rows(grads[0]).values
-            gradient.view(-1).index_add_(0, ctx.x.places, shares, alpha=-1)
+            scaled = ctx.x.times_rows(grads[0]).values
+            gradient.view(-1).index_add_(0, ctx.x.places, scaled, alpha=-1)
         else:
             gradient.addcmul_(ctx.x, grads[0][:, None], value=-1)
         return gradient, None

@@ -1,4 +1,4 @@
-"""Squared error, with the identity or the logistic function as its link."""
+"""Squared error, with the identity or the logistic function as the link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.slots import Loss, Rows, SparseRows, stored_values
 from narrows.core.terms import summed
 from narrows.errors import UsageError
 
@@ -17,17 +17,27 @@ __all__ = ["SquaredError"]
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Loss):
     """L = sum_j (x_j - r_j)^2, r = output or 1 / (1 + exp(-output)). Unit: squared input units.
 
-    ``link="identity"`` is the Gaussian mean of any real input; ``link="logistic"`` keeps the
-    reconstruction within (0, 1), for inputs on that scale. Shapes: output (batch, features),
-    x the same, dense or sparse; the result (batch,).
+    ``link="identity"`` takes the output as it is, for any real x; ``link="logistic"`` keeps the
+    reconstruction within (0, 1), for x on that scale. Shapes: output (batch, features), x the same,
+    dense or sparse; the result (batch,). Cost: O(batch x features), for sparse x too.
 
     Raises
     ------
     UsageError
         If ``link`` is neither.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import SquaredError
+    >>> x = torch.tensor([[1.0, 0.5]])
+    >>> SquaredError().per_sample(torch.zeros(1, 2), x)
+    tensor([1.2500])
+    >>> SquaredError(link="logistic").per_sample(torch.zeros(1, 2), x)
+    tensor([0.2500])
     """
 
     link: str = "identity"
@@ -38,21 +48,12 @@ class SquaredError:
                 f"SquaredError: link must be 'identity' or 'logistic', got {self.link!r}."
             )
 
-    @property
-    def unit(self) -> str:
-        return "squared error per sample"
-
-    @property
-    def bounded(self) -> bool:
-        return False
-
-    def check(self, x: Rows) -> None:
-        """Accept any finite x."""
+    unit = "squared error per sample"
 
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:
         r = self.expectation(output)
         if isinstance(x, SparseRows):
-            # sum_j r^2 - 2 x r + x^2 would cancel: the stored places are left out of the first sum
+            # sum_j r^2 - 2 x r + x^2 would lose digits, so the stored places are left out of r^2
             at = x.places
             flat = r.reshape(-1)
             elsewhere = flat.index_fill(0, at, 0.0).view_as(r).square().sum(dim=1)
@@ -60,16 +61,12 @@ class SquaredError:
         return summed((r - x).square(), weights)
 
     def log_normalizer(self, x: Rows) -> PerSample:
-        """Return log of the integral of exp(-L) over x: that of normals with variance 1/2."""
+        """Return log of the integral of exp(-L) over x, a normal density of variance 1/2."""
         values = stored_values(x)
         return values.new_full((len(x),), 0.5 * x.shape[1] * math.log(math.pi))
 
     def expectation(self, output: Outputs) -> Outputs:
         return torch.sigmoid(output) if self.link == "logistic" else output
-
-    def reconstruction(self, output: Outputs, x: Rows) -> Outputs:
-        """Return the reconstruction of x."""
-        return self.expectation(output)
 
     def inverse_link(self, mean: Tensor) -> Tensor:
         """Return the output whose expectation is ``mean``."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.core.linear_kernels import stays_in_its_thread
+from narrows.core.linear_kernels import uses_caller_threads
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
 from narrows.data.scaling import row_totals
@@ -79,7 +79,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
             return read(_scaled(model, source, first, raw))
 
     batches = _raw_batches(model, source, _SPARSE_BATCH if stay_sparse else BATCH)
-    if stay_sparse and model.device.type == "cpu" and stays_in_its_thread():
+    if stay_sparse and model.device.type == "cpu" and uses_caller_threads():
         return side_by_side(found, batches)
     return map(found, batches)
 

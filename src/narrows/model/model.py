@@ -13,12 +13,14 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.core.objective import Objective
+from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.value_range import ValueRange, read_value_range
 from narrows.errors import ModelFileError, UsageError
 from narrows.model.baseline import Baseline
 from narrows.model.density import Density
+from narrows.model.older_files import fingerprinted
 from narrows.model.parts import (
     check_magnitudes,
     checked_record,
@@ -97,7 +99,7 @@ class Model:
         """Return a SHA-256 of what makes the codes: an index says by it whose codes it holds."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
-        spec = [self.variant, self.parameters, self.scaling.kind]
+        spec: list[Any] = [*fingerprinted(self.variant, self.parameters), self.scaling.kind]
         if self.vocabulary is not None:
             spec.append(self.vocabulary.to_artefact_parts()[0])
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
@@ -136,7 +138,7 @@ class Model:
         tensors |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
         spec: dict[str, Any] = {
             "variant": self.variant,
-            "parameters": self.parameters,
+            "parameters": json_pieces(self.parameters),
             "scaling": self.scaling.kind,
             "schema": asdict(self.schema),
             "record": self.record,
@@ -144,6 +146,9 @@ class Model:
             "densities": list(self.densities),
             **extra,
         }
+        frozen = [n for n, p in self.objective.named_parameters() if not p.requires_grad]
+        if frozen:
+            spec["frozen"] = frozen
         if self.value_range is not None:
             spec["range"] = asdict(self.value_range)
         if self.vocabulary is not None:
@@ -181,8 +186,9 @@ class Model:
             if tensor_layout(objective.state_dict()) != tensor_layout(net):
                 raise ValueError("the weights are not those of the variant")
             objective.load_state_dict(net, assign=True)
-            for parameter in objective.parameters():
-                parameter.requires_grad_(True)
+            frozen = spec.get("frozen", [])
+            for name, parameter in objective.named_parameters():
+                parameter.requires_grad_(name not in frozen)
             baseline = None
             if spec["baseline"] is not None:
                 parts = _part(tensors, "baseline.")

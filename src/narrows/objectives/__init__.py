@@ -1,1 +1,1 @@
-"""What the training loop can minimize besides the formula."""
+"""Objectives that the training loop can minimize besides the formula."""

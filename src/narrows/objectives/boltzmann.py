@@ -1,8 +1,8 @@
 """Restricted Boltzmann machine: one layer of features, learned by contrastive divergence.
 
     E(v, h) = -v b - h c - v W h,     v and h in {0, 1}
-    Gaussian units put |v - b|^2 / 2 in the place of -v b, |h - c|^2 / 2 in the place of -h c.
-    Multinomial visible units are a softmax over all of them, drawn as often as v adds up to.
+    Gaussian units have |v - b|^2 / 2 instead of -v b, and |h - c|^2 / 2 instead of -h c.
+    Multinomial visible units are a softmax over all of them, with sum(v) draws.
 
 Hinton (2002), "Training products of experts by minimizing contrastive divergence", Neural
 Computation 14; Tieleman (2008), "Training restricted Boltzmann machines using approximations to
@@ -33,33 +33,43 @@ _VISIBLE = (*_KINDS, "multinomial")
 
 
 class RestrictedBoltzmannMachine(Trainable):
-    """p(v, h) = exp(-E(v, h)) / Z, trained as an objective is: by its gradient.
+    """p(v, h) = exp(-E(v, h)) / Z, trained by the gradient of an objective.
 
-    A step minimizes F(v) - F(v'), F the free energy -log sum_h exp(-E(v, h)) in nats, v a row and
-    v' where ``steps`` Gibbs steps have taken it, held fixed: the gradient of that difference is
-    the update of contrastive divergence, positive statistics less negative ones. The total is no
-    likelihood and falls towards 0 from either side; ``error`` is the one to watch.
+    A step minimizes F(v) - F(v'), with the free energy F(v) = -log sum_h exp(-E(v, h)) in nats, v a
+    row, and v' its state after ``steps`` Gibbs steps, held fixed. The gradient of this difference
+    is the update of contrastive divergence, positive minus negative statistics. The total is not a
+    likelihood, and tends to 0 from either side; monitor ``error`` instead.
 
     Parameters
     ----------
     n_visible, n_hidden : int
     visible : {"bernoulli", "gaussian", "multinomial"}
-        Values in [0, 1], standardized ones (unit variance is assumed), or amounts of words: these
-        stay means in a chain, also in a persistent one.
+        Values in [0, 1], standardized values (of unit variance), or word counts, for which chains
+        keep the means instead of draws.
     hidden : {"bernoulli", "gaussian"}
-        Logistic units, or linear ones with unit-variance noise, as in a code layer.
+        Logistic units, or linear units with noise of unit variance, as in a code layer.
     steps : int
-        k of CD-k. Rows start the chain, and its visible values are means: less noise, same mean.
+        k of CD-k. Chains start at the rows, and their visible values are means, which are less
+        noisy than draws.
     persistent : bool
-        PCD: ``n_chains`` chains go on from step to step, drawn all the way, whatever the rows.
+        PCD: ``n_chains`` chains continue from step to step, with visible values drawn, whatever
+        the rows.
     generator : torch.Generator
-        Draws the initial weights, normal with deviation 0.01.
+        Draws the initial weights, normal with standard deviation 0.01.
 
     Raises
     ------
     UsageError
-        If a number is out of range, or visible and hidden units are both Gaussian: their energy
-        has no lower bound where a singular value of W passes 1.
+        If a number is out of range, or visible and hidden units are both Gaussian: then the energy
+        has no lower bound once a singular value of W exceeds 1.
+
+    Examples
+    --------
+    >>> generator = Generator().manual_seed(0)
+    >>> rbm = RestrictedBoltzmannMachine(6, 3, generator=generator)
+    >>> x = torch.bernoulli(torch.full((5, 6), 0.5), generator=generator)
+    >>> rbm.hidden_mean(x).shape
+    torch.Size([5, 3])
     """
 
     chains: Tensor
@@ -89,13 +99,13 @@ class RestrictedBoltzmannMachine(Trainable):
         self.weight = nn.Parameter(weight)
         self.visible_bias = nn.Parameter(torch.zeros(n_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(n_hidden))
-        # a buffer, so that a resumed training goes on with the same chains
+        # a buffer, so that a resumed training continues the same chains
         start = torch.rand(n_chains if persistent else 0, n_visible, generator=generator)
         self.register_buffer("chains", start.round())
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Set the visible biases so that, without hidden units, the model says the mean."""
+        """Set the visible biases so that the model without hidden units outputs the mean."""
         if self.visible == "bernoulli":
             mean = torch.logit(mean, eps=1e-3)
         elif self.visible == "multinomial":
@@ -110,35 +120,35 @@ class RestrictedBoltzmannMachine(Trainable):
         generator: Generator,
         weights: Tensor | None = None,
     ) -> Terms:
-        """Return F(v) - F(v') of a batch as an objective's terms.
+        """Return F(v) - F(v') of a batch as terms.
 
-        Where v' are chains that are kept, they are samples of the model, and all weigh alike.
+        Persistent chains are samples of the model, so ``weights`` do not apply to them.
         """
         after = self._walk(x, generator)
         if isinstance(x, SparseRows):
-            of_rows, of_samples = self.free_energy(x), self.free_energy(after)
+            at_rows, at_samples = self.free_energy(x), self.free_energy(after)
         else:
-            # both at once: their statistics then cancel in one product, before any rounding
+            # in one product, so that their statistics cancel before any rounding
             both = self.free_energy(torch.cat([x, after]))
-            of_rows, of_samples = both[: len(x)], both[len(x) :]
-        walked = None if self.persistent else weights
-        total = mean_over_rows(of_rows, weights) - mean_over_rows(of_samples, walked)
+            at_rows, at_samples = both[: len(x)], both[len(x) :]
+        sample_weights = None if self.persistent else weights
+        total = mean_over_rows(at_rows, weights) - mean_over_rows(at_samples, sample_weights)
         return Terms(total=total, loss=total, penalty=total.new_zeros(()))
 
     def free_energy(self, v: Rows) -> PerSample:
-        """Return F(v) = -log sum_h exp(-E(v, h)) (an integral where h is Gaussian), in nats.
+        """Return F(v) = -log sum_h exp(-E(v, h)), in nats.
 
-        For Gaussian h the constant is left out.
+        For Gaussian h it is an integral, without its constant.
         """
         if self.hidden == "bernoulli":
             preactivation = affine_rows(v, self.weight, self.hidden_bias).float()
-            of_hidden = F.softplus(preactivation).sum(dim=1)
+            hidden_part = F.softplus(preactivation).sum(dim=1)
         else:
             a = affine_rows(v, self.weight, torch.zeros_like(self.hidden_bias)).float()
-            of_hidden = (self.hidden_bias * a + a.square() / 2).sum(dim=1)
+            hidden_part = (self.hidden_bias * a + a.square() / 2).sum(dim=1)
         if self.visible == "gaussian":
-            return (dense_rows(v) - self.visible_bias).square().sum(dim=1) / 2 - of_hidden
-        return -_product(v, self.visible_bias) - of_hidden
+            return (dense_rows(v) - self.visible_bias).square().sum(dim=1) / 2 - hidden_part
+        return -_product(v, self.visible_bias) - hidden_part
 
     def hidden_mean(self, v: Rows) -> Codes:
         """Return E[h | v], (batch, n_hidden)."""
@@ -146,7 +156,7 @@ class RestrictedBoltzmannMachine(Trainable):
         return preactivation.sigmoid() if self.hidden == "bernoulli" else preactivation
 
     def visible_mean(self, h: Codes, v: Rows | None = None) -> Batch:
-        """Return E[v | h], (batch, n_visible); of words as many as there are in ``v``."""
+        """Return E[v | h], (batch, n_visible); for words, with the row totals of ``v``."""
         preactivation = affine(h, self.weight, self.visible_bias, transposed=True).float()
         if self.visible == "multinomial":
             assert v is not None
@@ -155,12 +165,12 @@ class RestrictedBoltzmannMachine(Trainable):
         return preactivation.sigmoid() if self.visible == "bernoulli" else preactivation
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
-        """Return |v - E[v | E[h | v]]|^2 per row: a mean-field reconstruction."""
+        """Return |v - E[v | E[h | v]]|^2 per row, the error of a mean-field reconstruction."""
         return (dense_rows(x) - self.visible_mean(self.hidden_mean(x), x)).square().sum(dim=1)
 
     @torch.no_grad()
     def _walk(self, x: Rows, generator: Generator) -> Batch:
-        """Return where Gibbs steps lead: from the rows themselves, or from the kept chains."""
+        """Run Gibbs steps from the rows, or from the persistent chains; return the last state."""
         v: Any = self.chains if self.persistent else x
         for _ in range(self.steps):
             h = self._draw(self.hidden_mean(v), self.hidden, generator)
@@ -174,7 +184,7 @@ class RestrictedBoltzmannMachine(Trainable):
     @staticmethod
     def _draw(mean: Tensor, kind: str, generator: Generator) -> Tensor:
         if kind == "bernoulli":
-            # a training that has diverged is the loop's to notice, not a fault of the draw
+            # the loop detects divergence; a NaN must not fail the draw first
             return torch.bernoulli(mean.nan_to_num(0.5), generator=generator)
         noise = torch.empty_like(mean).normal_(generator=generator)
         return mean + noise

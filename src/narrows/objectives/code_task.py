@@ -1,4 +1,4 @@
-"""A task on a code: what y is, said from h, alone or beside the reconstruction.
+"""Predict y from the code, alone or together with the reconstruction.
 
     J(x, y) = T( y, c( f(x~) ) ) + weight * [ L( x, g( f( x~ ) ) ) + sum of Omega ]
 
@@ -9,7 +9,7 @@ Bengio, Lamblin, Popovici, Larochelle (2007), "Greedy layer-wise training of dee
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,10 +26,11 @@ __all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
 
 
 class Head(nn.Module):
-    """c: features of a code to logits or values, (batch, n_outputs).
+    """c: maps features, activations of an encoder, to logits or values, (batch, n_outputs).
 
-    ``shift`` and ``scale`` (n_features,) standardize features that stay as they are; those that
-    will change are read as they come, since a deviation that is tiny now would blow up their noise.
+    ``shift`` and ``scale`` (n_features,) standardize the features of a frozen encoder. If the
+    encoder trains too, features are read as they are: a standard deviation that is tiny at the
+    start would amplify their noise.
     """
 
     shift: Tensor
@@ -44,22 +45,32 @@ class Head(nn.Module):
         self.register_buffer("shift", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
+    @property
+    def widths(self) -> list[int]:
+        """Widths of the layers, the outputs last: with them ``Head`` makes it anew."""
+        return [weight.shape[1] for weight in self.net.weights]
+
+    @staticmethod
+    def widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        """Return those widths, in any order, from a head's tensors."""
+        return [v.shape[-1] for k, v in tensors.items() if k.startswith("net.weights.") and v.ndim]
+
     @torch.no_grad()
     def start_at(self, features: Tensor, weights: Tensor | None = None) -> None:
-        """Take mean and deviation from rows of features; one that is constant has scale 1.
+        """Standardize features by their means and standard deviations; constant ones have scale 1.
 
         ``weights`` (batch,) say how much each row counts.
         """
         if weights is None:
-            deviation, mean = torch.std_mean(features, dim=0, correction=0)
+            std, mean = torch.std_mean(features, dim=0, correction=0)
         else:
             share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
             center = (share * features.double()).sum(dim=0)
-            squares = (share * (features.double() - center).square()).sum(dim=0)
-            mean, deviation = center.float(), squares.sqrt().float()
+            variance = (share * (features.double() - center).square()).sum(dim=0)
+            mean, std = center.float(), variance.sqrt().float()
         self.shift.copy_(mean)
-        flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
-        self.scale.copy_(torch.where(flat, 1.0, deviation))
+        constant = std <= 1e-6 * mean.abs().clamp_min(1e-6)
+        self.scale.copy_(torch.where(constant, 1.0, std))
 
     def forward(
         self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
@@ -72,7 +83,9 @@ class Head(nn.Module):
 class _Dropout:
     """Inverted dropout with an explicit generator.
 
-    References: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), "Dropout", JMLR 15.
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), "Dropout", JMLR 15.
     """
 
     rate: float
@@ -84,9 +97,9 @@ class _Dropout:
 
 
 class FeatureTask(Trainable):
-    """T(y, c(features)): what a head is to say of y from features.
+    """T(y, c(features)): the loss of a head that predicts y from features.
 
-    ``dropout`` is the share of the features that are 0 in a step.
+    ``dropout`` is the share of features that are set to 0 in a step.
     """
 
     def __init__(self, head: Head, *, dropout: float = 0.0) -> None:
@@ -115,9 +128,9 @@ class FeatureTask(Trainable):
         noise: Callable[[Tensor], Tensor] | None = None,
         weights: Tensor | None = None,
     ) -> Scalar:
-        """Return T of a batch; rows whose y is unknown (-1, NaN) do not count.
+        """Return T of a batch; rows with unknown y (-1, NaN) do not count.
 
-        ``weights`` (batch,), of mean 1 over the training rows, multiply each row's T.
+        ``weights`` (batch,), with mean 1 over the training rows, multiply each row's T.
         """
 
 
@@ -137,11 +150,11 @@ class HeadTask(FeatureTask):
         noise: Callable[[Tensor], Tensor] | None = None,
         weights: Tensor | None = None,
     ) -> Scalar:
-        said = self.head(features, noise=noise)
-        each, known = target_errors(said, y, classification=self.classification)
+        predictions = self.head(features, noise=noise)
+        losses, known = target_errors(predictions, y, classification=self.classification)
         if weights is not None:
-            each = each * weights
-        return each.sum() / known.sum().clamp_min(1)
+            losses = losses * weights
+        return losses.sum() / known.sum().clamp_min(1)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert isinstance(x, Tensor) and y is not None
@@ -149,34 +162,34 @@ class HeadTask(FeatureTask):
 
 
 class CodeTask(Trainable):
-    """A FeatureTask on a layer of an encoder that trains with it.
+    """Train an encoder together with the head that reads one of its layers.
 
     Parameters
     ----------
     objective : Objective
         The autoencoder whose encoder is f.
-    of_head : FeatureTask
-        T and c; its dropout holds for each layer's units, or, where the encoder is not dense, for
-        the features alone.
+    head_task : FeatureTask
+        T and c. Its dropout applies to the units of every layer, or, if the encoder is not dense,
+        to the features alone.
     layer : int
-        The encoder's layer that c reads, counted from 0.
+        Index of the encoder's layer that c reads, from 0.
     corruption : Corruption
         x -> x~ for the task; the reconstruction has the autoencoder's own.
     reconstruction_weight : float
-        Of the autoencoder's J, for which rows of unknown y count too; 0 leaves it out.
+        Weight of the autoencoder's J, in which rows of unknown y count too; 0 leaves it out.
     """
 
     def __init__(
         self,
         objective: Objective,
-        of_head: FeatureTask,
+        head_task: FeatureTask,
         *,
         layer: int,
         corruption: Corruption,
         reconstruction_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        self.objective, self.of_head, self.layer = objective, of_head, layer
+        self.objective, self.head_task, self.layer = objective, head_task, layer
         self.corruption, self.reconstruction_weight = corruption, reconstruction_weight
 
     def forward(
@@ -190,22 +203,22 @@ class CodeTask(Trainable):
         assert y is not None
         known, _ = fill_missing(x, self.objective.corruption)
         rows = self.corruption(known, generator=generator).rows
-        loss = self.of_head.loss(self._noisy_features(rows, generator), y, weights=weights)
+        loss = self.head_task.loss(self._noisy_features(rows, generator), y, weights=weights)
         penalty = loss.new_zeros(())
         if self.reconstruction_weight:
-            of_rows = self.objective(x, y, generator=generator).total
-            penalty = self.reconstruction_weight * of_rows
+            reconstruction = self.objective(x, y, generator=generator).total
+            penalty = self.reconstruction_weight * reconstruction
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
     def features(self, x: Rows) -> Tensor:
-        """Return the activations that c reads, of clean rows, (batch, width)."""
+        """Return the activations of clean rows that c reads, (batch, width)."""
         return layers_of(self.objective, x, self.layer + 1)[self.layer]
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
-        return self.of_head.error(self.features(x), y)
+        return self.head_task.error(self.features(x), y)
 
     def _noisy_features(self, x: Rows, generator: Generator) -> Tensor:
-        encoder, rate = self.objective.encoder, self.of_head.dropout
+        encoder, rate = self.objective.encoder, self.head_task.dropout
         if not rate:
             return self.features(x)
         drop = _Dropout(rate, generator)
@@ -217,7 +230,7 @@ class CodeTask(Trainable):
 def layers_of(objective: Objective, x: Rows, depth: int | None = None) -> list[Tensor]:
     """Return the activations of every encoder layer of clean rows, the code last.
 
-    Missing values are filled in as in ``Objective.encode``. A dense encoder stops after ``depth``
+    Missing values are filled in as by ``Objective.encode``. A dense encoder stops after ``depth``
     layers, if given.
     """
     x, _ = fill_missing(x, objective.corruption)

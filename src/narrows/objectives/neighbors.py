@@ -1,10 +1,10 @@
-"""Codes of neighborhoods: the net rebuilds what a row and its nearest rows have in common.
+"""Reconstruct what a row has in common with its nearest rows.
 
     J(x) = L( t(x), g( f( x~ ) ) ) + sum of Omega,   t(x) = own * x + (1 - own) * mean of the
                                                      k rows nearest to x by cosine
 
-A row is taken for a noisy sample of its neighborhood, as a denoising net takes x~ for one of x:
-what single rows have to themselves is noise, and the code need not hold it.
+A row is treated as a noisy sample of its neighborhood, as x~ is a noisy sample of x for a denoising
+net: what is particular to single rows is noise, and the code need not hold it.
 
 Hansen, Hansen, Simonsen, Alstrup, Lioma (2020), "Unsupervised semantic hashing with pairwise
 reconstruction", SIGIR.
@@ -31,22 +31,21 @@ from narrows.data.splitting import Split
 __all__ = ["NeighborObjective", "Neighborhoods", "neighborhoods", "own_neighborhoods"]
 
 OWN = 0.4
-"""The share of a row itself in t(x)."""
+"""Weight of the row itself in t(x)."""
 
 
 class Neighborhoods:
     """t(x) by row number: the scaled rows, and the weights that average them.
 
     ``rows`` is a scipy CSR matrix or an array (n_samples, n_features), float32; ``weights`` a CSR
-    matrix (n_samples, n_samples) whose rows add up to 1. Rows held out come after those to train
-    on.
+    matrix (n_samples, n_samples) whose rows sum to 1. Training rows come first, then held-out rows.
     """
 
     def __init__(self, rows: Any, weights: Any) -> None:
         self._rows, self._weights = rows, weights
 
     def __call__(self, numbers: Tensor) -> Rows:
-        """Return t of these rows, (batch, n_features), as sparse as the rows are."""
+        """Return t of these row numbers, (batch, n_features), sparse if the rows are."""
         mean = self._weights[numbers.cpu().numpy()] @ self._rows
         return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
 
@@ -59,10 +58,10 @@ def neighborhoods(
     own: float = OWN,
     codes: np.ndarray | None = None,
 ) -> Neighborhoods:
-    """Find the ``k`` nearest training rows of every row, by themselves or by their ``codes``,
-    (n_samples, width), float32; equal ones by their order.
+    """Find the ``k`` nearest training rows of every row, by cosine; ties go to the earlier row.
 
-    A held-out row is in no neighborhood but its own.
+    If ``codes`` (n_samples, width), float32, are given, these are compared instead of the rows. A
+    held-out row is in no neighborhood but its own.
     """
     x = _scaled(rows, scaling)
     compared, n = x if codes is None else codes, rows.training.n_rows
@@ -74,20 +73,20 @@ def neighborhoods(
 
 
 def own_neighborhoods(rows: Split, scaling: Scaling) -> Neighborhoods:
-    """Return neighborhoods of one row each, so that every row number is rebuilt as its own row."""
+    """Return neighborhoods of one row each, so that every row is reconstructed as itself."""
     x = _scaled(rows, scaling)
     one = np.ones(x.shape[0], np.float32)
     return Neighborhoods(x, sp.csr_array(sp.diags_array(one)))
 
 
 def _scaled(rows: Split, scaling: Scaling) -> Any:
-    """Return all rows scaled, those held out last, a CSR matrix or an array, float32."""
+    """Return all rows scaled, held-out rows last, as a CSR matrix or an array, float32."""
     blocks = [_matrix(scaling.forward(raw)) for part in rows.parts for raw in part.in_order(16384)]
     return sp.csr_array(sp.vstack(blocks)) if rows.training.sparse else np.concatenate(blocks)
 
 
 def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:
-    """Return the weights in the neighborhoods of rows ``first``, ..., CSR (n_nearest, n_rows)."""
+    """Return the weights of the neighborhoods of rows ``first``, ..., (n_nearest, n_rows)."""
     n, k = nearest.shape
     columns = np.concatenate([first + np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
@@ -101,7 +100,7 @@ def _matrix(x: Rows) -> Any:
 
 
 class NeighborObjective(Trainable):
-    """An objective whose rows are rebuilt as their neighborhoods; y is a row's number."""
+    """An objective that reconstructs neighborhoods of rows; y carries the row number."""
 
     def __init__(self, objective: Objective, targets: Neighborhoods) -> None:
         super().__init__()

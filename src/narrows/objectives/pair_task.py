@@ -1,11 +1,11 @@
-"""A task on pairs: are two rows the same thing, said from the distance of their embeddings.
+"""Predict whether two rows are the same thing from the distance of their embeddings.
 
     p(same | x, x') = sigma( a - b |e - e'|^2 ),   e = c(h) / |c(h)|,   b > 0
 
-It is symmetric, and nothing is likelier to be the same as x than x itself.
+It is symmetric, and no row is more likely to be the same as x than x itself.
 
 Chopra, Hadsell, LeCun (2005), "Learning a similarity metric discriminatively", CVPR (two copies of
-one net under a loss of their distance).
+one net, trained by a loss of the distance between their outputs).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["PairTask"]
 
 
 class PairTask(FeatureTask):
-    """-log p of what every pair is, in nats; same and different pairs count one half each.
+    """Cross-entropy of pairs, in nats; same and different pairs count one half each.
 
-    Pairs are all those within a batch whose classes y are known (y >= 0), the more the larger the
-    batch is: cost O(batch^2 x width). Where they are ``given``, a batch holds the first rows of
-    all pairs and then the second ones, and y says 1, the same, or 0.
+    Pairs are all those within a batch whose classes y are known (y >= 0), at a cost of
+    O(batch^2 x width). If pairs are ``given``, a batch holds the first rows of all pairs and then
+    the second ones, and y is 1 where they are the same, else 0.
 
-    ``slope`` (b = e^slope) and ``intercept`` (a) train with the head, and are left behind: what
-    is told to users is calibrated on pairs held out.
+    ``slope`` (b = e^slope) and ``intercept`` (a) train with the head and are then dropped: the
+    probabilities that users get are calibrated on held-out pairs.
     """
 
     def __init__(self, head: Head, *, given: bool = False, dropout: float = 0.0) -> None:
@@ -48,23 +48,23 @@ class PairTask(FeatureTask):
         noise: Callable[[Tensor], Tensor] | None = None,
         weights: Tensor | None = None,
     ) -> Scalar:
-        assert weights is None  # a pair is of two rows
+        assert weights is None  # rows have weights, pairs do not
         errors, same, different = self._pairs(self.head(features, noise=noise), y)
         return 0.5 * (_mean(errors, same) + _mean(errors, different))
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
-        """Return the mean error of the pairs that a row is in, within its batch, per row."""
+        """Return the mean error of each row's pairs within its batch, (batch,)."""
         assert isinstance(x, Tensor) and y is not None
         errors, same, different = self._pairs(self.head(x), y)
         if self.given:
             errors = 0.5 * errors * (same | different)  # shared by its two rows
             return torch.cat([errors, errors])
-        each = 0.5 * (_mean(errors, same, dim=1) + _mean(errors, different, dim=1))
-        return each * (y >= 0)
+        means = 0.5 * (_mean(errors, same, dim=1) + _mean(errors, different, dim=1))
+        return means * (y >= 0)
 
-    def _pairs(self, said: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the error of every pair, and which are same and different ones, in one shape."""
-        e = F.normalize(said.float(), dim=1, eps=1e-12)
+    def _pairs(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the error of every pair, and the masks of same and of different pairs."""
+        e = F.normalize(outputs.float(), dim=1, eps=1e-12)
         if self.given:
             n = len(e) // 2
             squared = (e[:n] - e[n:]).square().sum(dim=1)
@@ -80,6 +80,6 @@ class PairTask(FeatureTask):
 
 
 def _mean(errors: Tensor, counted: Tensor, dim: int | None = None) -> Tensor:
-    """Return the mean of the errors that count, 0 where none does."""
+    """Return the mean of the errors that count, 0 if none does."""
     total, n = (errors * counted).sum(dim=dim), counted.sum(dim=dim)
     return total / n.clamp_min(1)

@@ -1,10 +1,10 @@
-"""A softmax over a sample of words, for vocabularies too wide for all of them in every step.
+"""Softmax over a sample of words, for vocabularies too large to sum over in every step.
 
     L(x, o) = sum_j x_j (log Z - o_j),   Z = sum over words of the batch of exp(o_j)
-                                           + (others / drawn) * sum over those drawn of exp(o_j)
+                                           + (others / drawn) * sum over drawn words of exp(o_j)
 
-Z's mean over the draws is the whole sum. A step costs O(batch x (words in it + drawn) x width)
-instead of O(batch x vocabulary x width); moving the weights still costs O(vocabulary x width).
+The mean of Z over the draws is the full sum. A step costs O(batch x (words in it + drawn) x width)
+instead of O(batch x vocabulary x width); updating the weights still costs O(vocabulary x width).
 
 Bengio, Senecal (2008), "Adaptive importance sampling to accelerate training of a neural
 probabilistic language model", IEEE Transactions on Neural Networks 19 (here with words drawn
@@ -32,7 +32,8 @@ class SampledSoftmax(Trainable):
     ----------
     objective : Objective
     n_drawn : int
-        Words drawn a step beside those of the batch; if there are no more, the softmax is whole.
+        Number of words drawn in a step besides those of the batch; if there are no more words,
+        the softmax is the full one.
     """
 
     def __init__(self, objective: Objective, n_drawn: int) -> None:
@@ -64,21 +65,21 @@ class SampledSoftmax(Trainable):
         return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
-        """Return the whole softmax's error."""
+        """Return the error of the full softmax."""
         return self.objective.error(x)
 
     def _sample(self, x: SparseRows, generator: Generator) -> tuple[Tensor, Tensor, float]:
-        """Return the batch's words, in order, others drawn, and the log of what each stands for."""
+        """Return the batch's words, in order, other words drawn, and the log weight of these."""
         words = x.indices.unique().to(x.indices)
         others = torch.ones(x.n_features, dtype=torch.bool, device=words.device)
         others[words.long()] = False
         others = others.nonzero()[:, 0]
         n_drawn = min(self._n_drawn, len(others))
         if n_drawn < len(others):
-            # with replacement: nearly all are different where they are few of many
+            # with replacement: few draws out of many words rarely repeat
             at = torch.randint(len(others), (n_drawn,), generator=generator, device=words.device)
             others_drawn = others[at]
         else:
             others_drawn = others
-        share = len(others) / max(n_drawn, 1)
-        return words, others_drawn.to(words), float(torch.tensor(share).clamp_min(1e-30).log())
+        weight = len(others) / max(n_drawn, 1)
+        return words, others_drawn.to(words), float(torch.tensor(weight).clamp_min(1e-30).log())

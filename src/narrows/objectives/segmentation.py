@@ -1,4 +1,4 @@
-"""A mask from a code's way in: what every pixel is, from maps of several depths of the encoder.
+"""Segment images: predict the class of every pixel from maps of all stages of an encoder.
 
     J(x, y) = sum over pixels of T( y, c( maps of f(x) ) ) + weight * [ L( x, g( f(x~) ) ) + Omega ]
 
@@ -8,7 +8,7 @@ detection", CVPR (c); Ronneberger, Fischer, Brox (2015), "U-Net", MICCAI.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -26,13 +26,13 @@ __all__ = ["SegmentationHead", "SegmentationTask", "head_sizes", "pyramid"]
 
 
 class SegmentationHead(nn.Module):
-    """c: the image and the maps of every stage to logits of each pixel.
+    """c: the image and the maps of every stage to the logits of each pixel.
 
-    From the last maps upwards: maps are doubled, those of the next depth are added through a window
-    of 1 x 1 (3 x 3 for the image itself), and a residual window of 3 x 3 smooths the sum. All have
-    ``width`` channels.
+    From the last maps upwards, maps are upsampled by 2, those of the stage above are added through
+    a 1 x 1 convolution (3 x 3 for the image itself), and a residual 3 x 3 convolution smooths the
+    sum. All of them have ``width`` channels.
 
-    ``shift`` and ``scale``, of every channel, standardize maps that stay as they are.
+    ``shift`` and ``scale``, one for each channel, standardize the maps of a frozen encoder.
     """
 
     shift: Tensor
@@ -71,16 +71,26 @@ class SegmentationHead(nn.Module):
         self.register_buffer("shift", torch.zeros(sum(self._channels)))
         self.register_buffer("scale", torch.ones(sum(self._channels)))
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the maps, and classes: with them a head like this is made anew."""
+        return list(self.last.shape[::-1])
+
+    @staticmethod
+    def widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
+        """Return those widths, in any order, from a head's tensors."""
+        return list(tensors["last"].shape)
+
     @torch.no_grad()
     def start_at(self, maps: Sequence[Tensor]) -> None:
-        """Take mean and deviation of every channel from the image and maps of some rows."""
+        """Standardize every channel by the images and maps of some rows; constant ones by 1."""
         stats = [torch.std_mean(m.float(), dim=(0, 2, 3), correction=0) for m in maps]
-        deviation = torch.cat([s for s, _ in stats])
+        std = torch.cat([s for s, _ in stats])
         self.shift.copy_(torch.cat([m for _, m in stats]))
-        self.scale.copy_(torch.where(deviation <= 1e-6, 1.0, deviation))
+        self.scale.copy_(torch.where(std <= 1e-6, 1.0, std))
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """Return logits (batch, n_outputs, height, width) of image and maps, the image first."""
+        """Return logits (batch, n_outputs, height, width) of the image and its maps."""
         shifts, scales = (v.split(self._channels) for v in (self.shift, self.scale))
         depth = len(self._channels)
         h: Tensor | None = None
@@ -97,9 +107,11 @@ class SegmentationHead(nn.Module):
 
 
 def head_sizes(encoder: ConvolutionalEncoder, width: int, n_outputs: int) -> tuple[int, int]:
-    """Return how many weights a head on an encoder's maps has, and how many numbers a row keeps in
-    training: four maps a depth, before and after, and the logits."""
-    areas = [height * width_ for height, width_ in encoder.sides]
+    """Return the number of weights of a head, and of numbers that a row keeps in training.
+
+    The latter are four maps of each stage, forward and backward, and the logits.
+    """
+    areas = [height * across for height, across in encoder.sides]
     weights = width * (sum(encoder.channels) + 9 * width * len(areas) + n_outputs)
     return weights, 8 * width * sum(areas) + 4 * n_outputs * areas[0]
 
@@ -113,20 +125,21 @@ def pyramid(objective: Objective, x: Rows) -> list[Tensor]:
 
 
 class SegmentationTask(Trainable):
-    """T, summed over the pixels whose class is known, beside the autoencoder's own J or not.
+    """T, summed over the pixels of known class, alone or together with the autoencoder's J.
 
     Parameters
     ----------
     objective : Objective
         The autoencoder, whose encoder is convolutional.
     head : SegmentationHead
+        c.
     frozen : bool
-        Whether the encoder stays as it is.
+        Whether the encoder keeps its weights.
     reconstruction_weight : float
-        Of the autoencoder's J; 0 leaves it out.
+        Weight of the autoencoder's J; 0 leaves it out.
     flips : bool
-        Whether left and right, and top and bottom, of an image and of its mask change places in
-        half of the steps each.
+        Whether each image and its mask are mirrored left to right, and top to bottom, with
+        probability 1/2 in every step.
     """
 
     def __init__(
@@ -139,13 +152,13 @@ class SegmentationTask(Trainable):
         flips: bool = True,
     ) -> None:
         super().__init__()
-        self.class_weights: Tensor | None = None  # (n_outputs,), by which pixels' T is multiplied
+        self.class_weights: Tensor | None = None  # (n_outputs,), factors on the T of a pixel
         assert isinstance(objective.encoder, ConvolutionalEncoder)
         self.head, self.flips = head, flips
         self.reconstruction_weight = reconstruction_weight
         self.trained = nn.ModuleList([] if frozen else [objective])
         self._frozen = frozen
-        self._of = (objective,)  # a tuple: what is frozen is not the optimizer's
+        self._objective = (objective,)  # a tuple hides a frozen net from the optimizer
 
     def forward(
         self,
@@ -162,8 +175,9 @@ class SegmentationTask(Trainable):
         loss = mean_over_rows(self._per_sample(x, y), weights)
         penalty = loss.new_zeros(())
         if self.reconstruction_weight:
-            of_rows = self._of[0](x, None, generator=generator, weights=weights).total
-            penalty = self.reconstruction_weight * of_rows
+            (objective,) = self._objective
+            reconstruction = objective(x, None, generator=generator, weights=weights).total
+            penalty = self.reconstruction_weight * reconstruction
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
@@ -173,7 +187,7 @@ class SegmentationTask(Trainable):
     def logits(self, x: Rows) -> Tensor:
         """Return the logits of every pixel, (batch, n_outputs, height, width)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            maps = pyramid(self._of[0], x)
+            maps = pyramid(self._objective[0], x)
         return self.head(maps)
 
     def _per_sample(self, x: Tensor, y: Tensor) -> PerSample:
@@ -186,13 +200,14 @@ class SegmentationTask(Trainable):
         return errors.view(len(x), -1).sum(dim=1)
 
     def _flipped(self, x: Tensor, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        (objective,) = self._of
+        """Mirror random images and their masks, along each axis by itself."""
+        (objective,) = self._objective
         encoder = objective.encoder
         assert isinstance(encoder, ConvolutionalEncoder)
         height, width, _ = encoder.image_shape
         maps, masks = as_maps(x, encoder.image_shape), y.view(-1, 1, height, width)
         for axis in (2, 3):
-            turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
-            maps = torch.where(turned, maps.flip(axis), maps)
-            masks = torch.where(turned, masks.flip(axis), masks)
+            flipped = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+            maps = torch.where(flipped, maps.flip(axis), maps)
+            masks = torch.where(flipped, masks.flip(axis), masks)
         return as_rows(maps), masks.reshape(len(y), -1)

@@ -1,9 +1,9 @@
-"""Virtual adversarial smoothing: nearby rows are given the same class.
+"""Virtual adversarial training: nearby rows get the same predictions.
 
     J(x, y) + E KL( p(. | x) || p(. | x + r) ),   r = argmax of the divergence, |r| <= radius
 
-What is contractive for a code, in the worst direction alone and for what is said of y. It asks for
-no label, so rows of unknown class shape the classes' borders too.
+This is a contractive penalty on predictions instead of codes, in the worst direction only. It needs
+no labels, so rows of unknown class shape the boundaries between classes too.
 
 Miyato, Maeda, Koyama, Ishii (2018), "Virtual adversarial training: a regularization method for
 supervised and semi-supervised learning", IEEE TPAMI 41.
@@ -28,14 +28,14 @@ _PROBE = 0.1
 
 
 class SmoothTask(Trainable):
-    """A classifier's task, and the divergence between rows and their worst neighbors.
+    """A classification task plus the divergence between rows and their worst neighbors.
 
     Parameters
     ----------
     task : CodeTask
-        Of classes. Its dropout and corruption are not in the divergence.
+        A classification task. Its dropout and corruption do not apply to the divergence.
     radius : float
-        How far the worst neighbor is, Euclidean, in scaled units. Cost: two more passes of the
+        Euclidean distance of the worst neighbor, in scaled units. Cost: two more passes of the
         encoder and their gradients.
     """
 
@@ -67,7 +67,7 @@ class SmoothTask(Trainable):
         return self.task.error(x, y)
 
     def _log_probabilities(self, x: Tensor) -> Tensor:
-        return self.task.of_head.head(self.task.features(x)).log_softmax(dim=1)
+        return self.task.head_task.head(self.task.features(x)).log_softmax(dim=1)
 
 
 def worst_step(
@@ -78,17 +78,18 @@ def worst_step(
     radius: float,
     generator: Generator,
 ) -> Tensor:
-    """Return the steps of that length that change the classes of rows most, (batch, features).
+    """Return the steps of length ``radius`` that change predictions most, (batch, features).
 
-    By one step of power iteration on the divergence's second derivative, from a random direction;
-    ``here`` (batch, classes) is said of x. A row where nothing changes stays.
+    They come from one step of power iteration on the second derivative of the divergence, from a
+    random direction; ``here`` (batch, classes) are the log probabilities at x. Where no direction
+    changes them, the step is 0.
     """
     direction = torch.empty_like(x).normal_(generator=generator)
     with torch.enable_grad():
         probe = (_PROBE * _unit(direction)).requires_grad_()
         divergence = _divergence(here, log_probabilities(x + probe)).sum()
         (slope,) = torch.autograd.grad(divergence, probe, allow_unused=True)
-    # a code that is chosen among vectors does not move with x
+    # a quantized code has no gradient with respect to x
     return torch.zeros_like(x) if slope is None else radius * _unit(slope)
 
 
@@ -98,7 +99,7 @@ def _divergence(here: Tensor, there: Tensor) -> PerSample:
 
 
 def _unit(steps: Tensor) -> Tensor:
-    """Return steps of length 1, those of none as they are, whatever squares float32 can hold."""
+    """Scale steps to length 1, without overflow of their squares; steps of 0 stay 0."""
     largest = steps.abs().amax(dim=1, keepdim=True)
     steps = steps / torch.where(largest > 0, largest, 1.0)
     lengths = steps.norm(dim=1, keepdim=True)

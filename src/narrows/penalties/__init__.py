@@ -1,7 +1,6 @@
 """Penalties: Omega, the fifth slot of the formula."""
 
 from narrows.penalties.auxiliary import Auxiliary
-from narrows.penalties.balance import Balance
 from narrows.penalties.commitment import Commitment
 from narrows.penalties.contractive import Contractive
 from narrows.penalties.higher_order_contractive import HigherOrderContractive
@@ -17,7 +16,6 @@ __all__ = [
     "L2",
     "PENALTIES",
     "Auxiliary",
-    "Balance",
     "Commitment",
     "Contractive",
     "HigherOrderContractive",
@@ -29,7 +27,6 @@ __all__ = [
 
 PENALTIES = {
     "auxiliary": Auxiliary,
-    "balance": Balance,
     "commitment": Commitment,
     "contractive": Contractive,
     "higher_order_contractive": HigherOrderContractive,

@@ -1,8 +1,8 @@
-"""Three ways to the encoder's Jacobian J = d f(x) / d x, and to its squared norm.
+"""Three ways to compute the encoder's Jacobian J = d f(x) / d x and its squared norm.
 
-Each has ``at(x)``, something linear in J, and ``squared_norms`` of that, ||J||_F^2 of every row,
-(batch,), or of every row and sign, (samples, batch). Being linear,
-``squared_norms(at(x) - at(x'))`` are those of J(x) - J(x').
+Each class has two methods. ``at(x)`` returns a representation that is linear in J, and
+``squared_norms`` computes ||J||_F^2 from it, of every row, (batch,), or of every draw and row,
+(samples, batch). By linearity, ``squared_norms(at(x) - at(x'))`` is ||J(x) - J(x')||_F^2.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["check_method", "full_precision", "generator_of", "jacobian_of"]
 _METHODS = ("auto", "closed", "exact", "stochastic")
 
 _NARROW = 32
-"""Codes up to this width get the exact Jacobian of a deep net."""
+"""Widest code for which "auto" takes the exact Jacobian of a deep net."""
 
 
 @dataclass(frozen=True)
 class Closed:
-    """One dense layer: J_ji = a'(z_j) W_ij, held as a'(z), (batch, components).
+    """One dense layer: J_ji = a'(z_j) W_ij, represented by a'(z), (batch, components).
 
-    ||J||^2 = sum_j a'(z_j)^2 sum_i W_ij^2. Cost: O(batch x components + weights) where the
-    forward pass is that of the clean rows, one more product of the layer otherwise.
+    ||J||^2 = sum_j a'(z_j)^2 sum_i W_ij^2. Cost: O(batch x components + weights) if the forward
+    pass was on the clean rows, one more product of the layer otherwise.
     """
 
     step: Forward
@@ -38,7 +38,7 @@ class Closed:
     def at(self, x: Rows) -> Tensor:
         preactivation = self.step.code.preactivation
         if x is self.step.x and x is self.step.corrupted and preactivation is not None:
-            if preactivation.dtype == self.encoder.weights[0].dtype:  # not rounded by autocast
+            if preactivation.dtype == self.encoder.weights[0].dtype:  # autocast did not round it
                 return self.encoder.code_slope(preactivation)
         return self.encoder.slopes(x)[-1]
 
@@ -48,19 +48,19 @@ class Closed:
 
 @dataclass(frozen=True)
 class Exact:
-    """Dense layers of any number: J = A W_1^T, held as A, (batch, components, n_1).
+    """Any number of dense layers: J = A W_1^T, represented by A, (batch, components, n_1).
 
     A = S_k W_k^T S_(k-1) ... W_2^T S_1 with S_l = diag(a'(z_l)), multiplied from the code's side,
-    so that no step is wider than components rows. ||A W_1^T||^2 = sum of (A G) * A with
-    G = W_1^T W_1: a sample never meets the features. Cost: O(batch x components x weights),
-    where W_1 counts as n_1 x n_1, and G.
+    so that every product has ``components`` rows. ||A W_1^T||^2 = sum of (A G) * A with
+    G = W_1^T W_1, so the cost per sample does not depend on the number of features. Cost:
+    O(batch x components x weights), where W_1 counts as n_1 x n_1, and G.
     """
 
     encoder: DenseEncoder
 
     def at(self, x: Rows) -> Tensor:
-        *hidden, of_code = self.encoder.slopes(x)
-        a, weights = torch.diag_embed(of_code), list(self.encoder.weights)
+        *hidden, code_slopes = self.encoder.slopes(x)
+        a, weights = torch.diag_embed(code_slopes), list(self.encoder.weights)
         for weight, slope in zip(weights[:0:-1], hidden[::-1], strict=True):
             a = a @ weight.t() * slope[:, None, :]
         return a
@@ -77,10 +77,10 @@ class Exact:
 
 @dataclass(frozen=True)
 class Stochastic:
-    """Any encoder: v^T J for signs v, held as such, (samples, batch, features).
+    """Any encoder: J is represented by v^T J for random signs v, (samples, batch, features).
 
-    E ||v^T J||^2 = ||J||_F^2, since E v v^T = 1 (Hutchinson). Cost: a forward and, for each
-    sample, a backward pass of the encoder and their gradients, whatever the width of the code.
+    E ||v^T J||^2 = ||J||_F^2, since E v v^T = 1 (Hutchinson). Cost: a forward pass of the encoder,
+    a backward pass for each sample, and their gradients, whatever the width of the code.
     """
 
     encoder: Encoder
@@ -99,17 +99,18 @@ class Stochastic:
 
 
 def check_method(owner: str, method: str) -> None:
+    """Raise UsageError, in the name of the penalty ``owner``, if there is no such method."""
     if method not in _METHODS:
         raise unknown_name(f"{owner}: method", method, _METHODS)
 
 
 def full_precision(step: Forward) -> torch.autocast:
-    """Return a context without autocast: differences of nearly equal slopes need every bit."""
+    """Return a context without autocast: differences of nearly equal slopes need full precision."""
     return torch.autocast(step.code.h.device.type, enabled=False)
 
 
 def generator_of(step: Forward, owner: str) -> Generator:
-    """Return the step's generator: without one, torch would draw from its global state."""
+    """Return the step's generator; without one, torch would draw from its global state."""
     if step.generator is None:
         raise UsageError(f"{owner}: needs a generator, got None.")
     return step.generator
@@ -118,12 +119,12 @@ def generator_of(step: Forward, owner: str) -> Generator:
 def jacobian_of(
     step: Forward, *, owner: str, method: str, samples: int = 1
 ) -> Closed | Exact | Stochastic:
-    """Return the Jacobian of the step's encoder by a method; "auto" takes the cheapest good one.
+    """Return the Jacobian of the step's encoder by a method; "auto" chooses the cheapest.
 
     Raises
     ------
     UsageError
-        If the method is not for this encoder or these rows.
+        If the method does not apply to this encoder or these rows.
     """
     encoder = step.encoder
     depth = len(encoder.weights) if isinstance(encoder, DenseEncoder) else 0
@@ -148,12 +149,12 @@ def jacobian_of(
 
 
 def _signs(step: Forward, samples: int, owner: str) -> Tensor:
-    """Return independent signs, +1 or -1 alike, (samples, batch, components)."""
+    """Draw independent signs, +1 or -1 with equal probability, (samples, batch, components)."""
     if isinstance(step.x, SparseRows):
         raise UsageError(
             f"{owner}: method 'stochastic' needs dense rows, got sparse ones; use 'exact', or "
             "'closed' with an encoder of one layer."
         )
-    weight = step.encoder.weights[0]
-    draws = weight.new_empty(samples, *step.code.h.shape)
+    h = step.code.h
+    draws = torch.empty(samples, *h.shape, device=h.device)
     return draws.bernoulli_(0.5, generator=generator_of(step, owner)) * 2 - 1

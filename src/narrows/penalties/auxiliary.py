@@ -1,4 +1,4 @@
-"""Another task as penalty: the code must also say y."""
+"""Auxiliary task as a penalty: a linear map of the code must predict y."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from narrows._types import Codes, Scalar
 from narrows.core.checks import check_number
 from narrows.core.slots import Forward
 from narrows.core.terms import mean_over_rows, target_errors
+from narrows.encoders.dense import glorot_uniform
 from narrows.errors import UsageError
 
 __all__ = ["Auxiliary", "AuxiliaryTask"]
@@ -18,23 +19,35 @@ __all__ = ["Auxiliary", "AuxiliaryTask"]
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """Omega = weight * mean over the batch of the loss of predicting y from h by a linear map.
+    """Omega = weight * mean over the batch of T(y, h V + d).
 
-    ``task`` "classification": cross-entropy of softmax(h V + d), in nats; "regression": squared
-    error of h V + d, in squared units of the standardized y. What the code keeps shifts towards
-    what y needs. Rows whose y is missing (-1 for a class, NaN for a value) do not count.
-    ``n_outputs`` is the number of classes, or 1: ``fit(X, y)`` sets it.
+    ``task`` "classification": T is the cross-entropy of softmax(h V + d), in nats; "regression":
+    the squared error, in squared units of the standardized y. The code then keeps more of what
+    predicts y. Rows with unknown y (-1 for a class, NaN for a value) add 0. Shapes: y
+    (batch,), V (components, n_outputs); ``n_outputs`` is the number of classes, or 1 for a value,
+    and ``fit(X, y)`` sets it.
 
     Raises
     ------
     UsageError
-        If ``weight`` is negative, ``task`` is neither, or training has no y.
+        If ``weight`` is negative, or ``task`` unknown; in use, if there is no y.
 
     References
     ----------
     Goodfellow, Bengio, Courville (2016), "Deep learning", section 14.2; Le, Patterson, White
     (2018), "Supervised autoencoders: improving generalization performance with unsupervised
     regularizers", NeurIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Auxiliary
+    >>> from narrows.core.slots import Code, Forward
+    >>> penalty = Auxiliary(n_outputs=3).bind(2, generator=torch.Generator())
+    >>> h, y = torch.zeros(2, 2), torch.tensor([2, -1])
+    >>> step = Forward(h, h, Code(h), h, encoder=None, decoder=None, y=y)
+    >>> round(penalty(step).item(), 4)  # log(3) for the first row, 0 for the second
+    0.5493
     """
 
     weight: float = 1.0
@@ -50,19 +63,17 @@ class Auxiliary:
             )
 
     def bind(self, n_components: int, *, generator: Generator) -> AuxiliaryTask:
-        """Return the penalty with its own weights."""
+        """Return the penalty with weights V and d for codes of this width."""
         return AuxiliaryTask(self, n_components, generator=generator)
 
 
 class AuxiliaryTask(nn.Module):
-    """The linear map of an Auxiliary: weight (n_components, n_outputs), bias (n_outputs,)."""
+    """``Auxiliary`` with its map: weight V (n_components, n_outputs), bias d (n_outputs,)."""
 
     def __init__(self, task: Auxiliary, n_components: int, *, generator: Generator) -> None:
         super().__init__()
-        limit = (6 / (n_components + task.n_outputs)) ** 0.5
-        start = torch.empty(n_components, task.n_outputs)
         self.task = task
-        self.weight = nn.Parameter(start.uniform_(-limit, limit, generator=generator))
+        self.weight = glorot_uniform(n_components, task.n_outputs, generator=generator)
         self.bias = nn.Parameter(torch.zeros(task.n_outputs))
 
     def predict(self, h: Codes) -> Tensor:
@@ -72,7 +83,7 @@ class AuxiliaryTask(nn.Module):
     def forward(self, step: Forward) -> Scalar:
         if step.y is None:
             raise UsageError("Auxiliary: needs y; call fit(X, y).")
-        said = self.predict(step.code.h)
-        of_classes = self.task.task == "classification"
-        each, _ = target_errors(said, step.y, classification=of_classes)
-        return self.task.weight * mean_over_rows(each, step.weights)
+        predictions = self.predict(step.code.h)
+        classification = self.task.task == "classification"
+        losses, _ = target_errors(predictions, step.y, classification=classification)
+        return self.task.weight * mean_over_rows(losses, step.weights)

@@ -1,4 +1,4 @@
-"""Commitment: a codebook's entries go to the codes, and codes stay near their entries."""
+"""Commitment: move codebook entries to the codes, and codes to their entries."""
 
 from __future__ import annotations
 
@@ -16,20 +16,36 @@ __all__ = ["Commitment"]
 
 @dataclass(frozen=True)
 class Commitment:
-    """Omega = codebook * |sg(z) - e|^2 + weight * |z - sg(e)|^2, e the entries chosen for z(x).
+    """Omega = mean over the batch of codebook * |sg(z) - e|^2 + weight * |z - sg(e)|^2.
 
-    Summed over the code, averaged over the batch; sg holds its argument fixed, so that the first
-    term moves the entries and the second the net. Unit: squared code units, times the weights. For
-    a quantized code.
+    e are the entries chosen for z = z(x), both (batch, components). sg stops the gradient, so that
+    the first term moves the entries and the second the net. Unit: as the loss; the weights
+    are in loss units per squared unit of code. For a quantized code only. Cost: O(batch x entries x
+    components), for choosing the entries.
 
     Raises
     ------
     UsageError
-        If a weight is negative, or the code is another.
+        If a weight is negative; in use, if the code is not quantized.
 
     References
     ----------
     van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Commitment
+    >>> from narrows.core.slots import Code, Forward
+    >>> from narrows.encoders import QuantizedEncoder
+    >>> encoder = QuantizedEncoder(
+    ...     [2, 2], n_groups=1, n_entries=2, activation="linear", generator=torch.Generator()
+    ... )
+    >>> _ = encoder.entries.data.copy_(torch.tensor([[[0.0, 0.0], [1.0, 1.0]]]))
+    >>> z = torch.tensor([[0.5, 1.0]])  # nearest to (1, 1), at a squared distance of 0.25
+    >>> step = Forward(z, z, Code(z, preactivation=z), z, encoder, decoder=None)
+    >>> Commitment()(step).item()
+    0.3125
     """
 
     weight: float = 0.25
@@ -44,7 +60,7 @@ class Commitment:
         if z is None or not isinstance(encoder, QuantizedEncoder):
             raise UsageError("Commitment: needs a quantized code; use VectorQuantizedAutoencoder.")
         entries = encoder.project(z)
-        to_codes = (z.detach() - entries).square().sum(dim=1)
-        to_entries = (z - entries.detach()).square().sum(dim=1)
-        of_codebook = self.codebook * mean_over_rows(to_codes, step.weights)
-        return of_codebook + self.weight * mean_over_rows(to_entries, step.weights)
+        codebook = (z.detach() - entries).square().sum(dim=1)
+        commitment = (z - entries.detach()).square().sum(dim=1)
+        moved = self.codebook * mean_over_rows(codebook, step.weights)
+        return moved + self.weight * mean_over_rows(commitment, step.weights)

@@ -1,4 +1,4 @@
-"""Higher-order contractive penalty (CAE+H): nor does the code's slope change much nearby."""
+"""Higher-order contractive penalty (CAE+H): the code's slope barely changes nearby."""
 
 from __future__ import annotations
 
@@ -20,24 +20,40 @@ __all__ = ["HigherOrderContractive"]
 class HigherOrderContractive:
     """Omega = mean over the batch of weight * ||J(x)||_F^2 + gamma * E ||J(x) - J(x + e)||_F^2.
 
-    J(x) = d f(x) / d x at the clean x; e is normal with deviation ``sigma`` in every feature, in
-    scaled units, and E the mean over ``samples`` draws. For small sigma the second term is
-    gamma sigma^2 times the squared norm of the Hessian. Of one layer the difference is
-    sum_j (a'(z_j) - a'(z'_j))^2 sum_i W_ij^2. Unit: that of the loss, as for Contractive.
-    ``method`` is Contractive's; "stochastic" takes the same v for both Jacobians. Cost: 1 +
-    ``samples`` times Contractive's, and as many passes of the encoder. Dense rows only: x + e has
-    no zeros.
+    J(x) = d f(x) / d x at the clean x; e is normal with standard deviation ``sigma`` in every
+    feature, in scaled units, and E the mean over ``samples`` draws. For small sigma the second term
+    is gamma sigma^2 times the squared norm of the Hessian. For one layer the squared difference is
+    sum_j (a'(z_j) - a'(z'_j))^2 sum_i W_ij^2. Unit: as for ``Contractive``, which also explains
+    ``method``; "stochastic" uses the same v for both Jacobians. Cost: 1 + ``samples``
+    times that of ``Contractive``, and as many passes of the encoder. Dense rows only: x + e has no
+    zeros.
 
     Raises
     ------
     UsageError
-        If a number is out of range, ``method`` is unknown or not for this encoder, or the rows
-        are sparse.
+        If a number is out of range, or ``method`` unknown; in use, if the method does not apply to
+        the encoder, or the rows are sparse.
 
     References
     ----------
     Rifai, Mesnil, Vincent, Muller, Bengio, Dauphin, Glorot (2011), "Higher order contractive
     auto-encoder", ECML PKDD.
+
+    Examples
+    --------
+    The Jacobian of a linear encoder is constant, so that only the first term is left:
+
+    >>> import torch
+    >>> from narrows import HigherOrderContractive
+    >>> from narrows.core.slots import Forward
+    >>> from narrows.encoders import DenseEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = DenseEncoder([2, 1], activation="linear", generator=generator)
+    >>> _ = encoder.weights[0].data.copy_(torch.tensor([[3.0], [4.0]]))
+    >>> x = torch.zeros(5, 2)
+    >>> step = Forward(x, x, encoder(x), x, encoder, decoder=None, generator=generator)
+    >>> HigherOrderContractive(weight=0.1)(step).item()
+    2.5
     """
 
     weight: float = 0.1

@@ -1,4 +1,4 @@
-"""KL sparsity: every unit of a sigmoid code is on about as often as it should be."""
+"""KL sparsity: every unit of a sigmoid code has a small mean activation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["KLSparsity"]
 class KLSparsity:
     """Omega = weight * sum_j KL(rho || mean of h_j over the batch), h in (0, 1).
 
-    KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q)) for ``target`` rho.
-    Unit: that of the loss, ``weight`` being loss units per nat. The code must be sigmoid units.
-    The mean is the batch's: small batches make it noisy.
+    KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q)), rho the ``target``. Unit:
+    as the loss; ``weight`` is in loss units per nat. The code must have sigmoid units. The
+    mean is over the batch, so small batches make it noisy.
 
     Raises
     ------
@@ -30,6 +30,16 @@ class KLSparsity:
     ----------
     Lee, Ekanadham, Ng (2008), "Sparse deep belief net model for visual area V2", NIPS;
     Ng (2011), "Sparse autoencoder", CS294A lecture notes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import KLSparsity
+    >>> from narrows.core.slots import Code, Forward
+    >>> h = torch.tensor([[0.05, 0.5], [0.05, 0.5]])
+    >>> step = Forward(h, h, Code(h), h, encoder=None, decoder=None)
+    >>> round(KLSparsity(target=0.05)(step).item(), 4)  # all of it from the second unit
+    0.4946
     """
 
     code_activation: ClassVar[str] = "sigmoid"
@@ -45,7 +55,7 @@ class KLSparsity:
 
     def __call__(self, step: Forward) -> Scalar:
         rho = self.target
-        # a unit that is off (or on) for every row to the last bit still has a slope
+        # keep a gradient for units that are exactly 0 (or 1) for every row
         q = mean_of_features(step.code.h.float(), step.weights).clamp(1e-6, 1 - 1e-6)
         kl = rho * (rho / q).log() + (1 - rho) * ((1 - rho) / (1 - q)).log()
         return self.weight * kl.sum()

@@ -1,4 +1,4 @@
-"""KL to the prior: what a code says of its row has a price in nats."""
+"""KL to the prior: penalize the information that codes hold about rows, in nats."""
 
 from __future__ import annotations
 
@@ -18,18 +18,28 @@ class KLToPrior:
     """Omega = weight * mean over the batch of sum_j KL(q(h_j | x) || N(0, 1)).
 
     KL = (mean^2 + variance - 1 - log variance) / 2. Unit: nats, times ``weight``. With a loss in
-    nats and weight 1, J is an upper bound of - log p(x); more than 1 (beta) asks for codes whose
-    numbers vary independently. The encoder must give a posterior, as the variational one does.
+    nats and weight 1, J is an upper bound of - log p(x); a weight above 1 (beta) favors codes whose
+    components vary independently. The encoder must return a posterior, as ``GaussianEncoder`` does.
 
     Raises
     ------
     UsageError
-        If ``weight`` is negative, or the code has no posterior.
+        If ``weight`` is negative; in use, if the code has no posterior.
 
     References
     ----------
     Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR; Higgins et al. (2017),
     "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import KLToPrior
+    >>> from narrows.core.slots import Code, Forward, GaussianPosterior
+    >>> mean = torch.tensor([[1.0, 0.0]])
+    >>> code = Code(mean, posterior=GaussianPosterior(mean, log_variance=torch.zeros(1, 2)))
+    >>> KLToPrior()(Forward(mean, mean, code, mean, encoder=None, decoder=None))
+    tensor(0.5000)
     """
 
     weight: float = 1.0

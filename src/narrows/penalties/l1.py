@@ -1,4 +1,4 @@
-"""L1 penalty on the code: few units active at a time."""
+"""L1 penalty on the code: few units are active at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["L1"]
 class L1:
     """Omega = weight * mean over the batch of sum_j |h_j|.
 
-    Unit: that of the loss, ``weight`` being loss units per unit of code. The code is linear
-    unless the encoder says otherwise, so the penalty shrinks it towards 0.
+    Unit: as the loss; ``weight`` is in loss units per unit of code. It shrinks the code
+    towards 0; exact zeros need a relu code.
 
     Raises
     ------
@@ -28,6 +28,15 @@ class L1:
     ----------
     Ranzato, Poultney, Chopra, LeCun (2007), "Efficient learning of sparse representations with
     an energy-based model", NIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import L1
+    >>> from narrows.core.slots import Code, Forward
+    >>> h = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
+    >>> L1(0.5)(Forward(h, h, Code(h), h, encoder=None, decoder=None))
+    tensor(1.5000)
     """
 
     weight: float = 1e-3

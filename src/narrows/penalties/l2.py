@@ -1,4 +1,4 @@
-"""L2 penalty on the code: codes stay near 0, as a density fitted to them needs."""
+"""L2 penalty on the code: codes stay near 0, where a density can be fitted to them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["L2"]
 class L2:
     """Omega = weight * mean over the batch of sum_j h_j^2.
 
-    Unit: that of the loss, ``weight`` being loss units per squared unit of code. On its own a
-    decoder undoes it by larger weights: use it with weight decay.
+    Unit: as the loss; ``weight`` is in loss units per squared unit of code. Use it with weight
+    decay: otherwise larger decoder weights make up for smaller codes.
 
     Raises
     ------
@@ -28,6 +28,15 @@ class L2:
     ----------
     Ghosh, Sajjadi, Vergari, Black, Schoelkopf (2020), "From variational to deterministic
     autoencoders", ICLR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import L2
+    >>> from narrows.core.slots import Code, Forward
+    >>> h = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
+    >>> L2(0.5)(Forward(h, h, Code(h), h, encoder=None, decoder=None))
+    tensor(3.5000)
     """
 
     weight: float = 1e-3

@@ -1,4 +1,4 @@
-"""Revival of dead units: they learn from what the others could not rebuild."""
+"""Revive dead units: train them on the error that the active units leave."""
 
 from __future__ import annotations
 
@@ -20,19 +20,39 @@ __all__ = ["Revive"]
 class Revive:
     """Omega = weight * V * mean of ||e - z_dead D||^2 / mean of ||e||^2, e = x - g(h) held fixed.
 
-    z_dead holds the ``k`` largest drives, negative ones too, of the units that have not been in
-    a code for ``after`` training rows; D is the decoder's matrix; means and the variance V of x
-    are the batch's, so that the force does not fade as e gets small. Unit: squared units of the
-    scaled features. 0 where no unit is dead. For a top-k code and a decoder of one layer.
+    z_dead holds the ``k`` largest preactivations, negative ones too, of the dead units: those that
+    no code has used for ``after`` training rows. D is the decoder's matrix; the means and the
+    variance V of x are over the batch, so that the penalty does not fade as e gets small. Unit:
+    squared units of the scaled features; 0 if no unit is dead. For a top-k code and a decoder of
+    one layer only. Cost: O(batch x components x features), a second decoding.
 
     Raises
     ------
     UsageError
-        If a number is out of range, or the net is another.
+        If a number is out of range; in use, if the encoder or the decoder is another.
 
     References
     ----------
     Gao et al. (2024), "Scaling and evaluating sparse autoencoders", appendix A.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import Revive
+    >>> from narrows.core.slots import Forward
+    >>> from narrows.decoders import UnitDecoder
+    >>> from narrows.encoders import TopKEncoder
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> encoder = TopKEncoder([2, 3], k=1, activation="linear", generator=generator)
+    >>> decoder = UnitDecoder(3, 2, generator=generator)
+    >>> x = torch.randn(4, 2, generator=generator)
+    >>> code = encoder(x)
+    >>> step = Forward(x, x, code, decoder(code.h), encoder, decoder)
+    >>> Revive()(step).item()  # no unit is dead yet
+    0.0
+    >>> _ = encoder.idle.fill_(20_000)
+    >>> Revive()(step).item() > 0
+    True
     """
 
     weight: float = 1 / 32
@@ -55,16 +75,16 @@ class Revive:
         dead = encoder.idle > self.after
         masked = preactivation.masked_fill(~dead, -torch.inf)
         values, places = masked.topk(min(self.k, preactivation.shape[1]), dim=1, sorted=False)
-        # not relu: a dead unit is mostly negative, and must have a slope there
+        # no relu: a dead unit is mostly negative, and needs a gradient there
         values = torch.where(values == -torch.inf, 0.0, values)
-        of_dead = torch.zeros_like(preactivation).scatter(1, places, values)
+        z_dead = torch.zeros_like(preactivation).scatter(1, places, values)
         x = dense_rows(step.x)
-        left = (x - step.output).detach()
-        errors = (left - of_dead @ step.decoder.weights[0]).square().sum(dim=1)
-        around_mean = (x - mean_of_features(x, step.weights)).square().sum(dim=1)
-        error, spread, of_rest = (
-            mean_over_rows(each, step.weights)
-            for each in (errors, around_mean, left.square().sum(dim=1))
+        residual = (x - step.output).detach()
+        errors = (residual - z_dead @ step.decoder.weights[0]).square().sum(dim=1)
+        centered = (x - mean_of_features(x, step.weights)).square().sum(dim=1)
+        error, variance, residual_norm = (
+            mean_over_rows(values, step.weights)
+            for values in (errors, centered, residual.square().sum(dim=1))
         )
-        share = error / of_rest.clamp_min(1e-12)
-        return self.weight * spread * share * dead.any()
+        share = error / residual_norm.clamp_min(1e-12)
+        return self.weight * variance * share * dead.any()

@@ -1,4 +1,4 @@
-"""Weight decay: small weights, biases left alone."""
+"""Weight decay: penalize large weights, but not biases."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["WeightDecay"]
 
 @dataclass(frozen=True)
 class WeightDecay:
-    """Omega = weight * sum of W^2 over the matrices of encoder and decoder; biases are free.
+    """Omega = weight * sum of W^2 over the weights of encoder and decoder, without biases.
 
-    Unit: that of the loss, ``weight`` being loss units per squared weight. A tied weight counts
+    Unit: as the loss; ``weight`` is in loss units per squared weight. A tied weight counts
     once. Cost: O(weights) a step, whatever the batch.
 
     Raises
@@ -26,6 +26,22 @@ class WeightDecay:
     References
     ----------
     Krogh, Hertz (1991), "A simple weight decay can improve generalization", NIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from narrows import WeightDecay
+    >>> from narrows.core.slots import Forward
+    >>> from narrows.decoders import TiedDecoder
+    >>> from narrows.encoders import DenseEncoder
+    >>> encoder = DenseEncoder([2, 1], activation="linear", generator=torch.Generator())
+    >>> _ = encoder.weights[0].data.copy_(torch.tensor([[3.0], [4.0]]))
+    >>> decoder = TiedDecoder(encoder, activation="linear")
+    >>> x = torch.ones(1, 2)
+    >>> code = encoder(x)
+    >>> step = Forward(x, x, code, decoder(code.h), encoder, decoder)
+    >>> round(WeightDecay(0.1)(step).item(), 4)  # 0.1 * (3^2 + 4^2)
+    2.5
     """
 
     weight: float = 1e-5

@@ -13,9 +13,9 @@ __all__ = ["model_in", "model_part"]
 
 
 def model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the spec and tensors of a model to store beside the weights in training.
+    """Return the spec and tensors of a model, to store beside the weights in training.
 
-    A tensor of the model that is also a weight of the objective is stored by that name, not twice.
+    Tensors of the model that are also weights of the objective are stored only once, as these.
     """
     weights = {v.data_ptr(): (k, v.shape) for k, v in objective.state_dict().items() if v.numel()}
     names, others = {}, {}
@@ -31,12 +31,12 @@ def model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], d
 def model_in(checkpoint: Artefact) -> Artefact:
     """Return the model that training would have returned had it ended at the checkpoint.
 
-    Its weights are the best so far on held-out rows, or the last where none are held out.
+    Its weights are the best so far on held-out rows, or the last if none are held out.
 
     Raises
     ------
     ModelFileError
-        If it is of a part of a training that makes no model by itself.
+        If the checkpoint is of a part of a training that is not a model by itself.
     """
     held = checkpoint.spec.get("model")
     if held is None:

@@ -23,7 +23,7 @@ class Checkpoints:
     Parameters
     ----------
     folder : Path
-        Made if it is not there.
+        Created if it does not exist.
     every : float
         Seconds between two checkpoints.
 
@@ -52,26 +52,28 @@ class Checkpoints:
         self._replaced: list[Path] = []
 
     def begin_anew(self) -> None:
-        """Have the first checkpoint from now on, of a part too, replace all that stand here.
+        """Have the next checkpoint, of a part too, replace all that are here now.
 
-        Until then they stay; after it, none of another training is left for a resumption to find.
+        Until it is saved they stay; then none of another training is left to resume from.
         """
         self._replaced = self.every_file()
 
     def every_file(self) -> list[Path]:
-        """Return the checkpoints that stand here, those of parts too."""
+        """Return the paths of all checkpoints here, those of parts too."""
         return [*self.folder.rglob("checkpoint-*.safetensors")]
 
     def beside(self, name: str) -> Checkpoints:
-        """Return checkpoints of a part of the training, in a folder of its own in this one."""
+        """Return the checkpoints of a part of the training, in a subfolder."""
         part = Checkpoints(self.folder / name, every=self.every)
-        part._replaced = self._replaced  # one list: whoever saves first empties it for all
+        part._replaced = self._replaced  # one list, which the first to save empties for all
         return part
 
     def due(self) -> bool:
+        """Return whether ``every`` seconds have passed since the last checkpoint."""
         return time.monotonic() - self._last >= self.every
 
     def save(self, artefact: Artefact) -> None:
+        """Write a checkpoint, and remove all but the last two."""
         numbers = self._numbers()
         number = numbers[-1] + 1 if numbers else 1
         write_artefact(self._path(number), artefact)
@@ -81,13 +83,13 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def newest(self) -> Artefact | None:
-        """Return the newest checkpoint whose digest holds, None if there is none.
+        """Return the newest checkpoint whose digest is right, None if there is none.
 
         Raises
         ------
         ModelFileError
-            If there are checkpoints, and none can be read; LaterFormat, if the newest sound one was
-            written by a later version.
+            If there are checkpoints, but none can be read; LaterFormat, if the newest sound one
+            was written by a later version.
         """
         first: ModelFileError | None = None
         for number in reversed(self._numbers()):
@@ -107,12 +109,12 @@ class Checkpoints:
         return None
 
     def clear_if_empty(self) -> None:
-        """Remove the folder if it holds no checkpoint: a training failed before its first one."""
+        """Remove the folder if training failed before its first checkpoint."""
         if not self.every_file():
             self.clear()
 
     def clear(self) -> None:
-        """Remove the checkpoints and the folder: the training they belong to is finished."""
+        """Remove the checkpoints and the folder, after their training is finished."""
         for path in self.folder.glob("checkpoint-*.safetensors"):
             path.unlink(missing_ok=True)
         for path in self.folder.glob(TEMPORARY):
@@ -125,6 +127,7 @@ class Checkpoints:
             self.folder.rmdir()
 
     def close(self) -> None:
+        """Let other trainings write to the folder."""
         os.close(self._lock)
 
     def _path(self, number: int) -> Path:

@@ -1,4 +1,4 @@
-"""Early stopping: keep the weights that did best on rows held out."""
+"""Early stopping: keep the weights with the lowest error on held-out rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping:
-    """Remembers the best weights; after ``patience`` epochs without a better one, says stop."""
+    """Keep the best weights, and stop after ``patience`` epochs without better ones.
+
+    Without ``patience`` it never stops.
+    """
 
     def __init__(self, patience: int | None) -> None:
         self.patience = patience
@@ -21,27 +24,29 @@ class EarlyStopping:
         self._weights: dict[str, Tensor] = {}
 
     def update(self, epoch: int, error: float, net: nn.Module) -> bool:
-        """Take in an epoch's held-out error; return whether to stop."""
+        """Record the held-out error of an epoch; return whether to stop."""
         if error < self.best_error:
             self.best_error, self.best_epoch = error, epoch
             self._weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
         return self.waited_enough(epoch)
 
     def waited_enough(self, epoch: int) -> bool:
-        """Return whether ``patience`` epochs have passed without a better one."""
+        """Return whether ``patience`` epochs have passed without a lower error."""
         waited = epoch - max(self.best_epoch, self._since)
         return self.patience is not None and waited >= self.patience
 
     def begin_again(self, epoch: int) -> None:
-        """Count the patience from this epoch on: a training that had ended goes on."""
+        """Count ``patience`` from this epoch, where a finished training goes on."""
         self._since = epoch
 
     @torch.no_grad()
     def restore_best(self, net: nn.Module) -> None:
+        """Load the best weights into the net, if there are any."""
         if self._weights:
             net.load_state_dict(self._weights)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Return the tensors and the JSON values that ``restore`` reads."""
         tensors = {f"best.{name}": value for name, value in self._weights.items()}
         values: dict[str, float] = {"best_epoch": self.best_epoch, "since": self._since}
         if self._weights:

@@ -1,4 +1,4 @@
-"""Layer-wise pretraining: one layer's objective, and the rows that it reads."""
+"""Layer-wise pretraining: its settings, and the objective of one layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Generator, nn
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
 from narrows.core.objective import Objective
-from narrows.core.slots import Corruption, Decoder, Loss, piece_from_spec
+from narrows.core.pieces import name_of, piece_from_spec
+from narrows.core.slots import Corruption, Decoder, Loss
 from narrows.corruptions import CORRUPTIONS
 from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
@@ -26,11 +27,10 @@ METHODS = ("denoising", "rbm")
 
 @dataclass(frozen=True)
 class LayerwisePretraining:
-    """How each layer is trained before the whole is: JSON values.
+    """How each layer is trained before the whole net, as JSON values.
 
-    ``learning_rate`` None takes 1e-3 (Adam) for denoising layers; for Boltzmann machines, which
-    are trained by momentum, 0.1 where both sides are logistic, 1e-2 for words, and 1e-3 where one
-    side is linear.
+    ``learning_rate`` None is 1e-3 (Adam) for denoising layers. For Boltzmann machines, trained with
+    momentum, it is 0.1 if both sides are logistic, 1e-2 for words, and 1e-3 if one side is linear.
     """
 
     method: str = "denoising"
@@ -56,21 +56,21 @@ def new_layer(
     parameters: Mapping[str, Any],
     generator: Generator,
 ) -> Objective | RestrictedBoltzmannMachine:
-    """Return what layer k of a dense net is trained as, of that layer's width and units.
+    """Return the objective that pretrains layer k of a dense net, with that layer's widths.
 
     Parameters
     ----------
     k : int
-        From 0, the layer that reads the rows.
+        Index of the layer, from 0 for the one that reads the rows.
     parameters : mapping
-        The variant's: activations and loss.
+        The variant's parameters, for activations and loss.
     generator : Generator
-        Draws the layer's first weights, and a Boltzmann machine's units.
+        Draws the layer's initial weights, and a Boltzmann machine's initial chains.
 
     Raises
     ------
     UsageError
-        If Boltzmann machines are asked for and the units are none of theirs.
+        If the method is "rbm" and the activations are not those of a Boltzmann machine.
     """
     encoder = net.encoder
     assert isinstance(encoder, DenseEncoder)
@@ -106,7 +106,8 @@ def _boltzmann(
             "pretrain: 'rbm' needs activation='sigmoid' and a code_activation of 'sigmoid' or "
             f"'linear', got {parameters['activation']!r} and {parameters['code_activation']!r}."
         )
-    name, link = parameters["loss"]["name"], parameters["loss"].get("link")
+    loss = parameters["loss"]
+    name, link = name_of(loss), loss.get("link") if isinstance(loss, Mapping) else None
     binary = k > 0 or name == "bernoulli" or link == "logistic"
     visible = "multinomial" if name == "multinomial" and not k else "gaussian"
     return RestrictedBoltzmannMachine(
@@ -122,7 +123,7 @@ def _boltzmann(
 
 
 def layer_rate(settings: LayerwisePretraining, layer: nn.Module) -> float:
-    """Return the learning rate of a layer of ``new_layer``: that of the settings, or what suits."""
+    """Return the learning rate of the settings, or the default for this kind of layer."""
     if settings.learning_rate is not None:
         return settings.learning_rate
     if not isinstance(layer, RestrictedBoltzmannMachine):
@@ -143,18 +144,18 @@ def layer_autoencoder(
     row_length: float | None = None,
     generator: Generator,
 ) -> Objective:
-    """Return x -> a(x~ W + b) -> link(h W^T + c), for a layer of a net that will be unrolled.
+    """Return the autoencoder x -> a(x~ W + b) -> link(h W^T + c), for one layer of a net.
 
     Parameters
     ----------
     activation : str
-        Of this layer, on its code.
+        Activation of this layer.
     below : str or None
-        Activation of the layer whose output this one reads and rebuilds, so that the rebuilt
-        values are what that layer can say: sigmoid units by Bernoulli cross-entropy (Vincent et
-        al. 2010), others by squared error. None for the lowest layer, which has the net's loss.
+        Activation of the layer below, whose outputs this one reads and reconstructs. The loss is
+        the Bernoulli cross-entropy for sigmoid units (Vincent et al. 2010), and the squared error
+        of activated outputs for others. None for the lowest layer, which has the net's loss.
     row_length : float or None
-        Of the lowest layer, that of the net.
+        As in ``DenseEncoder``, for the lowest layer.
     """
     encoder = DenseEncoder(
         [n_features, n_components],
@@ -172,7 +173,7 @@ def layer_autoencoder(
 
 
 class _Activated(Decoder):
-    """g followed by the activation that the unrolled net has there."""
+    """g followed by the activation of the layer below."""
 
     def __init__(self, decoder: Decoder, activation: str) -> None:
         super().__init__()

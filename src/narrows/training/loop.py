@@ -1,32 +1,29 @@
-"""The loop: epochs of shuffled batches, watched, checkpointed and resumable."""
+"""The training loop: epochs of shuffled batches, with checkpoints and resumption."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Generator
 
-from narrows.artefact import Artefact
 from narrows.data.source import Source, with_targets
-from narrows.training.checkpoints import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import product_context
-from narrows.training.run import Described, Epoch, Run, TrainingRecord
+from narrows.training.run import Run, TrainingRecord, Watch
 from narrows.training.schedule import rate_factor
 from narrows.training.trainer import Trainer
 
 __all__ = ["TrainingStopped", "mean_error", "train"]
 
 _CHECK_EVERY = 100
-"""Steps between two looks at whether the loss is finite: each look waits for the device."""
+"""Steps between checks that the loss is finite: each check waits for the device."""
 
 EVALUATION_BATCH = 1024
 
+_ALONE = Watch()
+
 
 class TrainingStopped(BaseException):
-    """Raised after the checkpoint that a stop request asked for; no error of the program's."""
+    """Raised after a stop was requested and the checkpoint saved; it is not an error."""
 
 
 def train(
@@ -38,13 +35,8 @@ def train(
     validation: Source | None = None,
     patience: int | None = None,
     augment_until: float = 1.0,
-    checkpoints: Checkpoints | None = None,
-    identity: Mapping[str, Any] | None = None,
-    saved: Artefact | None = None,
-    described: Described | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
     constant_rate: bool = False,
+    watch: Watch = _ALONE,
 ) -> TrainingRecord:
     """Minimize the trainer's objective over the source, in place.
 
@@ -54,20 +46,13 @@ def train(
         The learning rate follows ``rate_factor`` over ``max_epochs`` epochs, unless
         ``constant_rate``.
     validation : Source, optional
-        Held-out rows; the weights of the epoch that did best on them are kept at the end.
+        Held-out rows; the weights of the epoch with the lowest error on them are kept at the end.
     patience : int, optional
         Epochs without a better held-out error before training stops.
     augment_until : float
         Share of the epochs in which the trainer's augmentation is used.
-    checkpoints : Checkpoints, optional
-        Where to save the state every so often, and when a stop is requested.
-    identity : mapping
-        JSON values that must be equal at a resumption: parameters and data fingerprint.
-    saved : Artefact, optional
-        A checkpoint to go on from. Where its training had ended, ``max_epochs`` may be more: the
-        learning rate is then what it is at that epoch of so many.
-    described : callable, optional
-        From the record so far to the file of the model as it stands, for checkpoints to open as.
+    watch : Watch, optional
+        Checkpoints and callbacks.
 
     Raises
     ------
@@ -80,22 +65,15 @@ def train(
         n_rows=source.n_rows,
         n_validation_rows=validation.n_rows if validation else 0,
     )
-    run = Run(
-        trainer,
-        record,
-        EarlyStopping(patience),
-        checkpoints,
-        dict(identity or {}),
-        max_epochs=max_epochs,
-        described=described,
-    )
-    if saved is not None:
-        run.resume(saved)
+    run = Run(trainer, record, EarlyStopping(patience), watch, max_epochs=max_epochs)
+    if watch.saved is not None:
+        run.resume(watch.saved)
     batches = source.n_batches(batch_size)
     total = max_epochs * batches
 
     while run.epoch < max_epochs and not record.stopped_early:
         run.begin_epoch()
+        trainer.objective.train()
         augment = run.epoch < augment_until * max_epochs
         rows = source.shuffled(batch_size, generator=trainer.sampler, start=run.position)
         for raw in rows:
@@ -104,7 +82,7 @@ def train(
             trainer.step(raw, factor=factor, augment=augment)
             record.precision = trainer.precision
             run.position += 1
-            stopped = stop_requested()
+            stopped = watch.stop_requested()
             if (step + 1) % _CHECK_EVERY == 0:
                 run.check_weights()
             if stopped or run.checkpoint_due():
@@ -116,10 +94,9 @@ def train(
         if validation is not None:
             error = mean_error(trainer, validation)
             run.check_held_out(error)
-        on_epoch(run.epoch + 1, run.end_epoch(error))
+        watch.on_epoch(run.epoch + 1, run.end_epoch(error))
 
-    if checkpoints is not None:
-        run.save()
+    run.save()
     if validation is not None:
         run.stopping.restore_best(trainer.objective)
         record.best_epoch = run.stopping.best_epoch
@@ -128,14 +105,14 @@ def train(
 
 @torch.no_grad()
 def mean_error(trainer: Trainer, source: Source) -> float:
-    """Return the mean error over a source, in the precision of the training.
+    """Return the mean error over a source, in the precision of training.
 
-    Where the code is random it is the mean of J, of one code a row: the error of the mean code
-    alone says nothing of what the code costs. Rows count by the source's weights, of mean 1.
+    For stochastic objectives it is the mean of J, with one draw for each row: the error of the
+    mean code leaves out the penalty. Rows count by the source's weights, of mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first = 0
-    objective = trainer.objective
+    objective = trainer.objective.eval()
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
         for raw, y in with_targets(source, source.at_a_time(EVALUATION_BATCH)):

@@ -1,7 +1,7 @@
-"""Measure which number format trains faster, by a step of the net in each.
+"""Measure which number format trains faster, by timing steps of the net.
 
-Processor flags do not say. With ``avx512_bf16`` and no AMX bfloat16 trained 1.75 times slower than
-float32 on one machine, with AMX 1.8 times faster on another.
+CPU flags do not tell. With ``avx512_bf16`` but no AMX, bfloat16 trained 1.75 times slower than
+float32 on one machine; with AMX 1.8 times faster on another.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from narrows.training.precision import product_context
 __all__ = ["faster_precision"]
 
 _GAIN = 0.9
-"""bfloat16 has to take at most this share of float32's time: where the two are near, the noise of
-one measurement would decide, and the next process, with the same seed, would decide otherwise."""
+"""bfloat16 must take at most this share of float32's time: where the two are close,
+noise would decide, and the same seed could give another result in the next process."""
 
 _FEW_PRODUCTS = 20_000_000
-"""Steps of dense layers with fewer products stay in float32: they take about a millisecond, the
-noise of a measurement would decide, and the same seed would give other bits in the next process."""
+"""Steps of dense layers with fewer products stay in float32: they take about a millisecond, so that
+noise would decide here too."""
 
 _SECONDS = 0.1
 _FEWEST, _MOST = 5, 25
 _LONG = 0.5
-"""A step of so many seconds is measured once: its noise is relatively small, and steps cost."""
+"""A step of more seconds is measured only once: its noise is small, and its cost is not."""
 
 _FEW, _HOPELESS = 3, 2.0
-"""Where bfloat16 took twice float32's time in so many steps, no more are measured: fewer would be
-noise, a step that the machine disturbed."""
+"""If bfloat16 took twice float32's time in the median of this many steps, measuring stops. With
+fewer steps one disturbance of the machine could decide."""
 
 
 def faster_precision(
     objective: Trainable, x: Rows, y: Tensor | None, *, device: torch.device
 ) -> str:
-    """Return "bfloat16" where a step on these rows takes less than 0.9 of float32's time in it.
+    """Return "bfloat16" if it takes less than 0.9 of float32's time for a step, else "float32".
 
-    A step is a forward and a backward pass; the two formats take turns, and the median of their
-    ratios decides. It costs about a tenth of a second, or four of the steps where these are long,
-    once in a process for nets and batches of one shape. Weights, buffers and random states are
-    left as they were, gradients empty.
+    A step is a forward and a backward pass; the formats alternate, and the median of their ratios
+    decides. This costs about a tenth of a second, or four steps if these are long, once in a
+    process for nets and batches of one shape. Weights, buffers and random states stay as they were;
+    gradients are cleared.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def faster_precision(
 
 
 class _Known:
-    """What has been measured in this process."""
+    """What this process has measured, with a lock."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -80,7 +80,7 @@ _known = _Known()
 
 
 def _n_products(objective: Trainable, x: Rows) -> float:
-    """Return the products of a forward pass through dense layers; infinity where others are."""
+    """Return the number of products of a pass through dense layers; infinity for other layers."""
     parameters = list(objective.parameters())
     if any(parameter.ndim > 2 for parameter in parameters):
         return float("inf")
@@ -88,7 +88,7 @@ def _n_products(objective: Trainable, x: Rows) -> float:
 
 
 def _shape(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device) -> Any:
-    """Return what the time of a step depends on."""
+    """Return the key of a measurement: all that the time of a step depends on."""
     return (
         str(device),
         torch.get_num_threads(),
@@ -123,7 +123,7 @@ def _measured(objective: Trainable, x: Rows, y: Tensor | None, device: torch.dev
 
 
 def _faster(seconds: Callable[[str], float]) -> str:
-    """Return the faster format by a clock that times a step in either."""
+    """Return the faster format; ``seconds`` times a step in a format."""
     seconds("float32")  # kernels are chosen and memory is taken at the first step
     try:
         seconds("bfloat16")

@@ -1,4 +1,4 @@
-"""Which number format the matrix products use."""
+"""Resolve the device, and the number format of matrix products."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from narrows.errors import UsageError, did_you_mean
 __all__ = ["product_context", "resolve_device", "resolve_precision"]
 
 _SMALL = 100_000
-"""Nets of fewer weights gain nothing: casting costs what the products save."""
+"""Nets with fewer weights gain nothing: casting costs what the products save."""
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device of ``"auto"`` (a GPU if there is one), or the one that is named.
+    """Return the device of this name; ``"auto"`` is a GPU if there is one, else the CPU.
 
     Raises
     ------
     UsageError
-        If torch knows no such device, or it is not there; of ``"auto"``, in a process that was
-        forked from one that had used CUDA, which no child can use again.
+        If torch does not know the device, or it does not exist; for ``"auto"``, if the process was
+        forked from one that had used CUDA, which a child cannot use again.
     """
     if device == "auto":
-        # private, but torch says it nowhere else: is_available() may still be true there
+        # private, but the only way to know: is_available() may still be true here
         if torch.cuda._is_in_bad_fork():  # pyright: ignore[reportPrivateUsage]
             raise UsageError(
                 "device: 'auto' cannot take the GPU in a process that was forked from one that "
@@ -37,7 +37,7 @@ def resolve_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.zeros(1, device=found).item()  # "meta" makes tensors without content
     except (RuntimeError, AssertionError, NotImplementedError, ImportError, TypeError) as error:
-        # torch has no one error for a device that it does not know, was not built for, or lacks
+        # torch raises various errors for devices that it does not know or that do not exist
         reason = (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
         raise UsageError(f"device: {device!r} cannot be used: {reason}; try 'cpu'.") from None
     return found
@@ -46,14 +46,14 @@ def resolve_device(device: str) -> torch.device:
 def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> str:
     """Resolve ``"auto"`` to float32 where bfloat16 cannot be faster.
 
-    That is for small nets, and on processors without instructions for it. Elsewhere "auto" stays,
-    to be measured (``faster_precision``). Weights, optimizer, losses and everything after training
-    are float32 in any case.
+    This is so for small nets, and on CPUs without instructions for it. Otherwise "auto" stays, for
+    ``faster_precision`` to measure. Weights, optimizer, losses and everything after training are
+    float32 in any case.
 
     Raises
     ------
     UsageError
-        If there is no such precision.
+        If the precision is unknown.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         hint = did_you_mean(precision, ("auto", "float32", "bfloat16"))
@@ -79,17 +79,16 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def product_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs: float32's, too, for "auto" before it is
-    measured."""
+    """Return the context for a forward pass; "auto" runs in float32 until it is measured."""
     return _bfloat16_products(device) if precision == "bfloat16" else nullcontext()
 
 
 @contextmanager
 def _bfloat16_products(device: torch.device) -> Iterator[None]:
-    """Cast the weights anew at every step.
+    """Use bfloat16, casting the weights anew at every step.
 
-    Torch keeps the casts until the outermost autocast ends: under a caller's own, every step would
-    read the weights of the first.
+    torch keeps the casts until the outermost autocast ends: under a caller's own autocast, every
+    step would read the weights of the first.
     """
     try:
         with torch.autocast(device.type, torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining: each layer of a deep net learns the one below, alone, in turn.
+"""Greedy layer-wise pretraining: train the layers of a deep net one by one, from the bottom up.
 
 Hinton, Salakhutdinov (2006), Science 313 (Boltzmann machines); Bengio, Lamblin, Popovici,
 Larochelle (2007), "Greedy layer-wise training of deep networks", NIPS; Vincent, Larochelle, Lajoie,
@@ -7,10 +7,7 @@ Bengio, Manzagol (2010), "Stacked denoising autoencoders", JMLR 11.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -23,68 +20,60 @@ from narrows.data.source import Source
 from narrows.encoders import DenseEncoder
 from narrows.encoders.dense import rows_of_length
 from narrows.losses import Bernoulli
+from narrows.model.model import Model
 from narrows.objectives.boltzmann import RestrictedBoltzmannMachine
 from narrows.objectives.code_task import layers_of
-from narrows.training.checkpoints import Checkpoints
 from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
 from narrows.training.loop import train
 from narrows.training.precision import product_context
-from narrows.training.run import Epoch
+from narrows.training.run import Epoch, Watch
 from narrows.training.trainer import Trainer
 
 __all__ = ["pretrain"]
 
 
 def pretrain(
-    objective: Objective,
-    scaling: Scaling,
+    model: Model,
     source: Source,
     settings: LayerwisePretraining,
     *,
-    parameters: Mapping[str, Any],
     mean: Tensor,
-    device: torch.device,
     precision: str,
     seed: int,
-    checkpoints: Checkpoints | None = None,
-    resume: bool = False,
-    identity: Mapping[str, Any] | None = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int, int, Epoch], None] = lambda layer, number, epoch: None,
+    watch: Watch,
 ) -> list[list[Epoch]]:
     """Train the layers of a dense net from the bottom up, in place; return every layer's epochs.
 
-    A layer reads what the trained ones below it make of the clean rows. Its encoder becomes the
-    net's layer, its decoder, the same weights transposed, the start of the net's mirrored layer.
-    Each layer has checkpoints of its own, in folders beside the net's.
+    A layer reads the activations of the trained layers below it, for clean rows. Its encoder
+    becomes the net's layer; its decoder, the same weights transposed, becomes the net's mirrored
+    layer. Each layer has its own checkpoints, in a folder beside the net's.
 
     Parameters
     ----------
-    parameters : mapping
-        The variant's: activations and loss.
+    model : Model
+        A dense net on the device that trains it.
     mean : Tensor
-        Of the scaled rows, (n_features,).
+        Mean of the scaled rows, (n_features,).
 
     Raises
     ------
     UsageError
-        If Boltzmann machines are asked for and the units are none of theirs.
+        If the method is "rbm" and the activations are not those of a Boltzmann machine.
     InvalidData
         If Bernoulli units would read values outside [0, 1].
     """
     history: list[list[Epoch]] = []
+    objective, scaling, device = model.objective, model.scaling, model.device
     encoder = objective.encoder
     assert isinstance(encoder, DenseEncoder)
     for k in range(len(encoder.weights)):
         generator = Generator().manual_seed(seed + k)
-        layer = new_layer(settings, objective, k, parameters=parameters, generator=generator)
+        layer = new_layer(settings, objective, k, parameters=model.parameters, generator=generator)
         if k == 0:
             layer.start_at(mean)
             if isinstance(layer, RestrictedBoltzmannMachine) and layer.visible == "bernoulli":
                 for raw in source.in_order(16384):
                     Bernoulli().check(scaling.forward(raw))
-        place = None if checkpoints is None else checkpoints.beside(f"layer-{k + 1}")
-        saved = place.newest() if place is not None and resume else None
         below = _Below(scaling, objective, k, device, settings.method == "rbm")
         below.trainer = trainer = Trainer(
             layer,
@@ -96,19 +85,16 @@ def pretrain(
             weight_decay=settings.weight_decay if settings.method == "rbm" else 0.0,
             momentum=settings.momentum if settings.method == "rbm" else None,
         )
-        with nullcontext() if place is None else closing(place):
+        identity = {**watch.identity, "pretraining": asdict(settings), "layer": k + 1}
+        with watch.part(f"layer-{k + 1}", f"layer {k + 1}") as part:
             record = train(
                 trainer,
                 source,
                 max_epochs=settings.max_epochs,
                 batch_size=min(settings.batch_size, source.n_rows),
-                checkpoints=place,
-                identity={**(identity or {}), "pretraining": asdict(settings), "layer": k + 1},
-                saved=saved,
-                stop_requested=stop_requested,
-                on_epoch=lambda number, epoch, k=k: on_epoch(k + 1, number, epoch),
+                watch=replace(part, identity=identity),
             )
-        _put(layer, objective, k)
+        _unroll(layer, objective, k)
         history.append(record.epochs)
     return history
 
@@ -117,15 +103,15 @@ def pretrain(
 class _Below:
     """Scale rows, fill in missing values, and apply the layers already trained.
 
-    A Boltzmann machine reads rows of the length that the net brings them to. The products are in
-    the precision of the layer in training.
+    With ``scale_rows``, for Boltzmann machines, rows have the length to which the net's encoder
+    scales them. The products are in the precision of the layer in training.
     """
 
     scaling: Scaling
     net: Objective
     depth: int
     device: torch.device
-    lengthen: bool
+    scale_rows: bool
     trainer: Trainer | None = None
 
     @torch.no_grad()
@@ -134,15 +120,15 @@ class _Below:
         if self.depth == 0:
             assert isinstance(self.net.encoder, DenseEncoder)
             length = self.net.encoder.row_length
-            return rows_of_length(x, length) if self.lengthen and length is not None else x
+            return rows_of_length(x, length) if self.scale_rows and length is not None else x
         assert self.trainer is not None
         with product_context(self.trainer.precision, self.device):
             return layers_of(self.net, x, self.depth)[-1].float()
 
 
 @torch.no_grad()
-def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
-    """Unroll: copy a trained layer to its place in the encoder and, mirrored, in the decoder."""
+def _unroll(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) -> None:
+    """Copy a trained layer to layer k of the encoder and to its mirrored layer of the decoder."""
     if isinstance(layer, RestrictedBoltzmannMachine):
         weight, up, down = layer.weight, layer.hidden_bias, layer.visible_bias
     else:
@@ -152,5 +138,5 @@ def _put(layer: Objective | RestrictedBoltzmannMachine, net: Objective, k: int) 
     net.encoder.weights[k].copy_(weight)
     net.encoder.biases[k].copy_(up)
     net.decoder.biases[mirrored].copy_(down)
-    if hasattr(net.decoder, "weights"):  # tied decoders have none of their own
+    if hasattr(net.decoder, "weights"):  # tied decoders have no weights of their own
         net.decoder.weights[mirrored].copy_(weight.t())

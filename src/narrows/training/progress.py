@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, nothing but the outcome elsewhere; all of it on stderr."""
+"""Show the progress of training on stderr: a bar on a terminal, or lines."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from narrows.training.run import Epoch, TrainingRecord
 __all__ = ["Progress"]
 
 _RECENT = 10
-"""Epochs whose mean time predicts that of the rest."""
+"""Number of last epochs whose mean time predicts the time left."""
 
 _LINES = 30
-"""Lines of a training at most, give or take one."""
+"""Most lines of a training, give or take one."""
 
 
 class Progress:
-    """Shows epochs as they pass; ``verbose=0`` shows nothing, 2 prints lines where no bar is.
+    """Show epochs as they pass: nothing if ``verbose`` is 0, lines without a terminal if it is 2.
 
-    A line an epoch, or of more than 30 epochs the first, the last and some evenly between; of every
-    part that is trained before, a layer or a neighbor model, of ``part_epochs`` each, too. Lines
-    say about how long the rest takes, if nothing stops it early; the last one says how many epochs
-    there were, in what time, why they ended, and which was the best on held-out rows.
+    There is a line for every epoch or, of more than 30 epochs, for the first, the last and some
+    evenly between; likewise for every part that is trained before, a layer or a neighbor model, of
+    ``part_epochs`` each. Lines give the time left unless training stops early; the last line gives
+    the number of epochs, their time, why they ended, and the best on held-out rows.
     """
 
     def __init__(self, verbose: int, max_epochs: int, part_epochs: int = 0) -> None:
         self._verbose = verbose
         self._max_epochs, self._part_epochs = max_epochs, part_epochs
-        self._untold: str | None = None
+        self._pending: str | None = None
         self._seconds: list[float] = []
         self._record: TrainingRecord | None = None
         self._bar: Any = None
@@ -44,8 +44,8 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        if self._untold is not None:  # training ended before its last epoch
-            self.say(self._untold)
+        if self._pending is not None:  # training ended before its last epoch
+            self.say(self._pending)
         shown = self._bar is not None or self._verbose > 1
         if shown and self._record is not None and self._record.epochs:
             self.say(_outcome(self._record, self._max_epochs))
@@ -55,6 +55,7 @@ class Progress:
         self._record = record
 
     def epoch(self, number: int, epoch: Epoch) -> None:
+        """Show an epoch of the training itself."""
         self._seconds.append(epoch.seconds)
         text = f"objective {epoch.objective:.5g}"
         if epoch.validation is not None:
@@ -65,30 +66,32 @@ class Progress:
         elif self._verbose > 1:
             left = _left(self._seconds[-_RECENT:], self._max_epochs - number)
             line = f"epoch {number}/{self._max_epochs}: {text} ({epoch.seconds:.1f} s{left})"
-            self._tell(line, number, self._max_epochs)
+            self._print_some(line, number, self._max_epochs)
 
     def part(self, part: str, number: int, epoch: Epoch) -> None:
+        """Show an epoch of a part that is trained before."""
         text = f"pretraining, {part}, epoch {number}: objective {epoch.objective:.5g}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif self._verbose > 1:
-            self._tell(f"{text} ({epoch.seconds:.1f} s)", number, self._part_epochs)
+            self._print_some(f"{text} ({epoch.seconds:.1f} s)", number, self._part_epochs)
 
-    def _tell(self, line: str, number: int, of: int) -> None:
-        """Print the line of an epoch if it is among those that are shown."""
-        every = 1 if of <= _LINES else -(-of // (_LINES - 1))
-        shown = number in (1, of) or number % every == 0
-        self._untold = None if shown else line
+    def _print_some(self, line: str, number: int, n_epochs: int) -> None:
+        """Print the line of an epoch if it is one of those that are shown."""
+        every = 1 if n_epochs <= _LINES else -(-n_epochs // (_LINES - 1))
+        shown = number in (1, n_epochs) or number % every == 0
+        self._pending = None if shown else line
         if shown:
             self.say(line)
 
     @staticmethod
     def say(text: str) -> None:
+        """Print a line on stderr."""
         print(text, file=sys.stderr, flush=True)
 
 
 def _left(seconds: Sequence[float], n: int) -> str:
-    """Return how long ``n`` more epochs take, by the times of earlier ones; "" if none are left."""
+    """Return the time of ``n`` more epochs, from the times of earlier ones; "" if none are left."""
     return f", {_time(n * sum(seconds) / len(seconds))} left at most" if n > 0 else ""
 
 
@@ -100,7 +103,7 @@ def _time(seconds: float) -> str:
 
 
 def _outcome(record: TrainingRecord, max_epochs: int) -> str:
-    """Return how a training ended."""
+    """Describe how a training ended."""
     n = len(record.epochs)
     text = f"{n} epoch{'s' * (n != 1)} in {_time(sum(epoch.seconds for epoch in record.epochs))}"
     if record.stopped_early and n < max_epochs:

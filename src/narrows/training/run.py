@@ -1,11 +1,12 @@
-"""Where a training stands, and what happened in it: what a checkpoint and a model file keep."""
+"""State and record of a training, with its checkpoints and callbacks."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from narrows.artefact import Artefact
@@ -17,16 +18,16 @@ from narrows.training.trainer import Trainer
 
 __all__ = [
     "FREE",
-    "Described",
     "Epoch",
     "Run",
     "TrainingRecord",
+    "Watch",
     "check_identity",
     "epochs_if_finished",
 ]
 
 FREE = ("max_epochs", "patience")
-"""What may differ where a checkpoint's training had ended: it then goes on to another end."""
+"""Arguments that may differ when a finished training is resumed, to go on to another end."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Epoch:
 
 @dataclass
 class TrainingRecord:
-    """What happened: goes into the model file."""
+    """What happened in a training; the model file keeps it."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int | None = None
@@ -52,40 +53,95 @@ class TrainingRecord:
     n_validation_rows: int = 0
 
 
-Described = Callable[[TrainingRecord], Artefact]
-"""A function from the record so far to the file of the model as it stands."""
+def _never() -> bool:
+    return False
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Checkpoints and callbacks of a training.
+
+    Attributes
+    ----------
+    checkpoints : Checkpoints or None
+        Where to save the state every so often, at the end, and when a stop is requested.
+    resume : bool
+        Whether parts of the training go on from their checkpoints.
+    saved : Artefact or None
+        The checkpoint that this training goes on from. If that training had ended, ``max_epochs``
+        may be larger now: the learning rate is then the one of that epoch of so many.
+    identity : mapping
+        JSON values that must be equal when the training is resumed: parameters and data
+        fingerprint.
+    snapshot : callable or None
+        Returns the model file as training stands, from the record so far; with it, each checkpoint
+        opens as a model.
+    stop_requested : callable
+        Called after every step; True means: save a checkpoint and raise TrainingStopped.
+    on_epoch : callable
+        Called after every epoch with its number, from 1, and the ``Epoch``.
+    on_part : callable
+        Called after every epoch of a part, with the part's title first.
+    """
+
+    checkpoints: Checkpoints | None = None
+    resume: bool = False
+    saved: Artefact | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: Callable[[TrainingRecord], Artefact] | None = None
+    stop_requested: Callable[[], bool] = _never
+    on_epoch: Callable[[int, Epoch], None] = _ignore
+    on_part: Callable[[str, int, Epoch], None] = _ignore
+
+    @contextmanager
+    def part(self, folder: str, title: str) -> Iterator[Watch]:
+        """Yield the watch of a part of this training, such as a layer trained on its own.
+
+        Its checkpoints are in a folder beside those of the whole, and its epochs go to ``on_part``.
+        """
+
+        def on_epoch(number: int, epoch: Epoch) -> None:
+            self.on_part(title, number, epoch)
+
+        part = replace(self, saved=None, snapshot=None, on_epoch=on_epoch)
+        if self.checkpoints is None:
+            yield part
+            return
+        with closing(self.checkpoints.beside(folder)) as checkpoints:
+            saved = checkpoints.newest() if self.resume else None
+            yield replace(part, checkpoints=checkpoints, saved=saved)
 
 
 class Run:
-    """Where a training stands: what a checkpoint holds beside the trainer's tensors.
-
-    ``described`` has checkpoints hold the model too, so that each opens as one.
-    """
+    """Current state of a training: what a checkpoint holds besides the trainer's tensors."""
 
     def __init__(
         self,
         trainer: Trainer,
         record: TrainingRecord,
         stopping: EarlyStopping,
-        checkpoints: Checkpoints | None,
-        identity: dict[str, Any],
+        watch: Watch,
         *,
         max_epochs: int,
-        described: Described | None = None,
     ) -> None:
         self.trainer, self.record, self.stopping = trainer, record, stopping
-        self.checkpoints, self.identity = checkpoints, identity
-        self.max_epochs, self.described = max_epochs, described
+        self.watch, self.max_epochs = watch, max_epochs
         self.epoch = self.position = 0
         self._spent = 0.0
         self._order = trainer.sampler.get_state()
 
     def begin_epoch(self) -> None:
+        """Keep the order of the rows, and start the clock."""
         self._order = self.trainer.sampler.get_state()
         self._started = time.perf_counter() - self._spent
         self._spent = 0.0
 
     def end_epoch(self, error: float | None) -> Epoch:
+        """Record an epoch and its held-out error, and decide whether to stop."""
         epoch = Epoch(*self.trainer.pop_means(), error, time.perf_counter() - self._started)
         self.record.epochs.append(epoch)
         self.epoch += 1
@@ -114,15 +170,19 @@ class Run:
             )
 
     def checkpoint_due(self) -> bool:
-        return self.checkpoints is not None and self.checkpoints.due()
+        """Return whether it is time for a checkpoint."""
+        checkpoints = self.watch.checkpoints
+        return checkpoints is not None and checkpoints.due()
 
     def save(self) -> None:
-        if self.checkpoints is None:
+        """Save a checkpoint, if the training has a folder for them."""
+        checkpoints, snapshot = self.watch.checkpoints, self.watch.snapshot
+        if checkpoints is None:
             return
         self.check_weights()
         best, values = self.stopping.state()
         spec = {
-            "identity": self.identity,
+            "identity": dict(self.watch.identity),
             "epoch": self.epoch,
             "position": self.position,
             "seconds": time.perf_counter() - self._started if self.position else 0.0,
@@ -133,22 +193,22 @@ class Run:
             "stopping": values,
         }
         tensors = {**self.trainer.state(), **best, "random.sampler": self._order}
-        if self.described is not None:
-            spec["model"], others = model_part(self.described(self.record), self.trainer.objective)
+        if snapshot is not None:
+            spec["model"], others = model_part(snapshot(self.record), self.trainer.objective)
             tensors |= others
-        self.checkpoints.save(Artefact("checkpoint", spec, tensors))
+        checkpoints.save(Artefact("checkpoint", spec, tensors))
 
     def resume(self, saved: Artefact) -> None:
-        """Go on from a checkpoint; one whose training had ended may go on to another end."""
+        """Go on from a checkpoint; if its training had ended, go on to another end."""
         ended = epochs_if_finished(saved) is not None
-        check_identity(saved.spec["identity"], self.identity, free=FREE if ended else ())
+        check_identity(saved.spec["identity"], self.watch.identity, free=FREE if ended else ())
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
         if self.epoch > self.max_epochs:
             raise ModelFileError(
                 f"resume: the checkpoint is of a training of {self.epoch} epochs, and max_epochs "
                 f"is {self.max_epochs} now; give more, or train anew without resume."
             )
-        # another machine, or noise, would measure another one for "auto" today
+        # "auto" could be measured otherwise on another machine, or by noise
         self.trainer.precision = saved.spec.get("precision", self.trainer.precision)
         self.record.precision = self.trainer.precision
         self._spent = saved.spec["seconds"]
@@ -164,36 +224,36 @@ class Run:
 
 
 def epochs_if_finished(saved: Artefact) -> int | None:
-    """Return the epochs that a checkpoint's training was to have, None if it had not ended."""
+    """Return ``max_epochs`` of a checkpoint's training, None if it had not ended."""
     spec = saved.spec
     most = int(spec.get("max_epochs", spec["identity"].get("max_epochs", 0)))
     return most if spec["stopped_early"] or spec["epoch"] >= most > 0 else None
 
 
 def check_identity(
-    saved: Mapping[str, Any], ours: Mapping[str, Any], *, free: Sequence[str] = ()
+    saved: Mapping[str, Any], current: Mapping[str, Any], *, free: Sequence[str] = ()
 ) -> None:
-    """Refuse a checkpoint of something else; ``free`` names what may differ.
+    """Refuse a checkpoint of another training; the keys in ``free`` may differ.
 
     Names of columns may be missing on either side.
 
     Raises
     ------
     DataChanged
-        If it was made of other data, or of columns with other names.
+        If the data or the names of their columns differ.
     ModelFileError
-        Naming what differs, and both values.
+        If something else differs; the message names it with both values.
     """
-    for key in sorted({*saved, *ours} - {*free}):
-        if saved.get(key) != ours.get(key):
+    for key in sorted({*saved, *current} - {*free}):
+        if saved.get(key) != current.get(key):
             if key == "data":
                 raise DataChanged(
                     "resume: the data are not those of the checkpoint; train anew without resume."
                 )
             if key == "names":
-                _check_names(saved.get(key), ours.get(key))
+                _check_names(saved.get(key), current.get(key))
                 continue
-            was, now = _difference(key, saved.get(key), ours.get(key))
+            was, now = _difference(key, saved.get(key), current.get(key))
             way_out = ""
             if key in FREE:
                 way_out = ", or finish that training first and then go on with more epochs"
@@ -204,7 +264,7 @@ def check_identity(
 
 
 def _check_names(was: Sequence[str] | None, now: Sequence[str] | None) -> None:
-    """Refuse other names of columns than a checkpoint's; None says nothing."""
+    """Refuse other names of columns than a checkpoint's; None matches any."""
     if was is None or now is None:
         return
     i = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), 0)
@@ -215,7 +275,7 @@ def _check_names(was: Sequence[str] | None, now: Sequence[str] | None) -> None:
 
 
 def _difference(key: str, was: Any, now: Any) -> tuple[str, str]:
-    """Return what differs under a key, down to the first key of a mapping that does."""
+    """Describe both values of a key; of mappings, those of the first key that differs."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         inner = next(k for k in sorted({*was, *now}) if was.get(k) != now.get(k))
         return _difference(inner, was.get(inner), now.get(inner))

@@ -16,16 +16,16 @@ from narrows.variants.building import build_objective
 __all__ = ["check_head_fits", "check_net_fits", "check_widths_fit", "dense_sizes"]
 
 _COPIES = 4
-"""Of every weight: itself, its gradient, and Adam's two moments, float32."""
+"""Numbers kept for each weight: itself, its gradient, and Adam's two moments."""
 
 _PER_UNIT = 4
-"""Numbers a unit and row: before and after its activation, on the way in and on the way out."""
+"""Numbers kept for each unit and row: before and after its activation, forward and backward."""
 
 _PER_FEATURE = 6
-"""Numbers a feature and row: x, its corrupted form, the output, the loss and their gradients."""
+"""Numbers kept for each feature and row: x, x~, the output, the loss and gradients."""
 
 _PER_BLOCK = 3
-"""Maps of a residual block, each as large as those it reads."""
+"""Maps that a residual block keeps, each as large as its input."""
 
 _WINDOW = 16  # weights of a convolution between two channels
 
@@ -38,15 +38,15 @@ def check_net_fits(
     batch_size: int,
     device: torch.device,
 ) -> None:
-    """Refuse a net whose training needs more memory than there is.
+    """Refuse a net whose training needs more memory than is available.
 
-    Counted are the weights, their gradients, Adam's moments and the activations of a batch; the
-    rows themselves are in memory already, or stream.
+    This counts the weights, their gradients, Adam's moments and the activations of a batch; the
+    rows themselves are already in memory, or stream.
 
     Raises
     ------
     ResourceError
-        Saying how many parameters there are, what they need, what there is, and what to lower.
+        With the number of parameters, the memory needed and available, and what to lower.
     """
     check_widths_fit(parameters, n_features, device=device)
     with torch.device("meta"):  # nothing is allocated
@@ -63,38 +63,43 @@ def check_net_fits(
 def check_widths_fit(
     parameters: Mapping[str, Any], n_features: int, *, device: torch.device
 ) -> None:
-    """Refuse widths whose weights alone need more memory than there is, before the rows are read.
+    """Refuse widths whose weights alone need more memory than is available, before reading rows.
 
-    ``parameters`` are hidden, n_components, channels and blocks, where there are any.
+    ``parameters`` are n_components, and hidden, channels and blocks if the net has them.
 
     Raises
     ------
     ResourceError
     """
-    there, at_least = _available(device), _fewest_weights(parameters, n_features)
-    if 4 * _COPIES * at_least > there:
-        raise _refusal(at_least, 0, there, 1, _way_out(parameters, n_features))
+    available, at_least = _available(device), _fewest_weights(parameters, n_features)
+    if 4 * _COPIES * at_least > available:
+        raise _refusal(at_least, 0, available, 1, _way_out(parameters, n_features))
 
 
 def check_head_fits(
     n_weights: int, per_row: int, *, batch_size: int, device: torch.device, lower: str
 ) -> None:
-    """Refuse a net, or head, of so many weights, that keeps ``per_row`` numbers a row of a batch.
+    """Refuse a net or head that needs more memory to train than is available.
 
-    ``lower`` says which argument to lower.
+    It keeps ``per_row`` numbers for each row of a batch. ``lower`` names the argument to lower.
 
     Raises
     ------
     ResourceError
     """
-    there = _available(device)
-    if 4 * (_COPIES * n_weights + batch_size * per_row) > there:
-        raise _refusal(n_weights, batch_size * per_row, there, batch_size, lower)
+    available = _available(device)
+    if 4 * (_COPIES * n_weights + batch_size * per_row) > available:
+        raise _refusal(n_weights, batch_size * per_row, available, batch_size, lower)
 
 
 def dense_sizes(widths: Sequence[int]) -> tuple[int, int]:
-    """Return how many weights dense layers have, widths from the input on, and how many numbers
-    they keep for a row."""
+    """Return the number of weights of dense layers, and of numbers that they keep for a row.
+
+    Examples
+    --------
+    >>> dense_sizes([4, 3, 2])
+    (23, 36)
+    """
     weights = sum(a * b + b for a, b in pairwise(widths))
     return weights, _PER_UNIT * sum(widths)
 
@@ -106,7 +111,7 @@ def _available(device: torch.device) -> int:
 
 
 def _fewest_weights(parameters: Mapping[str, Any], n_features: int) -> int:
-    """Return how many weights a net has at least, from its widths alone."""
+    """Return a lower bound of the number of weights of a net, from its widths alone."""
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
     channels = [1, *parameters.get("channels", ())]
     blocks = int(parameters.get("blocks", 0))
@@ -124,7 +129,7 @@ def _n_weights(net: nn.Module) -> int:
 
 
 def _way_out(parameters: Mapping[str, Any], n_features: int) -> str:
-    """Return which arguments make the net large, with their values."""
+    """Return the argument that makes the net large, with its value."""
     sizes: dict[str, Any] = {}
     for name in ("hidden", "channels"):
         if parameters.get(name):
@@ -143,12 +148,14 @@ def _way_out(parameters: Mapping[str, Any], n_features: int) -> str:
     )
 
 
-def _refusal(n_weights: int, kept: int, there: int, batch_size: int, lower: str) -> ResourceError:
-    """Return the error; ``kept`` counts the numbers that a batch keeps, 0 if it was not counted."""
+def _refusal(
+    n_weights: int, kept: int, available: int, batch_size: int, lower: str
+) -> ResourceError:
+    """Return the error; a batch keeps ``kept`` numbers, 0 if they were not counted."""
     needed = 4 * (_COPIES * n_weights + kept)
     of_batch = f", activations of {batch_size:,} rows" if kept else ""
     counted = f"{n_weights:,} parameters{'' if kept else ' or more'}"
     return ResourceError(
         f"{counted} need {gib(needed)} to train (weights, gradients, Adam's two "
-        f"moments{of_batch}), and {gib(there)} of memory are available; lower {lower}."
+        f"moments{of_batch}), and {gib(available)} of memory are available; lower {lower}."
     )

@@ -1,11 +1,11 @@
-"""A training of several parts: a folder of checkpoints for each, and one seed for all of them."""
+"""Trainings of several parts: a folder of checkpoints for each part, and one seed for all."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.training.checkpoints import Checkpoints
-from narrows.training.run import FREE, Described, check_identity
+from narrows.training.run import FREE, TrainingRecord, Watch, check_identity
 
 __all__ = ["Stages", "digest_of", "open_stages"]
 
@@ -24,27 +24,27 @@ class Stages:
 
     Attributes
     ----------
-    checkpoints : Checkpoints or None
-        Of the whole training: they hold its identity; the parts have folders beside them.
-    identity : dict
-        JSON values that must be equal at a resumption, the seed among them.
+    watch : Watch
+        Of the whole training. Its checkpoints hold only the identity; the parts have folders
+        beside them.
     seed : int
-        That of the interrupted training where nobody named one.
+        The caller's, or that of the interrupted training if the caller gave none.
     """
 
-    checkpoints: Checkpoints | None
-    identity: dict[str, Any]
+    watch: Watch
     seed: int
-    resume: bool
-    stop_requested: Callable[[], bool]
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        return self.watch.checkpoints
 
     def of_fit(self, name: str) -> dict[str, Any]:
         """Return the arguments of ``fit`` for an estimator that is the part of this name."""
         folder = None if self.checkpoints is None else self.checkpoints.folder / name
         return {
             "checkpoint": folder,
-            "resume": self.resume and folder is not None,
-            "stop_requested": self.stop_requested,
+            "resume": self.watch.resume,
+            "stop_requested": self.watch.stop_requested,
         }
 
     @contextmanager
@@ -52,23 +52,16 @@ class Stages:
         self,
         name: str,
         identity: Callable[[], Mapping[str, Any]],
-        described: Described | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the arguments of ``train`` for the part of this name.
+        snapshot: Callable[[TrainingRecord], Artefact] | None = None,
+    ) -> Iterator[Watch]:
+        """Yield the watch of ``train`` for the part of this name.
 
-        ``identity`` returns what must be equal for this part, beside what all parts share.
+        ``identity`` returns what must be equal for this part, beside what all parts share; it is
+        called only if there are checkpoints.
         """
-        if self.checkpoints is None:
-            yield {"stop_requested": self.stop_requested}
-            return
-        with closing(self.checkpoints.beside(name)) as place:
-            yield {
-                "checkpoints": place,
-                "identity": {**self.identity, **identity()},
-                "saved": place.newest() if self.resume else None,
-                "stop_requested": self.stop_requested,
-                "described": described,
-            }
+        with self.watch.part(name, name) as part:
+            own = {} if self.checkpoints is None else identity()
+            yield replace(part, identity={**part.identity, **own}, snapshot=snapshot)
 
 
 @contextmanager
@@ -81,36 +74,37 @@ def open_stages(
     resume: bool,
     stop_requested: Callable[[], bool] | None,
 ) -> Iterator[Stages]:
-    """Open the checkpoints of a training of several parts, None for none.
+    """Open the checkpoints of a training of several parts; without a folder there are none.
 
     Raises
     ------
     OutputBusy
         If another training holds the folder.
     ModelFileError, DataChanged
-        If the training to resume was of other arguments, or other data.
+        If the training to resume had other arguments or other data.
     """
-    asked = stop_requested or (lambda: False)
+    watch = Watch() if stop_requested is None else Watch(stop_requested=stop_requested)
     if folder is None:
-        yield Stages(None, {}, seed, False, asked)
+        yield Stages(watch, seed)
         return
     with closing(Checkpoints(Path(folder))) as checkpoints:
         saved = checkpoints.newest() if resume else None
         if saved is not None and seed_is_drawn:
-            # nobody named a seed: the training that goes on keeps the one that it drew
+            # the resumed training keeps the seed that it drew
             seed = saved.spec["identity"].get("seed", seed)
-        ours = {**identity, "seed": seed}
+        current = {**identity, "seed": seed}
         if saved is not None:
-            check_identity(saved.spec["identity"], ours, free=FREE)  # a part may say more of these
+            check_identity(saved.spec["identity"], current, free=FREE)  # the parts check these
         else:
             checkpoints.begin_anew()
             try:
-                checkpoints.save(Artefact("checkpoint", {"identity": ours, "parts": True}))
+                checkpoints.save(Artefact("checkpoint", {"identity": current, "parts": True}))
             except Exception:
                 checkpoints.clear_if_empty()
                 raise
+        watch = replace(watch, checkpoints=checkpoints, resume=saved is not None, identity=current)
         try:
-            yield Stages(checkpoints, ours, seed, saved is not None, asked)
+            yield Stages(watch, seed)
         except Exception:
             if not any(path.parent != checkpoints.folder for path in checkpoints.every_file()):
                 checkpoints.clear()  # nothing was trained that could be resumed
@@ -118,7 +112,7 @@ def open_stages(
 
 
 def digest_of(values: Tensor | None) -> str | None:
-    """Return a SHA-256 of targets, for the identity of a training; None of None."""
+    """Return the SHA-256 of targets, for the identity of a training; None if there are none."""
     if values is None:
         return None
     return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

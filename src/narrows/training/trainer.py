@@ -1,4 +1,4 @@
-"""One optimization step, and everything that has to survive between two of them."""
+"""One optimization step, and the state that is kept between steps."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from narrows.training.precision import product_context, resolve_precision
 __all__ = ["Augmentation", "Trainer"]
 
 Augmentation = Any
-"""A callable (x, image_shape, generator=...) -> x: new clean images from old ones."""
+"""A callable (x, image_shape, generator=...) -> x that makes new clean images."""
 
 
 class Trainer:
     """An objective with its optimizer and random states.
 
-    Losses add up on the device (``sums``: objective, loss, penalty, samples, in float64), so that
-    a step never waits for a number. ``weight_decay`` is decoupled (Loshchilov, Hutter 2019): a
-    step takes the share rate x decay from every matrix, whatever the loss. With ``momentum`` the
-    steps are those of gradient descent with momentum, as Boltzmann machines have them, and the
-    decay is in the gradient.
+    The terms are summed on the device (``sums``: objective, loss, penalty, samples, in float64), so
+    that a step never waits for it. ``weight_decay`` is decoupled (Loshchilov, Hutter 2019): a step
+    shrinks every matrix by the share rate x decay, whatever the loss. With ``momentum``, for
+    Boltzmann machines, steps are gradient descent with momentum, and the decay is part of the
+    gradient.
 
-    ``objective`` gives ``Terms`` for (x, y); ``scaling.forward`` makes x of the rows.
+    ``objective`` returns ``Terms`` of (x, y); ``scaling.forward`` turns rows into x.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class Trainer:
         return self.scaling.forward(batch.rows), batch.y, batch.weights
 
     def step(self, raw: Rows | Labeled, *, factor: float, augment: bool = True) -> None:
-        """Move the weights once, at ``factor`` times the learning rate.
+        """Take an optimization step, at ``factor`` times the learning rate.
 
-        The first step resolves the precision "auto", by measuring.
+        The first step measures what precision "auto" is to be.
         """
         if self.precision == "auto":
             x, y, _ = self._scaled(raw)
             self.precision = faster_precision(self.objective, x, y, device=self.device)
-        x, y, weights = self._scaled(raw)  # again: in the precision just settled
+        x, y, weights = self._scaled(raw)  # again, in the precision just chosen
         weighted = {} if weights is None else {"weights": weights}
         if augment and self.augmentation is not None:
             x = self.augmentation(x, self.image_shape, generator=self.noise)
@@ -103,19 +103,19 @@ class Trainer:
 
     @property
     def finite(self) -> bool:
-        """Whether every loss, weight and moment so far is finite: this waits for the device."""
+        """Whether every loss, weight and moment so far is finite; waits for the device."""
         moments = (value for state in self.optimizer.state.values() for value in state.values())
         totals = [value.detach().sum() for value in (*self.objective.parameters(), *moments)]
         return bool(torch.isfinite(torch.stack([*self.sums, *totals])).all())
 
     def pop_means(self) -> tuple[float, float, float]:
-        """Return the means of objective, loss and penalty since the last call."""
+        """Return the means of objective, loss and penalty since the last call, and reset them."""
         total, loss, penalty, n = self.sums.tolist()
         self.sums.zero_()
         return total / n, loss / n, penalty / n
 
     def go_on_from(self, other: Trainer, *, random: bool) -> None:
-        """Copy the optimizer's moments of another trainer and, if ``random``, its random states."""
+        """Copy another trainer's optimizer state and, if ``random``, its random states."""
         for parameter in self.objective.parameters():
             self.optimizer.state[parameter] = {
                 key: value.to(parameter.device, copy=True)
@@ -127,7 +127,7 @@ class Trainer:
             self.noise.set_state(other.noise.get_state())
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything a resumed run needs to go on as if it had never stopped."""
+        """Return all tensors that a resumed training needs to go on as if it had never stopped."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         for i, parameter in enumerate(self.objective.parameters()):
             for key, value in self.optimizer.state[parameter].items():
@@ -137,6 +137,7 @@ class Trainer:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load the tensors of ``state``."""
         net = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
         self.objective.load_state_dict(net)
         for i, parameter in enumerate(self.objective.parameters()):

@@ -1,20 +1,34 @@
-"""A net from a variant's name and JSON values: what a file or an estimator says, held to limits."""
+"""Build a variant from its name and JSON values, within limits of its size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from torch import Generator
 
+from narrows.catalog import VARIANTS
 from narrows.core.objective import Objective
 from narrows.errors import UsageError, unknown_name
-from narrows.variants import VARIANTS
 
-__all__ = ["build_objective"]
+__all__ = ["build_objective", "builder_of"]
 
 _MAX_WEIGHTS = 1 << 33
 _MAX_LAYERS = 1000
+
+
+def builder_of(variant: str) -> Callable[..., Objective]:
+    """Return the function that builds a variant: the one that its module is named after.
+
+    Raises
+    ------
+    UsageError
+        If there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise unknown_name("variant", variant, VARIANTS)
+    return getattr(import_module(f"narrows.variants.{variant}"), variant)
 
 
 def build_objective(
@@ -25,21 +39,26 @@ def build_objective(
     Parameters
     ----------
     variant : str
-        A key of ``VARIANTS``.
+        A key of ``catalog.VARIANTS``.
     parameters : mapping
-        The variant's own.
+        The variant's keyword arguments.
     n_features : int
-        Checked here, as the other widths are: a file may say anything.
+        Checked here, like the other widths, since a file may hold anything.
     seed : int
-        Of the generator that draws the weights.
+        Seed of the generator that draws the weights.
 
     Raises
     ------
     UsageError
-        If the variant is unknown, a width is not a positive integer, or a value is refused.
+        If the variant is unknown, the net too large, or a value refused.
+
+    Examples
+    --------
+    >>> net = build_objective("plain", {"n_components": 2, "hidden": [8]}, 10)
+    >>> net.encoder.widths
+    [8, 2]
     """
-    if variant not in VARIANTS:
-        raise unknown_name("variant", variant, VARIANTS)
+    build = builder_of(variant)
     channels, blocks = parameters.get("channels", ()), parameters.get("blocks", 0)
     widths = [n_features, *parameters.get("hidden", ()), parameters["n_components"]]
     for name, count in (("hidden", len(widths) - 2), ("channels", len(channels))):
@@ -55,4 +74,4 @@ def build_objective(
     if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > _MAX_WEIGHTS:
         raise UsageError(f"hidden: {widths} needs more than {_MAX_WEIGHTS} weights.")
     generator = Generator().manual_seed(seed)
-    return VARIANTS[variant](n_features=n_features, generator=generator, **parameters)
+    return build(n_features=n_features, generator=generator, **parameters)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
+from narrows.variants.specs import Spec
 from narrows.variants.tied import tied
 
 __all__ = ["contractive"]
@@ -33,6 +33,8 @@ def contractive(
     hidden: Sequence[int] = (),
     activation: str = "sigmoid",
     loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     penalty: Spec = {"name": "contractive", "weight": weight, "method": method}
@@ -45,6 +47,7 @@ def contractive(
         activation=activation,
         code_activation="sigmoid",
         loss=loss,
-        penalties=[penalty],
+        corruption=corruption,
+        penalties=[penalty, *penalties],
         generator=generator,
     )

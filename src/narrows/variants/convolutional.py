@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: maps of an image, smaller and more, and back.
+"""Convolutional autoencoder: ever smaller maps of an image, and back.
 
 Masci, Meier, Ciresan, Schmidhuber (2011), "Stacked convolutional auto-encoders for hierarchical
 feature extraction", ICANN.
@@ -19,7 +19,7 @@ from narrows.core.convolution import checked_shape, sides
 from narrows.core.objective import Objective
 from narrows.decoders import ConvolutionalDecoder
 from narrows.encoders import ConvolutionalEncoder, DenseEncoder, GaussianEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["convolutional"]
 
@@ -40,7 +40,7 @@ def convolutional(
     penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    """``beta`` None has a code of plain numbers; ``hidden`` are widths between maps and code."""
+    """With ``beta`` None the code is not random; ``hidden`` are widths between maps and code."""
     shape = checked_shape(image_shape, n_features)
     last = sides(*shape[:2], len(channels))[-1]
     widths = [math.prod(last) * channels[-1], *hidden, n_components]
@@ -55,7 +55,7 @@ def convolutional(
     return Objective(
         encoder=ConvolutionalEncoder(shape, top=top, generator=generator, **maps),
         decoder=ConvolutionalDecoder(shape, widths=widths[:0:-1], generator=generator, **maps),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=penalties,

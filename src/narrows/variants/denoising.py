@@ -1,4 +1,4 @@
-"""Denoising autoencoder: the clean row out of a corrupted one.
+"""Denoising autoencoder: reconstructs the clean row from a corrupted one.
 
 Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders: learning
 useful representations in a deep network with a local denoising criterion", JMLR 11.
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 from narrows.variants.tied import tied as tied_variant
 
 __all__ = ["denoising"]
@@ -30,6 +30,7 @@ def denoising(
     activation: str = "silu",
     code_activation: str = "linear",
     loss: Spec = "squared_error",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     build = tied_variant if tied else plain
@@ -41,5 +42,6 @@ def denoising(
         code_activation=code_activation,
         loss=loss,
         corruption=corruption,
+        penalties=penalties,
         generator=generator,
     )

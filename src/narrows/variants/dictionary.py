@@ -1,13 +1,15 @@
-"""Overcomplete dictionary: every row is a sum of k atoms out of many.
+"""Overcomplete dictionary: every row is a sum of a few of many atoms.
 
 Gao et al. (2024), "Scaling and evaluating sparse autoencoders".
 
     encoder   top-k           one layer, starts as the decoder's transpose
     decoder   unit            one layer of atoms of length 1
-    penalty   revive          dead atoms learn what the others leave over; 0 turns it off
+    penalty   revive          dead atoms learn what the active ones leave; 0 turns it off
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Generator
@@ -15,7 +17,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import UnitDecoder
 from narrows.encoders import TopKEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["dictionary"]
 
@@ -29,6 +31,7 @@ def dictionary(
     dead_after: int = 10_000,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     decoder = UnitDecoder(n_components, n_features, generator=generator)
@@ -39,10 +42,10 @@ def dictionary(
     return Objective(
         encoder=encoder,
         decoder=decoder,
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
-            penalties=[omega] if revive else [],
+            penalties=[*([omega] if revive else ()), *penalties],
             n_components=n_components,
             generator=generator,
         ),

@@ -1,4 +1,4 @@
-"""Document autoencoder: shares of words through a narrow code and a softmax.
+"""Document autoencoder: word proportions through a narrow code and a softmax.
 
 Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
 Science 313.
@@ -16,14 +16,17 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 
 __all__ = ["document"]
 
 ROW_LENGTH = 100.0
-"""Adam moves every weight by about its rate a step: rows this long make the first layer, of which
-a document meets a few dozen rows in thousands, learn as fast as the others."""
+"""Length of rows at which the first layer learns as fast as the others.
+
+Adam moves every weight by about the learning rate in a step, but a document reads only a few dozen
+of the first layer's thousands of rows.
+"""
 
 
 def document(

@@ -5,7 +5,6 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
     corrupt   identity | masking
     encoder   binary, sparse-native       noise on the code drives it to bits, a group at a time
     decoder   dense
-    penalty   none | balance              has every bit halve the rows
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
+from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.variants._pieces import Spec, pieces
 from narrows.variants.document import ROW_LENGTH
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["hashing"]
 
@@ -32,13 +32,18 @@ def hashing(
     binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
-    bag_of_words: bool = False,
+    bag_of_words: bool | None = None,
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
-    balance: float = 0.0,
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
-    """``bag_of_words`` has the encoder read a row's direction, not its length."""
+    """With ``bag_of_words`` the encoder reads the direction of a row, not its length.
+
+    None turns this on if the loss is multinomial.
+    """
+    if bag_of_words is None:
+        bag_of_words = name_of(loss) == "multinomial"
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=BinaryEncoder(
@@ -50,19 +55,18 @@ def hashing(
             row_length=ROW_LENGTH if bag_of_words else None,
             generator=generator,
         ),
-        # one matrix from bits to logits: what a bit means is then a direction, and near codes
-        # are near rows; to the full strength of a lone group it learned too fast, to the n-th
-        # part of it too slowly
+        # one matrix from bits to logits: each bit is then a direction, and near codes are near
+        # rows. With code_scale 1 it learned too fast, with 1 / n_groups too slowly.
         decoder=DenseDecoder(
             [n_components, n_features],
             activation="linear",
             code_scale=n_groups**-0.5,
             generator=generator,
         ),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
-            penalties=[{"name": "balance", "weight": balance}] if balance else [],
+            penalties=penalties,
             n_components=n_components,
             generator=generator,
         ),

@@ -1,4 +1,4 @@
-"""Linear autoencoder: no hidden layer, nothing but two matrices.
+"""Linear autoencoder: two matrices, without a hidden layer.
 
 With squared error its best subspace is that of PCA; with the Bernoulli loss it is logistic PCA.
 
@@ -13,11 +13,13 @@ binary data", AISTATS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 
 __all__ = ["linear"]
 
@@ -27,6 +29,8 @@ def linear(
     n_features: int,
     n_components: int,
     loss: Spec = "squared_error",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     return plain(
@@ -35,5 +39,7 @@ def linear(
         hidden=(),
         activation="linear",
         loss=loss,
+        corruption=corruption,
+        penalties=penalties,
         generator=generator,
     )

@@ -1,4 +1,4 @@
-"""Plain autoencoder: any encoder, its mirror as decoder, each with its own weights.
+"""Plain autoencoder: a dense encoder and its mirror as decoder, each with its own weights.
 
 Rumelhart, Hinton, Williams (1986), "Learning internal representations by error propagation",
 in Parallel Distributed Processing, vol. 1.
@@ -17,7 +17,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["plain"]
 
@@ -35,7 +35,7 @@ def plain(
     row_length: float | None = None,
     generator: Generator,
 ) -> Objective:
-    """``row_length`` is that of ``DenseEncoder``."""
+    """``row_length`` goes to ``DenseEncoder``."""
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=DenseEncoder(
@@ -46,7 +46,7 @@ def plain(
             generator=generator,
         ),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=penalties,

@@ -1,10 +1,10 @@
-"""Sparse autoencoder: few units of the code are on at a time.
+"""Sparse autoencoder: few units of the code are active at a time.
 
 Ranzato, Poultney, Chopra, LeCun (2007), "Efficient learning of sparse representations with an
 energy-based model", NIPS; Lee, Ekanadham, Ng (2008), "Sparse deep belief net model for visual
 area V2", NIPS.
 
-    encoder   dense           a code that can be off: relu for L1, sigmoid for KL sparsity
+    encoder   dense           a code that can be 0: relu for L1, sigmoid for KL sparsity
     penalty   l1 or kl        <- the slot that makes it sparse
 """
 
@@ -16,8 +16,8 @@ from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.errors import unknown_name
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 
 __all__ = ["sparse"]
 
@@ -33,6 +33,7 @@ def sparse(
     activation: str = "silu",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     omegas: dict[str, Spec] = {
@@ -49,6 +50,6 @@ def sparse(
         code_activation="relu" if sparsity == "l1" else "sigmoid",
         loss=loss,
         corruption=corruption,
-        penalties=[omegas[sparsity]],
+        penalties=[omegas[sparsity], *penalties],
         generator=generator,
     )

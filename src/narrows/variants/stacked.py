@@ -1,4 +1,4 @@
-"""Stacked autoencoder: every layer is trained alone on the one below, then all of them together.
+"""Stacked autoencoder: each layer is pretrained on the one below, then all are trained together.
 
 Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoencoders: learning
 useful representations in a deep network with a local denoising criterion", JMLR 11; with
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from torch import Generator
 
 from narrows.core.objective import Objective
-from narrows.variants._pieces import Spec
 from narrows.variants.plain import plain
+from narrows.variants.specs import Spec
 from narrows.variants.tied import tied as tied_variant
 
 __all__ = ["stacked"]
@@ -31,6 +31,7 @@ def stacked(
     code_activation: str = "linear",
     tied: bool = True,
     loss: Spec = "squared_error",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     build = tied_variant if tied else plain
@@ -41,5 +42,6 @@ def stacked(
         activation=activation,
         code_activation=code_activation,
         loss=loss,
+        penalties=penalties,
         generator=generator,
     )

@@ -1,7 +1,7 @@
 """Deep tied autoencoder: the decoder's weights are the encoder's, transposed.
 
 Hinton, Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
-Science 313. There the two are tied at the start and part in fine-tuning; here they stay tied.
+Science 313. There the weights are tied only at the start of fine-tuning; here they stay tied.
 
     decoder   tied            W_k^T, ..., W_1^T      <- the only slot that differs from plain
 """
@@ -15,7 +15,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["tied"]
 
@@ -41,7 +41,7 @@ def tied(
     return Objective(
         encoder=encoder,
         decoder=TiedDecoder(encoder, activation=activation),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=penalties,

@@ -1,4 +1,4 @@
-"""Top-k autoencoder: k numbers of every code are not 0.
+"""Top-k autoencoder: at most k numbers of every code are not 0.
 
 Makhzani, Frey (2014), "k-sparse autoencoders", ICLR.
 
@@ -14,7 +14,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import TopKEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["top_k"]
 
@@ -35,7 +35,7 @@ def top_k(
     return Objective(
         encoder=TopKEncoder(widths, k=k, activation=activation, generator=generator),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
             penalties=penalties,

@@ -1,9 +1,9 @@
-"""Variational autoencoder: a code with a known density, so that the decoder alone generates.
+"""Variational autoencoder: codes of a known density, so that the decoder alone generates rows.
 
 Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR; beta other than 1: Higgins et al.
 (2017), "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
 
-    encoder   gaussian        a mean and a variance for every number of the code
+    encoder   gaussian        a mean and a variance for every component of the code
     decoder   dense           p(x | h)
     penalty   beta * KL(q(h | x) || N(0, 1))    <- with a loss in nats, J >= - log p(x)
 """
@@ -17,7 +17,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import GaussianEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["variational"]
 
@@ -30,15 +30,18 @@ def variational(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     loss: Spec = "bernoulli",
+    corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
     return Objective(
         encoder=GaussianEncoder(widths, activation=activation, generator=generator),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
-            penalties=[{"name": "kl_to_prior", "weight": beta}],
+            corruption=corruption,
+            penalties=[{"name": "kl_to_prior", "weight": beta}, *penalties],
             n_components=n_components,
             generator=generator,
         ),

@@ -1,9 +1,9 @@
-"""Vector-quantized autoencoder: a code of choices, each out of a few learned vectors.
+"""Vector-quantized autoencoder: each part of the code is one of a few learned vectors.
 
 Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learning", NIPS.
 
     encoder   quantized       the nearest entry of a codebook, part by part
-    penalty   commitment      <- what moves the entries, straight through which f learns
+    penalty   commitment      <- trains the entries; f learns straight through them
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import QuantizedEncoder
-from narrows.variants._pieces import Spec, pieces
+from narrows.variants.specs import Spec, slots_from_specs
 
 __all__ = ["vector_quantized"]
 
@@ -31,6 +31,7 @@ def vector_quantized(
     activation: str = "silu",
     loss: Spec = "squared_error",
     corruption: Spec = "identity",
+    penalties: Sequence[Spec] = (),
     generator: Generator,
 ) -> Objective:
     widths = [n_features, *hidden, n_components]
@@ -43,10 +44,10 @@ def vector_quantized(
             generator=generator,
         ),
         decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **pieces(
+        **slots_from_specs(
             loss=loss,
             corruption=corruption,
-            penalties=[{"name": "commitment", "weight": commitment}],
+            penalties=[{"name": "commitment", "weight": commitment}, *penalties],
             n_components=n_components,
             generator=generator,
         ),

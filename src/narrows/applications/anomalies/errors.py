@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from narrows.core.slots import Rows, dense_rows
@@ -19,13 +19,11 @@ from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source
 from narrows.losses import Bernoulli, Multinomial
-from narrows.model.coding import BATCH, errors, scaled_batches, whole_vectors
+from narrows.model.coding import BATCH, scaled_batches, whole_vectors
 from narrows.model.model import Model
 
 __all__ = [
-    "MAX_CALIBRATION",
     "at_rows",
-    "calibrate",
     "conformal_p_values",
     "conformal_threshold",
     "excess",
@@ -33,11 +31,7 @@ __all__ = [
     "largest_contributions",
     "contributions",
     "as_contributions",
-    "sorted_errors",
 ]
-
-MAX_CALIBRATION = 10_000
-"""Rows whose errors a model keeps at most: p-values down to 1 / 10,001, 40 kB."""
 
 
 _EQUAL = 1e-6
@@ -62,24 +56,6 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     n = len(calibration) + 1
     most = int((np.arange(1, n + 1) / n <= alpha).sum()) - 1  # as p is rounded
     return np.inf if most < 0 else float(calibration[-1 - most])
-
-
-def sorted_errors(model: Model, source: Source) -> Tensor:
-    """Return the errors L(x, g(f(x))) of rows in ascending order, float32."""
-    return torch.from_numpy(np.concatenate(list(errors(model, source)))).sort().values
-
-
-def calibrate(model: Model, source: Source, *, seed: int) -> None:
-    """Have the model keep the errors of rows that its training did not see.
-
-    Of more than ``MAX_CALIBRATION`` it keeps that many, drawn by ``seed``, so that what is kept is
-    still a sample of them. Errors that are not finite leave the model without any.
-    """
-    found = sorted_errors(model, source)
-    if len(found) > MAX_CALIBRATION:
-        drawn = torch.randperm(len(found), generator=Generator().manual_seed(seed))
-        found = found[drawn[:MAX_CALIBRATION].sort().values]
-    model.calibration = found if bool(torch.isfinite(found).all()) else None
 
 
 @torch.no_grad()

@@ -6,46 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
-from narrows.data.source import Source, drawn_by_weight
 from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import BATCH, decoded
-from narrows.model.density import fit_densities, rows_for
 from narrows.model.model import Model
 from narrows.penalties import KLToPrior
 
-__all__ = ["MAX_SAMPLES", "fit_code_densities", "samples"]
+__all__ = ["MAX_SAMPLES", "samples"]
 
 MAX_SAMPLES = 10_000_000
 
 _NAMES = ("auto", "gaussian", "mixture", "prior")
-
-
-@torch.no_grad()
-def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
-    """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
-
-    Where rows have weights, they are drawn by them.
-
-    Where the code has a posterior, one code of each row is drawn from it: that is what the
-    decoder has learned to read.
-    """
-    n_rows = rows_for(source.n_features, model.n_components)
-    generator = Generator().manual_seed(seed)
-    if source.weights is None:
-        rows = source.sample(n_rows, generator=generator)
-    else:
-        rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
-    noise = Generator(model.device).manual_seed(seed)
-    codes = []
-    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
-        code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
-        h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
-        codes.append(h.cpu().numpy())
-    model.densities = fit_densities(np.concatenate(codes), seed=seed)
 
 
 def samples(

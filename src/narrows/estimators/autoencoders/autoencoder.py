@@ -7,7 +7,9 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import corruption_spec, documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["Autoencoder"]
 
@@ -94,12 +96,7 @@ class Autoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
-    corruption: Any
-    penalties: Any
-    augmentation: Any
     tied: bool
-    code_activation: str
-    weight_decay: float
 
     def __init__(
         self,
@@ -127,12 +124,11 @@ class Autoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _choice(self) -> Choice:
         activation_named(self.code_activation)
-        return "tied" if self.tied else "plain", {
+        parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            "loss": loss,
-            "corruption": corruption_spec(self.corruption),
-            "penalties": self._penalties(),
+            **self._corruption_and_penalties(),
         }
+        return Choice("tied" if self.tied else "plain", parameters)

@@ -7,7 +7,9 @@ from typing import Any
 
 from narrows.core.checks import check_number
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["ContractiveAutoencoder"]
 
@@ -41,10 +43,15 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         Between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -95,10 +102,14 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         hidden: Sequence[int] = (),
         activation: str = "sigmoid",
         loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -108,21 +119,19 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_number("weight", self.weight, low=0)
-        check_number("gamma", self.gamma, low=0)
-        check_number("sigma", self.sigma, low=0, low_open=True)
-
-    def _may_copy(self) -> bool:
-        return not self.weight and not self.gamma
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "contractive", {
+    def _choice(self) -> Choice:
+        parameters = {
             **self._shape(),
             "weight": float(self.weight),
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),
             "method": self.method,
-            "loss": loss,
+            **self._corruption_and_penalties(),
         }
+        return Choice("contractive", parameters, cannot_copy=bool(self.weight or self.gamma))
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("weight", self.weight, low=0)
+        check_number("gamma", self.gamma, low=0)
+        check_number("sigma", self.sigma, low=0, low_open=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.data.scaling import choose_loss
 from narrows.data.source import Source
-from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
-from narrows.estimators.autoencoders.asked import Select
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.image_shape import check_order, shape_of_rows
-from narrows.estimators.parameters import corruption_spec, documented, keep, widths_of
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.held_out import Select
+from narrows.estimators.parameters import keep, widths_of
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["ConvolutionalAutoencoder"]
 
@@ -106,11 +106,6 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     blocks: int
     beta: float | None
     image_shape: Any
-    code_activation: str
-    corruption: Any
-    penalties: Any
-    augmentation: Any
-    weight_decay: float
 
     def __init__(
         self,
@@ -141,6 +136,23 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
+    def _choice(self) -> Choice:
+        parameters = {
+            **self._shape(),
+            "image_shape": list(getattr(self, "image_shape_", ())),
+            "channels": widths_of(self.channels, "channels"),
+            "blocks": int(self.blocks),
+            "code_activation": self.code_activation,
+            "beta": None if self.beta is None else float(self.beta),
+            **self._corruption_and_penalties(),
+        }
+        return Choice(
+            "convolutional",
+            parameters,
+            likelihood=self.beta is not None,
+            cannot_copy=bool(self.beta),
+        )
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         widths_of(self.channels, "channels")
@@ -170,25 +182,6 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             self.image_shape_ = shape_of_rows(source, self.image_shape)
         check_order(source, self.image_shape)
         return source.shaped(self.image_shape_)
-
-    def _may_copy(self) -> bool:
-        return super()._may_copy() and not self.beta
-
-    def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
-        return choose_loss(kind, source, statistics, likelihood=self.beta is not None)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "convolutional", {
-            **self._shape(),
-            "image_shape": list(getattr(self, "image_shape_", ())),
-            "channels": widths_of(self.channels, "channels"),
-            "blocks": int(self.blocks),
-            "code_activation": self.code_activation,
-            "beta": None if self.beta is None else float(self.beta),
-            "loss": loss,
-            "corruption": corruption_spec(self.corruption),
-            "penalties": self._penalties(),
-        }
 
     def _restore(self, model: Any, spec: Any, tensors: Any) -> None:
         super()._restore(model, spec, tensors)

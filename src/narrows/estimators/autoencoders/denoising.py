@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from narrows.core.activations import activation_named
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import corruption_spec, documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["DenoisingAutoencoder"]
 
@@ -37,10 +40,13 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         Whether the decoder's weights are the encoder's, transposed.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -74,9 +80,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
-    corruption: Any
     tied: bool
-    code_activation: str
 
     def __init__(
         self,
@@ -88,10 +92,13 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         code_activation: str = "linear",
         tied: bool = False,
         loss: Any = "auto",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -101,11 +108,12 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "denoising", {
+    def _choice(self) -> Choice:
+        activation_named(self.code_activation)
+        parameters = {
             **self._shape(),
-            "corruption": corruption_spec(self.corruption),
             "tied": bool(self.tied),
             "code_activation": self.code_activation,
-            "loss": loss,
+            **self._corruption_and_penalties(),
         }
+        return Choice("denoising", parameters)

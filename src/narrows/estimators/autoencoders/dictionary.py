@@ -8,7 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.core.checks import check_number
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["DictionaryAutoencoder"]
 
@@ -33,10 +35,15 @@ class DictionaryAutoencoder(AbstractAutoencoder):
         Training rows without use after which an atom counts as dead.
     loss : {"squared_error", "auto"} or a loss, default="squared_error"
         As in ``Autoencoder``; the reviving loss is in squared units.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -74,8 +81,6 @@ class DictionaryAutoencoder(AbstractAutoencoder):
     revive: float
     dead_after: int
 
-    _overcomplete = True
-
     def __init__(
         self,
         n_components: int = 512,
@@ -84,10 +89,14 @@ class DictionaryAutoencoder(AbstractAutoencoder):
         revive: float = 1 / 32,
         dead_after: int = 10_000,
         loss: Any = "squared_error",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -96,6 +105,16 @@ class DictionaryAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def _choice(self) -> Choice:
+        parameters = {
+            "n_components": int(self.n_components),
+            "k": min(int(self.k), int(self.n_components)),
+            "revive": float(self.revive),
+            "dead_after": int(self.dead_after),
+            **self._corruption_and_penalties(),
+        }
+        return Choice("dictionary", parameters, cannot_copy=True)
 
     @property
     def components_(self) -> Any:
@@ -108,12 +127,3 @@ class DictionaryAutoencoder(AbstractAutoencoder):
         check_number("k", self.k, low=1, integer=True)
         check_number("revive", self.revive, low=0)
         check_number("dead_after", self.dead_after, low=1, integer=True)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "dictionary", {
-            "n_components": int(self.n_components),
-            "k": min(int(self.k), int(self.n_components)),
-            "revive": float(self.revive),
-            "dead_after": int(self.dead_after),
-            "loss": loss,
-        }

@@ -7,13 +7,14 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.lookup import LooksUp
-from narrows.estimators.parameters import batch_size_for, corruption_spec, documented, keep
-from narrows.estimators.texts import ReadsTexts
+from narrows.estimators.autoencoders.plan import Choice, named_loss, number_of_neighbors
+from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.fitting.plan import Plan
 from narrows.training.layerwise import LayerwisePretraining
 
@@ -21,7 +22,7 @@ __all__ = ["DocumentAutoencoder"]
 
 
 @documented
-class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
+class DocumentAutoencoder(TextAutoencoder):
     """Learn a short code of documents, from texts or from counts of words.
 
     A document is a distribution over words: its shares of them go in, a softmax over all words
@@ -67,6 +68,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         x -> x~ in training; "masking:0.3" drops words.
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
         On the scaled rows.
+    penalties : ...
     scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
         What a share is of: "proportions" of the counts, as in the paper; "tfidf" of their
         logarithms, rare words counting more, which finds related documents better.
@@ -122,9 +124,6 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     pretrain: str | None
     pretrain_epochs: int
     sampled_words: int
-    corruption: Any
-    code_activation: str
-    weight_decay: float
 
     def __init__(
         self,
@@ -148,6 +147,7 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
         code_activation: str = "linear",
         corruption: Any = "identity",
         loss: Any = "multinomial",
+        penalties: Any = (),
         scale: str = "tfidf",
         max_epochs: int = 20,
         batch_size: int | str = "auto",
@@ -162,14 +162,19 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _choice(self) -> Choice:
         activation_named(self.code_activation)
-        return "document", {
+        pretraining = None
+        if self.pretrain is not None:
+            pretraining = LayerwisePretraining(
+                method=self.pretrain, max_epochs=int(self.pretrain_epochs)
+            )
+        parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            "corruption": corruption_spec(self.corruption),
-            "loss": loss,
+            **self._corruption_and_penalties(),
         }
+        return Choice("document", parameters, pretraining=pretraining)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -185,25 +190,13 @@ class DocumentAutoencoder(ReadsTexts, LooksUp, AbstractAutoencoder):
                 "table of numbers use Autoencoder (--variant plain)."
             )
         if self.sampled_words:
-            multinomial = (self._loss_spec() or {}).get("name") == "multinomial"
-            if self._neighbors(source) or not source.sparse or not multinomial:
+            multinomial = name_of(named_loss(self)) == "multinomial"
+            if number_of_neighbors(self, source) or not source.sparse or not multinomial:
                 raise UsageError(
                     "sampled_words: needs CSR counts and the multinomial loss, and no neighbors; "
                     "set sampled_words=0, or give X as CSR."
                 )
         return super()._plan(source, statistics, seed, pairs=pairs)
-
-    def _neighbors(self, source: Source) -> int:
-        return 0 if self.sampled_words and self.n_neighbors is None else super()._neighbors(source)
-
-    def _pretraining(self, source: Source) -> LayerwisePretraining | None:
-        if self.pretrain is None:
-            return None
-        return LayerwisePretraining(
-            method=self.pretrain,
-            max_epochs=int(self.pretrain_epochs),
-            batch_size=batch_size_for(self.batch_size, source.n_rows),
-        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,10 +13,10 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.encoders.binary import BINARIZATIONS
 from narrows.errors import unknown_name
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.lookup import LooksUp
-from narrows.estimators.parameters import corruption_spec, documented, keep
-from narrows.estimators.texts import ReadsTexts
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["SemanticHasher"]
 
@@ -24,7 +24,7 @@ _THRESHOLDS = ("zero", "median")
 
 
 @documented
-class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
+class SemanticHasher(TextAutoencoder):
     """Learn bits that say what a row is about: near rows differ in few of them.
 
     A net from x to z, bits h = sign(z - threshold), and one matrix from bits back to x; noise on z
@@ -54,9 +54,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     n_groups : int, default=1
         Groups of bits, each of which has to rebuild a row by itself in training: what a group
         gets wrong others get right. For 128 bits of texts try 4, with "masking:0.7".
-    balance : float, default=0.0
-        Weight of the penalty ``Balance``, which has every bit on in half of the rows. On Reuters
-        0.05 retrieved a little worse than none.
     threshold : {"zero", "median"}, default="zero"
         Above which z is a 1; "median" has every bit split the training rows in halves.
     hidden : sequence of int, default=(500,)
@@ -67,6 +64,8 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    penalties : ...
+    augmentation : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes counts to "tfidf".
     max_epochs : ...
@@ -112,12 +111,7 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     binarization: str
     noise: float
     n_groups: int
-    balance: float
     threshold: str
-    corruption: Any
-    weight_decay: float
-
-    _counts_scale = "tfidf"
 
     def __init__(
         self,
@@ -136,12 +130,13 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
         binarization: str = "noise",
         noise: float = 1.0,
         n_groups: int = 1,
-        balance: float = 0.0,
         threshold: str = "zero",
         hidden: Sequence[int] = (500,),
         activation: str = "silu",
         corruption: Any = "masking:0.3",
         loss: Any = "auto",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 30,
         batch_size: int | str = "auto",
@@ -156,6 +151,16 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
+    def _choice(self) -> Choice:
+        parameters = {
+            **self._shape(),
+            "binarization": self.binarization,
+            "noise": float(self.noise),
+            "n_groups": int(self.n_groups),
+            **self._corruption_and_penalties(),
+        }
+        return Choice("hashing", parameters, counts_scale="tfidf")
+
     def hash(self, X: Any) -> np.ndarray:
         """Return the bits of X packed, uint8 (n_samples, ceil(n_components / 8)), as np.packbits
         packs them: the first bit is the highest of the first byte."""
@@ -164,7 +169,6 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("noise", self.noise, low=0)
-        check_number("balance", self.balance, low=0)
         check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
         if not isinstance(self.binarization, str) or self.binarization not in BINARIZATIONS:
             raise unknown_name("binarization", self.binarization, BINARIZATIONS)
@@ -181,15 +185,3 @@ class SemanticHasher(ReadsTexts, LooksUp, AbstractAutoencoder):
     def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.threshold == "median":
             set_median_thresholds(self.model_, training)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "hashing", {
-            **self._shape(),
-            "binarization": self.binarization,
-            "noise": float(self.noise),
-            "n_groups": int(self.n_groups),
-            "balance": float(self.balance),
-            "bag_of_words": loss["name"] == "multinomial",
-            "corruption": corruption_spec(self.corruption),
-            "loss": loss,
-        }

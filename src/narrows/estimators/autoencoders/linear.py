@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from narrows.applications.coding.certificate import Certificate, certify
-from narrows.core.slots import piece_to_spec
+from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep
-from narrows.losses import LOSSES, SquaredError
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.model.model import Model
 
 __all__ = ["LinearAutoencoder"]
@@ -38,6 +39,10 @@ class LinearAutoencoder(AbstractAutoencoder):
         Width of the code, at most n_features.
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
         "bernoulli", on data taken to [0, 1], is logistic PCA; there is no certificate then.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         Done before f and undone after g. "auto" is "center", what PCA does, for squared error,
         and "unit" for the losses that need [0, 1]. Errors are then in squared input units, where
@@ -46,6 +51,7 @@ class LinearAutoencoder(AbstractAutoencoder):
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -91,10 +97,14 @@ class LinearAutoencoder(AbstractAutoencoder):
         n_components: int = 10,
         *,
         loss: Any = "squared_error",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
         learning_rate: float = 1e-2,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.0,
         patience: int | None = None,
         precision: str = "float32",
@@ -104,12 +114,9 @@ class LinearAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "linear", {"n_components": int(self.n_components), "loss": loss}
-
-    def _scale_for(self, loss: dict[str, Any] | None) -> str:
-        centered = self.scale == "auto" and loss == piece_to_spec(LOSSES, SquaredError())
-        return "center" if centered else self.scale
+    def _choice(self) -> Choice:
+        parameters = {"n_components": int(self.n_components), **self._corruption_and_penalties()}
+        return Choice("linear", parameters, centers=True)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -132,7 +139,11 @@ class LinearAutoencoder(AbstractAutoencoder):
     @property
     def _is_pca(self) -> bool:
         loss = self.model_.parameters["loss"]
-        return loss["name"] == "squared_error" and loss["link"] == "identity"
+        if name_of(loss) != "squared_error" or loss["link"] != "identity":
+            return False
+        given = self.model_.parameters
+        corrupts = name_of(given.get("corruption", "identity")) != "identity"
+        return not corrupts and not given.get("penalties")
 
     def _set(self, certificate: Certificate) -> None:
         self.components_ = certificate.components

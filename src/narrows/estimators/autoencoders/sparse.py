@@ -8,7 +8,9 @@ from typing import Any
 from narrows.core.checks import check_number
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["SparseAutoencoder"]
 
@@ -37,10 +39,15 @@ class SparseAutoencoder(AbstractAutoencoder):
         Between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -80,8 +87,6 @@ class SparseAutoencoder(AbstractAutoencoder):
     target: float
     k: int
 
-    _overcomplete = True
-
     def __init__(
         self,
         n_components: int = 128,
@@ -93,10 +98,14 @@ class SparseAutoencoder(AbstractAutoencoder):
         hidden: Sequence[int] = (),
         activation: str = "silu",
         loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -106,20 +115,17 @@ class SparseAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
+    def _choice(self) -> Choice:
+        parameters = {**self._shape(), **self._corruption_and_penalties()}
+        if self.sparsity == "top_k":
+            parameters["k"] = min(int(self.k), int(self.n_components))
+            return Choice("top_k", parameters, cannot_copy=True)
+        parameters["sparsity"] = self.sparsity
+        parameters["weight"], parameters["target"] = float(self.weight), float(self.target)
+        return Choice("sparse", parameters, cannot_copy=True)
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.sparsity not in ("l1", "kl", "top_k"):
             raise unknown_name("sparsity", self.sparsity, ("l1", "kl", "top_k"))
         check_number("k", self.k, low=1, integer=True)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        if self.sparsity == "top_k":
-            k = min(int(self.k), int(self.n_components))
-            return "top_k", {**self._shape(), "k": k, "loss": loss}
-        return "sparse", {
-            **self._shape(),
-            "sparsity": self.sparsity,
-            "weight": float(self.weight),
-            "target": float(self.target),
-            "loss": loss,
-        }

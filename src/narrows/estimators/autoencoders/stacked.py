@@ -7,10 +7,11 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.data.source import Source
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import batch_size_for, corruption_spec, documented, keep
+from narrows.estimators.autoencoders.plan import Choice, penalty_specs
+from narrows.estimators.parameters import corruption_spec, keep
+from narrows.estimators.shared_texts import documented
 from narrows.training.layerwise import METHODS, LayerwisePretraining
 
 __all__ = ["StackedAutoencoder"]
@@ -58,6 +59,7 @@ class StackedAutoencoder(AbstractAutoencoder):
         fine-tuning.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    penalties : ...
     augmentation : ...
     scale : ...
     max_epochs : ...
@@ -105,16 +107,12 @@ class StackedAutoencoder(AbstractAutoencoder):
     """
 
     pretrain: str
-    corruption: Any
     pretrain_epochs: int
     pretrain_learning_rate: float | None
     cd_steps: int
     persistent: bool
     fine_tune: bool
-    code_activation: str
     tied: bool
-    augmentation: Any
-    weight_decay: float
 
     def __init__(
         self,
@@ -132,6 +130,7 @@ class StackedAutoencoder(AbstractAutoencoder):
         code_activation: str = "linear",
         tied: bool = True,
         loss: Any = "auto",
+        penalties: Any = (),
         augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
@@ -146,6 +145,30 @@ class StackedAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def _choice(self) -> Choice:
+        activation_named(self.code_activation)
+        activation = self.activation
+        if activation == "auto":
+            activation = "sigmoid" if self.pretrain == "rbm" else "silu"
+        rate = self.pretrain_learning_rate
+        pretraining = LayerwisePretraining(
+            method=self.pretrain,
+            max_epochs=int(self.pretrain_epochs),
+            learning_rate=None if rate is None else float(rate),
+            corruption=corruption_spec(self.corruption),
+            cd_steps=int(self.cd_steps),
+            persistent=bool(self.persistent),
+        )
+        parameters = {
+            **self._shape(activation),
+            "code_activation": self.code_activation,
+            "tied": bool(self.tied),
+            "penalties": penalty_specs(self),
+        }
+        return Choice(
+            "stacked", parameters, pretraining=pretraining, fine_tune=bool(self.fine_tune)
+        )
 
     @property
     def pretraining_history_(self) -> list[list[float]]:
@@ -162,36 +185,3 @@ class StackedAutoencoder(AbstractAutoencoder):
             )
         if self.pretrain not in METHODS:
             raise unknown_name("pretrain", self.pretrain, METHODS)
-
-    def _admits_missing(self) -> bool:
-        return False  # only the lowest layer would know what is missing
-
-    def _activation(self) -> str:
-        if self.activation != "auto":
-            return self.activation
-        return "sigmoid" if self.pretrain == "rbm" else "silu"
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        activation_named(self.code_activation)
-        return "stacked", {
-            **self._shape(),
-            "code_activation": self.code_activation,
-            "tied": bool(self.tied),
-            "loss": loss,
-        }
-
-    def _pretraining(self, source: Source) -> LayerwisePretraining:
-        rate = self.pretrain_learning_rate
-        return LayerwisePretraining(
-            method=self.pretrain,
-            max_epochs=int(self.pretrain_epochs),
-            batch_size=batch_size_for(self.batch_size, source.n_rows),
-            learning_rate=None if rate is None else float(rate),
-            corruption=corruption_spec(self.corruption),
-            cd_steps=int(self.cd_steps),
-            persistent=bool(self.persistent),
-        )
-
-    @property
-    def _epochs(self) -> int:
-        return int(self.max_epochs) if self.fine_tune else 0

@@ -10,11 +10,10 @@ from torch import Generator
 
 from narrows.applications.coding.likelihood import log_likelihoods
 from narrows.core.checks import check_number
-from narrows.data.scaling import choose_loss
-from narrows.data.source import Source
-from narrows.data.statistics import Statistics
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep, seed_from
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep, seed_from
+from narrows.estimators.shared_texts import documented
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -44,6 +43,10 @@ class VariationalAutoencoder(AbstractAutoencoder):
         feature: lower ``beta`` where that is more noise than the data have; beta = 2 v stands
         for variance v. A row of proportions weighs one word against the nats of its code: for
         counts name ``scale="none"``, or lower ``beta``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -85,7 +88,6 @@ class VariationalAutoencoder(AbstractAutoencoder):
     """
 
     beta: float
-    weight_decay: float
 
     def __init__(
         self,
@@ -95,6 +97,9 @@ class VariationalAutoencoder(AbstractAutoencoder):
         activation: str = "silu",
         beta: float = 1.0,
         loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -108,6 +113,10 @@ class VariationalAutoencoder(AbstractAutoencoder):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    def _choice(self) -> Choice:
+        parameters = {**self._shape(), "beta": float(self.beta), **self._corruption_and_penalties()}
+        return Choice("variational", parameters, likelihood=True, cannot_copy=bool(self.beta))
 
     def log_likelihood(
         self, X: Any, n_samples: int = 100, *, random_state: Any = None
@@ -151,12 +160,3 @@ class VariationalAutoencoder(AbstractAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("beta", self.beta, low=0)
-
-    def _may_copy(self) -> bool:
-        return not self.beta
-
-    def _auto_loss(self, kind: str, source: Source, statistics: Statistics) -> dict[str, Any]:
-        return choose_loss(kind, source, statistics, likelihood=True)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "variational", {**self._shape(), "beta": float(self.beta), "loss": loss}

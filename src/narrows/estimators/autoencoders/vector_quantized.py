@@ -12,7 +12,9 @@ import torch
 from narrows.core.checks import check_number
 from narrows.encoders import QuantizedEncoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.autoencoders.plan import Choice
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.model import coding
 
 __all__ = ["VectorQuantizedAutoencoder"]
@@ -42,10 +44,15 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         Between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         As in ``Autoencoder``.
+    corruption : str, spec, corruption or None, default="identity"
+        x -> x~ in training, such as "masking:0.25".
+    penalties : ...
+    augmentation : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
+    weight_decay : ...
     validation_fraction : ...
     patience : ...
     precision : ...
@@ -94,10 +101,14 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         hidden: Sequence[int] = (512, 256),
         activation: str = "silu",
         loss: Any = "auto",
+        corruption: Any = "identity",
+        penalties: Any = (),
+        augmentation: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
         learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 10,
         precision: str = "auto",
@@ -107,8 +118,16 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
     ) -> None:
         keep(self, locals())
 
-    # a code of bits has no room for a copy, whatever its width
-    _overcomplete = True
+    def _choice(self) -> Choice:
+        parameters = {
+            **self._shape(),
+            "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
+            "n_entries": int(self.n_entries),
+            "commitment": float(self.commitment),
+            **self._corruption_and_penalties(),
+        }
+        # a code of bits has no room for a copy, whatever its width
+        return Choice("vector_quantized", parameters, cannot_copy=True)
 
     @property
     def entries_(self) -> np.ndarray:
@@ -131,12 +150,3 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
             check_number("n_groups", self.n_groups, low=1, integer=True)
         check_number("n_entries", self.n_entries, low=2, integer=True)
         check_number("commitment", self.commitment, low=0)
-
-    def _variant(self, loss: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return "vector_quantized", {
-            **self._shape(),
-            "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
-            "n_entries": int(self.n_entries),
-            "commitment": float(self.commitment),
-            "loss": loss,
-        }

@@ -8,29 +8,38 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator
 
-from narrows.applications.anomalies.anomaly_score import anomaly_scores
-from narrows.applications.anomalies.errors import conformal_threshold
-from narrows.artefact import write_artefact
+from narrows.applications.anomalies.errors import (
+    conformal_threshold,
+)
+from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
-from narrows.data.splitting import Grouping
 from narrows.data.statistics import describe
-from narrows.errors import InvalidData, NothingFlaggedWarning, UsageError
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.errors import NothingFlaggedWarning
 from narrows.estimators.autoencoders.clean_rows import check_ignored
-from narrows.estimators.detector.files import detector_artefact
-from narrows.estimators.detector.members import default_member, fitted_member, rows_of_folds
-from narrows.estimators.detector.queries import DetectorQueries, comparable
-from narrows.estimators.held_out import grouping_of
+from narrows.estimators.autoencoders.plan import admits_missing
+from narrows.estimators.columns import keep_names
+from narrows.estimators.detector.members import (
+    Members,
+    fit_members,
+    member_to_fit,
+    rows_of_folds,
+)
+from narrows.estimators.detector.queries import FittedDetector
+from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import query_source
-from narrows.estimators.parameters import documented, forget, json_parameters, keep, seed_from
+from narrows.estimators.parameters import (
+    forget,
+    json_parameters,
+    keep,
+    known_arguments,
+    seed_from,
+)
+from narrows.estimators.shared_texts import documented
 from narrows.training.precision import resolve_device
-from narrows.training.progress import Progress
-from narrows.training.stages import Stages, open_stages
+from narrows.training.stages import open_stages
 
 __all__ = ["AnomalyDetector"]
 
@@ -39,7 +48,7 @@ _NO_MATTER = ("autoencoder", "device", "random_state", "verbose", "alpha", "cont
 
 
 @documented
-class AnomalyDetector(DetectorQueries):
+class AnomalyDetector(FittedDetector):
     """Find the rows of a table that are not like the others, with p-values.
 
     S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) says how surprising a row is: by what the net
@@ -152,23 +161,17 @@ class AnomalyDetector(DetectorQueries):
 
         Parameters
         ----------
-        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
+        X : ...
         y : array-like of shape (n_samples,), optional
             Ignored, as scikit-learn has it.
-        groups : array-like of shape (n_samples,), optional
-            Which rows depend on each other, such as those of one subject: a group is in one fold.
-        block_length : int, optional
-            Rows are in order, such as windows of a series: runs of so many rows are the groups.
-        gap : int, default=0
-            Rows on either side of a fold's blocks that its net is not fitted to.
+        groups : ...
+        block_length : ...
+        gap : ...
         validation_data : array-like, CSR matrix, dataframe, tensor or Source, optional
             Normal rows that ``p_values`` counts among, instead of X.
-        checkpoint : path, optional
-            A folder for the checkpoints of every net.
-        resume : bool, default=False
-            Go on from the newest sound checkpoints there, to the same end.
-        stop_requested : callable, optional
-            Asked after every step; True means: checkpoint, and raise TrainingStopped.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
 
         Returns
         -------
@@ -185,13 +188,13 @@ class AnomalyDetector(DetectorQueries):
         forget(self)
         source = rows_of_folds(self, X)
         check_ignored(y, source.n_rows)
-        grouping = grouping_of(groups, source.n_rows, block_length=block_length, gap=gap)
-        made = self._autoencoder(source.n_features, source.n_rows)
+        grouping = HeldOut(groups, block_length, gap).grouping(source.n_rows)
+        made = member_to_fit(self.autoencoder, source, device=self.device)
         held_out = None
         if validation_data is not None:
             held_out = query_source(self, validation_data, "validation_data")
-            describe(held_out, missing=made._admits_missing())
-        describe(source, missing=made._admits_missing())  # a bad value is named by its own row
+            describe(held_out, missing=admits_missing(made))
+        describe(source, missing=admits_missing(made))  # a bad value is named by its own row
         own = {k: v for k, v in self.get_params(deep=False).items() if k not in _NO_MATTER}
         with open_stages(
             checkpoint,
@@ -208,74 +211,23 @@ class AnomalyDetector(DetectorQueries):
             resume=resume,
             stop_requested=stop_requested,
         ) as stages:
-            self._fit_members(source, made, stages, grouping)
+            self._adopt(
+                fit_members(
+                    made,
+                    source,
+                    stages=stages,
+                    grouping=grouping,
+                    n_folds=int(self.n_folds),
+                    trim=float(self.trim),
+                    may_copy=self.autoencoder is None,
+                    verbose=self.verbose,
+                )
+            )
         if held_out is not None:
             self.members_[0].model_.check_units(held_out)
             self.calibration_ = np.sort(-self._scores(held_out))
         self.offset_ = self._offset(source)
         return self
-
-    def _fit_members(
-        self, source: Any, made: AbstractAutoencoder, stages: Stages, grouping: Grouping
-    ) -> None:
-        """Fit a net to every fold, and score each row by the net that did not see it."""
-        fold = self._folds(source.n_rows, grouping, stages.seed)
-        n_folds = int(fold.max()) + 1
-        if grouping and made.validation_fraction:
-            n_groups = int(grouping.of(source.n_rows).max()) + 1
-            least = 4 if int(self.n_folds) == 2 else 3
-            if n_groups < least:
-                name = "groups" if grouping.groups is not None else "block_length"
-                raise InvalidData(
-                    f"{name}: there are {n_groups} groups, and {least} are needed: one is held "
-                    "out of each fold's net, which holds another out by its validation_fraction; "
-                    "give more, or an autoencoder with validation_fraction=0."
-                )
-        self.members_, self.anomaly_scores_, held_out = [], [], []
-        for i in range(n_folds):
-            selection = grouping.around(fold == i)
-            rows, others = (
-                part.nonzero()[:, 0] for part in (selection.held_out, selection.training)
-            )
-            member, score = fitted_member(
-                made,
-                source.subset(others),
-                grouping=grouping.subset(others),
-                trim=float(self.trim),
-                seed=stages.seed + i,
-                may_copy=self.autoencoder is None or i > 0,  # one warning is enough
-                stages=stages,
-                name=f"net-{i + 1}",
-            )
-            self.members_.append(member)
-            self.anomaly_scores_.append(score)
-            held_out.extend(anomaly_scores(member.model_, score, source.subset(rows)))
-            if self.verbose:
-                Progress.say(f"net {i + 1} of {n_folds} is fitted")
-        self.calibration_ = np.sort(comparable(np.concatenate(held_out)))
-
-    def _folds(self, n_rows: int, grouping: Grouping, seed: int) -> torch.Tensor:
-        """Return the fold of every row, int64 (n_rows,): a group is in one fold."""
-        n = n_rows // 2
-        group_of = grouping.of(n_rows)
-        n_groups = int(group_of.max()) + 1
-        if grouping:
-            n = n_groups
-            if n < 2:
-                raise InvalidData("groups: all rows are of one group; folds need two at least.")
-        order = torch.randperm(n_groups, generator=Generator().manual_seed(seed))
-        return (order % min(int(self.n_folds), n))[group_of]
-
-    def _autoencoder(self, n_features: int, n_rows: int) -> AbstractAutoencoder:
-        """Return the autoencoder to clone for every fold."""
-        if self.autoencoder is None:
-            return default_member(n_features, n_rows, device=self.device)
-        if not isinstance(self.autoencoder, AbstractAutoencoder):
-            raise UsageError(
-                f"autoencoder: must be an autoencoder or None, got {self.autoencoder!r}."
-            )
-        made: Any = clone(self.autoencoder)
-        return made if self.device == "auto" else made.set_params(device=self.device)
 
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
@@ -300,7 +252,47 @@ class AnomalyDetector(DetectorQueries):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "members_")
-        write_artefact(path, detector_artefact(self))
+        write_artefact(path, self.to_artefact())
+
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file: the members' files side by side."""
+        arguments = self.get_params(deep=False)
+        given = arguments.pop("autoencoder")
+        names = getattr(self, "feature_names_in_", None)
+        members, tensors = self._members.parts()
+        spec = {
+            "estimator": type(self).__name__,
+            "arguments": json_parameters(arguments),
+            "autoencoder_given": given is not None,
+            "names": None if names is None else names.tolist(),
+            # JSON has no infinity: a threshold that no row reaches
+            "offset": self.offset_ if np.isfinite(self.offset_) else None,
+            "members": members,
+        }
+        return Artefact("model", spec, tensors)
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted detector of a model file's content.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        spec = artefact.spec
+        members = Members.from_parts(spec["members"], artefact.tensors)
+        # fitted again, a detector of its own kind of autoencoder makes that again
+        given: Any = clone(members.nets[0]) if spec["autoencoder_given"] else None
+        estimator = cls(given, **known_arguments(spec["arguments"]))
+        estimator._adopt(members)
+        if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
+            raise ValueError(f"offset {spec['offset']!r}")
+        estimator.offset_ = -np.inf if spec["offset"] is None else float(spec["offset"])
+        estimator._check_parameters()
+        estimator.n_features_in_ = members.nets[0].n_features_in_
+        keep_names(estimator, spec["names"])
+        return estimator
 
     def _check_parameters(self) -> None:
         own = {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}

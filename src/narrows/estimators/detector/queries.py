@@ -1,8 +1,7 @@
-"""What a fitted anomaly detector answers: scores, verdicts, p-values, shares."""
+"""What a fitted anomaly detector answers about rows."""
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -10,29 +9,37 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies.anomaly_score import AnomalyScore, anomaly_scores, occlusions
-from narrows.applications.anomalies.errors import as_contributions, conformal_p_values
+from narrows.applications.anomalies.anomaly_score import AnomalyScore
+from narrows.applications.anomalies.errors import (
+    conformal_p_values,
+)
 from narrows.applications.anomalies.flagging import (
     FlaggedRows,
     check_rule,
     flag_rows,
     reachable_level,
 )
-from narrows.applications.coding.training_rows import contains_calibration, warn_of_calibration
+from narrows.applications.coding.training_rows import warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.detector.members import (
+    Members,
+    comparable,
+)
 from narrows.estimators.inputs import query_source
-from narrows.estimators.parameters import WithDefaults
+from narrows.estimators.parameters import (
+    NarrowsEstimator,
+)
 from narrows.model.model import Model
 
-__all__ = ["DEFAULT_ALPHA", "DetectorQueries", "comparable"]
+__all__ = ["FittedDetector"]
 
 DEFAULT_ALPHA = 0.05
 """The level of a detector whose alpha is "auto"."""
 
 
-class DetectorQueries(OutlierMixin, WithDefaults):
-    """The questions, each put to all members together."""
+class FittedDetector(OutlierMixin, NarrowsEstimator):
+    """Questions about rows, each put to all members together."""
 
     alpha: float | str
     contamination: float | None
@@ -41,18 +48,18 @@ class DetectorQueries(OutlierMixin, WithDefaults):
     calibration_: np.ndarray
     offset_: float
 
-    def _scores(self, source: Any) -> np.ndarray:
-        """Return - S, the mean over the members."""
-        return -comparable(self._member_scores(source).mean(axis=0))
+    @property
+    def _members(self) -> Members:
+        check_is_fitted(self, "members_")
+        return Members(self.members_, self.anomaly_scores_, self.calibration_)
 
-    def _member_scores(self, source: Any) -> np.ndarray:
-        """Return S of every row by every member, (n_members, n_samples), float64."""
-        return np.stack(
-            [
-                np.concatenate(list(anomaly_scores(member.model_, score, source)))
-                for member, score in zip(self.members_, self.anomaly_scores_, strict=True)
-            ]
-        )
+    def _adopt(self, members: Members) -> None:
+        self.members_, self.anomaly_scores_ = members.nets, members.scores
+        self.calibration_ = members.calibration
+
+    def _scores(self, source: Source) -> np.ndarray:
+        """Return - S, the mean over the members."""
+        return -comparable(self._members.score_each(source).mean(axis=0))
 
     @property
     def alpha_(self) -> float:
@@ -85,7 +92,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         """
         check_rule(alpha, contamination)
         source = self._validated_query(X)[1]
-        of_members = self._member_scores(source)
+        of_members = self._members.score_each(source)
         scores = comparable(of_members.mean(axis=0))
         calibration = self.calibration_
         if X_calibration is not None:
@@ -96,7 +103,7 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             calibration,
             alpha=self.alpha_ if own and self.contamination is None else alpha,
             contamination=self.contamination if own else contamination,
-            training_rows=self._was_fitted_to(source, of_members),
+            training_rows=self._members.contain(source, of_members),
         )
         if own and self.contamination is not None:
             rule = f"S above all but {100 * self.contamination:.3g}% of the training rows"
@@ -104,16 +111,16 @@ class DetectorQueries(OutlierMixin, WithDefaults):
         return found
 
     def _validated_query(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
-        """Return the first member's model, for its schema, and the rows asked about."""
+        """Return the first member's model, for its schema, and rows validated for the detector."""
         check_is_fitted(self, "members_")
         return self.members_[0].model_, query_source(self, X, argument)
 
     def _calibration_by(self, X_calibration: Any, source: Source) -> np.ndarray:
         """Return the S of normal rows that fit was not given, ascending, (n_samples,)."""
         rows = self._validated_query(X_calibration, "X_calibration")[1]
-        of_members = self._member_scores(rows)
-        warn_of_calibration(rows, source, fitted=self._was_fitted_to(rows, of_members))
-        return np.sort(comparable(of_members.mean(axis=0)))
+        each = self._members.score_each(rows)
+        warn_of_calibration(rows, source, fitted=self._members.contain(rows, each))
+        return np.sort(comparable(each.mean(axis=0)))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return - S of every row, in nats up to a constant, (n_samples,), float64."""
@@ -145,36 +152,14 @@ class DetectorQueries(OutlierMixin, WithDefaults):
             return conformal_p_values(scores, self.calibration_)
         return conformal_p_values(scores, self._calibration_by(X_calibration, source))
 
-    def _was_fitted_to(self, source: Any, of_members: np.ndarray) -> bool:
-        """Return whether these are the rows of ``fit``, by their number and what each member says
-        of those that it did not see: ``of_members`` (n_members, n_samples)."""
-        if source.n_rows != len(self.calibration_):
-            return False
-        return contains_calibration(comparable(of_members.ravel()), self.calibration_)
-
     def anomaly_contributions(self, X: Any) -> np.ndarray:
         """Return which share each feature has in a row's S, (n_samples, n_features), float32.
 
         By how much S would fall if the feature stood at its mean, as a share of the sum of these;
         rows add up to 1. Cost: n_features times that of ``score_samples``.
         """
-        source = self._validated_query(X)[1]
-        drops = 0.0
-        for member, score in zip(self.members_, self.anomaly_scores_, strict=True):
-            drops = drops + np.concatenate(list(occlusions(member.model_, score, source)))
-        return as_contributions(np.asarray(drops))
+        return self._members.contributions(self._validated_query(X)[1])
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), the mean over the members, (n_samples, n_features), in input units."""
-        source = self._validated_query(X)[1]
-        source = copy(source)
-        source.units_checked = True  # by the first member's range: once is enough
-        return np.mean([member.reconstruct(source) for member in self.members_], axis=0)
-
-
-def comparable(values: np.ndarray) -> np.ndarray:
-    """Return values that can be compared: what overflowed surprises most."""
-    return np.nan_to_num(values, nan=_MOST, posinf=_MOST, neginf=-_MOST)
-
-
-_MOST = float(np.finfo(np.float64).max)
+        return self._members.reconstruct(self._validated_query(X)[1])

@@ -1,267 +1,168 @@
-"""What all heads on a code share: a fitted encoder, a head on it, one file."""
+"""The base of all heads on a code: a fitted encoder, a head on it, one file."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from copy import deepcopy
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import said
+from narrows.applications.heads.prediction import check_head_answers, layer_widths, said
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.data.in_memory import stacked
-from narrows.data.source import Source
-from narrows.data.splitting import Selection
-from narrows.data.statistics import describe
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.export import ExportsHead
-from narrows.estimators.columns import check_same_columns
-from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
-from narrows.estimators.heads.files import head_artefact
-from narrows.estimators.heads.training import HeadTraining
-from narrows.estimators.held_out import (
-    check_effect,
-    grouping_of,
-    joined_targets,
-    rows_and_y,
+from narrows.estimators.autoencoders.files import autoencoder_in
+from narrows.estimators.columns import keep_names
+from narrows.estimators.inputs import query_source
+from narrows.estimators.parameters import (
+    NarrowsEstimator,
+    corruption_spec,
+    json_parameters,
+    known_arguments,
+    widths_of,
 )
-from narrows.estimators.inputs import fit_source, query_source
-from narrows.estimators.parameters import corruption_spec, forget, json_parameters, seed_from
-from narrows.estimators.sample_weights import rows_that_count
-from narrows.estimators.texts import documents_where, is_texts
-from narrows.text import as_documents
-from narrows.training.stages import Stages, open_stages
+from narrows.estimators.texts import is_texts
+from narrows.fitting.head import FittedHead, HeadSettings, feature_head
+from narrows.model.model import Model, tensor_layout
+from narrows.model.parts import check_magnitudes
+from narrows.objectives.code_task import Head
+from narrows.training.run import Epoch, TrainingRecord
 
-__all__ = ["CodeHead", "check_in_memory"]
+__all__ = ["CodeHead", "GivenTargets"]
 
 _TRAININGS = ("frozen", "fine_tuned", "joint")
+_PREFIX = "head."
 
 
-class CodeHead(ExportsHead, HeadTraining):
-    """Fit a head on an encoder's layer, with or without the encoder. Subclasses read y."""
+@dataclass(frozen=True)
+class GivenTargets:
+    """The y of a fit, as it was given, and what is needed to read it.
+
+    What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,), by their
+    ``weights`` (n_rows,). ``names`` are those of the columns of y, None for none.
+    """
+
+    y: Any
+    n_rows: int
+    training: Tensor
+    weights: np.ndarray | None
+    names: list[str] | None
+    model: Model
+
+
+class CodeHead(NarrowsEstimator):
+    """A head on an encoder's layer: subclasses say how y is read, and what the head is."""
 
     autoencoder: Any
-    head_: Any
-    n_features_in_: int
+    layer: int
+    training: str
+    hidden: Any
+    activation: str
+    corruption: Any
+    dropout: float
+    reconstruction_weight: float
+    max_epochs: int | None
+    batch_size: int | str
+    learning_rate: float | None
+    weight_decay: float
+    validation_fraction: float
+    patience: int | None
+    precision: str
+    device: str
+    random_state: Any
+    verbose: int
 
-    def _note_targets(self, y: Any) -> None:
-        """Store the names of y's columns before rows are selected."""
+    # Attributes set by fit.
+    autoencoder_: AbstractAutoencoder
+    head_: Any
+    classes_: np.ndarray
+    layer_: int
+    history_: list[float]
+    validation_history_: list[float]
+    n_epochs_: int
+    max_epochs_: int
+    n_features_in_: int
+    training_rows_: np.ndarray
+    held_out_rows_: np.ndarray
+
+    _answer: ClassVar[str]
+    """The output of the head in ONNX, by its name in ``ExportedHead``."""
+
+    _net: ClassVar[Any] = Head
+    _new_net: ClassVar[Any] = staticmethod(feature_head)
+    """Makes a head of ``_net`` anew, from its layer, widths and activation."""
 
     @abstractmethod
-    def _read_y(
-        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
-    ) -> Tensor:
-        """Check y, keep what prediction needs, and return it for the loop.
-
-        What is fitted to y is fitted to the rows of the mask ``training``, bool (n_rows,), by
-        their ``weights`` (n_rows,).
-        """
+    def _read_y(self, given: GivenTargets) -> Tensor:
+        """Check y, keep what prediction needs, and return it for the loop."""
 
     @abstractmethod
     def _target_spec(self) -> dict[str, Any]:
         """Return, as JSON values, what prediction needs of y."""
 
     @abstractmethod
-    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
-        """Set what prediction needs of y from a model file; ValueError where it cannot be."""
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        groups: Any = None,
-        block_length: int | None = None,
-        gap: int = 0,
-        validation_data: tuple[Any, Any] | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-        stop_requested: Callable[[], bool] | None = None,
-    ) -> Self:
-        """Fit the head to the code of X, and the code too where ``training`` says so.
-
-        Parameters
-        ----------
-        X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), of a regressor (n_samples, n_targets) too
-        sample_weight : array-like of shape (n_samples,), optional
-            How much each row counts in the loss of the head, on held-out rows too, and in how
-            features and values are standardized; only their ratios matter. Rows of weight 0 are
-            left out of everything. An autoencoder that is fitted here, and its own J in "joint",
-            count the other rows alike.
-        groups : array-like of shape (n_samples,), optional
-            Which rows depend on each other, such as those of one subject: all rows of a group are
-            trained on or all are held out. ``validation_fraction`` is then of the groups.
-        block_length : int, optional
-            Rows are in order, such as windows of a series: runs of so many rows are the groups.
-        gap : int, default=0
-            Rows on either side of a block held out that are left out of both parts.
-        validation_data : pair (X, y), optional
-            Rows to hold out in the place of a share of X. An autoencoder that is fitted here does
-            not see them, nor rows that are drawn.
-        checkpoint : path, optional
-            A folder for checkpoints, of the autoencoder too where it is fitted here.
-        resume : bool, default=False
-            Go on from the newest sound checkpoints there, to the same end.
-        stop_requested : callable, optional
-            Asked after every step; True means: checkpoint, and raise TrainingStopped.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        InvalidData (a ValueError)
-            Rows or targets that cannot be.
-        UsageError (a ValueError)
-            A constructor argument that cannot be.
-        """
-        self._check_parameters()
-        forget(self)
-        self._note_targets(y)
-        with self._stages(checkpoint, resume, stop_requested) as stages:
-            fraction = 0.0 if validation_data is not None else float(self.validation_fraction)
-
-            def select(n_rows: int) -> Selection:
-                grouping = grouping_of(groups, n_rows, block_length=block_length, gap=gap)
-                check_effect(grouping, validation_data, fraction)
-                generator = Generator().manual_seed(stages.seed)
-                return grouping.select(n_rows, fraction, generator=generator)
-
-            autoencoder = None
-            if is_texts(X):  # the autoencoder knows the words to count
-                kept = select(sum(1 for _ in as_documents(X))).training.numpy()
-                learned = X if kept.all() else documents_where(X, kept)
-                autoencoder = self._fitted_autoencoder(learned, y, kept, stages)
-                X = autoencoder._validated_query(X)[1]
-            source = fit_source(self, X)
-            check_in_memory(source)
-            places = autoencoder is not None or block_length is not None
-            counted = rows_that_count(sample_weight, source, y, groups, keep_places=places)
-            source, y, groups = counted.source, counted.y, counted.groups
-            weights, numbers = counted.weights, counted.numbers
-            X = X if numbers is None else source
-            selection = select(source.n_rows)
-            kept = selection.training
-            if autoencoder is None:
-                learned = X if bool(kept.all()) else source.where(kept)
-                autoencoder = self._fitted_autoencoder(learned, y, kept.numpy(), stages)
-            if validation_data is not None:
-                n_rows = source.n_rows
-                source, y, selection = self._beside(source, y, validation_data, autoencoder)
-                if weights is not None:
-                    weights = np.concatenate([weights, np.ones(source.n_rows - n_rows)])
-            targets = self._read_y(y, source.n_rows, selection.training, weights)
-            source = source.weighted(None if weights is None else torch.from_numpy(weights).float())
-            self._fit_to(source, targets, autoencoder, stages, selection)
-            if numbers is not None:
-                self.training_rows_ = numbers[self.training_rows_]
-            if numbers is not None and validation_data is None:
-                self.held_out_rows_ = numbers[self.held_out_rows_]
-            return self
-
-    def _beside(
-        self, source: Source, y: Any, validation_data: Any, autoencoder: AbstractAutoencoder
-    ) -> tuple[Source, Any, Selection]:
-        """Return the rows and y with those of ``validation_data`` behind them, held out."""
-        X_held_out, y_held_out = rows_and_y(validation_data)
-        if y_held_out is None:
-            raise UsageError("validation_data: a head needs y too; give a pair (X, y).")
-        if is_texts(X_held_out):
-            X_held_out = autoencoder._validated_query(X_held_out, "validation_data")[1]
-        held_out = query_source(self, X_held_out, "validation_data")
-        if not is_texts(validation_data):  # of texts the counts have been checked
-            autoencoder.model_.check_units(held_out)
-        check_in_memory(held_out)
-        describe(held_out, missing=autoencoder._admits_missing())  # while rows have their numbers
-        mask = torch.zeros(source.n_rows + held_out.n_rows, dtype=torch.bool)
-        mask[source.n_rows :] = True
-        both = joined_targets(y, y_held_out, source.n_rows, held_out.n_rows)
-        self._check_held_out_y(both, source.n_rows)
-        return stacked(source, held_out), both, Selection(~mask, mask)
+    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
+        """Set what prediction needs of y from a model file; ValueError where it does not fit."""
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
         """Raise if the y of held-out rows, from ``n_rows`` on, has values unseen in training."""
 
-    def _stages(
-        self,
-        checkpoint: str | Path | None,
-        resume: bool,
-        stop_requested: Callable[[], bool] | None,
-    ) -> AbstractContextManager[Stages]:
-        """Open the checkpoints of a fit."""
-        own = json_parameters(self._own_parameters())
-        for name in ("device", "random_state", "verbose"):
-            own.pop(name)
-        return open_stages(
-            checkpoint,
-            {"estimator": type(self).__name__, **own},
-            seed=seed_from(self.random_state),
-            seed_is_drawn=self.random_state is None,
-            resume=resume,
-            stop_requested=stop_requested,
-        )
-
-    def _fit_to(
-        self,
-        source: Source,
-        targets: Tensor,
-        autoencoder: AbstractAutoencoder,
-        stages: Stages,
-        selection: Selection | None = None,
-    ) -> Self:
-        """Fit the head to a source whose y has been read."""
-        check_same_columns(source, autoencoder)
-        if self.training == "joint" and len(autoencoder.model_.objective.tasks):
-            raise UsageError(
-                "training: 'joint' has one y, and a penalty of the autoencoder is a task with "
-                "another; use 'fine_tuned', or an autoencoder without it."
-            )
-        # whatever becomes of the given one, this head reads the code that it was fitted to
-        self.autoencoder_ = deepcopy(autoencoder)
-        autoencoder.model_.check_units(source)
-        source = autoencoder.model_.scaling.for_training(source)
-        if self.training != "frozen":
-            self.autoencoder_.model_.densities = {}  # of the codes before fine-tuning
-            self.autoencoder_.model_.calibration = None
-        self._train(source.labeled(targets), stages, selection=selection)
-        return self
-
-    def _fitted_autoencoder(
-        self, X: Any, y: Any, kept: np.ndarray | None, stages: Stages
-    ) -> AbstractAutoencoder:
-        """Return the autoencoder to start from, fitted to X here if it was not before.
-
-        X are the rows of the mask ``kept``, y is of all rows.
-        """
-        given = given_autoencoder(self.autoencoder, self._default_autoencoder)
-        if hasattr(given, "model_"):
-            return given
-        if given._task() is None or y is None:
-            y = None  # that of a head: nothing for an autoencoder to rebuild
-        elif kept is not None and not kept.all():
-            y = np.asarray(y)[kept]
-        return unfitted_copy(given, self.random_state).fit(X, y, **stages.of_fit("autoencoder"))
-
     def _default_autoencoder(self) -> AbstractAutoencoder:
         return Autoencoder(random_state=self.random_state, device=self.device)
 
-    def _said(self, X: Any) -> np.ndarray:
-        """Return what the head says of rows: logits, or standardized values."""
+    def _settings(self) -> HeadSettings:
+        """Return the arguments for the trainer; those that a head does not have at their least."""
+        return HeadSettings(
+            training=self.training,
+            layer=getattr(self, "layer", -1),
+            hidden=widths_of(getattr(self, "hidden", ())),
+            activation=getattr(self, "activation", "linear"),
+            corruption=corruption_spec(getattr(self, "corruption", None)),
+            dropout=float(getattr(self, "dropout", 0.0)),
+            reconstruction_weight=float(self.reconstruction_weight),
+            max_epochs=None if self.max_epochs is None else int(self.max_epochs),
+            batch_size=self.batch_size,
+            learning_rate=None if self.learning_rate is None else float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
+            validation_fraction=float(self.validation_fraction),
+            patience=self.patience,
+            precision=self.precision,
+            device=self.device,
+            verbose=self.verbose,
+        )
+
+    def _adopt(self, fitted: FittedHead) -> None:
+        """Set the attributes that a training leaves."""
+        self.head_, self.layer_ = fitted.head, fitted.layer
+        self.training_rows_ = fitted.training_rows.numpy()
+        self.held_out_rows_ = fitted.held_out_rows.numpy()
+        self._adopt_record(fitted.record, fitted.max_epochs, fitted.share_labeled)
+
+    def _adopt_record(
+        self, record: TrainingRecord, max_epochs: int, share_labeled: float = 1.0
+    ) -> None:
+        self.max_epochs_ = max_epochs
+        self.history_ = [epoch.objective for epoch in record.epochs]
+        self.validation_history_ = [
+            epoch.validation / share_labeled
+            for epoch in record.epochs
+            if epoch.validation is not None
+        ]
+        self.n_epochs_ = len(record.epochs)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the head's outputs for rows: logits, or standardized values."""
         check_is_fitted(self, "head_")
         source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
@@ -276,22 +177,125 @@ class CodeHead(ExportsHead, HeadTraining):
             If it cannot be written; a file that stood there is untouched.
         """
         check_is_fitted(self, "head_")
-        write_artefact(path, self._artefact())
+        write_artefact(path, self.to_artefact())
 
-    def _artefact(self) -> Artefact:
-        return head_artefact(self)
+    def to_artefact(self) -> Artefact:
+        """Return the content of the model file: the autoencoder's, and the head beside."""
+        artefact = self.autoencoder_.to_artefact()
+        names = getattr(self, "feature_names_in_", None)
+        artefact.spec["head"] = {
+            "estimator": type(self).__name__,
+            "arguments": json_parameters(self._own_parameters()),
+            "layer": self.layer_,
+            "widths": self.head_.widths,
+            "activation": self.head_.activation,
+            "names": None if names is None else names.tolist(),
+            # absent in older pickles
+            "max_epochs": getattr(self, "max_epochs_", self.n_epochs_),
+            "history": self.history_,
+            "validation_history": self.validation_history_,
+            **self._target_spec(),
+        }
+        artefact.tensors |= {_PREFIX + k: v for k, v in self.head_.state_dict().items()}
+        return artefact
+
+    @classmethod
+    def from_artefact(cls, artefact: Artefact) -> Self:
+        """Return the fitted head of a model file's content.
+
+        Its parameter ``autoencoder`` is the file's own, frozen: fitted again, it starts there.
+
+        Raises
+        ------
+        ModelFileError, UsageError, LookupError, TypeError, ValueError
+            Where its parts do not fit each other.
+        """
+        autoencoder = autoencoder_in(artefact)
+        spec, tensors = artefact.spec["head"], artefact.tensors
+        estimator = cls(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
+        net = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+        layer, widths, model = spec["layer"], spec["widths"], autoencoder.model_
+        depth = len(layer_widths(model))
+        if type(layer) is not int or not 0 <= layer < depth:
+            raise ValueError(f"layer {layer!r} of {depth}")
+        stored = cls._net.widths_in(net)
+        if not stored or sorted(stored) != sorted(widths):
+            raise ValueError("the head's weights are not those of its widths")
+        activation = spec.get("activation", getattr(estimator, "activation", "linear"))
+        with torch.device("meta"):
+            head = cls._new_net(model, layer, widths, activation, generator=Generator())
+        if tensor_layout(head.state_dict()) != tensor_layout(net):
+            raise ValueError("the head's weights are not those of its widths")
+        check_magnitudes(net)
+        head.load_state_dict(net, assign=True)
+        estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
+        estimator.n_features_in_ = autoencoder.n_features_in_
+        keep_names(estimator, spec["names"])
+        history = [float(objective) for objective in spec["history"]]
+        epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
+        max_epochs = int(spec.get("max_epochs", len(history)))  # absent in older files
+        estimator._adopt_record(TrainingRecord(epochs=epochs), max_epochs)
+        estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
+        estimator._restore_targets(spec, widths[-1])
+        estimator._check_parameters()
+        check_head_answers(model, head, layer)
+        return estimator
+
+    def _odds(self) -> dict[str, float] | None:
+        """Return what turns distances of a matcher's vectors into probabilities."""
+        return None
+
+    def export(self, path: str | Path, *, part: str = "head") -> None:
+        """Write a part as one ONNX file, for programs without Narrows or torch.
+
+        Parameters
+        ----------
+        path : path
+            What stood there is replaced when all is written.
+        part : {"head", "encoder", "decoder", "reconstruct"}, default="head"
+            "head" is the whole way from rows in input units, ``x``, to ``probabilities``
+            (batch, n_classes) of the classes in the file's metadata (of a segmenter (batch,
+            n_pixels, n_classes)), to ``y`` (batch,), or (batch, n_targets) of
+            several, float64, or, of a matcher, to its ``vector``. The others are those of
+            ``autoencoder_``.
+
+        Raises
+        ------
+        MissingExtra
+            If onnx or onnxscript is not installed.
+        UsageError (a ValueError)
+            If there is no such part, or it has 2 GiB of weights or more.
+        ResourceError
+            If the file cannot be written.
+        """
+        from narrows.export.onnx import ExportedHead, export_onnx
+
+        check_is_fitted(self, "head_")
+        spec = self._target_spec()
+        head = ExportedHead(
+            self.head_,
+            self.layer_,
+            answer=self._answer,
+            odds=self._odds(),
+            classes=spec.get("classes"),
+            mean=spec.get("y_mean", 0.0),
+            deviation=spec.get("y_deviation", 1.0),
+            target_names=spec.get("target_names"),
+        )
+        export_onnx(self.autoencoder_.model_, path, part=part, head=head)
 
     def _own_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments but for the autoencoder."""
         return {k: v for k, v in self.get_params(deep=False).items() if k != "autoencoder"}
 
     def _check_parameters(self) -> None:
-        json_parameters(self._own_parameters())  # raises for what no file can hold
+        own = self._own_parameters()
+        json_parameters(own)  # refuses now what no file can hold
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
-        activation_named(self.activation)
-        check_number("layer", self.layer, integer=True)
-        check_number("dropout", self.dropout, low=0, high=1, high_open=True)
+        activation_named(own.get("activation", "linear"))
+        check_number("layer", own.get("layer", -1), integer=True)
+        check_number("dropout", own.get("dropout", 0.0), low=0, high=1, high_open=True)
         check_number("reconstruction_weight", self.reconstruction_weight, low=0)
         if self.max_epochs is not None:
             check_number("max_epochs", self.max_epochs, low=1, integer=True)
@@ -301,17 +305,25 @@ class CodeHead(ExportsHead, HeadTraining):
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
         if self.patience is not None:
             check_number("patience", self.patience, low=1, integer=True)
-        for name in self._without_effect():
-            check_no_effect(self, name)
+        if self.training == "frozen" and "corruption" in own:
+            self._check_no_effect("corruption")
 
-    def _without_effect(self) -> list[str]:
-        """Return the arguments that count only where the encoder trains, if it does not.
+    def _check_no_effect(self, name: str) -> None:
+        """Raise UsageError for an argument that ``training`` does not read, if it is not its
+        default.
 
-        ``reconstruction_weight`` is not among them: it is the weight of a term of "joint", and
-        stays as it is in a search over ``training``.
+        ``reconstruction_weight`` is none of these: it is the weight of a term of "joint", and stays
+        as it is in a search over ``training``.
         """
-        trains = self.training != "frozen"
-        return [] if trains or "corruption" not in self._own_parameters() else ["corruption"]
+        value = getattr(self, name)
+        default = signature(type(self).__init__).parameters[name].default
+        if name == "corruption":
+            value, default = corruption_spec(value), corruption_spec(default)
+        if value != default:
+            raise UsageError(
+                f"{name}: has no effect with training={self.training!r}, got {value!r}; leave it "
+                "out, or use 'fine_tuned' or 'joint'."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[Any, Any] = dict(super().__getstate__())  # pyright: ignore[reportCallIssue, reportArgumentType] -- a dict
@@ -324,22 +336,3 @@ class CodeHead(ExportsHead, HeadTraining):
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
-
-
-def check_no_effect(head: Any, name: str) -> None:
-    """Raise UsageError for an argument that ``training`` does not read, and is not its default."""
-    value = getattr(head, name)
-    default = signature(type(head).__init__).parameters[name].default
-    if name == "corruption":
-        value, default = corruption_spec(value), corruption_spec(default)
-    if value != default:
-        raise UsageError(
-            f"{name}: has no effect with training={head.training!r}, got {value!r}; leave it out, "
-            "or use 'fine_tuned' or 'joint'."
-        )
-
-
-def check_in_memory(source: Source) -> None:
-    """Raise UsageError for a source that is streamed."""
-    if not source.holds_targets:
-        raise UsageError(f"{source.origin}: is streamed; a head needs rows in memory.")

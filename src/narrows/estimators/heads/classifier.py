@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,23 +17,35 @@ from narrows.core.terms import Trainable
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import UsageError
-from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.heads.base import GivenTargets
+from narrows.estimators.heads.supervised import SupervisedHead
+from narrows.estimators.parameters import keep
 from narrows.estimators.sample_weights import check_class_weight, class_weights
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
     check_known_classes,
     known_labels,
     read_classes,
     warn_of_held_out_classes,
 )
-from narrows.objectives.code_task import CodeTask
+from narrows.fitting.head import (
+    HeadRecipe,
+    HeadSettings,
+    Prepared,
+    begin_head,
+    on_features,
+    standardize_frozen,
+    weigh_rows,
+)
+from narrows.model.model import Model
+from narrows.objectives.code_task import CodeTask, HeadTask
 from narrows.objectives.virtual_adversarial import SmoothTask
 
 __all__ = ["CodeClassifier"]
 
 
 @documented
-class CodeClassifier(ClassifierMixin, CodeHead):
+class CodeClassifier(ClassifierMixin, SupervisedHead):
     """Say the class of a row from its code.
 
     A linear map or a small net on a layer of an encoder, trained by cross-entropy; the encoder
@@ -128,9 +140,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     class_weight: Any
     classes_: np.ndarray
 
-    _classification = True
     _answer = "probabilities"
-    _least_steps = 3000  # small nets were not done after 1,000, when those of values overfit
 
     def __init__(
         self,
@@ -162,24 +172,24 @@ class CodeClassifier(ClassifierMixin, CodeHead):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class, (n_samples, n_classes), as in ``classes_``."""
-        return softmax(self._said(X), axis=1)
+        return softmax(self._outputs(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of every row, (n_samples,)."""
-        said = self._said(X)
-        return self.classes_[said.argmax(axis=1)]
+        outputs = self._outputs(X)
+        return self.classes_[outputs.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of the rows whose class is said right, in [0, 1].
 
         Rows of unknown class (``missing_label``) do not count; NaN if there are no others.
         """
-        said = self.predict(X)
-        told, known = known_labels(y, len(said), unknown=self.missing_label)
+        predicted = self.predict(X)
+        labels, known = known_labels(y, len(predicted), unknown=self.missing_label)
         if not known.any():
             return math.nan
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(np.average(told[known] == said[known], weights=weights))
+        return float(np.average(labels[known] == predicted[known], weights=weights))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -212,49 +222,64 @@ class CodeClassifier(ClassifierMixin, CodeHead):
                 f"out to their neighbors, got {self.validation_fraction!r}."
             )
 
-    def _read_y(
-        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
-    ) -> Tensor:
-        targets, self.classes_ = read_classes(y, n_rows, unknown=self.missing_label)
-        learned = np.isin(np.arange(len(self.classes_)), targets[training].numpy())
+    def _read_y(self, given: GivenTargets) -> Tensor:
+        unknown = self.missing_label
+        targets, self.classes_ = read_classes(given.y, given.n_rows, unknown=unknown)
+        learned = np.isin(np.arange(len(self.classes_)), targets[given.training].numpy())
         if not learned.all():
             warn_of_held_out_classes(self.classes_[~learned], "rows of")
         return targets
 
     def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        told, known = known_labels(y, len(y), unknown=self.missing_label)
-        kept = np.arange(len(told)) < n_rows
-        ours = set(told[known & kept].tolist())
-        new = [name for name in dict.fromkeys(told[known & ~kept].tolist()) if name not in ours]
+        labels, known = known_labels(y, len(y), unknown=self.missing_label)
+        kept = np.arange(len(labels)) < n_rows
+        learned = set(labels[known & kept].tolist())
+        held_out = dict.fromkeys(labels[known & ~kept].tolist())
+        new = [name for name in held_out if name not in learned]
         check_known_classes(new)
 
-    def _start_head(self, features: Tensor, source: Source, training: Tensor) -> None:
-        super()._start_head(features, source, training)
-        if self.adversarial_radius and source.sparse:
-            raise UsageError(
-                "adversarial_radius: X is sparse, and a step away from it is not; give "
-                "X.toarray(), or 0."
-            )
-        if self.n_neighbors is not None:
-            told = source.targets_in_order()
-            assert told is not None
-            if self.n_neighbors >= len(told) / 2:
+    def _recipe(self) -> HeadRecipe:
+        def prepare(
+            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+        ) -> Prepared:
+            n_classes = len(self.classes_)
+            begun = begin_head(model, source, settings, seed, lambda width, layer: n_classes)
+            head, _, features = begun
+            standardize_frozen(head, features, source, settings, training)
+            if self.adversarial_radius and source.sparse:
                 raise UsageError(
-                    f"n_neighbors: must be less than half of the {len(told)} rows, got "
-                    f"{self.n_neighbors}; 10 is usual."
+                    "adversarial_radius: X is sparse, and a step away from it is not; give "
+                    "X.toarray(), or 0."
                 )
-            source.targets = propagate_classes(features, told, k=int(self.n_neighbors))
+            if self.n_neighbors is not None:
+                source.targets = self._propagated(features, source)
+            task = HeadTask(head, classification=True, dropout=settings.dropout)
+            return on_features(model, source, settings, begun, task, wrapped=self._smoothed)
+
+        # small nets were not done after 1,000 steps, when those of values overfit
+        return HeadRecipe(prepare, weigh=self._weigh, least_steps=3000)
+
+    def _propagated(self, features: Tensor, source: Source) -> Tensor:
+        """Return the class of every row, where it is unknown by its neighbors."""
+        known = source.targets_in_order()
+        assert known is not None and self.n_neighbors is not None
+        if self.n_neighbors >= len(known) / 2:
+            raise UsageError(
+                f"n_neighbors: must be less than half of the {len(known)} rows, got "
+                f"{self.n_neighbors}; 10 is usual."
+            )
+        return propagate_classes(features, known, k=int(self.n_neighbors))
 
     def _weigh(self, task: Trainable, split: Split) -> None:
         if self.class_weight is not None:
-            told = split.training.targets
-            assert told is not None
-            of_class = class_weights(self.class_weight, self.classes_, told, split.training.weights)
+            targets, of_rows = split.training.targets, split.training.weights
+            assert targets is not None
+            of_class = class_weights(self.class_weight, self.classes_, targets, of_rows)
             for rows in split.parts:
                 assert rows.targets is not None
                 weights = of_class[rows.targets.clamp_min(0)]
                 rows.weights = weights if rows.weights is None else weights * rows.weights
-        super()._weigh(task, split)
+        weigh_rows(task, split)
 
     def _smoothed(self, task: CodeTask) -> Trainable:
         if not self.adversarial_radius:
@@ -264,7 +289,7 @@ class CodeClassifier(ClassifierMixin, CodeHead):
     def _target_spec(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}
 
-    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
         names, dtype = spec["classes"], np.dtype(spec["classes_dtype"])
         if dtype.kind not in "biufUO":
             raise ValueError(f"classes of {dtype}")

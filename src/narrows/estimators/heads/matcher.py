@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.applications.heads.matching import PairOdds, area_under_curve, drawn_pairs
 from narrows.applications.heads.pair_metric import of_length_1
-from narrows.errors import InvalidData
-from narrows.estimators.heads.pairs import PairHead
-from narrows.estimators.parameters import documented, keep
-from narrows.estimators.targets import read_classes
+from narrows.core.checks import check_number
+from narrows.data.in_memory import stacked
+from narrows.data.source import Source
+from narrows.data.splitting import Selection
+from narrows.data.statistics import describe
+from narrows.errors import InvalidData, UsageError
+from narrows.estimators.autoencoders.plan import admits_missing
+from narrows.estimators.given_autoencoder import given_autoencoder
+from narrows.estimators.heads.base import CodeHead, GivenTargets
+from narrows.estimators.heads.fit import (
+    check_in_memory,
+    fit_rows,
+    fit_to,
+    fitted_autoencoder,
+    opened,
+)
+from narrows.estimators.held_out import HeldOut
+from narrows.estimators.inputs import fit_source, query_source
+from narrows.estimators.parameters import forget, keep
+from narrows.estimators.shared_texts import documented
+from narrows.estimators.targets import read_classes, read_same
+from narrows.estimators.texts import is_texts
+from narrows.fitting.matcher import MatcherSettings, fit_matcher
+from narrows.training.stages import Stages
 
 __all__ = ["CodeMatcher"]
 
 _SCORED = 20_000
 """Pairs that ``score`` draws."""
 
+_UNREAD = ("dropout", "learning_rate", "weight_decay", "validation_fraction", "patience")
+"""What a frozen code does not read: the map has a closed form, and no row is held out."""
+
 
 @documented
-class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
+class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     """Say how probably two rows are the same thing, from their codes.
 
     ``fit`` draws pairs from classes, ``fit_pairs`` takes pairs as they are. Things may be matched
@@ -119,6 +145,19 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     True
     """
 
+    n_components: int | None
+    missing_label: Any
+    calibration_folds: int | None
+
+    # Attributes set by fit.
+    intercept_: float
+    slope_: float
+    calibrated_on_: str
+    auc_: float | None
+    calibration_error_: float | None
+
+    _answer = "vector"
+
     def __init__(
         self,
         autoencoder: Any = None,
@@ -144,13 +183,126 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
     ) -> None:
         keep(self, locals())
 
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
+        """Fit to pairs drawn from classes y.
+
+        Parameters
+        ----------
+        X : ...
+        y : array-like of shape (n_samples,)
+            Classes, of two kinds or more; ``missing_label`` where unknown.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows or classes that cannot be, or no two rows of one class.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        """
+        fit_rows(
+            self,
+            X,
+            y,
+            held_out=HeldOut(),
+            stages=lambda: opened(self, checkpoint, resume, stop_requested),
+            learn=lambda head, *given: self._learn(*given, paired=False),
+        )
+        return self
+
+    def fit_pairs(
+        self,
+        A: Any,
+        B: Any,
+        same: Any,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
+        """Fit to pairs: row i of A and row i of B, and whether they are the same thing.
+
+        Parameters
+        ----------
+        A, B : array-like, CSR matrix, dataframe or Source of shape (n_pairs, n_features)
+        same : array-like of shape (n_pairs,), of bool or 0 and 1
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows that cannot be, A and B of different lengths, or pairs of one kind only.
+        """
+        self._check_parameters()
+        forget(self)
+        with opened(self, checkpoint, resume, stop_requested) as stages:
+            autoencoder = None
+            if is_texts(A):
+                autoencoder = fitted_autoencoder(self, [*A, *B], None, None, stages)
+                A = autoencoder._validated_query(A, "A")[1]
+                B = autoencoder._validated_query(B, "B")[1]
+            first = fit_source(self, A, argument="A")
+            second = query_source(self, B, "B")
+            known = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
+            for source in (first, second):
+                check_in_memory(source)
+                describe(source, missing=admits_missing(known))  # while rows have their numbers
+            if first.n_rows != second.n_rows:
+                raise InvalidData(
+                    f"B: {second.n_rows} rows for {first.n_rows} rows of A; pairs match."
+                )
+            answers = read_same(same, first.n_rows)
+            both = stacked(first, second)
+            autoencoder = autoencoder or fitted_autoencoder(self, both, None, None, stages)
+            fit_to(
+                self,
+                both,
+                answers.repeat(2),
+                autoencoder,
+                stages,
+                learn=lambda head, *given: self._learn(*given, paired=True),
+            )
+        return self
+
+    def _learn(
+        self, source: Source, stages: Stages, selection: Selection | None, *, paired: bool
+    ) -> None:
+        """Train on rows with their y, and set the attributes that this leaves."""
+        own = MatcherSettings(
+            None if self.n_components is None else int(self.n_components),
+            self.calibration_folds,
+            paired,
+        )
+        model, settings = self.autoencoder_.model_, self._settings()
+        done = fit_matcher(model, source, settings, own, stages, selection)
+        if settings.frozen:  # every row is learned from
+            self.head_, self.layer_ = done.fitted.head, done.fitted.layer
+            self._adopt_record(done.fitted.record, 0)
+        else:
+            self._adopt(done.fitted)
+        self.calibrated_on_ = done.calibrated_on
+        odds, self.auc_, self.calibration_error_ = done.calibration
+        self.intercept_, self.slope_ = odds.intercept, odds.slope
+
     def transform(self, X: Any) -> np.ndarray:
         """Return a vector of length 1 for every row, (n_samples, n_components), float32.
 
         Rows are the same thing the more probably the nearer theirs are: an ``Index`` of them
         finds by cosine what matches.
         """
-        return of_length_1(self._said(X)).astype(np.float32)
+        return of_length_1(self._outputs(X)).astype(np.float32)
 
     def match_distance(self, A: Any, B: Any) -> np.ndarray:
         """Return the squared distance, 0 to 4, of row i of A and row i of B, (n_pairs,)."""
@@ -180,6 +332,34 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
             raise InvalidData("y: no two rows are of one class.")
         return area_under_curve(-pairs.squared_distances(embedded), pairs.same)
 
+    def _odds(self) -> dict[str, float]:
+        return {"intercept": self.intercept_, "slope": self.slope_}
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if np.ndim(self.missing_label):
+            raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
+        if self.n_components is not None:
+            check_number("n_components", self.n_components, low=1, integer=True)
+        if self.calibration_folds is not None:
+            check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
+        if self.training == "frozen":
+            for name in _UNREAD:
+                self._check_no_effect(name)
+
+    def _read_y(self, given: GivenTargets) -> Tensor:
+        with warnings.catch_warnings():
+            # of faces, say, there are few of each and many
+            warnings.filterwarnings("ignore", "The number of unique classes is greater")
+            unknown = self.missing_label
+            targets, _ = read_classes(given.y, given.n_rows, unknown=unknown)
+        if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
+            raise InvalidData(
+                "y: no two rows are of one class, so that nothing is known of how far one thing "
+                "varies; label more rows."
+            )
+        return targets
+
     @property
     def _n_features_out(self) -> int:
         check_is_fitted(self, "head_")
@@ -194,7 +374,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PairHead):
             "calibration_error": self.calibration_error_,
         }
 
-    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
         self.intercept_, self.slope_ = float(spec["intercept"]), float(spec["slope"])
         if not (math.isfinite(self.intercept_) and 0 < self.slope_ < math.inf):
             raise ValueError(f"odds of intercept {self.intercept_} and slope {self.slope_}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,22 +10,34 @@ from sklearn.base import RegressorMixin
 from torch import Tensor
 
 from narrows.applications.heads.prediction import mean_r2, r2_of_targets
+from narrows.data.source import Source
 from narrows.errors import InvalidData
-from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.heads.base import GivenTargets
+from narrows.estimators.heads.supervised import SupervisedHead
+from narrows.estimators.parameters import keep
+from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
     has_columns,
     read_several_values,
     read_values,
     table_of_values,
-    target_names,
 )
+from narrows.fitting.head import (
+    HeadRecipe,
+    HeadSettings,
+    Prepared,
+    begin_head,
+    on_features,
+    standardize_frozen,
+)
+from narrows.model.model import Model
+from narrows.objectives.code_task import HeadTask
 
 __all__ = ["CodeRegressor"]
 
 
 @documented
-class CodeRegressor(RegressorMixin, CodeHead):
+class CodeRegressor(RegressorMixin, SupervisedHead):
     """Predict a number, or several, of a row from its code, by squared error.
 
     Else as ``CodeClassifier``. y of shape (n_samples, n_targets) has several targets, each
@@ -100,7 +112,6 @@ class CodeRegressor(RegressorMixin, CodeHead):
     y_deviation_: Any
     target_names_: list[str] | None = None
 
-    _classification = False
     _answer = "value"
 
     def __init__(
@@ -132,8 +143,9 @@ class CodeRegressor(RegressorMixin, CodeHead):
 
         (n_samples, n_targets) where the y of ``fit`` had columns, even one.
         """
-        said = self._said(X).astype(np.float64)  # float32 is too coarse for a y far from 0
-        return (said if np.ndim(self.y_mean_) else said[:, 0]) * self.y_deviation_ + self.y_mean_
+        outputs = self._outputs(X).astype(np.float64)  # float32 is too coarse for a y far from 0
+        outputs = outputs if np.ndim(self.y_mean_) else outputs[:, 0]
+        return outputs * self.y_deviation_ + self.y_mean_
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2, the mean of the targets' where there are several.
@@ -143,38 +155,43 @@ class CodeRegressor(RegressorMixin, CodeHead):
         """
         if not has_columns(y):
             return super().score(X, y, sample_weight)
-        truth, said = table_of_values(y), self.predict(X)
-        if truth.shape != said.shape:
-            raise InvalidData(f"y: has shape {truth.shape}, what is predicted {said.shape}.")
+        truth, predicted = table_of_values(y), self.predict(X)
+        if truth.shape != predicted.shape:
+            raise InvalidData(f"y: has shape {truth.shape}, the predictions {predicted.shape}.")
         weights = None if sample_weight is None else np.asarray(sample_weight)
-        return mean_r2(r2_of_targets(truth, said, weights))
+        return mean_r2(r2_of_targets(truth, predicted, weights))
 
-    def _note_targets(self, y: Any) -> None:
-        self.target_names_ = target_names(y)
-
-    def _read_y(
-        self, y: Any, n_rows: int, training: Tensor, weights: np.ndarray | None = None
-    ) -> Tensor:
-        counted = training.numpy()
-        if has_columns(y):
+    def _read_y(self, given: GivenTargets) -> Tensor:
+        self.target_names_ = given.names
+        counted = given.training.numpy()
+        if has_columns(given.y):
             targets, self.y_mean_, self.y_deviation_ = read_several_values(
-                y, n_rows, counted=counted, weights=weights, names=self.target_names_
+                given.y, given.n_rows, counted=counted, weights=given.weights, names=given.names
             )
         else:
             targets, self.y_mean_, self.y_deviation_ = read_values(
-                y, n_rows, missing=False, counted=counted, weights=weights
+                given.y, given.n_rows, missing=False, counted=counted, weights=given.weights
             )
         return targets
 
-    def _n_outputs(self, n_features: int) -> int:
-        return np.size(self.y_mean_)
+    def _recipe(self) -> HeadRecipe:
+        def prepare(
+            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+        ) -> Prepared:
+            n_targets = np.size(self.y_mean_)
+            begun = begin_head(model, source, settings, seed, lambda width, layer: n_targets)
+            standardize_frozen(begun[0], begun[2], source, settings, training)
+            task = HeadTask(begun[0], classification=False, dropout=settings.dropout)
+            return on_features(model, source, settings, begun, task)
+
+        return HeadRecipe(prepare)
 
     def _target_spec(self) -> dict[str, Any]:
         units = {"y_mean": self.y_mean_, "y_deviation": self.y_deviation_}
         spec = {name: np.asarray(value).tolist() for name, value in units.items()}
         return spec if self.target_names_ is None else {**spec, "target_names": self.target_names_}
 
-    def _restore_targets(self, spec: Mapping[str, Any], n_outputs: int) -> None:
+    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
         mean, deviation = (np.array(spec[n], dtype=np.float64) for n in ("y_mean", "y_deviation"))
         if not (np.isfinite(mean).all() and (deviation > 0).all() and np.isfinite(deviation).all()):
             raise ValueError(f"y of mean {mean} and deviation {deviation}")

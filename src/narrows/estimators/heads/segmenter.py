@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+import torch
 from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.applications.heads.segmentation import (
     Overlap,
@@ -14,16 +19,35 @@ from narrows.applications.heads.segmentation import (
     measure_masks,
     pixel_logits,
 )
-from narrows.data.pixel_classes import FEW, pixel_values
-from narrows.estimators.heads.pixels import PixelHead
+from narrows.core.checks import check_number
+from narrows.core.terms import Trainable
+from narrows.data.pixel_classes import FEW, pixel_classes, pixel_values
+from narrows.data.source import Source
+from narrows.data.splitting import Split
+from narrows.errors import UsageError
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.autoencoders.convolutional import ConvolutionalAutoencoder
+from narrows.estimators.heads.base import CodeHead, GivenTargets
+from narrows.estimators.heads.fit import fit_rows, learn_head, opened
+from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import query_source
-from narrows.estimators.parameters import documented, keep
+from narrows.estimators.parameters import keep
+from narrows.estimators.sample_weights import check_class_weight, class_weights
+from narrows.estimators.shared_texts import documented
+from narrows.estimators.targets import check_known_classes, warn_of_held_out_classes
+from narrows.fitting.head import HeadRecipe, HeadSettings, Prepared
+from narrows.fitting.map_head import map_head, on_maps
+from narrows.model.model import Model
+from narrows.objectives.segmentation import SegmentationHead, SegmentationTask
 
 __all__ = ["CodeSegmenter"]
 
+_MOST = 32_767
+"""Classes that the places of pixels, int16, tell apart."""
+
 
 @documented
-class CodeSegmenter(PixelHead):
+class CodeSegmenter(CodeHead):
     """Say what every pixel of an image is, from maps of several depths of an encoder.
 
     The head goes from the encoder's last maps upwards to the pixels, adding the maps of every
@@ -98,6 +122,16 @@ class CodeSegmenter(PixelHead):
     (150, 64)
     """
 
+    width: int
+    flips: bool
+    missing_label: Any
+    max_classes: int
+    class_weight: Any
+
+    _answer = "pixels"
+    _net = SegmentationHead
+    _new_net = staticmethod(map_head)
+
     def __init__(
         self,
         autoencoder: Any = None,
@@ -123,6 +157,111 @@ class CodeSegmenter(PixelHead):
     ) -> None:
         keep(self, locals())
 
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        groups: Any = None,
+        block_length: int | None = None,
+        gap: int = 0,
+        validation_data: tuple[Any, Any] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Self:
+        """Fit the head to images and their masks, and the encoder too where ``training`` says so.
+
+        Parameters
+        ----------
+        X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
+            Images as rows, or an array (n_samples, height, width[, channels]).
+        y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width), of int or bool
+            The class of every pixel, also with an axis of one channel before or behind height and
+            width; (n_samples,) where all pixels of an image are of one class.
+        groups : ...
+        block_length : ...
+        gap : ...
+        validation_data : pair (X, y), optional
+            Images and masks to hold out in the place of a share of X.
+        checkpoint : ...
+        resume : ...
+        stop_requested : ...
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidData (a ValueError)
+            Rows or masks that cannot be.
+        UsageError (a ValueError)
+            A constructor argument that cannot be.
+        """
+        fit_rows(
+            self,
+            X,
+            y,
+            held_out=HeldOut(groups, block_length, gap, validation_data),
+            stages=lambda: opened(self, checkpoint, resume, stop_requested),
+            learn=partial(learn_head, self._recipe),
+        )
+        return self
+
+    def _read_y(self, given: GivenTargets) -> Tensor:
+        """Return the class of every pixel, int16 (n_samples, n_pixels), -1 where unknown."""
+        height, width, _ = encoder_of_maps(given.model).image_shape
+        places, self.classes_ = pixel_classes(
+            given.y,
+            given.n_rows,
+            (height, width),
+            unknown=self.missing_label,
+            most=int(self.max_classes),
+        )
+        of_training = places[given.training.numpy()].ravel()
+        learned = np.bincount(of_training + 1, minlength=len(self.classes_) + 1)[1:] > 0
+        if learned.sum() == 1:
+            raise UsageError(
+                f"y: every pixel {'is' if len(learned) < 2 else 'to train on is'} of the class "
+                f"{int(self.classes_[learned][0])}; masks need two classes."
+            )
+        if not learned.any():
+            raise UsageError("y: no pixel to train on has a class that is known.")
+        warn_of_held_out_classes(self.classes_[~learned], "masks with")
+        return torch.from_numpy(places)
+
+    def _recipe(self) -> HeadRecipe:
+        def prepare(
+            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+        ) -> Prepared:
+            widths = [int(self.width), len(self.classes_)]
+            flips = bool(self.flips)
+            return on_maps(model, source, settings, seed, training, widths=widths, flips=flips)
+
+        return HeadRecipe(prepare, weigh=self._weigh, rates=(2e-3, 2e-3))
+
+    def _weigh(self, task: Trainable, split: Split) -> None:
+        if self.class_weight is not None:
+            assert isinstance(task, SegmentationTask) and split.training.targets is not None
+            pixels = split.training.targets.reshape(-1)
+            weights = class_weights(self.class_weight, self.classes_, pixels)
+            share = pixels[pixels >= 0].long().bincount(minlength=len(weights)).double()
+            mean = (weights * share).sum() / share.sum()
+            task.class_weights = (weights / mean).float()
+
+    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
+        if y.dtype.kind in "biuf":  # what is no mask is refused where masks are read
+            learned, held_out = np.unique(y[:n_rows]), np.unique(y[n_rows:])
+            known = held_out[(held_out == held_out) & (held_out != self.missing_label)]
+            check_known_classes(np.setdiff1d(known, learned).tolist())
+
+    def _default_autoencoder(self) -> AbstractAutoencoder:
+        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
+
+    def _default_autoencoder(self) -> AbstractAutoencoder:
+        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class of every pixel, (n, n_pixels, n_classes)."""
         check_is_fitted(self, "head_")
@@ -139,11 +278,35 @@ class CodeSegmenter(PixelHead):
 
     def evaluate(self, X: Any, y: Any) -> Overlap:
         """Return Dice and intersection over union with the true masks."""
-        said = self.predict(X)
+        predicted = self.predict(X)
         height, width, _ = encoder_of_maps(self.autoencoder_.model_).image_shape
-        truth = pixel_values(y, len(said), (height, width))
-        return measure_masks(said, truth, self.classes_, unknown=self.missing_label)
+        truth = pixel_values(y, len(predicted), (height, width))
+        return measure_masks(predicted, truth, self.classes_, unknown=self.missing_label)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean Dice coefficient of the classes, the first one included, in [0, 1]."""
         return self.evaluate(X, y).mean_dice
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_class_weight(self.class_weight)
+        check_number("width", self.width, low=1, integer=True)
+        check_number("max_classes", self.max_classes, low=2, high=_MOST, integer=True)
+        if self.missing_label is not None:
+            check_number("missing_label", self.missing_label, integer=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+    def _target_spec(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist()}
+
+    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
+        values = spec["classes"]
+        if not all(type(value) is int for value in values) or len(values) != n_outputs:
+            raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
+        self.classes_ = np.array(values, dtype=np.int64)
+        if np.unique(self.classes_).tolist() != values:
+            raise ValueError("the classes are not in order")

@@ -1,4 +1,4 @@
-"""The slots that a variant does not choose itself, from their specs."""
+"""Build the slots that users choose in any variant: corruption, loss and penalties."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from torch import Generator
 
-from narrows.core.slots import piece_from_spec
+from narrows.core.pieces import piece_from_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 
-__all__ = ["Spec", "pieces"]
+__all__ = ["Spec", "slots_from_specs"]
 
 Spec = str | Mapping[str, Any]
-"""A piece's name, or its name and fields: JSON values."""
+"""A piece as JSON values: its name, or its name and fields."""
 
 
-def pieces(
+def slots_from_specs(
     *,
     loss: Spec,
     corruption: Spec = "identity",
@@ -28,12 +28,20 @@ def pieces(
     code_activation: str = "linear",
     generator: Generator,
 ) -> dict[str, Any]:
-    """Return the keyword arguments of Objective for these three slots.
+    """Return the keyword arguments of ``Objective`` for these three slots.
 
     Raises
     ------
     UsageError
-        If a penalty needs another activation of the code.
+        If a piece is unknown, or a penalty needs another activation of the code.
+
+    Examples
+    --------
+    >>> slots = slots_from_specs(
+    ...     loss="bernoulli", penalties=["l1:0.1"], n_components=2, generator=Generator()
+    ... )
+    >>> slots["loss"], slots["penalties"]
+    (Bernoulli(), [L1(weight=0.1)])
     """
     omegas = []
     for spec in penalties:
@@ -44,7 +52,7 @@ def pieces(
                 f"penalties: {type(penalty).__name__} needs code_activation={needed!r}, "
                 f"got {code_activation!r}."
             )
-        if hasattr(penalty, "bind"):  # it has weights of its own
+        if hasattr(penalty, "bind"):  # it has parameters of its own
             penalty = penalty.bind(n_components, generator=generator)
         omegas.append(penalty)
     return {

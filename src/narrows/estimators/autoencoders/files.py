@@ -1,0 +1,83 @@
+"""Read model files: their content under today's names, and the autoencoder that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from narrows.artefact import Artefact, read_artefact
+from narrows.catalog import HOMES, VARIANTS
+from narrows.core.own_pieces import rebuilt
+from narrows.errors import ModelFileError, UsageError
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.model.older_files import upgraded
+from narrows.training.checkpoint_model import model_in
+
+__all__ = ["autoencoder_in", "class_named", "load_autoencoder", "model_file"]
+
+_AUTOENCODERS = frozenset(variant.estimator for variant in VARIANTS.values())
+
+
+@contextmanager
+def model_file(path: str | Path, pieces: Iterable[Any] = ()) -> Iterator[Artefact]:
+    """Open a model file, or a checkpoint as training left it, to rebuild an estimator from it.
+
+    ``pieces`` are the user's own pieces that the file names.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, foreign, or what is rebuilt in the block does not fit.
+    FileNotFoundError
+        If there is no such file.
+    """
+    artefact = read_artefact(path, kind="model", also="checkpoint")
+    try:
+        if artefact.kind == "checkpoint":
+            artefact = model_in(artefact)
+        spec = rebuilt(upgraded(artefact.spec), pieces)
+        yield Artefact(artefact.kind, spec, artefact.tensors)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    except (
+        UsageError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError
+    ) as error:  # fmt: skip
+        raise ModelFileError(f"{path}: the estimator cannot be rebuilt: {error}.") from None
+
+
+def class_named(name: Any, known: Iterable[str]) -> Any:
+    """Return an estimator class by the name in a file, if it is among those known.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    if not isinstance(name, str) or name not in known:
+        raise ModelFileError(f"unknown estimator {name!r}.")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def autoencoder_in(artefact: Artefact) -> AbstractAutoencoder:
+    """Return the fitted autoencoder of a model file's content."""
+    cls = class_named(artefact.spec.get("estimator"), _AUTOENCODERS)
+    return cls.from_artefact(artefact)
+
+
+def load_autoencoder(path: str | Path) -> AbstractAutoencoder:
+    """Return the fitted autoencoder that ``save`` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        As ``narrows.load``; or if the file holds a head or a detector.
+    FileNotFoundError
+        If there is no such file.
+    """
+    with model_file(path) as artefact:
+        for part, what in (("head", "a head"), ("members", "a detector")):
+            if part in artefact.spec:
+                raise ModelFileError(f"holds {what}; an autoencoder is needed.")
+        return autoencoder_in(artefact)

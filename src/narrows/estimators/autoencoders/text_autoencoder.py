@@ -1,0 +1,249 @@
+"""The base of autoencoders whose X may be texts, and whose codes are for finding them again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.applications.retrieval.lookup import add_rows, new_index, search_rows
+from narrows.data.array_sources import SparseSource
+from narrows.data.source import Source
+from narrows.errors import EmptyDocumentWarning, ModelFileError, UnknownWordsWarning, UsageError
+from narrows.estimators.autoencoders.base import AbstractAutoencoder
+from narrows.estimators.held_out import Select
+from narrows.estimators.inputs import fit_source
+from narrows.estimators.texts import is_texts, text_column
+from narrows.indexing.index import Index
+from narrows.indexing.protocol import Hit
+from narrows.model.model import Model
+from narrows.text import Analyzer, Vocabulary, as_documents, empty_rows, share_unknown
+from narrows.text.words import WORDS
+
+__all__ = ["TextAutoencoder"]
+
+_MANY = 0.5
+
+
+class TextAutoencoder(AbstractAutoencoder):
+    """An autoencoder of texts or counts; ``fit`` learns the vocabulary of texts."""
+
+    max_features: int | None
+    min_df: int | float
+    max_df: int | float
+    stop_words: str | Sequence[str] | None
+    stemmer: str | None
+    token_pattern: str | None
+    analyzer: str
+    ngram_range: str | Sequence[int]
+
+    @property
+    def vocabulary_(self) -> Vocabulary:
+        """The words that are counted; only an estimator fitted to texts has any."""
+        check_is_fitted(self, "model_")
+        if self.model_.vocabulary is None:
+            raise AttributeError(f"{type(self).__name__} was not fitted to texts.")
+        return self.model_.vocabulary
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the codes' numbers, (n_components,).
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Checked against the features seen in ``fit``; ignored where X was texts, whose features
+            are words and not columns.
+        """
+        check_is_fitted(self, "model_")
+        if self.model_.vocabulary is not None:
+            input_features = None
+        names: np.ndarray = super().get_feature_names_out(input_features)
+        return names
+
+    def _source(
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        min_samples: int,
+        select: Select | None = None,
+        like: Source | None = None,
+    ) -> Source:
+        """Return X as rows of counts; ``reset`` also learns the vocabulary, from the documents
+        that are not held out."""
+        if not is_texts(X):
+            return fit_source(self, X, reset=reset, min_samples=min_samples)
+        documents = as_documents(text_column(X))
+        if reset:
+            vocabulary, counts = Vocabulary.learn(
+                documents,
+                Analyzer(
+                    token_pattern=WORDS if self.token_pattern is None else self.token_pattern,
+                    stop_words=self.stop_words,
+                    stemmer=self.stemmer,
+                    analyzer=self.analyzer,
+                    ngram_range=self.ngram_range,
+                ),
+                max_features=self.max_features,
+                min_df=self.min_df,
+                max_df=self.max_df,
+                counted=None if select is None else lambda n: select(n).training.numpy(),
+            )
+        else:
+            vocabulary = self._vocabulary_for_texts(like)
+            counts = vocabulary.count(documents)
+        _warn_of_empty(counts, documents.origin)
+        source = _source_of_counts(counts, vocabulary, documents.origin)
+        return fit_source(self, source, reset=reset, min_samples=min_samples)
+
+    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
+        check_is_fitted(self, "model_")
+        if not is_texts(X):
+            source = fit_source(self, X, reset=False, min_samples=1)
+            self.model_.check_units(source)
+            return self.model_, self.model_.scaling.as_precise(source)
+        documents, vocabulary = as_documents(text_column(X)), self._vocabulary_for_texts()
+        counts, unknown = vocabulary.count_all(documents)
+        source = _source_of_counts(counts, vocabulary, documents.origin)
+        source.unknown_shares = share_unknown(counts, unknown)
+        return self.model_, fit_source(self, source, reset=False, min_samples=1)
+
+    def _vocabulary_for_texts(self, like: Source | None = None) -> Vocabulary:
+        known = self.model_.vocabulary if like is None else like.vocabulary
+        if known is None:
+            raise UsageError(
+                f"X: texts, and {type(self).__name__} was fitted to counts; give counts of the "
+                "same words, or fit to texts."
+            )
+        return known
+
+    def make_index(
+        self,
+        X: Any,
+        names: Sequence[str] | None = None,
+        metadata: Sequence[dict[str, Any] | None] | None = None,
+        *,
+        kind: str = "auto",
+        rerank: bool = False,
+        model_path: str = "",
+    ) -> Index:
+        """Return an index of the codes of X; its ``save`` writes the file that ``narrows search``
+        reads.
+
+        Parameters
+        ----------
+        X : rows or texts
+        names : sequence of str, optional
+            Unique; by default "0", "1", ...
+        metadata : sequence of dict, optional
+            JSON values that hits bring along, such as a snippet.
+        kind : {"auto", "flat", "hash", "multihash", "hnsw", "ivf"}
+            How bits are looked up; codes of numbers are "flat".
+        rerank : bool, default=False
+            Whether bits are kept with the numbers they are cut from, to order hits by.
+        model_path : str, default=""
+            Where ``narrows search`` finds this model's file, seen from the index's folder.
+
+        Raises
+        ------
+        UsageError
+            If a name stands twice or the kind is unknown.
+
+        Warns
+        -----
+        EmptyDocumentWarning
+            Where rows have no content, such as texts without a known word: they are left out.
+        UnknownWordsWarning
+            Where more than half of all words are unknown.
+        """
+        model, source = self._validated_lookup(X)
+        index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
+        rows = [str(row) for row in range(source.n_rows)] if names is None else names
+        empty = add_rows(index, model, source, rows, metadata)
+        if len(empty):
+            warnings.warn(
+                f"{source.origin}: {len(empty)} row(s) without a known word are left out of the "
+                f"index, the first {rows[empty[0]]!r}: no search would find them by what they say.",
+                EmptyDocumentWarning,
+                stacklevel=2,
+            )
+        _warn_of_unknown(source, "documents", skip_empty=True)
+        return index
+
+    def search(self, index: Index, X: Any, k: int = 10, *, rerank: bool = False) -> list[list[Hit]]:
+        """Return the ``k`` rows of an index nearest to each row of X: name, distance, metadata.
+
+        Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in
+        the order in which they were added. A row without content, such as a text without a known
+        word, has no hits; ``vocabulary_.unknown_shares(X)`` says which share of its words is
+        unknown.
+
+        Raises
+        ------
+        ModelFileError
+            If the index is of another model's codes.
+        UsageError
+            If k is less than 1, or ``rerank`` is asked of an index made without it.
+
+        Warns
+        -----
+        EmptyDocumentWarning
+            Where a query has no content.
+        UnknownWordsWarning
+            Where more than half of a query's words are unknown.
+        """
+        model, source = self._validated_lookup(X)
+        if index.settings.model_digest != model.fingerprint():
+            raise ModelFileError("index: made with another model; index the data with this one.")
+        answers = search_rows(index, model, source, k, rerank=rerank)
+        if len(index):
+            _warn_of_unanswered(answers, source)
+        _warn_of_unknown(source, "query")
+        return answers
+
+
+def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> SparseSource:
+    source = SparseSource(counts)
+    source.origin, source.vocabulary = origin, vocabulary
+    return source
+
+
+def _warn_of_empty(counts: Any, origin: str) -> None:
+    empty = np.flatnonzero(empty_rows(counts))
+    if len(empty):
+        warnings.warn(
+            f"{origin}: {len(empty)} document(s) without a word of the vocabulary, the first at "
+            f"position {empty[0]}: all of them get one code, that of no words.",
+            EmptyDocumentWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_unanswered(answers: list[list[Hit]], source: Source) -> None:
+    empty = [row for row, hits in enumerate(answers) if not hits]
+    if empty:
+        warnings.warn(
+            f"{source.origin}: {len(empty)} query(s) without a known word have no hits, the first "
+            f"at position {empty[0]}.",
+            EmptyDocumentWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_unknown(source: Source, what: str, *, skip_empty: bool = False) -> None:
+    shares = source.unknown_shares
+    if shares is None:
+        return
+    some = shares[shares < 1]  # the others were warned of as empty
+    most = float(some.mean() if skip_empty else some.max()) if len(some) else 0.0
+    if most > _MANY:
+        share = f"{most:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
+        warnings.warn(
+            f"{source.origin}: {share} are not in the model's vocabulary, and do not count; see "
+            "vocabulary_.unknown_shares(X).",
+            UnknownWordsWarning,
+            stacklevel=3,
+        )

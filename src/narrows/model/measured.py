@@ -1,0 +1,59 @@
+"""Measure a trained model: the errors of held-out rows, and the densities of its codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from narrows.data.source import Source, drawn_by_weight
+from narrows.model.coding import BATCH, errors
+from narrows.model.density import fit_densities, rows_for
+from narrows.model.model import Model
+
+__all__ = ["MAX_CALIBRATION", "calibrate", "fit_code_densities", "sorted_errors"]
+
+MAX_CALIBRATION = 10_000
+"""Rows whose errors a model keeps at most: p-values down to 1 / 10,001, 40 kB."""
+
+
+def sorted_errors(model: Model, source: Source) -> Tensor:
+    """Return the errors L(x, g(f(x))) of rows in ascending order, float32."""
+    return torch.from_numpy(np.concatenate(list(errors(model, source)))).sort().values
+
+
+def calibrate(model: Model, source: Source, *, seed: int) -> None:
+    """Have the model keep the errors of rows that its training did not see.
+
+    Of more than ``MAX_CALIBRATION`` it keeps that many, drawn by ``seed``, so that what is kept is
+    still a sample of them. Errors that are not finite leave the model without any.
+    """
+    found = sorted_errors(model, source)
+    if len(found) > MAX_CALIBRATION:
+        drawn = torch.randperm(len(found), generator=Generator().manual_seed(seed))
+        found = found[drawn[:MAX_CALIBRATION].sort().values]
+    model.calibration = found if bool(torch.isfinite(found).all()) else None
+
+
+@torch.no_grad()
+def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
+    """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
+
+    Where rows have weights, they are drawn by them.
+
+    Where the code has a posterior, one code of each row is drawn from it: that is what the
+    decoder has learned to read.
+    """
+    n_rows = rows_for(source.n_features, model.n_components)
+    generator = Generator().manual_seed(seed)
+    if source.weights is None:
+        rows = source.sample(n_rows, generator=generator)
+    else:
+        rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
+    noise = Generator(model.device).manual_seed(seed)
+    codes = []
+    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
+        code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
+        h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
+        codes.append(h.cpu().numpy())
+    model.densities = fit_densities(np.concatenate(codes), seed=seed)
