@@ -1,4 +1,4 @@
-"""Model files taken apart, changed and sealed again with a digest that fits."""
+"""Take model files apart, change them, and seal them with a valid digest."""
 
 from __future__ import annotations
 

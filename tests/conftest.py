@@ -19,7 +19,8 @@ import training_runs
 from artefact_files import small
 
 from narrows import Autoencoder
-from narrows.data.readers import _limits, idx
+from narrows.data import memory
+from narrows.data.readers import idx
 from narrows.training.loop import TrainingStopped
 
 matplotlib.use("Agg")
@@ -70,7 +71,7 @@ def X() -> np.ndarray:
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that holds 1,000 bytes."""
-    for module in (_limits, idx):
+    for module in (memory, idx):
         monkeypatch.setattr(module, "memory_limit", lambda: 1000)
 
 

@@ -1,4 +1,4 @@
-"""Small indexes, and their files taken apart and sealed again."""
+"""Make small indexes, take their files apart, and seal them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index of codes must answer, worked out by comparing every bit of every code."""
+"""The correct answers of an index of codes, by comparing all bits of all codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files for the readers, sound and damaged, and the rows they give."""
+"""Valid and damaged files for the readers, and their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrieval straight from its definitions: a loop over queries, and one over orders of ties."""
+"""Retrieval from its definition: a loop over queries, and one over the orders of tied rows."""
 
 from __future__ import annotations
 
@@ -23,28 +23,21 @@ def scores_of(query, base) -> np.ndarray:
     return np.where(lengths > 0, base @ query / np.where(lengths > 0, lengths, 1), 0)
 
 
-def rankings(queries, base, query_labels, base_labels, *, leave_one_out=False):
-    """Yield for each query the scores of the base in order, and what of it is relevant."""
-    ours, theirs = label_sets(query_labels), label_sets(base_labels)
+def rankings(queries, base, query_labels, base_labels):
+    """Yield for each query the sorted scores of the base, and which of these rows are relevant."""
+    of_queries, of_base = label_sets(query_labels), label_sets(base_labels)
     for i, query in enumerate(queries):
         scores = scores_of(query, base)
         order = sorted(range(len(base)), key=lambda j: (-scores[j], j))
-        if leave_one_out:
-            order.remove(i)
-        yield scores[order], np.array([bool(ours[i] & theirs[j]) for j in order])
+        yield scores[order], np.array([bool(of_queries[i] & of_base[j]) for j in order])
 
 
 def precision(hits, k) -> float:
     return sum(hits[:k]) / k
 
 
-def average_precision(hits, _=None) -> float:
-    ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
-    return sum(precision(hits, rank) for rank in ranks) / max(len(ranks), 1)
-
-
-def over_all_orders(measure, scores, hits, k=None) -> float:
-    """Return the mean of a measure over every order of the rows that score the same."""
+def over_all_orders(measure, scores, hits, k) -> float:
+    """Return the mean of a measure over all orders of the rows with the same score."""
     groups = [list(group) for _, group in itertools.groupby(range(len(hits)), lambda j: scores[j])]
     orders = itertools.product(*(itertools.permutations(group) for group in groups))
     return float(np.mean([measure(hits[list(itertools.chain(*order))], k) for order in orders]))

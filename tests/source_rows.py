@@ -1,4 +1,4 @@
-"""Rows that can be told apart, as sources, and what comes out of sources again."""
+"""Distinguishable rows as sources, and the rows that sources return."""
 
 from __future__ import annotations
 

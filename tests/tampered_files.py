@@ -1,4 +1,4 @@
-"""Sealed files with one part or one JSON value changed, their digest made to fit again."""
+"""Seal files again after changing one part or one JSON value."""
 
 from __future__ import annotations
 

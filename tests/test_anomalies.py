@@ -1,4 +1,4 @@
-"""p-values and shares of errors: uniform on normal rows, small and well aimed on others."""
+"""p-values and contributions: uniform p-values on normal rows, small ones on anomalies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from artefact_files import small
 from scipy.stats import kstest
 
 from narrows import AnomalyDetector, Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
-from narrows.applications.anomalies.errors import conformal_p_values, conformal_threshold, excess
+from narrows.applications.anomalies.contributions import excess
+from narrows.applications.anomalies.p_values import conformal_p_values, conformal_threshold
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import (
     CopiesWarning,
@@ -20,7 +21,6 @@ from narrows.errors import (
     RangeWarning,
     UsageError,
 )
-from narrows.model import measured
 
 LOSSES = ("squared_error", "bernoulli", "multinomial")
 
@@ -56,7 +56,7 @@ def proportions(X: np.ndarray) -> np.ndarray:
     return shares.astype(np.float32)
 
 
-def test_p_values_count_the_calibration_rows_that_are_no_smaller():
+def test_p_values_count_the_calibration_scores_at_least_as_large():
     rng = np.random.default_rng(0)
     held_out = np.sort(rng.integers(0, 20, size=50).astype(float))  # with ties
     scores = np.array([-1.0, 0.0, 7.0, 7.5, 19.0, 20.0, np.inf])
@@ -65,7 +65,7 @@ def test_p_values_count_the_calibration_rows_that_are_no_smaller():
 
 
 @pytest.mark.parametrize("alpha", [0.01, 1 / 51, 0.05, 0.3, 0.999])
-def test_scores_beyond_the_threshold_are_those_of_a_small_p_value(alpha):
+def test_scores_above_the_threshold_have_p_values_of_at_most_alpha(alpha):
     rng = np.random.default_rng(0)
     held_out = np.sort(rng.integers(0, 20, size=50).astype(float))  # with ties
     scores = np.array([-1.0, *np.unique(held_out), 7.5, 20.0, np.inf])
@@ -80,18 +80,18 @@ def test_p_values_are_uniform_on_fresh_normal_rows(detector):
 
 
 @pytest.mark.parametrize("a", [0.01, 0.05, 0.2])
-def test_no_more_normal_rows_than_a_have_a_p_value_of_a(detector, a):
+def test_at_most_a_share_a_of_normal_rows_has_p_values_up_to_a(detector, a):
     p = detector.p_values(normal_rows(3000, seed=3))
     assert (p <= a).mean() <= a + 3 * np.sqrt(a * (1 - a) * (1 / 3000 + 1 / 1000))
 
 
-def test_p_values_of_rows_off_the_plane_are_the_least_there_are(detector):
+def test_rows_off_the_plane_have_the_smallest_possible_p_value(detector):
     odd = normal_rows(20, seed=4)
     odd[:, 3] += 10
     np.testing.assert_allclose(detector.p_values(odd), 1 / 1001)
 
 
-def test_given_calibration_rows_stand_in_for_those_held_out(detector):
+def test_given_calibration_rows_replace_the_held_out_rows(detector):
     x, other = normal_rows(50, seed=5), normal_rows(80, seed=6)
     expected = conformal_p_values(
         -detector.score_samples(x), np.sort(-detector.score_samples(other))
@@ -99,7 +99,7 @@ def test_given_calibration_rows_stand_in_for_those_held_out(detector):
     np.testing.assert_array_equal(detector.p_values(x, other), expected)
 
 
-def test_training_rows_are_not_what_calibrates(model_rows):
+def test_training_rows_are_not_used_for_calibration(model_rows):
     """A net that has learned its rows by heart still gives p-values for fresh ones."""
     ae = Autoencoder(
         4, hidden=(128, 128), max_epochs=200, patience=None, validation_fraction=0.5,
@@ -110,7 +110,7 @@ def test_training_rows_are_not_what_calibrates(model_rows):
     assert (p <= 0.1).mean() < 0.25
 
 
-def test_a_model_that_held_no_rows_out_says_the_way_out(model_rows):
+def test_a_model_without_held_out_rows_names_the_way_out(model_rows):
     ae = small(validation_fraction=0).fit(model_rows)
     with pytest.raises(UsageError, match=r"validation_fraction=0.*pass X_calibration"):
         ae.p_values(model_rows)
@@ -124,7 +124,7 @@ def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 @pytest.mark.parametrize("scale", ["standard", "none"])
-def test_rows_of_the_fit_that_calibrate_are_warned_of(fraction, scale):
+def test_calibrating_with_rows_of_the_fit_warns(fraction, scale):
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     ae = small(validation_fraction=fraction, scale=scale).fit(x)
     shuffled = x[np.random.default_rng(0).permutation(60)]
@@ -138,7 +138,7 @@ def test_rows_of_the_fit_that_calibrate_are_warned_of(fraction, scale):
         ask(new, normal_rows(60, seed=3))  # as many others
 
 
-def test_rows_trained_on_are_known_without_those_held_out():
+def test_training_rows_are_recognized_without_the_held_out_rows():
     x, held_out, new = (normal_rows(60, seed=seed) for seed in (1, 2, 3))
     ae = small().fit(x, validation_data=held_out)
     with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
@@ -146,7 +146,7 @@ def test_rows_trained_on_are_known_without_those_held_out():
     ae.p_values(new, held_out)
 
 
-def test_rows_of_the_fit_that_calibrate_a_detector_are_warned_of():
+def test_calibrating_a_detector_with_rows_of_the_fit_warns():
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     found = AnomalyDetector(small(validation_fraction=0), n_folds=2, random_state=0).fit(x)
     with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
@@ -156,7 +156,7 @@ def test_rows_of_the_fit_that_calibrate_a_detector_are_warned_of():
     found.p_values(new, normal_rows(60, seed=3))
 
 
-def test_a_further_pass_forgets_the_calibration_of_before(model_rows):
+def test_partial_fit_forgets_the_calibration(model_rows):
     ae = small().fit(model_rows)
     with pytest.warns(OutdatedWarning):
         ae.partial_fit(model_rows)
@@ -170,7 +170,7 @@ def test_a_model_file_keeps_the_calibration(detector, path):
     np.testing.assert_array_equal(load(path).p_values(x), detector.p_values(x))
 
 
-def test_an_old_file_loads_and_says_the_way_out(fitted_model, model_rows, path):
+def test_an_old_file_loads_and_names_the_way_out(fitted_model, model_rows, path):
     artefact = fitted_model.model_.to_artefact(fitted_model._artefact_extra())
     del artefact.tensors["calibration.errors"]
     del artefact.spec["calibration"]
@@ -198,7 +198,7 @@ def test_a_tampered_calibration_is_refused(fitted_model, path, errors, rule):
         load(path)
 
 
-def test_a_calibration_of_another_name_is_refused(fitted_model, path):
+def test_an_unknown_calibration_tensor_is_refused(fitted_model, path):
     artefact = fitted_model.model_.to_artefact(fitted_model._artefact_extra())
     artefact.tensors["calibration.more"] = torch.ones(2)
     write_artefact(path, artefact)
@@ -206,8 +206,8 @@ def test_a_calibration_of_another_name_is_refused(fitted_model, path):
         load(path)
 
 
-def test_many_held_out_rows_are_kept_as_a_sample(monkeypatch, fitted_model, model_rows, path):
-    monkeypatch.setattr(measured, "MAX_CALIBRATION", 5)
+def test_a_sample_of_many_held_out_errors_is_kept(monkeypatch, fitted_model, model_rows, path):
+    monkeypatch.setattr("narrows.model.measured.MAX_CALIBRATION", 5)
     kept = small(validation_fraction=0.5).fit(model_rows).model_.calibration
     assert kept.shape == (5,) and bool((kept.diff() >= 0).all())
 
@@ -218,14 +218,14 @@ def test_calibration_rows_with_missing_values_are_refused(detector):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_shares_add_up_to_one(fitted, proportions, loss):
+def test_contributions_add_up_to_one(fitted, proportions, loss):
     shares = fitted[loss].anomaly_contributions(proportions)
     assert shares.dtype == np.float32 and shares.min() >= 0
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_shared_out_is_the_error_above_that_of_a_perfect_reconstruction(
+def test_contributions_share_the_error_above_that_of_a_perfect_reconstruction(
     fitted, proportions, loss
 ):
     x = proportions.astype(np.float64)
@@ -239,7 +239,7 @@ def test_what_is_shared_out_is_the_error_above_that_of_a_perfect_reconstruction(
     np.testing.assert_allclose(terms.sum(axis=1), error - entropy, rtol=1e-3, atol=1e-5)
 
 
-def test_shares_point_at_the_planted_feature(detector):
+def test_the_planted_feature_has_the_largest_contribution(detector):
     odd = normal_rows(40, seed=4)
     planted = np.arange(40) % 6
     odd[np.arange(40), planted] += 8
@@ -249,7 +249,7 @@ def test_shares_point_at_the_planted_feature(detector):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_shares_of_sparse_rows_are_those_of_dense_ones(fitted, proportions, loss):
+def test_contributions_of_sparse_rows_equal_those_of_dense_rows(fitted, proportions, loss):
     x = np.where(proportions > 0.05, proportions, 0).astype(np.float32)
     ae = fitted[loss]
     np.testing.assert_allclose(
@@ -258,7 +258,7 @@ def test_shares_of_sparse_rows_are_those_of_dense_ones(fitted, proportions, loss
 
 
 @pytest.mark.parametrize("loss", ["bernoulli", "multinomial"])
-def test_shares_of_empty_and_of_certain_rows_are_numbers(fitted, loss):
+def test_contributions_of_empty_and_of_certain_rows_are_finite(fitted, loss):
     x = np.zeros((3, 10), dtype=np.float32)
     x[1, 4] = 1
     x[2] = [0.5, 0.5] + [0] * 8
@@ -266,7 +266,7 @@ def test_shares_of_empty_and_of_certain_rows_are_numbers(fitted, loss):
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_row_that_is_rebuilt_perfectly_has_even_shares():
+def test_a_perfectly_reconstructed_row_has_equal_contributions():
     ae = small().fit(np.ones((20, 5)))
     with torch.no_grad():
         for weight in ae.model_.objective.parameters():
@@ -274,7 +274,7 @@ def test_a_row_that_is_rebuilt_perfectly_has_even_shares():
     np.testing.assert_allclose(ae.anomaly_contributions(np.ones((1, 5))), 0.2)
 
 
-def test_what_is_missing_has_no_share(X):
+def test_missing_values_have_no_contribution(X):
     ae = DenoisingAutoencoder(
         2, corruption="missing:0.2", hidden=(8,), max_epochs=3, random_state=0
     ).fit(X)
@@ -285,14 +285,14 @@ def test_what_is_missing_has_no_share(X):
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_huge_rows_have_shares_that_are_numbers(detector):
+def test_contributions_of_huge_rows_are_finite(detector):
     x = np.full((1, 6), 3e38, dtype=np.float32)
     with pytest.warns(RangeWarning):
         shares = detector.anomaly_contributions(x)
     assert np.isfinite(shares).all()
 
 
-def test_the_kind_of_file_is_that_of_every_model(detector, path):
+def test_the_kind_of_file_is_model(detector, path):
     detector.save(path)
     errors = read_artefact(path, kind="model").tensors["calibration.errors"]
     assert errors.shape == (1000,) and errors.dtype == torch.float32

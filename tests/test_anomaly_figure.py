@@ -1,4 +1,4 @@
-"""The picture of anomalies: bars, images, and the histogram of p-values."""
+"""The anomaly figure: bars, images, and the histogram of p-values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_bars_are_the_largest_contributions_and_the_histogram_holds_every_row():
     ("n_rows", "n_values"),
     [(40, 301), (400, 41), (20, 20), (5000, 20001), (600, 31), (600, 58), (600, 151)],
 )
-def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
+def test_every_bin_of_the_histogram_has_enough_rows_and_p_values(n_rows, n_values):
     possible = np.arange(1, n_values + 1) / n_values
     p_values = np.resize(possible, n_rows)
     figure = anomaly_figure(
@@ -57,9 +57,7 @@ def test_no_bin_of_the_histogram_is_a_picture_of_chance(n_rows, n_values):
     ("n_rows", "n_values", "few"), [(19, 101, "19 rows"), (400, 19, "18 rows held out")]
 )
 @pytest.mark.parametrize("image_shape", [None, (1, 2)])
-def test_a_histogram_of_one_bar_is_left_out_and_the_reason_is_said(
-    n_rows, n_values, few, image_shape
-):
+def test_a_histogram_of_one_bar_is_left_out_with_the_reason(n_rows, n_values, few, image_shape):
     figure = anomaly_figure(
         np.ones((1, 2)), np.ones((1, 2)), np.full((1, 2), 0.5), titles=["row 0"],
         found=found_with(np.full(n_rows, 0.5), n_values - 1), names=["a", "b"],
@@ -82,7 +80,7 @@ def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole()
     assert named == ["od280_od315_of_wines", r"cost_in_\$", "x"]
 
 
-def test_images_stand_above_their_reconstruction_and_their_shares(rng):
+def test_images_stand_above_their_reconstruction_and_contributions(rng):
     rows = rng.random((3, 48))
     figure = anomaly_figure(
         rows, rows / 2, np.full((3, 48), 1 / 48), titles=["a", "b", "c"],

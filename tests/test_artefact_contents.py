@@ -1,4 +1,4 @@
-"""What a model file holds: all of the model, to the bit, and nothing of the data."""
+"""A model file holds the complete model, to the bit, and no data."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_saving_twice_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", ["[{}, 10)", '"{}', "\\{}", "]{}", "\U0001f600{}", '"sha256": {}'])
-def test_any_column_names_survive(path: Path, name: str) -> None:
+def test_any_column_names_are_restored(path: Path, name: str) -> None:
     table = np.random.default_rng(0).normal(size=(20, 40))
     frame = pd.DataFrame(table, columns=[name.format(i) for i in range(40)])
     small().fit(frame).save(path)
@@ -89,7 +89,7 @@ def test_tied_weights_are_stored_once(model_rows: np.ndarray, path: Path) -> Non
     ]
 
 
-def test_training_data_are_not_inside(model_rows: np.ndarray, model_bytes: bytes) -> None:
+def test_training_data_are_not_in_the_file(model_rows: np.ndarray, model_bytes: bytes) -> None:
     pairs = [
         row[i : i + 2].astype(kind) for row in model_rows for i in (0, 2) for kind in ("f4", "f8")
     ]

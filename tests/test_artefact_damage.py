@@ -1,4 +1,4 @@
-"""A model file that is damaged anywhere is refused, by an error that names it."""
+"""A damaged model file is refused, with an error that names it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_truncation_anywhere_is_refused(model_bytes: bytes) -> None:
 
 @pytest.mark.parametrize("more", [b"\0", b"\n", b"more", b"\0" * 4096])
 def test_appended_bytes_are_refused(model_bytes: bytes, more: bytes) -> None:
-    with pytest.raises(ModelFileError, match="truncated or appended to"):
+    with pytest.raises(ModelFileError, match="truncated or extended"):
         _parse(model_bytes + more, "model")
 
 
@@ -73,6 +73,6 @@ def test_the_error_names_the_file(model_bytes: bytes, path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9])
-def test_a_stub_is_refused(size: int) -> None:
+def test_a_tiny_file_is_refused(size: int) -> None:
     with pytest.raises(ModelFileError, match="too short to be a model file"):
         _parse(b"\0" * size, "model")

@@ -1,4 +1,4 @@
-"""Other people's files under our name are refused, and nothing in them runs."""
+"""Foreign files with our suffix are refused, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Trap:
     ids=["pickle", "pickle0", "torch", "torch-old", "joblib", "numpy", "behind-a-length"],
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_pickle_under_our_name_is_refused_and_does_not_run(
+def test_a_pickle_with_our_suffix_is_refused_and_does_not_run(
     tmp_path: Path, path: Path, dump: Any
 ) -> None:
     mark = tmp_path / "ran"
@@ -61,12 +61,12 @@ def test_a_missing_file_is_named(path: Path) -> None:
         load(path)
 
 
-def test_a_folder_is_no_model(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="is a folder, not a model file"):
         load(tmp_path)
 
 
-def test_a_pipe_is_refused_and_not_waited_for(path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(ModelFileError, match="not a regular file"):
         load(path)

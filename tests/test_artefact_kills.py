@@ -1,4 +1,4 @@
-"""A writer of model files that is killed at any moment leaves a whole file."""
+"""A process killed while it writes a model file leaves a complete file."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
     return [int(word) for word in result.stdout.split()]
 
 
-def test_a_kill_at_any_moment_of_a_save_leaves_a_whole_file(killed: list[int]) -> None:
+def test_a_kill_during_a_save_leaves_a_complete_file(killed: list[int]) -> None:
     assert killed[0] > 0, "no kill fell into a save: the test shows nothing"
 
 
-def test_killed_saves_leave_one_temporary_file_at_most(killed: list[int]) -> None:
+def test_killed_saves_leave_at_most_one_temporary_file(killed: list[int]) -> None:
     assert killed[1] <= 1
 
 
-def test_the_next_save_removes_what_a_killed_one_left(killed: list[int]) -> None:
+def test_the_next_save_removes_files_of_a_killed_save(killed: list[int]) -> None:
     assert killed[2] == 1
 
 
-def test_a_file_that_is_replaced_while_it_is_opened_is_read_whole(fitted_model, path, monkeypatch):
+def test_a_file_replaced_while_it_is_opened_is_read_completely(fitted_model, path, monkeypatch):
     fitted_model.save(path)
     larger = path.read_bytes()
     path.write_bytes(larger[:20])  # as small as the header claims to be long

@@ -1,4 +1,4 @@
-"""Models whose parts do not fit together are refused, though their digest fits."""
+"""Models with inconsistent parts are refused, although their digest is valid."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def test_an_unknown_variant_is_refused(model_bytes: bytes, path: Path) -> None:
 
 @pytest.mark.parametrize("width", [-1, 0, 2**40, 2**63, 10**30, 2.0, "2", True, None, [2], 1e300])
 @pytest.mark.parametrize("name", ["n_components", "n_features", "hidden"])
-def test_impossible_widths_are_refused(
-    model_bytes: bytes, path: Path, name: str, width: Any
-) -> None:
+def test_invalid_widths_are_refused(model_bytes: bytes, path: Path, name: str, width: Any) -> None:
     keys = ("schema", name) if name == "n_features" else ("parameters", name)
     value = [width] if name == "hidden" else width
     path.write_bytes(with_spec(model_bytes, set_in(*keys, to=value)))
@@ -61,9 +59,7 @@ def test_a_hundred_thousand_layers_are_refused(model_bytes: bytes, path: Path) -
         load(path)
 
 
-def test_widths_that_are_not_those_of_the_weights_are_refused(
-    model_bytes: bytes, path: Path
-) -> None:
+def test_widths_that_do_not_match_the_weights_are_refused(model_bytes: bytes, path: Path) -> None:
     path.write_bytes(with_spec(model_bytes, set_in("parameters", "n_components", to=3)))
     with pytest.raises(ModelFileError, match="the weights are not those of the variant"):
         load(path)
@@ -103,7 +99,7 @@ def test_widths_that_are_not_those_of_the_weights_are_refused(
     ],
     ids=str,
 )
-def test_a_spec_of_the_wrong_form_gives_no_other_error(
+def test_a_malformed_spec_is_refused(
     model_bytes: bytes, path: Path, keys: tuple[str, ...], value: Any
 ) -> None:
     path.write_bytes(with_spec(model_bytes, set_in(*keys, to=value)))

@@ -1,4 +1,4 @@
-"""A tampered file whose digest was computed again is refused at load, or answers in numbers."""
+"""A tampered file with a recomputed digest is refused, or gives finite answers."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_a_tampered_file_is_refused_or_answers_in_numbers(name: str, tmp_path: P
     assert not wrong, wrong
 
 
-def test_a_weight_that_no_training_leaves_is_refused_though_answers_are_finite(tmp_path):
+def test_an_impossible_weight_is_refused_even_if_answers_are_finite(tmp_path):
     _net().save(tmp_path / "sound")
     arrays, body = tensors_of((tmp_path / "sound").read_bytes())
     name = next(name for name in arrays if "encoder" in name)

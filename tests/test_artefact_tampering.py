@@ -1,4 +1,4 @@
-"""Model files that were tampered with are refused, though their digest fits."""
+"""Tampered model files are refused, although their digest is valid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from narrows.errors import ModelFileError
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
-def test_the_resealing_helper_makes_files_that_are_read(model_bytes: bytes) -> None:
+def test_the_resealing_helper_makes_valid_files(model_bytes: bytes) -> None:
     """Without this, the refusals below could be due to a wrong digest."""
     _parse(put_together(*take_apart(model_bytes)), "model")
 
@@ -44,12 +44,12 @@ def test_a_future_format_is_refused(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None, [1]])
-def test_a_format_that_is_none_is_refused(version: Any) -> None:
-    with pytest.raises(ModelFileError, match="format_version .* is none"):
+def test_an_invalid_format_version_is_refused(version: Any) -> None:
+    with pytest.raises(ModelFileError, match="format_version: must be a whole number >= 1"):
         _parse(minimal({"w": F32}, bytes(8), format_version=version), "model")
 
 
-def test_a_checkpoint_without_a_model_is_none(path: Path) -> None:
+def test_a_checkpoint_without_a_model_is_refused(path: Path) -> None:
     write_artefact(path, Artefact("checkpoint", {}, {}))
     with pytest.raises(ModelFileError, match="is a checkpoint of a part of a training"):
         load(path)
@@ -62,13 +62,13 @@ def test_another_kind_is_refused(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("spec", [None, 1, [], "spec"])
-def test_a_spec_that_is_no_object_is_refused(spec: Any) -> None:
+def test_a_spec_that_is_not_an_object_is_refused(spec: Any) -> None:
     with pytest.raises(ModelFileError, match="the spec is missing"):
         _parse(minimal({}, b"", spec=spec), "model")
 
 
 @pytest.mark.parametrize("digest", ["", "f" * 64, "\ud800" * 64, BLANK + BLANK, None, 5, [BLANK]])
-def test_a_digest_that_is_none_is_refused(digest: Any) -> None:
+def test_an_invalid_digest_is_refused(digest: Any) -> None:
     body = json.dumps({"kind": "model", "format_version": 1, "sha256": digest, "spec": {}})
     header = json.dumps({"__metadata__": {"narrows": body}}).encode()
     with pytest.raises(ModelFileError, match="the digest is missing|does not match"):
@@ -84,49 +84,49 @@ def test_two_places_for_a_digest_are_refused() -> None:
 @pytest.mark.parametrize("opening", ["[", '{"a":', '["]", ['])
 def test_deep_nesting_of_the_metadata_is_refused(opening: str) -> None:
     body = json.dumps({"kind": "model", "format_version": 1, "sha256": BLANK, "spec": {}})
-    with pytest.raises(ModelFileError, match="the metadata is nested too deep"):
+    with pytest.raises(ModelFileError, match="the metadata is nested too deeply"):
         _parse(put_together({}, body[:-2] + f'"deep": {opening * 100_000}', b""), "model")
 
 
 def test_deep_nesting_of_the_header_is_refused() -> None:
-    with pytest.raises(ModelFileError, match="the header is nested too deep"):
+    with pytest.raises(ModelFileError, match="the header is nested too deeply"):
         _parse(seal(b'{"a":' * 100_000, b""), "model")
 
 
 def test_closing_brackets_in_names_do_not_hide_deep_nesting() -> None:
     text = '{"x": "' + "]" * 1000 + '", "y": ' + "[" * 500 + "]" * 500 + "}"
-    with pytest.raises(ModelFileError, match="the metadata is nested too deep"):
+    with pytest.raises(ModelFileError, match="the metadata is nested too deeply"):
         _parse(put_together({}, text, b""), "model")
 
 
 def test_an_unclosed_string_is_refused_in_linear_time() -> None:
-    with pytest.raises(ModelFileError, match="the header is no valid JSON"):
+    with pytest.raises(ModelFileError, match="the header is not valid JSON"):
         _parse(seal(b'{"a": "' + b'\\"[' * 1_000_000, b""), "model")
 
 
 def test_duplicate_keys_of_the_header_are_refused() -> None:
     entry = json.dumps(F32)
     header = f'{{"w": {entry}, "w": {entry}}}'.encode()
-    with pytest.raises(ModelFileError, match="the header is no valid JSON: a key stands twice"):
+    with pytest.raises(ModelFileError, match="the header is not valid JSON: a key is repeated"):
         _parse(seal(header, bytes(8)), "model")
 
 
 def test_duplicate_keys_of_the_metadata_are_refused() -> None:
     body = f'{{"kind": "model", "kind": "model", "sha256": "{BLANK}", "format_version": 1}}'
-    with pytest.raises(ModelFileError, match="the metadata is no valid JSON: a key stands twice"):
+    with pytest.raises(ModelFileError, match="the metadata is not valid JSON: a key is repeated"):
         _parse(put_together({}, body, b""), "model")
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1" * 5000, "01", "'a'"])
-def test_values_that_are_no_json_are_refused(value: str) -> None:
+def test_values_that_are_not_json_are_refused(value: str) -> None:
     body = f'{{"sha256": "{BLANK}", "format_version": 1, "spec": {{"a": {value}}}}}'
-    with pytest.raises(ModelFileError, match="the metadata is no valid JSON"):
+    with pytest.raises(ModelFileError, match="the metadata is not valid JSON"):
         _parse(put_together({}, body, b""), "model")
 
 
 def test_a_lone_surrogate_in_the_metadata_is_refused() -> None:
     header = b'{"__metadata__": {"narrows": "\\ud800"}}'
-    with pytest.raises(ModelFileError, match="the metadata is no valid JSON"):
+    with pytest.raises(ModelFileError, match="the metadata is not valid JSON"):
         _parse(seal(header, b""), "model")
 
 
@@ -165,39 +165,39 @@ def test_other_metadata_are_refused(metadata: Any) -> None:
     ],
     ids=lambda change: str(change)[:40],
 )
-def test_an_impossible_tensor_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ModelFileError, match="impossible shape, dtype or place"):
+def test_an_invalid_tensor_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelFileError, match="invalid shape, dtype or offset"):
         _parse(minimal({"w": {**F32, **change}}, bytes(8)), "model")
 
 
 @pytest.mark.parametrize("entry", [None, 1, [], "w", {}])
-def test_an_entry_that_is_no_tensor_is_refused(entry: Any) -> None:
-    with pytest.raises(ModelFileError, match="impossible shape, dtype or place"):
+def test_an_entry_that_is_not_a_tensor_is_refused(entry: Any) -> None:
+    with pytest.raises(ModelFileError, match="invalid shape, dtype or offset"):
         _parse(minimal({"w": entry}, b""), "model")
 
 
 @pytest.mark.parametrize("shape", [[0, 2**62], [0, 2**62, 2**62], [2**70, 0], [0] * 10_000])
 def test_an_empty_tensor_of_a_huge_shape_is_refused(shape: list[int]) -> None:
     entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
-    with pytest.raises(ModelFileError, match="impossible shape, dtype or place"):
+    with pytest.raises(ModelFileError, match="invalid shape, dtype or offset"):
         _parse(minimal({"w": entry}, b""), "model")
 
 
 @pytest.mark.parametrize("spans", [[(0, 8), (4, 12)], [(0, 8), (0, 8)], [(0, 8), (12, 20)]])
-def test_overlaps_and_holes_are_refused(spans: list[tuple[int, int]]) -> None:
+def test_overlaps_and_gaps_are_refused(spans: list[tuple[int, int]]) -> None:
     header = {str(i): {**F32, "data_offsets": span} for i, span in enumerate(spans)}
-    with pytest.raises(ModelFileError, match="overlap or leave holes"):
+    with pytest.raises(ModelFileError, match="overlap or leave gaps"):
         _parse(minimal(header, bytes(20)), "model")
 
 
-def test_a_hole_at_the_end_is_refused() -> None:
-    with pytest.raises(ModelFileError, match="12 bytes of tensors, 8 expected"):
+def test_a_gap_at_the_end_is_refused() -> None:
+    with pytest.raises(ModelFileError, match="12 bytes of tensors, expected 8"):
         _parse(minimal({"w": F32}, bytes(12)), "model")
 
 
 def test_a_hundred_thousand_tensors_are_refused() -> None:
     entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-    with pytest.raises(ModelFileError, match="100000 tensors, at most 10000 are read"):
+    with pytest.raises(ModelFileError, match="100000 tensors, but at most 10000 are read"):
         _parse(minimal({str(i): entry for i in range(100_000)}, b""), "model")
 
 

@@ -1,4 +1,4 @@
-"""Writing a model file: the whole new file or the old one, and nothing else in the folder."""
+"""Writing a model file leaves the complete new file or the old one, and no other file."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_weights_that_are_not_finite_are_not_written(path: Path, value: float) -
     assert not path.exists()
 
 
-def test_a_dtype_that_is_not_read_is_not_written(path: Path) -> None:
+def test_an_unsupported_dtype_is_not_written(path: Path) -> None:
     artefact = Artefact("model", {}, {"w": torch.ones(2, dtype=torch.float16)})
     with pytest.raises(ModelFileError, match="tensor 'w' is torch.float16, which is not stored"):
         write_artefact(path, artefact)
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, object(), b"bytes"])
-def test_a_spec_that_is_no_json_is_not_written(path: Path, value: Any) -> None:
-    with pytest.raises(ModelFileError, match="the model's parameters are no JSON values"):
+def test_a_spec_that_is_not_json_is_not_written(path: Path, value: Any) -> None:
+    with pytest.raises(ModelFileError, match="the model's parameters are not JSON values"):
         write_artefact(path, Artefact("model", {"value": value}))
     assert not path.exists()
 
@@ -51,7 +51,7 @@ def test_nothing_else_is_left_in_the_folder(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_file_and_then_the_folder_are_made_durable(
+def test_the_file_and_then_the_folder_are_synced(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
@@ -115,7 +115,7 @@ def test_a_link_stays_a_link_and_its_target_is_updated(tmp_path: Path) -> None:
     assert read_artefact(target, kind="model").spec == {"value": 2.0}
 
 
-def test_a_link_to_nothing_yet_is_followed(tmp_path: Path) -> None:
+def test_a_link_to_a_missing_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     write_artefact(tmp_path / "link", plain_artefact())
     assert read_artefact(tmp_path / "target", kind="model").spec == {"value": 1.0}
@@ -124,7 +124,7 @@ def test_a_link_to_nothing_yet_is_followed(tmp_path: Path) -> None:
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(ResourceError, match="a: is a link that leads back to itself"):
+    with pytest.raises(ResourceError, match="a: is a link that points to itself"):
         write_artefact(tmp_path / "a", plain_artefact())
 
 
@@ -133,19 +133,19 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
         write_artefact(tmp_path, plain_artefact())
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"nope/m: cannot be written: No such file"):
         write_artefact(tmp_path / "nope" / "m", plain_artefact())
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ResourceError, match=r"file/m: cannot be written: Not a directory"):
         write_artefact(tmp_path / "file" / "m", plain_artefact())
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, " ", "-o", "a\nb", "*?[", "\udcff", "~"])
-def test_long_and_strange_names_are_written(tmp_path: Path, name: str) -> None:
+def test_long_and_unusual_file_names_are_written(tmp_path: Path, name: str) -> None:
     write_artefact(tmp_path / name, plain_artefact())
     assert read_artefact(tmp_path / name, kind="model").spec == {"value": 1.0}
 
@@ -157,13 +157,13 @@ def test_names_that_are_too_long_are_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
-def test_names_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ResourceError, match="no file can have this name"):
+def test_invalid_file_names_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ResourceError, match="is not a valid file name"):
         write_artefact(tmp_path / name, plain_artefact())
     assert os.listdir(tmp_path) == []
 
 
-def test_the_temporary_file_of_a_live_writer_is_left_alone(
+def test_the_temporary_file_of_a_live_writer_is_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync = os.fsync

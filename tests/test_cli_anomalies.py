@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
+from narrows.applications.anomalies.contributions import largest_contributions
 from narrows.applications.anomalies.detection import Detection, anomaly_labels, measure_detection
-from narrows.applications.anomalies.errors import largest_contributions
 from narrows.applications.coding.training_rows import contains_calibration
 from narrows.cli import run as cli
 from narrows.cli.anomalies import table_of_rows

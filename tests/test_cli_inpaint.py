@@ -257,7 +257,7 @@ def test_rows_with_values_to_fill_in_are_drawn(files, tmp_path, monkeypatch):
             shown=shown, hidden=hidden, lines=lines
         ),
     )
-    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda *_: None)
+    monkeypatch.setattr("narrows.figures.saving.save_figure", lambda *_: None)
     arguments = ["--mask", str(tmp_path / "mask.npy"), "--figure", str(tmp_path / "f.png")]
     assert inpaint(files, *arguments) == 0
     assert drawn["lines"] == ["row 7", "row 31", "row 55"]

@@ -66,8 +66,8 @@ def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, 
     np.testing.assert_array_equal(getattr(of_array, method)(rows), getattr(of_text, method)(rows))
 
 
-@pytest.mark.filterwarnings("default:.*none with index 0:UserWarning")
-def test_an_svmlight_file_holds_rows_and_labels(tmp_path, capsys):
+@pytest.mark.filterwarnings("default:.*neither index 0:UserWarning")
+def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2
     x = np.where(y[:, None], [1.0, 0, 0, 0], [0, 1, 0, 0]) * rng.uniform(1, 2, size=(60, 1))

@@ -126,7 +126,7 @@ def test_labels_are_named_once_unless_several_are_allowed():
     assert parse_name("t.csv:label=a,label=b", several=True)[1] == {"label": ("a", "b")}
     with pytest.raises(UsageError, match="label=NAME"):
         parse_name("t.csv:label=a,label=b")
-    with pytest.raises(UsageError, match="label=a stands twice"):
+    with pytest.raises(UsageError, match="label=a is repeated"):
         parse_name("t.csv:label=a,label=a", several=True)
 
 

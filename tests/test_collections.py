@@ -1,4 +1,4 @@
-"""X as a list of images, a loader or a generator; and a Source looked at as an array."""
+"""Lists of images, loaders and generators as X; a Source as an array."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_a_list_of_images_is_the_array_of_them(form):
     assert listed.n_features_in_ == 60
 
 
-def test_pil_images_are_read_as_files_are(tmp_path):
+def test_pil_images_are_converted_like_files(tmp_path):
     made = [Image.new("L", (4, 5), 7), Image.new("RGBA", (4, 5), (0, 0, 0, 0))]
     for i, image in enumerate(made):
         image.save(tmp_path / f"{i}.png")
     np.testing.assert_array_equal(np.asarray(fit_source(small(), made)), np.asarray(read(tmp_path)))
 
 
-def test_lists_of_numbers_and_of_texts_are_what_they_were():
+def test_lists_of_numbers_and_of_texts_are_unchanged():
     rows = RNG.normal(size=(12, 3))
     a, b = (small().fit(X).transform(X) for X in (rows, rows.tolist()))
     np.testing.assert_array_equal(a, b)
@@ -62,14 +62,14 @@ def test_lists_of_numbers_and_of_texts_are_what_they_were():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([IMAGES[0], IMAGES[1][:4]], r"image 1 is of shape \(4, 4, 3\), image 0 of \(5, 4, 3\)"),
-        ([IMAGES[0], IMAGES[1][..., 0]], "image 1 is of shape .*one number of channels"),
-        ([Image.new("L", (4, 5)), Image.new("L", (5, 4))], "image 1 is of shape .* resize"),
+        ([IMAGES[0], IMAGES[1][:4]], r"image 1 has shape \(4, 4, 3\), image 0 has \(5, 4, 3\)"),
+        ([IMAGES[0], IMAGES[1][..., 0]], "image 1 has shape .*one number of channels"),
+        ([Image.new("L", (4, 5)), Image.new("L", (5, 4))], "image 1 has shape .* resize"),
         ([Image.new("F", (4, 5))] * 2, "image 0 cannot be read: floating-point pixels"),
         ([IMAGES[0], None], "item 1 is a NoneType, but item 0 is an image"),
         (Image.new("L", (4, 5)), r"one image; give a list of images, such as \[image\]"),
-        ((row for row in IMAGES), "a generator can be gone through only once; give numpy.stack"),
-        (iter([1]), "a list_iterator can be gone through only once"),
+        ((row for row in IMAGES), "a generator can be read only once; give numpy.stack"),
+        (iter([1]), "a list_iterator can be read only once"),
         (DataLoader(TensorDataset(torch.zeros(9, 3))), r"cannot be a torch DataLoader\. Give"),
         (
             TensorDataset(torch.zeros(9, 3)),
@@ -80,12 +80,12 @@ def test_lists_of_numbers_and_of_texts_are_what_they_were():
 @pytest.mark.parametrize(
     "cls", [narrows.Autoencoder, narrows.DocumentAutoencoder, narrows.SemanticHasher]
 )
-def test_what_is_not_read_says_what_to_give(X, message, cls):
+def test_unsupported_inputs_are_refused_with_advice(X, message, cls):
     with pytest.raises(InvalidData, match=message):
         cls().fit(X)
 
 
-def test_a_head_and_a_detector_say_it_too():
+def test_heads_and_detectors_refuse_them_too():
     class Rows(Dataset):
         def __len__(self):
             return 9
@@ -126,7 +126,7 @@ def source_and_rows(request, tmp_path, monkeypatch):
     return read(tmp_path), IMAGES
 
 
-def test_a_source_is_looked_at_as_an_array(source_and_rows):
+def test_a_source_can_be_inspected_as_an_array(source_and_rows):
     source, rows = source_and_rows
     assert (len(source), source.shape, source.ndim) == (len(rows), rows.shape, rows.ndim)
     assert source.dtype == rows.dtype == np.asarray(source).dtype
@@ -148,14 +148,14 @@ def test_a_source_is_looked_at_as_an_array(source_and_rows):
             source[wrong]
 
 
-def test_parts_are_fitted_and_asked(source_and_rows):
+def test_parts_can_be_fitted_and_queried(source_and_rows):
     source, _ = source_and_rows
     ae = small().fit(source[:8])
     assert ae.transform(source[8:]).shape == (4, 2)
     np.testing.assert_array_equal(ae.transform(source[8:]), ae.transform(source)[8:])
 
 
-def test_scikit_learn_splits_what_was_read(tmp_path):
+def test_scikit_learn_can_split_a_source(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     train, test = train_test_split(read(tmp_path / "x.npy"), random_state=0)
     expected = train_test_split(ROWS, random_state=0)
@@ -163,7 +163,7 @@ def test_scikit_learn_splits_what_was_read(tmp_path):
         np.testing.assert_array_equal(np.asarray(part), rows)
 
 
-def test_rows_of_a_stream_are_taken_in_rising_order(tmp_path):
+def test_rows_of_a_stream_are_taken_in_ascending_order(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     source = read(tmp_path / "x.npy", stream=True)
     for order in (slice(None, None, -1), [3, 1], [1, 1]):

@@ -1,4 +1,4 @@
-"""The copying test finds out nets that pass their input on, and lets pass those that know."""
+"""The copying test detects nets that copy their input, and passes those that do not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT = {"random_state": 0, "max_epochs": 40, "batch_size": 16, "learning_rate":
 @pytest.mark.parametrize(
     ("hidden", "code_activation"), [((), "linear"), ((), "relu"), ((128,), "linear")]
 )
-def test_an_overcomplete_net_is_found_out(n_features, hidden, code_activation):
+def test_an_overcomplete_net_copies(n_features, hidden, code_activation):
     X = structured(1, n_features)
     ae = Autoencoder(4 * n_features, hidden=hidden, code_activation=code_activation, **SHORT)
     health = ae.fit(X[:300]).inspect(X[300:])
@@ -48,7 +48,7 @@ def test_a_denoising_net_of_the_same_width_passes(n_features, corruption):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_nets_that_compress_pass_and_pca_with_them(seed):
+def test_narrow_nets_and_pca_pass(seed):
     X = structured(seed, 20)
     for ae in (
         LinearAutoencoder(2, random_state=0),
@@ -91,14 +91,14 @@ def test_the_identity_fills_in_nothing_and_passes_everything_on(model):
     assert found.copies is True
 
 
-def test_one_that_knows_the_truth_fills_in_everything(model):
+def test_a_net_that_knows_the_truth_fills_in_everything(model):
     X = torch.from_numpy(structured(7, 9)).float()
     found = measured(model, lambda x: X, X)
     assert found.filled_in == found.rebuilt == 1 and found.passed_on == 0
     assert found.copies is False
 
 
-def test_missing_values_are_asked_for_nowhere(model):
+def test_missing_values_do_not_count(model):
     X = torch.from_numpy(structured(12, 9)).float()
     gaps = torch.where(torch.rand(X.shape, generator=torch.Generator().manual_seed(1)) < 0.2,
                        torch.nan, X)  # fmt: skip
@@ -106,13 +106,13 @@ def test_missing_values_are_asked_for_nowhere(model):
     assert measured(model, lambda x: X, gaps).filled_in == 1
 
 
-def test_one_that_says_the_mean_is_no_copier_and_knows_nothing(model):
+def test_a_net_that_predicts_the_mean_fills_in_nothing_and_gets_no_verdict(model):
     X = torch.from_numpy(structured(8, 9)).float()
     found = measured(model, lambda x: X.mean(dim=0).expand_as(x), X)
     assert found.filled_in == pytest.approx(0, abs=1e-5) and found.copies is None
 
 
-def test_where_features_say_nothing_of_each_other_there_is_no_verdict(model):
+def test_independent_features_give_no_verdict(model):
     X = np.random.default_rng(0).normal(size=(2000, 9)).astype(np.float32)
     found = measured(model, lambda x: x, X)
     assert found.linear == pytest.approx(0, abs=0.02) and found.copies is None
@@ -151,18 +151,18 @@ def test_the_guess_is_the_same_with_more_features_than_rows():
     torch.testing.assert_close(few[0], error)
 
 
-def test_hidden_values_are_ones_that_the_feature_takes(model):
+def test_hidden_values_are_set_within_the_range_of_the_feature(model):
     X = structured(10, 9).astype(np.float32) + 1000
     seen = []
     measured(model, lambda x: seen.append(x) or x, X)
     assert min(float(x.min()) for x in seen[:-1]) == pytest.approx(float(X.min()))
 
 
-def test_at_most_so_many_rows_are_held(model, monkeypatch):
+def test_the_number_of_rows_is_bounded(model, monkeypatch):
     monkeypatch.setattr(module, "MAX_VALUES", 9 * 50)
     assert measured(model, lambda x: x, structured(11, 9).astype(np.float32)).n_rows == 50
 
 
-def test_one_feature_has_no_others_to_be_known_from(model):
+def test_a_single_feature_gives_no_verdict(model):
     found = measured(model, lambda x: x, np.arange(20, dtype=np.float32)[:, None])
     assert found.copies is None and found.filled_in is None

@@ -1,4 +1,4 @@
-"""CSR matrices: checked before they are trusted, and never changed."""
+"""CSR matrices are checked, and never modified."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_unsorted_indices_are_sorted():
     assert next(source.in_order(2)).indices.tolist() == [0, 1, 1]
 
 
-def test_a_stale_belief_about_the_format_is_not_trusted():
+def test_a_stale_cached_property_is_not_trusted():
     X = sp.csr_array((np.ones(3), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 2))
     X.has_canonical_format = True
     assert checked_csr(X).data.tolist() == [2, 1]
@@ -79,13 +79,13 @@ def test_explicit_zeros_give_the_same_rows():
     np.testing.assert_array_equal(fitted(X), X.toarray())
 
 
-def test_room_to_spare_is_left_to_its_owner():
+def test_unused_capacity_is_not_trimmed():
     X = matrix(data=lambda d: np.r_[d, 7, 7], indices=lambda i: np.r_[i, np.int32([0, 99])])
     np.testing.assert_array_equal(fitted(X), matrix().toarray())
     assert len(X.data) == 8
 
 
-def test_a_csr_matrix_is_never_changed():
+def test_a_csr_matrix_is_never_modified():
     X = sp.csr_array((np.ones(3), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 2))
     before = X.data.copy(), X.indices.copy(), X.indptr.copy()
     list(fit_source(BaseEstimator(), X).shuffled(1, generator=seeded()))

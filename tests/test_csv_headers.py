@@ -11,7 +11,7 @@ from reader_files import rows_of, saved
 
 from narrows import read, read_documents
 from narrows.cli import run as cli
-from narrows.data.label_columns import named_column
+from narrows.data.labels import named_column
 from narrows.errors import HeaderWarning, InvalidData, UsageError
 
 YEARS = "2019,2020,2021\n5.5,3.25,8\n1,7,2\n"
@@ -29,7 +29,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(("text", "names"), HEADERS.values(), ids=HEADERS)
-def test_a_first_line_of_rising_numbers_is_a_header_and_said_to_be(tmp_path, text, names):
+def test_a_first_line_of_rising_numbers_is_a_header_with_a_warning(tmp_path, text, names):
     with pytest.warns(HeaderWarning, match=r"x\.csv: the first line, .* header=no .* header=yes"):
         source = read(saved(tmp_path / "x.csv", text))
     assert source.names == names
@@ -37,7 +37,7 @@ def test_a_first_line_of_rising_numbers_is_a_header_and_said_to_be(tmp_path, tex
 
 
 @pytest.mark.parametrize("kind", ["x.tsv", "x.csv.gz", "x.tsv.gz"])
-def test_tables_of_every_kind_have_such_headers(tmp_path, kind):
+def test_all_text_tables_may_have_headers_of_numbers(tmp_path, kind):
     text = YEARS.replace(",", "\t") if "tsv" in kind else YEARS
     path = tmp_path / kind
     path.write_bytes(gzip.compress(text.encode()) if kind.endswith("gz") else text.encode())
@@ -59,7 +59,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("text", ROWS.values(), ids=ROWS)
-def test_a_row_stays_a_row(tmp_path, text):
+def test_ordinary_first_rows_are_not_headers(tmp_path, text):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         source = read(saved(tmp_path / "x.csv", text))
@@ -68,7 +68,7 @@ def test_a_row_stays_a_row(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", ["1,2,3\n", "0;1;2\n\n", '"0","1","2"\n'])
-def test_a_lone_line_that_counts_has_a_way_out(tmp_path, text):
+def test_a_single_counting_line_is_refused_with_the_option_to_set(tmp_path, text):
     path = saved(tmp_path / "x.csv", text)
     with pytest.raises(InvalidData, match=r"no rows: the first line, ., ., ., .* say header=no if"):
         read(path)
@@ -76,7 +76,7 @@ def test_a_lone_line_that_counts_has_a_way_out(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", ["0,1\n0.5,1.5\n2.5,1e3\n", "0\n0.5\n1.5\n"])
-def test_a_row_that_may_be_a_header_is_said_to_be_one(tmp_path, text):
+def test_a_row_that_may_be_a_header_causes_a_warning(tmp_path, text):
     path = saved(tmp_path / "x.csv", text)
     with pytest.warns(HeaderWarning, match=r"taken for a row, .* say header=yes if it names"):
         assert read(path).n_rows == 3
@@ -84,7 +84,7 @@ def test_a_row_that_may_be_a_header_is_said_to_be_one(tmp_path, text):
 
 
 @pytest.mark.parametrize("blank", ["", "  ", " \t ", "\N{NO-BREAK SPACE}"])
-def test_blank_lines_are_no_rows(tmp_path, blank):
+def test_blank_lines_are_skipped(tmp_path, blank):
     text = f"{blank}\n\na;b\n{blank}\n1;2\n{blank}\n3;4\n{blank}\n"
     source = read(saved(tmp_path / "x.csv", text))
     np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
@@ -103,7 +103,7 @@ def test_random_rows_are_hardly_ever_taken_for_a_header(tmp_path):
             assert read(tmp_path / "x.csv").n_rows == 5
 
 
-def test_what_is_said_is_not_guessed(tmp_path):
+def test_header_overrides_the_detection(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         saved(tmp_path / "x.csv", YEARS)
@@ -116,13 +116,13 @@ def test_what_is_said_is_not_guessed(tmp_path):
         assert read(f"{tmp_path / 'z.csv'}:header=yes,drop=2019").names == ["a"]
 
 
-def test_a_header_that_is_said_to_be_none_is_read_as_numbers(tmp_path):
+def test_header_no_reads_the_first_line_as_numbers(tmp_path):
     saved(tmp_path / "x.csv", "a,b\n1,2\n")
     with pytest.raises(InvalidData, match="line 1, column 0: expected a number, got 'a'"):
         read(tmp_path / "x.csv", header=False)
 
 
-def test_header_goes_with_tables_of_text(tmp_path):
+def test_header_is_refused_for_other_kinds(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 2)))
     with pytest.raises(UsageError, match="header= goes with .csv and .tsv"):
         read(f"{tmp_path / 'x.npy'}:header=no")
@@ -141,25 +141,25 @@ TRAILING = {
 
 
 @pytest.mark.parametrize("text", TRAILING.values(), ids=TRAILING)
-def test_a_trailing_comma_makes_no_column(tmp_path, text):
+def test_a_trailing_comma_adds_no_column(tmp_path, text):
     source = read(saved(tmp_path / "x.csv", text))
     assert source.names == ["a", "b"]
     np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
 
 
-def test_a_trailing_comma_without_a_header_makes_none_either(tmp_path):
+def test_a_trailing_comma_without_a_header_adds_no_column(tmp_path):
     source = read(saved(tmp_path / "x.csv", "1,2,\n3,4,\n"))
     np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4]])
 
 
-def test_a_last_column_with_a_value_or_a_name_stays(tmp_path):
+def test_a_last_column_with_a_value_or_a_name_is_kept(tmp_path):
     many = "".join(f"{i},2,\n" for i in range(40))
     assert read(saved(tmp_path / "x.csv", f"a,b,\n{many}3,4,5\n")).n_features == 3
     assert read(saved(tmp_path / "x.csv", "a,b,c\n1,2,\n3,4,\n")).names == ["a", "b", "c"]
     assert read(saved(tmp_path / "x.csv", "1,2,\n3,4,5\n")).n_features == 3
 
 
-def test_documents_and_labels_pass_over_a_trailing_comma(tmp_path):
+def test_documents_and_labels_ignore_a_trailing_comma(tmp_path):
     saved(tmp_path / "d.csv", "text,label,\nred fox,a,\nblue hen,b,\n")
     documents = read_documents(tmp_path / "d.csv")
     assert [document.text for document in documents] == ["red fox", "blue hen"]
@@ -167,7 +167,7 @@ def test_documents_and_labels_pass_over_a_trailing_comma(tmp_path):
     assert named_column(tmp_path / "d.csv", "label") == [["a"], ["b"]]
 
 
-def test_the_problems_of_a_file_are_listed_at_once(tmp_path):
+def test_several_errors_of_a_file_are_listed_at_once(tmp_path):
     text = "a,b\n1,x\n2\n3,4\n5,y\n"
     with pytest.raises(InvalidData) as found:
         read(saved(tmp_path / "x.csv", text))
@@ -179,7 +179,7 @@ def test_the_problems_of_a_file_are_listed_at_once(tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_says_what_it_took_for_a_header(tmp_path, capsys):
+def test_the_command_line_prints_the_warning_about_a_header(tmp_path, capsys):
     rng = np.random.default_rng(0)
     lines = [",".join(f"{v:.3f}" for v in row) for row in rng.normal(size=(30, 3))]
     saved(tmp_path / "x.csv", "\n".join(["2019,2020,2021", *lines]))
@@ -195,7 +195,7 @@ def test_a_first_line_that_is_nearly_all_numbers_is_a_header_with_a_warning(tmp_
     row = ",".join("1" for _ in first.split(","))
     path = saved(tmp_path / "x.csv", f"{first}\n{row}\n{row}\n")
     with pytest.warns(
-        HeaderWarning, match=r"taken for a header, because '.*' is no number; say hea"
+        HeaderWarning, match=r"taken for a header, because '.*' is not a number; say hea"
     ):
         assert read(path).n_rows == 2
     with warnings.catch_warnings():
@@ -206,7 +206,7 @@ def test_a_first_line_that_is_nearly_all_numbers_is_a_header_with_a_warning(tmp_
 
 
 @pytest.mark.parametrize("first", ["a,2020", "a,b,2020,2021", "name,,", "x,NA,3"])
-def test_a_first_line_with_names_enough_is_a_header(tmp_path, first):
+def test_a_first_line_with_enough_names_is_a_header_without_a_warning(tmp_path, first):
     row = ",".join("1" for _ in first.split(","))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -238,7 +238,7 @@ def test_columns_without_a_name(tmp_path, text, names, warning):
     assert [warning in str(w.message) for w in found] == ([] if warning is None else [True])
 
 
-def test_a_column_without_a_name_is_dropped_by_its_place(tmp_path):
+def test_a_column_without_a_name_is_dropped_by_its_position(tmp_path):
     path = saved(tmp_path / "x.csv", "a,,b\n1,x,2\n3,y,5\n")
     with pytest.raises(
         InvalidData,

@@ -1,4 +1,4 @@
-"""Named data sets: verified wherever they come from."""
+"""Named data sets are verified, from a folder or a download."""
 
 from __future__ import annotations
 
@@ -91,22 +91,24 @@ def test_files_in_the_named_folder_are_found(held):
     assert fetch("tiny") == {name: held / name for name in NAMES}
 
 
-def test_files_right_in_the_named_folder_are_found(held):
+def test_files_directly_in_the_named_folder_are_found(held):
     for name in NAMES:
         (held / name).rename(held.parent / name)
     assert fetch("tiny") == {name: held.parent / name for name in NAMES}
 
 
-def test_a_copy_packed_anew_is_accepted(held):
+def test_a_recompressed_copy_is_accepted(held):
     again = gzip.compress(CONTENTS[NAMES[0]], compresslevel=1, mtime=2)
     assert again != PACKED[NAMES[0]]
     (held / NAMES[0]).write_bytes(again)
     assert fetch("tiny")[NAMES[0]] == held / NAMES[0]
 
 
-def test_a_held_file_of_other_content_is_refused(held):
+def test_a_local_file_with_other_content_is_refused(held):
     (held / NAMES[2]).write_bytes(PACKED[NAMES[1]])
-    with pytest.raises(InvalidData, match=f"its content is not that of {NAMES[2]}; fetch it anew"):
+    with pytest.raises(
+        InvalidData, match=f"its content differs from {NAMES[2]}; download it again"
+    ):
         fetch("tiny")
 
 
@@ -126,16 +128,16 @@ def test_a_damaged_gzip_is_refused(held, damage):
 
 def test_an_empty_file_is_refused(held):
     (held / NAMES[1]).write_bytes(b"")
-    with pytest.raises(InvalidData, match="its content is not that of"):
+    with pytest.raises(InvalidData, match="its content differs from"):
         fetch("tiny")
 
 
-def test_missing_files_are_downloaded_and_are_what_was_served(served, tmp_path):
+def test_missing_files_are_downloaded(served, tmp_path):
     files = fetch("tiny", folder=tmp_path / "cache")
     assert {name: path.read_bytes() for name, path in files.items()} == PACKED
 
 
-def test_a_second_fetch_asks_nobody(served, tmp_path):
+def test_a_second_fetch_downloads_nothing(served, tmp_path):
     fetch("tiny", folder=tmp_path / "cache")
     asked = list(served[1])
     fetch("tiny", folder=tmp_path / "cache")
@@ -143,14 +145,14 @@ def test_a_second_fetch_asks_nobody(served, tmp_path):
     assert len(asked) == len(NAMES)
 
 
-def test_only_what_is_not_held_is_downloaded(served, held, tmp_path):
+def test_only_missing_files_are_downloaded(served, held, tmp_path):
     (held / NAMES[3]).unlink()
     files = fetch("tiny", folder=tmp_path / "cache")
     assert files[NAMES[0]] == held / NAMES[0]
     assert [path.strip("/") for path in map(str, served[1])] == [NAMES[3]]
 
 
-def test_a_cached_file_that_was_damaged_is_fetched_anew(served, tmp_path):
+def test_a_damaged_cached_file_is_downloaded_again(served, tmp_path):
     path = fetch("tiny", folder=tmp_path / "cache")[NAMES[0]]
     path.write_bytes(b"damaged")
     assert fetch("tiny", folder=tmp_path / "cache")[NAMES[0]].read_bytes() == PACKED[NAMES[0]]
@@ -164,32 +166,32 @@ def test_a_download_with_the_wrong_hash_is_refused_and_not_kept(served, tmp_path
     assert not list((tmp_path / "cache").rglob(NAMES[0]))
 
 
-def test_a_repacked_download_is_refused_though_its_content_agrees(served, tmp_path):
+def test_a_recompressed_download_is_refused(served, tmp_path):
     folder, _ = served
     (folder / NAMES[0]).write_bytes(gzip.compress(CONTENTS[NAMES[0]], mtime=2))
     with pytest.raises(InvalidData, match="does not match the known hash"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
-def test_a_file_that_is_not_served_says_what_to_do(served, tmp_path):
+def test_a_missing_download_is_refused_with_advice(served, tmp_path):
     folder, _ = served
     (folder / NAMES[0]).unlink()
-    with pytest.raises(ResourceError, match="could not be fetched: HTTPError; set NARROWS_DATA"):
+    with pytest.raises(ResourceError, match="could not be downloaded: HTTPError; set NARROWS_DATA"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
-def test_no_server_says_what_to_do(tiny, tmp_path):
-    with pytest.raises(ResourceError, match=f"{NAMES[0]} could not be fetched: .*Error"):
+def test_an_unreachable_server_is_reported_with_advice(tiny, tmp_path):
+    with pytest.raises(ResourceError, match=f"{NAMES[0]} could not be downloaded: .*Error"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_written_is_a_resource_error(served, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(ResourceError, match="could not be fetched"):
+    with pytest.raises(ResourceError, match="could not be downloaded"):
         fetch("tiny", folder=tmp_path / "cache")
 
 
-def test_images_come_as_rows_of_bytes(held):
+def test_images_are_rows_of_bytes(held):
     images, labels, test_images, test_labels = load_images("tiny")
     assert images.shape == test_images.shape == (2, 12)
     assert images.dtype == labels.dtype == np.uint8
@@ -198,14 +200,14 @@ def test_images_come_as_rows_of_bytes(held):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_file_has_two_digests_of_its_own(name):
+def test_every_file_has_two_distinct_digests(name):
     digests = [d for file in DATASETS[name].files for d in (file.sha256, file.content_sha256)]
     assert len(set(digests)) == 8
     assert all(len(d) == 64 for d in digests)
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_held_data_sets_are_the_real_ones(name, data_folder):
+def test_local_data_sets_are_genuine(name, data_folder):
     *_, images, labels = load_images(name)
     assert images.shape == (10_000, 784)
     assert sorted(set(labels.tolist())) == list(range(10))

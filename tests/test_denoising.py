@@ -46,7 +46,7 @@ def measured(ae, X, corruption):
     )
 
 
-def test_a_net_trained_on_noise_undoes_more_of_it_than_a_copying_one(
+def test_a_net_trained_on_noise_removes_more_of_it_than_a_copying_net(
     noisy_and_plain, digits_in_units
 ):
     noisy, plain = (measured(ae, digits_in_units, Gaussian(0.3)) for ae in noisy_and_plain)
@@ -55,7 +55,7 @@ def test_a_net_trained_on_noise_undoes_more_of_it_than_a_copying_one(
     assert noisy.denoised < 0.7 * plain.denoised
 
 
-def test_denoise_is_what_is_measured(noisy_and_plain, digits_in_units):
+def test_measure_denoising_measures_the_denoised_rows(noisy_and_plain, digits_in_units):
     ae, _ = noisy_and_plain
     X = digits_in_units[:1000]
     found = measured(ae, X, Masking(0.4))
@@ -93,14 +93,14 @@ def corrupted(model, X, corruption, seed) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", [0, 3])
-def test_what_is_corrupted_and_measured_is_written_and_drawn(
+def test_the_measured_rows_are_written_and_drawn(
     seed, noisy_and_plain, digits_in_units, tmp_path, monkeypatch, capsys
 ):
     ae, X = noisy_and_plain[0], digits_in_units[:1500]
     np.save(tmp_path / "x.npy", X)
     ae.save(tmp_path / "m")
     figures = []
-    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda f, _: figures.append(f))
+    monkeypatch.setattr("narrows.figures.saving.save_figure", lambda f, _: figures.append(f))
     command = ["denoise", "m", "x.npy", "--corrupt", "gaussian:0.3", "--seed", str(seed), "--json",
                "-o", "y.npy", "--figure", "f.png"]  # fmt: skip
     monkeypatch.chdir(tmp_path)
@@ -108,18 +108,18 @@ def test_what_is_corrupted_and_measured_is_written_and_drawn(
     noisy = corrupted(ae.model_, X, Gaussian(0.3), seed)
     written = np.load("y.npy")
     np.testing.assert_allclose(written, ae.denoise(noisy), atol=1e-5)
-    said = json.loads(capsys.readouterr().out)
+    results = json.loads(capsys.readouterr().out)
     by_hand = np.square(written - X).sum(axis=1).mean()
-    assert said["denoised"] == pytest.approx(by_hand, rel=1e-4)
+    assert results["denoised"] == pytest.approx(by_hand, rel=1e-4)
     at = [0, 250, 500, 750, 1000, 1250]  # six, of all of them
     for axis, row in zip(figures[0].axes, at, strict=True):
-        clean, marks, ours, *_ = (line.get_ydata() for line in axis.lines)
+        clean, marks, by_model, *_ = (line.get_ydata() for line in axis.lines)
         np.testing.assert_allclose(clean, X[row], atol=1e-6)
         np.testing.assert_allclose(marks, noisy[row], atol=1e-5)
-        np.testing.assert_allclose(ours, written[row], atol=1e-5)
+        np.testing.assert_allclose(by_model, written[row], atol=1e-5)
 
 
-def test_what_a_filler_is_given_corrupted_is_rebuilt_in_every_value(digits_in_units, tmp_path):
+def test_a_net_for_missing_values_reconstructs_every_corrupted_value(digits_in_units, tmp_path):
     X = digits_in_units[:100]
     ae = Autoencoder(4, hidden=(), corruption="missing:0.2", max_epochs=1, random_state=0).fit(X)
     model, data, out = (str(tmp_path / name) for name in ("m", "x.npy", "y.npy"))
@@ -132,14 +132,14 @@ def test_what_a_filler_is_given_corrupted_is_rebuilt_in_every_value(digits_in_un
     np.testing.assert_array_equal(np.load(out), X)
 
 
-def test_what_was_better_left_alone_is_said(files, capsys):
-    for corruption, said in (("gaussian:0.001", True), ("gaussian:3", False)):
+def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
+    for corruption, reported in (("gaussian:0.001", True), ("gaussian:3", False)):
         assert (
             cli(["denoise", str(files / "m"), str(files / "x.npy"), "--corrupt", corruption]) == 0
         )
         assert (
             "The corrupted rows are closer to the clean ones" in capsys.readouterr().out
-        ) is said
+        ) is reported
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_was_better_left_alone_is_said(files, capsys):
         (["--corrupt", "gausian:0.3"], "corrupt: unknown name 'gausian'.*mean 'gaussian'"),
     ],
 )
-def test_a_misuse_of_the_command_is_named(files, capsys, options, message):
+def test_errors_of_the_command(files, capsys, options, message):
     import re
 
     assert cli(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2
@@ -173,7 +173,7 @@ def test_none_is_no_corruption(cls, none, digits_in_units, path):
 
 
 @pytest.mark.parametrize("none", [None, "none", Identity()], ids=repr)
-def test_a_wide_code_without_corruption_warns_however_it_is_said(none, digits_in_units):
+def test_a_wide_code_without_corruption_warns_however_it_is_written(none, digits_in_units):
     with pytest.warns(CopyingWarning, match="n_components=64"):
         Autoencoder(64, hidden=(), corruption=none, max_epochs=1).fit(digits_in_units[:50])
 
@@ -182,11 +182,11 @@ def test_a_heads_corruption_may_be_none(digits_in_units):
     X, y = digits_in_units[:60], np.arange(60) % 2
     ae = Autoencoder(4, hidden=(), max_epochs=1, random_state=0).fit(X)
     settings = {"training": "joint", "max_epochs": 1, "random_state": 0}
-    said = [
+    corruptions = [
         CodeClassifier(ae, corruption=c, **settings).fit(X, y).predict_proba(X)
         for c in (None, "identity")
     ]
-    np.testing.assert_array_equal(*said)
+    np.testing.assert_array_equal(*corruptions)
 
 
 @pytest.mark.parametrize("none", ["--corruption=none", "--set=corruption=none"])

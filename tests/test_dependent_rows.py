@@ -1,4 +1,4 @@
-"""Rows that depend on each other: groups, blocks, rows held out of one's own, and copies."""
+"""Dependent rows: groups, blocks, validation data, and copies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def subjects(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 # --- the split
 
 
-def test_a_group_is_on_one_side_and_the_share_is_of_the_groups():
+def test_a_group_is_never_split_and_the_fraction_counts_groups():
     groups = torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(np.arange(20), 5)))
     selection = Grouping(groups).select(100, 0.25, generator=seeded())
     apart = groups[selection.held_out].unique()
@@ -58,13 +58,13 @@ def test_a_group_is_on_one_side_and_the_share_is_of_the_groups():
     assert bool((selection.training ^ selection.held_out).all())
 
 
-def test_of_few_groups_one_is_held_out_and_one_is_left():
+def test_with_few_groups_one_is_held_out_and_one_is_kept():
     groups = torch.arange(3).repeat_interleave(4)
     for fraction, wanted in ((0.1, 4), (0.99, 8)):
         assert Grouping(groups).select(12, fraction, generator=seeded()).held_out.sum() == wanted
 
 
-def test_blocks_are_runs_and_the_gap_is_on_neither_side():
+def test_blocks_are_consecutive_and_the_gap_is_in_neither_part():
     selection = Grouping(block_length=10, gap=3).select(100, 0.2, generator=seeded(1))
     held_out, training = selection.held_out.numpy(), selection.training.numpy()
     blocks = held_out.reshape(10, 10)
@@ -78,14 +78,14 @@ def test_blocks_are_runs_and_the_gap_is_on_neither_side():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": np.zeros(N)}, "groups: all 60 rows are of one group"),
+        ({"groups": np.zeros(N)}, "groups: all 60 rows are in one group"),
         ({"groups": np.arange(N - 1)}, "groups: 59 values for 60 rows"),
         ({"groups": [None, *range(N - 1)]}, "groups: no group in row 0"),
-        ({"block_length": N}, "block_length: all 60 rows are of one group"),
+        ({"block_length": N}, "block_length: all 60 rows are in one group"),
         ({"block_length": 10, "gap": N}, "gap: 60 rows on either side .* leave none to train on"),
     ],
 )
-def test_groups_that_cannot_be(X, arguments, message):
+def test_invalid_groups_are_refused(X, arguments, message):
     with pytest.raises(InvalidData, match=message):
         Autoencoder(2, **SMALL).fit(X, **arguments)
 
@@ -108,7 +108,7 @@ def test_arguments_without_effect_are_refused(X, estimator, arguments, message):
 # --- false alarms
 
 
-def test_with_groups_false_alarms_are_as_rare_as_alpha_says():
+def test_with_groups_the_false_alarm_rate_is_alpha():
     rows, groups = subjects(60, 0)
     new = subjects(80, 1)[0]
     arguments = {"hidden": (64,), "max_epochs": 60, "batch_size": 64, "learning_rate": 1e-2,
@@ -119,7 +119,7 @@ def test_with_groups_false_alarms_are_as_rare_as_alpha_says():
     assert alarms[0] > 0.5 and alarms[1] < 0.12, alarms
 
 
-def test_with_groups_false_alarms_of_a_detector_are_as_rare_as_alpha_says():
+def test_with_groups_the_false_alarm_rate_of_a_detector_is_alpha():
     rows, groups = subjects(40, 0)
     new = subjects(80, 1)[0]
     net = Autoencoder(
@@ -159,7 +159,7 @@ def test_validation_data_are_checked(X):
         Autoencoder(2, **SMALL).fit(X, validation_data=bad)
 
 
-def test_texts_held_out_are_counted_by_the_words_of_the_others():
+def test_held_out_texts_are_counted_with_the_training_vocabulary():
     texts, _ = topic_texts(n=40)
     net = DocumentAutoencoder(2, n_neighbors=0, **SMALL)
     net.fit(texts[:30], validation_data=[f"zebra {text}" for text in texts[30:]])
@@ -179,7 +179,7 @@ def test_heads_hold_out_whole_groups(X):
     assert len(head.held_out_rows_) == 15 and len(np.unique(apart)) == 3
 
 
-def test_what_a_head_fits_before_it_trains_is_of_the_rows_to_train_on(X):
+def test_a_head_fits_its_scaling_to_training_rows(X):
     y = np.arange(N, dtype=float)
     arguments = {"validation_fraction": 0.25, "max_epochs": 1, "random_state": 0}
     first = CodeRegressor(Autoencoder(2, **SMALL), **arguments).fit(X, y)
@@ -216,9 +216,11 @@ def test_copies_are_counted(form):
     assert count_copies(array_source(form(training)), array_source(form(others))) == 2
 
 
-def test_copies_across_the_split_are_noticed(X):
+def test_copies_across_the_split_cause_a_warning(X):
     twice = np.concatenate([X, X, X])
-    with pytest.warns(CopiesWarning, match="of the 18 rows held out are exact copies of rows tr"):
+    with pytest.warns(
+        CopiesWarning, match="of the 18 held-out rows are exact copies of training rows"
+    ):
         net = Autoencoder(2, **SMALL).fit(twice)
     assert net.model_.record["n_copies_held_out"] > 10
     with warnings.catch_warnings():
@@ -278,7 +280,7 @@ GROUPED = {
 
 
 @pytest.mark.parametrize("said", GROUPED.values(), ids=GROUPED)
-def test_groups_keep_what_the_name_says(tmp_path, said):
+def test_groups_respect_the_options_in_a_name(tmp_path, said):
     lines = [f"{i},{i % 7},{i % 2},{i},s{i // 5}" for i in range(20)]
     head = '"a, cm",b,kind,key,subject'
     (tmp_path / "t.csv").write_text("\n".join([head, *lines]) + "\n")
@@ -290,7 +292,7 @@ def test_groups_keep_what_the_name_says(tmp_path, said):
     assert (source.labels is not None) == ("label=" in said)
 
 
-def test_groups_take_a_header_for_what_it_is_said_to_be(tmp_path):
+def test_groups_respect_the_header_option(tmp_path):
     (tmp_path / "t.csv").write_text("1,2,3\n4,5,0\n6,7,1\n")
     source, groups = open_grouped(f"{tmp_path / 't.csv'}:header=yes", "3")
     assert source.names == ["1", "2"] and groups.tolist() == ["0", "1"]
@@ -299,13 +301,13 @@ def test_groups_take_a_header_for_what_it_is_said_to_be(tmp_path):
 
 
 @pytest.mark.parametrize("said", ["kind=images", "features=3", "member=x", "resize=3x3"])
-def test_groups_refuse_what_does_not_go_with_the_file(tmp_path, said):
+def test_groups_refuse_options_that_do_not_apply(tmp_path, said):
     (tmp_path / "t.csv").write_text("a,b,c\n4,5,0\n6,7,1\n")
     with pytest.raises(ValueError, match=said.split("=")[0]):
         open_grouped(f"{tmp_path / 't.csv'}:{said}", "c")
 
 
-def test_groups_of_texts_keep_what_the_name_says(tmp_path):
+def test_groups_of_texts_respect_the_options_in_a_name(tmp_path):
     (tmp_path / "t.csv").write_text("body,key,who\nred fox,x,s\nblue hen,y,t\n")
     documents, groups = open_grouped(f"{tmp_path / 't.csv'}:text=body,id=key", "who")
     assert [document.id for document in documents] == ["x", "y"]
@@ -320,12 +322,12 @@ def test_narrows_detector_takes_groups(table, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("settings", [{"block_length": 10**20}, {"block_length": 4, "gap": 10**19}])
-def test_lengths_that_no_array_holds_are_refused(settings):
+def test_too_large_lengths_are_refused(settings):
     name = list(settings)[-1]
     with pytest.raises(UsageError, match=f"^{name}: .*64 bits"):
         Autoencoder(1, hidden=(), max_epochs=1).fit(np.eye(8), **settings)
 
 
-def test_a_gap_of_64_bits_leaves_no_row_to_train_on():
+def test_a_huge_gap_leaves_no_training_rows():
     with pytest.raises(InvalidData, match="^gap: "):
         Autoencoder(1, hidden=(), max_epochs=1).fit(np.eye(8), block_length=4, gap=2**63 - 1)

@@ -1,4 +1,4 @@
-"""ONNX files: the same answers as the model's own, in one file, which says what it holds."""
+"""ONNX files: the same results as the model, in one file with metadata."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from torch import Generator
 from narrows.catalog import VARIANTS
 from narrows.data.scaling import SCALES
 from narrows.errors import NarrowsError, UsageError
-from narrows.export.onnx import export_onnx
-from narrows.export.operators import FORMAT, OPSET
+from narrows.export.onnx import FORMAT, OPSET, export_onnx
 from narrows.model.model import Model
 
 onnx = pytest.importorskip("onnx")
@@ -48,28 +47,28 @@ def exported(request, tmp_path_factory) -> Exported:
 
 
 @pytest.mark.parametrize("n_rows", [1, 1000])
-def test_the_encoder_answers_as_transform_does(exported, n_rows):
+def test_the_encoder_matches_transform(exported, n_rows):
     rows = counts(n_rows + 1)[1:]
     assert_same(answers(exported.encoder, rows), own_answers(exported.fitted, "encoder", rows))
 
 
-def test_the_encoder_answers_rows_of_zeros_as_transform_does(exported):
+def test_the_encoder_matches_transform_for_rows_of_zeros(exported):
     rows = np.zeros((3, N_FEATURES), np.float32)
     assert_same(answers(exported.encoder, rows), own_answers(exported.fitted, "encoder", rows))
 
 
 @pytest.mark.parametrize("n_rows", [1, 1000])
-def test_the_decoder_answers_as_inverse_transform_does(exported, n_rows):
+def test_the_decoder_matches_inverse_transform(exported, n_rows):
     h = np.random.default_rng(1).normal(size=(n_rows, WIDTH)).astype(np.float32)
     assert_same(answers(exported.decoder, h), own_answers(exported.fitted, "decoder", h))
 
 
-def test_the_decoder_answers_a_code_of_zeros_as_inverse_transform_does(exported):
+def test_the_decoder_matches_inverse_transform_for_a_code_of_zeros(exported):
     h = np.zeros((2, WIDTH), np.float32)
     assert_same(answers(exported.decoder, h), own_answers(exported.fitted, "decoder", h))
 
 
-def test_codes_of_the_encoders_file_are_for_the_decoders(exported):
+def test_codes_of_the_exported_encoder_fit_the_exported_decoder(exported):
     rows = counts(20)
     h = answers(exported.encoder, rows)
     assert_same(answers(exported.decoder, h), own_answers(exported.fitted, "decoder", h))
@@ -88,7 +87,7 @@ def test_inputs_and_outputs_have_names_and_any_number_of_rows(exported):
             )  # fmt: skip
 
 
-def test_a_file_stands_alone_and_is_of_standard_operators(exported):
+def test_a_file_is_self_contained_with_standard_operators(exported):
     for path in (exported.encoder, exported.decoder):
         assert [p.name for p in path.parent.iterdir()] == [path.name]
         proto = onnx.load(path, load_external_data=False)
@@ -99,22 +98,22 @@ def test_a_file_stands_alone_and_is_of_standard_operators(exported):
         assert not proto.functions
 
 
-def test_a_file_says_whose_it_is(exported):
-    said = {p.key: p.value for p in onnx.load(exported.encoder).metadata_props}
+def test_a_file_has_the_metadata_of_its_model(exported):
+    metadata = {p.key: p.value for p in onnx.load(exported.encoder).metadata_props}
     fitted = exported.fitted
-    assert said["variant"] == fitted.variant and said["part"] == "encoder"
-    assert said["fingerprint"] == fitted.fingerprint()
-    assert (int(said["n_features"]), int(said["n_components"])) == (N_FEATURES, WIDTH)
-    assert said["narrows_version"]
+    assert metadata["variant"] == fitted.variant and metadata["part"] == "encoder"
+    assert metadata["fingerprint"] == fitted.fingerprint()
+    assert (int(metadata["n_features"]), int(metadata["n_components"])) == (N_FEATURES, WIDTH)
+    assert metadata["narrows_version"]
 
 
-def test_a_file_tells_nothing_of_the_machine(exported):
+def test_a_file_holds_no_trace_of_the_machine(exported):
     data = exported.encoder.read_bytes()
     assert b".py" not in data and str(Path.home()).encode() not in data
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_every_scaling_is_done_and_undone_in_the_graph(tmp_path, scale):
+def test_every_scaling_and_its_inverse_are_in_the_graph(tmp_path, scale):
     fitted = model("plain", scale, "multinomial" if scale in ("proportions", "tfidf") else
                    "squared_error")  # fmt: skip
     export_onnx(fitted, tmp_path / "m.onnx", part="reconstruct")
@@ -123,13 +122,13 @@ def test_every_scaling_is_done_and_undone_in_the_graph(tmp_path, scale):
 
 
 @pytest.mark.parametrize("loss", ["bernoulli", "multinomial"])
-def test_the_losss_link_is_in_the_decoder(tmp_path, loss):
+def test_the_link_of_the_loss_is_in_the_decoder(tmp_path, loss):
     fitted = model("plain", "none", loss)
     export_onnx(fitted, tmp_path / "m.onnx", part="decoder")
     h = 5 * np.random.default_rng(0).normal(size=(50, WIDTH)).astype(np.float32)
-    said = answers(tmp_path / "m.onnx", h)
-    assert_same(said, own_answers(fitted, "decoder", h))
-    assert said.min() >= 0 and said.max() <= 1
+    outputs = answers(tmp_path / "m.onnx", h)
+    assert_same(outputs, own_answers(fitted, "decoder", h))
+    assert outputs.min() >= 0 and outputs.max() <= 1
 
 
 def test_counts_far_below_1_keep_their_shares(tmp_path):
@@ -147,7 +146,7 @@ def test_large_rows_have_shares_too(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", rows), own_answers(fitted, "encoder", rows))
 
 
-def test_missing_values_are_read_where_the_model_admits_them(tmp_path):
+def test_missing_values_are_allowed_if_the_model_admits_them(tmp_path):
     fitted = model("plain", corruption="missing")
     export_onnx(fitted, tmp_path / "m.onnx", part="reconstruct")
     rows = counts(50)
@@ -155,14 +154,14 @@ def test_missing_values_are_read_where_the_model_admits_them(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", rows), own_answers(fitted, "reconstruct", rows))
 
 
-def test_a_choice_out_of_many_vectors_is_the_models(tmp_path):
+def test_the_nearest_of_many_vectors_is_that_of_the_model(tmp_path):
     """More entries and rows than torch compares one by one."""
     fitted = model("vector_quantized", n_groups=2, n_entries=40)
     export_onnx(fitted, tmp_path / "m.onnx")
     rows = counts(300)
-    said = answers(tmp_path / "m.onnx", rows)
-    assert_same(said, own_answers(fitted, "encoder", rows))
-    assert len(np.unique(said, axis=0)) > 3
+    outputs = answers(tmp_path / "m.onnx", rows)
+    assert_same(outputs, own_answers(fitted, "encoder", rows))
+    assert len(np.unique(outputs, axis=0)) > 3
 
 
 def test_thresholds_of_bits_are_in_the_graph(tmp_path):
@@ -174,7 +173,7 @@ def test_thresholds_of_bits_are_in_the_graph(tmp_path):
     assert_same(bits, own_answers(fitted, "encoder", counts(50)))
 
 
-def test_tied_weights_are_in_a_file_once(tmp_path):
+def test_tied_weights_are_stored_once(tmp_path):
     fitted = model("tied")
     export_onnx(fitted, tmp_path / "m.onnx", part="reconstruct")
     sizes = [np.prod(v.dims) for v in onnx.load(tmp_path / "m.onnx").graph.initializer]
@@ -187,12 +186,12 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
-def test_a_name_of_another_kind_is_refused(tmp_path):
+def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"m\.pt: exports are written as \.onnx"):
         export_onnx(model("plain"), tmp_path / "m.pt")
 
 
-def test_an_export_leaves_the_model_as_it_was(tmp_path):
+def test_an_export_does_not_change_the_model(tmp_path):
     fitted = model("variational")
     before = fitted.fingerprint(), own_answers(fitted, "encoder", counts(5))
     export_onnx(fitted, tmp_path / "m.onnx")
@@ -228,7 +227,7 @@ def test_images_come_out_channels_last_as_rows(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", h), own_answers(fitted, "decoder", h))
 
 
-def test_a_net_for_one_number_of_rows_is_not_written(tmp_path):
+def test_a_net_for_a_fixed_number_of_rows_is_refused(tmp_path):
     fitted = model("plain")
     fitted.objective.decoder = OneBatchOnly()
     with pytest.raises(NarrowsError, match="'decoder' of 'plain' would take one number of rows"):

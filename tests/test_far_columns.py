@@ -1,4 +1,4 @@
-"""Columns far from 0: shifted in float64, never taken for constant, given back as they were."""
+"""Columns far from 0 are shifted in float64, kept as varying, and restored precisely."""
 
 from __future__ import annotations
 
@@ -74,21 +74,21 @@ def test_float32_data_are_read_as_before(far):
 
 
 @pytest.mark.parametrize("answer", ["reconstruct", "denoise", "inverse_transform"])
-def test_rows_come_back_in_their_own_resolution(fitted, far, answer):
+def test_rows_are_restored_at_their_own_resolution(fitted, far, answer):
     asked = fitted.transform(far) if answer == "inverse_transform" else far
     rows = getattr(fitted, answer)(asked)
     assert rows.dtype == np.float64
     assert (off(rows, far) < 0.2).all(), off(rows, far)
 
 
-def test_generated_rows_lie_where_the_columns_do(fitted, far):
+def test_generated_rows_are_in_the_range_of_the_columns(fitted, far):
     for rows in (fitted.sample(500, random_state=0), fitted.perturb(far[:50])[:, 0]):
         assert rows.dtype == np.float64
         assert (np.abs(rows.mean(axis=0) - far.mean(axis=0)) < far.std(axis=0)).all()
         assert (rows.std(axis=0) > 0.5 * far.std(axis=0)).all()
 
 
-def test_the_code_tells_rows_apart_that_float32_does_not(fitted, far):
+def test_codes_distinguish_rows_that_float32_does_not(fitted, far):
     same = far[:1].repeat(2, axis=0)
     same[1, 0] += 60  # a minute
     assert np.float32(same[0, 0]) == np.float32(same[1, 0]) or same[0, 0] % 128 > 60
@@ -265,7 +265,7 @@ def test_a_column_of_one_value_is_constant(dtype, value):
         np.array([0.1, 0.1 + 1e-9, 0.1 - 1e-9]),
     ],
 )
-def test_a_column_that_varies_by_more_than_its_resolution_is_not(column):
+def test_a_column_that_varies_by_more_than_its_resolution_is_not_constant(column):
     rows = np.tile(column, 20)[:, None]
     statistics = describe(array_source(rows))
     assert not statistics.constant.any()
@@ -280,7 +280,7 @@ LOST = {
 
 @pytest.mark.parametrize("least", [2**50, 2**52, 2**53 - 400])
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
-def test_whole_numbers_that_differ_vary_and_are_no_copies(rng, least, dtype):
+def test_different_whole_numbers_vary_and_are_not_copies(rng, least, dtype):
     rows = np.stack([least + rng.permutation(400), rng.permutation(400) // 80], axis=1)
     rows = rows.astype(dtype)
     with warnings.catch_warnings():
@@ -326,7 +326,7 @@ def test_tiny_sparse_columns_are_scaled(rng):
 
 
 @pytest.mark.parametrize("column", LOST.values(), ids=LOST)
-def test_what_cannot_be_scaled_is_named(rng, column):
+def test_columns_that_cannot_be_scaled_are_named(rng, column):
     rows = pd.DataFrame({"a": rng.normal(size=40), "lost": np.tile(column, 20)})
     with pytest.warns(LostColumnsWarning, match=r"X: column 'lost': .*before the fit\.$"):
         Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(rows)
@@ -336,7 +336,7 @@ def test_what_cannot_be_scaled_is_named(rng, column):
     ("scale", "column"),
     [("none", [1e-300, 2e-300]), ("none", [NOW, NOW + 9]), ("unit", [1e-9, 2e-9])],
 )
-def test_a_scaling_that_rounds_a_column_away_says_so(rng, scale, column):
+def test_a_scaling_that_rounds_a_column_away_causes_a_warning(rng, scale, column):
     wide = np.where(np.arange(40) % 2, 0, 2 * NOW)
     rows = np.stack([np.tile(column, 20), wide], axis=1)
     rows[:, 0] += NOW if scale == "unit" else 0  # in the middle of the interval
@@ -352,7 +352,7 @@ def test_many_lost_columns_are_counted():
         fit_scaling("standard", source, describe(source))
 
 
-def test_rounding_alone_is_no_variance():
+def test_rounding_alone_does_not_count_as_variance():
     single = np.float32(0.1)
     rows = np.array([single, np.nextafter(single, np.float32(1))] * 20)[:, None]
     assert describe(array_source(rows)).constant.all()
@@ -360,7 +360,7 @@ def test_rounding_alone_is_no_variance():
     assert describe(array_source(double)).constant.all()
 
 
-def test_a_far_column_of_sparse_rows_does_not_swamp_the_rest():
+def test_a_far_column_of_sparse_rows_does_not_dominate():
     rng = np.random.default_rng(0)
     rows = np.stack([NOW + rng.normal(size=50), rng.normal(size=50)], axis=1)
     ae = Autoencoder(1, hidden=(), scale="standard", max_epochs=1).fit(sp.csr_array(rows))

@@ -1,4 +1,4 @@
-"""Figures of rows: what is drawn, in which units, under which names, and that it fits."""
+"""Figures of rows: their content, units and names, and whether names fit."""
 
 from dataclasses import replace
 
@@ -8,8 +8,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
-from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_baselines
+from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
 from narrows.data.arrays import array_source
 from narrows.estimators.inputs import query_rows
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
@@ -77,13 +76,13 @@ def drawn(figure, panel=0):
 
 def test_the_longest_names_fit_into_the_legend(table):
     strips = [Strip(f"{role} of 100 numbers, squared error of these 0.123456789", role, table)
-              for role in ("data", "corrupted", "ours", "baseline", "nearest")]  # fmt: skip
+              for role in ("data", "corrupted", "model", "baseline", "nearest")]  # fmt: skip
     figure = draw_profiles(strips, lines=["row"] * 6, unit="deviations", names=NAMES)
     assert inside(figure, [figure.legends[0]])
     assert len(figure.legends[0].get_texts()) == 5
 
 
-def test_profiles_are_of_the_rows_named_and_so_are_their_errors(of_table, table):
+def test_profiles_and_errors_are_those_of_the_named_rows(of_table, table):
     names = [f"row {i}" for i in range(0, 80, 8)]
     rows = torch.from_numpy(table[::8])
     figure = reconstruction_figure(of_table, rows, lines=names)
@@ -104,7 +103,7 @@ def test_a_missing_value_is_not_drawn(of_table, table):
     assert np.isfinite(lines["3 numbers, autoencoder"]).all()
 
 
-def test_what_is_known_is_drawn_as_it_stays(of_table, table):
+def test_known_values_are_drawn_unchanged(of_table, table):
     holes = torch.from_numpy(table[:3].copy())
     holes[0, 4] = holes[0, 9] = torch.nan
     x = of_table.scaling.forward(holes)
@@ -135,27 +134,27 @@ def test_names_of_images_do_not_touch(rng):
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_what_is_corrupted_is_marked_and_not_taken_for_a_line_of_the_net(of_table, table):
+def test_corrupted_values_are_marks_and_not_a_line(of_table, table):
     clean = torch.from_numpy(table[:3])
     figure = denoising_figure(of_table, clean, corrupted=of_table.scaling.forward(clean + 1))
-    corrupted, ours = figure.axes[0].lines[1:3]
+    corrupted, by_model = figure.axes[0].lines[1:3]
     assert corrupted.get_label().startswith("corrupted") and corrupted.get_linestyle() == "None"
     again = reconstruction_figure(of_table, clean).axes[0].lines[1]
-    assert again.get_color() == ours.get_color() and ours.get_linestyle() == "-"
+    assert again.get_color() == by_model.get_color() and by_model.get_linestyle() == "-"
 
 
-def test_images_are_drawn_in_their_own_units(of_images, images):
+def test_images_are_drawn_in_input_units(of_images, images):
     rows = torch.from_numpy(images[:5])
     figure = reconstruction_figure(of_images, rows, image_shape=(4, 4), lines=LINES)
     first = np.stack([np.asarray(image.get_array())[..., 0] for image in figure.axes[0].images[:5]])
     low, high = images[:5].min(), images[:5].max()
     assert first.reshape(5, 16) == pytest.approx((images[:5] - low) / (high - low), abs=1e-4)
-    said = [text.get_text() for text in figure.axes[0].texts]
-    assert said[-5:] == LINES
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    assert labels[-5:] == LINES
     assert figure.texts[0].get_text() == "squared error per row, in standard deviations"
 
 
-def test_one_wild_image_leaves_the_others_their_contrast(of_images, images):
+def test_an_extreme_image_leaves_the_others_their_contrast(of_images, images):
     wild = images.copy()
     wild[0, 0] = 1e6
     figure = sample_figure(of_images, wild, image_shape=(4, 4))
@@ -163,7 +162,7 @@ def test_one_wild_image_leaves_the_others_their_contrast(of_images, images):
     assert other.max() - other.min() > 0.8
 
 
-def test_every_image_that_is_new_is_drawn(of_images, images):
+def test_every_new_image_is_drawn(of_images, images):
     figure = sample_figure(of_images, images[:15], image_shape=(4, 4))
     assert len(figure.axes[0].images) == 15
 
@@ -182,7 +181,7 @@ def test_names_stand_beside_the_images_and_within_the_figure():
     assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[:i])
 
 
-def test_a_text_is_drawn_as_its_words_and_their_shares(of_texts):
+def test_a_text_is_drawn_as_words_with_their_shares(of_texts):
     estimator, texts = of_texts
     model = estimator.model_
     _, source = query_rows(estimator, texts)
@@ -214,7 +213,7 @@ def test_of_many_words_the_ten_largest_contributions_are_drawn(table):
     assert all(axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] > largest for axis in figure.axes)
 
 
-def test_a_walk_of_a_table_is_its_values_as_colors_with_a_name_on_every_line(of_table, table):
+def test_a_walk_of_a_table_is_drawn_as_colors_with_a_name_per_line(of_table, table):
     grid = table[:24].reshape(8, 3, 13)
     figure = walk_figure(
         of_table, grid, lines=[f"row {i}" for i in range(8)], columns=["data", "0", "1"], given=[0]
@@ -235,7 +234,7 @@ def test_new_rows_of_a_table_are_all_drawn(of_table, table):
     assert sample_figure(of_table, table[:30]).axes[0].images[0].get_array().shape == (30, 13)
 
 
-def test_a_copy_of_a_row_of_a_table_is_called_one(of_table, table):
+def test_a_copy_of_a_row_of_a_table_is_labeled_as_a_copy(of_table, table):
     class Measured:
         distances, copies = np.array([0.0, 2.5]), np.array([True, False])
 
@@ -261,9 +260,7 @@ def test_a_pca_of_all_columns_is_a_gaussian_and_has_no_least_squares(baselines, 
     ]  # fmt: skip
 
 
-def test_of_pcas_fills_the_likeliest_is_drawn_and_only_where_values_are_hidden(
-    of_table, table, baselines
-):
+def test_the_conditional_mean_of_pca_is_drawn_at_hidden_values_only(of_table, table, baselines):
     hidden = np.random.default_rng(0).random((8, 13)) < 0.3
     rows = torch.from_numpy(table[:8])
     figure = inpainting_figure(of_table, rows, hidden, baselines=baselines)
@@ -299,7 +296,7 @@ def test_every_class_of_a_mask_is_in_the_legend_and_every_image_has_its_number(r
 
 
 @pytest.mark.parametrize("n", [2, 3, 12, 25, 32])
-def test_every_class_of_a_mask_has_a_color_of_its_own(n):
+def test_every_class_of_a_mask_has_its_own_color(n):
     masks = np.arange(2 * 64).reshape(2, 64) % n
     figure = segmentation_figure(
         np.zeros((2, 64)), masks, image_shape=(8, 8, 1), classes=list(range(n)), truth=masks
@@ -313,7 +310,7 @@ def test_every_class_of_a_mask_has_a_color_of_its_own(n):
     assert inside(figure, [figure.legends[0]])
 
 
-def test_pixels_that_are_not_labeled_are_neither_a_class_nor_an_image():
+def test_unlabeled_pixels_are_white_and_in_the_legend():
     masks = np.array([[0, 1, 2, 255]])
     figure = segmentation_figure(
         np.zeros((1, 4)), np.array([[0, 1, 2, 2]]), image_shape=(2, 2, 1), classes=[0, 1, 2, 7],

@@ -1,4 +1,4 @@
-"""Figures of small and odd data: missing values, a single row, headings that agree with numbers."""
+"""Figures of small and unusual data: missing values, single rows, long labels, rare letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from narrows.figures.inpainting import inpainting_figure
 from narrows.figures.lettering import fitting
 from narrows.figures.matching import matching_figure
 from narrows.figures.mosaic import MISSING, pictures
-from narrows.figures.rows import denoising_figure, save_figure
+from narrows.figures.rows import denoising_figure
+from narrows.figures.saving import save_figure
 
 UNIT = "standard deviations from the mean"
 
@@ -70,7 +71,7 @@ def test_the_unit_of_few_profiles_is_whole(n):
 
 
 @pytest.mark.parametrize("shift", [0.0, 9.0])  # both signs, and one
-def test_a_missing_value_among_colors_is_hatched_and_not_the_mean(shift):
+def test_a_missing_value_among_colors_is_hatched(shift):
     panels = np.random.default_rng(0).normal(size=(1, 2, 3)) + shift
     panels[0, 0, 1] = np.nan
     figure = draw_heat(panels, titles=["row"], lines=["a", "b"], unit=UNIT)
@@ -85,7 +86,7 @@ def test_a_missing_value_among_colors_is_hatched_and_not_the_mean(shift):
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (2, 2, 4)])
-def test_a_missing_pixel_has_a_color_that_no_gray_is(shape):
+def test_a_missing_pixel_is_not_gray(shape):
     rows = np.linspace(0, 1, 16)[None].repeat(2, axis=0)
     rows[0, 5] = np.nan
     images = pictures(rows, shape, (0.0, 1.0)).reshape(2, -1, 3)
@@ -94,7 +95,7 @@ def test_a_missing_pixel_has_a_color_that_no_gray_is(shape):
     assert np.ptp(images[~pink], axis=1).max() == 0
 
 
-def test_figures_of_images_say_what_pink_is(of_images):
+def test_figures_of_images_explain_pink(of_images):
     model, rows = of_images.model_, torch.rand(3, 16)
     rows[1, 5] = torch.nan
     shape = (4, 4)
@@ -119,7 +120,7 @@ def test_figures_of_images_say_what_pink_is(of_images):
     assert "pink" not in " ".join(texts(denoising_figure(model, rows, image_shape=shape)))
 
 
-def test_profiles_say_that_a_gap_is_a_missing_value():
+def test_profiles_explain_gaps():
     rows = np.ones((2, 4))
     rows[1, 2] = np.nan
     figure = draw_profiles([Strip("data", "data", rows)], lines=["a", "b"], unit=UNIT)
@@ -136,7 +137,9 @@ def test_profiles_say_that_a_gap_is_a_missing_value():
         ([0.7], ["highest:\n0.700"]),
     ],
 )
-def test_the_headings_of_pairs_are_their_own_numbers(probability, headings, of_images):
+def test_the_headings_of_pairs_hold_the_range_of_their_probabilities(
+    probability, headings, of_images
+):
     rows = np.random.default_rng(0).random((len(probability), 16))
     figure = matching_figure(
         of_images.model_, rows, rows, np.array(probability), image_shape=(4, 4)
@@ -164,7 +167,7 @@ def test_a_frame_around_a_sample_is_explained(of_images):
         assert cut(figure) == []
 
 
-def test_letters_that_no_font_has_are_said_once(tmp_path):
+def test_letters_that_no_font_has_give_one_warning(tmp_path):
     assert fitting("\U00012000" * 40, 8, 1.0)  # measured without a word
     figure = draw_heat(np.ones((1, 1, 2)), titles=["\U00012000"], lines=["a"], unit=UNIT)
     with pytest.warns() as caught:
@@ -173,9 +176,9 @@ def test_letters_that_no_font_has_are_said_once(tmp_path):
     assert "no font on this machine has the letters" in str(caught[0].message)
 
 
-def test_letters_of_another_font_are_drawn_in_it(tmp_path, monkeypatch):
+def test_letters_are_drawn_in_a_font_that_has_them(tmp_path, monkeypatch):
     """A font of matplotlib's own stands for one of the machine."""
-    monkeypatch.setattr("narrows.figures.fonts._WIDE", ("STIXGeneral",))
+    monkeypatch.setattr("narrows.figures.saving._WIDE", ("STIXGeneral",))
     letter = "\u20e5"  # DejaVu Sans lacks it
     figure = draw_heat(np.ones((1, 1, 2)), titles=[f"a {letter}"], lines=["a"], unit=UNIT)
     save_figure(figure, tmp_path / "f.png")

@@ -1,4 +1,4 @@
-"""Which rows are flagged: at every size, with ties, with and without held-out rows."""
+"""Flagged rows: at every number of rows, with ties, with and without held-out rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def detector(**more) -> AnomalyDetector:
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.1, 0.3, 0.5])
 @pytest.mark.parametrize("n", [2, 10, 11, 30, 100])
-def test_a_share_is_flagged_as_scikit_learn_flags_it(n, share):
+def test_a_share_is_flagged_as_in_scikit_learn(n, share):
     errors = np.random.default_rng(n).normal(size=n)
     assert (top_share(errors, share) == (errors > np.quantile(errors, 1 - share))).all()
     assert top_share(errors, share).sum() >= 1
@@ -62,7 +62,7 @@ def test_ties_at_the_limit_are_left_out(errors, flagged):
 
 
 @pytest.mark.parametrize("m", [1, 3, 8, 9, 10, 50, 98, 99, 1000])
-def test_the_default_flags_a_row_beyond_all_others_whatever_was_held_out(m):
+def test_the_default_flags_an_extreme_row_for_any_number_of_held_out_rows(m):
     rng = np.random.default_rng(m)
     errors = np.append(rng.random(20), 9.0)
     found = flag_rows(errors, np.sort(rng.random(m)))
@@ -75,13 +75,13 @@ def test_the_default_flags_a_row_beyond_all_others_whatever_was_held_out(m):
     assert ("smallest p-value" in found.rule) == (9 <= m < 99)
 
 
-def test_a_level_that_is_out_of_reach_says_how_many_rows_it_takes():
+def test_an_unreachable_level_says_how_many_rows_it_needs():
     found = flag_rows(np.array([1.0, 9]), np.arange(50.0), alpha=0.001)
     assert not found.flagged.any()
     assert "no p-value can be below 0.0196" in found.rule and "give 999 held-out" in found.rule
 
 
-def test_numbers_that_cannot_be_are_refused():
+def test_invalid_levels_and_shares_are_refused():
     x = rows(40)
     ae = small().fit(x)
     for estimator in (ae, detector().fit(x)):
@@ -98,7 +98,7 @@ def test_numbers_that_cannot_be_are_refused():
 @pytest.mark.parametrize("n", [10, 30, 100])
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.3])
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
-def test_the_command_flags_an_odd_row_of_few_at_its_defaults(n, fraction, tmp_path, capsys):
+def test_the_command_flags_an_anomaly_among_few_rows_by_default(n, fraction, tmp_path, capsys):
     normal, new = rows(n + 1)[:-1], rows(n, seed=1)
     small(validation_fraction=fraction).fit(normal).save(tmp_path / "m")
     np.save(tmp_path / "x.npy", new)
@@ -111,12 +111,12 @@ def test_the_command_flags_an_odd_row_of_few_at_its_defaults(n, fraction, tmp_pa
     assert sum(float(row["flagged"]) for row in written) == found["flagged"] < n
     assert (found["smallest_possible_p_value"] is None) == (fraction == 0)
     assert cli([*command, "--figure", str(tmp_path / "f.png")]) == 0
-    said = capsys.readouterr().out
-    assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in said
-    assert said.splitlines()[1].startswith("* ")
+    printed = capsys.readouterr().out
+    assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in printed
+    assert printed.splitlines()[1].startswith("* ")
 
 
-def test_the_command_flags_the_share_that_is_asked_for(tmp_path, capsys):
+def test_the_command_flags_the_given_share(tmp_path, capsys):
     x = rows(41)
     small(validation_fraction=0.5).fit(x).save(tmp_path / "m")
     detector(contamination=0.2).fit(x).save(tmp_path / "d")
@@ -130,7 +130,7 @@ def test_the_command_flags_the_share_that_is_asked_for(tmp_path, capsys):
         assert "give one of them" in capsys.readouterr().err
 
 
-def test_a_detectors_own_rule_is_the_default_of_its_file(tmp_path, capsys):
+def test_the_default_rule_for_a_detector_file_is_the_detectors(tmp_path, capsys):
     x, new = rows(60), rows(50, seed=2)
     np.save(tmp_path / "x.npy", new)
     for more in ({}, {"alpha": 0.2}, {"contamination": 0.3}):
@@ -144,7 +144,7 @@ def test_a_detectors_own_rule_is_the_default_of_its_file(tmp_path, capsys):
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")  # the odd row is far away
 @pytest.mark.parametrize("n", [4, 10, 18, 19, 30])
-def test_a_detector_of_few_rows_can_flag_at_its_defaults(n):
+def test_a_detector_fitted_to_few_rows_flags_by_default(n):
     fitted = detector().fit(rows(n + 1)[:-1])
     assert fitted.alpha_ == max(0.05, 1 / (n + 1))
     assert fitted.predict(100 + rows(2)[-1:]).tolist() == [-1]
@@ -183,7 +183,7 @@ def test_python_and_the_command_agree(tmp_path):
 
 
 @pytest.mark.parametrize("alpha", [1e-300, 5e-324, 1e-9])
-def test_no_number_of_rows_without_end_is_asked_for(alpha):
+def test_a_tiny_level_does_not_demand_an_endless_number_of_rows(alpha):
     x = rows(80)
     found = small(validation_fraction=0.5).fit(x).find_anomalies(rows(20), alpha=alpha)
     assert len(found.rule) < 260 and "give" in found.rule and "larger alpha" in found.rule
@@ -192,6 +192,6 @@ def test_no_number_of_rows_without_end_is_asked_for(alpha):
 @pytest.mark.parametrize(
     "words", [("1.0", "0.0"), ("1", "0.0"), ("-1.0", "1.0"), ("True", "False")]
 )
-def test_labels_of_anomalies_may_be_written_with_a_point(words):
+def test_anomaly_labels_may_have_a_decimal_point(words):
     found = anomaly_labels(np.array([words[1], words[0], words[1]]))
     np.testing.assert_array_equal(found, [False, True, False])

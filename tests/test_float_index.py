@@ -1,4 +1,4 @@
-"""Codes of floats by cosine: exact, in order, and decided where there is no direction."""
+"""Codes of floats by cosine: exact hits in order, with zero rows and extreme lengths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from narrows.errors import UsageError
-from narrows.indexing.float_index import FloatIndex, unit_rows
+from narrows.indexing.float_index import FloatIndex, unit_codes
 
 
 def cosine_distances(queries: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_the_nearest_by_cosine_are_found(rng, n_queries, k):
     assert all(len(set(row)) == k for row in hits.ids.tolist())
 
 
-def test_a_query_alone_gets_to_the_bit_what_it_gets_in_a_batch(rng):
+def test_a_single_query_gives_the_same_bits_as_in_a_batch(rng):
     index, _, codes = filled(rng)
     together = index.search(codes[:50], 9)
     alone = [index.search(codes[i : i + 1], 9) for i in range(50)]
@@ -54,31 +54,31 @@ def test_among_equals_the_smallest_ids_win(rng, n_equal):
     assert index.search(codes[:1], 3).ids.tolist() == [np.sort(ids[:n_equal])[:3].tolist()]
 
 
-def test_length_plays_no_part(rng):
+def test_the_length_of_a_query_does_not_matter(rng):
     index, _, codes = filled(rng)
     scaled = codes[:20] * 10.0 ** rng.integers(-18, 18, (20, 1)).astype(np.float32)
     np.testing.assert_array_equal(index.search(scaled, 5).ids, index.search(codes[:20], 5).ids)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
-def test_lengths_beyond_float32_have_a_direction(scale):
-    np.testing.assert_allclose(unit_rows(np.array([[3.0, 4.0]]) * scale), [[0.6, 0.8]], rtol=1e-6)
+def test_lengths_beyond_float32_are_scaled_to_1(scale):
+    np.testing.assert_allclose(unit_codes(np.array([[3.0, 4.0]]) * scale), [[0.6, 0.8]], rtol=1e-6)
 
 
-def test_a_row_of_zeros_is_at_one_from_everything(rng):
+def test_a_row_of_zeros_has_distance_1_to_every_row(rng):
     index, ids, _ = filled(rng, n=20)
     index.add(np.array([999]), np.zeros((1, 10), dtype=np.float32))
-    balls = index.within(rng.normal(size=(1, 10)), 2.0)
-    assert balls.distances[balls.ids == 999].tolist() == [1.0]
+    hits = index.search(rng.normal(size=(1, 10)), 21)
+    assert hits.distances[hits.ids == 999].tolist() == [1.0]
 
 
-def test_a_query_of_zeros_gets_the_first_ids_at_one(rng):
+def test_a_query_of_zeros_gets_the_first_ids_at_distance_1(rng):
     index, ids, _ = filled(rng)
     hits = index.search(np.zeros((1, 10), dtype=np.float32), 4)
     assert hits.ids.tolist() == [np.sort(ids)[:4].tolist()] and (hits.distances == 1).all()
 
 
-def test_rows_end_in_minus_one_where_there_are_fewer_codes(rng):
+def test_missing_hits_are_minus_one(rng):
     index, _, codes = filled(rng, n=3)
     for query in (codes[:1], np.zeros((1, 10))):
         hits = index.search(query, 5)
@@ -88,18 +88,6 @@ def test_rows_end_in_minus_one_where_there_are_fewer_codes(rng):
 def test_an_empty_index_finds_nothing():
     index = FloatIndex(3)
     assert (index.search(np.ones((1, 3)), 2).ids == -1).all()
-    assert index.within(np.ones((1, 3)), 1.0).offsets.tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("radius", [0.0, 0.3, 1.0, 2.0])
-def test_a_ball_holds_all_within_its_radius_in_order(rng, radius):
-    index, ids, codes = filled(rng)
-    balls = index.within(codes[:5], radius)
-    for row, distance in enumerate(cosine_distances(codes[:5], codes)):
-        part = slice(balls.offsets[row], balls.offsets[row + 1])
-        order = np.argsort(distance)
-        inside = order[distance[order] <= radius + 1e-9]
-        np.testing.assert_array_equal(balls.ids[part], ids[inside])
 
 
 def test_deleted_codes_are_not_found(rng):
@@ -131,6 +119,6 @@ def test_codes_of_another_width_are_refused(rng):
         filled(rng)[0].search(np.ones((1, 9)), 1)
 
 
-def test_packed_bits_are_no_floats(rng):
+def test_packed_bits_are_refused(rng):
     with pytest.raises(UsageError, match="codes: must be a table of floats, got uint8"):
         filled(rng)[0].search(np.ones((1, 10), dtype=np.uint8), 1)

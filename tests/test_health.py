@@ -1,4 +1,4 @@
-"""The health of a code: every figure against numpy on codes that were made to be ill."""
+"""The health of a code: statistics against numpy, on codes with planted problems."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_effective_rank_counts_equal_axes(values, rank):
     assert found is None if rank is None else found == pytest.approx(rank)
 
 
-def test_batches_and_a_large_mean_change_no_figure(fitted, X, monkeypatch):
+def test_batches_and_a_large_mean_change_no_statistic(fitted, X, monkeypatch):
     whole = statistics(fitted, X)
     monkeypatch.setattr("narrows.model.coding.BATCH", 7)
     moved = statistics(fitted, X + 1000)
@@ -72,7 +72,7 @@ def test_batches_and_a_large_mean_change_no_figure(fitted, X, monkeypatch):
     assert moved.dead == whole.dead == []
 
 
-def test_dead_units_are_those_that_do_not_change_beside_the_others(fitted, X):
+def test_dead_units_hardly_change_compared_with_the_others(fitted, X):
     def change(h):
         return torch.stack((h[:, 0], 0 * h[:, 1] + 123456.7, h[:, 2] * 1e-4, h[:, 3] * 1e-2), dim=1)
 
@@ -87,7 +87,7 @@ def test_which_units_are_dead_does_not_depend_on_the_unit_of_the_code(unit, fitt
     assert statistics(fitted, X, change=change).dead == [2]
 
 
-def test_duplicates_are_units_like_an_earlier_one(fitted, X):
+def test_duplicates_correlate_with_an_earlier_unit(fitted, X):
     def change(h):
         return torch.stack((h[:, 0], h[:, 1], 3 - 2 * h[:, 0], 0 * h[:, 0] + 1), dim=1)
 
@@ -121,7 +121,7 @@ def test_l0_is_the_mean_number_of_units_that_are_on(fitted, X):
     assert found.l0 == pytest.approx((X[:, :4] > 0).sum(axis=1).mean())
 
 
-def test_kl_is_that_of_normals_and_counts_the_dimensions_in_use(fitted, X):
+def test_kl_matches_that_of_normals_and_counts_the_dimensions_in_use(fitted, X):
     def posterior(h):
         used = torch.tensor([1.0, 1.0, 0.0, 0.0])
         return GaussianPosterior(used * h, torch.log(torch.tensor([0.1, 0.5, 1.0, 1.05])) + 0 * h)
@@ -134,13 +134,13 @@ def test_kl_is_that_of_normals_and_counts_the_dimensions_in_use(fitted, X):
     assert found.in_use == 2
 
 
-def test_a_code_too_wide_for_its_matrix_says_what_it_can(fitted, X, monkeypatch):
+def test_a_code_too_wide_for_a_covariance_has_the_other_statistics(fitted, X, monkeypatch):
     monkeypatch.setattr(module, "MAX_UNITS", 3)
     found = statistics(fitted, X)
     assert found.duplicates is None and found.effective_rank is None and found.dead == []
 
 
-def test_where_units_are_asked_to_be_off_that_is_no_saturation(fitted, X):
+def test_with_kl_sparsity_units_that_are_off_are_not_saturated(fitted, X):
     def on_once(h):
         """Units 0 and 1 are off, and on, in all rows but one; the others in half of them."""
         first = (torch.arange(len(h)) == 0)[:, None]
@@ -177,7 +177,7 @@ def test_a_constant_table_has_a_dead_code(X):
     assert health.code.dead == [0, 1] and health.copying.copies is None
 
 
-def test_sparse_rows_are_inspected_as_the_same_dense_ones(rng):
+def test_sparse_rows_give_the_same_statistics_as_dense_rows(rng):
     X = rng.poisson(0.5, size=(80, 12)).astype(np.float32)
     ae = Autoencoder(3, hidden=(8,), max_epochs=3, random_state=0).fit(sp.csr_array(X))
     sparse, dense = ae.inspect(sp.csr_array(X)), ae.inspect(X)
@@ -196,7 +196,7 @@ def test_rows_with_missing_values_are_inspected(X, rng):
     json.dumps(health.as_dict(), allow_nan=False)
 
 
-def test_values_that_are_no_numbers_are_refused_by_row(fitted, X):
+def test_values_that_are_not_finite_are_refused_by_row(fitted, X):
     bad = X.copy()
     bad[3, 1] = np.nan
     with pytest.raises(InvalidData, match="NaN at row 3, column 1"):
@@ -224,18 +224,16 @@ def test_inspection_repeats_and_survives_the_file(fitted, X, path):
     ("filled_in", "rebuilt", "way_out"),
     [(0.4, 0.9, "--corruption masking:0.25"), (0.4, 0.5, "widen the code"), (0.6, 0.9, None)],
 )
-def test_a_net_that_knows_less_than_a_linear_guess_is_told_what_to_do(
-    fitted, X, filled_in, rebuilt, way_out
-):
+def test_a_net_worse_than_a_linear_guess_gets_advice(fitted, X, filled_in, rebuilt, way_out):
     health = fitted.inspect(X)
     copying = replace(health.copying, filled_in=filled_in, linear=0.6, rebuilt=rebuilt)
     good = replace(health.evaluation, squared_error=0.0)
-    said = " ".join(advice_on(fitted.model_, health.code, copying, good, 1.0))
-    assert ("a linear guess 60%" in said) == (way_out is not None)
-    assert way_out is None or way_out in said
+    advice = " ".join(advice_on(fitted.model_, health.code, copying, good, 1.0))
+    assert ("a linear guess 60%" in advice) == (way_out is not None)
+    assert way_out is None or way_out in advice
 
 
-def test_an_error_of_corrupted_rows_is_said_to_be_one(fitted, X):
+def test_the_table_marks_an_error_of_corrupted_rows(fitted, X):
     assert not fitted.inspect(X).gap.corrupted
     assert "of corrupted rows" not in fitted.inspect(X).table()
     net = DenoisingAutoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
@@ -243,7 +241,7 @@ def test_an_error_of_corrupted_rows_is_said_to_be_one(fitted, X):
     assert line.startswith("error in training") and line.endswith(", of corrupted rows")
 
 
-def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
+def test_advice_names_the_problem_and_the_way_out(fitted, X):
     health = fitted.inspect(X)
     code = replace(
         health.code, dead=[0], duplicates=[(2, 1)], saturated=[3], in_use=1, kl=[1.0, 0, 0, 0]
@@ -261,7 +259,7 @@ def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
             "1 of 4 units never change on these rows: narrow the code",
             "3 of 4 dimensions follow the prior",
             "1 of 4 units are at an end of their range",
-            "1 of 4 units say what an earlier one says",
+            "1 of 4 units repeat an earlier one",
             "held-out rows is 2 times that in training",
         ),
         strict=True,
@@ -274,13 +272,13 @@ def test_advice_names_what_is_wrong_and_the_way_out(fitted, X):
 
 
 @pytest.mark.parametrize("seed", [None, "a", -1, 2**70, 1.5])
-def test_a_seed_that_cannot_be_is_refused(seed, x):
+def test_an_invalid_seed_is_refused(seed, x):
     ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(x)
     with pytest.raises(UsageError, match="seed: must be an integer >= 0"):
         ae.inspect(x, seed=seed)
 
 
-def test_a_random_code_is_judged_by_all_of_its_objective_on_both_sides(digits):
+def test_the_gap_of_a_random_code_compares_whole_objectives(digits):
     """What the KL costs is in the held-out figure, so it must be in that of training too."""
     ae = VariationalAutoencoder(4, hidden=(32,), max_epochs=10, random_state=0).fit(digits / 16)
     record = ae.model_.record

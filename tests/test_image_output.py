@@ -44,7 +44,7 @@ def images(folder):
     }
 
 
-def test_images_have_the_names_of_their_own_and_the_values_of_the_array(folder, tmp_path):
+def test_images_have_the_names_of_their_sources_and_the_values_of_the_array(folder, tmp_path):
     arguments = ["reconstruct", folder / "cats.m", folder / "cats", "-o"]
     assert run(folder, *arguments, tmp_path / "r.npy") == 0
     assert run(folder, *arguments, f"{tmp_path}/made/") == 0
@@ -60,7 +60,7 @@ def test_images_have_the_names_of_their_own_and_the_values_of_the_array(folder, 
         assert abs(image - row).max() <= 0.5
 
 
-def test_known_pixels_come_back_to_the_byte(folder, tmp_path):
+def test_known_pixels_do_not_change(folder, tmp_path):
     arguments = ["inpaint", folder / "cats.m", folder / "cats", "--mask", "square:2", "-q"]
     assert run(folder, *arguments, "-o", f"{tmp_path}/made/", "--seed", 1) == 0
     image = np.asarray(Image.open(tmp_path / "made" / "cat0_001.png"))
@@ -93,19 +93,19 @@ def test_floats_from_0_to_1_are_gray_from_black_to_white(folder, tmp_path):
 def test_new_rows_are_numbered(command, n, folder, tmp_path, capsys):
     names = {"m": folder / "cats.m", "x": folder / "cats", "h": folder / "codes.npy"}
     assert run(folder, *command.format(**names).split(), "-o", f"{tmp_path}/n/", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["output"] == f"{tmp_path}/n/" and said["shape"] == [n, 60]
+    results = json.loads(capsys.readouterr().out)
+    assert results["output"] == f"{tmp_path}/n/" and results["shape"] == [n, 60]
     digits = len(str(n - 1))
     assert [*images(tmp_path / "n")] == [f"{i:0{digits}}.png" for i in range(n)]
 
 
-def test_codes_decode_to_images_of_a_shape_that_is_said(folder, tmp_path):
+def test_codes_decode_to_images_of_a_given_shape(folder, tmp_path):
     arguments = ["decode", folder / "cats.m", folder / "codes.npy", "-o", f"{tmp_path}/n/"]
     assert run(folder, *arguments, "--image-shape", "6,10") == 0
     assert images(tmp_path / "n")["00.png"].shape == (6, 10)
 
 
-def test_a_file_of_the_name_is_replaced_and_others_stay(folder, tmp_path):
+def test_a_file_of_the_same_name_is_replaced_and_others_stay(folder, tmp_path):
     (tmp_path / "0.png").write_text("older")
     (tmp_path / "notes.txt").write_text("mine")
     assert run(folder, "generate", folder / "cats.m", "-n", 2, "-o", tmp_path) == 0
@@ -113,7 +113,7 @@ def test_a_file_of_the_name_is_replaced_and_others_stay(folder, tmp_path):
     assert np.asarray(Image.open(tmp_path / "0.png")).shape == (4, 5, 3)
 
 
-def test_names_that_differ_in_their_suffix_alone_keep_it(folder, tmp_path):
+def test_names_that_differ_only_in_their_suffix_keep_it(folder, tmp_path):
     data = tmp_path / "same"
     data.mkdir()
     for name in ("a.png", "a.bmp"):
@@ -136,7 +136,7 @@ def test_an_image_that_cannot_be_written_leaves_the_older_one(folder, tmp_path):
 
 
 @pytest.mark.parametrize("inside", ["cats/", "cats", "cats/old/", "cats/made/", "link/"])
-def test_the_input_folder_is_not_written_into(inside, folder, capsys):
+def test_nothing_is_written_into_the_input_folder(inside, folder, capsys):
     link = folder / "link"
     if not link.exists():
         link.symlink_to(folder / "cats")
@@ -155,7 +155,7 @@ def test_the_input_folder_is_not_written_into(inside, folder, capsys):
         ("cats.m", "{}/file/", 5, "file/: is a file; name a folder"),
     ],
 )
-def test_what_cannot_be_is_refused(model, output, code, message, folder, tmp_path, capsys):
+def test_invalid_outputs_are_refused(model, output, code, message, folder, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     shape = ["--image-shape", "4,5"] if model == "wide.m" else []
     arguments = ["generate", folder / model, "-n", 2, "-o", output.format(tmp_path), *shape]
@@ -164,14 +164,14 @@ def test_what_cannot_be_is_refused(model, output, code, message, folder, tmp_pat
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_rows_that_are_no_images_are_refused_before_a_folder_is_made(tmp_path, capsys, rng):
+def test_rows_that_are_not_images_are_refused_before_a_folder_is_made(tmp_path, capsys, rng):
     np.save(tmp_path / "x.npy", rng.random((30, 7)))
     model = tmp_path / "m"
     fit = ["fit", tmp_path / "x.npy", "--code", 2, "--hidden", 4, "--epochs", 1, "-q", "-o", model]
     assert run(tmp_path, *fit) == 0
     capsys.readouterr()
     assert run(tmp_path, "generate", model, "-n", 3, "-o", f"{tmp_path}/n/") == 2
-    assert "rows are no images; say their shape by --image-shape" in capsys.readouterr().err
+    assert "rows are no images; give their shape by --image-shape" in capsys.readouterr().err
     assert not (tmp_path / "n").exists()
 
 
@@ -181,7 +181,7 @@ def test_only_a_slash_or_a_folder_makes_a_folder(tmp_path):
     assert row_target(str(tmp_path)) == ImageFolder(tmp_path)
 
 
-def test_no_input_is_written_over_by_a_link_or_by_its_name(folder, tmp_path, capsys):
+def test_no_input_is_overwritten_by_a_link_or_by_its_name(folder, tmp_path, capsys):
     for path in ("d/a/x.png", "d/a/a/x.png", "d/a/b/y.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / path)
@@ -198,7 +198,7 @@ def test_no_input_is_written_over_by_a_link_or_by_its_name(folder, tmp_path, cap
     assert before == {path: path.read_bytes() for path in inputs.rglob("*.png")}
 
 
-def test_a_name_that_is_a_folder_too_gets_another(folder, tmp_path):
+def test_a_name_that_is_also_a_folder_is_changed(folder, tmp_path):
     for path in ("c/x.jpg", "c/x.png/y.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / path)

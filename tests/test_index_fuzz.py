@@ -1,4 +1,4 @@
-"""The reader of indexes under files that nobody wrote: refused, or an index that answers."""
+"""Index files with arbitrary content are refused, or give an index that answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def files() -> dict[str, bytes]:
         for name, arguments in {
             "hnsw": {"kind": "hnsw"},
             "hash": {"kind": "hash", "vector_width": 0},
-            "floats": {"n_bits": None, "n_components": 3, "vector_dtype": "float32"},
+            "floats": {"n_bits": None, "n_components": 3, "vector_width": 3},
         }.items():
             path = Path(folder) / name
             small_index(12, **arguments).save(path)

@@ -1,4 +1,4 @@
-"""A process that adds and saves is killed at any moment: every row that was saved is there."""
+"""A process killed while it adds and saves leaves every saved row in the file."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def test_a_kill_at_any_moment_leaves_the_rows_that_were_saved(killed: list[int])
     assert killed[0] > 0, "no kill fell into a save: the test shows nothing"
 
 
-def test_killed_saves_leave_one_temporary_file_at_most(killed: list[int]) -> None:
+def test_killed_saves_leave_at_most_one_temporary_file(killed: list[int]) -> None:
     assert killed[1] <= 1
 
 
-def test_a_killed_writer_keeps_nobody_from_writing(killed: list[int]) -> None:
+def test_a_killed_writer_does_not_block_others(killed: list[int]) -> None:
     assert killed[3] == 1
 
 
-def test_the_next_save_removes_what_a_killed_one_left(killed: list[int]) -> None:
+def test_the_next_save_removes_files_of_a_killed_save(killed: list[int]) -> None:
     assert killed[2] == 1

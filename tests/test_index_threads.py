@@ -1,4 +1,4 @@
-"""One index shared by threads, forks and copies: nothing is lost, and nothing is half done."""
+"""One index shared by threads, forks and copies: changes are complete and none is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from index_trials import KINDS, new_index
 from narrows.errors import ModelFileError, UsageError
 from narrows.indexing.index import Index
 from narrows.indexing.shared_lock import SharedLock
-from narrows.indexing.texts import TextColumn
+from narrows.indexing.text_column import TextColumn
 
 TRIALS = int(os.environ.get("NARROWS_TRIALS", str(len(KINDS))))
 _WAIT = 30  # seconds after which a test fails that would hang
@@ -53,7 +53,7 @@ def test_threads_that_add_delete_search_and_save_at_once_lose_nothing(trials: li
     assert trials[0] == TRIALS and trials[2] > 0
 
 
-def test_some_of_them_are_killed_in_the_middle(trials: list[int]) -> None:
+def test_some_trials_are_killed(trials: list[int]) -> None:
     assert 0 < trials[1] < TRIALS
 
 
@@ -62,7 +62,7 @@ def test_some_of_them_are_killed_in_the_middle(trials: list[int]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("column", ["names", "metadata"])
-def test_an_addition_that_fails_in_the_middle_adds_nothing(kind, column, monkeypatch, tmp_path):
+def test_a_failed_addition_adds_nothing(kind, column, monkeypatch, tmp_path):
     index = of_kind(kind)
     before = answers(index)
     failing = getattr(index._rows, column)
@@ -84,7 +84,7 @@ def test_an_addition_that_fails_in_the_middle_adds_nothing(kind, column, monkeyp
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_deletion_that_is_interrupted_deletes_nothing(kind, monkeypatch):
+def test_an_interrupted_deletion_deletes_nothing(kind, monkeypatch):
     index = of_kind(kind)
     before = answers(index)
 
@@ -98,7 +98,7 @@ def test_a_deletion_that_is_interrupted_deletes_nothing(kind, monkeypatch):
     assert answers(index) == before
 
 
-def test_a_graph_whose_building_is_interrupted_is_built_anew(monkeypatch):
+def test_a_graph_is_rebuilt_after_an_interrupted_build(monkeypatch):
     index, twin = of_kind("hnsw"), of_kind("hnsw")
     codes = index._rows.codes
     with monkeypatch.context() as patch:
@@ -136,7 +136,7 @@ def test_a_graph_that_would_not_load_is_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(
         index._rows.codes, "structure", lambda: {**structure(), "entry": np.array([10**6, 0])}
     )
-    with pytest.raises(ModelFileError, match=r"not saved: graph: its entrance is impossible"):
+    with pytest.raises(ModelFileError, match=r"not saved: graph: the entry point is invalid"):
         index.save(tmp_path / "i.index")
     assert not list(tmp_path.iterdir())
 
@@ -149,7 +149,7 @@ def test_a_graph_that_would_not_load_is_not_saved(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "copied", [copy.copy, copy.deepcopy, lambda index: pickle.loads(pickle.dumps(index))]
 )
-def test_copies_answer_alike_and_live_their_own_lives(kind, searched, copied):
+def test_copies_give_the_same_hits_and_are_independent(kind, searched, copied):
     index = of_kind(kind)
     before = answers(index) if searched else index.names
     twin = copied(index)
@@ -160,7 +160,7 @@ def test_copies_answer_alike_and_live_their_own_lives(kind, searched, copied):
     assert (answers(index) if searched else index.names) == before
 
 
-def test_a_copy_knows_the_file_and_does_not_undo_what_was_saved_since(tmp_path):
+def test_a_copy_does_not_overwrite_later_saves_of_the_file(tmp_path):
     path, index = tmp_path / "i.index", small_index()
     index.save(path)
     twin = copy.deepcopy(index)
@@ -223,7 +223,7 @@ def test_a_writer_waits_for_readers_and_readers_for_a_writer():
     assert said == ["written", "read"]
 
 
-def test_writers_in_a_stream_keep_no_reader_waiting():
+def test_a_stream_of_writers_does_not_starve_readers():
     lock, stop = SharedLock(), threading.Event()
 
     def write() -> None:
@@ -246,7 +246,7 @@ def test_writers_in_a_stream_keep_no_reader_waiting():
         writer.join(_WAIT)
 
 
-def test_a_thread_enters_again_what_it_holds():
+def test_a_thread_can_acquire_the_lock_again():
     lock = SharedLock()
     with lock.writing(), lock.writing(), lock.reading():
         pass
@@ -256,16 +256,16 @@ def test_a_thread_enters_again_what_it_holds():
         assert not lock._readers
 
 
-def test_a_change_in_the_middle_of_ones_own_search_is_refused():
+def test_a_change_during_the_same_threads_search_is_refused():
     lock = SharedLock()
-    with lock.reading(), pytest.raises(UsageError, match="in the middle of its own search"):
+    with lock.reading(), pytest.raises(UsageError, match="during its own search"):
         with lock.writing():
             pass
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["flat", "float"])
-def test_a_child_forked_while_others_change_the_index_has_it_whole(kind):
+def test_a_child_forked_during_changes_has_a_consistent_index(kind):
     """Adding keeps the lock most of the time here; a child that inherited it held would hang."""
     index, stop = new_index(kind), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Hidden values filled in: known ones untouched, and the fills held against closed forms."""
+"""Inpainting: known values stay, and fills match closed forms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantizedAutoencoder,
 )
-from narrows.applications.filling.hidden import Partial, filled
+from narrows.applications.filling.hidden import PartialRows, filled
 from narrows.applications.filling.inpainting import resolved_method
 from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.data import DenseSource
@@ -51,9 +51,9 @@ def trained(X):
     ).fit(X)
 
 
-def partial(X, hidden) -> Partial:
+def partial(X, hidden) -> PartialRows:
     where = torch.from_numpy(hidden)
-    return Partial(torch.where(where, torch.nan, torch.from_numpy(X)), where)
+    return PartialRows(torch.where(where, torch.nan, torch.from_numpy(X)), where)
 
 
 def mean_filled(X, hidden):
@@ -65,7 +65,7 @@ def squared(fill, X, hidden):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_known_values_come_back_to_the_bit(net, X, hidden, method):
+def test_known_values_do_not_change(net, X, hidden, method):
     fill = net.inpaint(X, hidden, method=method)
     assert fill.dtype == X.dtype
     assert np.array_equal(fill[~hidden], X[~hidden])
@@ -73,7 +73,7 @@ def test_known_values_come_back_to_the_bit(net, X, hidden, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_stands_under_the_mask_is_never_read(net, X, hidden, method):
+def test_hidden_values_are_never_read(net, X, hidden, method):
     other = np.where(hidden, 77.0, X)
     holed = np.where(hidden, np.nan, X)
     fill = net.inpaint(X, hidden, method=method)
@@ -82,13 +82,13 @@ def test_what_stands_under_the_mask_is_never_read(net, X, hidden, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_hidden_gives_the_input_back(net, X, method):
+def test_without_hidden_values_the_input_is_returned(net, X, method):
     fill, std = net.inpaint(X, np.zeros(10, bool), method=method, return_std=True, n_draws=2)
     assert np.array_equal(fill, X) and not std.any()
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_all_hidden_gives_one_finite_row(net, X, method):
+def test_rows_without_known_values_get_one_finite_fill(net, X, method):
     fill = net.inpaint(X, np.ones(10, bool), method=method)
     assert np.isfinite(fill).all()
     np.testing.assert_allclose(fill, np.broadcast_to(fill[0], fill.shape), atol=0.05)
@@ -96,7 +96,7 @@ def test_all_hidden_gives_one_finite_row(net, X, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_a_known_value_the_draws_are_as_wide_as_the_data(linear, X, method):
+def test_without_known_values_the_draws_vary_as_the_data(linear, X, method):
     _, std = linear.inpaint(
         X[:2], np.ones(10, bool), method=method, return_std=True, n_draws=300, random_state=0
     )
@@ -105,7 +105,7 @@ def test_without_a_known_value_the_draws_are_as_wide_as_the_data(linear, X, meth
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("densities", [True, False])
-def test_a_row_without_a_known_value_beside_others_is_not_certain(net, X, method, densities):
+def test_a_row_without_known_values_among_others_has_a_deviation(net, X, method, densities):
     from copy import deepcopy
 
     other = deepcopy(net)
@@ -119,7 +119,7 @@ def test_a_row_without_a_known_value_beside_others_is_not_certain(net, X, method
     assert not std[~np.isnan(holed)].any()
 
 
-def test_with_a_linear_decoder_the_search_is_least_squares_on_the_subspace(linear, X, hidden):
+def test_with_a_linear_decoder_the_optimizer_finds_least_squares(linear, X, hidden):
     rows = partial(X, hidden)
     model = linear.model_
     search = LatentOptimizer(model, Generator().manual_seed(0), prior=0.0, n_steps=600)
@@ -145,7 +145,7 @@ def posterior(linear, X, hidden, i, search):
     return m + e @ steps, np.sqrt(np.einsum("ej,ef,fj->j", steps, covariance, steps))
 
 
-def test_with_its_prior_the_search_finds_the_posterior_mean(linear, X, hidden):
+def test_with_its_prior_the_optimizer_finds_the_posterior_mean(linear, X, hidden):
     fill = linear.inpaint(X, hidden, method="code")
     search = LatentOptimizer(linear.model_, Generator().manual_seed(0))
     for i in range(20):
@@ -153,7 +153,7 @@ def test_with_its_prior_the_search_finds_the_posterior_mean(linear, X, hidden):
         np.testing.assert_allclose(fill[i][hidden[i]], mean[hidden[i]], atol=0.01)
 
 
-def test_with_a_linear_decoder_the_spread_is_the_posterior_deviation(linear, X):
+def test_with_a_linear_decoder_the_std_is_the_posterior_deviation(linear, X):
     hidden = np.zeros_like(X, bool)
     hidden[:, :8] = True
     _, std = linear.inpaint(X[:4], hidden[:4], method="code", return_std=True, n_draws=400)
@@ -165,18 +165,18 @@ def test_with_a_linear_decoder_the_spread_is_the_posterior_deviation(linear, X):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_hidden_are_found_better_than_by_the_mean(net, trained, X, hidden, method):
+def test_fills_are_better_than_the_mean(net, trained, X, hidden, method):
     fill = (trained if method == "pass" else net).inpaint(X, hidden, method=method)
     assert squared(fill, X, hidden) < 0.4 * squared(mean_filled(X, hidden), X, hidden)
 
 
-def test_the_projection_stands_still(net, X, hidden):
+def test_the_projection_converges(net, X, hidden):
     fill = net.inpaint(X, hidden, method="projection")
     again = np.where(hidden, net.reconstruct(fill), X)
     assert squared(again, fill, hidden) < 1e-3 * squared(mean_filled(X, hidden), fill, hidden)
 
 
-def test_a_projection_that_runs_away_ends_finite(net, X, hidden):
+def test_a_diverging_projection_ends_finite(net, X, hidden):
     from copy import deepcopy
 
     wild = deepcopy(net)
@@ -188,7 +188,7 @@ def test_a_projection_that_runs_away_ends_finite(net, X, hidden):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_seed_repeats_and_another_draws_anew(net, X, hidden, method):
+def test_a_seed_repeats_and_another_differs(net, X, hidden, method):
     def std(seed):
         return net.inpaint(X, hidden, method=method, return_std=True, n_draws=3, random_state=seed)[
             1
@@ -199,12 +199,12 @@ def test_a_seed_repeats_and_another_draws_anew(net, X, hidden, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_spread_is_positive_where_hidden_alone(net, X, hidden, method):
+def test_the_std_is_positive_at_hidden_values_only(net, X, hidden, method):
     _, std = net.inpaint(X, hidden, method=method, return_std=True, n_draws=8)
     assert (std[hidden] > 0).all() and not std[~hidden].any()
 
 
-def test_what_the_net_was_trained_for_decides(net, trained, X):
+def test_the_training_decides_the_default_method(net, trained, X):
     masking = DenoisingAutoencoder(3, hidden=(8,), corruption=Masking(0.3), max_epochs=1).fit(X)
     found = [resolved_method(ae.model_, "auto") for ae in (net, trained, masking)]
     assert found == ["code", "pass", "pass"]
@@ -215,7 +215,7 @@ def test_what_the_net_was_trained_for_decides(net, trained, X):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loss", ["bernoulli", "multinomial", "squared_error"])
-def test_every_loss_is_served(X, hidden, loss, method):
+def test_every_loss_can_be_inpainted(X, hidden, loss, method):
     positive = np.abs(X) / np.abs(X).max()
     ae = Autoencoder(**NET, loss=loss).fit(positive)
     fill, std = ae.inpaint(positive, hidden, method=method, return_std=True, n_draws=2)
@@ -223,7 +223,7 @@ def test_every_loss_is_served(X, hidden, loss, method):
     assert loss == "squared_error" or (fill >= 0).all()
 
 
-def test_hidden_counts_follow_the_rows_own_total(rng):
+def test_hidden_counts_follow_the_total_of_the_row(rng):
     """Rows of one profile and of very different totals: what is hidden grows with what is known."""
     profile = rng.dirichlet(np.ones(12), size=200)
     counts = np.round(profile * rng.choice([50, 5000], size=(200, 1))).astype(np.float32)
@@ -245,7 +245,7 @@ def test_hidden_counts_follow_the_rows_own_total(rng):
     ids=lambda ae: type(ae).__name__,
 )
 @pytest.mark.parametrize("method", METHODS)
-def test_every_kind_of_code_is_searched(ae, method, X, hidden):
+def test_every_kind_of_code_is_optimized(ae, method, X, hidden):
     fill = ae.fit(X).inpaint(X, hidden, method=method)
     assert np.isfinite(fill).all() and np.array_equal(fill[~hidden], X[~hidden])
 
@@ -273,7 +273,7 @@ def test_masks_are_flat_or_shaped_as_images(images, shape):
     assert np.array_equal(ae.inpaint(source, mask), flat)
 
 
-def test_a_model_of_patches_says_its_shape_in_the_file(images, tmp_path):
+def test_a_model_of_patches_keeps_its_image_shape_in_the_file(images, tmp_path):
     from narrows import load
 
     source, ae = images
@@ -311,12 +311,12 @@ def test_an_unknown_method_is_refused_with_the_nearest(net, X):
         net.impute(X, method="projections")
 
 
-def test_a_deviation_of_one_draw_is_refused(net, X):
+def test_return_std_with_one_draw_is_refused(net, X):
     with pytest.raises(UsageError, match="n_draws: must be an integer >= 2, got 1"):
         net.impute(X, return_std=True, n_draws=1)
 
 
-def test_an_infinity_that_is_known_is_refused_one_that_is_hidden_is_not_read(net, X):
+def test_a_known_infinity_is_refused_and_a_hidden_one_is_not_read(net, X):
     bad = X.copy()
     bad[3, 4] = np.inf
     hidden = np.zeros(10, bool)
@@ -327,7 +327,7 @@ def test_an_infinity_that_is_known_is_refused_one_that_is_hidden_is_not_read(net
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_rows_fill_does_not_depend_on_the_others(net, X, hidden, method):
+def test_the_fill_of_a_row_does_not_depend_on_other_rows(net, X, hidden, method):
     whole = net.inpaint(X, hidden, method=method)
     part = net.inpaint(X[40:60], hidden[40:60], method=method)
     np.testing.assert_allclose(part, whole[40:60], atol=1e-3)

@@ -1,4 +1,4 @@
-"""Tables of text are one kind by whatever suffix: .csv, .CSV, .tsv, and .gz of them."""
+"""Text tables by suffix: .csv, .CSV, .tsv, and the same with .gz."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     ("name", "kind"),
     [("T.CSV.GZ", ".csv"), ("x.npy.gz", ".gz"), ("t.gz", ".gz"), ("a.b.TSV", ".tsv"), ("t", "")],
 )
-def test_the_kind_is_what_the_suffix_says(name, kind, tmp_path):
+def test_the_suffix_decides_the_kind(name, kind, tmp_path):
     assert kind_of(tmp_path / name) == kind
 
 
@@ -70,7 +70,7 @@ def test_every_kind_is_read(kind, made):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "txt", "TXT.GZ"])
-def test_labels_a_line_are_read_of_every_kind(kind, tmp_path):
+def test_labels_are_read_from_every_kind(kind, tmp_path):
     path = tmp_path / f"y.{kind}"
     text = b"x\ny\nx\n"
     path.write_bytes(gzip.compress(text) if kind.lower().endswith("gz") else text)
@@ -82,7 +82,7 @@ def test_labels_a_line_are_read_of_every_kind(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_go_out_and_come_back_behind_their_names(kind, made, tmp_path):
+def test_rows_are_written_and_read_back_with_their_names(kind, made, tmp_path):
     data = f"{made / f't.{kind}'}:id=key,label=kind"
     codes, rows = tmp_path / f"c.{kind}", tmp_path / f"r.{kind}"
     assert run("encode", made / "m.st", data, "-o", codes) == 0
@@ -113,7 +113,7 @@ def test_every_command_of_rows_writes_their_names(kind, made, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_folded_has_the_same_bytes(kind, tmp_path, monkeypatch):
+def test_gzipped_output_is_deterministic(kind, tmp_path, monkeypatch):
     columns = {"a": np.array(["p", "q"]), "b": np.array([0.5, 1.0])}
     for name in ("one", "two"):
         write_table(tmp_path / f"{name}.{kind}", columns)
@@ -122,7 +122,7 @@ def test_what_is_written_folded_has_the_same_bytes(kind, tmp_path, monkeypatch):
     assert cells(tmp_path / f"one.{kind}") == [["a", "b"], ["p", "0.5"], ["q", "1"]]
 
 
-def test_a_mask_may_be_npy_in_capitals(made, tmp_path, capsys):
+def test_a_mask_may_have_the_suffix_npy_in_capitals(made, tmp_path, capsys):
     np.save(tmp_path / "mask", np.eye(24, 3, dtype=bool))
     (tmp_path / "mask.npy").rename(tmp_path / "mask.NPY")
     data = f"{made / 't.csv'}:id=key,label=kind"

@@ -1,4 +1,4 @@
-"""Labels spread along the graph of nearest codes, and a classifier that learns from them."""
+"""Labels propagated along the graph of nearest codes, and a classifier that learns from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def moons() -> tuple[np.ndarray, np.ndarray]:
 QUICK = {"max_epochs": 10, "batch_size": 32, "random_state": 0}
 
 
-def told(y: np.ndarray, each: int) -> np.ndarray:
+def labeled(y: np.ndarray, each: int) -> np.ndarray:
     known = np.full(len(y), -1)
     for c in np.unique(y):
         known[np.flatnonzero(y == c)[:each]] = c
@@ -37,32 +37,32 @@ def told(y: np.ndarray, each: int) -> np.ndarray:
 
 def test_labels_follow_bent_clusters(moons):
     x, y = moons
-    known = told(y, 3)
-    said = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10).numpy()
-    assert (said == y).mean() > 0.97
-    assert (said[known >= 0] == known[known >= 0]).all()
+    known = labeled(y, 3)
+    predicted = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10).numpy()
+    assert (predicted == y).mean() > 0.97
+    assert (predicted[known >= 0] == known[known >= 0]).all()
 
 
-def test_labels_told_stay_even_against_all_their_neighbors(moons):
+def test_known_labels_stay_even_against_all_their_neighbors(moons):
     x, y = moons
     known = y.copy()
     known[7] = 1 - y[7]
-    said = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10)
-    assert said[7] == known[7]
+    predicted = propagate_classes(torch.from_numpy(x), torch.from_numpy(known), k=10)
+    assert predicted[7] == known[7]
 
 
 def test_rows_that_no_label_reaches_stay_unknown():
     islands = torch.cat([torch.randn(30, 2), torch.randn(30, 2) + 1000])
     known = torch.full((60,), -1)
     known[0] = 0
-    said = propagate_classes(islands, known, k=3)
-    assert (said[30:] == -1).all()
-    assert (said[:30] == 0).any()
+    predicted = propagate_classes(islands, known, k=3)
+    assert (predicted[30:] == -1).all()
+    assert (predicted[:30] == 0).any()
 
 
-def test_spreading_solves_its_equation(moons):
+def test_propagation_solves_its_equation(moons):
     x, y = moons
-    known, alpha = told(y, 2), 0.8
+    known, alpha = labeled(y, 2), 0.8
     graph = neighbor_graph(x, 8)
     reached = propagate_labels(graph, known, alpha=alpha)
     w = graph.toarray()
@@ -73,7 +73,7 @@ def test_spreading_solves_its_equation(moons):
     np.testing.assert_allclose(reached, exact, atol=0.02)
 
 
-def test_equal_rows_and_fewer_rows_than_neighbors_are_fine():
+def test_equal_rows_and_fewer_rows_than_neighbors_are_allowed():
     same = torch.ones(5, 3)
     known = torch.tensor([0, -1, -1, -1, -1])
     assert (propagate_classes(same, known, k=10) == 0).all()
@@ -87,12 +87,12 @@ def fitted(moons) -> Autoencoder:
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned", "joint"])
-def test_a_classifier_learns_from_labels_spread(moons, fitted, tmp_path, training):
+def test_a_classifier_learns_from_propagated_labels(moons, fitted, tmp_path, training):
     x, y = moons
     ae = fitted
     settings = {"training": training, "hidden": (32,), "missing_label": -1, "random_state": 0}
     settings["max_epochs"] = 60
-    known = told(y, 3)
+    known = labeled(y, 3)
     without = CodeClassifier(ae, **settings).fit(x, known).score(x, y)
     few = CodeClassifier(ae, **settings, n_neighbors=10).fit(x, known)
     assert few.score(x, y) > max(0.95, without)
@@ -104,14 +104,14 @@ def test_a_classifier_learns_from_labels_spread(moons, fitted, tmp_path, trainin
 
 def test_labels_may_be_words(moons, fitted):
     x, y = moons
-    words = np.array(["one", "two", "?"], dtype=object)[told(y, 5)]
+    words = np.array(["one", "two", "?"], dtype=object)[labeled(y, 5)]
     few = CodeClassifier(fitted, **QUICK, missing_label="?", n_neighbors=10).fit(x, words)
     assert set(few.predict(x)) == {"one", "two"}
 
 
 def test_rows_of_unknown_class_do_not_count_in_the_score(moons, fitted):
     x, y = moons
-    known = told(y, 20)
+    known = labeled(y, 20)
     few = CodeClassifier(fitted, **QUICK, missing_label=-1, n_neighbors=10).fit(x, known)
     right = few.predict(x) == y
     assert few.score(x, known) == right[known >= 0].mean()
@@ -121,7 +121,7 @@ def test_rows_of_unknown_class_do_not_count_in_the_score(moons, fitted):
     assert np.isnan(few.score(x, np.full(len(x), -1)))
 
 
-def test_none_among_texts_is_said_to_be_of_several_types(moons):
+def test_none_among_texts_is_refused_as_a_mix_of_types(moons):
     x, y = moons
     words = np.array(["one", None], dtype=object)[y]
     with pytest.raises(InvalidData, match="several types, such as .* beside"):
@@ -138,7 +138,7 @@ def test_none_among_texts_is_said_to_be_of_several_types(moons):
         ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with n_neighbors"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(moons, settings, match):
+def test_invalid_settings_are_refused(moons, settings, match):
     x, y = moons
     ae = Autoencoder(2, max_epochs=1, random_state=0).fit(x)
     settings = {"missing_label": -1, "n_neighbors": 10, **settings}

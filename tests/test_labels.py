@@ -1,4 +1,4 @@
-"""Labels from files: what each kind holds, and mistakes with file and line."""
+"""Labels from files of every kind; errors name file and line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_several_labels_a_line_and_none(tmp_path, suffix):
     ("species", ["a", "b", "a"]), ("grade", ["1.5", "-2", "1e3"]), ("y", ["1", "?", "2"]),
     ("0", ["a", "b", "a"]),
 ])  # fmt: skip
-def test_one_line_too_many_that_is_unlike_the_others_is_a_header(tmp_path, suffix, header, labels):
+def test_an_extra_first_line_unlike_the_others_is_a_header(tmp_path, suffix, header, labels):
     (tmp_path / f"y.{suffix}").write_text("\n".join([header, *labels]) + "\n")
     with pytest.warns(UserWarning, match=f"the first line, '{header}', is taken for a header"):
         assert read_labels(tmp_path / f"y.{suffix}", n_rows=3).tolist() == labels
@@ -68,15 +68,15 @@ def test_one_line_too_many_that_is_unlike_the_others_is_a_header(tmp_path, suffi
     ("first", "labels", "unknown"),
     [("?", ["a", "b", "a"], "?"), ("-1", ["a", "b", "a"], "-1"), ("nan", ["1.5", "2", "3"], None)],
 )
-def test_the_label_for_unknown_or_nan_is_no_header(tmp_path, first, labels, unknown):
+def test_the_label_for_unknown_or_nan_is_not_a_header(tmp_path, first, labels, unknown):
     (tmp_path / "y.txt").write_text("\n".join([first, *labels]) + "\n")
     with pytest.raises(InvalidData, match="labels of 4 rows"):
         read_labels(tmp_path / "y.txt", n_rows=3, unknown=unknown)
 
 
-def test_a_header_over_a_label_too_few_is_refused(tmp_path):
+def test_a_header_above_one_label_too_few_is_refused(tmp_path):
     (tmp_path / "y.csv").write_text("grade\n1\n2\n")
-    with pytest.raises(InvalidData, match="'grade', is no number and all others are"):
+    with pytest.raises(InvalidData, match="'grade', is not a number, but all others are"):
         read_labels(tmp_path / "y.csv", n_rows=3)
     assert read_labels(tmp_path / "y.csv", n_rows=3, unknown="grade").tolist() == [
         "grade",
@@ -91,19 +91,19 @@ def test_a_blank_line_of_a_named_column_is_a_row_without_a_label(tmp_path):
         read_labels(tmp_path / "y.csv", n_rows=2, column="grade")
 
 
-def test_a_first_line_is_no_header_where_the_lines_are_as_many_as_the_rows(tmp_path):
+def test_a_first_line_is_not_a_header_if_there_are_as_many_lines_as_rows(tmp_path):
     (tmp_path / "y.csv").write_text("species\na\nb\n")
     assert read_labels(tmp_path / "y.csv", n_rows=3).tolist() == ["species", "a", "b"]
 
 
-def test_several_labels_a_line_have_a_header_too(tmp_path):
+def test_files_with_several_labels_per_line_may_have_a_header(tmp_path):
     (tmp_path / "y.csv").write_text("topics\nb;a\na\nc\n")
     expected = [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
     with pytest.warns(UserWarning, match="'topics', is taken for a header"):
         assert read_labels(tmp_path / "y.csv", n_rows=3).toarray().tolist() == expected
 
 
-def test_a_column_is_named_of_several(tmp_path):
+def test_a_column_is_read_by_name(tmp_path):
     (tmp_path / "y.csv").write_text(',grade,"kind"\n0,1.5,a\n1,2, b;c \n2,,a\n')
     (tmp_path / "y.tsv").write_text("grade\tkind\n1.5\ta\n2\tb\n\n3\ta\n")
     kinds = read_labels(tmp_path / "y.csv", n_rows=3, column="kind")
@@ -117,7 +117,7 @@ def test_a_column_is_named_of_several(tmp_path):
     ("name", "content", "message"),
     [
         ("y.csv", "grade,kind\n1,a\n", "label: unknown name 'kinds'.*Did you mean 'kind'"),
-        ("y.csv", "kinds,kinds\n1,a\n", "y.csv: the column 'kinds' stands twice"),
+        ("y.csv", "kinds,kinds\n1,a\n", "y.csv: the column 'kinds' is repeated"),
         ("y.csv", "kinds,b\n1,a\n2\n", "y.csv, line 3: expected 2 cells, got 1"),
         ("y.csv", "kinds,b\n1,a\n", "labels of 1 rows, but the data have 3"),
         ("y.csv", "", "unknown name 'kinds'"),
@@ -143,12 +143,12 @@ def test_a_label_matrix_names_its_columns():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3\.$"),
-        ("y.txt", b"a\na\nb\nc\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"0\n1\n2\n1\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"0\nx\n?\n1\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"name\na\nb\n\n", "labels of 4 rows.*first line a header"),
-        ("y.txt", b"name;a\nb\nc\nd\n", "labels of 4 rows.*first line a header"),
+        ("y.txt", b"a\nb\n", r"y.txt: labels of 2 rows, but the data have 3 rows\.$"),
+        ("y.txt", b"a\na\nb\nc\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"0\n1\n2\n1\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"0\nx\n?\n1\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"name\na\nb\n\n", "labels of 4 rows.*first line is a header"),
+        ("y.txt", b"name;a\nb\nc\nd\n", "labels of 4 rows.*first line is a header"),
         ("y.txt", b"a\n\xff\n", "y.txt: not UTF-8"),
         ("y.csv", b"a\nb,c\n", "y.csv, line 2: expected one cell.*got 2.*y.csv:label=COLUMN"),
         ("y.csv", b'a\n"b" c\n', "y.csv, line 2: the quote that opens"),
@@ -158,14 +158,14 @@ def test_a_label_matrix_names_its_columns():
         ("y.txt", None, "y.txt: no such file of labels"),
     ],
 )
-def test_mistakes_name_the_file_and_the_line(tmp_path, name, content, message):
+def test_errors_name_the_file_and_the_line(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidData, match=message):
         read_labels(tmp_path / name, n_rows=3)
 
 
-def test_an_npy_header_that_claims_more_than_there_is_is_refused_at_once(tmp_path):
+def test_an_npy_header_that_promises_more_than_the_file_has_is_refused(tmp_path):
     with open(tmp_path / "y.npy", "wb") as file:
         header = {"descr": "<i8", "fortran_order": False, "shape": (10**12,)}
         np.lib.format.write_array_header_1_0(file, header)
@@ -179,7 +179,7 @@ def test_objects_are_not_unpickled(tmp_path):
         read_labels(tmp_path / "y.npy", n_rows=2)
 
 
-def test_a_cube_is_no_labels(tmp_path):
+def test_labels_with_three_axes_are_refused(tmp_path):
     np.save(tmp_path / "y.npy", np.zeros((2, 2, 2)))
     with pytest.raises(InvalidData, match=r"got float64 of shape \(2, 2, 2\)"):
         read_labels(tmp_path / "y.npy", n_rows=2)

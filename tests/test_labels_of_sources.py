@@ -1,4 +1,4 @@
-"""y of rows that are a part of a source, in an order of their own; and what fit leaves alone."""
+"""y of a part of a source, in another order; and fit does not modify its inputs."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_masks_that_no_class_can_have_are_refused(value):
     masks = (images > 7).astype(float)
     masks[3, 2, 1] = value
     net = ConvolutionalAutoencoder(4, channels=(4, 8), max_epochs=1, random_state=0)
-    with pytest.raises(InvalidData, match="masks must be integers that a class can have"):
+    with pytest.raises(InvalidData, match="masks must be integers below"):
         CodeSegmenter(net, max_epochs=1).fit(images, masks)
 
 

@@ -1,4 +1,4 @@
-"""narrows inspect --figure, and results that read well at a prompt and in a notebook."""
+"""The learning curve of inspect --figure, and results shown as tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def texts(figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
-def test_the_curves_are_those_of_the_training(ae):
+def test_the_curves_match_the_training_record(ae):
     record = ae.model_.record
     (curve,) = curves_of_model(record, ae.loss_unit_)
     assert curve.training == ae.history_ and curve.held_out == ae.validation_history_
@@ -38,7 +38,7 @@ def test_the_curves_are_those_of_the_training(ae):
     assert kept.get_xdata()[0] == curve.best_epoch
 
 
-def test_layers_before_the_net_have_panels_of_their_own():
+def test_pretrained_layers_have_their_own_panels():
     stacked = StackedAutoencoder(2, hidden=(4,), pretrain_epochs=3, max_epochs=2, random_state=0)
     curves = curves_of_model(stacked.fit(X).model_.record, "x")
     assert [(curve.name, len(curve.training)) for curve in curves] == [
@@ -71,7 +71,7 @@ def test_inspect_draws_nets_heads_and_detectors(ae, tmp_path, capsys):
     assert cli(["inspect", str(tmp_path / "m"), "--figure", str(tmp_path / "m")]) == 2
 
 
-def test_results_read_as_their_table(ae, tmp_path):
+def test_results_are_shown_as_their_table(ae, tmp_path):
     for result in (ae.evaluate(X), ae.inspect(X)):
         table = result.table()
         assert str(result) == table and table in repr(result)

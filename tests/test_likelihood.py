@@ -73,13 +73,13 @@ def normal(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def multinomial(x: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    from scipy.stats import multinomial as theirs
+    from scipy.stats import multinomial as scipy_multinomial
 
     p = np.exp(logits - np.logaddexp.reduce(logits, axis=1)[:, None])
-    return theirs.logpmf(x, n=int(x.sum()), p=p / p.sum(axis=1, keepdims=True))
+    return scipy_multinomial.logpmf(x, n=int(x.sum()), p=p / p.sum(axis=1, keepdims=True))
 
 
-def test_the_bound_of_bits_comes_to_log_p(bits):
+def test_the_bound_of_bits_converges_to_log_p(bits):
     model = model_of("bernoulli", 4)
     exact = quadrature(model, bits, bernoulli)
     np.testing.assert_allclose(closely(model, bits), exact, atol=0.02)
@@ -91,14 +91,14 @@ def test_probabilities_of_all_rows_of_bits_add_up_to_one():
     assert total == pytest.approx(1, abs=0.01)
 
 
-def test_the_bound_of_real_values_comes_to_the_density_of_variance_one_half(rng):
+def test_the_bound_of_real_values_converges_to_the_density_of_variance_one_half(rng):
     x = rng.normal(size=(6, 3)).astype(np.float32)
     model = model_of("squared_error", 3)
     exact = quadrature(model, x, normal)
     np.testing.assert_allclose(closely(model, x), exact, atol=0.02)
 
 
-def test_a_linear_decoders_density_is_the_normal_in_closed_form(rng):
+def test_the_density_of_a_linear_decoder_is_a_normal_in_closed_form(rng):
     """p(x) = N(x; b, W^T W + I / 2) where the decoder is h W + b."""
     from scipy.stats import multivariate_normal
 
@@ -110,14 +110,14 @@ def test_a_linear_decoders_density_is_the_normal_in_closed_form(rng):
     np.testing.assert_allclose(closely(model, x), exact, atol=0.04)
 
 
-def test_the_bound_of_counts_comes_to_the_multinomials(rng):
+def test_the_bound_of_counts_converges_to_the_multinomial(rng):
     x = rng.integers(0, 4, size=(5, 3)).astype(np.float32)
     model = model_of("multinomial", 3)
     exact = quadrature(model, x, multinomial)
     np.testing.assert_allclose(closely(model, x), exact, atol=0.02)
 
 
-def test_with_one_code_a_row_its_mean_is_the_objective(bits):
+def test_with_one_code_per_row_the_mean_bound_is_the_objective(bits):
     model = model_of("bernoulli", 4)
     x = torch.from_numpy(np.tile(bits, (20_000, 1)))
     bound = estimate(model, x.numpy(), 1).mean()
@@ -166,12 +166,14 @@ def test_the_density_of_one_pixel_integrates_to_one():
         assert quad(density, 0, 1, points=ends)[0] == pytest.approx(1, abs=1e-8)
 
 
-def test_the_density_is_torchs_own():
+def test_the_density_matches_torch():
     logits = LOGITS[LOGITS.abs() < 5]
     x = torch.linspace(0, 1, len(logits))
-    theirs = torch.distributions.ContinuousBernoulli(logits=logits.double()).log_prob(x.double())
-    ours = -ContinuousBernoulli().per_sample(logits[:, None], x[:, None])
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    from_torch = torch.distributions.ContinuousBernoulli(logits=logits.double()).log_prob(
+        x.double()
+    )
+    found = -ContinuousBernoulli().per_sample(logits[:, None], x[:, None])
+    torch.testing.assert_close(found, from_torch, rtol=1e-6, atol=1e-6)
 
 
 def test_the_normalizer_is_exact_near_a_logit_of_0():
@@ -186,7 +188,7 @@ def continuous_bernoulli(x: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return p.log_prob(torch.from_numpy(x).double()).sum(dim=1).numpy()
 
 
-def test_the_bound_of_gray_values_comes_to_their_density(rng):
+def test_the_bound_of_gray_values_converges_to_their_density(rng):
     x = rng.random((5, 3)).astype(np.float32)
     model = model_of("bernoulli", 3)
     exact = quadrature(model, x, continuous_bernoulli)
@@ -196,5 +198,5 @@ def test_the_bound_of_gray_values_comes_to_their_density(rng):
 def test_proportions_have_no_likelihood(rng):
     X = rng.integers(0, 5, size=(40, 6)).astype(np.float32)
     ae = VariationalAutoencoder(2, hidden=(), loss="multinomial", max_epochs=1).fit(X)
-    with pytest.raises(InvalidData, match="one of counts.*fit with scale='none'"):
+    with pytest.raises(InvalidData, match="a likelihood needs counts.*fit with scale='none'"):
         ae.log_likelihood(X)

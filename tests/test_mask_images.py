@@ -1,4 +1,4 @@
-"""Folders of mask images: the numbers that were drawn, or an error that names the file."""
+"""Folders of mask images give their class numbers, or an error that names the file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(path) -> np.ndarray:
 @pytest.mark.parametrize("quality", [50, 75, 95])
 def test_masks_of_near_values_in_jpeg_are_refused(quality, masks, tmp_path):
     path = folder_of(tmp_path / "jpegs", masks.clip(max=1), ".jpg", quality=quality)
-    with pytest.raises(InvalidData, match=r"00\.jpg: a mask in JPEG, .* Go back to those before"):
+    with pytest.raises(InvalidData, match=r"00\.jpg: a mask in JPEG, .* Use the masks before"):
         read(path)
 
 
@@ -75,7 +75,7 @@ def test_masks_in_a_tiff_that_holds_jpeg_are_refused(masks, tmp_path):
 
 
 @pytest.mark.parametrize("more", [{}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}])
-def test_a_webp_is_taken_if_it_says_that_it_keeps_values(more, masks, tmp_path):
+def test_a_lossless_webp_is_accepted(more, masks, tmp_path):
     path = folder_of(tmp_path / "webps", masks, ".webp", lossless=True, **more)
     assert np.array_equal(read(path), masks)
     folder_of(path, masks, ".webp", lossless=False, **more)
@@ -83,7 +83,7 @@ def test_a_webp_is_taken_if_it_says_that_it_keeps_values(more, masks, tmp_path):
         read(path)
 
 
-def test_masks_with_a_palette_are_its_indices(masks, tmp_path):
+def test_masks_with_a_palette_give_its_indices(masks, tmp_path):
     assert np.array_equal(read(folder_of(tmp_path / "p", map(with_palette, masks))), masks)
     same = (0, 0, 0, 9, 9, 9, 9, 9, 9)  # two classes of one color
     path = folder_of(tmp_path / "same", (with_palette(mask, same) for mask in masks))
@@ -110,7 +110,7 @@ def test_transparent_pixels_of_masks_are_refused(kind, masks, tmp_path):
         read(path)
 
 
-def test_alpha_that_hides_nothing_is_none(masks, tmp_path):
+def test_opaque_alpha_is_ignored(masks, tmp_path):
     assert np.array_equal(
         read(folder_of(tmp_path / "rgba", [with_alpha(m, 255) for m in masks])), masks
     )
@@ -119,7 +119,7 @@ def test_alpha_that_hides_nothing_is_none(masks, tmp_path):
     assert np.array_equal(read(path), masks)
 
 
-def test_hidden_masks_are_none_and_links_to_folders_are_followed(masks, tmp_path):
+def test_hidden_masks_are_skipped_and_links_to_folders_are_followed(masks, tmp_path):
     folder_of(tmp_path / "elsewhere", masks)
     folder_of(tmp_path / "data", [])
     folder_of(tmp_path / "data" / ".ipynb_checkpoints", masks)

@@ -1,4 +1,4 @@
-"""A mask goes with the image of its name."""
+"""Masks are paired with images by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def places(tmp_path, images, masks) -> list[int]:
     "pattern",
     ["{}.png", "{}_mask.png", "mask_{}.png", "{}-512x512.png", "masks/{}.png", "{}_2.png"],
 )
-def test_masks_go_with_the_images_of_their_names_whatever_the_order(pattern, tmp_path):
+def test_masks_are_paired_by_name_in_any_order(pattern, tmp_path):
     numbers = ["img1", "img10", "img12", "img2"]
     found = places(tmp_path, [f"{n}.jpg" for n in numbers], [pattern.format(n) for n in numbers])
     paths = sorted((tmp_path / "m").rglob("*.png"))
@@ -35,11 +35,11 @@ def test_masks_go_with_the_images_of_their_names_whatever_the_order(pattern, tmp
     assert [masks[i] for i in found] == [pattern.format(n) for n in numbers]
 
 
-def test_img10_mask_stands_before_img1_mask_and_is_put_behind_it(tmp_path):
+def test_img10_mask_sorts_before_img1_mask_and_is_paired_with_img10(tmp_path):
     assert places(tmp_path, ["img1.png", "img10.png"], ["img1_m.png", "img10_m.png"]) == [1, 0]
 
 
-def test_names_in_folders_are_told_apart_by_them(tmp_path):
+def test_equal_names_in_different_folders_are_distinguished(tmp_path):
     both = ["cat/0.png", "dog/0.png", "dog/1.png"]
     assert places(tmp_path, both, both) == [0, 1, 2]
     with pytest.raises(InvalidData, match="2 of 3 masks"):
@@ -50,18 +50,18 @@ def test_names_in_folders_are_told_apart_by_them(tmp_path):
 def test_one_missing_and_one_too_many_are_refused(end, tmp_path):
     images = [f"i{i:02}.png" for i in range(12)]
     masks = [f"i{i:02}{end}.png" for i in range(1, 13)]
-    message = f"11 of 12 .* image 'i00' would go with mask 'i01{end}'. Give the mask of every image"
+    message = f"11 of 12 .* image 'i00' would go with mask 'i01{end}'. Give every mask the name"
     with pytest.raises(InvalidData, match=message):
         places(tmp_path, images, masks)
 
 
-def test_names_that_say_nothing_go_in_order_with_a_warning(tmp_path):
+def test_unrelated_names_are_paired_in_order_with_a_warning(tmp_path):
     images, masks = ["a.png", "b.png", "c.png"], ["1001.png", "1002.png", "1003.png"]
     with pytest.warns(PairingWarning, match="0 of 3 masks .* image 'a' would go with mask '1001'"):
         assert places(tmp_path, images, masks) == [0, 1, 2]
 
 
-def test_a_name_that_is_the_beginning_of_all(tmp_path):
+def test_a_name_that_is_a_prefix_of_all_others(tmp_path):
     images, masks = ["scan.png", "scan_2.png"], ["scan_mask.png", "scan_2_mask.png"]
     assert places(tmp_path, images, masks) == [1, 0]
 

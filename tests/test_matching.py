@@ -1,4 +1,4 @@
-"""Pairs drawn, ranked and calibrated, and the metric in closed form, against other oracles."""
+"""Drawing, ranking and calibrating pairs, and the metric in closed form, against oracles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def classes_drawn(rng, n_classes=12, each=60, width=6):
     return means[y] + rng.normal(size=(len(y), width)) @ within, y
 
 
-def test_weights_to_train_change_lengths_alone(rng):
+def test_weights_to_train_change_only_lengths(rng):
     rows, y = classes_drawn(rng)
     metric = metric_of_classes(1e3 * rows, y)
     mapped = (1e3 * rows - metric.shift) @ metric.weights_to_train(1e3 * rows)
@@ -44,7 +44,7 @@ def test_weights_to_train_change_lengths_alone(rng):
     np.testing.assert_allclose(of_length_1(mapped), metric.embed(1e3 * rows))
 
 
-def test_pairs_are_of_known_rows_and_as_many_of_each_kind(rng):
+def test_pairs_are_of_labeled_rows_and_half_of_each_kind(rng):
     y = np.array([0, 0, 0, 1, 1, 2, -1, -1, 3, 3])
     pairs = drawn_pairs(y, 2000, generator=rng)
     assert len(pairs) == 2000 and pairs.same.sum() == 1000
@@ -53,7 +53,7 @@ def test_pairs_are_of_known_rows_and_as_many_of_each_kind(rng):
     assert (y[pairs.first] >= 0).all() and (y[pairs.second] >= 0).all()
 
 
-def test_every_class_and_every_pair_of_classes_is_drawn_as_often(rng):
+def test_classes_and_pairs_of_classes_are_drawn_evenly(rng):
     y = np.r_[np.zeros(500, int), np.full(20, 1), np.full(3, 2)]
     pairs = drawn_pairs(y, 60_000, generator=rng)
     same = np.bincount(y[pairs.first[pairs.same]])
@@ -66,7 +66,7 @@ def test_every_class_and_every_pair_of_classes_is_drawn_as_often(rng):
 
 
 @pytest.mark.parametrize("y", [[0, 0, 0], [0, 1, 2], [-1, -1], []], ids=str)
-def test_no_pair_is_drawn_where_there_is_none(y, rng):
+def test_no_pairs_are_drawn_if_there_are_none(y, rng):
     assert len(drawn_pairs(np.array(y, dtype=int), 10, generator=rng)) == 0
 
 
@@ -86,7 +86,7 @@ def test_folds_of_rows_hold_out_every_row_once_and_a_share_of_each_class(rng):
     assert all((y[held] == 0).sum() == 2 and (y[held] == 1).sum() == 1 for held in folds)
 
 
-def test_the_odds_that_made_the_answers_are_found_again(rng):
+def test_the_odds_that_generated_the_labels_are_recovered(rng):
     squared = rng.uniform(0, 4, size=200_000)
     same = rng.random(len(squared)) < 1 / (1 + np.exp(-(2.5 - 1.7 * squared)))
     odds = fit_odds(squared, same)
@@ -96,35 +96,35 @@ def test_the_odds_that_made_the_answers_are_found_again(rng):
 
 
 @pytest.mark.parametrize("same", [[True, True, False, False], [False, False, True, True]])
-def test_odds_stay_finite_and_fall_whatever_the_answers(same):
+def test_odds_stay_finite_and_decrease_for_any_labels(same):
     """Told apart without error, and the wrong way round."""
     odds = fit_odds(np.array([0.0, 0.1, 3.9, 4.0]), np.array(same))
     assert 0 < odds.slope < np.inf and np.isfinite(odds.intercept)
 
 
-def test_odds_of_pairs_that_all_lie_together_are_their_share():
+def test_odds_of_pairs_at_distance_0_are_the_share_of_same_pairs():
     odds = fit_odds(np.zeros(1000), np.arange(1000) < 250)
     assert odds.probability(np.zeros(1))[0] == pytest.approx(0.25, abs=0.01)
 
 
-def test_the_calibration_error_is_the_distance_to_the_shares_by_hand():
-    said = np.array([0.1, 0.1, 0.4, 0.4, 0.9, 0.9])
+def test_the_calibration_error_matches_one_computed_by_hand():
+    probability = np.array([0.1, 0.1, 0.4, 0.4, 0.9, 0.9])
     same = np.array([0, 1, 0, 0, 1, 1])
-    assert calibration_error(said, same, n_bins=3) == pytest.approx((0.4 + 0.4 + 0.1) / 3)
+    assert calibration_error(probability, same, n_bins=3) == pytest.approx((0.4 + 0.4 + 0.1) / 3)
 
 
-def test_the_calibration_error_of_a_true_model_is_near_0_and_of_a_bold_one_is_not(rng):
-    said = rng.uniform(size=100_000)
-    same = rng.random(len(said)) < said
-    assert calibration_error(said, same) < 0.01
-    bold = said**4 / (said**4 + (1 - said) ** 4)
+def test_the_calibration_error_is_near_0_only_for_a_calibrated_model(rng):
+    probability = rng.uniform(size=100_000)
+    same = rng.random(len(probability)) < probability
+    assert calibration_error(probability, same) < 0.01
+    bold = probability**4 / (probability**4 + (1 - probability) ** 4)
     # by integral of |p4 - p|
     p = np.linspace(0, 1, 10_001)
     expected = np.trapezoid(abs(p**4 / (p**4 + (1 - p) ** 4) - p), p)
     assert calibration_error(bold, same) == pytest.approx(expected, abs=0.01)
 
 
-def test_the_order_of_pairs_of_one_probability_plays_no_part():
+def test_the_order_of_pairs_of_equal_probability_does_not_matter():
     same = np.arange(300) < 150
     assert calibration_error(np.full(300, 0.5), same) == pytest.approx(0)
 
@@ -134,28 +134,28 @@ def test_bins_hold_equally_many_pairs(rng):
     assert [row["pairs"] for row in table] == [10] * 15
 
 
-@pytest.mark.parametrize("said, same", [([], []), ([0.5], [1, 0]), ([[0.5]], [[1]])])
-def test_probabilities_without_answers_are_refused(said, same):
+@pytest.mark.parametrize("probability, same", [([], []), ([0.5], [1, 0]), ([[0.5]], [[1]])])
+def test_probabilities_without_labels_are_refused(probability, same):
     with pytest.raises(InvalidData, match="one for each of one pair or more is needed"):
-        calibration_error(np.array(said), np.array(same))
+        calibration_error(np.array(probability), np.array(same))
 
 
-def test_a_curve_needs_both_kinds():
+def test_the_auc_needs_both_kinds_of_pairs():
     with pytest.raises(InvalidData, match="0 of 2 pairs are the same; some of both kinds"):
         area_under_curve(np.zeros(2), np.zeros(2, dtype=bool))
 
 
-def test_distances_are_those_of_mahalanobis_where_things_and_rows_are_many(rng):
+def test_with_many_things_and_rows_distances_are_mahalanobis_distances(rng):
     """Before rows are brought to length 1: against the true covariance within, up to a factor."""
     x, y = classes_drawn(rng, n_classes=1000, each=40, width=3)
     d = rng.normal(size=(200, 3))
-    ours = np.square(d @ metric_of_classes(x, y).weights).sum(axis=1)
+    distances = np.square(d @ metric_of_classes(x, y).weights).sum(axis=1)
     truth = np.square(d / [0.3, 0.5, 0.5]).sum(axis=1)
-    np.testing.assert_allclose(ours / truth, (ours / truth).mean(), rtol=0.03)
+    np.testing.assert_allclose(distances / truth, (distances / truth).mean(), rtol=0.03)
 
 
 @pytest.mark.parametrize("things, each, r", [(4, 500, 0.5), (2, 2, 0.75), (12, 2000, 0.25)])
-def test_few_things_and_few_rows_are_believed_less(things, each, r, rng):
+def test_few_things_and_few_rows_shrink_the_covariance_more(things, each, r, rng):
     """Of the eigenvalues of S, (1 - r) is kept, and r of their mean added."""
     x, y = classes_drawn(rng, n_classes=things, each=each)
     residuals = np.concatenate([x[y == c] - x[y == c].mean(axis=0) for c in range(things)])
@@ -166,11 +166,11 @@ def test_few_things_and_few_rows_are_believed_less(things, each, r, rng):
     np.testing.assert_allclose(whitened / whitened[0, 0], np.eye(6), atol=1e-6)
 
 
-def test_the_origin_may_be_that_of_other_rows(rng):
+def test_the_origin_can_be_given(rng):
     x, y = classes_drawn(rng)
     hidden = np.where(y < 6, y, -1)
-    told, all_rows = metric_of_classes(x[y < 6], y[y < 6]), metric_of_classes(x, hidden)
-    assert not np.allclose(told.shift, all_rows.shift)
+    of_labeled, all_rows = metric_of_classes(x[y < 6], y[y < 6]), metric_of_classes(x, hidden)
+    assert not np.allclose(of_labeled.shift, all_rows.shift)
     given = metric_of_classes(x[y < 6], y[y < 6], shift=x.mean(axis=0))
     np.testing.assert_allclose(given.embed(x), all_rows.embed(x), atol=1e-9)
 
@@ -185,7 +185,7 @@ def test_the_axes_along_which_things_differ_most_come_first(rng):
     np.testing.assert_array_equal(few.weights, metric.weights[:, :2])
 
 
-def test_pairs_of_unseen_classes_are_told_apart_better_than_by_plain_distance(rng):
+def test_pairs_of_unseen_classes_are_separated_better_than_by_plain_distance(rng):
     x, y = classes_drawn(rng, n_classes=60)
     seen = y < 20
     pairs = drawn_pairs(np.where(seen, -1, y), 20_000, generator=rng)
@@ -193,12 +193,12 @@ def test_pairs_of_unseen_classes_are_told_apart_better_than_by_plain_distance(rn
     def auc(rows):
         return roc_auc_score(pairs.same, -np.square(rows[pairs.first] - rows[pairs.second]).sum(1))
 
-    ours = auc(metric_of_classes(x, np.where(seen, y, -1)).embed(x))
-    assert ours > auc(x) + 0.05
-    assert ours > auc(of_length_1(x - x.mean(axis=0)))
+    by_metric = auc(metric_of_classes(x, np.where(seen, y, -1)).embed(x))
+    assert by_metric > auc(x) + 0.05
+    assert by_metric > auc(of_length_1(x - x.mean(axis=0)))
 
 
-def test_pairs_teach_what_classes_teach(rng):
+def test_pairs_and_classes_give_similar_metrics(rng):
     x, y = classes_drawn(rng, n_classes=60)
     pairs = drawn_pairs(y, 20_000, generator=rng)
     of_pairs = metric_of_pairs(x[pairs.first], x[pairs.second], pairs.same)
@@ -216,7 +216,7 @@ def test_pairs_teach_what_classes_teach(rng):
      np.arange(8.0)[:, None]],
     ids=["all equal", "no variance within", "huge", "tiny", "one feature"],
 )  # fmt: skip
-def test_the_metric_of_odd_rows_is_finite(x):
+def test_the_metric_of_degenerate_rows_is_finite(x):
     metric = metric_of_classes(x, np.repeat(np.arange(4), 2))
     assert np.isfinite(metric.weights).all() and np.isfinite(metric.embed(x)).all()
 
@@ -226,7 +226,7 @@ def _task(**kwargs):
     return PairTask(Head(3, [4], activation="linear", generator=torch_generator), **kwargs)
 
 
-def test_the_pair_loss_is_its_formula(rng):
+def test_the_pair_loss_matches_its_formula(rng):
     """A numpy loop over pairs."""
     task = _task()
     x, y = (
@@ -248,7 +248,7 @@ def test_the_pair_loss_is_its_formula(rng):
     assert task.loss(x, y).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_given_pairs_are_those_that_count(rng):
+def test_only_given_pairs_count(rng):
     task = _task(given=True)
     x = torch.from_numpy(rng.normal(size=(6, 3))).float()
     y = torch.tensor([1, 0, -1] * 2)
@@ -264,7 +264,7 @@ def test_a_batch_of_one_kind_has_a_finite_gradient(rng):
     assert all(bool(torch.isfinite(p.grad).all()) for p in task.parameters())
 
 
-def test_the_gradient_of_the_odds_is_right(rng):
+def test_the_gradient_of_the_odds_is_correct(rng):
     """By minimizing: no step from the optimum does better."""
     squared = rng.uniform(0, 4, size=500)
     same = rng.random(500) < 0.5 - 0.1 * squared

@@ -1,4 +1,4 @@
-"""Copies among new rows: planted ones are found, and fresh rows are not called copies."""
+"""Copies among generated rows: planted copies are found, and fresh rows are not copies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from narrows import Autoencoder, DocumentAutoencoder
 from narrows.applications.generation.memorization import (
     Memorization,
     measure_memorization,
-    picked_rows,
 )
 from narrows.cli import run as cli
 from narrows.data import DenseSource
@@ -49,7 +48,7 @@ def scaled(ae: Autoencoder, rows: np.ndarray) -> np.ndarray:
     return ae.model_.scaling.forward(torch.from_numpy(rows)).numpy().astype(np.float64)
 
 
-def test_distances_are_scipys_between_scaled_rows(ae, train, test):
+def test_distances_match_scipy_between_scaled_rows(ae, train, test):
     rows = cloud(50, 2)
     found = ae.check_memorization(rows, train, test)
     d = cdist(scaled(ae, rows), scaled(ae, train))
@@ -80,13 +79,13 @@ def test_planted_copies_are_found_by_number(ae, train, test):
     assert "Copies: " in found.table() and "(training row 1400)" in found.table()
 
 
-def test_nearly_copies_are_found(ae, train, test):
+def test_near_copies_are_found(ae, train, test):
     rows = ae.sample(100, random_state=0)
     rows[:10] = train[:10] * 1.001
     assert ae.check_memorization(rows, train, test).copies[:10].all()
 
 
-def test_rebuilt_fresh_rows_are_no_copies(ae, train, test):
+def test_reconstructed_fresh_rows_are_not_copies(ae, train, test):
     fresh = ae.reconstruct(cloud(2000, 3))
     found = ae.check_memorization(fresh, train, test)
     assert not found.memorized and 0 < found.copies.mean() < 0.03
@@ -97,33 +96,33 @@ def test_rebuilt_fresh_rows_are_no_copies(ae, train, test):
 def test_the_size_of_a_block_changes_nothing(ae, train, test, block):
     rows = np.concatenate([ae.sample(30, random_state=0), train[1020:1030]])
     sources = DenseSource(train), DenseSource(test)
-    ours = measure_memorization(ae.model_, rows, *sources, block=block)
-    theirs = measure_memorization(ae.model_, rows, *sources)
-    np.testing.assert_array_equal(ours.nearest, theirs.nearest)
+    in_blocks = measure_memorization(ae.model_, rows, *sources, block=block)
+    whole = measure_memorization(ae.model_, rows, *sources)
+    np.testing.assert_array_equal(in_blocks.nearest, whole.nearest)
     for name in ("distances", "real_distances", "rebuilt_distances"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9)
+        np.testing.assert_allclose(getattr(in_blocks, name), getattr(whole, name), rtol=1e-9)
 
 
-def test_of_equal_training_rows_the_first_is_named(ae, train):
+def test_the_first_of_equal_training_rows_is_named(ae, train):
     twice = np.concatenate([train, train])
     assert ae.check_memorization(train[40:45], twice).nearest.tolist() == [40, 41, 42, 43, 44]
 
 
-def test_sparse_rows_answer_as_dense_ones_do(rng):
+def test_sparse_rows_give_the_same_result_as_dense_rows(rng):
     counts = rng.poisson(0.5, size=(300, 40)).astype(np.float32)
     counts[:, 0] += 1
     ae = DocumentAutoencoder(3, hidden=(8,), max_epochs=3, random_state=0).fit(sp.csr_array(counts))
     rows = ae.sample(20, random_state=0)
-    ours = ae.check_memorization(rows, sp.csr_array(counts), sp.csr_array(counts[:50]))
-    theirs = ae.check_memorization(rows, counts, counts[:50])
-    np.testing.assert_array_equal(ours.nearest, theirs.nearest)
-    np.testing.assert_allclose(ours.distances, theirs.distances, rtol=1e-5)
+    sparse = ae.check_memorization(rows, sp.csr_array(counts), sp.csr_array(counts[:50]))
+    dense = ae.check_memorization(rows, counts, counts[:50])
+    np.testing.assert_array_equal(sparse.nearest, dense.nearest)
+    np.testing.assert_allclose(sparse.distances, dense.distances, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("near", "of_all", "verdict"), [(4, 0, False), (5, 0, True), (1, 1, False), (2, 2, True)]
 )
-def test_the_verdict_is_that_of_chance(near, of_all, verdict):
+def test_the_verdict_follows_the_binomial_test(near, of_all, verdict):
     """Of 100 samples 5 are below the first percentile by chance in 1 of 290 draws, 4 in 1 of 54; 2
     below all of 1,000 in 1 of 210, 1 in 1 of 10: binomial tails."""
     marks = np.arange(1.0, 1001.0)
@@ -132,16 +131,11 @@ def test_the_verdict_is_that_of_chance(near, of_all, verdict):
     assert found.copies.sum() == near and found.memorized is verdict and found.expected == 1
 
 
-def test_the_result_is_json(ae, train, test):
+def test_the_result_can_be_written_as_json(ae, train, test):
     found = ae.check_memorization(train[:5], train, test)
     values = json.loads(json.dumps(found.as_dict()))
     assert values["copies"] == [0, 1, 2, 3, 4] and values["nearest"] == [0, 1, 2, 3, 4]
     assert values["memorized"] is True and values["rebuilt"]["samples_nearer"]["1"] == 1.0
-
-
-def test_rows_are_picked_in_the_order_asked(train):
-    numbers = np.array([1499, 0, 7, 0])
-    np.testing.assert_array_equal(picked_rows(DenseSource(train), numbers), train[numbers])
 
 
 @pytest.mark.parametrize(
@@ -154,12 +148,12 @@ def test_rows_are_picked_in_the_order_asked(train):
         (np.full((2, 10), np.nan), "NaN|not finite"),
     ],
 )
-def test_samples_that_cannot_be_are_named(ae, train, samples, message):
+def test_an_error_names_invalid_samples(ae, train, samples, message):
     with pytest.raises(InvalidData, match=message):
         ae.check_memorization(samples, train)
 
 
-def test_one_training_row_is_no_training_set(ae, train):
+def test_a_single_training_row_is_refused(ae, train):
     with pytest.raises(InvalidData, match="two training rows at least, got 1"):
         ae.check_memorization(train[:3], train[:1])
 
@@ -179,13 +173,13 @@ def test_the_command_prints_the_check_and_draws_the_sheet(folder, capsys):
     check = ["--check", str(folder / "train.npy"), "--held-out", str(folder / "test.npy")]
     picture = ["--figure", str(folder / "f.png"), "--image-shape", "2,5"]
     assert cli(["generate", str(folder / "m"), "-n", "23", *check, *picture]) == 0
-    said = capsys.readouterr().out
-    assert "held-out rows" in said and "of 23 samples are nearer" in said
+    printed = capsys.readouterr().out
+    assert "held-out rows" in printed and "of 23 samples are nearer" in printed
     with Image.open(folder / "f.png") as image:
         assert image.width > 500 and len(set(image.convert("L").tobytes())) > 20
 
 
-def test_the_check_alone_is_enough_and_is_json(folder, ae, train, capsys):
+def test_the_check_works_alone_and_as_json(folder, ae, train, capsys):
     assert cli(["generate", str(folder / "m"), "--check", str(folder / "train.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["memorization"]
     expected = ae.check_memorization(ae.sample(100, random_state=0), train)
@@ -193,7 +187,7 @@ def test_the_check_alone_is_enough_and_is_json(folder, ae, train, capsys):
     assert np.median(expected.distances) == pytest.approx(found["median"], rel=0.2)
 
 
-def test_profiles_are_drawn_of_what_is_no_image(folder):
+def test_rows_that_are_not_images_are_drawn_as_profiles(folder):
     check = ["--check", str(folder / "train.npy"), "--figure", str(folder / "f.png")]
     assert cli(["generate", str(folder / "m"), *check]) == 0
     assert (folder / "f.png").stat().st_size > 5000
@@ -233,7 +227,7 @@ def test_color_images_are_drawn_in_color_and_copies_in_a_frame(rng):
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 10), (3, 10)])
-def test_what_is_no_grid_is_refused(ae, shape):
+def test_an_array_that_is_not_a_grid_is_refused(ae, shape):
     from narrows.figures.generation import walk_figure
 
     with pytest.raises(InvalidData, match="grid: must be lines x columns x features, got shape"):

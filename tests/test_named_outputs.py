@@ -1,4 +1,4 @@
-"""Rows by their own names in what commands write and draw: tables, folders of images, figures."""
+"""Names of rows in the outputs of commands: tables, folders of images, figures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def home(tmp_path_factory):
     return home
 
 
-def command_line(home: Path, name: str, command: str, tmp_path: Path) -> list[object]:
+def arguments_of(home: Path, name: str, command: str, tmp_path: Path) -> list[object]:
     """Return the arguments of a command on the images or the table."""
     data = home / "images" if name == "images" else f"{home / 't.csv'}:id=key"
     if command == "segment":
@@ -83,8 +83,8 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
-def test_rows_are_written_behind_their_names(name, command, home, tmp_path):
-    arguments = command_line(home, name, command, tmp_path)
+def test_rows_are_written_after_their_names(name, command, home, tmp_path):
+    arguments = arguments_of(home, name, command, tmp_path)
     assert run(*arguments, "-o", tmp_path / "r.csv") == 0
     assert run(*arguments, "-o", tmp_path / "r.npy") == 0
     header, names = CALLED[name]
@@ -111,8 +111,8 @@ def test_names_of_rows_are_read_from_tables_of_every_kind(suffix, home, tmp_path
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
-def test_images_are_written_by_the_names_of_their_rows(name, command, home, tmp_path):
-    arguments = command_line(home, name, command, tmp_path)
+def test_images_are_named_by_their_rows(name, command, home, tmp_path):
+    arguments = arguments_of(home, name, command, tmp_path)
     assert run(*arguments, "-o", f"{tmp_path}/made/") == 0
     named = {"a%2F0.png", "%2Ehidden.png", "50%25.png", "%2E.%2Fup.png"}
     named |= {f"{key}.png" for key in KEYS[4:]}
@@ -120,9 +120,9 @@ def test_images_are_written_by_the_names_of_their_rows(name, command, home, tmp_
 
 
 @pytest.mark.parametrize("name", [*CALLED])
-def test_codes_decode_to_the_images_that_rows_are_rebuilt_to(name, home, tmp_path):
+def test_codes_decode_to_the_reconstructed_images(name, home, tmp_path):
     for command in ("decode", "reconstruct"):
-        arguments = command_line(home, name, command, tmp_path)
+        arguments = arguments_of(home, name, command, tmp_path)
         assert run(*arguments, "-o", f"{tmp_path}/{command}/") == 0
     assert files(tmp_path / "decode") == files(tmp_path / "reconstruct") != {}
 
@@ -130,16 +130,16 @@ def test_codes_decode_to_the_images_that_rows_are_rebuilt_to(name, home, tmp_pat
 @pytest.mark.parametrize(
     ("header", "name", "message"),
     [
-        ("file", "../a.png", "row 1: the file '../a.png' is no path within a folder"),
-        ("file", "/tmp/a.png", "row 1: the file '/tmp/a.png' is no path within a folder"),
-        ("file", "a/./b.png", "row 1: the file 'a/./b.png' is no path within a folder"),
-        ("id", "k", "'k': two rows are called so"),
-        ("file", "k", "'k': two rows are called so"),
+        ("file", "../a.png", "row 1: the file '../a.png' is not a path within a folder"),
+        ("file", "/tmp/a.png", "row 1: the file '/tmp/a.png' is not a path within a folder"),
+        ("file", "a/./b.png", "row 1: the file 'a/./b.png' is not a path within a folder"),
+        ("id", "k", "'k': two rows have this name"),
+        ("file", "k", "'k': two rows have this name"),
         ("id", "", "a row has no name"),
         ("id", "ä" * 130, "too long for the name of an image"),
     ],
 )  # fmt: skip
-def test_names_that_no_image_can_have_are_refused_before_a_folder_is_made(
+def test_invalid_image_names_are_refused_before_a_folder_is_made(
     header, name, message, home, tmp_path, capsys
 ):
     codes = tmp_path / "codes.csv"
@@ -158,11 +158,11 @@ def test_images_go_into_folders_below_folders_without_one(home, tmp_path):
     assert files(made).keys() == {"a/b/c/d.png", "a/e.png"}
 
 
-def test_files_that_differ_in_their_suffix_alone_keep_it():
+def test_files_that_differ_only_in_their_suffix_keep_it():
     called = ("file", ["a/b.jpg", "a/b.png", "c"])
-    assert image_names(3, called=called) == ["a/b.jpg.png", "a/b.png.png", "c.png"]
-    with pytest.raises(UsageError, match="no path within"):
-        image_names(1, called=("file", ["a\0b"]))
+    assert image_names(3, row_names=called) == ["a/b.jpg.png", "a/b.png.png", "c.png"]
+    with pytest.raises(UsageError, match="not a path within"):
+        image_names(1, row_names=("file", ["a\0b"]))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def said_in(figure) -> list[str]:
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    monkeypatch.setattr("narrows.figures.rows.save_figure", lambda f, _: kept.append(f))
+    monkeypatch.setattr("narrows.figures.saving.save_figure", lambda f, _: kept.append(f))
     return kept
 
 
@@ -222,16 +222,16 @@ FIGURES = [
 
 
 @pytest.mark.parametrize(("command", "shown"), FIGURES, ids=[c for c, _ in FIGURES])
-def test_figures_call_rows_by_their_names(command, shown, home, drawn, capsys):
+def test_figures_show_the_names_of_rows(command, shown, home, drawn, capsys):
     names = {"m": home / "images.st", "x": home / "images", "seg": home / "seg.st"}
     assert run(*command.format(**names).split(), "--figure", home / "f.png") == 0
-    said = "\n".join(said_in(drawn[0]))
+    texts = "\n".join(said_in(drawn[0]))
     if command.startswith("anomalies"):  # in the order of their errors, ten at most
         capsys.readouterr()
         assert run(*command.format(**names).split(), "--json") == 0
         shown = [row["row"] for row in json.loads(capsys.readouterr().out)["top"]][:10]
-    assert shown and all(FILES[i].removesuffix(".png") in said for i in shown)
-    assert "row 0" not in said
+    assert shown and all(FILES[i].removesuffix(".png") in texts for i in shown)
+    assert "row 0" not in texts
 
 
 def test_rows_without_names_are_drawn_by_their_numbers(home, drawn):
@@ -241,14 +241,14 @@ def test_rows_without_names_are_drawn_by_their_numbers(home, drawn):
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
-def test_the_six_rows_of_a_table_that_are_drawn_are_of_all_of_it(command, home, tmp_path, drawn):
+def test_the_six_drawn_rows_of_a_table_are_spaced_evenly(command, home, tmp_path, drawn):
     data, small = f"{home / 't.csv'}:id=key", ("--hidden", "", "--code", 2, "--epochs", 1, "-q")
     assert run("fit", data, *small, "-o", tmp_path / "plain.st") == 0
     assert run(command, tmp_path / "plain.st", data, "--figure", tmp_path / "f.png") == 0
     assert {KEYS[i * N // 6] for i in range(6)} <= {*said_in(drawn[0])}
 
 
-def test_pairs_are_called_by_the_names_of_both(home, tmp_path, drawn):
+def test_pairs_show_the_names_of_both_rows(home, tmp_path, drawn):
     data, other = f"{home / 't.csv'}:id=key", home / "images"
     pd.Series([i % 3 for i in range(N)]).to_csv(tmp_path / "y.csv", index=False, header=False)
     head = ("--task", "match", "--labels", tmp_path / "y.csv", "-q", "--seed", 0)

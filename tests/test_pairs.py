@@ -1,4 +1,4 @@
-"""Clean rows given as y: the net rebuilds them from their corrupted copies; other y is checked."""
+"""Clean rows as y: the net reconstructs them from corrupted copies; other y are checked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder])
-def test_a_net_learns_to_rebuild_the_clean_rows(pairs, kind):
+def test_a_net_learns_to_reconstruct_the_clean_rows(pairs, kind):
     noisy, clean = pairs
     net = kind(2, **ARGUMENTS).fit(noisy[:150], clean[:150])
     rebuilt = net.reconstruct(noisy[150:])
@@ -57,7 +57,7 @@ def test_the_clean_rows_matter_and_so_does_their_order(pairs):
     )
 
 
-def test_a_net_given_itself_is_the_net_given_nothing(pairs):
+def test_y_equal_to_X_gives_the_same_net_as_no_y(pairs):
     clean = pairs[1]
     few = {**ARGUMENTS, "max_epochs": 3}
     first = Autoencoder(2, **few).fit(clean, clean)
@@ -65,7 +65,7 @@ def test_a_net_given_itself_is_the_net_given_nothing(pairs):
     np.testing.assert_allclose(first.transform(clean), second.transform(clean), atol=1e-5)
 
 
-def test_what_is_measured_is_the_error_of_the_clean_rows(pairs, capsys):
+def test_the_measured_error_is_that_of_the_clean_rows(pairs, capsys):
     noisy, clean = pairs
     net = Autoencoder(2, verbose=1, **{**ARGUMENTS, "max_epochs": 5}).fit(noisy, clean)
     assert "rebuilt from the corrupted copies" in capsys.readouterr().err
@@ -110,7 +110,7 @@ def test_sparse_pairs(pairs):
         (CodeImputer(), np.zeros(7), "y: 7 values for 200 rows of X"),
     ],
 )
-def test_a_y_that_does_not_go_with_the_rows_is_refused(pairs, net, y, message):
+def test_a_y_that_does_not_match_the_rows_is_refused(pairs, net, y, message):
     with pytest.raises(InvalidData, match=message):
         net.fit(pairs[0], y)
 
@@ -123,12 +123,12 @@ def test_a_y_that_does_not_go_with_the_rows_is_refused(pairs, net, y, message):
         (SemanticHasher(2, n_neighbors=3), "n_neighbors: rebuilds other rows than y gives"),
     ],
 )
-def test_what_has_no_effect_beside_pairs_is_refused(pairs, net, message):
+def test_options_without_effect_on_pairs_are_refused(pairs, net, message):
     with pytest.raises(UsageError, match=message):
         net.fit(*pairs)
 
 
-def test_a_y_of_one_dimension_is_ignored_as_scikit_learn_has_it(pairs):
+def test_a_one_dimensional_y_is_ignored(pairs):
     few = {**ARGUMENTS, "max_epochs": 1}
     plain = Autoencoder(2, **few).fit(pairs[0]).transform(pairs[0])
     for y in (np.arange(200), ["label"] * 200, np.arange(200)[:, None]):
@@ -156,7 +156,7 @@ def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
     assert "7 rows of 8, for 200 rows of 8" in capsys.readouterr().err
 
 
-def test_pairs_go_by_the_names_of_columns(tmp_path):
+def test_pairs_are_matched_by_column_names(tmp_path):
     pd = pytest.importorskip("pandas")
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 5)), columns=list("abcde"))
     net, turned = Autoencoder(2, hidden=(), max_epochs=1, random_state=0), rows[list("edcba")]

@@ -1,4 +1,4 @@
-"""Readers: a path is read by its kind of file, and refused by its name."""
+"""Readers: the kind of a file decides how it is read; errors name the file."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
 
 @pytest.mark.parametrize("read_it", [read, read_documents, lambda p: read_labels(p, n_rows=3)])
 @pytest.mark.parametrize("name", ["x.xlsx", "X.XLS", "x.ods"])
-def test_a_spreadsheet_is_to_be_saved_as_csv(read_it, name, tmp_path):
+def test_a_spreadsheet_is_refused_with_the_advice_to_save_it_as_csv(read_it, name, tmp_path):
     with pytest.raises(InvalidData, match="unknown kind of file.*; save the sheet as CSV"):
         read_it(saved(tmp_path / name, b"PK"))
 
 
-def test_a_pipe_is_not_waited_on(tmp_path):
+def test_a_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "x.npy")
     with pytest.raises(InvalidData, match="not a regular file"):
         read(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("name", [*KINDS, "x.txt", "x.csv.gz", "x.svmlight.gz"])
-def test_no_reader_waits_on_a_pipe(tmp_path, name):
+def test_no_reader_blocks_on_a_pipe(tmp_path, name):
     path = tmp_path / name
     os.mkfifo(path)
     ask = (
@@ -70,6 +70,6 @@ def test_random_bytes_are_refused_by_name(tmp_path, rng, name):
 
 
 @pytest.mark.parametrize("name", ["UPPER.NPY", "a b;c.npy", "\u202egnp.npy", "x" * 200 + ".npy"])
-def test_strange_names_are_read(tmp_path, name):
+def test_files_with_unusual_names_are_read(tmp_path, name):
     path = saved(tmp_path / name, npy_bytes())
     assert read(path).origin == str(path)

@@ -1,4 +1,4 @@
-"""Columns of tables that are no features: a label, and what is dropped; folders as labels."""
+"""Columns of tables that are not features: labels and dropped columns; folders as labels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WRITERS = pytest.mark.parametrize("write", [_csv, _parquet, _jsonl])
 
 
 @WRITERS
-def test_features_are_the_other_columns_and_labels_stand_beside(
+def test_other_columns_are_features_and_labels_are_separate(
     write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     source = read(write(tmp_path), label="kind", drop=("when", "grade"))
@@ -63,7 +63,7 @@ def test_a_stream_of_a_table_reads_the_same_columns(tmp_path: Path) -> None:
 
 
 @WRITERS
-def test_labels_of_numbers_with_gaps_are_read_as_one_writes_them(
+def test_labels_of_whole_numbers_with_gaps_have_no_decimal_point(
     write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     labels = read(write(tmp_path), label="grade", drop=("when", "kind")).labels
@@ -72,32 +72,32 @@ def test_labels_of_numbers_with_gaps_are_read_as_one_writes_them(
 
 
 @WRITERS
-def test_a_column_that_is_not_there_is_named_with_the_nearest(
+def test_a_missing_column_is_named_with_the_nearest_name(
     write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidData, match=r"no column 'kint'; it has a, kind.* mean 'kind'\?"):
         read(write(tmp_path), label="kint")
 
 
-def test_one_name_to_drop_is_one_name(tmp_path: Path) -> None:
+def test_drop_accepts_a_single_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="column kind: expected a number"):
         read(_csv(tmp_path), drop="when")
 
 
-def test_a_table_of_no_feature_is_refused(tmp_path: Path) -> None:
+def test_a_table_without_features_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="no column is left"):
         read(_csv(tmp_path), label="kind", drop=["a", "a.b", "when", "grade"])
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_a_table_without_names_has_no_columns_to_name(name: str, tmp_path: Path) -> None:
+def test_a_table_without_column_names_refuses_named_columns(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text("1,2\n3,4\n" if name == "t.csv" else "[1, 2]\n[3, 4]\n")
-    with pytest.raises(InvalidData, match="have no names, asked for 'kind'"):
+    with pytest.raises(InvalidData, match="have no names, such as 'kind'"):
         read(path, label="kind")
 
 
-def test_other_files_have_no_columns(tmp_path: Path) -> None:
+def test_other_kinds_of_files_refuse_named_columns(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
     with pytest.raises(InvalidData, match=r"label, id and drop name columns of .csv"):
         read(tmp_path / "x.npy", label="kind")
@@ -105,12 +105,12 @@ def test_other_files_have_no_columns(tmp_path: Path) -> None:
         read(tmp_path, drop=["kind"])
 
 
-def test_a_name_that_stands_twice_in_parquet_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_name_in_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table([[1.0], [2.0]], names=["a", "a"]), tmp_path / "t.parquet")
-    with pytest.raises(InvalidData, match="stands twice"):
+    with pytest.raises(InvalidData, match="is repeated"):
         read(tmp_path / "t.parquet")
 
 
@@ -127,7 +127,7 @@ def test_folders_of_images_are_their_labels(stream: bool, tmp_path: Path) -> Non
     assert labels is not None and labels.tolist() == ["cats", "cats", "dogs"]
 
 
-def test_one_folder_or_an_image_outside_is_no_label(tmp_path: Path) -> None:
+def test_a_single_folder_or_an_image_outside_gives_no_labels(tmp_path: Path) -> None:
     _pictures(tmp_path, "cats/1.png", "cats/2.png")
     assert read(tmp_path).labels is None
     _pictures(tmp_path, "dogs/1.png", "3.png")
@@ -149,7 +149,7 @@ def test_labels_of_gaps_are_empty_in_every_kind_of_file(tmp_path: Path) -> None:
     ("cell", "message"),
     [("[1]", "got list"), ('"\\ud800"', "not valid Unicode"), (f'"{"x" * 300}"', "300 characters")],
 )
-def test_cells_that_are_no_labels_are_refused_by_their_line(
+def test_invalid_labels_are_refused_with_their_line(
     cell: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"a": 1, "kind": "x"}}\n{{"a": 1, "kind": {cell}}}\n')
@@ -157,7 +157,7 @@ def test_cells_that_are_no_labels_are_refused_by_their_line(
         read(tmp_path / "t.jsonl", label="kind")
 
 
-def test_labels_that_memory_cannot_hold_are_refused(
+def test_labels_that_do_not_fit_into_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "t.csv").write_text("a,kind\n" + "1,x\n" * 50 + f"1,{'y' * 200}\n")
@@ -167,14 +167,12 @@ def test_labels_that_memory_cannot_hold_are_refused(
 
 
 @pytest.mark.parametrize("arguments", [{"label": 3}, {"drop": [3]}, {"drop": 3}, {"label": ["a"]}])
-def test_what_is_no_name_of_a_column_is_refused(
-    arguments: dict[str, object], tmp_path: Path
-) -> None:
+def test_invalid_column_names_are_refused(arguments: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected (the name|names) of"):
         read(_csv(tmp_path), **arguments)  # type: ignore[arg-type]
 
 
-def test_a_first_line_of_numbers_that_serves_as_names_is_warned_of(tmp_path: Path) -> None:
+def test_a_first_line_of_numbers_used_as_names_causes_a_warning(tmp_path: Path) -> None:
     (tmp_path / "iris.data.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
     with pytest.warns(
         HeaderWarning, match=r"are called 5.1, 3.5; say header=yes if these are names"
@@ -182,13 +180,13 @@ def test_a_first_line_of_numbers_that_serves_as_names_is_warned_of(tmp_path: Pat
         read(tmp_path / "iris.data.csv", label="setosa")
 
 
-def test_svmlight_has_no_columns_to_name(tmp_path: Path) -> None:
+def test_svmlight_refuses_named_columns(tmp_path: Path) -> None:
     (tmp_path / "t.svmlight").write_text("1 1:0.5\n")
-    with pytest.raises(InvalidData, match="this is none"):
+    with pytest.raises(InvalidData, match="leave them out"):
         read(tmp_path / "t.svmlight", drop="1")
 
 
-def test_a_folded_csv_is_read(tmp_path: Path) -> None:
+def test_a_gzipped_csv_is_read(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("a,kind\n1,x\n2,y\n")
     assert read(tmp_path / "t.csv.gz", label="kind").n_rows == 2
@@ -196,6 +194,6 @@ def test_a_folded_csv_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argument", ["id", "label"])
 @pytest.mark.parametrize("drop", ["kind", ("when", "kind")])
-def test_a_column_that_is_named_and_dropped_is_refused(argument, drop, tmp_path: Path) -> None:
+def test_a_column_that_is_both_label_and_dropped_is_refused(argument, drop, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"drop: must not name the column of {argument}, got 'ki"):
         read(_csv(tmp_path), **{argument: "kind"}, drop=drop)

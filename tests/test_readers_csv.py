@@ -1,4 +1,4 @@
-"""The reader of CSV: every error names its line."""
+"""The CSV reader; errors name the line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from reader_files import rows_of, saved
 
 from narrows import read_documents
 from narrows.data import read
-from narrows.data.label_columns import named_column
-from narrows.data.labels import read_labels
+from narrows.data.labels import named_column, read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError
 
@@ -39,12 +38,12 @@ def test_csv_without_a_header_loses_no_row(tmp_path, separator):
         ("1,2\n3,1_000\n", "line 2, column 1: expected a number, got '1_000'"),
         ("1,2\n3,4\0\n", "line 2, column 1: expected a number"),
         ("a;b\n1,5;2\n", "line 2, column a: expected a number, got '1,5'"),
-        ("a,a\n1,2\n", "line 1: a column name stands twice"),
+        ("a,a\n1,2\n", "line 1: a column name is repeated"),
         ('a,b\n"1,2\n3,4\n', 'line 2: the quote that opens at "1,2 does not end its cell'),
         ("a\n" + "1" * 200_000, "line 2: field larger than field limit"),
         ("a,b\n", "no rows below the first line, which is the header"),
         ("", "no rows: the file is empty"),
-        ("1.0,#N/A,1.0\n1,2,3\n", "line 1: a column name stands twice; .*header=no"),
+        ("1.0,#N/A,1.0\n1,2,3\n", "line 1: a column name is repeated; .*header=no"),
     ],
 )
 def test_csv_error_names_the_line(tmp_path, text, message):
@@ -65,7 +64,7 @@ def test_csv_of_another_encoding_is_refused(tmp_path, content, message):
         read(saved(tmp_path / "x.csv", content))
 
 
-def test_csv_in_utf16_is_read_where_its_mark_says_so(tmp_path):
+def test_csv_in_utf16_with_a_byte_order_mark_is_read(tmp_path):
     saved(tmp_path / "x.csv", "höhe\tb\r\n1\t2\r\n3\t4\r\n".encode("utf-16"))
     source = read(tmp_path / "x.csv")
     assert source.names == ["höhe", "b"]
@@ -75,7 +74,7 @@ def test_csv_in_utf16_is_read_where_its_mark_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl", "x.svmlight"])
-def test_gzip_without_gz_in_its_name_is_named(tmp_path, name):
+def test_gzip_without_the_suffix_gz_is_refused(tmp_path, name):
     path = saved(tmp_path / name, gzip.compress(b"1,2\n3,4\n"))
     with pytest.raises(InvalidData, match=rf"is compressed by gzip, .* rename it to {name}\.gz"):
         read(path)
@@ -84,7 +83,7 @@ def test_gzip_without_gz_in_its_name_is_named(tmp_path, name):
 @pytest.mark.parametrize("row", ['"5 inch,1\n', '"5 inch,1\n"6 inch",2\n', '"5" inch,1\n'])
 def test_a_stray_quote_names_the_line_where_it_opens_and_swallows_no_row(tmp_path, row):
     path = saved(tmp_path / "x.csv", f'name,a\n"two\nlines",1\n{row}' + "pipe,2\n" * 30)
-    message = r"x\.csv, line 4: the quote that opens at \"5.* written twice"
+    message = r"x\.csv, line 4: the quote that opens at \"5.* inside of a text twice"
     with pytest.raises(InvalidData, match=message):
         read(path, label="name")
     with pytest.raises(InvalidData, match=message):
@@ -99,13 +98,13 @@ def test_a_stray_quote_in_a_file_of_labels_names_its_line(tmp_path):
         read_labels(path, n_rows=4)
 
 
-def test_a_quoted_cell_of_several_lines_with_quotes_in_it_is_whole(tmp_path):
+def test_a_quoted_cell_may_have_several_lines_and_quotes(tmp_path):
     path = saved(tmp_path / "x.csv", 'name,a\n"5"" pipe\nof steel",1\n6" pipe,2\n')
     source = read(path, label="name")
     assert source.labels.tolist() == ['5" pipe\nof steel', '6" pipe']
 
 
-def test_the_separator_that_excel_says_is_taken(tmp_path):
+def test_the_separator_line_of_excel_is_used(tmp_path):
     source = read(saved(tmp_path / "x.csv", "sep=;\r\na;b\r\n1;2\r\n3;4\r\n"))
     assert source.names == ["a", "b"]
     assert source.lines.tolist() == [3, 4]
@@ -145,7 +144,7 @@ def test_csv_value_that_is_not_finite_is_named_by_line_and_column(tmp_path, word
         describe(source)
 
 
-def test_csv_bigger_than_memory_is_refused(tmp_path, little_memory):
+def test_csv_larger_than_memory_is_refused(tmp_path, little_memory):
     with pytest.raises(ResourceError, match="values need"):
         read(saved(tmp_path / "x.csv", "1,2\n" * 100))
 
@@ -167,7 +166,7 @@ def test_csv_as_pandas_writes_it(tmp_path, text, names):
 
 
 @pytest.mark.parametrize("text", ["0,1\n5,6\n", "0,1,3\n5,6,7\n", "0.0,1.0,2.0\n5,6,7\n"])
-def test_csv_whose_first_row_only_looks_like_counting_keeps_it(tmp_path, text):
+def test_a_first_row_that_only_seems_to_count_is_kept(tmp_path, text):
     source = read(saved(tmp_path / "x.csv", text))
     assert source.names is None
     assert source.n_rows == 2

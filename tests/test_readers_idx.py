@@ -1,4 +1,4 @@
-"""The reader of IDX: images and rows, plain or gzipped."""
+"""The IDX reader: images and rows, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_idx_of_big_endian_floats_is_read(tmp_path):
         (b"\x89PNG", "not an IDX file"),
     ],
 )
-def test_idx_whose_header_disagrees_is_refused(tmp_path, folded, content, message):
+def test_idx_with_a_wrong_header_is_refused(tmp_path, folded, content, message):
     name = "x.idx.gz" if folded else "x.idx"
     with pytest.raises(InvalidData, match=message):
         read(saved(tmp_path / name, gzip.compress(content) if folded else content))
 
 
-def test_idx_gzip_bomb_is_read_no_further_than_promised(tmp_path):
+def test_idx_gzip_bomb_is_read_up_to_the_promised_length(tmp_path):
     bomb = gzip.compress(idx_bytes((2, 3), bytes(50_000_000)))
     with pytest.raises(InvalidData, match="promises 6 bytes .* has more"):
         read(saved(tmp_path / "x.idx.gz", bomb))
 
 
-def test_idx_gzip_bomb_that_keeps_its_promise_is_refused(tmp_path, little_memory):
+def test_idx_gzip_bomb_with_a_matching_header_is_refused(tmp_path, little_memory):
     bomb = gzip.compress(idx_bytes((1000, 3), bytes(3000)))
     with pytest.raises(ResourceError, match="promises 3000 bytes; refused"):
         read(saved(tmp_path / "x.idx.gz", bomb))

@@ -1,4 +1,4 @@
-"""The reader of folders of images: one size, one number of channels, no surprises."""
+"""The reader of folders of images: one size and one number of channels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_images_are_read_in_the_order_of_their_names(tmp_path):
     np.testing.assert_array_equal(rows_of(source)[:, 0], [10, 20, 30])
 
 
-def test_one_color_image_makes_the_gray_ones_three_channels(tmp_path):
+def test_one_color_image_gives_gray_images_three_channels(tmp_path):
     image(tmp_path, "a.png", "L", color=7)
     image(tmp_path, "b.png", "RGB", color=(1, 2, 3))
     source = read(tmp_path)
@@ -46,7 +46,7 @@ def test_16_bit_gray_is_divided_by_256(tmp_path):
     np.testing.assert_array_equal(rows_of(read(tmp_path)), np.full((1, 12), 0xAB))
 
 
-def test_transparency_is_laid_over_white(tmp_path):
+def test_transparency_is_composed_with_white(tmp_path):
     image(tmp_path, "a.png", "RGBA", color=(0, 0, 0, 0))
     image(tmp_path, "b.png", "LA", color=(0, 255))
     np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [255, 0])
@@ -81,11 +81,9 @@ def test_mixed_sizes_are_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
-def test_pixels_of_no_agreed_range_are_refused(tmp_path, mode):
+def test_pixels_without_a_standard_range_are_refused(tmp_path, mode):
     image(tmp_path, "a.tif", mode, color=70_000)
-    with pytest.raises(
-        InvalidData, match=r"a\.tif.*(no range that is agreed on|more than 16 bits)"
-    ):
+    with pytest.raises(InvalidData, match=r"a\.tif.*(no standard range|more than 16 bits)"):
         read(tmp_path)
 
 
@@ -127,7 +125,7 @@ def test_a_folder_of_more_images_than_memory_is_refused(tmp_path, little_memory)
         read(tmp_path)
 
 
-def test_a_folder_without_images_says_so(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(InvalidData, match="no image files"):
         read(tmp_path)
 
@@ -162,7 +160,7 @@ def test_a_streamed_folder_of_gray_images_is_gray(tmp_path):
     assert read(tmp_path, stream=True).image_shape == (5, 4)
 
 
-def test_an_image_of_another_size_is_named_in_the_middle_of_a_stream(tmp_path):
+def test_an_image_of_another_size_is_named_while_streaming(tmp_path):
     Image.new("L", (4, 5)).save(tmp_path / "a.png")
     Image.new("L", (5, 4)).save(tmp_path / "b.png")
     with pytest.raises(InvalidData, match=r"b\.png: 4 x 5 pixels .* a\.png has 5 x 4"):
@@ -176,7 +174,7 @@ def test_a_streamed_folder_that_changed_has_another_fingerprint(tmp_path):
     assert read(tmp_path, stream=True).fingerprint() != before
 
 
-def test_what_is_hidden_is_no_image(tmp_path):
+def test_hidden_files_are_skipped(tmp_path):
     for name in ("cat", "dog", ".Trash", "dog/.ipynb_checkpoints"):
         (tmp_path / name).mkdir()
         image(tmp_path / name, "a.png", "L", color=7)
@@ -199,7 +197,7 @@ def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
     np.testing.assert_array_equal(rows_of(read(tmp_path))[:, 0], [7])
 
 
-def test_a_link_to_nothing_is_named(tmp_path):
+def test_a_broken_link_is_named(tmp_path):
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(InvalidData, match=r"a\.png: a link that cannot be followed"):
         read(tmp_path)

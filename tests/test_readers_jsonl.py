@@ -1,4 +1,4 @@
-"""The reader of JSON Lines: every error names its line."""
+"""The JSON Lines reader; errors name the line."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_jsonl_error_names_the_line(tmp_path, bad, message):
     [
         ('{"a": 1}', "keys differ"),
         ('{"a": 1, "c": 2}', "keys differ"),
-        ('{"a": 1, "b": 2, "b": 3}', "a key stands twice"),
+        ('{"a": 1, "b": 2, "b": 3}', "a key is repeated"),
         ("[1, 2]", "expected an object"),
     ],
 )
@@ -79,12 +79,12 @@ def test_jsonl_in_a_damaged_gzip_is_refused(tmp_path, rng, damage):
         read(saved(tmp_path / "x.jsonl.gz", broken))
 
 
-def test_jsonl_gzip_bomb_of_lines_is_capped(tmp_path, little_memory):
+def test_jsonl_gzip_bomb_of_lines_is_limited(tmp_path, little_memory):
     with pytest.raises(ResourceError, match="values need"):
         read(saved(tmp_path / "x.jsonl.gz", gzip.compress(b"[1,2]\n" * 10_000)))
 
 
-def test_jsonl_line_without_end_is_capped(tmp_path, monkeypatch):
+def test_jsonl_line_without_an_end_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr("narrows.data.readers.lines.MAX_LINE", 1000)
     with pytest.raises(InvalidData, match="line 1: longer than 1000 bytes"):
         read(saved(tmp_path / "x.jsonl.gz", gzip.compress(b" " * 10**6)))

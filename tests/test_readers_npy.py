@@ -1,4 +1,4 @@
-"""The reader of .npy: numbers of every kind, and headers that cannot be trusted."""
+"""The .npy reader: numbers of every kind, and headers that are not trusted."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def test_npy_of_images_keeps_their_shape(tmp_path):
 
 
 @pytest.mark.parametrize("stream", [None, True, False])
-def test_npy_that_claims_a_trillion_rows_is_refused_by_arithmetic(tmp_path, stream):
+def test_npy_that_promises_a_trillion_rows_is_refused_before_allocation(tmp_path, stream):
     path = saved(tmp_path / "x.npy", npy_bytes({**HEADER, "shape": (10**12, 3)}))
     with pytest.raises(InvalidData, match="promises 1000000000000 rows of 3 float32 .* has 1"):
         read(path, stream=stream)
 
 
-def test_npy_with_rows_left_over_is_refused(tmp_path):
+def test_npy_with_extra_bytes_is_refused(tmp_path):
     with pytest.raises(InvalidData, match="promises 4 rows"):
         read(saved(tmp_path / "x.npy", npy_bytes() + b"\0\0\0\0"))
 
 
 def test_npy_of_objects_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.array([[1, None]], dtype=object), allow_pickle=True)
-    with pytest.raises(InvalidData, match="dtype object are not read"):
+    with pytest.raises(InvalidData, match="dtype object are not supported"):
         read(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("array", [np.array([["a"]]), np.ones((2, 2), complex)])
-def test_npy_of_other_things_is_refused(tmp_path, array):
+def test_npy_of_other_dtypes_is_refused(tmp_path, array):
     np.save(tmp_path / "x.npy", array)
-    with pytest.raises(InvalidData, match="are not read; save numbers"):
+    with pytest.raises(InvalidData, match="are not supported; save numbers"):
         read(tmp_path / "x.npy")
 
 
@@ -92,7 +92,7 @@ def test_npy_without_values_is_refused(tmp_path, shape, stream):
         b"{'descr': '<f4\0'}",
     ],
 )
-def test_npy_with_a_crooked_header_is_refused(tmp_path, header):
+def test_npy_with_a_malformed_header_is_refused(tmp_path, header):
     with pytest.raises(InvalidData, match=r"x\.npy: not a \.npy file"):
         read(saved(tmp_path / "x.npy", npy_bytes(header)))
 

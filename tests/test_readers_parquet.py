@@ -1,4 +1,4 @@
-"""The reader of Parquet: columns of numbers, in memory and streamed."""
+"""The Parquet reader: columns of numbers, in memory and streamed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_parquet_1e300_is_found_after_the_cast(tmp_path, stream):
 
 
 @pytest.mark.parametrize("column", [["x"], [[1]], [{"k": 1}], [b"x"]])
-def test_parquet_column_of_other_things_is_named(tmp_path, column):
+def test_parquet_column_without_numbers_is_named(tmp_path, column):
     with pytest.raises(InvalidData, match="column 'b' holds .*, not numbers; leave .* by drop="):
         read(parquet(tmp_path / "x.parquet", a=[1], b=column))
 
@@ -59,7 +59,7 @@ def test_parquet_cut_short_is_refused(tmp_path, stream):
         read(saved(path, path.read_bytes()[:-20]), stream=stream)
 
 
-def test_parquet_with_a_column_name_that_is_no_utf8_is_refused(tmp_path):
+def test_parquet_with_a_column_name_that_is_not_utf8_is_refused(tmp_path):
     path = parquet(tmp_path / "x.parquet", width=[1.0, 2.0])
     with pytest.raises(InvalidData, match=r"x\.parquet: not a Parquet file: 'utf-8' codec"):
         read(saved(path, path.read_bytes().replace(b"width", b"w\xe4dth")))
@@ -90,7 +90,7 @@ def test_parquet_with_other_rows_than_promised_is_refused(tmp_path):
             list(_matrices(open_parquet(path), path, promised, ["a"]))
 
 
-def test_an_index_that_pandas_writes_is_no_feature(tmp_path):
+def test_an_index_that_pandas_writes_is_not_a_feature(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [2.0, 4, 6, 9]})
     frame[frame.a != 2].to_parquet(tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet").names == ["a", "b"]
@@ -109,7 +109,7 @@ def test_an_index_that_pandas_writes_is_no_feature(tmp_path):
         (b"[" * 100_000, ["a", "b", "number"]),
     ],
 )
-def test_an_index_with_a_name_that_pandas_writes_is_no_feature(tmp_path, spec, names):
+def test_a_named_index_that_pandas_writes_is_not_a_feature(tmp_path, spec, names):
     table = pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0], "number": [7, 5]})
     pq.write_table(table.replace_schema_metadata({b"pandas": spec}), tmp_path / "t.parquet")
     source = read(tmp_path / "t.parquet")

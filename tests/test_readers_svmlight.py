@@ -1,4 +1,4 @@
-"""The reader of SVMlight files: rows, labels, and every error with its line."""
+"""The SVMlight reader: rows and labels; errors name the line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_rows_are_csr_of_float32(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("zero_based", [True, False])
-def test_what_scikit_learn_wrote_is_read(tmp_path, rng, zero_based):
+def test_files_written_by_scikit_learn_are_read(tmp_path, rng, zero_based):
     x = sp.random_array((30, 7), density=0.5, format="csr", rng=rng)
     y = rng.integers(0, 3, size=30)
     dump_svmlight_file(x, y, str(tmp_path / "x.svmlight"), zero_based=zero_based)
@@ -45,7 +45,7 @@ def test_what_scikit_learn_wrote_is_read(tmp_path, rng, zero_based):
     assert labels.dtype == np.int64 and labels.tolist() == y.tolist()
 
 
-def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_a_label(tmp_path):
     path = saved(tmp_path / "x.svmlight", "\ufeff7 1:2\n")
     assert read_labels(path, n_rows=1).tolist() == [7]
 
@@ -54,7 +54,7 @@ def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path):
     ("text", "labels"),
     [("+1 1:2\n-1 1:3\n", ["1", "-1"]), ("2.5 1:2\n1:3\n", ["2.5", ""]), ("1,2 1:2\n", None)],
 )
-def test_labels_are_kept_as_texts_where_no_row_has_several(tmp_path, text, labels):
+def test_labels_are_strings_if_no_row_has_several(tmp_path, text, labels):
     kept = read(saved(tmp_path / "x.svmlight", text)).labels
     assert kept is None if labels is None else kept.tolist() == labels
 
@@ -71,7 +71,7 @@ def test_several_labels_or_none_are_a_matrix(tmp_path):
     np.testing.assert_array_equal(dense(read(path)), [[1, 0], [3, 1], [0, 1]])
 
 
-def test_a_group_is_passed_over(tmp_path):
+def test_a_group_is_ignored(tmp_path):
     path = saved(tmp_path / "x.svmlight", "3 qid:1 1:5\n2 qid:10 2:4\nqid:4 1:1\n")
     np.testing.assert_array_equal(dense(read(path)), [[5, 0], [0, 4], [1, 0]])
     assert read_labels(path, n_rows=3).toarray().tolist() == [[0, 1], [1, 0], [0, 0]]
@@ -89,18 +89,18 @@ def test_a_group_is_passed_over(tmp_path):
         ("1 2:3:4", "could not convert string to float"),
         ("1 x:3", "invalid literal for int"),
         ("1 2.0:3", "invalid literal for int"),
-        ("1 1_0:3", "'_' is in no number"),
-        ("1 4:1_0", "'_' is in no number"),
+        ("1 1_0:3", "a number must not contain '_'"),
+        ("1 4:1_0", "a number must not contain '_'"),
         ("1,,2 1:1", "could not convert string to float"),
-        ("cat 1:1", "labels are finite numbers"),
-        ("nan 1:1", "labels are finite numbers"),
-        ("1e999 1:1", "got '1e999 1:1': labels are finite numbers"),
-        ("1,-1e999 1:1", "labels are finite numbers"),
+        ("cat 1:1", "labels must be finite numbers"),
+        ("nan 1:1", "labels must be finite numbers"),
+        ("1e999 1:1", "got '1e999 1:1': labels must be finite numbers"),
+        ("1,-1e999 1:1", "labels must be finite numbers"),
         ("1e 1:1", "could not convert string to float"),
-        ("1 qid:x 1:1", "qid:NUMBER stands once, behind the labels"),
-        ("1 qidle:3 1:1", "qid:NUMBER stands once"),
-        ("1 1:1 qid:3", "qid:NUMBER stands once"),
-        ("1 qid:1 qid:3", "qid:NUMBER stands once"),
+        ("1 qid:x 1:1", "qid:NUMBER must occur once, after the labels"),
+        ("1 qidle:3 1:1", "qid:NUMBER must occur once"),
+        ("1 1:1 qid:3", "qid:NUMBER must occur once"),
+        ("1 qid:1 qid:3", "qid:NUMBER must occur once"),
         ("1 slack:3 1:1", "invalid literal for int"),
         (b"1 1:1\x00 # 2", "could not convert string to float"),
         (b"1 1:\xff", "could not convert"),
@@ -110,7 +110,7 @@ def test_a_group_is_passed_over(tmp_path):
     ],
 )
 def test_an_error_names_the_line(tmp_path, monkeypatch, bad, message):
-    monkeypatch.setattr("narrows.data.readers._limits.memory_limit", lambda: 2**40)
+    monkeypatch.setattr("narrows.data.memory.memory_limit", lambda: 2**40)
     bad = bad if isinstance(bad, bytes) else bad.encode()
     path = saved(tmp_path / "x.svmlight", b"1 1:1\n# none\n" + bad + b"\n2 1:1\n")
     with pytest.raises(InvalidData, match=rf"x\.svmlight, line 3: .*{message}") as error:
@@ -119,18 +119,20 @@ def test_an_error_names_the_line(tmp_path, monkeypatch, bad, message):
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only this\n"])
-def test_a_file_of_no_rows_is_refused(tmp_path, text):
+def test_a_file_without_rows_is_refused(tmp_path, text):
     with pytest.raises(InvalidData, match=r"x\.libsvm: no rows"):
         read(saved(tmp_path / "x.libsvm", text))
 
 
-def test_rows_of_no_values_are_refused(tmp_path):
+def test_rows_without_values_are_refused(tmp_path):
     with pytest.raises(InvalidData, match=r"x\.libsvm: no values"):
         read(saved(tmp_path / "x.libsvm", "1\n-1\n"))
 
 
 def test_an_index_of_a_trillion_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(ResourceError, match=r"line 2: 1000000000000 columns: not even one"):
+    with pytest.raises(
+        ResourceError, match=r"line 2: 1000000000000 columns: one number per column does not fit"
+    ):
         read(saved(tmp_path / "x.svmlight", f"1 1:1\n1 2:1 {10**12}:1\n"))
 
 
@@ -145,7 +147,7 @@ def test_a_gzip_bomb_of_one_line_is_capped(tmp_path, little_memory):
         read(saved(tmp_path / "x.svmlight.gz", gzip.compress(line)))
 
 
-def test_a_line_without_end_is_capped(tmp_path, monkeypatch):
+def test_a_line_without_an_end_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr("narrows.data.readers.lines.MAX_LINE", 1000)
     with pytest.raises(InvalidData, match="line 1: longer than 1000 bytes"):
         read(saved(tmp_path / "x.svmlight.gz", gzip.compress(b" " * 10**6)))
@@ -166,31 +168,31 @@ def test_a_value_that_is_not_finite_is_named(tmp_path, word):
         describe(source)
 
 
-def test_columns_that_do_not_occur_can_be_asked_for(tmp_path):
+def test_n_features_adds_columns_that_do_not_occur(tmp_path):
     path = saved(tmp_path / "x.svmlight", TEXT)
     rows = dense(read(path, n_features=5, zero_based=False))
     np.testing.assert_array_equal(rows, np.pad(np.float32(DENSE), [(0, 0), (0, 2)]))
 
 
-def test_an_index_beyond_the_columns_asked_for_is_refused(tmp_path):
+def test_an_index_beyond_n_features_is_refused(tmp_path):
     path = saved(tmp_path / "x.svmlight", TEXT)
-    with pytest.raises(InvalidData, match="an index says 3 columns, n_features is 2"):
+    with pytest.raises(InvalidData, match="an index needs 3 columns, but n_features is 2"):
         read(path, n_features=2)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "3"])
-def test_a_number_of_columns_that_is_none_is_refused(tmp_path, wrong):
+def test_an_invalid_n_features_is_refused(tmp_path, wrong):
     with pytest.raises(UsageError, match="n_features"):
         read(saved(tmp_path / "x.svmlight", TEXT), n_features=wrong)
 
 
 @pytest.mark.parametrize("name", ["x.npy", "folder"])
-def test_a_number_of_columns_goes_with_no_other_kind(tmp_path, name):
+def test_n_features_is_refused_for_other_kinds(tmp_path, name):
     with pytest.raises(UsageError, match=r"n_features goes with \.svmlight and \.libsvm"):
         read(tmp_path / name, n_features=3)
 
 
-def test_a_file_of_too_few_columns_is_told_how_to_say_how_many(tmp_path):
+def test_a_file_with_too_few_columns_is_refused_with_the_option_to_set(tmp_path):
     estimator = BaseEstimator()
     fit_source(estimator, read(saved(tmp_path / "a.libsvm", "1 1:2 4:1\n1 2:2\n")))
     path = saved(tmp_path / "b.libsvm", "1 1:2\n1 3:2\n")
@@ -210,47 +212,47 @@ HALF = "1 1:5 2:6\n2 2:7\n"
     ("zero_based", "rows"),
     [(True, [[0, 5, 6, 0], [0, 0, 7, 0]]), (False, [[5, 6, 0, 0], [0, 7, 0, 0]])],
 )
-def test_from_where_indices_are_counted_can_be_said(tmp_path, zero_based, rows):
+def test_zero_based_sets_the_first_index(tmp_path, zero_based, rows):
     path = saved(tmp_path / "x.svmlight", HALF)
     found = read(path, n_features=4, zero_based=zero_based)
     np.testing.assert_array_equal(dense(found), rows)
     assert read(path, zero_based=zero_based).n_features == 2 + zero_based
 
 
-def test_columns_that_may_be_counted_from_0_or_from_1_are_warned_of(tmp_path):
+def test_an_unclear_first_index_causes_a_warning(tmp_path):
     path = saved(tmp_path / "x.svmlight", HALF)
-    with pytest.warns(UserWarning, match="none with index 0 .* counted from 1.*zero_based=True"):
+    with pytest.warns(UserWarning, match="neither index 0 .* counted from 1.*zero_based=True"):
         rows = dense(read(path, n_features=4))
     np.testing.assert_array_equal(rows, [[5, 6, 0, 0], [0, 7, 0, 0]])
 
 
 @pytest.mark.parametrize(("text", "n_features"), [(HALF, 2), ("1 0:1 2:3\n", 5), (HALF, None)])
-def test_columns_that_are_counted_from_one_place_are_not_warned_of(tmp_path, text, n_features):
+def test_a_clear_first_index_causes_no_warning(tmp_path, text, n_features):
     read(saved(tmp_path / "x.svmlight", text), n_features=n_features)
 
 
-def test_an_index_that_is_beyond_the_columns_only_if_counted_from_0_is_refused(tmp_path):
+def test_an_index_beyond_the_columns_of_a_zero_based_file_is_refused(tmp_path):
     path = saved(tmp_path / "x.svmlight", HALF)
-    with pytest.raises(InvalidData, match="an index says 3 columns, n_features is 2"):
+    with pytest.raises(InvalidData, match="an index needs 3 columns, but n_features is 2"):
         read(path, n_features=2, zero_based=True)
 
 
-def test_an_index_0_is_refused_where_they_are_counted_from_1(tmp_path):
+def test_an_index_0_is_refused_if_zero_based_is_false(tmp_path):
     path = saved(tmp_path / "x.svmlight", "1 1:2\n1 0:1\n")
     with pytest.raises(InvalidData, match="line 2: .*Invalid index 0"):
         read(path, zero_based=False)
 
 
-def test_zeros_that_are_written_are_values_too(tmp_path):
+def test_explicit_zeros_are_stored(tmp_path):
     assert read(saved(tmp_path / "x.svmlight", "1 2:0\n1 1:0\n")).n_features == 2
 
 
 @pytest.mark.parametrize("wrong", [1, "yes"])
-def test_a_count_that_is_none_is_refused(tmp_path, wrong):
+def test_an_invalid_zero_based_is_refused(tmp_path, wrong):
     with pytest.raises(UsageError, match="zero_based: must be True, False or None"):
         read(saved(tmp_path / "x.svmlight", HALF), zero_based=wrong)
 
 
-def test_a_count_goes_with_no_other_kind(tmp_path):
+def test_zero_based_is_refused_for_other_kinds(tmp_path):
     with pytest.raises(UsageError, match=r"zero_based goes with \.svmlight and \.libsvm"):
         read(tmp_path / "x.npy", zero_based=True)

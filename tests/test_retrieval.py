@@ -1,4 +1,4 @@
-"""Retrieval measures against loops from their definitions; ties; mistakes."""
+"""Precision of retrieval against loops from its definition; ties; error messages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import pytest
 import retrieval_oracle as oracle
 import scipy.sparse as sp
 
-from narrows.applications.retrieval import ranking
 from narrows.applications.retrieval.metrics import CUTOFFS, measure_retrieval
+from narrows.data import ranking
 from narrows.errors import InvalidData, UsageError
 
 SOME = (1, 3, 7, 15, 31)
-BASE = 1500  # enough that a bound on what is near pays, with ``bounded``
+BASE = 1500  # enough rows for a bound on the scores of the nearest, with ``bounded``
 
 
 @pytest.fixture(params=["dense", "csr", "bits"])
 def codes(request, rng):
-    """Queries (23, width) and a base (BASE, width) of each kind, both with many ties.
+    """Queries (23, width) and a base (BASE, width) of each kind, with many ties.
 
-    Rows of numbers have four ones of eight, or none: their cosines are exact in float32.
+    Rows of numbers have four ones of eight, or none, so that cosines are exact in float32.
     """
     if request.param == "bits":
         return rng.integers(0, 8, (23, 2), dtype=np.uint8), rng.integers(0, 8, (BASE, 2), np.uint8)
@@ -39,7 +39,7 @@ def labels(request, rng):
 
 @pytest.fixture
 def bounded(monkeypatch):
-    """Small tiles and samples, so that a small base goes every way that a big one goes."""
+    """Small tiles and samples, so that a small base takes every path of a large one."""
     monkeypatch.setattr(ranking, "_TILE", 64)
     monkeypatch.setattr(ranking, "_SAMPLED", 4)
     monkeypatch.setattr(ranking, "_MAX_BLOCK", 7)
@@ -49,49 +49,30 @@ def dense(codes):
     return [part.toarray() if sp.issparse(part) else part for part in codes]
 
 
-def expected_precision(codes, labels, cutoffs, **more):
-    found = oracle.rankings(*dense(codes), *labels, **more)
+def expected_precision(codes, labels, cutoffs):
+    found = oracle.rankings(*dense(codes), *labels)
     return np.mean([[oracle.precision(hits, k) for k in cutoffs] for _, hits in found], axis=0)
 
 
-def test_precision_is_that_of_a_loop_over_queries(codes, labels, bounded):
+def test_precision_matches_a_loop_over_queries(codes, labels, bounded):
     measured = measure_retrieval(*codes, *labels, cutoffs=SOME)
     np.testing.assert_allclose(measured.precision, expected_precision(codes, labels, SOME))
 
 
-def test_precision_at_100_is_that_of_a_loop_over_queries(codes, labels):
+def test_precision_at_100_matches_a_loop_over_queries(codes, labels):
     measured = measure_retrieval(*codes, *labels)
     (expected,) = expected_precision(codes, labels, (100,))
     assert measured.precision_at_100 == pytest.approx(expected)
 
 
-def test_a_query_of_the_base_does_not_retrieve_itself(codes, labels, bounded):
-    base, of_base = codes[1][:90], labels[1][:90]
-    measured = measure_retrieval(base, base, of_base, of_base, cutoffs=SOME, leave_one_out=True)
-    expected = expected_precision((base, base), (of_base, of_base), SOME, leave_one_out=True)
-    np.testing.assert_allclose(measured.precision, expected)
-    assert measured.n_base == 89
-
-
-def test_mean_average_precision_is_that_of_a_loop_over_queries(codes, labels):
-    measured = measure_retrieval(*codes, *labels, average_precision=True)
-    found = oracle.rankings(*dense(codes), *labels)
-    expected = np.mean([oracle.average_precision(hits) for _, hits in found])
-    assert measured.mean_average_precision == pytest.approx(expected)
-
-
-def test_random_ties_are_the_mean_over_all_orders(rng):
+def test_random_ties_give_the_mean_over_all_orders(rng):
     queries, base = rng.integers(0, 4, (9, 1), np.uint8), rng.integers(0, 4, (7, 1), np.uint8)
     labels = rng.integers(0, 2, 9), rng.integers(0, 2, 7)
-    measured = measure_retrieval(
-        queries, base, *labels, cutoffs=(1, 2, 3, 5), ties="random", average_precision=True
-    )
+    measured = measure_retrieval(queries, base, *labels, cutoffs=(1, 2, 3, 5), ties="random")
     found = list(oracle.rankings(queries, base, *labels))
     for k, value in zip(measured.cutoffs, measured.precision, strict=True):
         each = [oracle.over_all_orders(oracle.precision, *one, k) for one in found]
         assert value == pytest.approx(np.mean(each))
-    each = [oracle.over_all_orders(oracle.average_precision, *one) for one in found]
-    assert measured.mean_average_precision == pytest.approx(np.mean(each))
 
 
 def test_random_ties_do_not_depend_on_the_order_of_the_base(codes, labels, rng, bounded):
@@ -104,23 +85,11 @@ def test_random_ties_do_not_depend_on_the_order_of_the_base(codes, labels, rng, 
     np.testing.assert_allclose(there, here)
 
 
-def test_equal_codes_come_in_the_order_of_their_rows(bounded):
+def test_equal_codes_are_ranked_by_row_number(bounded):
     base = np.zeros((BASE, 1), np.uint8)
     first_is_relevant = np.r_[1, np.zeros(BASE - 1, int)]
     measured = measure_retrieval(base[:3], base, [1, 1, 1], first_is_relevant, cutoffs=(1, 2))
     assert measured.precision == (1.0, 0.5)
-
-
-def test_precision_within_a_radius_is_that_of_a_loop_and_empty_balls_count_zero(rng, bounded):
-    queries, base = (rng.integers(0, 256, (n, 2), np.uint8) for n in (23, BASE))
-    queries[0] = 0
-    base = base[[sum(int(b).bit_count() for b in row) > 2 for row in base]]  # none near query 0
-    labels = rng.integers(0, 3, 23), rng.integers(0, 3, len(base))
-    measured = measure_retrieval(queries, base, *labels, cutoffs=(1,), radius=2)
-    inside = [hits[scores >= -2] for scores, hits in oracle.rankings(queries, base, *labels)]
-    assert measured.n_empty_balls == sum(not len(hits) for hits in inside) >= 1
-    expected = np.mean([hits.mean() if len(hits) else 0 for hits in inside])
-    assert measured.precision_within_radius == pytest.approx(expected)
 
 
 def test_queries_without_any_relevant_row_are_counted_and_count_zero():
@@ -128,12 +97,6 @@ def test_queries_without_any_relevant_row_are_counted_and_count_zero():
     measured = measure_retrieval(base[:2], base, ["a", "z"], ["a", "b", "b"], cutoffs=(1,))
     assert measured.n_without_relevant == 1
     assert measured.precision == (0.5,)
-
-
-def test_a_query_left_out_of_the_base_is_not_its_own_relevant_row():
-    labels = np.array(["a", "a", "b"])
-    measured = measure_retrieval(np.eye(3), np.eye(3), labels, labels, leave_one_out=True)
-    assert measured.n_without_relevant == 1
 
 
 def test_rows_without_a_label_are_relevant_to_nothing():
@@ -155,7 +118,7 @@ def test_cutoffs_beyond_the_base_are_left_out(codes, labels):
     assert measured.precision_at_100 is None
 
 
-def test_lengths_of_rows_do_not_matter_to_the_cosine(rng):
+def test_precision_by_cosine_does_not_depend_on_the_lengths_of_rows(rng):
     base, labels = rng.normal(size=(50, 4)), rng.integers(0, 3, 50)
     longer = base * 2.0 ** rng.integers(-900, 900, (50, 1))
     plain = measure_retrieval(base[:9], base, labels[:9], labels)
@@ -163,7 +126,7 @@ def test_lengths_of_rows_do_not_matter_to_the_cosine(rng):
 
 
 def bounds_tried(monkeypatch) -> list[bool]:
-    """Return a list that fills with whether each bound let enough through."""
+    """Return a list that records, for each bound, whether enough rows reached it."""
     tried = []
     above = ranking._Block._above
 
@@ -179,10 +142,8 @@ def bounds_tried(monkeypatch) -> list[bool]:
 @pytest.mark.parametrize(
     ("near", "expected"), [(0, [True]), (50, [False, True]), (90, [False, False])]
 )
-def test_a_bound_that_lets_too_little_through_is_given_up(
-    rng, bounded, monkeypatch, near, expected
-):
-    """So many rows, all of them in the sample (every 4th), are nearer than any others."""
+def test_a_bound_that_too_few_rows_reach_is_given_up(rng, bounded, monkeypatch, near, expected):
+    """``near`` rows, all of them in the sample (every 4th row), are nearer than all others."""
     angles = rng.uniform(1, 2, BASE)
     angles[: 4 * near : 4] = 0
     base, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), rng.integers(0, 3, BASE)
@@ -193,7 +154,7 @@ def test_a_bound_that_lets_too_little_through_is_given_up(
     np.testing.assert_allclose(measured.precision, found)
 
 
-def test_the_result_is_json(codes, labels):
+def test_the_result_can_be_written_as_json(codes, labels):
     import json
 
     measured = measure_retrieval(*codes, *labels, cutoffs=np.array(CUTOFFS))
@@ -221,7 +182,7 @@ def test_the_result_is_json(codes, labels):
         ({"queries": np.zeros((0, 2)), "query_labels": []}, "at least one of each"),
     ],
 )
-def test_data_that_do_not_fit_are_named(change, message):
+def test_an_error_names_the_data_that_do_not_fit(change, message):
     given = {"queries": np.ones((3, 2)), "base": np.ones((4, 2)), "query_labels": [1, 2, 3],
              "base_labels": [1, 2, 3, 4], **change}  # fmt: skip
     with pytest.raises(InvalidData, match=message):
@@ -233,11 +194,8 @@ def test_data_that_do_not_fit_are_named(change, message):
     [
         ({"cutoffs": (0,)}, "cutoffs: must be an integer >= 1, got 0"),
         ({"ties": "rows"}, "ties: unknown name 'rows'.*Did you mean 'row'"),
-        ({"radius": 2}, "radius: is of packed bits"),
-        ({"radius": -1}, "radius: must be an integer >= 0, got -1"),
-        ({"leave_one_out": True}, "the queries must be the base itself, got 3 queries and 4 rows"),
     ],
 )
-def test_arguments_that_cannot_be_are_named(options, message):
+def test_an_error_names_the_invalid_argument(options, message):
     with pytest.raises(UsageError, match=message):
         measure_retrieval(np.ones((3, 2)), np.ones((4, 2)), [1, 2, 3], [1, 2, 3, 4], **options)

@@ -1,4 +1,4 @@
-"""A code beside its linear baselines: one split, one rule, printed, drawn and from the shell."""
+"""Retrieval by a code and by its linear baselines: measured, printed, drawn, from the shell."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from narrows import Autoencoder
-from narrows.applications.retrieval.baselines import comparable_rows
+from narrows.applications.retrieval.baselines import comparable_rows, lsa_codes, weighted
 from narrows.applications.retrieval.comparison import compare_retrieval
-from narrows.applications.retrieval.lsa import lsa_codes, weighted
 from narrows.applications.retrieval.metrics import measure_retrieval
 from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
@@ -41,29 +40,32 @@ def compared(counts, topics):
     return compare_retrieval(codes, counts, topics, every=4, cutoffs=(1, 7, 63))
 
 
-def test_the_methods_are_the_code_lsa_of_its_width_and_of_50_and_tfidf(compared):
+def test_the_methods_are_the_code_lsa_of_two_widths_and_tfidf(compared):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
 
 
-def test_a_code_that_is_the_class_retrieves_its_class(compared):
+def test_a_code_that_is_the_class_retrieves_only_its_class(compared):
     assert compared.results["this model (5)"].precision[0] == 1.0
 
 
-def test_all_methods_answer_the_same_queries_from_the_same_base(compared):
+def test_all_methods_use_the_same_queries_and_base(compared):
     assert {(r.n_queries, r.n_base) for r in compared.results.values()} == {(100, 300)}
 
 
 def test_the_baselines_are_fitted_on_the_base_alone(compared, counts, topics):
     query = np.zeros(400, dtype=bool)
     query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
-    base, ours = lsa_codes(counts[~query], counts[query], n_components=50)
-    rows, asked = weighted(counts[~query], counts[query], weighting="log_tfidf")
-    for name, pair in (("LSA (50)", (ours, base)), ("TF-IDF (60)", (asked, rows))):
+    base_codes, query_codes = lsa_codes(counts[~query], counts[query], n_components=50)
+    base_rows, query_rows = weighted(counts[~query], counts[query], weighting="log_tfidf")
+    for name, pair in (
+        ("LSA (50)", (query_codes, base_codes)),
+        ("TF-IDF (60)", (query_rows, base_rows)),
+    ):
         expected = measure_retrieval(*pair, topics[query], topics[~query], cutoffs=(1, 7, 63))
         assert compared.results[name] == expected
 
 
-def test_the_table_says_every_number_and_what_it_is(compared):
+def test_the_table_holds_every_number_and_its_meaning(compared):
     table = compared.table()
     for result in compared.results.values():
         assert all(f"{value:.3f}" in table for value in result.precision)
@@ -71,13 +73,13 @@ def test_the_table_says_every_number_and_what_it_is(compared):
     assert "fitted on those 300 others" in table
 
 
-def test_queries_without_a_relevant_row_are_told(counts):
+def test_the_table_counts_queries_without_a_relevant_row(counts):
     alone = np.arange(400)
     table = compare_retrieval(counts.toarray(), counts, alone, cutoffs=(1,)).table()
     assert "40 queries share no label with any: they count 0" in table
 
 
-def test_an_lsa_wider_than_the_rows_is_left_out(counts, topics):
+def test_an_lsa_too_wide_for_the_rows_is_left_out(counts, topics):
     compared = compare_retrieval(np.eye(5)[topics], counts[:, :40], topics)
     assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
 
@@ -102,7 +104,7 @@ def test_pca_is_fitted_on_the_base_alone(topics, rng):
     assert compared.results["PCA (2)"].precision == pytest.approx(expected.precision)
 
 
-def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the_mean(rng):
+def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_the_mean(rng):
     rows = rng.normal(size=(60, 4)) * [1, 10, 100, 1000] + 5
     rows[3, 1] = np.nan
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
@@ -119,7 +121,7 @@ def test_other_rows_are_compared_as_the_model_scales_them_a_missing_value_as_the
     )
 
 
-def test_a_table_without_negative_values_is_no_counts_at_the_shell(tmp_path, capsys, rng):
+def test_the_shell_does_not_take_a_nonnegative_table_for_counts(tmp_path, capsys, rng):
     rows = rng.random((60, 6)).astype(np.float32)
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", np.arange(60) % 3)
@@ -131,7 +133,7 @@ def test_a_table_without_negative_values_is_no_counts_at_the_shell(tmp_path, cap
     assert "LSA" not in out and "TF-IDF" not in out
 
 
-def test_rows_in_the_order_of_their_classes_are_asked_for_alike():
+def test_queries_are_drawn_evenly_from_rows_sorted_by_class():
     """A query of every class, though every fourth row is of the first."""
     labels = np.arange(400) % 4
     codes = np.eye(4)[labels] * (labels == 0)[:, None] + 0.1
@@ -153,14 +155,14 @@ def test_packed_bits_are_measured_by_hamming_distance_with_fair_ties(counts, top
         ({"weighting": "none"}, UsageError, "weighting: unknown name 'none'"),
     ],
 )
-def test_what_does_not_fit_is_refused(counts, topics, change, error, message):
+def test_arguments_that_do_not_fit_are_refused(counts, topics, change, error, message):
     with pytest.raises(error, match=message):
         compare_retrieval(
             **{"codes": np.ones((400, 2)), "rows": counts, "labels": topics, **change}
         )
 
 
-def test_a_single_row_is_no_retrieval(counts, topics):
+def test_a_single_row_is_refused(counts, topics):
     with pytest.raises(InvalidData, match="at least two rows"):
         compare_retrieval(np.ones((1, 2)), counts[:1], topics[:1])
 
@@ -183,7 +185,7 @@ def test_names_of_lines_that_end_together_do_not_touch(compared):
 def test_names_stand_in_the_order_of_the_lines(compared):
     some = compared.results["TF-IDF (60)"]
     ends = {
-        "ours": (0.5, 0.4, 0.1),
+        "model": (0.5, 0.4, 0.1),
         "low": (0.3, 0.2, 0.1),
         "high": (0.9, 0.8, 0.1),
         "top": (1, 1, 1),
@@ -191,18 +193,18 @@ def test_names_stand_in_the_order_of_the_lines(compared):
     lines = {k: replace(some, cutoffs=(1, 3, 7), precision=v) for k, v in ends.items()}
     axis = retrieval_figure(lines).axes[0]
     places = {text.get_text(): text.xy[1] for text in axis.texts}
-    assert sorted(places, key=lambda name: places[name]) == ["low", "ours", "high", "top"]
-    assert places["ours"] == pytest.approx(0.1)  # the middle one of three that end together
+    assert sorted(places, key=lambda name: places[name]) == ["low", "model", "high", "top"]
+    assert places["model"] == pytest.approx(0.1)  # the middle one of three that end together
     assert places["top"] == 1
 
 
-def test_ours_does_not_hide_a_line_that_is_the_same(compared):
+def test_the_first_line_does_not_hide_an_equal_line(compared):
     same = dict.fromkeys("abc", compared.results["TF-IDF (60)"])
-    ours, *others = retrieval_figure(same).axes[0].lines
-    assert all(line.get_zorder() > ours.get_zorder() for line in others)
+    first, *others = retrieval_figure(same).axes[0].lines
+    assert all(line.get_zorder() > first.get_zorder() for line in others)
 
 
-def test_a_figure_of_nothing_is_refused():
+def test_a_figure_without_results_is_refused():
     with pytest.raises(InvalidData, match="at least one"):
         retrieval_figure({})
 
@@ -260,7 +262,7 @@ def test_evaluate_draws_the_curve(files, tmp_path, capsys):
         (["--retrieval", "--labels", "labels.txt", "--figure", "labels.txt"], 2, "input"),
     ],
 )
-def test_mistakes_at_the_shell(files, arguments, code, message, capsys, monkeypatch):
+def test_errors_at_the_shell(files, arguments, code, message, capsys, monkeypatch):
     monkeypatch.chdir(files)
     (files / "short.txt").write_text("a\nb\n")
     assert run(files, *arguments) == code

@@ -1,4 +1,4 @@
-"""Rows by name: files of a folder and ids of a table, through readers and commands."""
+"""Names of rows, from folders and id columns, through readers and commands."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_table_names_its_rows(folder, suffix):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_images_are_called_by_their_files(folder, stream):
+def test_images_are_named_by_their_paths(folder, stream):
     source = read(folder / "images", stream=stream)
     assert source.ids is not None and source.ids.tolist() == FILES
 
@@ -79,9 +79,9 @@ def test_images_are_called_by_their_files(folder, stream):
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 @pytest.mark.parametrize(
     ("ids", "message"),
-    [(["k", "l", "k"], "the id 'k' stands twice"), (["k", None, "m"], "column 'key': no id;")],
+    [(["k", "l", "k"], "the id 'k' is repeated"), (["k", None, "m"], "column 'key': no id;")],
 )
-def test_ids_are_there_and_distinct(suffix, ids, message, tmp_path):
+def test_missing_and_repeated_ids_are_refused(suffix, ids, message, tmp_path):
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "key": ids})
     path = tmp_path / f"t.{suffix}"
     table.to_csv(path, index=False) if suffix == "csv" else None
@@ -95,7 +95,7 @@ def test_ids_are_there_and_distinct(suffix, ids, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["i", "t"])
-def test_codes_predictions_and_errors_are_written_behind_names(name, folder, tmp_path):
+def test_codes_predictions_and_errors_are_written_with_names(name, folder, tmp_path):
     data, header, names = data_and_names(folder, name)
     for command, model, width in (
         ("encode", "st", 2),
@@ -113,14 +113,14 @@ def test_codes_predictions_and_errors_are_written_behind_names(name, folder, tmp
                                    rtol=1e-6)  # fmt: skip
 
 
-def test_a_layer_is_written_behind_names(folder, tmp_path):
+def test_a_layer_is_written_with_names(folder, tmp_path):
     out = tmp_path / "layer.csv"
     data, header, names = data_and_names(folder, "i")
     assert run("encode", folder / "i.st", data, "--layer", 0, "-o", out) == 0
     assert [row[0] for row in cells(out)] == [header, *names]
 
 
-def test_rows_without_names_have_no_such_column(folder, tmp_path):
+def test_rows_without_names_are_written_without_a_name_column(folder, tmp_path):
     data = f"{folder / 't.csv'}:drop=key,label=kind"
     for command, model in (("encode", "st"), ("predict", "head"), ("anomalies", "st")):
         out = tmp_path / f"{command}.csv"
@@ -128,7 +128,7 @@ def test_rows_without_names_have_no_such_column(folder, tmp_path):
         assert not {"file", "id"} & set(cells(out)[0])
 
 
-def test_codes_behind_names_are_decoded(folder, tmp_path):
+def test_codes_with_names_are_decoded(folder, tmp_path):
     assert run("encode", folder / "i.st", folder / "images", "-o", tmp_path / "c.csv") == 0
     assert run("encode", folder / "i.st", folder / "images", "-o", tmp_path / "c.npy") == 0
     for suffix in ("csv", "npy"):
@@ -168,7 +168,7 @@ def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
     assert run("search", tmp_path / "x", "--like", names[2], "-k", 2) == 0
 
 
-def test_documents_have_the_names_of_their_index(tmp_path):
+def test_documents_have_the_same_names_as_in_their_index(tmp_path):
     texts = ["red wine and grapes", "a boat at sea", "wine of red grapes", "the sea, a boat"]
     (tmp_path / "texts").mkdir()
     for i, text in enumerate(texts):
@@ -189,7 +189,7 @@ def test_documents_have_the_names_of_their_index(tmp_path):
         assert [row[0] for row in cells(tmp_path / "c.csv")] == names
 
 
-def test_ids_are_what_is_written(tmp_path):
+def test_ids_are_written_unchanged(tmp_path):
     (tmp_path / "t.csv").write_text("key,a,b\n1.0,1,2\n1,2,3\n1.10,3,4\n-0.0,4,6\n")
     assert list(read(tmp_path / "t.csv", id="key").ids) == ["1.0", "1", "1.10", "-0.0"]
     (tmp_path / "n.csv").write_text("key,a,b\nx\0,1,2\nx,2,3\n")
@@ -197,18 +197,18 @@ def test_ids_are_what_is_written(tmp_path):
         read(tmp_path / "n.csv", id="key")
 
 
-def test_names_with_line_breaks_come_back(tmp_path):
+def test_names_with_line_breaks_are_restored(tmp_path):
     names = ["a\rb", "c\nd", 'e"f', "g,h"]
     write_rows(
-        tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), called=("file", names)
+        tmp_path / "c.csv", [np.eye(4)], n_rows=4, names=list("abcd"), row_names=("file", names)
     )
     assert list(read(tmp_path / "c.csv", id="file").ids) == names
 
 
-def test_an_id_that_stood_long_before_is_refused(tmp_path):
+def test_a_repeated_id_far_apart_is_refused(tmp_path):
     ids = [*range(66_000), 7]
     (tmp_path / "t.csv").write_text("key,a\n" + "".join(f"{i},1\n" for i in ids))
-    with pytest.raises(InvalidData, match="twice"):
+    with pytest.raises(InvalidData, match="is repeated"):
         read(tmp_path / "t.csv", id="key")
 
 
@@ -221,7 +221,7 @@ def stream(tmp_path) -> Any:
     return read(tmp_path / "t.parquet", id="key", stream=True)
 
 
-def test_names_of_a_stream_stay_in_its_file(stream):
+def test_names_of_a_stream_are_not_kept_in_memory(stream):
     names = [f"row {7 * i % 50}" for i in range(50)]
     assert (len(stream.ids), [*stream.ids]) == (50, names)
     assert (stream.ids[0], stream.ids[-1], stream.ids[23]) == (names[0], names[-1], names[23])
@@ -245,9 +245,9 @@ def test_names_of_a_stream_are_read_row_group_by_row_group(stream, monkeypatch):
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [(["a", "b", "a"], "row 2: the id 'a' stands twice"), (["a", None, "b"], "row 1, .*: no id")],
+    [(["a", "b", "a"], "row 2: the id 'a' is repeated"), (["a", None, "b"], "row 1, .*: no id")],
 )
-def test_names_of_a_stream_are_there_and_distinct(keys, message, tmp_path):
+def test_missing_and_repeated_names_of_a_stream_are_refused(keys, message, tmp_path):
     pq.write_table(pa.table({"key": keys, "a": [1.0, 2.0, 3.0]}), tmp_path / "t.parquet")
     with pytest.raises(InvalidData, match=message):
         read(tmp_path / "t.parquet", id="key", stream=True)
@@ -255,7 +255,7 @@ def test_names_of_a_stream_are_there_and_distinct(keys, message, tmp_path):
 
 def test_codes_of_a_stream_are_written_with_its_names(stream, tmp_path, monkeypatch):
     Autoencoder(1, hidden=(), max_epochs=1, random_state=0).fit(stream).save(tmp_path / "m")
-    monkeypatch.setattr("narrows.data.readers._limits.STREAM_BYTES", 0)
+    monkeypatch.setattr("narrows.data.memory.STREAM_BYTES", 0)
     assert (
         run("encode", tmp_path / "m", f"{tmp_path / 't.parquet'}:id=key", "-o", tmp_path / "z.csv")
         == 0
@@ -264,7 +264,7 @@ def test_codes_of_a_stream_are_written_with_its_names(stream, tmp_path, monkeypa
     assert [line.split(",")[0] for line in lines] == ["id", *stream.ids]
 
 
-def test_rows_without_names_are_numbered_on_from_the_largest_there_ever_was(tmp_path):
+def test_rows_without_names_are_numbered_after_the_largest_number_ever_used(tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", rng.normal(size=(12, 4)))
     np.save(tmp_path / "y.npy", rng.normal(size=(3, 4)))

@@ -1,4 +1,4 @@
-"""New rows out of every estimator, and the densities that they come from."""
+"""Samples of every estimator, and the densities that they are drawn from."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_draws_have_the_codes_mean_and_covariance(clusters, name):
     np.testing.assert_allclose(np.cov(found.T), np.cov(clusters.T), rtol=0.05, atol=0.6)
 
 
-def test_a_gaussian_is_the_sample_covariance_itself(clusters):
+def test_a_gaussian_has_exactly_the_sample_covariance(clusters):
     factor = fit_densities(clusters, seed=0)["gaussian"].factors[0].numpy()
     np.testing.assert_allclose(factor @ factor.T, np.cov(clusters.T), rtol=1e-4, atol=1e-4)
 
@@ -61,7 +61,7 @@ def test_only_the_mixture_leaves_the_space_between_clusters_empty(clusters):
     assert between[0] > 0.2 and between[1] < 0.01
 
 
-def test_the_parts_are_drawn_by_their_weights():
+def test_parts_are_drawn_by_their_weights():
     density = Density(torch.tensor([0.2, 0.8]), torch.tensor([[0.0], [10.0]]), torch.zeros(2, 1, 1))
     assert (drawn(density) == 10).mean() == pytest.approx(0.8, abs=0.01)
 
@@ -81,7 +81,7 @@ def test_the_parts_are_drawn_by_their_weights():
     ],
     ids=["zero", "constant", "line", "few rows", "two rows", "huge", "nan", "wide"],
 )
-def test_awkward_codes_have_a_density_of_their_own_span(codes, name):
+def test_degenerate_codes_have_a_density_in_their_span(codes, name):
     density = fit_densities(codes.astype(np.float32), seed=0)[name]
     found = drawn(density, 2000)
     assert np.isfinite(found).all()
@@ -143,7 +143,7 @@ def test_samples_are_new(fitted, units):
     assert nearest.min() > 0.05
 
 
-def test_a_linear_nets_densities_are_of_its_turned_codes(units):
+def test_the_densities_of_a_linear_net_are_those_of_its_rotated_codes(units):
     ae = small(LinearAutoencoder, max_epochs=10).fit(units)
     factor = ae.model_.densities["gaussian"].factors[0].numpy()
     np.testing.assert_allclose(
@@ -151,7 +151,7 @@ def test_a_linear_nets_densities_are_of_its_turned_codes(units):
     )
 
 
-def test_the_densities_of_a_variational_net_are_of_drawn_codes(units):
+def test_the_densities_of_a_variational_net_are_fitted_to_drawn_codes(units):
     ae = small(VariationalAutoencoder, hidden=(32,), max_epochs=5).fit(units)
     factor = ae.model_.densities["gaussian"].factors[0].numpy()
     posterior = ae.model_.objective.encode(torch.from_numpy(units)).posterior
@@ -162,7 +162,7 @@ def test_the_densities_of_a_variational_net_are_of_drawn_codes(units):
     assert noise.max() > 0.1
 
 
-def test_a_top_k_code_keeps_its_rule(units):
+def test_a_drawn_top_k_code_has_k_components(units):
     ae = small(SparseAutoencoder, n_components=30, sparsity="top_k", k=4).fit(units)
     h = _draw(ae.model_, "mixture", Generator().manual_seed(0))
     assert int((h != 0).sum(dim=1).max()) == 4 and float(h.min()) == 0
@@ -180,7 +180,7 @@ def test_codes_stay_in_the_range_of_their_activation(units, activation, low, hig
     np.testing.assert_array_equal(kept, h.numpy().clip(np.float32(low), np.float32(high)))
 
 
-def test_the_ranges_are_those_of_the_activations():
+def test_the_ranges_match_the_activations():
     from narrows.core.activations import ACTIVATIONS, RANGES
 
     z = torch.linspace(-60, 60, 200_001)
@@ -208,13 +208,13 @@ def test_sampling_leaves_the_global_random_states_alone(fitted):
 
 
 @pytest.mark.parametrize("density", ["gaussian", "mixture"])
-def test_a_loaded_model_samples_to_the_bit(fitted, path, density):
+def test_a_loaded_model_gives_the_same_samples(fitted, path, density):
     fitted.save(path)
-    ours, theirs = (ae.sample(9, density=density, random_state=1) for ae in (fitted, load(path)))
-    np.testing.assert_array_equal(ours, theirs)
+    before, loaded = (ae.sample(9, density=density, random_state=1) for ae in (fitted, load(path)))
+    np.testing.assert_array_equal(before, loaded)
 
 
-def test_a_file_of_before_loads_and_says_what_to_do(fitted, path):
+def test_an_older_file_loads_and_names_the_way_out(fitted, path):
     before = deepcopy(fitted)
     before.model_.densities = {}
     before.save(path)
@@ -250,7 +250,7 @@ def test_a_density_that_does_not_fit_is_refused(fitted, path, change):
 
 
 @pytest.mark.parametrize("names", [5, ["nope"], {"a": 1}, [["gaussian"]]])
-def test_densities_that_are_not_there_are_refused(fitted, path, names):
+def test_missing_densities_are_refused(fitted, path, names):
     fitted.save(path)
     header, body, payload = take_apart(path.read_bytes())
     body["spec"]["densities"] = names
@@ -276,7 +276,7 @@ def test_a_variational_net_has_its_prior_after_partial_fit_too(units):
         ae.sample(2, density="mixture")
 
 
-def test_bits_are_drawn_from_what_was_fitted_and_have_no_prior(units):
+def test_bits_are_drawn_from_a_fitted_density_and_have_no_prior(units):
     hasher = small(SemanticHasher, hidden=()).fit(units[:100])
     assert hasher.sample(2).shape == (2, 64)
     with pytest.raises(UsageError, match="only a variational model has a 'prior'"):
@@ -284,7 +284,7 @@ def test_bits_are_drawn_from_what_was_fitted_and_have_no_prior(units):
 
 
 @pytest.mark.parametrize("n", [0, -3, 1.5, "7", None, True, 10_000_001])
-def test_numbers_that_cannot_be_are_refused(fitted, n):
+def test_invalid_numbers_of_samples_are_refused(fitted, n):
     with pytest.raises(UsageError, match="n: must be an integer >= 1 and <= 1e\\+07"):
         fitted.sample(n)
 
@@ -293,7 +293,7 @@ def test_numbers_that_cannot_be_are_refused(fitted, n):
     ("density", "message"),
     [("mixtur", "unknown name 'mixtur'.*mean 'mixture'"), ("prior", "only a variational model")],
 )
-def test_densities_that_cannot_be_are_refused(fitted, density, message):
+def test_unknown_densities_are_refused(fitted, density, message):
     with pytest.raises(UsageError, match=message):
         fitted.sample(3, density=density)
 
@@ -324,8 +324,8 @@ def test_generate_writes_what_sample_returns(model, tmp_path, fitted, capsys):
     rows = np.load(tmp_path / "s.npy")
     assert rows.shape == (2050, 64) and rows.dtype == np.float32
     generator = Generator().manual_seed(4)
-    ours = np.concatenate([*samples(fitted.model_, 2050, density="gaussian", generator=generator)])
-    np.testing.assert_array_equal(rows, ours)
+    drawn = np.concatenate([*samples(fitted.model_, 2050, density="gaussian", generator=generator)])
+    np.testing.assert_array_equal(rows, drawn)
 
 
 @pytest.mark.parametrize("n", [1, 7, 25, 300])
@@ -337,7 +337,7 @@ def test_generate_draws_a_sheet(model, tmp_path, capsys, n):
         assert picture.width > 100 and len(set(picture.convert("L").tobytes())) > 20
 
 
-def test_generate_draws_profiles_of_what_is_no_image(model, tmp_path):
+def test_generate_draws_other_rows_as_colors(model, tmp_path):
     assert cli(["generate", model, "--figure", str(tmp_path / "f.png")]) == 0
     assert (tmp_path / "f.png").stat().st_size > 5000
 
@@ -358,7 +358,7 @@ def test_generate_draws_profiles_of_what_is_no_image(model, tmp_path):
         (["--figure", "{}/f.png", "--image-shape", "3,3"], 3, "does not hold 64 features"),
     ],
 )
-def test_a_misuse_of_generate_is_named(model, tmp_path, capsys, options, code, message):
+def test_errors_of_generate(model, tmp_path, capsys, options, code, message):
     arguments = [option.format(tmp_path) for option in options]
     assert cli(["generate", model, *arguments]) == code
     assert re.search(message, capsys.readouterr().err)
@@ -372,7 +372,7 @@ def test_generate_draws_images_of_one_line(model, tmp_path):
 
 @pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "1.5"])
 @pytest.mark.parametrize("command", ["generate", "inspect", "evaluate"])
-def test_seeds_that_cannot_be_are_refused(model, capsys, command, seed):
+def test_invalid_seeds_are_refused(model, capsys, command, seed):
     rest = {"generate": ["-o", "s.npy"], "inspect": ["x.npy"], "evaluate": ["x.npy"]}[command]
     assert cli([command, model, *rest, "--seed", seed]) == 2
     assert "--seed" in capsys.readouterr().err

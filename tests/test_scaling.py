@@ -1,4 +1,4 @@
-"""Scaling: there and back, dense and sparse, and the choice of scale and loss."""
+"""Scaling and its inverse, dense and sparse, and the choice of scale and loss."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_proportions_of_an_empty_or_tiny_row_are_finite(form):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_tfidf_is_that_of_the_formula(form):
+def test_tfidf_matches_the_formula(form):
     X = np.array([[2, 0, 1, 0], [1, 3, 0, 0], [4, 0, 0, 0]], np.float32)
     scaling, x = scaled(form(X), "tfidf")
     idf = 1 + np.log((1 + 3) / (1 + np.array([3, 1, 1, 0])))
@@ -69,7 +69,7 @@ def test_tfidf_is_that_of_the_formula(form):
     torch.testing.assert_close(dense(scaling.forward(x)), torch.tensor(expected).float())
 
 
-def test_tfidf_weights_are_scikit_learns():
+def test_tfidf_weights_equal_scikit_learns():
     X = sp.random_array((30, 6), density=0.4, format="csr", rng=0)
     scaling, _ = scaled(X, "tfidf")
     idf = TfidfTransformer().fit(X).idf_
@@ -161,12 +161,12 @@ def test_auto_chooses_scale_and_loss(X, scale, loss, link):
 
 
 @pytest.mark.parametrize("kind", SCALES)
-def test_a_scale_that_is_named_is_kept(kind):
+def test_an_explicit_scale_is_kept(kind):
     source = array_source(abs(ROWS))
     assert choose_scale(kind, source, describe(source)) == kind
 
 
-def test_an_unknown_scale_suggests_the_near_one():
+def test_an_unknown_scale_suggests_the_nearest_one():
     source = array_source(ROWS)
     with pytest.raises(UsageError, match="Did you mean 'standard'"):
         choose_scale("standart", source, describe(source))

@@ -53,15 +53,15 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-def test_classes_are_those_of_the_masks_to_train_on(autoencoder):
+def test_classes_are_those_of_the_training_masks(autoencoder):
     x, masks = discs(20, 2)
-    new, theirs = discs(6, 3)
-    theirs[0, 0, 0] = 7
+    new, new_masks = discs(6, 3)
+    new_masks[0, 0, 0] = 7
     quick = {**QUICK, "max_epochs": 1}
     with pytest.raises(InvalidData, match=r"^validation_data: its y has classes .* lacks, \[7\]"):
-        CodeSegmenter(autoencoder, **quick).fit(x, masks, validation_data=(new, theirs))
+        CodeSegmenter(autoencoder, **quick).fit(x, masks, validation_data=(new, new_masks))
     marked = CodeSegmenter(autoencoder, **quick, missing_label=7)
-    assert marked.fit(x, masks, validation_data=(new, theirs)).classes_.tolist() == [0, 1]
+    assert marked.fit(x, masks, validation_data=(new, new_masks)).classes_.tolist() == [0, 1]
     split = CodeSegmenter(autoencoder, **quick, validation_fraction=0.2)
     held_out = split.fit(x, masks).held_out_rows_
     masks[held_out[0], 0, 0] = 7
@@ -74,7 +74,7 @@ def test_classes_are_those_of_the_masks_to_train_on(autoencoder):
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_discs_are_found(training, autoencoder):
+def test_discs_are_segmented(training, autoencoder):
     segmenter = CodeSegmenter(autoencoder, training=training, **QUICK).fit(*discs(60, 2))
     assert segmenter.score(*discs(40, 3)) > 0.9
 
@@ -88,7 +88,7 @@ def test_the_encoder_moves_unless_it_is_frozen(training, autoencoder):
     assert torch.equal(before, autoencoder.model_.objective.encoder.weights[0])
 
 
-def test_probabilities_are_those_of_every_pixel(fitted):
+def test_every_pixel_has_probabilities(fitted):
     images, _ = discs(5, 3)
     p = fitted.predict_proba(images)
     assert p.shape == (5, SIDE * SIDE, 2)
@@ -96,7 +96,7 @@ def test_probabilities_are_those_of_every_pixel(fitted):
     np.testing.assert_array_equal(fitted.predict(images), p.argmax(axis=2))
 
 
-def test_masks_of_any_shape_say_the_same(autoencoder):
+def test_masks_of_any_shape_give_the_same_result(autoencoder):
     images, masks = discs(20, 2)
     flat = CodeSegmenter(autoencoder, **QUICK).fit(images.reshape(20, -1), masks.reshape(20, -1))
     square = CodeSegmenter(autoencoder, **QUICK).fit(images, masks.astype(bool))
@@ -115,18 +115,18 @@ def test_classes_keep_their_values(autoencoder):
     assert set(np.unique(segmenter.predict(images))) == {0, 255}
 
 
-def test_pixels_of_unknown_class_are_no_class_and_teach_nothing(autoencoder):
+def test_pixels_of_unknown_class_do_not_count(autoencoder):
     images, masks = discs(40, 2)
     known = masks.astype(int)
     known[:, :, 6:] = -1
     settings = {**QUICK, "flips": False, "missing_label": -1}
-    told = CodeSegmenter(autoencoder, **settings).fit(images, known)
+    trained = CodeSegmenter(autoencoder, **settings).fit(images, known)
     other = known.copy()
-    assert told.classes_.tolist() == [0, 1]
+    assert trained.classes_.tolist() == [0, 1]
     other[:, :, 6:] = np.where(other[:, :, 6:] == -1, -1, 0)
     again = CodeSegmenter(autoencoder, **settings).fit(images, other)
-    np.testing.assert_array_equal(told.predict_proba(images), again.predict_proba(images))
-    assert told.evaluate(images, known).accuracy > 0.8
+    np.testing.assert_array_equal(trained.predict_proba(images), again.predict_proba(images))
+    assert trained.evaluate(images, known).accuracy > 0.8
 
 
 def test_three_classes(autoencoder):
@@ -140,14 +140,14 @@ def test_three_classes(autoencoder):
     assert min(overlap.dice) > 0.8
 
 
-def test_flips_turn_image_and_mask_together(autoencoder):
+def test_flips_change_image_and_mask_together(autoencoder):
     """Turned over apart, images would teach nothing about where discs are."""
     segmenter = CodeSegmenter(autoencoder, **QUICK, flips=True).fit(*discs(60, 2))
     images, masks = discs(40, 3)
     assert segmenter.score(images[:, ::-1], masks[:, ::-1]) > 0.9
 
 
-def test_a_file_says_the_same(fitted, tmp_path):
+def test_a_loaded_segmenter_predicts_the_same(fitted, tmp_path):
     images, _ = discs(5, 3)
     fitted.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
@@ -172,20 +172,20 @@ def test_a_file_whose_parts_do_not_fit_is_refused(change, fitted, tmp_path):
         load(tmp_path / "n.safetensors")
 
 
-def test_overlap_is_that_of_sets():
+def test_overlap_matches_that_of_sets():
     truth = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
-    said = np.array([[1, 0, 0, 1], [0, 0, 0, 0]])
-    overlap = measure_masks(said, truth, np.array([0, 1]))
+    predicted = np.array([[1, 0, 0, 1], [0, 0, 0, 0]])
+    overlap = measure_masks(predicted, truth, np.array([0, 1]))
     assert overlap.dice[1] == pytest.approx((2 * 1 / 4 + 1) / 2)
     assert overlap.iou[1] == pytest.approx((1 / 3 + 1) / 2)
     assert overlap.accuracy == pytest.approx(6 / 8)
     assert overlap.n_images == [2, 1]
 
 
-def test_means_are_of_all_classes_that_an_image_has_and_say_so():
+def test_means_leave_out_classes_in_no_image():
     truth = np.array([[0, 0, 1, 1], [0, 0, 2, 2]])
-    said = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
-    overlap = measure_masks(said, truth, np.array([0, 1, 2, 3]))
+    predicted = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
+    overlap = measure_masks(predicted, truth, np.array([0, 1, 2, 3]))
     dice = [(2 / 3 + 1) / 2, (4 / 5 + 1) / 2, 1.0]
     assert overlap.dice[:3] == pytest.approx(dice) and np.isnan(overlap.dice[3])
     assert overlap.mean_dice == pytest.approx(np.mean(dice))
@@ -200,16 +200,16 @@ def test_means_are_of_all_classes_that_an_image_has_and_say_so():
     assert "-: the class is in no image" in table
 
 
-def test_a_class_that_was_never_taught_is_no_class_of_a_test(fitted):
+def test_a_class_outside_the_training_masks_is_refused(fitted):
     images, masks = discs(5, 3)
-    with pytest.raises(InvalidData, match="is of class 255, which the segmenter was not taught"):
+    with pytest.raises(InvalidData, match="is of class 255, which the segmenter was not fitted to"):
         fitted.evaluate(images, masks * np.uint8(255))
 
 
 def test_an_encoder_without_maps_is_named():
     images, masks = discs(20, 2)
     dense = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(images)
-    with pytest.raises(UsageError, match="autoencoder: 'plain' has no maps"):
+    with pytest.raises(UsageError, match="autoencoder: 'plain' has no feature maps"):
         CodeSegmenter(dense).fit(images, masks)
 
 
@@ -230,12 +230,12 @@ def test_an_encoder_without_maps_is_named():
     ],
     ids=["width", "rows", "half", "nan", "text", "one class", "many"],
 )
-def test_masks_that_cannot_be_are_named(y, message, autoencoder):
+def test_an_error_names_invalid_masks(y, message, autoencoder):
     with pytest.raises((InvalidData, UsageError), match=message):
         CodeSegmenter(autoencoder).fit(discs(20, 2)[0], y)
 
 
-def test_as_many_classes_as_one_says_there_are_are_taken(autoencoder):
+def test_the_given_number_of_classes_is_allowed(autoencoder):
     images, _ = discs(20, 2)
     many = np.arange(20 * 144).reshape(20, 144) % 40
     with pytest.raises(InvalidData, match="y: 40 classes of pixels"):
@@ -256,15 +256,15 @@ def test_masks_of_the_same_two_classes_by_other_numbers_are_refused_with_the_way
 
 
 def test_masks_whose_one_class_is_the_label_for_unknown_are_warned_of():
-    said, truth = np.array([[0, 1, 1, 0]]), np.array([[0, 255, 255, 0]])
+    predicted, truth = np.array([[0, 1, 1, 0]]), np.array([[0, 255, 255, 0]])
     with pytest.warns(UserWarning, match="no pixel is of class 1, and 255 is the label for pixels"):
-        measure_masks(said, truth, np.array([0, 1]), unknown=255)
+        measure_masks(predicted, truth, np.array([0, 1]), unknown=255)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"width": 0}, {"missing_label": 0.5}, {"training": "melted"}, {"max_classes": 1}],
 )
-def test_arguments_that_cannot_be_are_named(change, autoencoder):
+def test_an_error_names_the_invalid_argument(change, autoencoder):
     with pytest.raises(UsageError, match=next(iter(change))):
         CodeSegmenter(autoencoder, **change).fit(*discs(20, 2))

@@ -1,4 +1,4 @@
-"""Sizes that no machine holds are refused by arithmetic, and what that arithmetic counts."""
+"""Sizes that do not fit into memory are refused before allocation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fitted():
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_net_that_no_machine_holds_is_refused_before_it_is_built(name, arguments):
+def test_a_net_larger_than_memory_is_refused_before_it_is_built(name, arguments):
     head = arguments.get("autoencoder")
     lower = "hidden" if head is not None else next(iter(arguments))
     message = rf"parameters.* need [\d,.]+ GiB to train .* and [\d.]+ GiB of .*; lower {lower}="
@@ -64,7 +64,7 @@ def test_a_net_that_no_machine_holds_is_refused_before_it_is_built(name, argumen
         (narrows.CodeSegmenter, {"width": HUGE}, "width="),
     ],
 )
-def test_a_head_that_no_machine_holds_is_refused(fitted, head, arguments, lower):
+def test_a_head_larger_than_memory_is_refused(fitted, head, arguments, lower):
     net, y = fitted, np.arange(40) % 2
     if head is narrows.CodeSegmenter:
         net = narrows.ConvolutionalAutoencoder(2, channels=(2,), max_epochs=1).fit(ROWS)
@@ -83,7 +83,7 @@ def test_partial_fit_is_refused_too():
 
 
 @pytest.mark.parametrize(("room", "lower"), [(4e5, r"batch_size=4,096"), (1e5, r"hidden=\(300,\)")])
-def test_what_makes_it_large_is_named(monkeypatch, room, lower):
+def test_the_error_names_the_argument_that_makes_the_net_large(monkeypatch, room, lower):
     monkeypatch.setattr(sizes, "available_memory", lambda: int(room))
     X = np.random.default_rng(0).normal(size=(5000, 16))
     batch = 4096 if "batch" in lower else 1
@@ -91,7 +91,7 @@ def test_what_makes_it_large_is_named(monkeypatch, room, lower):
         narrows.Autoencoder(2, hidden=(300,), batch_size=batch, max_epochs=1).fit(X)
 
 
-def test_columns_are_named_where_they_make_it_large(monkeypatch):
+def test_the_error_names_the_columns_if_they_make_the_net_large(monkeypatch):
     monkeypatch.setattr(sizes, "available_memory", lambda: 10**6)
     X = np.zeros((4, 20_000), np.uint8)
     X[0, 0] = 1
@@ -99,7 +99,7 @@ def test_columns_are_named_where_they_make_it_large(monkeypatch):
         narrows.Autoencoder(2, hidden=(32,)).fit(X)
 
 
-def test_the_arithmetic_is_that_of_the_net():
+def test_the_computed_size_is_that_of_the_net():
     """Against the tensors that autograd keeps of a forward pass, and the parameters there are."""
     spec = {"n_components": 4, "hidden": [64, 32], "activation": "silu", "penalties": [],
             "loss": {"name": "squared_error"}, "corruption": {"name": "identity"}}  # fmt: skip
@@ -142,7 +142,7 @@ def test_more_new_rows_than_fit_are_refused(fitted, monkeypatch, ask):
     ask(fitted)
 
 
-def test_the_command_leaves_with_5_and_says_what_to_lower(tmp_path, capsys):
+def test_the_command_exits_with_5_and_says_what_to_lower(tmp_path, capsys):
     np.save(tmp_path / "x.npy", ROWS)
     net = ["--code", "2", "-o", str(tmp_path / "m.safetensors"), "-q", "--net"]
     for option, kind in (("--hidden", "dense"), ("--channels", "conv")):
@@ -189,7 +189,7 @@ def test_the_memory_of_a_container_counts(tmp_path, monkeypatch):
     assert (memory.total_memory(), memory.available_memory()) == (4_000_000, 1_000_000)
 
 
-def test_without_linux_all_of_the_machine_counts(tmp_path, monkeypatch):
+def test_without_linux_the_memory_of_the_machine_counts(tmp_path, monkeypatch):
     for name in ("_GROUPS", "_MEMBERSHIP", "_MACHINE"):
         monkeypatch.setattr(memory, name, tmp_path / "none")
     assert memory.available_memory() == memory.total_memory() > 2**28

@@ -1,4 +1,4 @@
-"""Sources: every row once, one order a seed, and parts that keep to their rows."""
+"""Sources: complete epochs, reproducible orders, and parts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, split, str
 from narrows.data import read
 from narrows.data.array_sources import SparseSource
 from narrows.data.arrays import array_source
+from narrows.data.source import rows_at
 
 KINDS = ("dense", "sparse", "npy", "parquet")
 
@@ -28,7 +29,7 @@ def source(request, tmp_path, monkeypatch):
 # --- order
 
 
-def test_in_order_gives_every_row_as_it_is(source):
+def test_in_order_gives_every_row_unchanged(source):
     got = torch.cat([dense(batch) for batch in source.in_order(10)])
     assert got.dtype == torch.float32
     np.testing.assert_array_equal(got.numpy(), ROWS)
@@ -60,14 +61,14 @@ def test_an_epoch_gives_every_row_exactly_once(source, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 25, 102, 103, 1000])
-def test_an_epoch_has_whole_batches_and_keeps_the_short_one(source, batch_size):
+def test_an_epoch_has_whole_batches_and_one_short_batch(source, batch_size):
     sizes = [len(batch) for batch in source.shuffled(batch_size, generator=seeded())]
     assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
     assert sizes[-1] == (N % batch_size or batch_size)
     assert len(sizes) == source.n_batches(batch_size)
 
 
-def test_rows_keep_together_in_a_shuffle(source):
+def test_a_shuffle_keeps_rows_intact(source):
     for batch in source.shuffled(10, generator=seeded()):
         rows = dense(batch).numpy()
         np.testing.assert_array_equal(rows, ROWS[rows[:, 0].astype(int)])
@@ -143,13 +144,13 @@ def test_a_split_is_random_and_repeats_with_its_seed(source):
     assert first != other
 
 
-def test_a_split_that_leaves_nothing_to_hold_out_keeps_all(source):
+def test_a_split_with_nothing_to_hold_out_keeps_all_rows(source):
     train, held_out = split(source, 0.001, generator=seeded())
     assert held_out is None
     assert train.n_rows == N
 
 
-def test_a_part_keeps_the_description(source):
+def test_a_part_keeps_the_metadata(source):
     source.names, source.origin = ["a", "b", "c"], "here"
     for part in split(source, 0.3, generator=seeded()):
         assert (part.names, part.origin, part.n_features) == (["a", "b", "c"], "here", WIDTH)
@@ -179,7 +180,12 @@ def test_evenly_spaced_rows_reach_over_all_of_the_data(source, n):
 # --- fingerprints
 
 
-def test_fingerprint_tells_changed_data(tmp_path, monkeypatch):
+def test_rows_are_picked_in_any_order_and_with_repeats(source):
+    wanted = np.array([102, 0, 7, 0])
+    np.testing.assert_array_equal(rows_at(source, wanted).numpy(), ROWS[wanted])
+
+
+def test_the_fingerprint_changes_with_the_data(tmp_path, monkeypatch):
     changed = ROWS.copy()
     changed[50, 1] += 1e-6
     np.save(tmp_path / "y.npy", changed)
@@ -193,7 +199,7 @@ def test_fingerprint_tells_changed_data(tmp_path, monkeypatch):
         assert before.fingerprint() != after.fingerprint()
 
 
-def test_fingerprint_tells_the_shape():
+def test_the_fingerprint_depends_on_the_shape():
     assert (
         array_source(np.zeros((2, 6))).fingerprint() != array_source(np.zeros((3, 4))).fingerprint()
     )

@@ -1,4 +1,4 @@
-"""Statistics of the columns: exact on hard ones, dense or sparse."""
+"""Statistics of columns are exact for hard columns, dense or sparse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file twelve times as long takes no more memory to train from."""
+"""Training from a file twelve times as large takes no more memory."""
 
 from __future__ import annotations
 

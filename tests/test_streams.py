@@ -1,4 +1,4 @@
-"""Streams: the same rows from a file as from memory, a block at a time."""
+"""Streams give the same rows as memory, a block at a time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_statistics_of_a_stream_equal_those_from_memory(stream_source):
     assert (streamed.low, streamed.high) == (memory.low, memory.high)
 
 
-def test_a_file_that_shrinks_while_it_is_streamed_is_noticed(tmp_path, monkeypatch):
+def test_a_file_that_shrinks_while_it_is_streamed_is_refused(tmp_path, monkeypatch):
     source = streamed("npy", tmp_path, monkeypatch)
     path = tmp_path / "x.npy"
     path.write_bytes(path.read_bytes()[:-40])
@@ -71,7 +71,7 @@ def test_a_file_that_shrinks_while_it_is_streamed_is_noticed(tmp_path, monkeypat
         list(source.in_order(10))
 
 
-def test_rows_are_held_out_by_number_from_one_row_group_with_empty_ones_beside(tmp_path):
+def test_rows_are_held_out_of_one_row_group_among_empty_ones(tmp_path):
     path = tmp_path / "x.parquet"
     table = pa.table({"a": np.arange(40.0)})
     with pq.ParquetWriter(path, table.schema) as writer:
@@ -113,7 +113,7 @@ def test_batches_and_samples_of_a_sorted_file_come_from_all_over_it(
     assert np.bincount(apart.int().numpy(), minlength=10).min() > 20
 
 
-def test_a_part_of_a_row_group_is_read_where_there_are_few(tmp_path, monkeypatch):
+def test_parts_of_row_groups_are_read_if_there_are_few(tmp_path, monkeypatch):
     source = streamed("parquet", tmp_path, monkeypatch)
     path = tmp_path / "one.parquet"
     pq.write_table(pa.table({name: ROWS[:, i] for i, name in enumerate("abc")}), path)
@@ -132,7 +132,7 @@ def test_a_small_part_is_read_once(tmp_path, monkeypatch):
     assert flat(held_out.in_order(3)) == first
 
 
-def test_images_are_held_out_by_number_and_no_other_is_decoded(tmp_path, monkeypatch):
+def test_only_the_held_out_images_are_decoded(tmp_path, monkeypatch):
     from PIL import Image
 
     for i in range(20):

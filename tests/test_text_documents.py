@@ -1,4 +1,4 @@
-"""Documents: every kind of column of strings becomes one, and nothing else does."""
+"""Documents from every kind of column of strings."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_a_column_becomes_documents_numbered_in_order(make):
     assert {type(document.text) for document in documents} == {str}
 
 
-def test_documents_are_gone_through_again_and_again():
+def test_documents_can_be_read_repeatedly():
     documents = as_documents(TEXTS)
     assert list(documents) == list(documents)
     assert list(documents.texts()) == TEXTS
 
 
-def test_documents_pass_as_they_are():
+def test_documents_are_returned_unchanged():
     documents = Documents(lambda: iter([Document("a", "x", ("l",))]), origin="f", labeled=True)
     assert as_documents(documents) is documents
     assert repr(documents) == "Documents(f, labeled)"
@@ -60,7 +60,7 @@ def test_documents_pass_as_they_are():
         (pd.DataFrame({"text": ["a"]}), r"got DataFrame of shape \(1, 1\); choose the column"),
         (pd.Series(["a", None]), r"document 1 is of type"),
         (pl.Series(["a", None]), r"document 1 is of type NoneType"),
-        ((t for t in TEXTS), r"a generator can be gone through only once; pass list\(X\)"),
+        ((t for t in TEXTS), r"a generator can be read only once; pass list\(X\)"),
         ({"a": "b"}, r"expected a list of strings, got dict"),
         ({"a"}, r"expected a list of strings, got set"),
         (3, r"expected a list of strings, got int"),
@@ -69,7 +69,7 @@ def test_documents_pass_as_they_are():
         (np.array([], dtype=str), r"X: no documents"),
     ],
 )
-def test_what_is_no_column_of_strings_is_refused_with_the_way_out(X, message):
+def test_other_inputs_are_refused_with_advice(X, message):
     with pytest.raises(InvalidData, match=message):
         as_documents(X)
 
@@ -78,7 +78,7 @@ def test_an_iterator_is_enough_for_one_pass():
     assert list(texts_of(iter(TEXTS))) == TEXTS
 
 
-def test_an_iterator_names_the_position_of_what_is_no_string():
+def test_an_iterator_names_the_position_of_an_item_that_is_not_a_string():
     with pytest.raises(InvalidData, match="document 1 is of type int"):
         list(texts_of(iter(["a", 1])))
 
@@ -88,7 +88,7 @@ def test_a_document_over_the_limit_is_refused_by_position():
         as_documents(["a", "x" * (MAX_CHARACTERS + 1)])
 
 
-def test_a_document_of_the_limit_is_read():
+def test_a_document_at_the_limit_is_read():
     long = "x" * MAX_CHARACTERS
     assert next(as_documents([long]).texts()) == long
 
@@ -104,6 +104,6 @@ def test_a_document_of_the_limit_is_read():
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
     ],
 )
-def test_what_no_text_has_becomes_a_replacement_character(text, cleaned):
+def test_invalid_characters_become_replacement_characters(text, cleaned):
     assert next(as_documents([text]).texts()) == cleaned
     assert cleaned.encode().decode() == cleaned

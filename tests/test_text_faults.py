@@ -1,4 +1,4 @@
-"""Hostile and broken texts (FAULTS.md, Text): decided by rule, bounded, never silently wrong."""
+"""Hostile and damaged texts (FAULTS.md, Text) have defined results, within bounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from narrows.text import (
 @pytest.mark.parametrize(
     "text", ["", " \n\t", "\u3000", "zebra", "the of", "x y z", "\0", "\ud800"]
 )
-def test_a_document_without_a_known_word_counts_nothing_and_is_flagged(text):
+def test_a_document_without_known_words_has_no_counts_and_is_flagged(text):
     vocabulary, _ = Vocabulary.learn(["cat dog", "dog"])
     counts = vocabulary.count([text, "dog"])
     assert counts.shape == (2, 2)
@@ -46,8 +46,8 @@ def test_documents_without_words_keep_their_rows_while_learning():
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "folder"])
-def test_a_document_over_the_limit_is_refused_by_its_place(tmp_path, monkeypatch, kind):
-    for module in ("documents", "readers.csv"):
+def test_a_document_over_the_limit_is_refused_with_its_place(tmp_path, monkeypatch, kind):
+    for module in ("documents", "readers.tables"):
         monkeypatch.setattr(f"narrows.text.{module}.MAX_CHARACTERS", 100)
     monkeypatch.setattr("narrows.text.readers.folder._MAX_BYTES", 400)
     path = KINDS[kind](tmp_path / f"x.{kind}", [Document("a", "short"), Document("b", "x" * 101)])
@@ -120,7 +120,7 @@ def test_a_token_at_the_limit_is_counted_and_one_longer_is_not(stemmer):
     assert analyzer("b" * 10 + " " + "c" * 11) == ["b" * 10]
 
 
-def test_words_remembered_are_bounded(monkeypatch):
+def test_the_cache_of_words_is_bounded(monkeypatch):
     from narrows.text.counting import WordColumns
 
     monkeypatch.setattr("narrows.text.counting.MAX_CACHED", 100)
@@ -164,7 +164,7 @@ def test_compatibility_forms_stay_different_words():
 
 
 @pytest.mark.parametrize("mark", ["\0", "\ufeff", "\u202e", "\u202d", "\u200b", "\ud800", "\x85"])
-def test_what_is_no_letter_parts_words(mark):
+def test_characters_that_are_not_letters_separate_words(mark):
     assert Analyzer()(f"cat{mark}dog") == ["cat", "dog"]
     assert Analyzer(token_pattern=r"[a-z]+")(f"cat{mark}dog") == ["cat", "dog"]
 
@@ -178,12 +178,12 @@ def test_a_lone_surrogate_in_json_is_replaced(tmp_path):
     assert json.dumps([document.text, document.id], ensure_ascii=False).encode()
 
 
-def test_a_term_with_half_a_character_is_dropped():
+def test_a_term_with_a_lone_surrogate_is_dropped():
     # only a pattern of one's own finds such a word, and no file could hold it
     assert Analyzer(token_pattern=r"\S+", stemmer="porter")("cat\ud800 dog") == ["dog"]
 
 
-def test_a_file_name_that_is_no_unicode_gets_a_sound_id(tmp_path):
+def test_a_file_name_that_is_not_unicode_gets_a_valid_id(tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
     try:
@@ -203,8 +203,8 @@ def test_markup_is_text_and_keeps_its_characters(tmp_path):
 @pytest.mark.parametrize(
     ("texts", "how", "message"),
     [
-        (["", " "], {}, "the 2 documents have no word that is counted: .*stop words"),
-        (["the of and"], {}, "the 1 documents have no word that is counted"),
+        (["", " "], {}, "the 2 documents have no words to count: .*stop words"),
+        (["the of and"], {}, "the 1 documents have no words to count"),
         (["cat dog", "bird"], {"min_df": 2}, r"none of 3 terms .*min_df=2 dropped 3 .in fewer"),
         (["cat"] * 2, {"max_df": 0.5}, r"none of 1 terms .*max_df=0\.5 dropped 1 .in more"),
         (
@@ -214,12 +214,12 @@ def test_markup_is_text_and_keeps_its_characters(tmp_path):
         ),
     ],
 )
-def test_an_empty_vocabulary_says_which_rule_emptied_it(texts, how, message):
+def test_an_empty_vocabulary_names_the_limit(texts, how, message):
     with pytest.raises(InvalidData, match=message):
         Vocabulary.learn(texts, **how)
 
 
-def test_a_parquet_bomb_of_one_long_text_repeated_stays_folded(tmp_path):
+def test_a_parquet_bomb_of_one_repeated_text_is_not_expanded(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -262,7 +262,7 @@ def used(path):
             warnings.simplefilter("ignore", UnspacedTextWarning)
             vocabulary, counts = Vocabulary.learn(as_documents([d.text for d in documents]))
     except InvalidData as error:
-        assert "no word that is counted" in str(error)
+        assert "no words to count" in str(error)
         return True
     assert counts.shape == (len(documents), len(vocabulary))
     assert np.isfinite(counts.data).all() and (counts.data >= 1).all()
@@ -304,7 +304,7 @@ edits = st.lists(
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "folder"])
 @given(edits=edits)
 @fuzz(120)
-def test_sound_files_with_edits_are_documents_or_refused(tmp_path, kind, edits):
+def test_valid_files_with_edits_are_documents_or_refused(tmp_path, kind, edits):
     path = KINDS[kind](tmp_path / f"x.{kind}")
     content = path.read_bytes()
     for place, cut, put in edits:

@@ -1,4 +1,4 @@
-"""Readers of texts: every kind of file gives the same documents, and errors name their line."""
+"""Readers of texts: every kind of file gives the same documents; errors name the line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_lists_of_labels_are_kept(tmp_path, kind):
     assert list(read_documents(KINDS[kind](tmp_path / f"x.{kind}"))) == DOCUMENTS
 
 
-def test_a_cell_of_csv_is_one_label_and_an_empty_one_is_none(tmp_path):
+def test_a_csv_cell_is_one_label_and_an_empty_cell_is_no_label(tmp_path):
     documents = read_documents(as_csv(tmp_path / "x.csv"))
     assert [d.labels for d in documents] == [("sea",), (), ("sky",)]
 
@@ -52,9 +52,11 @@ def test_columns_are_chosen_by_name(tmp_path, kind):
         saved(path, "\n".join(map(json.dumps, rows)))
     documents = list(read_documents(path, text="b", id="a", label="c"))
     assert documents == [Document("x", "one", ("y",)), Document("z", "two")]
-    with pytest.raises(InvalidData, match=r"no 'textt' for text=; there are 'a', 'b', 'c'"):
+    with pytest.raises(InvalidData, match=r"no column 'textt'; it has a, b, c"):
         read_documents(path, text="textt")
-    with pytest.raises(InvalidData, match="which one is the text.*name it with text="):
+    with pytest.raises(
+        InvalidData, match="cannot tell which column is the text.*Name it with text="
+    ):
         read_documents(path)
 
 
@@ -87,12 +89,12 @@ def test_documents_without_ids_are_numbered(tmp_path):
         ('{"id": "", "text": "b"}', "'id' must be a string or a whole number"),
         ('{"id": 1.5, "text": "b"}', "'id' must be a string or a whole number"),
         ('{"id": true, "text": "b"}', "'id' must be a string or a whole number"),
-        ('{"id": 1, "text": "b"}', "the id '1' stands twice; ids must be distinct"),
-        ('{"id": "1", "text": "b"}', "the id '1' stands twice"),
+        ('{"id": 1, "text": "b"}', "the id '1' is repeated; ids must be distinct"),
+        ('{"id": "1", "text": "b"}', "the id '1' is repeated"),
         ('{"id": 2, "text": "b", "label": {"a": 1}}', "'label' must be a label or a list"),
         ('{"id": 2, "text": "b", "label": [1.5]}', "'label' must be a label or a list"),
         ('{"id": 2, "text": "b", "label": [["a"]]}', "'label' must be a label or a list"),
-        ('{"id": 2, "text": "b", "text": "c"}', "bad JSON: a key stands twice"),
+        ('{"id": 2, "text": "b", "text": "c"}', "bad JSON: a key is repeated"),
         ('["b"]', "expected an object"),
         ("text", "bad JSON"),
         (b'{"id": 2, "text": "caf\xe9"}', "bad JSON: 'utf-8' codec can't decode"),
@@ -113,7 +115,7 @@ def test_jsonl_error_names_the_line(tmp_path, bad, message):
         (b"2,b\n", "line 4: expected 3 cells, got 2"),
         (b"2,b,l,m\n", "line 4: expected 3 cells, got 4"),
         (b",b,l\n", "line 4: 'id' must be a string"),
-        (b"1,b,l\n", "line 4: the id '1' stands twice"),
+        (b"1,b,l\n", "line 4: the id '1' is repeated"),
         (b'2,"b,l\n3,c,l\n', "line 4: the quote that opens .*unexpected end of data"),
         (b'2,"b"c,l\n', "line 4: the quote that opens .*',' expected after '\"'"),
         (b"2,caf\xe9,l\n", "line 4: not UTF-8: .*; convert the file to UTF-8 first"),
@@ -131,17 +133,17 @@ def test_csv_error_names_the_line(tmp_path, bad, message):
     [
         (b"", "no header"),
         (b"\n\n", "no header"),
-        (b"text,text\n", "line 1: a column name stands twice"),
+        (b"text,text\n", "line 1: a column name is repeated"),
         (b"\xfft\0", "line 1: not UTF-8"),
         (b"\xff\xfet", "begins like UTF-16"),
     ],
 )
-def test_csv_without_a_sound_header_is_refused(tmp_path, header, message):
+def test_csv_without_a_valid_header_is_refused(tmp_path, header, message):
     with pytest.raises(InvalidData, match=message):
         read_documents(saved(tmp_path / "x.csv", header))
 
 
-def test_csv_reads_a_document_longer_than_python_does_and_leaves_its_limit(tmp_path):
+def test_csv_reads_long_documents_and_restores_pythons_limit(tmp_path):
     import csv
 
     before = csv.field_size_limit()
@@ -161,12 +163,12 @@ def test_csv_of_any_separator_with_a_byte_order_mark(tmp_path, separator):
     ("columns", "message"),
     [
         ({"text": ["a", "b", None]}, "row 2: 'text' must be a string, got None"),
-        ({"text": ["a", "b", "c"], "id": ["x", "y", "x"]}, "row 2: the id 'x' stands twice"),
+        ({"text": ["a", "b", "c"], "id": ["x", "y", "x"]}, "row 2: the id 'x' is repeated"),
         ({"text": ["a", "b", "c"], "id": [1, 2, None]}, "row 2: 'id' must be"),
         ({"text": ["a", "b", "c"], "label": [0.5, 1.5, 2.5]}, "row 0: 'label' must be"),
         ({"text": [1, 2, 3]}, "column 'text' holds int64, not strings"),
         ({"text": [b"a", b"b", b"c"]}, "column 'text' holds binary, not strings"),
-        ({"n": [1, 2, 3]}, "which one is the text"),
+        ({"n": [1, 2, 3]}, "cannot tell which column is the text"),
         ({"text": pa.array([], pa.string())}, "no documents"),
     ],
 )
@@ -207,7 +209,7 @@ def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path):
     assert found == [p.relative_to(folder).as_posix() for p in in_order]
 
 
-def test_a_folder_labels_as_load_files_does(tmp_path):
+def test_a_folder_has_the_labels_of_load_files(tmp_path):
     from sklearn.datasets import load_files
 
     names = ["sky/1.txt", "sky/2.txt", "sea/1.txt"]
@@ -223,7 +225,7 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert next(iter(documents)).labels == ()
 
 
-def test_a_folder_passes_over_hidden_files(tmp_path):
+def test_a_folder_skips_hidden_files(tmp_path):
     folder = as_folder(tmp_path / "x", [Document("a", "text"), Document(".b", "no")])
     as_folder(folder / ".git", [Document("c", "no")])
     assert [d.id for d in read_documents(folder)] == ["a"]
@@ -241,7 +243,7 @@ def test_a_folder_passes_over_hidden_files(tmp_path):
         (b"", ""),
     ],
 )
-def test_a_file_is_decoded_by_rule(tmp_path, content, text):
+def test_a_file_is_decoded_as_documented(tmp_path, content, text):
     folder = tmp_path / "x"
     folder.mkdir()
     saved(folder / "a", content)
@@ -249,7 +251,7 @@ def test_a_file_is_decoded_by_rule(tmp_path, content, text):
 
 
 @pytest.mark.parametrize("content", [bytes(100), b"PK\3\4" + bytes(8), "abc".encode("utf-16-le")])
-def test_a_file_that_is_no_text_is_refused_by_name(tmp_path, content):
+def test_a_file_that_is_not_text_is_refused_by_name(tmp_path, content):
     (tmp_path / "x").mkdir()
     saved(tmp_path / "x" / "a.txt", content)
     why = r"\d+ of its first \d+ bytes are zero|a zip archive"
@@ -262,7 +264,7 @@ def test_an_empty_folder_is_refused(tmp_path):
         read_documents(tmp_path)
 
 
-def test_a_folder_has_no_columns_to_name(tmp_path):
+def test_a_folder_refuses_named_columns(tmp_path):
     with pytest.raises(UsageError, match="a folder has no columns; leave out text"):
         read_documents(as_folder(tmp_path / "x"), text="body")
 
@@ -274,7 +276,7 @@ def test_a_folder_has_no_columns_to_name(tmp_path):
         ("", "the name of the data is empty"),
     ],
 )
-def test_a_path_that_is_not_there_is_named(tmp_path, name, message):
+def test_a_missing_path_is_named(tmp_path, name, message):
     with pytest.raises(InvalidData, match=message):
         read_documents(tmp_path / name if name else "")
 
@@ -284,7 +286,7 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
         read_documents(saved(tmp_path / "x.pdf", b""))
 
 
-def test_a_pipe_is_not_waited_on(tmp_path):
+def test_a_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "x.jsonl")
     with pytest.raises(InvalidData, match="not a regular file"):
         read_documents(tmp_path / "x.jsonl")
@@ -306,11 +308,11 @@ def test_a_repeated_id_is_found_among_many(tmp_path, monkeypatch):
         names = [str(i) for i in range(length)]
         for again in ("0", "50", names[-1]):
             path = as_jsonl(tmp_path / "x.jsonl", [Document(n, "t") for n in [*names, again]])
-            with pytest.raises(InvalidData, match=f"line {length + 1}: .*id.* stands twice"):
+            with pytest.raises(InvalidData, match=f"line {length + 1}: .*id.* is repeated"):
                 list(read_documents(path))
 
 
-def test_distinct_ids_pass_however_many(monkeypatch):
+def test_any_number_of_distinct_ids_is_accepted(monkeypatch):
     from narrows.data.readers.ids import DistinctIds
 
     monkeypatch.setattr("narrows.data.readers.ids._LEAST", 4)
@@ -353,7 +355,7 @@ def test_reuters_is_read_with_its_topics(data_folder):
     assert earn > 2877 + 1087  # those of the ModApte split, and more outside it
 
 
-def test_hidden_images_make_no_folder_of_images(tmp_path):
+def test_hidden_images_do_not_make_a_folder_of_images(tmp_path):
     (tmp_path / ".thumbnails").mkdir()
     (tmp_path / ".thumbnails" / "a.png").write_bytes(b"")
     (tmp_path / "a.txt").write_text("words")

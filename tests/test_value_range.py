@@ -1,4 +1,4 @@
-"""Rows in other units than those of the fit are warned of, ordinary rows never."""
+"""Rows in other units than the fitted rows cause a warning; ordinary rows do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from narrows.data.value_range import ValueRange
 from narrows.errors import ModelFileError, RangeWarning
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 1, "random_state": 0}
-WORDS = r"X: values from 0 to {}, and the model was fitted to values from 0 to {}: .* units"
+WORDS = r"X: values from 0 to {}, but the model was fitted to values from 0 to {}: .* units"
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,10 @@ def of_shares(gray) -> Autoencoder:
 
 
 @pytest.mark.parametrize("n", [4, 100])
-def test_rows_to_hold_out_in_other_units_are_warned_of(gray, n):
+def test_validation_data_in_other_units_cause_a_warning(gray, n):
     net, held_out = Autoencoder(**SMALL, scale="unit", precision="float32"), gray[100:]
     held_out = held_out[:n] / 255
-    with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, and the model"):
+    with pytest.warns(RangeWarning, match=r"validation_data: values from 0 to .*, but the model"):
         net.fit(gray[:100].astype(float), validation_data=held_out)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -62,7 +62,7 @@ def test_rows_to_hold_out_in_other_units_are_warned_of(gray, n):
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_names_the_file_of_rows_to_hold_out(gray, tmp_path, capsys):
+def test_the_command_line_names_the_file_of_validation_data(gray, tmp_path, capsys):
     np.save(tmp_path / "x.npy", gray[:100].astype(float))
     np.save(tmp_path / "v.npy", gray[100:] / 255)
     fit = ["fit", str(tmp_path / "x.npy"), "--validation", str(tmp_path / "v.npy")]
@@ -88,7 +88,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_bytes_and_shares_are_told_apart_once_a_call(of_bytes, of_shares, gray, query):
+def test_bytes_instead_of_shares_cause_one_warning_per_call(of_bytes, of_shares, gray, query):
     for net, rows in ((of_bytes, gray[:9] / 255), (of_shares, gray[:9])):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -112,7 +112,7 @@ def test_a_tensor_a_source_and_sparse_rows_are_checked_too(of_bytes, gray):
             of_bytes.transform(rows)
 
 
-def test_heads_detectors_and_indexes_say_it(of_bytes, gray):
+def test_heads_detectors_and_indexes_warn_too(of_bytes, gray):
     y = np.arange(200) % 2
     head = CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(gray, y)
     with pytest.warns(RangeWarning):
@@ -127,7 +127,7 @@ def test_heads_detectors_and_indexes_say_it(of_bytes, gray):
         hasher.make_index(gray / 255)
 
 
-def test_partial_fit_says_it_and_widens_the_range(gray):
+def test_partial_fit_warns_and_extends_the_range(gray):
     net = Autoencoder(**SMALL, scale="unit").partial_fit(gray / 255)
     with pytest.warns(RangeWarning):
         net.partial_fit(gray)
@@ -157,7 +157,7 @@ def test_the_model_file_keeps_the_range_and_an_older_one_has_none(of_bytes, gray
      {"low": 0.0, "high": 1.0, "typical": 1.0, "least": -1.0},
      {"low": 0.0, "high": 1.0, "typical": 1.0, "least": "1"}],
 )  # fmt: skip
-def test_a_range_that_is_none_is_refused(of_bytes, tmp_path, bad):
+def test_an_invalid_range_is_refused(of_bytes, tmp_path, bad):
     of_bytes.save(tmp_path / "m")
     file = read_artefact(tmp_path / "m", kind="model")
     file.spec["range"] = bad
@@ -192,7 +192,7 @@ ORDINARY = {
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_ordinary_rows_are_passed_over(name):
+def test_ordinary_rows_cause_no_warning(name):
     rng = np.random.default_rng(0)
     rows = ORDINARY[name](rng)
     found = describe(array_source(rows[:200])).value_range
@@ -207,7 +207,7 @@ def test_ordinary_rows_are_passed_over(name):
         found.check_units(array_source(np.zeros((3, rows.shape[1]))))
 
 
-def test_a_row_of_a_skewed_fit_is_no_other_unit_though_it_is_held_out(tmp_path):
+def test_a_held_out_row_of_skewed_data_causes_no_warning(tmp_path):
     rows = np.exp(4 * np.random.default_rng(0).normal(size=(100, 1)))
     smallest = rows.argmin()
     held_out = torch.arange(100) == int(smallest)
@@ -222,7 +222,7 @@ def test_a_row_of_a_skewed_fit_is_no_other_unit_though_it_is_held_out(tmp_path):
     assert rest.merged(found).least == min(rest.least, found.least)
 
 
-def test_one_odd_row_is_an_anomaly_and_no_other_unit(rng):
+def test_a_single_anomalous_row_causes_no_warning(rng):
     rows = rng.normal(size=(100, 4))
     found = describe(array_source(rows)).value_range
     rows[3] *= 1e6
@@ -240,7 +240,7 @@ def test_proportions_have_no_unit(rng):
         np.testing.assert_allclose(net.transform(counts * 1e4), net.transform(counts), atol=1e-5)
 
 
-def test_held_out_rows_leave_no_trace_and_missing_ones_count_for_nothing(rng):
+def test_held_out_rows_and_missing_values_do_not_affect_the_range(rng):
     rows = rng.normal(size=(100, 4))
     rows[0, 0], rows[1] = 1e9, np.nan
     held_out = torch.arange(100) == 0

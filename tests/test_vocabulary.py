@@ -1,4 +1,4 @@
-"""The vocabulary and its counts: equal to scikit-learn's CountVectorizer, in every combination."""
+"""The vocabulary and its counts equal those of scikit-learn's CountVectorizer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_any_unicode_text_counts_as_with_scikit_learn(corpus, lowercase, stop_wo
     try:
         _, terms, counts = reference(corpus, lowercase=lowercase, stop_words=stop_words)
     except ValueError as error:
-        with pytest.raises(InvalidData, match="no word that is counted"):
+        with pytest.raises(InvalidData, match="no words to count"):
             learned(corpus, analyzer=analyzer)
         assert "empty vocabulary" in str(error)
         return
@@ -103,7 +103,7 @@ def test_rare_and_common_terms_are_dropped_as_with_scikit_learn(corpus, min_df, 
 
 @given(corpus=st.lists(texts, min_size=1, max_size=8), max_features=st.integers(1, 8))
 @settings(max_examples=200, deadline=None)
-def test_the_commonest_terms_are_kept_and_equals_in_the_order_of_the_alphabet(corpus, max_features):
+def test_the_most_frequent_terms_are_kept_and_ties_are_resolved_by_code_point(corpus, max_features):
     try:
         _, terms, counts = reference(corpus)
     except ValueError:
@@ -165,8 +165,8 @@ def test_stop_words_are_dropped_before_stemming():
     assert Analyzer(stemmer="porter", stop_words=["run"])("run running") == ["run"]
 
 
-def test_a_document_is_cut_between_words_alone(monkeypatch):
-    monkeypatch.setattr("narrows.text.words._PIECE", 7)
+def test_a_long_document_is_split_between_words(monkeypatch):
+    monkeypatch.setattr("narrows.text.tokens._PIECE", 7)
     for text in (" ".join(TEXTS), " ".join(TEXTS).encode("ascii", "ignore").decode(), "w" * 50):
         _, terms, counts = reference([text])
         vocabulary, ours = learned([text])
@@ -177,7 +177,7 @@ def test_a_document_is_cut_between_words_alone(monkeypatch):
 
 
 @pytest.mark.parametrize(("block_words", "block_rows"), [(1, 1), (5, 100), (10**6, 2)])
-def test_the_size_of_a_block_changes_nothing(monkeypatch, block_words, block_rows):
+def test_the_size_of_a_block_does_not_matter(monkeypatch, block_words, block_rows):
     _, whole = learned(TEXTS)
     monkeypatch.setattr("narrows.text.counting.BLOCK_WORDS", block_words)
     monkeypatch.setattr("narrows.text.counting.BLOCK_ROWS", block_rows)
@@ -187,7 +187,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, block_words, block_row
 
 
 @pytest.mark.parametrize("stemmer", [None, "porter"])
-def test_words_that_were_forgotten_count_the_same(monkeypatch, stemmer):
+def test_words_dropped_from_the_cache_count_the_same(monkeypatch, stemmer):
     analyzer = Analyzer(stemmer=stemmer)
     before, whole = learned(TEXTS, analyzer=analyzer)
     monkeypatch.setattr("narrows.text.counting.MAX_CACHED", 2)
@@ -205,7 +205,7 @@ def test_counts_over_255_and_65535_are_kept():
 
 
 @pytest.mark.parametrize("columns", [[0, 1], [5, 2**16], [2**19, 1], [9_999_999, 0]])
-def test_keys_of_rows_and_columns_come_apart_again(columns):
+def test_keys_unpack_to_rows_and_columns(columns):
     rows, columns = np.array([4095, 4095]), np.array(columns)
     keys, bits = pack(rows, columns, 4096)
     np.testing.assert_array_equal(keys >> bits, rows)
@@ -256,10 +256,10 @@ def test_one_pass_over_the_texts_is_enough():
         ({"max_df": 1.5}, "max_df: must be a number >= 0 and <= 1"),
         ({"max_df": float("nan")}, "max_df: must be a number"),
         ({"min_df": True}, "min_df: must be a number"),
-        ({"min_df": 4, "max_df": 2}, "max_df=2 comes to 2 of 6 documents, fewer than min_df=4"),
+        ({"min_df": 4, "max_df": 2}, "max_df=2 means 2 of 6 documents, fewer than min_df=4"),
     ],
 )
-def test_a_limit_that_cannot_be_is_refused(how, message):
+def test_an_invalid_limit_is_refused(how, message):
     with pytest.raises(UsageError, match=message):
         Vocabulary.learn(TEXTS, **how)
 
@@ -268,8 +268,8 @@ def test_a_limit_that_cannot_be_is_refused(how, message):
     ("how", "message"),
     [
         ({"lowercase": 1}, "lowercase: must be True or False, got 1"),
-        ({"token_pattern": "("}, "token_pattern: no regular expression"),
-        ({"token_pattern": "(a)(b)"}, r"one group at most, got 2 .* write the others as \(\?:"),
+        ({"token_pattern": "("}, "token_pattern: not a regular expression"),
+        ({"token_pattern": "(a)(b)"}, r"at most one group, got 2 .* write the others as \(\?:"),
         ({"token_pattern": "x" * 201}, "at most 200 characters"),
         ({"token_pattern": None}, "token_pattern: must be a regular expression"),
         ({"stop_words": "german"}, "the only named list is 'english', got 'german'"),
@@ -280,7 +280,7 @@ def test_a_limit_that_cannot_be_is_refused(how, message):
         ({"max_token_length": 1001}, "max_token_length: must be an integer"),
     ],
 )
-def test_an_analyzer_that_cannot_be_is_refused(how, message):
+def test_an_invalid_analyzer_is_refused(how, message):
     with pytest.raises(UsageError, match=message):
         Analyzer(**how)
 
@@ -302,7 +302,7 @@ ANALYZERS = [
 
 
 @pytest.mark.parametrize("analyzer", ANALYZERS, ids=range(len(ANALYZERS)))
-def test_a_vocabulary_comes_back_from_a_file_and_counts_the_same(analyzer):
+def test_a_loaded_vocabulary_counts_the_same(analyzer):
     vocabulary, counts = learned(TEXTS, analyzer=analyzer)
     spec, arrays = vocabulary.to_artefact_parts()
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -314,7 +314,7 @@ def test_a_vocabulary_comes_back_from_a_file_and_counts_the_same(analyzer):
 
 
 @pytest.mark.parametrize("stemmer", [None, "porter"])
-def test_a_vocabulary_that_counted_can_be_copied(stemmer):
+def test_a_vocabulary_can_be_copied_after_counting(stemmer):
     vocabulary, counts = learned(TEXTS, analyzer=Analyzer(stemmer=stemmer))
     vocabulary.count(TEXTS)
     assert_same(copy.deepcopy(vocabulary).count(TEXTS), counts)
@@ -332,12 +332,12 @@ SOUND = {"document_frequencies": np.array([1, 3])}
 @pytest.mark.parametrize(
     ("spec", "arrays", "message"),
     [
-        ([], SOUND, "other entries"),
-        ({"terms": ["a", "b"]}, SOUND, "other entries"),
-        (_spec(more=1), SOUND, "other entries"),
+        ([], SOUND, "unexpected entries"),
+        ({"terms": ["a", "b"]}, SOUND, "unexpected entries"),
+        (_spec(more=1), SOUND, "unexpected entries"),
         (_spec(terms="ab"), SOUND, "lacks its terms"),
         (_spec(), {}, "lacks its terms or document frequencies"),
-        (_spec(terms=["a", "a"]), SOUND, "a term stands twice"),
+        (_spec(terms=["a", "a"]), SOUND, "a term is repeated"),
         (_spec(terms=["a", 1]), SOUND, "term 1 must be a str"),
         (_spec(terms=["a", ""]), SOUND, "term 1 must be a str of 1 to"),
         (_spec(terms=["a", "b" * 5000]), SOUND, "term 1 must be a str of 1 to"),
@@ -351,16 +351,16 @@ SOUND = {"document_frequencies": np.array([1, 3])}
         (_spec(), {"document_frequencies": np.array([1.0, 3.0])}, "integers, got float64"),
         (_spec(), {"document_frequencies": np.array([-1, 3])}, "between 0 and"),
         (_spec(), {"document_frequencies": np.array([[1, 3]])}, r"of shape \(1, 2\)"),
-        (_spec(analyzer=None), SOUND, "the analyzer's spec has other entries"),
-        (_spec(analyzer={}), SOUND, "the analyzer's spec has other entries"),
-        (_spec(analyzer=Analyzer().to_spec() | {"stemmer": "x"}), SOUND, "spec is impossible"),
-        (_spec(analyzer=Analyzer().to_spec() | {"stemmer": []}), SOUND, "spec is impossible"),
-        (_spec(analyzer=Analyzer().to_spec() | {"token_pattern": "("}), SOUND, "is impossible"),
-        (_spec(analyzer=Analyzer().to_spec() | {"lowercase": None}), SOUND, "is impossible"),
-        (_spec(analyzer=Analyzer().to_spec() | {"stop_words": {"a": 1}}), SOUND, "is impossible"),
+        (_spec(analyzer=None), SOUND, "the analyzer's spec has unexpected entries"),
+        (_spec(analyzer={}), SOUND, "the analyzer's spec has unexpected entries"),
+        (_spec(analyzer=Analyzer().to_spec() | {"stemmer": "x"}), SOUND, "spec is invalid"),
+        (_spec(analyzer=Analyzer().to_spec() | {"stemmer": []}), SOUND, "spec is invalid"),
+        (_spec(analyzer=Analyzer().to_spec() | {"token_pattern": "("}), SOUND, "is invalid"),
+        (_spec(analyzer=Analyzer().to_spec() | {"lowercase": None}), SOUND, "is invalid"),
+        (_spec(analyzer=Analyzer().to_spec() | {"stop_words": {"a": 1}}), SOUND, "is invalid"),
     ],
 )
-def test_parts_that_no_vocabulary_wrote_are_refused(spec, arrays, message):
+def test_invalid_parts_are_refused(spec, arrays, message):
     with pytest.raises(ModelFileError, match=message):
         Vocabulary.from_artefact_parts(spec, arrays)
 

@@ -1,4 +1,4 @@
-"""Perturbed, traversed and interpolated codes: where they begin and end, and what they keep."""
+"""Perturbed, traversed and interpolated codes: their ends, their noise, their constraints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from narrows import (
     VariationalAutoencoder,
     VectorQuantizedAutoencoder,
 )
-from narrows.applications.generation.walks import code_spread
+from narrows.applications.generation.walks import code_mean_and_root
 from narrows.data.splitting import held_out_mask
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators import ALL
@@ -34,7 +34,7 @@ def every(request, digits) -> tuple:
     return small(request.param).fit(X), X[:40]
 
 
-def test_no_noise_reconstructs(every):
+def test_without_noise_rows_are_reconstructed(every):
     ae, X = every
     perturbed = ae.perturb(X, amount=0, n_samples=3)
     assert perturbed.shape == (40, 3, 64) and perturbed.dtype == np.float32
@@ -43,7 +43,7 @@ def test_no_noise_reconstructs(every):
 
 
 @pytest.mark.parametrize("method", ["linear", "spherical"])
-def test_a_way_ends_at_the_reconstructions(every, method):
+def test_an_interpolation_ends_at_the_reconstructions(every, method):
     ae, X = every
     ways = ae.interpolate(X[:20], X[20:], 5, method=method)
     assert ways.shape == (20, 5, 64)
@@ -51,7 +51,7 @@ def test_a_way_ends_at_the_reconstructions(every, method):
     np.testing.assert_array_equal(ways[:, -1], ae.reconstruct(X[20:]))
 
 
-def test_noise_is_as_wide_as_the_codes(autoencoder, rows):
+def test_noise_has_the_variances_of_the_codes(autoencoder, rows):
     """The decoded differences of a linear decoder are those of the codes: D amount sigma e."""
     ae = Autoencoder(3, hidden=(), scale="none", loss="squared_error", max_epochs=30,
                      random_state=0).fit(rows)  # fmt: skip
@@ -75,7 +75,7 @@ def test_correlated_noise_has_the_codes_covariance(rows):
     np.testing.assert_allclose(np.cov(shifts.T), 4 * codes, atol=0.2 * np.abs(codes).max())
 
 
-def test_a_seed_repeats_and_a_row_does_not_depend_on_those_behind_it(autoencoder, rows):
+def test_a_seed_repeats_and_a_row_does_not_depend_on_later_rows(autoencoder, rows):
     first = autoencoder.perturb(rows[:5], n_samples=7, random_state=3)
     many = autoencoder.perturb(rows, n_samples=7, random_state=3)
     np.testing.assert_array_equal(first, many[:5])
@@ -90,7 +90,7 @@ def test_walks_leave_the_global_random_states_alone(autoencoder, rows):
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])
 
 
-def test_a_traversal_changes_that_component_only(autoencoder, rows):
+def test_a_traversal_changes_one_component_only(autoencoder, rows):
     h = autoencoder.transform(rows[7:8])
     seed = torch.Generator().manual_seed(autoencoder.model_.record["seed"])
     held_out = held_out_mask(len(rows), 0.1, generator=seed).numpy()
@@ -105,7 +105,7 @@ def test_a_traversal_changes_that_component_only(autoencoder, rows):
     np.testing.assert_array_equal(grid[:, 2], autoencoder.reconstruct(rows[[7] * 4]))
 
 
-def test_a_traversal_through_values_puts_them_in_place(autoencoder, rows):
+def test_a_traversal_through_values_sets_the_component(autoencoder, rows):
     grid = autoencoder.traverse(rows[7], 2, values=[-1, 0.5])
     codes = np.repeat(autoencoder.transform(rows[7:8]), 2, axis=0)
     codes[:, 2] = [-1, 0.5]
@@ -113,7 +113,7 @@ def test_a_traversal_through_values_puts_them_in_place(autoencoder, rows):
     np.testing.assert_allclose(grid[0], autoencoder.inverse_transform(codes), atol=1e-6)
 
 
-def test_components_come_in_the_order_asked(autoencoder, rows):
+def test_components_come_in_the_given_order(autoencoder, rows):
     every = autoencoder.traverse(rows[0])
     np.testing.assert_array_equal(autoencoder.traverse(rows[0], [3, 1]), every[[3, 1]])
 
@@ -128,7 +128,7 @@ def test_a_line_is_straight_in_the_code(autoencoder, rows):
 
 def test_an_arc_keeps_its_distance_from_the_mean(autoencoder, rows):
     """Against a rotation in the plane of two codes, seen from the mean."""
-    mean = code_spread(autoencoder.model_)[0].numpy().astype(np.float64)
+    mean = code_mean_and_root(autoencoder.model_)[0].numpy().astype(np.float64)
     a, b = (autoencoder.transform(rows[[i]])[0] - mean for i in (0, -1))
     u = a / np.linalg.norm(a)
     w = b - (b @ u) * u
@@ -159,7 +159,7 @@ def decoded_codes(ae, monkeypatch):
     return seen
 
 
-def test_bits_flip_only_where_the_noise_reaches_the_other(digits, monkeypatch):
+def test_bits_flip_only_if_the_noise_crosses_the_threshold(digits, monkeypatch):
     """P(flip) = Phi(-1 / (amount sigma)) of a bit with deviation sigma."""
     from scipy.stats import norm
 
@@ -174,7 +174,7 @@ def test_bits_flip_only_where_the_noise_reaches_the_other(digits, monkeypatch):
     np.testing.assert_allclose((h[: len(own)] != own).mean(axis=0), expected, atol=0.006)
 
 
-def test_a_top_k_code_keeps_its_rule(digits, monkeypatch):
+def test_a_perturbed_top_k_code_has_k_components(digits, monkeypatch):
     ae = small(SparseAutoencoder, n_components=30, sparsity="top_k", k=4).fit(digits[:300])
     seen = decoded_codes(ae, monkeypatch)
     ae.perturb(digits[:20], n_samples=5, random_state=0)
@@ -208,7 +208,7 @@ def test_counts_keep_their_totals(rng):
     np.testing.assert_allclose(way.sum(axis=1), np.linspace(totals[0], totals[1], 3), rtol=1e-4)
 
 
-def test_texts_are_walked_between():
+def test_texts_are_interpolated():
     texts = ["cats purr and sleep", "dogs bark and run", "cats sleep", "dogs run fast"] * 10
     ae = small(DocumentAutoencoder, n_components=2, hidden=(8,)).fit(texts)
     assert ae.interpolate(texts[:2], texts[2:4], 3).shape[:2] == (2, 3)
@@ -246,17 +246,17 @@ def test_a_variational_net_without_densities_walks_in_units_of_its_prior(rows):
         (lambda ae, X: ae.interpolate(X, X, method="circular"), "method: unknown.*linear, sph"),
     ],
 )
-def test_arguments_that_cannot_be_are_named(autoencoder, rows, call, message):
+def test_an_error_names_the_invalid_argument(autoencoder, rows, call, message):
     with pytest.raises(UsageError, match=message):
         call(autoencoder, rows)
 
 
-def test_rows_that_have_no_partner_are_refused(autoencoder, rows):
+def test_different_numbers_of_rows_are_refused(autoencoder, rows):
     with pytest.raises(InvalidData, match="as many rows, got 3 and 2"):
         autoencoder.interpolate(rows[:3], rows[:2])
 
 
-def test_without_fit_the_spread_is_not_known(rows):
+def test_after_partial_fit_alone_there_is_no_covariance(rows):
     ae = small(Autoencoder, hidden=()).partial_fit(rows)
     for call in (ae.perturb, lambda X: ae.traverse(X[0])):
         with pytest.raises(UsageError, match="partial_fit does not; call fit"):
@@ -299,8 +299,8 @@ def test_the_command_writes_what_the_estimator_returns(
 ):
     options = [options[0], tmp_path / "x.npy", *options[1:]]
     assert run(model, *options, "-o", tmp_path / "r.npy", "--figure", tmp_path / "f.png") == 0
-    theirs = expected(autoencoder, rows[::150])
-    np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), theirs.reshape(-1, 10))
+    expected_rows = expected(autoencoder, rows[::150])
+    np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), expected_rows.reshape(-1, 10))
     assert (tmp_path / "f.png").stat().st_size > 5000
 
 
@@ -319,14 +319,14 @@ def test_the_command_writes_what_the_estimator_returns(
         (["--perturb", "{}/none.npy"], 3, "no such file"),
     ],
 )
-def test_a_misuse_of_the_command_is_named(model, tmp_path, capsys, options, code, message):
+def test_errors_of_the_command(model, tmp_path, capsys, options, code, message):
     options = [option.format(tmp_path) for option in options]
     assert run(model, *options, "-o", tmp_path / "r.npy") == code
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "r.npy").exists()
 
 
-def test_the_data_are_not_written_over(model, tmp_path):
+def test_the_data_are_not_overwritten(model, tmp_path):
     before = (tmp_path / "x.npy").read_bytes()
     assert run(model, "--perturb", tmp_path / "x.npy", "-o", tmp_path / "x.npy") == 2
     assert (tmp_path / "x.npy").read_bytes() == before

@@ -218,7 +218,7 @@ def draw(curves: dict[tuple[str, str], dict[str, Curve]], path: Path) -> None:
     """Draw accuracy against epochs and against seconds, a line of panels for each classifier."""
     from matplotlib.figure import Figure
 
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     figure = Figure(figsize=(9, 2.6 * len(curves) + 0.4), dpi=110, layout="constrained")
     axes = figure.subplots(len(curves), 2, squeeze=False, sharey="row")

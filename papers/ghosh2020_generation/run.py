@@ -24,7 +24,7 @@ from narrows.cli.paper import main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
 from narrows.figures.generation import sample_figure
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 HERE = Path(__file__).parent
 SHAPE = (28, 28)

@@ -17,7 +17,8 @@ from narrows import Affine, Autoencoder, LinearAutoencoder
 from narrows.cli.paper import main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
-from narrows.figures.rows import reconstruction_figure, save_figure
+from narrows.figures.rows import reconstruction_figure
+from narrows.figures.saving import save_figure
 
 HERE = Path(__file__).parent
 SHAPE = (28, 28)

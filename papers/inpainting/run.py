@@ -20,14 +20,13 @@ import torch
 from PIL import Image
 
 from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches
-from narrows.applications.filling.fills import gaussian_fill
-from narrows.applications.filling.inpainting_comparison import fit_baselines
-from narrows.applications.filling.masks import drawn_mask
+from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
+from narrows.applications.filling.hidden import drawn_mask
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images, local_folder
 from narrows.figures.inpainting import inpainting_figure
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 _WIDE = 2048
 """Rows of more features get no Gaussian of full covariance."""

@@ -20,7 +20,7 @@ from narrows import CodeSegmenter, ConvolutionalAutoencoder
 from narrows.cli.paper import columns, main
 from narrows.data.datasets import local_folder
 from narrows.errors import InvalidData
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 from narrows.figures.segmentation import segmentation_figure
 
 _SHOWN = 8

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from narrows import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from narrows.cli.paper import main
 from narrows.errors import CopyingWarning
-from narrows.figures.rows import save_figure
+from narrows.figures.saving import save_figure
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"widths": (8, 64), "max_epochs": 1},

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.applications.retrieval.lsa import weighted
+from narrows.applications.retrieval.baselines import weighted
 
 __all__ = ["BASELINES", "bits_of"]
 

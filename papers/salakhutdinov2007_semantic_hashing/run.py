@@ -21,7 +21,7 @@ import numpy as np
 from baselines import BASELINES, bits_of, tfidf
 
 from narrows import SemanticHasher
-from narrows.applications.retrieval.lsa import lsa_codes
+from narrows.applications.retrieval.baselines import lsa_codes
 from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
 from narrows.cli.paper import columns, main
 from narrows.data.datasets import local_folder

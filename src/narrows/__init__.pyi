@@ -6,6 +6,7 @@ from narrows.estimators.detector.detector import AnomalyDetector as AnomalyDetec
 from narrows.estimators.autoencoders.autoencoder import Autoencoder as Autoencoder
 from narrows.penalties import Auxiliary as Auxiliary
 from narrows.losses import Bernoulli as Bernoulli
+from narrows.core.slots import Code as Code
 from narrows.estimators.heads.classifier import CodeClassifier as CodeClassifier
 from narrows.estimators.imputer import CodeImputer as CodeImputer
 from narrows.estimators.heads.matcher import CodeMatcher as CodeMatcher
@@ -15,9 +16,14 @@ from narrows.penalties import Commitment as Commitment
 from narrows.penalties import Contractive as Contractive
 from narrows.estimators.autoencoders.contractive import ContractiveAutoencoder as ContractiveAutoencoder
 from narrows.estimators.autoencoders.convolutional import ConvolutionalAutoencoder as ConvolutionalAutoencoder
+from narrows.core.slots import Corrupted as Corrupted
+from narrows.core.slots import Corruption as Corruption
+from narrows.core.slots import Decoder as Decoder
 from narrows.estimators.autoencoders.denoising import DenoisingAutoencoder as DenoisingAutoencoder
 from narrows.estimators.autoencoders.dictionary import DictionaryAutoencoder as DictionaryAutoencoder
 from narrows.estimators.autoencoders.document import DocumentAutoencoder as DocumentAutoencoder
+from narrows.core.slots import Encoder as Encoder
+from narrows.core.slots import Forward as Forward
 from narrows.corruptions import Gaussian as Gaussian
 from narrows.penalties import HigherOrderContractive as HigherOrderContractive
 from narrows.corruptions import Identity as Identity
@@ -27,10 +33,12 @@ from narrows.penalties import KLToPrior as KLToPrior
 from narrows.penalties import L1 as L1
 from narrows.penalties import L2 as L2
 from narrows.estimators.autoencoders.linear import LinearAutoencoder as LinearAutoencoder
+from narrows.core.slots import Loss as Loss
 from narrows.corruptions import Masking as Masking
 from narrows.corruptions import Missing as Missing
 from narrows.losses import Multinomial as Multinomial
 from narrows.corruptions import Patches as Patches
+from narrows.core.slots import Penalty as Penalty
 from narrows.penalties import Revive as Revive
 from narrows.corruptions import SaltAndPepper as SaltAndPepper
 from narrows.estimators.autoencoders.hasher import SemanticHasher as SemanticHasher

@@ -87,6 +87,9 @@ DETECTORS: dict[str, str] = {"AnomalyDetector": "narrows.estimators.detector.det
 
 PIECES: dict[str, tuple[str, ...]] = {
     "narrows.augmentations": ("Affine",),
+    "narrows.core.slots": (
+        "Code", "Corrupted", "Corruption", "Decoder", "Encoder", "Forward", "Loss", "Penalty",
+    ),
     "narrows.corruptions": (
         "Gaussian", "Identity", "Masking", "Missing", "Patches", "SaltAndPepper",
     ),
@@ -96,7 +99,7 @@ PIECES: dict[str, tuple[str, ...]] = {
         "KLSparsity", "KLToPrior", "Revive", "WeightDecay",
     ),
 }  # fmt: skip
-"""The pieces that users name, by the package of their slot."""
+"""The pieces that users name, and the contracts of the slots, by their modules."""
 
 _OTHERS = {
     "CodeImputer": "narrows.estimators.imputer",

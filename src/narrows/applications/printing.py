@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from html import escape
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["PrintsTable"]
+__all__ = ["shown_as_table"]
 
 
-class PrintsTable(ABC):
-    """Gives a record with a ``table`` its text as ``str`` and ``repr``, and as escaped HTML."""
+class _HasTable(Protocol):
+    def table(self) -> str: ...
 
-    @abstractmethod
-    def table(self) -> str:
-        """Return lines to print."""
 
-    def __str__(self) -> str:
+T = TypeVar("T", bound=type[_HasTable])
+
+
+def shown_as_table(cls: T) -> T:
+    """Decorate a class that has a ``table``: its text is that table, as ``str``, ``repr`` and HTML.
+
+    Examples
+    --------
+    >>> @shown_as_table
+    ... class Result:
+    ...     def table(self):
+    ...         return "error  0.5"
+    >>> Result()
+    Result:
+    error  0.5
+    """
+
+    def as_text(self: Any) -> str:
         return self.table()
 
-    def __repr__(self) -> str:
+    def as_repr(self: Any) -> str:
         return f"{type(self).__name__}:\n{self.table()}"
 
-    def _repr_html_(self) -> str:
+    def as_html(self: Any) -> str:
         name, table = escape(type(self).__name__), escape(self.table())
         return f"<div><strong>{name}</strong><pre>{table}</pre></div>"
+
+    for name, method in {"__str__": as_text, "__repr__": as_repr, "_repr_html_": as_html}.items():
+        setattr(cls, name, method)
+    return cls

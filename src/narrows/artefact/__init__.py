@@ -1,4 +1,4 @@
-"""The model file: one safetensors file, sealed by a digest."""
+"""Write and read model files: safetensors files that contain their own digest."""
 
 from narrows.artefact.file import FORMAT_VERSION, Artefact, read_artefact, write_artefact
 

@@ -1,4 +1,4 @@
-"""Files put in place whole: written beside their target, fsynced, renamed, the folder fsynced."""
+"""Replace files atomically and durably: write a temporary file, fsync it, and rename it."""
 
 from __future__ import annotations
 
@@ -13,46 +13,59 @@ from typing import BinaryIO
 
 from narrows.errors import ResourceError
 
-__all__ = ["TEMPORARY", "replacing"]
+__all__ = ["TEMPORARY", "replacing", "write_errors"]
 
-_BESIDE = ".narrows-"
-TEMPORARY = f"{_BESIDE}*.tmp"
-"""What the names of unfinished files match."""
+_PREFIX = ".narrows-"
+TEMPORARY = f"{_PREFIX}*.tmp"
+"""The pattern of the names of unfinished files."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` when the block ends without an error.
+    """Open a new file, which replaces ``path`` if the block ends without an error.
 
-    A link stays a link: what it points to is replaced. The new file has the old one's mode.
-    Unfinished files of writers that were killed are swept away first.
+    If ``path`` is a link, the file that it points to is replaced. The new file has the mode of the
+    old one. Unfinished files of killed writers are removed first.
 
     Raises
     ------
     ResourceError
-        With the reason; the file that stood there is untouched and no partial file is left.
+        If the file cannot be written; the old file is unchanged and no partial file remains.
     """
-    try:
+    with write_errors(path):
         target = Path(os.path.realpath(path)) if os.path.islink(path) else path
         if os.path.islink(target):
-            raise ResourceError(f"{path}: is a link that leads back to itself.")
+            raise ResourceError(f"{path}: is a link that points to itself.")
         if os.path.isdir(target):
             raise ResourceError(f"{path}: is a folder; name a file.")
         if os.path.exists(target) and not os.path.isfile(target):
-            raise ResourceError(f"{path}: is no regular file; nothing was written.")
+            raise ResourceError(f"{path}: is not a regular file; nothing was written.")
         _remove_abandoned(target.parent)
-        descriptor, beside = _open_beside(target)
+        descriptor, temporary = _open_temporary(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                os.replace(beside, target)
+                os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
-                os.unlink(beside)
+                os.unlink(temporary)
             raise
         _sync_folder(target.parent)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the system during the block as ResourceError, naming ``path``.
+
+    Raises
+    ------
+    ResourceError
+        If the path cannot be written to, or is not a valid file name.
+    """
+    try:
+        yield
     except OSError as error:
         if isinstance(error, ResourceError):
             raise
@@ -60,32 +73,32 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except ValueError as error:
         if "\0" not in str(path) and not isinstance(error, UnicodeError):
             raise
-        raise ResourceError(f"{str(path)!r}: no file can have this name: {error}.") from None
+        raise ResourceError(f"{str(path)!r}: is not a valid file name: {error}.") from None
 
 
-def _open_beside(target: Path) -> tuple[int, Path]:
-    """Open a new temporary file, locked: the lock says that its writer is alive."""
+def _open_temporary(target: Path) -> tuple[int, Path]:
+    """Open and lock a new temporary file; the lock shows that its writer is alive."""
     mode = 0o644
     with suppress(FileNotFoundError):
         mode = stat.S_IMODE(os.stat(target).st_mode)
     while True:
-        # short and random, so that a long target name still fits and two writers never meet
-        beside = target.parent / f"{_BESIDE}{secrets.token_hex(6)}.tmp"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with suppress(OSError):  # some file systems have no locks
+        # short and random, so that long target names fit and two writers never collide
+        temporary = target.parent / f"{_PREFIX}{secrets.token_hex(6)}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with suppress(OSError):  # some file systems do not support locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
-            return descriptor, beside
-        os.close(descriptor)  # swept away before it was locked
+            return descriptor, temporary
+        os.close(descriptor)  # removed by another writer before it was locked
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for beside in folder.glob(TEMPORARY):
+    for temporary in folder.glob(TEMPORARY):
         with suppress(OSError):
-            descriptor = os.open(beside, os.O_RDWR | os.O_NOFOLLOW)
+            descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(beside)
+                os.unlink(temporary)
             finally:
                 os.close(descriptor)
 

@@ -1,9 +1,8 @@
-"""The model file: one safetensors file, sealed by a digest, written so that nothing is lost.
+"""Write and read model files: safetensors files that contain their own digest.
 
-Layout: safetensors with a single metadata key, "narrows", that holds a JSON object. Its field
-``sha256`` is the SHA-256 of the whole file with those 64 digits set to "0". Reading checks the
-structure by arithmetic and then the digest, before a tensor is made, and runs no code from the
-file.
+The file has a single metadata key, "narrows", which holds a JSON object. Its field ``sha256`` is
+the SHA-256 of the whole file with these 64 digits set to "0". The reader checks the structure and
+then the digest before it creates a tensor, and runs no code from the file.
 """
 
 from __future__ import annotations
@@ -38,15 +37,14 @@ _MAX_HEADER = 64 << 20
 # current format is reached.
 MIGRATIONS: dict[int, Any] = {}
 
-_CALLED = {"model": "a model file", "index": "an index", "checkpoint": "a checkpoint"}
+_KIND_NAMES = {"model": "a model file", "index": "an index", "checkpoint": "a checkpoint"}
 
 
 @dataclass
 class Artefact:
-    """What a file holds: JSON values and named tensors.
+    """The content of a file: JSON values and named tensors.
 
-    ``kind`` says what it is ("model" or "checkpoint"); a reader asks for one kind and refuses
-    the others.
+    ``kind`` is "model", "index" or "checkpoint"; a reader expects one kind and refuses the others.
     """
 
     kind: str
@@ -56,15 +54,15 @@ class Artefact:
 
 
 def write_artefact(path: str | Path, artefact: Artefact) -> None:
-    """Write an artefact beside ``path``, make it durable, and put it in place in one step.
+    """Write an artefact to ``path``, atomically and durably.
 
     Raises
     ------
     ResourceError
-        If the disk is full, or the folder cannot be written; what stood at ``path`` is whole.
+        If the disk is full or the folder cannot be written to; an old file is unchanged.
     ModelFileError
-        If a weight is not finite or of a dtype that is not read back, or the spec holds what JSON
-        cannot.
+        If a tensor is not finite or has an unsupported dtype, or the spec has a value that JSON
+        cannot represent.
     """
     for name, tensor in artefact.tensors.items():
         if tensor.dtype not in DTYPES.values():
@@ -91,7 +89,7 @@ def _to_bytes(artefact: Artefact) -> bytes:
     try:
         text = json.dumps(body, allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as error:
-        raise ModelFileError(f"the model's parameters are no JSON values: {error}.") from None
+        raise ModelFileError(f"the model's parameters are not JSON values: {error}.") from None
     tensors = {name: t.detach().cpu().contiguous() for name, t in artefact.tensors.items()}
     data = bytearray(to_safetensors(tensors, metadata={_KEY: text}))
     start, stop = _digest_span(bytes(data[: _header_end(data, len(data))]))
@@ -100,17 +98,17 @@ def _to_bytes(artefact: Artefact) -> bytes:
 
 
 def read_artefact(path: str | Path, *, kind: str, also: str | None = None) -> Artefact:
-    """Read a file back, refusing everything that ``write_artefact`` did not write.
+    """Read a file, refusing everything that ``write_artefact`` did not write.
 
     ``also`` is another kind that the caller accepts.
 
     Raises
     ------
     ModelFileError
-        If a byte is flipped, missing or added, the format is foreign or from a later version,
-        or the file holds something else than ``kind``.
+        If the file is damaged, has another format or one of a later version, or holds another kind
+        than ``kind``.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     path = Path(path)
     try:
@@ -120,18 +118,18 @@ def read_artefact(path: str | Path, *, kind: str, also: str | None = None) -> Ar
 
 
 def _read(path: Path, kind: str) -> bytes:
-    """Return a file's bytes, if it can be a model: others are not read whole, pipes not opened."""
+    """Return the bytes of a file; refuse non-regular and foreign files before reading them."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         way_out = ""
         if newest := max(path.glob("checkpoint-*.safetensors"), default=None):
-            way_out = f"; name one of the checkpoints in it, the newest is {newest.name}"
-        raise ModelFileError(f"is a folder, not {_CALLED.get(kind, kind)}{way_out}.")
+            way_out = f"; name one of its checkpoints, such as the newest, {newest.name}"
+        raise ModelFileError(f"is a folder, not {_KIND_NAMES.get(kind, kind)}{way_out}.")
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError("not a regular file.")
     with open(path, "rb") as file:
         start = file.read(8)
-        # of the file that is open: another may have taken its place since
+        # the size of the open file: the path may be a new file by now
         _header_end(start, os.fstat(file.fileno()).st_size, kind)
         return start + file.read()
 
@@ -146,7 +144,7 @@ def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
     body = json_object(metadata[_KEY], "metadata")
     version = body.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelFileError(f"format_version {version!r} is none.")
+        raise ModelFileError(f"format_version: must be a whole number >= 1, got {version!r}.")
     if version > FORMAT_VERSION:
         raise LaterFormat(
             f"written in format {version}, this Narrows reads up to {FORMAT_VERSION}; upgrade it."
@@ -158,10 +156,10 @@ def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
     if digest.hexdigest() != body["sha256"]:
         raise ModelFileError("damaged: the content does not match its SHA-256; restore a copy.")
     held = body.get("kind")
-    if not isinstance(held, str) or held not in _CALLED:
+    if not isinstance(held, str) or held not in _KIND_NAMES:
         raise ModelFileError(f"holds a {held!r}, not a {kind!r}.")
     if held not in (kind, also):
-        raise ModelFileError(f"is {_CALLED[held]}, not {_CALLED[kind]}.")
+        raise ModelFileError(f"is {_KIND_NAMES[held]}, not {_KIND_NAMES[kind]}.")
     spec = body.get("spec")
     if not isinstance(spec, dict):
         raise ModelFileError("the spec is missing.")
@@ -175,19 +173,19 @@ def _parse(data: bytes, kind: str, also: str | None = None) -> Artefact:
 
 
 def _header_end(start: bytes | bytearray, size: int, kind: str = "model") -> int:
-    """Return where the header of a file of that size ends, from its first 8 bytes."""
+    """Return the offset at which the header ends, from the first 8 bytes of a file."""
     if size < 10:
-        raise ModelFileError(f"too short to be {_CALLED.get(kind, kind)}.")
+        raise ModelFileError(f"too short to be {_KIND_NAMES.get(kind, kind)}.")
     length = int.from_bytes(start[:8], "little")
     if length > min(_MAX_HEADER, size - 8):
         raise ModelFileError(
-            f"not {_CALLED.get(kind, kind)}, or damaged: it claims a header of {length} bytes."
+            f"not {_KIND_NAMES.get(kind, kind)}, or damaged: it claims a header of {length} bytes."
         )
     return 8 + length
 
 
 def _digest_span(header: bytes, digest: str = _BLANK) -> tuple[int, int]:
-    r"""Return where the digest stands: once, after \"sha256\": in the escaped metadata."""
+    r"""Return start and end of the digest, which follows \"sha256\": in the escaped metadata."""
     marker = b'\\"sha256\\": \\"' + digest.encode(errors="replace")
     if len(digest) != 64 or header.count(marker) != 1:
         raise ModelFileError("the digest is missing.")

@@ -1,4 +1,4 @@
-"""JSON from files that anyone may have written."""
+"""Parse JSON from untrusted files."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ __all__ = ["json_object"]
 
 _MAX_DEPTH = 32
 _BRACKET = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-"""A bracket, or a whole string, so that the brackets in it are passed over."""
+"""A bracket, or a whole string, so that brackets inside of strings are ignored."""
 
 
 def json_object(data: bytes | str, what: str) -> dict[str, Any]:
-    """Return what is written, which must be an object.
+    """Return the JSON object in ``data``, which errors call ``what``.
 
     Raises
     ------
     ModelFileError
-        If it is none, says ``what``; also for a key that stands twice, NaN, and nesting deeper
-        than 32 brackets.
+        If it is not a JSON object, has a repeated key or NaN, or is nested deeper than 32 brackets.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) < len(pairs):
-            raise ValueError("a key stands twice")
+            raise ValueError("a key is repeated")
         return dict(pairs)
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
+        raise ValueError(f"{constant} is not JSON")
 
     try:
         text = data if isinstance(data, str) else data.decode()
@@ -39,12 +38,12 @@ def json_object(data: bytes | str, what: str) -> dict[str, Any]:
         for token in _BRACKET.finditer(text):
             depth += (token[0] in "[{") - (token[0] in "]}")
             if depth > _MAX_DEPTH:
-                raise ModelFileError(f"the {what} is nested too deep.")
+                raise ModelFileError(f"the {what} is nested too deeply.")
         value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except ModelFileError:
         raise
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"the {what} is no valid JSON: {error}.") from None
+        raise ModelFileError(f"the {what} is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise ModelFileError(f"the {what} is no JSON object.")
+        raise ModelFileError(f"the {what} is not a JSON object.")
     return value

@@ -1,4 +1,4 @@
-"""The tensors of a file: what its header says of them, held against its bytes."""
+"""Check the tensor layout in a file's header, and read the tensors."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""What is stored, by safetensors' names."""
+"""The data types that are stored, by their names in safetensors."""
 
 
 def check_layout(header: Mapping[str, Any], size: int) -> None:
-    """Refuse overlaps, holes, and shapes that do not fill their bytes.
+    """Refuse tensors that overlap, leave gaps, or do not fill their bytes.
 
     Parameters
     ----------
     header : mapping
-        Shape, dtype and place of every tensor by its name, as read from the file.
+        Shape, dtype and offsets of every tensor by name, as read from the file.
     size : int
-        Bytes of tensors that the file has.
+        Number of bytes of tensors in the file.
 
     Raises
     ------
     ModelFileError
-        If anything of it cannot be.
+        If an entry is invalid.
     """
     if len(header) > _MAX_TENSORS:
-        raise ModelFileError(f"{len(header)} tensors, at most {_MAX_TENSORS} are read.")
+        raise ModelFileError(f"{len(header)} tensors, but at most {_MAX_TENSORS} are read.")
     spans: list[tuple[int, int]] = []
     for name, entry in header.items():
         try:
@@ -53,7 +53,7 @@ def check_layout(header: Mapping[str, Any], size: int) -> None:
             counts = [*shape, start, stop]
             whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
             width = DTYPES[dtype].itemsize
-            # axes beside an empty one are bounded too: [0, 2**62] overflows further on
+            # also bound the other axes of an empty tensor: [0, 2**62] overflows later
             bounded = (
                 whole
                 and len(shape) <= _MAX_AXES
@@ -64,19 +64,19 @@ def check_layout(header: Mapping[str, Any], size: int) -> None:
             fits = False
             start = stop = 0
         if not fits:
-            raise ModelFileError(f"tensor {name!r} has an impossible shape, dtype or place.")
+            raise ModelFileError(f"tensor {name!r} has an invalid shape, dtype or offset.")
         spans.append((start, stop))
     end = 0
     for start, stop in sorted(spans):
         if start != end:
-            raise ModelFileError("tensors overlap or leave holes.")
+            raise ModelFileError("tensors overlap or leave gaps.")
         end = stop
     if end != size:
-        raise ModelFileError(f"{size} bytes of tensors, {end} expected: truncated or appended to.")
+        raise ModelFileError(f"{size} bytes of tensors, expected {end}: truncated or extended.")
 
 
 def tensors_in(header: Mapping[str, Any], data: bytes, offset: int) -> dict[str, Tensor]:
-    """Return the tensors of a header that ``check_layout`` passed; ``data`` from ``offset`` on."""
+    """Return the tensors of a checked header; their bytes begin at ``offset`` of ``data``."""
     tensors: dict[str, Tensor] = {}
     for name, entry in header.items():
         start, stop = entry["data_offsets"]
@@ -84,7 +84,7 @@ def tensors_in(header: Mapping[str, Any], data: bytes, offset: int) -> dict[str,
         if start == stop:
             tensors[name] = torch.empty(entry["shape"], dtype=dtype)
             continue
-        # a copy of its own: the file's bytes are read-only and are let go
+        # a copy: the bytes of the file are read-only and will be freed
         raw = bytearray(memoryview(data)[offset + start : offset + stop])
         tensors[name] = torch.frombuffer(raw, dtype=dtype).reshape(entry["shape"])
     return tensors

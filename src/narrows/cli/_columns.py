@@ -120,7 +120,7 @@ def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> T
     """
     import numpy as np
 
-    from narrows.data.label_columns import named_column
+    from narrows.data.labels import named_column
     from narrows.data.readers.naming import parse_name
     from narrows.errors import InvalidData
 

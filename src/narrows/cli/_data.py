@@ -73,8 +73,8 @@ def open_data(
     dropped = options.get("drop", ())
     texts = "text" in options or looks_like_documents(
         path,
-        beside={*dropped, *(options[key] for key in ("label", "id") if key in options)},
-        called_so="id" not in options,
+        exclude={*dropped, *(options[key] for key in ("label", "id") if key in options)},
+        needs_text_column="id" not in options,
     )
     if "text" in options and dropped:
         raise UsageError(

@@ -40,7 +40,7 @@ def check_outputs(
     """
     from narrows.data.readers.folders import IMAGE_SUFFIXES
     from narrows.errors import UsageError
-    from narrows.figures.rows import check_figure_name
+    from narrows.figures.saving import check_figure_name
     from narrows.writers.images import ImageFolder, check_target
     from narrows.writers.tables import check_writable
 

@@ -74,7 +74,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
 
 def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
     """Decode the code of one row with one component moved: a line for each component."""
-    from narrows.applications.generation.memorization import picked_rows
+    from narrows.data.source import rows_at
 
     opened = open_data(data, estimator)
     model, source = query_rows(estimator, opened)
@@ -82,7 +82,7 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
     if not 0 <= number < source.n_rows:
         raise UsageError(f"--row: must be from 0 to {source.n_rows - 1}, got {number}.")
     (name,) = _short_names(opened, [number])
-    row = picked_rows(source, np.array([number])).numpy()
+    row = rows_at(source, np.array([number])).numpy()
     components = list(options["component"]) or list(range(model.n_components))
     n = 9 if options["n"] is None else options["n"]
     grid = estimator.traverse(array_source(row), components, n_steps=n, span=options["span"])
@@ -130,7 +130,7 @@ def write_walk(
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """Make a walk of WALKS, write its rows line by line, draw it; return the results to print."""
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     walk = WALKS[kind](estimator, data, options)
     n_lines, n_columns, n_features = walk.grid.shape

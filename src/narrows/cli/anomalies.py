@@ -72,12 +72,12 @@ def anomalies(
     """
     import numpy as np
 
-    from narrows.applications.anomalies.detection import measure_detection
-    from narrows.applications.anomalies.errors import (
+    from narrows.applications.anomalies.contributions import (
         at_rows,
         feature_names,
         largest_contributions,
     )
+    from narrows.applications.anomalies.detection import measure_detection
     from narrows.applications.anomalies.flagging import most_anomalous
     from narrows.estimators.inputs import query_rows
     from narrows.writers.tables import write_rows
@@ -130,13 +130,13 @@ def anomalies(
         columns = found.columns()
         block = np.column_stack([*columns.values()])
         results["shape"] = write_rows(
-            output, iter([block]), n_rows=source.n_rows, names=[*columns], called=named
+            output, iter([block]), n_rows=source.n_rows, names=[*columns], row_names=named
         )
         results["output"] = str(output)
     if figure is not None:
         from narrows.core.sparse import dense_rows
         from narrows.figures.anomalies import anomaly_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         rebuilt = estimator.reconstruct(rows).reshape(rows.n_rows, -1)

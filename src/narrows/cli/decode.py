@@ -63,7 +63,7 @@ def decode(
             yield from decoded(fitted, batch.numpy())
 
     shape = write_model_rows(
-        output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape, called=named
+        output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape, row_names=named
     )
     if as_json:
         print_json({"output": str(output), "shape": shape})

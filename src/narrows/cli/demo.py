@@ -93,7 +93,8 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
 
     from narrows import Autoencoder
     from narrows.data.arrays import array_source
-    from narrows.figures.rows import reconstruction_figure, save_figure
+    from narrows.figures.rows import reconstruction_figure
+    from narrows.figures.saving import save_figure
 
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)

@@ -70,7 +70,8 @@ def denoise(
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced
     from narrows.estimators.inputs import query_rows
-    from narrows.figures.rows import denoising_figure, n_drawn, save_figure
+    from narrows.figures.rows import denoising_figure, n_drawn
+    from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
 
     if output is None and figure is None and corrupt is None:
@@ -95,7 +96,7 @@ def denoise(
             blocks = denoised_after(fitted, source, noise, generator=same_noise())
         shape = write_model_rows(
             output, blocks, fitted, n_rows=source.n_rows, data=data,
-            called=named,
+            row_names=named,
             image_shape=image_shape or fitted.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}

@@ -38,7 +38,7 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     blocks = layer_features(estimator.model_, source, layer)
     names = list(estimator.get_feature_names_out()) if layer == -1 else None
     named = row_names(opened, output)
-    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names, called=named)
+    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names, row_names=named)
     if as_json:
         print_json({"output": str(output), "shape": shape})
     else:

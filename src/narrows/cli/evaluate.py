@@ -144,7 +144,7 @@ def _check_options(
     *inputs: Any,
 ) -> None:
     """Refuse, before any work is done, options that do not go together."""
-    from narrows.figures.rows import check_figure_name
+    from narrows.figures.saving import check_figure_name
     from narrows.writers.tables import check_writable
 
     if not retrieval:
@@ -172,7 +172,7 @@ def _compare_retrieval(
     _report_unlabeled(found.n_unlabeled)
     if figure is not None:
         from narrows.figures.retrieval import retrieval_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         save_figure(retrieval_figure(found.comparison.results), figure)
     return found.comparison
@@ -185,7 +185,7 @@ def _draw_maps(
     from narrows.applications.retrieval.labeled_rows import plane_maps
     from narrows.errors import UsageError
     from narrows.figures.maps import map_figure, plane_accuracy
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     if model.n_components != 2:
         raise UsageError(

@@ -138,12 +138,12 @@ def _sample(
     from narrows.applications.generation.memorization import (
         MAX_CHECKED,
         measure_memorization,
-        picked_rows,
     )
     from narrows.applications.generation.sampling import samples
+    from narrows.data.source import rows_at
     from narrows.estimators.inputs import query_rows
     from narrows.figures.generation import sample_figure, sheet_figure
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
 
     fitted = estimator.model_
@@ -169,7 +169,7 @@ def _sample(
         results["memorization"] = measured.as_dict()
         lines.append(measured.table())
         if figure is not None and shown is not None:
-            nearest = picked_rows(train, measured.nearest[: len(shown)]).numpy()
+            nearest = rows_at(train, measured.nearest[: len(shown)]).numpy()
             drawn = sheet_figure(fitted, shown, nearest, measured, image_shape=image_shape)
             save_figure(drawn, figure)
     elif figure is not None and shown is not None:

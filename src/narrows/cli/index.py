@@ -34,7 +34,7 @@ _SNIPPET = 200
     help="Check an index: its digest, its names, and that searches find its rows.",
 )
 @click.option("--kind", default="auto", show_default=True,
-              help="For bits: auto, flat, hash, multihash, hnsw or ivf.")  # fmt: skip
+              help="For bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
 @click.option(
     "--rerank", is_flag=True,
     help="Also keep the numbers that the bits are cut from, for search --rerank.",

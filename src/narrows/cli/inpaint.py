@@ -81,17 +81,15 @@ def inpaint(
     import torch
     from torch import Generator, Tensor
 
+    from narrows.applications.filling.baseline_fills import BASELINE_ROWS, fit_baselines
+    from narrows.applications.filling.hidden import read_mask
     from narrows.applications.filling.inpainting import incomplete_rows, inpainted
-    from narrows.applications.filling.inpainting_comparison import (
-        BASELINE_ROWS,
-        fit_baselines,
-        measure_inpainting,
-    )
-    from narrows.applications.filling.masks import read_mask
+    from narrows.applications.filling.inpainting_comparison import measure_inpainting
     from narrows.data.source import evenly_spaced
     from narrows.estimators.inputs import query_rows
     from narrows.figures.inpainting import inpainting_figure
-    from narrows.figures.rows import n_drawn, save_figure
+    from narrows.figures.rows import n_drawn
+    from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
     from narrows.writers.pixels import image_shape_of
 
@@ -137,7 +135,7 @@ def inpaint(
             filled = _fills(blocks, passed)
             written = write_model_rows(
                 output, filled, fitted, n_rows=source.n_rows, image_shape=shape, data=data,
-                called=named,
+                row_names=named,
             )  # fmt: skip
         results |= {"output": str(output), "shape": written}
         lines.append(f"output: {output}")

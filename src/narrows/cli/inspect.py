@@ -75,7 +75,7 @@ def _draw_curves(estimator: Any, figure: Path) -> None:
     """Draw the learning curves of a net and its head, or of all nets of a detector."""
     from narrows.estimators import DETECTORS, CodeHead
     from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
 
     if isinstance(estimator, DETECTORS):
         curves = [
@@ -124,7 +124,7 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
     return {
         "head": type(estimator).__name__,
         "head_training": estimator.training,
-        "head_layer": estimator.layer,
+        "head_layer": getattr(estimator, "layer", None),  # a segmenter reads them all
         "head_epochs": estimator.n_epochs_,
         "head_max_epochs": estimator.max_epochs_,
         "head_seed": seed_given(estimator),

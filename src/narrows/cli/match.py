@@ -56,10 +56,10 @@ def match(
     n = len(probabilities)
     results: dict[str, Any] = {"pairs": n, "the_same": int((probabilities >= 0.5).sum())}
     if figure is not None:
-        from narrows.data.in_memory import rows_in_memory
+        from narrows.data.array_sources import rows_in_memory
         from narrows.estimators.inputs import query_rows
         from narrows.figures.matching import matching_figure
-        from narrows.figures.rows import save_figure
+        from narrows.figures.saving import save_figure
 
         autoencoder = matcher.autoencoder_
         one, other = (rows_in_memory(query_rows(autoencoder, part)[1]) for part in (first, second))

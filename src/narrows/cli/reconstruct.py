@@ -46,7 +46,8 @@ def reconstruct(
     """Reconstruct DATA from their codes, in the units of DATA."""
     from narrows.data.source import evenly_spaced
     from narrows.estimators.inputs import query_rows
-    from narrows.figures.rows import n_drawn, reconstruction_figure, save_figure
+    from narrows.figures.rows import n_drawn, reconstruction_figure
+    from narrows.figures.saving import save_figure
     from narrows.model.coding import reconstructions
     from narrows.writers.images import write_model_rows
 
@@ -63,7 +64,7 @@ def reconstruct(
         blocks = reconstructions(estimator.model_, source)
         shape = write_model_rows(
             output, blocks, estimator.model_, n_rows=source.n_rows, data=data,
-            called=named,
+            row_names=named,
             image_shape=image_shape or estimator.model_.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}

@@ -55,7 +55,7 @@ def segment(
     from narrows.data.masks import read_mask_file
     from narrows.data.source import evenly_spaced
     from narrows.estimators.inputs import query_rows
-    from narrows.figures.rows import save_figure
+    from narrows.figures.saving import save_figure
     from narrows.figures.segmentation import segmentation_figure
 
     if output is None and masks is None and figure is None:
@@ -138,8 +138,8 @@ def write_masks(
                 f"{output}: a gray PNG holds classes from 0 to 255, got {masks.min()} to "
                 f"{masks.max()}; name a file, .npy or .csv."
             )
-        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, called=named)
+        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, row_names=named)
     elif not is_table(output):
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
-        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), called=named)
+        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), row_names=named)

@@ -14,7 +14,7 @@ __all__ = ["Objective"]
 
 
 class Objective(Trainable):
-    """An autoencoder: five pieces and the objective that they define."""
+    """An autoencoder: five pieces and their objective; all but ``forward`` is deterministic."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Objective(Trainable):
         x, known = fill_missing(x, self.corruption)
         corrupted = self.corruption(x, generator=generator)
         code = self.encoder(corrupted.rows, generator=generator)
-        output = self.decoder(code.h).float()
+        output = self.output(code.h)
         counted = combine_weights(known, corrupted.weights)
         errors = self.loss.per_sample(output, x if target is None else target, counted)
         loss = mean_over_rows(errors, weights)
@@ -51,29 +51,30 @@ class Objective(Trainable):
         penalty = sum((omega(step) for omega in self.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
-    # The methods below read the clean input and draw nothing.
-
     def encode(self, x: Rows) -> Code:
         return self.encoder(fill_missing(x, self.corruption)[0])
 
+    def output(self, h: Codes) -> Outputs:
+        """Return g(h), the natural parameters of the loss, as float32."""
+        return self.decoder(h).float()
+
     def decode(self, h: Codes) -> Outputs:
         """Return the expected x of a code, in the units of x."""
-        return self.loss.expectation(self.decoder(h).float())
+        return self.loss.expectation(self.output(h))
 
     def reconstruct(self, x: Rows) -> Outputs:
         """Return g(f(x)) in the units of x."""
         x, _ = fill_missing(x, self.corruption)
-        return self.loss.reconstruction(self.decoder(self.encoder(x).h).float(), x)
+        return self.loss.reconstruction(self.output(self.encoder(x).h), x)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return L(x, g(f(x))) per sample."""
         x, known = fill_missing(x, self.corruption)
-        return self.loss.per_sample(self.decoder(self.encoder(x).h).float(), x, known)
+        return self.loss.per_sample(self.output(self.encoder(x).h), x, known)
 
     @no_grad()
     def start_at(self, mean: Tensor) -> None:
         """Set the last bias so that an untrained net outputs the mean of the data, not 0."""
-        if len(self.decoder.biases):
-            bias = self.decoder.biases[-1]
+        for bias in self.decoder.biases[-1:]:
             bias.copy_(self.loss.inverse_link(mean.to(bias)))
         self.encoder.start_at(mean.float())

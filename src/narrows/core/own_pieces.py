@@ -55,11 +55,22 @@ class _OwnCorruption:
 
 
 class _OwnModule(nn.Module):
-    """A module whose parameters are all frozen stays in evaluation mode in training."""
+    """Calls a user's module; one whose parameters are all frozen stays in evaluation mode."""
+
+    module: nn.Module
 
     def train(self, mode: bool = True) -> Any:
         some = [p.requires_grad for p in self.parameters()]
         return super().train(mode and (any(some) or not some))
+
+    def _call(self, x: Tensor) -> Any:
+        if not (self.training and len(x) == 1):
+            return self.module(x)
+        self.module.eval()  # batch normalization knows no variance of one row
+        try:
+            return self.module(x)
+        finally:
+            self.module.train()
 
 
 class ModuleEncoder(_OwnModule, Encoder):
@@ -76,7 +87,7 @@ class ModuleEncoder(_OwnModule, Encoder):
         return [self.n_components]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        code = self.module(dense_rows(x))
+        code = self._call(dense_rows(x))
         return code if isinstance(code, Code) else Code(code)
 
     def layers(self, x: Rows) -> list[Tensor]:
@@ -92,7 +103,7 @@ class ModuleDecoder(_OwnModule, Decoder):
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
 
     def forward(self, h: Codes) -> Outputs:
-        return self.module(h)
+        return self._call(h)
 
 
 def adapted(slot: str, piece: Any, *, n_components: int = 0) -> Any:

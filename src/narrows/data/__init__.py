@@ -1,4 +1,4 @@
-"""Data: readers, sources, scaling."""
+"""Read data into sources of batches, and scale them."""
 
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.readers import read

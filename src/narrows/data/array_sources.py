@@ -1,10 +1,10 @@
-"""Batches of arrays in memory, dense or sparse."""
+"""Make sources of arrays in memory, and arrays of sources."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
@@ -15,14 +15,46 @@ from torch import Generator, Tensor
 
 from narrows.core.slots import Labeled, Rows, SparseRows
 from narrows.data.csr import checked_csr
+from narrows.data.memory import check_memory
 from narrows.data.source import Source
-from narrows.data.tensors import as_tensor
 
-__all__ = ["DenseSource", "SparseSource", "sparse_rows"]
+__all__ = [
+    "DenseSource",
+    "SparseSource",
+    "as_tensor",
+    "joined",
+    "rows_in_memory",
+    "sparse_rows",
+    "stacked",
+]
+
+
+def as_tensor(array: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor that shares memory with the array if torch allows it, else a copy."""
+    if isinstance(array, Tensor):
+        return array
+    # torch supports neither negative strides nor those of fields in records
+    if any(stride < 0 or stride % array.itemsize for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if not array.flags.writeable:
+        # avoid torch's warning about writes to read-only memory: nothing here writes to it
+        flags = array.__array_interface__
+        view = np.asarray(_Unlocked(flags, array))
+        return torch.from_numpy(view)
+    return torch.from_numpy(array)
+
+
+class _Unlocked:
+    """The memory of an array, with an array interface that claims to be writable."""
+
+    def __init__(self, interface: dict, owner: np.ndarray) -> None:
+        address, _ = interface["data"]
+        self.__array_interface__ = {**interface, "data": (address, False)}
+        self._owner = owner
 
 
 class _InMemory(Source):
-    """Sources that can gather any rows at once; ``_rows`` restricts them to a subset."""
+    """A source in memory, which can gather any rows; ``_rows`` restricts it to a subset."""
 
     holds_targets = True
     _rows: Tensor | None = None
@@ -63,7 +95,7 @@ class _InMemory(Source):
         return self.subset(mask.nonzero()[:, 0])
 
     def subset(self, positions: Tensor) -> _InMemory:
-        """Return the rows of these numbers, in that order, of the same description and y."""
+        """Return the rows with these numbers, in that order, with metadata, y and weights."""
         part = self._subset(positions if self._rows is None else self._rows[positions])
         part.copy_metadata(self)
         part.targets = None if self.targets is None else self.targets[positions]
@@ -80,7 +112,7 @@ class _InMemory(Source):
 
 
 class DenseSource(_InMemory):
-    """A dense array (n_rows, n_features) of bytes, float32 or float64, kept as it is."""
+    """A dense array (n_rows, n_features) of bytes, float32 or float64, which is not copied."""
 
     _array: Tensor
 
@@ -126,7 +158,7 @@ class DenseSource(_InMemory):
 
 
 class SparseSource(_InMemory):
-    """A CSR matrix (n_rows, n_features), never densified whole."""
+    """A CSR matrix (n_rows, n_features), which is never densified as a whole."""
 
     sparse = True
 
@@ -140,7 +172,7 @@ class SparseSource(_InMemory):
         return sparse_rows(self._matrix[rows.numpy()])
 
     def _slice(self, start: int, stop: int) -> SparseRows:
-        # views, where scipy's own slice copies
+        # views; a slice by scipy would copy
         matrix = self._matrix
         indptr = matrix.indptr[start : stop + 1]
         stored = slice(indptr[0], indptr[-1])
@@ -164,10 +196,54 @@ class SparseSource(_InMemory):
 
 
 def sparse_rows(matrix: Any) -> SparseRows:
-    """Return a scipy CSR matrix as a batch, without densifying it."""
+    """Return a scipy CSR matrix as a sparse batch."""
     return SparseRows(
         as_tensor(matrix.indptr),
         as_tensor(matrix.indices),
         as_tensor(matrix.data.astype(np.float32, copy=False)),
         matrix.shape[1],
     )
+
+
+_BATCH = 65_536
+
+
+def rows_in_memory(source: Source) -> Any:
+    """Return all rows (n_rows, n_features) as one array, or as CSR if the source is sparse.
+
+    Raises
+    ------
+    ResourceError
+        If dense rows need more than half of the machine's memory.
+    """
+    if not source.sparse:
+        dtype = np.dtype(np.float64 if source.double else np.float32)
+        check_memory(source.n_rows, source.n_features, dtype, source.origin, stream=False)
+    return joined(source.in_order(_BATCH))
+
+
+def joined(batches: Iterable[Rows]) -> Any:
+    """Concatenate batches, all dense or all sparse, into one array or CSR matrix."""
+    blocks = [_block(rows.to("cpu")) for rows in batches]
+    if sp.issparse(blocks[0]):
+        return sp.csr_array(sp.vstack(blocks, format="csr"))
+    return np.concatenate(blocks)
+
+
+def stacked(first: Source, second: Source) -> DenseSource | SparseSource:
+    """Return one source with the rows of both, and the metadata of the first."""
+    rows = [rows_in_memory(source.in_float64()) for source in (first, second)]
+    both: DenseSource | SparseSource
+    if first.sparse or second.sparse:
+        both = SparseSource(sp.csr_array(sp.vstack([sp.csr_array(part) for part in rows])))
+    else:
+        both = DenseSource(np.concatenate(rows))
+    both.copy_metadata(first)
+    return both
+
+
+def _block(rows: Any) -> Any:
+    if not isinstance(rows, SparseRows):
+        return rows.numpy()
+    parts = (rows.values.numpy(), rows.indices.numpy(), rows.indptr.numpy())
+    return sp.csr_array(parts, shape=rows.shape)

@@ -1,4 +1,4 @@
-"""Arrays of every common kind, checked at the door and made sources."""
+"""Convert arrays, tensors and sparse matrices into sources."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from narrows.errors import InvalidData
 __all__ = ["array_source", "needs_float64", "plain_array"]
 
 _WHOLE = 1 << 24
-"""float32 holds whole numbers exactly up to this."""
+"""The largest number up to which float32 represents all whole numbers."""
 
 
 def plain_array(x: Any) -> Any:
-    """Return what scikit-learn's validation understands, nothing of it lost on the way.
+    """Convert ``x`` to an array that scikit-learn can validate, without losing information.
 
-    Tensors become numpy, sparse matrices are checked, masked values become NaN.
+    Tensors become numpy arrays, sparse matrices are checked, and masked values become NaN.
 
     Raises
     ------
     InvalidData
-        If a tensor or a sparse matrix cannot be read.
+        If the layout of a tensor is unsupported, or a sparse matrix is malformed.
     """
     if isinstance(x, torch.Tensor):
         if x.layout != torch.strided:
@@ -45,11 +45,11 @@ def plain_array(x: Any) -> Any:
 
 
 def array_source(x: Any) -> Source:
-    """Return a validated 2-D array or CSR matrix as a source.
+    """Return a source for a validated 2-D array or CSR matrix.
 
-    Bytes, float32 and float64 stay as they are. Other numbers become float32, or float64 where
-    they are whole and float32 would round them. Values too large for float32 are found by the
-    finite check. CSR values, which no scaling shifts, become float32.
+    Bytes, float32 and float64 are not converted. Other numbers become float32, or float64 if they
+    are whole numbers that float32 would round. Values too large for float32 become infinite, which
+    a later check finds. CSR values become float32, because scaling does not shift them.
     """
     if sp.issparse(x):
         with np.errstate(over="ignore"):
@@ -61,7 +61,7 @@ def array_source(x: Any) -> Source:
 
 
 def needs_float64(x: np.ndarray) -> bool:
-    """Return whether numbers are wider than float32: float64, or whole ones above 2^24."""
+    """Return whether float32 would round numbers: float64, or whole numbers above 2^24."""
     if x.dtype.kind == "f":
         return x.dtype.itemsize > 4
     if x.dtype.kind not in "iu" or x.dtype.itemsize < 4 or not x.size:

@@ -1,4 +1,4 @@
-"""Count the rows held out that are exact copies of rows to train on."""
+"""Count held-out rows that are exact copies of training rows."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from narrows.errors import CopiesWarning
 __all__ = ["are_many", "count_copies", "warn_of_copies"]
 
 _VALUES = 1 << 20
-"""Values of dense rows that are hashed at once."""
+"""Number of values of dense rows hashed at a time."""
 
-_SHARE, _FEWEST = 0.05, 5
+_MIN_SHARE, _MIN_COPIES = 0.05, 5
 
 
 def warn_of_copies(rows: Split) -> int:
-    """Return how many held-out rows are copies of training rows; warn if they are many.
+    """Return the number of held-out rows that copy training rows; warn if there are many.
 
-    Rows of zeros, or empty ones, do not count.
+    Rows of zeros, and empty rows, do not count.
     """
     if rows.held_out is None:
         return 0
     copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
     if are_many(copies, n):
         warnings.warn(
-            f"{copies} of the {n} rows held out are exact copies of rows trained on, so their "
+            f"{copies} of the {n} held-out rows are exact copies of training rows, so their "
             "errors, early stopping and p-values are too good for new rows: drop the "
             "copies, keep copies together by groups=, or give validation_data=.",
             CopiesWarning,
@@ -40,30 +40,31 @@ def warn_of_copies(rows: Split) -> int:
 
 
 def are_many(copies: int, n_rows: int) -> bool:
-    """Return whether copies are more than one row in twenty, and at least five: fewer may be equal
-    by chance, where few values are possible."""
-    return copies >= _FEWEST and copies > _SHARE * n_rows
+    """Return whether at least five rows, and more than one in twenty, are copies.
+
+    Fewer rows may be equal by chance if few values are possible.
+    """
+    return copies >= _MIN_COPIES and copies > _MIN_SHARE * n_rows
 
 
 def count_copies(training: Source, held_out: Source) -> int:
-    """Return how many rows of the second source are equal to one of the first.
+    """Return the number of held-out rows that are equal to a training row.
 
-    Rows are compared by hashes of 64 bits: 8 bytes a row, and one pass over each source; in
-    float64 where both are that wide, else in float32.
+    Rows are compared by 64-bit hashes, which take 8 bytes per row and one pass over each source;
+    as float64 if both sources are float64, else as float32.
     """
     wide = [source.in_float64() for source in (training, held_out)]
     if all(source.double for source in wide):
         training, held_out = wide
-    wanted = np.concatenate(list(_hashes(held_out)))
-    found = np.zeros(len(wanted), dtype=bool)
-    nothing = wanted == 0
+    hashes = np.concatenate(list(_hashes(held_out)))
+    found = np.zeros(len(hashes), dtype=bool)
     for block in _hashes(training):
-        found |= np.isin(wanted, block)
-    return int((found & ~nothing).sum())
+        found |= np.isin(hashes, block)
+    return int((found & (hashes != 0)).sum())
 
 
 def _hashes(source: Source) -> Iterator[np.ndarray]:
-    """Yield a hash of every row, uint64; 0 for rows of zeros."""
+    """Yield the hashes of rows, uint64, in blocks; the hash of a row of zeros is 0."""
     odd = np.random.default_rng(0).integers(1 << 63, size=source.n_features, dtype=np.uint64)
     odd = (odd << np.uint64(1)) | np.uint64(1)
     for rows in source.in_order(max(1, min(1 << 16, _VALUES // source.n_features))):

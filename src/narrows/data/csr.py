@@ -1,4 +1,4 @@
-"""Sparse matrices, checked at the door: a malformed one crashes the process further on."""
+"""Check sparse matrices: a malformed one would crash the process later."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["checked_csr", "checked_sparse"]
 
 
 def checked_sparse(matrix: Any, origin: str = "X") -> Any:
-    """Return a sparse matrix of any format on the same memory, its structure found sound.
+    """Return a new sparse matrix on the same memory, after checking its structure.
 
-    The matrix passed in is never changed; scipy's own check would trim it.
+    The input is not modified; scipy's own check would trim it.
 
     Raises
     ------
     InvalidData
-        If an index is out of range or no integer, or indptr does not fit.
+        If an index is out of range or not an integer, or indptr is inconsistent.
     """
     if matrix.ndim != 2:
         raise InvalidData(f"{origin}: expected 2 axes, got a sparse array of {matrix.ndim}.")
@@ -33,7 +33,7 @@ def checked_sparse(matrix: Any, origin: str = "X") -> Any:
                 f"{origin}: malformed {name} matrix: {part} must be signed integers, got {dtype}."
             )
     try:
-        # a fresh one: scipy caches what it believes of a matrix, and a cached answer may be stale
+        # a new matrix: scipy caches properties of a matrix, which may be stale
         fresh = type(matrix)((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
         fresh.check_format(full_check=True)
     except ValueError as error:
@@ -42,12 +42,12 @@ def checked_sparse(matrix: Any, origin: str = "X") -> Any:
 
 
 def checked_csr(matrix: Any, origin: str = "X") -> Any:
-    """Return a sparse matrix as sound CSR, duplicates summed and indices sorted.
+    """Return a sparse matrix as checked CSR, with duplicates summed and indices sorted.
 
     Raises
     ------
     InvalidData
-        As ``checked_sparse``.
+        See ``checked_sparse``.
     """
     checked = checked_sparse(matrix, origin)
     fresh = checked if checked.format == "csr" else sp.csr_array(checked)

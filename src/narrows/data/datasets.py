@@ -1,4 +1,4 @@
-"""Named data sets: found in a local folder or fetched, and verified by SHA-256 either way."""
+"""Find named data sets in a local folder or download them, and verify them by SHA-256."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["DATASETS", "Dataset", "File", "fetch", "load_images", "local_folder"
 
 @dataclass(frozen=True)
 class File:
-    """One file: the digest of the download, and of what is inside its gzip wrapping.
+    """A file, the SHA-256 of the download, and the SHA-256 of its decompressed content.
 
-    Copies that were unpacked and packed again differ in the first and agree in the second.
+    A copy that was decompressed and compressed again differs in the first digest only.
     """
 
     name: str
@@ -96,31 +96,31 @@ DATASETS = {dataset.name: dataset for dataset in (_FASHION_MNIST, _MNIST)}
 
 
 def local_folder() -> Path | None:
-    """Return the folder that NARROWS_DATA names, None if it names none.
+    """Return the folder that NARROWS_DATA names, or None if it is not set.
 
     Raises
     ------
     ResourceError
-        If there is no such folder.
+        If the folder does not exist.
     """
     named = os.environ.get("NARROWS_DATA")
     if named and not Path(named).is_dir():
-        raise ResourceError(f"NARROWS_DATA: {named} is no folder; name one, or unset it.")
+        raise ResourceError(f"NARROWS_DATA: {named} is not a folder; name one, or unset it.")
     return Path(named) if named else None
 
 
 def fetch(name: str, *, folder: Path | None = None) -> dict[str, Path]:
-    """Return the files of a data set by name, each verified.
+    """Return the verified files of a data set, by file name.
 
-    A file is taken from NARROWS_DATA if it stands there; else from ``folder`` (by default the
-    user's cache), where it is downloaded first if need be.
+    A file is taken from NARROWS_DATA if it exists there, else from ``folder`` (by default the
+    user's cache), to which it is downloaded if it is missing.
 
     Raises
     ------
     UsageError
-        If there is no such data set.
+        If the data set is unknown.
     InvalidData
-        If a file's content is not what it should be.
+        If the content of a file is wrong.
     ResourceError
         If the download fails.
     """
@@ -131,9 +131,9 @@ def fetch(name: str, *, folder: Path | None = None) -> dict[str, Path]:
 
 
 def _find(dataset: Dataset, file: File, folder: Path | None) -> Path:
-    held = local_folder()
-    if held is not None:
-        for path in (held / dataset.name / file.name, held / file.name):
+    local = local_folder()
+    if local is not None:
+        for path in (local / dataset.name / file.name, local / file.name):
             if path.exists():
                 _verify(path, file)
                 return path
@@ -149,7 +149,7 @@ def _verify(path: Path, file: File) -> None:
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidData(f"{path}: damaged gzip: {error}.") from None
     if digest.hexdigest() != file.content_sha256:
-        raise InvalidData(f"{path}: its content is not that of {file.name}; fetch it anew.")
+        raise InvalidData(f"{path}: its content differs from {file.name}; download it again.")
 
 
 def _download(dataset: Dataset, file: File, folder: Path | None) -> Path:
@@ -165,16 +165,16 @@ def _download(dataset: Dataset, file: File, folder: Path | None) -> Path:
         )
     except ValueError as error:
         raise InvalidData(f"{dataset.name}: {error}") from None
-    except Exception as error:  # requests and urllib3 raise a dozen kinds
+    except Exception as error:  # requests and urllib3 raise many kinds
         raise ResourceError(
-            f"{dataset.name}: {dataset.url + file.name} could not be fetched: "
+            f"{dataset.name}: {dataset.url + file.name} could not be downloaded: "
             f"{type(error).__name__}; set NARROWS_DATA to a folder that holds {dataset.name}/."
         ) from error
     return Path(path)
 
 
 def load_images(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training images and labels, test images and labels, as bytes.
+    """Return training images and labels, and test images and labels, as bytes.
 
     Images have shape (n, height * width), labels (n,).
     """

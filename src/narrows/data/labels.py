@@ -1,7 +1,8 @@
-"""Labels of rows from a file: one a row, or several."""
+"""Read labels of rows from a file: one or several per row."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,39 +11,51 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.data.in_memory import rows_in_memory
-from narrows.data.label_columns import SEPARATOR, is_header, is_number, named_column, several
-from narrows.data.readers.csv_rows import csv_records
+from narrows.data.array_sources import rows_in_memory
+from narrows.data.readers.csv_rows import csv_records, named_rows
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, unknown_name
 
-__all__ = ["label_matrix", "read_labels"]
+__all__ = [
+    "SEPARATOR",
+    "is_header",
+    "is_number",
+    "label_matrix",
+    "named_column",
+    "read_labels",
+    "several",
+]
+
+SEPARATOR = ";"
+"""Separates the labels of a row."""
 
 
 def read_labels(
     path: str | Path, *, n_rows: int, column: str | None = None, unknown: str | None = None
 ) -> Any:
-    """Return labels (n_rows,) of one a row, or a CSR matrix (n_rows, n_labels) of several.
+    """Return labels (n_rows,), or a CSR matrix (n_rows, n_labels) if rows have several labels.
 
-    Kinds of file: .npy of (n_rows,) numbers or strings, or of (n_rows, n_labels) of which every
-    value other than 0 is a label; .npz with such an array, or as ``scipy.sparse.save_npz``
-    writes CSR; IDX (-ubyte, .gz too) of one axis; .svmlight and .libsvm (.gz too), whose own
-    labels are read and whose values are passed over; .csv, .tsv and .txt (.gz too) with a line
-    for every row and several labels separated by ";" (an empty line is a row without a label).
-    One line more than there are rows has a header first, if every line has a label, the first
-    line's is on no other and not the one for ``unknown``, and it and another are not both
-    numbers: then a warning says so. With a ``column``, that one of a .csv or .tsv (.gz too) with
-    a header.
+    Files that are read, all text files also as .gz:
+
+    - .npy of numbers or strings (n_rows,), or of (n_rows, n_labels), in which every value other
+      than 0 is a label; .npz with such an array, or CSR as ``scipy.sparse.save_npz`` writes it;
+    - IDX (-ubyte) with one axis;
+    - .svmlight and .libsvm, of which the values are ignored;
+    - .csv, .tsv and .txt with one line per row and labels separated by ";", where an empty line is
+      a row without a label. If there is one line more than rows, the first is a header (with a
+      warning) if every line has a label, the first line's label is not ``unknown`` and occurs on no
+      other line, and it is not a number among numbers;
+    - with ``column``, that column of a .csv or .tsv with a header.
 
     Raises
     ------
     InvalidData
-        Naming the file, the line where there is one, and the rule; also if the number of rows
-        is not ``n_rows``.
+        Naming the file, the line and the broken rule; also if the file does not have ``n_rows``
+        rows.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,24 +90,24 @@ def read_labels(
         )
     found = int(labels.shape[0])
     if found != n_rows:
-        hint = " Is the first line a header? Take it out." if found == n_rows + 1 else ""
-        raise InvalidData(f"{path}: labels of {found} rows, but the data have {n_rows}.{hint}")
+        hint = " If the first line is a header, remove it." if found == n_rows + 1 else ""
+        raise InvalidData(f"{path}: labels of {found} rows, but the data have {n_rows} rows.{hint}")
     return labels
 
 
 def _refuse_header(path: Path, rows: list[list[str]], unknown: str | None) -> None:
-    """Refuse a first line of text over numbers: a header, and a label too few."""
+    """Refuse a first line of text above numbers: probably a header, with one label missing."""
     first, rest = rows[0], rows[1:]
     if len(rest) > 1 and is_header(first, rest, unknown) and not is_number(first[0]):
         if all(is_number(label) for labels in rest for label in labels):
             raise InvalidData(
-                f"{path}: the first line, {first[0]!r}, is no number and all others are; if it is "
-                "a header, a label is missing; if it is the label for unknown, name it so."
+                f"{path}: the first line, {first[0]!r}, is not a number, but all others are; if it "
+                "is a header, a label is missing; if it is the label for unknown, name it so."
             )
 
 
 def label_matrix(labels: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
-    """Return a CSR matrix (n_rows, n_labels) of ones, and the names of its columns, sorted."""
+    """Return a CSR matrix (n_rows, n_labels) of ones, and the sorted names of its columns."""
     names = sorted({label for row in labels for label in row})
     place = {name: i for i, name in enumerate(names)}
     columns = [sorted({place[label] for label in row}) for row in labels]
@@ -107,7 +120,7 @@ def label_matrix(labels: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
 
 def _npy(path: Path) -> Any:
     try:
-        # mapped: a header that claims more than the file holds is refused, nothing allocated
+        # mapped: a header that promises more than the file has is refused before allocation
         labels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InvalidData(f"{path}: not a .npy file of numbers or strings: {error}.") from None
@@ -131,7 +144,7 @@ def _svmlight(path: Path) -> Any:
 
 
 def _text(path: Path) -> list[list[str]]:
-    """Return the labels of every line."""
+    """Return the labels of every line of a text file."""
     rows: list[list[str]] = []
     if kind_of(path) in SEPARATORS:
         for line, cells in csv_records(path, separator=SEPARATORS[kind_of(path)]):
@@ -153,7 +166,63 @@ def _text(path: Path) -> list[list[str]]:
 
 
 def _labels(rows: list[list[str]]) -> Any:
-    """Return texts (n_rows,) if each row has one, else a CSR matrix."""
+    """Return strings (n_rows,) if every row has one label, else a CSR matrix."""
     if all(len(row) == 1 for row in rows):
         return np.array([row[0] for row in rows], dtype=str)
     return label_matrix(rows)[0]
+
+
+def is_header(first: list[str], rest: list[list[str]], unknown: str | None = None) -> bool:
+    """Return whether the first line is a header, in a file with one line more than rows.
+
+    It is if every line has a label, and the first line's label occurs on no other line, is neither
+    ``unknown`` nor NaN, and is not a number among numbers.
+    """
+    if len(first) != 1 or not all(rest) or first[0] == unknown or first[0].lower() == "nan":
+        return False
+    others = {label for labels in rest for label in labels}
+    numbers = is_number(first[0]) and any(map(is_number, others))
+    return first[0] not in others and not numbers
+
+
+def is_number(text: str) -> bool:
+    """Return whether a string is a number other than NaN."""
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
+
+
+def several(cell: str) -> list[str]:
+    """Return the labels of a row, which are separated by ";"."""
+    return [label for part in cell.split(SEPARATOR) if (label := part.strip())]
+
+
+def named_column(path: Path, column: str) -> list[list[str]]:
+    """Return the labels in a named column of a CSV file, a list per row, [] for empty cells.
+
+    Raises
+    ------
+    InvalidData
+        Naming the line, for a row of another length; or the file, if it is of another kind, or the
+        column does not exist or is repeated.
+    """
+    if kind_of(path) not in SEPARATORS:
+        raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
+    rows = named_rows(path)
+    header, names = next(rows)
+    if names.count(column) > 1:
+        raise InvalidData(f"{path}: the column {column!r} is repeated.")
+    if column not in names:
+        raise InvalidData(f"{path}: {unknown_name('label', column, filter(None, names))}")
+    at, last, labels = names.index(column), header, []
+    for line, cells in rows:
+        if len(names) == 1:  # a blank line is a row without a label
+            labels.extend([] for _ in range(last + 1, line - sum(map(_breaks, cells))))
+            last = line
+        labels.append([cells[at].strip()] if cells[at].strip() else [])
+    return labels
+
+
+def _breaks(cell: str) -> int:
+    return cell.count("\n")

@@ -1,4 +1,4 @@
-"""Find the nearest rows by cosine."""
+"""Find the nearest rows by cosine, exactly or, for many sparse rows, approximately."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
+
+from narrows.data.ranking import ranked, unit_rows
 
 __all__ = ["EXACT", "nearest_rows"]
 
-_BLOCK = 512
 EXACT = 20_000
+"""More sparse rows than this are searched approximately."""
+
+_BLOCK = 512
 _WIDTH, _CANDIDATES = 64, 100
 _PROBED = 16
 
@@ -19,31 +22,31 @@ _PROBED = 16
 def nearest_rows(rows: Any, k: int, *, queries: Any = None, exact: int = EXACT) -> np.ndarray:
     """Return the numbers of the ``k`` rows with the greatest cosine to each query.
 
-    Without ``queries`` the rows are the queries, and none is its own neighbor. Dense rows are
-    compared each with all: O(n^2 x n_features). So are up to ``exact`` sparse
-    ones; of more, each is compared with the 100 that are nearest to it by latent semantic
-    analysis to 64 numbers, as found in a sixteenth or so of the cells of an inverted file:
-    nearly always near, not always nearest. Equal ones may come in any order.
+    Without ``queries`` the rows are the queries, and no row is its own neighbor. Dense rows, and
+    up to ``exact`` sparse rows, are all compared with each other: O(n^2 x n_features); equal
+    cosines are ordered by row number. Of more sparse rows, a query is compared with 100 candidates
+    that are nearest to it by latent semantic analysis with 64 components, found in 16 cells of an
+    inverted file. The result is then nearly always near, but not always nearest.
 
     Parameters
     ----------
     rows : CSR matrix or ndarray, (n, n_features), float32
     k : int
-        Less than n, or up to n where there are queries.
+        Less than n, or up to n with ``queries``.
     queries : CSR matrix or ndarray, (n_queries, n_features), float32, optional
-        As dense or sparse as the rows.
+        Dense or sparse like the rows.
 
     Returns
     -------
     nearest : ndarray of int64, (n, k) or (n_queries, k)
     """
-    unit, own = _of_length_1(rows), queries is None
-    unit_queries = unit if own else _of_length_1(queries)
-    if not sp.issparse(rows):
-        return _by_comparing(unit_queries, np.ascontiguousarray(unit.T), k, own)
-    n, n_features = unit.shape
-    if n <= exact or n_features <= 2 * _WIDTH:
-        return _by_comparing(unit_queries, unit.T.tocsr(), k, own)
+    n, n_features = rows.shape
+    if not sp.issparse(rows) or n <= exact or n_features <= 2 * _WIDTH:
+        if queries is None:
+            return _without_self(_first_ranked(rows, rows, k + 1))
+        return _first_ranked(rows, queries, k)
+    unit, own = unit_rows(rows), queries is None
+    unit_queries = unit if own else unit_rows(queries)
     candidates = _candidates(unit, unit_queries, max(k, _CANDIDATES), own)
     found = np.empty((len(candidates), k), dtype=np.int64)
     for first in range(0, len(candidates), _BLOCK):
@@ -54,28 +57,23 @@ def nearest_rows(rows: Any, k: int, *, queries: Any = None, exact: int = EXACT) 
     return found
 
 
-def _of_length_1(rows: Any) -> Any:
-    if not sp.issparse(rows):
-        norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-        return rows / np.where(norms > 0, norms, 1)
-    squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-    return sp.csr_array(sp.diags_array(np.where(squares > 0, squares, 1) ** -0.5) @ rows)
-
-
-def _by_comparing(unit_queries: Any, columns: Any, k: int, own: bool) -> np.ndarray:
-    found = np.empty((unit_queries.shape[0], k), dtype=np.int64)
-    for first in range(0, unit_queries.shape[0], _BLOCK):
-        cosines = unit_queries[first : first + _BLOCK] @ columns
-        cosines = torch.from_numpy(cosines.toarray() if sp.issparse(cosines) else cosines)
-        if own:
-            there = torch.arange(len(cosines))
-            cosines[there, first + there] = -2
-        found[first : first + len(cosines)] = cosines.topk(k, dim=1).indices.numpy()
+def _first_ranked(rows: Any, queries: Any, k: int) -> np.ndarray:
+    """Return the numbers of the ``k`` rows first in the ranking of each query."""
+    found = np.empty((queries.shape[0], k), dtype=np.int64)
+    for block in ranked(queries, rows, depth=k):
+        found[block.queries] = block.rows[:, :k]
     return found
 
 
+def _without_self(found: np.ndarray) -> np.ndarray:
+    """Return row numbers (n, k) from (n, k + 1): without the row itself, or else the last one."""
+    others = found != np.arange(len(found))[:, None]
+    others[others.all(axis=1), -1] = False
+    return found[others].reshape(len(found), -1)
+
+
 def _candidates(unit: Any, unit_queries: Any, k: int, own: bool) -> np.ndarray:
-    """Return k rows that are near to each query in a space of few dimensions, (n_queries, k)."""
+    """Return k rows that are near to each query in a low-dimensional space, (n_queries, k)."""
     import faiss
     from sklearn.decomposition import TruncatedSVD
 
@@ -88,13 +86,10 @@ def _candidates(unit: Any, unit_queries: Any, k: int, own: bool) -> np.ndarray:
     index.add(short)
     index.nprobe = _PROBED
     if own:
-        found = index.search(short, k + 1)[1]
-        # itself out, and where a cell had too few, the row after it in
-        others = found != np.arange(n)[:, None]
-        others[others.all(axis=1), -1] = False
-        found = found[others].reshape(n, k)
+        found = _without_self(index.search(short, k + 1)[1])
     else:
         found = index.search(_short(svd.transform(unit_queries)), k)[1]
+    # if the cells hold too few rows, the next row fills in
     return np.where(found < 0, (np.arange(len(found))[:, None] + 1) % n, found)
 
 
@@ -107,7 +102,7 @@ def _short(rows: np.ndarray) -> np.ndarray:
 
 
 def _cosines(unit_queries: Any, unit: Any, near: np.ndarray) -> np.ndarray:
-    """Return the cosine of each query with each of the rows named for it."""
+    """Return the cosines of each query with its rows ``near`` (n_queries, k)."""
     dense = unit_queries.toarray()
     others = unit[near.ravel()]
     row = np.repeat(np.arange(near.size), np.diff(others.indptr))

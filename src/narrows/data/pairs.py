@@ -1,4 +1,4 @@
-"""Pairs of rows: batches that hold both rows of every pair."""
+"""Batches of pairs of rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["PairedSource"]
 
 
 class PairedSource(Source):
-    """Pairs (row i, row n + i) of a source of 2n rows in memory, n of them.
+    """The n pairs (row i, row n + i) of a source of 2n rows in memory.
 
-    A batch of b pairs is 2b rows: the first of every pair, then the second. y (2n,) says of both
-    whether they are the same thing, 1 or 0.
+    A batch of b pairs has 2b rows: the first rows of all pairs, then the second rows. y (2n,) is 1
+    for both rows of a pair that match, else 0.
     """
 
     holds_targets = True

@@ -1,4 +1,4 @@
-"""Masks as users have them: the class of every pixel, one integer each."""
+"""Validate masks, which give the class of every pixel as an integer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from narrows.errors import InvalidData
 __all__ = ["FEW", "pixel_classes", "pixel_values"]
 
 FEW = 32
-"""More classes of pixels than this are taken for noise, unless one says how many there are."""
+"""The default limit on the number of classes; more are probably noise."""
 
 _NAMED = 4
 
@@ -24,40 +24,42 @@ def pixel_classes(
     unknown: int | None = None,
     most: int = FEW,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of each pixel's class, (n_rows, n_pixels) int16, -1 where y is ``unknown``,
-    and the classes in order, int64.
+    """Return the index of each pixel's class, (n_rows, n_pixels) int16, and the sorted classes.
+
+    The index is -1 where y is ``unknown``. Classes are int64.
 
     Raises
     ------
     InvalidData
-        As ``pixel_values``, or if no class is known, or there are more than ``most``.
+        See ``pixel_values``; also if no class is known or there are more than ``most``.
     """
     masks = pixel_values(y, n_rows, sides)
     known = np.ones(masks.shape, bool) if unknown is None else masks != unknown
     classes = np.unique(masks[known])
     if not len(classes):
-        raise InvalidData(f"y: every pixel is of the label for unknown, {unknown}.")
+        raise InvalidData(f"y: every pixel has the label for unknown, {unknown}.")
     if len(classes) > most:
         first = ", ".join(map(str, classes[:_NAMED]))
         raise InvalidData(
             f"y: {len(classes)} classes of pixels ({first}, ... {classes[-1]}), more than "
-            f"max_classes={most}. Values between classes come of compression (JPEG), smoothing or "
+            f"max_classes={most}. Values between classes come from JPEG compression, smoothing or "
             "resizing: store masks as PNG or .npy of class numbers, or threshold them, such as "
-            "masks > 127; if there are so many classes, raise max_classes."
+            "masks > 127; if there really are so many classes, raise max_classes."
         )
     return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
 
 
 def pixel_values(y: Any, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
-    """Return masks as they were given, (n_rows, n_pixels) int64.
+    """Return masks as (n_rows, n_pixels), int64.
 
-    y is (n_rows, n_pixels), (n_rows, height, width) of these ``sides``, with an axis of one
-    channel before or behind them or without, or (n_rows,) for pixels of one class.
+    y is (n_rows, n_pixels), or (n_rows, height, width) with these ``sides``, with or without a
+    channel axis of length 1 before or after them, or (n_rows,) if all pixels of a row have one
+    class.
 
     Raises
     ------
     InvalidData
-        If y has another shape, or holds other values than integers.
+        If y has another shape or values other than integers.
     """
     height, width = sides
     n_pixels = height * width
@@ -80,5 +82,5 @@ def pixel_values(y: Any, n_rows: int, sides: tuple[int, int]) -> np.ndarray:
         raise InvalidData("y: masks must be integers; probabilities need a threshold first.")
     if masks.dtype.kind in "uf" and not (np.abs(masks) < 2.0**53).all():
         wrong = masks[~(np.abs(masks) < 2.0**53)][0]
-        raise InvalidData(f"y: masks must be integers that a class can have, got {wrong!r}.")
+        raise InvalidData(f"y: masks must be integers below 2^53, got {wrong!r}.")
     return masks.astype(np.int64)

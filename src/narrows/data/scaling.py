@@ -1,38 +1,49 @@
-"""Scaling that belongs to the model: done before f, undone after g."""
+"""Choose, fit and apply the scaling of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from narrows.core.slots import Rows, SparseRows, dense_rows, stored_values
-from narrows.data.lost_columns import warn_of_lost_columns
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
-from narrows.errors import InvalidData, unknown_name
+from narrows.errors import InvalidData, LostColumnsWarning, unknown_name
 
-__all__ = ["SCALES", "Scaling", "choose_loss", "choose_scale", "fit_scaling"]
+__all__ = [
+    "SCALES",
+    "Scaling",
+    "choose_loss",
+    "choose_scale",
+    "fit_scaling",
+    "warn_of_lost_columns",
+]
 
 _SHARES = ("proportions", "tfidf")
 _FAR = 1000
-"""A mean of so many standard deviations is far from 0."""
+"""A mean beyond this many standard deviations is far from 0."""
 
 SCALES = ("none", "unit", "center", "standard", "proportions", "tfidf")
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """x -> (x - shift) / scale per feature; or x -> x / sum of its row ("proportions"); or the same
-    of log(1 + x) / scale, where 1 / scale is the inverse document frequency ("tfidf").
+    """A fitted scaling: x -> (x - shift) / scale per feature.
 
-    ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. A
-    feature without variance has scale 1. ``shift`` is float64 where the rows are so far from 0 that
-    float32 would round away what tells them apart, and both are where a deviation is too small for
-    float32; rows are then scaled in float64 and cast after it. Scalings of sparse rows never
-    shift. A row whose sum is not positive has no proportions and stays as it is.
+    "proportions" is x -> x / sum of its row instead, and "tfidf" the same for log(1 + x) / scale,
+    where 1 / scale is the inverse document frequency.
+
+    ``shift`` and ``scale`` are tensors of shape (n_features,) or (), or None for 0 and 1. The scale
+    of a feature without variance is 1. ``shift`` is float64 if rows are so far from 0 that float32
+    would round away their differences; both are float64 if a deviation is too small for float32.
+    Rows are then scaled in float64, and cast afterwards. Sparse rows are never shifted. A row whose
+    sum is not positive is not divided.
 
     The weights of "tfidf" are scikit-learn's: 1 + log((1 + n) / (1 + rows with the feature)).
     Salton, Buckley (1988), "Term-weighting approaches in automatic text retrieval", Information
@@ -45,7 +56,7 @@ class Scaling:
 
     @property
     def unit(self) -> str:
-        """What one unit of a scaled feature is."""
+        """The unit of a scaled feature."""
         return {
             "none": "input units",
             "center": "input units",
@@ -61,7 +72,7 @@ class Scaling:
         return self.kind in _SHARES
 
     def check(self, x: Rows, origin: str) -> None:
-        """Raise InvalidData if x has no shares because a value is negative."""
+        """Raise InvalidData if shares are scaled and a value of x is negative."""
         values = stored_values(x)
         if self.shares and values.numel() and bool((values < 0).any()):
             raise InvalidData(
@@ -70,17 +81,17 @@ class Scaling:
                 "rows, or fit another model to rows like these."
             )
 
-    @property
+    @cached_property
     def double(self) -> bool:
-        """Whether rows are scaled in float64, since float32 would round them too coarsely."""
+        """Whether rows are scaled in float64, because float32 would round them too much."""
         return any(part.dtype == torch.float64 for part in self.tensors().values())
 
     def as_precise(self, source: Source) -> Source:
-        """Return a source whose batches are as precise as the shift."""
+        """Return the source with batches in float64 if the scaling needs it."""
         return source.in_float64() if self.double else source
 
     def for_training(self, source: Source) -> Source:
-        """Return a source that is read many times, as precise as the shift and no more."""
+        """Return the source in float64 if the scaling needs it, else in float32."""
         return source.in_float64() if self.double else source.in_float32()
 
     def forward(self, x: Rows) -> Rows:
@@ -93,7 +104,7 @@ class Scaling:
             x = x.with_values(x.values.log1p()) if isinstance(x, SparseRows) else x.log1p()
             return _proportions(self._divided(x))
         if self.shift is not None:
-            # fitted on dense rows: a shifted 0 is no 0, and one batch is small
+            # a shifted 0 is not 0, so rows become dense; one batch is small
             x = dense_rows(x).to(self.shift.dtype) - self.shift
             if self.scale is None or self.scale.dtype == torch.float32:
                 x = x.float()
@@ -109,10 +120,10 @@ class Scaling:
         return (x / self.scale).float()
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Return scaled rows in input units, float64 where the shift is.
+        """Return scaled rows in input units, as float64 if the shift is.
 
-        Shares become proportions (of "tfidf" about those of the counts: the logarithm of a mean is
-        taken for the mean of the logarithm).
+        Shares become proportions. For "tfidf" these only approximate the proportions of the counts:
+        the logarithm of a mean is used for the mean of the logarithm.
         """
         if self.kind == "tfidf":
             assert self.scale is not None
@@ -128,6 +139,9 @@ class Scaling:
             for name, value in (("shift", self.shift), ("scale", self.scale))
             if value is not None
         }
+
+    def to(self, device: str | torch.device) -> Scaling:
+        return Scaling(self.kind, **{k: v.to(device) for k, v in self.tensors().items()})
 
 
 def _negative(kind: str, low: float, origin: str) -> InvalidData:
@@ -145,7 +159,7 @@ def row_totals(x: Rows) -> Tensor:
 
 
 def _proportions(x: Rows) -> Rows:
-    # in float64, where no sum of float32 values overflows
+    # in float64, in which sums of float32 values do not overflow
     if isinstance(x, SparseRows):
         wide = x.with_values(x.values.double())
         shares = wide.times_rows(1 / _positive(wide.row_sums()))
@@ -164,20 +178,20 @@ def choose_scale(
     statistics: Statistics,
     loss: Mapping[str, str] | None = None,
 ) -> str:
-    """Resolve ``scale="auto"``: bytes to [0, 1], sparse counts to proportions, tables standardized.
+    """Return the kind of scaling; "auto" is resolved by the data and the ``loss``.
 
-    Dense values already in [0, 1], and sparse values that are not counts, are left as they are.
-    Bytes that stay below 128 are a table's small numbers, unless their shape says image. A named
-    ``loss`` that needs values in [0, 1], or proportions, gets them. Conditions that every row
-    must meet, such as shares that are not negative, are checked on all rows; the rest is decided by
-    the training rows.
+    "auto" scales bytes to [0, 1] and sparse counts to proportions, and standardizes tables. Dense
+    values in [0, 1], and sparse values that are not counts, are not scaled. Bytes below 128 are
+    small numbers of a table, unless their shape is that of images. A ``loss`` that needs values in
+    [0, 1], or proportions, gets them. Conditions on every row, such as values >= 0, are checked on
+    all rows; the training rows decide the rest.
 
     Raises
     ------
     UsageError
-        If ``scale`` is no known name.
+        If ``scale`` is unknown.
     InvalidData
-        If proportions are asked for and a value is negative.
+        If ``scale`` requires proportions and a value is negative.
     """
     if scale != "auto":
         if scale not in SCALES:
@@ -202,12 +216,12 @@ def choose_scale(
 def choose_loss(
     kind: str, source: Source, statistics: Statistics, *, likelihood: bool = False
 ) -> dict[str, str]:
-    """Resolve ``loss="auto"`` for a resolved scale, as a spec.
+    """Return the spec of the loss that "auto" means for a kind of scaling.
 
-    Proportions get the multinomial loss; dense values in [0, 1] squared error through the
-    logistic function, so that the reconstruction stays in range and its error stands beside
-    PCA's; everything else plain squared error. Where a ``likelihood`` is wanted, in nats, values
-    in [0, 1] get the Bernoulli loss.
+    Proportions get the multinomial loss. Dense values in [0, 1] get squared error through the
+    logistic function, so that reconstructions stay in range and errors compare with PCA's. All
+    others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
+    Bernoulli loss.
     """
     if kind in _SHARES:
         return {"name": "multinomial"}
@@ -227,10 +241,10 @@ def _all_within(statistics: Statistics) -> bool:
 def fit_scaling(
     kind: str, source: Source, statistics: Statistics, *, bounded: bool = False
 ) -> Scaling:
-    """Return the scaling of that kind with the numbers of the rows to train on.
+    """Return the scaling of a kind, fitted to the training rows.
 
-    ``bounded``: the loss takes only values in [0, 1]. The range of "unit" is then that of all
-    rows, since a row held out that lies outside would be refused.
+    If the loss is ``bounded``, it accepts only values in [0, 1]. The range of "unit" is then that
+    of all rows, because held-out rows outside of it would be refused.
     """
     dtype = torch.float64 if statistics.needs_float64 else torch.float32
     scaling = _fitted(kind, source, statistics, dtype, bounded)
@@ -261,12 +275,67 @@ def _fitted(
     deviation = statistics.variance.sqrt()
     scale = torch.where(statistics.constant, 1.0, deviation)
     if source.sparse:
-        # what cannot be centered is divided by its size, or it would swamp all other columns
+        # divide columns far from 0, which cannot be centered, by their mean: else they dominate
         size = statistics.mean.abs()
         scale = torch.where(size > _FAR * deviation, size, scale)
     return Scaling(kind, shift, _as_small(scale))
 
 
 def _as_small(scale: Tensor) -> Tensor:
-    """Return a scale in float32, or in float64 where float32 has no digits for it."""
+    """Return a scale in float32, or in float64 if float32 cannot represent it precisely."""
     return scale if bool((scale < TINY).any()) else scale.float()
+
+
+def warn_of_lost_columns(
+    forward: Callable[[Tensor], Rows], kind: str, source: Source, statistics: Statistics
+) -> None:
+    """Warn of columns that are constant after scaling, although their values differ.
+
+    ``forward`` scales rows; ``kind`` is the kind of scaling. Shares are not checked, because they
+    depend on all values of a row.
+
+    Warns
+    -----
+    LostColumnsWarning
+        Naming the columns, or their numbers.
+    """
+    if kind in ("proportions", "tfidf"):
+        return
+    if kind == "standard":
+        lost = statistics.varying & statistics.constant
+    else:
+        ends = torch.stack([statistics.smallest, statistics.largest])
+        low, high = torch.as_tensor(forward(ends))
+        lost = statistics.varying & ~statistics.noise & (low == high)
+    _warn(
+        source,
+        lost,
+        f"the values differ by less than scale={kind!r} can show ({{}}), and are treated as "
+        "constant; subtract a number near to them, or multiply them, before the fit.",
+        statistics,
+    )
+    size = statistics.largest.abs()
+    # 64-bit integers are rounded to float64, so equal values may have been different
+    same = ~statistics.varying & (size > 2.0**53) & (size <= 2.0**64)
+    _warn(
+        source,
+        same,
+        "all values are read as one ({}), because float64 rounds whole numbers above 2^53; if "
+        "they differ, subtract a number near to them before the fit.",
+        statistics,
+    )
+
+
+def _warn(source: Source, lost: Tensor, what: str, statistics: Statistics) -> None:
+    numbers = lost.nonzero()[:, 0].tolist()
+    if not numbers:
+        return
+    names = [repr(source.names[i]) if source.names else str(i) for i in numbers]
+    low, high = (float(ends[numbers[0]]) for ends in (statistics.smallest, statistics.largest))
+    between = f"in {names[0]} from {low:.17g} to {high:.17g}" if low < high else f"{low:.17g}"
+    warnings.warn(
+        f"{source.origin}: {'column' if len(names) == 1 else f'{len(names)} columns:'} "
+        f"{first_names(names)}: {what.format(between)}",
+        LostColumnsWarning,
+        stacklevel=5,
+    )

@@ -1,4 +1,4 @@
-"""Where batches come from: what every kind of data offers."""
+"""Define Source, the interface of all data that is read in batches."""
 
 from __future__ import annotations
 
@@ -21,52 +21,53 @@ __all__ = [
     "at_a_time",
     "drawn_by_weight",
     "evenly_spaced",
+    "rows_at",
     "with_targets",
 ]
 
 _AT_A_TIME = 1 << 23
-"""Numbers of dense rows that are worked on at once: 32 MiB of them."""
+"""Number of values of dense rows processed at a time: 32 MiB."""
 
 
 class Source(ABC):
-    """Rows that can be read in order or in a shuffled order, batch by batch.
+    """Rows that are read batch by batch, in order or shuffled.
 
     Attributes
     ----------
     n_rows, n_features : int
     kind : {"image", "table"}
-        "image" where every value is a byte of brightness, 0 to 255.
+        "image" if every value is a byte of brightness, 0 to 255.
     sparse : bool
     names : list of str or None
         Column names.
     image_shape : tuple of int or None
-        Height, width and, for color, channels of a row.
+        Height, width and, in color, channels of a row.
     resize : (height, width) or None
-        What images were brought to as they were read.
+        The size that images were resized to as they were read.
     vocabulary : Vocabulary or None
-        Where the features are counts of words, the words.
+        The words, if features are counts of words.
     unknown_shares : ndarray of float or None
-        Of texts that are looked up: which share of each one's words is not among those, (n_rows,).
+        The share of each text's words that are not in the vocabulary, (n_rows,).
     labels : ndarray of str or None
-        What the file says each row is, (n_rows,): of the source as it was read, not of its parts.
+        Labels in the file, (n_rows,); only of the source as it was read, not of its parts.
     ids : ndarray of str, StreamedIds or None
-        What the rows are called, (n_rows,), where the file says it or is a folder: likewise. Of
-        a streamed file they are read when they are asked for.
+        Names of the rows, (n_rows,), from the file or folder; likewise. Those of a streamed file
+        are read on demand.
     lines : ndarray of int or None
-        The line of a text file, counted from 1, on which every row ends, (n_rows,): likewise.
+        The line of a text file, counted from 1, on which each row ends, (n_rows,); likewise.
     origin : str
-        What messages call this source: a file, or "X".
+        The name of this source in messages: a file, or "X".
     targets : Tensor or None
-        y of every row, in the rows' own order: shuffled batches are then Labeled.
+        y of every row, in order; shuffled batches are then Labeled.
     weights : Tensor or None
-        How much every row counts in a loss, float32 (n_rows,), with or without a y: shuffled
-        batches are then Labeled. None where all count alike.
+        The weight of every row in a loss, float32 (n_rows,), with or without y; shuffled batches
+        are then Labeled. None if all rows count equally.
     holds_targets : bool
-        Whether this kind of source can hold y and weights: where the rows are in memory.
+        Whether this kind of source can hold y and weights: it can if rows are in memory.
     units_checked : bool
-        Whether these are a part of rows whose units were compared with those of a model.
+        Whether the units of these rows were already compared with those of a model.
     double : bool
-        Whether batches are float64, for columns whose spread float32 would round away.
+        Whether batches are float64, for columns whose variance float32 would round away.
     """
 
     n_rows: int
@@ -89,80 +90,82 @@ class Source(ABC):
     double: bool = False
 
     def in_float64(self) -> Self:
-        """Return the same rows in float64 batches, if the data are wider than float32."""
+        """Return the same rows in float64 batches if the data are wider than float32."""
         return self
 
     def in_float32(self) -> Self:
-        """Return the same rows in float32 batches; what is in memory is cast once."""
+        """Return the same rows in float32 batches; data in memory are cast once."""
         return self
 
     @abstractmethod
     def in_order(self, batch_size: int) -> Iterator[Rows]:
-        """Yield batches in the rows' own order: float32, or float64 if ``double``."""
+        """Yield batches in order, float32, or float64 if ``double``."""
 
     @abstractmethod
     def shuffled(
         self, batch_size: int, *, generator: Generator, start: int = 0
     ) -> Iterator[Rows | Labeled]:
-        """Yield one epoch of batches; every row once, the last batch possibly short.
+        """Yield one epoch of shuffled batches; the last batch may be short.
 
-        ``start`` skips that many batches and yields the rest of the same order.
+        ``start`` skips that many batches of the same order.
         """
 
     @abstractmethod
     def where(self, mask: Tensor) -> Source:
-        """Return the rows at which ``mask``, bool (n_rows,), is True, in order, with their y."""
+        """Return the rows for which ``mask``, bool (n_rows,), is True, in order, with their y."""
 
     @abstractmethod
     def sample(self, n_rows: int, *, generator: Generator) -> Rows:
-        """Return at most ``n_rows`` rows drawn without replacement, in one piece."""
+        """Return at most ``n_rows`` rows drawn without replacement, as one batch."""
 
     @abstractmethod
     def at(self, positions: Tensor) -> Rows:
-        """Return the rows of these numbers, which rise, counted from 0 in the rows' own order."""
+        """Return the rows with these ascending numbers, counted from 0."""
 
     def evenly(self, n_rows: int) -> Rows:
-        """Return at most ``n_rows`` rows spaced evenly through the data, in order: for pictures."""
+        """Return at most ``n_rows`` evenly spaced rows, in order, for figures."""
         return self.at(evenly_spaced(self.n_rows, n_rows))
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a SHA-256 of the content: data that changed are noticed at a resumption."""
+        """Return a SHA-256 of the content, by which resuming a training detects changed data."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be equal for a training on these rows to go on: JSON values, the
-        ``fingerprint`` and, where columns have them, the names."""
+        """Return JSON values that must be equal to resume a training: the ``fingerprint`` and the
+        names of the columns, if any."""
         return {"data": self.fingerprint()} | ({"names": self.names} if self.names else {})
 
     def targets_in_order(self) -> Tensor | None:
-        """Return y of the rows as ``in_order`` yields them, None if there are none."""
+        """Return y in the order of ``in_order``, or None."""
         return self.targets
 
     def labeled(self, y: Tensor | None) -> Self:
-        """Return the same rows with these y, in their order; this source stays as it is."""
-        told = copy(self)
-        told.targets = y
-        return told
+        """Return a copy of this source with these targets, in order."""
+        labeled = copy(self)
+        labeled.targets = y
+        return labeled
 
     def weighted(self, weights: Tensor | None) -> Self:
-        """Return the same rows with these weights, in their order; this source stays as it is."""
+        """Return a copy of this source with these weights, in order."""
         weighted = copy(self)
         weighted.weights = weights
         return weighted
 
     def at_a_time(self, most: int) -> int:
-        """Return how many rows to take at a time where no gradient is kept."""
+        """Return the number of rows to process at a time without gradients, at most ``most``."""
         return most if self.sparse else at_a_time(most, self.n_features)
 
     def n_batches(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
-    # The interface of an array, for looking at what was read.
+    # The interface of an array, to inspect the data.
 
     def place(self, row: int, column: int | None = None) -> str:
-        """Return what a row, and a column of it, are called in errors: the line of a file of
-        lines, else the number of the row, counted from 0; the name of the column, else its
-        number."""
+        """Return a description of a row, or of a cell, for error messages.
+
+        A row is described by its line in a text file, else by its number, counted from 0; a column
+        by its name, else by its number.
+        """
         at = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
         if column is None:
             return at
@@ -173,7 +176,7 @@ class Source(ABC):
 
     @property
     def from_file(self) -> bool:
-        """Whether the rows are those of a file, and no argument of a function."""
+        """Whether the rows come from a file, not from an argument of a function."""
         return not self.origin.isidentifier()
 
     def __len__(self) -> int:
@@ -192,8 +195,7 @@ class Source(ABC):
 
     @property
     def dtype(self) -> np.dtype:
-        """uint8 where every value is a byte of brightness, else float32, or float64 where the data
-        are wider than float32."""
+        """uint8 for images, else float32, or float64 if the data are wider than float32."""
         if self.kind == "image":
             return np.dtype(np.uint8)
         return np.dtype(np.float64 if self.in_float64().double else np.float32)
@@ -204,10 +206,10 @@ class Source(ABC):
         Raises
         ------
         ResourceError
-            If they need more memory than there is.
+            If they need more memory than is available.
         """
         if copy is False:
-            raise ValueError("an array of a Source is a copy; give copy=None.")
+            raise ValueError("the array of a Source is always a copy; give copy=None.")
         check_result_fits((self.n_rows, self.n_features), self.origin, "take fewer rows, X[:1000]")
         whole = np.empty((self.n_rows, self.n_features), self.dtype)
         first = 0
@@ -217,17 +219,17 @@ class Source(ABC):
         return whole.reshape(self.shape).astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, rows: Any) -> Any:
-        """Return one row as an array, or some rows as a Source with their labels and ids.
+        """Return one row as an array, or several rows as a Source with their labels and ids.
 
-        ``rows`` is a number, a slice, or an array of numbers or booleans; of what streams, rising
-        numbers.
+        ``rows`` is a number, a slice, or an array of numbers or booleans; for a streamed source the
+        numbers must be ascending.
 
         Raises
         ------
         IndexError
-            If there is no such row, or ``rows`` is none of these.
+            If a row does not exist, or ``rows`` has another type.
         UsageError
-            If rows of a stream are asked for out of order.
+            If rows of a streamed source are not in ascending order.
         """
         numbers = np.array(np.arange(self.n_rows)[rows])
         if numbers.ndim == 0:
@@ -241,7 +243,7 @@ class Source(ABC):
         return part
 
     def _taken(self, positions: Tensor) -> Source:
-        """Return the rows with these numbers; where they are in memory, in any order."""
+        """Return the rows with these numbers, in any order if they are in memory."""
         if len(positions) > 1 and not bool((positions.diff() > 0).all()):
             raise UsageError(
                 f"{self.origin}: is streamed, so its rows must be taken in rising order; read it "
@@ -255,16 +257,16 @@ class Source(ABC):
         return f"{type(self).__name__}({self.origin}: {self.n_rows} rows of {self.n_features})"
 
     def shaped(self, image_shape: tuple[int, int, int]) -> Source:
-        """Return the same rows as images of that height, width and channels."""
+        """Return the same rows as images with this height, width and number of channels."""
         height, _, channels = image_shape
         if (*(self.image_shape or ()), 1)[:3] == image_shape or height == 1:
-            return self  # what is one pixel high is drawn as a profile
+            return self  # rows one pixel high are drawn as profiles
         shaped = copy(self)
         shaped.image_shape = image_shape if channels > 1 else image_shape[:2]
         return shaped
 
     def copy_metadata(self, other: Source) -> Source:
-        """Take over the description, not the rows, y or weights, of another; return self."""
+        """Copy the metadata of another source, not its rows, y or weights; return self."""
         self.kind, self.names, self.origin = other.kind, other.names, other.origin
         self.image_shape, self.vocabulary = other.image_shape, other.vocabulary
         self.resize = other.resize
@@ -272,7 +274,7 @@ class Source(ABC):
 
 
 def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor | None]]:
-    """Yield batches in the rows' own order, each with its y where there are any."""
+    """Yield batches in order, each with its y, or None."""
     y = source.targets_in_order()
     first = 0
     for rows in source.in_order(batch_size):
@@ -281,15 +283,17 @@ def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor
 
 
 def at_a_time(most: int, n_features: int) -> int:
-    """Return ``most`` dense rows, or fewer where they are long, in whole sixteens: the maps of a
-    convolutional net are several times as long."""
+    """Return the number of dense rows to process at a time: ``most``, or fewer if they are long.
+
+    It is a multiple of 16. The maps of a convolutional net are several times as long as the rows.
+    """
     return max(16, min(most, _AT_A_TIME // n_features // 16 * 16))
 
 
 def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Rows:
-    """Return ``n_rows`` rows of a source with weights, each drawn as often as it counts, in order.
+    """Return ``n_rows`` rows drawn with replacement, by their weights, in order.
 
-    They are drawn with replacement, for what can only count rows.
+    This serves computations that do not support weights.
     """
     assert source.weights is not None
     totals = source.weights.double().cumsum(0)
@@ -298,7 +302,13 @@ def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Row
     return source.at(drawn.sort().values)
 
 
+def rows_at(source: Source, numbers: np.ndarray) -> Tensor:
+    """Return the rows with these numbers, in any order and with repeats, dense float32."""
+    rising, place = np.unique(np.asarray(numbers, dtype=np.int64), return_inverse=True)
+    return dense_rows(source.at(torch.from_numpy(rising))).float()[torch.from_numpy(place)]
+
+
 def evenly_spaced(n_rows: int, wanted: int) -> Tensor:
-    """Return at most ``wanted`` row numbers, spread over all of the rows."""
+    """Return at most ``wanted`` evenly spaced row numbers."""
     n = min(wanted, n_rows)
     return torch.arange(n) * n_rows // max(n, 1)

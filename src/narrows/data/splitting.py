@@ -1,4 +1,4 @@
-"""Choose the rows that are held out of training."""
+"""Split rows into training and held-out rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from narrows.errors import InvalidData
 __all__ = ["Grouping", "Selection", "Split", "held_out_mask"]
 
 _STRATUM = 1 << 20
-"""Rows whose permutation is drawn at once: memory is one byte a row, and 16 MB."""
+"""Rows permuted at a time; memory is one byte per row, plus 16 MB."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Masks, bool (n_rows,): the rows to train on, and those held out. Some may be neither."""
+    """Masks, bool (n_rows,), of training and held-out rows; some rows may be neither."""
 
     training: Tensor
     held_out: Tensor
@@ -29,12 +29,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class Split:
-    """The rows that ``fit`` was given: those to train on, and those held out, if there are any."""
+    """The training rows and the held-out rows, if any, of the data of a fit."""
 
     training: Source
     held_out: Source | None
     given: Split | None = None
-    """Corrupted rows that the user gave to rebuild these rows from, in the same order."""
+    """Corrupted rows given by the user, from which these rows are reconstructed, in order."""
 
     @classmethod
     def of(cls, source: Source, selection: Selection) -> Split:
@@ -43,7 +43,7 @@ class Split:
         return cls(source.where(selection.training), source.where(selection.held_out))
 
     def each(self, change: Callable[[Source], Source]) -> Split:
-        """Return the same split with every part changed."""
+        """Return the split with ``change`` applied to every part."""
         held_out = None if self.held_out is None else change(self.held_out)
         given = None if self.given is None else self.given.each(change)
         return Split(change(self.training), held_out, given)
@@ -55,11 +55,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Which rows depend on each other: all of such a group are trained on, or all held out.
+    """Groups of dependent rows; all rows of a group are training rows, or all are held out.
 
-    ``groups`` (n_rows,), int64, numbers the group of every row. ``block_length`` says instead that
-    rows are in order: runs of so many are the groups, and ``gap`` rows on either side of a run
-    that is held out are left out of both parts.
+    ``groups`` (n_rows,), int64, is the group of every row. Alternatively, the groups are
+    consecutive blocks of ``block_length`` rows, and ``gap`` rows on either side of a held-out block
+    are left out of both parts.
     """
 
     groups: Tensor | None = None
@@ -78,19 +78,19 @@ class Grouping:
         return torch.arange(n_rows) // self.block_length
 
     def subset(self, positions: Tensor) -> Grouping:
-        """Return the grouping of these rows, in this order: blocks stay what they were."""
+        """Return the grouping of some rows, in the given order; blocks are preserved."""
         if not self:
             return self
         groups = self.of(int(positions.max()) + 1) if self.groups is None else self.groups
         return Grouping(groups[positions].unique(return_inverse=True)[1])
 
     def select(self, n_rows: int, fraction: float, *, generator: Generator) -> Selection:
-        """Draw the rows to hold out: that share of the rows, or of the groups, at least one group.
+        """Draw the held-out rows: a fraction of the rows, or of the groups (at least one).
 
         Raises
         ------
         InvalidData
-            If all rows are of one group, or the gap leaves none to train on.
+            If all rows are in one group, or the gap leaves no training rows.
         """
         if not self or fraction == 0:
             held_out = held_out_mask(n_rows, fraction, generator=generator)
@@ -100,7 +100,7 @@ class Grouping:
         if n_groups < 2:
             what = "groups" if self.groups is not None else "block_length"
             raise InvalidData(
-                f"{what}: all {n_rows} rows are of one group, so no whole group can be held out; "
+                f"{what}: all {n_rows} rows are in one group, so no whole group can be held out; "
                 "give smaller groups, or validation_data."
             )
         wanted = min(max(1, int(n_groups * fraction)), n_groups - 1)
@@ -109,31 +109,33 @@ class Grouping:
         return self.around(chosen[group_of])
 
     def around(self, held_out: Tensor) -> Selection:
-        """Return the selection of these held-out rows, less the gap beside them.
+        """Return the selection with these held-out rows, and a gap around them.
 
         Raises
         ------
         InvalidData
-            If the gap leaves no row to train on.
+            If the gap leaves no training rows.
         """
         near = held_out.clone()
         if self.gap:
-            # how many held-out rows there are within the gap, by a running sum
+            # count held-out rows within the gap by a running sum
             total = torch.cat([torch.zeros(1, dtype=torch.int64), held_out.cumsum(0)])
             at = torch.arange(len(held_out))
-            gap = min(self.gap, len(held_out))  # a larger gap means the same, and would overflow
+            gap = min(
+                self.gap, len(held_out)
+            )  # a larger gap has the same effect, but would overflow
             low = (at - gap).clamp_min(0)
             high = (at + gap + 1).clamp_max(len(held_out))
             near = total[high] > total[low]
         if bool(near.all()):
             raise InvalidData(
-                f"gap: {self.gap} rows on either side of the blocks held out leave none to train "
+                f"gap: {self.gap} rows on either side of the held-out blocks leave none to train "
                 f"on; lower it, or raise block_length ({self.block_length})."
             )
         return Selection(~near, held_out)
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be equal to resume a training; empty where rows are independent."""
+        """Return JSON values that must be equal to resume a training; {} for independent rows."""
         if self.groups is not None:
             return {"groups": hashlib.sha256(self.groups.numpy().tobytes()).hexdigest()}
         if self.block_length is not None:
@@ -142,10 +144,10 @@ class Grouping:
 
 
 def held_out_mask(n_rows: int, fraction: float, *, generator: Generator) -> Tensor:
-    """Return which rows are held out, bool (n_rows,): ``fraction`` of them, rounded down.
+    """Return a mask of held-out rows, bool (n_rows,): a random ``fraction``, rounded down.
 
-    They are drawn over all rows. Of more than 2^20 rows, the same share is drawn from each run of
-    2^20. No row is held out where fewer than one would be, or none would be left to train on.
+    From each run of 2^20 rows the same share is drawn. No row is held out if that would be less
+    than one row, or would leave no training rows.
     """
     mask = torch.zeros(n_rows, dtype=torch.bool)
     if not 1 <= int(n_rows * fraction) < n_rows:

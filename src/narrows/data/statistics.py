@@ -1,4 +1,4 @@
-"""One pass over the data: is every value finite, and what are mean, variance and range?"""
+"""Compute mean, variance and range in one pass over the data, and check for finite values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from narrows.core.slots import Rows, SparseRows, stored_values
-from narrows.data.column_names import dropping
+from narrows.data.readers.naming import dropping
 from narrows.data.source import Source
 from narrows.data.value_range import Sizes, ValueRange, row_sizes
 from narrows.errors import InvalidData, ResourceError
@@ -17,16 +17,16 @@ from narrows.errors import InvalidData, ResourceError
 __all__ = ["Statistics", "check_finite", "describe"]
 
 RESOLUTION = 1e-4
-"""The largest rounding, in standard deviations of its column, that float32 batches may cost."""
+"""The largest rounding error of float32 that is accepted, in standard deviations."""
 
 _NOISE = 4
-"""Steps of its own resolution by which a column may vary through rounding alone."""
+"""A column varies by rounding alone if its range is at most this many rounding steps."""
 
 _SMALLEST = 1e-150
-"""A deviation below it has no square in float64."""
+"""Deviations below this underflow when squared in float64."""
 
 TINY = 1e-35
-"""Below it float32 holds few digits, and soon none."""
+"""Below this, float32 loses precision."""
 
 _OF_NAN = (
     "impute such values (CodeImputer does) or drop the rows or columns that have them, or use an "
@@ -45,16 +45,17 @@ _MAX_FEATURES = 1 << 28
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-feature mean, variance and number of rows where it is not 0 (float64), by the rows'
-    weights where there are any, and the range, of the rows to train on.
+    """Statistics of the training rows, weighted if the rows have weights.
 
-    ``smallest`` and ``largest`` are the range of every feature, 0 and 0 where no value is known;
-    ``whole`` says whether its values are whole numbers. ``rounding`` is by how much, at most,
-    float32 rounds a value of a feature, ``typical`` a size that most rows have (see
-    ``ValueRange``).
+    Per feature, float64: ``mean``, ``variance``, and ``support``, the number of rows in which it is
+    not 0. ``smallest`` and ``largest`` are its range, 0 and 0 if no value is known; ``whole`` says
+    whether its values are whole numbers; ``rounding`` is the largest rounding error of float32.
+    ``low`` and ``high`` are the range of all values, and ``typical`` is a size that most rows have
+    (see ``ValueRange``).
 
-    ``lowest`` and ``highest`` are the range of all rows, those held out too: a loss that refuses
-    values has to take every row. So is ``least``, the size of the smallest row that is not all 0.
+    ``lowest`` and ``highest`` are the range of all rows, including held-out rows, because a loss
+    that refuses values must accept every row. ``least``, the size of the smallest row that is not
+    all 0, also includes held-out rows.
     """
 
     mean: Tensor
@@ -74,7 +75,7 @@ class Statistics:
 
     @property
     def value_range(self) -> ValueRange | None:
-        """The range of the values, None if no value is known."""
+        """The range of the values, or None if no value is known."""
         if not self.low <= self.high:
             return None
         least = self.least if np.isfinite(self.least) else 0.0
@@ -92,11 +93,11 @@ class Statistics:
 
     @property
     def noise(self) -> Tensor:
-        """Which columns vary by what rounding can leave, bool (n_features,): at most ``_NOISE``
-        steps from a number of their size to the next.
+        """Which columns vary by rounding alone, bool (n_features,).
 
-        The steps are those of float32 where float32 holds every value of the column, else those of
-        float64. Whole numbers are no results of rounding: where they differ, the column varies.
+        Their range is at most ``_NOISE`` steps between adjacent numbers of their size: of float32
+        if it represents every value of the column, else of float64. Columns of whole numbers never
+        vary by rounding.
         """
         size = torch.maximum(self.smallest.abs(), self.largest.abs())
         exponent = torch.frexp(size).exponent.double()
@@ -106,24 +107,26 @@ class Statistics:
 
     @property
     def constant(self) -> Tensor:
-        """Which columns are not divided by their deviation, bool (n_features,): they do not vary,
-        or by rounding alone, or by so little that float64 cannot square it."""
+        """Which columns are not divided by their deviation, bool (n_features,).
+
+        They do not vary, vary by rounding alone, or by so little that float64 cannot square it.
+        """
         return ~self.varying | self.noise | (self.variance.sqrt() < _SMALLEST)
 
     @property
     def tiny(self) -> bool:
-        """Whether a column that varies has a deviation that float32 does not hold."""
+        """Whether a varying column has a deviation too small for float32."""
         return bool(((self.variance.sqrt() < TINY) & ~self.constant).any())
 
     @property
     def needs_float64(self) -> bool:
-        """Whether float32 would round a column that varies by more than ``RESOLUTION``."""
+        """Whether float32 would round a varying column by more than ``RESOLUTION``."""
         coarse = self.rounding > RESOLUTION * self.variance.sqrt()
         narrow = 0 < self.high - self.low < TINY
         return narrow or self.tiny or bool((coarse & ~self.constant).any())
 
     def with_range_of(self, others: Statistics) -> Statistics:
-        """Return the same, the range of all rows widened to that of rows held out."""
+        """Return these statistics with the range of all rows extended to held-out rows."""
         return replace(
             self,
             lowest=min(self.lowest, others.lowest),
@@ -135,27 +138,29 @@ class Statistics:
 def describe(
     source: Source, *, held_out: Tensor | None = None, missing: bool = False
 ) -> Statistics:
-    """Read the source once, refusing what is not finite; NaN too, unless ``missing`` values may be.
+    """Return statistics of a source in one pass; refuse infinity, and NaN unless ``missing``.
 
-    Rows of the mask ``held_out``, bool (n_rows,), are checked, and count only in the range of
-    all rows.
+    Rows in the mask ``held_out``, bool (n_rows,), are checked, but count only in the range of all
+    rows.
 
-    Mean and variance are of the known values, merged block by block (Chan, Golub, LeVeque 1983),
-    so that they hold for large means and for more rows than float32 can count. Rows count by the
-    source's weights, of mean 1 over those to train on.
+    Mean and variance of the known values are merged block by block (Chan, Golub, LeVeque 1983), so
+    they are precise for large means and for more rows than float32 can count. Rows are weighted by
+    the source's weights, which have mean 1 over the training rows.
 
     Raises
     ------
     InvalidData
-        Naming the first row and column with a NaN or an infinity.
+        Naming the first row and column with NaN or infinity.
+    ResourceError
+        If there are more than 2^28 features.
     """
     if source.n_features > _MAX_FEATURES:
         raise ResourceError(
-            f"{source.origin}: {source.n_features} features; at most {_MAX_FEATURES} are taken."
+            f"{source.origin}: {source.n_features} features; at most {_MAX_FEATURES} are read."
         )
     n_rows = n_read = 0
     mean = torch.zeros(source.n_features, dtype=torch.float64)
-    n, spread, support = (torch.zeros_like(mean) for _ in range(3))
+    n, deviations, support = (torch.zeros_like(mean) for _ in range(3))
     low, high = float("inf"), float("-inf")
     lowest, highest = low, high
     smallest, largest = torch.full_like(mean, low), torch.full_like(mean, high)
@@ -190,10 +195,10 @@ def describe(
         if isinstance(batch, Tensor) and batch.dtype == torch.float64:
             off = (batch - batch.float()).abs().nan_to_num(nan=0.0)
             rounding = torch.maximum(rounding, off.amax(dim=0))
-        m, block_mean, block_spread = _moments(batch, missing, weights)
+        m, block_mean, block_deviations = _moments(batch, missing, weights)
         shift = block_mean - mean
         both = _divisor(n + m)
-        spread += block_spread + shift.square() * (n * m / both)
+        deviations += block_deviations + shift.square() * (n * m / both)
         mean += shift * (m / both)
         n += m
         n_rows += len(batch)
@@ -202,7 +207,7 @@ def describe(
     known = smallest <= largest
     found = Statistics(
         mean,
-        spread / _divisor(n),
+        deviations / _divisor(n),
         support,
         low,
         high,
@@ -218,13 +223,13 @@ def describe(
     )
     if found.needs_float64:
         return found
-    # the range of the values as they will be read
+    # the range of the values after rounding to float32
     low, high, lowest, highest = (float(np.float32(v)) for v in (low, high, lowest, highest))
     return replace(found, low=low, high=high, lowest=lowest, highest=highest)
 
 
 def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
-    """Return the range widened to the known values of a batch."""
+    """Return the range extended by the known values of a batch."""
     values = stored_values(batch)
     values = values[~values.isnan()] if bool(values.isnan().any()) else values
     if values.numel():
@@ -233,7 +238,7 @@ def _widened(low: float, high: float, batch: Rows) -> tuple[float, float]:
 
 
 def _support(batch: Rows, weights: Tensor | None) -> Tensor:
-    """Return per feature in how many rows it is not 0, or the sum of their weights; NaN counts."""
+    """Return the number, or total weight, of rows in which each feature is not 0; NaN counts."""
     if isinstance(batch, SparseRows):
         stored = batch.values != 0
         counted = None if weights is None else weights[batch.row_of[stored]]
@@ -244,8 +249,10 @@ def _support(batch: Rows, weights: Tensor | None) -> Tensor:
 
 
 def _ends(batch: Rows, missing: bool) -> tuple[Tensor, Tensor]:
-    """Return the smallest and the largest known value of every feature, infinite if there is none,
-    float64 (n_features,)."""
+    """Return the smallest and the largest known value of each feature, float64 (n_features,).
+
+    They are infinite if no value is known.
+    """
     infinity = float("inf")
     if not isinstance(batch, SparseRows):
         if not missing:
@@ -255,7 +262,7 @@ def _ends(batch: Rows, missing: bool) -> tuple[Tensor, Tensor]:
         return low.amin(dim=0).double(), high.amax(dim=0).double()
     columns, values = batch.indices.long(), batch.values.double()
     full = torch.bincount(columns, minlength=batch.n_features) >= len(batch)
-    low = torch.where(full, infinity, 0.0).double()  # what is not stored is 0
+    low = torch.where(full, infinity, 0.0).double()  # values that are not stored are 0
     high = torch.where(full, -infinity, 0.0).double()
     return (
         low.scatter_reduce(0, columns, values, "amin"),
@@ -264,7 +271,7 @@ def _ends(batch: Rows, missing: bool) -> tuple[Tensor, Tensor]:
 
 
 def _whole(batch: Rows) -> Tensor:
-    """Return which features have whole numbers only, bool (n_features,); NaN does not count."""
+    """Return which features have only whole numbers, bool (n_features,); NaN is ignored."""
     values = stored_values(batch)
     broken = (values != values.round()) & ~values.isnan()
     if isinstance(batch, SparseRows):
@@ -273,13 +280,15 @@ def _whole(batch: Rows) -> Tensor:
 
 
 def _divisor(counts: Tensor) -> Tensor:
-    """Return counts, or sums of weights, with 1 for 0."""
+    """Return counts, or sums of weights, with 0 replaced by 1."""
     return torch.where(counts > 0, counts, 1.0)
 
 
 def _moments(batch: Rows, missing: bool, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Return per feature: how many are known, their mean, their summed squared deviation, each
-    row by its weight."""
+    """Return the number of known values, their mean and their sum of squared deviations.
+
+    Each is per feature, weighted if there are ``weights``.
+    """
     if weights is not None:
         return _weighted_moments(batch, weights)
     m = torch.full((batch.shape[1],), len(batch), dtype=torch.float64)
@@ -288,9 +297,9 @@ def _moments(batch: Rows, missing: bool, weights: Tensor | None) -> tuple[Tensor
         total = values.new_zeros(batch.n_features).index_add_(0, columns, values)
         stored = torch.bincount(columns, minlength=batch.n_features)
         mean = total / m
-        # around the mean, not E x^2 - (E x)^2, which loses every digit where the mean is large
-        spread = (m - stored) * mean.square()
-        return m, mean, spread.index_add_(0, columns, (values - mean[columns]).square_())
+        # around the mean: E x^2 - (E x)^2 loses all precision if the mean is large
+        deviations = (m - stored) * mean.square()
+        return m, mean, deviations.index_add_(0, columns, (values - mean[columns]).square_())
     wide = batch.double()
     if missing:
         m = (~wide.isnan()).sum(dim=0).double()
@@ -301,7 +310,7 @@ def _moments(batch: Rows, missing: bool, weights: Tensor | None) -> tuple[Tensor
 
 
 def _weighted_moments(batch: Rows, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``_moments`` of rows that weigh (batch,); NaN is unknown."""
+    """Return ``_moments`` with ``weights`` (batch,); NaN is unknown."""
     if isinstance(batch, SparseRows):
         m = weights.sum().expand(batch.n_features)
         values, columns = batch.values.double(), batch.indices.long()
@@ -309,8 +318,12 @@ def _weighted_moments(batch: Rows, weights: Tensor) -> tuple[Tensor, Tensor, Ten
         zeros = values.new_zeros(batch.n_features)
         mean = zeros.index_add(0, columns, of_value * values) / m
         stored = zeros.index_add(0, columns, of_value)
-        spread = (m - stored).clamp_min(0) * mean.square()
-        return m, mean, spread.index_add_(0, columns, of_value * (values - mean[columns]).square())
+        deviations = (m - stored).clamp_min(0) * mean.square()
+        return (
+            m,
+            mean,
+            deviations.index_add_(0, columns, of_value * (values - mean[columns]).square()),
+        )
     wide = batch.double()
     known = ~wide.isnan()
     m = weights @ known.double()
@@ -319,14 +332,14 @@ def _weighted_moments(batch: Rows, weights: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bool = False) -> None:
-    """Raise InvalidData naming the first value of the batch that is not finite.
+    """Raise InvalidData, naming the first value of the batch that is not finite.
 
-    Where values may be ``missing``, NaN passes.
+    With ``missing``, NaN is accepted.
     """
     values = stored_values(batch).float()
     if missing and not isinstance(batch, SparseRows):
         values = torch.where(values.isnan(), 0.0, values)
-    # a sum is finite only if every value is: one pass and no array of booleans in the usual case
+    # the sum is finite only if every value is: usually one pass, and no array of booleans
     if bool(torch.isfinite(values.sum(dtype=torch.float64))):
         return
     bad = ~torch.isfinite(values)

@@ -1,12 +1,14 @@
-"""Stream files bigger than memory: slices from all over a file, shuffled in a pool."""
+"""Stream files larger than memory, and shuffle slices from all over a file in a pool."""
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Generator as Generated
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -14,37 +16,36 @@ from torch import Generator, Tensor
 
 from narrows.data.source import Source
 
-__all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource"]
+__all__ = ["BLOCK_BYTES", "POOL_BLOCKS", "StreamSource", "file_digest"]
 
 BLOCK_BYTES = 8 << 20
 POOL_BLOCKS = 8
 
 _MASKED = 1 << 20
-"""How many rows of a mask are searched at once."""
+"""Rows of a mask that are searched at a time."""
 
 
 class StreamSource(Source):
-    """Rows of a file that are read as they are needed, in blocks of about ``BLOCK_BYTES``.
+    """Rows of a file that are read on demand, in blocks of about ``BLOCK_BYTES``.
 
-    An epoch reads slices from places all over the file, collects ``POOL_BLOCKS`` blocks of them,
-    and emits the rows of that pool in a random order: memory is flat whatever the file's size and
-    order, and time per row is constant. A file sorted by class then trains about as well as a
-    shuffled one.
+    An epoch reads slices from all over the file, collects ``POOL_BLOCKS`` blocks of them in a pool,
+    and yields the rows of the pool in random order. Memory is constant for any size and order of
+    the file, as is the time per row; a file sorted by class trains about as well as a shuffled one.
 
-    Subclasses set ``n_rows`` and ``n_features`` and say how the file is read. Which rows of the
-    file belong to the source is a mask of one byte a row.
+    Subclasses set ``n_rows`` and ``n_features``, and implement reading. A mask of one byte per row
+    says which rows of the file belong to the source.
     """
 
     _kept: Tensor | None = None
-    """Which rows of the file these are, bool; None for all."""
+    """Mask of the rows of the file in this source, bool; None for all."""
 
     _cached: Tensor | None = None
-    """The kept rows, if they fit into a pool: those held out are read after every epoch."""
+    """The kept rows if they fit into a pool: held-out rows are read after every epoch."""
 
     _wide: bool = False
-    """Whether the file holds numbers that are wider than float32."""
+    """Whether the file has numbers wider than float32."""
 
-    # what follows gives rows of the type ``_float``
+    # the following methods return rows of type ``_float``
 
     @abstractmethod
     def _file_blocks(self) -> Iterator[Tensor]:
@@ -52,12 +53,11 @@ class StreamSource(Source):
 
     @abstractmethod
     def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every row of the file once, in short slices from all over it, and with each slice
-        the numbers of its rows in the file."""
+        """Yield every row of the file once, in random short slices, as (numbers, rows)."""
 
     @abstractmethod
     def _file_rows(self, numbers: Tensor) -> Tensor:
-        """Return the rows of these numbers in the file, which rise."""
+        """Return the rows with these ascending numbers in the file."""
 
     @property
     def _float(self) -> torch.dtype:
@@ -81,7 +81,7 @@ class StreamSource(Source):
         return source
 
     def _kept_blocks(self) -> Iterator[Tensor]:
-        """Yield the rows that are kept, in order, block by block."""
+        """Yield the kept rows in order, block by block."""
         first = 0
         for rows in self._file_blocks():
             yield rows if self._kept is None else rows[self._kept[first : first + len(rows)]]
@@ -92,7 +92,7 @@ class StreamSource(Source):
             if self._cached is None:
                 self._cached = torch.cat(list(self._kept_blocks()))
             return iter(self._cached.split(batch_size))
-        # whole batches across blocks, as from memory: codes can differ in a bit with a batch's size
+        # whole batches, as from memory: codes can differ in a bit with the size of a batch
         return _in_batches(self._kept_blocks(), batch_size)
 
     def shuffled(
@@ -101,7 +101,7 @@ class StreamSource(Source):
         return islice(self._shuffled(batch_size, generator), start, None)
 
     def _shuffled(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
-        # one pool, filled again and again: a batch is gathered from it when it is asked for
+        # one pool, refilled again and again; batches are gathered from it on demand
         shape = min(POOL_BLOCKS * self.block_rows, self.n_rows), self.n_features
         pool = torch.empty(shape, dtype=self._float)
         left, n = pool[:0].clone(), 0
@@ -131,7 +131,7 @@ class StreamSource(Source):
         return self._file_rows(positions if self._kept is None else self._numbers(positions))
 
     def _numbers(self, positions: Tensor) -> Tensor:
-        """Return the numbers in the file of rows that are counted among those kept."""
+        """Return the numbers in the file of rows counted among the kept rows."""
         assert self._kept is not None
         found, before = [positions[:0]], 0
         for first in range(0, len(self._kept), _MASKED):
@@ -146,7 +146,7 @@ class StreamSource(Source):
 
 
 def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
-    """Yield the rows of blocks in batches, the last one possibly short."""
+    """Yield the rows of blocks in batches; the last batch may be short."""
     waiting: list[Tensor] = []
     n = 0
     for block in blocks:
@@ -173,8 +173,7 @@ def _in_batches(blocks: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
 def _drained(
     pool: Tensor, left: Tensor, batch_size: int, generator: Generator
 ) -> Generated[Tensor, None, Tensor]:
-    """Yield whole batches: first the rows left over, then those of a pool in a random order. Return
-    the rest."""
+    """Yield whole batches of ``left``, then of a pool in random order; return the rest."""
     order = torch.randperm(len(pool), generator=generator)
     while len(left) + len(order) >= batch_size:
         wanted = batch_size - len(left)
@@ -184,7 +183,7 @@ def _drained(
 
 
 def _drawn(n_rows: int, wanted: int, generator: Generator) -> Tensor:
-    """Return ``wanted`` different row numbers in order; memory is O(wanted)."""
+    """Return ``wanted`` distinct random row numbers, sorted; memory is O(wanted)."""
     if 4 * wanted >= n_rows:
         return torch.randperm(n_rows, generator=generator)[:wanted].sort().values
     drawn = torch.empty(0, dtype=torch.int64)
@@ -192,3 +191,9 @@ def _drawn(n_rows: int, wanted: int, generator: Generator) -> Tensor:
         more = torch.randint(n_rows, (wanted + wanted // 4 + 8,), generator=generator)
         drawn = torch.cat([drawn, more]).unique()
     return drawn[torch.randperm(len(drawn), generator=generator)[:wanted]].sort().values
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Notice rows in other units than those that a model was fitted to, such as bytes for [0, 1]."""
+"""Detect rows in other units than a model was fitted to, such as bytes instead of [0, 1]."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from narrows.errors import RangeWarning
 __all__ = ["Sizes", "ValueRange", "read_value_range", "row_sizes"]
 
 _ROWS = 64
-"""Rows that are looked at: the first ones."""
+"""Number of first rows that are checked."""
 
 _TIMES = 16
-"""How many times larger or smaller the values of other units are, at least."""
+"""Values in other units are at least this many times larger or smaller."""
 
 _FEW = 4
-"""Rows that may all be among the smallest of the fit by chance are fewer."""
+"""Fewer rows than this may all be among the smallest by chance."""
 
 _SMALL = 0.05
-"""Share of the fitted rows, those of zeros left out, whose size is below ``typical``."""
+"""Share of the fitted rows, without rows of zeros, whose size is below ``typical``."""
 
 _LOWEST = -1100
-"""Below the exponent of any float64."""
+"""Below the exponent of every float64."""
 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The range of the values that a model was fitted to, and a size that most rows have.
+    """The range of the values that a model was fitted to, and the sizes of its rows.
 
-    The size of a row is its largest magnitude. ``typical`` is the power of 2 that is at most the
-    5% quantile of the sizes of the fitted rows that are not all 0; it is 0 if all are. ``least`` is
-    the size of the smallest row, of those not all 0 and those held out too; None in older files.
+    The size of a row is its largest magnitude; rows of zeros are ignored. ``typical`` is the
+    largest power of 2 not above the 5% quantile of the sizes of training rows, or 0 if there are
+    none. ``least`` is the size of the smallest row, including held-out rows; None in older files.
     """
 
     low: float
@@ -47,7 +47,7 @@ class ValueRange:
     least: float | None = None
 
     def merged(self, other: ValueRange) -> ValueRange:
-        """Return the range of both."""
+        """Return the combined range."""
         return ValueRange(
             min(self.low, other.low),
             max(self.high, other.high),
@@ -56,12 +56,11 @@ class ValueRange:
         )
 
     def check_units(self, source: Source) -> None:
-        """Warn if the first rows are far larger, or far smaller, than the rows of the fit.
+        """Warn if more than half of the first rows are far larger or smaller than fitted rows.
 
-        That is more than half of them: 16 times as large as the largest value of the fit, or a
-        16th of the size of its small rows. Where they are fewer than 4, they are also smaller than
-        half of any row of the fit: a skewed fit has some that small. Rows of zeros have no size.
-        Cost: O(64 x n_features).
+        Far larger is more than 16 times the largest fitted value; far smaller is less than 1/16 of
+        the ``typical`` size. Fewer than 4 rows must also be smaller than half of every fitted row,
+        because skewed data have a few rows that small. Cost: O(64 x n_features).
 
         Warns
         -----
@@ -83,16 +82,16 @@ class ValueRange:
         if isinstance(first, SparseRows):
             low, high = min(low, 0.0), max(high, 0.0)
         warnings.warn(
-            f"{source.origin}: values from {low:g} to {high:g}, and the model was fitted to values "
-            f"from {self.low:g} to {self.high:g}: are they in the same units? Scale the rows as "
-            "those of the fit were, or fit to rows like them.",
+            f"{source.origin}: values from {low:g} to {high:g}, but the model was fitted to values "
+            f"from {self.low:g} to {self.high:g}: are they in the same units? Scale the rows like "
+            "those of the fit, or fit to rows like these.",
             RangeWarning,
             stacklevel=4,
         )
 
 
 class Sizes:
-    """Count the sizes of rows by their power of 2."""
+    """Count rows by the power of 2 of their size."""
 
     def __init__(self) -> None:
         self._counts = torch.zeros(-2 * _LOWEST, dtype=torch.int64)
@@ -112,7 +111,7 @@ class Sizes:
 
 
 def row_sizes(rows: Rows) -> Tensor:
-    """Return the largest magnitude of every row, (batch,), float64; NaN does not count."""
+    """Return the largest magnitude of every row, (batch,), float64; NaN is ignored."""
     if isinstance(rows, SparseRows):
         if not len(rows.values):
             return torch.zeros(len(rows), dtype=torch.float64)
@@ -122,19 +121,19 @@ def row_sizes(rows: Rows) -> Tensor:
 
 
 def read_value_range(spec: Any) -> ValueRange:
-    """Return the range of a file's JSON values.
+    """Return the range in JSON values of a file.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no range.
+        If they are not a valid range.
     """
     found = ValueRange(**spec)
     numbers = [found.low, found.high, found.typical]
     if found.least is not None:
         numbers.append(found.least)
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
-        raise ValueError(f"a range of values of {numbers}")
+        raise ValueError(f"invalid range of values: {numbers}")
     if found.low > found.high or min(numbers[2:]) < 0:
-        raise ValueError(f"a range of values of {numbers}")
+        raise ValueError(f"invalid range of values: {numbers}")
     return found

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
 from narrows.data.arrays import array_source, needs_float64, plain_array
-from narrows.data.collections import stacked_images
+from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.columns import check_same_columns, check_same_shape
@@ -240,8 +240,7 @@ def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
     As ``query_rows``, but for texts: empty ones give no warning, and the source holds the shares
     of unknown words.
     """
-    lookup = getattr(estimator, "_validated_lookup", None)  # of estimators that read texts
-    return estimator._validated_query(X) if lookup is None else lookup(X)
+    return estimator._validated_lookup(X)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

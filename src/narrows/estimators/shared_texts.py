@@ -102,6 +102,17 @@ _SHARED = {
         "str, spec or augmentation",
         'More clean images out of those there are, such as "affine".',
     ),
+    "encoder": (
+        "nn.Module or None",
+        "A module of your own in place of the variant's encoder, from rows (batch, n_features) to "
+        "codes (batch, n_components), pretrained or not; what it has frozen stays. See "
+        "docs/own_pieces.md.",
+    ),
+    "decoder": (
+        "nn.Module or None",
+        "A module of your own in place of the variant's decoder, from codes (batch, n_components) "
+        "to rows (batch, n_features): means, or logits where the loss has a link.",
+    ),
     "max_epochs": (
         "int",
         "Passes over the data at most; the learning rate warms up over a tenth of them and falls "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.data.collections import is_loader
+from narrows.data.image_lists import is_loader
 from narrows.data.source import Source
 from narrows.text import Documents, as_documents
 

@@ -1,4 +1,4 @@
-"""What a fitted model does, as modules from one tensor to one tensor: what export writes."""
+"""Wrap the parts of a fitted model as modules with one input and one output, for export."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
 
 @dataclass(frozen=True)
 class ExportedHead:
-    """A head, the encoder's layer that it reads, and how its outputs become answers.
+    """A head, the encoder layer that it reads, and the form of its predictions.
 
-    ``answer`` is one of ``ANSWERS``: "probabilities" of ``classes``, (batch, n_classes); "value",
-    the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or (batch,)
-    where the two are plain numbers; "vector" of length 1, whose squared distance d to
-    another means same with probability sigma(intercept - slope d), the ``odds``; "pixels",
-    probabilities (batch, n_pixels, n_classes).
+    ``prediction`` is one of ``PREDICTIONS``. "probabilities": of ``classes``, (batch, n_classes).
+    "value": the outputs times ``deviation`` plus ``mean``, float64, (batch, n_targets), or (batch,)
+    if the two are plain numbers. "vector": of length 1; two rows at a squared distance d are the
+    same with probability sigma(intercept - slope d), by the ``odds``. "pixels": probabilities
+    (batch, n_pixels, n_classes).
     """
 
     head: Head | SegmentationHead
     layer: int
-    answer: str = "probabilities"
+    prediction: str = "probabilities"
     odds: dict[str, float] | None = None
     classes: list[Any] | None = None
     mean: float | list[float] = 0.0
@@ -43,7 +43,7 @@ class ExportedHead:
 
 
 class Graph(nn.Module, ABC):
-    """One named input and one named output, the batch first, scaling included."""
+    """A module with one named input and one named output, batch first, scaling included."""
 
     reads, gives = "x", "code"
     shift: Tensor | None
@@ -54,13 +54,13 @@ class Graph(nn.Module, ABC):
         self.objective = model.objective
         self.width = model.schema.n_features
         self.kind = model.scaling.kind
-        # the model's own scaling, with its numbers where a graph keeps its weights
+        # buffers, so that the numbers of the scaling are kept with the weights of the graph
         self.register_buffer("shift", model.scaling.shift)
         self.register_buffer("scale", model.scaling.scale)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the input: float64 where rows are shifted in float64, else float32."""
+        """The dtype of the input: float64 if rows are scaled in float64, else float32."""
         return torch.float64 if self.reads == "x" and self.scaling.double else torch.float32
 
     @property
@@ -72,14 +72,14 @@ class Graph(nn.Module, ABC):
 
 
 class EncoderGraph(Graph):
-    """x in input units -> h = f(x); of a variational encoder the mean."""
+    """x in input units -> h = f(x); for a variational encoder the mean."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.objective.encode(self.scaling.forward(rows)).h
 
 
 class DecoderGraph(Graph):
-    """h -> g(h) past the loss's link, in input units; shares where rows are scaled to shares."""
+    """h -> expected x in input units, or in shares if rows are scaled to shares."""
 
     reads, gives = "code", "x"
 
@@ -92,50 +92,50 @@ class DecoderGraph(Graph):
 
 
 class ReconstructionGraph(Graph):
-    """x -> g(f(x)), both in input units; shares are multiplied by the row's own total."""
+    """x -> g(f(x)), both in input units; shares are multiplied by the total of the row."""
 
     gives = "reconstruction"
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self.model = (model,)  # a tuple: its net is registered already
+        self.model = (model,)  # a tuple, so that its net is not registered twice
 
     def forward(self, rows: Tensor) -> Tensor:
         mean = self.objective.reconstruct(self.scaling.forward(rows))
         return in_input_units(self.model[0], mean, rows)
 
 
-ANSWERS = {
+PREDICTIONS = {
     "probabilities": "probabilities",
     "value": "y",
     "vector": "vector",
     "pixels": "probabilities",
 }
-"""What a head can answer, and what its output is called in the file."""
+"""The forms of predictions, with the name of the output in the file."""
 
 
 class HeadGraph(Graph):
-    """x -> what a head answers."""
+    """x -> the prediction of a head."""
 
     def __init__(self, model: Model, exported: ExportedHead) -> None:
         super().__init__(model)
         self.head, self.layer = exported.head, exported.layer
-        self.answer, self.gives = exported.answer, ANSWERS[exported.answer]
-        # tensors: the exporter rounds numbers of Python's to float32
+        self.prediction, self.gives = exported.prediction, PREDICTIONS[exported.prediction]
+        # tensors, since the exporter rounds Python floats to float32
         self.register_buffer("mean", torch.tensor(exported.mean, dtype=torch.float64))
         self.register_buffer("deviation", torch.tensor(exported.deviation, dtype=torch.float64))
 
     def forward(self, rows: Tensor) -> Tensor:
         x = dense_rows(self.scaling.forward(rows))
-        if self.answer == "pixels":
+        if self.prediction == "pixels":
             logits = self.head(pyramid(self.objective, x))
             return torch.softmax(logits, dim=1).permute(0, 2, 3, 1).flatten(1, 2)
-        said = self.head(layers_of(self.objective, x, self.layer + 1)[self.layer])
-        if self.answer == "probabilities":
-            return torch.softmax(said, dim=1)
-        if self.answer == "vector":
-            return said / said.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        values = said.double() if self.mean.ndim else said[:, 0].double()
+        outputs = self.head(layers_of(self.objective, x, self.layer + 1)[self.layer])
+        if self.prediction == "probabilities":
+            return torch.softmax(outputs, dim=1)
+        if self.prediction == "vector":
+            return outputs / outputs.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        values = outputs.double() if self.mean.ndim else outputs[:, 0].double()
         return values * self.deviation + self.mean
 
 
@@ -144,7 +144,7 @@ PARTS: Mapping[str, Callable[[Model], Graph]] = {
     "decoder": DecoderGraph,
     "reconstruct": ReconstructionGraph,
 }
-"""What of an autoencoder can be exported; a head on its code is "head"."""
+"""The parts of an autoencoder that can be exported; a head on its code is "head"."""
 
 
 def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph:
@@ -153,7 +153,7 @@ def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph
     Raises
     ------
     UsageError
-        If there is no such part.
+        If the part does not exist, or the model has no head.
     """
     if part == "head":
         if head is None:

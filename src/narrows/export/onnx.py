@@ -1,11 +1,11 @@
-"""Models for other programs: one ONNX file, in input units, with nothing beside it."""
+"""Write a part of a model as one self-contained ONNX file, with rows in input units."""
 
 from __future__ import annotations
 
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -18,19 +18,26 @@ from narrows._version import __version__
 from narrows.artefact.durable import replacing
 from narrows.errors import MissingExtra, NarrowsError, UsageError
 from narrows.export.graphs import PARTS, ExportedHead, Graph, graph_of
-from narrows.export.operators import FORMAT, OPSET, translations
 from narrows.model.model import Model
 
-__all__ = ["PARTS", "ExportedHead", "export_onnx"]
+__all__ = ["FORMAT", "OPSET", "PARTS", "ExportedHead", "export_onnx"]
+
+OPSET = 18
+"""Version of the ONNX operators: the oldest that torch's exporter writes without converting."""
+
+FORMAT = 8
+"""Version of the file format that came with these operators: onnxruntime reads both from 1.14 on.
+Later ones add nothing that is used here."""
 
 _LARGEST = 2**31 - 2**20
-"""Bytes of weights: a file of ONNX ends below 2 GiB, and what is not weights needs a little."""
+"""Largest size of the weights in bytes: an ONNX file is limited to 2 GiB, with a little for the
+rest."""
 
 _CHATTY = (
     "torch.onnx._internal.exporter._registration",
     "onnxscript.optimizer._constant_folding",
 )
-"""Say of exports that torchvision is not there, and what they did not simplify: not needed here."""
+"""Loggers that report a missing torchvision and failed simplifications, which do not matter."""
 
 
 def export_onnx(
@@ -51,21 +58,21 @@ def export_onnx(
                                                        (batch, width), of a matcher
     =============  ==================================  =========================================
 
-    Scaling, the loss's link and the way back to input units are in the graph. The same model
-    gives the same bytes. What the model checks in rows (finite values, counts that are not
-    negative) the graph does not.
+    The graph includes the scaling, the link of the loss and the conversion back to input units.
+    The same model gives the same bytes. The graph does not check rows, as the model does (finite
+    values, counts that are not negative).
 
     Raises
     ------
     MissingExtra
         If onnx or onnxscript is not installed.
     UsageError
-        If there is no such part, its weights do not fit in a file of ONNX (2 GiB), or the name
+        If the part does not exist, its weights do not fit in an ONNX file (2 GiB), or the name
         does not end in .onnx.
     ResourceError
-        If the file cannot be written; what stood there is untouched.
+        If the file cannot be written; an older file stays intact.
     NarrowsError
-        If a piece of the net is not written for any number of rows at a time.
+        If a piece of the net works with a fixed number of rows only.
     """
     if Path(path).suffix.lower() != ".onnx":
         raise UsageError(f"{path}: exports are written as .onnx.")
@@ -83,7 +90,7 @@ def export_onnx(
 def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, str]:
     schema = model.schema
     names = schema.names if model.vocabulary is None else list(model.vocabulary.terms)
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "part": part,
         "variant": model.variant,
         "scaling": model.scaling.kind,
@@ -99,7 +106,7 @@ def _metadata(model: Model, part: str, head: ExportedHead | None) -> dict[str, s
     }
     return {
         key: value if isinstance(value, str) else json.dumps(value, default=str)
-        for key, value in said.items()
+        for key, value in values.items()
         if value is not None
     }
 
@@ -121,7 +128,7 @@ def _serialized(graph: Graph, metadata: dict[str, str]) -> bytes:
             input_names=[graph.reads],
             output_names=[graph.gives],
             dynamic_shapes=({0: Dim("batch")},),
-            custom_translation_table=dict(translations()),
+            custom_translation_table=dict(_translations()),
             external_data=False,
             verbose=False,
         )
@@ -130,12 +137,12 @@ def _serialized(graph: Graph, metadata: dict[str, str]) -> bytes:
     size = sum(value.const_value.nbytes for value in weights if value.const_value is not None)
     if size > _LARGEST:
         raise UsageError(
-            f"part: {metadata['part']!r} has {size:,} bytes of weights, and a file of ONNX ends "
-            "at 2 GiB; export the encoder and the decoder each by itself, or fit a narrower net."
+            f"part: {metadata['part']!r} has {size:,} bytes of weights, and an ONNX file is "
+            "limited to 2 GiB; export encoder and decoder separately, or fit a narrower net."
         )
     proto = _bare(program.model_proto)
     for value in (*proto.graph.input, *proto.graph.output):
-        # torch's exporter takes a size that was read as a Python int for a constant, silently
+        # torch's exporter silently makes a size that was read as a Python int a constant
         if not value.type.tensor_type.shape.dim[0].dim_param:
             raise NarrowsError(
                 f"export: {metadata['part']!r} of {metadata['variant']!r} would take one number "
@@ -150,12 +157,11 @@ def _serialized(graph: Graph, metadata: dict[str, str]) -> bytes:
 
 
 def _bare(proto: Any) -> Any:
-    """Take out what tells of the source code that was traced, and of where it lies."""
+    """Remove the traces of the source code and its location."""
     del proto.metadata_props[:]
     del proto.graph.metadata_props[:]
-    of_graph = proto.graph
-    for item in (*of_graph.node, *of_graph.value_info, *of_graph.input, *of_graph.output,
-                 *of_graph.initializer):  # fmt: skip
+    graph = proto.graph
+    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
         item.doc_string = ""
     return proto
@@ -163,7 +169,7 @@ def _bare(proto: Any) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep to itself what the exporter says of its own code, and not of the model."""
+    """Suppress the messages of the exporter about its own code."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -175,3 +181,33 @@ def _quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _translations() -> Mapping[Any, Callable[..., Any]]:
+    """Return ONNX translations of operators that torch's exporter lacks or writes less exactly."""
+    from onnxscript import opset18
+
+    op: Any = opset18  # Any: its annotations admit no constants
+
+    def log1p(self: Any) -> Any:
+        # ln(1 + x) loses a small x; the quotient corrects for the rounding of 1 + x
+        # (Goldberg 1991, "What every computer scientist should know about floating-point
+        # arithmetic", ACM Computing Surveys 23)
+        one = op.CastLike(op.Constant(value_float=1.0), self)
+        sum_ = op.Add(self, one)
+        exact = op.Div(op.Mul(op.Log(sum_), self), op.Sub(sum_, one))
+        return op.Where(op.Equal(sum_, one), self, exact)
+
+    def cdist(a: Any, b: Any, p: float, compute_mode: Any = None) -> Any:
+        # |a|^2 - 2 a b + |b|^2, as torch does for many rows: no array (rows, entries, width)
+        axes, two = op.Constant(value_ints=[-1]), op.Constant(value_float=2.0)
+        of_a = op.ReduceSumSquare(a, axes, keepdims=1)
+        of_b = op.Transpose(op.ReduceSumSquare(b, axes, keepdims=1), perm=[0, 2, 1])
+        inner = op.MatMul(a, op.Transpose(b, perm=[0, 2, 1]))
+        squares = op.Sub(op.Add(of_a, of_b), op.Mul(two, inner))
+        return op.Sqrt(op.Relu(squares))
+
+    return {
+        torch.ops.aten.log1p.default: log1p,
+        torch.ops.aten._cdist_forward.default: cdist,
+    }

@@ -1,1 +1,1 @@
-"""Pictures of rows, codes and results."""
+"""Draw figures of rows, codes and results."""

@@ -1,4 +1,4 @@
-"""Pictures of anomalies: the most surprising rows, what is wrong with them, and all p-values."""
+"""Draw the most anomalous rows with their contributions, and a histogram of all p-values."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from narrows.applications.anomalies.flagging import FlaggedRows
 from narrows.errors import InvalidData
 from narrows.figures.lettering import fitting, shortened, wrapped
 from narrows.figures.mosaic import pictures
+from narrows.figures.palette import BLUE, RED
 
 __all__ = ["anomaly_figure"]
 
-_BLUE, _PALE, _RED = "#0072B2", "#8FBFDC", "#D55E00"
+_PALE_BLUE = "#8FBFDC"
 _BARS = 5
 _COLUMNS, _BINS = 10, 20
-_IN_BIN = 10  # rows, and possible p-values
+_IN_BIN = 10
+"""Smallest number of rows, and of possible p-values, in a bin."""
 
 
 def anomaly_figure(
@@ -36,16 +38,16 @@ def anomaly_figure(
 ) -> Figure:
     """Draw the top rows (n, n_features) beside a histogram of the p-values of all rows.
 
-    ``found`` holds the scores of all rows. Without p-values, and with fewer than 20 rows or fewer
-    than 20 possible p-values, there is no histogram, and a line says why.
+    ``found`` holds the scores of all rows. Without p-values, or with fewer than 20 rows or 20
+    possible p-values, a line gives the reason in place of the histogram.
 
-    Images stand above their reconstruction and the map of contributions, at most ten of them; of
-    other rows the features with the largest contributions are drawn as bars, at most six rows.
+    At most ten images are drawn, above their reconstructions and the maps of their contributions.
+    Of other rows, at most six, the features with the largest contributions are drawn as bars.
 
     Raises
     ------
     InvalidData
-        If rows are no images of ``image_shape``.
+        If the rows are not images of ``image_shape``.
     """
     n_rows, smallest = len(found.errors), found.smallest_p_value
     edges, expected = _bins(n_rows, smallest or 1)
@@ -79,7 +81,7 @@ def anomaly_figure(
 
 
 def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figure, Any, Any]:
-    """Return a figure, and its left and right part; without ``both`` the left one alone."""
+    """Return a figure with its left and right part; without ``both`` the right part is None."""
     figure = Figure(
         figsize=(sum(widths) if both else widths[0], height), dpi=150, layout="constrained"
     )
@@ -130,7 +132,7 @@ def _images(
 
 
 def _brightness(image: np.ndarray) -> np.ndarray:
-    """Return contributions of pixels: those of the channels add up."""
+    """Return the contributions of pixels, the sums over their channels."""
     return image.sum(axis=2) if image.ndim > 2 else image
 
 
@@ -139,7 +141,7 @@ def _bars(
 ) -> None:
     first = np.argsort(-contributions, kind="stable")[:_BARS]
     labels = [shortened(names[int(i)], 20) for i in first]
-    axis.barh(range(len(first)), 100 * contributions[first], color=_BLUE, height=0.7)
+    axis.barh(range(len(first)), 100 * contributions[first], color=BLUE, height=0.7)
     axis.set_yticks(range(len(first)), labels, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlim(0, longest)
@@ -149,12 +151,14 @@ def _bars(
 
 
 def _histogram(
-    axis: Axes, p_values: np.ndarray, title: str, edges: np.ndarray, contributions: np.ndarray
+    axis: Axes, p_values: np.ndarray, title: str, edges: np.ndarray, expected: np.ndarray
 ) -> None:
-    counts = axis.hist(p_values, bins=edges.tolist(), color=_PALE, edgecolor="w", linewidth=0.4)[0]
-    levels = len(p_values) * contributions
+    counts = axis.hist(
+        p_values, bins=edges.tolist(), color=_PALE_BLUE, edgecolor="w", linewidth=0.4
+    )[0]
+    levels = len(p_values) * expected
     axis.stairs(
-        levels, edges, baseline=None, color=_RED, linestyle="--", linewidth=1.4,
+        levels, edges, baseline=None, color=RED, linestyle="--", linewidth=1.4,
         label="if all were normal",
     )  # fmt: skip
     axis.legend(fontsize=8, frameon=False, loc="upper right")
@@ -169,11 +173,11 @@ def _histogram(
 
 
 def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return edges of bins, and the share of normal rows in each.
+    """Return the edges of the bins, and the share of normal rows in each.
 
-    At most 20, with ten normal rows or more and ten possible p-values or more in each: less would
-    be a picture of chance, of these rows or of those held out. Between two errors of rows held out
-    there are as many rows as chance has it, so that a bin of k p-values is off by a share of
+    There are at most 20 bins, with at least ten normal rows and ten possible p-values in each:
+    fewer would show mostly chance, of these rows or of the held-out rows. The number of normal rows
+    between two held-out errors is random, so that a bin of k p-values is off by a share of
     1 / sqrt(k). Bins hold equally many p-values, the first ones at most one more.
     """
     n_bins = max(1, min(_BINS, n_rows // _IN_BIN))
@@ -181,6 +185,6 @@ def _bins(n_rows: int, smallest: float) -> tuple[np.ndarray, np.ndarray]:
     n_bins = max(1, min(n_bins, n_values // _IN_BIN))
     each, more = divmod(n_values, n_bins)
     bins = np.arange(n_bins + 1)
-    last = each * bins + np.minimum(bins, more)  # of the possible values, in each bin
+    last = each * bins + np.minimum(bins, more)  # the last possible p-value of each bin
     edges = np.append((last[:-1] + 0.5 * (last[:-1] > 0)) / n_values, 1.0)
     return edges, np.diff(last) / n_values

@@ -1,4 +1,4 @@
-"""Drawing rows: images in strips, profiles over their features, texts by their words."""
+"""Draw rows as strips of images, profiles over features, colors, or the words of texts."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from matplotlib.figure import Figure
 
 from narrows.figures.lettering import fitting, fitting_legend, shortened, text_width
 from narrows.figures.mosaic import draw_mosaic, pictures
+from narrows.figures.palette import BLUE, GREEN, RED
 
 __all__ = ["PANELS", "Strip", "draw_heat", "draw_images", "draw_profiles", "draw_words"]
 
 PANELS = 6
-"""Rows that are no images have a panel each: so many at most."""
+"""Largest number of panels; rows other than images have a panel each."""
 
 _NAMED = 16
-"""So many features have their names under them."""
+"""Features are named on the axis up to this number."""
 
 _LAYERS = {
-    role: 3 + i for i, role in enumerate(("nearest", "corrupted", "baseline", "ours", "data"))
+    role: 3 + i for i, role in enumerate(("nearest", "corrupted", "baseline", "model", "data"))
 }
 
 _DOTTED = 40
-"""The values of so many features are marked on the lines between them."""
+"""Values are marked on the line for up to this many features."""
 
 _WORDS = 10
 _STYLES = {
     "data": ("#000000", "-", "."),
     "corrupted": ("#7A7A7A", "", "x"),
-    "ours": ("#0072B2", "-", "o"),
-    "baseline": ("#D55E00", "--", "s"),
-    "nearest": ("#009E73", ":", "^"),
+    "model": (BLUE, "-", "o"),
+    "baseline": (RED, "--", "s"),
+    "nearest": (GREEN, ":", "^"),
 }
-"""Okabe and Ito's colors, which people of every color vision tell apart; line; marker."""
+"""Color, line and marker of each role."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Rows (n, n_features) that one thing made, its name, and the role that gives its color:
-    data, corrupted, ours, baseline or nearest."""
+    """Rows (n, n_features) of one kind, their name, and the role that determines their color:
+    data, corrupted, model, baseline or nearest."""
 
     name: str
     role: str
@@ -56,7 +57,7 @@ def draw_images(
     columns: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """Draw strips of images, one above the other, black and white at the ``limits``."""
+    """Draw strips of images one above the other; ``limits`` are the values of black and white."""
     images = np.concatenate([pictures(strip.rows, shape, limits) for strip in strips])
     if any(np.isnan(strip.rows).any() for strip in strips):
         title = f"{title}{title and '; '}pink: no value"
@@ -74,10 +75,10 @@ def draw_profiles(
     names: Sequence[str] | None = None,
     hidden: np.ndarray | None = None,
 ) -> Figure:
-    """Draw rows as lines over their features, a panel each for the first six, named by ``lines``.
+    """Draw the first six rows as lines over their features, a panel each, named by ``lines``.
 
-    Where ``hidden`` (n, n_features) is given, all but the data are drawn there only, as marks.
-    Values that are NaN are left out, and the legend says so.
+    With ``hidden`` (n, n_features), all strips but the data are drawn at hidden values only, as
+    marks. Missing values, NaN, are left out, and the legend says so.
     """
     n = min(len(strips[0].rows), PANELS)
     height = max(1.3 * n + 0.9, _beside(unit))
@@ -105,14 +106,14 @@ def draw_profiles(
 
 
 def _named(strip: Strip, n: int) -> str:
-    """Return what the legend calls a strip of profiles, of which ``n`` rows are drawn."""
+    """Return the name of a strip in the legend of profiles, of which ``n`` rows are drawn."""
     name = strip.name.replace("\n", ", ")
     gaps = strip.role == "data" and np.isnan(strip.rows[:n]).any()
     return f"{name} (gaps: missing values)" if gaps else name
 
 
 def _beside(unit: str) -> float:
-    """Return the inches of height that a unit written upwards at 8 points needs beside a figure."""
+    """Return the height in inches that a vertical label at 8 points needs beside a figure."""
     return 1.1 * text_width(unit, 8) + 0.5
 
 
@@ -125,10 +126,11 @@ def draw_heat(
     names: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw panels of rows (n_panels, n_lines, n_features) as colors: a line a row, over the
-    features; the same color is the same value everywhere.
+    """Draw panels of rows (n_panels, n_lines, n_features) as colors over the features, a line per
+    row; a color is the same value in all panels.
 
-    Values of both signs have white at 0. Values that are NaN are hatched, and the title says so.
+    If there are values of both signs, white is 0. Missing values, NaN, are hatched, and the title
+    says so.
     """
     n_panels, n_lines, _ = panels.shape
     # the color bar is as tall as the panels, and its label has to fit beside it
@@ -147,7 +149,7 @@ def draw_heat(
             panel, aspect="auto", interpolation="nearest", vmin=low, vmax=high,
             cmap="RdBu_r" if low < 0 else "cividis",
         )  # fmt: skip
-        axis.patch.set(hatch="//////", facecolor="0.9", edgecolor="0.55")  # behind what is NaN
+        axis.patch.set(hatch="//////", facecolor="0.9", edgecolor="0.55")  # behind missing values
         axis.set_yticks(range(n_lines), lines, fontsize=6)
         axis.set_title(name, fontsize=8, loc="left")
         axis.tick_params(length=2, labelsize=6)
@@ -163,10 +165,7 @@ def draw_heat(
 def draw_words(
     strips: Sequence[Strip], words: Sequence[str], *, lines: Sequence[str], unit: str
 ) -> Figure:
-    """Draw texts by the words that are the largest shares of them, in any of the strips.
-
-    At most six texts, ten words of each.
-    """
+    """Draw at most six texts, by the ten words with the largest shares in any of the strips."""
     n = min(len(strips[0].rows), PANELS)
     n_columns = min(n, 3)
     figure = Figure(
@@ -202,7 +201,7 @@ def draw_words(
 
 
 def _name_features(axis: Axes, names: Sequence[str] | None) -> None:
-    """Say what stands along the lowest of some panels."""
+    """Label the feature axis of the lowest panel."""
     if names is not None and len(names) <= _NAMED:
         short = [shortened(name, 24) for name in names]
         axis.set_xticks(range(len(names)), short, rotation=30, ha="right", fontsize=7)

@@ -1,4 +1,4 @@
-"""The picture of inpainting: originals, what was hidden, and what each way fills in."""
+"""Draw rows with hidden values, and the fills of a model and of baselines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
+from narrows.applications.filling.baseline_fills import Baselines, baseline_fills
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.inpainting_comparison import Baselines, baseline_fills
+from narrows.core.slots import dense_rows
 from narrows.data.array_sources import DenseSource
-from narrows.data.scaling import Scaling
 from narrows.figures.drawing import Strip
 from narrows.figures.rows import draw_rows, n_drawn, row_numbers
 from narrows.model.model import Model
@@ -35,13 +35,13 @@ def inpainting_figure(
     lines: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Figure:
-    """Draw rows (n, n_features): original, hidden, filled in by the model and by its baselines, the
-    nearest row and the better of PCA's fills.
+    """Draw rows (n, n_features): the originals, with hidden values, and filled in by the model and
+    by two baselines, the nearest row and the conditional mean of PCA.
 
-    Of images also the standard deviation of 16 fills, white where it is largest, and hidden pixels
-    are pink; of other rows, six at most, only what was filled in is drawn beside the data.
-    ``lines`` are what the rows are called. Errors are those of a hidden value, in squared
-    scaled units.
+    For images hidden pixels are pink, and the standard deviation of 16 fills is drawn, white where
+    it is largest. For other rows, six at most, only filled-in values are drawn with the data.
+    ``lines`` are the names of the rows. Errors are means over hidden values, in squared scaled
+    units.
     """
     shape = image_shape_of(model, image_shape)
     n = n_drawn(model, len(rows), image_shape)
@@ -53,14 +53,10 @@ def inpainting_figure(
             model, DenseSource(rows), hidden, method=method, n_draws=_DRAWS, generator=generator
         )
     )
-    scaling = Scaling(
-        model.scaling.kind, **{k: v.cpu() for k, v in model.scaling.tensors().items()}
-    )
-    truth = scaling.forward(rows)
-    assert isinstance(truth, Tensor)
-    ours = scaling.forward(torch.from_numpy(np.concatenate([fill for fill, _ in blocks])))
-    assert isinstance(ours, Tensor)
-    strips = [_strip("autoencoder", "ours", ours, truth, where)]
+    scaling = model.scaling.to("cpu")
+    truth = dense_rows(scaling.forward(rows))
+    fills = torch.from_numpy(np.concatenate([fill for fill, _ in blocks]))
+    strips = [_strip("autoencoder", "model", dense_rows(scaling.forward(fills)), truth, where)]
     if baselines is not None:
         for name, fill in baseline_fills(baselines, scaling, rows, where):
             for kind, role in _DRAWN_BASELINES.items():
@@ -73,14 +69,14 @@ def inpainting_figure(
         return draw_rows(model, [original, *strips], lines=lines, hidden=marked)
     low, high = float(truth.nan_to_num().amin()), float(truth.nan_to_num().amax())
     pink = Strip("hidden in pink", "data", torch.where(where, torch.nan, truth).numpy())
-    spread = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
+    std = torch.from_numpy(np.concatenate([std for _, std in blocks if std is not None]))
     if len(shape) > 2:  # a deviation has no color
-        pixels = spread.view(n, -1, shape[2])
-        spread = pixels.mean(dim=2, keepdim=True).expand_as(pixels).reshape(n, -1)
-    widest = float(spread.amax())
+        pixels = std.view(n, -1, shape[2])
+        std = pixels.mean(dim=2, keepdim=True).expand_as(pixels).reshape(n, -1)
+    largest = float(std.amax())
     deviation = Strip(
-        f"deviation of the fill\n0 to {widest:.3g} input units", "ours",
-        (low + (high - low) * spread / max(widest, 1e-12)).numpy(),
+        f"deviation of the fill\n0 to {largest:.3g} input units", "model",
+        (low + (high - low) * std / max(largest, 1e-12)).numpy(),
     )  # fmt: skip
     drawn = [original, pink, *strips, deviation]
     title = f"squared error of a hidden value, in {scaling.unit}"
@@ -88,7 +84,7 @@ def inpainting_figure(
 
 
 def _strip(name: str, role: str, fill: Tensor, truth: Tensor, hidden: Tensor) -> Strip:
-    asked = hidden & ~truth.isnan()
-    if bool(asked.any()):
-        name += f"\nsquared error {float((fill - truth)[asked].square().mean()):.3g}"
+    counted = hidden & ~truth.isnan()
+    if bool(counted.any()):
+        name += f"\nsquared error {float((fill - truth)[counted].square().mean()):.3g}"
     return Strip(name, role, fill.numpy())

@@ -13,19 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from narrows.figures.lettering import fitting, wrapped
+from narrows.figures.palette import BLUE, RED
 
 __all__ = ["Curve", "curves_of_model", "learning_curve_figure"]
 
-_BLUE, _RED, _GRAY = "#0072B2", "#D55E00", "0.4"
+_GRAY = "0.4"
 _COLUMNS = 3
 _DOTTED = 40
-"""Up to this many epochs, each one is marked on the line."""
+"""Epochs are marked on the line up to this number."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The record of one training: the objective ``training`` (n_epochs,) and, where rows were held
-    out, the error ``held_out`` (n_epochs,), both in ``unit``; and the epoch, counted from 1, whose
+    """The record of one training, in ``unit``: the objective ``training`` (n_epochs,), the error
+    ``held_out`` (n_epochs,) if rows were held out, and ``best_epoch``, counted from 1, whose
     weights were kept."""
 
     name: str
@@ -36,8 +37,8 @@ class Curve:
 
 
 def curves_of_model(record: dict[str, Any], unit: str, *, name: str = "net") -> list[Curve]:
-    """Return the curves in a model's training record, those of pretraining and the neighbor model
-    first."""
+    """Return the curves in the training record of a model; those of pretraining and of the neighbor
+    model come first."""
     parts = [(f"layer {i + 1}", epochs) for i, epochs in enumerate(record.get("pretraining", ()))]
     if record.get("neighbor_model"):
         parts.append(("neighbor_model", record["neighbor_model"]))
@@ -55,8 +56,8 @@ def curves_of_model(record: dict[str, Any], unit: str, *, name: str = "net") -> 
 
 
 def learning_curve_figure(curves: Sequence[Curve]) -> Figure:
-    """Draw a panel for each training: the mean objective of every epoch, penalties included, the
-    held-out error after it, and the epoch whose weights were kept."""
+    """Draw a panel per training: the mean objective of each epoch, penalties included, the held-out
+    error after it, and the epoch whose weights were kept."""
     columns = min(len(curves), _COLUMNS)
     lines = math.ceil(len(curves) / columns)
     figure = Figure(figsize=(0.6 + 4.4 * columns, 0.4 + 3.1 * lines), dpi=150, layout="constrained")
@@ -78,11 +79,11 @@ def _draw(axis: Axes, curve: Curve) -> None:
         return
     marker = "o" if n <= _DOTTED else ""
     epochs = np.arange(1, n + 1)
-    axis.plot(epochs, curve.training, color=_BLUE, marker=marker, markersize=3,
+    axis.plot(epochs, curve.training, color=BLUE, marker=marker, markersize=3,
               label="training: objective, the mean over the epoch")  # fmt: skip
     if len(curve.held_out):
         behind = epochs[n - len(curve.held_out) :]
-        axis.plot(behind, curve.held_out, color=_RED, linestyle="--", marker=marker, markersize=3,
+        axis.plot(behind, curve.held_out, color=RED, linestyle="--", marker=marker, markersize=3,
                   label="held out: error after the epoch")  # fmt: skip
     if curve.best_epoch and len(curve.held_out):
         axis.axvline(curve.best_epoch, color=_GRAY, linewidth=0.8, linestyle=":",

@@ -1,4 +1,4 @@
-"""Codes of two numbers as maps, with how well a neighbor in the plane tells the class."""
+"""Draw codes of two numbers as maps, with the accuracy of nearest neighbors in the plane."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ from narrows.figures.palette import class_colors, class_markers
 __all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
 
 N_NAMED = 20
-"""Classes with a color, a marker and a name; the colors of more are hard to tell apart."""
+"""Number of classes with a color, a marker and a name; more colors are hard to tell apart."""
 
 _REST = "#C8C8C8"
-_LONGEST = 2.4  # inches of a name in the legend
+_LONGEST = 2.4
+"""Width of a name in the legend, in inches."""
+
 _SHOWN = 10_000
-_CUT = 0.005  # of the points, at each end of each axis
+_CUT = 0.005
+"""Share of the points that is cut off at each end of each axis."""
 
 
 def plane_accuracy(xy: Any, labels: Labels, *, n_neighbors: int = 1) -> float:
     """Return how often a point's nearest neighbor shares a label with it.
 
-    The mean over all points of the fraction of their ``n_neighbors`` nearest others, by
-    Euclidean distance, that have a label in common with them: with one neighbor and one label a
-    point, the leave-one-out accuracy of a nearest-neighbor classifier. Points without a label
-    count 0. Neighbors at one place, as of a code that has collapsed, come in an order of chance
-    (a fixed one), and not in that of the rows. Cost O(n log n).
+    This is the mean over all points of the fraction of their ``n_neighbors`` nearest other points,
+    by Euclidean distance, that share a label with them: with one neighbor and one label per point,
+    the leave-one-out accuracy of a nearest-neighbor classifier. Points without a label count 0.
+    Neighbors at the same place, as in a collapsed code, are taken in a fixed random order, not in
+    that of the rows. Cost O(n log n).
 
     Parameters
     ----------
     xy : ndarray, (n, 2)
-        Any other width works too.
+        Any other width works, too.
     labels : labels
-        One a point, (n,), or several: a sparse matrix (n, n_labels).
+        One per point, (n,), or several: a sparse matrix (n, n_labels).
     n_neighbors : int, default=1
 
     Raises
     ------
     InvalidData
-        If there are fewer than two points, values that are not finite, or labels of another
-        number of points.
+        If there are fewer than two points, values are not finite, or the number of labels differs.
     UsageError
         If ``n_neighbors`` is not from 1 to the number of other points.
 
@@ -62,10 +64,10 @@ def plane_accuracy(xy: Any, labels: Labels, *, n_neighbors: int = 1) -> float:
 
     xy = _points(xy, labels)
     check_number("n_neighbors", n_neighbors, low=1, high=len(xy) - 1, integer=True)
-    # noise far below what float32 resolves puts points at one place into an order of chance
-    spread = float(np.ptp(xy, axis=0).max()) or 1.0
+    # noise far below the resolution of float32 puts points at the same place into random order
+    extent = float(np.ptp(xy, axis=0).max()) or 1.0
     noise = np.random.default_rng(0).uniform(-1, 1, xy.shape)
-    scaled = (xy - xy.mean(axis=0)) / spread + 1e-10 * noise
+    scaled = (xy - xy.mean(axis=0)) / extent + 1e-10 * noise
     near = np.asarray(KDTree(scaled).query(scaled, k=n_neighbors + 1)[1])
     own = near == np.arange(len(near))[:, None]
     own[~own.any(axis=1), -1] = True
@@ -84,10 +86,10 @@ def map_figure(
 ) -> Figure:
     """Draw maps of the same rows side by side, each with its ``plane_accuracy`` under it.
 
-    All maps are treated alike: 0.5% of the points at each end of each axis are cut off (of fewer
-    than 200, none), since a few outliers would leave no room for the others. Of more than 10,000
-    points, 10,000 are drawn, evenly spaced through the data and in random order, so that no
-    class covers another. The accuracy is of all points.
+    At each end of each axis 0.5% of the points are cut off (none of fewer than 200), since a few
+    outliers would leave no room for the others. Of more than 10,000 points, 10,000 evenly spaced
+    ones are drawn, in random order, so that no class covers another. The accuracy is that of all
+    points.
 
     Parameters
     ----------
@@ -96,17 +98,18 @@ def map_figure(
     labels : labels
         As in ``plane_accuracy``.
     classes : sequence of length n, optional
-        What the colors mean: of single labels those, of several a row's commonest.
+        The classes to color; by default the labels, or the most frequent label of each row if rows
+        have several.
     label_names : sequence of str, optional
         Names of the columns of sparse labels.
     n_named : int, default=20
-        The commonest classes have a color, a marker and a name each; all others are gray and
-        called "other" in the legend, with how many classes and rows they are.
+        This many of the most frequent classes have a color, a marker and a name each. All others
+        are gray and called "other" in the legend, with their numbers of classes and rows.
 
     Raises
     ------
     InvalidData
-        As ``plane_accuracy``, or if there is no map or no class for some row.
+        As in ``plane_accuracy``, or if there is no map, or ``classes`` has another length.
     """
     if not maps:
         raise InvalidData("maps: none given.")
@@ -155,20 +158,20 @@ def _draw(
     colors: Sequence[Any],
     markers: Sequence[str],
 ) -> None:
-    """Draw points in the colors and markers of their classes ``which``; -1 is the last of both."""
+    """Draw points in the colors and markers of their classes ``which``; -1 takes the last ones."""
     shown = np.arange(min(_SHOWN, len(xy))) * len(xy) // min(_SHOWN, len(xy))
     shown = np.random.default_rng(0).permutation(shown)
-    shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # the gray ones below
+    shown = shown[np.argsort(which[shown] >= 0, kind="stable")]  # gray points below the others
     size = np.clip(30_000 / len(shown), 3.0, 20.0)
-    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # none of few points
+    ordered, n_cut = np.sort(xy, axis=0), int(_CUT * len(xy))  # 0 for few points
     low, high = ordered[n_cut], ordered[len(xy) - 1 - n_cut]
-    # the margin holds whole dots
+    # the margin leaves room for whole dots
     shown = shown[((xy[shown] >= low) & (xy[shown] <= high)).all(axis=1)]
     drawn = axis.scatter(
         *xy[shown].T, s=size, c=[colors[i] for i in which[shown]], linewidths=0, alpha=0.7,
         rasterized=True,
     )  # fmt: skip
-    # one collection for all, so that no class covers another
+    # one collection for all classes, so that none covers another
     shapes = [MarkerStyle(marker) for marker in markers]
     paths = [shape.get_path().transformed(shape.get_transform()) for shape in shapes]
     drawn.set_paths([paths[i] for i in which[shown]])
@@ -180,7 +183,7 @@ def _draw(
 
 
 def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) -> np.ndarray:
-    """Return one class a row; rows without a label have "none"."""
+    """Return one class per row, "none" for rows without a label."""
     if classes is not None:
         if len(classes) != n_labeled(labels):
             raise InvalidData(
@@ -190,7 +193,7 @@ def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) ->
     if not sp.issparse(labels):
         return np.asarray(labels).astype(str)
     has: Any = sp.csr_array(labels).astype(bool).astype(np.int64)
-    # columns by falling frequency: the first that a row has is its commonest
+    # columns by falling frequency: the first label of a row is its most frequent one
     common = np.argsort(-has.sum(axis=0), kind="stable")
     place = np.full(has.shape[0], has.shape[1])
     row, column = has[:, common].nonzero()
@@ -200,7 +203,7 @@ def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) ->
 
 
 def _named(classes: np.ndarray, n_named: int) -> tuple[list[str], np.ndarray]:
-    """Return the commonest classes, and which of them (n,) each row is of, -1 for others."""
+    """Return the most frequent classes, and which of them each row has, (n,), -1 for others."""
     names, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
     common = np.argsort(-counts, kind="stable")[:n_named]
     place = np.full(len(names), -1)

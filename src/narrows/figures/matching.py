@@ -1,4 +1,4 @@
-"""A picture of pairs: those likeliest to be the same, in doubt, and least likely to be."""
+"""Draw the pairs with the highest, the most uncertain and the lowest probabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from narrows.writers.pixels import image_shape_of
 
 __all__ = ["matching_figure", "pairs_of_kinds"]
 
-# ranks, not verdicts: all pairs may be the same thing, or none
+# ranks, not verdicts: all pairs may be the same thing, or none of them
 _SAME, _DOUBT, _DIFFER = "highest", "nearest to 0.5", "lowest"
 
 
@@ -31,16 +31,16 @@ def matching_figure(
     names: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Figure:
     """Draw up to ``n`` pairs of each kind, one row above the other, with their probabilities: the
-    highest, those nearest to one half, and the lowest.
+    highest, those nearest to 0.5, and the lowest.
 
     ``first`` and ``second`` (n_pairs, n_features), in input units, are the rows of the pairs, and
-    ``names`` what the rows of either are called: they stand above and under each pair. Each is
-    drawn once; kinds that few pairs leave empty are left out.
+    ``names`` are the names of both, which are written above and below each pair. Each pair is drawn
+    once; kinds without pairs are left out.
 
     Raises
     ------
     UsageError
-        If the rows are no images.
+        If the rows are not images.
     """
     shape = image_shape_of(model, image_shape)
     if shape is None:
@@ -68,12 +68,12 @@ def matching_figure(
                 axis.imshow(images[part][place])
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
-                called = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
+                title = "" if names is None else fitting(names[part][int(pair)], 7, 0.66)
                 if part:
-                    caption = f"{called}\n{_said(float(probability[pair]))}".lstrip("\n")
+                    caption = f"{title}\n{_three_decimals(float(probability[pair]))}".lstrip("\n")
                     axis.set_xlabel(caption, fontsize=8 if names is None else 7, labelpad=2)
                     continue
-                axis.set_title(called, fontsize=7, pad=2)
+                axis.set_title(title, fontsize=7, pad=2)
                 if not column:
                     heading = _heading(name, probability[pairs])
                     axis.set_ylabel(heading, rotation="horizontal", ha="right", va="top",
@@ -87,12 +87,13 @@ def matching_figure(
 
 def _heading(kind: str, probability: np.ndarray) -> str:
     """Return the heading of a kind of pairs: their rank and the range of their probabilities."""
-    low, high = _said(float(probability.min())), _said(float(probability.max()))
+    low = _three_decimals(float(probability.min()))
+    high = _three_decimals(float(probability.max()))
     return f"{kind}:\n{low if low == high else f'{low} to {high}'}"
 
 
-def _said(probability: float) -> str:
-    """Return three decimals; what is not certain is not said to be."""
+def _three_decimals(probability: float) -> str:
+    """Return a probability with three decimals; only certainty is written as 0 or 1."""
     if 0 < probability < 0.0005:
         return "<0.001"
     return ">0.999" if 0.9995 <= probability < 1 else f"{probability:.3f}"
@@ -101,16 +102,16 @@ def _said(probability: float) -> str:
 def pairs_of_kinds(probability: np.ndarray, n: int) -> dict[str, np.ndarray]:
     """Return the numbers of up to ``n`` pairs of each kind, no pair twice.
 
-    Those surest to be the same and to differ come surest first; of the others those whose
-    probability is nearest to one half are in doubt. Fewer than 3 n pairs are shared out evenly, and
-    what is left over goes to the surer end, or one to each.
+    The highest and the lowest probabilities come first at either end; of the other pairs those
+    nearest to 0.5 are taken. Fewer than 3 n pairs are divided evenly; one left over goes to the
+    more certain end, two to both ends.
     """
     order = np.argsort(-probability, kind="stable")
     each, over = divmod(min(len(order), 3 * n), 3)
     n_same = n_differ = each + over // 2
     if over == 1:
-        surely_same = probability[order[each]] + probability[order[-1 - each]] >= 1
-        n_same, n_differ = n_same + int(surely_same), n_differ + int(not surely_same)
+        high_is_surer = probability[order[each]] + probability[order[-1 - each]] >= 1
+        n_same, n_differ = n_same + int(high_is_surer), n_differ + int(not high_is_surer)
     between = order[n_same : len(order) - n_differ]
     doubt = np.sort(np.argsort(abs(probability[between] - 0.5), kind="stable")[:each])
     return {_SAME: order[:n_same], _DOUBT: between[doubt], _DIFFER: order[::-1][:n_differ]}

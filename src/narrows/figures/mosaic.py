@@ -1,4 +1,4 @@
-"""Images side by side, all in one axis, with names at their left and above them."""
+"""Draw images side by side in one axis, with names on the left and above."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from matplotlib.patches import Rectangle
 
 from narrows.figures.lettering import fitting, text_width
 
-__all__ = ["MISSING", "Board", "draw_mosaic", "pictures"]
+__all__ = ["ASIDE", "MISSING", "PAD", "Board", "draw_mosaic", "pictures"]
 
 MISSING = (0.98, 0.6, 0.75)
 """The color of pixels without a value: pink."""
 
-_PAD = 0.06  # between images, of their width
-_ASIDE = 0.35  # around what was given, not made
+PAD = 0.06
+"""Gap between images, as a share of their width."""
+
+ASIDE = 0.35
+"""Gap between data and generated images."""
+
 _LETTERS = 7
 
 
 def pictures(rows: np.ndarray, shape: tuple[int, ...], limits: tuple[float, float]) -> np.ndarray:
-    """Return rows (n, n_features) as images of (n, height, width, 3), from 0 to 1.
+    """Return rows (n, n_features) as images (n, height, width, 3), from 0 to 1.
 
-    ``limits`` are what is black and what is white. Images of other than three channels
-    are drawn in gray. Pixels with a NaN in a channel are drawn in the color ``MISSING``.
+    ``limits`` are the values of black and white. Images without three channels become gray, and
+    pixels with a missing value, NaN, get the color ``MISSING``.
     """
     low, high = limits
     images = np.clip((rows.reshape(len(rows), *shape) - low) / max(high - low, 1e-12), 0, 1)
@@ -39,10 +43,10 @@ def pictures(rows: np.ndarray, shape: tuple[int, ...], limits: tuple[float, floa
 
 
 class Board:
-    """An axis for images of one shape and of width 1; places count in images, from the upper left.
+    """An axis for images of one shape; the unit is the size of an image, the origin the upper left.
 
-    ``size`` is its width and height in images, ``lines`` the names that will stand at its left,
-    ``head`` the inches above it, ``cell`` those of an image's width.
+    ``size`` is the width and height in images, ``lines`` are the names to write on the left,
+    ``head`` is the space above in inches, ``cell`` the width of an image in inches.
     """
 
     def __init__(
@@ -74,15 +78,15 @@ class Board:
     def place(self, image: np.ndarray, x: float, y: float) -> None:
         extent = (x, x + 1, (y + 1) * self.aspect, y * self.aspect)
         self.axis.imshow(image, extent=extent, interpolation="nearest", aspect="equal")
-        # each image sets the limits anew
+        # imshow turns autoscaling on again
         self.axis.set_autoscale_on(False)
 
-    def say(self, x: float, y: float, text: str, ha: str, va: str, color: str = "k") -> None:
+    def write(self, x: float, y: float, text: str, ha: str, va: str, color: str = "k") -> None:
         self.axis.text(x, y * self.aspect, text, fontsize=_LETTERS, ha=ha, va=va, color=color)
 
     def name_line(self, y: float, name: str) -> None:
-        """Say at the left what stands at the height ``y``."""
-        self.say(-0.15, y, name, ha="right", va="center")
+        """Write a name on the left, at the height ``y``."""
+        self.write(-0.15, y, name, ha="right", va="center")
 
     def frame(self, x: float, y: float, height: float, color: str) -> None:
         self.axis.add_patch(
@@ -103,12 +107,12 @@ def draw_mosaic(
 ) -> Figure:
     """Draw images (n, height, width, 3), from 0 to 1, line by line.
 
-    ``lines`` and ``columns`` name them; the columns ``given`` stand a little apart.
+    ``lines`` and ``columns`` are their names; the columns ``given`` stand a little apart.
     """
     shape = images.shape[1:3]
-    beside = [_ASIDE if c in given or c + 1 in given else _PAD for c in range(n_columns)]
+    beside = [ASIDE if c in given or c + 1 in given else PAD for c in range(n_columns)]
     left = np.cumsum([0.0, *(1 + gap for gap in beside[:-1])]).tolist()
-    top = (np.arange(-(-len(images) // n_columns)) * (1 + _PAD)).tolist()
+    top = (np.arange(-(-len(images) // n_columns)) * (1 + PAD)).tolist()
     board = Board(
         (left[-1] + 1, top[-1] + 1), shape, lines=lines, head=0.25 if any(columns) else 0.08,
         cell=cell, title=title,

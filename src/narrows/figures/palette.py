@@ -1,4 +1,4 @@
-"""Choose distinct colors and markers for classes."""
+"""Colors and markers that people of every color vision can tell apart."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["MARKERS", "class_colors", "class_markers"]
+__all__ = ["BLUE", "GREEN", "MARKERS", "RED", "class_colors", "class_markers"]
+
+BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
+"""The colors of lines and marks, of Okabe and Ito's palette."""
 
 _FIRST = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-"""Those of Okabe and Ito's colors that are dark enough on white."""
+"""The colors of Okabe and Ito's palette that are dark enough on white."""
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _LEVELS = 15
 _LIGHTNESS = (28.0, 78.0)
 _CHROMA = (22.0, 85.0)
-"""Less is gray, which is for points without a class; more is garish."""
+"""Below is gray, the color of points without a class; above is garish."""
 
 _BLIND = 0.6
-"""Weight of a color difference as people without green cones see it; as others see it, 1."""
+"""Weight of a color difference as seen without green cones; as seen by others it is 1."""
 
 _MOST = 256
 
 
 def class_colors(n: int) -> np.ndarray:
-    """Return ``n`` colors (n, 3) from 0 to 1; beyond 256 they begin again.
+    """Return ``n`` colors (n, 3) from 0 to 1; after 256 they repeat.
 
-    The first five are Okabe and Ito's. Each further one comes from a grid of colors that are
-    neither gray nor too pale on white, and is the farthest in CIELAB from all before it, as seen
+    The first five are Okabe and Ito's. Each further one is taken from a grid of colors that are
+    neither gray nor too pale on white, as the farthest in CIELAB from all previous ones, as seen
     with and without green cones. The first colors do not depend on ``n``.
     """
     chosen = _chosen(min(n, _MOST))
@@ -35,7 +38,7 @@ def class_colors(n: int) -> np.ndarray:
 
 
 def class_markers(n: int) -> list[str]:
-    """Return ``n`` markers for scatter plots, which tell classes of similar colors apart."""
+    """Return ``n`` markers for scatter plots, to distinguish classes of similar colors."""
     return [MARKERS[i % len(MARKERS)] for i in range(n)]
 
 
@@ -67,7 +70,7 @@ def _linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _lab(srgb: np.ndarray) -> np.ndarray:
-    """Return CIELAB (n, 3) of sRGB colors, white D65 (CIE 1976)."""
+    """Return sRGB colors in CIELAB (n, 3), white D65 (CIE 1976)."""
     xyz = _linear(srgb) @ np.array(
         [[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]]
     )
@@ -81,7 +84,7 @@ def _lab(srgb: np.ndarray) -> np.ndarray:
 def _without_green_cones(srgb: np.ndarray) -> np.ndarray:
     """Return sRGB colors as deuteranopes see them (Vienot, Brettel, Mollon 1999, "Digital video
     colormaps for checking the legibility of displays by dichromats")."""
-    # in linear RGB: their two matrices and the loss of the cone, multiplied out
+    # in linear RGB: the product of their matrices and the loss of the cone
     seen = _linear(srgb) @ np.array(
         [[0.29275, 0.29275, -0.02234], [0.70725, 0.70725, 0.02234], [0.0, 0.0, 1.0]]
     )

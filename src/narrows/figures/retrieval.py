@@ -1,4 +1,4 @@
-"""The retrieval curve: precision against the number of rows retrieved."""
+"""Draw the retrieval curve: precision against the number of retrieved rows."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from scipy.optimize import isotonic_regression
 
 from narrows.applications.retrieval.metrics import RetrievalResult
 from narrows.errors import InvalidData
+from narrows.figures.palette import BLUE, GREEN, RED
 
 __all__ = ["retrieval_figure"]
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#A3467D", "#555555", "#8C6D00")
+_COLORS = (BLUE, RED, GREEN, "#A3467D", "#555555", "#8C6D00")
 _STYLES = ("-", "--", "-.", ":")
-_GAP = 0.045  # between labels, of the axis's height
+_GAP = 0.045
+"""Smallest distance between two labels, as a share of the height of the axis."""
 
 
 def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
-    """Draw one line a method, named at its end; the first, ours, is drawn stronger and below the
-    others, which would be hidden where they coincide.
+    """Draw a line per method, named at its end. The first, the model's, is thicker and drawn below
+    the others, so that it does not hide equal lines.
 
-    Colors are those that people of every color vision tell apart, and so are the dashes.
-    The x axis is logarithmic to base 2, so that 1, 3, 7, 15, ... stand about evenly.
+    Colors and dashes can be told apart with every color vision. The x axis is logarithmic to base
+    2, so that 1, 3, 7, 15, ... are about evenly spaced.
 
     Raises
     ------
     InvalidData
-        If there is no result, or one without a cut-off.
+        If there are no results, or one has no cut-offs.
     """
     if not results or not all(result.cutoffs for result in results.values()):
         raise InvalidData("results: at least one, each with a cut-off, is needed.")
@@ -63,14 +65,14 @@ def retrieval_figure(results: Mapping[str, RetrievalResult]) -> Figure:
 
 
 def _places(results: Sequence[RetrievalResult], top: float) -> np.ndarray:
-    """Return where the names stand: at the ends of their lines, moved so that no two touch.
+    """Return the heights of the names: at the ends of their lines, moved so that no two touch.
 
-    They stand in the order of the lines: where these end together, in that of the last place where
-    they do not, and of lines that are one in their own order.
+    They are in the order of the lines. Lines that end together are ordered by the last place where
+    they differ, equal lines as in ``results``.
     """
     order = sorted(range(len(results)), key=lambda i: (results[i].precision[::-1], -i))
     ends = np.array([results[i].precision[-1] / top for i in order])
-    # the least move in the mean that leaves a gap: places less their gaps may not fall
+    # the smallest moves that leave gaps: heights minus their gaps must not decrease
     moved = isotonic_regression(ends - _GAP * np.arange(len(ends))).x + _GAP * np.arange(len(ends))
     result = np.empty_like(moved)
     result[order] = top * (moved + max(0.0, -moved[0]))

@@ -1,35 +1,29 @@
-"""Pictures: originals, reconstructions and the linear baseline, in rows."""
+"""Draw rows with their reconstructions by a model and by its linear baseline."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from narrows.applications.coding.denoising import rebuilt_from, with_known
+from narrows.applications.coding.denoising import with_known
 from narrows.core.slots import Rows, dense_rows
 from narrows.core.terms import fill_missing
-from narrows.errors import ResourceError, UsageError
 from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
-from narrows.figures.fonts import set_fonts
+from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
 from narrows.writers.pixels import image_shape_of, pixel_limits, unscaled
 
 __all__ = [
-    "check_figure_name",
     "denoising_figure",
     "draw_rows",
     "n_drawn",
     "reconstruction_figure",
     "row_numbers",
-    "save_figure",
     "scaled_rows",
     "unit_of",
 ]
@@ -45,14 +39,15 @@ def reconstruction_figure(
 ) -> Figure:
     """Draw rows (n, n_features) above their reconstructions by the model and by its baseline.
 
-    Images are drawn as images, in their own units; texts by their words; other rows as profiles
-    over their features, six at most. ``lines`` are what the rows are called. Errors are those of
-    the rows that are drawn, in squared scaled units per row.
+    Images are drawn as images, in input units; texts by their words; other rows as profiles over
+    their features, six at most. ``lines`` are the names of the rows. Errors are means over the
+    drawn rows, in squared scaled units.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
-    made = _made(model, model.objective.reconstruct(x), x)
-    return _drawn(model, [Strip("data", "data", dense.numpy()), *made], dense, image_shape, lines)
+    rebuilt = _rebuilt(model, model.objective.reconstruct(x), x)
+    strips = [Strip("data", "data", dense.numpy()), *rebuilt]
+    return _drawn(model, strips, dense, image_shape, lines)
 
 
 @torch.no_grad()
@@ -64,31 +59,33 @@ def denoising_figure(
     image_shape: tuple[int, ...] | None = None,
     lines: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw rows (n, n_features) above what the model and its baseline make of them.
+    """Draw rows (n, n_features) above the denoised rows of the model and of its baseline.
 
-    Where the model admits missing values, those that are known stay. With ``corrupted``, the rows
-    as they were corrupted in scaled units, the rows are clean and stand on top; every value of the
-    corrupted ones is rebuilt, and errors are measured against the clean ones. Missing pixels are
-    drawn in pink, missing values of other rows as gaps; the figure says so.
+    If the model admits missing values, known values stay. With ``corrupted``, the corrupted rows in
+    scaled units, the rows are clean and drawn on top; all values are then reconstructed from the
+    corrupted rows, and errors are measured against the clean rows. Missing pixels are drawn in
+    pink, missing values of other rows as gaps; the figure says so.
     """
     x = model.scaling.forward(rows.to(model.device))
     dense = dense_rows(x.to("cpu"))
     if corrupted is None:
-        made = [replace(strip, rows=with_known(model, torch.from_numpy(strip.rows), dense).numpy())
-                for strip in _made(model, model.objective.reconstruct(x), x)]  # fmt: skip
-        return _drawn(model, [Strip("data", "data", dense.numpy()), *made], None, image_shape,
-                      lines)  # fmt: skip
+        rebuilt = [
+            replace(strip, rows=with_known(model, torch.from_numpy(strip.rows), dense).numpy())
+            for strip in _rebuilt(model, model.objective.reconstruct(x), x)
+        ]
+        strips = [Strip("data", "data", dense.numpy()), *rebuilt]
+        return _drawn(model, strips, None, image_shape, lines)
     known, _ = fill_missing(x, model.objective.corruption)
     noisy = corrupted.to(model.device)
     strips = [Strip("clean", "data", dense.numpy()),
               Strip("corrupted", "corrupted", corrupted.numpy()),
-              *_made(model, rebuilt_from(model, noisy, known), noisy)]  # fmt: skip
+              *_rebuilt(model, reconstruct_corrupted(model, noisy, known), noisy)]  # fmt: skip
     return _drawn(model, strips, dense, image_shape, lines)
 
 
-def _made(model: Model, mean: Tensor, x: Rows) -> list[Strip]:
-    """Return what the model, ``mean``, and its baseline make of scaled rows."""
-    strips = [Strip(f"{model.n_components} numbers, autoencoder", "ours", mean.cpu().numpy())]
+def _rebuilt(model: Model, mean: Tensor, x: Rows) -> list[Strip]:
+    """Return the reconstructions of scaled rows by the model, ``mean``, and by its baseline."""
+    strips = [Strip(f"{model.n_components} numbers, autoencoder", "model", mean.cpu().numpy())]
     if model.baseline is not None:
         width = len(model.baseline.components)
         fill = model.baseline.reconstruct(x.to("cpu"))
@@ -103,7 +100,7 @@ def _drawn(
     image_shape: tuple[int, ...] | None,
     lines: Sequence[str] | None,
 ) -> Figure:
-    """Draw scaled strips, with their squared errors to the first one where it is the truth."""
+    """Draw scaled strips, with their squared errors against the first one if it is the truth."""
     n = n_drawn(model, len(strips[0].rows), image_shape)
     strips = [replace(strip, rows=strip.rows[:n]) for strip in strips]
     if truth is not None:
@@ -126,10 +123,10 @@ def draw_rows(
     hidden: np.ndarray | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw scaled strips: images in their own units, texts by their words, or profiles.
+    """Draw scaled strips: images in input units, texts by their words, or profiles.
 
-    ``lines`` name the rows, ``title`` stands above images; where ``hidden`` other profiles than
-    those of the data are marked.
+    ``lines`` name the rows, ``title`` is drawn above images. Profiles other than those of the data
+    are drawn as marks where ``hidden``.
     """
     shape = image_shape_of(model, image_shape)
     if shape is not None:
@@ -145,17 +142,17 @@ def draw_rows(
 
 
 def n_drawn(model: Model, n_rows: int, image_shape: tuple[int, ...] | None) -> int:
-    """Return how many of some rows a figure shows."""
+    """Return how many of the rows a figure shows."""
     return n_rows if image_shape_of(model, image_shape) is not None else min(n_rows, PANELS)
 
 
 def row_numbers(numbers: Iterable[int]) -> list[str]:
-    """Return what to call rows that have no names: by their numbers in the data."""
+    """Return names for rows without names, by their numbers in the data."""
     return [f"row {number}" for number in numbers]
 
 
 def unit_of(model: Model, *, percent: bool = False) -> str:
-    """Return what the scaled values of rows are in."""
+    """Return the unit of scaled values."""
     unit = model.scaling.unit
     if model.scaling.shares and percent:
         return f"share of a text's {'tf-idf' if model.scaling.kind == 'tfidf' else 'words'}, %"
@@ -163,30 +160,6 @@ def unit_of(model: Model, *, percent: bool = False) -> str:
 
 
 def scaled_rows(model: Model, rows: np.ndarray) -> np.ndarray:
-    """Return rows (n, n_features) in scaled units, in which features can be compared."""
+    """Return rows (n, n_features) in scaled units, in which features are comparable."""
     x = torch.from_numpy(np.asarray(rows, np.float32)).to(model.device)
     return dense_rows(model.scaling.forward(x)).cpu().numpy()
-
-
-def check_figure_name(path: Path) -> None:
-    """Raise UsageError if matplotlib writes no such kind of file."""
-    kinds = FigureCanvasAgg(Figure()).get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in kinds:
-        raise UsageError(f"{path}: figures are written as {', '.join(sorted(kinds))}.")
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix, in fonts that have all of its letters.
-
-    Raises
-    ------
-    ResourceError
-        If it cannot be written, or matplotlib does not know the suffix.
-    """
-    set_fonts(figure)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts warns of it
-            figure.savefig(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ResourceError(f"{path}: cannot be written: {error}.") from error

@@ -1,4 +1,4 @@
-"""Masks drawn over images."""
+"""Draw predicted and true masks over images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ __all__ = ["segmentation_figure"]
 _NAMED = 40
 """At most this many classes are named in the legend."""
 
-_LONGEST = 2.2  # inches of a name in the legend
+_LONGEST = 2.2
+"""Width of a name in the legend, in inches."""
+
 _UNKNOWN = np.array([1.0, 1.0, 1.0])
 
 
 def segmentation_figure(
     images: np.ndarray,
-    said: np.ndarray,
+    predicted: np.ndarray,
     *,
     image_shape: tuple[int, int, int],
     classes: Sequence[int],
@@ -31,12 +33,12 @@ def segmentation_figure(
     names: Sequence[str] = (),
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw images (n, n_features), the predicted masks and, where they are known, the true ones.
+    """Draw images (n, n_features), the predicted masks and, if given, the true masks.
 
-    Masks (n, n_pixels) are laid over the image in gray, each class in a color of its own; of two
+    Masks (n, n_pixels) are painted over the image in gray, each class in its own color; of two
     classes only the second is painted. ``names`` are those of the images, ``class_names`` those of
-    the classes. The legend names the classes that are drawn. Pixels whose true class is
-    ``unknown`` are white.
+    the classes. The legend names the classes in the masks. Pixels whose true class is ``unknown``
+    are white.
     """
     height, width, channels = image_shape
     low, high = float(np.nanmin(images)), float(np.nanmax(images))
@@ -47,7 +49,7 @@ def segmentation_figure(
     colors = dict(zip(classes, class_colors(len(classes)), strict=True))
     if len(classes) <= 2:
         colors = {value: class_colors(2)[1] for value in classes[1:]}
-    strips = [("image", shown), ("predicted", _painted(shown, said, colors, unknown=None))]
+    strips = [("image", shown), ("predicted", _painted(shown, predicted, colors, unknown=None))]
     if truth is not None:
         strips.append(("true", _painted(shown, truth, colors, unknown=unknown)))
     n = len(images)
@@ -63,11 +65,12 @@ def segmentation_figure(
         line[0].set_ylabel(name, fontsize=8)
     for axis, name in zip(axes[0], names, strict=False):
         axis.set_title(fitting(name, 7, 1), fontsize=7)
-    called = [f"class {value}" for value in classes] if class_names is None else class_names
-    there = np.unique(np.concatenate([said.ravel(), [] if truth is None else truth.ravel()]))
-    drawn = {value: name for value, name in zip(classes, called, strict=True) if value in there}
+    if class_names is None:
+        class_names = [f"class {value}" for value in classes]
+    present = np.unique(np.concatenate([predicted.ravel(), [] if truth is None else truth.ravel()]))
+    drawn = {v: name for v, name in zip(classes, class_names, strict=True) if v in present}
     keys = _keys(drawn, colors)
-    if unknown is not None and unknown in there and unknown not in drawn:
+    if unknown is not None and unknown in present and unknown not in drawn:
         keys.append(Patch(facecolor=tuple(_UNKNOWN), edgecolor="0.6", label="not labeled"))
     n_lines = fitting_legend(figure, keys, loc="outside lower center", frameon=False)
     figure.set_figheight(size[1] + 0.2 * n_lines)
@@ -75,7 +78,7 @@ def segmentation_figure(
 
 
 def _keys(drawn: dict[int, str], colors: dict[int, np.ndarray]) -> list[Patch]:
-    """Return the legend's patches for the classes that are drawn."""
+    """Return the patches of the legend for the classes that are drawn."""
     keys = []
     for value, name in drawn.items():
         short = fitting(name, 8, _LONGEST)
@@ -92,7 +95,7 @@ def _keys(drawn: dict[int, str], colors: dict[int, np.ndarray]) -> list[Patch]:
 def _painted(
     images: np.ndarray, masks: np.ndarray, colors: dict[int, np.ndarray], *, unknown: int | None
 ) -> np.ndarray:
-    """Return images in gray under the colors of their masks, so that each is itself anywhere."""
+    """Return gray images painted in the colors of their masks, so that colors mean classes only."""
     painted = np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3)
     masks = masks.reshape(images.shape[:3])
     for value, color in colors.items():

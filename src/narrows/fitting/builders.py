@@ -72,17 +72,18 @@ def trained(
     model: Model,
     rows: Split,
     codes: np.ndarray | None = None,
+    labels: Tensor | None = None,
 ) -> Trainable:
     """Return what the loop minimizes: the formula, or what stands in its place.
 
     ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
-    are near, where the rows themselves do not.
+    are near, where the rows themselves do not. ``labels`` are their y where y holds numbers.
     """
     if rows.given is not None:
         return NeighborObjective(model.objective, own_neighborhoods(rows, model.scaling))
     if plan.n_neighbors:
         around = neighborhoods(rows, model.scaling, plan.n_neighbors, codes=codes)
-        return NeighborObjective(model.objective, around)
+        return NeighborObjective(model.objective, around, labels)
     if plan.sampled_words:
         return SampledSoftmax(model.objective, plan.sampled_words)
     return model.objective

@@ -58,7 +58,9 @@ def fit_model(
             saved=saved,
             identity=plan.identity(source, rows) if checkpoints else {},
         )
+        labels = None
         if plan.n_neighbors:
+            labels = _labels(rows)
             rows = _numbered(rows)
         elif rows.given is not None:
             rows = replace(rows, given=_numbered(rows.given))
@@ -84,7 +86,7 @@ def fit_model(
             )
         codes, of_neighbors = None, []
         if plan.n_neighbors and plan.neighbors_by == "code":
-            codes, of_neighbors = neighbor_codes(plan, source, rows, watch)
+            codes, of_neighbors = neighbor_codes(plan, source, rows, watch, labels)
 
         def snapshot(record: TrainingRecord) -> Artefact:
             model.record = _as_json(plan, record)
@@ -93,7 +95,7 @@ def fit_model(
         record = minimize(
             plan,
             model,
-            trained(plan, model, rows, codes),
+            trained(plan, model, rows, codes, labels),
             rows,
             watch if extra is None else replace(watch, snapshot=snapshot),
         )
@@ -141,6 +143,13 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
                 with closing(checkpoints.beside(part)) as first:
                     saved = first.newest()
     return {} if saved is None else saved.spec["identity"]
+
+
+def _labels(rows: Split) -> torch.Tensor | None:
+    """Return the y of the rows to train on and then of those held out; None where there is none."""
+    parts = [part.targets_in_order() for part in rows.parts]
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if len(known) == len(parts) else None
 
 
 def _numbered(rows: Split) -> Split:

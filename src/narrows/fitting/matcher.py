@@ -18,7 +18,7 @@ from narrows.applications.heads.pair_metric import (
     metric_of_pairs,
     of_length_1,
 )
-from narrows.applications.heads.prediction import features_read, said
+from narrows.applications.heads.prediction import features_read, outputs_of_head
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.pairs import PairedSource
 from narrows.data.source import Source
@@ -106,7 +106,7 @@ def fit_matcher(
             another, rows = deepcopy(before), source.labeled(torch.from_numpy(rest))
             quiet, stage = replace(settings, verbose=0), f"fold-{next(fold)}"
             head = _fit_with_encoder(another, rows, quiet, own, stages, stage)
-            outputs = np.concatenate(list(said(another, head.head, rows, head.layer)))
+            outputs = np.concatenate(list(outputs_of_head(another, head.head, rows, head.layer)))
             embedded = of_length_1(outputs.astype(np.float64))
         return lambda pairs: pairs.squared_distances(embedded)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from narrows.core.pieces import name_of
 from narrows.data.source import Source
@@ -67,6 +68,7 @@ def neighbor_codes(
     source: Source,
     rows: Split,
     watch: Watch,
+    labels: Tensor | None = None,
 ) -> tuple[np.ndarray, list[Epoch]]:
     """Train the neighbor model and return its codes of the rows to train on and then of those held
     out, before any threshold, float32 (n_samples, 128), and its epochs."""
@@ -80,7 +82,7 @@ def neighbor_codes(
             plan = replace(plan, max_epochs=epochs, patience=patience)
         if part.checkpoints is not None:
             part = replace(part, identity=plan.identity(source, rows))
-        record = minimize(plan, model, trained(plan, model, rows), rows, part)
+        record = minimize(plan, model, trained(plan, model, rows, labels=labels), rows, part)
     model.objective.eval()
     blocks = [
         block

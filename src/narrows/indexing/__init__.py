@@ -1,5 +1,6 @@
-"""Looking codes up: packed bits by Hamming distance, floats by cosine; the index that is kept.
+"""Search codes: packed bits by Hamming distance, floats by cosine.
 
-``protocol.CodeIndex`` is the contract, ``kinds.make_index`` the table of what fulfils it in this
-process, ``milvus_index`` the same on a server, and ``index.Index`` the file that users keep.
+``index.Index`` is the index that users save and load. ``protocol.CodeIndex`` is the contract of
+the search structures behind it: ``kinds.make_index`` makes those in memory, and ``milvus_index``
+searches on a Milvus server.
 """

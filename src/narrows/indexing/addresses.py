@@ -1,4 +1,4 @@
-"""A table of codes by address, and the addresses within a Hamming radius."""
+"""Build hash tables of codes by address, and enumerate the addresses at a Hamming radius."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from narrows.indexing.hamming import as_words, distances
 __all__ = ["AddressTable", "balanced_bits", "shell"]
 
 _PROBES = 1 << 15
-"""Addresses looked up at a time: what they need stays in the processor's cache."""
+"""Addresses looked up at a time, few enough for the processor's cache."""
 
 _CANDIDATES = 1 << 20
-"""Codes compared at a time, about, unless one query alone has more."""
+"""Approximate number of codes compared at a time; a single query may have more."""
 
-_COUNT = np.int32  # of rows, so 2**31 at most
+_COUNT = np.int32  # at most 2**31 rows
 
 Found = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def shell(n_bits: int, radius: int) -> NDArray[np.uint32]:
-    """Return the words of ``n_bits`` bits in which exactly ``radius`` are set, in any order."""
+    """Return all words of ``n_bits`` bits that have exactly ``radius`` bits set, in any order."""
     if radius < 0 or radius > n_bits:
         return np.empty(0, dtype=np.uint32)
     if radius in (0, n_bits):
@@ -33,9 +33,9 @@ def shell(n_bits: int, radius: int) -> NDArray[np.uint32]:
 
 
 def balanced_bits(codes: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Return the places of a code's bits, those first that are set in about half of the codes.
+    """Return the positions of a code's bits, sorted by how evenly they split the codes.
 
-    Only a sample decides, the same for the same codes: 65,536 rows at even distances.
+    The split is measured on about 65,536 evenly spaced rows, so the result is deterministic.
     """
     sample = codes[:: max(1, len(codes) >> 16)]
     share = np.unpackbits(sample, axis=1).mean(axis=0)
@@ -43,18 +43,18 @@ def balanced_bits(codes: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 class AddressTable:
-    """Codes sorted by an address of some of their bits.
+    """Codes sorted by an address, which consists of some of their bits.
 
-    The codes at one address lie side by side, so a look-up is two reads of ``_starts`` and one
-    stretch of codes.
+    The codes at one address are contiguous: a lookup reads two entries of ``_starts`` and one run
+    of codes.
 
-    Memory: 4 bytes an address, and 4 bytes and a code a row.
+    Memory: 4 bytes per address; 4 bytes and the code per row.
 
     Parameters
     ----------
     codes : uint8 array (n, n_bytes)
     bits : int array (n_address_bits,)
-        Places of the bits that make the address, at most 26 of them.
+        Positions of the bits that form the address; at most 26.
     """
 
     def __init__(self, codes: NDArray[np.uint8], bits: NDArray[np.intp]) -> None:
@@ -76,12 +76,12 @@ class AddressTable:
     def probe(
         self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int, most: int
     ) -> tuple[list[Found], NDArray[np.intp]]:
-        """Return what lies at each query's address with each of ``flips`` on it.
+        """Return the codes at each query's address xor each of ``flips``.
 
-        In parts of (query, distance, row), of distances up to ``limit``; and the queries at
-        whose addresses more than ``most`` codes lie, which may be left out of the parts.
+        They come in parts (query, distance, row) with distances up to ``limit``. The second result
+        lists the queries with more than ``most`` codes at their addresses; the parts may lack them.
 
-        Cost: O(n_queries x flips + codes found there).
+        Cost: O(n_queries x flips + codes found).
         """
         parts: list[Found] = []
         crowded: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
@@ -92,20 +92,22 @@ class AddressTable:
                 query, starts, counts = self._look_up(some, flips[begin : begin + _PROBES])
                 load = np.bincount(query, weights=counts, minlength=len(some))
                 crowded.append(first + np.flatnonzero(load > most))
-                # no more codes at once than memory is good for, and whole queries
+                # bound the number of codes compared at once; keep each query in one group
                 group = np.cumsum(np.where(load > most, 0, load)) // _CANDIDATES
                 group[load > most] = -1
                 for number in np.unique(group[query]):
                     if number >= 0:
-                        mine = group[query] == number
-                        part = self._compare(some, query[mine], starts[mine], counts[mine], limit)
+                        in_group = group[query] == number
+                        part = self._compare(
+                            some, query[in_group], starts[in_group], counts[in_group], limit
+                        )
                         parts.append((first + part[0], *part[1:]))
         return parts, np.unique(np.concatenate(crowded))
 
     def _look_up(
         self, codes: NDArray[np.uint8], flips: NDArray[np.uint32]
     ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int32]]:
-        """Return (query, start, count) of the addresses where something lies."""
+        """Return (query, start, count) of the addresses that hold codes."""
         probes = (self.addresses(codes)[:, None] ^ flips[None]).ravel()
         starts = self._starts[probes]
         counts = self._starts[1:][probes] - starts
@@ -120,7 +122,7 @@ class AddressTable:
         counts: NDArray[np.int32],
         limit: int,
     ) -> Found:
-        """Return (query, distance, row) of the codes in the stretches, up to ``limit``."""
+        """Return (query, distance, row) of the codes in the runs, up to distance ``limit``."""
         ends = np.cumsum(counts, dtype=np.int64)
         query = np.repeat(query, counts)
         place = np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1])

@@ -1,4 +1,4 @@
-"""One writer at a time to a file that is replaced whole."""
+"""Lock a file against other writers while it is replaced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from narrows.errors import OutputBusy, ResourceError
+from narrows.artefact.durable import write_errors
+from narrows.errors import OutputBusy
 
 __all__ = ["writing_alone"]
 
@@ -19,30 +20,23 @@ _PAUSE = 0.02
 
 @contextmanager
 def writing_alone(path: Path, *, wait: float) -> Iterator[None]:
-    """Hold the lock on ``path``, which its other writers ask for too.
+    """Hold the write lock of ``path`` during the block.
 
-    The lock is on a small file beside it, gone afterwards: the file itself is replaced by each
-    save. The system lets go of a killed writer's lock. A process asks once at a time.
+    The lock is on a small file in the same folder, removed afterwards, because every save replaces
+    ``path`` itself. The system releases the lock of a killed writer. A process must not acquire the
+    lock again while it holds it.
 
     Raises
     ------
     OutputBusy
-        If another holds it for more than ``wait`` seconds.
+        If another process holds the lock for more than ``wait`` seconds.
     ResourceError
-        If the folder cannot be written.
+        If the folder cannot be written to.
     """
     deadline = time.monotonic() + wait
-    try:
+    with write_errors(path):
         lock = _lock_path(path)
         descriptor = _acquire(path, lock, deadline)
-    except OSError as error:
-        if isinstance(error, ResourceError):
-            raise
-        raise ResourceError(f"{path}: cannot be written: {error.strerror}.") from error
-    except ValueError as error:
-        if isinstance(error, OutputBusy):
-            raise
-        raise ResourceError(f"{str(path)!r}: no file can have this name: {error}.") from None
     try:
         yield
     finally:
@@ -54,7 +48,7 @@ def writing_alone(path: Path, *, wait: float) -> Iterator[None]:
 def _lock_path(path: Path) -> Path:
     target = Path(os.path.realpath(path))
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    return target.parent / f".narrows-{name}.lock"  # short, so that a long name still fits
+    return target.parent / f".narrows-{name}.lock"  # a hash, so that long names fit
 
 
 def _acquire(path: Path, lock: Path, deadline: float) -> int:
@@ -62,14 +56,14 @@ def _acquire(path: Path, lock: Path, deadline: float) -> int:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _same(descriptor, lock):
+            if _is_same_file(descriptor, lock):
                 return descriptor
-            os.close(descriptor)  # the last holder took the name away: ask for the new one
+            os.close(descriptor)  # the last holder removed this file: open the new one
             continue
         except BlockingIOError:
             os.close(descriptor)
         except OSError:
-            return descriptor  # some file systems have no locks
+            return descriptor  # some file systems do not support locks
         if time.monotonic() > deadline:
             raise OutputBusy(
                 f"{path}: another process is writing this index; wait until it is done."
@@ -77,10 +71,10 @@ def _acquire(path: Path, lock: Path, deadline: float) -> int:
         time.sleep(_PAUSE)
 
 
-def _same(descriptor: int, path: Path) -> bool:
-    held = os.fstat(descriptor)
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    opened = os.fstat(descriptor)
     try:
-        there = os.stat(path)
+        current = os.stat(path)
     except FileNotFoundError:
         return False
-    return (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
+    return (opened.st_dev, opened.st_ino) == (current.st_dev, current.st_ino)

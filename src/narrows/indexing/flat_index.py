@@ -1,4 +1,4 @@
-"""Every code compared with the query: exact at any width, and the yardstick of the others."""
+"""Search by comparing each query with every code: exact, and the reference for other kinds."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.indexing.hamming import no_hits, scan_within
-from narrows.indexing.protocol import (
-    Hits,
-    RaggedHits,
-    check_codes,
-    check_k,
-    check_radius,
-    check_width,
-)
-from narrows.indexing.rows import Rows
+from narrows.indexing.code_table import CodeTable, FaissScan
+from narrows.indexing.hamming import no_hits
+from narrows.indexing.protocol import Hits, check_codes, check_k, check_width
 
 __all__ = ["FlatIndex"]
 
 
 class FlatIndex:
-    """faiss's ``IndexBinaryFlat`` over rows in the order of their ids.
+    """faiss's ``IndexBinaryFlat`` over rows sorted by id.
 
-    Exact, order included: faiss scans rows in order and lets only a strictly smaller distance
-    in, so that among equals the first rows stay, which here are the smallest ids. (Its heap
-    breaks ties by row as well; a test holds it to that.)
+    Hits and their order are exact: faiss scans rows in order and accepts only a strictly smaller
+    distance, so the first rows, which have the smallest ids, are kept among equal distances. (Its
+    heap also breaks ties by row; a test verifies that.)
 
-    Cost: O(n) a query. Adding in ascending order of ids appends; adding out of order, and
-    deleting, copy the codes anew at the next search.
+    Cost: O(n) per query. Ids added in ascending order are appended; other additions and deletions
+    copy all codes at the next search.
 
     Parameters
     ----------
@@ -42,23 +35,19 @@ class FlatIndex:
     def __init__(self, n_bits: int) -> None:
         check_width(n_bits)
         self.n_bits = n_bits
-        self.rows = Rows(n_bits // 8)
-        self._faiss: Any = None
+        self.table = CodeTable(n_bits // 8)
+        self._scan = FaissScan("IndexBinaryFlat", n_bits)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.table)
 
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
         codes = check_codes(codes, self.n_bits)
-        ordered = self.rows.add(ids, codes)
-        if self._faiss is not None and ordered:
-            self._faiss.add(codes)
-        else:
-            self._faiss = None
+        self._scan.add(codes, at_end=self.table.add(ids, codes))
 
     def delete(self, ids: Any) -> None:
-        self.rows.delete(ids)
-        self._faiss = None
+        self.table.delete(ids)
+        self._scan.forget()
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         codes, k = check_codes(codes, self.n_bits), check_k(k)
@@ -68,31 +57,17 @@ class FlatIndex:
             return hits
         distances, places = self.prepare().search(codes, found)
         if found == k:
-            return Hits(distances, self.rows.ids[places])
+            return Hits(distances, self.table.ids[places])
         hits.distances[:, :found] = distances
-        hits.ids[:, :found] = self.rows.ids[places]
+        hits.ids[:, :found] = self.table.ids[places]
         return hits
-
-    def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
-        codes, radius = check_codes(codes, self.n_bits), check_radius(radius)
-        return scan_within(codes, self.rows.codes, self.rows.ids, radius)
 
     @property
     def ready(self) -> bool:
-        return True  # searches may build at once: each builds the same, for itself
+        return True  # concurrent searches may each build the same faiss index
 
     def prepare(self) -> Any:
-        flat = self._faiss
-        if flat is None:
-            import faiss
-
-            flat = faiss.IndexBinaryFlat(self.n_bits)
-            flat.add(self.rows.codes)
-            self._faiss = flat  # whole, for a search beside this one
-        return flat
+        return self._scan.of(self.table)
 
     def forget(self) -> None:
-        self._faiss = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_faiss": None}  # copied by building it again
+        self._scan.forget()

@@ -1,4 +1,4 @@
-"""The same look-up for codes of floats: by cosine, every code compared."""
+"""Search codes of floats by cosine, comparing each query with every code."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.core.checks import check_number
+from narrows.data.ranking import unit_rows
 from narrows.errors import UsageError
+from narrows.indexing.code_table import CodeTable, FaissScan
 from narrows.indexing.hamming import no_hits, top
-from narrows.indexing.protocol import Hits, RaggedHits, check_k
-from narrows.indexing.rows import Rows
+from narrows.indexing.protocol import Hits, check_k
 
-__all__ = ["FloatIndex", "check_vectors", "unit_rows"]
+__all__ = ["FloatIndex", "check_vectors", "unit_codes"]
 
 _SLACK = 1e-5
-"""How far a product in float32 may be off; what lies that near the k-th is compared anew."""
+"""Largest error of a float32 product; candidates this close to the k-th are compared again."""
 
 _ROUNDING = 2.0**-23
-"""How far the length of a row that was scaled to 1 may be off in float32."""
+"""Largest error of the length of a row scaled to length 1 in float32."""
 
 _QUERIES = 256
 
 
 class FloatIndex:
-    """Codes of floats by 1 - cosine, with faiss's ``IndexFlatIP`` over rows of length 1.
+    """Codes of floats under the distance 1 - cosine, in faiss's ``IndexFlatIP`` of unit rows.
 
-    A row of zeros has similarity 0, so distance 1, to everything. Exact, order (distance, id)
-    included: faiss proposes, in float32 and with sums that depend on the batch; what may be
-    among the k nearest is compared anew in float64, and rounded to float32.
+    A row of zeros has cosine 0, and so distance 1, to every row. Hits and their order by
+    (distance, id) are exact: faiss proposes candidates in float32, with sums that depend on the
+    batch; those that may be among the k nearest are compared again in float64, and the distances
+    are rounded to float32.
 
-    Cost: O(n x n_components) a query.
+    Cost: O(n x n_components) per query.
 
     Parameters
     ----------
@@ -44,29 +46,25 @@ class FloatIndex:
     def __init__(self, n_components: int) -> None:
         check_number("n_components", n_components, low=1, high=65536, integer=True)
         self.n_components = n_components
-        self.rows = Rows(n_components, np.float32)
-        self._faiss: Any = None
+        self.table = CodeTable(n_components, np.float32)
+        self._scan = FaissScan("IndexFlatIP", n_components)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.table)
 
     def add(self, ids: Any, codes: NDArray[Any]) -> None:
-        """Add codes (n, n_components). Raises UsageError if an id is there already."""
-        units = unit_rows(check_vectors(codes, self.n_components))
-        ordered = self.rows.add(ids, units)
-        if self._faiss is not None and ordered:
-            self._faiss.add(units)
-        else:
-            self._faiss = None
+        """Add codes (n, n_components). Raises UsageError if an id exists already."""
+        units = unit_codes(check_vectors(codes, self.n_components))
+        self._scan.add(units, at_end=self.table.add(ids, units))
 
     def delete(self, ids: Any) -> None:
-        """Delete codes. Raises UsageError if an id is not there."""
-        self.rows.delete(ids)
-        self._faiss = None
+        """Delete codes. Raises UsageError if an id does not exist."""
+        self.table.delete(ids)
+        self._scan.forget()
 
     def search(self, codes: NDArray[Any], k: int) -> Hits:
-        """Return the k nearest of each code: distances float32 in [0, 2]."""
-        codes, k = unit_rows(check_vectors(codes, self.n_components)), check_k(k)
+        """Return the k nearest codes of each query code; distances are float32 in [0, 2]."""
+        codes, k = unit_codes(check_vectors(codes, self.n_components)), check_k(k)
         if not len(self) or not len(codes):
             return no_hits(len(codes), k, np.float32)
         parts = [
@@ -78,54 +76,39 @@ class FloatIndex:
             np.concatenate([part.ids for part in parts]),
         )
 
-    def within(self, codes: NDArray[Any], radius: float) -> RaggedHits:
-        """Return all whose 1 - cosine is at most ``radius``."""
-        check_number("radius", radius, low=0, high=2)
-        codes = unit_rows(check_vectors(codes, self.n_components))
-        if not len(self) or not len(codes):
-            empty = np.empty(0, dtype=np.int64)
-            return RaggedHits(np.zeros(len(codes) + 1, np.int64), empty.astype(np.float32), empty)
-        bounds, _, places = self.prepare().range_search(codes, 1 - radius - _SLACK)
-        query = np.repeat(np.arange(len(codes)), np.diff(bounds.astype(np.int64)))
-        distance = self._compare(codes, query, places)
-        near = np.flatnonzero(distance <= np.float32(radius))
-        query, distance, ids = query[near], distance[near], self.rows.ids[places[near]]
-        order = np.lexsort((ids, distance, query))
-        offsets = np.searchsorted(query, np.arange(len(codes) + 1)).astype(np.int64)
-        return RaggedHits(offsets, distance[order], ids[order])
-
     def _search(self, codes: NDArray[np.float32], k: int) -> Hits:
         hits = no_hits(len(codes), k, np.float32)
         found, n = min(k, len(self)), len(self)
-        blank = ~codes.any(axis=1)  # everything is as far: no need to ask
-        hits.ids[blank, :found] = self.rows.ids[:found]
+        blank = ~codes.any(axis=1)  # at distance 1 from every row
+        hits.ids[blank, :found] = self.table.ids[:found]
         hits.distances[blank, :found] = 1
-        active, asked = np.flatnonzero(~blank), min(n, k + 16)
+        active, n_candidates = np.flatnonzero(~blank), min(n, k + 16)
         while len(active):
-            products, places = self.prepare().search(codes[active], asked)
-            whole = products[:, -1] < products[:, found - 1] - _SLACK
-            whole |= asked == n
-            query, place = np.nonzero(whole[:, None] & (places >= 0))
+            products, places = self.prepare().search(codes[active], n_candidates)
+            complete = products[:, -1] < products[:, found - 1] - _SLACK
+            complete |= n_candidates == n
+            query, place = np.nonzero(complete[:, None] & (places >= 0))
             distance = self._compare(codes[active], query, places[query, place])
-            part = top(len(active), k, query, distance, self.rows.ids[places[query, place]])
-            hits.distances[active[whole]] = part.distances[whole]
-            hits.ids[active[whole]] = part.ids[whole]
-            active, asked = active[~whole], min(n, 8 * asked)
+            part = top(len(active), k, query, distance, self.table.ids[places[query, place]])
+            hits.distances[active[complete]] = part.distances[complete]
+            hits.ids[active[complete]] = part.ids[complete]
+            active, n_candidates = active[~complete], min(n, 8 * n_candidates)
         return hits
 
     def _compare(
         self, codes: NDArray[np.float32], query: NDArray[Any], places: NDArray[Any]
     ) -> NDArray[np.float32]:
-        """Return 1 - cosine, one for each pair, the same in whatever batch it comes.
+        """Return 1 - cosine of each (query, place) pair, independent of the batch.
 
-        To seven decimals: that is what rows of float32 hold, and a row is at 0 from itself.
+        Distances are rounded to seven decimals, the precision of float32 rows, so that a row has
+        distance 0 to itself.
         """
         distance = np.empty(len(query), dtype=np.float32)
         step = max(1, (1 << 22) // self.n_components)
         for start in range(0, len(query), step):
             pairs = slice(start, start + step)
             left = codes[query[pairs]].astype(np.float64)
-            right = self.rows.codes[places[pairs]].astype(np.float64)
+            right = self.table.codes[places[pairs]].astype(np.float64)
             squares = (left * left).sum(axis=1) * (right * right).sum(axis=1)
             cosine = (left * right).sum(axis=1) / np.sqrt(np.where(squares > 0, squares, 1))
             distance[pairs] = np.clip(np.round(1 - cosine, 7), 0, 2)
@@ -133,29 +116,19 @@ class FloatIndex:
 
     @property
     def ready(self) -> bool:
-        return True  # as ``FlatIndex``
+        return True  # see ``FlatIndex``
 
     def prepare(self) -> Any:
-        """Build what a search needs; see ``LocalIndex.prepare``."""
-        flat = self._faiss
-        if flat is None:
-            import faiss
-
-            flat = faiss.IndexFlatIP(self.n_components)
-            flat.add(self.rows.codes)
-            self._faiss = flat  # whole, for a search beside this one
-        return flat
+        """Build the faiss index; see ``LocalIndex.prepare``."""
+        return self._scan.of(self.table)
 
     def forget(self) -> None:
-        """Drop what ``prepare`` builds."""
-        self._faiss = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_faiss": None}  # copied by building it again
+        """Drop the faiss index; see ``LocalIndex.forget``."""
+        self._scan.forget()
 
 
 def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray[Any]:
-    """Return codes (n, n_components); UsageError unless finite floats of that width."""
+    """Return codes (n, n_components); raise UsageError unless they are finite floats."""
     array = np.asarray(codes)
     if array.dtype.kind != "f" or array.ndim != 2:
         raise UsageError(f"{what}: must be a table of floats, got {array.dtype} {array.shape}.")
@@ -170,17 +143,15 @@ def check_vectors(codes: Any, n_components: int, what: str = "codes") -> NDArray
     return array
 
 
-def unit_rows(codes: NDArray[Any]) -> NDArray[np.float32]:
-    """Return codes with each row of length 1, in float32.
+def unit_codes(codes: NDArray[Any]) -> NDArray[np.float32]:
+    """Return codes (n, n_components) scaled to length 1, float32; rows of zeros stay.
 
-    Rows of zeros stay, and so do rows whose length is 1 as far as float32 can say: a code that is
-    saved, loaded and added again is the same to the bit.
+    Rows of length 1 within the rounding of float32 also stay, so a code that is saved, loaded and
+    added again does not change by a bit.
     """
-    wide = codes.astype(np.float64)
-    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0)
-    wide = np.divide(wide, largest, out=wide, where=largest > 0)  # squares of 1e300 would overflow
-    norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    units = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
-    is_unit = (np.abs(largest * norms - 1) <= _ROUNDING)[:, 0]
+    units = unit_rows(codes)
+    with np.errstate(over="ignore"):  # the length of 1e300 is not 1
+        lengths = np.linalg.norm(codes.astype(np.float64), axis=1)
+    is_unit = np.abs(lengths - 1) <= _ROUNDING
     units[is_unit] = codes[is_unit]
     return units

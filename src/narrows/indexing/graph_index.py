@@ -1,4 +1,4 @@
-"""A graph of codes, walked from neighbor to neighbor: approximate, for bases beyond a scan.
+"""Search a graph of codes approximately, for collections too large to scan.
 
 Malkov, Yashunin (2018), "Efficient and robust approximate nearest neighbor search using
 hierarchical navigable small world graphs", IEEE PAMI 42(4).
@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import ModelFileError
-from narrows.indexing.flat_index import FlatIndex
+from narrows.indexing.code_table import CodeTable
 from narrows.indexing.hamming import no_hits, top
-from narrows.indexing.protocol import Hits, RaggedHits, check_codes, check_k, check_width
-from narrows.indexing.rows import Rows
+from narrows.indexing.protocol import Hits, check_codes, check_k, check_width
 
 __all__ = ["GraphIndex", "check_graph"]
 
@@ -27,17 +26,16 @@ _VECTORS = ("levels", "offsets", "neighbors")
 
 
 class GraphIndex:
-    """faiss's ``IndexBinaryHNSW`` over the *distinct* codes, each with the ids that have it.
+    """faiss's ``IndexBinaryHNSW`` with one node per *distinct* code.
 
-    Equal codes would link only to each other and cut the graph into islands; as one node they
-    are exact among themselves. Approximate otherwise: the hits are in order (distance, id), of
-    those that were found. ``within`` is exact: it compares with every code.
+    Nodes of equal codes would link only to each other and split the graph, so equal codes share a
+    node. The search is approximate: it orders the hits that it finds by (distance, id).
 
-    Deleted ids leave at once; a node without ids stays as a stepping stone until a quarter of
-    the nodes are such, when the graph is built anew. Building with several threads is not
-    repeatable; the graph is stored, so an index that is loaded answers as the saved one did.
+    Deleted ids are never found. A node without ids remains part of the graph until a quarter of
+    the nodes have none; the graph is then rebuilt. Building with several threads is not
+    deterministic; the graph is stored in the file, so a loaded index gives the same hits.
 
-    Cost: O(log n) a query, about; building O(n log n).
+    Cost: about O(log n) per query; O(n log n) to build.
 
     Parameters
     ----------
@@ -50,21 +48,21 @@ class GraphIndex:
     def __init__(self, n_bits: int) -> None:
         check_width(n_bits)
         self.n_bits = n_bits
-        self.rows = Rows(n_bits // 8)
+        self.table = CodeTable(n_bits // 8)
         self._nodes: NDArray[np.uint8] = np.empty((0, n_bits // 8), dtype=np.uint8)
         self._graph: Any = None
-        self._order: NDArray[np.intp] | None = None  # rows by node; None after a change
+        self._order: NDArray[np.intp] | None = None  # rows sorted by node; None after a change
         self._starts: NDArray[np.intp] = np.zeros(1, dtype=np.intp)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.table)
 
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
-        self.rows.add(ids, check_codes(codes, self.n_bits))
+        self.table.add(ids, check_codes(codes, self.n_bits))
         self._order = None
 
     def delete(self, ids: Any) -> None:
-        self.rows.delete(ids)
+        self.table.delete(ids)
         self._order = None
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
@@ -72,26 +70,21 @@ class GraphIndex:
         if not len(self) or not len(codes):
             return no_hits(len(codes), k)
         self.prepare()
-        asked = min(len(self._nodes), k + 16)  # ties at the k-th place, as far as they are found
+        n_nodes = min(len(self._nodes), k + 16)  # to include ties at the k-th place
         while True:
-            query, distance, row = self._candidates(codes, asked)
+            query, distance, row = self._candidates(codes, n_nodes)
             enough = np.bincount(query, minlength=len(codes)).min() >= min(k, len(self))
-            if enough or asked == len(self._nodes):
-                return top(len(codes), k, query, distance, self.rows.ids[row])
-            asked = min(len(self._nodes), 4 * asked)
+            if enough or n_nodes == len(self._nodes):
+                return top(len(codes), k, query, distance, self.table.ids[row])
+            n_nodes = min(len(self._nodes), 4 * n_nodes)
 
-    def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
-        flat = FlatIndex(self.n_bits)
-        flat.rows = self.rows
-        return flat.within(codes, radius)
-
-    def _candidates(self, codes: NDArray[np.uint8], asked: int) -> Any:
-        """Return (query, distance, row) of the rows of ``asked`` nodes near each code."""
+    def _candidates(self, codes: NDArray[np.uint8], n_nodes: int) -> Any:
+        """Return (query, distance, row) of the rows at ``n_nodes`` nodes near each query code."""
         import faiss
 
         parameters: Any = faiss  # its stubs lack the class
-        effort = parameters.SearchParametersHNSW(efSearch=max(_SEARCH, asked))
-        distances, nodes = self._graph.search(codes, asked, params=effort)
+        effort = parameters.SearchParametersHNSW(efSearch=max(_SEARCH, n_nodes))
+        distances, nodes = self._graph.search(codes, n_nodes, params=effort)
         query, place = np.nonzero(nodes >= 0)
         node, distance = nodes[query, place], distances[query, place]
         counts = self._starts[node + 1] - self._starts[node]
@@ -110,7 +103,7 @@ class GraphIndex:
             return
         try:
             self._refresh()
-        except BaseException:  # memory, Ctrl-C: the graph may know nodes that _nodes lacks
+        except BaseException:  # out of memory, Ctrl-C: the graph may have nodes that _nodes lacks
             self.forget()
             raise
 
@@ -118,11 +111,11 @@ class GraphIndex:
         self._nodes, self._graph, self._order = self._nodes[:0], None, None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the rows alone: a copy builds its graph anew; ``structure`` keeps one."""
+        """Return the state without the graph, which a copy rebuilds; ``structure`` returns it."""
         return {**vars(self), "_nodes": self._nodes[:0], "_graph": None, "_order": None}
 
     def _refresh(self) -> None:
-        """Add the nodes that are missing, and sort the rows by node."""
+        """Add missing nodes to the graph, and sort the rows by node."""
         node = self._node_of_rows()
         used = np.bincount(node[node >= 0], minlength=len(self._nodes))
         if 4 * np.count_nonzero(used == 0) > len(self._nodes):
@@ -130,7 +123,7 @@ class GraphIndex:
             node = self._node_of_rows()
         new = np.flatnonzero(node < 0)
         if len(new):
-            fresh = np.unique(self.rows.codes[new], axis=0)
+            fresh = np.unique(self.table.codes[new], axis=0)
             if self._graph is None:
                 self._graph = _empty(self.n_bits)
             self._graph.add(fresh)
@@ -141,16 +134,16 @@ class GraphIndex:
         np.cumsum(np.bincount(node, minlength=len(self._nodes)), out=self._starts[1:])
 
     def _node_of_rows(self) -> NDArray[np.intp]:
-        """Return each row's node, -1 where it has none yet."""
+        """Return the node of each row, -1 for a code without a node."""
         if not len(self._nodes):
             return np.full(len(self), -1, dtype=np.intp)
-        nodes, rows = _as_scalars(self._nodes), _as_scalars(self.rows.codes)
+        nodes, rows = _as_scalars(self._nodes), _as_scalars(self.table.codes)
         order = np.argsort(nodes)
         place = np.minimum(np.searchsorted(nodes, rows, sorter=order), len(nodes) - 1)
         return np.where(nodes[order[place]] == rows, order[place], -1)
 
     def structure(self) -> dict[str, NDArray[Any]]:
-        """Return the graph as arrays, for a file; ``restore`` takes them."""
+        """Return the graph as arrays to store in a file, the input of ``restore``."""
         import faiss
 
         if not len(self):
@@ -162,15 +155,15 @@ class GraphIndex:
         return {**arrays, "entry": np.array(entry, dtype=np.int64), "nodes": self._nodes}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take a graph from ``structure`` instead of building one.
+        """Restore a graph that ``structure`` returned, instead of building one.
 
-        No reader of faiss's is involved: every number is checked here, for a link that leads
-        outside would be followed into foreign memory.
+        Every number is checked here, and no reader of faiss is used: faiss would follow an invalid
+        link outside of its memory.
 
         Raises
         ------
         ModelFileError
-            If the arrays are no graph of these rows.
+            If the arrays are not a graph of these rows.
         """
         import faiss
 
@@ -197,7 +190,7 @@ def _empty(n_bits: int) -> Any:
 
 
 def _as_scalars(codes: NDArray[np.uint8]) -> NDArray[Any]:
-    """Return codes (n, n_bytes) as n values that compare: whole numbers, or strings of bytes."""
+    """Return codes (n, n_bytes) as n sortable values: integers, or fixed-length byte strings."""
     width = codes.shape[1]
     size = next((size for size in (1, 2, 4, 8) if width <= size), width)
     if size == width or size <= 8:
@@ -208,34 +201,34 @@ def _as_scalars(codes: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], n_bits: int) -> None:
-    """Raise ModelFileError unless every number of a stored graph is possible."""
+    """Raise ModelFileError unless every number of a stored graph is valid."""
     import faiss
 
-    graph = _empty(n_bits)  # kept: its parts do not keep it alive
+    graph = _empty(n_bits)  # keep a reference: its parts do not keep it alive
     slots_below = faiss.vector_to_array(graph.hnsw.cum_nneighbor_per_level)
     dtypes = {"levels": "i4", "offsets": "i8", "neighbors": "i4", "entry": "i8", "nodes": "u1"}
     shapes = {"levels": 1, "offsets": 1, "neighbors": 1, "entry": 1, "nodes": 2}
     for name, dtype in dtypes.items():
         array = arrays.get(name)
         if array is None or array.dtype != np.dtype(dtype) or array.ndim != shapes[name]:
-            raise ModelFileError(f"graph: {name!r} is missing or of another type.")
+            raise ModelFileError(f"graph: {name!r} is missing or has the wrong type.")
     nodes, levels, offsets = arrays["nodes"], arrays["levels"], arrays["offsets"]
     links, entry, n = arrays["neighbors"], arrays["entry"], len(arrays["nodes"])
     sizes_fit = nodes.shape[1] * 8 == n_bits and len(levels) == n and len(offsets) == n + 1
     if not sizes_fit or len(entry) != 2 or not n:
-        raise ModelFileError("graph: its parts are not of one size.")
-    # slots_below[l] is how many links a node of l levels has room for
+        raise ModelFileError("graph: its parts differ in size.")
+    # a node of l levels has slots_below[l] links
     if levels.min() < 1 or levels.max() >= len(slots_below) or offsets[0] != 0:
-        raise ModelFileError("graph: a level or a place is impossible.")
+        raise ModelFileError("graph: a level or an offset is invalid.")
     if not (np.diff(offsets) == slots_below[levels]).all() or offsets[-1] != len(links):
-        raise ModelFileError("graph: links are not where the levels put them.")
+        raise ModelFileError("graph: the links do not match the levels.")
     if len(links) and (links.min() < -1 or links.max() >= n):
-        raise ModelFileError("graph: a link leads nowhere.")
+        raise ModelFileError("graph: a link points to no node.")
     if not 0 <= entry[0] < n or entry[1] != levels[entry[0]] - 1 or entry[1] != levels.max() - 1:
-        raise ModelFileError("graph: its entrance is impossible.")
+        raise ModelFileError("graph: the entry point is invalid.")
     level = np.repeat(levels, np.diff(offsets))
     place = np.arange(len(links)) - np.repeat(offsets[:-1], np.diff(offsets))
-    height = np.searchsorted(slots_below, place, side="right")  # 1 on the ground
+    height = np.searchsorted(slots_below, place, side="right")  # 1 for the lowest level
     linked = links >= 0
     if (levels[links[linked]] < height[linked]).any() or (height > level).any():
-        raise ModelFileError("graph: a link leads to a node that is not on its level.")
+        raise ModelFileError("graph: a link points to a node that is not on its level.")

@@ -1,10 +1,10 @@
-"""Semantic hashing: a code is an address in memory, and what is like it lies around it.
+"""Search by semantic hashing: use a code as an address and probe the addresses around it.
 
 Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Approximate Reasoning
 50(7): the documents near a query are those in the Hamming ball around its address. For codes
 longer than an address, Norouzi, Punjani, Fleet (2012), "Fast search in Hamming space with
-multi-index hashing", CVPR: with m disjoint addresses a code, two codes that differ in d bits
-differ in at most floor(d / m) bits of one of them.
+multi-index hashing", CVPR: if a code is split into m disjoint addresses, two codes that differ in
+d bits differ in at most floor(d / m) bits of at least one address.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from narrows.indexing.addresses import AddressTable, Found, balanced_bits, shell
 from narrows.indexing.flat_index import FlatIndex
-from narrows.indexing.hamming import first, ragged, top
-from narrows.indexing.protocol import Hits, RaggedHits, check_codes, check_k, check_radius
+from narrows.indexing.hamming import first, top
+from narrows.indexing.protocol import Hits, check_codes, check_k
 
 __all__ = ["HashIndex"]
 
 _SCAN = 64
-"""A probe costs about as much as comparing 32 codes (measured: 50 to 1.5 ns); probing may take
-half the time of a scan, so that a query that is scanned in the end is not much worse off."""
+"""A probe takes about as long as 32 comparisons (measured: 50 and 1.5 ns). Probing may take at most
+half the time of a scan, so that a query that is scanned after all loses little."""
 
 _SMALL = 1 << 17
-"""Codes that are compared with in about the time that a round of probes takes to begin."""
+"""Codes that can be scanned in about the time that it takes to start a round of probes."""
 
 _CROWD = 16
-"""The part of all codes that may lie at a query's addresses before a scan is the quicker way."""
+"""A scan is faster if more than 1 / ``_CROWD`` of all codes are at a query's addresses."""
 
 _MAX_ADDRESS = 26
 _FIRST = 512
@@ -38,26 +38,25 @@ _QUERIES = 256
 
 
 class HashIndex:
-    """Codes as addresses; the balls around a query's address are probed until k are found.
+    """Hash tables of codes; growing balls around a query's address are probed for the k nearest.
 
-    Exact, order included. The radius grows shell by shell, and a query is done once as many as
-    it wants lie within the radius that has been seen whole; a query for which the next shell, or
-    a crowd at its addresses, would cost more than comparing with every code is answered by that
-    (``FlatIndex``). faiss's
-    ``IndexBinaryHash`` has the same idea; it probes one radius for a whole batch, starts over
-    for the next one, leaves ties to chance, cannot delete, and reads 8 bytes of a 4-byte code.
+    Hits and their order are exact. The radius grows shell by shell until the completely probed
+    radius holds k codes. If the next shell, or the number of codes at the query's addresses, would
+    cost more than a scan, ``FlatIndex`` answers the query. faiss's ``IndexBinaryHash`` is similar,
+    but it probes one radius for a whole batch, starts over for the next one, does not order ties,
+    cannot delete, and reads 8 bytes of a 4-byte code.
 
-    Addresses are of about log2(n) + 2 bits, those that split the codes most evenly.
+    Addresses have about log2(n) + 2 bits: those that split the codes most evenly.
 
-    Cost: O(binomial(address bits, radius)) a query. Adding and deleting sort the table anew at
-    the next search (about 3 s at 10 million codes).
+    Cost: O(binomial(address bits, radius)) per query. After additions and deletions the next search
+    sorts the tables again (about 3 s for 10 million codes).
 
     Parameters
     ----------
     n_bits : int
         Width of a code: a multiple of 8 from 8 to 4096.
     n_tables : int, optional
-        Disjoint addresses a code; 1 is a single table. By default as many as fit into a code.
+        Number of disjoint addresses of a code; by default as many as fit into the code.
     """
 
     exact = True
@@ -65,13 +64,13 @@ class HashIndex:
     def __init__(self, n_bits: int, n_tables: int | None = None) -> None:
         self._flat = FlatIndex(n_bits)
         self.n_bits = n_bits
-        self.rows = self._flat.rows
+        self.table = self._flat.table
         self._n_tables = n_tables
         self._tables: list[AddressTable] = []
         self._shells: list[NDArray[np.uint32]] = []
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.table)
 
     def add(self, ids: Any, codes: NDArray[np.uint8]) -> None:
         self._flat.add(ids, codes)
@@ -95,22 +94,10 @@ class HashIndex:
             np.concatenate([part.ids for part in parts]),
         )
 
-    def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
-        codes, radius = check_codes(codes, self.n_bits), check_radius(radius)
-        self.prepare()
-        shells = self._shells
-        needed = radius // max(1, len(self._tables)) + 1
-        if needed > len(shells):
-            return self._flat.within(codes, radius)
-        all_of_them = len(self)
-        flips = np.concatenate(shells[:needed])
-        found, _ = self._probe(codes, flips, radius, all_of_them, all_of_them)
-        return ragged(len(codes), *self._unique(*found))
-
     def _search(self, codes: NDArray[np.uint8], k: int) -> Hits:
         shells = self._shells
         tables = len(self._tables)
-        limit = tables * len(shells) - 1  # farther ones are left to the scan
+        limit = tables * len(shells) - 1  # codes farther away are found by a scan
         active = np.arange(len(codes))
         done, scan = np.zeros((2, len(codes)), dtype=bool)
         query = np.empty(0, dtype=np.intp)
@@ -119,7 +106,7 @@ class HashIndex:
         while radius < len(shells) and len(active):
             ring = [shells[radius]]
             radius += 1
-            # the first shells are small: one round for all of them
+            # the first shells are small: probe all of them in one round
             while radius < len(shells) and sum(map(len, ring)) + len(shells[radius]) <= _FIRST:
                 ring.append(shells[radius])
                 radius += 1
@@ -143,24 +130,24 @@ class HashIndex:
     def _probe(
         self, codes: NDArray[np.uint8], flips: NDArray[np.uint32], limit: int, k: int, most: int
     ) -> tuple[Found, NDArray[np.intp]]:
-        """Return what lies in the tables at each address with flips, and the crowded queries.
+        """Return the codes at each query's address xor ``flips``, and the crowded queries.
 
-        No more than a query's k best of a part are kept.
+        At most the k nearest candidates of a query are kept from each part.
         """
         empty = np.empty(0, dtype=np.int64)
         found: list[Found] = [(empty, empty.astype(np.int32), empty)]
         crowds = [empty]
         for table in self._tables:
             parts, crowded = table.probe(codes, flips, limit, most)
-            found += [first(k, query, far, self.rows.ids[row]) for query, far, row in parts]
+            found += [first(k, query, far, self.table.ids[row]) for query, far, row in parts]
             crowds.append(crowded)
         query, distance, ids = (np.concatenate(column) for column in zip(*found, strict=True))
         return (query, distance, ids), np.unique(np.concatenate(crowds))
 
     def _unique(self, query: Any, distance: Any, ids: Any) -> Found:
-        """Return candidates once each: tables, and shells of different tables, meet."""
+        """Return distinct candidates: several tables may find the same code."""
         if len(self._tables) == 1:
-            return query, distance, ids  # an address has one shell, and a code one address
+            return query, distance, ids  # one table finds each code once
         order = np.lexsort((ids, query))
         query, distance, ids = query[order], distance[order], ids[order]
         new = np.ones(len(query), dtype=bool)
@@ -174,7 +161,7 @@ class HashIndex:
     def prepare(self) -> None:
         if self.ready:
             return
-        codes = self.rows.codes
+        codes = self.table.codes
         n_address = min(self.n_bits, _MAX_ADDRESS, max(1, len(codes).bit_length() + 1))
         n_tables = max(1, min(self.n_bits // n_address, self._n_tables or self.n_bits))
         bits = balanced_bits(codes)
@@ -191,7 +178,7 @@ class HashIndex:
         self._tables, self._shells = [], []
 
     def _affordable(self, n_address: int, n_tables: int) -> list[NDArray[np.uint32]]:
-        """Return the shells, from radius 0 on, that together cost less than a scan."""
+        """Return the shells, starting at radius 0, that together cost less than a scan."""
         shells, probes = [], 0
         for radius in range(n_address + 1):
             probes += n_tables * math.comb(n_address, radius)

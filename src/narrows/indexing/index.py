@@ -1,4 +1,4 @@
-"""The index that users keep: codes with their names and what is known of them, in one file."""
+"""Keep codes with names, metadata and vectors in one file, and search them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from narrows.core.isolation import isolate_methods, out_of_inference
 from narrows.errors import ModelFileError, OutputBusy, UsageError
-from narrows.indexing import stored_rows as index_rows
 from narrows.indexing.file_lock import writing_alone
 from narrows.indexing.index_file import (
     IndexContent,
@@ -23,6 +22,7 @@ from narrows.indexing.index_file import (
 )
 from narrows.indexing.named_rows import NamedRows, no_rows
 from narrows.indexing.protocol import Hit, check_k
+from narrows.indexing.row_encoding import check_names, decode_metadata
 from narrows.indexing.settings import new_settings
 from narrows.indexing.shared_lock import SharedLock
 
@@ -33,16 +33,16 @@ _WAIT = 10.0
 
 @isolate_methods
 class Index:
-    """Codes by name: add, delete, search, keep in a file. Made by ``create`` or ``load``.
+    """An index of named codes; make one with ``create`` or ``load``.
 
-    Threads may share an index: searches run side by side, additions and deletions one at a time,
-    and each is seen whole or not at all. Hits come by distance, and among equals in the order in
-    which they were added; re-ranked ones by cosine, distance, order of adding. Changes are in
-    memory until ``save``; a process that is killed leaves the file as it last was saved.
+    Threads may share an index: searches run concurrently, additions and deletions one at a time,
+    and a search sees all of a change or nothing of it. Hits are ordered by distance, then in the
+    order in which they were added; re-ranked hits by cosine, distance, and order of adding. Changes
+    stay in memory until ``save``; if the process is killed, the file remains as last saved.
 
-    Two processes that change one file: use ``with Index.updating(path) as index``, for which the
-    second waits. A ``save`` that would undo what another has saved since this one was loaded is
-    refused, so no row is lost.
+    If several processes change one file, use ``with Index.updating(path) as index``: each waits for
+    the others. ``save`` refuses to overwrite what another process saved after this index was
+    loaded, so no row is lost.
 
     Examples
     --------
@@ -57,7 +57,9 @@ class Index:
         self.settings = content.settings
         self._rows = NamedRows(content)
         self._lock, self._saving = SharedLock(), SharedLock()
-        self._file: tuple[Path, Any] | None = None  # where it was loaded from or saved to
+        self._file: tuple[Path, Any] | None = (
+            None  # path and identity of the file that was loaded or saved
+        )
 
     @classmethod
     def create(
@@ -69,51 +71,47 @@ class Index:
         model_digest: str = "",
         model_path: str = "",
         vector_width: int = 0,
-        vector_dtype: str = "float16",
     ) -> Index:
         """Return an empty index.
 
         Parameters
         ----------
         n_bits : int, optional
-            For packed binary codes, by Hamming distance: a multiple of 8 from 8 to 4096.
+            Width of packed binary codes, compared by Hamming distance: a multiple of 8 from 8 to
+            4096.
         n_components : int, optional
-            For codes of floats, by cosine; one of the two is to be given.
-        kind : {"auto", "flat", "hash", "multihash", "hnsw", "ivf"}
-            Of binary codes, see ``kinds.choose_kind``.
+            Width of codes of floats, compared by cosine. Give exactly one of the two.
+        kind : {"auto", "flat", "hash", "multihash", "hnsw"}
+            The kind of index of binary codes; "auto" selects one by ``kinds.choose_kind``.
         model_digest : str
-            Which model the codes are of; ``load`` compares it.
+            The digest of the model that computed the codes; ``load`` compares it.
         model_path : str
-            Where that model's file is, seen from the index's folder.
+            The path of that model, relative to the folder of the index.
         vector_width : int
-            Numbers a row to re-rank by, 0 for none.
-        vector_dtype : {"float16", "float32"}
-            How those are kept.
+            Width of the vectors that re-rank hits, stored as float16; 0 stores none.
 
         Raises
         ------
         UsageError
-            If a value cannot be.
+            If a value is invalid.
         """
-        settings = new_settings(
-            n_bits, n_components, kind, model_digest, vector_width, vector_dtype, model_path
-        )
+        settings = new_settings(n_bits, n_components, kind, model_digest, vector_width, model_path)
         return cls(no_rows(settings))
 
     @classmethod
     def load(cls, path: str | Path, *, model_digest: str | None = None) -> Index:
-        """Return the index in a file.
+        """Load an index from a file.
 
         Raises
         ------
         ModelFileError
-            If the file is damaged, its parts do not fit together, or it was made with another
-            model than ``model_digest``, where that is given.
+            If the file is damaged, its parts are inconsistent, or it was made with another model
+            than the one whose ``model_digest`` is given.
         FileNotFoundError
             If there is no such file.
         """
         path = Path(path)
-        while True:  # until the file is the same before and after
+        while True:  # until the file did not change while it was read
             before = identity(path)
             content = read_index(path)
             if identity(path) == before:
@@ -136,14 +134,14 @@ class Index:
     def updating(
         cls, path: str | Path, *, model_digest: str | None = None, wait: float = _WAIT
     ) -> Iterator[Index]:
-        """Load an index, keep others from changing the file, and save it at the block's end.
+        """Lock and load an index file; save the index at the end of the block.
 
-        An error in the block saves nothing.
+        Nothing is saved if the block raises an error.
 
         Raises
         ------
         OutputBusy
-            If another process is at it for more than ``wait`` seconds.
+            If another process holds the lock for more than ``wait`` seconds.
         """
         with writing_alone(Path(path), wait=wait):
             index = cls.load(path, model_digest=model_digest)
@@ -152,18 +150,18 @@ class Index:
                 index._write(Path(path))
 
     def save(self, path: str | Path, *, replace: bool = False, wait: float = _WAIT) -> None:
-        """Write the index to a file: the whole new one, or the old one stays.
+        """Write the index to a file atomically.
 
-        Another file than the one it was loaded from or saved to is only written over where
-        ``replace`` says so.
+        A file that this index was neither loaded from nor saved to is overwritten only with
+        ``replace=True``.
 
         Raises
         ------
         UsageError
-            If there is another file.
+            If another file exists at ``path``.
         OutputBusy
-            If another process is writing the file for more than ``wait`` seconds, or has changed
-            it since it was loaded from there.
+            If another process writes the file for more than ``wait`` seconds, or has changed it
+            since this index was loaded from it.
         ResourceError
             If the disk is full or the file cannot be written.
         ModelFileError
@@ -172,15 +170,15 @@ class Index:
         path = Path(path)
         with self._saving.writing(), writing_alone(path, wait=wait):
             known, identified = self._file or (None, None)
-            ours = known is not None and realpath(path) == realpath(known)
-            if ours and exists(path) and identity(path) != identified:
+            is_known = known is not None and realpath(path) == realpath(known)
+            if is_known and exists(path) and identity(path) != identified:
                 raise OutputBusy(
                     f"{path}: has changed since it was loaded; load it again and repeat the "
                     "change, or save to another file."
                 )
-            if not ours and not replace and exists(path):
+            if not is_known and not replace and exists(path):
                 raise UsageError(
-                    f"{path}: is there already; load it and add to it, or save with replace=True."
+                    f"{path}: exists already; load it and add to it, or save with replace=True."
                 )
             self._write(path)
 
@@ -200,7 +198,7 @@ class Index:
                 self._rows.codes.prepare()
 
     def _content(self) -> IndexContent:
-        """Return the rows as they are now, without any that are added meanwhile."""
+        """Return the content as it is now; rows added later are not in it."""
         with self._ready() as rows:
             return rows.content()
 
@@ -221,27 +219,27 @@ class Index:
 
     @property
     def names(self) -> list[str]:
-        """All names, in the order in which they were added; an object each."""
+        """All names, in the order in which they were added."""
         with self._lock.reading():
             return list(self._rows.names)
 
     @property
     def next_number(self) -> int:
-        """The number to go on from where rows are named by numbers: neither it nor a larger one is
-        a name, nor was that of a row since deleted."""
+        """The next number to use as a name if rows are named by numbers: no row, deleted ones
+        included, has it or a larger one as its name."""
         with self._lock.reading():
             return self._rows.next_number
 
     def metadata(self, name: str) -> dict[str, Any]:
-        """Return what was added with a name, {} if nothing was."""
+        """Return the metadata of a row, {} if it has none."""
         with self._lock.reading():
             text = self._rows.metadata[self._rows.row(name)]
-        return index_rows.decode_metadata(text, name)
+        return decode_metadata(text, name)
 
     def code(self, name: str) -> NDArray[Any]:
-        """Return the code that was added with a name; of floats, scaled to length 1."""
+        """Return the code of a row; codes of floats are scaled to length 1."""
         with self._lock.reading():
-            return self._rows.codes.rows.codes[self._rows.row(name)].copy()
+            return self._rows.codes.table.codes[self._rows.row(name)].copy()
 
     def add(
         self,
@@ -250,30 +248,30 @@ class Index:
         metadata: Sequence[dict[str, Any] | None] | None = None,
         vectors: NDArray[Any] | None = None,
     ) -> None:
-        """Add rows; all of them, or none if one cannot be.
+        """Add rows: all of them, or none if one is invalid.
 
         Parameters
         ----------
         names : sequence of str
-            Unique; 1 to 65,535 bytes of UTF-8 each.
+            Unique names of 1 to 65,535 bytes in UTF-8.
         codes : uint8 array (n, n_bits // 8), or float array (n, n_components)
         metadata : sequence of dict, optional
-            JSON values.
+            Dictionaries of JSON values.
         vectors : float array (n, vector_width), optional
-            To re-rank by; needed where the index keeps vectors. Kept scaled to length 1.
+            Vectors to re-rank by, required if the index stores vectors; scaled to length 1.
 
         Raises
         ------
         UsageError
-            If a name stands twice or is there already, or something has another length or width.
+            If a name is repeated or exists already, or a length or width does not match.
         """
         new = self._rows.checked(names, codes, metadata, vectors)
         with self._lock.writing():
             self._rows.add(new)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete rows; all of them, or none if a name is unknown or stands twice (UsageError)."""
-        names = index_rows.check_names(names)
+        """Delete rows. Raises UsageError, and deletes none, if a name is unknown or repeated."""
+        names = check_names(names)
         with self._lock.writing():
             self._rows.delete(names)
 
@@ -285,7 +283,7 @@ class Index:
         vectors: NDArray[Any] | None = None,
         shortlist: int | None = None,
     ) -> list[list[Hit]]:
-        """Return the k nearest of each code, fewer where the index has fewer.
+        """Return the k nearest rows of each query code, fewer if the index has fewer.
 
         Parameters
         ----------
@@ -293,45 +291,45 @@ class Index:
         k : int
             At least 1.
         vectors : float array (n_queries, vector_width), optional
-            The ``shortlist`` nearest by code are put in order by the cosine of these.
+            Query vectors: the ``shortlist`` nearest rows by code are ordered by their cosine.
         shortlist : int, optional
-            At least k; by default 10 k, and 100 at least.
+            At least k; the default is 10 k, but at least 100.
 
         Raises
         ------
         UsageError
-            If a value cannot be, or there are no vectors to re-rank by.
+            If a value is invalid, or the index stores no vectors to re-rank by.
         """
         with self._ready() as rows:
             return rows.search(codes, k, vectors, shortlist)
 
     def like(self, name: str, k: int, *, shortlist: int | None = None) -> list[Hit]:
-        """Return the k rows most like a named one, without itself; re-ranked with a shortlist.
+        """Return the k rows nearest to a named row, without itself; ``shortlist`` re-ranks them.
 
         Raises
         ------
         UsageError
-            If there is no such name.
+            If the name does not exist.
         """
         k = check_k(k)
         with self._ready() as rows:
             row, vectors = rows.row(name), None
             if shortlist is not None:
                 vectors, shortlist = rows.vectors[row][None], check_k(shortlist) + 1
-            code = rows.codes.rows.codes[row][None]
+            code = rows.codes.table.codes[row][None]
             hits = rows.search(code, k + 1, vectors, shortlist)[0]
         return [hit for hit in hits if hit.name != name][:k]
 
     def verify(self) -> dict[str, Any]:
-        """Check what loading leaves unchecked; return what was looked at.
+        """Check what ``load`` does not check, and return a summary.
 
-        The file, if there is one, against its digest; names unique; metadata JSON; and what the
-        index finds for a sample of its own codes against comparing with every code.
+        This checks the digest of the file, if there is one, that names are unique and metadata are
+        JSON, and compares the hits for a sample of the index's own codes with those of a full scan.
 
         Raises
         ------
         ModelFileError
-            With what is wrong.
+            If a check fails.
         """
         if self._file is not None:
             read_index(self._file[0])

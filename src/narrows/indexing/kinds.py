@@ -1,11 +1,10 @@
-"""The kinds of index in this process, by name, and which of them to take."""
+"""Choose and make an index in memory by the name of its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from narrows.errors import unknown_name
-from narrows.indexing.cells_index import CellsIndex
 from narrows.indexing.flat_index import FlatIndex
 from narrows.indexing.graph_index import GraphIndex
 from narrows.indexing.hash_index import HashIndex
@@ -23,18 +22,16 @@ KINDS: dict[str, Callable[[int], LocalIndex]] = {
     "hash": _hash,
     "multihash": HashIndex,
     "hnsw": GraphIndex,
-    "ivf": CellsIndex,
 }
 
 
 def choose_kind(n_bits: int) -> str:
-    """Return what "auto" means at a width: always an exact kind.
+    """Return the kind that "auto" selects for codes of ``n_bits`` bits; it is always exact.
 
-    Up to 32 bits "hash", wider "flat". The size of the base plays no part, because "hash" itself
-    compares with every code, as "flat" does, where that is cheaper than probing: below 131,072
-    codes, and for queries that have no neighbors near. Beyond 32 bits few queries have, unless
-    the codes are crowded; "multihash" is for those. "hnsw" and "ivf" are approximate, and taken
-    only when asked for.
+    It is "hash" up to 32 bits, and "flat" beyond. The number of codes does not matter, because
+    "hash" scans all codes where that is cheaper than probing: below 131,072 codes, and for queries
+    without near neighbors. Beyond 32 bits most queries have none, unless many codes are nearly
+    equal; choose "multihash" for those. "hnsw" is approximate, and never selected automatically.
     """
     return "hash" if n_bits <= 32 else "flat"
 
@@ -46,13 +43,13 @@ def make_index(n_bits: int, kind: str = "auto") -> LocalIndex:
     ----------
     n_bits : int
         Width of a code: a multiple of 8 from 8 to 4096.
-    kind : {"auto", "flat", "hash", "multihash", "hnsw", "ivf"}
-        See ``choose_kind`` for "auto".
+    kind : {"auto", "flat", "hash", "multihash", "hnsw"}
+        "auto" selects the kind by ``choose_kind``.
 
     Raises
     ------
     UsageError
-        If there is no such kind, or the width cannot be.
+        If the kind is unknown or the width is invalid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A collection of codes on a Milvus server: connecting, and the calls in the sizes it takes."""
+"""Connect to a collection of codes on a Milvus server, and split calls into the sizes it allows."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from narrows.errors import MissingExtra, ResourceError, UsageError
 __all__ = ["MilvusCollection"]
 
 _ROWS = 10_000
-"""Rows a call."""
+"""Rows per call."""
 
 
 class MilvusCollection:
-    """Rows of an id and a binary code, in a collection that is made if it is not there.
+    """Ids and binary codes in a Milvus collection, which is created if it does not exist.
 
     Raises
     ------
     MissingExtra
         If pymilvus is not installed.
     ResourceError
-        Here and by every method, if the server cannot be reached, or a call fails.
+        By the constructor and every method, if the server cannot be reached or a call fails.
     UsageError
-        If the collection is there and holds something else.
+        If the collection exists and does not hold codes of ``n_bits``.
     """
 
     def __init__(self, uri: str, n_bits: int, collection: str, token: str, timeout: float) -> None:
@@ -50,7 +50,7 @@ class MilvusCollection:
         return int(rows[0]["count(*)"])
 
     def insert(self, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        """Add rows whose ids are not there."""
+        """Add rows whose ids do not exist yet."""
         for start in range(0, len(ids), _ROWS):
             rows = slice(start, start + _ROWS)
             data = [
@@ -61,7 +61,7 @@ class MilvusCollection:
                 self._client.insert(self._collection, data, timeout=self._timeout)
 
     def delete(self, ids: NDArray[np.int64]) -> None:
-        """Delete rows whose ids are there."""
+        """Delete rows whose ids exist."""
         for start in range(0, len(ids), _ROWS):
             some = [int(i) for i in ids[start : start + _ROWS]]
             with self._answering("delete"):
@@ -74,7 +74,7 @@ class MilvusCollection:
         ring: dict[str, int] | None = None,
         condition: str = "",
     ) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """Return (distances, ids) of each code, nearest first."""
+        """Return (distances, ids) of each query code, nearest first."""
         with self._answering("search"):
             answers = self._client.search(
                 self._collection,
@@ -94,7 +94,7 @@ class MilvusCollection:
         ]
 
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of ``ids`` that are there, in the order of ``ids``."""
+        """Return those of ``ids`` that exist, in the order of ``ids``."""
         found: list[int] = []
         for start in range(0, len(ids), _ROWS):
             some = [int(i) for i in ids[start : start + _ROWS]]
@@ -109,11 +109,11 @@ class MilvusCollection:
         return ids[np.isin(ids, np.array(found, dtype=np.int64))]
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._client.close()
 
     def drop(self) -> None:
-        """Delete the collection with all that is in it, and let the connection go."""
+        """Delete the collection with its content, and close the connection."""
         with self._answering("drop"):
             self._client.drop_collection(self._collection, timeout=self._timeout)
         self.close()
@@ -142,14 +142,14 @@ class MilvusCollection:
         binary = fields.get("code", {}).get("type") == DataType.BINARY_VECTOR
         if not binary or fields.get("id", {}).get("type") != DataType.INT64:
             raise UsageError(
-                f"collection: {self._collection!r} at {self._uri} holds something else than "
-                "codes; choose another name."
+                f"collection: {self._collection!r} at {self._uri} does not hold codes; choose "
+                "another name."
             )
         width = int(fields["code"]["params"]["dim"])
         if width != self._n_bits:
             raise UsageError(
                 f"n_bits: the collection {self._collection!r} at {self._uri} has codes of {width} "
-                f"bits, got {self._n_bits}; choose another collection, or the model it was made of."
+                f"bits, got {self._n_bits}; choose another collection, or its model."
             )
 
     @contextmanager

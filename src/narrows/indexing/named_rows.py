@@ -1,4 +1,4 @@
-"""The rows of an index in memory: codes, their names, what is known of them, vectors beside."""
+"""Keep the codes, names, metadata and vectors of an index in memory, and search them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.errors import UsageError
-from narrows.indexing import stored_rows as index_rows
 from narrows.indexing.float_index import FloatIndex, check_vectors
 from narrows.indexing.index_file import IndexContent
 from narrows.indexing.kinds import make_index
 from narrows.indexing.protocol import Hit, check_codes, check_k
+from narrows.indexing.row_encoding import (
+    VECTOR_DTYPE,
+    check_names,
+    decode_metadata,
+    encode_metadata,
+    encode_names,
+    encode_vectors,
+    next_number,
+)
 from narrows.indexing.settings import Settings
-from narrows.indexing.stored_rows import by_cosine, check_beside
-from narrows.indexing.texts import TextColumn
+from narrows.indexing.text_column import TextColumn
 
 __all__ = ["NamedRows", "NewRows", "no_rows"]
 
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows that fit the index's settings; it may already have rows of their names."""
+    """Rows that match the settings of the index; their names may exist already."""
 
     names: list[str]
     codes: NDArray[Any]
@@ -35,26 +42,26 @@ class NewRows:
 
 
 def no_rows(settings: Settings) -> IndexContent:
-    """Return the content of an index without a row."""
+    """Return the content of an empty index."""
     hamming = settings.metric == "hamming"
     codes = (
         np.empty((0, settings.width // 8), dtype=np.uint8)
         if hamming
         else np.empty((0, settings.width), dtype=np.float32)
     )
-    vectors = np.empty((0, settings.vector_width), dtype=settings.vector_dtype)
+    vectors = np.empty((0, settings.vector_width), dtype=VECTOR_DTYPE)
     return IndexContent(settings, codes, TextColumn(), TextColumn(), vectors)
 
 
 class NamedRows:
-    """The four columns of an index, in step: what changes one changes all, or none.
+    """Codes, names, metadata and vectors, changed all together or not at all.
 
-    It has no lock of its own; ``Index`` holds one around it.
+    It has no lock; ``Index`` locks it.
 
     Raises
     ------
     ModelFileError
-        If the content's structure does not fit its codes.
+        If the stored structure does not match the codes.
     """
 
     def __init__(self, content: IndexContent) -> None:
@@ -72,11 +79,11 @@ class NamedRows:
             self.codes.restore(content.structure)
 
     def content(self) -> IndexContent:
-        """Return what a file holds of the rows; later changes do not affect it."""
+        """Return the content to store in a file; later changes do not affect it."""
         structure = self.codes.structure() if self.settings.kind == "hnsw" else {}
         return IndexContent(
             self.settings,
-            self.codes.rows.codes,
+            self.codes.table.codes,
             self.names.snapshot(),
             self.metadata.snapshot(),
             self.vectors,
@@ -86,14 +93,14 @@ class NamedRows:
 
     @property
     def next_number(self) -> int:
-        """The least number from which on none is, or was, the name of a row."""
-        return max(self._deleted_below, index_rows.next_number(self.names))
+        """See ``Index.next_number``."""
+        return max(self._deleted_below, next_number(self.names))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def row(self, name: str) -> int:
-        """Return which row a name has; UsageError if none has it."""
+        """Return the row of a name; raise UsageError if the name does not exist."""
         row = self.names.find(name)
         if row is None:
             raise UsageError(f"name: {name!r} is not in the index.")
@@ -106,36 +113,40 @@ class NamedRows:
         metadata: Sequence[dict[str, Any] | None] | None,
         vectors: NDArray[Any] | None,
     ) -> NewRows:
-        """Return rows in the form they are kept in; reads only the settings, which never change.
+        """Return validated, encoded rows; needs no lock, because it reads only the settings.
 
         Raises
         ------
         UsageError
-            If a name stands twice, or something has another length or width.
+            If a name is repeated, or a length or width does not match.
         """
         codes = (
             check_codes(codes, self.settings.width)
             if self.settings.metric == "hamming"
             else check_vectors(codes, self.settings.width)
         )
-        encoded_names = index_rows.encode_names(names, len(codes))
-        encoded_metadata = index_rows.encode_metadata(metadata, len(codes))
-        beside = check_beside(vectors, len(codes), self.settings)
-        return NewRows(list(names), codes, encoded_names, encoded_metadata, beside)
+        n = len(codes)
+        return NewRows(
+            list(names),
+            codes,
+            encode_names(names, n),
+            encode_metadata(metadata, n),
+            encode_vectors(vectors, n, self.settings),
+        )
 
     def add(self, new: NewRows) -> None:
-        """Add checked rows: all of them, or none.
+        """Add validated rows: all of them, or none.
 
         Raises
         ------
         UsageError
-            If a name is there already.
+            If a name exists already.
         """
-        there = self.names.rows()
+        existing = self.names.rows()
         for name in new.names:
-            if name in there:
+            if name in existing:
                 raise UsageError(f"names: {name!r} is in the index already; delete it first.")
-        first = int(self.codes.rows.ids[-1]) + 1 if len(self) else 0
+        first = int(self.codes.table.ids[-1]) + 1 if len(self) else 0
         with self._all_or_nothing():
             self.codes.add(np.arange(first, first + len(new.codes)), new.codes)
             self.names.extend(new.encoded_names)
@@ -143,24 +154,24 @@ class NamedRows:
             self.vectors = np.concatenate([self.vectors, new.vectors])
 
     def delete(self, names: Sequence[str]) -> None:
-        """As ``Index.delete``."""
-        rows = np.array([self.row(name) for name in index_rows.check_names(names)], dtype=np.intp)
+        """See ``Index.delete``."""
+        rows = np.array([self.row(name) for name in check_names(names)], dtype=np.intp)
         kept = np.ones(len(self), dtype=bool)
         kept[rows] = False
         with self._all_or_nothing():
-            self.codes.delete(self.codes.rows.ids[rows])
+            self.codes.delete(self.codes.table.ids[rows])
             self.names.keep(kept)
             self.metadata.keep(kept)
             self.vectors = self.vectors[kept]
-        self._deleted_below = max(self._deleted_below, index_rows.next_number(names))
+        self._deleted_below = max(self._deleted_below, next_number(names))
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Put all columns back as they were if the block fails: out of memory, or Ctrl-C.
+        """Restore all columns if the block fails, for lack of memory or by Ctrl-C.
 
-        Every change makes new arrays, so the old ones are still whole.
+        Every change creates new arrays, so the old ones are intact.
         """
-        rows = self.codes.rows
+        rows = self.codes.table
         before = rows.ids, rows.codes, self.names.snapshot(), self.metadata.snapshot(), self.vectors
         try:
             yield
@@ -176,29 +187,29 @@ class NamedRows:
         vectors: NDArray[Any] | None,
         shortlist: int | None,
     ) -> list[list[Hit]]:
-        """As ``Index.search``."""
+        """See ``Index.search``."""
         k = check_k(k)
         if vectors is None:
             if shortlist is not None:
-                raise UsageError("shortlist: re-ranking needs vectors; give those of the queries.")
+                raise UsageError("shortlist: re-ranking needs vectors of the queries; give them.")
             distances, rows = self._nearest(codes, k)
             return [self._hits(*pair) for pair in zip(rows, distances, strict=True)]
         shortlist = max(10 * k, 100) if shortlist is None else check_k(shortlist)
         if shortlist < k:
             raise UsageError(f"shortlist: must be at least k = {k}, got {shortlist}.")
-        queries = check_beside(vectors, len(codes), self.settings)
+        queries = encode_vectors(vectors, len(codes), self.settings)
         distances, rows = self._nearest(codes, shortlist)
         answers = []
         for query, row, distance in zip(queries, rows, distances, strict=True):
-            order, cosines = by_cosine(query, self.vectors[row], distance)
+            order, cosines = _by_cosine(query, self.vectors[row], distance)
             best = order[:k]
             answers.append(self._hits(row[best], distance[best], cosines[best]))
         return answers
 
     def _nearest(self, codes: NDArray[Any], k: int) -> tuple[list[Any], list[Any]]:
-        """Return each query's distances and rows, without the padding."""
+        """Return distances and rows of each query, without padding."""
         hits = self.codes.search(codes, min(k, max(1, len(self))))
-        rows = np.searchsorted(self.codes.rows.ids, hits.ids)
+        rows = np.searchsorted(self.codes.table.ids, hits.ids)
         found = hits.ids >= 0
         pairs = list(zip(hits.distances, rows, found, strict=True))
         return [d[f] for d, _, f in pairs], [r[f] for _, r, f in pairs]
@@ -207,7 +218,18 @@ class NamedRows:
         found = []
         for place, (row, distance) in enumerate(zip(rows, distances, strict=True)):
             name = self.names[row]
-            metadata = index_rows.decode_metadata(self.metadata[row], name)
+            metadata = decode_metadata(self.metadata[row], name)
             cosine = None if cosines is None else float(cosines[place])
             found.append(Hit(name, distance.item(), metadata, cosine))
         return found
+
+
+def _by_cosine(
+    query: NDArray[Any], vectors: NDArray[Any], distances: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the order of ``vectors`` (n, width) by (cosine, distance, position), and the cosines.
+
+    Each row is summed on its own in float64, so equal vectors have equal cosines.
+    """
+    cosines = (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    return np.lexsort((np.arange(len(cosines)), distances, -cosines)), cosines

@@ -1,7 +1,7 @@
-"""What an index of binary codes does, whoever does it.
+"""Define the contract of an index of codes, its results, and the checks of its arguments.
 
-Order is the contract's core: by distance, then by id, and among equals at the k-th place the
-smallest ids win. An exact index therefore has one right answer, to the bit."""
+Hits are ordered by distance, then by id; among equal distances at the k-th place the smallest ids
+are kept. An exact index therefore has exactly one correct answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ __all__ = [
     "Hit",
     "Hits",
     "LocalIndex",
-    "RaggedHits",
     "check_codes",
     "check_ids",
     "check_k",
@@ -28,14 +27,14 @@ __all__ = [
 
 MAX_BITS = 4096
 MISSING = -1
-"""Id and distance where an index holds fewer than k codes."""
+"""Id and distance that fill a row of hits if the index holds fewer than k codes."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """The k nearest of each query; rows end in id -1, distance -1 where there are fewer.
+    """The k nearest codes of each query; id -1 and distance -1 fill rows with fewer hits.
 
-    ``distances`` (n_queries, k): int32 bits that differ, or float32 1 - cosine.
+    ``distances`` (n_queries, k): the number of differing bits, int32, or 1 - cosine, float32.
     ``ids`` (n_queries, k): int64.
     """
 
@@ -43,19 +42,10 @@ class Hits:
     ids: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class RaggedHits:
-    """All within a radius: query i has ``distances`` and ``ids`` [offsets[i] : offsets[i + 1]]."""
-
-    offsets: NDArray[np.int64]
-    distances: NDArray[Any]
-    ids: NDArray[np.int64]
-
-
 class CodeIndex(Protocol):
-    """Packed binary codes under Hamming distance, each with an id of its own.
+    """An index of packed binary codes under Hamming distance; every code has a unique id.
 
-    Codes are uint8 (n, n_bits // 8), ids int64 (n,) and not negative.
+    Codes are uint8 (n, n_bits // 8); ids are int64 (n,) and not negative.
     """
 
     @property
@@ -64,42 +54,38 @@ class CodeIndex(Protocol):
     def __len__(self) -> int: ...
 
     def add(self, ids: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        """Add codes. Raises UsageError, and adds nothing, if an id is there already."""
+        """Add codes. Raises UsageError, and adds nothing, if an id exists already."""
         ...
 
     def delete(self, ids: NDArray[np.int64]) -> None:
-        """Delete codes. Raises UsageError, and deletes nothing, if an id is not there."""
+        """Delete codes. Raises UsageError, and deletes nothing, if an id does not exist."""
         ...
 
     def search(self, codes: NDArray[np.uint8], k: int) -> Hits:
-        """Return the k nearest of each code."""
-        ...
-
-    def within(self, codes: NDArray[np.uint8], radius: int) -> RaggedHits:
-        """Return all that differ from each code in at most ``radius`` bits."""
+        """Return the k nearest codes of each query code."""
         ...
 
 
 class LocalIndex(CodeIndex, Protocol):
-    """An index in this process's memory, derived from its rows.
+    """An index in memory, built from its ``table`` of ids and codes.
 
-    It has no lock of its own; ``index.Index`` holds one around it. Searches may run side by side
-    while the index is ``ready``. Everything else runs alone.
+    It has no lock; ``index.Index`` locks it. Several searches may run at once while the index is
+    ``ready``; every other method must run alone.
     """
 
-    rows: Any
+    table: Any
 
     @property
     def ready(self) -> bool:
-        """Whether a search changes nothing that another search reads."""
+        """Whether a search leaves everything unchanged that other searches read."""
         ...
 
     def prepare(self) -> Any:
-        """Build whatever a search needs and lacks; a search also does so by itself."""
+        """Build the search structures that are missing; ``search`` calls this itself."""
         ...
 
     def forget(self) -> None:
-        """Drop everything that ``prepare`` builds, because the rows were set from outside."""
+        """Drop everything that ``prepare`` built, because the table was replaced."""
         ...
 
 
@@ -111,12 +97,12 @@ def check_width(n_bits: Any) -> None:
 
 
 def check_codes(codes: Any, n_bits: int) -> NDArray[np.uint8]:
-    """Return ``codes`` (n, n_bits // 8) in one piece.
+    """Return ``codes`` (n, n_bits // 8) as a contiguous array.
 
     Raises
     ------
     UsageError
-        If they are no array of uint8 of that width.
+        If they are not a uint8 array of that width.
     """
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.ndim != 2:
         got = f"{codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else type(codes)
@@ -138,41 +124,37 @@ def check_ids(ids: Any, n: int | None = None) -> NDArray[np.int64]:
     Raises
     ------
     UsageError
-        If they are no whole numbers >= 0, not n, or one stands twice.
+        If they are not n distinct whole numbers >= 0.
     """
     array = np.asarray(ids)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
-        raise UsageError(f"ids: must be a row of whole numbers, got {array.dtype} {array.shape}.")
+        raise UsageError(
+            f"ids: must be a 1-D array of whole numbers, got {array.dtype} {array.shape}."
+        )
     if n is not None and len(array) != n:
-        raise UsageError(f"ids: must be as many as codes, got {len(array)} for {n}.")
+        raise UsageError(f"ids: must be as many as codes, got {len(array)} for {n} codes.")
     if array.size and (int(array.min()) < 0 or int(array.max()) > np.iinfo(np.int64).max):
         raise UsageError(f"ids: must be >= 0 and below 2**63, got {array.min()}, {array.max()}.")
     array = array.astype(np.int64)
     ordered = np.sort(array)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if twice.size:
-        raise UsageError(f"ids: {twice[0]} stands twice; every code has an id of its own.")
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if repeated.size:
+        raise UsageError(f"ids: {repeated[0]} is repeated; every code needs a unique id.")
     return array
 
 
 def check_k(k: Any) -> int:
-    """Return ``k`` if it is a whole number >= 1; UsageError otherwise."""
+    """Return ``k``; raise UsageError unless it is a whole number >= 1."""
     check_number("k", k, low=1, high=2**31 - 1, integer=True)
     return int(k)
 
 
-def check_radius(radius: Any) -> int:
-    """Return ``radius`` if it is a whole number >= 0; UsageError otherwise."""
-    check_number("radius", radius, low=0, high=2**31 - 2, integer=True)
-    return int(radius)
-
-
 @dataclass(frozen=True)
 class Hit:
-    """A row that was found.
+    """A row that a search found.
 
-    ``distance`` is in bits that differ, or 1 - cosine of float codes; ``cosine`` is that of the
-    vectors, where they decided the order.
+    ``distance`` is the number of differing bits, or 1 - cosine of float codes. ``cosine`` is the
+    cosine between the vectors if hits were re-ranked by them.
     """
 
     name: str

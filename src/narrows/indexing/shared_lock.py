@@ -1,4 +1,4 @@
-"""A lock for readers and writers: searches run together, a change runs alone."""
+"""Lock an index in memory: searches run concurrently, changes run alone."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["SharedLock"]
 
 
 class SharedLock:
-    """Many threads may read at once; one that writes is alone.
+    """A lock that many threads can hold to read, and one thread alone to write.
 
-    Threads enter in the order in which they came, readers that stand side by side in the queue
-    together: neither searches nor changes can keep the other waiting for ever. A thread may enter
-    again what it holds. A fork waits until no thread writes, so that a child process never
-    inherits a half-made change. Copies and pickles get a lock of their own.
+    Threads acquire it in the order of their requests, and adjacent readers in the queue together,
+    so neither readers nor writers can starve. A thread may acquire again what it holds. A fork
+    waits until no thread writes, so a child process never inherits a partial change. Copies and
+    pickles get a new lock.
 
     Raises
     ------
     UsageError
-        If a thread asks to write while it reads: it would wait for itself. A signal handler that
-        interrupts a search can do that.
+        If a thread wants to write while it reads, as a signal handler that interrupts a search may:
+        it would wait for itself.
     """
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class SharedLock:
             return
         if me in self._readers:
             raise UsageError(
-                "index: a thread cannot change it in the middle of its own search, as a signal "
-                "handler would; make the change afterwards, or in another thread."
+                "index: a thread cannot change it during its own search, as a signal handler "
+                "would; make the change afterwards, or in another thread."
             )
         try:
             with self._free:
@@ -84,7 +84,7 @@ class SharedLock:
                 self._free.wait()
         finally:
             del self._queue[ticket]
-            self._free.notify_all()  # the next in the queue may be able to come along
+            self._free.notify_all()  # the next thread in the queue may be able to run
 
     def _is_turn_of(self, ticket: object, *, writes: bool) -> bool:
         if self._writer is not None or (writes and self._readers):
@@ -98,8 +98,8 @@ class SharedLock:
 
     def _renew(self) -> None:
         self._free = Condition()
-        self._queue: dict[object, bool] = {}  # who waits, and whether to write
-        self._readers: dict[int, int] = {}  # by thread, how often it has entered
+        self._queue: dict[object, bool] = {}  # waiting threads, and whether each writes
+        self._readers: dict[int, int] = {}  # by thread: how often it holds the lock
         self._writer: int | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     for lock in list(_LOCKS):
-        lock._renew()  # the threads that held it are not here
+        lock._renew()  # the threads that held it do not exist in the child
     _FORKING.held.close()
 
 

@@ -1,4 +1,4 @@
-"""The linear baseline that every net is held against: PCA, or TruncatedSVD for sparse rows."""
+"""Fit the linear baseline that a net is compared with: PCA, or TruncatedSVD for sparse rows."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from narrows.data.scaling import Scaling
 from narrows.data.source import Source, drawn_by_weight
 from narrows.losses import SquaredError
 
-__all__ = ["MAX_ROWS", "Baseline", "fit_baseline", "sample_size"]
+__all__ = ["MAX_ROWS", "Baseline", "fill_with_means", "fit_baseline", "sample_size"]
 
 MAX_ROWS = 100_000
 MAX_VALUES = 64 << 20
-"""More rows, or more dense values, than this are sampled: time and memory stay bounded."""
+"""Of more rows, or more dense values, a sample is used: time and memory stay bounded."""
 
 _EXACT_FEATURES = 4096
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A linear code of the same width, fitted on the same scaled rows.
+    """A linear code of the width of the model's code, fitted to the same scaled rows.
 
     ``mean`` (n_features,) is None for TruncatedSVD; ``components`` (width, n_features) are
-    orthonormal rows. ``width`` can be less than the code's where the data have fewer dimensions.
+    orthonormal rows. There are fewer than the code has if the data have fewer dimensions.
     """
 
     name: str
@@ -40,24 +40,23 @@ class Baseline:
     mean: Tensor | None = None
 
     def reconstruct(self, x: Rows) -> Outputs:
-        """Return the least-squares fill of scaled rows."""
+        """Return the least-squares reconstruction of scaled rows; NaN counts as the mean."""
         if isinstance(x, SparseRows) and self.mean is not None:
             x = x.to_dense()
         if isinstance(x, SparseRows):
             return x.matmul(self.components.t().contiguous()) @ self.components
         centered = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
-        fill = (centered @ self.components.t()) @ self.components
-        return fill if self.mean is None else fill + self.mean
+        rebuilt = (centered @ self.components.t()) @ self.components
+        return rebuilt if self.mean is None else rebuilt + self.mean
 
     def error(self, x: Rows) -> PerSample:
         """Return the squared error per sample, in squared units of the scaled features.
 
-        Missing values, NaN, count as the mean on the way in and not at all on the way out.
+        Missing values, NaN, count as the mean in the input and not at all in the error.
         """
-        fill = self.reconstruct(x)
-        return SquaredError().per_sample(
-            fill, x if isinstance(x, SparseRows) else torch.where(x.isnan(), fill, x)
-        )
+        rebuilt = self.reconstruct(x)
+        known = x if isinstance(x, SparseRows) else torch.where(x.isnan(), rebuilt, x)
+        return SquaredError().per_sample(rebuilt, known)
 
     def tensors(self) -> dict[str, Tensor]:
         parts = {"components": self.components}
@@ -65,12 +64,11 @@ class Baseline:
 
 
 def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> Baseline | None:
-    """Fit PCA, or TruncatedSVD where the rows are sparse, on a bounded sample of rows.
+    """Fit PCA, or TruncatedSVD to sparse rows, to a bounded sample of rows.
 
-    Rows count by the source's weights. Return None where the values are too large for their
-    squares to be numbers.
+    Rows count by the weights of the source. Return None if the squares of the values overflow.
     """
-    # a constant table has no variance to explain; the ratio that scikit-learn warns of is not read
+    # scikit-learn warns of the ratio of explained variance of a constant table; it is not used
     with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
         baseline = _fit(source, scaling, width, seed)
         if bool(torch.isfinite(baseline.components).all()):
@@ -79,7 +77,7 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
 
 
 def sample_size(source: Source) -> int:
-    """Return to how many rows of a source a baseline is fitted at most."""
+    """Return the largest number of rows of a source that a baseline is fitted to."""
     if source.sparse:
         return MAX_ROWS
     return min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
@@ -106,7 +104,7 @@ def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
         return Baseline("TruncatedSVD", _float32(svd.components_))
     if weights is not None:
         return _weighted_pca(x, weights, min(width, n_rows, n_features), seed)
-    x = torch.where(x.isnan(), x.nanmean(dim=0).nan_to_num(nan=0.0), x)
+    x = fill_with_means(x)
     width = min(width, n_rows, n_features)
     solver = "full"
     if n_features <= _EXACT_FEATURES and n_rows >= n_features:
@@ -117,19 +115,24 @@ def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
     return Baseline("PCA", _float32(pca.components_), _float32(pca.mean_))
 
 
+def fill_with_means(x: Tensor) -> Tensor:
+    """Return rows with missing values at the mean of their feature, or at 0 if all are missing."""
+    return torch.where(x.isnan(), x.nanmean(dim=0).nan_to_num(nan=0.0), x)
+
+
 def _weighted_pca(x: Tensor, weights: Tensor, width: int, seed: int) -> Baseline:
-    """Return PCA of rows (n_rows, n_features) that weigh (n_rows,); NaN counts as the mean."""
+    """Return PCA of rows (n_rows, n_features) with weights (n_rows,); NaN counts as the mean."""
     w, known = weights.double()[:, None], ~x.isnan()
-    wide = torch.where(known, x, 0.0).double()
+    values = torch.where(known, x, 0.0).double()
     total = (w * known).sum(dim=0)
-    mean = (w * wide).sum(dim=0) / torch.where(total > 0, total, 1.0)
-    spread = (torch.where(known, wide - mean, 0.0) * w.sqrt()).numpy()
-    n_rows, n_features = spread.shape
+    mean = (w * values).sum(dim=0) / torch.where(total > 0, total, 1.0)
+    centered = (torch.where(known, values - mean, 0.0) * w.sqrt()).numpy()
+    n_rows, n_features = centered.shape
     if n_features <= _EXACT_FEATURES:
-        components = np.linalg.eigh(spread.T @ spread)[1][:, : -width - 1 : -1].T
+        components = np.linalg.eigh(centered.T @ centered)[1][:, : -width - 1 : -1].T
     else:
         width = max(1, min(width, n_rows - 1))
-        components = TruncatedSVD(width, random_state=seed).fit(spread).components_
+        components = TruncatedSVD(width, random_state=seed).fit(centered).components_
     return Baseline("PCA", _float32(components), _float32(mean.numpy()))
 
 

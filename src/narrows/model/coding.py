@@ -1,21 +1,23 @@
-"""Encode, decode, reconstruct: what every fitted model does with rows."""
+"""Encode, decode and reconstruct rows with a fitted model, in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from narrows._types import Outputs
 from narrows.core.linear_kernels import uses_caller_threads
 from narrows.core.slots import Code, Rows
 from narrows.core.sparse import padded
+from narrows.core.terms import fill_missing
+from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time
 from narrows.data.statistics import check_finite
-from narrows.data.tensors import as_tensor
 from narrows.errors import UsageError
 from narrows.model.model import Model
 from narrows.model.threads import side_by_side
@@ -28,48 +30,63 @@ __all__ = [
     "decoded",
     "encoded",
     "errors",
+    "filled_batches",
     "in_input_units",
     "layer_features",
+    "output_of",
+    "padded_call",
+    "reconstruct_corrupted",
     "reconstructions",
     "scaled_batches",
-    "whole_vectors",
 ]
 
 T = TypeVar("T")
 
 BATCH = 1024
-"""Rows at a time: fixed, so that a row's code hardly depends on how many came with it."""
+"""Rows per batch. It is fixed, so that a row's code hardly depends on the number of rows."""
 
 _SPARSE_BATCH = 4096
-"""Sparse rows to encode at a time: nothing is as wide as they are, so more of them fit."""
+"""Sparse rows per batch when encoding: none of the arrays is as wide as the rows, so more fit."""
 
 _VECTOR = 16
-"""Processors compute this many numbers at once, and the last few of a batch by another routine,
-which may round them otherwise: whole batches of 16 rows leave none over."""
+"""Processors compute this many numbers at once and the rest of a batch by another routine, which
+may round differently: a multiple of 16 rows leaves no rest."""
 
 
 @overload
-def whole_vectors(x: Tensor) -> Tensor: ...
+def padded_call(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor: ...
 @overload
-def whole_vectors(x: Rows) -> Rows: ...
-def whole_vectors(x: Rows) -> Rows:
-    """Return a batch padded, so that a row's result is the same wherever in a batch it is."""
-    return padded(x, _VECTOR)
+def padded_call(function: Callable[[Rows], Tensor], x: Rows) -> Tensor: ...
+def padded_call(function: Callable[[Any], Tensor], x: Rows) -> Tensor:
+    """Return ``function`` of a batch, (batch, ...), computed on whole vectors of rows.
+
+    A row's result then does not depend on its place in the batch.
+    """
+    return function(padded(x, _VECTOR))[: len(x)]
 
 
 def scaled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows]]:
-    """Yield rows as they are and scaled, refusing values that are not finite.
+    """Yield each batch as (rows in input units, scaled rows); refuse values that are not finite.
 
-    NaN is let through where the model's corruption admits missing values.
+    NaN passes if the model's corruption admits missing values.
     """
     for first, raw in _raw_batches(model, source, BATCH):
         yield raw, _scaled(model, source, first, raw)
 
 
-def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator[T]:
-    """Yield what ``read`` finds for batches of scaled rows, without gradients, in order.
+def filled_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Rows, Tensor | None]]:
+    """Yield each batch as (rows in input units, scaled rows, known), with missing values filled in.
 
-    Rows that are sparse and stay so come in larger batches, on a processor several at once.
+    ``known`` (rows, n_features) is 1 for known values, else 0; None if none may be missing.
+    """
+    for raw, x in scaled_batches(model, source):
+        yield raw, *fill_missing(x, model.objective.corruption)
+
+
+def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator[T]:
+    """Yield ``read`` of each batch of scaled rows, in order and without gradients.
+
+    Rows that stay sparse come in larger batches, and on a CPU several batches run at once.
     """
     stay_sparse = source.sparse and model.scaling.shift is None
 
@@ -85,7 +102,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
 
 
 def _raw_batches(model: Model, source: Source, most: int) -> Iterator[tuple[int, Rows]]:
-    """Yield the number of the first row, and rows as they are."""
+    """Yield each batch as (number of its first row, rows in input units)."""
     first = 0
     for raw in model.scaling.as_precise(source).in_order(source.at_a_time(most)):
         yield first, raw.to(model.device)
@@ -105,12 +122,28 @@ def codes(model: Model, source: Source) -> Iterator[np.ndarray]:
 
 
 def code_of(model: Model, x: Rows) -> Code:
-    """Return the code of a batch of scaled rows, the same wherever in a batch a row is."""
-    code = model.objective.encode(whole_vectors(x))
-    preactivation = (
-        code.preactivation if code.preactivation is None else code.preactivation[: len(x)]
-    )
-    return Code(h=code.h[: len(x)], preactivation=preactivation)
+    """Return the code of scaled rows; a row's code does not depend on its place in the batch."""
+    code, n = model.objective.encode(padded(x, _VECTOR)), len(x)
+    preactivation = None if code.preactivation is None else code.preactivation[:n]
+    return Code(h=code.h[:n], preactivation=preactivation)
+
+
+def output_of(model: Model, x: Rows) -> Outputs:
+    """Return g(f(x)) of scaled rows, the natural parameters of the loss, as float32.
+
+    A row's output does not depend on its place in the batch.
+    """
+    objective = model.objective
+    return padded_call(lambda rows: objective.output(objective.encode(rows).h), x)
+
+
+def reconstruct_corrupted(model: Model, corrupted: Rows, clean: Rows) -> Outputs:
+    """Return g(f(x~)) of scaled rows, with the totals of the clean rows if the loss reads totals.
+
+    ``clean`` has no missing values.
+    """
+    objective = model.objective
+    return objective.loss.reconstruction(objective.output(objective.encode(corrupted).h), clean)
 
 
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
@@ -123,7 +156,7 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
     """
 
     def features(x: Rows) -> np.ndarray:
-        layers = layers_of(model.objective, whole_vectors(x))
+        layers = layers_of(model.objective, padded(x, _VECTOR))
         if not -len(layers) <= layer < len(layers):
             raise UsageError(
                 f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."
@@ -135,30 +168,36 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 
 @torch.no_grad()
 def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield g(h) in input units; where rows are scaled to proportions, proportions."""
+    """Yield g(h) in input units, or as proportions if the model scales rows to proportions."""
     rows = as_tensor(np.ascontiguousarray(h, dtype=np.float32))
     for batch in rows.split(at_a_time(BATCH, model.schema.n_features)):
-        mean = model.objective.decode(whole_vectors(batch.to(model.device)))[: len(batch)]
+        mean = padded_call(model.objective.decode, batch.to(model.device))
         yield model.scaling.inverse(mean).cpu().numpy()
 
 
 @torch.no_grad()
 def reconstructions(model: Model, source: Source) -> Iterator[np.ndarray]:
-    """Yield g(f(x)) in input units; proportions are multiplied by the row's own total."""
+    """Yield g(f(x)) in input units; proportions are multiplied by the total of their row."""
     for raw, x in scaled_batches(model, source):
-        mean = model.objective.reconstruct(whole_vectors(x))[: len(x)]
+        mean = padded_call(model.objective.reconstruct, x)
         yield in_input_units(model, mean, raw).cpu().numpy()
 
 
 def in_input_units(model: Model, mean: Tensor, raw: Rows) -> Tensor:
-    """Return scaled rows in the units of ``raw``, whose totals proportions are multiplied by."""
+    """Return scaled rows in input units; proportions are multiplied by the totals of ``raw``."""
     rows = model.scaling.inverse(mean)
     return rows * row_totals(raw)[:, None] if model.scaling.shares else rows
 
 
 @torch.no_grad()
 def errors(model: Model, source: Source) -> Iterator[np.ndarray]:
-    """Yield L(x, g(f(x))) per row, in ``model.error_unit``; a value the loss refuses raises."""
+    """Yield L(x, g(f(x))) of each row, in ``model.error_unit``.
+
+    Raises
+    ------
+    InvalidData
+        If the loss does not allow a value.
+    """
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
-        yield model.objective.error(whole_vectors(x))[: len(x)].cpu().numpy()
+        yield padded_call(model.objective.error, x).cpu().numpy()

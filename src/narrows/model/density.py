@@ -1,4 +1,4 @@
-"""A density of the codes, fitted when the net is done: it makes any autoencoder a generator.
+"""Fit a density to the codes of a trained net, so that any autoencoder can generate rows.
 
 Ghosh, Sajjadi, Vergari, Black, Schoelkopf (2020), "From variational to deterministic
 autoencoders", ICLR.
@@ -25,13 +25,13 @@ __all__ = ["Density", "fit_densities", "fit_gaussian", "rows_for"]
 _MAX_ROWS = 10_000
 _MAX_VALUES = 64 << 20
 _WIDE = 1024
-"""To wider codes a density is fitted on no more rows than this: no matrix to solve is larger."""
+"""Limit on the rows for wider codes, so that no matrix to decompose is larger than this."""
 
 _PARTS = 10
 _ROWS_A_PART = 20
 _MIXED = 64
 _FLAT = 1e-9
-"""Directions with less than this share of the largest variance count as without any."""
+"""Directions with less than this share of the largest variance are left out."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Density:
     """A mixture of normals: h = means_k + factors_k e, part k with probability weights_k.
 
     ``weights`` (parts,), ``means`` (parts, components), ``factors`` (parts, components, rank);
-    e is standard normal. The rank is that of the codes, so that constant and collinear ones stay
-    so. Drawing needs no more: a covariance and its inverse are never held.
+    e is standard normal. The rank is that of the codes, so that constant and collinear components
+    stay so. Drawing needs only the factors, and covariances are not stored.
     """
 
     weights: Tensor
@@ -48,7 +48,7 @@ class Density:
     factors: Tensor
 
     def draw(self, n: int, *, generator: Generator) -> Codes:
-        """Return n codes, (n, components)."""
+        """Draw n codes, (n, components)."""
         part = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         e = torch.empty(n, self.factors.shape[2]).normal_(generator=generator)
         h = self.means[part]
@@ -58,11 +58,11 @@ class Density:
         return h
 
     def log_density(self, h: Tensor, *, floor: float) -> Tensor:
-        """Return log p(h) in nats, (rows,), float64, each part with ``floor`` more variance.
+        """Return log p(h) in nats, (rows,), float64, with ``floor`` added to the variances.
 
-        The floor, in squared code units, has to be > 0: of codes that fill fewer directions than
-        they have numbers there is no density without one.
-        Cost: O(parts x (components^3 + rows x components^2)).
+        The floor, in squared code units, must be > 0: codes of a lower rank than they have
+        components have no density without it. Cost: O(parts x (components^3 + rows x
+        components^2)).
         """
         h, weights = h.double(), self.weights.to(h.device).double()
         logs = []
@@ -73,14 +73,14 @@ class Density:
             e = torch.linalg.solve_triangular(root, (h - mean).t(), upper=False)
             logs.append(-0.5 * e.square().sum(dim=0) - root.diagonal().log().sum())
         constant = 0.5 * h.shape[1] * math.log(2 * math.pi)
-        shares = (weights / weights.sum()).log()[:, None]
-        return torch.logsumexp(torch.stack(logs) + shares, dim=0) - constant
+        log_weights = (weights / weights.sum()).log()[:, None]
+        return torch.logsumexp(torch.stack(logs) + log_weights, dim=0) - constant
 
     def tensors(self) -> dict[str, Tensor]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}
 
     def check(self, n_components: int) -> None:
-        """Raise ValueError unless the tensors make a density of codes of that width."""
+        """Raise ValueError unless the tensors are those of a density of codes of this width."""
         parts = len(self.weights)
         shapes = [tuple(t.shape) for t in self.tensors().values()]
         if shapes[:2] != [(parts,), (parts, n_components)] or (
@@ -91,29 +91,29 @@ class Density:
             if value.dtype != torch.float32:
                 raise ValueError(f"a density of {value.dtype}")
         if not bool((self.weights >= 0).all() and (self.weights.sum() - 1).abs() < 1e-3):
-            raise ValueError("a density whose weights are no probabilities")
+            raise ValueError("a density whose weights are not probabilities")
 
 
 def rows_for(n_features: int, n_components: int) -> int:
-    """Return how many rows a density is fitted on: time and memory stay bounded."""
+    """Return the number of rows to fit a density to: time and memory stay bounded."""
     return min(_MAX_ROWS if n_components <= _WIDE else _WIDE, max(1000, _MAX_VALUES // n_features))
 
 
 def fit_densities(codes: np.ndarray, *, seed: int) -> dict[str, Density]:
-    """Fit "gaussian", of full covariance, and "mixture", ten of them, to codes (rows, width).
+    """Fit "gaussian", of full covariance, and "mixture", of ten normals, to codes (rows, width).
 
-    The mixture has fewer parts where there are fewer than 20 rows for each, or twice as many as
-    the rank; it is fitted in the up to 64 directions in which the codes vary most, on a common
-    scale. Rows that are not finite do not count; with fewer than two there is no density. Cost:
-    O(rows x width^2), and 30 passes at most of O(rows x parts x 64^2) for the mixture.
+    The mixture has fewer parts if there are fewer rows per part than 20 or twice the rank. It is
+    fitted in the up to 64 directions of largest variance, on a common scale. Rows that are not
+    finite do not count; with fewer than two rows there is no density. Cost: O(rows x width^2), and
+    for the mixture at most 30 passes of O(rows x parts x 64^2).
     """
     codes = _finite(codes)
     if len(codes) < 2:
         return {}
-    gaussian, mean, axes, deviations = _gaussian(codes)
-    # the mixture lives in the leading axes; scaled as one, so that no direction is blown up
-    axes, deviations = axes[:, :_MIXED], deviations[:_MIXED]
-    scale = float(np.sqrt(np.square(deviations).mean()))
+    gaussian, mean, axes, stds = _gaussian(codes)
+    # fit the mixture in the leading axes, on one scale, so that small directions are not inflated
+    axes, stds = axes[:, :_MIXED], stds[:_MIXED]
+    scale = float(np.sqrt(np.square(stds).mean()))
     weights, means, factors = _mixture((codes - mean) @ axes / (scale or 1.0), seed)
     mixture = _density(weights, mean + scale * means @ axes.T, scale * axes @ factors)
     fitted = {"gaussian": gaussian, "mixture": mixture}
@@ -125,7 +125,7 @@ def fit_densities(codes: np.ndarray, *, seed: int) -> dict[str, Density]:
 
 
 def fit_gaussian(codes: np.ndarray) -> Density:
-    """Fit the one normal alone, of full covariance, to codes (rows, width); two rows at least."""
+    """Fit one normal with a full covariance to codes (rows, width), of two rows or more."""
     return _gaussian(_finite(codes))[0]
 
 
@@ -134,18 +134,18 @@ def _finite(codes: np.ndarray) -> np.ndarray:
 
 
 def _gaussian(codes: np.ndarray) -> tuple[Density, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the normal of codes, their mean, and the axes and deviations of what is around it."""
+    """Return the normal fitted to codes, their mean, and their principal axes with stds."""
     mean = codes.mean(axis=0)
-    axes, deviations = _principal(codes - mean)
-    return _density(np.ones(1), mean[None], (axes * deviations)[None]), mean, axes, deviations
+    axes, stds = _principal(codes - mean)
+    return _density(np.ones(1), mean[None], (axes * stds)[None]), mean, axes, stds
 
 
 def _principal(centered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the axes (width, rank) in which centered rows vary, and their deviations."""
+    """Return the principal axes (width, rank) of centered rows, and the stds along them."""
     n_rows, width = centered.shape
     if width <= n_rows:
         variances, axes = np.linalg.eigh(centered.T @ centered / (n_rows - 1))
-    else:  # through the rows' own products: the smaller matrix
+    else:  # the Gram matrix of the rows is the smaller one
         variances, left = np.linalg.eigh(centered @ centered.T / (n_rows - 1))
         axes = centered.T @ left
         axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
@@ -155,16 +155,16 @@ def _principal(centered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mixture(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights, means and covariance roots of a mixture over points (rows, rank)."""
+    """Return weights, means and covariance roots of a mixture fitted to points (rows, rank)."""
     n_rows, rank = points.shape
     n_parts = max(1, min(_PARTS, n_rows // max(_ROWS_A_PART, 2 * rank)))
     n_parts = min(n_parts, len(np.unique(points, axis=0)))
     mixture: Any = GaussianMixture(
         n_parts, reg_covar=1e-6, tol=1e-2, max_iter=30, random_state=seed
     )
-    # arrays are NumPy's whatever the user dispatches on, and k-means takes no others
+    # k-means needs NumPy arrays, even if the user has array API dispatch on
     with config_context(array_api_dispatch=False), warnings.catch_warnings():
-        # thirty passes come close enough: what is left changes no picture
+        # thirty passes come close enough: further ones change no picture
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(points)
     return mixture.weights_, mixture.means_, np.linalg.cholesky(mixture.covariances_)

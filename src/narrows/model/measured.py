@@ -14,7 +14,7 @@ from narrows.model.model import Model
 __all__ = ["MAX_CALIBRATION", "calibrate", "fit_code_densities", "sorted_errors"]
 
 MAX_CALIBRATION = 10_000
-"""Rows whose errors a model keeps at most: p-values down to 1 / 10,001, 40 kB."""
+"""The largest number of errors that a model keeps: p-values down to 1 / 10,001, 40 kB."""
 
 
 def sorted_errors(model: Model, source: Source) -> Tensor:
@@ -23,10 +23,10 @@ def sorted_errors(model: Model, source: Source) -> Tensor:
 
 
 def calibrate(model: Model, source: Source, *, seed: int) -> None:
-    """Have the model keep the errors of rows that its training did not see.
+    """Set ``model.calibration`` to the errors of rows that training did not see.
 
-    Of more than ``MAX_CALIBRATION`` it keeps that many, drawn by ``seed``, so that what is kept is
-    still a sample of them. Errors that are not finite leave the model without any.
+    Of more than ``MAX_CALIBRATION`` errors a random sample is kept, drawn by ``seed``. If an error
+    is not finite, the model keeps none.
     """
     found = sorted_errors(model, source)
     if len(found) > MAX_CALIBRATION:
@@ -37,12 +37,10 @@ def calibrate(model: Model, source: Source, *, seed: int) -> None:
 
 @torch.no_grad()
 def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
-    """Give the model densities of its codes, fitted to at most 10,000 rows of the source.
+    """Set ``model.densities`` to densities of its codes, fitted to at most 10,000 rows.
 
-    Where rows have weights, they are drawn by them.
-
-    Where the code has a posterior, one code of each row is drawn from it: that is what the
-    decoder has learned to read.
+    Rows with weights are drawn by their weights. If the code has a posterior, one code of each row
+    is drawn from it, as the decoder has learned to read it.
     """
     n_rows = rows_for(source.n_features, model.n_components)
     generator = Generator().manual_seed(seed)

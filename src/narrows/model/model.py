@@ -1,4 +1,4 @@
-"""A fitted model: the net, its scaling, its baseline, and what it was trained on."""
+"""A fitted model: the net, its scaling, its baseline, its schema and its training record."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head", "calibr
 
 @dataclass
 class Model:
-    """Everything that the applications need, and nothing of the training data."""
+    """Everything that the applications need, without the training data."""
 
     variant: str
     parameters: dict[str, Any]
@@ -64,7 +64,7 @@ class Model:
 
     @property
     def feature_names(self) -> list[str] | None:
-        """The names of the columns, or the words; None where features have no names."""
+        """The names of the columns, or the words; None if features have no names."""
         if self.schema.names is None and self.vocabulary is not None:
             return list(self.vocabulary.terms)
         return self.schema.names
@@ -78,7 +78,7 @@ class Model:
         return f"{unit}, in {self.scaling.unit}"
 
     def check_units(self, source: Source) -> None:
-        """Warn if rows are far larger or smaller than those of the fit; proportions have no unit.
+        """Warn if rows are far larger or smaller than those of the fit (proportions have no unit).
 
         Warns
         -----
@@ -91,12 +91,11 @@ class Model:
 
     def to(self, device: str | torch.device) -> Model:
         self.objective.to(device)
-        moved = {name: value.to(device) for name, value in self.scaling.tensors().items()}
-        self.scaling = Scaling(self.scaling.kind, **moved)
+        self.scaling = self.scaling.to(device)
         return self
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of what makes the codes: an index says by it whose codes it holds."""
+        """Return the SHA-256 of what determines the codes; an index names its model by it."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
         spec: list[Any] = [*fingerprinted(self.variant, self.parameters), self.scaling.kind]
@@ -108,23 +107,29 @@ class Model:
             digest.update(net[name].detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
+    def probe_rows(self) -> Tensor:
+        """Return a scaled row of zeros and one of ones, (2, n_features); every loss allows them."""
+        zeros = torch.zeros(1, self.schema.n_features, device=self.device)
+        return torch.cat([zeros, zeros + 1])
+
     @torch.no_grad()
     def check_answers(self) -> None:
-        """Raise ValueError unless the net's answers to simple rows are finite.
+        """Raise ValueError unless the results for simple rows are finite.
 
-        The rows are zeros, ones, and -1 and 1 in turn, scaled; the answers are their codes,
+        The scaled rows are zeros, ones, and 1 and -1 in turn; the results are their codes,
         reconstructions and errors, and rows decoded from drawn codes. Cost: one pass of the net.
         """
-        n, device = self.schema.n_features, self.device
-        x = torch.stack([torch.full((n,), float(value)) for value in (0, 1, -1)])
-        x[2, ::2] = 1
+        device, plain = self.device, self.probe_rows().cpu()
+        alternating = -torch.ones(1, self.schema.n_features)
+        alternating[:, ::2] = 1
+        x = torch.cat([plain, alternating])
         h = [self.objective.encode(x.to(device)).h]
         for density in self.densities.values():
             drawn = density.draw(2, generator=torch.Generator().manual_seed(0))
             h.append(self.objective.encoder.project(drawn.to(device)))
         rows = self.scaling.inverse(self.objective.decode(torch.cat(h)))
         answers = {"codes": torch.cat(h), "rows": rows}
-        answers["errors"] = self.objective.error(x[:2].to(device))
+        answers["errors"] = self.objective.error(plain.to(device))
         if self.baseline is not None:
             answers["rows of the baseline"] = self.baseline.reconstruct(x)
             answers["errors of the baseline"] = self.baseline.error(x)
@@ -133,7 +138,7 @@ class Model:
                 raise ValueError(f"its {name} are not finite: a weight or a scale is too large")
 
     def to_artefact(self, extra: Mapping[str, Any]) -> Artefact:
-        """Return the file's content; ``extra`` is what the estimator adds to the spec."""
+        """Return the content of a model file; ``extra`` is what the estimator adds to the spec."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
         spec: dict[str, Any] = {
@@ -181,7 +186,7 @@ class Model:
                 raise ValueError(f"{unknown[0]!r} is no tensor of a model")
             net = _part(tensors, "net.")
             with torch.device("meta"):
-                # nothing is allocated until the shapes are known to be those of the file
+                # nothing is allocated before the shapes are compared with those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
             if tensor_layout(objective.state_dict()) != tensor_layout(net):
                 raise ValueError("the weights are not those of the variant")
@@ -245,7 +250,7 @@ def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> V
 def _check_spare_parts(
     model: Model, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Raise ValueError if the file holds tensors of a part that the spec does not name."""
+    """Raise ValueError if the file holds tensors of a part that is not in the spec."""
     held = {"baseline": model.baseline, "vocabulary": model.vocabulary, "head": spec.get("head")}
     held |= {f"density.{name}": density for name, density in model.densities.items()}
     for name in tensors:

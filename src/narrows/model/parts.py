@@ -1,6 +1,6 @@
 """Read the parts of a model file, and check their type, shape, magnitude and meaning.
 
-Every function raises ValueError, TypeError or KeyError where the part cannot be what was written.
+Every function raises ValueError, TypeError or KeyError if the part cannot be what was written.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _PARTS_OF_SCALINGS = {
     "standard": ({"scale"}, {"shift"}),
     "tfidf": ({"scale"}, set()),
 }
-"""Which tensors a kind of scaling has, and which it may have."""
+"""The tensors that each kind of scaling must have, and those that it may have."""
 
 _WHOLE = ("best_epoch", "batch_size", "max_epochs", "n_rows", "n_validation_rows", "n_neighbors")
 _EPOCH = {"objective", "loss", "penalty", "validation", "seconds"}
 
 
 def check_magnitudes(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are absurdly large."""
+    """Raise ValueError if a weight is absurdly large."""
     for name, value in tensors.items():
         if value.is_floating_point() and value.numel():
             largest = float(value.abs().max())
@@ -54,7 +54,7 @@ def check_magnitudes(tensors: Mapping[str, Tensor]) -> None:
 def read_scaling(
     kind: Any, tensors: Mapping[str, Tensor], n_features: int, fitted: ValueRange | None
 ) -> Scaling:
-    """Return the scaling of that kind; ``fitted`` is the range of the values it was fitted to."""
+    """Return the scaling of a kind; ``fitted`` is the range of the values it was fitted to."""
     if kind not in SCALES:
         raise ValueError(f"unknown scaling {kind!r}")
     needed, optional = _PARTS_OF_SCALINGS[kind]
@@ -62,7 +62,7 @@ def read_scaling(
         raise ValueError(f"scaling {kind!r} with {', '.join(sorted(tensors)) or 'no tensor'}")
     shape = () if kind == "unit" else (n_features,)
     for name, value in tensors.items():
-        # rows far from 0, or of tiny deviations, are scaled in float64
+        # rows far from 0, or with tiny deviations, are scaled in float64
         if tuple(value.shape) != shape or value.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"{name} of {value.dtype}, {tuple(value.shape)}, in scaling {kind!r}")
     scaling = Scaling(kind, **tensors)
@@ -74,14 +74,14 @@ def read_scaling(
         shift, scale = scaling.shift, scaling.scale
         if shift is not None and not bool(((shift >= low) & (shift <= high)).all()):
             raise ValueError("a shift outside of the range of the values")
-        # a column without variance has 1, and images have 255 whatever their range
+        # constant columns have scale 1, and images 255 whatever their range
         if scale is not None and not bool((scale <= max(255.0, 2 * (high - low))).all()):
             raise ValueError("a scale beyond the range of the values")
     return scaling
 
 
 def read_baseline(name: Any, tensors: Mapping[str, Tensor], n_features: int) -> Baseline:
-    """Return a linear baseline: PCA with a mean, or TruncatedSVD without."""
+    """Return a linear baseline: PCA with a mean, or TruncatedSVD without one."""
     if name not in ("PCA", "TruncatedSVD"):
         raise ValueError(f"unknown baseline {name!r}")
     baseline = Baseline(name, **tensors)
@@ -104,7 +104,7 @@ def read_baseline(name: Any, tensors: Mapping[str, Tensor], n_features: int) -> 
 
 
 def read_calibration(count: Any, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return errors of rows held out, ascending; older files do not say how many."""
+    """Return the errors of held-out rows, ascending; older files have no count."""
     if [*tensors] != ["errors"]:
         raise ValueError(f"a calibration by {count!r} errors with the tensors {sorted(tensors)}")
     errors = tensors["errors"]

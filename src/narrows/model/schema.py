@@ -1,4 +1,4 @@
-"""What the rows are that a model was fitted to."""
+"""The schema of the rows that a model was fitted to: features, names, image shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ __all__ = ["Schema", "read_schema"]
 
 @dataclass(frozen=True)
 class Schema:
-    """What the rows look like."""
+    """The kind of rows, "table" or "image", their number of features, column names and image
+    shape."""
 
     n_features: int
     kind: str = "table"
@@ -25,7 +26,7 @@ def read_schema(spec: Any) -> Schema:
     Raises
     ------
     TypeError, ValueError
-        If the parts are not those of a schema, or do not fit each other.
+        If the values are not those of a schema, or do not fit each other.
     """
     schema = Schema(**spec)
     if schema.kind not in ("image", "table"):

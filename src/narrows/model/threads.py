@@ -1,7 +1,7 @@
-"""Batches of small steps on every core: one thread of Python a core, one of torch in each.
+"""Run batches on all cores: one Python thread per core, with one torch thread each.
 
-Torch shares out each step among the cores, and waits for all of them after each. Where the steps
-are many and short, whole batches side by side are faster: the steps themselves hold no lock.
+Torch splits each step among the cores and waits for all of them after it. For many short steps it
+is faster to run whole batches side by side, as the steps hold no lock.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MOST = 8
 
 
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield ``function`` of every item, in order; as many at once as torch has threads here, 8 at
-    most, since each takes memory.
+    """Yield ``function`` of each item, in order, with as many threads as torch has, but at most 8,
+    since each takes memory.
 
-    Items are drawn by the caller's thread, two a thread at most before their results are taken.
-    An exception is raised where its result would have been.
+    The caller's thread draws the items, at most two per thread ahead of the results taken. An
+    exception is raised in place of its result.
     """
     n_threads = min(torch.get_num_threads(), _MOST)
     if n_threads == 1:
@@ -52,7 +52,7 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 def _started(pool: ThreadPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:
     try:
         return pool.submit(function, item)
-    except RuntimeError:  # pools end with the main thread, which others may outlive
+    except RuntimeError:  # pools end with the main thread; other threads may outlive it
         done: Future[R] = Future()
         try:
             done.set_result(function(item))
@@ -67,7 +67,7 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
 
 
 def _one_torch_thread() -> None:
-    # of this thread alone; torch first sets its own number, once a thread
+    # for this thread only; torch sets its own number first, once per thread
     torch.get_num_threads()
     ThreadpoolController().select(user_api="openmp").limit(limits=1)
 

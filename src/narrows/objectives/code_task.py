@@ -22,7 +22,24 @@ from narrows.core.terms import Terms, Trainable, fill_missing, target_errors
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 
-__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of"]
+__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of", "mean_and_std"]
+
+
+def mean_and_std(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the mean and the standard deviation of each feature, (n_features,) each.
+
+    The std of a constant feature is 1, so that one can divide by it. ``weights`` (batch,) say how
+    much each row of ``features`` (batch, n_features) counts.
+    """
+    if weights is None:
+        std, mean = torch.std_mean(features, dim=0, correction=0)
+    else:
+        share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
+        center = (share * features.double()).sum(dim=0)
+        squares = (share * (features.double() - center).square()).sum(dim=0)
+        mean, std = center.float(), squares.sqrt().float()
+    constant = std <= 1e-6 * mean.abs().clamp_min(1e-6)
+    return mean, torch.where(constant, 1.0, std)
 
 
 class Head(nn.Module):
@@ -61,16 +78,9 @@ class Head(nn.Module):
 
         ``weights`` (batch,) say how much each row counts.
         """
-        if weights is None:
-            std, mean = torch.std_mean(features, dim=0, correction=0)
-        else:
-            share = (weights.double() / weights.double().sum()).to(features.device)[:, None]
-            center = (share * features.double()).sum(dim=0)
-            variance = (share * (features.double() - center).square()).sum(dim=0)
-            mean, std = center.float(), variance.sqrt().float()
+        mean, std = mean_and_std(features, weights)
         self.shift.copy_(mean)
-        constant = std <= 1e-6 * mean.abs().clamp_min(1e-6)
-        self.scale.copy_(torch.where(constant, 1.0, std))
+        self.scale.copy_(std)
 
     def forward(
         self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None

@@ -100,10 +100,16 @@ def _matrix(x: Rows) -> Any:
 
 
 class NeighborObjective(Trainable):
-    """An objective that reconstructs neighborhoods of rows; y carries the row number."""
+    """An objective that reconstructs neighborhoods of rows; y carries the row number.
 
-    def __init__(self, objective: Objective, targets: Neighborhoods) -> None:
+    ``labels`` (n_samples,) are the y of all rows, by their numbers, for penalties that need them.
+    """
+
+    def __init__(
+        self, objective: Objective, targets: Neighborhoods, labels: Tensor | None = None
+    ) -> None:
         super().__init__()
+        self._labels = labels
         self.objective = objective
         self.stochastic = objective.stochastic
         self._targets = targets
@@ -118,9 +124,10 @@ class NeighborObjective(Trainable):
     ) -> Terms:
         assert y is not None
         target = self._targets(y).to(y.device)
-        return self.objective(x, generator=generator, weights=weights, target=target)
+        labels = None if self._labels is None else self._labels[y.cpu()].to(y.device)
+        return self.objective(x, labels, generator=generator, weights=weights, target=target)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert y is not None
-        output = self.objective.decoder(self.objective.encode(x).h).float()
+        output = self.objective.output(self.objective.encode(x).h)
         return self.objective.loss.per_sample(output, self._targets(y).to(y.device))

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from narrows._types import PerSample
 from narrows.core.objective import Objective
-from narrows.core.slots import Rows, SparseRows
+from narrows.core.slots import Forward, Rows, SparseRows
 from narrows.core.terms import Terms, Trainable, mean_over_rows
 from narrows.decoders import DenseDecoder
 
@@ -52,7 +52,8 @@ class SampledSoftmax(Trainable):
     ) -> Terms:
         net, decoder = self.objective, self.objective.decoder
         assert isinstance(x, SparseRows) and isinstance(decoder, DenseDecoder)
-        code = net.encoder(net.corruption(x, generator=generator).rows, generator=generator)
+        corrupted = net.corruption(x, generator=generator).rows
+        code = net.encoder(corrupted, generator=generator)
         words, extra, log_weight = self._sample(x, generator)
         hidden = decoder.hidden(code.h)
         picked = torch.cat([words, extra])
@@ -62,7 +63,10 @@ class SampledSoftmax(Trainable):
         log_z = torch.logsumexp(logits + log_weight * drawn, dim=1)
         among = SparseRows(x.indptr, torch.searchsorted(words, x.indices), x.values, len(picked))
         loss = mean_over_rows(log_z * x.row_sums() - among.gather_sum(logits), weights)
-        return Terms(total=loss, loss=loss, penalty=loss.new_zeros(()))
+        pieces = (net.encoder, decoder)
+        step = Forward(x, corrupted, code, logits, *pieces, y, generator, weights)
+        penalty = sum((omega(step) for omega in net.penalties), loss.new_zeros(()))
+        return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return the error of the full softmax."""

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.slots import Encoder, Forward, Rows, SparseRows
-from narrows.encoders import DenseEncoder
+from narrows.encoders import DenseEncoder, QuantizedEncoder
 from narrows.errors import UsageError, unknown_name
 
 __all__ = ["check_method", "full_precision", "generator_of", "jacobian_of"]
@@ -127,6 +127,11 @@ def jacobian_of(
         If the method does not apply to this encoder or these rows.
     """
     encoder = step.encoder
+    if isinstance(encoder, QuantizedEncoder):
+        raise UsageError(
+            f"{owner}: a quantized code is constant almost everywhere, so that its Jacobian is 0 "
+            "and there is nothing to penalize; leave it out."
+        )
     depth = len(encoder.weights) if isinstance(encoder, DenseEncoder) else 0
     if method == "auto":
         method = "exact" if depth and step.code.h.shape[1] <= _NARROW else "stochastic"

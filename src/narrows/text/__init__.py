@@ -1,4 +1,4 @@
-"""Text: documents, the words in them, and their counts."""
+"""Read documents, split them into terms, and count the terms."""
 
 from narrows.text.analyzer import Analyzer
 from narrows.text.documents import Document, Documents, as_documents

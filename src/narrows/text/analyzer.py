@@ -1,7 +1,7 @@
-"""From a text to its terms: letters made small, words found, stop words dropped, stems taken.
+"""Analyze texts: lowercase them, split them into words, drop stop words, and stem.
 
-scikit-learn's ``CountVectorizer`` is the reference, on text in Unicode's composed form (NFC), to
-which every text is brought first: words that look the same are the same.
+The reference is scikit-learn's ``CountVectorizer``, applied to text in Unicode's composed form
+(NFC). Every text is normalized to it first, so that words that look equal are equal.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from typing import Any
 
 from narrows.core.checks import check_number
 from narrows.errors import MissingExtra, ModelFileError, UsageError, unknown_name
-from narrows.text.ngrams import (
+from narrows.text.patterns import check_pattern
+from narrows.text.tokens import (
+    UNSPACED_SHARE,
+    WORDS,
+    Tokens,
     character_ngrams,
     check_range,
+    composed,
     in_lists,
     inner_ngrams,
     word_ngrams,
+    word_splitter,
 )
-from narrows.text.patterns import check_pattern
-from narrows.text.scripts import UNSPACED_SHARE
-from narrows.text.words import WORDS, Tokens, composed, word_cutter
 
 __all__ = ["STEMMERS", "Analyzer"]
 
@@ -34,7 +37,7 @@ _LANGUAGES = (
 ).split()
 
 STEMMERS = {**{name: name for name in _LANGUAGES}, "snowball": "english"}
-"""PyStemmer's algorithms by name: a language, or Porter's of 1980; "snowball" is his later one."""
+"""PyStemmer's algorithms by name: languages, and Porter's "porter" (1980) and "snowball"."""
 
 _UNITS = ("auto", "word", "char", "char_wb")
 _AUTO_CHARACTERS = (1, 3)
@@ -47,29 +50,28 @@ _MAX_NGRAM = 1000
 
 @dataclass(frozen=True)
 class Analyzer:
-    """What counts as a word, and which words count as the same.
+    """The rules by which texts are split into terms.
 
-    Stop words are dropped before stemming, as written in the text: with the list "english",
-    "have" is dropped and "haves" is counted, under the stem "have".
+    Stop words are dropped before stemming: with the list "english", "have" is dropped, but "haves"
+    is counted under the stem "have".
 
     Parameters
     ----------
     lowercase : bool, default=True
     token_pattern : str, default=WORDS
-        Regular expression of a word, with one group at most, of those that take time in proportion
-        to the text (see ``patterns``).
+        Regular expression of a word, with at most one group, that matches in linear time (see
+        ``patterns``).
     stop_words : "english", list or set of str, or None, default="english"
         "english" is scikit-learn's list.
     stemmer : str or None, default=None
-        Each word is stemmed by PyStemmer: "porter" or "snowball" for English, or a language, such
-        as "german".
+        The algorithm by which PyStemmer stems words: "porter" or "snowball" for English, or a
+        language, such as "german".
     max_token_length : int, default=100
-        Longer words are dropped: they are encoded files and rules drawn with underscores.
-        At most 1000.
+        Longer words are dropped: they are encoded files or lines of underscores. At most 1000.
     analyzer : {"auto", "word", "char", "char_wb"}, default="auto"
-        What terms are made of. "char" are n-grams of characters, "char_wb" those inside words,
-        each padded by spaces; stop words, stems and token_pattern are of words alone. "auto" is
-        what ``for_texts`` finds; by itself, words.
+        The unit of terms. "char" makes n-grams of characters, "char_wb" n-grams inside of words
+        padded by spaces; stop_words, stemmer and token_pattern apply to words only. "auto" is
+        resolved by ``for_texts``; otherwise it means words.
     ngram_range : (int, int) or "auto", default="auto"
         The least and the greatest n of the n-grams; "auto" is (1, 1) for words, (1, 3) for
         characters.
@@ -77,7 +79,7 @@ class Analyzer:
     Raises
     ------
     UsageError
-        If an argument cannot be.
+        If an argument is invalid.
 
     Examples
     --------
@@ -124,11 +126,11 @@ class Analyzer:
 
     @property
     def has_plain_words(self) -> bool:
-        """Whether a term is one word, so that each word has a column of its own."""
+        """Whether every term is a single word."""
         return not self.of_characters and self._range == (1, 1)
 
     def described(self) -> str:
-        """Return what terms are, as a text."""
+        """Return a description of the terms."""
         low, high = self._range
         if self.has_plain_words:
             return "words" if self.token_pattern == WORDS else f"words by {self.token_pattern}"
@@ -137,13 +139,13 @@ class Analyzer:
         return f"n-grams of {numbers} {unit.get(self.analyzer, 'words')}"
 
     def for_texts(self, unspaced_share: float) -> Analyzer:
-        """Resolve "auto" for texts, of which a share is written without spaces."""
+        """Resolve "auto" for texts with this share of characters of unspaced scripts."""
         if self.analyzer != "auto":
             return self
         return replace(self, analyzer="char_wb" if unspaced_share >= UNSPACED_SHARE else "word")
 
     def _check_characters(self) -> None:
-        """Refuse options that apply to words alone; drop them where they are the defaults."""
+        """Refuse options that apply only to words; drop them if they are the defaults."""
         named = self.stop_words is None or self.stop_words == "english"
         if not named or self.token_pattern != WORDS:
             what = "token_pattern" if named else "stop_words"
@@ -160,18 +162,17 @@ class Analyzer:
         object.__setattr__(self, "stemmer", None)
 
     def __call__(self, text: str) -> list[str]:
-        """Return the terms of a text, in order, each as often as it stands there."""
+        """Return the terms of a text in order, with repetitions."""
         term = self.make_term()
         found = (term(token) for tokens in self.make_tokens()(text) for token in tokens)
         return [kept for kept in found if kept is not None]
 
     def make_tokens(self) -> Tokens:
-        """Return a function from a text to lists of what ``make_term`` takes: words, before any is
-        dropped, or n-grams.
+        """Return a function from a text to lists of tokens, the input of ``make_term``.
 
-        Of a text of ASCII it gives words of one letter too, which ``make_term`` drops.
+        Tokens are n-grams, or all words, including those that ``make_term`` drops.
         """
-        words = word_cutter(self.token_pattern, lowercase=self.lowercase)
+        words = word_splitter(self.token_pattern, lowercase=self.lowercase)
         if self.has_plain_words:
             return words
         low, high = self._range
@@ -189,17 +190,17 @@ class Analyzer:
         return tokens
 
     def make_term(self) -> Callable[[str], str | None]:
-        """Return a function from a word, or n-gram, to its term, None for one that is not counted.
+        """Return a function from a token to its term, or None if the token is not counted.
 
         Raises
         ------
         MissingExtra
             If there is a stemmer to use and PyStemmer is not installed.
         """
-        return self._make_word_term() if self.has_plain_words else _as_it_is
+        return self._make_word_term() if self.has_plain_words else _checked_ngram
 
     def _make_word_term(self) -> Callable[[str], str | None]:
-        """Return a function from a word to its term.
+        """Return a function from a word to its term, or None if the word is not counted.
 
         Raises
         ------
@@ -217,7 +218,7 @@ class Analyzer:
             try:
                 token.encode()
             except UnicodeEncodeError:
-                return None  # half of a character: only a pattern of one's own finds these
+                return None  # half of a surrogate pair, which only custom patterns match
             return stem(token) or None if stem is not None else token
 
         return term
@@ -251,16 +252,16 @@ class Analyzer:
         Raises
         ------
         ModelFileError
-            If ``to_spec`` cannot have written it.
+            If ``to_spec`` did not write it.
         """
         names = set(cls.__dataclass_fields__)
         since = {"analyzer", "ngram_range"}
         if not isinstance(spec, dict) or spec.keys() not in (names, names - since):
-            raise ModelFileError("the analyzer's spec has other entries than it should.")
+            raise ModelFileError("the analyzer's spec has unexpected entries.")
         try:
             return cls(**{"analyzer": "word", **spec})
         except UsageError as error:
-            raise ModelFileError(f"the analyzer's spec is impossible: {error}") from None
+            raise ModelFileError(f"the analyzer's spec is invalid: {error}") from None
 
 
 def _is_one_of(name: Any, known: Iterable[str]) -> bool:
@@ -272,7 +273,7 @@ def _checked_stop_words(words: Any) -> str | tuple[str, ...] | None:
         if words not in (None, "english"):
             raise UsageError(
                 f"stop_words: the only named list is 'english', got {words!r:.60}; pass a list of "
-                "words, or None and max_df=0.5, which drops words of over half of the documents."
+                "words, or None and max_df=0.5, which drops words in over half of the documents."
             )
         return words
     good = isinstance(words, list | tuple | set | frozenset) and len(words) <= _MAX_STOP_WORDS
@@ -295,10 +296,10 @@ def _make_stem(name: str | None) -> Callable[[str], str] | None:
             f"stemmer={name!r} needs PyStemmer; install it: pip install 'PyStemmer>=2.2'"
         ) from None
     try:
-        return Stemmer.Stemmer(STEMMERS[name], 0).stemWord  # no cache: ours holds columns
+        return Stemmer.Stemmer(STEMMERS[name], 0).stemWord  # no cache: WordColumns caches
     except KeyError:
         raise UsageError(
-            f"stemmer: the PyStemmer that is installed has no {name!r}; upgrade it, or choose from "
+            f"stemmer: the installed PyStemmer has no {name!r}; upgrade it, or choose from "
             f"{', '.join(Stemmer.algorithms())}."
         ) from None
 
@@ -317,8 +318,8 @@ class _Terms(dict[str, "str | None"]):
         return found
 
 
-def _as_it_is(term: str) -> str | None:
-    """Return an n-gram as its own term; None if it is too long, or not valid Unicode."""
+def _checked_ngram(term: str) -> str | None:
+    """Return an n-gram, or None if it is too long or not valid Unicode."""
     if len(term) > _MAX_NGRAM:
         return None
     try:

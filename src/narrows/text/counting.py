@@ -1,4 +1,4 @@
-"""Count terms, keep those that matter, and put the counts together as CSR."""
+"""Count terms in texts, select terms by frequency, and assemble the counts as CSR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from narrows.errors import InvalidData, UsageError
 from narrows.text.analyzer import Analyzer
-from narrows.text.words import Tokens
+from narrows.text.tokens import Tokens
 
 __all__ = [
     "Block",
@@ -30,17 +30,17 @@ __all__ = [
 BLOCK_WORDS = 1 << 18
 BLOCK_ROWS = 1 << 12
 MAX_CACHED = 1 << 19
-"""Words remembered with their columns; then all are forgotten and learned anew."""
+"""Maximum number of cached words; the cache is then cleared."""
 
-_LONGEST_NGRAM = 100  # characters of one that is remembered
+_LONGEST_NGRAM = 100  # longer n-grams are not cached
 
 Lookup = Callable[[str], int | None]
 
 
 class WordColumns(dict[str, int]):
-    """The number of each word as written: its column + 1, or 0 where it is not counted.
+    """A cache of the numbers of words: column + 1, or 0 if a word is not counted.
 
-    Memory is bounded: at most ``MAX_CACHED`` words, none longer than the analyzer keeps.
+    It is limited to ``MAX_CACHED`` words, none longer than the analyzer keeps.
     """
 
     def __init__(self, analyzer: Analyzer, number: Callable[[str], int]) -> None:
@@ -64,15 +64,15 @@ def _longest(analyzer: Analyzer) -> int:
 
 
 def learning(analyzer: Analyzer, found: dict[str, int]) -> Lookup:
-    """Return the look-up that gives every new term the next number, and notes it in ``found``."""
+    """Return the lookup that gives each new term the next number, and adds it to ``found``."""
     return WordColumns(analyzer, lambda term: found.setdefault(term, len(found) + 1)).__getitem__
 
 
 def counting(analyzer: Analyzer, terms: Sequence[str], *, other: bool = False) -> Lookup:
-    """Return the look-up of a vocabulary's terms; ``other`` counts all other terms as one more.
+    """Return the lookup of a vocabulary; with ``other``, all other terms share one more number.
 
-    Without a stemmer it is the vocabulary alone: a few thousand words stay in the processor's
-    cache, where all the words of a language do not.
+    Without a stemmer it contains only the vocabulary: a few thousand words fit into the processor's
+    cache, but all words of a language do not.
     """
     numbers = {term: column for column, term in enumerate(terms, start=1)}
     rest = len(terms) + 1 if other else 0
@@ -84,19 +84,19 @@ def counting(analyzer: Analyzer, terms: Sequence[str], *, other: bool = False) -
 
 @dataclass(frozen=True)
 class Block:
-    """The counts of some documents, as the parts of CSR."""
+    """The counts of some documents, as parts of a CSR matrix."""
 
-    lengths: np.ndarray  # (n_rows,) how many different words each document has
-    indices: np.ndarray  # (n_different,) int32, rising within a row
-    counts: np.ndarray  # (n_different,) the narrowest unsigned integer that holds them
+    lengths: np.ndarray  # (n_rows,) number of distinct words of each document
+    indices: np.ndarray  # (n_distinct,) int32, ascending within a row
+    counts: np.ndarray  # (n_distinct,) the narrowest unsigned integers
 
 
 def count_blocks(texts: Iterable[str], tokens: Tokens, lookup: Lookup) -> Iterator[Block]:
-    """Yield the counts of texts, a block at a time.
+    """Yield the counts of texts in blocks.
 
-    ``lookup`` gives a word's column + 1; words with 0 or None are passed over.
+    ``lookup`` returns the column + 1 of a word; words with 0 or None are ignored.
 
-    Memory: O(words of a block), and of the longest document 4 bytes a word.
+    Memory: O(words of a block), and 4 bytes per word of the longest document.
     """
     found, ends = array("i"), array("q")
     for text in texts:
@@ -124,7 +124,7 @@ def _counted(found: array[int], ends: array[int]) -> Block:
 
 
 def pack(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> tuple[np.ndarray, int]:
-    """Return keys that sort by row, then column, and how many low bits the column takes."""
+    """Return keys that sort by (row, column), and the number of low bits of the column."""
     bits = int(columns.max(initial=0)).bit_length()
     wide = n_rows.bit_length() + bits > 32
     dtype = np.uint64 if wide else np.uint32
@@ -132,7 +132,7 @@ def pack(rows: np.ndarray, columns: np.ndarray, n_rows: int) -> tuple[np.ndarray
 
 
 def runs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each run of equal keys starts, and how long it is."""
+    """Return starts and lengths of runs of equal keys."""
     if not len(keys):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
@@ -141,7 +141,7 @@ def runs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Kept:
-    """The terms that stay, in the alphabet's order, and where the old columns went."""
+    """The selected terms, sorted by code point, and the new columns of the old ones."""
 
     terms: tuple[str, ...]
     document_frequencies: np.ndarray  # (n_kept,) int64
@@ -158,29 +158,29 @@ def kept_terms(
     min_df: int | float,
     max_df: int | float,
 ) -> Kept:
-    """Return the terms that the limits leave, as ``CountVectorizer`` has them.
+    """Return the terms within the limits, like ``CountVectorizer``.
 
-    Only the documents of the mask ``counted``, bool (n_read,), count, ``n_documents`` of them; a
-    term that stands in none of these is dropped.
+    Only the ``n_documents`` documents in the mask ``counted``, bool (n_read,), count; a term in
+    none of them is dropped.
 
     Raises
     ------
     UsageError
-        If max_df comes to fewer documents than min_df.
+        If max_df means fewer documents than min_df.
     InvalidData
-        If nothing is left, naming the rule.
+        If no term is left, naming the limit.
     """
     if not n_documents:
         raise InvalidData("Vocabulary: no documents to learn from.")
     if not found:
         raise InvalidData(
-            f"Vocabulary: the {n_documents} documents have no word that is counted: they are "
+            f"Vocabulary: the {n_documents} documents have no words to count: they are "
             "empty, or have only stop words and single letters; see stop_words and token_pattern."
         )
     low, high = _documents(min_df, n_documents), _documents(max_df, n_documents)
     if high < low:
         raise UsageError(
-            f"max_df={max_df} comes to {high:g} of {n_documents} documents, fewer than "
+            f"max_df={max_df} means {high:g} of {n_documents} documents, fewer than "
             f"min_df={min_df}, {low:g}; lower min_df or raise max_df."
         )
     documents, occurrences = _frequencies(blocks, len(found), counted)
@@ -201,7 +201,7 @@ def kept_terms(
     stays = kept[old]
     terms, old = terms[stays], old[stays]
     if max_features is not None and len(old) > max_features:
-        # stable: of equally frequent terms the first in the alphabet stay, on every machine
+        # a stable sort keeps the first of equally frequent terms, on every machine
         most = np.sort(np.argsort(-occurrences[old], kind="stable")[:max_features])
         terms, old = terms[most], old[most]
     columns = np.full(len(found), -1, dtype=np.int32)
@@ -216,7 +216,7 @@ def _documents(limit: int | float, n_documents: int) -> float:
 def _frequencies(
     blocks: Iterable[Block], n_found: int, counted: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return in how many documents each term stands, and how often in all, both int64."""
+    """Return the document frequency and the number of occurrences of each term, int64."""
     documents = np.zeros(n_found, np.int64)
     occurrences = np.zeros(n_found, np.int64)
     first = 0
@@ -228,17 +228,17 @@ def _frequencies(
             first += len(block.lengths)
         here = np.bincount(indices)
         documents[: len(here)] += here
-        # exact: the counts of a block stay far below 2**53
+        # exact: the counts of a block are far below 2**53
         weighted = np.bincount(indices, weights=counts)
         occurrences[: len(weighted)] += weighted.astype(np.int64)
     return documents, occurrences
 
 
 def assembled(blocks: list[Block], n_terms: int, columns: np.ndarray | None) -> sp.csr_array:
-    """Return the CSR matrix of blocks, which are used up; ``columns`` maps old ones to new."""
+    """Return the CSR matrix of blocks, and clear them; ``columns`` maps old columns to new."""
     lengths, indices, data = [], [], []
     for block in reversed(blocks):
-        part = block if columns is None else _renamed(block, columns)
+        part = block if columns is None else _renumbered(block, columns)
         lengths.append(part.lengths)
         indices.append(part.indices)
         data.append(part.counts.astype(np.float32))
@@ -258,8 +258,8 @@ def assembled(blocks: list[Block], n_terms: int, columns: np.ndarray | None) -> 
     return matrix
 
 
-def _renamed(block: Block, columns: np.ndarray) -> Block:
-    """Return a block with its columns renamed, those named -1 dropped, and sorted again."""
+def _renumbered(block: Block, columns: np.ndarray) -> Block:
+    """Return a block with renumbered, sorted columns; columns mapped to -1 are dropped."""
     rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
     new = columns[block.indices]
     kept = new >= 0

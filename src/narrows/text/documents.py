@@ -1,4 +1,4 @@
-"""Documents: texts with ids and labels, read as a stream as often as they are asked for."""
+"""Define Documents, a stream of texts with ids and labels that can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from narrows.errors import InvalidData
 __all__ = ["MAX_CHARACTERS", "Document", "Documents", "as_documents", "clean", "texts_of"]
 
 MAX_CHARACTERS = 10_000_000
-"""A longer document is refused, never cut: a large novel has 3 million characters."""
+"""Longer documents are refused, not truncated; a long novel has 3 million characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text, what it is called, and the classes it belongs to (none, one or several)."""
+    """A text with its id and its labels: none, one or several."""
 
     id: str
     text: str
@@ -26,16 +26,16 @@ class Document:
 
 
 class Documents:
-    """A collection of documents that can be gone through again and again, one at a time.
+    """A collection of documents that can be iterated over repeatedly, one at a time.
 
     Parameters
     ----------
     read : callable
-        Starts a new pass: returns an iterator of Document.
+        Starts a new pass, and returns an iterator of Document.
     origin : str
-        What messages call the collection: a file, or "X".
+        The name of the collection in messages: a file, or "X".
     labeled : bool
-        Whether documents have labels; some may still have none.
+        Whether documents have labels; some may have none.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Documents:
         return self._read()
 
     def texts(self) -> Iterator[str]:
-        """Yield the texts alone, in order."""
+        """Yield the texts in order."""
         return (document.text for document in self)
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class Documents:
 
 
 def as_documents(X: Any) -> Documents:
-    """Return Documents: those passed in, or the strings of a list or column, called "0", "1", ...
+    """Return X as Documents; the strings of a list or column get the ids "0", "1", ...
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def as_documents(X: Any) -> Documents:
     Raises
     ------
     InvalidData
-        If X is one string, has no strings in it or other things (the position is named), has two
-        axes, or can be gone through only once.
+        If X is a single string, is empty, has two axes, can be iterated over only once, or has an
+        item that is not a string (its position is named).
 
     Examples
     --------
@@ -83,12 +83,12 @@ def as_documents(X: Any) -> Documents:
 
 
 def texts_of(X: Any) -> Iterator[str]:
-    """Yield the texts of anything that ``as_documents`` takes, or of an iterator, in one pass.
+    """Yield the texts of any input of ``as_documents``, or of an iterator, in one pass.
 
     Raises
     ------
     InvalidData
-        As ``as_documents``.
+        See ``as_documents``.
     """
     if isinstance(X, Documents):
         return X.texts()
@@ -98,9 +98,9 @@ def texts_of(X: Any) -> Iterator[str]:
 
 
 def clean(text: str, where: int | str) -> str:
-    """Return a text without what no text has: NUL and lone surrogates become U+FFFD.
+    """Return a text with NUL and lone surrogates replaced by U+FFFD.
 
-    ``where`` names the document in messages: a position in X, or a file and line.
+    ``where`` identifies the document in messages: a position in X, or a file and line.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _check(text: Any, at: int) -> str:
 
 
 def _column(X: Any) -> Sequence[Any] | Any:
-    """Return one-dimensional X as something that can be gone through again."""
+    """Return one-dimensional X as a sequence."""
     if isinstance(X, str):
         raise InvalidData("X: expected a list of strings, got one string; pass [text].")
     if isinstance(X, bytes | bytearray):
@@ -152,8 +152,8 @@ def _column(X: Any) -> Sequence[Any] | Any:
         raise InvalidData(f"X: expected a list of strings, got {type(X).__name__}.")
     if isinstance(X, Iterator) or not hasattr(X, "__len__"):
         raise InvalidData(
-            f"X: a {type(X).__name__} can be gone through only once; pass list(X), or "
-            "read_documents(path) for what is bigger than memory."
+            f"X: a {type(X).__name__} can be read only once; pass list(X), or "
+            "read_documents(path) for data bigger than memory."
         )
     if not len(X):  # pyright: ignore[reportArgumentType] -- it has a length
         raise InvalidData("X: no documents.")

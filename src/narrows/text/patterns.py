@@ -1,10 +1,10 @@
-"""Refuse regular expressions of words that could hang, by their parse tree.
+"""Refuse regular expressions that could take exponential time, by their parse tree.
 
-Matching is linear in a text's length with those that remain, so a hostile pattern in a model file
-does no harm. The rule: nothing that may fail can follow a repetition of more than one (*, +,
-{2,9}), only optional parts, the end of the pattern, or \\b after characters that are no space.
-Look-around, references to groups and atomic groups are refused; alternatives and optional parts
-make at most 1,000 ways in all, and the shortest match is at most 50 characters long.
+All accepted patterns match in time linear in the length of a text, so a hostile pattern in a model
+file does no harm. The rule: a part that may fail must not follow a repetition (*, +, {2,9}); only
+optional parts, the end of the pattern, or \\b after non-space characters may. Look-around,
+references to groups and atomic groups are refused. Alternatives and optional parts may combine in
+at most 1,000 ways, and the shortest match may have at most 50 characters.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _CATEGORIES = {
     sre.CATEGORY_NOT_DIGIT: True,
     sre.CATEGORY_NOT_SPACE: False,
 }
-"""Whether spaces are among the characters of a category."""
+"""Whether a category contains space characters."""
 
 
 def check_pattern(pattern: Any) -> re.Pattern[str]:
-    """Return the regular expression of a word, compiled.
+    """Compile the regular expression of a word.
 
     Raises
     ------
     UsageError
-        If it is none, is longer than 200 characters, has more than one group, or breaks the rule
-        by which matching takes time in proportion to the text.
+        If it is not a regular expression, is longer than 200 characters, has more than one group,
+        or may not match in linear time.
     """
     if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
         raise UsageError(
@@ -53,10 +53,12 @@ def check_pattern(pattern: Any) -> re.Pattern[str]:
         tree = _parser.parse(pattern)
         compiled = re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"token_pattern: no regular expression: {error}, {pattern!r}.") from None
+        raise UsageError(
+            f"token_pattern: not a regular expression: {error}, {pattern!r}."
+        ) from None
     if compiled.groups > 1:
         raise UsageError(
-            f"token_pattern: one group at most, got {compiled.groups} in {pattern!r}; write the "
+            f"token_pattern: at most one group, got {compiled.groups} in {pattern!r}; write the "
             "others as (?:...)."
         )
     try:
@@ -65,9 +67,9 @@ def check_pattern(pattern: Any) -> re.Pattern[str]:
             raise _Refused(f"it matches nothing shorter than {tree.getwidth()[0]} characters")
     except _Refused as error:
         raise UsageError(
-            f"token_pattern: {pattern!r} could take for ever on some texts: {error}. Nothing that "
-            r"may fail can follow a repetition, but for \b after characters that are no space; "
-            r"such as '[a-z]+' or '\b\w\w+\b' is right."
+            f"token_pattern: {pattern!r} could take forever on some texts: {error}. Nothing that "
+            r"may fail can follow a repetition, except \b after non-space characters, as in "
+            r"'[a-z]+' or '\b\w\w+\b'."
         ) from None
     return compiled
 
@@ -77,9 +79,9 @@ class _Refused(Exception):
 
 
 def _ways(items: list[Any], after: list[Any]) -> int:
-    """Return in how many ways a sequence can match at one place, at most; refuse too many.
+    """Return the maximum number of ways in which a sequence can match at a position.
 
-    ``after`` is all that follows the sequence in the pattern.
+    ``after`` is everything that follows the sequence in the pattern. Too many ways are refused.
     """
     ways = 1
     for place, (operator, argument) in enumerate(items):
@@ -119,7 +121,7 @@ def _ways_to_repeat(low: int, high: Any, body: Any, rest: list[Any]) -> int:
 
 
 def _never_space(operator: Any, argument: Any) -> bool:
-    """Return whether a part is one character that is never a space."""
+    """Return whether a part matches exactly one non-space character."""
     if operator is sre.LITERAL:
         return chr(argument) not in _SPACES
     if operator is not sre.IN:

@@ -1,4 +1,4 @@
-"""A vocabulary: the terms that are counted, in how many documents each stood, and the counting."""
+"""Learn a vocabulary from texts, and count its terms in texts."""
 
 from __future__ import annotations
 
@@ -23,36 +23,37 @@ from narrows.text.counting import (
     learning,
 )
 from narrows.text.documents import Documents, texts_of
-from narrows.text.scripts import UNSPACED_SHARE, looked_into, unspaced_share
+from narrows.text.tokens import UNSPACED_SHARE, first_texts, unspaced_share
 
 __all__ = ["MAX_DIFFERENT", "MAX_TERMS", "Vocabulary", "empty_rows", "share_unknown"]
 
 MAX_DIFFERENT = 10_000_000
-"""Different terms met while learning; more is no language, and about 2 GB of memory."""
+"""Limit on distinct terms while learning: more are not language, and take about 2 GB."""
 
 MAX_TERMS = 1_000_000
-"""Terms that a vocabulary, and so a model file, can have."""
+"""Limit on the terms of a vocabulary, and so of a model file."""
 
-_MAX_TERM_LENGTH = 4000  # a stem is seldom longer than its word
+_MAX_TERM_LENGTH = 4000  # stems are rarely longer than their words
 
 
 class Vocabulary:
-    """Terms, one a column of the counts, and the rules by which texts are cut into them.
+    """Terms, one per column of the counts, and the rules by which texts are split into them.
 
     Parameters
     ----------
     terms : sequence of str
-        Distinct; ``learn`` sorts them as scikit-learn does, by code point.
+        Distinct terms; ``learn`` sorts them by code point, like scikit-learn.
     document_frequencies : array of int, shape (n_terms,)
-        In how many of the documents learned from each term stood.
+        Number of training documents that contain each term.
     n_documents : int
-        How many those were.
+        Number of training documents.
     analyzer : Analyzer
 
     Raises
     ------
     InvalidData
-        If terms are no strings, repeated, none or too many, or the frequencies do not fit.
+        If terms are not distinct strings, there are none or too many, or the frequencies are
+        inconsistent.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Vocabulary:
         return f"Vocabulary({len(self):,} terms of {self.n_documents:,} documents)"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lookup": None}  # worked out again where it is needed
+        return {**self.__dict__, "_lookup": None}  # rebuilt on demand
 
     @classmethod
     def learn(
@@ -88,21 +89,21 @@ class Vocabulary:
         max_df: int | float = 1.0,
         counted: Callable[[int], np.ndarray] | None = None,
     ) -> tuple[Vocabulary, sp.csr_array]:
-        """Return the vocabulary of texts and their counts, in one pass over them.
+        """Return the vocabulary of texts, and their counts, in one pass.
 
         Parameters
         ----------
         texts : Documents or iterable of str
         analyzer : Analyzer, optional
         max_features : int or None, default=2000
-            Keep this many terms, those that occur most often; of equals, those first in the
-            alphabet (where scikit-learn's choice depends on the processor).
+            Keep this many of the most frequent terms; among equally frequent terms, the first by
+            code point (scikit-learn's choice depends on the processor).
         min_df, max_df : int or float, default=1 and 1.0
-            Drop terms in fewer, or in more, documents: whole numbers are documents, numbers
-            with a point fractions of them.
+            Drop terms in fewer, or in more, documents: an int is a number of documents, a float a
+            fraction of them.
         counted : callable, optional
-            From the number of documents to the mask, bool (n_documents,), of those to learn from;
-            None learns from all.
+            From the number of documents to the mask, bool (n_documents,), of training documents;
+            by default all are.
 
         Returns
         -------
@@ -112,11 +113,11 @@ class Vocabulary:
         Raises
         ------
         UsageError
-            If a limit cannot be, or max_df asks for fewer documents than min_df.
+            If a limit is invalid, or max_df means fewer documents than min_df.
         InvalidData
-            If no term is left; the message says which rule dropped the last ones.
+            If no term is left; the message names the limit that dropped the last ones.
         ResourceError
-            If there are more than 10 million different terms.
+            If there are more than 10 million distinct terms.
         """
         if max_features is not None:
             check_number("max_features", max_features, low=1, high=MAX_TERMS, integer=True)
@@ -126,7 +127,7 @@ class Vocabulary:
         documents = texts_of(texts)
         analyzer = analyzer or Analyzer()
         if analyzer.analyzer == "auto":
-            first, documents = looked_into(documents)
+            first, documents = first_texts(documents)
             share = unspaced_share(first)
             _warn_of_unspaced(share)
             analyzer = analyzer.for_texts(share)
@@ -164,17 +165,17 @@ class Vocabulary:
         return cls(kept.terms, kept.document_frequencies, n_documents, analyzer), counts
 
     def count(self, texts: Documents | Iterable[str]) -> sp.csr_array:
-        """Return how often each term stands in each text.
+        """Return the count of each term in each text.
 
         Returns
         -------
         counts : csr_array of float32, shape (n_documents, n_terms)
-            Columns in rising order; a row without any term is empty (see ``empty_rows``).
+            Columns are in ascending order; a row without terms is empty (see ``empty_rows``).
 
         Raises
         ------
         InvalidData
-            If a text is no str, or too long.
+            If a text is not a str, or too long.
         """
         if self._lookup is None:
             self._lookup = counting(self.analyzer, self.terms)
@@ -182,9 +183,9 @@ class Vocabulary:
         return assembled(blocks, len(self), None)
 
     def count_all(self, texts: Documents | Iterable[str]) -> tuple[sp.csr_array, np.ndarray]:
-        """Return ``count(texts)``, and how many words of each text are not in the vocabulary.
+        """Return ``count(texts)``, and the number of each text's words that are unknown.
 
-        Stop words and others that are never counted are not among them.
+        Stop words, and other words that are never counted, are not unknown words.
 
         Returns
         -------
@@ -205,9 +206,9 @@ class Vocabulary:
         return known, unknown
 
     def unknown_shares(self, texts: Documents | Iterable[str]) -> np.ndarray:
-        """Return which share of each text's words the vocabulary lacks, (n_documents,) in [0, 1].
+        """Return the share of each text's words that are unknown, (n_documents,) in [0, 1].
 
-        A text without any word that counts (stop words do not) has the share 1.
+        The share is 1 for a text without words; stop words do not count.
 
         Raises
         ------
@@ -218,7 +219,7 @@ class Vocabulary:
         return share_unknown(counts, unknown)
 
     def to_artefact_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return JSON values and arrays that ``from_artefact_parts`` makes a vocabulary of."""
+        """Return JSON values and arrays, the input of ``from_artefact_parts``."""
         spec = {
             "terms": list(self.terms),
             "n_documents": self.n_documents,
@@ -228,15 +229,15 @@ class Vocabulary:
 
     @classmethod
     def from_artefact_parts(cls, spec: Any, arrays: Mapping[str, Any]) -> Vocabulary:
-        """Return the vocabulary of a model file; arrays may be tensors.
+        """Return the vocabulary in a model file; arrays may be tensors.
 
         Raises
         ------
         ModelFileError
-            If ``to_artefact_parts`` cannot have written this.
+            If ``to_artefact_parts`` did not write this.
         """
         if not isinstance(spec, dict) or spec.keys() != {"terms", "n_documents", "analyzer"}:
-            raise ModelFileError("the vocabulary's spec has other entries than it should.")
+            raise ModelFileError("the vocabulary's spec has unexpected entries.")
         if not isinstance(spec["terms"], list) or "document_frequencies" not in arrays:
             raise ModelFileError("the vocabulary lacks its terms or document frequencies.")
         analyzer = Analyzer.from_spec(spec["analyzer"])
@@ -244,30 +245,33 @@ class Vocabulary:
         try:
             return cls(spec["terms"], frequencies, spec["n_documents"], analyzer)
         except InvalidData as error:
-            raise ModelFileError(f"the vocabulary is impossible: {error}") from None
+            raise ModelFileError(f"the vocabulary is invalid: {error}") from None
 
 
 def _warn_of_unspaced(share: float) -> None:
-    """Warn if so large a share of characters is written without spaces that words are not read."""
+    """Warn if the share of unspaced characters is so large that characters are counted."""
     if share >= UNSPACED_SHARE:
         warnings.warn(
             f"texts: {share:.0%} of their characters are of scripts without spaces between words "
             "(such as Chinese, Japanese or Thai), so n-grams of characters are counted instead of "
-            "words. Set analyzer='char_wb' to say so yourself, or analyzer='word' for words.",
+            "words. Set analyzer='char_wb' to avoid this warning, or analyzer='word' for words.",
             UnspacedTextWarning,
             stacklevel=3,
         )
 
 
 def share_unknown(counts: Any, unknown: np.ndarray) -> np.ndarray:
-    """Return the share of unknown words in each document (n,), from the counts of known words (n,
-    n_terms) and the numbers of unknown ones (n,); 1 where there are no words at all."""
+    """Return the share of unknown words in each document, (n,); 1 for documents without words.
+
+    ``counts`` (n, n_terms) are the counts of known words, ``unknown`` (n,) the numbers of unknown
+    words.
+    """
     words = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel() + unknown
     return np.divide(unknown, words, out=np.ones(len(words)), where=words > 0)
 
 
 def empty_rows(counts: Any) -> np.ndarray:
-    """Return which rows of a CSR matrix have no counts: documents without a known term.
+    """Return which rows of a CSR matrix are empty: documents without a known term.
 
     Parameters
     ----------
@@ -283,7 +287,7 @@ def empty_rows(counts: Any) -> np.ndarray:
 
 
 def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.ndarray:
-    """Return document frequencies as int64, held against the terms."""
+    """Return document frequencies as int64, after checking them and the terms."""
     if not 1 <= len(terms) <= MAX_TERMS:
         raise InvalidData(f"Vocabulary: 1 to {MAX_TERMS:,} terms, got {len(terms):,}.")
     for at, term in enumerate(terms):
@@ -293,7 +297,7 @@ def _checked(terms: tuple[Any, ...], frequencies: Any, n_documents: Any) -> np.n
                 f"{term!r:.40}."
             )
     if len(set(terms)) < len(terms):
-        raise InvalidData("Vocabulary: a term stands twice.")
+        raise InvalidData("Vocabulary: a term is repeated.")
     whole = isinstance(n_documents, int | np.integer) and not isinstance(n_documents, bool)
     if not whole or not 1 <= n_documents < 1 << 53:
         raise InvalidData(f"Vocabulary: n_documents must be a number >= 1, got {n_documents!r}.")

@@ -12,10 +12,10 @@ Glorot (2011), "Higher order contractive auto-encoder", ECML PKDD.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
+from narrows.variants.plain import plain
 from narrows.variants.specs import Spec
 from narrows.variants.tied import tied
 
@@ -24,30 +24,25 @@ __all__ = ["contractive"]
 
 def contractive(
     *,
-    n_features: int,
-    n_components: int,
     weight: float = 0.1,
     gamma: float = 0.0,
     sigma: float = 0.1,
     method: str = "auto",
-    hidden: Sequence[int] = (),
     activation: str = "sigmoid",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
-    generator: Generator,
+    encoder: Any = None,
+    decoder: Any = None,
+    **given: Any,
 ) -> Objective:
+    """``given`` goes to ``tied``, or to ``plain`` with an encoder or decoder of your own."""
     penalty: Spec = {"name": "contractive", "weight": weight, "method": method}
     if gamma:
         penalty = {**penalty, "name": "higher_order_contractive", "gamma": gamma, "sigma": sigma}
-    return tied(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
-        code_activation="sigmoid",
-        loss=loss,
-        corruption=corruption,
-        penalties=[penalty, *penalties],
-        generator=generator,
-    )
+    given |= {
+        "activation": activation,
+        "code_activation": "sigmoid",
+        "penalties": [penalty, *penalties],
+    }
+    if encoder is None and decoder is None:
+        return tied(**given)
+    return plain(encoder=encoder, decoder=decoder, **given)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
@@ -19,7 +20,7 @@ from narrows.core.convolution import checked_shape, sides
 from narrows.core.objective import Objective
 from narrows.decoders import ConvolutionalDecoder
 from narrows.encoders import ConvolutionalEncoder, DenseEncoder, GaussianEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["convolutional"]
 
@@ -35,32 +36,35 @@ def convolutional(
     activation: str = "silu",
     code_activation: str = "linear",
     beta: float | None = None,
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
-    """With ``beta`` None the code is not random; ``hidden`` are widths between maps and code."""
+    """With ``beta`` None the code is not random; ``hidden`` are widths between maps and code.
+
+    ``slots`` go to ``assemble``.
+    """
     shape = checked_shape(image_shape, n_features)
     last = sides(*shape[:2], len(channels))[-1]
     widths = [math.prod(last) * channels[-1], *hidden, n_components]
-    maps = {"channels": channels, "blocks": blocks, "activation": activation}
+    made: dict[str, Any] = {"activation": activation, "generator": generator}
     if beta is None:
-        top = DenseEncoder(
-            widths, activation=activation, code_activation=code_activation, generator=generator
-        )
+        top = DenseEncoder(widths, code_activation=code_activation, **made)
     else:
-        top = GaussianEncoder(widths, activation=activation, generator=generator)
+        top = GaussianEncoder(widths, **made)
         penalties = [*penalties, {"name": "kl_to_prior", "weight": beta}]
-    return Objective(
-        encoder=ConvolutionalEncoder(shape, top=top, generator=generator, **maps),
-        decoder=ConvolutionalDecoder(shape, widths=widths[:0:-1], generator=generator, **maps),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            code_activation=code_activation,
-            generator=generator,
-        ),
+    maps: dict[str, Any] = {"channels": channels, "blocks": blocks, **made}
+
+    def mirrored() -> ConvolutionalDecoder:
+        return ConvolutionalDecoder(shape, widths=widths[:0:-1], **maps)
+
+    return assemble(
+        ConvolutionalEncoder(shape, top=top, **maps),
+        decoder_or(decoder, mirrored),
+        penalties=penalties,
+        n_components=n_components,
+        code_activation=code_activation,
+        generator=generator,
+        **slots,
     )

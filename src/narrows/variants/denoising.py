@@ -8,9 +8,7 @@ useful representations in a deep network with a local denoising criterion", JMLR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
@@ -20,28 +18,7 @@ from narrows.variants.tied import tied as tied_variant
 __all__ = ["denoising"]
 
 
-def denoising(
-    *,
-    n_features: int,
-    n_components: int,
-    corruption: Spec = "masking",
-    tied: bool = False,
-    hidden: Sequence[int] = (),
-    activation: str = "silu",
-    code_activation: str = "linear",
-    loss: Spec = "squared_error",
-    penalties: Sequence[Spec] = (),
-    generator: Generator,
-) -> Objective:
+def denoising(*, corruption: Spec = "masking", tied: bool = False, **given: Any) -> Objective:
+    """``given`` goes to ``tied`` or ``plain``."""
     build = tied_variant if tied else plain
-    return build(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
-        code_activation=code_activation,
-        loss=loss,
-        corruption=corruption,
-        penalties=penalties,
-        generator=generator,
-    )
+    return build(corruption=corruption, **given)

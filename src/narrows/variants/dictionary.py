@@ -10,6 +10,7 @@ Gao et al. (2024), "Scaling and evaluating sparse autoencoders".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator
@@ -17,7 +18,7 @@ from torch import Generator
 from narrows.core.objective import Objective
 from narrows.decoders import UnitDecoder
 from narrows.encoders import TopKEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import Spec, assemble
 
 __all__ = ["dictionary"]
 
@@ -29,24 +30,21 @@ def dictionary(
     k: int = 32,
     revive: float = 1 / 32,
     dead_after: int = 10_000,
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
+    """``slots`` go to ``assemble``."""
     decoder = UnitDecoder(n_components, n_features, generator=generator)
     encoder = TopKEncoder([n_features, n_components], k=k, activation="linear", generator=generator)
     with torch.no_grad():
         encoder.weights[0].copy_(decoder.weights[0].t())
     omega = {"name": "revive", "weight": revive, "k": max(k, n_features // 2), "after": dead_after}
-    return Objective(
-        encoder=encoder,
-        decoder=decoder,
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=[*([omega] if revive else ()), *penalties],
-            n_components=n_components,
-            generator=generator,
-        ),
+    return assemble(
+        encoder,
+        decoder,
+        penalties=[*([omega] if revive else ()), *penalties],
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -11,9 +11,7 @@ Science 313.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
@@ -29,27 +27,6 @@ of the first layer's thousands of rows.
 """
 
 
-def document(
-    *,
-    n_features: int,
-    n_components: int,
-    hidden: Sequence[int] = (),
-    activation: str = "silu",
-    code_activation: str = "linear",
-    loss: Spec = "multinomial",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
-    generator: Generator,
-) -> Objective:
-    return plain(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
-        code_activation=code_activation,
-        loss=loss,
-        corruption=corruption,
-        penalties=penalties,
-        row_length=ROW_LENGTH,
-        generator=generator,
-    )
+def document(*, loss: Spec = "multinomial", **given: Any) -> Objective:
+    """``given`` goes to ``plain``."""
+    return plain(loss=loss, row_length=ROW_LENGTH, **given)

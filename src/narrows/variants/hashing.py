@@ -10,6 +10,7 @@ Salakhutdinov, Hinton (2009), "Semantic hashing", International Journal of Appro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
@@ -18,7 +19,7 @@ from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
 from narrows.variants.document import ROW_LENGTH
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["hashing"]
 
@@ -34,40 +35,37 @@ def hashing(
     n_groups: int = 1,
     bag_of_words: bool | None = None,
     loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
     """With ``bag_of_words`` the encoder reads the direction of a row, not its length.
 
-    None turns this on if the loss is multinomial.
+    None turns this on if the loss is multinomial. ``slots`` go to ``assemble``.
     """
     if bag_of_words is None:
         bag_of_words = name_of(loss) == "multinomial"
-    widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=BinaryEncoder(
-            widths,
-            activation=activation,
-            binarization=binarization,
-            noise=noise,
-            n_groups=n_groups,
-            row_length=ROW_LENGTH if bag_of_words else None,
-            generator=generator,
-        ),
-        # one matrix from bits to logits: each bit is then a direction, and near codes are near
-        # rows. With code_scale 1 it learned too fast, with 1 / n_groups too slowly.
-        decoder=DenseDecoder(
-            [n_components, n_features],
-            activation="linear",
-            code_scale=n_groups**-0.5,
-            generator=generator,
-        ),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            generator=generator,
-        ),
+    encoder = BinaryEncoder(
+        [n_features, *hidden, n_components],
+        activation=activation,
+        binarization=binarization,
+        noise=noise,
+        n_groups=n_groups,
+        row_length=ROW_LENGTH if bag_of_words else None,
+        generator=generator,
+    )
+
+    def one_matrix() -> DenseDecoder:
+        # from bits to logits: each bit is then a direction, and near codes are near rows. With
+        # code_scale 1 it learned too fast, with 1 / n_groups too slowly.
+        widths, scale = [n_components, n_features], n_groups**-0.5
+        return DenseDecoder(widths, activation="linear", code_scale=scale, generator=generator)
+
+    return assemble(
+        encoder,
+        decoder_or(decoder, one_matrix),
+        loss=loss,
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -13,33 +13,14 @@ binary data", AISTATS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
-from narrows.variants.specs import Spec
 
 __all__ = ["linear"]
 
 
-def linear(
-    *,
-    n_features: int,
-    n_components: int,
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
-    generator: Generator,
-) -> Objective:
-    return plain(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=(),
-        activation="linear",
-        loss=loss,
-        corruption=corruption,
-        penalties=penalties,
-        generator=generator,
-    )
+def linear(**given: Any) -> Objective:
+    """``given`` goes to ``plain``."""
+    return plain(hidden=(), activation="linear", **given)

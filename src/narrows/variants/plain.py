@@ -11,13 +11,14 @@ in Parallel Distributed Processing, vol. 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import assemble, decoder_or, encoder_or
 
 __all__ = ["plain"]
 
@@ -29,29 +30,32 @@ def plain(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     code_activation: str = "linear",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
     row_length: float | None = None,
+    encoder: Any = None,
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
-    """``row_length`` goes to ``DenseEncoder``."""
+    """``row_length`` goes to ``DenseEncoder``, ``slots`` to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=DenseEncoder(
+
+    def dense_encoder() -> DenseEncoder:
+        return DenseEncoder(
             widths,
             activation=activation,
             code_activation=code_activation,
             row_length=row_length,
             generator=generator,
-        ),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            code_activation=code_activation,
-            generator=generator,
-        ),
+        )
+
+    def dense_decoder() -> DenseDecoder:
+        return DenseDecoder(widths[::-1], activation=activation, generator=generator)
+
+    return assemble(
+        encoder_or(encoder, n_components, dense_encoder),
+        decoder_or(decoder, dense_decoder),
+        n_components=n_components,
+        code_activation=code_activation if encoder is None else None,
+        generator=generator,
+        **slots,
     )

@@ -11,8 +11,7 @@ area V2", NIPS.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.errors import unknown_name
@@ -24,18 +23,13 @@ __all__ = ["sparse"]
 
 def sparse(
     *,
-    n_features: int,
-    n_components: int,
     sparsity: str = "l1",
     weight: float = 1e-3,
     target: float = 0.05,
-    hidden: Sequence[int] = (),
-    activation: str = "silu",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
-    generator: Generator,
+    **given: Any,
 ) -> Objective:
+    """``given`` goes to ``plain``."""
     omegas: dict[str, Spec] = {
         "l1": {"name": "l1", "weight": weight},
         "kl": {"name": "kl_sparsity", "weight": weight, "target": target},
@@ -43,13 +37,7 @@ def sparse(
     if sparsity not in omegas:
         raise unknown_name("sparsity", sparsity, omegas)
     return plain(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
         code_activation="relu" if sparsity == "l1" else "sigmoid",
-        loss=loss,
-        corruption=corruption,
         penalties=[omegas[sparsity], *penalties],
-        generator=generator,
+        **given,
     )

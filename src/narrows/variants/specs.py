@@ -1,34 +1,52 @@
-"""Build the slots that users choose in any variant: corruption, loss and penalties."""
+"""Build the slots that users choose in any variant, and put an objective together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Generator
 
+from narrows.core.objective import Objective
+from narrows.core.own_pieces import adapted
 from narrows.core.pieces import piece_from_spec
+from narrows.core.slots import Decoder, Encoder
 from narrows.corruptions import CORRUPTIONS
 from narrows.errors import UsageError
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 
-__all__ = ["Spec", "slots_from_specs"]
+__all__ = ["Spec", "assemble", "decoder_or", "encoder_or"]
 
-Spec = str | Mapping[str, Any]
-"""A piece as JSON values: its name, or its name and fields."""
+Spec = Any
+"""A piece as JSON values, its name or its name and fields, or a user's own piece."""
 
 
-def slots_from_specs(
+def encoder_or(own: Any, n_components: int, default: Callable[[], Encoder]) -> Encoder:
+    """Return a user's encoder, or the variant's where there is none."""
+    return default() if own is None else adapted("encoder", own, n_components=n_components)
+
+
+def decoder_or(own: Any, default: Callable[[], Decoder]) -> Decoder:
+    """Return a user's decoder, or the variant's where there is none."""
+    return default() if own is None else adapted("decoder", own)
+
+
+def assemble(
+    encoder: Encoder,
+    decoder: Decoder,
     *,
-    loss: Spec,
+    n_components: int,
+    generator: Generator,
+    code_activation: str | None = "linear",
+    loss: Spec = "squared_error",
     corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
-    n_components: int,
-    code_activation: str = "linear",
-    generator: Generator,
-) -> dict[str, Any]:
-    """Return the keyword arguments of ``Objective`` for these three slots.
+) -> Objective:
+    """Return the objective of five pieces, three of them given as specs.
+
+    ``code_activation`` is what penalties that need one are checked against; None of a user's
+    encoder, which keeps to its penalties by itself.
 
     Raises
     ------
@@ -37,17 +55,21 @@ def slots_from_specs(
 
     Examples
     --------
-    >>> slots = slots_from_specs(
-    ...     loss="bernoulli", penalties=["l1:0.1"], n_components=2, generator=Generator()
+    >>> from narrows.decoders import DenseDecoder
+    >>> from narrows.encoders import DenseEncoder
+    >>> made = {"activation": "linear", "generator": Generator().manual_seed(0)}
+    >>> net = assemble(
+    ...     DenseEncoder([3, 2], **made), DenseDecoder([2, 3], **made), loss="bernoulli",
+    ...     penalties=["l1:0.1"], n_components=2, generator=made["generator"],
     ... )
-    >>> slots["loss"], slots["penalties"]
+    >>> net.loss, net.penalties
     (Bernoulli(), [L1(weight=0.1)])
     """
     omegas = []
     for spec in penalties:
         penalty = piece_from_spec(PENALTIES, spec, slot="penalties")
         needed = getattr(penalty, "code_activation", code_activation)
-        if needed != code_activation:
+        if code_activation is not None and needed != code_activation:
             raise UsageError(
                 f"penalties: {type(penalty).__name__} needs code_activation={needed!r}, "
                 f"got {code_activation!r}."
@@ -55,8 +77,10 @@ def slots_from_specs(
         if hasattr(penalty, "bind"):  # it has parameters of its own
             penalty = penalty.bind(n_components, generator=generator)
         omegas.append(penalty)
-    return {
-        "corruption": piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
-        "loss": piece_from_spec(LOSSES, loss, slot="loss"),
-        "penalties": omegas,
-    }
+    return Objective(
+        encoder=encoder,
+        decoder=decoder,
+        corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
+        loss=piece_from_spec(LOSSES, loss, slot="loss"),
+        penalties=omegas,
+    )

@@ -10,38 +10,16 @@ Boltzmann machines as layers Hinton, Salakhutdinov (2006), Science 313.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Generator
+from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
-from narrows.variants.specs import Spec
 from narrows.variants.tied import tied as tied_variant
 
 __all__ = ["stacked"]
 
 
-def stacked(
-    *,
-    n_features: int,
-    n_components: int,
-    hidden: Sequence[int] = (),
-    activation: str = "sigmoid",
-    code_activation: str = "linear",
-    tied: bool = True,
-    loss: Spec = "squared_error",
-    penalties: Sequence[Spec] = (),
-    generator: Generator,
-) -> Objective:
+def stacked(*, activation: str = "sigmoid", tied: bool = True, **given: Any) -> Objective:
+    """``given`` goes to ``tied`` or ``plain``."""
     build = tied_variant if tied else plain
-    return build(
-        n_features=n_features,
-        n_components=n_components,
-        hidden=hidden,
-        activation=activation,
-        code_activation=code_activation,
-        loss=loss,
-        penalties=penalties,
-        generator=generator,
-    )
+    return build(activation=activation, **given)

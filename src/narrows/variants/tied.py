@@ -9,13 +9,15 @@ Science 313. There the weights are tied only at the start of fine-tuning; here t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import TiedDecoder
 from narrows.encoders import DenseEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.errors import UsageError
+from narrows.variants.specs import assemble
 
 __all__ = ["tied"]
 
@@ -27,26 +29,34 @@ def tied(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     code_activation: str = "linear",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
+    encoder: Any = None,
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
-    encoder = DenseEncoder(
+    """``slots`` go to ``assemble``.
+
+    Raises
+    ------
+    UsageError
+        If there is an encoder or a decoder of your own: neither has the other's weights.
+    """
+    if encoder is not None or decoder is not None:
+        raise UsageError(
+            "tied: the decoder's weights are a dense encoder's, transposed, and an encoder or "
+            "decoder of your own has others; use tied=False."
+        )
+    dense = DenseEncoder(
         [n_features, *hidden, n_components],
         activation=activation,
         code_activation=code_activation,
         generator=generator,
     )
-    return Objective(
-        encoder=encoder,
-        decoder=TiedDecoder(encoder, activation=activation),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            code_activation=code_activation,
-            generator=generator,
-        ),
+    return assemble(
+        dense,
+        TiedDecoder(dense, activation=activation),
+        n_components=n_components,
+        code_activation=code_activation,
+        generator=generator,
+        **slots,
     )

@@ -8,13 +8,14 @@ Makhzani, Frey (2014), "k-sparse autoencoders", ICLR.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import TopKEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import assemble, decoder_or
 
 __all__ = ["top_k"]
 
@@ -26,20 +27,17 @@ def top_k(
     k: int = 8,
     hidden: Sequence[int] = (),
     activation: str = "silu",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
-    penalties: Sequence[Spec] = (),
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
+    """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=TopKEncoder(widths, k=k, activation=activation, generator=generator),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=penalties,
-            n_components=n_components,
-            generator=generator,
-        ),
+    made = {"activation": activation, "generator": generator}
+    return assemble(
+        TopKEncoder(widths, k=k, **made),
+        decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -11,13 +11,14 @@ Kingma, Welling (2014), "Auto-encoding variational Bayes", ICLR; beta other than
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import GaussianEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import Spec, assemble, decoder_or, encoder_or
 
 __all__ = ["variational"]
 
@@ -30,19 +31,21 @@ def variational(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     loss: Spec = "bernoulli",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
+    encoder: Any = None,
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
+    """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=GaussianEncoder(widths, activation=activation, generator=generator),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=[{"name": "kl_to_prior", "weight": beta}, *penalties],
-            n_components=n_components,
-            generator=generator,
-        ),
+    made = {"activation": activation, "generator": generator}
+    return assemble(
+        encoder_or(encoder, n_components, lambda: GaussianEncoder(widths, **made)),
+        decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),
+        loss=loss,
+        penalties=[{"name": "kl_to_prior", "weight": beta}, *penalties],
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -9,13 +9,14 @@ Van den Oord, Vinyals, Kavukcuoglu (2017), "Neural discrete representation learn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator
 
 from narrows.core.objective import Objective
 from narrows.decoders import DenseDecoder
 from narrows.encoders import QuantizedEncoder
-from narrows.variants.specs import Spec, slots_from_specs
+from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["vector_quantized"]
 
@@ -29,26 +30,19 @@ def vector_quantized(
     commitment: float = 0.25,
     hidden: Sequence[int] = (),
     activation: str = "silu",
-    loss: Spec = "squared_error",
-    corruption: Spec = "identity",
     penalties: Sequence[Spec] = (),
+    decoder: Any = None,
     generator: Generator,
+    **slots: Any,
 ) -> Objective:
+    """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    return Objective(
-        encoder=QuantizedEncoder(
-            widths,
-            n_groups=n_groups,
-            n_entries=n_entries,
-            activation=activation,
-            generator=generator,
-        ),
-        decoder=DenseDecoder(widths[::-1], activation=activation, generator=generator),
-        **slots_from_specs(
-            loss=loss,
-            corruption=corruption,
-            penalties=[{"name": "commitment", "weight": commitment}, *penalties],
-            n_components=n_components,
-            generator=generator,
-        ),
+    made = {"activation": activation, "generator": generator}
+    return assemble(
+        QuantizedEncoder(widths, n_groups=n_groups, n_entries=n_entries, **made),
+        decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),
+        penalties=[{"name": "commitment", "weight": commitment}, *penalties],
+        n_components=n_components,
+        generator=generator,
+        **slots,
     )

@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder, made at need, that rows are written to as images."""
+    """A folder to write rows to as images; it is created if needed."""
 
     path: Path
 
@@ -42,20 +42,20 @@ class ImageFolder:
 
 
 def row_target(name: str) -> Path | ImageFolder:
-    """Return where rows go: a folder if the name ends with a slash or is that of a folder."""
+    """Return the target of rows: a folder if the name ends with a slash or is that of a folder."""
     path = Path(name)
     return ImageFolder(path) if name.endswith(("/", os.sep)) or path.is_dir() else path
 
 
 def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
-    """Refuse, before any work is done, what cannot be written or is an input.
+    """Refuse, before any work is done, a target that cannot be written or is an input.
 
     Raises
     ------
     ResourceError
-        As ``check_writable``; if the folder's name is that of a file.
+        As in ``check_writable``, or if the folder is a file.
     UsageError
-        As ``check_rows_file``; if the folder is, or lies in, a folder that is an input.
+        As in ``check_rows_file``, or if the folder is an input folder or lies in one.
     """
     if not isinstance(target, ImageFolder):
         check_rows_file(target, *inputs)
@@ -72,11 +72,11 @@ def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
         raise ResourceError(f"{target}: is a file; name a folder, or a file without the slash.")
     if folder.is_symlink() and not folder.exists():
         raise ResourceError(f"{target}: is a link to {real}, which does not exist; make it first.")
-    beside = folder if folder.is_dir() else folder.parent
-    if not beside.is_dir():
-        raise ResourceError(f"{target}: the folder {beside} does not exist; make it first.")
-    if not os.access(beside, os.W_OK):
-        raise ResourceError(f"{target}: the folder {beside} cannot be written to.")
+    existing = folder if folder.is_dir() else folder.parent
+    if not existing.is_dir():
+        raise ResourceError(f"{target}: the folder {existing} does not exist; make it first.")
+    if not os.access(existing, os.W_OK):
+        raise ResourceError(f"{target}: the folder {existing} cannot be written to.")
 
 
 def write_model_rows(
@@ -87,32 +87,34 @@ def write_model_rows(
     n_rows: int,
     image_shape: tuple[int, ...] | None = None,
     data: str | None = None,
-    called: tuple[str, Sequence[str]] | None = None,
+    row_names: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
     """Write rows in input units as .npy or .csv, or as images; return the shape (n, n_features).
 
-    A .csv has the names of columns, or the words, of the model; ``called`` is what the rows are
-    called by, "file" or "id", and their names: the first column of a .csv, and the names of images.
-    These are gray or RGB, of 8 bits: 0 and 255 are the ends of the model's own range of pixels.
-    Where ``data`` is a folder of as many images each has the place and name of its own there, with
-    the suffix .png; where nothing names them they are numbered. Each file is put in place whole,
-    and replaces one of its name.
+    The header of a .csv holds the column names, or the words, of the model. ``row_names`` is the
+    kind of the names of rows, "file" or "id", and the names: they are the first column of a .csv,
+    and the names of images. Images are gray or RGB, of 8 bits; 0 and 255 are the ends of the
+    model's pixel range. If ``data`` is a folder of as many images, each image gets the relative
+    path of its source, with the suffix .png; without any names images are numbered. Files are
+    replaced atomically.
 
     Raises
     ------
     ResourceError
         If the disk is full or a file cannot be written.
     UsageError
-        If the suffix is another, or a folder is asked for and the rows are no images, or the
-        model's pixels have no range.
+        If the suffix is unknown, or if the target is a folder and the rows are not images or the
+        pixels of the model have no range.
     """
     if not isinstance(target, ImageFolder):
-        return write_rows(target, blocks, n_rows=n_rows, names=model.feature_names, called=called)
+        return write_rows(
+            target, blocks, n_rows=n_rows, names=model.feature_names, row_names=row_names
+        )
     shape = image_shape_of(model, image_shape)
     if shape is None or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
         has = "rows are no images" if shape is None else f"no image has the shape {shape}"
         raise UsageError(
-            f"{target}: {has}; say their shape by --image-shape, or name a file, .npy or .csv."
+            f"{target}: {has}; give their shape by --image-shape, or name a file, .npy or .csv."
         )
     limits = pixel_range(model)
     if limits is None:
@@ -122,7 +124,7 @@ def write_model_rows(
         )
     size = shape[:2] if (*shape, 1)[2] == 1 else shape
     images = (_levels(row.reshape(size), limits) for block in blocks for row in block)
-    write_images(target, images, n_rows=n_rows, data=data, called=called)
+    write_images(target, images, n_rows=n_rows, data=data, row_names=row_names)
     return n_rows, math.prod(shape)
 
 
@@ -132,23 +134,23 @@ def write_images(
     *,
     n_rows: int,
     data: str | None,
-    called: tuple[str, Sequence[str]] | None = None,
+    row_names: tuple[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write uint8 images, (height, width) or (height, width, 3), named as by ``write_model_rows``.
+    """Write uint8 images, (height, width) or (height, width, 3), named as in ``write_model_rows``.
 
     Raises
     ------
     ResourceError
         If the disk is full or a file cannot be written.
     UsageError
-        If one would be written into the input folder, by a link or by its name; if a row has a
-        name that no image can have.
+        If an image would be written into the input folder, by its name or by a link, or if the
+        name of a row cannot be that of an image.
     """
-    names = image_names(n_rows, data=data, called=called)
+    names = image_names(n_rows, data=data, row_names=row_names)
     _check_not_inputs(target, names, data)
-    _make(target.path)
+    _create(target.path)
     for folder in sorted({(target.path / name).parent for name in names}):
-        _make(folder, parents=True)
+        _create(folder, parents=True)
     for name, image in zip(names, images, strict=True):
         with replacing(target.path / name) as file:
             file.write(_png(image))
@@ -167,7 +169,7 @@ def _check_not_inputs(target: ImageFolder, names: list[str], data: str | None) -
             )
 
 
-def _make(folder: Path, *, parents: bool = False) -> None:
+def _create(folder: Path, *, parents: bool = False) -> None:
     try:
         folder.mkdir(exist_ok=True, parents=parents)
     except OSError as error:
@@ -175,7 +177,7 @@ def _make(folder: Path, *, parents: bool = False) -> None:
 
 
 def _levels(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Return the levels, 0 to 255, of an image between these limits."""
+    """Return an image in levels from 0 to 255, which stand for the two limits."""
     low, high = limits
     levels = np.rint((image.astype(np.float64) - low) * (255 / (high - low)))
     return levels.clip(0, 255).astype(np.uint8)
@@ -184,48 +186,47 @@ def _levels(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 def _png(image: np.ndarray) -> bytes:
     from PIL import Image
 
-    written = BytesIO()
-    Image.fromarray(image).save(written, "PNG")
-    return written.getvalue()
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
 
 
 _LONGEST = 255
-"""Bytes of a file's name at most, on the usual systems."""
+"""The largest length of a file name in bytes, on the usual systems."""
 
-_UNFIT = re.compile(r'^\.|[\x00-\x1f\x7f"%*/:<>?\\|]')
-"""What the name of a file does not hold everywhere, or would hide it."""
+_FORBIDDEN = re.compile(r'^\.|[\x00-\x1f\x7f"%*/:<>?\\|]')
+"""Characters that some systems do not allow in file names, and a first dot, which hides a file."""
 
 
 def image_names(
-    n_rows: int, *, data: str | None = None, called: tuple[str, Sequence[str]] | None = None
+    n_rows: int, *, data: str | None = None, row_names: tuple[str, Sequence[str]] | None = None
 ) -> list[str]:
-    """Return distinct paths for so many images, within the folder that they are written to.
+    """Return distinct relative paths for ``n_rows`` images.
 
-    Images of a folder ``data`` of as many keep their places and names, with the suffix .png, and
-    so do rows that are ``called`` by a "file". Those called by an "id" have it as their name, with
-    ``%2F`` for a slash and so on; others are numbered from 0, with leading zeros.
+    If ``data`` is a folder of as many images, they keep their relative paths, with the suffix .png,
+    as do rows named by "file". Rows named by "id" get that name, with ``%2F`` for a slash and so
+    on. Others are numbered from 0, with leading zeros.
 
     Raises
     ------
     UsageError
-        If a file would lie outside of the folder, or a name is too long or stands twice.
+        If a file would lie outside of the folder, or a name is too long or occurs twice.
     """
     if data is not None and os.path.isdir(data):
         found = image_files(Path(data))
         if len(found) == n_rows:
             return _as_png([PurePosixPath(path.relative_to(data)) for path in found])
-    if called is None:
+    if row_names is None:
         digits = len(str(max(n_rows - 1, 0)))
         return [f"{i:0{digits}}.png" for i in range(n_rows)]
-    header, rows = called
+    kind, rows = row_names
     _check_distinct(rows)
     if "" in rows:
         raise UsageError(
-            "a row has no name, by which an image could be called; give it one, or name an output "
-            ".npy or .csv."
+            "a row has no name for its image; give it one, or name an output .npy or .csv."
         )
-    names = [f"{_UNFIT.sub(_escaped, str(name))}.png" for name in rows]
-    if header == "file":
+    names = [f"{_FORBIDDEN.sub(_escaped, str(name))}.png" for name in rows]
+    if kind == "file":
         names = _as_png([_inside(str(name), row) for row, name in enumerate(rows)])
     _check_length(names)
     return names
@@ -240,12 +241,12 @@ def _as_png(files: Sequence[PurePosixPath]) -> list[str]:
 
 
 def _inside(name: str, row: int) -> PurePosixPath:
-    """Return the path of a file if it stays in its folder."""
+    """Return the path of a file, which must stay within its folder."""
     odd = {"", ".", ".."} & {*re.split(r"[/\\]", name)}
     if odd or "\0" in name or os.path.splitdrive(name)[0]:
         raise UsageError(
-            f"row {row}: the file {name!r:.60} is no path within a folder, by which an image could "
-            "be named; name the column id, or an output .npy or .csv."
+            f"row {row}: the file {name!r:.60} is not a path within a folder and cannot name an "
+            "image; name the column id, or an output .npy or .csv."
         )
     return PurePosixPath(name)
 
@@ -255,11 +256,11 @@ def _escaped(letters: re.Match[str]) -> str:
 
 
 def _check_distinct(rows: Sequence[str]) -> None:
-    several = next((name for name, n in Counter(rows).items() if n > 1), None)
-    if several is not None:
+    repeated = next((name for name, n in Counter(rows).items() if n > 1), None)
+    if repeated is not None:
         raise UsageError(
-            f"{several!r:.60}: two rows are called so, of which each is to name an image; give "
-            "them distinct names, or name an output .npy or .csv."
+            f"{repeated!r:.60}: two rows have this name, and images need distinct names; rename "
+            "them, or name an output .npy or .csv."
         )
 
 

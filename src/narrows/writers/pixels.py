@@ -1,4 +1,4 @@
-"""What the pixels of a model's rows are: their shape, their own units, what is black and white."""
+"""The pixels of a model's rows: image shape, input units, and the values of black and white."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["image_shape_of", "pixel_limits", "pixel_range", "unscaled"]
 
 
 def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """Return the shape of a row as an image, None where it is no image.
+    """Return the shape of a row as an image, or None if rows are not images.
 
     Raises
     ------
     InvalidData
-        If ``image_shape`` does not hold the model's rows.
+        If ``image_shape`` does not fit the rows of the model.
     """
     shape = image_shape or model.schema.image_shape
     if shape is not None and math.prod(shape) != model.schema.n_features:
@@ -30,8 +30,11 @@ def image_shape_of(model: Model, image_shape: tuple[int, ...] | None) -> tuple[i
 
 
 def pixel_range(model: Model) -> tuple[float, float] | None:
-    """Return black and white in input units where the model has one of each for all pixels: where
-    its scaling has, or its loss keeps values that are not scaled in [0, 1]; else None."""
+    """Return the values of black and white in input units, if they are the same for all pixels.
+
+    They are known from a scaling to "unit", or from a loss that keeps unscaled values in [0, 1];
+    otherwise return None.
+    """
     scaling, loss = model.scaling, model.objective.loss
     if scaling.kind == "unit" and scaling.scale is not None and scaling.scale.ndim == 0:
         low = 0.0 if scaling.shift is None else float(scaling.shift)
@@ -43,13 +46,13 @@ def pixel_range(model: Model) -> tuple[float, float] | None:
 
 
 def pixel_limits(model: Model, rows: np.ndarray) -> tuple[float, float]:
-    """Return what is black and what is white in a picture: the model's own range, so that pictures
-    of one model compare, or else that of ``rows``, in input units."""
+    """Return the values of black and white for a figure: the pixel range of the model, so that its
+    figures are comparable, or else the range of ``rows``, in input units."""
     return pixel_range(model) or (float(np.nanmin(rows)), float(np.nanmax(rows)))
 
 
 def unscaled(model: Model, scaled: Tensor) -> Tensor:
-    """Return scaled rows in input units, on the CPU; shares, which know no total, stay shares."""
+    """Return scaled rows in input units, on the CPU; shares stay, as their totals are unknown."""
     if model.scaling.shares:
         return scaled.cpu()
     with torch.no_grad():

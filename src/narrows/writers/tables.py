@@ -1,4 +1,4 @@
-"""Write arrays and tables, by the suffix of the path."""
+"""Write arrays and tables in the format of the file suffix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from narrows.artefact.durable import replacing
 from narrows.data.readers.folders import IMAGE_SUFFIXES, images_in
-from narrows.data.readers.kinds import SEPARATORS, is_folded, kind_of
+from narrows.data.readers.kinds import SEPARATORS, is_gzipped, kind_of
 from narrows.data.readers.naming import path_of
 from narrows.errors import ResourceError, UsageError
 
@@ -37,15 +37,15 @@ _KINDS = ".npy, .csv or .tsv (.csv.gz and .tsv.gz too)"
 def check_writable(path: Path, *inputs: str | Path) -> None:
     """Refuse, before any work is done, an output that cannot be written or is an input.
 
-    Inputs are named as commands have them: with columns, ``docs.csv:text=body``, or a data set.
+    Inputs are names as on the command line: with columns, ``docs.csv:text=body``, or of data sets.
 
     Raises
     ------
     ResourceError
         If the folder is missing or read-only, or the path is a folder or a device.
     UsageError
-        If the path is one of the inputs, or in a folder that is one and of a kind that is read
-        there: an image, or any file in a folder of texts.
+        If the path is one of the inputs, or would be read as part of an input folder: an image, or
+        any file in a folder of texts.
     """
     for other in map(path_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
@@ -67,22 +67,22 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
 
 
 def _lies_in(path: Path, folder: str) -> bool:
-    """Return whether a file is, or would be, in a folder or in one below it."""
-    beside = Path(os.path.realpath(path.parent)) / path.name
-    return any(Path(os.path.realpath(folder)) in p.parents for p in (beside, path.resolve()))
+    """Return whether a file is, or would be, in a folder or below it."""
+    unlinked = Path(os.path.realpath(path.parent)) / path.name
+    return any(Path(os.path.realpath(folder)) in p.parents for p in (unlinked, path.resolve()))
 
 
 def _is_read_from(path: Path, folder: Path) -> bool:
-    """Return whether the reader of a folder would read a file in it: hidden ones are not read."""
+    """Return whether the reader of a folder would read a file in it; it skips hidden files."""
     if path.name.startswith("."):
         return False
     if any(p.suffix.lower() in IMAGE_SUFFIXES for p in (path, path.resolve())):
-        return True  # among texts too: they would be a folder of images then
+        return True  # even among texts: the folder would become one of images
     return next(images_in(folder), None) is None
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a name says a table of text, .csv or .tsv (.gz too), which holds names too."""
+    """Return whether a file is a text table, .csv or .tsv (.gz, too), which can hold names."""
     return kind_of(path) in SEPARATORS
 
 
@@ -92,7 +92,7 @@ def check_rows_file(path: Path, *inputs: str | Path) -> None:
     Raises
     ------
     ResourceError, UsageError
-        As ``check_writable``; UsageError if its suffix says no kind that rows are written as.
+        As in ``check_writable``; UsageError if rows cannot be written with its suffix.
     """
     check_writable(path, *inputs)
     if kind_of(path) != ".npy" and not is_table(path):
@@ -106,26 +106,26 @@ def write_rows(
     *,
     n_rows: int,
     names: list[str] | None = None,
-    called: tuple[str, Sequence[str]] | None = None,
+    row_names: tuple[str, Sequence[str]] | None = None,
 ) -> tuple[int, int]:
-    """Write blocks as .npy, .csv or .tsv (.gz too); return the shape of the numbers.
+    """Write blocks as .npy, .csv or .tsv (.gz, too); return the shape of the numbers.
 
-    They are written as float32, or as float64 if the first block is.
+    They are written as float32, or as float64 if the first block is float64.
 
-    ``names`` are those of the columns, a table's header; ``called`` is the header of a first
-    column that a table gets with the names of the rows, and these. Where a column is called so
-    itself, the header has an underscore behind it.
+    ``names`` are the column names, the header of a table. ``row_names`` is the header of a first
+    column of a table, and the names of the rows, its cells; if a column has that name already, an
+    underscore is appended to the header.
 
     Raises
     ------
     ResourceError
-        If the disk is full or the file cannot be written; an older file stays whole.
+        If the disk is full or the file cannot be written; an older file stays intact.
     UsageError
-        If the suffix is another.
+        If the suffix is unknown.
     """
     check_rows_file(path)
     if is_table(path):
-        return n_rows, _write_lines(path, blocks, names, called)
+        return n_rows, _write_lines(path, blocks, names, row_names)
     width, dtype = 0, np.dtype("<f4")
     with replacing(path) as file:
         for i, block in enumerate(blocks):
@@ -140,12 +140,12 @@ def write_rows(
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array as .npy, of its own shape and type.
+    """Write an array as .npy, with its shape and dtype.
 
     Raises
     ------
     ResourceError
-        If the disk is full or the file cannot be written; an older file stays whole.
+        If the disk is full or the file cannot be written; an older file stays intact.
     """
     check_writable(path)
     with replacing(path) as file:
@@ -153,12 +153,12 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Write columns of one length, texts or numbers, as .csv or .tsv (.gz too) with a header.
+    """Write columns of equal length, texts or numbers, as .csv or .tsv (.gz, too) with a header.
 
     Raises
     ------
     ResourceError
-        If the disk is full or the file cannot be written; an older file stays whole.
+        If the disk is full or the file cannot be written; an older file stays intact.
     """
     check_writable(path)
     with replacing_table(path) as lines:
@@ -175,35 +175,35 @@ def _write_lines(
     path: Path,
     blocks: Iterable[np.ndarray],
     names: list[str] | None,
-    called: tuple[str, Sequence[str]] | None,
+    row_names: tuple[str, Sequence[str]] | None,
 ) -> int:
-    """Write rows as a table, and return how many columns of numbers it has."""
+    """Write rows as a table, and return its number of numeric columns."""
     width = 0
-    rows = None if called is None else iter(called[1])
+    rows = None if row_names is None else iter(row_names[1])
     with replacing_table(path) as lines:
         for i, block in enumerate(blocks):
             if i == 0:
                 width = block.shape[1]
-                if header := _header(width, names, called):
+                if header := _header(width, names, row_names):
                     lines.cells(header)
             lines.numbers(block, None if rows is None else list(islice(rows, len(block))))
     return width
 
 
 def _header(
-    width: int, names: list[str] | None, called: tuple[str, Sequence[str]] | None
+    width: int, names: list[str] | None, row_names: tuple[str, Sequence[str]] | None
 ) -> list[str]:
-    """Return the cells of the first line, [] for none."""
-    if called is None:
+    """Return the cells of the header, [] without one."""
+    if row_names is None:
         return names or []
-    header, columns = called[0], [*(names or map(str, range(width)))]
+    header, columns = row_names[0], [*(names or map(str, range(width)))]
     while header in columns:
         header += "_"
     return [header, *columns]
 
 
 class Lines:
-    """Writes lines to an open file, with the separator of its kind between the cells.
+    """Writes lines of cells to an open file, with a separator between the cells.
 
     Parameters
     ----------
@@ -215,45 +215,47 @@ class Lines:
         self._file, self._separator = file, separator
 
     def cells(self, cells: Iterable[object]) -> None:
-        """Write a line of texts and numbers as they are."""
+        """Write a line of texts and numbers."""
         self._file.write(self._line(cells))
 
     def numbers(self, block: np.ndarray, names: Sequence[str] | None = None) -> None:
-        """Write a line a row of numbers, by the shortest digits that say each to the bit, behind
-        the names of the rows."""
+        """Write a line per row of numbers, after the name of the row.
+
+        Numbers are written with the fewest digits that give them back exactly.
+        """
         if names is None:
             _write_numbers(self._file, block, self._separator)
             return
         numbers = BytesIO()
         _write_numbers(numbers, block, self._separator)
-        between = self._separator.encode()
+        separator = self._separator.encode()
         for name, line in zip(names, numbers.getvalue().splitlines(keepends=True), strict=True):
-            self._file.write(self._line([name]).rstrip(b"\n") + between + line)
+            self._file.write(self._line([name]).rstrip(b"\n") + separator + line)
 
     def _line(self, cells: Iterable[object]) -> bytes:
         text = StringIO()
-        # \r\n: csv quotes the breaks that it knows
+        # with \r\n as its terminator, csv quotes cells with either of the two
         csv.writer(text, delimiter=self._separator, lineterminator="\r\n").writerow(cells)
         return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 @contextmanager
 def replacing_table(path: Path) -> Iterator[Lines]:
-    """Open a new table that takes the place of ``path`` when the block ends without an error.
+    """Open a new table that replaces ``path`` when the block ends without an error.
 
     Raises
     ------
     ResourceError
-        As ``replacing``.
+        As in ``replacing``.
     """
     with replacing(path) as file:
-        if not is_folded(path):
+        if not is_gzipped(path):
             yield Lines(file, SEPARATORS[kind_of(path)])
             return
-        # without name and time: what is the same has the same bytes
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as folded:
-            unfolded: Any = folded
-            yield Lines(unfolded, SEPARATORS[kind_of(path)])
+        # without name and time: equal tables have equal bytes
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+            binary: Any = compressed
+            yield Lines(binary, SEPARATORS[kind_of(path)])
 
 
 def _write_numbers(file: IO[bytes], block: np.ndarray, separator: str) -> None:

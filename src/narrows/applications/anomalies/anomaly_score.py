@@ -1,10 +1,10 @@
-"""How surprising a row is: -log p(x | h) - log p(h), from the error and the density of the codes.
+"""Score rows by -log p(x | h) - log p(h): reconstruction error plus density of the codes.
 
-An error alone says nothing of a row that the net happens to rebuild although its code is one that
-no row of the training has; a density of the codes says nothing of what the code leaves out.
+The error alone misses a row that the net reconstructs well from a code unlike those of all training
+rows; the density of the codes alone misses whatever the code leaves out.
 
 Zong, Song, Min, Cheng, Lumezanu, Cho, Chen (2018), "Deep autoencoding Gaussian mixture model for
-unsupervised anomaly detection", ICLR (error and code together, there as inputs of the density).
+unsupervised anomaly detection", ICLR (there error and code are both inputs of the density).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.applications.anomalies.errors import excess
+from narrows.applications.anomalies.contributions import excess
 from narrows.core.slots import Rows, dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source, evenly_spaced
 from narrows.losses import SquaredError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import code_of, scaled_batches
 from narrows.model.density import Density, fit_densities, fit_gaussian, rows_for
 from narrows.model.model import Model
 from narrows.model.parts import check_magnitudes
 
-__all__ = ["AnomalyScore", "trimmed_rows", "fit_anomaly_score", "occlusions", "anomaly_scores"]
+__all__ = ["AnomalyScore", "anomaly_scores", "fit_anomaly_score", "occlusions", "trimmed_rows"]
 
 _LEAST_VARIANCE = 1e-3
-"""Of a residual, as a share of a feature's mean variance: what the net rebuilds to the last digit
-must not drown everything else."""
+"""Smallest variance of a residual, as a share of the mean variance of the features: a feature that
+the net reconstructs exactly must not outweigh all others."""
 
 _FLOOR = 1e-2
-"""Of the code's mean variance: so far are its directions blurred."""
+"""Variance added in every direction of the code, as a share of its mean variance."""
 
 _TINY = 1e-12
 _ROUNDS = 3
@@ -43,13 +43,13 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class AnomalyScore:
-    """S(x) = sum_j E_j(x) + - log p(f(x)), in nats up to a constant.
+    """S(x) = sum_j E_j(x) - log p(f(x)), in nats up to a constant.
 
-    E_j is (x_j - r_j)^2 / (2 v_j) for squared errors, the residuals having variance v_j; for losses
-    in nats their excess over a perfect reconstruction, and ``variances`` are 1/2.
+    For squared errors E_j is (x_j - r_j)^2 / (2 v_j), with v_j the variance of the residuals; for
+    losses in nats it is the excess over a perfect reconstruction, and ``variances`` are 1/2.
 
-    ``variances`` (n_features,) and ``floor`` () are > 0; ``means`` (n_features,) are those of the
-    scaled rows. All are float32.
+    ``variances`` (n_features,) and ``floor`` () are > 0; ``means`` (n_features,) are the means of
+    the scaled rows. All are float32.
     """
 
     density: Density
@@ -59,9 +59,9 @@ class AnomalyScore:
 
     def of(self, model: Model, x: Rows) -> Tensor:
         """Return S of scaled rows, (rows,), float64."""
-        h = model.objective.encode(whole_vectors(x)).h
+        h = code_of(model, x).h
         errors = excess(model, x, h) @ (0.5 / self.variances.double()).to(model.device)
-        return errors - self.density.log_density(h[: len(x)], floor=float(self.floor))
+        return errors - self.density.log_density(h, floor=float(self.floor))
 
     def tensors(self) -> dict[str, Tensor]:
         density = {f"density.{name}": value for name, value in self.density.tensors().items()}
@@ -70,7 +70,7 @@ class AnomalyScore:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], model: Model) -> AnomalyScore:
-        """Return what ``tensors`` gave, or raise ValueError where they do not fit the model."""
+        """Rebuild a score from its ``tensors``; raise ValueError if they do not fit the model."""
         parts = {k.removeprefix("density."): v for k, v in tensors.items() if k.startswith("den")}
         density = Density(**parts)
         density.check(model.n_components)
@@ -88,16 +88,20 @@ class AnomalyScore:
 
     @torch.no_grad()
     def check_answers(self, model: Model) -> None:
-        """Raise ValueError unless S of a row of zeros and of one of ones is finite."""
-        n = model.schema.n_features
-        x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
-        if not bool(torch.isfinite(self.of(model, x)).all()):
+        """Raise ValueError unless S is finite for a row of zeros and a row of ones."""
+        if not bool(torch.isfinite(self.of(model, model.probe_rows())).all()):
             raise ValueError("the score of a row is not finite: a scale is too large or small")
 
 
 @torch.no_grad()
 def anomaly_scores(model: Model, score: AnomalyScore, source: Source) -> Iterator[np.ndarray]:
-    """Yield S of every row, float64; a value that the loss refuses raises."""
+    """Yield S of every row, float64.
+
+    Raises
+    ------
+    InvalidData
+        If the loss does not allow a value.
+    """
     for _, x in scaled_batches(model, source):
         model.objective.loss.check(x)
         yield score.of(model, x).cpu().numpy()
@@ -105,27 +109,28 @@ def anomaly_scores(model: Model, score: AnomalyScore, source: Source) -> Iterato
 
 @torch.no_grad()
 def occlusions(model: Model, score: AnomalyScore, source: Source) -> Iterator[np.ndarray]:
-    """Yield by how much each row would score less with its feature j at the mean of all rows.
+    """Yield how much S of each row drops when feature j is set to its mean.
 
-    max(0, S(x) - S(x with x_j = mean_j)), (rows, n_features), float64: it holds for what is wrong
-    with the code as for what the code leaves out. Cost: n_features times that of S.
+    max(0, S(x) - S(x with x_j = mean_j)), (rows, n_features), float64: it covers both an unusual
+    code and what the code leaves out. Cost: n_features times that of S.
     """
     for _, rows in scaled_batches(model, source):
         x = dense_rows(rows)
         whole, means = score.of(model, x), score.means.to(model.device)
         drops = torch.empty(x.shape, dtype=torch.float64)
         for j in range(x.shape[1]):
-            other = x.clone()
-            other[:, j] = means[j]
-            drops[:, j] = (whole - score.of(model, other)).clamp_min(0).cpu()
+            occluded = x.clone()
+            occluded[:, j] = means[j]
+            drops[:, j] = (whole - score.of(model, occluded)).clamp_min(0).cpu()
         yield drops.numpy()
 
 
 def trimmed_rows(model: Model, source: Any, *, trim: float, seed: int) -> Tensor:
-    """Return the numbers of the rows that are left without the share ``trim`` of the oddest.
+    """Return the numbers of the rows that remain without the share ``trim`` with the largest S.
 
-    S is fitted to all, the oddest are left out, and it is fitted to the others, three times over.
-    Its density is one normal here: a cluster of anomalies would be a part of a mixture and pass.
+    S is fitted to all rows, the rows with the largest S are left out, and S is fitted again to the
+    others, three times. Its density is one normal here: in a mixture a cluster of anomalies could
+    become a component of its own.
 
     Rousseeuw, Van Driessen (1999), "A fast algorithm for the minimum covariance determinant
     estimator", Technometrics 41 (their concentration steps).
@@ -143,26 +148,26 @@ def trimmed_rows(model: Model, source: Any, *, trim: float, seed: int) -> Tensor
 def fit_anomaly_score(
     model: Model, source: Source, *, seed: int, mixture: bool = True
 ) -> AnomalyScore:
-    """Fit the variances of the residuals and the density of the codes to the model's own rows.
+    """Fit the variances of the residuals and the density of the codes to the training rows.
 
-    The density is the mixture of ``fit_densities``, or one normal; it reads at most as many rows
-    as that takes, evenly spaced.
+    The density is the mixture of ``fit_densities``, or one normal; of more rows than that takes,
+    evenly spaced ones are used.
     """
     residual, sums, squares = torch.zeros(3, source.n_features, dtype=torch.float64)
     codes: list[np.ndarray] = []
     for _, x in scaled_batches(model, source):
-        code = model.objective.encode(whole_vectors(x)).h
-        residual += excess(model, x, code).sum(dim=0).cpu()
+        h = code_of(model, x).h
+        residual += excess(model, x, h).sum(dim=0).cpu()
         wide = dense_rows(fill_missing(x, model.objective.corruption)[0]).double().cpu()
         sums, squares = sums + wide.sum(dim=0), squares + wide.square().sum(dim=0)
-        codes.append(code[: len(x)].cpu().numpy())
-    h, n = np.concatenate(codes), source.n_rows
-    read = evenly_spaced(n, rows_for(source.n_features, model.n_components)).numpy()
-    density = fit_densities(h[read], seed=seed)["mixture"] if mixture else fit_gaussian(h[read])
-    floor = max(_FLOOR * float(h.var(axis=0, dtype=np.float64).mean()), _TINY)
+        codes.append(h.cpu().numpy())
+    all_codes, n = np.concatenate(codes), source.n_rows
+    used = all_codes[evenly_spaced(n, rows_for(source.n_features, model.n_components)).numpy()]
+    density = fit_densities(used, seed=seed)["mixture"] if mixture else fit_gaussian(used)
+    floor = max(_FLOOR * float(all_codes.var(axis=0, dtype=np.float64).mean()), _TINY)
     if isinstance(model.objective.loss, SquaredError):
-        spread = float((squares / n - (sums / n).square()).mean())
-        variances = (residual / n).clamp_min(max(_LEAST_VARIANCE * spread, _TINY))
+        variance = float((squares / n - (sums / n).square()).mean())
+        variances = (residual / n).clamp_min(max(_LEAST_VARIANCE * variance, _TINY))
     else:
         variances = torch.full_like(residual, 0.5)
     return AnomalyScore(density, variances.float(), (sums / n).float(), torch.tensor(floor).float())

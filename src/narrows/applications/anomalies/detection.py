@@ -1,4 +1,4 @@
-"""How well scores tell anomalies from other rows, where it is known which are which."""
+"""Measure how well scores and flags detect known anomalies."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from narrows.errors import InvalidData
 
-__all__ = ["Detection", "measure_detection", "anomaly_labels"]
+__all__ = ["Detection", "anomaly_labels", "measure_detection"]
 
-_ODD = {"1": {"0"}, "true": {"false"}, "-1": {"1"}}
-"""The word for an anomaly, and that for no anomaly beside it."""
+_NORMAL_LABEL = {"1": "0", "true": "false", "-1": "1"}
+"""The label of normal rows, by the label of anomalies."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What scores are worth, in [0, 1].
+    """Quality of anomaly scores and flags; all but ``n_anomalies`` are in [0, 1].
 
-    ``auroc`` is the share of (anomaly, other row) pairs of which the anomaly is the more
-    surprising, ``average_precision`` the mean precision at every anomaly's rank. ``found`` is
-    the share of the anomalies that are flagged and ``false_alarms`` that of the other rows.
+    ``auroc`` is the share of (anomaly, normal row) pairs in which the anomaly scores higher,
+    ``average_precision`` the mean precision at the rank of each anomaly. ``found`` is the share of
+    the anomalies that are flagged, ``false_alarms`` the share of the normal rows that are.
     """
 
     n_anomalies: int
@@ -34,22 +34,23 @@ class Detection:
 def anomaly_labels(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     """Return which rows are anomalies, boolean (n_rows,).
 
-    Labels are 1 and 0, true and false, or, as scikit-learn's detectors say it, -1 and 1.
+    Labels are 1 and 0, true and false, or, as in scikit-learn's detectors, -1 and 1; the first of
+    each pair marks an anomaly.
 
     Raises
     ------
     InvalidData
-        If they are others, or all rows are of one kind.
+        If there are other labels, or only one of the two.
     """
     if labels.dtype.kind == "f" and np.isin(labels, (-1, 0, 1)).all():
         labels = labels.astype(np.int64)
     words = np.char.lower(labels.astype(str))
-    for number in ("-1", "0", "1"):  # of texts 1.0 is 1 too
+    for number in ("-1", "0", "1"):  # the text 1.0 means 1 too
         words = np.where(np.isin(words, (f"{number}.0", f"{number}.")), number, words)
     found = set(words.tolist())
-    for odd, usual in _ODD.items():
-        if found == {odd} | usual:
-            return words == odd
+    for anomaly, normal in _NORMAL_LABEL.items():
+        if found == {anomaly, normal}:
+            return words == anomaly
     shown = ", ".join(sorted(found)[:5])
     raise InvalidData(
         f"{origin}: expected both 1 (an anomaly) and 0, or true and false, or -1 (an anomaly) "
@@ -57,15 +58,15 @@ def anomaly_labels(labels: np.ndarray, *, origin: str = "labels") -> np.ndarray:
     )
 
 
-def measure_detection(score: np.ndarray, flagged: np.ndarray, odd: np.ndarray) -> Detection:
-    """Measure how well ``score`` (n_rows,), larger for odder rows, finds the anomalies ``odd``.
+def measure_detection(scores: np.ndarray, flagged: np.ndarray, is_anomaly: np.ndarray) -> Detection:
+    """Measure how well ``scores`` (n_rows,), larger for anomalies, and flags detect anomalies.
 
-    ``flagged`` and ``odd`` are boolean (n_rows,).
+    ``flagged`` and ``is_anomaly`` are boolean (n_rows,).
     """
     return Detection(
-        n_anomalies=int(odd.sum()),
-        auroc=float(roc_auc_score(odd, score)),
-        average_precision=float(average_precision_score(odd, score)),
-        found=float(flagged[odd].mean()),
-        false_alarms=float(flagged[~odd].mean()),
+        n_anomalies=int(is_anomaly.sum()),
+        auroc=float(roc_auc_score(is_anomaly, scores)),
+        average_precision=float(average_precision_score(is_anomaly, scores)),
+        found=float(flagged[is_anomaly].mean()),
+        false_alarms=float(flagged[~is_anomaly].mean()),
     )

@@ -1,8 +1,8 @@
 """Flag rows as anomalies: by a level for their p-values, or as a share of the rows.
 
-A p-value counted among m held-out rows is at least 1 / (m + 1), so a level below that flags nothing
-whatever the rows are. The default level is raised to it; where it would be raised beyond
-``MAX_LEVEL``, a share of the rows is flagged instead.
+With m held-out rows no p-value is below 1 / (m + 1), so a lower level never flags a row. The
+default level is raised to that value; if that is above ``MAX_LEVEL``, a share of the rows is
+flagged instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narrows.applications.anomalies.errors import conformal_p_values
+from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.core.checks import check_number
 from narrows.errors import UsageError
 
@@ -34,16 +34,16 @@ MAX_LEVEL = 0.1
 
 DEFAULT_SHARE = 0.1
 _MOST_ROWS = 1e9
-"""More rows than this are not asked for."""
+"""The message never suggests to hold out more rows than this."""
 
 
 @dataclass(frozen=True)
 class FlaggedRows:
-    """Scores of rows, which of them are flagged as anomalies, and by which rule.
+    """Scores of rows, which rows are flagged as anomalies, and the rule.
 
-    ``errors`` (n_rows,) are larger for odder rows; ``p_values`` (n_rows,) are None if no rows were
-    held out. The rule's number is ``alpha`` or ``contamination``; the other is None.
-    ``training_rows`` says that the model was fitted to these rows.
+    ``errors`` (n_rows,) are larger for anomalies; ``p_values`` (n_rows,) are None if no rows were
+    held out. The number of the rule is ``alpha`` or ``contamination``; the other is None.
+    ``training_rows`` tells whether the model was fitted to these rows.
     """
 
     errors: np.ndarray
@@ -57,7 +57,7 @@ class FlaggedRows:
 
     @property
     def smallest_p_value(self) -> float | None:
-        """1 / (m + 1), the smallest p-value that m held-out rows allow; None without any."""
+        """1 / (m + 1), the smallest p-value with m held-out rows; None without any."""
         return None if self.p_values is None else 1 / (self.n_calibration + 1)
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -96,19 +96,19 @@ def most_anomalous(errors: np.ndarray, n: int) -> np.ndarray:
 
 
 def reachable_level(default: float, n_calibration: int) -> float:
-    """Return the default level, or the smallest p-value there can be where that is larger."""
+    """Return the default level, or the smallest possible p-value if that is larger."""
     return max(default, 1 / (n_calibration + 1))
 
 
 def top_share(errors: np.ndarray, share: float) -> np.ndarray:
-    """Return which rows have errors above the (1 - share) quantile of them, boolean (n_rows,).
+    """Return which rows have errors above the (1 - share) quantile, boolean (n_rows,).
 
-    They are the ceil(share * (n_rows - 1)) rows with the largest errors, as with scikit-learn's
-    ``contamination``: at least one of two rows or more. A row that ties with the largest error
-    below the limit is not flagged, so ties can only make them fewer.
+    These are the ceil(share * (n_rows - 1)) rows with the largest errors, as with scikit-learn's
+    ``contamination``: at least one if there are two rows or more. Rows that tie with the largest
+    error below the limit are not flagged, so ties can only make the number smaller.
     """
-    wanted = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
-    return errors > np.sort(errors)[len(errors) - 1 - wanted]
+    n_flagged = math.ceil(share * (len(errors) - 1) - 1e-9)  # 0.1 * 10 is not exactly 1
+    return errors > np.sort(errors)[len(errors) - 1 - n_flagged]
 
 
 def flag_rows(
@@ -121,14 +121,14 @@ def flag_rows(
 ) -> FlaggedRows:
     """Flag rows by ``alpha``, by ``contamination``, or by the default rule.
 
-    ``calibration`` (m,) holds the sorted errors of held-out rows, or is None. The default is p <=
-    0.01, or p <= 1 / (m + 1) where that is larger; with fewer than 9 held-out rows, where that is
-    more than 0.1, the tenth of the rows with the largest errors.
+    ``calibration`` (m,) holds the sorted errors of held-out rows, or is None. The default rule is
+    p <= 0.01, or p <= 1 / (m + 1) if that is larger. With fewer than 9 held-out rows, for which
+    that is above 0.1, it flags the tenth of the rows with the largest errors.
 
     Raises
     ------
     UsageError
-        If both numbers are given; if a level is given without held-out rows.
+        If both numbers are given, or a level without held-out rows.
     """
     check_rule(alpha, contamination)
     n = 0 if calibration is None else len(calibration)
@@ -155,7 +155,8 @@ def flag_rows(
 
 
 def _default(n: int) -> tuple[float | None, float | None, str]:
-    """Return level, share, and the rule in words, of ``n`` held-out rows."""
+    """Return the default level or share (the other is None) for ``n`` held-out rows, and the rule
+    in words."""
     smallest = 1 / (n + 1)
     if smallest > MAX_LEVEL:
         few = f"the only {n} held-out rows allow" if n > 1 else "one held-out row allows"

@@ -1,4 +1,4 @@
-"""The lecture's claim about linear nets, checked: their subspace is PCA's.
+"""Measure whether a linear autoencoder has learned the subspace of PCA.
 
 Baldi, Hornik (1989), "Neural networks and principal component analysis: learning from examples
 without local minima", Neural Networks 2.
@@ -23,11 +23,11 @@ __all__ = ["Certificate", "certify", "rotate_to_principal_axes"]
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the trained subspace is, beside PCA's.
+    """The trained subspace, compared with that of PCA.
 
-    ``components`` (n_components, n_features): orthonormal rows, most variance first.
+    ``components`` (n_components, n_features): orthonormal rows, largest variance first.
     ``explained_variance`` (n_components,) and its ratio to the total. ``angles``: principal
-    angles to PCA's subspace in degrees, largest first; None where there is no PCA.
+    angles to the subspace of PCA in degrees, largest first; None without a PCA baseline.
     """
 
     components: np.ndarray
@@ -37,13 +37,13 @@ class Certificate:
 
 
 def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
-    """Turn the code, in place, to orthonormal axes of decreasing variance; return the variances.
+    """Rotate the code, in place, to orthonormal axes of decreasing variance; return the variances.
 
-    Rows count by the source's weights, of mean 1.
+    Rows count by the weights of the source, of mean 1.
 
-    The encoder is multiplied by an invertible A and the decoder by its inverse: every
-    reconstruction stays what training made it. Signs as in scikit-learn's PCA: the largest
-    loading of each axis is positive.
+    The encoder is multiplied by an invertible matrix and the decoder by its inverse, so that
+    reconstructions do not change. As in scikit-learn's PCA, the largest loading of each axis is
+    positive.
 
     Raises
     ------
@@ -51,34 +51,34 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
         If the code is wider than the rows.
     """
     encoder, decoder = model.objective.encoder, model.objective.decoder
-    we, b = _wide(encoder.weights[0]), _wide(encoder.biases[0])
-    wd, c = _wide(decoder.weights[0]), _wide(decoder.biases[0])
+    we, b = _float64(encoder.weights[0]), _float64(encoder.biases[0])
+    wd, c = _float64(decoder.weights[0]), _float64(decoder.biases[0])
     if len(wd) > wd.shape[1]:
         raise UsageError(
             f"n_components: the certificate needs <= {wd.shape[1]} (n_features), got {len(wd)}."
         )
-    q, r = np.linalg.qr(wd.T)  # W_d = r.T @ q.T, the rows of q.T orthonormal
+    q, r = np.linalg.qr(wd.T)  # W_d = r.T @ q.T; the rows of q.T are orthonormal
     blocks = [z.astype(np.float64) @ r.T for z in codes(model, source)]
     n = sum(map(len, blocks))
-    counted = [np.ones((len(block), 1)) for block in blocks]
+    weights = [np.ones((len(block), 1)) for block in blocks]
     if source.weights is not None:
         edges = np.cumsum([len(block) for block in blocks])[:-1]
-        counted = np.split(source.weights.double().numpy()[:, None], edges)
-    parts = list(zip(blocks, counted, strict=True))
-    mean = sum((w * block).sum(axis=0) for block, w in parts) / n
-    spread = sum((w * (block - mean)).T @ (block - mean) for block, w in parts)
-    covariance = spread / max(n - 1, 1)
+        weights = np.split(source.weights.double().numpy()[:, None], edges)
+    weighted_blocks = list(zip(blocks, weights, strict=True))
+    mean = sum((w * block).sum(axis=0) for block, w in weighted_blocks) / n
+    scatter = sum((w * (block - mean)).T @ (block - mean) for block, w in weighted_blocks)
+    covariance = scatter / max(n - 1, 1)
     variances, u = np.linalg.eigh(covariance)
     order = np.argsort(variances)[::-1]
     u = u[:, order]
     axes = u.T @ q.T
     largest = np.abs(axes).argmax(axis=1)
     u *= np.sign(axes[np.arange(len(axes)), largest])
-    turn = r.T @ u  # z' = (z - center) @ turn
+    rotation = r.T @ u  # z' = (z - center) @ rotation
     center = mean @ np.linalg.pinv(r.T)
     new = {
-        encoder.weights[0]: we @ turn,
-        encoder.biases[0]: (b - center) @ turn,
+        encoder.weights[0]: we @ rotation,
+        encoder.biases[0]: (b - center) @ rotation,
         decoder.weights[0]: u.T @ q.T,
         decoder.biases[0]: center @ wd + c,
     }
@@ -88,21 +88,21 @@ def rotate_to_principal_axes(model: Model, source: Source) -> np.ndarray:
     return np.clip(variances[order], 0, None)
 
 
-def _wide(parameter: torch.Tensor) -> np.ndarray:
+def _float64(parameter: torch.Tensor) -> np.ndarray:
     return parameter.detach().cpu().numpy().astype(np.float64)
 
 
 def certify(model: Model, source: Source, statistics: Statistics) -> Certificate:
-    """Rotate a linear model to its principal axes and measure its subspace against PCA's."""
+    """Rotate a linear model to its principal axes and compare its subspace with that of PCA."""
     variances = rotate_to_principal_axes(model, source)
     components = model.objective.decoder.weights[0].detach().cpu().numpy().copy()
     scale = model.scaling.scale
-    spread = statistics.variance if scale is None else statistics.variance / scale.double() ** 2
-    total = float(spread.sum()) * statistics.n_rows / max(statistics.n_rows - 1, 1)
+    variance = statistics.variance if scale is None else statistics.variance / scale.double() ** 2
+    total = float(variance.sum()) * statistics.n_rows / max(statistics.n_rows - 1, 1)
     ratio = variances / total if total > 0 else np.zeros_like(variances)
     angles = None
     if total > 0 and model.baseline is not None and model.baseline.name == "PCA":
-        other = model.baseline.components.numpy()
-        radians = scipy.linalg.subspace_angles(np.float64(components.T), np.float64(other.T))
+        pca = model.baseline.components.numpy()
+        radians = scipy.linalg.subspace_angles(np.float64(components.T), np.float64(pca.T))
         angles = np.degrees(radians)
     return Certificate(components, variances.astype(np.float32), ratio.astype(np.float32), angles)

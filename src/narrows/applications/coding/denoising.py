@@ -1,4 +1,4 @@
-"""Clean rows out of corrupted ones, and how much of the corruption is undone."""
+"""Denoise rows, and measure how much of a known corruption is undone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.core.slots import Corruption, Rows, dense_rows
-from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.losses import SquaredError
-from narrows.model.coding import in_input_units, scaled_batches
+from narrows.model.coding import (
+    filled_batches,
+    in_input_units,
+    reconstruct_corrupted,
+    scaled_batches,
+)
 from narrows.model.model import Model
 
 __all__ = [
@@ -23,17 +27,15 @@ __all__ = [
     "denoised",
     "denoised_after",
     "measure_denoising",
-    "rebuilt_from",
     "with_known",
 ]
 
 
 @torch.no_grad()
 def denoised(model: Model, source: Source) -> Iterator[np.ndarray]:
-    """Yield g(f(x)) in input units for rows that are corrupted themselves.
+    """Yield g(f(x)) in input units for corrupted rows.
 
-    Where the model admits missing values, those that are known stay and only the others are
-    filled in.
+    If the model admits missing values, known values stay and only the missing ones are filled in.
     """
     for raw, x in scaled_batches(model, source):
         mean = in_input_units(model, model.objective.reconstruct(x), raw)
@@ -41,7 +43,7 @@ def denoised(model: Model, source: Source) -> Iterator[np.ndarray]:
 
 
 def with_known(model: Model, fill: Tensor, rows: Rows) -> Tensor:
-    """Return what was made of rows, with their known values where the model admits missing ones."""
+    """Return ``fill``, with the known values of ``rows`` if the model admits missing values."""
     if model.objective.corruption.admits_missing and isinstance(rows, Tensor):
         return torch.where(rows.isnan(), fill, rows)
     return fill
@@ -51,17 +53,18 @@ def with_known(model: Model, fill: Tensor, rows: Rows) -> Tensor:
 def denoised_after(
     model: Model, source: Source, corruption: Corruption, *, generator: Generator
 ) -> Iterator[np.ndarray]:
-    """Yield g(f(x~)) in input units, every value rebuilt, for clean rows that are corrupted here.
+    """Corrupt clean rows and yield g(f(x~)) in input units; known values are reconstructed too.
 
-    With the same generator they are the rows that ``measure_denoising`` measures.
+    With the same generator these are the rows that ``measure_denoising`` measures.
     """
     for raw, x, _, noisy in _corrupted(model, source, corruption, generator):
-        yield in_input_units(model, rebuilt_from(model, noisy, x), raw).cpu().numpy()
+        yield in_input_units(model, reconstruct_corrupted(model, noisy, x), raw).cpu().numpy()
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Denoising(PrintsTable):
-    """Squared error to the clean rows, summed over features and averaged over rows, in ``unit``."""
+class Denoising:
+    """Squared error against the clean rows, sum over features, mean over rows, in ``unit``."""
 
     n_rows: int
     corrupted: float
@@ -87,22 +90,22 @@ class Denoising(PrintsTable):
 def measure_denoising(
     model: Model, source: Source, corruption: Corruption, *, generator: Generator
 ) -> Denoising:
-    """Corrupt clean rows, denoise them, and measure against the clean ones."""
+    """Corrupt clean rows, denoise them, and return the squared errors against the clean rows."""
     squared = SquaredError()
     sums = torch.zeros(3, dtype=torch.float64)
     for _, x, known, noisy in _corrupted(model, source, corruption, generator):
-        versions = [dense_rows(noisy), rebuilt_from(model, noisy, x)]
+        versions = [dense_rows(noisy), reconstruct_corrupted(model, noisy, x)]
         if model.baseline is not None:
             versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
         for i, version in enumerate(versions):
             sums[i] += squared.per_sample(version, x, known).double().sum().cpu()
-    corrupted, ours, theirs = (float(total) / source.n_rows for total in sums)
+    corrupted, by_model, by_baseline = (float(total) / source.n_rows for total in sums)
     return Denoising(
         n_rows=source.n_rows,
         corrupted=corrupted,
-        denoised=ours,
+        denoised=by_model,
         baseline=model.baseline.name if model.baseline else None,
-        baseline_denoised=theirs if model.baseline else None,
+        baseline_denoised=by_baseline if model.baseline else None,
         unit=f"{squared.unit}, in {model.scaling.unit}",
     )
 
@@ -111,9 +114,10 @@ def measure_denoising(
 def corrupted_rows(
     model: Model, source: Source, at: Tensor, corruption: Corruption, *, generator: Generator
 ) -> Tensor:
-    """Return the rows of the numbers ``at``, which rise, as they are corrupted among all rows.
+    """Return the corrupted rows with the numbers ``at``, ascending, scaled, dense and on the CPU.
 
-    Scaled, dense, on the CPU: for a picture of what ``denoised_after`` yields.
+    They are corrupted together with all other rows, so that with the same generator they are the
+    rows that ``denoised_after`` denoises: for a figure.
     """
     found, first = [], 0
     for _, _, _, noisy in _corrupted(model, source, corruption, generator):
@@ -128,14 +132,7 @@ def corrupted_rows(
 def _corrupted(
     model: Model, source: Source, corruption: Corruption, generator: Generator
 ) -> Iterator[tuple[Rows, Rows, Tensor | None, Rows]]:
-    """Yield rows as they are, scaled without what is missing, 1 where they are known, corrupted."""
-    for raw, clean in scaled_batches(model, source):
-        x, known = fill_missing(clean, model.objective.corruption)
+    """Yield each batch as: rows in input units, scaled rows with missing values filled in, which
+    values are known (1 or 0; None for all), and the corrupted rows."""
+    for raw, x, known in filled_batches(model, source):
         yield raw, x, known, corruption(x, generator=generator).rows
-
-
-@torch.no_grad()
-def rebuilt_from(model: Model, noisy: Rows, x: Rows) -> Tensor:
-    """Return g(f(x~)), scaled: of rows x, whose totals it has where the loss asks for them."""
-    objective = model.objective
-    return objective.loss.reconstruction(objective.decoder(objective.encode(noisy).h).float(), x)

@@ -1,4 +1,4 @@
-"""Was the net worth it? Its reconstruction error beside the linear baseline's."""
+"""Measure the reconstruction error of a model and of its linear baseline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from narrows.applications.coding.training_rows import held_out_among
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.core.slots import dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source
@@ -19,33 +19,34 @@ from narrows.model.model import Model
 __all__ = ["Evaluation", "evaluate"]
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Evaluation(PrintsTable):
-    """Means over the rows, by their weights where ``fit`` was given any.
+class Evaluation:
+    """Mean errors over the rows, weighted if ``fit`` was given weights.
 
     Attributes
     ----------
     error : float
         The model's own loss, in ``error_unit``.
     squared_error, baseline_squared_error : float
-        Summed over features, in ``squared_unit``; the second of ``baseline`` (PCA or
-        TruncatedSVD) at the same code size, fitted on the model's training rows.
+        Sum over features, in ``squared_unit``, of the model and of ``baseline`` (PCA or
+        TruncatedSVD of the same width, fitted on the training rows of the model).
     variance : float
-        Squared error of answering the mean of these rows every time, in ``squared_unit``.
+        Squared error of predicting the mean of these rows for every row, in ``squared_unit``.
     comparable : bool
-        Whether the baseline's error is a mark for this net: not for bits, beside as many numbers,
-        nor for shares of words, whose loss is another.
+        Whether the two errors can be compared: not for a code of bits, since the baseline has as
+        many real numbers, nor for shares of words, since the model has another loss.
     baseline_copies : bool
         Whether the code is as wide as the rows, so that the baseline only copies them.
     rows : {"held_out", "training", "fit"} or None
-        Which rows these are: held out of training, trained on, all that ``fit`` was given, or,
-        None, others. The rows of a ``fit`` that held none out are not recognized, and are None.
+        Held-out rows, training rows, all rows of ``fit``, or None for others. The rows of a
+        ``fit`` without held-out rows are not recognized and are None.
     n_held_out : int or None
-        How many of the rows of the fit were held out; None where ``rows`` is not "fit".
+        Number of held-out rows among the rows of the fit; None if ``rows`` is not "fit".
     from_inputs : bool
-        Whether the rows were rebuilt from given corrupted copies instead of from themselves.
+        Whether the rows were reconstructed from given corrupted copies.
     weighted : bool
-        Whether rows count by weights in these means.
+        Whether these are weighted means.
     """
 
     n_rows: int
@@ -69,7 +70,7 @@ class Evaluation(PrintsTable):
         return asdict(self)
 
     def table(self) -> str:
-        """Return lines to print: the model beside its baseline, with units."""
+        """Return lines to print: the errors of the model and its baseline, with units."""
         rows = [
             ("the mean", None, self.variance),
             ("this model", self.n_components, self.squared_error),
@@ -96,9 +97,11 @@ class Evaluation(PrintsTable):
             )
         if self.comparable and 0 < self.variance < self.squared_error:
             lines.append("These reconstructions are worse than the mean of the rows.")
-        theirs = None if self.baseline_copies else self.baseline_squared_error
-        # rows of fewer dimensions than the code make the baseline exact, too
-        worse = theirs is not None and 1e-6 * self.variance < theirs < self.squared_error
+        by_baseline = None if self.baseline_copies else self.baseline_squared_error
+        # the baseline is exact, too, if the rows have fewer dimensions than the code
+        worse = by_baseline is not None and (
+            1e-6 * self.variance < by_baseline < self.squared_error
+        )
         if worse and self.comparable:
             lines.append(
                 f"{self.baseline} rebuilds these rows better: train for more epochs with more "
@@ -111,7 +114,7 @@ class Evaluation(PrintsTable):
         return "\n".join(lines)
 
     def _described_rows(self) -> str:
-        """Return how many rows there are, and whether they were trained on or held out."""
+        """Return the number of rows, and whether they are training or held-out rows."""
         n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
         if self.rows == "held_out":
             return f"{n} held out of training"
@@ -134,15 +137,14 @@ def evaluate(
 ) -> Evaluation:
     """Return the errors of a model and of its baseline on the same rows, in one pass.
 
-    ``rows`` says which rows these are, as in ``Evaluation``; None compares their errors with those
-    that the model keeps of held-out rows, to recognize the rows of the fit. ``inputs`` are rows to
-    rebuild them from, one each, instead of the rows themselves. Rows count by the source's weights,
-    of mean 1.
+    ``rows`` says which rows these are, as in ``Evaluation``; with None the rows of the fit are
+    recognized by the errors of held-out rows that the model keeps. ``inputs`` are corrupted copies
+    to reconstruct the rows from, one per row. Rows count by the weights of the source, of mean 1.
     """
     device = model.device
-    of_each: list[torch.Tensor] = []
+    row_errors: list[torch.Tensor] = []
     squared = SquaredError()
-    ours = own = theirs = torch.zeros((), dtype=torch.float64, device=device)
+    loss_sum = squared_sum = baseline_sum = torch.zeros((), dtype=torch.float64, device=device)
     total = torch.zeros(source.n_features, dtype=torch.float64, device=device)
     count = torch.zeros_like(total)
     power = torch.zeros((), dtype=torch.float64, device=device)
@@ -154,20 +156,22 @@ def evaluate(
         if source.weights is not None:
             weights = source.weights[first : first + len(x)].double().to(device)
         first += len(x)
-        given = x if corrupted is None else next(corrupted)[1]
+        inputs_x = x if corrupted is None else next(corrupted)[1]
         if model.baseline is not None and corrupted is not None:
-            fill = model.baseline.reconstruct(given.to("cpu"))
-            theirs = theirs + _summed(squared.per_sample(fill, x.to("cpu")).to(device), weights)
+            fill = model.baseline.reconstruct(inputs_x.to("cpu"))
+            of_baseline = squared.per_sample(fill, x.to("cpu")).to(device)
+            baseline_sum = baseline_sum + _summed(of_baseline, weights)
         elif model.baseline is not None:
-            theirs = theirs + _summed(model.baseline.error(x.to("cpu")).to(device), weights)
+            of_baseline = model.baseline.error(x.to("cpu")).to(device)
+            baseline_sum = baseline_sum + _summed(of_baseline, weights)
         x, known = fill_missing(x, model.objective.corruption)
-        read = x if corrupted is None else fill_missing(given, model.objective.corruption)[0]
-        output = model.objective.decoder(model.objective.encode(read).h).float()
-        own_of_each = model.objective.loss.per_sample(output, x, known)
-        own = own + _summed(own_of_each, weights)
-        of_each.append(own_of_each.cpu())
+        read = x if corrupted is None else inputs_x
+        output = model.objective.output(model.objective.encode(read).h)
+        losses = model.objective.loss.per_sample(output, x, known)
+        loss_sum = loss_sum + _summed(losses, weights)
+        row_errors.append(losses.cpu())
         mean = model.objective.loss.reconstruction(output, x)
-        ours = ours + _summed(squared.per_sample(mean, x, known), weights)
+        squared_sum = squared_sum + _summed(squared.per_sample(mean, x, known), weights)
         dense = dense_rows(x)
         if known is None:
             count += len(dense) if weights is None else weights.sum()
@@ -179,18 +183,18 @@ def evaluate(
     baseline = model.baseline
     n_held_out = None
     if rows is None and inputs is None:
-        n_held_out = held_out_among(model, torch.cat(of_each).numpy())
+        n_held_out = held_out_among(model, torch.cat(row_errors).numpy())
     return Evaluation(
         n_rows=n,
         n_components=model.n_components,
-        error=float(own / n),
+        error=float(loss_sum / n),
         error_unit=model.error_unit,
-        squared_error=float(ours / n),
+        squared_error=float(squared_sum / n),
         squared_unit=f"{squared.unit}, in {model.scaling.unit}",
         variance=float((power - (total.square() / count.clamp_min(1)).sum()) / n),
         baseline=baseline.name if baseline else None,
         baseline_components=len(baseline.components) if baseline else None,
-        baseline_squared_error=float(theirs / n) if baseline else None,
+        baseline_squared_error=float(baseline_sum / n) if baseline else None,
         baseline_copies=baseline is not None and len(baseline.components) >= source.n_features,
         comparable=not (isinstance(model.objective.encoder, BinaryEncoder) or model.scaling.shares),
         rows=rows if n_held_out is None else "fit",
@@ -203,7 +207,7 @@ def evaluate(
 def _summed(
     values: torch.Tensor, weights: torch.Tensor | None, *, dim: int | None = None
 ) -> torch.Tensor:
-    """Return the sum of values (batch, ...) in float64, each by the weight of its row."""
+    """Return the sum of values (batch, ...) in float64, each times the weight of its row."""
     values = values.double()
     if weights is not None:
         values = values * weights.reshape(-1, *[1] * (values.ndim - 1))

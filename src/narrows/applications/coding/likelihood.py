@@ -1,4 +1,4 @@
-"""How probable a variational model finds rows, in nats."""
+"""Estimate log p(x) of rows under a variational model, in nats."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def log_likelihoods(
 ) -> Iterator[np.ndarray]:
     """Yield a lower bound of log p(x) of every row, in blocks, float64, in nats.
 
-    log (1 / K) sum_k p(x | h_k) p(h_k) / q(h_k | x), h_k drawn from q(h | x), K = ``n_samples``:
-    with one draw its mean is the bound that is trained, and it grows with K towards log p(x).
-    ``generator`` is on the model's device. Cost: K passes of the decoder; memory does not grow
-    with K.
+    log (1 / K) sum_k p(x | h_k) p(h_k) / q(h_k | x), with h_k drawn from q(h | x) and K =
+    ``n_samples``. For one draw its mean is the bound that training maximizes; it grows with K
+    towards log p(x). ``generator`` is on the device of the model. Cost: K passes of the decoder;
+    memory does not grow with K.
 
-    The rows are the scaled ones: a probability of bits or counts, a density of real values. With
+    x are the scaled rows: p is a probability for bits or counts, a density for real values. With
     the Bernoulli loss it is a probability if all values of the source are 0 or 1; otherwise it is
-    the density of the continuous Bernoulli over [0, 1]^n, of every row, at the same logits.
+    the density of the continuous Bernoulli over [0, 1]^n, for all rows, at the same logits.
 
     Raises
     ------
     UsageError
         If the model is not variational, or ``n_samples`` is not from 1 to 1,000,000.
     InvalidData
-        If the loss is no likelihood of these rows.
+        If the loss gives no likelihood for these rows.
 
     References
     ----------
@@ -54,9 +54,9 @@ def log_likelihoods(
 
 @torch.no_grad()
 def _checked_loss(model: Model, source: Source, n_samples: int) -> Loss | ContinuousBernoulli:
-    """Return the loss that gives the likelihood of every row; refuse what ``log_likelihoods`` does.
+    """Return the loss that gives the likelihood of the rows; raise as ``log_likelihoods`` does.
 
-    Cost: for Bernoulli, a pass over the rows up to the first value that is no bit.
+    Cost: for Bernoulli a pass over the rows, up to the first value that is not 0 or 1.
     """
     if not model.objective.encoder.stochastic:
         raise UsageError(
@@ -91,14 +91,14 @@ def _log_likelihoods(
             h = posterior.at(e)
             # log p(h) - log q(h | x): the constants of the two normals cancel
             prior_to_q = 0.5 * (e.square() + posterior.log_variance - h.square()).sum(dim=1)
-            error = loss.per_sample(net.decoder(h).float(), x)
+            error = loss.per_sample(net.output(h), x)
             total = torch.logaddexp(total, prior_to_q.double() - error.double())
         yield (total - math.log(n_samples) - normalizer).cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Mean of - log p(x) over the rows, at most, and its standard error; in ``unit``."""
+    """Upper bound of the mean of - log p(x) over the rows, and its standard error, in ``unit``."""
 
     negative_log_likelihood: float
     standard_error: float

@@ -1,4 +1,4 @@
-"""Tell whether rows are those that a model was fitted to, and warn where p-values count them."""
+"""Recognize the rows that a model was fitted to, and warn of p-values computed from them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ __all__ = ["held_out_among", "contains_calibration", "warn_of_calibration", "was
 
 _ROUNDING = 1e-5
 _CLOSE = 0.01
-"""How near means of training rows are to those of the fit, in standard errors."""
+"""Largest difference between the means of training rows and of the fit, in standard errors."""
 
 _SINGLE = 1e-6
-"""What single precision may do to a mean, as a share of the largest value."""
+"""Rounding of a mean in single precision, as a share of the largest value."""
 
 
 def was_fitted_to(model: Model, source: Source, errors: np.ndarray) -> bool:
-    """Return whether these are all rows of a model's fit, or those that it trained on.
+    """Return whether these are all rows of the fit of a model, or its training rows.
 
-    All rows are known by their number and the errors (n_rows,) of those held out; those trained on
-    by their number and their means. Cost: one pass over the rows where the number is that one.
+    All rows of a fit are recognized by their number and by the ``errors`` (n_rows,) of those held
+    out, training rows by their number and their means. Cost: one pass over the rows if the number
+    matches.
     """
     if held_out_among(model, errors) is not None:
         return True
@@ -37,7 +38,7 @@ def was_fitted_to(model: Model, source: Source, errors: np.ndarray) -> bool:
 
 
 def held_out_among(model: Model, errors: np.ndarray) -> int | None:
-    """Return how many rows were held out, or None unless these are the errors of the fit's rows."""
+    """Return the number of held-out rows, or None if these are not the errors of the fit rows."""
     record, calibration = model.record, model.calibration
     n_held_out = record.get("n_validation_rows") or 0
     if calibration is None or len(errors) != (record.get("n_rows") or 0) + n_held_out:
@@ -46,12 +47,12 @@ def held_out_among(model: Model, errors: np.ndarray) -> int | None:
 
 
 def contains_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
-    """Return whether every error of the calibration (n,) is among those found, but for rounding.
+    """Return whether every error of the calibration (n,) is among ``found``, up to rounding.
 
-    This distinguishes the rows of a fit, of which some were held out, from as many others: the
-    errors of other rows rarely match to five digits.
+    This tells the rows of a fit, of which some were held out, from as many other rows, whose errors
+    rarely match to five digits.
     """
-    if not len(calibration) or not calibration.any():  # of a model without errors all are alike
+    if not len(calibration) or not calibration.any():  # without errors all rows are alike
         return False
     ordered = np.sort(found)
     above = np.searchsorted(ordered, calibration).clip(max=len(ordered) - 1)
@@ -61,16 +62,15 @@ def contains_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:
 
 @torch.no_grad()
 def _have_means(model: Model, source: Source) -> bool:
-    """Return whether the means of rows are those that the linear baseline was centered by.
+    """Return whether the means of rows are those of the linear baseline.
 
-    Of as many other rows they differ by about a standard error. Where the baseline has no means, or
-    saw only a sample, nothing is known.
+    The means of as many other rows differ by about a standard error. False if the baseline has no
+    means, or was fitted to a sample.
     """
     mean = None if model.baseline is None else model.baseline.mean
     if mean is None or source.n_rows > sample_size(source):
         return False
-    wide = source.n_features
-    count, total, squares, largest = (torch.zeros(wide, dtype=torch.float64) for _ in range(4))
+    count, total, squares, largest = torch.zeros(4, source.n_features, dtype=torch.float64)
     mean = mean.cpu().double()
     for _, x in scaled_batches(model, source):
         x = dense_rows(x).cpu().double()
@@ -84,15 +84,15 @@ def _have_means(model: Model, source: Source) -> bool:
     off = total / count
     standard_error = ((squares / count - off.square()).clamp_min(0) / count).sqrt()
     rounding = _SINGLE * largest
-    telling = _CLOSE * standard_error > rounding
+    conclusive = _CLOSE * standard_error > rounding
     near = off.abs() <= _CLOSE * standard_error + rounding
-    return bool(telling.any()) and bool(near[telling].all())
+    return bool(conclusive.any()) and bool(near[conclusive].all())
 
 
 def warn_of_calibration(calibration: Source, rows: Source, *, fitted: bool) -> None:
-    """Warn if the rows that p-values count among are those of the fit, or the rows asked about.
+    """Warn if the calibration rows are rows of the fit, or copies of the query ``rows``.
 
-    ``fitted`` says that ``calibration`` are rows of the fit. Cost: a pass over both.
+    ``fitted`` tells whether ``calibration`` are rows of the fit. Cost: a pass over both.
 
     Warns
     -----

@@ -1,8 +1,8 @@
-"""Hidden values from the known ones: what f and g make of a row of which they see a part.
+"""Fill in the hidden values of rows from the known ones.
 
 "pass"         g(f(x)) once, for nets that were trained on hidden values
-"projection"   x <- known values, and g(f(x)) where they are hidden, until x stands still
-"code"         the h of which g says the known values, and which its density holds likely
+"projection"   replace hidden values by those of g(f(x)) until x hardly changes
+"code"         g(h) of the h that best explains the known values and is likely under the density
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.filling.hidden import Partial, filled, marked, start
+from narrows.applications.filling.hidden import PartialRows, filled, start, with_marks
 from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.core.checks import check_number
 from narrows.core.slots import dense_rows
@@ -21,7 +21,7 @@ from narrows.corruptions import Masking
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.errors import UsageError, unknown_name
-from narrows.model.coding import BATCH, whole_vectors
+from narrows.model.coding import BATCH, output_of
 from narrows.model.model import Model
 
 __all__ = ["METHODS", "incomplete_rows", "inpainted", "resolved_method"]
@@ -30,19 +30,19 @@ METHODS = ("auto", "pass", "projection", "code")
 
 _MAX_STEPS = 100
 _STILL = 1e-3
-"""A row stands still when it moves by less than this share of what was filled in."""
+"""A row is done when it moves by less than this share of its distance from the start."""
 
 _HIDDEN_MORE = 0.25
 MAX_DRAWS = 10_000
 
 
 def resolved_method(model: Model, method: str) -> str:
-    """Return the method of that name; "auto" is a pass where the net was trained for it.
+    """Return the method; "auto" is "pass" for nets trained on hidden values, else "code".
 
     Raises
     ------
     UsageError
-        If there is no such method.
+        If the method is unknown.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
@@ -62,12 +62,13 @@ def inpainted(
     n_draws: int = 0,
     generator: Generator,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Yield rows with their hidden values filled in, and the spread of ``n_draws`` fills.
+    """Yield rows with their hidden values filled in, and the standard deviation of ``n_draws``
+    random fills.
 
-    ``hidden`` is (n_rows, n_features), or (1, n_features) for all rows; NaN is hidden too, and
-    what stands where a value is hidden is never read. Blocks are (rows, n_features), in input
-    units, float32; known values are the source's, to the bit. ``generator`` is on the CPU. The
-    spread is 0 where values are known, and None where ``n_draws`` is 0.
+    ``hidden`` is (n_rows, n_features), or (1, n_features) for all rows; missing values, NaN, are
+    hidden too. Hidden values are never read, and known values stay as they are, bit by bit. Blocks
+    are (rows, n_features), in input units, float32. ``generator`` is on the CPU. The standard
+    deviation is 0 for known values, and None if ``n_draws`` is 0.
 
     Raises
     ------
@@ -100,74 +101,69 @@ def _inpainted(
         assert isinstance(raw, Tensor)
         part = hidden if len(hidden) == 1 else hidden[first : first + len(raw)]
         where = torch.from_numpy(np.array(part)).expand(len(raw), -1) | raw.isnan()
-        seen = torch.where(where, torch.nan, raw)
-        check_finite(seen, source, first_row=first, missing=True)
-        model.scaling.check(seen, source.origin)
+        known = torch.where(where, torch.nan, raw)
+        check_finite(known, source, first_row=first, missing=True)
+        model.scaling.check(known, source.origin)
         first += len(raw)
-        rows = Partial(seen.to(model.device), where.to(model.device))
+        rows = PartialRows(known.to(model.device), where.to(model.device))
         model.objective.loss.check(model.scaling.forward(rows.raw))
-        best, draws = _answers(model, rows, method, n_draws, generator, search)
-        fill = torch.where(where, best.cpu(), raw).numpy()
-        spread = None
-        if draws is not None:
-            spread = torch.where(where, draws.cpu(), 0.0).numpy()
-        yield fill, spread
+        best, std = _fill(model, rows, method, n_draws, generator, search)
+        yield (
+            torch.where(where, best.cpu(), raw).numpy(),
+            None if std is None else torch.where(where, std.cpu(), 0.0).numpy(),
+        )
 
 
-def _answers(
+def _fill(
     model: Model,
-    rows: Partial,
+    rows: PartialRows,
     method: str,
     n_draws: int,
     generator: Generator,
     search: LatentOptimizer | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the best fill and the deviation of the draws, each (rows, n_features)."""
+    """Return the best fill and the standard deviation of the draws, each (rows, n_features)."""
     if search is not None:
         output = search.best(rows)
         draws = (filled(model, drawn, rows) for drawn in search.drawn(rows, n_draws))
-        return filled(model, output, rows), _deviation(draws)
+        return filled(model, output, rows), _std(draws)
     fill = _by_pass if method == "pass" else _by_projection
     draws = (fill(model, rows.hiding_more(_HIDDEN_MORE, generator)) for _ in range(n_draws))
-    deviation, unknown = _deviation(draws), rows.hidden.all(dim=1)
+    std, unknown = _std(draws), rows.hidden.all(dim=1)
     if n_draws and bool(unknown.any()):
-        # there is no known value to hide: what a row may be is what the density says
-        some = Partial(rows.raw[unknown], rows.hidden[unknown])
-        outputs = LatentOptimizer(model, generator).drawn_alone(len(some.raw), n_draws)
-        alone = _deviation(filled(model, output, some) for output in outputs)
-        assert deviation is not None and alone is not None
-        deviation[unknown] = alone
-    return fill(model, rows), deviation
+        # without a known value to hide, the rows are drawn from the density
+        some = PartialRows(rows.raw[unknown], rows.hidden[unknown])
+        outputs = LatentOptimizer(model, generator).drawn_from_density(len(some.raw), n_draws)
+        of_unknown = _std(filled(model, output, some) for output in outputs)
+        assert std is not None and of_unknown is not None
+        std[unknown] = of_unknown
+    return fill(model, rows), std
 
 
-def _by_pass(model: Model, rows: Partial) -> Tensor:
-    x = marked(model, rows)
-    output = model.objective.decoder(model.objective.encode(whole_vectors(x)).h)[: len(x)].float()
-    return filled(model, output, rows)
+def _by_pass(model: Model, rows: PartialRows) -> Tensor:
+    return filled(model, output_of(model, with_marks(model, rows)), rows)
 
 
-def _by_projection(model: Model, rows: Partial) -> Tensor:
-    """Iterate x <- known, g(f(x)) where hidden; a row whose moves grow goes half as far.
+def _by_projection(model: Model, rows: PartialRows) -> Tensor:
+    """Iterate x <- known values, g(f(x)) where hidden; a row whose moves grow halves its steps.
 
-    A row that is not finite any more stays where it last was.
+    A row whose next move is not finite stays where it is.
     """
-    net = model.objective
     current = start(model, rows)
     x = begin = _scaled(model, current)
-    pace = torch.ones(len(current), 1, device=current.device)
-    last = torch.full_like(pace, torch.inf)
-    moving = torch.ones_like(pace, dtype=torch.bool)
+    step = torch.ones(len(current), 1, device=current.device)
+    last = torch.full_like(step, torch.inf)
+    moving = torch.ones_like(step, dtype=torch.bool)
     for _ in range(_MAX_STEPS):
-        code = net.encode(whole_vectors(x))
-        target = filled(model, net.decoder(code.h)[: len(current)].float(), rows)
+        target = filled(model, output_of(model, x), rows)
         moved = (_scaled(model, target) - x).norm(dim=1, keepdim=True)
-        # a row that stands still stays, so that its fill does not depend on the others
+        # a row that is done does not move again, so that its fill does not depend on other rows
         moving = moving & moved.isfinite()
-        pace = torch.where(moved > last, pace / 2, pace)
-        current = torch.where(moving & rows.hidden, current + pace * (target - current), current)
+        step = torch.where(moved > last, step / 2, step)
+        current = torch.where(moving & rows.hidden, current + step * (target - current), current)
         x = _scaled(model, current)
         so_far = (x - begin).norm(dim=1, keepdim=True)
-        moving = moving & (pace * moved > _STILL * so_far)
+        moving = moving & (step * moved > _STILL * so_far)
         if not bool(moving.any()):
             break
         last = moved
@@ -178,10 +174,10 @@ def _scaled(model: Model, rows: Tensor) -> Tensor:
     return dense_rows(model.scaling.forward(rows))
 
 
-def _deviation(draws: Iterator[Tensor]) -> Tensor | None:
-    """Return the standard deviation of each value over the draws, None where there is none.
+def _std(draws: Iterator[Tensor]) -> Tensor | None:
+    """Return the standard deviation of each value over the draws, None without any.
 
-    By Welford's sums: no more than one draw is held.
+    By Welford's algorithm: only one draw is held at a time.
     """
     n, mean, squares = 0, None, None
     for draw in draws:

@@ -1,10 +1,10 @@
-"""Search in the code: the h that explains what is known of a row, and that codes are like.
+"""Optimize the code of a row so that it explains the known values and is likely.
 
-Minimizes over e, h = m + F e:  L(x, g(h)) over the known values + weight |e|^2 / 2,
+Minimizes over e, with h = m + F e:  L(x, g(h)) over the known values + weight |e|^2 / 2.
 
-m and F those of the Gaussian fitted to the codes (of a variational net: of its prior), so that
-|e|^2 / 2 is minus the logarithm of the code's density. L in nats takes weight 1; squared error is
-a normal's with the variance v of a reconstruction, in training and per value, and takes 2 v.
+m and F are those of the Gaussian fitted to the codes (for a variational net, of its prior), so that
+|e|^2 / 2 is minus the log density of the code. For L in nats the weight is 1. Squared error is that
+of a normal whose variance v is the training error per value; there the weight is 2 v.
 
 Bora, Jalal, Price, Dimakis (2017), "Compressed sensing using generative models", ICML.
 """
@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.filling.hidden import Partial, start
+from narrows.applications.filling.hidden import PartialRows, start
 from narrows.losses import Bernoulli, Multinomial, SquaredError
-from narrows.model.coding import BATCH, whole_vectors
+from narrows.model.coding import BATCH, code_of, padded_call
 from narrows.model.model import Model
 
 __all__ = ["LatentOptimizer"]
@@ -29,15 +29,16 @@ _STEPS = 150
 _RATE = 0.1
 _STARTS = 2
 _POOL = 1024
-_NOWHERE = -1e4
-"""A logit that leaves a hidden word no share."""
+_NO_SHARE = -1e4
+"""Logit that gives a hidden word no share."""
 
 
 class LatentOptimizer:
-    """Searches for many rows at once, each from the code of its mean fill, and from the best of
-    1,024 codes that were drawn; ``prior`` multiplies the weight, and 0 leaves the density out.
+    """Optimizes the codes of many rows at once.
 
-    Cost: 2 starts x 150 passes of the decoder and back, for a batch.
+    Each row starts from the code of its mean fill, and from the best of 1,024 drawn codes.
+    ``prior`` multiplies the weight; 0 ignores the density. Cost for a batch: 2 starts x 150
+    forward and backward passes of the decoder.
     """
 
     def __init__(
@@ -58,29 +59,29 @@ class LatentOptimizer:
         self.weight = prior * (2 * self.variance if squared else 1.0)
         self.mean, self.factor = (part.to(model.device) for part in _gaussian(model))
         self._inverse = torch.linalg.pinv(self.factor)
-        # one pool for all rows, so that a row's fill does not depend on the others
+        # one pool for all rows, so that a row's fill does not depend on other rows
         self._pool = self._normal(self.mean.new_empty(_POOL, self.factor.shape[1]))
 
     @torch.no_grad()
-    def best(self, rows: Partial) -> Tensor:
-        """Return the decoder's output, (rows, n_features), at the best code of each row."""
+    def best(self, rows: PartialRows) -> Tensor:
+        """Return the output of the decoder at the best code of each row, (rows, n_features)."""
         x = self._scaled(rows)
         begin = [self._encoded(rows)]
         if self.n_starts > 1:
-            begin += self._likeliest_drawn(x, rows.hidden, self.n_starts - 1)
+            begin += self._nearest_drawn(x, rows.hidden, self.n_starts - 1)
         n = len(begin)
         e, cost = self._descend(torch.cat(begin), x.repeat(n, 1), rows.hidden.repeat(n, 1))
         at = cost.view(n, -1).argmin(dim=0)
         return self._output(e.view(n, len(x), -1)[at, torch.arange(len(x), device=e.device)])
 
     @torch.no_grad()
-    def drawn(self, rows: Partial, n: int) -> Iterator[Tensor]:
-        """Yield n times the output at one code of each row, drawn given its known values.
+    def drawn(self, rows: PartialRows, n: int) -> Iterator[Tensor]:
+        """Yield, n times, the output at a code of each row drawn given its known values.
 
-        By randomized maximum a posteriori: the known values and the prior's center are moved by
-        a draw of their own noise, and the search is made anew. Exact where g is linear and L
-        squared error. Proportions are not moved, but only the center. Bardsley, Solonen, Haario,
-        Laine (2014), "Randomize-then-optimize", SIAM J. Sci. Comput. 36.
+        By randomized maximum a posteriori: noise is added to the known values and to the center of
+        the prior, and the code is optimized again. Exact for a linear g and squared error. For
+        proportions only the center gets noise. Bardsley, Solonen, Haario, Laine (2014),
+        "Randomize-then-optimize", SIAM J. Sci. Comput. 36.
         """
         scaled, encoded = self._scaled(rows), self._encoded(rows)
         together = max(1, BATCH // len(scaled))
@@ -94,41 +95,41 @@ class LatentOptimizer:
                 x = x + (x * (1 - x)).clamp_min(0).sqrt() * noise
             hidden = rows.hidden.repeat(copies, 1)
             anchor = self._normal(begin)
-            # where nothing known pulls at e, it is there already
+            # without known values this start is the minimum already
             e, _ = self._descend(begin + anchor, x, hidden, anchor)
             yield from self._output(e).split(len(scaled))
 
     @torch.no_grad()
-    def drawn_alone(self, n_rows: int, n: int) -> Iterator[Tensor]:
-        """Yield n times the outputs (n_rows, n_features) at codes drawn from the density alone."""
+    def drawn_from_density(self, n_rows: int, n: int) -> Iterator[Tensor]:
+        """Yield, n times, the outputs (n_rows, n_features) at codes drawn from the density."""
         for _ in range(n):
             yield self._output(self._normal(self.mean.new_empty(n_rows, self.factor.shape[1])))
 
     def _descend(
         self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the e of the least cost on the way down, by Adam, and that cost, (rows,).
+        """Return the e with the smallest cost seen while descending by Adam, and its cost, (rows,).
 
-        Adam looks at every number alone, so that a row's way does not depend on the others'.
+        Adam treats every number separately, so that rows do not influence each other.
         """
         anchor = torch.zeros_like(e) if anchor is None else anchor
         best, least = e, torch.full((len(e),), torch.inf, device=e.device)
-        speed, square = torch.zeros_like(e), torch.zeros_like(e)
+        momentum, square = torch.zeros_like(e), torch.zeros_like(e)
         for step in range(self.n_steps + 1):
             with torch.enable_grad():
                 e = e.detach().requires_grad_(True)
                 cost = self._cost(e, x, hidden, anchor)
-                (slope,) = torch.autograd.grad(cost.sum(), e)
+                (gradient,) = torch.autograd.grad(cost.sum(), e)
             e, cost = e.detach(), cost.detach()
             better = cost < least
             best = torch.where(better[:, None], e, best)
             least = torch.where(better, cost, least)
-            slope = slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            speed = speed.lerp(slope, 0.1)
-            square = square.lerp(slope.square(), 0.01)
+            gradient = gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            momentum = momentum.lerp(gradient, 0.1)
+            square = square.lerp(gradient.square(), 0.01)
             rate = _RATE * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
             rate *= (1 - 0.99 ** (step + 1)) ** 0.5 / (1 - 0.9 ** (step + 1))
-            e = e - rate * speed / (square.sqrt() + 1e-8)
+            e = e - rate * momentum / (square.sqrt() + 1e-8)
         return best, least
 
     def _cost(self, e: Tensor, x: Tensor, hidden: Tensor, anchor: Tensor) -> Tensor:
@@ -136,35 +137,34 @@ class LatentOptimizer:
         prior = 0.5 * self.weight * (e - anchor).square().sum(dim=1)
         loss: Any = self.model.objective.loss
         if isinstance(loss, Multinomial):
-            # given that a word is a known one: hidden ones take no share of it
-            output = output.masked_fill(hidden, _NOWHERE)
+            # condition on the known words: hidden words get no share
+            output = output.masked_fill(hidden, _NO_SHARE)
         return loss.per_sample(output, x, (~hidden).to(x.dtype)) + prior
 
     def _output(self, e: Tensor) -> Tensor:
         h = self.mean + e @ self.factor.t()
-        # codes that are bits, entries or the k largest: the gradient passes as if they were not
+        # the gradient passes straight through the projection to bits, codebook or top k
         h = h + (self.model.objective.encoder.project(h) - h).detach()
-        return self.model.objective.decoder(whole_vectors(h))[: len(h)].float()
+        return padded_call(self.model.objective.output, h)
 
-    def _scaled(self, rows: Partial) -> Tensor:
+    def _scaled(self, rows: PartialRows) -> Tensor:
         x = self.model.scaling.forward(rows.raw)
         assert isinstance(x, Tensor)
         return x.nan_to_num(nan=0.0)
 
-    def _encoded(self, rows: Partial) -> Tensor:
-        x = whole_vectors(self.model.scaling.forward(start(self.model, rows)))
-        h = self.model.objective.encode(x).h[: len(rows.raw)]
+    def _encoded(self, rows: PartialRows) -> Tensor:
+        h = code_of(self.model, self.model.scaling.forward(start(self.model, rows))).h
         return (h - self.mean) @ self._inverse.t()
 
-    def _likeliest_drawn(self, x: Tensor, hidden: Tensor, n: int) -> list[Tensor]:
-        """Return, n times, of 1,024 drawn codes the next best for each row's known values."""
+    def _nearest_drawn(self, x: Tensor, hidden: Tensor, n: int) -> list[Tensor]:
+        """Return the n drawn codes whose outputs are nearest to the known values of each row."""
         e = self._pool
         means = torch.cat([
             self.model.objective.loss.expectation(self._output(part)) for part in e.split(BATCH)
         ])  # fmt: skip
         known = (~hidden).to(x.dtype)
-        seen = torch.where(hidden, 0.0, x)
-        distance = known @ means.square().t() - 2 * seen @ means.t()
+        known_values = torch.where(hidden, 0.0, x)
+        distance = known @ means.square().t() - 2 * known_values @ means.t()
         nearest = distance.topk(n, dim=1, largest=False).indices
         return [e[nearest[:, i]] for i in range(n)]
 
@@ -173,7 +173,7 @@ class LatentOptimizer:
 
 
 def _gaussian(model: Model) -> tuple[Tensor, Tensor]:
-    """Return mean (components,) and factor (components, rank) of the codes' density."""
+    """Return mean (components,) and factor (components, rank) of the Gaussian of the codes."""
     if model.objective.encoder.stochastic or "gaussian" not in model.densities:
         return torch.zeros(model.n_components), torch.eye(model.n_components)
     density = model.densities["gaussian"]
@@ -181,7 +181,7 @@ def _gaussian(model: Model) -> tuple[Tensor, Tensor]:
 
 
 def _variance(model: Model) -> float:
-    """Return the mean squared error of a value in training, in squared scaled units."""
+    """Return the mean squared training error of a value, in squared scaled units."""
     epochs = model.record.get("epochs") or [{}]
     loss = epochs[-1].get("loss")
     return max(float(loss or 0.0) / model.schema.n_features, 1e-6)

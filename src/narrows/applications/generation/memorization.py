@@ -1,4 +1,4 @@
-"""Whether generated rows are copies of training rows."""
+"""Measure whether generated rows are copies of training rows."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.core.checks import check_number
 from narrows.core.slots import Rows, SparseRows, dense_rows
-from narrows.core.terms import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import filled_batches, padded_call
 from narrows.model.model import Model
 
-__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization", "picked_rows"]
+__all__ = ["MAX_CHECKED", "Memorization", "closest_rows", "measure_memorization"]
 
 MAX_CHECKED = 10_000
-"""Samples that are compared at most: they are held in memory."""
+"""Largest number of samples: they are held in memory."""
 
 _MAX_REFERENCE = 2_000
 _MAX_VALUES = 32 << 20
@@ -38,31 +37,31 @@ def measure_memorization(
     *,
     block: int = _BLOCK,
 ) -> Memorization:
-    """Return how near samples (n, n_features), in input units, come to the training rows.
+    """Measure the distances of samples (n, n_features), in input units, to the training rows.
 
     Every sample is compared with every training row, in float64: O(n x n_train x n_features) time,
-    memory of ``block`` times n distances at a time. The reference are up to 2,000 rows of
-    ``held_out``, spaced evenly; without it training rows, each compared with all others but itself.
+    memory for ``block`` times n distances. The reference are up to 2,000 evenly spaced rows of
+    ``held_out``; without it, training rows, each compared with all others.
 
     Raises
     ------
     InvalidData
-        If there are no samples, or more than 10,000; if widths differ; values that are not finite;
-        fewer than two training rows.
+        If there are no samples or more than 10,000, the numbers of features differ, values are not
+        finite, or there are fewer than two training rows.
     """
     check_number("block", block, low=1, integer=True)
     samples = np.asarray(samples)
     samples = samples.astype(np.float64 if samples.dtype == np.float64 else np.float32, copy=False)
     _check(model, samples, train, held_out)
-    real, own = _reference(model, train if held_out is None else held_out)
-    own = own if held_out is None else None
-    at = _scaled(model, DenseSource(samples))
-    asked = [(at, None), (real, own), (_rebuilt(model, real), own)]
-    found = closest_rows(model, train, asked, block)
-    (numbers, distances), (_, of_real), (_, of_rebuilt) = found
+    real, numbers = _reference(model, train if held_out is None else held_out)
+    numbers = numbers if held_out is None else None
+    scaled = _scaled(model, DenseSource(samples))
+    points = [(scaled, None), (real, numbers), (_rebuilt(model, real), numbers)]
+    found = closest_rows(model, train, points, block)
+    (nearest, distances), (_, of_real), (_, of_rebuilt) = found
     return Memorization(
         distances=distances,
-        nearest=numbers,
+        nearest=nearest,
         real_distances=of_real,
         rebuilt_distances=of_rebuilt,
         n_train=train.n_rows,
@@ -99,47 +98,44 @@ def _reference(model: Model, source: Source) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _scaled(model: Model, source: Source) -> Tensor:
-    corruption = model.objective.corruption
-    blocks = [fill_missing(x, corruption)[0] for _, x in scaled_batches(model, source)]
-    return torch.cat([dense_rows(x) for x in blocks])
+    return torch.cat([dense_rows(x) for _, x, _ in filled_batches(model, source)])
 
 
 @torch.no_grad()
 def _rebuilt(model: Model, x: Tensor) -> Tensor:
     batches = x.split(_BLOCK)
-    return torch.cat([model.objective.reconstruct(whole_vectors(b))[: len(b)] for b in batches])
+    return torch.cat([padded_call(model.objective.reconstruct, batch) for batch in batches])
 
 
 _ROUNDING = 1e-13
-"""What is left of a difference of squares below this share of them is rounding: 0."""
+"""A squared distance below this share of the squared length is rounding, and counts as 0."""
 
 
 @torch.no_grad()
 def closest_rows(
-    model: Model, train: Source, asked: Sequence[tuple[Tensor, Tensor | None]], block: int
+    model: Model, train: Source, queries: Sequence[tuple[Tensor, Tensor | None]], block: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return, for each set of points, the numbers of the nearest training rows and the distances.
 
-    Distances are Euclidean, between scaled rows, in float64; of rows as near as each other it is
-    the first. Training rows of counts that are all 0 are left out. All sets are answered in one
-    pass over the rows, compared ``block`` at a time where they are dense: O(n x n_train x
-    n_features), memory O(n x (n_features + block)).
+    Distances are Euclidean, between scaled rows, in float64; of equally near rows the first is
+    taken. Training rows of counts that are all 0 are left out. One pass over the rows, ``block``
+    dense rows at a time: O(n x n_train x n_features), memory O(n x (n_features + block)).
 
     Parameters
     ----------
-    asked : sequence of (points, numbers)
-        Points are scaled rows (n, n_features); where numbers (n,) are given, the points are these
-        training rows, or made of them, and are compared with the others only.
+    queries : sequence of (points, numbers)
+        Points are scaled rows (n, n_features). If numbers (n,) are given, the points are these
+        training rows, or their reconstructions, and are compared with the other rows only.
     """
-    points = [x.double() for x, _ in asked]
+    points = [x.double() for x, _ in queries]
     squares = [x.square().sum(dim=1) for x in points]
     best = [torch.full_like(s, torch.inf) for s in squares]
     numbers = [torch.zeros(len(s), dtype=torch.int64, device=s.device) for s in squares]
     for first, rows in _blocks(model, train, block):
         norms = _squares(rows)
-        if model.scaling.shares:  # an empty row is near every row whose counts are spread thin
+        if model.scaling.shares:  # an empty row is near all rows of many small shares
             norms = torch.where(norms == 0, torch.inf, norms)
-        for i, (_, own) in enumerate(asked):
+        for i, (_, own) in enumerate(queries):
             d = squares[i] + norms[:, None] - 2 * _times(rows, points[i])
             if own is not None:
                 here = torch.nonzero((own >= first) & (own < first + len(rows)))[:, 0]
@@ -153,23 +149,9 @@ def closest_rows(
     ]
 
 
-def picked_rows(source: Source, numbers: np.ndarray) -> Tensor:
-    """Return rows of a source by their numbers, (n, n_features), dense, in one pass over it."""
-    picked = torch.empty(len(numbers), source.n_features)
-    wanted = torch.as_tensor(numbers)
-    first = 0
-    for rows in source.in_order(4096):
-        here = torch.nonzero((wanted >= first) & (wanted < first + len(rows)))[:, 0]
-        if len(here):
-            picked[here] = dense_rows(rows)[wanted[here] - first]
-        first += len(rows)
-    return picked
-
-
 def _blocks(model: Model, train: Source, block: int) -> Iterator[tuple[int, Rows]]:
     first = 0
-    for _, x in scaled_batches(model, train):
-        x, _ = fill_missing(x, model.objective.corruption)
+    for _, x, _ in filled_batches(model, train):
         if isinstance(x, SparseRows):
             yield first, x.with_values(x.values.double())
         else:
@@ -191,22 +173,24 @@ def _times(x: Rows, points: Tensor) -> Tensor:
 
 _MARKS = (1, 5)
 _BY_CHANCE = 1 / 200
-"""A count of near samples that chance gives less often than this is no chance."""
+"""Significance level: a count of near samples that is less likely by chance means copies."""
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Memorization(PrintsTable):
-    """Euclidean distances to the nearest training row, in ``unit``, all float64.
+class Memorization:
+    """Euclidean distances to the nearest training row, in ``unit``, float64.
 
     Attributes
     ----------
     distances : ndarray of shape (n_samples,)
+        Distances of the samples.
     nearest : ndarray of shape (n_samples,)
         The numbers of the nearest training rows.
     real_distances : ndarray of shape (n_reference,)
-        The same of real rows: those held out, or ``reference`` says which.
+        Distances of real rows, which ``reference`` names.
     rebuilt_distances : ndarray of shape (n_reference,)
-        Of the same rows once they have gone through the code and back: as smooth as samples are.
+        Distances of the reconstructions of these rows, which are as smooth as samples.
     """
 
     distances: np.ndarray
@@ -219,30 +203,30 @@ class Memorization(PrintsTable):
 
     @property
     def copies(self) -> np.ndarray:
-        """Which samples are nearer to a training row than 99 in 100 rebuilt rows are, booleans."""
+        """Which samples are nearer to a training row than 99% of the rebuilt rows, boolean."""
         return self.distances < np.percentile(self.rebuilt_distances, _MARKS[0])
 
     @property
     def expected(self) -> float:
-        """How many samples would be that near by chance."""
+        """The number of samples that would be that near by chance."""
         return len(self.distances) * _MARKS[0] / 100
 
     @property
     def memorized(self) -> bool:
-        """Whether more samples are that near, or nearer than every rebuilt row is, than chance
-        gives in one of 200 draws."""
+        """Whether there are significantly many such samples, or samples nearer than all rebuilt
+        rows: more than chance gives in one of 200 draws."""
         n, m = len(self.distances), len(self.rebuilt_distances)
         nearer_than_all = int((self.distances < self.rebuilt_distances.min()).sum())
         counts = ((int(self.copies.sum()), _MARKS[0] / 100), (nearer_than_all, 1 / (m + 1)))
         return any(binom.sf(count - 1, n, share) < _BY_CHANCE for count, share in counts)
 
     def share_nearer(self, percent: float, *, rebuilt: bool = True) -> float:
-        """Return the share of samples nearer than that percentile of the reference's distances."""
+        """Return the share of samples nearer than a percentile of the reference distances."""
         reference = self.rebuilt_distances if rebuilt else self.real_distances
         return float((self.distances < np.percentile(reference, percent)).mean())
 
     def as_dict(self) -> dict[str, object]:
-        """Return JSON values; percentiles and shares stand by their percent."""
+        """Return JSON values; percentiles and shares are keyed by their percent."""
         return {
             "n_samples": len(self.distances),
             "n_train": self.n_train,
@@ -267,7 +251,7 @@ class Memorization(PrintsTable):
         }
 
     def table(self) -> str:
-        """Return lines to print: distances, what share of samples is nearer, and the verdict."""
+        """Return lines to print: distances, shares of nearer samples, and the verdict."""
         rows = [
             ("samples", self.distances, None),
             (self.reference, self.real_distances, False),
@@ -289,12 +273,12 @@ class Memorization(PrintsTable):
 
     def _verdict(self) -> str:
         found, n = int(self.copies.sum()), len(self.distances)
-        said = (
+        summary = (
             f"{found} of {n} samples are nearer to a training row than 99 in 100 rebuilt rows; "
             f"chance gives {self.expected:g}."
         )
         if not self.memorized:
-            return f"No sign of copies: {said}"
+            return f"No sign of copies: {summary}"
         worst = np.argsort(self.distances, kind="stable")[:3]
         named = ", ".join(f"{i} (training row {self.nearest[i]})" for i in worst)
-        return f"Copies: {said} The nearest are samples {named}."
+        return f"Copies: {summary} The nearest are samples {named}."

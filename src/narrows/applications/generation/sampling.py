@@ -1,4 +1,4 @@
-"""New rows: codes drawn from a density, and what they decode to."""
+"""Generate rows: draw codes from a density and decode them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def samples(
 ) -> Iterator[np.ndarray]:
     """Yield n new rows in input units, in blocks of (rows, n_features), float32.
 
-    The rows are means of p(x | h) for codes h that are drawn. The first rows are the same however
-    many follow. ``generator`` is on the CPU, whatever the model's device.
+    The rows are the means of p(x | h) for drawn codes h. The first rows do not depend on n.
+    ``generator`` is on the CPU, whatever the device of the model.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def _draw(model: Model, name: str, generator: Generator) -> Codes:
 
 
 def _resolved(model: Model, density: str) -> str:
-    """Return the density of that name; "auto" is the prior where there is one, else the mixture."""
+    """Return the name of the density; "auto" is the prior if there is one, else the mixture."""
     if density not in _NAMES:
         raise unknown_name("density", density, _NAMES)
     has_prior = any(isinstance(omega, KLToPrior) for omega in model.objective.penalties)

@@ -1,4 +1,4 @@
-"""Codes changed and decoded: perturbed, traversed one component at a time, interpolated."""
+"""Change codes and decode them: perturb, traverse one component at a time, interpolate."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from torch import Generator, Tensor
 from narrows._types import Codes
 from narrows.core.checks import check_number
 from narrows.core.slots import SparseRows
-from narrows.core.terms import fill_missing
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantizedEncoder
 from narrows.errors import InvalidData, UsageError, unknown_name
-from narrows.model.coding import BATCH, in_input_units, scaled_batches, whole_vectors
+from narrows.model.coding import BATCH, code_of, filled_batches, in_input_units, padded_call
 from narrows.model.model import Model
 
 __all__ = [
@@ -25,8 +24,8 @@ __all__ = [
     "MAX_STEPS",
     "METHODS",
     "NOISES",
+    "code_mean_and_root",
     "code_points",
-    "code_spread",
     "decoded",
     "interpolated",
     "most_varying_components",
@@ -49,21 +48,21 @@ def perturbed(
 ) -> Iterator[np.ndarray]:
     """Yield g(h + amount * e) in input units, in blocks of (rows, n_samples, n_features).
 
-    e is normal: as wide in each component as the codes of the training rows, "independent" of one
-    another or "correlated" as those are. What a row gets does not depend on the rows that follow.
-    ``generator`` is on the CPU, whatever the model's device.
+    e is normal with the variances of the codes of the training rows; its components are
+    "independent", or "correlated" as those of the codes. The noise of a row does not depend on
+    later rows. ``generator`` is on the CPU, whatever the device of the model.
 
     Raises
     ------
     UsageError
-        If amount is negative, n_samples not from 1 to 10,000, the noise of no known name, or the
-        model holds no density of its codes.
+        If ``amount`` is negative, ``n_samples`` is not from 1 to 10,000, ``noise`` is unknown, or
+        the model holds no density of its codes.
     """
     check_number("amount", amount, low=0)
     check_number("n_samples", n_samples, low=1, high=MAX_STEPS, integer=True)
     if noise not in NOISES:
         raise unknown_name("noise", noise, NOISES)
-    _, root = code_spread(model)
+    _, root = code_mean_and_root(model)
     if noise == "independent":
         root = root.square().sum(dim=1).sqrt().diag()
     return _perturbed(model, source, float(amount) * root, int(n_samples), generator)
@@ -77,14 +76,14 @@ def _perturbed(
     for points in code_points(model, source):
         for first in range(0, len(points.h), at_once):
             part = points[first : first + at_once]
-            # whole blocks are drawn: a shorter one would get other numbers
+            # always draw whole blocks: the numbers of a shorter one would differ
             e = torch.empty(at_once, n_samples, root.shape[1]).normal_(generator=generator)
             moved = (e[: len(part.h)] @ root.t()).to(part.h.device)
             yield decoded(model, part, part.h[:, None] + moved)
 
 
 def steps_of(n_steps: int, span: float) -> np.ndarray:
-    """Return ``n_steps`` numbers from -span to span, evenly spaced; the middle of odd ones is 0."""
+    """Return ``n_steps`` evenly spaced numbers from -span to span; for odd numbers one is 0."""
     check_number("n_steps", n_steps, low=2, high=MAX_STEPS, integer=True)
     check_number("span", span, low=0)
     return span * (2 * np.arange(n_steps) - (n_steps - 1)) / (n_steps - 1)
@@ -98,17 +97,17 @@ def traversed(
     steps: np.ndarray | None = None,
     values: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield, for each of the components, (1, n_steps, n_features): one row of the source whose
-    code differs in that component only.
+    """Yield, for each component, (1, n_steps, n_features): the decoded code of a row, changed in
+    that component only.
 
     The component is moved by ``steps`` times its standard deviation over the training rows, or
-    put at ``values``.
+    set to ``values``.
 
     Raises
     ------
     UsageError
-        If there is no such component, the source has other than one row, the code is quantized
-        (its numbers do not vary alone), or the model holds no density of its codes.
+        If a component does not exist, the source has not one row, the code is quantized (its
+        numbers do not vary separately), or the model holds no density of its codes.
     """
     if source.n_rows != 1:
         raise UsageError(f"traverse: x must be one row, got {source.n_rows}; choose one.")
@@ -121,7 +120,7 @@ def traversed(
         check_number("component", component, low=0, high=model.n_components - 1, integer=True)
     deviations = None
     if values is None:
-        deviations = code_spread(model)[1].square().sum(dim=1).sqrt()
+        deviations = code_mean_and_root(model)[1].square().sum(dim=1).sqrt()
     return _traversed(model, source, components, steps, values, deviations)
 
 
@@ -149,24 +148,25 @@ def _traversed(
 METHODS = ("linear", "spherical")
 
 _PARALLEL = 1e-4
-"""Below this sine of the angle between two codes an arc is as good as a line, or has no plane."""
+"""Below this sine of the angle between two codes, interpolate linearly: an arc is as good as a
+line, or its plane is undefined."""
 
 
 def interpolated(
     model: Model, a: Source, b: Source, *, n_steps: int, method: str = "linear"
 ) -> Iterator[np.ndarray]:
-    """Yield the way from each row of ``a`` to the same row of ``b``, through their codes, in blocks
-    of (rows, n_steps, n_features); the ends are the reconstructions of both.
+    """Interpolate between the codes of each row of ``a`` and the same row of ``b``; yield decoded
+    blocks (rows, n_steps, n_features), whose ends are the reconstructions of both rows.
 
-    "linear" is the straight line; "spherical" the arc around the mean of the codes, along which the
-    distance from it changes evenly: the middle of a straight line lies nearer to the mean than
-    most codes do. White (2016), "Sampling generative networks".
+    "linear" follows the straight line, whose middle is nearer to the mean of the codes than most
+    codes are. "spherical" follows the arc around that mean, along which the distance from it
+    changes evenly. White (2016), "Sampling generative networks".
 
     Raises
     ------
     UsageError
-        If the method is unknown, n_steps not from 2 to 10,000, or for an arc the model holds no
-        density of its codes.
+        If the method is unknown, ``n_steps`` is not from 2 to 10,000, or, for "spherical", the
+        model holds no density of its codes.
     InvalidData
         If ``a`` and ``b`` have different numbers of rows.
     """
@@ -177,7 +177,7 @@ def interpolated(
         raise InvalidData(
             f"interpolate: a and b must have as many rows, got {a.n_rows} and {b.n_rows}."
         )
-    center = code_spread(model)[0] if method == "spherical" else None
+    center = code_mean_and_root(model)[0] if method == "spherical" else None
     return _interpolated(model, a, b, int(n_steps), center)
 
 
@@ -187,43 +187,45 @@ def _interpolated(
 ) -> Iterator[np.ndarray]:
     t = torch.arange(n_steps, device=model.device)[:, None] / (n_steps - 1)
     at_once = max(1, BATCH // n_steps)
-    for ours, theirs in zip(code_points(model, a), code_points(model, b), strict=True):
-        for first in range(0, len(ours.h), at_once):
-            p, q = (points[first : first + at_once] for points in (ours, theirs))
+    for starts, ends in zip(code_points(model, a), code_points(model, b), strict=True):
+        for first in range(0, len(starts.h), at_once):
+            p, q = (points[first : first + at_once] for points in (starts, ends))
             start, end = p.h[:, None], q.h[:, None]
             if center is None:
                 h = (1 - t) * start + t * end
             else:
                 middle = center.to(model.device)
                 h = middle + _arc(start - middle, end - middle, t)
-            h[:, 0], h[:, -1] = p.h, q.h  # to the bit, whatever the rounding
+            h[:, 0], h[:, -1] = p.h, q.h  # exact ends, whatever the rounding
             totals = [(1 - t) * u[:, None] + t * v[:, None]
                       for u, v in ((p.scaled, q.scaled), (p.raw, q.raw))]  # fmt: skip
             yield decoded(model, CodePoints(p.h, *totals), h)
 
 
 def _arc(a: Codes, b: Codes, t: Tensor) -> Codes:
-    """Return the arc from a to b (rows, 1, components) around 0, (rows, steps, components)."""
+    """Return the arc around 0 from a to b (rows, 1, components), (rows, steps, components)."""
     lengths = a.norm(dim=2, keepdim=True), b.norm(dim=2, keepdim=True)
     tiny = torch.finfo(a.dtype).tiny
     u, v = (x / length.clamp_min(tiny) for x, length in zip((a, b), lengths, strict=True))
     angle = torch.acos((u * v).sum(dim=2, keepdim=True).clamp(-1, 1))
     sine = angle.sin()
     flat = sine < _PARALLEL
-    safe = torch.where(flat, 1.0, sine)
-    way = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / safe
-    arc = way * ((1 - t) * lengths[0] + t * lengths[1])
+    divisor = torch.where(flat, 1.0, sine)
+    direction = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / divisor
+    arc = direction * ((1 - t) * lengths[0] + t * lengths[1])
     return torch.where(flat, (1 - t) * a + t * b, arc)
 
 
 MAX_STEPS = 10_000
-"""Codes that a walk from one row may have."""
+"""Largest number of codes in a walk from one row."""
 
 
 @dataclass(frozen=True)
 class CodePoints:
-    """Codes h (rows, components), and what no code holds: the totals (rows, 1) of scaled and of
-    raw rows, which shares are multiplied by."""
+    """Codes h (rows, components), and the totals (rows, 1) of the scaled and the raw rows.
+
+    A code of shares does not hold the total that they are multiplied by.
+    """
 
     h: Codes
     scaled: Tensor
@@ -233,9 +235,9 @@ class CodePoints:
         return CodePoints(self.h[rows], self.scaled[rows], self.raw[rows])
 
 
-def code_spread(model: Model) -> tuple[Tensor, Tensor]:
-    """Return the mean (components,) and a root (components, rank) of the covariance that the codes
-    have over the training rows; of a variational net that holds none, those of its prior.
+def code_mean_and_root(model: Model) -> tuple[Tensor, Tensor]:
+    """Return the mean (components,) and a root (components, rank) of the covariance of the codes of
+    the training rows; for a variational net without a density, those of its prior.
 
     Raises
     ------
@@ -248,31 +250,31 @@ def code_spread(model: Model) -> tuple[Tensor, Tensor]:
     if isinstance(model.objective.encoder, GaussianEncoder):
         return torch.zeros(model.n_components), torch.eye(model.n_components)
     raise UsageError(
-        "density: this model does not know how far its codes spread, which fit adds at its end and "
-        "partial_fit does not; call fit."
+        "density: this model has no mean and covariance of its codes, which fit adds at its end "
+        "and partial_fit does not; call fit."
     )
 
 
 def most_varying_components(model: Model, n: int) -> np.ndarray:
     """Return the ``n`` components whose codes vary most over the training rows, in order."""
-    variances = code_spread(model)[1].square().sum(dim=1).numpy()
+    variances = code_mean_and_root(model)[1].square().sum(dim=1).numpy()
     return np.sort(np.argsort(-variances, kind="stable")[:n])
 
 
 @torch.no_grad()
 def code_points(model: Model, source: Source) -> Iterator[CodePoints]:
-    for raw, x in scaled_batches(model, source):
-        x, _ = fill_missing(x, model.objective.corruption)
-        h = model.objective.encode(whole_vectors(x)).h[: len(x)]
-        # as the loss adds them up
+    """Yield the codes of each batch with the totals of its rows."""
+    for raw, x, _ in filled_batches(model, source):
+        h = code_of(model, x).h
+        # summed as in the loss
         totals = x.row_sums() if isinstance(x, SparseRows) else x.sum(dim=1)
         yield CodePoints(h, totals[:, None], row_totals(raw)[:, None])
 
 
 def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
-    """Return g(h) in input units for h (rows, n, components), as (rows, n, n_features).
+    """Return g(h) in input units, (rows, n, n_features), of codes h (rows, n, components).
 
-    ``points`` holds a total for every row, or for every code.
+    ``points`` holds one total per row, or one per code.
     """
     n_rows, n, _ = h.shape
     objective = model.objective
@@ -283,8 +285,8 @@ def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
     for code, scaled, raw in zip(
         codes.split(BATCH), *(t.split(BATCH) for t in totals), strict=True
     ):
-        output = objective.decoder(whole_vectors(code)).float()[: len(code)]
-        # all that a loss reads of x here is its total: one column that holds it will do
+        output = padded_call(objective.output, code)
+        # of x the loss reads only the totals here, so one column that holds them is enough
         mean = objective.loss.reconstruction(output, scaled)
         blocks.append(in_input_units(model, mean, raw).cpu().numpy())
     return np.concatenate(blocks).reshape(n_rows, n, -1)

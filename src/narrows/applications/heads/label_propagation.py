@@ -1,6 +1,6 @@
-"""Labels told of a few rows, spread to the others along a graph of the nearest codes.
+"""Propagate the labels of a few rows to all others along a graph of nearest codes.
 
-F <- alpha * D^-1/2 W D^-1/2 F + (1 - alpha) * Y until it stays, W the weights of k nearest
+Iterates F <- alpha * D^-1/2 W D^-1/2 F + (1 - alpha) * Y, with W the weights of the k nearest
 neighbors: Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global
 consistency", NIPS.
 """
@@ -18,18 +18,20 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
+from narrows.objectives.code_task import mean_and_std
+
 __all__ = ["ALPHA", "neighbor_graph", "propagate_classes", "propagate_labels"]
 
 ALPHA = 0.95
-"""How much of a row's label comes from its neighbors."""
+"""The share of a row's label that comes from its neighbors."""
 
 _ROUNDS = 300
 
 
 def neighbor_graph(features: np.ndarray, k: int) -> Any:
-    """Return W, (n, n) CSR: exp(-(distance / w)^2) between k nearest neighbors, either's.
+    """Return W, (n, n) CSR: exp(-(distance / w)^2) between each row and its k nearest neighbors.
 
-    ``w`` is the median distance of a row to its neighbors.
+    W is symmetric; ``w`` is the median distance of a row to its neighbors.
     """
     k = min(k, len(features) - 1)
     graph: Any = NearestNeighbors(n_neighbors=k).fit(features)
@@ -40,39 +42,40 @@ def neighbor_graph(features: np.ndarray, k: int) -> Any:
 
 
 def propagate_labels(graph: Any, y: np.ndarray, *, alpha: float = ALPHA) -> np.ndarray:
-    """Return how much of every class reaches every row, (n, n_classes), rows sum to 1 or are 0.
+    """Return the propagated weight of each class, (n, n_classes).
+
+    Rows sum to 1, or to 0 if no label reaches them.
 
     Parameters
     ----------
     graph : CSR matrix (n, n)
         From ``neighbor_graph``.
     y : ndarray of int, (n,)
-        Classes by their places from 0; negative where not known.
+        Class numbers from 0; negative if unknown.
     """
-    kernel: Any = lambda a, b: graph  # noqa: E731 -- Any: the stubs know of names only
-    spread = LabelSpreading(kernel=kernel, alpha=alpha, max_iter=_ROUNDS)
+    kernel: Any = lambda a, b: graph  # noqa: E731 -- Any: the stubs allow names only
+    propagation = LabelSpreading(kernel=kernel, alpha=alpha, max_iter=_ROUNDS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # far rows go on changing by a little
-        warnings.simplefilter("ignore", RuntimeWarning)  # 0 / 0: rows that nothing reaches
-        spread.fit(np.zeros((len(y), 1)), np.maximum(y, -1))
-    return np.nan_to_num(spread.label_distributions_)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # far rows keep changing a little
+        warnings.simplefilter("ignore", RuntimeWarning)  # 0 / 0: no label reaches the row
+        propagation.fit(np.zeros((len(y), 1)), np.maximum(y, -1))
+    return np.nan_to_num(propagation.label_distributions_)
 
 
-def propagate_classes(features: Tensor, told: Tensor, *, k: int) -> Tensor:
-    """Return the class of every row, by those told; -1 where none of them reaches.
+def propagate_classes(features: Tensor, y: Tensor, *, k: int) -> Tensor:
+    """Return the class of every row, known or propagated; -1 if no label reaches the row.
 
     Parameters
     ----------
     features : Tensor (n, width)
-        Of the codes; standardized here.
-    told : Tensor (n,) int64
-        Classes by their places from 0, negative where not known; they stay as they are.
+        Features of the codes; standardized here.
+    y : Tensor (n,) int64
+        Class numbers from 0, negative if unknown; known classes stay.
     k : int
-        Nearest neighbors of a row.
+        Number of nearest neighbors of a row.
     """
-    deviation, mean = torch.std_mean(features.cpu(), dim=0, correction=0)
-    flat = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
-    z = ((features.cpu() - mean) / torch.where(flat, 1.0, deviation)).numpy()
-    reached = propagate_labels(neighbor_graph(z, k), told.numpy())
-    said = torch.from_numpy(np.where(reached.any(axis=1), reached.argmax(axis=1), -1))
-    return torch.where(told < 0, said, told)
+    mean, std = mean_and_std(features.cpu())
+    z = ((features.cpu() - mean) / std).numpy()
+    weights = propagate_labels(neighbor_graph(z, k), y.numpy())
+    propagated = torch.from_numpy(np.where(weights.any(axis=1), weights.argmax(axis=1), -1))
+    return torch.where(y < 0, propagated, y)

@@ -1,4 +1,4 @@
-"""The odds that two rows are the same thing, calibrated on pairs held out."""
+"""Calibrate the probability that two rows are the same thing, on held-out pairs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Pairs:
-    """Row numbers of the first and the second of each pair, and whether they are the same."""
+    """Numbers of the two rows of each pair, and whether both are the same thing."""
 
     first: np.ndarray
     second: np.ndarray
@@ -65,10 +65,10 @@ class PairOdds:
 
 
 def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pairs:
-    """Return at most n pairs of different rows, as many of one class as of two.
+    """Draw at most n pairs of different rows: one half of the same class, one of different classes.
 
     Classes and pairs of classes are drawn evenly, however many rows they have; y < 0 is unknown.
-    None are returned where no class has two rows, or there is one class.
+    No pairs are returned if no class has two rows, or if there is only one class.
     """
     numbers, counts = np.unique(y[y >= 0], return_counts=True)
     order = np.argsort(y, kind="stable")[np.count_nonzero(y < 0) :]  # rows, class by class
@@ -79,7 +79,7 @@ def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pai
         none = np.zeros(0, dtype=np.int64)
         return Pairs(none, none, none.astype(bool))
     c = several[generator.integers(len(several), size=half)]
-    # another one of so many: drawn from one fewer, it skips over the first
+    # the second row is drawn from one row fewer and skips the first
     i, j = generator.integers(counts[c]), generator.integers(counts[c] - 1)
     j += j >= i
     a, b = (
@@ -97,7 +97,7 @@ def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pai
 def folds_of_classes(
     y: np.ndarray, n_folds: int, *, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield, for every fold, which rows are of the classes held out: two or more of them."""
+    """Yield, for each fold, which rows belong to its held-out classes, two or more classes."""
     classes = generator.permutation(np.unique(y[y >= 0]))
     for part in np.array_split(classes, min(n_folds, len(classes) // 2)):
         yield np.isin(y, part)
@@ -106,7 +106,7 @@ def folds_of_classes(
 def folds_of_rows(
     y: np.ndarray, n_folds: int, *, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield, for every fold, which rows are held out: a share of every class."""
+    """Yield, for each fold, which rows are held out: a share of every class."""
     order = generator.permutation(len(y))
     fold = np.zeros(len(y), dtype=np.int64)
     for c in np.unique(y[y >= 0]):
@@ -117,10 +117,10 @@ def folds_of_rows(
 
 
 def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
-    """Return the odds of greatest likelihood, with b > 0.
+    """Return the odds of maximum likelihood, with slope > 0.
 
-    The pairs count as Platt has them, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so
-    that the odds stay finite where pairs are told apart without error.
+    The targets are Platt's, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so that the
+    odds stay finite if the distances separate the pairs perfectly.
 
     References: Platt (1999), "Probabilistic outputs for support vector machines".
     """
@@ -133,7 +133,7 @@ def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
         a, log_b = parameters
         logit = a - np.exp(log_b) * x
         tail = np.exp(-np.abs(logit))
-        # sigma and log(1 + exp) of the logit by one exponential: expit and logaddexp take longer
+        # sigma and log(1 + exp) of the logit share one exponential; expit and logaddexp are slower
         gap = np.where(logit >= 0, 1, tail) / (1 + tail) - target
         gradient = np.array([gap.mean(), -(gap * x).mean() * np.exp(log_b)])
         softplus = np.maximum(logit, 0) + np.log(1 + tail)
@@ -146,16 +146,16 @@ def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
 
 
 def area_under_curve(score: np.ndarray, same: np.ndarray) -> float:
-    """Return the share of (same, different) pairs of pairs of which the same one scores higher."""
+    """Return the AUC: how often a pair of the same thing scores higher than a different pair."""
     _check_both(same)
     return float(roc_auc_score(same, score))
 
 
 def calibration_error(probability: np.ndarray, same: np.ndarray, *, n_bins: int = BINS) -> float:
-    """Return the expected calibration error: |mean p - share that is the same|, mean over bins.
+    """Return the expected calibration error: the mean over bins of |mean p - share of same pairs|.
 
-    The bins hold equally many pairs. 0 where every probability is met by as many pairs; a model
-    without any error still has about 0.4 / sqrt(pairs in a bin) by chance.
+    The bins hold equally many pairs. 0 is perfect calibration; by chance a perfectly calibrated
+    model still has about 0.4 / sqrt(pairs in a bin).
 
     References: Naeini, Cooper, Hauskrecht (2015), "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI; Nguyen, O'Connor (2015), EMNLP (bins of equal mass).
@@ -163,23 +163,23 @@ def calibration_error(probability: np.ndarray, same: np.ndarray, *, n_bins: int 
     Raises
     ------
     InvalidData
-        If there is no pair, or the two are of different lengths.
+        If there are no pairs, or the arrays differ in length.
     """
     table = reliability_table(probability, same, n_bins=n_bins)
-    gaps = [row["pairs"] * abs(row["said"] - row["same"]) for row in table]
+    gaps = [row["pairs"] * abs(row["probability"] - row["same"]) for row in table]
     return float(sum(gaps) / sum(row["pairs"] for row in table))
 
 
 def reliability_table(
     probability: np.ndarray, same: np.ndarray, *, n_bins: int = BINS
 ) -> list[dict[str, float]]:
-    """Return, for bins of equally many pairs, how many there are (``pairs``), the mean probability
-    (``said``) and the share that is the same (``same``).
+    """Return, for bins of equally many pairs, their number (``pairs``), the mean ``probability``
+    and the share of pairs that are the same thing (``same``).
 
     Raises
     ------
     InvalidData
-        If there are no pairs, or not an answer for each.
+        If there are no pairs, or the arrays differ in length.
     """
     probability, same = np.asarray(probability, np.float64), np.asarray(same, np.float64)
     if not len(same) or probability.shape != same.shape or same.ndim != 1:
@@ -187,14 +187,14 @@ def reliability_table(
             f"same: {same.shape} answers for probabilities {probability.shape}; one for each of "
             "one pair or more is needed."
         )
-    # pairs of one probability share their answers, so that their order plays no part
+    # pairs of equal probability share the mean of their answers, so that their order is irrelevant
     _, groups, counts = np.unique(probability, return_inverse=True, return_counts=True)
     shares = np.bincount(groups, weights=same) / counts
     order = np.argsort(probability, kind="stable")
     return [
         {
             "pairs": len(part),
-            "said": float(probability[part].mean()),
+            "probability": float(probability[part].mean()),
             "same": float(shares[groups[part]].mean()),
         }
         for part in np.array_split(order, min(n_bins, len(order)))
@@ -213,18 +213,18 @@ _PAIRS = 2_000
 _LEAST_CLASSES = 4
 
 Learner = Callable[[np.ndarray], Callable[[Pairs], np.ndarray]]
-"""From y without what is held out, to a function from pairs to their squared distances."""
+"""Learns from y, with held-out labels unknown, a function from pairs to squared distances."""
 
 
 class HeldOut(NamedTuple):
-    """Squared distances of the pairs of one fold, and which are the same."""
+    """Squared distances of the held-out pairs of a fold, and which pairs are the same thing."""
 
     squared: np.ndarray
     same: np.ndarray
 
 
 class Calibration(NamedTuple):
-    """The odds, how well they rank pairs of a fold and how far off they are there."""
+    """The odds, with AUC and calibration error on held-out pairs; None with a single fold."""
 
     odds: PairOdds
     auc: float | None
@@ -234,7 +234,10 @@ class Calibration(NamedTuple):
 def class_folds(
     y: np.ndarray, learn: Learner, n_folds: int, repeats: int, *, generator: np.random.Generator
 ) -> tuple[str, list[HeldOut]]:
-    """Hold out classes, or rows where they are fewer than 4; say which, and what was measured."""
+    """Measure held-out classes, or held-out rows if there are fewer than 4 classes.
+
+    Return "classes", "rows" or, if nothing can be held out, "training", and the measured folds.
+    """
     by_class = len(np.unique(y[y >= 0])) >= _LEAST_CLASSES
     folds = folds_of_classes if by_class else folds_of_rows
     measured: list[HeldOut] = []
@@ -246,14 +249,17 @@ def class_folds(
                 measured.append(HeldOut(learn(rest)(pairs), pairs.same))
     if measured:
         return ("classes" if by_class else "rows"), measured
-    pairs = drawn_pairs(y, _PAIRS, generator=generator)  # too few rows to hold any out
+    pairs = drawn_pairs(y, _PAIRS, generator=generator)  # there are too few rows to hold some out
     return "training", [HeldOut(learn(y)(pairs), pairs.same)]
 
 
 def pair_folds(
     same: np.ndarray, learn: Learner, n_folds: int, *, generator: np.random.Generator
 ) -> tuple[str, list[HeldOut]]:
-    """Hold out pairs that were given; row i of the first goes with row i of the second."""
+    """Measure held-out pairs; pair i is row i of the first and row n + i of both stacked.
+
+    Return "pairs" or, if none can be held out, "training", and the measured folds.
+    """
     n = len(same)
     measured: list[HeldOut] = []
     for held in _parts(same, n_folds, generator):
@@ -275,14 +281,17 @@ def _parts(same: np.ndarray, n_folds: int, generator: np.random.Generator) -> It
 
 
 def calibrated(measured: list[HeldOut]) -> Calibration:
-    """Return the odds of all folds, and means over folds of what odds of the others say of one."""
+    """Return the odds of all folds, with the AUC and the calibration error as means over folds.
+
+    The calibration error of a fold is that of odds fitted to the other folds.
+    """
     odds = fit_odds(*(np.concatenate(part) for part in zip(*measured, strict=True)))
     if len(measured) < 2:
         return Calibration(odds, None, None)
     aucs, errors = [], []
     for i, fold in enumerate(measured):
         others = measured[:i] + measured[i + 1 :]
-        of_others = fit_odds(*(np.concatenate(part) for part in zip(*others, strict=True)))
+        odds_of_others = fit_odds(*(np.concatenate(part) for part in zip(*others, strict=True)))
         aucs.append(area_under_curve(-fold.squared, fold.same))
-        errors.append(calibration_error(of_others.probability(fold.squared), fold.same))
+        errors.append(calibration_error(odds_of_others.probability(fold.squared), fold.same))
     return Calibration(odds, float(np.mean(aucs)), float(np.mean(errors)))

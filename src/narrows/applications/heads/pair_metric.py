@@ -1,16 +1,16 @@
-"""The map of features in which pairs are told apart, in closed form.
+"""Fit the metric that separates pairs of the same thing from others, in closed form.
 
     e = (h - m) W / |(h - m) W|,   W = ( (1 - r) S + r s 1 )^(-1/2) V
 
 S is the covariance of features within one thing, s the mean of its diagonal, and the columns of V
-are the axes along which things then differ, the most first: what varies within a thing counts less.
-S is known from few things and few rows, and is believed no more than that, r between 0 (S as
+are the axes along which things then differ, largest difference first: directions that vary within a
+thing count less. Estimated from few things and few rows, S is shrunk by r, between 0 (S as
 measured) and 1 (the plain cosine):
 
     r = max( 4 / (4 + things), n_features / (n_features + rows) )
 
-Weighing the axes by how far apart the things seen lie along them was tried, and left out: it helps
-with those alone.
+Weighting the axes by the differences between the things of the training helps with those things
+only, and was left out.
 
 Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for SVM-based speaker
 recognition", Interspeech (W, and the mixture with 1); Garcia-Romero, Espy-Wilson (2011), "Analysis
@@ -26,12 +26,12 @@ import numpy as np
 __all__ = ["PairMetric", "metric_of_classes", "metric_of_pairs", "of_length_1"]
 
 _THINGS = 4
-"""Things that r = 1 is worth: of seven classes, any r from 0.3 to 0.6 does as well."""
+"""Number of things that r = 1 is worth; with seven classes r from 0.3 to 0.6 does equally well."""
 
 
 @dataclass(frozen=True)
 class PairMetric:
-    """m (n_features,) and W (n_features, n_components), the axes that tell most first."""
+    """m (n_features,) and W (n_features, n_components), the most discriminative axes first."""
 
     shift: np.ndarray
     weights: np.ndarray
@@ -41,17 +41,17 @@ class PairMetric:
         return of_length_1((features - self.shift) @ self.weights)
 
     def weights_to_train(self, features: np.ndarray) -> np.ndarray:
-        """Return W of a size that trains well, on which e does not depend.
+        """Return W on a scale that trains well; e does not depend on the scale.
 
-        The rows of these features, (n_samples, n_features), float64, have then length 1 in the
-        root of the mean of their squares, before each is brought to it.
+        The root mean square length of the mapped rows, before each is divided by its length, is
+        then 1 over these features (n_samples, n_features), float64.
         """
         rows = (features - self.shift) @ self.weights
         return self.weights / (float(np.sqrt(np.square(rows).sum(axis=1).mean())) or 1.0)
 
 
 def of_length_1(rows: np.ndarray) -> np.ndarray:
-    """Return rows of length 1; one of zeros stays so."""
+    """Return rows divided by their length; rows of zeros stay."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
@@ -62,9 +62,9 @@ def metric_of_classes(
     shift: np.ndarray | None = None,
     n_components: int | None = None,
 ) -> PairMetric:
-    """Return the metric from rows (n_samples, n_features) whose classes y are known where >= 0.
+    """Fit the metric to rows (n_samples, n_features) of classes y, negative if unknown.
 
-    ``shift`` is m; None takes the mean of the rows, those of unknown class among them. Cost:
+    ``shift`` is m; None takes the mean of all rows, including those of unknown class. Cost:
     O(n_features^3) beside the covariances.
     """
     origin = features.mean(axis=0, dtype=np.float64) if shift is None else shift
@@ -75,8 +75,7 @@ def metric_of_classes(
     means /= counts[:, None]
     free = len(rows) - len(numbers)
     white = _whitening(rows - means[positions], rows, things=len(numbers), free=free)
-    apart = means - means.mean(axis=0)
-    return _metric(origin, white, apart, n_components)
+    return _metric(origin, white, means - means.mean(axis=0), n_components)
 
 
 def metric_of_pairs(
@@ -87,13 +86,13 @@ def metric_of_pairs(
     shift: np.ndarray | None = None,
     n_components: int | None = None,
 ) -> PairMetric:
-    """Return the metric from pairs of rows (n_pairs, n_features), the same thing or not."""
+    """Fit the metric to pairs of rows (n_pairs, n_features), the same thing or not."""
     both = np.concatenate([first, second]).astype(np.float64)
     origin = both.mean(axis=0) if shift is None else shift
     both = both - origin
     half = len(first)
     differences = both[:half] - both[half:]
-    n = int(same.sum())  # for all that is known, each is of another thing
+    n = int(same.sum())  # each pair may be of a different thing
     white = _whitening(differences[same], both, things=n, free=n)
     return _metric(origin, white, differences[~same], n_components)
 
@@ -101,15 +100,15 @@ def metric_of_pairs(
 def _whitening(residuals: np.ndarray, rows: np.ndarray, *, things: int, free: int) -> np.ndarray:
     """Return ((1 - r) S + r s 1)^(-1/2) up to a factor, on which e does not depend.
 
-    ``free`` is how many rows the residuals are worth.
+    ``free`` is the number of degrees of freedom of the residuals.
     """
-    # in units of the features' own size, so that nothing overflows when squared
+    # divide by the largest value, so that squares do not overflow
     size = float(abs(rows).max()) or 1.0
     residuals = residuals / size
     covariance = residuals.T @ residuals
     mean = float(np.trace(covariance)) / len(covariance)
     if not mean:
-        return np.eye(rows.shape[1]) / size  # nothing varies within a thing
+        return np.eye(rows.shape[1]) / size  # rows of the same thing are all equal
     width = len(covariance)
     r = max(_THINGS / (_THINGS + things), width / (width + free))
     mixed = (1 - r) * covariance / mean + r * np.eye(width)
@@ -118,9 +117,9 @@ def _whitening(residuals: np.ndarray, rows: np.ndarray, *, things: int, free: in
 
 
 def _metric(
-    shift: np.ndarray, white: np.ndarray, apart: np.ndarray, n_components: int | None
+    shift: np.ndarray, white: np.ndarray, differences: np.ndarray, n_components: int | None
 ) -> PairMetric:
-    """Return the metric, turned so that ``apart``, rows that differ, differ most in front."""
-    apart = apart @ white
-    axes = np.linalg.eigh(apart.T @ apart)[1][:, ::-1]
+    """Return the metric, with the axes sorted by the size of the ``differences`` along them."""
+    whitened = differences @ white
+    axes = np.linalg.eigh(whitened.T @ whitened)[1][:, ::-1]
     return PairMetric(shift, (white @ axes)[:, :n_components])

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head, layers_of
 from narrows.objectives.segmentation import SegmentationHead, pyramid
@@ -22,18 +22,18 @@ __all__ = [
     "layer_number",
     "layer_widths",
     "mean_r2",
+    "outputs_of_head",
     "r2_of_targets",
-    "said",
 ]
 
 
 def layer_number(model: Model, layer: int) -> int:
-    """Return an encoder's layer counted from 0, given from the end or not.
+    """Return the number of an encoder layer, counted from 0; a negative one counts from the end.
 
     Raises
     ------
     UsageError
-        If there is no such layer.
+        If the layer does not exist.
     """
     depth = len(layer_widths(model))
     if not -depth <= layer < depth:
@@ -42,43 +42,42 @@ def layer_number(model: Model, layer: int) -> int:
 
 
 def layer_widths(model: Model) -> list[int]:
-    """Return how many activations every layer of the encoder has, the code last."""
+    """Return the number of activations of each layer of the encoder, the code last."""
     return [*model.objective.encoder.widths[:-1], model.n_components]
 
 
 @torch.no_grad()
 def features_read(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
-    """Yield the activations of a layer, counted from 0, of clean rows: (rows, width)."""
+    """Yield the activations (rows, width) of a layer, counted from 0, for clean rows."""
     for _, x in scaled_batches(model, source):
-        yield layers_of(model.objective, whole_vectors(x), layer + 1)[layer][: len(x)]
+        yield padded_call(lambda rows: layers_of(model.objective, rows, layer + 1)[layer], x)
 
 
 @torch.no_grad()
-def said(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
-    """Yield logits (rows, n_classes), or standardized values (rows, 1)."""
+def outputs_of_head(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
+    """Yield the outputs of a head: logits (rows, n_classes), or standardized values (rows, 1)."""
     for features in features_read(model, source, layer):
-        yield head(whole_vectors(features))[: len(features)].cpu().numpy()
+        yield padded_call(head, features).cpu().numpy()
 
 
 @torch.no_grad()
 def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) -> None:
-    """Raise ValueError unless a head's outputs for a row of zeros and one of ones are finite."""
-    n = model.schema.n_features
-    x = torch.stack([torch.zeros(n), torch.ones(n)]).to(model.device)
+    """Raise ValueError unless the outputs for a row of zeros and one of ones are finite."""
+    x = model.probe_rows()
     if isinstance(head, SegmentationHead):
         outputs = head(pyramid(model.objective, x))
     else:
         outputs = head(layers_of(model.objective, x, layer + 1)[layer])
     if not bool(torch.isfinite(outputs).all()):
-        raise ValueError("what the head says is not finite: a weight is too large")
+        raise ValueError("an output of the head is not finite: a weight is too large")
 
 
 def r2_of_targets(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return R^2 of every target, 1 - sum (y - predicted)^2 / sum (y - mean)^2, (n_targets,).
+    """Return R^2 of each target, 1 - sum (y - predicted)^2 / sum (y - mean)^2, (n_targets,).
 
-    Rows whose value is NaN do not count in that target; of fewer than two others R^2 is NaN.
+    Rows whose target is NaN do not count for it; with fewer than two other rows R^2 is NaN.
 
     Parameters
     ----------
@@ -95,6 +94,6 @@ def r2_of_targets(
 
 
 def mean_r2(of_targets: np.ndarray) -> float:
-    """Return the mean over the targets that have an R^2, NaN where none has."""
+    """Return the mean over the targets whose R^2 is defined, NaN if none is."""
     measured = of_targets[~np.isnan(of_targets)]
     return float(measured.mean()) if len(measured) else math.nan

@@ -1,4 +1,4 @@
-"""What every pixel is, and how well a mask fits another."""
+"""Predict the class of every pixel, and measure the overlap of masks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import torch
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import InvalidData, UsageError
-from narrows.model.coding import scaled_batches, whole_vectors
+from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.segmentation import SegmentationHead, pyramid
 
@@ -21,18 +21,18 @@ __all__ = ["Overlap", "encoder_of_maps", "measure_masks", "pixel_logits"]
 
 
 def encoder_of_maps(model: Model) -> ConvolutionalEncoder:
-    """Return the model's encoder, if it keeps a place for every pixel.
+    """Return the encoder of a model, which must be convolutional.
 
     Raises
     ------
     UsageError
-        If it is not convolutional.
+        If it is not.
     """
     encoder = model.objective.encoder
     if not isinstance(encoder, ConvolutionalEncoder):
         raise UsageError(
-            f"autoencoder: {model.variant!r} has no maps, only numbers of whole rows; give a "
-            "ConvolutionalAutoencoder (--net conv)."
+            f"autoencoder: {model.variant!r} has no feature maps, only features of whole rows; "
+            "give a ConvolutionalAutoencoder (--net conv)."
         )
     return encoder
 
@@ -42,19 +42,20 @@ def pixel_logits(model: Model, head: SegmentationHead, source: Source) -> Iterat
     """Yield logits (rows, n_pixels, n_classes), float32."""
     for _, x in scaled_batches(model, source):
         for part in x.split(64) if isinstance(x, torch.Tensor) else [x]:
-            logits = head(pyramid(model.objective, whole_vectors(part)))[: len(part)]
+            logits = padded_call(lambda rows: head(pyramid(model.objective, rows)), part)
             yield logits.permute(0, 2, 3, 1).reshape(len(part), -1, logits.shape[1]).cpu().numpy()
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Overlap(PrintsTable):
-    """How masks overlap the true ones: means over images, in [0, 1], one number a class.
+class Overlap:
+    """Overlap of predicted and true masks: means over images, in [0, 1], one number per class.
 
-    ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` |A and B| / |A or B|: 1 for an image where both
-    are empty, NaN for a class that is in no image, neither true nor predicted. ``mean_dice`` and
-    ``mean_iou`` are the means over all other classes, ``foreground_dice`` and ``foreground_iou``
-    those without the first class, which is often the background. ``n_images`` counts the images
-    whose true mask has the class.
+    ``dice`` is 2 |A and B| / (|A| + |B|), ``iou`` is |A and B| / |A or B|. Both are 1 for an image
+    in which both masks are empty, and NaN for a class that is in no image, true or predicted.
+    ``mean_dice`` and ``mean_iou`` are the means over all other classes, ``foreground_dice`` and
+    ``foreground_iou`` the same without the first class, which is often the background.
+    ``n_images`` counts the images whose true mask has the class.
     """
 
     n_rows: int
@@ -81,7 +82,7 @@ class Overlap(PrintsTable):
         return _mean(self.iou[1:])
 
     def as_dict(self) -> dict[str, object]:
-        """Return all numbers as JSON values: None in place of NaN."""
+        """Return all numbers as JSON values, with None for NaN."""
         means = {
             "mean_dice": self.mean_dice,
             "mean_iou": self.mean_iou,
@@ -97,12 +98,12 @@ class Overlap(PrintsTable):
         return found
 
     def table(self, names: Sequence[str] | None = None) -> str:
-        """Return lines to print, with ``names`` for the classes."""
-        called = [str(value) for value in self.classes] if names is None else list(names)
-        first = f"all but {called[0]}"
-        wide = max(map(len, (*called, first, "all classes"))) + 2
+        """Return lines to print; ``names`` are those of the classes."""
+        names = [str(value) for value in self.classes] if names is None else list(names)
+        first = f"all but {names[0]}"
+        wide = max(map(len, (*names, first, "all classes"))) + 2
         lines = [f"{'class':<{wide}}{'Dice':>8}{'IoU':>8}{'images':>8}"]
-        for name, dice, iou, n in zip(called, self.dice, self.iou, self.n_images, strict=True):
+        for name, dice, iou, n in zip(names, self.dice, self.iou, self.n_images, strict=True):
             lines.append(f"{name:<{wide}}{_four(dice)}{_four(iou)}{n:>8}")
         for name, dice, iou in (
             ("all classes", self.mean_dice, self.mean_iou),
@@ -119,7 +120,7 @@ class Overlap(PrintsTable):
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean of the values that are numbers, NaN if none is."""
+    """Return the mean of the values that are not NaN, NaN if there are none."""
     known = [value for value in values if value == value]
     return float(np.mean(known)) if known else float("nan")
 
@@ -129,20 +130,21 @@ def _four(value: float) -> str:
 
 
 def measure_masks(
-    said: np.ndarray, truth: np.ndarray, classes: np.ndarray, *, unknown: int | None = None
+    predicted: np.ndarray, truth: np.ndarray, classes: np.ndarray, *, unknown: int | None = None
 ) -> Overlap:
-    """Compare masks (n, n_pixels) of the values ``classes``; pixels that are ``unknown`` in truth
-    count nowhere.
+    """Compare predicted and true masks (n, n_pixels) of ``classes``; pixels whose truth is
+    ``unknown`` do not count.
 
     Raises
     ------
     InvalidData
-        If truth holds another value.
+        If ``truth`` holds another value.
 
     Warns
     -----
     UserWarning
-        If no known pixel is of a class after the first: the means over these say nothing.
+        If no known pixel is of a class after the first, so that the foreground means are
+        meaningless.
 
     References
     ----------
@@ -152,9 +154,9 @@ def measure_masks(
     _check_classes(truth, known, classes, unknown)
     dice, iou, n_images = [], [], []
     for value in classes:
-        ours, theirs = (said == value) & known, truth == value
-        both, each = (ours & theirs).sum(axis=1), ours.sum(axis=1) + theirs.sum(axis=1)
-        n_images.append(int((theirs & known).any(axis=1).sum()))
+        a, b = (predicted == value) & known, truth == value
+        both, each = (a & b).sum(axis=1), a.sum(axis=1) + b.sum(axis=1)
+        n_images.append(int((b & known).any(axis=1).sum()))
         if not each.any():
             dice.append(float("nan"))
             iou.append(float("nan"))
@@ -162,21 +164,21 @@ def measure_masks(
         dice.append(float(np.where(each > 0, 2 * both / np.maximum(each, 1), 1.0).mean()))
         either = each - both
         iou.append(float(np.where(each > 0, both / np.maximum(either, 1), 1.0).mean()))
-    right = float(((said == truth) & known).sum() / max(known.sum(), 1))
-    return Overlap(len(said), [v.item() for v in classes], dice, iou, right, n_images)
+    accuracy = float(((predicted == truth) & known).sum() / max(known.sum(), 1))
+    return Overlap(len(predicted), [v.item() for v in classes], dice, iou, accuracy, n_images)
 
 
 def _check_classes(
     truth: np.ndarray, known: np.ndarray, classes: np.ndarray, unknown: int | None
 ) -> None:
-    """Refuse masks of other classes, with the way out where only the numbers differ."""
+    """Refuse masks of other classes, with the way out if only the numbers differ."""
     present = np.unique(truth[known])
     strange = known & ~np.isin(truth, classes)
     if strange.any():
         row, pixel = np.argwhere(strange)[0]
         text = (
             f"masks: row {row}, pixel {pixel} is of class {truth[row, pixel]}, which the segmenter "
-            f"was not taught; it knows {', '.join(map(str, classes))}."
+            f"was not fitted to; it knows {', '.join(map(str, classes))}."
         )
         if len(classes) == len(present) == 2:
             text += (

@@ -1,4 +1,7 @@
-"""What the units of a code do over many rows, from sums: memory does not grow with the rows."""
+"""Measure the units of a code over many rows: dead, saturated and duplicate units, rank, KL.
+
+Only sums are kept, so that memory does not grow with the rows.
+"""
 
 from __future__ import annotations
 
@@ -18,46 +21,47 @@ from narrows.penalties import KLSparsity
 __all__ = ["MAX_UNITS", "CodeStatistics", "code_statistics", "effective_rank"]
 
 MAX_UNITS = 4096
-"""Wider codes get no units x units matrix: no duplicates, no effective rank."""
+"""For wider codes no covariance is computed, and so no duplicates and no effective rank."""
 
 STILL = 1e-3
-"""A unit whose standard deviation is below this share of the code's (root mean square) is dead."""
+"""A unit is dead if its standard deviation is below this share of the root mean square over all
+units."""
 
 ALIKE = 0.99
 AT_THE_END = 0.01
-"""Within this share of its range from an end, a bounded unit hardly moves."""
+"""A bounded unit is at an end of its range if it is within this share of the range from it."""
 MOSTLY = 0.95
 IN_USE = 0.01
 
-# The ends of the units that have any.
 _ENDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""The range of bounded units, by their activation."""
 
 
 @dataclass(frozen=True)
 class CodeStatistics:
-    """The units of a code over ``n_rows`` rows; None is what these rows or this code do not say.
+    """The units of a code over ``n_rows`` rows; None for what is undefined for them.
 
     Attributes
     ----------
     dead : list of int or None
-        Units that never change: their standard deviation is under 0.001 of the root mean square
-        over all units. Those that are never on are among them. None for a single row.
+        Units that never change: their standard deviation is below 0.001 of the root mean square
+        over all units. Units that are always 0 are among them. None for a single row.
     saturated : list of int or None
-        Living units within 1% of an end of their range in over 95% of the rows; None for units
-        without ends. Where KL sparsity asks for units that are off, only the upper end counts.
+        Other units within 1% of an end of their range in over 95% of the rows; None for unbounded
+        units. With KL sparsity, which wants units to be off, only the upper end counts.
     at_the_ends : float or None
-        Share of all numbers of the code that are there.
+        Share of all numbers of the code within 1% of an end.
     duplicates : list of (int, int) or None
-        Units with |correlation| > 0.99 to an earlier one, and which that is.
+        Units with |correlation| > 0.99 to an earlier unit, and the first such unit.
     effective_rank : float or None
-        Exp of the entropy of the eigenvalues of the code's covariance, divided by their sum: from
-        1, all variance on one axis, to n_components, the same on every axis (Roy, Vetterli 2007,
-        "The effective rank: a measure of effective dimensionality").
+        exp of the entropy of the normalized eigenvalues of the covariance of the code: from 1, all
+        variance on one axis, to n_components, equal variance on all axes (Roy, Vetterli 2007, "The
+        effective rank: a measure of effective dimensionality").
     kl : list of float or None
-        KL(q(h | x) || N(0, 1)) of every dimension in nats, averaged over the rows, where the code
-        has a posterior; ``in_use`` counts those above 0.01.
+        KL(q(h | x) || N(0, 1)) of every dimension in nats, mean over the rows, if the code has a
+        posterior; ``in_use`` counts those above 0.01.
     l0 : float or None
-        Numbers of a row's code that are not 0, averaged over the rows, where some are 0.
+        Number of nonzero components of a row's code, mean over the rows, if some are 0.
     """
 
     n_rows: int
@@ -78,7 +82,7 @@ class CodeStatistics:
 
 @torch.no_grad()
 def code_statistics(model: Model, source: Source) -> CodeStatistics:
-    """Return what the units do, in one pass over the rows.
+    """Return the statistics of the units, by one pass over the rows.
 
     Cost beside encoding: O(rows x n_components^2) for codes up to ``MAX_UNITS`` wide.
     """
@@ -89,7 +93,7 @@ def code_statistics(model: Model, source: Source) -> CodeStatistics:
 
 
 class _Sums:
-    """Sums over the rows, in float64: large means cancel as far as float32 resolves the codes."""
+    """Sums over the rows, in float64, so that large means cancel to the precision of the codes."""
 
     def __init__(self, model: Model) -> None:
         width = model.n_components
@@ -117,13 +121,13 @@ class _Sums:
     def statistics(self) -> CodeStatistics:
         width, n = len(self.total), max(self.n, 1)
         variance = (self.square / n - (self.total / n).square()).clamp_min(0)
-        deviation = variance.sqrt()
-        spread = float(variance.mean().sqrt())
-        # less than float32 resolves in numbers of this size is no change
-        enough = self.n > 1 and spread > 1e-6 * float((self.square.mean() / n).sqrt())
-        dead = ~(deviation > STILL * spread) if enough else torch.ones_like(deviation).bool()
+        std = variance.sqrt()
+        typical_std = float(variance.mean().sqrt())
+        # a smaller std than float32 resolves in numbers of this size is rounding
+        varies = self.n > 1 and typical_std > 1e-6 * float((self.square.mean() / n).sqrt())
+        dead = ~(std > STILL * typical_std) if varies else torch.ones_like(std).bool()
         covariance = None
-        if self.products is not None and enough:
+        if self.products is not None and varies:
             mean = self.total / n
             covariance = self.products / n - mean[:, None] * mean
         kl = None if self.kl is None else self.kl / n
@@ -154,9 +158,9 @@ def effective_rank(covariance: Tensor) -> float | None:
 
 
 def _duplicates(covariance: Tensor, dead: Tensor) -> list[tuple[int, int]]:
-    """Return pairs (unit, the first earlier unit that it is like)."""
-    deviation = covariance.diagonal().clamp_min(0).sqrt()
-    inverse = torch.where(dead, 0.0, 1 / deviation.clamp_min(torch.finfo(deviation.dtype).tiny))
+    """Return pairs (unit, first earlier unit that it duplicates)."""
+    std = covariance.diagonal().clamp_min(0).sqrt()
+    inverse = torch.where(dead, 0.0, 1 / std.clamp_min(torch.finfo(std.dtype).tiny))
     alike = (covariance * inverse[:, None] * inverse).abs().tril(-1) > ALIKE
     later = alike.any(dim=1).nonzero()[:, 0]
     return [(int(unit), int(alike[unit].int().argmax())) for unit in later]
@@ -167,7 +171,7 @@ def _places(mask: Tensor) -> list[int]:
 
 
 class _Ends:
-    """Which numbers of a bounded code are within 1% of an end."""
+    """Tells which numbers of a bounded code are within 1% of an end."""
 
     def __init__(self, low: float, high: float, *, lower_counts: bool) -> None:
         margin = AT_THE_END * (high - low)
@@ -179,8 +183,8 @@ class _Ends:
 
 def _ends_of(model: Model) -> _Ends | None:
     slope = getattr(model.objective.encoder, "code_slope", None)
-    asked_off = any(isinstance(omega, KLSparsity) for omega in model.objective.penalties)
+    sparse = any(isinstance(omega, KLSparsity) for omega in model.objective.penalties)
     for name, (low, high) in _ENDS.items():
         if slope is SLOPES[name]:
-            return _Ends(low, high, lower_counts=not asked_off)
+            return _Ends(low, high, lower_counts=not sparse)
     return None

@@ -1,7 +1,7 @@
-"""The copying test: does a net know what belongs where, or only pass its input on?
+"""Test whether a net only copies its input, by hiding features from it.
 
-An overcomplete net without corruption or penalty can rebuild every row and know nothing of the
-data. What it lacks shows where something is hidden from it.
+An overcomplete net without corruption or penalty can reconstruct every row without having learned
+how features depend on each other. It cannot fill in hidden features.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Rows, dense_rows
+from narrows.core.slots import dense_rows
 from narrows.core.terms import fill_missing
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
+from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
 
 __all__ = ["Copying", "measure_copying"]
 
 MAX_ROWS = 4096
 MAX_VALUES = 16 << 20
-"""More rows, or more dense values, than this are thinned evenly: memory and time stay bounded."""
+"""Of more rows, or more dense values, evenly spaced rows are used: memory and time stay bounded."""
 
 PARTS = 4
-"""Each row is asked for a quarter of its features at a time, until it was asked for all."""
+"""A quarter of the features is hidden at a time, until each was hidden once."""
 
 SHARE = 0.5
-"""A net that fills in less than this share of what could be expected of it is a copier."""
+"""A net that fills in less than this share of the expected variance copies."""
 
 STRUCTURE = 0.05
-"""Where no more than this could be expected, there is nothing to know."""
+"""If less than this is expected, the features do not depend on each other: no verdict."""
 
 FLAT = 1e-10
 """A variance below this share of the squared mean is rounding."""
@@ -38,34 +39,34 @@ FLAT = 1e-10
 
 @dataclass(frozen=True)
 class Copying:
-    """What a net fills in where features are hidden, over ``n_rows`` rows.
+    """The variance of hidden features that a net fills in, over ``n_rows`` rows.
 
-    A quarter of the features, drawn at random, is put at 0 in scaled units (at the value next to
-    0 that a feature takes), the rows go through the code and back, and what comes out *at the
-    hidden places* is held against the truth; four times, so that each is hidden once:
+    A random quarter of the features is set to 0 in scaled units (or to the value nearest to 0 that
+    a feature takes), the rows are reconstructed, and the output *at the hidden places* is compared
+    with the truth; four times, so that each feature is hidden once:
 
         filled_in = 1 - sum (g(f(x~)) - x)^2 / sum (mean - x)^2
 
-    A net that copies gives back the 0 that it was shown and gets 0 or less, however well it
-    rebuilds clean rows; one that knows how features go together gets more, at most 1. What can be
-    expected of it is ``linear``, what a simple guess from the other features knows, or
-    ``rebuilt`` where the code is too narrow for that much: below half of the smaller one, the net
-    is called a copier. Narrow nets, PCA's too, pass; denoising nets pass at any width.
+    A net that copies returns the 0 of its input and scores 0 or less, however well it reconstructs
+    clean rows; a net that has learned how features depend on each other scores more, at most 1. The
+    expected score is ``linear``, that of a linear guess from the other features, or ``rebuilt`` if
+    the code is too narrow for that; a net below half of the smaller of the two copies. Narrow nets
+    and PCA pass; denoising nets pass at any width.
 
     Attributes
     ----------
     filled_in : float or None
-        The share above; None where nothing varies.
+        The share above; None if no feature varies.
     linear : float or None
-        The same of a ridge regression of the hidden features on the others, fitted on every
+        The same share for a ridge regression of the hidden features on the others, fitted to every
         other row and measured on the rest.
     rebuilt : float or None
-        1 - sum (g(f(x)) - x)^2 / sum (mean - x)^2, with nothing hidden.
+        1 - sum (g(f(x)) - x)^2 / sum (mean - x)^2, without hidden features.
     passed_on : float or None
-        Share of an independent disturbance of all features, normal and as wide as they spread,
-        that comes out again: sum (g(f(x + e)) - g(f(x))) e / sum e^2. 1 for the identity.
+        Share of independent normal noise, with the variances of the features, that appears in the
+        output: sum (g(f(x + e)) - g(f(x))) e / sum e^2. 1 for the identity.
     copies : bool or None
-        The verdict; None where less than 0.05 can be expected, so that there is nothing to know.
+        The verdict; None if less than 0.05 is expected.
     """
 
     n_rows: int
@@ -84,37 +85,36 @@ class Copying:
 
 @torch.no_grad()
 def measure_copying(model: Model, source: Source, *, generator: Generator) -> Copying:
-    """Return how much of what is hidden the model fills in, on rows spread through the source.
+    """Measure how much of hidden features a model fills in, on evenly spaced rows of the source.
 
-    Dense copies of at most ``MAX_ROWS`` rows and ``MAX_VALUES`` values are held. Missing values
-    are asked for nowhere. Cost: 6 reconstructions of those rows and a ridge regression, O(rows^2
-    features) or less.
+    Dense copies of at most ``MAX_ROWS`` rows and ``MAX_VALUES`` values are held. Missing values do
+    not count. Cost: 6 reconstructions of those rows and a ridge regression, O(rows^2 features) or
+    less.
     """
     x, known = _rows(model, source)
-    rebuild = _Rebuild(model)
     n_rows, n_features = x.shape
     count = known.sum(dim=0).clamp_min(1)
     mean = ((x * known).double().sum(dim=0) / count).float()
     filled = torch.where(known.bool(), x, mean)
-    spread = ((filled - mean).double().square().sum(dim=0) / count).sqrt()
-    if float(spread.square().sum()) <= FLAT * float(mean.double().square().sum()):
-        return Copying(n_rows, None, None, None, None)  # rounding is no spread
+    std = ((filled - mean).double().square().sum(dim=0) / count).sqrt()
+    if float(std.square().sum()) <= FLAT * float(mean.double().square().sum()):
+        return Copying(n_rows, None, None, None, None)  # only rounding varies
     part = torch.randperm(n_features, generator=generator).to(x.device) % min(PARTS, n_features)
-    clean = rebuild(x, x)
+    clean = reconstruct_corrupted(model, x, x)
     shown = torch.zeros_like(mean).clamp(filled.amin(dim=0), filled.amax(dim=0))
     of_mean, of_net, of_clean = x.new_zeros(3, dtype=torch.float64)
     linear = x.new_zeros(2, dtype=torch.float64)
     for i in range(min(PARTS, n_features) if n_features > 1 else 0):
         hidden = part == i
         corrupted = torch.where(hidden, shown, x)
-        asked = known[:, hidden]
+        counted = known[:, hidden]
         truth = x[:, hidden]
-        of_clean += _squared(clean[:, hidden], truth, asked)
-        of_net += _squared(rebuild(corrupted, x)[:, hidden], truth, asked)
-        of_mean += _squared(mean[hidden].expand_as(truth), truth, asked)
-        linear += _linear_guess(filled - mean, asked, hidden)
-    noise = torch.empty(x.shape).normal_(generator=generator).to(x) * spread.float() * known
-    moved = (rebuild(x + noise, x).double() - clean) * noise
+        of_clean += _squared(clean[:, hidden], truth, counted)
+        of_net += _squared(reconstruct_corrupted(model, corrupted, x)[:, hidden], truth, counted)
+        of_mean += _squared(mean[hidden].expand_as(truth), truth, counted)
+        linear += _linear_guess(filled - mean, counted, hidden)
+    noise = torch.empty(x.shape).normal_(generator=generator).to(x) * std.float() * known
+    moved = (reconstruct_corrupted(model, x + noise, x).double() - clean) * noise
     return Copying(
         n_rows=n_rows,
         filled_in=_explained(of_net, of_mean),
@@ -125,7 +125,7 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
 
 
 def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
-    """Return scaled dense rows, 0 where missing, and 1 where known, 0 where not."""
+    """Return scaled dense rows with missing values at 0, and which values are known, 1 or 0."""
     raw = source.evenly(min(MAX_ROWS, max(2, MAX_VALUES // source.n_features)))
     missing = model.objective.corruption.admits_missing
     check_finite(raw, source, missing=missing)
@@ -136,40 +136,28 @@ def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
     return x, torch.ones_like(x) if known is None else known
 
 
-class _Rebuild:
-    """Corrupted rows through the code and back, with the totals of the clean ones."""
-
-    def __init__(self, model: Model) -> None:
-        self._objective = model.objective
-
-    def __call__(self, corrupted: Tensor, clean: Rows) -> Tensor:
-        objective = self._objective
-        output = objective.decoder(objective.encode(corrupted).h).float()
-        return objective.loss.reconstruction(output, clean)
+def _squared(guess: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    return ((guess.double() - truth).square() * known).sum()
 
 
-def _squared(guess: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
-    return ((guess.double() - truth).square() * asked).sum()
-
-
-def _linear_guess(centered: Tensor, asked: Tensor, hidden: Tensor) -> Tensor:
+def _linear_guess(centered: Tensor, known: Tensor, hidden: Tensor) -> Tensor:
     """Return the squared errors of ridge regression and of 0 at the hidden places of odd rows."""
     even, odd = centered[::2].double(), centered[1::2].double()
     if len(even) < 2 or not len(odd):
         return centered.new_zeros(2, dtype=torch.float64)
-    given, wanted = even[:, ~hidden], even[:, hidden]
-    n, p = given.shape
-    # as large as the sampling error of a covariance: no row too few makes the guess worse than 0
-    strength = (given.square().mean() * (n * p) ** 0.5).clamp_min(1e-12)
+    inputs, targets = even[:, ~hidden], even[:, hidden]
+    n, p = inputs.shape
+    # as large as the sampling error of a covariance, so that few rows do not make it worse than 0
+    strength = (inputs.square().mean() * (n * p) ** 0.5).clamp_min(1e-12)
     if n < p:
-        gram = given @ given.t()
+        gram = inputs @ inputs.t()
         gram.diagonal().add_(strength)
-        weights = given.t() @ torch.linalg.solve(gram, wanted)
+        weights = inputs.t() @ torch.linalg.solve(gram, targets)
     else:
-        gram = given.t() @ given
+        gram = inputs.t() @ inputs
         gram.diagonal().add_(strength)
-        weights = torch.linalg.solve(gram, given.t() @ wanted)
-    truth, counted = odd[:, hidden], asked[1::2]
+        weights = torch.linalg.solve(gram, inputs.t() @ targets)
+    truth, counted = odd[:, hidden], known[1::2]
     guess = odd[:, ~hidden] @ weights
     return torch.stack((_squared(guess, truth, counted), _squared(0 * truth, truth, counted)))
 

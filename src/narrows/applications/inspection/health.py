@@ -1,4 +1,4 @@
-"""Checks of a fitted model: unused units, copying, overfitting, and advice."""
+"""Check a fitted model for unused units, copying and overfitting, and give advice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Generator
 from narrows.applications.coding.evaluation import Evaluation, evaluate
 from narrows.applications.inspection.code_statistics import CodeStatistics, code_statistics
 from narrows.applications.inspection.copying import Copying, measure_copying
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.corruptions import Identity
 from narrows.data.source import Source
 from narrows.encoders import TopKEncoder
@@ -23,17 +23,17 @@ _OF_CORRUPTED = ", of corrupted rows"
 
 @dataclass(frozen=True)
 class Gap:
-    """The error in training and on the rows held out, of the epoch whose weights were kept.
+    """The errors in training and on held-out rows, of the epoch whose weights were kept.
 
-    In the unit of the loss; of all of J where the code is random. The first is a mean over the
-    epoch, of corrupted rows where there is a corruption, so that a ratio a little under 1 is
-    usual. None where nothing was held out.
+    In the unit of the loss; the whole of J if the code is random. The training error is a mean
+    over the epoch, of corrupted rows if there is a corruption, so that a ratio a little below 1 is
+    usual. The held-out error is None if no rows were held out.
     """
 
     training: float | None
     validation: float | None
     corrupted: bool = False
-    """Whether the first is of corrupted rows; the second is of clean ones."""
+    """Whether the training error is that of corrupted rows; the held-out rows are clean."""
 
     @property
     def ratio(self) -> float | None:
@@ -42,22 +42,23 @@ class Gap:
         return self.validation / self.training
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class Health(PrintsTable):
-    """What ``inspect`` found.
+class Health:
+    """The results of ``inspect``.
 
     Attributes
     ----------
     code : CodeStatistics
         Dead, saturated and duplicate units, effective rank, KL per dimension, L0.
     copying : Copying
-        Whether the net knows what belongs where features are hidden.
+        Whether the net fills in hidden features or only copies its input.
     evaluation : Evaluation
-        The reconstruction error beside PCA's.
+        The reconstruction errors of the model and of its baseline.
     gap : Gap
-        The error in training beside that on the rows held out.
+        The errors in training and on held-out rows.
     advice : list of str
-        A sentence for each thing that is wrong, with the way out; empty where nothing is.
+        A sentence with the way out for each problem; empty without problems.
     """
 
     code: CodeStatistics
@@ -67,7 +68,7 @@ class Health(PrintsTable):
     advice: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return JSON values; None for what is not defined."""
+        """Return JSON values, with None for what is undefined."""
         return {
             "code": {**asdict(self.code), "dead_share": self.code.dead_share},
             "copying": {**asdict(self.copying), "copies": self.copying.copies},
@@ -104,12 +105,13 @@ class Health(PrintsTable):
 
 
 def examine(model: Model, source: Source, *, generator: Generator) -> Health:
-    """Return the health of a model's code on rows, in two passes over them and a bounded sample.
+    """Return the health of a model on rows, by two passes over them and a bounded sample.
 
     Raises
     ------
     InvalidData
-        If a value is not finite where the model admits none missing, or its loss refuses it.
+        If a value is not finite (NaN passes if the model admits missing values), or if the loss
+        does not allow it.
     """
     code = code_statistics(model, source)
     copying = measure_copying(model, source, generator=generator)
@@ -121,13 +123,13 @@ def examine(model: Model, source: Source, *, generator: Generator) -> Health:
 
 
 def gap_of(model: Model) -> Gap:
-    """Return the two errors from the model's training record."""
+    """Return the two errors from the training record of a model."""
     epochs = model.record.get("epochs") or []
     if not epochs:
         return Gap(None, None)
     best = model.record.get("best_epoch") or len(epochs)
     epoch = epochs[min(best, len(epochs)) - 1]
-    # a random code is judged on held-out rows by all of J, its price included
+    # for a random code the held-out error is the whole of J, penalties included
     kind = "objective" if model.objective.stochastic else "loss"
     corrupted = not isinstance(model.objective.corruption, Identity)
     return Gap(epoch[kind], epoch["validation"], corrupted)
@@ -146,10 +148,10 @@ def _share(value: float | None, of: str) -> str | None:
 
 
 MANY = 0.1
-"""A share of dead, saturated or duplicate units that is worth a word."""
+"""Share of dead, saturated or duplicate units from which there is advice."""
 
 MARGIN = 0.02
-"""A share of the variance that is worth a word."""
+"""Share of the variance from which a difference gives advice."""
 
 WIDE_GAP = 1.5
 
@@ -161,7 +163,7 @@ def advice_on(
     evaluation: Evaluation,
     gap: float | None,
 ) -> list[str]:
-    """Return a sentence for each thing that is wrong, the gravest first."""
+    """Return a sentence for each problem, the most serious first."""
     found = [
         _of_copying(copying),
         _of_linear_guess(copying),
@@ -186,7 +188,7 @@ def _of_copying(copying: Copying) -> str | None:
 
 
 def _of_linear_guess(copying: Copying) -> str | None:
-    """Advise where the net knows hidden features, but less of them than a linear guess."""
+    """Return advice if the net fills in hidden features, but less than a linear guess."""
     if copying.copies is not False:
         return None
     assert copying.filled_in is not None and copying.linear is not None
@@ -203,15 +205,15 @@ def _of_linear_guess(copying: Copying) -> str | None:
 
 
 def _of_baseline(evaluation: Evaluation) -> str | None:
-    theirs = evaluation.baseline_squared_error
-    if theirs is None or evaluation.baseline_copies or not evaluation.comparable:
+    by_baseline = evaluation.baseline_squared_error
+    if by_baseline is None or evaluation.baseline_copies or not evaluation.comparable:
         return None
-    if evaluation.squared_error <= theirs + MARGIN * evaluation.variance:
+    if evaluation.squared_error <= by_baseline + MARGIN * evaluation.variance:
         return None
     return (
         f"{evaluation.baseline} of the same width rebuilds these rows better "
-        f"({theirs:.4g} against {evaluation.squared_error:.4g}): train for more epochs with more "
-        "patience, lower the learning rate, or weaken corruption and penalties."
+        f"({by_baseline:.4g} against {evaluation.squared_error:.4g}): train for more epochs with "
+        "more patience, lower the learning rate, or weaken corruption and penalties."
     )
 
 
@@ -249,7 +251,7 @@ def _of_duplicates(code: CodeStatistics) -> str | None:
     if not code.duplicates or len(code.duplicates) < MANY * code.n_components:
         return None
     return (
-        f"{len(code.duplicates)} of {code.n_components} units say what an earlier one says: "
+        f"{len(code.duplicates)} of {code.n_components} units repeat an earlier one: "
         "narrow the code."
     )
 

@@ -1,4 +1,4 @@
-"""A model's codes beside their linear baselines, retrieving on one split of the same rows."""
+"""Compare retrieval by a model's codes with linear baselines, on one split of the same rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.applications.printing import PrintsTable
+from narrows.applications.printing import shown_as_table
 from narrows.applications.retrieval.baselines import baselines_of_counts, baselines_of_rows
 from narrows.applications.retrieval.metrics import (
     CUTOFFS,
@@ -18,27 +18,29 @@ from narrows.applications.retrieval.metrics import (
     measure_retrieval,
     n_labeled,
 )
-from narrows.applications.retrieval.scores import distance_of
 from narrows.core.checks import check_number
+from narrows.data.ranking import distance_of
 from narrows.errors import InvalidData
 
 __all__ = ["RetrievalComparison", "compare_retrieval"]
 
 LINEAR_WIDTH = 50
-"""Also compared with, whatever the width of the code: as in Hinton and Salakhutdinov (2006)."""
+"""Width of a linear code that is always compared: as in Hinton and Salakhutdinov (2006)."""
 
 
+@shown_as_table
 @dataclass(frozen=True, repr=False)
-class RetrievalComparison(PrintsTable):
-    """Results by the name of the method, the model's first.
+class RetrievalComparison:
+    """Retrieval by a model's codes and by its baselines.
 
     Attributes
     ----------
     results : dict of str to RetrievalResult
+        By the name of the method, the model first.
     every : int
-        One row of so many is a query, drawn at random, the others are the base.
+        One row in ``every``, drawn at random, is a query; the others are the base.
     fitted : str
-        What the baselines were fitted on.
+        A line about what the baselines were fitted on.
     """
 
     results: dict[str, RetrievalResult]
@@ -50,7 +52,7 @@ class RetrievalComparison(PrintsTable):
         return {"every": self.every, "fitted": self.fitted, "methods": methods}
 
     def table(self) -> str:
-        """Return lines to print: one a method, and what the numbers are."""
+        """Return lines to print: one per method, then what the numbers mean."""
         first = next(iter(self.results.values()))
         width = max(len(name) for name in ["retrieved", *self.results]) + 1
         lines = [f"{'retrieved':<{width}}" + "".join(f"{k:>7}" for k in first.cutoffs) + "  p@100"]
@@ -85,36 +87,37 @@ def compare_retrieval(
     seed: int = 0,
     name: str = "this model",
 ) -> RetrievalComparison:
-    """Measure retrieval by codes, by linear codes of the same width and of 50, and by rows.
+    """Measure retrieval by codes, by linear codes of the same width and of 50, and by the rows.
 
-    One row of ``every``, drawn at random, is a query, the others are the base. Of counts the
-    linear code is LSA, and the rows are weighted by TF-IDF; of other rows it is PCA, and they are
-    compared as they are, by cosine. Both are fitted on the rows of the base. A linear code wider
-    than the rows allow is left out.
+    One row in ``every``, drawn at random, is a query; the others are the base. The linear codes of
+    counts are LSA, and their rows are weighted by TF-IDF; those of other rows are PCA, and the
+    rows are compared by cosine as they are. All baselines are fitted on the base. Linear codes
+    that are too wide for the rows are left out.
 
     Parameters
     ----------
     codes : ndarray, (n, n_components)
-        Of the model; packed bits if uint8, with ties as the mean over their orders.
+        Codes of the model; packed bits if uint8, whose ties count as the mean over their orders.
     rows : ndarray or sparse matrix, (n, n_features)
-        What the codes are of: counts, or rows as the model scales them.
+        The rows of the codes: counts, or rows as the model scales them.
     labels : labels
-        One a row, (n,), or several: a sparse matrix (n, n_labels).
+        One per row, (n,), or several: a sparse matrix (n, n_labels).
     every : int, default=10
     cutoffs : sequence of int
     counts : bool, default=True
-        Whether the rows are counts; if a value is negative they are none.
+        Whether the rows are counts; rows with a negative value are taken for other rows.
     weighting : {"log", "log_tfidf", "proportions", "tfidf"}, default="log_tfidf"
-        Of the LSA. The TF-IDF rows are those of log(1 + count), the strongest of them.
+        Weighting for the LSA. The TF-IDF rows are those of log(1 + count), the best baseline of
+        the kind.
     seed : int, default=0
-        Of the queries drawn, and of the linear codes.
+        Seed of the drawn queries and of the linear codes.
     name : str
-        Of the model.
+        Name of the model in the results.
 
     Raises
     ------
     InvalidData
-        If codes, rows and labels are of different numbers of rows, or too few for the split.
+        If codes, rows and labels differ in their numbers of rows, or if there are fewer than two.
     UsageError
         For an ``every`` below 2, or an unknown weighting.
     """
@@ -127,24 +130,27 @@ def compare_retrieval(
         )
     if n < 2:
         raise InvalidData("retrieval: at least two rows are needed, a query and a base.")
-    query = np.zeros(n, dtype=bool)
-    query[np.random.default_rng(seed).choice(n, -(-n // every), replace=False)] = True
+    is_query = np.zeros(n, dtype=bool)
+    is_query[np.random.default_rng(seed).choice(n, -(-n // every), replace=False)] = True
     labels = labels if sp.issparse(labels) else np.asarray(labels)
-    halves = [labels[query], labels[~query]]
+    split_labels = labels[is_query], labels[~is_query]
 
-    def measured(ours: Any, base: Any) -> RetrievalResult:
-        ties = "random" if distance_of(ours) == "hamming" else "row"
-        return measure_retrieval(ours, base, *halves, cutoffs=cutoffs, ties=ties)
+    def measured(query_codes: Any, base_codes: Any) -> RetrievalResult:
+        ties = "random" if distance_of(query_codes) == "hamming" else "row"
+        return measure_retrieval(query_codes, base_codes, *split_labels, cutoffs=cutoffs, ties=ties)
 
     bits = distance_of(codes) == "hamming"
     width = codes.shape[1] * (8 if bits else 1)
     label = f"{name} ({width}{' bits' if bits else ''})"
-    results = {label: measured(codes[query], codes[~query])}
-    base, asked = rows[~query], rows[query]
+    results = {label: measured(codes[is_query], codes[~is_query])}
+    base, queries = rows[~is_query], rows[is_query]
     widths = sorted(w for w in {width, LINEAR_WIDTH} if w < min(base.shape))
     if counts and rows.min() >= 0:
-        baselines, fitted = baselines_of_counts(base, asked, widths, weighting=weighting, seed=seed)
+        baselines, fitted = baselines_of_counts(
+            base, queries, widths, weighting=weighting, seed=seed
+        )
     else:
-        baselines, fitted = baselines_of_rows(base, asked, widths, seed=seed)
-    results |= {of: measured(ours, theirs) for of, (theirs, ours) in baselines.items()}
+        baselines, fitted = baselines_of_rows(base, queries, widths, seed=seed)
+    for baseline, (of_base, of_queries) in baselines.items():
+        results[baseline] = measured(of_queries, of_base)
     return RetrievalComparison(results, every, fitted)

@@ -1,4 +1,4 @@
-"""Codes of bits: packed into bytes, and thresholds from data."""
+"""Pack binary codes into bytes, and set the thresholds of their bits from data."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["pack_bits", "packed_codes", "set_median_thresholds"]
 
 
 def packed_codes(model: Model, source: Source) -> Iterator[np.ndarray]:
-    """Yield codes of bits in blocks of (rows, ceil(n_components / 8)) bytes, first bit highest."""
+    """Yield binary codes in blocks of (rows, ceil(n_components / 8)) bytes, first bit highest."""
     for block in codes(model, source):
         yield pack_bits(block)
 
 
 def pack_bits(bits: np.ndarray) -> np.ndarray:
-    """Return codes of -1 and 1 as bytes, the first bit highest.
+    """Return codes of -1 and 1 as bytes, first bit highest.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def pack_bits(bits: np.ndarray) -> np.ndarray:
     """
     if np.isnan(bits).any():
         raise InvalidData(
-            "hash: a row's code is no number: its values are too large for this net; scale them, "
+            "hash: the code of a row is NaN: its values are too large for this net; scale them, "
             "or fit to rows like it."
         )
     return np.packbits(bits > 0, axis=1)
@@ -41,16 +41,18 @@ def pack_bits(bits: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def set_median_thresholds(model: Model, source: Source) -> None:
-    """Set every bit's threshold to the median of its z over these rows: half of them have it, or
-    those that have it weigh half of all, where rows have weights."""
+    """Set the threshold of each bit to the median of its preactivation over these rows.
+
+    A bit is then 1 in half of the rows. If the rows have weights, the median is weighted.
+    """
     encoder = model.objective.encoder
     assert isinstance(encoder, BinaryEncoder)
     blocks: Any = list(encoded(model, source, lambda x: code_of(model, x).preactivation))
-    drives = torch.cat(blocks)
+    preactivations = torch.cat(blocks)
     if source.weights is None:
-        medians = drives.quantile(0.5, dim=0)
+        medians = preactivations.quantile(0.5, dim=0)
     else:
-        medians = _weighted_median(drives, source.weights.to(drives.device))
+        medians = _weighted_median(preactivations, source.weights.to(preactivations.device))
     encoder.thresholds.copy_(medians)
 
 

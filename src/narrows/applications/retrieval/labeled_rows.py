@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.applications.retrieval.baselines import comparable_rows
+from narrows.applications.retrieval.baselines import (
+    comparable_rows,
+    lsa_codes,
+    pca_codes,
+    principal_components,
+)
 from narrows.applications.retrieval.comparison import RetrievalComparison, compare_retrieval
 from narrows.applications.retrieval.lookup import index_codes
-from narrows.applications.retrieval.lsa import lsa_codes, pca_codes, principal_components
 from narrows.applications.retrieval.metrics import Labels
 from narrows.data.source import Source
 from narrows.errors import InvalidData

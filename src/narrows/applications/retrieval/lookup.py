@@ -1,4 +1,4 @@
-"""Codes to an index, and queries to its hits."""
+"""Add the codes of rows to an index, and search it for the rows nearest to queries."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ __all__ = [
     "search_rows",
 ]
 
-_NO_RERANK = "rerank: is for codes of bits; codes of numbers are in order of their cosine already."
+_NO_RERANK = "rerank: is for codes of bits; codes of numbers are sorted by cosine already."
 
 
 def new_index(
     model: Model, *, kind: str = "auto", rerank: bool = False, model_path: str = ""
 ) -> Index:
-    """Return an empty index of a model's codes: by Hamming distance where they are bits, by cosine
-    where they are numbers.
+    """Return an empty index for a model's codes: by Hamming distance for bits, by cosine for
+    numbers.
 
-    With ``rerank`` an index of bits keeps z, from which the bits are cut, as float16, so that a
-    shortlist can be put in order by its cosine.
+    With ``rerank`` an index of bits also keeps the preactivations, as float16, so that a shortlist
+    can be sorted by their cosine.
 
     Raises
     ------
     UsageError
-        If there is no such kind, or ``rerank`` is asked of codes that are numbers.
+        If the kind is unknown, or for ``rerank`` with codes that are numbers.
     """
     n = model.n_components
     settings: dict[str, Any] = {"kind": kind, "model_digest": model.fingerprint()}
@@ -57,31 +57,31 @@ def new_index(
 
 @dataclass(frozen=True)
 class LookupCodes:
-    """Codes of rows as an index takes them.
+    """Codes of rows in the form that an index takes.
 
     Attributes
     ----------
     codes : ndarray (n, width)
         Packed bits, uint8, or numbers, float32.
-    drives : ndarray (n, n_components) or None
-        The pre-activations whose thresholds give the bits; None where codes are numbers.
+    preactivations : ndarray (n, n_components) or None
+        The numbers whose thresholds give the bits; None if codes are numbers.
     empty : ndarray of bool (n,)
-        Rows of counts that are all 0, such as documents without a known word: they share one
-        code, which says nothing about them.
+        Rows of counts that are all 0, such as documents without a known word. They share one code,
+        which says nothing about them.
     """
 
     codes: np.ndarray
-    drives: np.ndarray | None
+    preactivations: np.ndarray | None
     empty: np.ndarray
 
 
 def index_codes(model: Model, source: Source) -> LookupCodes:
     """Return the codes of all rows of a source."""
     parts = list(_index_codes(model, source))
-    drives = [part.drives for part in parts if part.drives is not None]
+    kept = [part.preactivations for part in parts if part.preactivations is not None]
     return LookupCodes(
         np.concatenate([part.codes for part in parts]),
-        np.concatenate(drives) if drives else None,
+        np.concatenate(kept) if kept else None,
         np.concatenate([part.empty for part in parts]),
     )
 
@@ -110,10 +110,10 @@ def add_rows(
     names: Sequence[str],
     metadata: Sequence[dict[str, Any] | None] | None = None,
 ) -> np.ndarray:
-    """Add the codes of rows to an index by name; all of them, or none if one cannot be.
+    """Add the codes of rows to an index under their names: all of them, or none on an error.
 
-    Empty rows (see ``LookupCodes``) are left out, because no search should find them. Return their
-    numbers.
+    Empty rows (see ``LookupCodes``) are left out, because no search should find them. Return the
+    numbers of the rows left out.
     """
     found = index_codes(model, source)
     for what, values in (("names", names), ("metadata", metadata)):
@@ -122,18 +122,18 @@ def add_rows(
                 f"{what}: must be as many as rows, got {len(values)} for {len(found.codes)}."
             )
     kept = np.flatnonzero(~found.empty).tolist()
-    drives = found.drives if index.settings.vector_width else None
+    vectors = found.preactivations if index.settings.vector_width else None
     index.add(
         [names[row] for row in kept],
         found.codes[kept],
         None if metadata is None else [metadata[row] for row in kept],
-        None if drives is None else drives[kept],
+        None if vectors is None else vectors[kept],
     )
     return np.flatnonzero(found.empty)
 
 
 def check_rerank(index: Index) -> None:
-    """Raise UsageError for an index that keeps nothing to re-rank by."""
+    """Raise UsageError if the index keeps no vectors to re-rank by."""
     if index.settings.metric != "hamming":
         raise UsageError(_NO_RERANK)
     if not index.settings.vector_width:
@@ -146,16 +146,16 @@ def check_rerank(index: Index) -> None:
 def search_rows(
     index: Index, model: Model, source: Source, k: int, *, rerank: bool = False
 ) -> list[list[Hit]]:
-    """Return the ``k`` rows of an index nearest to each row, none for an empty row (see
-    ``LookupCodes``).
+    """Return, for each row, the ``k`` nearest rows of an index; an empty row (see ``LookupCodes``)
+    has no hits.
 
     Raises
     ------
     UsageError
-        If k is less than 1, or the index keeps nothing to re-rank by.
+        If k is less than 1, or the index keeps no vectors to re-rank by.
     """
     if rerank:
         check_rerank(index)
     found = index_codes(model, source)
-    answers = index.search(found.codes, k, vectors=found.drives if rerank else None)
+    answers = index.search(found.codes, k, vectors=found.preactivations if rerank else None)
     return [[] if empty else hits for hits, empty in zip(answers, found.empty, strict=True)]

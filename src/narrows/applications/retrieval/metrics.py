@@ -1,8 +1,7 @@
-"""Precision and recall of retrieval by labels."""
+"""Measure the precision of retrieval by shared labels."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,11 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from narrows.applications.retrieval.ranking import Ranked, ranked
-from narrows.applications.retrieval.scores import distance_of
 from narrows.core.checks import check_number
 from narrows.data.csr import checked_csr
-from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.data.ranking import Ranked, distance_of, ranked
+from narrows.errors import InvalidData, unknown_name
 
 __all__ = [
     "CUTOFFS",
@@ -33,30 +31,22 @@ CUTOFFS = (1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Means over all queries; a query without any relevant row counts 0 in each of them.
+    """Precision averaged over all queries; a query without any relevant row counts 0.
 
     Attributes
     ----------
     n_queries, n_base : int
-        Queries, and rows that each of them could retrieve.
+        Number of queries, and of rows that each query can retrieve.
     n_without_relevant : int
-        Queries to which no row at all is relevant.
+        Number of queries to which no row is relevant.
     distance : {"cosine", "hamming"}
     ties : {"row", "random"}
     cutoffs : tuple of int
-        Those of the cut-offs asked for that the base has rows for.
+        The requested cut-offs up to the size of the base.
     precision : tuple of float
-        Fraction of the rows retrieved that are relevant, at each cut-off.
+        Fraction of the retrieved rows that are relevant, at each cut-off.
     precision_at_100 : float or None
-        None where there are fewer than 100 rows.
-    mean_average_precision : float or None
-        Over the ranking of the whole base; None where it was not asked for.
-    radius : int or None
-        In bits.
-    precision_within_radius : float or None
-        Of the rows at a Hamming distance of at most ``radius``; a query with none counts 0.
-    n_empty_balls : int or None
-        Queries with no row within the radius.
+        None if the base has fewer than 100 rows.
     """
 
     n_queries: int
@@ -67,10 +57,6 @@ class RetrievalResult:
     cutoffs: tuple[int, ...]
     precision: tuple[float, ...]
     precision_at_100: float | None
-    mean_average_precision: float | None = None
-    radius: int | None = None
-    precision_within_radius: float | None = None
-    n_empty_balls: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -83,36 +69,25 @@ def measure_retrieval(
     base_labels: Labels,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
-    leave_one_out: bool = False,
     ties: str = "row",
-    average_precision: bool = False,
-    radius: int | None = None,
 ) -> RetrievalResult:
-    """Retrieve for each query the nearest rows of a base; return how many are relevant.
+    """Return the mean precision of the rows of a base that are nearest to each query.
 
-    A row is relevant to a query if the two share at least one label. Nearest is by cosine for
-    numbers, dense or CSR, by Hamming distance for packed bits.
+    A row is relevant to a query if the two share at least one label. Codes of numbers, dense or
+    CSR, are compared by cosine, packed bits by Hamming distance.
 
     Parameters
     ----------
     queries, base : ndarray or sparse matrix, (n, width)
         Codes; uint8 arrays are packed bits, eight to a byte.
     query_labels, base_labels : labels
-        One a row, (n,), or several: a sparse matrix (n, n_labels).
+        One per row, (n,), or several: a sparse matrix (n, n_labels).
     cutoffs : sequence of int
-        How many rows to retrieve; those beyond the size of the base are left out.
-    leave_one_out : bool
-        The base are the queries themselves, and no row is retrieved for itself.
+        Numbers of rows to retrieve; those beyond the size of the base are left out.
     ties : {"row", "random"}
-        Among rows at one distance: the lower row number first; or the mean over all their
-        orders, in closed form. Short bit codes have ties by the thousand, and the order of the
-        rows in the file then decides: "random" is the fair number for them.
-    average_precision : bool
-        Also the mean average precision, sum over the relevant rows of the precision at their
-        rank, over their number. It sorts the whole base for every query: 75 times as long as
-        the precision at 1,023 of 264,622 rows.
-    radius : int, optional
-        Also the precision within this Hamming distance.
+        Order of rows at the same distance: by row number, or the mean over all their orders, in
+        closed form. Short bit codes have ties by the thousand, and by "row" the order of the rows
+        in the file decides; "random" is fair.
 
     Returns
     -------
@@ -121,9 +96,9 @@ def measure_retrieval(
     Raises
     ------
     InvalidData
-        If numbers of rows disagree, there are none, or codes or labels are of different kinds.
+        If numbers of rows disagree or are 0, or if codes or labels are of different kinds.
     UsageError
-        For a cut-off below 1, an unknown rule for ties, or a radius for codes that are no bits.
+        For a cut-off below 1, or an unknown rule for ties.
 
     Examples
     --------
@@ -138,134 +113,87 @@ def measure_retrieval(
     Science 313. McSherry, Najork (2008), "Computing information retrieval performance measures
     efficiently in the presence of tied scores", ECIR.
     """
-    distance = distance_of(queries)
-    _check_arguments(cutoffs, ties, radius, distance)
+    _check_arguments(cutoffs, ties)
     relevance = SharedLabels(query_labels, base_labels)
     for name, codes, n in (("queries", queries, relevance.n_queries),
                            ("base", base, relevance.n_base)):  # fmt: skip
         if codes.shape[0] != n:
             raise InvalidData(f"{name}: {codes.shape[0]} rows of codes, but labels of {n} rows.")
-    n_base = relevance.n_base - leave_one_out
-    if not relevance.n_queries or n_base < 1:
+    n_queries, n_base = relevance.n_queries, relevance.n_base
+    if not n_queries or not n_base:
         raise InvalidData("queries, base: at least one of each is needed.")
     kept = tuple(int(k) for k in cutoffs if k <= n_base)
-    asked: list[int] = sorted({*kept, *((100,) if n_base >= 100 else ())})
-    blocks = ranked(
-        queries,
-        base,
-        depth=n_base if average_precision else max(asked, default=1),
-        reach=math.inf if radius is None else -radius,
-        leave_one_out=leave_one_out,
-    )
-    precision = np.zeros(len(asked))
-    average = within = 0.0
-    empty = 0
-    for block in blocks:
-        answers = Retrieved(block, relevance, n_base)
-        precision += [answers.precision(k, ties).sum() for k in asked]
-        if average_precision:
-            average += answers.average_precision(ties).sum()
-        if radius is not None:
-            inside, size = answers.within(-radius)
-            within += inside.sum()
-            empty += int((size == 0).sum())
-    n = relevance.n_queries
-    mean = dict(zip(asked, (precision / n).tolist(), strict=True))
+    depths = sorted({*kept, *((100,) if n_base >= 100 else ())})
+    sums = np.zeros(len(depths))
+    for block in ranked(queries, base, depth=max(depths, default=1)):
+        retrieved = Retrieved(block, relevance)
+        sums += [retrieved.precision(k, ties).sum() for k in depths]
+    mean = dict(zip(depths, (sums / n_queries).tolist(), strict=True))
     return RetrievalResult(
-        n_queries=n,
+        n_queries=n_queries,
         n_base=n_base,
-        n_without_relevant=int(relevance.without_any(leave_one_out=leave_one_out).sum()),
-        distance=distance,
+        n_without_relevant=int(relevance.without_any().sum()),
+        distance=distance_of(queries),
         ties=ties,
         cutoffs=kept,
         precision=tuple(mean[k] for k in kept),
         precision_at_100=mean.get(100),
-        mean_average_precision=float(average / n) if average_precision else None,
-        radius=radius,
-        precision_within_radius=None if radius is None else float(within / n),
-        n_empty_balls=None if radius is None else empty,
     )
 
 
-def _check_arguments(cutoffs: Sequence[int], ties: str, radius: int | None, distance: str) -> None:
+def _check_arguments(cutoffs: Sequence[int], ties: str) -> None:
     for k in cutoffs:
         check_number("cutoffs", k, low=1, integer=True)
     if ties not in ("row", "random"):
         raise unknown_name("ties", ties, ("row", "random"))
-    if radius is not None:
-        check_number("radius", radius, low=0, integer=True)
-        if distance != "hamming":
-            raise UsageError("radius: is of packed bits (uint8); cosines have none. Leave it out.")
 
 
 class Retrieved:
-    """Counts of relevant rows among the first of a block of queries, q of them.
+    """The ranked rows of a block of q queries, and how many of the first k are relevant."""
 
-    ``ties`` is "row", the order as it is, or "random", the mean over all orders of rows that
-    score the same.
-    """
-
-    def __init__(self, block: Ranked, relevance: SharedLabels, n_base: int) -> None:
-        # the row left out stands last, with -inf; places that nothing fills are not relevant
-        self.scores = block.scores[:, :n_base].contiguous()
-        hits = relevance.of(block.queries, block.rows[:, :n_base])
-        self.hits = hits & np.isfinite(self.scores.numpy())
+    def __init__(self, block: Ranked, relevance: SharedLabels) -> None:
+        self.scores = block.scores
+        # unfilled places have the score -inf and are not relevant
+        hits = relevance.of(block.queries, block.rows) & np.isfinite(self.scores.numpy())
         zero = np.zeros((len(hits), 1), np.int64)
-        self.until = np.concatenate([zero, self.hits.cumsum(axis=1)], axis=1)  # before each place
+        self.hits_before = np.concatenate([zero, hits.cumsum(axis=1)], axis=1)
 
     def precision(self, k: int, ties: str) -> np.ndarray:
-        """Return the fraction (q,) of the first k rows that are relevant."""
+        """Return the fraction of the first k rows that are relevant, (q,).
+
+        ``ties`` is "row", the order as it is, or "random", the mean over all orders of rows with
+        the same score.
+        """
         if ties == "row":
-            return self.until[:, k] / k
-        start, stop = self._tied(self.scores[:, k - 1 : k].contiguous())
-        start, stop = start[:, 0], stop[:, 0]
-        line = np.arange(len(start))
-        before = self.until[line, start]
-        share = (self.until[line, stop] - before) / (stop - start)
+            return self.hits_before[:, k] / k
+        start, stop = self._tied_with(k)
+        query = np.arange(len(start))
+        before = self.hits_before[query, start]
+        share = (self.hits_before[query, stop] - before) / (stop - start)
         return (before + (k - start) * share) / k
 
-    def average_precision(self, ties: str) -> np.ndarray:
-        """Return the average precision (q,), where the whole base was ranked."""
-        rank = np.arange(1, self.hits.shape[1] + 1)
-        relevant = np.maximum(self.until[:, -1], 1)
-        if ties == "row":
-            return (self.hits * self.until[:, 1:] / rank).sum(axis=1) / relevant
-        # a relevant row stands at each place of its group alike, with the others around it
-        start, stop = self._tied(self.scores)
-        before = np.take_along_axis(self.until, start, axis=1)
-        in_group = np.take_along_axis(self.until, stop, axis=1) - before
-        size = stop - start
-        others = (rank - 1 - start) * (in_group - 1) / np.maximum(size - 1, 1)
-        return (in_group / size * (before + others + 1) / rank).sum(axis=1) / relevant
-
-    def within(self, score: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return precision (q,) among the rows with at least a score, and their number (q,)."""
-        size = (self.scores >= score).sum(dim=1).numpy()
-        found = self.until[np.arange(len(size)), size]
-        return found / np.maximum(size, 1), size
-
-    def _tied(self, scores: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the groups of rows with these scores (q, m) start and stop."""
-        rising = -self.scores
-        start = torch.searchsorted(rising, -scores)
-        stop = torch.searchsorted(rising, -scores, right=True)
-        return start.numpy(), stop.numpy()
+    def _tied_with(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the rows that score as the k-th does start and stop, (q,) each."""
+        ascending, kth = -self.scores, -self.scores[:, k - 1 : k].contiguous()
+        start = torch.searchsorted(ascending, kth)
+        stop = torch.searchsorted(ascending, kth, right=True)
+        return start[:, 0].numpy(), stop[:, 0].numpy()
 
 
 Labels = Any
-"""One label a row, (n,) of numbers or strings; or several, a sparse matrix (n, n_labels) whose
-stored values other than 0 are the labels that a row has."""
+"""One label per row, (n,) of numbers or strings, or several: a sparse matrix (n, n_labels), whose
+non-zero values mark the labels of a row."""
 
 
 class SharedLabels:
-    """Relevance of the rows of a base to queries: 1 where they share a label, 0 where not.
+    """Relevance of the rows of a base to queries: True if they share a label.
 
-    A row without any label shares none, and is relevant to nothing.
+    A row without a label is relevant to no query.
 
     Parameters
     ----------
     queries, base : labels
-        Both of one kind: (n,) each, or sparse with the same columns.
+        Both (n,), or both sparse with the same columns.
 
     Raises
     ------
@@ -280,21 +208,21 @@ class SharedLabels:
                 "sparse (n, n_labels)."
             )
         if sp.issparse(queries):
-            ours, theirs = _flags(queries, "query_labels"), _flags(base, "base_labels")
-            if ours.shape[1] != theirs.shape[1]:
+            of_queries, of_base = _flags(queries, "query_labels"), _flags(base, "base_labels")
+            if of_queries.shape[1] != of_base.shape[1]:
                 raise InvalidData(
                     "labels: the columns of both must be the same labels, got "
-                    f"{ours.shape[1]} for the queries and {theirs.shape[1]} for the base."
+                    f"{of_queries.shape[1]} for the queries and {of_base.shape[1]} for the base."
                 )
         else:
-            ours, theirs = _indicators(queries, base)
-        self.n_queries, self.n_base = ours.shape[0], theirs.shape[0]
-        self._per_label = np.asarray(theirs.sum(axis=0)).ravel()
-        self._flags = ours
-        # one label a row is compared as a number; several as sets of bits, 64 to a word
+            of_queries, of_base = _indicators(queries, base)
+        self.n_queries, self.n_base = of_queries.shape[0], of_base.shape[0]
+        self._used_labels = (np.asarray(of_base.sum(axis=0)).ravel() > 0).astype(np.int64)
+        self._flags = of_queries
+        # one label per row is compared as a number, several as sets of bits, 64 per word
         self._single = not sp.issparse(queries)
         self._queries, self._base = (
-            flags.indices if self._single else _words(flags) for flags in (ours, theirs)
+            flags.indices if self._single else _words(flags) for flags in (of_queries, of_base)
         )
 
     def of(self, queries: slice, rows: np.ndarray) -> np.ndarray:
@@ -302,18 +230,17 @@ class SharedLabels:
         if self._single:
             return self._queries[queries, None] == self._base[rows]
         shared = np.zeros(rows.shape, bool)
-        for ours, theirs in zip(self._queries, self._base, strict=True):  # memory stays (q, w)
-            shared |= (ours[queries, None] & theirs[rows]) != 0
+        for of_queries, of_base in zip(self._queries, self._base, strict=True):  # memory: (q, w)
+            shared |= (of_queries[queries, None] & of_base[rows]) != 0
         return shared
 
-    def without_any(self, *, leave_one_out: bool) -> np.ndarray:
-        """Return which queries (n,) have no relevant row at all, themselves apart if asked."""
-        shared = self._per_label > int(leave_one_out)
-        return ~(self._flags @ shared.astype(np.int64) > 0)
+    def without_any(self) -> np.ndarray:
+        """Return which queries have no relevant row at all, boolean (n,)."""
+        return ~(self._flags @ self._used_labels > 0)
 
 
 def n_labeled(labels: Labels) -> int:
-    """Return the number of rows that ``labels`` are of."""
+    """Return the number of rows of ``labels``."""
     return labels.shape[0] if sp.issparse(labels) else len(labels)
 
 
@@ -324,7 +251,7 @@ def _flags(labels: Any, name: str) -> Any:
 
 
 def _indicators(queries: Any, base: Any) -> tuple[Any, Any]:
-    """Return single labels as CSR of one 1 a row, over the classes of both."""
+    """Return single labels as one-hot CSR matrices over the classes of both."""
     arrays = [
         _column(labels, n) for labels, n in ((queries, "query_labels"), (base, "base_labels"))
     ]
@@ -354,7 +281,7 @@ def _column(labels: Any, name: str) -> np.ndarray:
 
 
 def _words(flags: Any) -> np.ndarray:
-    """Return the labels of every row as bits, (n_words, n)."""
+    """Return the labels of each row as bits, 64 per word, (n_words, n)."""
     words = np.zeros((-(-flags.shape[1] // 64), flags.shape[0]), np.uint64)
     row = np.repeat(np.arange(flags.shape[0]), np.diff(flags.indptr))
     bit = np.uint64(1) << (flags.indices % 64).astype(np.uint64)

@@ -1,4 +1,7 @@
-"""Readers: a path to a source, by its suffix. Each names file, row or line, and rule."""
+"""Read a file or folder into a source, by its suffix.
+
+Errors name the file, the row or line, and the rule that was broken.
+"""
 
 from __future__ import annotations
 
@@ -45,54 +48,51 @@ def read(
     Parameters
     ----------
     path : str or Path
-        The file or folder. A str may say ``label``, ``drop``, ``id``, ``n_features``,
-        ``zero_based`` and ``kind`` too, as on the command line: "t.csv:label=kind,drop=a",
-        "x.svmlight:features=123,first=1", "folder:kind=images,resize=64x64", "x.npz:member=images".
+        The file or folder. A str may also give the options below, as on the command line:
+        "t.csv:label=kind,drop=a", "x.svmlight:features=123,first=1",
+        "folder:kind=images,resize=64x64", "x.npz:member=images".
     stream : bool, optional
-        True reads .npy, Parquet and folders of images in blocks; by default what is over 512 MiB
-        in memory is.
+        Whether to read .npy, Parquet and folders of images in blocks; by default they are if they
+        take more than 512 MiB in memory.
     label : str, optional
-        The column of a .csv, .parquet or .jsonl that is no feature but says what a row is. A
-        folder of images in folders has labels without being asked: the folders' names.
+        The column of a .csv, .parquet or .jsonl with the label of every row; it is not a feature.
+        Images in subfolders are labeled by the names of the subfolders.
     drop : collection of str
         Columns of such a table that are left out.
     id : str, optional
-        The column of such a table that names its rows, each by another name. The images of a
-        folder have names without being asked: their paths in it.
+        The column of such a table with a unique name of every row. Images of a folder are named
+        by their paths in it.
     n_features : int, optional
-        Columns of a .svmlight or .libsvm file, in which the last ones may not occur, as in the
-        test half of a data set; every other kind of file says how many it has.
+        The number of columns of a .svmlight or .libsvm file, whose last columns may be absent, as
+        in the test half of a data set. Other kinds of files state it themselves.
     zero_based : bool, optional
-        Whether the indices of such a file are counted from 0; by default they are if one of them
-        is 0, else from 1, with a warning where ``n_features`` leaves both open.
+        Whether the indices of such a file start at 0; by default they do if an index is 0, and
+        else at 1, with a warning if ``n_features`` permits both.
     kind : {"images", "texts"}, optional
-        Which files of a folder are meant, where it holds others too: "images" passes over the
-        rest; texts are read by ``read_documents``. Without it a folder of several kinds is
-        refused.
+        The kind of files to read from a folder with several kinds, which is refused otherwise:
+        "images" skips the other files; texts are read by ``read_documents``.
     resize : (height, width), optional
-        Resize every image to this size, by linear interpolation over the pixels that fall on one;
-        the ratio of the sides is not kept. A model that is fitted to them remembers it, as
-        ``resize_``.
+        Resize every image to this size by linear interpolation, without keeping the aspect ratio.
+        A model that is fitted to the images remembers the size as ``resize_``.
     member : str, optional
         The name of the array to read from an .npz.
     header : bool, optional
-        Whether the first line of a .csv or .tsv names the columns. By default it does if a cell
-        of it is no number, or if its numbers count from 0 or 1, or rise and are of another kind
-        than those below, which a warning says. In a name ``header=yes`` or ``header=no``.
+        Whether the first line of a .csv or .tsv names the columns. By default it does if one of
+        its cells is not a number, or, with a warning, if its numbers count from 0 or 1, or rise and
+        differ in kind from the numbers below. In a name: ``header=yes`` or ``header=no``.
 
     Returns
     -------
     source : Source
-        What every ``fit``, ``transform`` and ``score`` takes in place of an array. Its ``labels``
-        and ``ids`` are texts (n_rows,), or None.
+        The input of ``fit``, ``transform`` and ``score``, in place of an array. Its ``labels`` and
+        ``ids`` are strings (n_rows,), or None.
 
     Raises
     ------
     InvalidData
         Naming the file, the row or line, and the rule that was broken.
     UsageError
-        If ``n_features`` is not a number of columns, ``zero_based`` not a bool, or an argument is
-        given with another kind of file, or twice.
+        If an argument is invalid, does not apply to this kind of file, or is given twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
@@ -157,7 +157,7 @@ def _read_folder(
     folder: Path, kind: str | None, stream: bool | None, resize: tuple[int, int] | None
 ) -> Source:
     if kind is None and folder_kind(folder) == "texts":
-        raise InvalidData(f"{folder}: no image files: texts are read by narrows.read_documents.")
+        raise InvalidData(f"{folder}: no image files; read texts with narrows.read_documents.")
     if kind is not None:
         check_folder_kind(kind)
     if kind == "texts":
@@ -169,7 +169,7 @@ def _read_folder(
 
 
 def _checked_size(resize: Any) -> tuple[int, int] | None:
-    """Return the height and width to resize images to; UsageError if they are not two sizes."""
+    """Return the size to resize images to; raise UsageError unless it is (height, width)."""
     if resize is None:
         return None
     if isinstance(resize, str) or len(sides := tuple(resize)) != 2:
@@ -182,5 +182,5 @@ def _checked_size(resize: Any) -> tuple[int, int] | None:
 def _refuse_columns(path: Path, columns: Columns) -> None:
     if columns:
         raise InvalidData(
-            f"{path}: label, id and drop name columns of .csv, .parquet and .jsonl; this is none."
+            f"{path}: label, id and drop name columns of .csv, .parquet and .jsonl; leave them out."
         )

@@ -1,4 +1,4 @@
-"""Numbers in the cells of a text table: digits, true and false, and the words for no value."""
+"""Parse the cells of text tables: numbers, booleans and missing values."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 def number(text: str, path: Path, line: int, column: str) -> float:
-    """Return a cell as a number; the usual words for a missing value give NaN.
+    """Return the number in a cell, NaN for the usual words for a missing value.
 
     Raises
     ------
     InvalidData
-        If it is none, naming the line and the column.
+        If it is not a number, naming the line and the column.
     """
     value = as_number(text)
     if value is None:
         hint = ""
         if _THOUSANDS.fullmatch(text):
             hint = (
-                " Thousands separators are not read: leave the commas out; where it is a decimal "
+                " Thousands separators are not read: leave the commas out; if it is a decimal "
                 "comma, write a point."
             )
         elif DECIMAL_COMMA.fullmatch(text):
@@ -40,24 +40,24 @@ def number(text: str, path: Path, line: int, column: str) -> float:
 
 
 def as_number(text: str) -> float | None:
-    """Return a cell as a number, true and false as 1 and 0, NaN for no value; None for a text."""
+    """Return a cell as a number: 1 for true, 0 for false, NaN for no value, None for text."""
     try:
-        return float(text) if "_" not in text else None  # Python alone reads 1_0 as ten
+        return float(text) if "_" not in text else None  # only Python reads 1_0 as ten
     except ValueError:
         word = text.strip().lower()
         return float("nan") if word in _MISSING else _BOOLEANS.get(word)
 
 
 def is_text(text: str) -> bool:
-    """Return whether a cell is neither a number nor one of the words for a missing value."""
+    """Return whether a cell is neither a number nor a word for a missing value."""
     return as_number(text) is None
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a cell holds no value, or a word for none."""
+    """Return whether a cell is empty or a word for a missing value."""
     return text.strip().lower() in _MISSING
 
 
 def with_commas(text: str) -> bool:
-    """Return whether a cell is a number with commas, which are not read."""
+    """Return whether a cell is a number with commas, which are not supported."""
     return bool(DECIMAL_COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text))

@@ -1,24 +1,31 @@
-"""Which columns of a table are features, which one is a label, and which one the rows' names."""
+"""Choose the columns of a table that are features, labels and ids, and read labels and ids."""
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from narrows.data.readers._limits import memory_limit
+from narrows.data.memory import memory_limit
 from narrows.data.readers.ids import DistinctIds
 from narrows.data.source import Source
-from narrows.errors import InvalidData, ResourceError, UsageError
+from narrows.errors import InvalidData, ResourceError, UsageError, did_you_mean
 
-__all__ = ["Beside", "Columns", "called_by_place", "columns_of", "id_text"]
+__all__ = [
+    "LabelsAndIds",
+    "Columns",
+    "called_by_place",
+    "check_distinct",
+    "columns_of",
+    "id_text",
+    "unknown_column",
+]
 
 _LONGEST = 256
-"""Characters of a label at most: what is longer is a text to learn from."""
+"""Maximum length of a label; longer cells are texts to learn from."""
 
 _A = {"label": "a label", "id": "an id"}
 _WHOLE = re.compile(r"-?\d{1,15}\.0+")
@@ -26,16 +33,16 @@ _WHOLE = re.compile(r"-?\d{1,15}\.0+")
 
 @dataclass(frozen=True)
 class Columns:
-    """What was asked of a table's columns, by name.
+    """The roles of named columns of a table.
 
     Parameters
     ----------
     label : str, optional
-        The column that says what a row is; its cells become ``Source.labels``, no feature.
+        The column of labels, ``Source.labels``, which is not a feature.
     drop : collection of str
         Columns that are not read.
     id : str, optional
-        The column that names the rows; its cells become ``Source.ids``, no feature.
+        The column of unique names of rows, ``Source.ids``, which is not a feature.
     """
 
     label: str | None = None
@@ -47,7 +54,7 @@ class Columns:
 
     @property
     def named(self) -> list[str]:
-        """The columns that are read and are no features."""
+        """The columns that are read but are not features."""
         return [name for name in (self.label, self.id) if name is not None]
 
     def features(self, names: Sequence[str] | None, origin: str) -> list[int]:
@@ -56,33 +63,30 @@ class Columns:
         Raises
         ------
         InvalidData
-            If the table has no names, a name is not there, or no feature is left.
+            If the table has no column names, a column does not exist, or no feature is left.
         """
-        asked = [*self.named, *self.drop]
-        if names is None and asked:
-            raise InvalidData(f"{origin}: its columns have no names, asked for {asked[0]!r}.")
+        excluded = [*self.named, *self.drop]
+        if names is None and excluded:
+            raise InvalidData(f"{origin}: its columns have no names, such as {excluded[0]!r}.")
         names = called_by_place(names or ())
-        for name in asked:
+        for name in excluded:
             if name in names:
                 continue
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-            raise InvalidData(f"{origin}: no column {name!r}; it has {shown}.{hint}")
-        kept = [i for i, name in enumerate(names) if name not in asked]
+            raise unknown_column(origin, name, names)
+        kept = [i for i, name in enumerate(names) if name not in excluded]
         if not kept:
-            raise InvalidData(f"{origin}: no column is left but those that are no features.")
+            raise InvalidData(f"{origin}: no column is left as a feature.")
         return kept
 
 
-class Beside:
-    """What the columns say that are no features: the label and the name of every row.
+class LabelsAndIds:
+    """Collect the labels and ids of rows.
 
     Parameters
     ----------
     columns : Columns
     origin, unit : str
-        The file, and what its rows are counted in: "line" or "row".
+        The file, and the unit in which its rows are counted: "line" or "row".
     """
 
     def __init__(self, columns: Columns, origin: str, unit: str) -> None:
@@ -91,13 +95,13 @@ class Beside:
         self._ids: list[str] = []
         self._distinct = DistinctIds(origin, unit)
 
-    def take(self, cells: Mapping[str, object], number: int) -> None:
-        """Keep what the line or row ``number`` says, whose cells go by their columns' names.
+    def add(self, cells: Mapping[str, object], number: int) -> None:
+        """Add the label and id of line or row ``number``, from its cells by column name.
 
         Raises
         ------
         InvalidData
-            If a cell is no label, or no name: empty, or one that stood before.
+            If a label is invalid, or an id is invalid, empty or repeated.
         """
         label, name, where = self._columns.label, self._columns.id, f"{self._unit} {number}"
         if label is not None:
@@ -108,15 +112,15 @@ class Beside:
             self._distinct.add(text, number)
             self._ids.append(text)
 
-    def describe(self, source: Source) -> Source:
-        """Give a source the labels and the names of its rows; return it.
+    def apply_to(self, source: Source) -> Source:
+        """Set the labels and ids of a source, and return it.
 
         Raises
         ------
         InvalidData
-            If a name stood before.
+            If an id is repeated.
         ResourceError
-            If all of them, each as long as the longest, do not fit into memory.
+            If the strings, each as long as the longest, do not fit into memory.
         """
         self._distinct.finish()
         if self._columns.label is not None:
@@ -126,19 +130,30 @@ class Beside:
         return source
 
 
+def unknown_column(where: str, name: str, names: Sequence[str]) -> InvalidData:
+    """Return the error for a column, or key, that does not exist, with the nearest name."""
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return InvalidData(f"{where}: no column {name!r}; it has {shown}.{did_you_mean(name, names)}")
+
+
+def check_distinct(names: Sequence[str], where: str, way_out: str = "") -> None:
+    """Raise InvalidData if a column name is repeated."""
+    if len(set(names)) < len(names):
+        raise InvalidData(f"{where}: a column name is repeated{way_out}.")
+
+
 def called_by_place(names: Sequence[str]) -> list[str]:
-    """Return names of columns; those without one are called by their place, "column 3", counted
-    from 0."""
+    """Return the names of columns; columns without a name are called "column 3", from 0."""
     return [name or f"column {i}" for i, name in enumerate(names)]
 
 
 def id_text(value: object, where: str) -> str:
-    """Return a cell, called ``where`` in messages, as the name of a row.
+    """Return a cell, which errors call ``where``, as an id.
 
     Raises
     ------
     InvalidData
-        If it is empty, too long, or no text that can be written.
+        If it is empty, too long, or not valid Unicode.
     """
     text = _cell_text(value, where, "id")
     if not text:
@@ -147,12 +162,12 @@ def id_text(value: object, where: str) -> str:
 
 
 def columns_of(label: object, drop: object, id: object = None) -> Columns:
-    """Return what the arguments of a reader ask for.
+    """Return the columns that the arguments of a reader name.
 
     Raises
     ------
     UsageError
-        If they are no names, or one is dropped that is to be read.
+        If an argument is not a name, or a label or id is also dropped.
     """
     for argument, name in (("label", label), ("id", id)):
         if name is not None and not isinstance(name, str):
@@ -164,32 +179,34 @@ def columns_of(label: object, drop: object, id: object = None) -> Columns:
         if name in names:
             raise UsageError(
                 f"drop: must not name the column of {argument}, got {name!r} for both; leave "
-                f"it out of drop: the {argument} is no feature."
+                f"it out of drop: the {argument} is not a feature anyway."
             )
     return Columns(label, tuple(names), id)  # pyright: ignore[reportArgumentType] -- checked
 
 
 def _cell_text(value: object, where: str, what: str) -> str:
-    """Return a cell as a text: "" for none or NaN, and 3 for a label 3.0, of a column with gaps.
+    """Return a cell as a string: "" for None or NaN, and "3" for a label 3.0.
 
-    ``where`` names the cell in messages, and ``what`` says what it is to be.
+    Errors call the cell ``where``; ``what`` is "label" or "id".
 
     Raises
     ------
     InvalidData
-        If it is a list or the like, too long, or no text that can be written.
+        If it is a container, too long, or not valid Unicode.
     """
     if value is None or value != value:
         return ""
     if isinstance(value, float | np.floating) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if not isinstance(value, str | int | float | np.floating | datetime.date):
-        raise InvalidData(f"{where}: {_A[what]} is a text or a number, got {type(value).__name__}.")
+        raise InvalidData(
+            f"{where}: {_A[what]} must be a text or a number, got {type(value).__name__}."
+        )
     text = str(value).strip()
     if len(text) > _LONGEST:
         raise InvalidData(
-            f"{where}: {_A[what]} of {len(text)} characters, the most are {_LONGEST}; a column of "
-            "texts to learn from is named by text=."
+            f"{where}: {_A[what]} of {len(text)} characters, at most {_LONGEST} are read; name a "
+            "column of texts to learn from with text=."
         )
     try:
         text.encode()
@@ -198,12 +215,12 @@ def _cell_text(value: object, where: str, what: str) -> str:
     if text.lower() == "nan":
         return ""
     if "\0" in text:
-        raise InvalidData(f"{where}: the {what} {text!r} holds a NUL.")
+        raise InvalidData(f"{where}: the {what} {text!r} contains a NUL.")
     return text.partition(".")[0] if what == "label" and _WHOLE.fullmatch(text) else text
 
 
 def _texts(texts: Sequence[str], origin: str, what: str) -> np.ndarray | None:
-    """Return texts (n_rows,), None if there are none."""
+    """Return strings (n_rows,), or None if there are none."""
     if not texts:
         return None
     longest = max(map(len, texts))

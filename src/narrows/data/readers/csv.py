@@ -1,11 +1,12 @@
-"""CSV: a header of names if the first line is one, then rows of numbers.
+"""Read CSV files of numbers, with or without a header.
 
-The first line is a header if a cell of it is no number; and a line of numbers is, if they count
-from 0 or 1 (three or more, as pandas writes them), or rise and differ in kind from those below (see
-``is_header_of_numbers``), with a warning. ``header=`` says it instead. A first column without a
-name that numbers the rows is no data (with a warning, unless it counts them from 0), nor is any
-without a name or a value, which a trailing comma makes. Another column without a name is called by
-its place, "column 3", counted from 0.
+The first line is a header if one of its cells is not a number. A first line of numbers is a header,
+with a warning, if the numbers count from 0 or 1 (three or more, as pandas writes them), or rise and
+differ in kind from those below (see ``is_header_of_numbers``). ``header=`` overrides this.
+
+A first column without a name that numbers the rows is not a feature (with a warning, unless it
+counts them from 0). Neither is a column without a name and values, which a trailing comma makes.
+Other columns without a name are called "column 3", counted from 0.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import warnings
 from array import array
 from itertools import chain, islice
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.column_names import first_names
-from narrows.data.readers._limits import check_memory
+from narrows.data.memory import check_memory
 from narrows.data.readers.cells import as_number, is_missing, is_text, number, with_commas
-from narrows.data.readers.columns import Beside, Columns, called_by_place
+from narrows.data.readers.columns import Columns, LabelsAndIds, called_by_place, check_distinct
 from narrows.data.readers.csv_rows import csv_rows
 from narrows.data.readers.header import (
     LOOKED_AT,
@@ -31,28 +32,63 @@ from narrows.data.readers.header import (
     is_header_of_numbers,
     may_be_header,
 )
-from narrows.data.readers.problems import Problems
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.errors import HeaderWarning, InvalidData
 
 __all__ = ["read_csv"]
 
-_RISES = "its numbers rise, and are of another kind than those below"
+_MOST = 5
+
+
+class _Problems:
+    """Collect the InvalidData errors raised inside of ``with problems:``, to report them at once.
+
+    The fifth error raises all five; ``finish`` raises fewer.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, InvalidData):
+            return False
+        self._found.append(str(error))
+        if len(self._found) >= _MOST:
+            self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Raise the collected errors as one InvalidData, if there are any."""
+        if self._found:
+            more = " There may be more." if len(self._found) >= _MOST else ""
+            raise InvalidData("\n".join(self._found) + more) from None
+
+
+_RISES = "its numbers rise and differ in kind from those below"
 _MANY_NUMBERS = 2
-"""How many cells of a first line are numbers for one that is none, where it may be a row."""
+"""A first line may be a row if it has at least this many numbers per text."""
 
 
 def _has_header(path: Path, first: list[str], below: list[list[str]]) -> bool:
-    """Return whether the first line names the columns; warn where it holds numbers and does."""
+    """Return whether the first line names the columns; warn if that is unclear."""
     if any(map(is_text, first)):
-        # numbers with decimal commas are no names: they are refused as cells
+        # numbers with commas are not names; they are refused as cells later
         return not all(with_commas(cell) or not is_text(cell) for cell in first)
     named = [cell.strip() for cell in first[counted_from(first) :]]
     called = f"the first line, {', '.join(named[:3])}{', ...' * (len(named) > 3)},"
     if not is_header_of_numbers(first, below, as_number):
         if may_be_header(first, below):
             _warn(
-                f"{path}: {called} is taken for a row, though it counts; say header=yes if it "
+                f"{path}: {called} is taken for a row, although it counts; say header=yes if it "
                 "names the columns, or header=no."
             )
         return False
@@ -73,7 +109,7 @@ def _warn(message: str) -> None:
 
 
 def _warn_of_names(path: Path, first: list[str], kept: list[int], columns: Columns) -> None:
-    """Warn of a first line that is taken for names, though most cells of features are numbers."""
+    """Warn if the first line is taken for a header although most of its cells are numbers."""
     names = [first[i].strip() for i in kept]
     texts = [name for name in names if is_text(name)]
     numbers = sum(not is_text(name) and not is_missing(name) for name in names)
@@ -82,13 +118,13 @@ def _warn_of_names(path: Path, first: list[str], kept: list[int], columns: Colum
     called = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     if columns:
         _warn(
-            f"{path}: the features are called {called}; say header=yes if these are names, or put "
+            f"{path}: the features are called {called}; say header=yes if these are names, or add "
             "a line of names above the first line if it is a row."
         )
         return
     _warn(
-        f"{path}: the first line, {called}, is taken for a header, because {texts[0]!r} is no "
-        "number; say header=no if it is a row, whose missing values are written nan, or header=yes."
+        f"{path}: the first line, {called}, is taken for a header, because {texts[0]!r} is not a "
+        "number; say header=no if it is a row (write missing values as nan), or header=yes."
     )
 
 
@@ -98,21 +134,21 @@ def read_csv(
     *,
     header: bool | None = None,
 ) -> Source:
-    """Return the table of a CSV file (comma, semicolon or tab; UTF-8, or UTF-16 with its mark).
+    """Return the table in a CSV file (comma, semicolon or tab; UTF-8, or UTF-16 with a mark).
 
-    ``header`` says whether the first line names the columns; None decides by what it holds.
+    ``header`` says whether the first line names the columns; by default its content decides.
 
     Raises
     ------
     InvalidData
-        With the line number, for a ragged row or a cell that is no number, up to 5 of them at
-        once; for a quote that does not end its cell; for a column of ``columns`` that is not there.
+        With the line number, for up to 5 rows of another length or cells that are not numbers at
+        once, or an unclosed quote; also if one of ``columns`` does not exist.
 
     Warns
     -----
     HeaderWarning
-        If a first line of numbers is taken for a header, or one that may be a header for a row;
-        if a column without a name is taken for the numbers of the rows.
+        If it is unclear whether the first line is a header, or if a column without a name is taken
+        for row numbers.
     """
     rows = csv_rows(path)
     ahead = list(islice(rows, 1 + LOOKED_AT))
@@ -127,11 +163,8 @@ def read_csv(
     if names is not None:
         ahead = ahead[1:]
         unnamed = _unnamed(first)
-        if len(set(names)) < len(names):
-            raise InvalidData(
-                f"{path}, line {line}: a column name stands twice; name each column once, or say "
-                "header=no if the line is a row."
-            )
+        way_out = "; give each column its own name, or say header=no if the line is a row"
+        check_distinct(names, f"{path}, line {line}", way_out)
     width = len(names or first)
     kept = columns.features(names, str(path)) if columns else list(range(width))
     places = [i for i in kept if names and not first[i].strip()]
@@ -141,15 +174,15 @@ def read_csv(
         _warn_of_names(path, first, kept, columns)
     _refuse_texts(path, [row for row in ahead if len(row[1]) >= width], kept, shown, places)
     values, numbers = array("d"), array("q")
-    beside = Beside(columns, str(path), "line")
-    n_rows, problems = 0, Problems()
+    labels_and_ids = LabelsAndIds(columns, str(path), "line")
+    n_rows, problems = 0, _Problems()
     for line, cells in chain(ahead, rows):
         with problems:
             cells = fitted_to(cells, width, unnamed)
             if len(cells) != width:
                 raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
             values.extend([number(cells[i], path, line, shown[i]) for i in kept])
-            beside.take({name: cells[i] for name, i in place.items()}, line)
+            labels_and_ids.add({name: cells[i] for name, i in place.items()}, line)
             n_rows += 1
             numbers.append(line)
         check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
@@ -163,7 +196,7 @@ def read_csv(
     source = array_source(table)
     source.names, source.origin = names, str(path)
     source.lines = np.frombuffer(numbers, dtype=np.int64)
-    return beside.describe(source)
+    return labels_and_ids.apply_to(source)
 
 
 def _refuse_texts(
@@ -173,7 +206,7 @@ def _refuse_texts(
     names: list[str],
     unnamed: list[int],
 ) -> None:
-    """Raise InvalidData if columns hold texts in all of the first rows, naming the first ones."""
+    """Raise InvalidData, naming columns, if they hold only texts in the first rows."""
     found: dict[int, tuple[int, str]] = {}
     for i in kept:
         cells = [(line, row[i]) for line, row in ahead]
@@ -196,9 +229,9 @@ def _refuse_texts(
 def _columns_of_data(
     path: Path, table: np.ndarray, kept: list[int], header: list[str] | None
 ) -> list[int]:
-    """Return which columns of a table are data: all but row numbers and empty ones, without a name.
+    """Return the columns of data: all but unnamed row numbers and unnamed empty columns.
 
-    Without a header only the last columns have no name.
+    Without a header, only the last columns count as unnamed.
     """
     left = list(range(table.shape[1]))
     numbers = header is not None and len(left) > 1 and kept[0] == 0 and not header[0].strip()
@@ -216,20 +249,19 @@ def _columns_of_data(
 
 
 def _number_rows(path: Path, column: np.ndarray) -> bool:
-    """Return whether a column numbers the rows, as the index of pandas does; warn if it does not
-    count them from 0."""
+    """Return whether a column numbers the rows; warn unless it counts from 0."""
     if np.array_equal(column, np.arange(len(column))):
         return True
     whole = bool(np.isfinite(column).all()) and np.array_equal(column, column.round())
     if not whole or len(np.unique(column)) < len(column):
         return False
     _warn(
-        f"{path}: the first column has no name, and a whole number of its own in every row: it is "
+        f"{path}: the first column has no name, and a different whole number in every row: it is "
         "taken for row numbers and left out; give it a name if it is a feature."
     )
     return True
 
 
 def _unnamed(cells: list[str]) -> int:
-    """Return how many of the last columns have no name."""
+    """Return the number of unnamed columns at the end."""
     return next((i for i, name in enumerate(reversed(cells)) if name.strip()), len(cells) - 1)

@@ -1,4 +1,4 @@
-"""Rows of a CSV file: its encoding, its separator, its quotes, and the line each row begins at."""
+"""Read the rows of a CSV file: detect encoding and separator, and check quotes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,44 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.kinds import kind_of
 from narrows.data.readers.lines import DAMAGED_GZIP, MAX_LINE, encoding_of, lines, opened
 from narrows.errors import InvalidData
 
-__all__ = ["DECIMAL_COMMA", "csv_records", "csv_rows"]
+__all__ = ["DECIMAL_COMMA", "csv_records", "csv_rows", "named_rows"]
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+(\.\d{3})*,\d+\s*")
-"""A number with a comma in the place of the decimal point, such as 1,5 or 1.000,5."""
+"""A number with a decimal comma, such as 1,5 or 1.000,5."""
 
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?")
-"""The first line by which Excel is told the separator."""
+"""A first line that tells Excel the separator."""
 
 
 def csv_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file that are not blank, each with the number of its last line.
+    """Yield the non-blank rows of a CSV file, each with the number of its last line.
 
-    A line of spaces is blank. As ``csv_records``, which says what is raised.
+    A line of spaces is blank. See ``csv_records``, also for errors.
     """
     for line, cells in csv_records(path, longest_cell=longest_cell):
-        # [""] is an empty cell in quotes: a value that is missing
+        # [""] is a quoted empty cell: a missing value
         if cells and not (len(cells) == 1 and cells[0].isspace()):
             yield line, cells
+
+
+def named_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the column names in the first row of a CSV file, then the cells of the other rows.
+
+    Each comes with the number of its last line. Empty names and cells after the last name, which
+    trailing separators make, are left out. Raises as ``csv_records``, and for a row of another
+    length.
+    """
+    rows = csv_rows(path, longest_cell=longest_cell)
+    line, cells = next(rows, (1, []))
+    names = column_names(cells)
+    yield line, names
+    for line, cells in rows:
+        yield line, cells_of_width(cells, len(names), f"{path}, line {line}")
 
 
 def csv_records(
@@ -37,22 +53,22 @@ def csv_records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file, [] for a blank line, each with the number of its last line.
 
-    The encoding is UTF-8, or UTF-16 where a byte-order mark says it.
+    The encoding is UTF-8, or UTF-16 with a byte-order mark.
 
     Parameters
     ----------
     path : Path
     separator : str, optional
-        By default the one that a first line ``sep=;`` says, which is then no row; else the comma,
-        semicolon or tab that the first line that is not blank has most of, outside of quotes, where
-        decimal commas do not count; the tab in a .tsv that has one there.
+        By default it is given by a first line such as ``sep=;``, which is not a row; else it is the
+        tab if the first non-blank line of a .tsv has one; else the most frequent of comma,
+        semicolon and tab in that line, without quoted cells and decimal commas.
     longest_cell : int, optional
-        In characters; by default what the ``csv`` module is set to, 131,072.
+        In characters; by default the limit of the ``csv`` module, 131,072.
 
     Raises
     ------
     InvalidData
-        With the line number: for a cell in quotes that does not end, or goes on after its closing
+        With the line number; for a quoted cell that is not closed, or continues after its closing
         quote, the line where it opens.
     """
     encoding = encoding_of(path)
@@ -61,11 +77,11 @@ def csv_records(
         try:
             ahead = list(_until_text(texts))
             first = ahead[-1] if ahead else ""
-            told = None if separator else _SEPARATOR_LINE.fullmatch(first)
-            if told:
+            stated = None if separator else _SEPARATOR_LINE.fullmatch(first)
+            if stated:
                 ahead = []
             if separator is None:
-                separator = str(told[1]) if told else _separator(path, first)
+                separator = str(stated[1]) if stated else _separator(path, first)
             texts.put_back(ahead)
             reader: Any = csv.reader(texts, delimiter=separator, strict=True)
             while (cells := _next_row(reader, longest_cell)) is not None:
@@ -87,7 +103,7 @@ def csv_records(
 
 
 class _Record:
-    """The lines of a file one by one; those of the row that is being read are kept."""
+    """Iterate over the lines of a file, and keep the lines of the current row."""
 
     def __init__(self, path: Path, file: IO[str]) -> None:
         self._path, self._file = path, file
@@ -96,13 +112,13 @@ class _Record:
         self.texts: list[str] = []
 
     def put_back(self, ahead: list[str]) -> None:
-        """Have the last lines read again."""
+        """Return lines, which will be read again."""
         self._ahead = [*ahead]
         self.line -= len(ahead)
         self.begin()
 
     def begin(self) -> None:
-        """Forget the lines of the row that was read."""
+        """Begin a new row."""
         self.texts = []
 
     def __iter__(self) -> Iterator[str]:
@@ -120,20 +136,20 @@ class _Record:
 
 
 def _bad_record(path: Path, record: _Record, separator: str, error: csv.Error) -> str:
-    """Return what is wrong with the row in ``record``, naming the line where a quote opens."""
+    """Return an error message for the row in ``record``, with the line where a quote opens."""
     text, at = "".join(record.texts), 0
     between = re.escape(separator)
     cell = re.compile(rf'(?:"(?:[^"]|"")*+"|(?!")[^{between}\r\n]*+)(?:{between}|\r?\n|\Z)')
     while at < len(text) and (found := cell.match(text, at)):
         at = found.end()
-    if at >= len(text):  # such as a cell without quotes that is too long
+    if at >= len(text):  # such as an unquoted cell that is too long
         return f"{path}, line {record.line}: {error}."
     opens = record.line - len(record.texts) + 1 + text.count("\n", 0, at)
     shown = text[at : at + 20].splitlines()[0]
     return (
         f"{path}, line {opens}: the quote that opens at {shown} does not end its cell: {error} "
-        f"(line {record.line}). Close it behind the cell; a quote that is part of a text is "
-        'written twice, in a cell in quotes: "5"" pipe".'
+        f"(line {record.line}). Close it behind the cell; write a quote inside of a text "
+        'twice, in a quoted cell: "5"" pipe".'
     )
 
 
@@ -153,7 +169,7 @@ def _separator(path: Path, first: str) -> str:
 
 
 def _until_text(texts: Iterator[str]) -> Iterator[str]:
-    """Yield the lines up to the first one that is not blank, and that one."""
+    """Yield the lines up to and including the first non-blank line."""
     for text in texts:
         yield text
         if text.strip():
@@ -163,7 +179,7 @@ def _until_text(texts: Iterator[str]) -> Iterator[str]:
 def _next_row(reader: Any, longest_cell: int | None) -> list[str] | None:
     if longest_cell is None:
         return next(reader, None)
-    # the limit belongs to the whole process: it is put back before anyone else parses
+    # the limit is global: restore it before other code parses
     before = csv.field_size_limit(longest_cell)
     try:
         return next(reader, None)
@@ -172,9 +188,9 @@ def _next_row(reader: Any, longest_cell: int | None) -> list[str] | None:
 
 
 def _undecodable(path: Path) -> int:
-    """Return the first line that is not UTF-8: the decoder reads ahead of the lines it gives."""
+    """Return the first line that is not UTF-8; the decoder itself reads ahead."""
     number = 0
-    for number, text in lines(path):  # noqa: B007 -- the last one, where none is found
+    for number, text in lines(path):  # noqa: B007 -- the last line if none is found
         try:
             text.decode()
         except UnicodeDecodeError:

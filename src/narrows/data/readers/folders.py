@@ -1,4 +1,4 @@
-"""List the files of a folder by kind: images, texts, files of rows, and others."""
+"""List the files of a folder by kind: images, texts, tables, and others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from narrows.data.readers.contents import HEAD, not_text
-from narrows.data.readers.kinds import is_folded, is_idx
+from narrows.data.readers.kinds import HEAD, is_gzipped, is_idx, not_text
 from narrows.errors import InvalidData, unknown_name
 
 __all__ = [
@@ -41,7 +40,7 @@ _OTHER_SUFFIXES = set(
     ".ttf .otf .woff .woff2".split()
 )
 _CLUTTER = {"thumbs.db", "desktop.ini"}
-"""Files that operating systems leave in folders, beside hidden ones."""
+"""Files that operating systems create in folders, in addition to hidden files."""
 
 _SPECIAL = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -53,7 +52,7 @@ _SPECIAL = (
 
 @dataclass
 class FolderContents:
-    """How many files of each kind a folder and its subfolders hold, by suffix."""
+    """The number of files of each kind in a folder and its subfolders, by suffix."""
 
     images: Counter[str] = field(default_factory=Counter)
     texts: Counter[str] = field(default_factory=Counter)
@@ -62,7 +61,7 @@ class FolderContents:
     examples: dict[str, Path] = field(default_factory=dict)
 
     def described(self) -> str:
-        """Return a text such as "12 images (.png) and 40 texts (39 .txt, 1 .md)"."""
+        """Return a description such as "12 images (.png) and 40 texts (39 .txt, 1 .md)"."""
         named = (
             ("image", self.images),
             ("text", self.texts),
@@ -74,13 +73,13 @@ class FolderContents:
 
 
 def folder_kind(folder: Path) -> str:
-    """Return what a folder is read as, "images" or "texts", where all its files are of that kind.
+    """Return the kind of all files of a folder, "images" or "texts".
 
     Raises
     ------
     InvalidData
-        If it holds files of several kinds, with how many there are of each and how to say which
-        are meant; or none that can be read.
+        If it holds files of several kinds, with their numbers and how to choose one kind; or no
+        files that can be read.
     """
     found = folder_contents(folder)
     if found.images and not (found.texts or found.rows or found.others):
@@ -91,38 +90,38 @@ def folder_kind(folder: Path) -> str:
     if found.images or found.texts:
         least = min(found.examples, key=lambda kind: getattr(found, kind).total())
         raise InvalidData(
-            f"{holds}, such as {found.examples[least]}. Say which are meant: "
+            f"{holds}, such as {found.examples[least]}. Choose a kind: "
             f"{folder}:kind=images or {folder}:kind=texts, in Python "
             'read(folder, kind="images") or read_documents(folder, kind="texts"); the other files '
-            "are then passed over."
+            "are then skipped."
         )
     if found.rows:
         raise InvalidData(
-            f"{holds}: a folder is read if it holds images or texts. Give one file, such as "
+            f"{holds}: a folder must hold images or texts. Give one file, such as "
             f"{found.examples['rows']}; if they are parts of one table, join them in one file "
             "first, such as by numpy.concatenate, pandas.concat or pyarrow.dataset."
         )
     if found.others:
         raise InvalidData(
-            f"{holds}, such as {found.examples['others']}, and neither images nor texts; convert "
+            f"{holds}, such as {found.examples['others']}, but no images or texts; convert "
             "them first, such as documents to .txt."
         )
     raise InvalidData(f"{folder}: no files in it: no image files and no text files.")
 
 
 def check_folder_kind(kind: object) -> None:
-    """Raise UsageError unless ``kind`` is what a folder can be read as."""
+    """Raise UsageError unless ``kind`` is one of ``FOLDER_KINDS``."""
     if not isinstance(kind, str) or kind not in FOLDER_KINDS:
         raise unknown_name("kind", kind, FOLDER_KINDS)
 
 
 def folder_contents(folder: Path) -> FolderContents:
-    """Return what a folder holds, by suffix; files of unknown suffixes are looked into.
+    """Count the files of a folder by suffix; the first bytes decide for unknown suffixes.
 
     Raises
     ------
     InvalidData
-        As ``files_in``; naming a file that cannot be read.
+        See ``files_in``; also if a file cannot be read.
     """
     found = FolderContents()
     for parts, path in files_in(folder):
@@ -140,10 +139,10 @@ def _suffix(name: str) -> str:
 
 
 def _kind(path: Path, suffix: str) -> str | None:
-    """Return the kind of a file by its name, None if the name does not tell."""
+    """Return the kind of a file by its name, or None if the suffix is unknown."""
     if suffix in IMAGE_SUFFIXES:
         return "images"
-    inner = _suffix(path.stem) if is_folded(path) else suffix
+    inner = _suffix(path.stem) if is_gzipped(path) else suffix
     if inner in _ROW_SUFFIXES or is_idx(path):
         return "rows"
     if suffix in _OTHER_SUFFIXES:
@@ -160,7 +159,7 @@ def _may_be_text(path: Path) -> bool:
 
 
 def _counted(name: str, suffixes: Counter[str]) -> str:
-    """Return a text such as "3 images (2 .png, 1 .jpg)"."""
+    """Return a description such as "3 images (2 .png, 1 .jpg)"."""
     total, known = suffixes.total(), suffixes.most_common(4)
     several = {"file of rows": "files of rows"}.get(name, f"{name}s")
     if len(suffixes) == 1:
@@ -172,16 +171,16 @@ def _counted(name: str, suffixes: Counter[str]) -> str:
 
 
 def files_in(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
-    """Yield the files of a folder and its subfolders in order, as parts of the path in it, and the
-    path; what is hidden is passed over, names that begin with a dot.
+    """Yield the files of a folder and its subfolders in order, as (parts of the path in it, path).
 
-    Links are followed. One folder's names are in memory at a time, and those of the folders above.
+    Hidden files and folders, whose names begin with a dot, are skipped; links are followed. Memory
+    holds the names of one folder and of the folders above it.
 
     Raises
     ------
     InvalidData
-        Naming the path: a folder that cannot be read, or that links reach twice; a pipe, socket or
-        device; a link to nothing or to itself.
+        Naming the path: for a folder that cannot be read, or that a link reaches again; for a pipe,
+        socket or device; for a broken link.
     """
     places = {_identity(folder): str(folder)}
     waiting = [iter(_shown(folder))]
@@ -215,9 +214,9 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder; one that is neither a folder nor a file is refused."""
+    """Return whether an entry is a folder; refuse entries that are neither folder nor file."""
     if entry.is_file(follow_symlinks=False):
-        return False  # the usual case, which needs no look at the file
+        return False  # the usual case, without a stat of the file
     try:
         mode = entry.stat().st_mode
     except OSError as error:
@@ -226,12 +225,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         ) from None
     for is_kind, what in _SPECIAL:
         if is_kind(mode):
-            raise InvalidData(f"{entry.path}: {what}, not a regular file; take it out of there.")
+            raise InvalidData(f"{entry.path}: {what}, not a regular file; remove it.")
     return stat.S_ISDIR(mode)
 
 
 def _shown(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, by name, without what is hidden."""
+    """Return the entries of a folder that are not hidden, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             kept = [entry for entry in entries if not entry.name.startswith(".")]
@@ -241,12 +240,12 @@ def _shown(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images of a folder and its subfolders by their suffixes, in order.
+    """Return the images of a folder and its subfolders, by suffix, in order.
 
     Raises
     ------
     InvalidData
-        If there is none; as ``files_in``.
+        If there is no image; see also ``files_in``.
     """
     paths = [*images_in(folder)]
     if not paths:
@@ -256,12 +255,12 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> Iterator[Path]:
-    """Yield the images of a folder and its subfolders; other files are passed over."""
+    """Yield the images of a folder and its subfolders; other files are skipped."""
     return (path for parts, path in files_in(folder) if _suffix(parts[-1]) in IMAGE_SUFFIXES)
 
 
 def text_files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
-    """Yield the texts of a folder and its subfolders; other files are passed over."""
+    """Yield the texts of a folder and its subfolders; other files are skipped."""
     for parts, path in files_in(folder):
         kind = _kind(path, _suffix(parts[-1]))
         if kind == "texts" or (kind is None and _may_be_text(path)):

@@ -1,4 +1,4 @@
-"""Tell whether a table's first line names its columns, and drop what trailing separators leave."""
+"""Detect whether the first line of a table is a header, and fit rows to its width."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 LOOKED_AT = 20
-"""How many lines below the first are looked at."""
+"""Number of lines below the first that are inspected."""
 
 _FEW, _MANY, _BELOW = 3, 8, 2
 
@@ -28,12 +28,12 @@ Parse = Callable[[str], float | None]
 def is_header_of_numbers(
     first: Sequence[str], below: Sequence[Sequence[str]], parse: Parse
 ) -> bool:
-    """Return whether a first line of numbers is a header: years, bins, wavelengths.
+    """Return whether a first line of numbers is a header, such as years, bins or wavelengths.
 
-    It is if it counts from 0 or 1, as pandas writes names. It also is if its numbers rise and are
-    of another kind than those of the next 20 lines: 3 or more whole numbers in equal steps, while
-    the lines below hold fractions or none of its numbers lies in the range of the column below it;
-    or 8 or more numbers, while none of the lines below rises. Two lines below are needed.
+    It is if it counts from 0 or 1, as pandas writes names. With at least two lines below, it also
+    is if its numbers rise and differ in kind from those of the next 20 lines: either they are 3 or
+    more whole numbers in equal steps, and the lines below have fractions or none of the numbers is
+    in the range of the column below it; or they are 8 or more numbers, and no line below rises.
     """
     start = counted_from(first)
     named = list(first[start:])
@@ -53,13 +53,15 @@ def is_header_of_numbers(
     numbers = [number for row in rows for number in row if number is not None and number == number]
     if any(not number.is_integer() for number in numbers):
         return True
-    columns = zip(*rows, strict=False)  # of ragged rows the shortest counts
+    columns = zip(*rows, strict=False)  # limited to the shortest row
     return all(_outside(value, column) for value, column in zip(values, columns, strict=False))
 
 
 def may_be_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Return whether a first line that is no header by its numbers may be one: it counts, in one
-    or two columns, and every number below is written with a fraction or an exponent."""
+    """Return whether a first line that is not detected as a header may still be one.
+
+    It may if it counts, in one or two columns, and all numbers below have a fraction or exponent.
+    """
     start = counted_from(first)
     cells = [cell for row in below for cell in row[start:] if cell.strip()]
     return (
@@ -71,7 +73,7 @@ def may_be_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 
 
 def counted_from(first: Sequence[str]) -> int:
-    """Return where the names begin: pandas writes none above its row numbers."""
+    """Return the index of the first name; pandas writes none above its row numbers."""
     return 0 if first[0].strip() else 1
 
 
@@ -87,7 +89,7 @@ def _outside(value: float, column: Sequence[float | None]) -> bool:
 
 
 def _rising(cells: Sequence[str], parse: Parse) -> list[float] | None:
-    """Return the numbers of cells that rise strictly, else None."""
+    """Return the numbers in cells if they rise strictly, else None."""
     values = [parse(cell) for cell in cells]
     numbers = [value for value in values if value is not None and value == value]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
@@ -95,8 +97,10 @@ def _rising(cells: Sequence[str], parse: Parse) -> list[float] | None:
 
 
 def fitted_to(cells: list[str], width: int, unnamed: int) -> list[str]:
-    """Return a row's cells without empty ones after the first ``width``, and with empty ones added
-    where it ends within the last ``unnamed`` columns."""
+    """Return the cells of a row without empty cells after the first ``width``.
+
+    A row that lacks some of the last ``unnamed`` columns gets empty cells.
+    """
     if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
         return cells[:width]
     lacking = width - len(cells)
@@ -104,7 +108,7 @@ def fitted_to(cells: list[str], width: int, unnamed: int) -> list[str]:
 
 
 def column_names(cells: Sequence[str]) -> list[str]:
-    """Return the names in a header line, without the empty ones that trailing separators leave."""
+    """Return the names in a header, without empty names at the end."""
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -112,12 +116,12 @@ def column_names(cells: Sequence[str]) -> list[str]:
 
 
 def cells_of_width(cells: list[str], width: int, where: str) -> list[str]:
-    """Return a row's cells without the empty ones that trailing separators leave.
+    """Return the cells of a row without empty cells at the end.
 
     Raises
     ------
     InvalidData
-        Naming the place ``where``, if there are not ``width`` cells.
+        If there are not ``width`` cells; the message begins with ``where``.
     """
     cells = fitted_to(cells, width, 0)
     if len(cells) != width:

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST, plain or gzipped."""
+"""Read IDX files, the format of MNIST, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pathlib import Path
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import memory_limit
-from narrows.data.readers.kinds import is_folded
+from narrows.data.memory import memory_limit
+from narrows.data.readers.kinds import is_gzipped
 from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError
 
 __all__ = ["read_idx", "read_idx_array"]
 
 _MAX_AXES = 32
-_MOST_FOLDED = 1032  # bytes that one byte of deflate can unfold to
+_MAX_RATIO = 1032  # bytes that one byte of deflate can expand to
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def read_idx_array(path: Path) -> np.ndarray:
-    """Return the array of an IDX file; its header is held against its length first.
+    """Return the array of an IDX file, after checking its header against its length.
 
     Raises
     ------
     InvalidData
-        If the header is no IDX header, or disagrees with the length, or the gzip is damaged.
+        If the header is not an IDX header or does not match the length, or the gzip is damaged.
     """
-    folded = is_folded(path)
-    opened = gzip.open(path, "rb") if folded else open(path, "rb")
-    room = path.stat().st_size * (_MOST_FOLDED if folded else 1)
+    gzipped = is_gzipped(path)
+    opened = gzip.open(path, "rb") if gzipped else open(path, "rb")
+    room = path.stat().st_size * (_MAX_RATIO if gzipped else 1)
     with opened as file:
         try:
             magic = file.read(4)
@@ -41,7 +41,7 @@ def read_idx_array(path: Path) -> np.ndarray:
                 raise InvalidData(f"{path}: not an IDX file (magic number {magic.hex()}).")
             dtype, n_axes = np.dtype(_TYPES[magic[2]]), magic[3]
             if n_axes > _MAX_AXES:
-                raise InvalidData(f"{path}: {n_axes} axes, at most {_MAX_AXES} are read.")
+                raise InvalidData(f"{path}: {n_axes} axes, but at most {_MAX_AXES} are read.")
             sizes = file.read(4 * n_axes)
             if len(sizes) < 4 * n_axes:
                 raise InvalidData(f"{path}: IDX header cut short.")
@@ -54,7 +54,7 @@ def read_idx_array(path: Path) -> np.ndarray:
                 )
             if promised > memory_limit():
                 raise ResourceError(f"{path}: the header promises {promised} bytes; refused.")
-            data = file.read(promised + 1)  # one more tells whether it goes on
+            data = file.read(promised + 1)  # one byte more shows whether data follow
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InvalidData(f"{path}: damaged gzip: {error}.") from None
     if len(data) != promised:

@@ -1,4 +1,4 @@
-"""A folder of images: one row an image, all of one size and one number of channels."""
+"""Read images as rows of one size and number of channels, in memory or streamed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_memory, file_digest
+from narrows.data.memory import check_memory
 from narrows.data.readers.folders import image_files
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ __all__ = [
 _MAX_PIXELS = 25_000_000
 _PART_BYTES = 64 << 20
 _GRAY = ("1", "I", "L", "LA", "La")
-# what Pillow was seen to raise, or says it may, on a damaged file
+# errors that Pillow raises on damaged files, as observed or documented
 _DAMAGED = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
     struct.error, zlib.error,
@@ -48,12 +48,12 @@ _DAMAGED = (
 
 
 def read_image(path: Path, *, resize: tuple[int, int] | None = None) -> Source:
-    """Return one image as a row, called by its name; the rules are those of ``read_images``.
+    """Return one image as a row named by its file, by the rules of ``read_images``.
 
     Raises
     ------
     InvalidData
-        As ``read_images``.
+        See ``read_images``.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -67,24 +67,22 @@ def read_image(path: Path, *, resize: tuple[int, int] | None = None) -> Source:
 def read_images(
     folder: Path, *, stream: bool | None = None, resize: tuple[int, int] | None = None
 ) -> Source:
-    """Return the images of a folder and its subfolders, in the order of their names.
+    """Return the images of a folder and its subfolders, sorted by name.
 
-    They are kept as bytes, or, where these take more than 512 MiB, decoded anew in every epoch, in
-    blocks; ``stream`` True or False decides otherwise. Where all of them lie in subfolders, two or
-    more, these are their labels. Hidden files and folders, whose names begin with a dot, are passed
-    over; links to folders are followed.
+    They are kept as bytes in memory. If these take more than 512 MiB, or with ``stream=True``, the
+    images are decoded again in every epoch, in blocks. If all images are in two or more subfolders,
+    these are their labels. Hidden files and folders are skipped; links to folders are followed.
 
-    EXIF rotation is applied, transparency is laid over white, CMYK and palettes become RGB,
-    16-bit gray is divided by 256, wider gray and floats are refused, and gray stays one channel
-    if every image is gray. ``resize`` brings every image to that height and width: each pixel is
-    the mean of those that it covers, weighted linearly by distance, and the ratio of the sides is
-    not kept.
+    EXIF rotation is applied, transparency is composed with white, CMYK and palettes become RGB,
+    16-bit gray is divided by 256, wider gray and floats are refused, and images keep one channel if
+    all are gray. ``resize`` resizes every image to this height and width: each pixel is the mean of
+    the pixels that it covers, weighted linearly by distance; the aspect ratio is not kept.
 
     Raises
     ------
     InvalidData
-        Naming the file: animated, truncated, empty, over 25 million pixels, or of another size
-        than the first.
+        Naming a file that is animated, truncated, empty, larger than 25 million pixels, or of
+        another size than the first.
     """
     paths = image_files(folder)
     with warnings.catch_warnings():
@@ -103,12 +101,14 @@ def read_images(
 
 
 def _described(source: Source, folder: Path, paths: list[Path]) -> Source:
-    """Give images their names, the paths in the folder, and their labels, the subfolders, if there
-    are two and all images lie in one; return them."""
+    """Set the ids of images, their paths in the folder, and their labels; return the source.
+
+    The labels are the subfolders, if there are two or more and every image is in one.
+    """
     parts = [path.relative_to(folder).parts for path in paths]
-    # a name of other bytes than UTF-8 gets U+FFFD, which can be written
+    # names that are not UTF-8 get U+FFFD, which can be written
     names = [os.fsencode("/".join(p)).decode("utf-8", "replace") for p in parts]
-    source.ids = np.array(names, dtype=object)  # each of its own length
+    source.ids = np.array(names, dtype=object)  # strings of different lengths
     labels = [first for first, *rest in parts if rest]
     if len(labels) == len(parts) and len(set(labels)) > 1:
         source.labels = np.array(labels)
@@ -116,7 +116,7 @@ def _described(source: Source, folder: Path, paths: list[Path]) -> Source:
 
 
 class ImageStream(StreamSource):
-    """A folder of images of one size and number of channels, decoded as they are needed."""
+    """A folder of images of one size and number of channels, decoded on demand."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class ImageStream(StreamSource):
 
     def _kept_blocks(self) -> Iterator[Tensor]:
         every = torch.arange(len(self._paths)) if self._kept is None else self._kept.nonzero()[:, 0]
-        yield from self._decoded(every)  # no other image is decoded
+        yield from self._decoded(every)  # other images are not decoded
 
     def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._paths), generator=generator)
@@ -149,7 +149,7 @@ class ImageStream(StreamSource):
         return torch.cat([torch.empty(0, self.n_features), *self._decoded(numbers)])
 
     def _decoded(self, numbers: Tensor) -> Iterator[Tensor]:
-        """Yield the images of these numbers as rows, ``block_rows`` at a time."""
+        """Yield the images with these numbers as rows, ``block_rows`` at a time."""
         for part in numbers.split(self.block_rows) if len(numbers) else ():
             paths = [self._paths[number] for number in part.tolist()]
             rows = np.empty((len(paths), *self._shape), np.float32)
@@ -172,13 +172,13 @@ def decoded(
     named: str,
     to_array: Callable[[Image.Image, Path], np.ndarray] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield images in order, decoded by several threads, all of the size of the one ``named``."""
+    """Yield images in order, decoded by several threads, all of ``size``, like image ``named``."""
     at_once = min(256, max(4, _PART_BYTES // (3 * math.prod(size))))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), at_once):
             part = paths[start : start + at_once]
-            with warnings.catch_warnings():  # for all threads at once: it is not each one's own
-                warnings.simplefilter("ignore")  # our own limit is far below Pillow's warning
+            with warnings.catch_warnings():  # warning filters are shared by all threads
+                warnings.simplefilter("ignore")  # our limit is far below Pillow's
                 images = list(pool.map(lambda path: decode(path, to_array), part))
             for path, image in zip(part, images, strict=True):
                 if image.shape[:2] != size:
@@ -195,7 +195,7 @@ def decoded(
 
 
 def _is_gray(path: Path) -> bool:
-    """Return whether an image's header says so; what cannot be read is found when it is."""
+    """Return whether an image is gray by its header; decoding will report damaged files."""
     from PIL import Image
 
     try:
@@ -206,7 +206,7 @@ def _is_gray(path: Path) -> bool:
 
 
 def one_number_of_channels(images: list[np.ndarray]) -> list[np.ndarray]:
-    """Return images in three channels if one of them is in color, gray otherwise."""
+    """Return images with three channels if any image is in color, else gray."""
     if all(image.ndim == 2 for image in images):
         return images
     return [image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images]
@@ -218,7 +218,7 @@ def image_bytes(image: Image.Image) -> np.ndarray:
     Raises
     ------
     ValueError
-        If its gray is wider than 16 bits, or it has more frames than one.
+        If it has gray of more than 16 bits, or several frames.
     """
     from PIL import ImageOps
 
@@ -232,14 +232,16 @@ def decode(
 ) -> np.ndarray:
     """Return one image as bytes, (height, width) if gray, else (height, width, 3).
 
-    ``to_array`` makes something else of its pixels.
+    ``to_array`` may convert its pixels otherwise.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
             if image.width * image.height > _MAX_PIXELS:
-                raise InvalidData(f"{path}: {image.width} x {image.height} pixels; refused.")
+                raise InvalidData(
+                    f"{path}: {image.width} x {image.height} pixels, more than 25 million; refused."
+                )
             if getattr(image, "n_frames", 1) > 1:
                 raise InvalidData(f"{path}: animated; save one frame.")
             upright = ImageOps.exif_transpose(image)
@@ -253,7 +255,7 @@ def decode(
 def _to_size(
     resize: tuple[int, int] | None,
 ) -> Callable[[Image.Image, Path], np.ndarray] | None:
-    """Return a function that resizes an image to bytes of that height and width; None for None."""
+    """Return a function that converts an image to bytes of this size, or None for None."""
     if resize is None:
         return None
     height, width = resize
@@ -276,7 +278,7 @@ def _to_bytes(image: Image.Image) -> np.ndarray:
             raise ValueError(f"gray from {wide.min()} to {wide.max()}, more than 16 bits")
         return (wide >> 8).astype(np.uint8)
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no range that is agreed on; save bytes")
+        raise ValueError("floating-point pixels have no standard range; save bytes")
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:

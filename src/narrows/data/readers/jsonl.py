@@ -1,4 +1,4 @@
-"""JSON Lines of numbers: each line an array of numbers, or an object of named numbers."""
+"""Read JSON Lines of numbers: arrays of numbers, or objects of named numbers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_memory
-from narrows.data.readers.columns import Beside, Columns
+from narrows.data.memory import check_memory
+from narrows.data.readers.columns import Columns, LabelsAndIds
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData
@@ -19,18 +19,18 @@ __all__ = ["read_jsonl"]
 
 
 def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B008 -- frozen
-    """Return the table of a JSON Lines file; null is a missing value, true is 1 and false 0.
+    """Return the table in a JSON Lines file; null is a missing value, true is 1, false is 0.
 
     Raises
     ------
     InvalidData
-        With the line number, for bad JSON, ragged rows, other keys, or values that are no numbers;
-        for a column of ``columns`` that is not there.
+        With the line number, for invalid JSON, rows of different lengths, different keys, or values
+        that are not numbers; also if one of ``columns`` does not exist.
     """
     names: list[str] | None = None
     kept: list[str] = []
     values, numbers = array("d"), array("q")
-    beside = Beside(columns, str(path), "line")
+    labels_and_ids = LabelsAndIds(columns, str(path), "line")
     n_rows = width = 0
     for line, text in lines(path):
         row = json_value(text, path, line)
@@ -42,7 +42,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
         if isinstance(row, dict) and names is not None:
             if row.keys() != set(names):
                 raise InvalidData(f"{path}, line {line}: keys differ from the first line's.")
-            beside.take(row, line)
+            labels_and_ids.add(row, line)
             row = [row[name] for name in kept]
         elif not isinstance(row, list) or names is not None:
             kind = "an array or an object" if not n_rows else "an object" if names else "an array"
@@ -59,7 +59,7 @@ def read_jsonl(path: Path, columns: Columns = Columns()) -> Source:  # noqa: B00
     source = array_source(np.frombuffer(values).reshape(n_rows, width))
     source.names, source.origin = kept or None, str(path)
     source.lines = np.frombuffer(numbers, dtype=np.int64)
-    return beside.describe(source)
+    return labels_and_ids.apply_to(source)
 
 
 def _numbers(values: list[Any], names: list[str], path: Path, line: int) -> array[float]:

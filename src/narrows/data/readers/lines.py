@@ -1,8 +1,7 @@
-"""Lines of a file, plain or gzipped, none longer than a limit; the JSON in them."""
+"""Read lines of limited length, and JSON in them, from plain or gzipped files."""
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import json
 import zlib
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from narrows.data.readers.kinds import is_folded
+from narrows.data.readers.kinds import UTF16_MARKS, is_gzipped
 from narrows.errors import InvalidData
 
 __all__ = ["DAMAGED_GZIP", "MAX_LINE", "encoding_of", "json_value", "lines", "opened"]
@@ -21,14 +20,14 @@ _GZIP = b"\x1f\x8b"
 
 
 def opened(path: Path, mode: str, **how: Any) -> Any:
-    """Open a file for reading, unfolded where its name ends in .gz.
+    """Open a file for reading; decompress it if its name ends in .gz.
 
     Raises
     ------
     InvalidData
-        If the file is compressed by gzip, and its name does not say so.
+        If the file is gzipped but its name does not end in .gz.
     """
-    if is_folded(path):
+    if is_gzipped(path):
         return gzip.open(path, mode, **how)
     with open(path, "rb") as file:
         if file.read(2) == _GZIP:
@@ -40,17 +39,17 @@ def opened(path: Path, mode: str, **how: Any) -> Any:
 
 
 def encoding_of(path: Path) -> str:
-    """Return the encoding of a text file: UTF-16 where a byte-order mark says it, else UTF-8."""
+    """Return the encoding of a text file: UTF-16 if it has a byte-order mark, else UTF-8."""
     with opened(path, "rb") as file:
         try:
             mark = file.read(2)
         except DAMAGED_GZIP as error:
             raise InvalidData(f"{path}: damaged gzip: {error}.") from None
-    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return "utf-16" if mark in UTF16_MARKS else "utf-8-sig"
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, each with its number, counted from 1.
+    """Yield the non-blank lines, each with its number, counted from 1.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def json_value(text: bytes, path: Path, line: int) -> Any:
-    """Return the JSON of a line; an object in which a key stands twice is refused.
+    """Return the JSON value of a line; objects with repeated keys are refused.
 
     Raises
     ------
@@ -87,5 +86,5 @@ def json_value(text: bytes, path: Path, line: int) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is repeated")
     return value

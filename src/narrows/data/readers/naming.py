@@ -1,12 +1,12 @@
 """Parse the names of data: a path, a colon and options, as in ``t.csv:label=kind,drop=a``.
 
-    docs.csv:text=body,id=key,label=topic    columns, or keys: of the text, the name, the label
-    table.csv:label=kind,drop=a,drop=b       columns that are no features
-    table.csv:label=a,label=b                several values of a row, for narrows head and predict
-    x.svmlight:features=123,first=1          how many columns, and from what they are counted
+    docs.csv:text=body,id=key,label=topic    the columns or keys of the text, the id and the label
+    table.csv:label=kind,drop=a,drop=b       columns that are not features
+    table.csv:label=a,label=b                several labels per row, for narrows head and predict
+    x.svmlight:features=123,first=1          the number of columns, and the first index
     table.csv:header=no                      whether the first line names the columns
-    folder:kind=images,resize=64x48          which files of a folder are meant; height and width
-    x.npz:member=images                      which array of an archive
+    folder:kind=images,resize=64x48          the kind of files of a folder; height and width
+    x.npz:member=images                      the array of an archive
 
 The same names hold for the command line, ``read`` and ``read_documents``.
 """
@@ -14,15 +14,23 @@ The same names hold for the command line, ``read`` and ``read_documents``.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from narrows.data.column_names import with_options
 from narrows.errors import UsageError, unknown_name
 
-__all__ = ["format_name", "merge_named", "parse_name", "path_of"]
+__all__ = [
+    "dropping",
+    "first_names",
+    "format_name",
+    "merge_named",
+    "parse_name",
+    "path_of",
+    "with_options",
+]
 
 _ARGUMENTS = {
     "drop": "drop",
@@ -36,25 +44,25 @@ _ARGUMENTS = {
     "resize": "resize",
     "text": "text",
 }
-"""The options, and the reader's argument for each."""
+"""The reader's argument for each option."""
 
 _REPEATED = ("drop",)
 
 _NEXT_KEY = re.compile(":([a-z]+)=")
-"""What begins the next part, where a colon stands in the place of a comma."""
+"""The beginning of another option after a colon that should be a comma."""
 
 
 def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[str, Any]]:
-    """Return the path and the reader's arguments that a name gives.
+    """Return the path and the reader's arguments in a name.
 
-    A name that is a path itself is taken as one, colons and all. A part with a comma stands in
-    quotes, as in a CSV: ``t.csv:"drop=height, cm",label=kind``. ``several`` labels may be named,
-    which are then a tuple.
+    A name that is an existing path is not parsed. An option with a comma is quoted, as in CSV:
+    ``t.csv:"drop=height, cm",label=kind``. With ``several``, the name may have several labels,
+    which are returned as a tuple.
 
     Raises
     ------
     UsageError
-        If an option is unknown, empty, given twice, or has a value of another kind.
+        If an option is unknown, empty, repeated, or has an invalid value.
     """
     path, options = _split(str(name))
     arguments: dict[str, Any] = {}
@@ -63,7 +71,7 @@ def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[st
     try:
         parts = next(csv.reader([options]), [])
     except csv.Error as error:
-        raise UsageError(f"{options!r}: {error}; a name with a break stands in quotes.") from None
+        raise UsageError(f"{options!r}: {error}; quote a name with a line break.") from None
     for part in parts:
         key, _, value = part.partition("=")
         if key not in _ARGUMENTS:
@@ -72,14 +80,14 @@ def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[st
         joined = _NEXT_KEY.search(value)
         if joined and joined[1] in _ARGUMENTS:
             raise UsageError(
-                f"{options!r}: a comma separates the options behind a name, as in "
+                f"{options!r}: a comma separates the options after a name, as in "
                 f"{path}:{key}={value[: joined.start()]},{value[joined.start() + 1 :]}."
             )
         if several and key == "label" and value and argument in arguments:
             before = arguments[argument]
             names = before if isinstance(before, tuple) else (before,)
             if value in names:
-                raise UsageError(f"{options!r}: label={value} stands twice; name each column once.")
+                raise UsageError(f"{options!r}: label={value} is repeated; name each column once.")
             arguments[argument] = (*names, value)
             continue
         if not value or (argument in arguments and key not in _REPEATED):
@@ -96,19 +104,19 @@ def parse_name(name: str | Path, *, several: bool = False) -> tuple[str, dict[st
 
 
 def path_of(name: str | Path) -> str:
-    """Return the path in a name, whatever options stand behind it."""
+    """Return the path in a name, without options."""
     return _split(str(name))[0]
 
 
 def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path, dict[str, Any]]:
-    """Return a path, and the given arguments together with those in its name.
+    """Return the path in a name, and the given arguments merged with those in the name.
 
-    Arguments are left out where they are None or empty.
+    Arguments that are None or empty are omitted.
 
     Raises
     ------
     UsageError
-        As ``parse_name``, or if both give the same argument.
+        See ``parse_name``; also if an argument is given twice.
     """
     arguments = {
         name: value
@@ -120,12 +128,12 @@ def merge_named(path: str | Path, given: Mapping[str, Any]) -> tuple[str | Path,
     bare, named = parse_name(path)
     for name in named:
         if name in arguments:
-            raise UsageError(f"{name}: is given, and {path!r} says it too; leave one out.")
+            raise UsageError(f"{name}: is given as an argument and in {path!r}; leave one out.")
     return bare, named | arguments
 
 
 def format_name(path: str, arguments: Mapping[str, Any]) -> str:
-    """Return the name that ``parse_name`` reads as this path and these arguments."""
+    """Return the name that ``parse_name`` parses to this path and these arguments."""
     keys = {argument: key for key, argument in _ARGUMENTS.items()}
     parts = []
     for argument, value in arguments.items():
@@ -136,7 +144,7 @@ def format_name(path: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return path and the rest of ``path:rest``, whose parts may hold colons; "" for none."""
+    """Split ``path:rest``, both of which may contain colons; rest is "" if there is none."""
     if Path(name).exists():
         return name, ""
     for at in (i for i, letter in enumerate(name) if letter == ":"):
@@ -148,7 +156,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _n_features(number: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) < 20):
-        raise UsageError(f"'features={number}': expected features=NUMBER, a whole one.")
+        raise UsageError(f"'features={number}': expected features=NUMBER, a whole number.")
     return int(number)
 
 
@@ -160,7 +168,7 @@ def _first_index(number: str) -> bool:
 
 def _yes_or_no(text: str) -> bool:
     if text not in ("yes", "no"):
-        raise UsageError(f"'header={text}': a file has a header=yes or header=no.")
+        raise UsageError(f"'header={text}': expected header=yes or header=no.")
     return text == "yes"
 
 
@@ -183,3 +191,23 @@ _FORMATTED: Mapping[str, Any] = {
     "header": lambda header: "yes" if header else "no",
     "resize": lambda size: f"{size[0]}x{size[1]}",
 }
+
+_SHOWN = 5
+
+
+def first_names(names: list[str], shown: int = _SHOWN) -> str:
+    """Return the first names, and the number of further names, as text."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def with_options(path: str, options: list[str]) -> str:
+    """Return a path followed by options; options with a comma are quoted."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(options)
+    return f"{path}:{line.getvalue()}"
+
+
+def dropping(path: str, *columns: str) -> str:
+    """Return the name of a table without some columns, such as t.csv:drop=a,drop=b."""
+    return with_options(path, [f"drop={column}" for column in columns])

@@ -1,4 +1,4 @@
-"""NumPy files: .npy in memory or streamed, .npz with one dense array or a scipy CSR matrix."""
+"""Read NumPy files: .npy in memory or streamed, .npz of a dense array or a CSR matrix."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
 from narrows.data.csr import checked_csr
-from narrows.data.readers._limits import check_columns, check_memory, file_digest
+from narrows.data.memory import check_columns, check_memory
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData, NarrowsError
 
 __all__ = ["NpyStream", "read_npy", "read_npz"]
 
 _SLICES = 64
-"""Slices of a block: shuffled rows come from so many places of the file at a time."""
+"""Slices per block: the number of places of the file that shuffled rows come from."""
 
 _KINDS = "buif"
 _MAX_HEADER = 10_000  # NumPy's own limit
@@ -35,7 +35,7 @@ _MAX_AXES = 32
 
 
 def _header(stream: BinaryIO, origin: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read a .npy header, checked before anything of the size it claims is allocated."""
+    """Read and check a .npy header, before memory of the size that it states is allocated."""
     try:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0), (3, 0)):
@@ -45,21 +45,21 @@ def _header(stream: BinaryIO, origin: str) -> tuple[tuple[int, ...], bool, np.dt
             raise ValueError(f"a header of {length} bytes")
         header = ast.literal_eval(stream.read(length).decode("latin1"))
         if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
-            raise ValueError("other entries than descr, fortran_order and shape")
+            raise ValueError("entries other than descr, fortran_order and shape")
         shape, fortran = header["shape"], header["fortran_order"]
         if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"shape {shape!r}")
         if len(shape) > _MAX_AXES:
-            raise ValueError(f"{len(shape)} axes, at most {_MAX_AXES} are read")
+            raise ValueError(f"{len(shape)} axes, but at most {_MAX_AXES} are read")
         if not isinstance(fortran, bool):
             raise ValueError(f"fortran_order {fortran!r}")
         dtype = np.lib.format.descr_to_dtype(header["descr"])
     except (ValueError, SyntaxError, TypeError, EOFError, RecursionError, MemoryError) as error:
-        # the parser reports deep nesting as a lack of memory
+        # the parser raises MemoryError for deep nesting
         raise InvalidData(f"{origin}: not a .npy file: {error or type(error).__name__}.") from None
     if dtype.kind not in _KINDS:
         raise InvalidData(
-            f"{origin}: arrays of dtype {dtype} are not read; save numbers (and never objects)."
+            f"{origin}: arrays of dtype {dtype} are not supported; save numbers, not objects."
         )
     return shape, fortran, dtype
 
@@ -73,7 +73,7 @@ def _rows_of(shape: tuple[int, ...], origin: str) -> tuple[int, int]:
 
 
 class NpyStream(StreamSource):
-    """A C-ordered .npy file read block by block with plain reads: no page of it stays mapped."""
+    """A C-ordered .npy file, read block by block without memory mapping."""
 
     def __init__(self, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._path, self._offset, self._stored = path, offset, dtype
@@ -102,7 +102,7 @@ class NpyStream(StreamSource):
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
         rows = torch.empty(len(numbers), self.n_features, dtype=self._float)
-        ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # runs of neighbors are read at once
+        ends = (numbers.diff() != 1).nonzero()[:, 0] + 1  # consecutive rows are read at once
         edges = [0, *ends.tolist(), len(numbers)] if len(numbers) else [0]
         with open(self._path, "rb") as file:
             for first, last in pairwise(edges):
@@ -111,7 +111,7 @@ class NpyStream(StreamSource):
         return rows
 
     def _read(self, file: BinaryIO, start: int, stop: int) -> Tensor:
-        """Return the rows from ``start`` to ``stop`` of the file that is open."""
+        """Return the rows from ``start`` to ``stop`` of the open file."""
         wanted = (stop - start) * self.n_features
         file.seek(self._offset + start * self.n_features * self._stored.itemsize)
         raw = np.fromfile(file, self._stored, wanted)
@@ -129,7 +129,7 @@ class NpyStream(StreamSource):
 
 
 def read_npy(path: Path, *, stream: bool | None = None) -> Source:
-    """Return the source of a .npy file; big ones in C order are streamed."""
+    """Return the source of a .npy file; large files in C order are streamed."""
     with open(path, "rb") as file:
         shape, fortran, dtype = _header(file, str(path))
         offset = file.tell()
@@ -141,7 +141,7 @@ def read_npy(path: Path, *, stream: bool | None = None) -> Source:
             f"{path}: the header promises {n_rows} rows of {n_features} {dtype} "
             f"({expected} bytes), the file has {actual} bytes."
         )
-    stream = False if fortran else stream  # a row of Fortran's is spread over the whole file
+    stream = False if fortran else stream  # in Fortran order a row is spread over the whole file
     if check_memory(n_rows, n_features, dtype, str(path), stream=stream):
         return NpyStream(path, offset, shape, dtype)
     array = np.load(path, allow_pickle=False)
@@ -149,14 +149,13 @@ def read_npy(path: Path, *, stream: bool | None = None) -> Source:
 
 
 def read_npz(path: Path, *, key: str | None = None) -> Source:
-    """Return the CSR matrix of scipy.sparse.save_npz, or the one dense array of features.
+    """Return the CSR matrix that scipy.sparse.save_npz wrote, or one dense array of an archive.
 
-    A dense archive is read from ``key``, else from ``X``, ``x``, ``images`` or ``data``, else
-    from its only array.
+    The dense array is ``key``, else ``X``, ``x``, ``images`` or ``data``, else the only array.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            # what is not named .npy is no array: NumPy would unfold it whole, unchecked
+            # only members named .npy: NumPy would decompress others entirely, unchecked
             members = {
                 member.filename.removesuffix(".npy"): member
                 for member in archive.infolist()
@@ -178,18 +177,18 @@ def read_npz(path: Path, *, key: str | None = None) -> Source:
     except NarrowsError:
         raise
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        # RuntimeError: an encrypted member, or an unknown compression
+        # RuntimeError: an encrypted member or an unknown compression
         raise InvalidData(f"{path}: not an .npz archive, or damaged: {error}.") from None
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """Read a member whose header, unfolded size and memory limit agree."""
+    """Read a member after checking its header against its size and the memory limit."""
     with archive.open(member) as file:
         shape, _, dtype = _header(file, f"{path}:{member.filename}")  # pyright: ignore[reportArgumentType] -- a binary reader
         promised = file.tell() + math.prod(shape) * dtype.itemsize
     if promised != member.file_size:
         raise InvalidData(
-            f"{path}: {member.filename} promises {promised} bytes and holds {member.file_size}."
+            f"{path}: {member.filename} promises {promised} bytes, but has {member.file_size}."
         )
     check_memory(math.prod(shape), 1, dtype, str(path), stream=False)
     with archive.open(member) as file:
@@ -197,12 +196,12 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.
 
 
 def _sparse(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> Source:
-    """Return what scipy.sparse.save_npz wrote, if it is CSR."""
+    """Return the matrix that scipy.sparse.save_npz wrote, which must be CSR."""
     if "format" in members:
         with archive.open(members["format"]) as file:
             written = file.read(1024)[-12:]  # b"csr" or "csr", at the end of a short array
         if b"csr" not in written.replace(b"\0", b""):
-            # CSC has the same members: read as CSR it would be the transposed matrix
+            # CSC has the same members; as CSR it would be the transpose
             raise InvalidData(f"{path}: a sparse matrix, but not CSR; save matrix.tocsr().")
     shape = _array(archive, members["shape"], path)
     if shape.shape != (2,) or shape.dtype.kind != "i":

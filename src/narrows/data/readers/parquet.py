@@ -1,4 +1,4 @@
-"""Parquet: a table of numeric columns, in memory or streamed row group by row group."""
+"""Read Parquet tables of numbers, in memory or streamed by row groups."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -17,32 +18,31 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.data.arrays import array_source
-from narrows.data.column_names import first_names
-from narrows.data.readers._limits import check_memory, file_digest
-from narrows.data.readers.columns import Beside, Columns, id_text
-from narrows.data.readers.ids import DistinctIds
-from narrows.data.readers.streamed_ids import StreamedIds
+from narrows.data.memory import check_memory
+from narrows.data.readers.columns import Columns, LabelsAndIds, check_distinct, id_text
+from narrows.data.readers.ids import DistinctIds, StreamedIds
+from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
-from narrows.data.stream import StreamSource
+from narrows.data.stream import StreamSource, file_digest
 from narrows.errors import InvalidData
 
-__all__ = ["ParquetStream", "open_parquet", "read_parquet"]
+__all__ = ["ParquetStream", "named_cells", "open_parquet", "read_parquet"]
 
 _PLACES = 8
-"""How many places of a file are read side by side, at most."""
+"""Maximum number of places of a file that are read concurrently."""
 
 _PLACES_BYTES = 64 << 20
 _BUFFERED = 8 << 20
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls an index without a name that it writes as a column."""
+"""The name that pandas gives to an unnamed index that it writes as a column."""
 
 
 class ParquetStream(StreamSource):
-    """A Parquet file streamed: several places of it are read side by side, a slice of each in turn.
+    """A streamed Parquet file; slices are read in turn from several places of it.
 
-    A place is a row group, or a part of one where there are few row groups; to read such a part,
-    what comes before it in its row group is read and skipped.
+    A place is a row group, or a part of one if there are few row groups. To read a part, the rows
+    before it in its row group are read and skipped.
     """
 
     def __init__(self, path: Path, names: list[str]) -> None:
@@ -55,7 +55,7 @@ class ParquetStream(StreamSource):
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         self.group_rows = [group.num_rows for group in groups]
         self.n_rows = sum(self.group_rows)
-        # what is held of a place is a page of every column; sizes in a file may be anything
+        # a page of every column of a place is in memory; the sizes in a file are not reliable
         largest = max((group.total_byte_size for group in groups), default=0)
         held = max(1, min(largest, len(names) << 20))
         self._side_by_side = max(2, min(_PLACES, _PLACES_BYTES // held))
@@ -84,7 +84,7 @@ class ParquetStream(StreamSource):
                 opened.extend(islice(waiting, 1))
 
     def _places(self, size: int) -> list[tuple[int, int, int]]:
-        """Return row groups, or parts of them in whole slices, each as number, start and stop."""
+        """Return (number, start, stop) of row groups, or of parts of them in whole slices."""
         groups = [(group, rows) for group, rows in enumerate(self.group_rows) if rows]
         parts = -(-_PLACES // max(1, len(groups)))
         places = []
@@ -98,7 +98,7 @@ class ParquetStream(StreamSource):
         for group, n_rows in enumerate(self.group_rows):
             here = numbers[(numbers >= first) & (numbers < first + n_rows)]
             first += n_rows
-            if len(here):  # no row group is read for nothing
+            if len(here):  # skip row groups without these rows
                 last = int(here[-1]) - (first - n_rows) + 1
                 for found, rows in self._group(group, 0, last, self.block_rows):
                     inside = here[(here >= found[0]) & (here <= found[-1])] - found[0]
@@ -108,8 +108,7 @@ class ParquetStream(StreamSource):
     def _group(
         self, group: int, start: int, stop: int, size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield rows of a row group from ``start`` to ``stop``, ``size`` at a time, with their
-        numbers in the file."""
+        """Yield (numbers in the file, rows) from ``start`` to ``stop`` of a row group."""
         at = sum(self.group_rows[:group]) + start
         file = open_parquet(self._path, buffer_size=self._buffer_size())
         n_rows = self.group_rows[group]
@@ -120,7 +119,7 @@ class ParquetStream(StreamSource):
             at += len(block)
 
     def _buffer_size(self) -> int:
-        """Return how many bytes of a column are read ahead: some megabytes for all columns."""
+        """Return the number of bytes of a column to read ahead: some megabytes for all columns."""
         return max(4096, min(1 << 20, _BUFFERED // (self.n_features * self._side_by_side)))
 
     def fingerprint(self) -> str:
@@ -135,21 +134,20 @@ def read_parquet(
 ) -> Source:
     """Return the source of a Parquet file; nulls are missing values (NaN).
 
-    What pandas wrote as the index is no feature, with a name or without.
+    An index that pandas wrote, with or without a name, is not a feature.
 
     Raises
     ------
     InvalidData
-        If the file is no Parquet file, a column of features does not hold numbers, or one of
-        ``columns`` is not there.
+        If the file is not Parquet, a feature column does not hold numbers, or one of ``columns``
+        does not exist.
     """
     file = open_parquet(path)
     names = list(file.schema_arrow.names)
-    if len(set(names)) < len(names):
-        raise InvalidData(f"{path}: a column name stands twice.")
-    asked, index = {*columns.named, *columns.drop}, _index_of_pandas(file)
+    check_distinct(names, str(path))
+    chosen, index = {*columns.named, *columns.drop}, _index_of_pandas(file)
     names = [
-        name for name in names if name in asked or not (name in index or _INDEX.fullmatch(name))
+        name for name in names if name in chosen or not (name in index or _INDEX.fullmatch(name))
     ]
     if columns:
         names = [names[i] for i in columns.features(names, str(path))]
@@ -157,7 +155,7 @@ def read_parquet(
     n_rows, n_features = file.metadata.num_rows, len(names)
     if n_rows < 1 or n_features < 1:
         raise InvalidData(f"{path}: no {'columns' if n_rows > 0 else 'rows'}.")
-    # rows times width is the guard: total_byte_size in the footer is whatever the writer said
+    # by rows times width, because total_byte_size in the footer is not reliable
     dtype = np.dtype(np.float64 if _is_wide(file, names) else np.float32)
     if check_memory(n_rows, n_features, dtype, str(path), stream=stream):
         return _streamed(ParquetStream(path, names), file, path, columns)
@@ -172,22 +170,21 @@ def read_parquet(
 
 
 def _index_of_pandas(file: Any) -> set[str]:
-    """Return the columns that are the index, as the metadata say that pandas writes; none where
-    they cannot be read."""
+    """Return the index columns named by pandas' metadata, or none if they cannot be read."""
     try:
         spec = json.loads((file.schema_arrow.metadata or {})[b"pandas"])
-        # an index that counts is no column but an object that describes it
+        # a range index is not a column, but described by an object
         return {name for name in spec["index_columns"] if isinstance(name, str)}
     except (KeyError, TypeError, ValueError, RecursionError):
         return set()
 
 
 def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) -> Source:
-    """Return a stream with its labels, and with ids that stay in the file."""
+    """Return a stream with labels, and with ids that are read on demand."""
     name = columns.id
     if name is not None:
         distinct = DistinctIds(str(path), "row")
-        for number, cells in enumerate(_cells(file, path, [name])):
+        for number, cells in enumerate(named_cells(file, path, [name])):
             distinct.add(id_text(cells[name], f"{path}, row {number}, column {name!r}"), number)
         distinct.finish()
         source.ids = StreamedIds(source.group_rows, partial(_ids_in, path, name))
@@ -196,24 +193,29 @@ def _streamed(source: ParquetStream, file: Any, path: Path, columns: Columns) ->
 
 def _ids_in(path: Path, column: str, groups: Sequence[int]) -> Iterator[str]:
     """Yield the ids in some row groups of a file."""
-    for cells in _cells(open_parquet(path), path, [column], groups):
+    for cells in named_cells(open_parquet(path), path, [column], groups):
         yield id_text(cells[column], f"{path}, column {column!r}")
 
 
 def _described(source: Source, file: Any, path: Path, columns: Columns) -> Source:
-    """Give a source what the columns say that are no features; return it."""
+    """Set the labels and ids of a source; return it."""
     if not columns.named:
         return source
-    beside = Beside(columns, str(path), "row")
-    for number, cells in enumerate(_cells(file, path, columns.named)):
-        beside.take(cells, number)
-    return beside.describe(source)
+    labels_and_ids = LabelsAndIds(columns, str(path), "row")
+    for number, cells in enumerate(named_cells(file, path, columns.named)):
+        labels_and_ids.add(cells, number)
+    return labels_and_ids.apply_to(source)
 
 
-def _cells(
-    file: Any, path: Path, named: Sequence[str], groups: Sequence[int] | None = None
+def named_cells(
+    file: Any,
+    path: Path,
+    names: Sequence[str],
+    groups: Sequence[int] | None = None,
+    *,
+    batch_size: int = 65_536,
 ) -> Iterator[dict[str, Any]]:
-    """Yield, row by row, the cells of columns by name, of some row groups or all.
+    """Yield the cells of the named columns, row by row, from some row groups or all.
 
     Raises
     ------
@@ -222,43 +224,60 @@ def _cells(
     """
     import pyarrow as pa
 
-    # 0.1 is 0.1 in float32
-    single = {n for n in named if pa.types.is_float32(file.schema_arrow.field(n).type)}
+    # a float32 0.1 is written as 0.1, not as 0.10000000149
+    single = {name for name in names if pa.types.is_float32(file.schema_arrow.field(name).type)}
     groups = range(file.metadata.num_row_groups) if groups is None else groups
     promised = sum(file.metadata.row_group(group).num_rows for group in groups)
     n_rows = 0
+    with _damage_named(path):
+        for batch in file.iter_batches(batch_size, row_groups=list(groups), columns=list(names)):
+            columns = [batch.column(name) for name in names]
+            n_rows += batch.num_rows
+            if n_rows > promised:
+                break
+            # cell by cell: a dictionary may hold one long text for many rows
+            for at in range(batch.num_rows):
+                cells = {name: c[at].as_py() for name, c in zip(names, columns, strict=True)}
+                for name in single:
+                    if cells[name] is not None:
+                        cells[name] = np.float32(cells[name])
+                yield cells
+    _check_n_rows(n_rows, promised, path)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Raise InvalidData, naming the file, for errors of pyarrow about damaged data."""
+    import pyarrow as pa
+
     try:
-        for batch in file.iter_batches(row_groups=list(groups), columns=list(dict.fromkeys(named))):
-            n_rows += len(batch)
-            for row in batch.to_pylist():
-                yield {
-                    name: np.float32(cell) if name in single and cell is not None else cell
-                    for name, cell in row.items()
-                }
-    except (pa.ArrowException, OSError) as error:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
+
+
+def _check_n_rows(n_rows: int, promised: int, path: Path) -> None:
     if n_rows != promised:
-        called = ", ".join(map(repr, named))
-        raise InvalidData(f"{path}: the footer promises other rows than column {called} has.")
+        raise InvalidData(f"{path}: the footer promises {promised} rows, the data have others.")
 
 
 def open_parquet(
     path: Path, *, dictionary: list[str] | None = None, buffer_size: int = 1 << 16
 ) -> Any:
-    """Return a pyarrow ParquetFile; the columns of ``dictionary`` keep repeated values once.
+    """Return a pyarrow ParquetFile; the columns in ``dictionary`` store repeated values once.
 
-    Of each column ``buffer_size`` bytes are read at a time: without, a row group is read whole.
+    ``buffer_size`` bytes of each column are read at a time; pyarrow would read whole row groups.
 
     Raises
     ------
     InvalidData
-        If it is no Parquet file, or its columns have no names in UTF-8.
+        If the file is not Parquet, or a column name is not UTF-8.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # unbuffered and single-file: memory stays with one row group's pages
+        # without pre-buffering and mapping, memory is limited to pages of one row group
         file = pq.ParquetFile(
             path,
             read_dictionary=dictionary,
@@ -267,7 +286,7 @@ def open_parquet(
             memory_map=False,
             page_checksum_verification=True,
         )
-        _ = file.schema_arrow.names  # decoded only now
+        _ = file.schema_arrow.names  # names are decoded here
         return file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
@@ -310,15 +329,13 @@ def _matrices(
     dtype: Any = np.float32,
     **wanted: Any,
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of a file or a row group, which must be as many as its footer says.
+    """Yield the rows of a file or row group, whose number must match the footer.
 
-    With ``start`` and ``stop``, only those between them; what follows is not read.
+    With ``start`` and ``stop``, yield only the rows between them, and do not read what follows.
     """
-    import pyarrow as pa
-
     read = 0
     stop = n_rows if stop is None else stop
-    try:
+    with _damage_named(path):
         for batch in file.iter_batches(columns=names, **wanted):
             first = read
             read += batch.num_rows
@@ -329,14 +346,11 @@ def _matrices(
                 yield _matrix(batch.slice(inside[0], inside[1] - inside[0]), dtype)
             if read >= stop and stop < n_rows:
                 return
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidData(f"{path}: damaged Parquet data: {error}.") from None
-    if read != n_rows:
-        raise InvalidData(f"{path}: the footer promises {n_rows} rows, the data have others.")
+    _check_n_rows(read, n_rows, path)
 
 
 def _is_wide(file: Any, names: list[str]) -> bool:
-    """Return whether a column holds numbers that are wider than float32."""
+    """Return whether a column has numbers wider than float32."""
     import pyarrow.types as kinds
 
     return any(

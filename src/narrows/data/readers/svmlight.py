@@ -1,11 +1,10 @@
-"""SVMlight and LIBSVM: rows as the values that are not 0, behind what is known of each.
+"""Read SVMlight and LIBSVM files: sparse rows with labels.
 
-    1,3 qid:7 2:0.5 9:1    # labels, group, index:value ..., and what follows # is no data
+    1,3 qid:7 2:0.5 9:1    # labels, group, index:value ..., and a comment after #
 
-Several labels are separated by commas, and a row may have none. A group (``qid``) ranks rows among
-each other and says nothing of the row: it is passed over. Indices are counted from 1, unless one
-of the file is 0 or ``zero_based`` says so: of a file counted from 0 in which no row has the first
-column, only that tells.
+Several labels are separated by commas, and a row may have none. The group (``qid``), which relates
+rows to each other, is ignored. Indices are counted from 1, unless an index of the file is 0 or
+``zero_based`` is True, which is needed if no row of a zero-based file has the first column.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import scipy.sparse as sp
 
 from narrows.core.checks import check_number
 from narrows.data.arrays import array_source
-from narrows.data.readers._limits import check_columns, check_stored
+from narrows.data.memory import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
 from narrows.errors import InvalidData, NarrowsError, UsageError
@@ -36,39 +35,38 @@ _GROUP = re.compile(rb"(\S+\s+)?qid:\d+(\s|$)")
 
 
 def is_svmlight(path: Path) -> bool:
-    """Return whether the name says so: .svmlight or .libsvm, and .gz of them."""
+    """Return whether the name ends in .svmlight or .libsvm, or one of them and .gz."""
     return path.name.lower().removesuffix(".gz").endswith((".svmlight", ".libsvm"))
 
 
 def read_svmlight(
     path: Path, *, n_features: int | None = None, zero_based: bool | None = None
 ) -> Source:
-    """Return the rows of an SVMlight file as CSR, float32; their labels where none has several.
+    """Return the rows of an SVMlight file as CSR, float32, with labels if no row has several.
 
     Parameters
     ----------
     path : Path
     n_features : int, optional
-        Columns there are, where the last of them may be 0 in every row; by default the largest
-        index of the file says how many.
+        Number of columns; by default given by the largest index of the file.
     zero_based : bool, optional
-        Whether indices are counted from 0; by default they are if one of the file is 0.
+        Whether indices are counted from 0; by default they are if an index of the file is 0.
 
     Warns
     -----
     UserWarning
-        If ``n_features`` is given and indices may be counted from 0 or from 1: none is 0, and none
-        is ``n_features``.
+        If ``n_features`` is given and indices may be counted from 0 or from 1, because neither 0
+        nor ``n_features`` is an index.
 
     Raises
     ------
     InvalidData
-        With the line number, for a label, index or value that is none, or indices that do not
-        rise; or if an index is beyond ``n_features``, or 0 where ``zero_based`` is False.
+        With the line number, for an invalid label, index or value, or indices that do not rise;
+        or if an index is beyond ``n_features``, or 0 with ``zero_based=False``.
     UsageError
-        If ``n_features`` is no whole number of 1 or more, or ``zero_based`` no bool.
+        If ``n_features`` is not a whole number >= 1, or ``zero_based`` is not a bool.
     ResourceError
-        With the line number, if what is stored, or one number a column, would not fit in memory.
+        With the line number, if the values, or one number per column, do not fit into memory.
     """
     if n_features is not None:
         check_number("n_features", n_features, low=1, integer=True)
@@ -79,8 +77,8 @@ def read_svmlight(
         matrix = _counted_from_one(matrix)
         if n_features is not None and matrix.shape[1] < n_features:
             warnings.warn(
-                f"{path}: of n_features={n_features} the file has none with index 0 and none with "
-                f"index {n_features}; indices are taken to be counted from 1. "
+                f"{path}: with n_features={n_features}, the file has neither index 0 nor index "
+                f"{n_features}; indices are taken to be counted from 1. "
                 "read(path, n_features=..., zero_based=True) counts from 0, zero_based=False from "
                 "1 without this warning; in the shell FILE:features=...,first=0 or first=1.",
                 stacklevel=3,
@@ -89,7 +87,7 @@ def read_svmlight(
         check_columns(n_features, str(path))
         if matrix.shape[1] > n_features:
             raise InvalidData(
-                f"{path}: an index says {matrix.shape[1]} columns, n_features is {n_features}."
+                f"{path}: an index needs {matrix.shape[1]} columns, but n_features is {n_features}."
             )
         matrix.resize(matrix.shape[0], n_features)
     source = array_source(matrix)
@@ -105,7 +103,7 @@ def _counted_from_one(matrix: Any) -> Any:
 
 
 def _text(label: float | None = None) -> str:
-    """Return a label as those of other files are kept: "" for none, 3 for 3.0."""
+    """Return a label as a string, like those of other files: "" for none, "3" for 3.0."""
     return "" if label is None else str(int(label) if label.is_integer() else label)
 
 
@@ -115,7 +113,7 @@ def read_svmlight_labels(path: Path) -> list[tuple[float, ...]]:
     Raises
     ------
     InvalidData, ResourceError
-        As ``read_svmlight``.
+        See ``read_svmlight``.
     """
     return _parsed(path, from_zero=True)[1]
 
@@ -124,7 +122,7 @@ def _parsed(path: Path, *, from_zero: bool) -> tuple[Any, list[tuple[float, ...]
     from sklearn.datasets import load_svmlight_file
 
     checked = _CheckedLines(path)
-    # inferred there from defaults of float64 and "auto"
+    # a dict, because scikit-learn's types are inferred from its defaults
     settings: dict[str, Any] = {"dtype": np.float32, "zero_based": from_zero}
     try:
         matrix, labels = load_svmlight_file(checked, multilabel=True, **settings)
@@ -136,18 +134,18 @@ def _parsed(path: Path, *, from_zero: bool) -> tuple[Any, list[tuple[float, ...]
 
 
 class _CheckedLines:
-    """The lines of a file as scikit-learn reads them, each checked for what it lets pass."""
+    """The lines of a file, for scikit-learn, with checks that scikit-learn lacks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._line, self._text = 0, b""
 
     def read(self) -> bytes:
-        """What scikit-learn knows a file by; it takes the lines one by one."""
+        """Never called: scikit-learn expects it of a file, but iterates over the lines."""
         raise io.UnsupportedOperation("the lines of an SVMlight file are read one by one")
 
     def refusal(self, why: str) -> InvalidData:
-        """Return the error for the line that was read last."""
+        """Return an error for the line that was read last."""
         got = self._text[:40].decode(errors="replace")
         return InvalidData(
             f"{self._path}, line {self._line}: expected labels and then index:value, with whole "
@@ -169,17 +167,17 @@ class _CheckedLines:
             raise InvalidData(f"{self._path}: no {'values' if n_rows else 'rows'}.")
 
     def _n_values(self) -> int:
-        """Return how many values the line has, after what is refused by arithmetic."""
-        if b"_" in self._text:  # Python alone reads 1_0 as ten
-            raise self.refusal("'_' is in no number")
+        """Check the line, and return its number of values."""
+        if b"_" in self._text:  # only Python reads 1_0 as ten
+            raise self.refusal("a number must not contain '_'")
         first = self._text.split(None, 1)[0]
         if b":" not in first and not (
             _LABELS.fullmatch(first) and all(isfinite(float(label)) for label in first.split(b","))
         ):
-            raise self.refusal("labels are finite numbers, several with commas between them")
+            raise self.refusal("labels must be finite numbers, separated by commas")
         grouped = b"qid" in self._text
         if grouped and (self._text.count(b"qid") > 1 or not _GROUP.match(self._text)):
-            raise self.refusal("qid:NUMBER stands once, behind the labels")
+            raise self.refusal("qid:NUMBER must occur once, after the labels")
         index = self._text.rsplit(None, 1)[-1].partition(b":")
         if index[1] and index[0].isdigit() and len(index[0]) < 20:
             check_columns(int(index[0]), f"{self._path}, line {self._line}")

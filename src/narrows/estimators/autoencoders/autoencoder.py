@@ -44,6 +44,8 @@ class Autoencoder(AbstractAutoencoder):
         Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
         shifts the code towards what y needs.
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -110,6 +112,8 @@ class Autoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -129,6 +133,6 @@ class Autoencoder(AbstractAutoencoder):
         parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("tied" if self.tied else "plain", parameters)

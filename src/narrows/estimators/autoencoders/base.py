@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
+from narrows.core.own_pieces import adapted
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation, pass_once
@@ -55,6 +56,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     corruption: Any
     penalties: Any
     augmentation: Any
+    encoder: Any
+    decoder: Any
     scale: str
     max_epochs: int
     batch_size: int | str
@@ -88,9 +91,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
             "activation": activation,
         }
 
-    def _corruption_and_penalties(self) -> dict[str, Any]:
-        """Return the parameters of a variant that these two slots are."""
-        return {"corruption": corruption_spec(self.corruption), "penalties": penalty_specs(self)}
+    def _slots(self) -> dict[str, Any]:
+        """Return the parameters of a variant that are slots, the loss apart."""
+        own = {name: getattr(self, name, None) for name in ("encoder", "decoder")}
+        own = {name: piece for name, piece in own.items() if piece is not None}
+        for name, piece in own.items():
+            adapted(name, piece)  # refuses what cannot be in the slot
+        corruption, penalties = corruption_spec(self.corruption), penalty_specs(self)
+        return {"corruption": corruption, "penalties": penalties, **own}
 
     def _check_parameters(self) -> None:
         """Check the arguments before anything is read; subclasses add their own."""
@@ -279,6 +287,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = admits_missing(self)
+        if hasattr(self, "model_"):  # every question asks: the net knows it at once
+            tags.input_tags.allow_nan = self.model_.objective.corruption.admits_missing
+        else:
+            tags.input_tags.allow_nan = admits_missing(self)
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -47,6 +47,8 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         x -> x~ in training, such as "masking:0.25".
     penalties : ...
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -105,6 +107,8 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -126,7 +130,7 @@ class ContractiveAutoencoder(AbstractAutoencoder):
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),
             "method": self.method,
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("contractive", parameters, cannot_copy=bool(self.weight or self.gamma))
 

@@ -56,6 +56,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     penalties : sequence of penalties, default=()
         Omega, such as ("l1:0.001",).
     augmentation : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -122,6 +123,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -144,7 +146,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             "blocks": int(self.blocks),
             "code_activation": self.code_activation,
             "beta": None if self.beta is None else float(self.beta),
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice(
             "convolutional",

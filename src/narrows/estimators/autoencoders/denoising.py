@@ -42,6 +42,8 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         As in ``Autoencoder``.
     penalties : ...
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -94,6 +96,8 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         loss: Any = "auto",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -114,6 +118,6 @@ class DenoisingAutoencoder(AbstractAutoencoder):
             **self._shape(),
             "tied": bool(self.tied),
             "code_activation": self.code_activation,
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("denoising", parameters)

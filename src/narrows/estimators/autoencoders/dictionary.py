@@ -112,7 +112,7 @@ class DictionaryAutoencoder(AbstractAutoencoder):
             "k": min(int(self.k), int(self.n_components)),
             "revive": float(self.revive),
             "dead_after": int(self.dead_after),
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("dictionary", parameters, cannot_copy=True)
 

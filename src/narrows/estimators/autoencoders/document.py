@@ -69,6 +69,8 @@ class DocumentAutoencoder(TextAutoencoder):
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
         On the scaled rows.
     penalties : ...
+    encoder : ...
+    decoder : ...
     scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
         What a share is of: "proportions" of the counts, as in the paper; "tfidf" of their
         logarithms, rare words counting more, which finds related documents better.
@@ -148,6 +150,8 @@ class DocumentAutoencoder(TextAutoencoder):
         corruption: Any = "identity",
         loss: Any = "multinomial",
         penalties: Any = (),
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "tfidf",
         max_epochs: int = 20,
         batch_size: int | str = "auto",
@@ -166,13 +170,18 @@ class DocumentAutoencoder(TextAutoencoder):
         activation_named(self.code_activation)
         pretraining = None
         if self.pretrain is not None:
+            if self.encoder is not None or self.decoder is not None:
+                raise UsageError(
+                    "pretrain: trains the layers of a dense net, and an encoder or decoder of your "
+                    "own has none that it knows; use pretrain=None."
+                )
             pretraining = LayerwisePretraining(
                 method=self.pretrain, max_epochs=int(self.pretrain_epochs)
             )
         parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("document", parameters, pretraining=pretraining)
 

@@ -10,14 +10,14 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator
 
+from narrows.applications.filling.hidden import row_masks
 from narrows.applications.filling.inpainting import inpainted
-from narrows.applications.filling.masks import row_masks
 from narrows.applications.generation import sampling, walks
 from narrows.applications.generation.memorization import Memorization, measure_memorization
 from narrows.applications.generation.walks import interpolated
 from narrows.core.checks import check_number
 from narrows.data.arrays import plain_array
-from narrows.data.collections import stacked_images
+from narrows.data.image_lists import stacked_images
 from narrows.data.memory import check_result_fits
 from narrows.data.source import Source
 from narrows.errors import UsageError

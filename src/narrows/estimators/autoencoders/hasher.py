@@ -66,6 +66,7 @@ class SemanticHasher(TextAutoencoder):
         As in ``Autoencoder``.
     penalties : ...
     augmentation : ...
+    decoder : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes counts to "tfidf".
     max_epochs : ...
@@ -137,6 +138,7 @@ class SemanticHasher(TextAutoencoder):
         loss: Any = "auto",
         penalties: Any = (),
         augmentation: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 30,
         batch_size: int | str = "auto",
@@ -157,7 +159,7 @@ class SemanticHasher(TextAutoencoder):
             "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         return Choice("hashing", parameters, counts_scale="tfidf")
 

@@ -115,7 +115,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {"n_components": int(self.n_components), **self._corruption_and_penalties()}
+        parameters = {"n_components": int(self.n_components), **self._slots()}
         return Choice("linear", parameters, centers=True)
 
     def _check_parameters(self) -> None:

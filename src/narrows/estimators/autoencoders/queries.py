@@ -10,8 +10,9 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Generator
 
-from narrows.applications.anomalies.errors import conformal_p_values, contributions
+from narrows.applications.anomalies.contributions import contributions
 from narrows.applications.anomalies.flagging import FlaggedRows, check_rule, flag_rows
+from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.applications.coding.denoising import denoised
 from narrows.applications.coding.evaluation import Evaluation, evaluate
 from narrows.applications.coding.training_rows import warn_of_calibration, was_fitted_to
@@ -49,6 +50,10 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
             source = called(self._source(X, reset=False, min_samples=1), argument)
         self.model_.check_units(source)
         return self.model_, self.model_.scaling.as_precise(source)
+
+    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
+        """Return what ``_validated_query`` does; of texts, the share of unknown words too."""
+        return self._validated_query(X)
 
     def _source(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from narrows.core.checks import check_number
-from narrows.errors import unknown_name
+from narrows.errors import UsageError, unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.parameters import keep
@@ -43,6 +43,8 @@ class SparseAutoencoder(AbstractAutoencoder):
         x -> x~ in training, such as "masking:0.25".
     penalties : ...
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -101,6 +103,8 @@ class SparseAutoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -116,8 +120,13 @@ class SparseAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {**self._shape(), **self._corruption_and_penalties()}
+        parameters = {**self._shape(), **self._slots()}
         if self.sparsity == "top_k":
+            if self.encoder is not None:
+                raise UsageError(
+                    "encoder: with sparsity='top_k' the encoder is what keeps the k largest; use "
+                    "'l1' or 'kl' with one of your own."
+                )
             parameters["k"] = min(int(self.k), int(self.n_components))
             return Choice("top_k", parameters, cannot_copy=True)
         parameters["sparsity"] = self.sparsity

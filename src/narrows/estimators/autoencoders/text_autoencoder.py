@@ -21,7 +21,7 @@ from narrows.indexing.index import Index
 from narrows.indexing.protocol import Hit
 from narrows.model.model import Model
 from narrows.text import Analyzer, Vocabulary, as_documents, empty_rows, share_unknown
-from narrows.text.words import WORDS
+from narrows.text.tokens import WORDS
 
 __all__ = ["TextAutoencoder"]
 
@@ -140,7 +140,7 @@ class TextAutoencoder(AbstractAutoencoder):
             Unique; by default "0", "1", ...
         metadata : sequence of dict, optional
             JSON values that hits bring along, such as a snippet.
-        kind : {"auto", "flat", "hash", "multihash", "hnsw", "ivf"}
+        kind : {"auto", "flat", "hash", "multihash", "hnsw"}
             How bits are looked up; codes of numbers are "flat".
         rerank : bool, default=False
             Whether bits are kept with the numbers they are cut from, to order hits by.

@@ -47,6 +47,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         x -> x~ in training, such as "masking:0.25".
     penalties : ...
     augmentation : ...
+    encoder : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -100,6 +102,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        encoder: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -115,7 +119,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {**self._shape(), "beta": float(self.beta), **self._corruption_and_penalties()}
+        parameters = {**self._shape(), "beta": float(self.beta), **self._slots()}
         return Choice("variational", parameters, likelihood=True, cannot_copy=bool(self.beta))
 
     def log_likelihood(

@@ -48,6 +48,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         x -> x~ in training, such as "masking:0.25".
     penalties : ...
     augmentation : ...
+    decoder : ...
     scale : ...
     max_epochs : ...
     batch_size : ...
@@ -104,6 +105,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         corruption: Any = "identity",
         penalties: Any = (),
         augmentation: Any = None,
+        decoder: Any = None,
         scale: str = "auto",
         max_epochs: int = 50,
         batch_size: int | str = "auto",
@@ -124,7 +126,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
             "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
             "n_entries": int(self.n_entries),
             "commitment": float(self.commitment),
-            **self._corruption_and_penalties(),
+            **self._slots(),
         }
         # a code of bits has no room for a copy, whatever its width
         return Choice("vector_quantized", parameters, cannot_copy=True)

@@ -11,9 +11,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies.errors import (
-    conformal_threshold,
-)
+from narrows.applications.anomalies.p_values import conformal_threshold
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
 from narrows.data.statistics import describe

@@ -20,7 +20,7 @@ from narrows.applications.anomalies.anomaly_score import (
     occlusions,
     trimmed_rows,
 )
-from narrows.applications.anomalies.errors import as_contributions
+from narrows.applications.anomalies.contributions import as_contributions
 from narrows.applications.coding.training_rows import contains_calibration
 from narrows.artefact import Artefact
 from narrows.data.source import Source

@@ -10,15 +10,13 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.anomalies.anomaly_score import AnomalyScore
-from narrows.applications.anomalies.errors import (
-    conformal_p_values,
-)
 from narrows.applications.anomalies.flagging import (
     FlaggedRows,
     check_rule,
     flag_rows,
     reachable_level,
 )
+from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.applications.coding.training_rows import warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder

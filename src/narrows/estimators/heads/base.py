@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import check_head_answers, layer_widths, said
+from narrows.applications.heads.prediction import check_head_answers, layer_widths, outputs_of_head
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
@@ -166,7 +166,7 @@ class CodeHead(NarrowsEstimator):
         check_is_fitted(self, "head_")
         source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
-        return np.concatenate(list(said(model, self.head_, source, self.layer_)))
+        return np.concatenate(list(outputs_of_head(model, self.head_, source, self.layer_)))
 
     def save(self, path: str | Path) -> None:
         """Write the model file: the autoencoder and the head. ``narrows.load`` reads it.
@@ -275,7 +275,7 @@ class CodeHead(NarrowsEstimator):
         head = ExportedHead(
             self.head_,
             self.layer_,
-            answer=self._answer,
+            prediction=self._answer,
             odds=self._odds(),
             classes=spec.get("classes"),
             mean=spec.get("y_mean", 0.0),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from narrows.artefact import Artefact
-from narrows.data.in_memory import stacked
+from narrows.data.array_sources import stacked
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.data.statistics import describe

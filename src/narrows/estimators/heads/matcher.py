@@ -16,7 +16,7 @@ from torch import Tensor
 from narrows.applications.heads.matching import PairOdds, area_under_curve, drawn_pairs
 from narrows.applications.heads.pair_metric import of_length_1
 from narrows.core.checks import check_number
-from narrows.data.in_memory import stacked
+from narrows.data.array_sources import stacked
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.data.statistics import describe

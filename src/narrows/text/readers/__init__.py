@@ -1,4 +1,4 @@
-"""Readers of texts: a path to Documents, by its suffix; and whether a path holds texts at all."""
+"""Read documents from a path by its suffix, and detect whether a path holds texts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from narrows.data.readers.naming import merge_named
 from narrows.data.readers.parquet import open_parquet
 from narrows.errors import InvalidData, UsageError
 from narrows.text.documents import Documents
-from narrows.text.readers.csv import read_csv_documents
 from narrows.text.readers.folder import read_folder
-from narrows.text.readers.jsonl import read_jsonl_documents
-from narrows.text.readers.parquet import read_parquet_documents, string_columns
+from narrows.text.readers.tables import (
+    read_csv_documents,
+    read_jsonl_documents,
+    read_parquet_documents,
+    string_columns,
+)
 
 __all__ = ["looks_like_documents", "read_documents"]
 
@@ -43,23 +46,23 @@ def read_documents(
 ) -> Documents:
     """Open texts by name: a folder of files, .jsonl (.gz too), .csv (.gz too), .tsv, .parquet.
 
-    Nothing but the first document is read here; every pass reads the file again.
+    Only the first document is read here; every pass reads the file again.
 
     Parameters
     ----------
     path : str or Path
-        A str may say the other arguments too, as on the command line:
+        A str may also give the options below, as on the command line:
         "docs.csv:text=body,label=topic", "folder:kind=texts".
     text : str, optional
         Column or key of the text; by default "text", or the only one with strings.
     id : str, optional
-        Of the name; by default "id" if there is one, else documents are numbered from 0.
+        Column or key of the id; by default "id" if it exists, else documents are numbered from 0.
     label : str, optional
-        Of the class or classes; by default the first there is of "label", "labels", "topics",
-        "category", "categories" and "group".
+        Column or key of the labels; by default the first that exists of "label", "labels",
+        "topics", "category", "categories" and "group".
     kind : {"images", "texts"}, optional
-        Which files of a folder are meant, where it holds others too: "texts" passes over the
-        rest. Without it a folder of several kinds is refused.
+        The kind of files to read from a folder with several kinds, which is refused otherwise:
+        "texts" skips the other files.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def read_documents(
     InvalidData
         Here or while reading, naming the file, the line or row, and the rule that was broken.
     UsageError
-        If columns are named for a folder, or ``kind`` for a file, or an argument is given twice.
+        If an argument does not apply to this kind of data, or is given twice.
     """
     if not str(path):
         raise InvalidData("the name of the data is empty.")
@@ -78,7 +81,7 @@ def read_documents(
     path, kind = Path(path), options.pop("kind", None)
     if options.keys() - {"text", "id", "label"}:
         raise UsageError(
-            f"{path}: texts are read by text, id, label and kind alone; leave the other options "
+            f"{path}: texts are read with text, id, label and kind only; leave the other options "
             "out."
         )
     if path.is_dir():
@@ -100,15 +103,13 @@ def read_documents(
 
 
 def looks_like_documents(
-    path: str | Path, *, beside: Collection[str] = (), called_so: bool = True
+    path: str | Path, *, exclude: Collection[str] = (), needs_text_column: bool = True
 ) -> bool:
-    """Return whether a path holds texts rather than numbers or images; nothing is raised.
+    """Return whether a path holds texts rather than numbers or images, without raising errors.
 
-    Keys and columns of ``beside`` are no texts, whatever they hold.
-
-    It does if it is a folder of texts and nothing else, JSON Lines whose first line
-    is an object with a string in it, or a table with a column of strings called "text"; if not
-    ``called_so``, a table whose first row has a string in it.
+    It does if it is a folder of only texts, JSON Lines whose first object has a string, or a table
+    with a column "text" of strings. Without ``needs_text_column`` it is enough that the first row
+    of a table has a string. Keys and columns in ``exclude`` are ignored.
     """
     path = Path(path)
     try:
@@ -120,22 +121,22 @@ def looks_like_documents(
         if kind in (".jsonl", ".ndjson"):
             row = next((json_value(text, path, line) for line, text in lines(path)), None)
             return isinstance(row, dict) and any(
-                isinstance(value, str) and key not in beside for key, value in row.items()
+                isinstance(value, str) and key not in exclude for key, value in row.items()
             )
         if kind in SEPARATORS:
             rows = csv_rows(path)
             names = [cell.strip() for cell in next(rows, (1, []))[1]]
-            strings = names if called_so else _strings(names, next(rows, (2, []))[1])
+            strings = names if needs_text_column else _strings(names, next(rows, (2, []))[1])
         elif kind in (".parquet", ".pq"):
             strings = string_columns(open_parquet(path))
         else:
             return False
-        strings = [name for name in strings if name not in beside]
-        return "text" in strings if called_so else bool(strings)
+        strings = [name for name in strings if name not in exclude]
+        return "text" in strings if needs_text_column else bool(strings)
     except (InvalidData, OSError):
         return False
 
 
 def _strings(names: list[str], cells: list[str]) -> list[str]:
-    """Return the columns whose cell is no number."""
+    """Return the columns whose cell is not a number."""
     return [name for name, cell in zip(names, cells, strict=False) if is_text(cell)]

@@ -1,44 +1,42 @@
-"""A folder of text files: one document a file, its class the subfolder that it lies in."""
+"""Read the documents in a folder of text files; subfolders are their labels."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from narrows.data.readers.contents import HEAD, not_text
 from narrows.data.readers.folders import check_folder_kind, folder_kind, text_files
+from narrows.data.readers.kinds import HEAD, UTF16_MARKS, not_text
 from narrows.errors import InvalidData
 from narrows.text.documents import MAX_CHARACTERS, Document, Documents, clean
 
 __all__ = ["read_folder"]
 
-_MAX_BYTES = 4 * MAX_CHARACTERS  # UTF-8 takes at most 4 a character
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MAX_BYTES = 4 * MAX_CHARACTERS  # UTF-8 has at most 4 bytes per character
 
 
 def read_folder(folder: Path, *, kind: str | None = None) -> Documents:
-    """Return the text files of a folder and its subfolders, in the order of their names.
+    """Return the text files of a folder and its subfolders, sorted by name.
 
-    The id is the path within the folder. If there are subfolders, the first one is the label, as
-    scikit-learn's ``load_files`` has it. Hidden files are passed over; links to folders are
-    followed. A folder that holds other files too is read with ``kind="texts"``, which passes over
-    them: images, tables, and what its suffix or its first bytes say is no text.
+    The id of a document is its path in the folder. The first subfolder, if any, is its label, as in
+    scikit-learn's ``load_files``. Hidden files are skipped; links to folders are followed. With
+    ``kind="texts"`` other files are skipped too: images, tables, and files that are not text by
+    their suffix or first bytes. Otherwise a folder that holds other files is refused.
 
-    Files are UTF-8, or UTF-16 with a byte-order mark. Old collections mix encodings, so bytes
-    that are neither become U+FFFD, which is no letter: words around them are found.
+    Files are UTF-8, or UTF-16 with a byte-order mark. Old collections mix encodings, so other bytes
+    become U+FFFD, which is not a letter: the words around them are found.
 
     Raises
     ------
     InvalidData
-        Naming the file: too long, or not text; a pipe, or a link that leads back. Saying what the
-        folder holds, if that is not texts alone and ``kind`` does not say that they are meant.
+        Naming the file that is too long, not text, a pipe, or a link to a folder above; or naming
+        the kinds of files in the folder, if they are not texts alone and ``kind`` is not "texts".
     """
     if kind is None:
         kind = folder_kind(folder)
     check_folder_kind(kind)
     if kind != "texts":
-        raise InvalidData(f"{folder}: no text files: images are read as rows, by narrows.read.")
+        raise InvalidData(f"{folder}: no text files; read images with narrows.read.")
     first = None
     labeled = False
     for parts, _ in text_files(folder):
@@ -68,7 +66,7 @@ def _content(path: Path) -> str:
         raise InvalidData(
             f"{path}: a document of more than {_MAX_BYTES:,} bytes; split it into several."
         )
-    if data.startswith(_UTF16):
+    if data.startswith(UTF16_MARKS):
         return data.decode("utf-16", "replace")
     why = not_text(data[:HEAD])
     if why is not None:

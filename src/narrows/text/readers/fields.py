@@ -1,12 +1,12 @@
-"""Which of a table's columns, or an object's keys, are the text, the id and the labels."""
+"""Choose the columns or keys of text, id and labels, and make documents of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
+from narrows.data.readers.columns import unknown_column
 from narrows.data.readers.ids import DistinctIds
 from narrows.errors import InvalidData
 from narrows.text.documents import Document, clean
@@ -18,14 +18,14 @@ LABELS = ("label", "labels", "topics", "category", "categories", "group")
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of columns or keys; ``id`` and ``label`` may be there or not."""
+    """The names of the columns or keys that are read; ``id`` and ``label`` are optional."""
 
     text: str
     id: str | None
     label: str | None
 
     def names(self) -> list[str]:
-        """Return those that are there, each once."""
+        """Return the distinct names."""
         return list(dict.fromkeys(n for n in (self.text, self.id, self.label) if n is not None))
 
 
@@ -38,27 +38,25 @@ def choose_fields(
     id: str | None,
     label: str | None,
 ) -> Fields:
-    """Return the fields that the user named, the usual ones for the rest.
+    """Return the fields that the user named, and default names for the others.
 
     Parameters
     ----------
     names : sequence of str
         All columns or keys.
     strings : collection of str
-        Those that hold strings.
+        The columns or keys that hold strings.
     where : str
-        File and line, for messages.
+        The file and line, for error messages.
 
     Raises
     ------
     InvalidData
-        If a named one is not there, or it is not clear which one is the text.
+        If a named field does not exist, or the field of the text cannot be determined.
     """
-    for role, name in (("text", text), ("id", id), ("label", label)):
+    for name in (text, id, label):
         if name is not None and name not in names:
-            near = get_close_matches(str(name), names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InvalidData(f"{where}: no {name!r} for {role}=; there {_listed(names)}.{hint}")
+            raise unknown_column(where, name, names)
     if id is None and "id" in names and text != "id":
         id = "id"
     if label is None:
@@ -66,31 +64,27 @@ def choose_fields(
     if text is None:
         text = "text" if "text" in names else None
     if text is None:
-        left = [name for name in names if name in strings and name not in (id, label)]
-        if len(left) != 1:
+        candidates = [name for name in names if name in strings and name not in (id, label)]
+        if len(candidates) != 1:
             raise InvalidData(
-                f"{where}: which one is the text? There {_listed(names)}; name it with text=; "
-                "in a table of numbers name what are none with label= or drop=."
+                f"{where}: cannot tell which column is the text; it has {', '.join(names[:10])}"
+                f"{', ...' * (len(names) > 10)}. Name it with text=; in a table of numbers, name "
+                "the columns that are not numbers with label= or drop=."
             )
-        text = left[0]
+        text = candidates[0]
     return Fields(text, id, label)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:10]))
-    return f"{'is' if len(names) == 1 else 'are'} {shown or 'none'}{', ...' * (len(names) > 10)}"
 
 
 def documents_from(
     rows: Iterator[tuple[int, Mapping[str, Any]]], fields: Fields, origin: str, unit: str
 ) -> Iterator[Document]:
-    """Yield the documents of numbered rows, each checked.
+    """Yield the documents of numbered rows, and check each.
 
     Raises
     ------
     InvalidData
         With the line or row, for a missing text, a missing or repeated id, or a label that is
-        neither a string nor a number; or if there are no rows.
+        neither a string nor a whole number; or if there are no rows.
     """
     seen = DistinctIds(origin, unit) if fields.id is not None else None
     count = 0
@@ -115,8 +109,8 @@ def documents_from(
 def _name(value: Any, field: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise InvalidData(
-            f"{where}: {field!r} must be a string or a whole number that says which document this "
-            f"is, got {value!r:.40}."
+            f"{where}: {field!r} must be a string or a whole number that identifies the document, "
+            f"got {value!r:.40}."
         )
     return clean(_text(value, field, where), where)
 
@@ -131,7 +125,7 @@ def _labels(value: Any, field: str, where: str) -> tuple[str, ...]:
                 f"{where}: {field!r} must be a label or a list of labels, strings or whole "
                 f"numbers, got {value!r:.40}."
             )
-    # a label given twice is one label
+    # repeated labels count once
     return tuple(dict.fromkeys(clean(_text(part, field, where), where) for part in values))
 
 
@@ -139,4 +133,4 @@ def _text(value: str | int, field: str, where: str) -> str:
     try:
         return str(value)
     except ValueError:
-        raise InvalidData(f"{where}: {field!r} is a number of too many digits.") from None
+        raise InvalidData(f"{where}: {field!r} is a number with too many digits.") from None

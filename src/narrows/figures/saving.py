@@ -1,16 +1,18 @@
-"""Choose fonts for a figure: the machine's, for letters that matplotlib's own font lacks."""
+"""Write a figure to a file, in fonts that have all of its letters."""
 
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from narrows.errors import MissingFontWarning
+from narrows.errors import MissingFontWarning, ResourceError, UsageError
 
-__all__ = ["set_fonts"]
+__all__ = ["check_figure_name", "save_figure", "set_fonts"]
 
 _OWN = "DejaVu Sans"
 _WIDE = (
@@ -22,13 +24,37 @@ _WIDE = (
 """Prefixes of the names of fonts that cover many scripts."""
 
 
+def check_figure_name(path: Path) -> None:
+    """Raise UsageError if matplotlib cannot write files with this suffix."""
+    kinds = FigureCanvasAgg(Figure()).get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in kinds:
+        raise UsageError(f"{path}: figures are written as {', '.join(sorted(kinds))}.")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its suffix, in fonts that have all of its letters.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written, or matplotlib does not know the suffix.
+    """
+    set_fonts(figure)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # set_fonts warns of it
+            figure.savefig(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ResourceError(f"{path}: cannot be written: {error}.") from error
+
+
 def set_fonts(figure: Figure) -> None:
-    """Give every text of a figure a font for each of its letters, if the machine has one.
+    """Set fonts that together have all letters of a figure, if the machine has them.
 
     Warns
     -----
     MissingFontWarning
-        If no font has one of the letters; it is drawn as a box.
+        If no font has one of the letters, which is then drawn as a box.
     """
     texts = figure.findobj(lambda artist: isinstance(artist, Text))
     letters = {c for text in texts for c in text.get_text() if not c.isspace()}  # pyright: ignore[reportAttributeAccessIssue] -- all are texts
@@ -50,7 +76,7 @@ def set_fonts(figure: Figure) -> None:
         shown = "".join(sorted(lacking)[:10])
         warnings.warn(
             f"figure: no font on this machine has the letters {shown!r}, which are drawn as boxes; "
-            "install one that has, such as Noto Sans CJK.",
+            "install one that has them, such as Noto Sans CJK.",
             MissingFontWarning,
             stacklevel=3,
         )
@@ -59,5 +85,5 @@ def set_fonts(figure: Figure) -> None:
 def _letters(path: str) -> set[str]:
     try:
         return {chr(code) for code in font_manager.get_font(path).get_charmap()}
-    except (OSError, RuntimeError, ValueError):  # a font that cannot be read has none
+    except (OSError, RuntimeError, ValueError):  # the font cannot be read
         return set()

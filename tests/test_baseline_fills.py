@@ -1,4 +1,4 @@
-"""The fills that need no net, each against a loop; and the masks that rules draw."""
+"""Fills without a net against loops and closed forms, and masks drawn by rules."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from narrows.applications.filling.fills import fit_subspace, gaussian_fill, mean_fill, nearest_fill
-from narrows.applications.filling.masks import drawn_mask, read_mask
+from narrows.applications.filling.baseline_fills import (
+    fit_subspace,
+    gaussian_fill,
+    mean_fill,
+    nearest_fill,
+)
+from narrows.applications.filling.hidden import drawn_mask, read_mask
 from narrows.errors import UsageError
 
 
@@ -19,13 +24,13 @@ def table(X):
     return x, hidden
 
 
-def test_the_mean_stands_where_values_are_hidden(table):
+def test_mean_fill_puts_the_mean_at_hidden_values(table):
     x, hidden = table
     filled = mean_fill(x, hidden, x.mean(dim=0))
     assert torch.equal(filled[0], x.mean(dim=0)) and torch.equal(filled[1], x[1])
 
 
-def test_the_nearest_row_is_that_of_a_loop(table):
+def test_the_nearest_row_matches_a_loop(table):
     x, hidden = table
     filled = nearest_fill(x[:20], hidden[:20], x[20:])
     for i in range(1, 20):
@@ -34,7 +39,7 @@ def test_the_nearest_row_is_that_of_a_loop(table):
         assert torch.equal(filled[i, hidden[i]], x[20:][distance.argmin(), hidden[i]])
 
 
-def test_least_squares_are_numpys(table):
+def test_least_squares_match_numpy(table):
     x, hidden = table
     subspace = fit_subspace(x, 3)
     filled = subspace.least_squares(x, hidden).numpy()
@@ -51,7 +56,7 @@ def conditional(mean, covariance, x, known):
     return mean[~known] + (x[known] - mean[known]) @ weights
 
 
-def test_the_conditional_mean_is_that_of_probabilistic_pcas_normal(table):
+def test_the_conditional_mean_matches_the_normal_of_probabilistic_pca(table):
     x, hidden = table
     subspace = fit_subspace(x, 3)
     filled = subspace.conditional_mean(x, hidden).numpy()
@@ -67,7 +72,7 @@ def test_the_conditional_mean_is_that_of_probabilistic_pcas_normal(table):
             np.testing.assert_allclose(filled[i][~known], exact, atol=1e-4)
 
 
-def test_the_full_gaussian_is_the_normals_conditional_mean(table):
+def test_gaussian_fill_matches_the_conditional_mean_of_a_normal(table):
     x, hidden = table
     filled = gaussian_fill(x, hidden, x, ridge=0.01).numpy()
     covariance = np.cov(x.double().numpy().T) + 0.01 * np.eye(10)
@@ -79,7 +84,7 @@ def test_the_full_gaussian_is_the_normals_conditional_mean(table):
 
 
 @pytest.mark.parametrize("fill", ["least_squares", "conditional_mean"])
-def test_known_values_stay_to_the_bit(table, fill):
+def test_known_values_do_not_change(table, fill):
     x, hidden = table
     filled = getattr(fit_subspace(x, 3), fill)(x, hidden)
     assert torch.equal(filled[~hidden], x[~hidden])
@@ -94,7 +99,7 @@ def test_each_quadrant_is_hidden_in_a_quarter_of_the_rows():
     assert not np.array_equal(hidden, other)
 
 
-def test_squares_are_squares_in_places_that_are_drawn():
+def test_squares_are_hidden_at_random_places():
     hidden = drawn_mask("square:3", 200, 8 * 6 * 3, (8, 6, 3), seed=0).reshape(200, 8, 6, 3)
     assert (hidden.sum(axis=(1, 2, 3)) == 27).all() and hidden.any(axis=0).all()
     assert (hidden[..., 0].any(axis=2).sum(axis=1) == 3).all()
@@ -106,7 +111,7 @@ def test_missing_pixels_are_missing_in_all_channels():
     assert hidden.mean() == pytest.approx(0.3, abs=0.02)
 
 
-def test_a_file_of_booleans_is_a_mask(tmp_path):
+def test_a_file_of_booleans_is_read_as_a_mask(tmp_path):
     mask = np.eye(4, 5, dtype=bool)
     np.save(tmp_path / "m.npy", mask)
     found = read_mask(str(tmp_path / "m.npy"), 7, 20, (4, 5), seed=0)
@@ -117,25 +122,25 @@ def test_a_file_of_booleans_is_a_mask(tmp_path):
     ("rule", "shape", "message"),
     [
         ("half", (4, 4), "mask: 'half' is unknown; give 'quadrant', 'square:SIDE'"),
-        ("quadrant", None, "mask: 'quadrant' needs images; say their shape"),
+        ("quadrant", None, "mask: 'quadrant' needs images; give their shape"),
         ("square:5", (4, 4), "mask: square: must be an integer >= 1 and <= 4, got 5"),
         ("square:2.5", (4, 4), "mask: square: must be an integer >= 1 and <= 4, got 2.5"),
         ("square:nan", (4, 4), "mask: square: must be an integer"),
         ("square:2", (2, 4), r"image shape \(2, 4\): does not hold 16 features"),
         ("missing:0.5", (5, 5), r"image shape \(5, 5\): does not hold 16 features"),
-        ("square:2", (2, 2, 2, 2), "mask: 'square:2' needs images; say their shape"),
+        ("square:2", (2, 2, 2, 2), "mask: 'square:2' needs images; give their shape"),
         ("square:x", (4, 4), "mask: 'square:x': 'x' is no number"),
         ("missing:2", (4, 4), "mask: missing: must be a number >= 0 and <= 1, got 2"),
         ("none.npy", (4, 4), "mask: none.npy: no such file"),
     ],
 )
-def test_a_rule_that_cannot_be_is_refused(rule, shape, message):
+def test_an_invalid_rule_is_refused(rule, shape, message):
     with pytest.raises(UsageError, match=message):
         read_mask(rule, 3, 16, shape, seed=0)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-9, 0.01])
-def test_of_components_that_hold_everything_the_conditional_mean_is_the_gaussians(noise):
+def test_with_all_components_the_conditional_mean_is_that_of_the_full_gaussian(noise):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 4)) + noise * rng.normal(size=(400, 4))
     rows = torch.from_numpy(rows.astype(np.float32))

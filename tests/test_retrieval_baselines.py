@@ -1,4 +1,4 @@
-"""The linear baselines of a code: weightings from the formulas, spaces from dense SVD."""
+"""The linear baselines of a code: weightings against formulas, codes against dense SVD."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from narrows.applications.retrieval.lsa import WEIGHTINGS, lsa_codes, pca_codes, weighted
+from narrows.applications.retrieval.baselines import WEIGHTINGS, lsa_codes, pca_codes, weighted
 from narrows.errors import InvalidData, UsageError
 
 
@@ -33,7 +33,7 @@ def by_hand(counts, weighting, train):
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_a_weighting_is_its_formula_with_frequencies_of_the_training_rows(counts, weighting):
+def test_a_weighting_matches_its_formula_with_frequencies_of_the_training_rows(counts, weighting):
     train, other = weighted(counts[:50], sp.csr_matrix(counts[50:]), weighting=weighting)
     for found, rows in ((train, counts[:50]), (other, counts[50:])):
         expected = by_hand(rows, weighting, counts[:50])
@@ -47,26 +47,36 @@ def test_lsa_keeps_the_cosines_of_the_best_subspace(counts, weighting):
     x = by_hand(counts[:50], weighting, counts[:50])
     y = by_hand(counts[50:], weighting, counts[:50])
     basis = np.linalg.svd(x)[2][:2]
-    ours, theirs = lsa_codes(counts[:50], counts[50:], n_components=2, weighting=weighting)
-    np.testing.assert_allclose(ours @ ours.T, x @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(theirs @ ours.T, y @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5)
+    train_codes, other_codes = lsa_codes(
+        counts[:50], counts[50:], n_components=2, weighting=weighting
+    )
+    np.testing.assert_allclose(
+        train_codes @ train_codes.T, x @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        other_codes @ train_codes.T, y @ basis.T @ basis @ x.T, rtol=1e-3, atol=1e-5
+    )
 
 
-def test_the_first_columns_of_a_longer_lsa_are_the_shorter_one(counts):
+def test_the_first_columns_of_a_wide_lsa_are_the_narrow_lsa(counts):
     (long,), (short,) = (lsa_codes(counts, n_components=k) for k in (3, 2))
     np.testing.assert_allclose(np.abs(long[:, :2]), np.abs(short), rtol=1e-2, atol=1e-4)
 
 
-def test_pca_is_that_of_centered_log_counts(counts):
-    ours, theirs = pca_codes(sp.csr_array(counts[:50]), counts[50:])
+def test_pca_matches_pca_of_centered_log_counts(counts):
+    train_codes, other_codes = pca_codes(sp.csr_array(counts[:50]), counts[50:])
     x, y = np.log(1 + counts[:50]), np.log(1 + counts[50:])
     basis = np.linalg.svd(x - x.mean(axis=0))[2][:2]
-    np.testing.assert_allclose(np.abs(ours), np.abs((x - x.mean(axis=0)) @ basis.T), atol=1e-3)
-    np.testing.assert_allclose(np.abs(theirs), np.abs((y - x.mean(axis=0)) @ basis.T), atol=1e-3)
+    np.testing.assert_allclose(
+        np.abs(train_codes), np.abs((x - x.mean(axis=0)) @ basis.T), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        np.abs(other_codes), np.abs((y - x.mean(axis=0)) @ basis.T), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("method", [lsa_codes, pca_codes])
-def test_a_seed_repeats_to_the_bit(counts, method):
+def test_a_seed_repeats_bit_by_bit(counts, method):
     first, second = (method(counts, n_components=2, seed=3)[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
@@ -86,12 +96,12 @@ def test_the_global_random_state_is_left_alone(counts, method):
         (np.ones((4, 2)), r"of the same words, got \[2, 3\] columns"),
     ],
 )
-def test_counts_that_are_none_are_refused(rows, message):
+def test_invalid_counts_are_refused(rows, message):
     with pytest.raises(InvalidData, match=message):
         weighted(np.ones((4, 3)), rows, weighting="log")
 
 
-def test_an_unknown_weighting_is_answered_with_the_nearest():
+def test_an_unknown_weighting_suggests_the_nearest_name():
     with pytest.raises(UsageError, match="weighting: unknown name 'tf-idf'.*mean 'tfidf'"):
         weighted(np.ones((4, 3)), weighting="tf-idf")
 
@@ -104,6 +114,6 @@ def test_an_unknown_weighting_is_answered_with_the_nearest():
         (0, "n_components: must be an integer >= 1"),
     ],
 )
-def test_a_width_that_cannot_be_is_refused(method, n, message):
+def test_an_impossible_width_is_refused(method, n, message):
     with pytest.raises(UsageError, match=message):
         method(np.ones((9, 3)), n_components=n)

@@ -1,4 +1,4 @@
-"""Turn lists of images into an array, and refuse data loaders and generators."""
+"""Stack lists of images into an array, and refuse data loaders and generators."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def is_loader(x: Any) -> bool:
 
 
 def stacked_images(x: Any) -> Any:
-    """Return a list of images as one array (n, height, width[, channels]), anything else as it is.
+    """Return a list of images as one array (n, height, width[, channels]).
 
-    Images are arrays or tensors of two or three axes, which keep their numbers, or PIL images,
-    which are read as those of a folder.
+    Images are arrays or tensors with two or three axes, whose numbers are kept, or PIL images,
+    which are converted like those of a folder. Any other ``x`` is returned unchanged.
 
     Raises
     ------
     InvalidData
-        If images differ in size, with their positions; for a single image; for a DataLoader,
-        Dataset or generator, with what to give instead.
+        If images differ in size, or ``x`` is a single image, a DataLoader, a Dataset or a
+        generator; the message says what to give instead.
     """
     if is_loader(x):
         raise InvalidData(
@@ -42,7 +42,7 @@ def stacked_images(x: Any) -> Any:
         raise InvalidData("X: one image; give a list of images, such as [image].")
     if isinstance(x, Iterator):
         raise InvalidData(
-            f"X: a {type(x).__name__} can be gone through only once; give numpy.stack(list(X)), "
+            f"X: a {type(x).__name__} can be read only once; give numpy.stack(list(X)), "
             "list(X) for texts, or narrows.read(path) for data bigger than memory."
         )
     if isinstance(x, np.ndarray) and x.dtype == object and x.ndim == 1:
@@ -58,7 +58,7 @@ def stacked_images(x: Any) -> Any:
 
 
 def _is_picture(x: Any) -> bool:
-    # by its methods, so that PIL need not be imported
+    # by its methods, so that PIL is not imported
     return hasattr(x, "getbands") and hasattr(x, "convert")
 
 
@@ -80,7 +80,7 @@ def _of_one_shape(images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     for i, image in enumerate(images):
         if image.shape != first:
             raise InvalidData(
-                f"X: image {i} is of shape {image.shape}, image 0 of {first}; resize them to one "
+                f"X: image {i} has shape {image.shape}, image 0 has {first}; resize them to one "
                 "size, such as PIL's image.resize((width, height)), and one number of channels."
             )
     return images

@@ -1,4 +1,4 @@
-"""Many short texts as one stretch of UTF-8 and the places where they begin."""
+"""Store many short strings as one UTF-8 array and the offsets where they begin."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from narrows.errors import ModelFileError
 __all__ = ["TextColumn"]
 
 _TRIES = 1000
-"""Places where a text may stand inside others before a table of all rows is made instead."""
+"""Matches inside of other strings to pass over before building a dictionary of all rows."""
 
 
 class TextColumn:
-    """A column of texts that are made into objects only when asked for, one by one.
+    """A column of strings that creates Python objects only for the rows that are read.
 
-    Half a million ids so load at the speed of memory, and take their own bytes.
+    Half a million ids load at the speed of memory and take no more than their own bytes.
 
     Parameters
     ----------
     blob : uint8 array, optional
-        The texts' UTF-8, one after the other.
+        The strings in UTF-8, concatenated.
     offsets : int64 array (n + 1,), optional
-        Where each begins, and the last ends.
+        Where each string begins, and where the last one ends.
 
     Raises
     ------
     ModelFileError
-        If the blob is no UTF-8, or the offsets do not cut it into characters from 0 to its end.
+        If the blob is not UTF-8, or the offsets do not split it, from 0 to its end, between
+        characters.
     """
 
     def __init__(
@@ -55,17 +56,17 @@ class TextColumn:
         return (self[row] for row in range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_rows": None}  # worked out again where it is needed
+        return {**vars(self), "_rows": None}  # rebuilt on demand
 
     def snapshot(self) -> TextColumn:
-        """Return a column of the texts as they are now; nothing is copied. ``extend`` and
-        ``keep`` change neither its bytes nor its offsets."""
+        """Return a column of the current strings, without a copy; later ``extend`` and ``keep``
+        do not change it."""
         column = TextColumn()
         column.blob, column.offsets = self.blob, self.offsets
         return column
 
     def extend(self, texts: Iterable[bytes]) -> None:
-        """Append texts in UTF-8. Cost: a copy of the column."""
+        """Append strings in UTF-8. Cost: a copy of the column."""
         texts = list(texts)
         if self._rows is not None:
             self._rows.update((text.decode(), len(self) + i) for i, text in enumerate(texts))
@@ -81,45 +82,45 @@ class TextColumn:
         self._rows = None
 
     def find(self, text: str) -> int | None:
-        """Return a text's row, None if it is not there, without making an object of each row."""
+        """Return the row of a string, or None, without creating an object for every row."""
         if self._rows is None:
-            wanted, data, start = text.encode(errors="surrogatepass"), self.blob.tobytes(), -1
+            pattern, data, start = text.encode(errors="surrogatepass"), self.blob.tobytes(), -1
             for _ in range(_TRIES):
-                start = data.find(wanted, start + 1)
+                start = data.find(pattern, start + 1)
                 if start < 0:
                     return None
                 row = int(np.searchsorted(self.offsets, start))
-                whole = row < len(self) and self.offsets[row] == start
-                if whole and self.offsets[row + 1] == start + len(wanted):
+                begins = row < len(self) and self.offsets[row] == start
+                if begins and self.offsets[row + 1] == start + len(pattern):
                     return row
         return self.rows().get(text)
 
     def rows(self) -> dict[str, int]:
-        """Return each text's row: an object each, made once.
+        """Return a dictionary from strings to rows, built once.
 
         Raises
         ------
         ModelFileError
-            If a text stands twice.
+            If a string is repeated.
         """
         if self._rows is None:
             rows = {text: row for row, text in enumerate(self)}
             if len(rows) < len(self):
-                twice = next(text for row, text in enumerate(self) if rows[text] != row)
-                raise ModelFileError(f"the name {twice!r} stands twice.")
+                repeated = next(text for row, text in enumerate(self) if rows[text] != row)
+                raise ModelFileError(f"the name {repeated!r} is repeated.")
             self._rows = rows
         return self._rows
 
 
 def _check(blob: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
     if offsets.ndim != 1 or not len(offsets) or blob.ndim != 1:
-        raise ModelFileError("texts: a blob and its offsets are rows of numbers.")
+        raise ModelFileError("strings: the blob and its offsets must be 1-D arrays.")
     if offsets[0] != 0 or offsets[-1] != len(blob) or (np.diff(offsets) < 0).any():
-        raise ModelFileError("texts: the offsets do not rise from 0 to the end of the blob.")
+        raise ModelFileError("strings: the offsets do not rise from 0 to the end of the blob.")
     inside = offsets[(offsets > 0) & (offsets < len(blob))]
     if ((blob[inside] & 0xC0) == 0x80).any():
-        raise ModelFileError("texts: an offset cuts a character in two.")
+        raise ModelFileError("strings: an offset splits a character.")
     try:
         blob.tobytes().decode()
     except UnicodeDecodeError as error:
-        raise ModelFileError(f"texts: no UTF-8 at byte {error.start}.") from None
+        raise ModelFileError(f"strings: invalid UTF-8 at byte {error.start}.") from None
