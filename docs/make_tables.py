@@ -1,10 +1,10 @@
-"""Write what follows from the catalog: `python docs/make_tables.py`.
+"""Write the files generated from the catalog: `python docs/make_tables.py`.
 
-That is the README's table of variants, from their docstrings, and the types of the public names,
-`src/narrows/__init__.pyi`, for editors and type checkers.
+These are the README's table of variants, taken from their docstrings, and the types of the public
+names, `src/narrows/__init__.pyi`, for editors and type checkers.
 
-A variant's module says its name and meaning in the first line, its paper as `Author (year),
-"title"`, and its slots in the indented lines; what is not there is not in the table.
+The docstring of a variant's module gives its name and meaning in the first line, its paper as
+`Author (year), "title"`, and its slots in indented lines.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _SLOT = re.compile(r"^    (corrupt|encoder|decoder|loss|penalty)\w* +(.+?)(?: {2
 
 
 def row(name: str, estimator: str, docstring: str) -> str:
-    """Return a variant's line of the table.
+    """Return a variant's row of the table.
 
     Raises
     ------
     ValueError
         If the docstring names no paper or no slot.
     """
-    # indented lines are the slots, the others prose
+    # indented lines list the slots, the others are prose
     prose = " ".join(re.sub(r"^    .*$", "", docstring, flags=re.M).split())
     papers, slots = _PAPER.findall(prose), _SLOT.findall(docstring)
     if not papers or not slots:
         missing = "indented line of a slot" if papers else 'paper, as Author (year), "title"'
         raise ValueError(f"variants/{name}.py: the docstring has no {missing}.")
     authors, year, title = papers[0]
-    authors = re.split(r"[.;:] (?=[A-Z])", authors)[-1].split(", ")  # not the sentence before
+    authors = re.split(r"[.;:] (?=[A-Z])", authors)[-1].split(", ")  # drop the preceding sentence
     who = authors[0] if len(authors) == 1 else " and ".join(authors[:2])
     who = f"{authors[0]} et al." if len(authors) > 2 else who
     chosen = "; ".join(f"{slot} {value}" for slot, value in slots).replace("|", r"\|")
@@ -52,7 +52,7 @@ def row(name: str, estimator: str, docstring: str) -> str:
 
 
 def estimator(name: str) -> str:
-    """Return what makes the variant in Python, as `narrows fit --variant` does."""
+    """Return the Python expression for the variant that `narrows fit --variant` builds."""
     chosen = VARIANTS[name]
     settings = ", ".join(f"{key}={value!r}" for key, value in chosen.arguments.items())
     return f"`{chosen.estimator}({settings})`" if settings else f"`{chosen.estimator}`"
@@ -68,8 +68,8 @@ def docstring(name: str) -> str:
 
 
 def variants_table() -> str:
-    """Return the table, markers included."""
-    names = ("variant", "estimator", "what it is", "slots", "year", "paper")
+    """Return the table with its markers."""
+    names = ("variant", "estimator", "description", "slots", "year", "paper")
     lines = [BEGIN, f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name in sorted(VARIANTS):
         lines.append(row(name, estimator(name), docstring(name)))
@@ -77,16 +77,16 @@ def variants_table() -> str:
 
 
 def with_table(text: str) -> str:
-    """Return a README whose part between the markers is the table of now."""
+    """Return the README text with the part between the markers replaced by the current table."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{README.name}: has no lines {BEGIN!r} and {END!r}.")
+        raise ValueError(f"{README.name}: the lines {BEGIN!r} and {END!r} are missing.")
     return before + variants_table() + after
 
 
 def stub() -> str:
-    """Return the types of the public names, which ``narrows`` imports at their first use."""
+    """Return the stub of the public names, which ``narrows`` imports at first use."""
     lines = ["# Written by docs/make_tables.py.", ""]
     lines += ["from narrows._version import __version__ as __version__"]
     lines += [f"from {home} import {name} as {name}" for name, home in sorted(HOMES.items())]

@@ -11,7 +11,7 @@ from torch import Generator
 from torch.nn import functional as F
 
 from narrows import ConvolutionalAutoencoder, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.core.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
 from narrows.errors import ImageShapeWarning, InvalidData, ModelFileError, UsageError
 from narrows.variants.building import build_objective
@@ -227,7 +227,7 @@ def test_the_command_line_makes_nets_of_maps(tmp_path):
     for variant, beta in (("plain", None), ("denoising", None), ("variational", 1.0)):
         command = ["fit", tmp_path / "x.npy", "--net", "conv", "--variant", variant, "--channels",
                    "4,6", "--code", 2, "--epochs", 1, "-q", "-o", tmp_path / "m"]  # fmt: skip
-        assert _run([str(part) for part in command]) == 0
+        assert cli([str(part) for part in command]) == 0
         ae = load(tmp_path / "m")
         assert ae.model_.variant == "convolutional" and ae.beta == beta
         (tmp_path / "m").unlink()
@@ -245,7 +245,7 @@ def test_the_command_line_has_no_net_of_maps_for_words(tmp_path, capsys):
         "-o",
         tmp_path / "m",
     ]
-    assert _run([str(part) for part in command]) == 2
+    assert cli([str(part) for part in command]) == 2
     assert (
-        "--net conv: makes convolutional, denoising, plain, variational" in capsys.readouterr().err
+        "--net conv: is for convolutional, denoising, plain, variational" in capsys.readouterr().err
     )

@@ -16,7 +16,7 @@ from narrows import (
     LinearAutoencoder,
     SemanticHasher,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import read
 from narrows.errors import InvalidData, UsageError
 
@@ -148,11 +148,11 @@ def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     command = ["fit", str(tmp_path / "noisy.npy"), "-k", "2", "--hidden", "16", "--epochs", "3",
                "-q", "--seed", "0", "-o", str(out)]  # fmt: skip
-    assert _run([*command, "--clean", str(tmp_path / "clean.npy"), "--json"]) == 0
+    assert cli([*command, "--clean", str(tmp_path / "clean.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["from_inputs"] and found["rows"] == "held_out"
     np.save(tmp_path / "other.npy", pairs[1][:7])
-    assert _run([*command, "--clean", str(tmp_path / "other.npy")]) == 3
+    assert cli([*command, "--clean", str(tmp_path / "other.npy")]) == 3
     assert "7 rows of 8, for 200 rows of 8" in capsys.readouterr().err
 
 
@@ -175,7 +175,7 @@ def test_pairs_are_matched_by_column_names(tmp_path):
     with pytest.raises(InvalidData, match=r"clean\.csv: column 0 is 'e'"):
         net.fit(rows, read(clean))
     output = str(tmp_path / "m.narrows")
-    assert _run(["fit", str(noisy), "--clean", str(clean), "--output", output]) != 0
+    assert cli(["fit", str(noisy), "--clean", str(clean), "--output", output]) != 0
 
 
 def test_clean_images_of_another_shape_are_refused():

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, CodeClassifier, read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 
 COLUMNS = [f"c{i}" for i in range(8)]
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

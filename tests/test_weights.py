@@ -16,7 +16,7 @@ from narrows import (
     LinearAutoencoder,
     load,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
 
 RNG = np.random.default_rng(0)
@@ -177,7 +177,7 @@ def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
     common = [str(model), str(data), "--labels", str(tmp_path / "y.npy"), "--task", "classify"]
     common += ["--epochs", "2", "--seed", "0", "-q", "-o", str(tmp_path / "h.safetensors")]
     more = ["--weights", str(tmp_path / "w.npy"), "--class-weight", "balanced"]
-    assert _run(["head", *common, *more]) == 0
+    assert cli(["head", *common, *more]) == 0
     ours = load(tmp_path / "h.safetensors")
     theirs = CodeClassifier(autoencoder, class_weight="balanced", max_epochs=2, random_state=0).fit(
         X, Y, sample_weight=COUNTS

@@ -126,9 +126,8 @@ class Grouping:
             # count held-out rows within the gap by a running sum
             total = torch.cat([torch.zeros(1, dtype=torch.int64), held_out.cumsum(0)])
             at = torch.arange(len(held_out))
-            gap = min(
-                self.gap, len(held_out)
-            )  # a larger gap has the same effect, but would overflow
+            # a larger gap has the same effect, but would overflow
+            gap = min(self.gap, len(held_out))
             low = (at - gap).clamp_min(0)
             high = (at + gap + 1).clamp_max(len(held_out))
             near = total[high] > total[low]

@@ -20,6 +20,7 @@ from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.columns import check_same_columns, check_same_shape
+from narrows.model.model import Model
 from narrows.text import Documents
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "called",
     "check_columns",
     "fit_source",
+    "lookup_rows",
+    "query_rows",
     "query_source",
     "rows_called",
     "with_resumed_names",
@@ -217,6 +220,27 @@ def query_source(estimator: Any, X: Any, argument: str = "X") -> Source:
     if fitted is not None:
         fitted.model_.check_units(source)
     return source
+
+
+def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Source]:
+    """Validate query rows for a fitted autoencoder or detector; return its model and the rows.
+
+    ``argument`` is the name of the rows in errors.
+
+    Raises
+    ------
+    NotFittedError, InvalidData
+    """
+    return estimator._validated_query(X, argument)
+
+
+def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
+    """Validate rows to index or to search with; return the model and the rows.
+
+    As ``query_rows``, but for texts: empty ones give no warning, and the source holds the shares
+    of unknown words.
+    """
+    return estimator._validated_lookup(X)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

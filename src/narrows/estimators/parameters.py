@@ -29,6 +29,7 @@ __all__ = [
     "json_parameters",
     "keep",
     "known_arguments",
+    "parameter_names",
     "seed_from",
     "spec_of",
     "specs_of",
@@ -48,6 +49,11 @@ def forget(estimator: Any) -> None:
     for name in [*vars(estimator)]:
         if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
             delattr(estimator, name)
+
+
+def parameter_names(estimator: type[BaseEstimator]) -> list[str]:
+    """Return the names of an estimator's constructor arguments, sorted."""
+    return estimator._get_param_names()
 
 
 def seed_from(random_state: Any) -> int:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
-from narrows.core.own_pieces import adapted
+from narrows.core.own_pieces import adapted, json_pieces
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation, pass_once
@@ -262,7 +262,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         """Set the fitted attributes from a model file; subclasses add their own."""
         epochs = [Epoch(**epoch) for epoch in model.record["epochs"]]
         self._adopt(model, TrainingRecord(epochs=epochs))
-        self._built_with = dict(spec["arguments"])
+        self._built_with = json_pieces(spec["arguments"], strict=False)
         self.n_features_in_ = model.schema.n_features
         shape = spec.get("row_shape")  # absent in older files
         if shape is not None:
