@@ -57,7 +57,7 @@ def test_short_steps_are_not_measured(x: np.ndarray, measured_as: list[str], mon
     measured_as.append("bfloat16")
     monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 10_000_000)
     assert small().fit(x).model_.record["precision"] == "float32"
-    assert measured_precision._known.precisions == {}
+    assert measured_precision._measurements.precisions == {}
 
 
 def test_small_nets_stay_in_float32() -> None:
@@ -181,7 +181,7 @@ def test_a_resumed_run_keeps_the_precision_that_was_measured(first, then, x, tmp
     whole = small().fit(x)
     with pytest.raises(TrainingStopped):
         small().fit(x, checkpoint=tmp_path, stop_requested=after(7))
-    measured_precision._known.precisions.clear()
+    measured_precision._measurements.precisions.clear()
     measured_as[:] = [then]
     resumed = small().fit(x, checkpoint=tmp_path, resume=True)
     assert resumed.model_.record["precision"] == first

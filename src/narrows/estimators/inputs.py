@@ -225,7 +225,7 @@ def query_source(estimator: Any, X: Any, argument: str = "X") -> Source:
 def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Source]:
     """Validate query rows for a fitted autoencoder or detector; return its model and the rows.
 
-    ``argument`` is the name of the rows in errors.
+    Errors call the rows ``argument``.
 
     Raises
     ------
@@ -237,8 +237,8 @@ def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Sour
 def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
     """Validate rows to index or to search with; return the model and the rows.
 
-    As ``query_rows``, but for texts: empty ones give no warning, and the source holds the shares
-    of unknown words.
+    As ``query_rows``, except that empty texts give no warning, and the source holds the share of
+    unknown words of each text.
     """
     return estimator._validated_lookup(X)
 

@@ -46,7 +46,7 @@ def partial_fit_model(
     minimized = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
     new = new_trainer(plan, model, minimized)
     if trainer is not None:
-        new.go_on_from(trainer, random=not reseed)
+        new.continue_from(trainer, random=not reseed)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     try:
         record = train(new, source, max_epochs=1, batch_size=plan.batch_size, constant_rate=True)

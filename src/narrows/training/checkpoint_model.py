@@ -36,18 +36,18 @@ def model_in(checkpoint: Artefact) -> Artefact:
     Raises
     ------
     ModelFileError
-        If the checkpoint is of a part of a training that is not a model by itself.
+        If the checkpoint belongs to a part of the training that is not a model by itself.
     """
-    held = checkpoint.spec.get("model")
-    if held is None:
+    stored = checkpoint.spec.get("model")
+    if stored is None:
         if "parts" in checkpoint.spec:
             raise ModelFileError(
                 "describes a training of several parts; name a checkpoint in one of the folders "
                 "beside it."
             )
         raise ModelFileError(
-            "is a checkpoint of a part of a training, such as a layer, which is no model yet; the "
-            "command that wrote it goes on from it with --resume (in Python fit(..., "
+            "is a checkpoint of a part of a training, such as a layer, which is not a model yet; "
+            "the command that wrote it continues from it with --resume (in Python fit(..., "
             "checkpoint=FOLDER, resume=True))."
         )
     tensors = {
@@ -56,6 +56,6 @@ def model_in(checkpoint: Artefact) -> Artefact:
         if name.startswith("model.")
     }
     best = any(name.startswith("best.") for name in checkpoint.tensors)
-    for name, own in held["weights"].items():
+    for name, own in stored["weights"].items():
         tensors[name] = checkpoint.tensors[f"{'best' if best else 'net'}.{own}"]
-    return Artefact("model", held["spec"], tensors)
+    return Artefact("model", stored["spec"], tensors)

@@ -1,4 +1,4 @@
-"""Checkpoints: the same kind of file as a model, numbered, the last two kept."""
+"""Write and read numbered checkpoints, of which the last two are kept."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Checkpoints:
         self._replaced: list[Path] = []
 
     def begin_anew(self) -> None:
-        """Have the next checkpoint, of a part too, replace all that are here now.
+        """Mark all present checkpoints for removal when the next one is saved, here or by a part.
 
-        Until it is saved they stay; then none of another training is left to resume from.
+        Until then they stay; afterwards no checkpoint of another training is left to resume from.
         """
         self._replaced = self.every_file()
 
     def every_file(self) -> list[Path]:
-        """Return the paths of all checkpoints here, those of parts too."""
+        """Return the paths of all checkpoints here, including those of parts."""
         return [*self.folder.rglob("checkpoint-*.safetensors")]
 
     def beside(self, name: str) -> Checkpoints:
         """Return the checkpoints of a part of the training, in a subfolder."""
         part = Checkpoints(self.folder / name, every=self.every)
-        part._replaced = self._replaced  # one list, which the first to save empties for all
+        part._replaced = self._replaced  # a shared list, which the first save empties
         return part
 
     def due(self) -> bool:
@@ -83,13 +83,13 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def newest(self) -> Artefact | None:
-        """Return the newest checkpoint whose digest is right, None if there is none.
+        """Return the newest intact checkpoint, None if there are no checkpoints.
 
         Raises
         ------
         ModelFileError
-            If there are checkpoints, but none can be read; LaterFormat, if the newest sound one
-            was written by a later version.
+            If there are checkpoints, but none can be read; LaterFormat, if a later version wrote
+            the newest intact one.
         """
         first: ModelFileError | None = None
         for number in reversed(self._numbers()):

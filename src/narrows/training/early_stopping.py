@@ -1,4 +1,4 @@
-"""Early stopping: keep the weights with the lowest error on held-out rows."""
+"""Stop early, and keep the weights with the lowest error on held-out rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["EarlyStopping"]
 class EarlyStopping:
     """Keep the best weights, and stop after ``patience`` epochs without better ones.
 
-    Without ``patience`` it never stops.
+    If ``patience`` is None it never stops.
     """
 
     def __init__(self, patience: int | None) -> None:
@@ -36,7 +36,7 @@ class EarlyStopping:
         return self.patience is not None and waited >= self.patience
 
     def begin_again(self, epoch: int) -> None:
-        """Count ``patience`` from this epoch, where a finished training goes on."""
+        """Count ``patience`` from this epoch, when a finished training continues."""
         self._since = epoch
 
     @torch.no_grad()
@@ -54,6 +54,7 @@ class EarlyStopping:
         return tensors, values
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, float]) -> None:
+        """Load the tensors and values of ``state``."""
         self.best_epoch = int(values["best_epoch"])
         self._since = int(values.get("since", 0))
         self.best_error = float(values.get("best_error", float("inf")))

@@ -1,4 +1,4 @@
-"""Layer-wise pretraining: its settings, and the objective of one layer."""
+"""Settings of layer-wise pretraining, and the objective of one layer."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def new_layer(
     Raises
     ------
     UsageError
-        If the method is "rbm" and the activations are not those of a Boltzmann machine.
+        If the method is "rbm" and the activations do not suit a Boltzmann machine.
     """
     encoder = net.encoder
     assert isinstance(encoder, DenseEncoder)
@@ -182,7 +182,7 @@ class _Activated(Decoder):
 
     @property
     def biases(self) -> nn.ParameterList:  # pyright: ignore[reportIncompatibleVariableOverride] -- see below
-        # an attribute would register them a second time, and no file holds a tensor twice
+        # an attribute would register them twice, and a file cannot store a tensor twice
         return self.decoder.biases
 
     def forward(self, h: Codes) -> Outputs:

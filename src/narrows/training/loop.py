@@ -1,4 +1,4 @@
-"""The training loop: epochs of shuffled batches, with checkpoints and resumption."""
+"""The training loop: epochs of shuffled batches, with checkpoints and early stopping."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHECK_EVERY = 100
 
 EVALUATION_BATCH = 1024
 
-_ALONE = Watch()
+_NO_WATCH = Watch()
 
 
 class TrainingStopped(BaseException):
@@ -36,7 +36,7 @@ def train(
     patience: int | None = None,
     augment_until: float = 1.0,
     constant_rate: bool = False,
-    watch: Watch = _ALONE,
+    watch: Watch = _NO_WATCH,
 ) -> TrainingRecord:
     """Minimize the trainer's objective over the source, in place.
 
@@ -50,7 +50,7 @@ def train(
     patience : int, optional
         Epochs without a better held-out error before training stops.
     augment_until : float
-        Share of the epochs in which the trainer's augmentation is used.
+        Fraction of the epochs in which the trainer's augmentation is used.
     watch : Watch, optional
         Checkpoints and callbacks.
 
@@ -59,7 +59,7 @@ def train(
     TrainingDiverged
         When a loss or a weight is not finite; the checkpoints before it stay.
     DataChanged, ModelFileError
-        If the checkpoint is of other data or other parameters.
+        If the checkpoint has other data or other parameters.
     """
     record = TrainingRecord(
         n_rows=source.n_rows,
@@ -108,7 +108,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     """Return the mean error over a source, in the precision of training.
 
     For stochastic objectives it is the mean of J, with one draw for each row: the error of the
-    mean code leaves out the penalty. Rows count by the source's weights, of mean 1.
+    mean code would leave out the penalty. Rows count by the source's weights, of mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first = 0

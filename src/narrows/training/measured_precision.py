@@ -1,4 +1,4 @@
-"""Measure which number format trains faster, by timing steps of the net.
+"""Measure whether float32 or bfloat16 trains faster, by timing steps of the net.
 
 CPU flags do not tell. With ``avx512_bf16`` but no AMX, bfloat16 trained 1.75 times slower than
 float32 on one machine; with AMX 1.8 times faster on another.
@@ -24,17 +24,17 @@ from narrows.training.precision import product_context
 __all__ = ["faster_precision"]
 
 _GAIN = 0.9
-"""bfloat16 must take at most this share of float32's time: where the two are close,
-noise would decide, and the same seed could give another result in the next process."""
+"""bfloat16 must take at most this fraction of float32's time: if the two are close, noise would
+decide, and the same seed could give different results in two processes."""
 
 _FEW_PRODUCTS = 20_000_000
 """Steps of dense layers with fewer products stay in float32: they take about a millisecond, so that
-noise would decide here too."""
+noise would decide."""
 
 _SECONDS = 0.1
 _FEWEST, _MOST = 5, 25
 _LONG = 0.5
-"""A step of more seconds is measured only once: its noise is small, and its cost is not."""
+"""A longer step, in seconds, is measured only once: it is costly, and its noise is small."""
 
 _FEW, _HOPELESS = 3, 2.0
 """If bfloat16 took twice float32's time in the median of this many steps, measuring stops. With
@@ -59,14 +59,16 @@ def faster_precision(
     if _n_products(objective, x) < _FEW_PRODUCTS:
         return "float32"
     key = _shape(objective, x, y, device)
-    with _known.lock:  # a second thread would disturb the measurement, and needs the same answer
-        if key not in _known.precisions:
-            _known.precisions[key] = _measured(objective, x, y, device)
-        return _known.precisions[key]
+    with (
+        _measurements.lock
+    ):  # a second thread would disturb the measurement, and needs the same answer
+        if key not in _measurements.precisions:
+            _measurements.precisions[key] = _measured(objective, x, y, device)
+        return _measurements.precisions[key]
 
 
-class _Known:
-    """What this process has measured, with a lock."""
+class _Measurements:
+    """The measurements of this process, with a lock."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -76,7 +78,7 @@ class _Known:
         self.lock = threading.Lock()
 
 
-_known = _Known()
+_measurements = _Measurements()
 
 
 def _n_products(objective: Trainable, x: Rows) -> float:
@@ -141,4 +143,4 @@ def _faster(seconds: Callable[[str], float]) -> str:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_known.renew_lock)
+    os.register_at_fork(after_in_child=_measurements.renew_lock)

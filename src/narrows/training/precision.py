@@ -13,7 +13,7 @@ from narrows.errors import UsageError, did_you_mean
 __all__ = ["product_context", "resolve_device", "resolve_precision"]
 
 _SMALL = 100_000
-"""Nets with fewer weights gain nothing: casting costs what the products save."""
+"""Nets with fewer weights gain nothing, because casting costs as much as the products save."""
 
 
 def resolve_device(device: str) -> torch.device:
@@ -44,7 +44,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device, net: nn.Module) -> str:
-    """Resolve ``"auto"`` to float32 where bfloat16 cannot be faster.
+    """Resolve ``"auto"`` to float32 if bfloat16 cannot be faster.
 
     This is so for small nets, and on CPUs without instructions for it. Otherwise "auto" stays, for
     ``faster_precision`` to measure. Weights, optimizer, losses and everything after training are
@@ -85,7 +85,7 @@ def product_context(precision: str, device: torch.device) -> AbstractContextMana
 
 @contextmanager
 def _bfloat16_products(device: torch.device) -> Iterator[None]:
-    """Use bfloat16, casting the weights anew at every step.
+    """Use bfloat16, and cast the weights again at every step.
 
     torch keeps the casts until the outermost autocast ends: under a caller's own autocast, every
     step would read the weights of the first.

@@ -58,7 +58,7 @@ def pretrain(
     Raises
     ------
     UsageError
-        If the method is "rbm" and the activations are not those of a Boltzmann machine.
+        If the method is "rbm" and the activations do not suit a Boltzmann machine.
     InvalidData
         If Bernoulli units would read values outside [0, 1].
     """
@@ -103,8 +103,8 @@ def pretrain(
 class _Below:
     """Scale rows, fill in missing values, and apply the layers already trained.
 
-    With ``scale_rows``, for Boltzmann machines, rows have the length to which the net's encoder
-    scales them. The products are in the precision of the layer in training.
+    With ``scale_rows``, for Boltzmann machines, rows are scaled to the length that the net's
+    encoder scales them to. Products are in the precision of the layer that is being trained.
     """
 
     scaling: Scaling

@@ -1,4 +1,4 @@
-"""State and record of a training, with its checkpoints and callbacks."""
+"""The state and record of a training run, with its checkpoints and callbacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FREE = ("max_epochs", "patience")
-"""Arguments that may differ when a finished training is resumed, to go on to another end."""
+"""Arguments that may differ when a finished training is resumed."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Epoch:
 
 @dataclass
 class TrainingRecord:
-    """What happened in a training; the model file keeps it."""
+    """The course of a training, which the model file keeps."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int | None = None
@@ -70,16 +70,16 @@ class Watch:
     checkpoints : Checkpoints or None
         Where to save the state every so often, at the end, and when a stop is requested.
     resume : bool
-        Whether parts of the training go on from their checkpoints.
+        Whether parts of the training continue from their checkpoints.
     saved : Artefact or None
-        The checkpoint that this training goes on from. If that training had ended, ``max_epochs``
-        may be larger now: the learning rate is then the one of that epoch of so many.
+        The checkpoint to continue from. If its training had finished, ``max_epochs`` may be larger
+        now; the learning rate then follows the schedule of the new ``max_epochs``.
     identity : mapping
         JSON values that must be equal when the training is resumed: parameters and data
         fingerprint.
     snapshot : callable or None
-        Returns the model file as training stands, from the record so far; with it, each checkpoint
-        opens as a model.
+        Returns the current content of the model file, from the record so far, so that checkpoints
+        open as models.
     stop_requested : callable
         Called after every step; True means: save a checkpoint and raise TrainingStopped.
     on_epoch : callable
@@ -135,7 +135,7 @@ class Run:
         self._order = trainer.sampler.get_state()
 
     def begin_epoch(self) -> None:
-        """Keep the order of the rows, and start the clock."""
+        """Save the state that determines the order of the rows, and start the clock."""
         self._order = self.trainer.sampler.get_state()
         self._started = time.perf_counter() - self._spent
         self._spent = 0.0
@@ -199,7 +199,7 @@ class Run:
         checkpoints.save(Artefact("checkpoint", spec, tensors))
 
     def resume(self, saved: Artefact) -> None:
-        """Go on from a checkpoint; if its training had ended, go on to another end."""
+        """Continue from a checkpoint; a finished training may continue to a later end."""
         ended = epochs_if_finished(saved) is not None
         check_identity(saved.spec["identity"], self.watch.identity, free=FREE if ended else ())
         self.epoch, self.position = saved.spec["epoch"], saved.spec["position"]
@@ -208,7 +208,7 @@ class Run:
                 f"resume: the checkpoint is of a training of {self.epoch} epochs, and max_epochs "
                 f"is {self.max_epochs} now; give more, or train anew without resume."
             )
-        # "auto" could be measured otherwise on another machine, or by noise
+        # "auto" could be measured differently on another machine, or because of noise
         self.trainer.precision = saved.spec.get("precision", self.trainer.precision)
         self.record.precision = self.trainer.precision
         self._spent = saved.spec["seconds"]

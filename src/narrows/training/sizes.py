@@ -1,4 +1,4 @@
-"""Refuse nets that cannot be trained in the available memory, by arithmetic, before they exist."""
+"""Refuse nets that do not fit into memory for training, before they are built."""
 
 from __future__ import annotations
 

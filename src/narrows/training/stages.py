@@ -1,4 +1,4 @@
-"""Trainings of several parts: a folder of checkpoints for each part, and one seed for all."""
+"""Train in several stages, with a folder of checkpoints for each and one seed for all."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Stages", "digest_of", "open_stages"]
 
 @dataclass(frozen=True)
 class Stages:
-    """What the parts of one training share.
+    """The checkpoints, callbacks and seed that the parts of one training share.
 
     Attributes
     ----------
     watch : Watch
-        Of the whole training. Its checkpoints hold only the identity; the parts have folders
-        beside them.
+        Watch of the whole training. Its checkpoints hold only the identity; the parts have
+        folders beside them.
     seed : int
-        The caller's, or that of the interrupted training if the caller gave none.
+        The caller's seed, or the interrupted training's if the caller gave none.
     """
 
     watch: Watch
@@ -39,7 +39,7 @@ class Stages:
         return self.watch.checkpoints
 
     def fit_arguments(self, name: str) -> dict[str, Any]:
-        """Return the arguments of ``fit`` for an estimator that is the part of this name."""
+        """Return the checkpoint arguments of ``fit`` for the estimator that is part ``name``."""
         folder = None if self.checkpoints is None else self.checkpoints.folder / name
         return {
             "checkpoint": folder,
@@ -54,10 +54,10 @@ class Stages:
         identity: Callable[[], Mapping[str, Any]],
         snapshot: Callable[[TrainingRecord], Artefact] | None = None,
     ) -> Iterator[Watch]:
-        """Yield the watch of ``train`` for the part of this name.
+        """Yield the watch of ``train`` for part ``name``.
 
-        ``identity`` returns what must be equal for this part, beside what all parts share; it is
-        called only if there are checkpoints.
+        ``identity`` returns what must be equal to resume this part, in addition to the shared
+        identity; it is only called if there are checkpoints.
         """
         with self.watch.part(name, name) as part:
             own = {} if self.checkpoints is None else identity()
@@ -74,7 +74,7 @@ def open_stages(
     resume: bool,
     stop_requested: Callable[[], bool] | None,
 ) -> Iterator[Stages]:
-    """Open the checkpoints of a training of several parts; without a folder there are none.
+    """Open the checkpoints of a training of several parts; none are written without a folder.
 
     Raises
     ------

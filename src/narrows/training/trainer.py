@@ -1,4 +1,4 @@
-"""One optimization step, and the state that is kept between steps."""
+"""Take optimization steps, and keep the state between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Trainer:
 
     The terms are summed on the device (``sums``: objective, loss, penalty, samples, in float64), so
     that a step never waits for it. ``weight_decay`` is decoupled (Loshchilov, Hutter 2019): a step
-    shrinks every matrix by the share rate x decay, whatever the loss. With ``momentum``, for
+    shrinks every matrix by the fraction rate x decay, whatever the loss. With ``momentum``, for
     Boltzmann machines, steps are gradient descent with momentum, and the decay is part of the
     gradient.
 
@@ -78,7 +78,7 @@ class Trainer:
     def step(self, raw: Rows | Labeled, *, factor: float, augment: bool = True) -> None:
         """Take an optimization step, at ``factor`` times the learning rate.
 
-        The first step measures what precision "auto" is to be.
+        If the precision is "auto", the first step measures it.
         """
         if self.precision == "auto":
             x, y, _ = self._scaled(raw)
@@ -114,7 +114,7 @@ class Trainer:
         self.sums.zero_()
         return total / n, loss / n, penalty / n
 
-    def go_on_from(self, other: Trainer, *, random: bool) -> None:
+    def continue_from(self, other: Trainer, *, random: bool) -> None:
         """Copy another trainer's optimizer state and, if ``random``, its random states."""
         for parameter in self.objective.parameters():
             self.optimizer.state[parameter] = {
@@ -127,7 +127,7 @@ class Trainer:
             self.noise.set_state(other.noise.get_state())
 
     def state(self) -> dict[str, Tensor]:
-        """Return all tensors that a resumed training needs to go on as if it had never stopped."""
+        """Return all tensors that a resumed training needs to continue as if it had not stopped."""
         tensors = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         for i, parameter in enumerate(self.objective.parameters()):
             for key, value in self.optimizer.state[parameter].items():

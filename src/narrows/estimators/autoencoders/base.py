@@ -290,7 +290,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        if hasattr(self, "model_"):  # every question asks: the net knows it at once
+        if hasattr(self, "model_"):  # faster, and every query needs it
             tags.input_tags.allow_nan = self.model_.objective.corruption.admits_missing
         else:
             tags.input_tags.allow_nan = admits_missing(self)

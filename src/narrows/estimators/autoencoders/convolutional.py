@@ -34,7 +34,8 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     channels : sequence of int, default=(32, 64, 128)
         Number of feature maps after each stage.
     blocks : int, default=0
-        Residual blocks of two 3 x 3 convolutions in each stage; slower, but images are sharper.
+        Residual blocks of two 3 x 3 convolutions in each stage; more make images sharper and
+        training slower.
     hidden : sequence of int, default=()
         Widths of the dense layers between the last maps and the code; the decoder mirrors them.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"

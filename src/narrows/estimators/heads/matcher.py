@@ -154,7 +154,6 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     missing_label: Any
     calibration_folds: int | None
 
-    # Attributes set by fit.
     intercept_: float
     slope_: float
     calibrated_on_: str
@@ -263,14 +262,9 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
             chosen = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
             for source in (first, second):
                 check_in_memory(source)
-                describe(
-                    source, missing=admits_missing(chosen)
-                )  # here errors name the row's own number
-            if first.n_rows != second.n_rows:
-                raise InvalidData(
-                    f"B: {second.n_rows} rows for {first.n_rows} rows of A; give one row of B "
-                    "per row of A."
-                )
+                # here errors name the row's own number
+                describe(source, missing=admits_missing(chosen))
+            _check_paired(first.n_rows, second.n_rows)
             labels = read_same(same, first.n_rows)
             both = stacked(first, second)
             autoencoder = autoencoder or fitted_autoencoder(self, both, None, None, stages)
@@ -315,16 +309,12 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     def match_distance(self, A: Any, B: Any) -> np.ndarray:
         """Return the squared distance of row i of A and row i of B, (n_pairs,), in [0, 4]."""
         first, second = (self.transform(rows).astype(np.float64) for rows in (A, B))
-        if len(first) != len(second):
-            raise InvalidData(
-                f"B: {len(second)} rows for {len(first)} rows of A; give one row of B per row of A."
-            )
+        _check_paired(len(first), len(second))
         return np.square(first - second).sum(axis=1)
 
     def match_proba(self, A: Any, B: Any) -> np.ndarray:
         """Return the probability that row i of A and row i of B are the same thing, (n_pairs,)."""
-        squared = self.match_distance(A, B)
-        return PairOdds(self.intercept_, self.slope_).probability(squared)
+        return PairOdds(self.intercept_, self.slope_).probability(self.match_distance(A, B))
 
     def match(self, A: Any, B: Any) -> np.ndarray:
         """Return whether that probability is at least 0.5 for each pair, bool (n_pairs,)."""
@@ -361,8 +351,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         with warnings.catch_warnings():
             # many classes of few rows each are usual here, such as faces
             warnings.filterwarnings("ignore", "The number of unique classes is greater")
-            unknown = self.missing_label
-            targets, _ = read_classes(raw.y, raw.n_rows, unknown=unknown)
+            targets, _ = read_classes(raw.y, raw.n_rows, unknown=self.missing_label)
         if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
             raise InvalidData(
                 "y: no two rows have the same class, so that the variation within a class is "
@@ -397,9 +386,14 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         )
         for share in (self.auc_, self.calibration_error_):
             if share is not None and not 0 <= share <= 1:
-                raise ValueError(f"a share of {share}")
+                raise ValueError(f"auc or calibration error of {share}, outside [0, 1]")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _check_paired(n_a: int, n_b: int) -> None:
+    if n_a != n_b:
+        raise InvalidData(f"B: {n_b} rows for {n_a} rows of A; give one row of B per row of A.")
