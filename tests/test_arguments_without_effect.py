@@ -1,4 +1,4 @@
-"""Arguments that cannot count, and forms in which an argument may come."""
+"""Arguments that have no effect are refused; equivalent forms of arguments are accepted."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def autoencoder() -> Autoencoder:
     return Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(X)
 
 
-def test_a_class_that_only_validation_data_has_is_refused(autoencoder):
+def test_a_class_only_in_validation_data_is_refused(autoencoder):
     head = CodeClassifier(autoencoder, max_epochs=1)
     with pytest.raises(InvalidData, match=r"^validation_data: .*\[7\]"):
         head.fit(X, Y, validation_data=(X[:5], np.full(5, 7)))
     assert head.fit(X, Y, validation_data=(X[:5], Y[:5])).classes_.tolist() == [0, 1, 2]
 
 
-def test_a_class_that_a_split_holds_out_whole_is_warned_of(autoencoder):
+def test_a_class_that_is_wholly_held_out_causes_a_warning(autoencoder):
     head = CodeClassifier(autoencoder, max_epochs=1, validation_fraction=0.3)
     with pytest.warns(HeldOutClassWarning, match=r"class \[\d\]"):
         head.fit(X, Y, groups=Y)
@@ -73,7 +73,7 @@ def test_a_stemmer_has_no_effect_on_characters():
 
 
 @pytest.mark.parametrize("n_groups, n_folds, least", [(2, 5, 3), (2, 2, 4), (3, 2, 4)])
-def test_a_detector_says_how_many_groups_it_needs(n_groups, n_folds, least):
+def test_a_detector_with_too_few_groups_names_the_number_needed(n_groups, n_folds, least):
     net = Autoencoder(2, hidden=(), max_epochs=1, validation_fraction=0.1)
     detector = AnomalyDetector(net, n_folds=n_folds)
     with pytest.raises(InvalidData, match=f"^groups: there are {n_groups} groups, but {least} are"):
@@ -92,7 +92,7 @@ def test_a_detector_says_how_many_groups_it_needs(n_groups, n_folds, least):
     ],
     ids=lambda given: next(iter(given)),
 )
-def test_a_matcher_in_closed_form_refuses_what_it_cannot_read(given, autoencoder):
+def test_a_frozen_matcher_refuses_arguments_of_training(given, autoencoder):
     (name,) = given
     with pytest.raises(UsageError, match=f"^{name}: has no effect with training='frozen'"):
         CodeMatcher(autoencoder, **given).fit(X, Y)

@@ -1,4 +1,4 @@
-"""The catalog itself: everything public is documented, and said once in one way."""
+"""The catalog: every public name is documented, and every table agrees with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classifiers and regressors on a code: what trains, what stays, what a file keeps."""
+"""Classifiers and regressors on a code: what is trained, what stays frozen, what a file stores."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_sklearn_contract(estimator, check):
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_it_learns_classes_of_any_kind(training, autoencoder, rows, classes):
+def test_classes_of_any_type_are_learned(training, autoencoder, rows, classes):
     fitted = classifier(autoencoder, training=training).fit(rows, classes)
     assert fitted.score(rows, classes) > 0.85
     assert fitted.classes_.tolist() == ["a", "b", "c"]
@@ -88,7 +88,7 @@ def test_a_frozen_linear_regressor_is_least_squares_on_the_codes(autoencoder, ro
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_only_a_copy_of_the_encoder_trains(training, autoencoder, rows, classes):
+def test_only_a_copy_of_the_encoder_is_trained(training, autoencoder, rows, classes):
     before = {k: v.clone() for k, v in autoencoder.model_.objective.state_dict().items()}
     fitted = classifier(autoencoder, training=training).fit(rows, classes)
     after = autoencoder.model_.objective.state_dict()
@@ -139,7 +139,7 @@ def test_every_parameter_changes_the_result(change, autoencoder, rows, classes):
 @pytest.mark.parametrize(
     "change", [{"corruption": "masking:0.5"}, {"reconstruction_weight": 3.0}], ids=str
 )
-def test_what_belongs_to_the_encoders_training_changes_it(change, autoencoder, rows, classes):
+def test_arguments_of_the_encoders_training_change_the_result(change, autoencoder, rows, classes):
     plain, other = (
         classifier(autoencoder, training="joint", **changes).fit(rows, classes).predict_proba(rows)
         for changes in ({}, change)
@@ -166,15 +166,13 @@ def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classe
      (CodeClassifier, 1, 1500), (CodeRegressor, 3, 334), (CodeRegressor, 20, 50),
      (CodeRegressor, 1, 500), (CodeSegmenter, 3, 334)],
 )  # fmt: skip
-def test_few_rows_are_passed_over_more_often(kind, steps, epochs):
+def test_few_rows_are_trained_for_more_epochs(kind, steps, epochs):
     """About 3,000 steps of classes, else 1,000; 50 passes at least, as half the steps at most."""
     assert kind()._recipe().epochs(steps, None) == epochs
     assert kind()._recipe().epochs(steps, 7) == 7
 
 
-def test_few_rows_are_learned_and_how_often_they_were_passed_over_is_kept(
-    autoencoder, rows, classes, tmp_path
-):
+def test_few_rows_are_learned_and_max_epochs_is_stored(autoencoder, rows, classes, tmp_path):
     few = np.random.default_rng(0).permutation(450)[:48]
     fitted = CodeRegressor(autoencoder, batch_size=16, random_state=0).fit(rows[few], rows[few, 0])
     assert fitted.n_epochs_ == fitted.max_epochs_ == 334 and fitted.max_epochs is None
@@ -183,7 +181,7 @@ def test_few_rows_are_learned_and_how_often_they_were_passed_over_is_kept(
     assert again.max_epochs_ == 334 and again.get_params()["max_epochs"] is None
 
 
-def test_what_max_epochs_came_to_is_kept_where_training_stopped_before(
+def test_the_resolved_max_epochs_is_stored_after_an_early_stop(
     autoencoder, rows, classes, tmp_path
 ):
     fitted = classifier(
@@ -194,12 +192,12 @@ def test_what_max_epochs_came_to_is_kept_where_training_stopped_before(
     assert load(tmp_path / "h.st").max_epochs_ == 40
 
 
-def test_dropout_is_off_when_it_answers(autoencoder, rows, classes):
+def test_dropout_is_off_in_prediction(autoencoder, rows, classes):
     fitted = classifier(autoencoder, training="fine_tuned", dropout=0.5).fit(rows, classes)
     np.testing.assert_array_equal(fitted.predict_proba(rows), fitted.predict_proba(rows))
 
 
-def test_rows_without_a_label_teach_the_reconstruction_only(autoencoder, rows, classes):
+def test_unlabeled_rows_only_affect_the_reconstruction(autoencoder, rows, classes):
     y = np.where(np.arange(450) % 10, "?", classes)
     fitted = classifier(autoencoder, missing_label="?", training="joint", max_epochs=60)
     assert fitted.fit(rows, y).classes_.tolist() == ["a", "b", "c"]
@@ -209,7 +207,7 @@ def test_rows_without_a_label_teach_the_reconstruction_only(autoencoder, rows, c
     assert not np.allclose(alone.predict_proba(rows), fitted.predict_proba(rows))
 
 
-def test_minus_one_is_a_class_unless_it_is_said_not_to_be(autoencoder, rows):
+def test_minus_one_is_a_class_unless_it_is_the_missing_label(autoencoder, rows):
     y = np.where(np.arange(450) < 150, -1, 1)
     assert classifier(autoencoder).fit(rows, y).classes_.tolist() == [-1, 1]
 
@@ -247,7 +245,7 @@ def test_an_autoencoder_may_be_a_file_or_frozen_or_not_fitted(autoencoder, rows,
         assert classifier(None, max_epochs=2).fit(rows, classes).autoencoder_.n_components == 32
 
 
-def test_it_searches_its_own_parameters_on_a_frozen_code(autoencoder, rows, classes):
+def test_a_grid_search_varies_the_heads_parameters_on_a_frozen_code(autoencoder, rows, classes):
     grid = GridSearchCV(
         classifier(FrozenEstimator(autoencoder), max_epochs=5), {"hidden": [(), (8,)]}, cv=3
     )
@@ -255,7 +253,7 @@ def test_it_searches_its_own_parameters_on_a_frozen_code(autoencoder, rows, clas
 
 
 @pytest.mark.parametrize("fitted_before", [False, True])
-def test_it_searches_the_autoencoders_parameters_too(fitted_before, rows, classes):
+def test_a_grid_search_varies_the_autoencoders_parameters(fitted_before, rows, classes):
     given = Autoencoder(4, hidden=(16,), max_epochs=2, patience=None, random_state=0)
     if fitted_before:
         given.fit(rows)
@@ -293,7 +291,7 @@ def test_it_reads_sparse_rows_and_other_encoders(rows, classes):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused(change, error, message, autoencoder, rows, classes):
+def test_invalid_arguments_are_refused(change, error, message, autoencoder, rows, classes):
     arguments = {"autoencoder": autoencoder, "random_state": 0, **change}
     with pytest.raises(error, match=message):
         CodeClassifier(**arguments).fit(rows, classes)
@@ -306,7 +304,7 @@ def test_dropout_keeps_the_mean():
     assert float(left.mean()) == pytest.approx(2.0, abs=0.02)
 
 
-def test_features_are_standardized_where_they_stay_as_they_are(autoencoder, rows, classes):
+def test_features_of_a_frozen_encoder_are_standardized(autoencoder, rows, classes):
     codes = autoencoder.transform(rows)
     frozen = classifier(autoencoder, max_epochs=1).fit(rows, classes).head_
     np.testing.assert_allclose(frozen.shift, codes.mean(axis=0), rtol=1e-4, atol=1e-4)
@@ -315,7 +313,7 @@ def test_features_are_standardized_where_they_stay_as_they_are(autoencoder, rows
     assert not moving.shift.any() and bool((moving.scale == 1).all())
 
 
-def test_a_code_that_was_trained_on_has_no_density_of_before(autoencoder, rows, classes):
+def test_fine_tuning_drops_the_densities_of_codes(autoencoder, rows, classes):
     frozen, tuned = (
         classifier(autoencoder, training=training, max_epochs=1).fit(rows, classes).autoencoder_
         for training in ("frozen", "fine_tuned")

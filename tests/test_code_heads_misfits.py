@@ -1,4 +1,4 @@
-"""Heads and what does not fit them: other rows, odd y, changed autoencoders, tampered files."""
+"""Heads with rows, y, autoencoders or files that do not fit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
-def test_a_head_does_not_follow_what_becomes_of_the_autoencoder_it_was_given(rows, classes):
+def test_a_head_does_not_change_when_its_given_autoencoder_does(rows, classes):
     given = Autoencoder(4, hidden=(), max_epochs=3, random_state=0).fit(rows)
     fitted = classifier(given).fit(rows, classes)
     before = fitted.predict_proba(rows)
@@ -66,7 +66,7 @@ def test_columns_in_another_order_than_the_autoencoders_are_refused(rows, classe
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_missing_values_that_the_autoencoder_admits_train_its_head_too(training, rows, classes):
+def test_heads_accept_missing_values_if_their_autoencoder_does(training, rows, classes):
     missing = rows.copy()
     missing[::3, 1] = np.nan
     ae = DenoisingAutoencoder(
@@ -86,7 +86,7 @@ def test_a_joint_training_refuses_an_autoencoder_with_a_task_of_its_own(rows, va
     assert fine_tuned.score(rows, classes) > 0.7
 
 
-def test_rows_held_out_without_any_label_are_no_measure(autoencoder, rows, classes):
+def test_held_out_rows_without_labels_are_refused(autoencoder, rows, classes):
     y = np.where(np.isin(np.arange(450), [1, 201, 401]), classes, "?")
     few = classifier(autoencoder, missing_label="?", validation_fraction=0.01)
     with pytest.raises(UsageError, match="validation_fraction: 0.01 leaves no label"):
@@ -126,7 +126,7 @@ def test_a_pickle_keeps_the_head(autoencoder, rows, classes):
     np.testing.assert_array_equal(again.predict_proba(rows), fitted.predict_proba(rows))
 
 
-def test_nan_may_stand_for_no_label(autoencoder, rows, path):
+def test_nan_can_be_the_missing_label(autoencoder, rows, path):
     y = np.where(np.arange(450) % 5, np.nan, np.arange(450) >= 150)
     fitted = classifier(autoencoder, missing_label=np.nan).fit(rows, y)
     assert fitted.classes_.tolist() == [0.0, 1.0]
@@ -148,7 +148,7 @@ def test_nan_may_stand_for_no_label(autoencoder, rows, path):
     ],
 )
 @pytest.mark.parametrize("head", [CodeClassifier, CodeRegressor])
-def test_a_y_that_cannot_be_is_bad_input(head, y, message, autoencoder, rows):
+def test_an_invalid_y_is_refused(head, y, message, autoencoder, rows):
     with pytest.raises(InvalidData, match=re.escape(message)):
         head(autoencoder, max_epochs=1).fit(rows, y)
 
@@ -240,7 +240,7 @@ def test_parameters_of_any_numpy_number_can_be_saved(autoencoder, rows, path):
         classifier(autoencoder, missing_label=np.complex64(1j)).fit(rows, y)
 
 
-def test_texts_of_a_file_take_no_more_room_than_they_need(autoencoder, rows, classes, path):
+def test_string_classes_of_a_file_use_only_the_width_they_need(autoencoder, rows, classes, path):
     """Eight gigabytes, if the file were believed."""
     fitted = classifier(autoencoder, max_epochs=1).fit(rows, classes)
     tampered(fitted, path, {"classes_dtype": "<U500000000"})
@@ -260,7 +260,7 @@ def test_head_weights_of_another_type_are_refused(name, dtype, autoencoder, rows
 @pytest.mark.parametrize(
     "change", [{"y_mean": "nan"}, {"y_mean": 10**400}, {"y_deviation": 0}, {"y_deviation": -1}]
 )
-def test_units_that_cannot_be_are_refused(change, autoencoder, rows, values, path):
+def test_invalid_units_are_refused(change, autoencoder, rows, values, path):
     fitted = CodeRegressor(autoencoder, max_epochs=1, random_state=0).fit(rows, values)
     tampered(fitted, path, change)
     with pytest.raises(ModelFileError, match="cannot be rebuilt"):

@@ -1,4 +1,4 @@
-"""The anomaly detector: what it finds, how often it errs, its file, and scikit-learn's checks."""
+"""The anomaly detector: what it flags, its false-alarm rate, its file, scikit-learn's checks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-def test_the_density_of_a_code_is_that_of_its_normal_parts():
+def test_the_density_of_a_code_is_the_product_of_its_normal_parts():
     rng = np.random.default_rng(0)
     weights, means, factors = (
         np.array([0.3, 0.7]),
@@ -67,32 +67,32 @@ def test_the_density_of_a_code_is_that_of_its_normal_parts():
     np.testing.assert_allclose(found.numpy(), np.log(expected), rtol=1e-5)
 
 
-def test_p_values_of_fresh_normal_rows_are_about_uniform(detector):
+def test_p_values_of_new_normal_rows_are_approximately_uniform(detector):
     p = detector.p_values(normal_rows(2000, seed=2))
     for a in (0.01, 0.05, 0.2, 0.5):
         assert (p <= a).mean() == pytest.approx(a, abs=0.02 + 0.1 * a)
 
 
-def test_alpha_is_the_share_of_normal_rows_that_are_called_anomalies(detector):
+def test_alpha_is_the_share_of_normal_rows_that_are_flagged(detector):
     x = normal_rows(2000, seed=3)
     found = detector.predict(x) == -1
     np.testing.assert_array_equal(found, detector.p_values(x) <= 0.05)
     assert found.mean() == pytest.approx(0.05, abs=0.025)
 
 
-def test_what_the_code_leaves_out_is_an_anomaly(detector):
+def test_a_row_that_is_reconstructed_badly_is_an_anomaly(detector):
     odd = normal_rows(40, seed=4)
     odd[:, 3] += 5
     assert (detector.predict(odd) == -1).all()
 
 
-def test_a_code_that_no_row_has_is_an_anomaly_though_it_is_rebuilt(detector):
+def test_a_row_with_an_unlikely_code_is_an_anomaly_even_if_reconstructed_well(detector):
     """Far out on the plane itself: the error grows little, the density falls."""
     axes = np.random.default_rng(0).normal(size=(2, 6))
     assert (detector.predict(np.array([[7.0, 0], [0, 7], [-6, 6]]) @ axes) == -1).all()
 
 
-def test_trimming_keeps_anomalies_in_the_training_from_passing_for_normal():
+def test_trimming_detects_anomalies_in_the_training_rows():
     rng = np.random.default_rng(0)
     odd = rng.normal(size=(60, 6)) * 0.3 + 3
     x = np.concatenate([normal_rows(600, seed=5), odd])
@@ -106,7 +106,7 @@ def test_trimming_keeps_anomalies_in_the_training_from_passing_for_normal():
     assert rank(0.2) > rank(0) + 0.05
 
 
-def test_shares_point_at_the_planted_feature(detector):
+def test_contributions_point_at_the_planted_feature(detector):
     odd = normal_rows(60, seed=7)
     planted = np.arange(60) % 6
     odd[np.arange(60), planted] += 6
@@ -115,13 +115,13 @@ def test_shares_point_at_the_planted_feature(detector):
     assert (shares.argmax(axis=1) == planted).mean() > 0.8
 
 
-def test_contamination_is_the_share_of_the_training_that_is_called_anomalies():
+def test_contamination_is_the_share_of_training_rows_that_are_flagged():
     x = normal_rows(200, seed=8)
     found = quick(contamination=0.1).fit(x).predict(x)
     assert (found == -1).sum() == 20
 
 
-def test_few_rows_cannot_be_rare():
+def test_a_level_below_the_smallest_p_value_flags_nothing():
     x = normal_rows(50, seed=9)
     with pytest.warns(NothingFlaggedWarning, match=r"alpha=0.01: flags nothing, .* below 0.0196"):
         found = quick(alpha=0.01).fit(x)
@@ -195,7 +195,7 @@ def digits_rows(digits):
     return digits[:200].astype(np.uint8)
 
 
-def test_a_bad_value_is_named_by_its_own_row():
+def test_an_error_names_the_row_of_a_bad_value():
     x = normal_rows(50, seed=0)
     x[43, 2] = np.nan
     with pytest.raises(InvalidData, match="contains NaN at row 43, column 2; impute .* or drop"):
@@ -205,14 +205,14 @@ def test_a_bad_value_is_named_by_its_own_row():
         found.predict(x)
 
 
-def test_an_infinity_is_not_said_to_be_imputed():
+def test_the_error_for_infinity_does_not_suggest_imputing():
     x = normal_rows(50, seed=0)
     x[43, 2] = np.inf
     with pytest.raises(InvalidData, match="infinity .* column 2; remove or replace such values"):
         quick().fit(x)
 
 
-def test_a_detector_of_autoencoders_that_take_missing_values_takes_them():
+def test_a_detector_accepts_missing_values_if_its_autoencoders_do():
     net = Autoencoder(
         2, hidden=(8,), scale="standard", max_epochs=15, validation_fraction=0,
         corruption="missing:0.2", patience=None,
@@ -232,7 +232,7 @@ def test_streamed_rows_are_refused(tmp_path):
         quick().fit(read(tmp_path / "x.parquet", stream=True))
 
 
-def test_one_net_scores_streamed_rows_as_the_refusal_says(tmp_path):
+def test_a_single_net_scores_streamed_rows(tmp_path):
     frame = pd.DataFrame(normal_rows(50, seed=0))
     frame.to_parquet(tmp_path / "x.parquet", row_group_size=5)
     rows = read(tmp_path / "x.parquet", stream=True)
@@ -240,7 +240,7 @@ def test_one_net_scores_streamed_rows_as_the_refusal_says(tmp_path):
     assert p.shape == (50,) and (p > 0).all()
 
 
-def test_texts_are_sent_to_a_document_model():
+def test_texts_are_refused_with_a_hint_at_document_models():
     with pytest.raises(InvalidData, match=r"holds texts.* fit\(model\.transform\(X\)\)"):
         quick().fit(as_documents(["a ship at sea", "a fox"] * 3))
 
@@ -255,12 +255,12 @@ def test_texts_are_sent_to_a_document_model():
         ("autoencoder", 3, "autoencoder: must be an autoencoder or None, got 3"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(argument, value, rule):
+def test_invalid_arguments_are_refused(argument, value, rule):
     with pytest.raises(UsageError, match=rule):
         quick().set_params(**{argument: value}).fit(normal_rows(50, seed=0))
 
 
-def test_a_code_that_may_copy_is_warned_of_once():
+def test_a_wide_code_causes_one_warning():
     net = Autoencoder(6, hidden=(8,), max_epochs=2)
     with pytest.warns() as caught:
         quick(autoencoder=net, n_folds=3).fit(normal_rows(60, seed=0))
@@ -268,26 +268,26 @@ def test_a_code_that_may_copy_is_warned_of_once():
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_a_device_that_is_not_there_is_refused(given):
+def test_a_missing_device_is_refused(given):
     detector = quick(device="nope") if given else AnomalyDetector(device="nope")
     with pytest.raises(UsageError, match="device: 'nope' cannot be used: .* try 'cpu'"):
         detector.fit(normal_rows(50, seed=0))
 
 
 @pytest.mark.parametrize(("device", "used"), [("auto", "cpu:0"), ("cpu", "cpu")])
-def test_the_device_of_a_detector_is_that_of_its_nets(device, used):
+def test_the_nets_use_the_device_of_the_detector(device, used):
     net = Autoencoder(2, hidden=(8,), max_epochs=1, device="cpu:0")
     found = quick(autoencoder=net, device=device).fit(normal_rows(50, seed=0))
     assert {member.device for member in found.members_} == {used} and net.device == "cpu:0"
 
 
-def test_a_seed_repeats():
+def test_a_seed_makes_fits_reproducible():
     x = normal_rows(80, seed=0)
     first, second = (quick().fit(x).score_samples(x) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
-def test_rows_too_large_to_compare_surprise_most(detector):
+def test_rows_whose_score_overflows_have_the_highest_score(detector):
     with pytest.warns(RangeWarning):
         scores = detector.score_samples(np.array([[3e38] * 6, [0.0] * 6]))
     assert np.isfinite(scores).all() and scores[0] < scores[1]

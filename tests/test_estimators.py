@@ -1,4 +1,4 @@
-"""What users touch, beyond scikit-learn's checks: inputs of every kind, units, persistence."""
+"""Estimators beyond scikit-learn's checks: inputs of every kind, units, saving and loading."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ def test_features_of_the_last_layer_are_the_code(fitted, X):
     np.testing.assert_array_equal(fitted.features(X, layer=1), fitted.transform(X))
 
 
-def test_a_layer_that_is_not_there_is_refused(fitted, X):
+def test_a_missing_layer_is_refused(fitted, X):
     with pytest.raises(UsageError, match="layer: must be from -2 to 1, got 2"):
         fitted.features(X, layer=2)
 
 
-def test_a_row_has_the_same_code_alone_and_in_company(fitted, X):
+def test_a_row_has_the_same_code_alone_and_in_a_batch(fitted, X):
     alone = np.concatenate([fitted.transform(row[None]) for row in X[:10]])
     np.testing.assert_allclose(alone, fitted.transform(X)[:10], rtol=1e-5, atol=1e-6)
 
@@ -170,14 +170,14 @@ def test_a_code_as_wide_as_the_input_warns(X):
         Autoencoder(**{**SMALL, "n_components": 10}).fit(X)
 
 
-def test_nan_is_named_by_row_and_column(X):
+def test_an_error_names_row_and_column_of_nan(X):
     bad = X.copy()
     bad[17, 4] = np.nan
     with pytest.raises(InvalidData, match="contains NaN at row 17, column 4"):
         Autoencoder(**SMALL).fit(bad)
 
 
-def test_nan_at_transform_is_named_by_row_column_and_name(X):
+def test_an_error_at_transform_names_row_and_column_of_nan(X):
     frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(10)])
     ae = Autoencoder(**SMALL).fit(frame)
     frame.iloc[3, 2] = np.inf
@@ -185,7 +185,7 @@ def test_nan_at_transform_is_named_by_row_column_and_name(X):
         ae.transform(frame)
 
 
-def test_a_value_too_large_for_float32_is_found_after_the_cast(X):
+def test_a_value_too_large_for_float32_is_refused(X):
     bad = X.astype(np.float64)
     bad[5, 1] = 1e300
     with pytest.raises(InvalidData, match=r"too large for dtype\('float32'\) at row 5, column 1"):
@@ -233,7 +233,7 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_bad_argument_is_refused_at_fit_by_name_rule_and_value(X, change, message):
+def test_a_bad_argument_is_refused_at_fit_with_name_rule_and_value(X, change, message):
     estimator = Autoencoder(**{**SMALL, **change})
     with pytest.raises(UsageError, match=message):
         estimator.fit(X)
@@ -276,12 +276,12 @@ def test_a_pickled_estimator_gives_the_same_codes(fitted, X):
     np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
 
 
-def test_a_missing_file_is_not_found(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.safetensors")
 
 
-def test_text_is_no_model(tmp_path):
+def test_a_text_file_is_not_a_model(tmp_path):
     (tmp_path / "m.safetensors").write_text("hello, this is not a model")
     with pytest.raises(ModelFileError, match="not a model file"):
         load(tmp_path / "m.safetensors")
@@ -308,7 +308,7 @@ def test_the_baseline_of_sparse_rows_is_truncated_svd(rng):
 
 
 @pytest.mark.parametrize(("n_components", "copies"), [(3, False), (4, True), (6, True)])
-def test_a_pca_as_wide_as_the_rows_is_no_mark(rng, n_components, copies):
+def test_a_pca_as_wide_as_the_rows_is_not_a_baseline(rng, n_components, copies):
     rows = rng.normal(size=(50, 4)).astype(np.float32)
     settings = {"corruption": "masking:0.2", "max_epochs": 1, "random_state": 0}
     evaluation = Autoencoder(n_components, hidden=(), **settings).fit(rows).evaluate(rows)
@@ -318,7 +318,7 @@ def test_a_pca_as_wide_as_the_rows_is_no_mark(rng, n_components, copies):
     assert ("rebuilds these rows better" in evaluation.table()) != copies
 
 
-def test_a_net_worse_than_the_mean_is_called_so(rng):
+def test_the_table_says_that_a_net_is_worse_than_the_mean(rng):
     rows = rng.normal(size=(50, 4)).astype(np.float32)
     evaluation = Autoencoder(**SMALL).fit(rows).evaluate(rows)
     for times, worse in ((0.9, False), (1.1, True)):
@@ -352,7 +352,7 @@ def test_set_output_gives_named_columns(X):
     assert list(frame.columns) == ["autoencoder0", "autoencoder1", "autoencoder2"]
 
 
-def test_partial_fit_goes_on_learning(X):
+def test_partial_fit_continues_training(X):
     ae = Autoencoder(**SMALL)
     scores = []
     for _ in range(12):
@@ -377,7 +377,7 @@ def test_no_warning_in_ordinary_use(X):
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", ALL)
-def test_frames_come_out_where_they_are_asked_for(cls, x):
+def test_set_output_returns_frames(cls, x):
     x = abs(x)  # counts, where the estimator reads those
     fitted = cls(n_components=2, max_epochs=1, random_state=0).fit(x)
     codes = fitted.set_output(transform="pandas").transform(x)

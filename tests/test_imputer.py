@@ -1,4 +1,4 @@
-"""The imputer: scikit-learn's checks, and what becomes of columns and names."""
+"""The imputer: scikit-learn's checks, columns and names."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def imputer(holed):
     return CodeImputer(net, random_state=0).fit(holed)
 
 
-def test_it_fills_in_better_than_the_mean_and_keeps_what_is_known(imputer, X, holed):
+def test_it_imputes_better_than_the_mean_and_keeps_known_values(imputer, X, holed):
     filled, missing = imputer.transform(holed), np.isnan(holed)
     assert np.array_equal(filled[~missing], X[~missing])
     by_mean = np.square(imputer.statistics_ - X)[missing].mean()
     assert np.square(filled - X)[missing].mean() < 0.5 * by_mean
 
 
-def test_its_statistics_are_the_means_of_the_known(imputer, holed):
+def test_statistics_are_the_means_of_known_values(imputer, holed):
     np.testing.assert_allclose(imputer.statistics_, np.nanmean(holed, axis=0), rtol=1e-3)
 
 
@@ -65,7 +65,7 @@ def test_a_column_without_a_value_is_dropped_or_0_as_in_simple_imputer(holed, ke
         assert (filled["c4"] == 0).all()
 
 
-def test_a_pipeline_takes_missing_values(holed, X):
+def test_a_pipeline_accepts_missing_values(holed, X):
     y = X.sum(axis=1)
     pipeline = make_pipeline(CodeImputer(SMALL, random_state=0), LinearRegression())
     assert pipeline.fit(holed, y).score(holed, y) > 0.5
@@ -87,13 +87,13 @@ def test_float64_comes_back_to_the_bit(holed):
         assert np.isfinite(found).all()
 
 
-def test_a_net_that_cannot_learn_from_nan_is_told_how(holed):
+def test_the_error_for_nan_says_what_to_do(holed):
     with pytest.raises(InvalidData, match="^autoencoder: X contains NaN, .*corruption='missing'"):
         CodeImputer(Autoencoder(3)).fit(holed)
 
 
 @pytest.mark.parametrize("kind", ["frame", "objects", "texts"])
-def test_a_column_of_texts_is_named(kind):
+def test_an_error_names_a_column_of_texts(kind):
     frame = pd.DataFrame({"height": [1.5, None, 2.0], "color": ["red", "red", "blue"]})
     frame["color"] = frame["color"].astype(object)
     X = {"frame": frame, "objects": frame.to_numpy(), "texts": np.array([["1", "x"]] * 3)}[kind]
@@ -104,7 +104,7 @@ def test_a_column_of_texts_is_named(kind):
         CodeImputer(SMALL).fit(X)
 
 
-def test_a_column_of_texts_after_the_fit_is_named_too(holed):
+def test_an_error_at_transform_names_a_column_of_texts(holed):
     imputer = CodeImputer(SMALL).fit(holed)
     with pytest.raises(InvalidData, match="X: column 2 holds 'x' in row 3"):
         rows = holed.astype(object)
@@ -123,7 +123,7 @@ def test_a_table_without_any_value_is_refused():
         CodeImputer(SMALL).fit(np.full((5, 3), np.nan))
 
 
-def test_what_is_no_autoencoder_is_refused(holed):
+def test_anything_but_an_autoencoder_is_refused(holed):
     with pytest.raises(UsageError, match="autoencoder: must be an autoencoder, .* got 3"):
         CodeImputer(3).fit(holed)
 
@@ -133,7 +133,7 @@ def test_an_unknown_method_is_refused(holed):
         CodeImputer(SMALL, method="cod").fit(holed)
 
 
-def test_without_an_autoencoder_few_rows_train_for_as_many_steps_as_they_need(holed, monkeypatch):
+def test_the_default_autoencoder_trains_few_rows_for_enough_steps(holed, monkeypatch):
     monkeypatch.setattr(imputer_module, "_LEAST_STEPS", 400)
     own = CodeImputer(random_state=0).fit(holed[:60]).autoencoder_
     assert own.n_epochs_ == 100  # of 4 steps

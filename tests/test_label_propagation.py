@@ -109,7 +109,7 @@ def test_labels_may_be_words(moons, fitted):
     assert set(few.predict(x)) == {"one", "two"}
 
 
-def test_rows_of_unknown_class_do_not_count_in_the_score(moons, fitted):
+def test_rows_of_unknown_class_are_ignored_by_the_score(moons, fitted):
     x, y = moons
     known = labeled(y, 20)
     few = CodeClassifier(fitted, **QUICK, missing_label=-1, n_neighbors=10).fit(x, known)

@@ -1,4 +1,4 @@
-"""CodeMatcher: symmetric, calibrated, good at things never seen; what it refuses; its file."""
+"""CodeMatcher: symmetry, calibration, new classes, errors and its file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def matcher(ae, **changes: Any) -> CodeMatcher:
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_a_pair_has_one_probability_either_way(training, ae, things):
+def test_probabilities_are_symmetric(training, ae, things):
     x, y = things
     model = matcher(ae, training=training).fit(x, y)
     a, b = x[:100], x[500:600]
@@ -79,7 +79,7 @@ def test_nothing_matches_a_row_better_than_itself(fitted, things):
     assert (fitted.match_proba(x, x[rng.permutation(len(x))]) <= alone).all()
 
 
-def test_things_never_seen_are_told_apart_better_than_by_the_codes_own_distance(fitted, ae, things):
+def test_new_things_are_separated_better_than_by_the_distance_of_codes(fitted, ae, things):
     x, y = things
     x, y = x[y >= 20], y[y >= 20]
     pairs = drawn_pairs(y, 10_000, generator=np.random.default_rng(1))
@@ -90,7 +90,7 @@ def test_things_never_seen_are_told_apart_better_than_by_the_codes_own_distance(
     assert fitted.score(x, y) == pytest.approx(roc_auc_score(pairs.same, ours), abs=0.02)
 
 
-def test_probabilities_hold_for_things_never_seen(fitted, things):
+def test_probabilities_are_calibrated_for_new_things(fitted, things):
     x, y = things
     hidden = np.where(y >= 20, y, -1)
     pairs = drawn_pairs(hidden, 10_000, generator=np.random.default_rng(1))
@@ -101,7 +101,7 @@ def test_probabilities_hold_for_things_never_seen(fitted, things):
     assert fitted.auc_ == pytest.approx(roc_auc_score(pairs.same, said), abs=0.06)
 
 
-def test_training_the_encoder_tells_the_things_of_y_apart_better(fitted, ae, things):
+def test_training_the_encoder_separates_the_training_classes_better(fitted, ae, things):
     x, y = things
     seen = y < 20
     tuned = matcher(ae, training="joint", max_epochs=20).fit(x[seen], y[seen])
@@ -111,7 +111,7 @@ def test_training_the_encoder_tells_the_things_of_y_apart_better(fitted, ae, thi
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_only_a_copy_of_the_encoder_trains(training, ae, things):
+def test_only_a_copy_of_the_encoder_is_trained(training, ae, things):
     x, y = things
     before = {k: v.clone() for k, v in ae.model_.objective.state_dict().items()}
     model = matcher(ae, training=training).fit(x[::4], y[::4])
@@ -135,7 +135,7 @@ def test_pairs_may_be_given(training, ae, things):
     assert (model.match(x[:9], x[9:18]) == (model.match_proba(x[:9], x[9:18]) >= 0.5)).all()
 
 
-def test_the_share_of_given_pairs_is_the_share_that_is_said(ae, things):
+def test_probabilities_assume_the_share_of_the_given_pairs(ae, things):
     x, y = things
     pairs = drawn_pairs(y, 4000, generator=np.random.default_rng(2))
     kept = ~pairs.same | (np.arange(4000) % 5 == 0)
@@ -161,7 +161,7 @@ def test_sparse_pairs_are_pairs(ae, things):
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_a_seed_repeats(training, ae, things):
+def test_a_seed_makes_fits_reproducible(training, ae, things):
     x, y = things
     first, again = (
         matcher(ae, training=training).fit(x[::5], y[::5]).match_proba(x[:50], x[50:100])
@@ -204,13 +204,13 @@ def test_rows_become_vectors_of_length_1_whose_distance_counts(fitted, ae, thing
     ],
     ids=["four classes", "two classes", "three labels"],
 )
-def test_what_can_be_held_out_is(y, held_out, ae, things):
+def test_calibration_holds_out_classes_rows_or_pairs(y, held_out, ae, things):
     model = matcher(ae).fit(things[0][::20], y)
     assert model.calibrated_on_ == held_out
     assert (model.auc_ is None) == (model.calibration_error_ is None) == (held_out == "training")
 
 
-def test_rows_of_unknown_class_make_no_pairs(ae, things):
+def test_rows_of_unknown_class_form_no_pairs(ae, things):
     x, y = things
     hidden = np.where(y < 20, y, -1)
     said = matcher(ae).fit(x, hidden).match_proba(x[:100], x[100:200])
@@ -238,7 +238,7 @@ def test_a_joint_training_has_rows_of_known_class_in_every_batch(ae, things, mon
     assert shares.min() > 0.2 and shares.mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_fine_tuning_leaves_rows_of_unknown_class_out(ae, things):
+def test_fine_tuning_drops_rows_of_unknown_class(ae, things):
     x, y = things
     hidden = np.where(y < 20, y, -1)
     with_others = matcher(ae, training="fine_tuned").fit(x, hidden)
@@ -248,7 +248,7 @@ def test_fine_tuning_leaves_rows_of_unknown_class_out(ae, things):
     assert with_others.history_[0] == pytest.approx(alone.history_[0], rel=0.2)
 
 
-def test_rows_without_a_class_give_the_origin(ae, things):
+def test_rows_of_unknown_class_determine_the_origin(ae, things):
     x, y = things
     hidden = np.where(y < 20, y, -1)
     codes = ae.transform(x)
@@ -269,7 +269,7 @@ def test_rows_without_a_class_give_the_origin(ae, things):
         (None, "y: requires y to be passed"),
     ],
 )
-def test_classes_that_cannot_be_are_refused(y, message, ae, things):
+def test_invalid_classes_are_refused(y, message, ae, things):
     with pytest.raises(InvalidData, match=message):
         matcher(ae).fit(things[0], y)
 
@@ -286,13 +286,13 @@ def test_classes_that_cannot_be_are_refused(y, message, ae, things):
         (None, "same: must not be None"),
     ],
 )
-def test_answers_that_cannot_be_are_refused(same, message, ae, things):
+def test_invalid_labels_of_pairs_are_refused(same, message, ae, things):
     x, _ = things
     with pytest.raises(InvalidData, match=message):
         matcher(ae).fit_pairs(x[:9], x[9:18], same)
 
 
-def test_pairs_without_a_partner_are_refused(fitted, ae, things):
+def test_pairs_of_different_lengths_are_refused(fitted, ae, things):
     x, _ = things
     with pytest.raises(InvalidData, match="B: 8 rows for 9 rows of A"):
         matcher(ae).fit_pairs(x[:9], x[:8], np.arange(9) % 2)
@@ -332,12 +332,12 @@ def test_rows_of_another_width_or_order_are_refused(fitted, ae, things):
         ({"missing_label": [1]}, "missing_label: must be one value"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(change, message, ae, things):
+def test_invalid_arguments_are_refused(change, message, ae, things):
     with pytest.raises(UsageError, match=message):
         matcher(ae, **change).fit(*things)
 
 
-def test_a_search_ranks_by_the_pairs_of_rows_held_out(ae, things):
+def test_a_grid_search_ranks_by_held_out_pairs(ae, things):
     x, y = things
     grid = GridSearchCV(matcher(FrozenEstimator(ae)), {"layer": [0, 1]}, cv=2)
     grid.fit(x, y)

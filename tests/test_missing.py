@@ -1,4 +1,4 @@
-"""Missing values: NaN where the corruption admits it, from fit to denoise."""
+"""Missing values with a corruption that admits NaN, from fit to denoise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_statistics_are_those_of_the_known_values(tables):
     np.testing.assert_allclose(statistics.variance, np.nanvar(tables[1], axis=0), rtol=1e-4)
 
 
-def test_denoise_fills_in_what_is_missing_and_keeps_what_is_known(tables, filler):
+def test_denoise_fills_in_missing_values_and_keeps_known_ones(tables, filler):
     whole, holed = tables
     filled = filler.denoise(holed)
     missing = np.isnan(holed)
@@ -46,8 +46,8 @@ def test_denoise_fills_in_what_is_missing_and_keeps_what_is_known(tables, filler
     assert error < 0.3 * by_mean
 
 
-def test_other_values_where_nan_stands_change_nothing(tables):
-    """NaN is a hole in the data, not a value: what counts is where it stands."""
+def test_scores_count_known_values_only(tables):
+    """The score is minus the squared error summed over the known values."""
     holed = tables[1][:50]
     ae = Autoencoder(**NET, corruption="missing", max_epochs=2).fit(holed)
     assert np.isfinite(ae.history_).all() and np.isfinite(ae.transform(holed)).all()
@@ -65,26 +65,26 @@ def test_evaluation_counts_known_entries_only(tables, filler):
     assert 0 < found.baseline_squared_error < found.variance
 
 
-def test_a_column_that_is_missing_whole_is_no_fault(tables):
+def test_a_column_without_values_is_allowed(tables):
     holed = tables[1][:60].copy()
     holed[:, 4] = np.nan
     ae = Autoencoder(**NET, corruption="missing", max_epochs=2).fit(holed)
     assert np.isfinite(ae.reconstruct(holed)).all()
 
 
-def test_nan_is_refused_where_no_corruption_asks_for_it(tables):
+def test_nan_is_refused_without_a_corruption_that_admits_it(tables):
     with pytest.raises(InvalidData, match="contains NaN .*corruption='missing'"):
         Autoencoder(**NET).fit(tables[1])
 
 
-def test_infinity_is_refused_even_then(tables):
+def test_infinity_is_refused_with_any_corruption(tables):
     holed = tables[1].copy()
     holed[3, 2] = np.inf
     with pytest.raises(InvalidData, match="contains infinity .* row 3, column 2"):
         Autoencoder(**NET, corruption="missing").fit(holed)
 
 
-def test_a_loaded_model_takes_nan_too(tables, filler, tmp_path):
+def test_a_loaded_model_accepts_nan(tables, filler, tmp_path):
     filler.save(tmp_path / "m")
     np.testing.assert_array_equal(
         load(tmp_path / "m").denoise(tables[1]), filler.denoise(tables[1])
@@ -92,7 +92,7 @@ def test_a_loaded_model_takes_nan_too(tables, filler, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["bernoulli", "multinomial"])
-def test_bounded_losses_take_missing_values(tables, loss):
+def test_bounded_losses_accept_missing_values(tables, loss):
     positive = np.abs(tables[1])
     ae = Autoencoder(**NET, corruption="missing", loss=loss, max_epochs=2).fit(positive)
     assert np.isfinite(ae.score(positive))

@@ -1,4 +1,4 @@
-"""Rows with missing values, by every method and command: finite, and by the code of transform."""
+"""Rows with missing values in every method and command: results are finite."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ OF_THE_CODE = {
 
 @pytest.mark.parametrize("answer", OF_THE_CODE.values(), ids=OF_THE_CODE)
 @pytest.mark.parametrize("kind", ["net", "hasher"])
-def test_what_is_made_of_the_code_reads_the_fill_for_a_missing_value(request, holed, kind, answer):
+def test_methods_on_codes_fill_in_missing_values(request, holed, kind, answer):
     fitted = request.getfixturevalue(kind)
     found = answer(fitted, holed)
     assert np.isfinite(found).all()
@@ -104,7 +104,7 @@ OF_ROWS = {
 
 
 @pytest.mark.parametrize("answer", OF_ROWS.values(), ids=OF_ROWS)
-def test_every_method_that_takes_rows_answers_in_numbers(net, holed, answer):
+def test_every_method_on_rows_returns_finite_numbers(net, holed, answer):
     assert np.isfinite(answer(net, holed)).all()
 
 
@@ -155,7 +155,7 @@ def test_a_segmenter_reads_images_with_missing_pixels():
     assert np.isfinite(head.predict_proba(images)).all()
 
 
-def test_a_detector_answers_for_rows_with_missing_values(net, holed):
+def test_a_detector_scores_rows_with_missing_values(net, holed):
     detector = AnomalyDetector(Autoencoder(**SMALL), n_folds=2, random_state=0).fit(holed)
     for answer in (detector.score_samples(holed), detector.anomaly_contributions(holed)):
         assert np.isfinite(answer).all()

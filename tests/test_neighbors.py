@@ -1,4 +1,4 @@
-"""Neighborhoods: which rows are nearest, what is rebuilt of them, what the code gains."""
+"""Neighborhoods: nearest rows, the mean that is reconstructed, the effect on the code."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def counts(rng) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_nearest_rows_are_those_of_comparing_all(counts, form):
+def test_nearest_rows_match_a_comparison_of_all_rows(counts, form):
     np.testing.assert_array_equal(nearest_rows(form(counts), 5), brute_force(counts, 5))
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_equal_cosines_come_by_row_number_and_without_the_row_itself(form):
+def test_ties_are_ordered_by_row_number_without_the_row_itself(form):
     rows = np.ones((200, 3), np.float32)
     expected = [[i for i in range(6) if i != row][:5] for row in range(200)]
     np.testing.assert_array_equal(nearest_rows(form(rows), 5), expected)
@@ -75,7 +75,7 @@ def test_rows_of_zeros_have_neighbors_too():
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_what_is_rebuilt_is_the_mean_of_a_row_and_its_nearest(counts, form):
+def test_the_target_is_the_weighted_mean_of_a_row_and_its_nearest(counts, form):
     around = neighborhoods(together(form(counts)), Scaling("none"), 3)
     nearest = brute_force(counts, 3)
     expected = OWN * counts + (1 - OWN) * counts[nearest].mean(axis=1)
@@ -110,7 +110,7 @@ def test_the_objective_falls_to_what_neighborhoods_share():
     assert plain.model_.parameters == shared.model_.parameters
 
 
-def test_a_training_with_neighbors_goes_on_where_it_stopped(tmp_path):
+def test_a_training_with_neighbors_resumes(tmp_path):
     texts, _ = topic_texts()
     arguments = {"n_neighbors": 4, "hidden": (8,), "max_epochs": 4, "random_state": 0}
     whole = SemanticHasher(8, **arguments).fit(texts)
@@ -124,7 +124,7 @@ def test_a_training_with_neighbors_goes_on_where_it_stopped(tmp_path):
     assert again.history_ == whole.history_
 
 
-def test_a_few_rows_have_ten_neighbors_unless_told_otherwise(monkeypatch):
+def test_few_rows_have_ten_neighbors_by_default(monkeypatch):
     texts, _ = topic_texts()
     arguments = {"hidden": (16,), "max_epochs": 2, "random_state": 0}
     codes = [DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts).transform(texts)
@@ -137,7 +137,7 @@ def test_a_few_rows_have_ten_neighbors_unless_told_otherwise(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [-1, 1.5])
-def test_a_number_that_cannot_be_is_refused(k):
+def test_an_invalid_number_is_refused(k):
     with pytest.raises(UsageError, match="n_neighbors: must be"):
         DocumentAutoencoder(2, n_neighbors=k).fit(topic_texts()[0])
 
@@ -148,7 +148,7 @@ def test_streamed_rows_are_refused(tmp_path, counts):
         SemanticHasher(8, n_neighbors=2).fit(read(tmp_path / "x.npy", stream=True))
 
 
-def test_codes_say_which_rows_are_near(counts, rng):
+def test_codes_define_nearest_rows(counts, rng):
     codes = rng.random((70, 4)).astype(np.float32)
     around = neighborhoods(together(sp.csr_array(counts)), Scaling("none"), 3, codes=codes)
     expected = OWN * counts + (1 - OWN) * counts[brute_force(codes, 3)].mean(axis=1)
@@ -156,9 +156,7 @@ def test_codes_say_which_rows_are_near(counts, rng):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_counts_have_a_neighbor_model_unless_told_otherwise_and_other_rows_have_none(
-    rng, monkeypatch
-):
+def test_only_counts_have_a_neighbor_model_by_default(rng, monkeypatch):
     texts, _ = topic_texts()
     arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
     for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
@@ -219,7 +217,7 @@ def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
     assert all(epoch["validation"] is not None for epoch in hasher.model_.record["neighbor_model"])
 
 
-def test_more_rows_than_are_compared_exactly_have_a_neighbor_model_where_it_is_asked_for(
+def test_many_rows_have_a_neighbor_model_on_request(
     monkeypatch,
 ):
     monkeypatch.setattr("narrows.estimators.autoencoders.plan.EXACT", 100)
@@ -229,7 +227,7 @@ def test_more_rows_than_are_compared_exactly_have_a_neighbor_model_where_it_is_a
     assert record["n_neighbors"] == 10 and "neighbor_model" in record
 
 
-def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
+def test_neighbors_by_cannot_change_on_resuming(tmp_path):
     texts, _ = topic_texts()
     rows = {**BY_CODE, "neighbors_by": "rows", "random_state": 0}
     steps = iter([False] * 20 + [True] * 1000)
@@ -244,7 +242,7 @@ def test_who_said_what_is_near_cannot_change_half_way(tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [20, 50])
-def test_a_training_with_a_neighbor_model_goes_on_where_it_stopped(tmp_path, stop_after):
+def test_a_training_with_a_neighbor_model_resumes(tmp_path, stop_after):
     texts, _ = topic_texts()
     steps: list[int] = []
     whole = SemanticHasher(8, random_state=0, **BY_CODE)
@@ -269,7 +267,7 @@ def _objectives(hasher: SemanticHasher) -> list[float]:
     return [epoch["objective"] for epoch in hasher.model_.record["neighbor_model"]]
 
 
-def test_a_drawn_seed_is_found_again_at_the_neighbor_model(tmp_path):
+def test_a_drawn_seed_is_restored_from_the_neighbor_model(tmp_path):
     texts, _ = topic_texts()
     steps = iter([False] * 20 + [True] * 1000)
     with pytest.raises(TrainingStopped):
@@ -290,7 +288,7 @@ def test_a_drawn_seed_is_found_again_at_the_neighbor_model(tmp_path):
     ],
     ids=str,
 )
-def test_who_says_what_is_near_is_checked(arguments, message):
+def test_neighbors_by_is_checked(arguments, message):
     with pytest.raises(UsageError, match=message):
         SemanticHasher(8, **arguments).fit(topic_texts()[0])
 

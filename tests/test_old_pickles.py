@@ -1,4 +1,4 @@
-"""Pickles of before a parameter was there: it has its default."""
+"""Old pickles get defaults for newer parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def of_before(estimator, name):
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-def test_a_parameter_that_came_later_has_its_default(kind):
+def test_newer_parameters_get_their_defaults(kind):
     defaults = kind().get_params(deep=False)
     assert len(ESTIMATORS) > 15 and defaults
     for name in defaults:
@@ -40,7 +40,7 @@ def test_a_parameter_that_came_later_has_its_default(kind):
         assert clone(old).get_params(deep=False) == defaults
 
 
-def test_a_segmenter_of_before_max_classes_is_saved(tmp_path):
+def test_an_old_segmenter_without_max_classes_can_be_saved(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
     ae = ConvolutionalAutoencoder(2, channels=(3,), max_epochs=1, random_state=0).fit(images)
     fitted = CodeSegmenter(ae, max_epochs=1, random_state=0).fit(images, images > 120)
@@ -49,7 +49,7 @@ def test_a_segmenter_of_before_max_classes_is_saved(tmp_path):
     np.testing.assert_array_equal(said, fitted.predict(images))
 
 
-def test_a_head_of_before_max_epochs_was_kept_is_saved(autoencoder, rows, classes, tmp_path):
+def test_an_old_head_without_max_epochs_can_be_saved(autoencoder, rows, classes, tmp_path):
     fitted = classifier(autoencoder, max_epochs=3).fit(rows, classes)
     of_before(fitted, "max_epochs_").save(tmp_path / "h.st")
     assert load(tmp_path / "h.st").max_epochs_ == 3

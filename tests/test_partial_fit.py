@@ -1,4 +1,4 @@
-"""partial_fit: all of a pass or nothing, and no argument without effect."""
+"""partial_fit: a failed call changes nothing, and no argument is ignored."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_diverged_call_leaves_everything_as_it_was(cls: type, counts: Any) -> 
     assert not equal(weights(estimator), before)
 
 
-def test_after_a_diverged_call_training_goes_on_as_if_it_had_not_been(X: np.ndarray) -> None:
+def test_after_a_diverged_call_training_continues_as_if_it_had_not_happened(X: np.ndarray) -> None:
     plain, tried = small().partial_fit(X), small().partial_fit(X)
     with pytest.raises(TrainingDiverged):
         tried.set_params(learning_rate=1e30).partial_fit(X)
@@ -110,7 +110,7 @@ def test_a_refused_call_drops_nothing(counts: np.ndarray) -> None:
     assert estimator.model_.calibration is not None and estimator.model_.densities
 
 
-def test_finite_weights_whose_answers_are_not_count_as_diverged(
+def test_finite_weights_with_infinite_errors_count_as_diverged(
     X: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator = small().partial_fit(X)
@@ -134,7 +134,7 @@ def test_finite_weights_whose_answers_are_not_count_as_diverged(
     ],
     ids=str,
 )
-def test_what_belongs_to_the_pass_takes_effect(change: dict[str, Any], X: np.ndarray) -> None:
+def test_changed_arguments_of_the_pass_take_effect(change: dict[str, Any], X: np.ndarray) -> None:
     plain, changed = small().partial_fit(X), small().partial_fit(X)
     changed.set_params(**change).partial_fit(X)
     assert not equal(weights(changed), weights(plain.partial_fit(X)))
@@ -147,7 +147,7 @@ def test_the_augmentation_takes_effect() -> None:
     assert not equal(weights(changed), weights(plain.partial_fit(images)))
 
 
-def test_the_moments_go_on_when_the_rate_changes(X: np.ndarray) -> None:
+def test_adams_moments_are_kept_when_the_rate_changes(X: np.ndarray) -> None:
     """A rate of next to nothing leaves the weights, and not those that Adam starts with anew."""
     estimator = small().partial_fit(X)
     estimator.set_params(learning_rate=1e-4).partial_fit(X)
@@ -170,7 +170,7 @@ _NET = {
 
 @pytest.mark.parametrize("name", _NET)
 @pytest.mark.parametrize("after", ["partial_fit", "fit", "load"])
-def test_what_belongs_to_the_net_is_refused_by_name(
+def test_changed_arguments_of_the_net_are_refused_by_name(
     name: str, after: str, X: np.ndarray, tmp_path: Any
 ) -> None:
     estimator = small(max_epochs=1)
@@ -187,7 +187,9 @@ def test_what_belongs_to_the_net_is_refused_by_name(
 @pytest.mark.parametrize(
     "change", [{"max_epochs": 9}, {"patience": 3}, {"validation_fraction": 0.5}]
 )
-def test_what_only_fit_reads_is_refused_by_name(change: dict[str, Any], X: np.ndarray) -> None:
+def test_changed_arguments_of_fit_are_refused_by_name(
+    change: dict[str, Any], X: np.ndarray
+) -> None:
     estimator = small().partial_fit(X).set_params(**change)
     with pytest.raises(UsageError, match=f"{next(iter(change))} is .*; only fit reads it"):
         estimator.partial_fit(X)
@@ -204,12 +206,14 @@ def test_what_only_fit_reads_is_refused_by_name(change: dict[str, Any], X: np.nd
     ],
     ids=str,
 )
-def test_the_same_said_otherwise_is_no_change(first: Any, then: Any, X: np.ndarray) -> None:
+def test_another_spelling_of_an_argument_is_not_a_change(
+    first: Any, then: Any, X: np.ndarray
+) -> None:
     estimator = small(**first).partial_fit(X)
     assert estimator.set_params(**then).partial_fit(X).n_epochs_ == 2
 
 
-def test_neighbors_are_for_fit(counts: np.ndarray) -> None:
+def test_neighbors_are_refused(counts: np.ndarray) -> None:
     estimator = DocumentAutoencoder(2, hidden=(5,), n_neighbors=3, **_SMALL)
     with pytest.raises(UsageError, match="n_neighbors: is 3, but partial_fit does not support"):
         estimator.partial_fit(counts)
@@ -233,7 +237,7 @@ def test_the_thresholds_of_a_hasher_are_medians_of_the_last_rows(X: np.ndarray) 
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, LinearAutoencoder, DenoisingAutoencoder])
-def test_what_fit_measured_is_dropped_with_a_word_and_only_once(kind: Any, X: Any) -> None:
+def test_measurements_of_fit_are_dropped_with_one_warning(kind: Any, X: Any) -> None:
     estimator = kind(2, max_epochs=2, validation_fraction=0.3, random_state=0).fit(X)
     with pytest.warns(
         OutdatedWarning, match="errors of held-out rows .*are dropped, because .* call fit"
@@ -245,7 +249,7 @@ def test_what_fit_measured_is_dropped_with_a_word_and_only_once(kind: Any, X: An
         estimator.partial_fit(X)
 
 
-def test_a_certificate_outlives_a_call_that_fails(X: np.ndarray) -> None:
+def test_a_failed_call_keeps_the_comparison_to_pca(X: np.ndarray) -> None:
     estimator = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(X)
     with pytest.raises(TrainingDiverged):
         estimator.set_params(learning_rate=1e30).partial_fit(X)

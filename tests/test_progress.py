@@ -1,4 +1,4 @@
-"""Lines of progress: of many epochs some, evenly, with the first and the last."""
+"""Progress lines: all epochs, or some evenly spaced, always the first and the last."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_training_has_about_thirty_lines(of, capsys):
         assert len(set(np.diff(numbers[1:-1]))) == 1
 
 
-def test_the_epoch_at_which_training_stopped_is_told(capsys):
+def test_the_epoch_at_which_training_stopped_is_printed(capsys):
     with Progress(2, 500) as progress:
         for number in range(1, 38):
             progress.epoch(number, EPOCH)
@@ -51,7 +51,7 @@ def test_other_levels_print_no_epochs(capsys):
     assert not capsys.readouterr().err
 
 
-def test_trainings_of_nets_heads_and_layers_are_told_so(rows, classes, capsys):
+def test_nets_heads_and_layers_print_some_of_many_epochs(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=90, patience=None, random_state=0, verbose=2).fit(few)
     assert printed_epochs(capsys) == [1, *range(4, 91, 4), 90]
@@ -65,7 +65,7 @@ def test_trainings_of_nets_heads_and_layers_are_told_so(rows, classes, capsys):
     assert len(first) == 21 and "epoch 60:" in first[-1]
 
 
-def test_a_line_says_how_long_the_rest_takes(capsys):
+def test_a_line_gives_the_time_left(capsys):
     with Progress(2, 10) as progress:
         for number in range(1, 11):
             progress.epoch(number, Epoch(1.0, 1.0, 0.0, None, 6.0))
@@ -76,7 +76,7 @@ def test_a_line_says_how_long_the_rest_takes(capsys):
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.1, "1 s"), (60, "10 min"), (600, "1 h 40 min"), (3600, "10 h 00 min")]
 )
-def test_times_are_in_units_that_are_read(seconds, shown, capsys):
+def test_times_are_in_readable_units(seconds, shown, capsys):
     with Progress(2, 11) as progress:
         progress.epoch(1, Epoch(1.0, 1.0, 0.0, None, seconds))
     assert f", {shown} left at most" in capsys.readouterr().err
@@ -94,14 +94,14 @@ def test_times_are_in_units_that_are_read(seconds, shown, capsys):
          "of epoch 9, the best on held-out rows\n"),
     ],
 )  # fmt: skip
-def test_the_end_says_epochs_and_seconds_and_why(n, more, expected, capsys):
+def test_the_last_line_gives_epochs_seconds_and_reason(n, more, expected, capsys):
     for verbose in (0, 1, 2):
         with Progress(verbose, 10) as progress:
             progress.ended(TrainingRecord([Epoch(1.0, 1.0, 0.0, None, 2.0)] * n, **more))
         assert capsys.readouterr().err == (expected if verbose == 2 else "")
 
 
-def test_nets_and_heads_say_how_they_ended(rows, classes, capsys):
+def test_nets_and_heads_print_how_they_ended(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
     printed = capsys.readouterr().err

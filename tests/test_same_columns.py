@@ -1,4 +1,4 @@
-"""Rows of other columns than those of a fit: refused by their names, in Python and in the shell."""
+"""Rows whose columns differ from the fit's are refused, in Python and in the shell."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
 
 
 @pytest.mark.parametrize("file", ["more.csv", "more.parquet"])
-def test_the_way_out_of_further_columns_is_one(file, folder, tmp_path, capsys):
+def test_the_hint_for_unknown_columns_works(file, folder, tmp_path, capsys):
     data, codes = folder / file, tmp_path / "codes.npy"
     assert run("encode", folder / "m.st", data, "-o", codes) == 3
     given = capsys.readouterr().err.partition("the unknown columns: ")[2].partition(" (id=")[0]
@@ -106,7 +106,7 @@ def test_many_columns_are_counted_and_a_comma_is_quoted(folder, tmp_path, capsys
     assert """many.csv:"drop=height, cm",drop=e0,drop=e1,drop=e2,drop=e3,drop=...' (""" in said
 
 
-def test_images_of_another_size_are_told_by_their_shapes(tmp_path, capsys):
+def test_an_error_names_the_shapes_of_images(tmp_path, capsys):
     for name, shape in (("gray", (6, 6)), ("color", (6, 6, 3)), ("small", (4, 6))):
         (tmp_path / name).mkdir()
         for i in range(12):
@@ -124,14 +124,14 @@ def test_images_of_another_size_are_told_by_their_shapes(tmp_path, capsys):
         assert f"{tmp_path / other}: images of shape {told}" in capsys.readouterr().err
 
 
-def test_arrays_of_images_are_told_by_their_shapes():
+def test_an_error_names_the_shapes_of_arrays_of_images():
     images = np.random.default_rng(0).integers(0, 255, (12, 6, 6), dtype=np.uint8)
     net = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(images)
     with pytest.raises(InvalidData, match="X: images of shape 6 x 6 x 3, .* fitted to 6 x 6; give"):
         net.transform(np.stack([images] * 3, axis=-1))
 
 
-def test_a_head_is_told_of_the_columns_of_its_autoencoder(folder):
+def test_a_head_checks_the_columns_of_its_autoencoder(folder):
     net = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(read(folder / "t.csv"))
     with pytest.raises(InvalidData, match="renamed.csv: .*missing: 'c3'; not known: 'C3'"):
         CodeClassifier(net).fit(read(folder / "renamed.csv"), np.arange(60) % 2)

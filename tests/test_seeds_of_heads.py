@@ -1,4 +1,4 @@
-"""One seed makes a head repeat, the autoencoder that it fits itself included."""
+"""One seed makes a head reproducible, with the autoencoder that it fits."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ FITS: dict[str, Callable[[Any, Any], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_the_seed_of_a_head_is_that_of_an_autoencoder_without_one(name):
+def test_an_autoencoder_without_a_seed_uses_the_heads(name):
     first, second, other = (FITS[name](unseeded, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
-def test_a_generator_makes_it_repeat_too():
+def test_a_generator_makes_a_head_reproducible():
     first, second = (FITS["classifier"](unseeded, np.random.RandomState(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
-def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_stays():
+def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_is_unchanged():
     def weights(net: Any, seed: int) -> np.ndarray:
         head = narrows.CodeClassifier(net, max_epochs=1, random_state=seed).fit(X, Y)
         return head.autoencoder_.transform(X)
@@ -70,7 +70,7 @@ def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_stays():
     assert given.random_state is None and not hasattr(given, "model_")
 
 
-def test_inspect_shows_the_seed_that_was_given(tmp_path, capsys):
+def test_inspect_shows_the_given_seed(tmp_path, capsys):
     def said(*arguments: object) -> dict:
         capsys.readouterr()
         assert cli([*map(str, arguments), "--json"]) == 0

@@ -1,4 +1,4 @@
-"""The segmenter: masks from an encoder's maps, in scikit-learn's manner."""
+"""CodeSegmenter: masks from an encoder's feature maps, with scikit-learn's interface."""
 
 from __future__ import annotations
 

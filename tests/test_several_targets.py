@@ -1,4 +1,4 @@
-"""A regressor of several targets: what it learns, what is masked, what its file keeps."""
+"""A regressor with several targets: learning, masked values, its file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_score_is_the_mean_of_the_targets(fitted):
         fitted.score(X, Y[:, :2])
 
 
-def test_values_that_are_not_known_do_not_count(autoencoder):
+def test_unknown_values_are_ignored(autoencoder):
     """A target of which half is NaN is learned as from the rows where it is known."""
     holes = Y.copy()
     holes[::2, 1] = np.nan
@@ -71,7 +71,7 @@ def test_values_that_are_not_known_do_not_count(autoencoder):
     assert both.score(X, holes) == pytest.approx(np.mean(each))
 
 
-def test_rows_without_any_value_still_count_in_the_reconstruction():
+def test_rows_without_values_still_affect_the_reconstruction():
     holes = Y.copy()
     holes[80:] = np.nan
     ae = Autoencoder(3, hidden=(4,), max_epochs=1, random_state=0).fit(X)
@@ -145,7 +145,7 @@ def test_targets_that_cannot_be_are_refused_at_load(change, fitted, tmp_path):
         load(tmp_path / "h.safetensors")
 
 
-def test_a_name_is_forgotten_with_the_fit_before(autoencoder):
+def test_a_new_fit_drops_old_target_names(autoencoder):
     head = CodeRegressor(autoencoder, max_epochs=1).fit(X, pd.DataFrame(Y, columns=NAMES))
     assert head.fit(X, Y).target_names_ is None
 
@@ -166,7 +166,7 @@ def _spoiled(row: int, column: int, value: float) -> np.ndarray:
         (np.zeros((160, 0)), "y: has no column"),
     ],
 )
-def test_values_that_cannot_be_are_told_by_their_column(y, message, autoencoder):
+def test_an_error_names_the_column_of_an_invalid_value(y, message, autoencoder):
     with pytest.raises(InvalidData, match=message):
         CodeRegressor(autoencoder, max_epochs=1).fit(X, y)
 
@@ -181,12 +181,12 @@ def test_a_target_needs_a_value_in_the_rows_to_train_on(autoencoder):
 
 
 @pytest.mark.parametrize("head", [CodeClassifier, CodeMatcher])
-def test_other_heads_say_one_for_each_column(head, autoencoder):
+def test_other_heads_refuse_several_columns(head, autoencoder):
     with pytest.raises(InvalidData, match="y: has 2 columns.* fit one head for each column"):
         head(autoencoder, max_epochs=1).fit(X, np.sign(Y[:, 1:]).astype(int))
 
 
-def test_rows_held_out_bring_the_same_targets(autoencoder):
+def test_validation_data_must_have_the_same_targets(autoencoder):
     y = pd.DataFrame(Y, columns=NAMES)
     head = CodeRegressor(autoencoder, max_epochs=2, random_state=0)
     head.fit(X[:100], y[:100], validation_data=(X[100:], y[100:]))
@@ -196,7 +196,7 @@ def test_rows_held_out_bring_the_same_targets(autoencoder):
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
-def test_a_weight_of_rows_is_a_repetition(training, autoencoder):
+def test_a_weight_equals_a_repetition(training, autoencoder):
     """Weights of 0 leave rows out, of every target and with its names."""
     y, counts = pd.DataFrame(_spoiled(4, 1, np.nan), columns=NAMES), RNG.integers(0, 3, size=160)
     settings = {**FULL, "batch_size": 500, "learning_rate": None, "training": training}

@@ -1,4 +1,4 @@
-"""Checkpoints: a training resumes from them to the bit, or says why it cannot."""
+"""Training resumes from checkpoints to the bit, or the error says why not."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_resuming_a_finished_run_gives_its_result(x: np.ndarray, tmp_path: Path)
     assert equal(weights(again), weights(first)) and outcome(again) == outcome(first)
 
 
-def test_a_finished_run_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
+def test_a_finished_run_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
     """At the rate that a training of so many epochs has there, from the last weights."""
     first = small(patience=None).fit(x, checkpoint=tmp_path)
     steps_taken: list[None] = []
@@ -91,7 +91,7 @@ def test_a_finished_run_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) 
     assert not equal(weights(longer), weights(first))
 
 
-def test_going_on_can_be_interrupted_too(x: np.ndarray, tmp_path: Path) -> None:
+def test_a_continued_run_can_be_interrupted(x: np.ndarray, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         small(patience=2).fit(x, checkpoint=folder)
@@ -104,7 +104,7 @@ def test_going_on_can_be_interrupted_too(x: np.ndarray, tmp_path: Path) -> None:
     assert equal(weights(parts), weights(whole)) and outcome(parts) == outcome(whole)
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
+def test_a_run_that_stopped_early_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
     """Its patience is counted anew, and its best weights are not forgotten."""
     model = partial(small, learning_rate=0.5, patience=4)
     first = model(max_epochs=30).fit(x, checkpoint=tmp_path)
@@ -116,7 +116,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_epochs(x: np.ndarray, tmp_pa
     assert longer.model_.record["best_epoch"] == longer.validation_history_.index(best) + 1
 
 
-def test_more_patience_goes_on_as_if_it_had_been_there_from_the_start(
+def test_more_patience_gives_the_result_of_that_patience_from_the_start(
     x: np.ndarray, tmp_path: Path
 ) -> None:
     model = partial(small, learning_rate=0.5, max_epochs=30)
@@ -132,13 +132,13 @@ def test_fewer_epochs_than_were_trained_are_refused(x: np.ndarray, tmp_path: Pat
         small(patience=None, max_epochs=3).fit(x, checkpoint=tmp_path, resume=True)
 
 
-def test_an_unfinished_run_is_to_be_finished_first(x: np.ndarray, stopped: Path) -> None:
+def test_an_unfinished_run_must_be_finished_first(x: np.ndarray, stopped: Path) -> None:
     with pytest.raises(ModelFileError, match="or finish that training first and then go on"):
         small(max_epochs=6).fit(x, checkpoint=stopped, resume=True)
 
 
 @pytest.mark.parametrize("kind", ["layers", "neighbor_model"])
-def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: Path) -> None:
+def test_pretrained_parts_stay_when_a_finished_run_continues(kind: str, tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(0.3, (60, 12)).astype("f4") + np.eye(60, 12)
     rows = sp.csr_array(counts)
     n_neighbors = 0 if kind == "layers" else 5
@@ -153,7 +153,7 @@ def test_what_is_trained_first_stays_when_the_net_goes_on(kind: str, tmp_path: P
     assert longer.history_[:2] == first.history_ and longer.n_epochs_ == 4
 
 
-def test_a_checkpoint_opens_as_the_model_it_stood_for(x: np.ndarray, stopped: Path) -> None:
+def test_a_checkpoint_opens_as_a_model(x: np.ndarray, stopped: Path) -> None:
     """With the weights that did best on held-out rows until then."""
     newest = checkpoint_files(stopped)[-1]
     opened, held = narrows.load(newest), read_artefact(newest, kind="checkpoint").tensors
@@ -180,7 +180,7 @@ def test_a_checkpoint_stores_no_weight_of_the_model_twice(stopped: Path) -> None
     assert not [name for name in tensors if name.startswith("model.net.")]
 
 
-def test_a_layers_checkpoint_says_that_it_is_no_model(x: np.ndarray, tmp_path: Path) -> None:
+def test_a_layers_checkpoint_does_not_open_as_a_model(x: np.ndarray, tmp_path: Path) -> None:
     StackedAutoencoder(2, hidden=(4,), pretrain_epochs=1, max_epochs=1).fit(x, checkpoint=tmp_path)
     with pytest.raises(ModelFileError, match="a checkpoint of a part of a training, such as a lay"):
         narrows.load(checkpoint_files(tmp_path / "layer-1")[-1])
@@ -191,7 +191,7 @@ def test_the_folder_says_which_checkpoint_in_it_opens(stopped: Path) -> None:
         narrows.load(stopped)
 
 
-def test_the_command_line_goes_on_and_opens_checkpoints(x: np.ndarray, tmp_path: Path) -> None:
+def test_the_command_line_resumes_and_opens_checkpoints(x: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     data, output = str(tmp_path / "x.npy"), tmp_path / "m"
     command = ["fit", data, "-o", str(output), "-k", "2", "--hidden", "5", "--seed", "0", "-q"]
@@ -227,7 +227,7 @@ def test_resuming_without_a_checkpoint_starts_anew(x: np.ndarray, tmp_path: Path
     assert equal(weights(resumed), weights(small().fit(x)))
 
 
-def test_a_resumed_run_goes_on_where_it_stopped(x: np.ndarray, stopped: Path) -> None:
+def test_a_resumed_run_continues_where_it_stopped(x: np.ndarray, stopped: Path) -> None:
     steps_taken: list[None] = []
     small(patience=None).fit(x, stop_requested=lambda: steps_taken.append(None) or False)
     total = len(steps_taken)

@@ -1,4 +1,4 @@
-"""Trainings in parts, heads and the detector: stopped anywhere, they end as uninterrupted ones."""
+"""Heads and detectors that are interrupted anywhere end as uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_second_training_into_one_output_is_refused(
     first.close()
 
 
-def test_an_argument_that_cannot_be_leaves_nothing_to_resume(
+def test_an_invalid_argument_leaves_nothing_to_resume(
     fitted: Any, X: Any, y: Any, tmp_path: Path
 ) -> None:
     """What was never trained must not stand in the way of the corrected command."""
@@ -239,13 +239,13 @@ def test_an_argument_that_cannot_be_leaves_nothing_to_resume(
     assert not (tmp_path / "c").exists()
 
 
-def test_without_resume_a_head_begins_anew(fitted: Any, X: Any, y: Any, stopped: Path) -> None:
+def test_without_resume_a_head_starts_again(fitted: Any, X: Any, y: Any, stopped: Path) -> None:
     anew = classifier(1, fitted).fit(X, y, checkpoint=stopped)
     plain = classifier(1, fitted).fit(X, y)
     np.testing.assert_array_equal(anew.predict_proba(X), plain.predict_proba(X))
 
 
-def test_a_finished_head_goes_on_with_more_epochs(
+def test_a_finished_head_continues_with_more_epochs(
     fitted: Any, X: Any, y: Any, tmp_path: Path
 ) -> None:
     first = classifier(0, fitted).fit(X, y, checkpoint=tmp_path)

@@ -1,4 +1,4 @@
-"""Autoencoders whose rows have weights: each counts as if it stood there so often."""
+"""Autoencoders with row weights: a weight has the effect of repeating the row."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_dec
         ("Autoencoder", {"hidden": (8,), "loss": "multinomial", "sampled_words": 100}, WORDS),
     ],
 )  # fmt: skip
-def test_a_weight_is_a_repetition_where_a_batch_is_all_rows(kind, settings, rows):
+def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(kind, settings, rows):
     """Nothing is drawn in these trainings, so that only rounding tells the two apart."""
     settings = {**ALL_TRAIN, "n_components": 3, **settings}
     if "pretrain_epochs" in settings:
@@ -108,7 +108,7 @@ def test_only_the_ratios_of_weights_matter():
     assert fits[0].validation_history_ == fits[1].validation_history_
 
 
-def test_rows_of_weight_0_are_left_out_of_everything():
+def test_rows_of_weight_0_are_dropped():
     spoiled = np.where(KEPT[:, None], X, np.nan).astype(np.float32)
     settings: dict[str, Any] = {**SMALL, "validation_fraction": 0.2}
     groups = np.arange(N) // 3
@@ -132,7 +132,7 @@ def test_statistics_are_those_of_repeated_rows(rows):
     torch.testing.assert_close(*share, rtol=1e-6, atol=0)
 
 
-def test_a_column_that_a_light_row_alone_knows_keeps_its_variance():
+def test_a_column_known_only_in_a_light_row_keeps_its_variance():
     rows = X.copy()
     rows[2:, 0] = np.nan
     source = array_source(rows).weighted(weights_of_source(np.r_[0.01, 0.01, np.ones(N - 2)]))
@@ -180,7 +180,7 @@ def test_held_out_errors_count_by_weights():
     assert measured.variance == pytest.approx(variance, rel=1e-4)
 
 
-def test_a_random_code_is_validated_by_weights_too():
+def test_stochastic_objectives_are_validated_with_weights():
     settings: dict[str, Any] = {**SMALL, "validation_fraction": 0.3}
     of_one = np.ones(N)
     ae = narrows.VariationalAutoencoder(2, **settings)
@@ -201,7 +201,7 @@ def test_weights_of_parts_have_mean_one_in_both():
     assert weights[~held_out].mean() == pytest.approx(1)
 
 
-def test_new_rows_are_drawn_where_the_weight_is():
+def test_densities_of_codes_use_weights():
     rows = np.concatenate([X - 20, X + 20]).astype(np.float32)
     light = np.r_[np.full(N, 1e-6), np.ones(N)]
     ae = Autoencoder(2, hidden=(), max_epochs=60, random_state=0).fit(rows, sample_weight=light)
@@ -226,7 +226,7 @@ def test_texts_have_weights():
     assert np.abs(fits[0].transform(texts) - fits[1].transform(texts)).max() > 1e-4
 
 
-def test_a_source_that_was_weighted_in_a_fit_stays_as_it_is():
+def test_fit_does_not_change_a_source_that_it_weights():
     source = DenseSource(torch.from_numpy(X))
     ae = Autoencoder(2, **SMALL).fit(source, sample_weight=1 + COUNTS)
     assert source.weights is None
@@ -260,13 +260,13 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path):
         (COUNTS, {"block_length": 5}, UsageError, "must not be 0 .* block_length"),
     ],
 )
-def test_weights_that_cannot_be_are_refused(weights, more, error, message):
+def test_invalid_weights_are_refused(weights, more, error, message):
     with pytest.raises(error, match=f"^sample_weight: .*{message}"):
         Autoencoder(2, **SMALL).fit(X, sample_weight=weights, **more)
 
 
 @pytest.mark.parametrize("name, value", [("y", np.zeros(7)), ("groups", np.arange(7))])
-def test_what_goes_with_weighted_rows_has_their_length(name, value):
+def test_y_and_groups_must_have_the_length_of_weighted_rows(name, value):
     with pytest.raises(InvalidData, match=f"^{name}: 7 values for {N} rows"):
         Autoencoder(2, **SMALL).fit(X, sample_weight=COUNTS, **{name: value})
 

@@ -1,4 +1,4 @@
-"""Weights of rows and of classes: what they change, and what only their ratios can."""
+"""Weights of rows and of classes of heads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def autoencoder() -> LinearAutoencoder:
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
 @pytest.mark.parametrize("cls, y", [(CodeClassifier, Y), (CodeRegressor, VALUES)])
-def test_a_weight_is_a_repetition_where_a_batch_is_all_rows(cls, y, training, autoencoder):
+def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(cls, y, training, autoencoder):
     settings = {**FULL, "training": training}
     weighted = cls(autoencoder, **settings).fit(X, y, sample_weight=COUNTS)
     repeated = cls(autoencoder, **settings).fit(np.repeat(X, COUNTS, axis=0), np.repeat(y, COUNTS))
@@ -56,7 +56,7 @@ def test_only_the_ratios_of_weights_matter(cls, y, autoencoder):
     assert heads[0].validation_history_ == heads[1].validation_history_
 
 
-def test_rows_of_weight_0_are_left_out_of_everything():
+def test_rows_of_weight_0_are_dropped():
     kept = COUNTS > 0
     spoiled = np.where(kept[:, None], X, 1e6).astype(np.float32)
     y = np.where(kept, Y, 7)
@@ -89,7 +89,7 @@ def test_rows_of_weight_0_are_left_out_of_everything():
     ],
     ids=["all_zero", "negative", "nan", "length"],
 )
-def test_weights_that_cannot_be_are_refused(weights, message, autoencoder):
+def test_invalid_weights_are_refused(weights, message, autoencoder):
     with pytest.raises(InvalidData, match=f"sample_weight: .*{message}"):
         CodeClassifier(autoencoder).fit(X, Y, sample_weight=weights)
 
@@ -102,7 +102,7 @@ def rare() -> tuple[np.ndarray, np.ndarray]:
     return rows, y
 
 
-def test_a_rare_class_is_found_where_classes_are_balanced():
+def test_balanced_weights_find_a_rare_class():
     rows, y = rare()
     ae = LinearAutoencoder(6, max_epochs=3, random_state=0).fit(rows)
     found = [
@@ -149,12 +149,12 @@ def test_the_file_keeps_class_weights(given, autoencoder, tmp_path):
     "given, message",
     [("even", "None, 'balanced' or a dict"), ({5: 2}, "5 is not a class of y"), ({1: 0}, r"\[1\]")],
 )
-def test_class_weights_that_cannot_be_are_refused(given, message, autoencoder):
+def test_invalid_class_weights_are_refused(given, message, autoencoder):
     with pytest.raises(UsageError, match=f"class_weight.*{message}"):
         CodeClassifier(autoencoder, class_weight=given).fit(X, Y)
 
 
-def test_pixels_of_a_rare_class_are_found_where_classes_are_balanced():
+def test_balanced_weights_find_pixels_of_a_rare_class():
     rng = np.random.default_rng(0)
     images = rng.random((40, 6, 6)).astype(np.float32)
     masks = images + 0.2 * rng.normal(size=images.shape) > 1.15
@@ -204,7 +204,7 @@ def test_weights_out_of_float32_weigh_by_their_ratios(scale, autoencoder):
 
 
 @pytest.mark.parametrize("weight", [1e300, 1e-300, 10**400])
-def test_weights_whose_ratios_no_float32_holds_are_refused(weight, autoencoder):
+def test_weights_with_ratios_beyond_float32_are_refused(weight, autoencoder):
     head = CodeClassifier(autoencoder, class_weight={0: weight}, max_epochs=1)
     with pytest.raises(UsageError, match="^class_weight"):
         head.fit(X, Y)
