@@ -29,7 +29,7 @@ from narrows import (
 from narrows.errors import UsageError
 from narrows.objectives.code_task import _Dropout
 
-# a head whose own seed is told repeats, whatever seeds the autoencoder in it
+# with its own seed a head is reproducible, whatever seeds its autoencoder
 UNSEEDED = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32)
 SMALL = Autoencoder(8, hidden=(), max_epochs=5, batch_size=32, random_state=0)
 _FEW_STEPS: dict[str, Any] = {

@@ -99,8 +99,10 @@ def test_the_held_out_error_is_of_the_rows_with_a_label(autoencoder, rows, class
     share = fitted.score(rows, classes)
     assert share > 0.8
     # a third of it if rows without a label counted as without error
-    said = fitted.predict_proba(rows)[np.arange(450), np.searchsorted(["a", "b", "c"], classes)]
-    assert min(fitted.validation_history_) == pytest.approx(-np.log(said).mean(), rel=0.5)
+    probabilities = fitted.predict_proba(rows)[
+        np.arange(450), np.searchsorted(["a", "b", "c"], classes)
+    ]
+    assert min(fitted.validation_history_) == pytest.approx(-np.log(probabilities).mean(), rel=0.5)
 
 
 @pytest.mark.parametrize("given", [-1, 0, np.int64(-1), np.int32(1)], ids=repr)
@@ -160,11 +162,11 @@ def test_values_without_a_finite_deviation_are_refused(autoencoder, rows):
 
 def test_values_far_from_0_are_predicted_as_finely_as_they_vary(autoencoder, rows, values):
     """Seconds since 1970, in float32, would be steps of 128."""
-    said, far = (
+    near, far = (
         CodeRegressor(autoencoder, random_state=0).fit(rows, y).predict(rows)
         for y in (values, 1.7e9 + values.astype(float))
     )
-    np.testing.assert_allclose(far - 1.7e9, said, atol=1e-2)
+    np.testing.assert_allclose(far - 1.7e9, near, atol=1e-2)
 
 
 def test_more_than_one_missing_label_is_refused(autoencoder, rows, classes):

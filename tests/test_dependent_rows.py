@@ -186,9 +186,9 @@ def test_a_head_fits_its_scaling_to_training_rows(X):
     apart = first.held_out_rows_
     kept = np.setdiff1d(np.arange(N), apart)
     assert first.y_mean_ == pytest.approx(y[kept].mean())
-    other, told = X.copy(), y.copy()
-    other[apart], told[apart] = 9 * X[apart] + 1, -5 * y[apart]
-    second = CodeRegressor(Autoencoder(2, **SMALL), **arguments).fit(other, told)
+    other, other_y = X.copy(), y.copy()
+    other[apart], other_y[apart] = 9 * X[apart] + 1, -5 * y[apart]
+    second = CodeRegressor(Autoencoder(2, **SMALL), **arguments).fit(other, other_y)
     np.testing.assert_array_equal(first.predict(X), second.predict(X))
     assert first.validation_history_ != second.validation_history_
 
@@ -279,17 +279,17 @@ GROUPED = {
 }
 
 
-@pytest.mark.parametrize("said", GROUPED.values(), ids=GROUPED)
-def test_groups_respect_the_options_in_a_name(tmp_path, said):
+@pytest.mark.parametrize("options", GROUPED.values(), ids=GROUPED)
+def test_groups_respect_the_options_in_a_name(tmp_path, options):
     lines = [f"{i},{i % 7},{i % 2},{i},s{i // 5}" for i in range(20)]
     head = '"a, cm",b,kind,key,subject'
     (tmp_path / "t.csv").write_text("\n".join([head, *lines]) + "\n")
-    source, groups = open_grouped(f"{tmp_path / 't.csv'}{said}", "subject")
+    source, groups = open_grouped(f"{tmp_path / 't.csv'}{options}", "subject")
     assert groups.tolist() == [f"s{i // 5}" for i in range(20)]
     names = ["a, cm", "b", "kind", "key"]
-    assert source.names == [name for name in names if f"={name}" not in said]
-    assert (source.ids is not None) == ("id=" in said)
-    assert (source.labels is not None) == ("label=" in said)
+    assert source.names == [name for name in names if f"={name}" not in options]
+    assert (source.ids is not None) == ("id=" in options)
+    assert (source.labels is not None) == ("label=" in options)
 
 
 def test_groups_respect_the_header_option(tmp_path):
@@ -300,11 +300,11 @@ def test_groups_respect_the_header_option(tmp_path):
         open_grouped(f"{tmp_path / 't.csv'}:header=no", "3")
 
 
-@pytest.mark.parametrize("said", ["kind=images", "features=3", "member=x", "resize=3x3"])
-def test_groups_refuse_options_that_do_not_apply(tmp_path, said):
+@pytest.mark.parametrize("options", ["kind=images", "features=3", "member=x", "resize=3x3"])
+def test_groups_refuse_options_that_do_not_apply(tmp_path, options):
     (tmp_path / "t.csv").write_text("a,b,c\n4,5,0\n6,7,1\n")
-    with pytest.raises(ValueError, match=said.split("=")[0]):
-        open_grouped(f"{tmp_path / 't.csv'}:{said}", "c")
+    with pytest.raises(ValueError, match=options.split("=")[0]):
+        open_grouped(f"{tmp_path / 't.csv'}:{options}", "c")
 
 
 def test_groups_of_texts_respect_the_options_in_a_name(tmp_path):

@@ -134,7 +134,7 @@ def test_none_among_texts_is_refused_as_a_mix_of_types(moons):
         ({"n_neighbors": 300}, "n_neighbors: must be less than half of the 600 rows"),
         ({"n_neighbors": 0}, "n_neighbors: .*>= 1, got 0; None propagates no labels"),
         ({"n_neighbors": 2.5}, "n_neighbors: must be"),
-        ({"missing_label": None}, "n_neighbors: there is no row of unknown class"),
+        ({"missing_label": None}, "n_neighbors: there are no rows of unknown class"),
         ({"validation_fraction": 0.2}, "validation_fraction: must be 0 with n_neighbors"),
     ],
 )

@@ -94,11 +94,11 @@ def test_probabilities_are_calibrated_for_new_things(fitted, things):
     x, y = things
     hidden = np.where(y >= 20, y, -1)
     pairs = drawn_pairs(hidden, 10_000, generator=np.random.default_rng(1))
-    said = fitted.match_proba(x[pairs.first], x[pairs.second])
-    assert calibration_error(said, pairs.same) < 0.06
+    probabilities = fitted.match_proba(x[pairs.first], x[pairs.second])
+    assert calibration_error(probabilities, pairs.same) < 0.06
     assert fitted.calibrated_on_ == "classes"
     assert fitted.calibration_error_ < 0.15
-    assert fitted.auc_ == pytest.approx(roc_auc_score(pairs.same, said), abs=0.06)
+    assert fitted.auc_ == pytest.approx(roc_auc_score(pairs.same, probabilities), abs=0.06)
 
 
 def test_training_the_encoder_separates_the_training_classes_better(fitted, ae, things):
@@ -129,9 +129,9 @@ def test_pairs_may_be_given(training, ae, things):
     model.fit_pairs(x[pairs.first], x[pairs.second], pairs.same)
     assert model.calibrated_on_ == "pairs"
     others = drawn_pairs(y, 2000, generator=np.random.default_rng(3))
-    said = model.match_proba(x[others.first], x[others.second])
-    assert roc_auc_score(others.same, said) > 0.8
-    assert calibration_error(said, others.same) < 0.12
+    probabilities = model.match_proba(x[others.first], x[others.second])
+    assert roc_auc_score(others.same, probabilities) > 0.8
+    assert calibration_error(probabilities, others.same) < 0.12
     assert (model.match(x[:9], x[9:18]) == (model.match_proba(x[:9], x[9:18]) >= 0.5)).all()
 
 
@@ -140,8 +140,8 @@ def test_probabilities_assume_the_share_of_the_given_pairs(ae, things):
     pairs = drawn_pairs(y, 4000, generator=np.random.default_rng(2))
     kept = ~pairs.same | (np.arange(4000) % 5 == 0)
     a, b, same = x[pairs.first][kept], x[pairs.second][kept], pairs.same[kept]
-    said = matcher(ae).fit_pairs(a, b, same).match_proba(a, b)
-    assert said.mean() == pytest.approx(same.mean(), abs=0.03)
+    probabilities = matcher(ae).fit_pairs(a, b, same).match_proba(a, b)
+    assert probabilities.mean() == pytest.approx(same.mean(), abs=0.03)
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopiesWarning")  # so few counts, so many rows
@@ -213,12 +213,12 @@ def test_calibration_holds_out_classes_rows_or_pairs(y, held_out, ae, things):
 def test_rows_of_unknown_class_form_no_pairs(ae, things):
     x, y = things
     hidden = np.where(y < 20, y, -1)
-    said = matcher(ae).fit(x, hidden).match_proba(x[:100], x[100:200])
+    probabilities = matcher(ae).fit(x, hidden).match_proba(x[:100], x[100:200])
     other = np.where(y < 20, y, "?")
     again = matcher(ae, missing_label="?").fit(x, np.array(other)).match_proba(x[:100], x[100:200])
-    assert np.corrcoef(said, again)[0, 1] > 0.99
+    assert np.corrcoef(probabilities, again)[0, 1] > 0.99
     every = matcher(ae, missing_label=None).fit(x, hidden).match_proba(x[:100], x[100:200])
-    assert not np.allclose(said, every, atol=1e-3)
+    assert not np.allclose(probabilities, every, atol=1e-3)
 
 
 def test_a_joint_training_has_rows_of_known_class_in_every_batch(ae, things, monkeypatch):
@@ -254,8 +254,8 @@ def test_rows_of_unknown_class_determine_the_origin(ae, things):
     codes = ae.transform(x)
     origin = matcher(ae).fit(x, hidden).head_.shift
     np.testing.assert_allclose(origin, codes.mean(axis=0), atol=1e-4)
-    told = matcher(ae).fit(x[y < 20], y[y < 20]).head_.shift
-    np.testing.assert_allclose(told, codes[y < 20].mean(axis=0), atol=1e-4)
+    shift = matcher(ae).fit(x[y < 20], y[y < 20]).head_.shift
+    np.testing.assert_allclose(shift, codes[y < 20].mean(axis=0), atol=1e-4)
 
 
 @pytest.mark.parametrize(

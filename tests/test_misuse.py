@@ -143,7 +143,7 @@ def test_what_no_file_can_hold_is_refused_before_training(X):
     "hidden", [8, "8", (w for w in (8, 4)), {8}], ids=["int", "str", "gen", "set"]
 )
 def test_hidden_must_be_a_sequence(X, hidden):
-    with pytest.raises((UsageError, TypeError), match="hidden|place in a model file"):
+    with pytest.raises((UsageError, TypeError), match="hidden|stored in a model file"):
         Autoencoder(2, hidden=hidden, max_epochs=1).fit(X)
 
 

@@ -72,9 +72,9 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
     places = {"DATA": folder / file, "OUT": tmp_path / "out.npy"}
     words = [places.get(w, folder / w if (folder / w).exists() else w) for w in command.split()]
     assert run(*words) == 3
-    said = capsys.readouterr().err
-    assert "feature" not in said
-    assert f"{folder / file}: " in said
+    message = capsys.readouterr().err
+    assert "feature" not in message
+    assert f"{folder / file}: " in message
     assert {
         "less.csv": "missing: 'c3'. Give every column of the fit under its name.",
         "more.csv": f"not known: 'id', 'grade'. Leave out the unknown columns: {folder / file}:"
@@ -85,7 +85,7 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
         "in the order of the fit: 'c0', 'c1', 'c2', 'c3', 'c4', and 3 more.",
         "bare.csv": "has 7 columns, the model was fitted to 8 ('c0', 'c1', 'c2', 'c3', 'c4', "
         "and 3 more).",
-    }[file] in said
+    }[file] in message
     assert not places["OUT"].exists()
 
 
@@ -101,9 +101,9 @@ def test_the_hint_for_unknown_columns_works(file, folder, tmp_path, capsys):
 
 def test_many_columns_are_counted_and_a_comma_is_quoted(folder, tmp_path, capsys):
     assert run("encode", folder / "m.st", folder / "many.csv", "-o", tmp_path / "c.npy") == 3
-    said = capsys.readouterr().err
-    assert "not known: 'height, cm', 'e0', 'e1', 'e2', 'e3', and 2 more. " in said
-    assert """many.csv:"drop=height, cm",drop=e0,drop=e1,drop=e2,drop=e3,drop=...' (""" in said
+    message = capsys.readouterr().err
+    assert "not known: 'height, cm', 'e0', 'e1', 'e2', 'e3', and 2 more. " in message
+    assert """many.csv:"drop=height, cm",drop=e0,drop=e1,drop=e2,drop=e3,drop=...' (""" in message
 
 
 def test_an_error_names_the_shapes_of_images(tmp_path, capsys):
@@ -115,13 +115,13 @@ def test_an_error_names_the_shapes_of_images(tmp_path, capsys):
     models = {name: tmp_path / f"{name}.st" for name in ("gray", "color")}
     for name, model in models.items():
         assert run("fit", tmp_path / name, *fit, "-o", model) == 0
-    for name, other, told in (
+    for name, other, shape in (
         ("gray", "color", "6 x 6 x 3, the model was fitted to 6 x 6; give gray images"),
         ("color", "gray", "6 x 6, the model was fitted to 6 x 6 x 3; give color images"),
         ("gray", "small", "4 x 6, the model was fitted to 6 x 6; give gray images"),
     ):
         assert run("encode", models[name], tmp_path / other, "-o", tmp_path / "c.npy") == 3
-        assert f"{tmp_path / other}: images of shape {told}" in capsys.readouterr().err
+        assert f"{tmp_path / other}: images of shape {shape}" in capsys.readouterr().err
 
 
 def test_an_error_names_the_shapes_of_arrays_of_images():
@@ -142,8 +142,8 @@ def test_a_model_without_names_counts_columns(folder, tmp_path, capsys):
     fit = ("--code", 2, "--hidden", "", "--epochs", 1, "--seed", 0, "-q", "-o", tmp_path / "m.st")
     assert run("fit", tmp_path / "x.npy", *fit) == 0
     assert run("encode", tmp_path / "m.st", folder / "less.csv", "-o", tmp_path / "c.npy") == 3
-    told = "has 7 columns ('c0', 'c1', 'c2', 'c4', 'c5', and 2 more), the model was fitted to 8."
-    assert told in capsys.readouterr().err
+    message = "has 7 columns ('c0', 'c1', 'c2', 'c4', 'c5', and 2 more), the model was fitted to 8."
+    assert message in capsys.readouterr().err
 
 
 def test_inspect_shows_the_columns_in_the_order_of_the_fit(folder, tmp_path, capsys):

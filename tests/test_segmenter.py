@@ -221,7 +221,7 @@ def test_an_encoder_without_maps_is_named():
         (np.full((20, 144), 0.5), "y: masks must be integers; probabilities need a threshold"),
         (np.full((20, 144), np.nan), "y: masks must be integers"),
         (np.full((20, 144), "a"), "y: masks must be integers, got <U1"),
-        (np.zeros((20, 144)), "y: every pixel is of the class 0; masks need two"),
+        (np.zeros((20, 144)), "y: every pixel has the class 0; masks need at least two"),
         (
             np.arange(20 * 144).reshape(20, 144) % 76,
             r"y: 76 classes of pixels \(0, 1, 2, 3, ... 75\), "

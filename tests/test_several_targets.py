@@ -42,19 +42,21 @@ def fitted(autoencoder) -> CodeRegressor:
 
 def test_all_targets_are_least_squares_on_the_codes(fitted, autoencoder):
     codes = autoencoder.transform(X).astype(float)
-    theirs = LinearRegression().fit(codes, Y).predict(codes)
-    said = fitted.predict(X)
-    assert said.shape == Y.shape and said.dtype == np.float64
-    np.testing.assert_allclose((said - theirs) / Y.std(axis=0), 0, atol=0.02)
+    expected = LinearRegression().fit(codes, Y).predict(codes)
+    predictions = fitted.predict(X)
+    assert predictions.shape == Y.shape and predictions.dtype == np.float64
+    np.testing.assert_allclose((predictions - expected) / Y.std(axis=0), 0, atol=0.02)
 
 
 def test_the_score_is_the_mean_of_the_targets(fitted):
-    said = fitted.predict(X)
-    assert fitted.score(X, Y) == pytest.approx(r2_score(Y, said))
+    predictions = fitted.predict(X)
+    assert fitted.score(X, Y) == pytest.approx(r2_score(Y, predictions))
     weights = RNG.random(160)
-    weighted = r2_score(Y, said, sample_weight=weights)
+    weighted = r2_score(Y, predictions, sample_weight=weights)
     assert fitted.score(X, Y, sample_weight=weights) == pytest.approx(weighted)
-    with pytest.raises(InvalidData, match=r"y: has shape \(160, 2\), the predictions \(160, 3\)"):
+    with pytest.raises(
+        InvalidData, match=r"y: has shape \(160, 2\), but the predictions \(160, 3\)"
+    ):
         fitted.score(X, Y[:, :2])
 
 
@@ -66,8 +68,8 @@ def test_unknown_values_are_ignored(autoencoder):
     alone = CodeRegressor(autoencoder, **FULL).fit(X[1::2], Y[1::2, 1])
     np.testing.assert_allclose(both.predict(X)[:, 1], alone.predict(X), atol=0.05)
     assert both.y_mean_[1] == pytest.approx(Y[1::2, 1].mean())
-    said = both.predict(X)
-    each = [r2_score(Y[s, j], said[s, j]) for j, s in enumerate(np.s_[:, 1::2, :])]
+    predictions = both.predict(X)
+    each = [r2_score(Y[s, j], predictions[s, j]) for j, s in enumerate(np.s_[:, 1::2, :])]
     assert both.score(X, holes) == pytest.approx(np.mean(each))
 
 
@@ -82,9 +84,9 @@ def test_rows_without_values_still_affect_the_reconstruction():
 
 
 def test_errors_are_summed_over_targets_and_a_row_is_known_by_one_of_them():
-    said = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 7.0]])
+    predictions = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 7.0]])
     y = torch.tensor([[0.0, 0.0], [1.0, torch.nan], [torch.nan, torch.nan]])
-    each, known = target_errors(said, y, classification=False)
+    each, known = target_errors(predictions, y, classification=False)
     assert each.tolist() == [5.0, 4.0, 0.0] and known.tolist() == [True, True, False]
 
 
@@ -211,8 +213,8 @@ def test_a_resumed_fit_ends_the_same(autoencoder, tmp_path):
     def head() -> CodeRegressor:
         return CodeRegressor(autoencoder, max_epochs=6, batch_size=40, random_state=0)
 
-    whole, asked = head().fit(X, Y), iter(range(100))
+    whole, steps = head().fit(X, Y), iter(range(100))
     with pytest.raises(TrainingStopped):
-        head().fit(X, Y, checkpoint=tmp_path / "c", stop_requested=lambda: next(asked) == 9)
+        head().fit(X, Y, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps) == 9)
     resumed = head().fit(X, Y, checkpoint=tmp_path / "c", resume=True)
     np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))

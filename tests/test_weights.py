@@ -39,9 +39,9 @@ def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(cls, y, training
     weighted = cls(autoencoder, **settings).fit(X, y, sample_weight=COUNTS)
     repeated = cls(autoencoder, **settings).fit(np.repeat(X, COUNTS, axis=0), np.repeat(y, COUNTS))
     alike = cls(autoencoder, **settings).fit(X, y)
-    said = [head._outputs(X) for head in (weighted, repeated, alike)]
-    np.testing.assert_allclose(said[0], said[1], rtol=1e-3, atol=1e-3)
-    assert np.abs(said[0] - said[2]).max() > 0.01
+    predictions = [head._outputs(X) for head in (weighted, repeated, alike)]
+    np.testing.assert_allclose(predictions[0], predictions[1], rtol=1e-3, atol=1e-3)
+    assert np.abs(predictions[0] - predictions[2]).max() > 0.01
 
 
 @pytest.mark.parametrize("cls, y", [(CodeClassifier, Y), (CodeRegressor, VALUES)])
@@ -163,8 +163,8 @@ def test_balanced_weights_find_pixels_of_a_rare_class():
     found = []
     for weights in (None, "balanced"):
         head = CodeSegmenter(ae, class_weight=weights, random_state=0, **settings)
-        said = head.fit(images, masks).predict(images).reshape(masks.shape)
-        found.append(said[masks].mean())
+        predictions = head.fit(images, masks).predict(images).reshape(masks.shape)
+        found.append(predictions[masks].mean())
     assert found[0] < 0.2 and found[1] > 0.8
 
 
@@ -189,18 +189,18 @@ def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
 def test_weights_out_of_float32_weigh_by_their_ratios(scale, autoencoder):
     series = pytest.importorskip("pandas").Series
     plain, scaled = (1.0 + COUNTS, series(scale * (1.0 + COUNTS)))
-    said = [
+    predictions = [
         CodeRegressor(autoencoder, max_epochs=3, random_state=0).fit(X, VALUES, weights)._outputs(X)
         for weights in (plain, scaled)
     ]
-    np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)
-    said = [
+    np.testing.assert_allclose(*predictions, rtol=1e-4, atol=1e-4)
+    predictions = [
         CodeClassifier(autoencoder, class_weight=by, max_epochs=3, random_state=0)
         .fit(X, Y)
         ._outputs(X)
         for by in ({0: 1.0, 1: 3.0}, {0: scale, 1: 3 * scale})
     ]
-    np.testing.assert_allclose(*said, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(*predictions, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [1e300, 1e-300, 10**400])
