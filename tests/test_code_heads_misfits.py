@@ -80,7 +80,7 @@ def test_a_joint_training_refuses_an_autoencoder_with_a_task_of_its_own(rows, va
     task = Auxiliary(task="regression")
     ae = Autoencoder(4, hidden=(), penalties=[task], max_epochs=2, random_state=0)
     ae.fit(rows, values)
-    with pytest.raises(UsageError, match="'joint' has one y.*use 'fine_tuned'"):
+    with pytest.raises(UsageError, match="'joint' has a single y.*use 'fine_tuned'"):
         classifier(ae, training="joint").fit(rows, classes)
     fine_tuned = classifier(ae, training="fine_tuned", batch_size=16).fit(rows, classes)
     assert fine_tuned.score(rows, classes) > 0.7

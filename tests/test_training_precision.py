@@ -138,7 +138,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 0)
     monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(measured_precision, "_faster", faster)
-    monkeypatch.setattr(measured_precision, "_known", measured_precision._Known())
+    monkeypatch.setattr(measured_precision, "_measurements", measured_precision._Measurements())
     yield found
 
 
