@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from narrows.cli._data import label_file
-
-if TYPE_CHECKING:
-    from narrows.cli._columns import Opened
 
 __all__ = [
     "check_classes",
@@ -203,10 +200,11 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
     return y.astype(np.float64)
 
 
-def labels_for_penalty(task: str, opened: Opened, labels: Path | None, origin: str) -> Any:
+def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str) -> Any:
     """Return y for a penalty that is another task: (n_rows,), -1 or NaN where it is unknown.
 
-    ``task`` is "classification" or "regression".
+    ``task`` is "classification" or "regression", ``opened`` the data as ``open_with_columns``
+    returns them.
 
     Raises
     ------
