@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse as sp
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from narrows.applications.retrieval.metrics import plane_accuracy
 from narrows.errors import InvalidData, UsageError
-from narrows.figures.maps import N_NAMED, map_figure, plane_accuracy
+from narrows.figures.maps import N_NAMED, map_figure
 
 
 @pytest.fixture

@@ -17,9 +17,13 @@ from corpora import CORPORA, Corpus
 
 from narrows import DocumentAutoencoder
 from narrows.applications.retrieval.baselines import WEIGHTINGS, lsa_codes, pca_codes, weighted
-from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
+from narrows.applications.retrieval.metrics import (
+    RetrievalResult,
+    measure_retrieval,
+    plane_accuracy,
+)
 from narrows.cli.paper import columns, main
-from narrows.figures.maps import map_figure, plane_accuracy
+from narrows.figures.maps import map_figure
 from narrows.figures.retrieval import retrieval_figure
 from narrows.figures.saving import save_figure
 

@@ -13,6 +13,7 @@ from narrows.cli._data import label_file
 
 __all__ = [
     "check_classes",
+    "labels_for_penalty",
     "labels_in_data",
     "labels_or_matrix",
     "name_labels_in_errors",
@@ -137,8 +138,12 @@ def name_labels_in_errors(labels: object) -> Iterator[None]:
         raise type(error)(f"{labels}: {message}") from None
 
 
-def check_classes(y: Any, origin: str) -> None:
+def check_classes(
+    y: Any, origin: str, *, option: str = "--task classify", other: str = "--task regress"
+) -> None:
     """Refuse class labels that are many different numbers with fractions, which are a quantity.
+
+    ``option`` is the one that needs classes, ``other`` the one that takes quantities.
 
     Raises
     ------
@@ -157,8 +162,8 @@ def check_classes(y: Any, origin: str) -> None:
     fractions = [value for value in values if value != value or value % 1]
     if fractions:
         raise InvalidData(
-            f"{origin}: --task classify got {len(values)} numbers, such as {fractions[0]:g}, which "
-            "are not classes; use --task regress, or give the class of each row instead."
+            f"{origin}: {option} got {len(values)} numbers, such as {fractions[0]:g}, which "
+            f"are not classes; use {other}, or give the class of each row instead."
         )
 
 
@@ -193,6 +198,35 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
                 f"{words}name a column of numbers."
             )
     return y.astype(np.float64)
+
+
+def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str) -> Any:
+    """Return y for a penalty that is another task: (n_rows,), -1 or NaN where it is unknown.
+
+    ``task`` is "classification" or "regression", ``opened`` the data as ``open_with_columns``
+    returns them.
+
+    Raises
+    ------
+    InvalidData, UsageError
+        If there are no labels, several a row, or they are not of the task.
+    """
+    import numpy as np
+
+    from narrows.text import Documents
+
+    if opened.targets is not None:
+        raise click.UsageError(
+            "--penalty auxiliary: reads one label a row, but several are named; name one."
+        )
+    rows = opened.rows
+    n_rows = sum(1 for _ in rows) if isinstance(rows, Documents) else rows.n_rows
+    y = one_label_a_row(rows, labels, n_rows, gaps=True)
+    origin = str(labels or origin)
+    if task == "regression":
+        return numbers(y, origin, option="--penalty auxiliary:task=regression", gaps=True)
+    check_classes(y, origin, option="--penalty auxiliary", other="auxiliary:task=regression")
+    return np.where(y == "", -1, y.astype(object)) if y.dtype.kind == "U" else y
 
 
 def labels_or_matrix(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[str] | None]:

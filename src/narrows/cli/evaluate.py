@@ -183,8 +183,9 @@ def _draw_maps(
 ) -> dict[str, float]:
     """Draw codes of two numbers beside linear maps; return each map's accuracy in the plane."""
     from narrows.applications.retrieval.labeled_rows import plane_maps
+    from narrows.applications.retrieval.metrics import plane_accuracy
     from narrows.errors import UsageError
-    from narrows.figures.maps import map_figure, plane_accuracy
+    from narrows.figures.maps import map_figure
     from narrows.figures.saving import save_figure
 
     if model.n_components != 2:

@@ -9,7 +9,7 @@ import click
 
 from narrows.catalog import VARIANTS
 from narrows.cli._checkpoints import Interruptible
-from narrows.cli._columns import open_for_fit
+from narrows.cli._columns import open_for_fit, open_with_columns
 from narrows.cli._data import open_data
 from narrows.cli._models import seed_given
 from narrows.cli._near_names import Names
@@ -63,6 +63,8 @@ class _ListsVariants(click.Command):
     "A parameter without an option of its own, such as sparsity=kl, stemmer=none or "
     'stop_words=["the","and"]'
 )
+@click.option("--labels", type=PATH, help="With --penalty auxiliary: the label of each row of "
+              "DATA; without it they are taken from DATA, as in table.csv:label=kind.")  # fmt: skip
 @click.option("--clean", metavar="FILE", help="The clean versions of the rows of DATA, in the "
               "same order: the net learns to reconstruct them.")  # fmt: skip
 @held_out_options
@@ -75,6 +77,7 @@ def fit(
     data: str,
     variant: str,
     net: str,
+    labels: Path | None,
     clean: str | None,
     groups: str | None,
     block_length: int | None,
@@ -108,13 +111,15 @@ def fit(
     Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
+    from narrows.cli._labels import labels_for_penalty
     from narrows.errors import UsageError
     from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.autoencoders.plan import task_of
     from narrows.estimators.held_out import HeldOut
     from narrows.text import Documents
     from narrows.writers.tables import check_writable
 
-    check_writable(output, *filter(None, (data, clean, validation, weights)))
+    check_writable(output, *filter(None, (data, clean, labels, validation, weights)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
     opened, given = open_for_fit(
         data,
@@ -127,9 +132,20 @@ def fit(
     )
     source = opened.rows
     y = None if clean is None else open_data(clean, resize=resize)
+    task = task_of(estimator)
+    if task is None and labels is not None:
+        raise UsageError("--labels: are read by --penalty auxiliary; add it, or leave them out.")
+    if task is not None:
+        if clean is not None:
+            raise UsageError("--clean: --penalty auxiliary needs labels; leave one of the two out.")
+        y = labels_for_penalty(task, opened, labels, data)
+        if validation is not None:
+            held_out = open_with_columns(validation, {}, resize=resize)
+            y_held_out = labels_for_penalty(task, held_out, None, validation)
+            given["validation_data"] = held_out.rows, y_held_out
     if isinstance(y, Documents):
         raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")
-    if y is not None and validation is not None:
+    if clean is not None and validation is not None:
         raise UsageError(
             "--clean: there is no clean version of the --validation rows; leave one of the two out."
         )

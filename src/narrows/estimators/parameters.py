@@ -168,9 +168,9 @@ def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         k: dict(v[_PAIRS]) if isinstance(v, dict) and {*v} == {_PAIRS} else v
         for k, v in arguments.items()
     }
-    sequences = ("hidden", "penalties")
     return {
-        k: tuple(v) if k in sequences and isinstance(v, list) else v for k, v in arguments.items()
+        k: tuple(v) if k == "hidden" or (k == "penalties" and v == []) else v
+        for k, v in arguments.items()
     }
 
 

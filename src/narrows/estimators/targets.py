@@ -56,7 +56,7 @@ def read_classes(
         if len(classes) < 2:
             raise InvalidData(f"y: classification needs at least two classes, got {len(classes)}.")
     elif not np.isin(present, classes).all():
-        new = present[~np.isin(present, classes)][0]
+        new = present[~np.isin(present, classes)].tolist()[0]
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
     indices = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, indices, -1)), classes

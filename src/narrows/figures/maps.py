@@ -1,4 +1,4 @@
-"""Draw codes of two numbers as maps, with the accuracy of nearest neighbors in the plane."""
+"""Draw codes of two numbers as maps, with the accuracy of nearest neighbors under each."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from narrows.applications.retrieval.metrics import Labels, SharedLabels, n_labeled
+from narrows.applications.retrieval.metrics import (
+    Labels,
+    checked_points,
+    n_labeled,
+    plane_accuracy,
+)
 from narrows.core.checks import check_number
 from narrows.errors import InvalidData
 from narrows.figures.lettering import fitting, fitting_legend
 from narrows.figures.palette import class_colors, class_markers
 
-__all__ = ["N_NAMED", "map_figure", "plane_accuracy"]
+__all__ = ["N_NAMED", "map_figure"]
 
 N_NAMED = 20
 """Number of classes with a color, a marker and a name; more colors are hard to tell apart."""
@@ -29,51 +34,6 @@ _LONGEST = 2.4
 _SHOWN = 10_000
 _CUT = 0.005
 """Share of the points that is cut off at each end of each axis."""
-
-
-def plane_accuracy(xy: Any, labels: Labels, *, n_neighbors: int = 1) -> float:
-    """Return how often a point's nearest neighbor shares a label with it.
-
-    This is the mean over all points of the fraction of their ``n_neighbors`` nearest other points,
-    by Euclidean distance, that share a label with them: with one neighbor and one label per point,
-    the leave-one-out accuracy of a nearest-neighbor classifier. Points without a label count 0.
-    Neighbors at the same place, as in a collapsed code, are taken in a fixed random order, not in
-    that of the rows. Cost O(n log n).
-
-    Parameters
-    ----------
-    xy : ndarray, (n, 2)
-        Any other width works, too.
-    labels : labels
-        One per point, (n,), or several: a sparse matrix (n, n_labels).
-    n_neighbors : int, default=1
-
-    Raises
-    ------
-    InvalidData
-        If there are fewer than two points, values are not finite, or the number of labels differs.
-    UsageError
-        If ``n_neighbors`` is not from 1 to the number of other points.
-
-    Examples
-    --------
-    >>> plane_accuracy([[0, 0], [0, 1], [5, 5], [5, 6]], ["sea", "sea", "land", "sky"])
-    0.5
-    """
-    from scipy.spatial import KDTree
-
-    xy = _points(xy, labels)
-    check_number("n_neighbors", n_neighbors, low=1, high=len(xy) - 1, integer=True)
-    # noise far below the resolution of float32 puts points at the same place into random order
-    extent = float(np.ptp(xy, axis=0).max()) or 1.0
-    noise = np.random.default_rng(0).uniform(-1, 1, xy.shape)
-    scaled = (xy - xy.mean(axis=0)) / extent + 1e-10 * noise
-    near = np.asarray(KDTree(scaled).query(scaled, k=n_neighbors + 1)[1])
-    own = near == np.arange(len(near))[:, None]
-    own[~own.any(axis=1), -1] = True
-    others = near[~own].reshape(len(near), n_neighbors)
-    shared = SharedLabels(labels, labels).of(slice(None), others)
-    return float(shared.mean())
 
 
 def map_figure(
@@ -114,7 +74,7 @@ def map_figure(
     if not maps:
         raise InvalidData("maps: none given.")
     check_number("n_named", n_named, low=1, integer=True)
-    points = {name: _points(xy, labels) for name, xy in maps.items()}
+    points = {name: checked_points(xy, labels) for name, xy in maps.items()}
     of_rows = _classes(labels, classes, label_names)
     named, which = _named(of_rows, n_named)
     colors: list[Any] = [*class_colors(len(named)).tolist(), _REST]
@@ -209,14 +169,3 @@ def _named(classes: np.ndarray, n_named: int) -> tuple[list[str], np.ndarray]:
     place = np.full(len(names), -1)
     place[common] = np.arange(len(common))
     return names[common].tolist(), place[codes]
-
-
-def _points(xy: Any, labels: Labels) -> np.ndarray:
-    xy = np.asarray(xy, dtype=np.float64)
-    if xy.ndim != 2 or len(xy) < 2 or not np.isfinite(xy).all():
-        raise InvalidData(
-            f"maps: expected two or more points (n, 2), all finite; got shape {xy.shape}."
-        )
-    if len(xy) != n_labeled(labels):
-        raise InvalidData(f"maps: {len(xy)} points, but labels of {n_labeled(labels)} rows.")
-    return xy
