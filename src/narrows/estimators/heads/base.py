@@ -24,7 +24,7 @@ from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.files import autoencoder_in
 from narrows.estimators.columns import keep_names
-from narrows.estimators.inputs import query_source
+from narrows.estimators.inputs import query_rows, query_source
 from narrows.estimators.parameters import (
     NarrowsEstimator,
     corruption_spec,
@@ -167,7 +167,7 @@ class CodeHead(NarrowsEstimator):
         """Return the head's outputs for rows, (n_samples, n_outputs): logits, or standardized
         values."""
         check_is_fitted(self, "head_")
-        source = query_source(self, self.autoencoder_._validated_query(X)[1] if is_texts(X) else X)
+        source = query_source(self, query_rows(self.autoencoder_, X)[1] if is_texts(X) else X)
         model = self.autoencoder_.model_
         return np.concatenate(list(outputs_of_head(model, self.head_, source, self.layer_)))
 

@@ -25,7 +25,7 @@ from narrows.estimators.columns import check_same_columns
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators.heads.base import CodeHead, RawTargets
 from narrows.estimators.held_out import HeldOut, joined_targets, rows_and_y
-from narrows.estimators.inputs import fit_source, query_source
+from narrows.estimators.inputs import fit_source, query_rows, query_source
 from narrows.estimators.parameters import forget, json_parameters, seed_from
 from narrows.estimators.sample_weights import rows_that_count
 from narrows.estimators.targets import target_names
@@ -100,7 +100,7 @@ def fit_rows(
             kept = held_out.select(n_documents, fraction, seed=seed).training.numpy()
             training = X if kept.all() else documents_where(X, kept)
             autoencoder = fitted_autoencoder(head, training, y, kept, head_stages)
-            X = autoencoder._validated_query(X)[1]
+            X = query_rows(autoencoder, X)[1]
         source = fit_source(head, X)
         check_in_memory(source)
         keep_places = autoencoder is not None or held_out.keeps_places
@@ -212,7 +212,7 @@ def _with_validation_data(
     if y_held_out is None:
         raise UsageError("validation_data: a head needs y too; give a pair (X, y).")
     if is_texts(X_held_out):
-        X_held_out = autoencoder._validated_query(X_held_out, "validation_data")[1]
+        X_held_out = query_rows(autoencoder, X_held_out, "validation_data")[1]
     held_out = query_source(head, X_held_out, "validation_data")
     if not is_texts(validation_data):  # counts of texts have been checked
         autoencoder.model_.check_units(held_out)

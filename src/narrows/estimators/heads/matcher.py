@@ -32,7 +32,7 @@ from narrows.estimators.heads.fit import (
     open_head_stages,
 )
 from narrows.estimators.held_out import HeldOut
-from narrows.estimators.inputs import fit_source, query_source
+from narrows.estimators.inputs import fit_source, query_rows, query_source
 from narrows.estimators.parameters import forget, keep
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import read_classes, read_same
@@ -255,8 +255,8 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
             autoencoder = None
             if is_texts(A):
                 autoencoder = fitted_autoencoder(self, [*A, *B], None, None, stages)
-                A = autoencoder._validated_query(A, "A")[1]
-                B = autoencoder._validated_query(B, "B")[1]
+                A = query_rows(autoencoder, A, "A")[1]
+                B = query_rows(autoencoder, B, "B")[1]
             first = fit_source(self, A, argument="A")
             second = query_source(self, B, "B")
             chosen = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
