@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from narrows.catalog import HOMES, VARIANTS
@@ -57,13 +58,21 @@ def estimator(name: str) -> str:
     return f"`{chosen.estimator}({settings})`" if settings else f"`{chosen.estimator}`"
 
 
+def docstring(name: str) -> str:
+    """Return the docstring of the variant's module, or of its estimator's if it has none."""
+    chosen = VARIANTS[name]
+    if chosen.builder:
+        return import_module(HOMES[chosen.estimator]).__doc__ or ""
+    module = inspect.getmodule(builder_of(name))
+    return (module and module.__doc__) or ""
+
+
 def variants_table() -> str:
     """Return the table with its markers."""
     names = ("variant", "estimator", "description", "slots", "year", "paper")
     lines = [BEGIN, f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name in sorted(VARIANTS):
-        module = inspect.getmodule(builder_of(name))
-        lines.append(row(name, estimator(name), (module and module.__doc__) or ""))
+        lines.append(row(name, estimator(name), docstring(name)))
     return "\n".join([*lines, END])
 
 

@@ -122,7 +122,7 @@ def test_importing_narrows_does_not_import_torch():
 
 
 def test_the_command_line_starts_without_torch():
-    statement = "from narrows.cli import _run; _run(['fit', '--help'])"
+    statement = "from narrows.cli import run; run(['fit', '--help'])"
     assert not {"torch", "sklearn", "scipy", "numpy"} & _modules_after(statement)
 
 

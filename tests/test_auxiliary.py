@@ -96,9 +96,9 @@ def test_rows_without_a_label_are_welcome(labeled):
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
-        (None, UsageError, r"y: a penalty is another task and needs it; call fit\(X, y\)"),
+        (None, UsageError, r"y: is missing, but a penalty needs it; call fit\(X, y\)"),
         (np.zeros(3), InvalidData, "y: 3 values for 400 rows of X"),
-        (np.zeros(400), InvalidData, "y: a classification needs two classes, got 1"),
+        (np.zeros(400), InvalidData, "y: classification needs at least two classes, got 1"),
     ],
 )
 def test_a_bad_y_is_refused(labeled, y, error, message):

@@ -1,4 +1,4 @@
-"""The command line: what goes where, exit codes, and no traceback."""
+"""The command line: files in and out, exit codes, and no traceback."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PIL import Image
 
 from narrows import Autoencoder, load
 from narrows.catalog import VARIANTS
-from narrows.cli import _run
 from narrows.cli import narrows as group
-from narrows.cli._commands import _CALLED_HERE
+from narrows.cli import run as cli
+from narrows.cli._near_names import ALIASES
 
 FIT = ["--code", "2", "--hidden", "8", "--epochs", "2", "--seed", "0", "-q"]
 
@@ -29,12 +29,12 @@ def table(tmp_path, rng):
 @pytest.fixture
 def model(tmp_path, table):
     path = tmp_path / "m.safetensors"
-    assert _run(["fit", str(table), *FIT, "-o", str(path)]) == 0
+    assert cli(["fit", str(table), *FIT, "-o", str(path)]) == 0
     return path
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
@@ -42,9 +42,9 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
     np.save(tmp_path / "x.npy", rows)
     fit = ["fit", str(tmp_path / "x.npy"), "-k", "2", "--hidden", "4", "--epochs", "1", "-q"]
     fit += ["--augmentation", "affine", "-o", str(tmp_path / "m.safetensors"), "--image-shape"]
-    assert _run([*fit, "4,6"]) == 0
+    assert cli([*fit, "4,6"]) == 0
     assert load(tmp_path / "m.safetensors").model_.schema.image_shape == (4, 6)
-    assert _run([*fit, "5,5"]) == 2
+    assert cli([*fit, "5,5"]) == 2
     assert "with a product of 24" in capsys.readouterr().err
 
 
@@ -54,22 +54,22 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
      ("imputing", "'inpaint' ("), ("train", "'fit' ("), ("evalute", "'evaluate' ("),
      ("datasets fecth", "'fetch' (")],
 )  # fmt: skip
-def test_a_wrong_command_is_answered_with_the_right_one(given, meant, capsys):
+def test_an_unknown_command_gets_a_suggestion(given, meant, capsys):
     assert run(*given.split(), "m", "x.npy") == 2
     assert f"No such command {given.split()[-1]!r}. Did you mean {meant}" in capsys.readouterr().err
 
 
-def test_a_command_that_nothing_is_like_is_answered_plainly(capsys):
+def test_a_command_without_a_near_name_gets_no_suggestion(capsys):
     assert run("xyzzy") == 2
-    told = capsys.readouterr().err
-    assert "No such command 'xyzzy'." in told and "Did you mean" not in told
+    error = capsys.readouterr().err
+    assert "No such command 'xyzzy'." in error and "Did you mean" not in error
     assert run("--debugg") == 2
     assert "--debug" in capsys.readouterr().err
 
 
-def test_other_names_are_of_commands_that_there_are():
-    assert not _CALLED_HERE.keys() & group.commands.keys()
-    assert set(_CALLED_HERE.values()) <= group.commands.keys()
+def test_every_alias_leads_to_a_command():
+    assert not ALIASES.keys() & group.commands.keys()
+    assert set(ALIASES.values()) <= group.commands.keys()
 
 
 def test_fit_writes_a_model_and_prints_it_beside_pca(table, tmp_path, capsys):
@@ -157,14 +157,14 @@ def test_evaluate_prints_json(model, table, capsys):
     assert values["squared_error"] > 0 and values["baseline_components"] == 2
 
 
-def test_inspect_says_what_the_file_holds(model, capsys):
+def test_inspect_prints_what_the_file_holds(model, capsys):
     capsys.readouterr()
     assert run("inspect", model, "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["variant"] == "plain" and values["n_features"] == 6 and values["epochs"] == 2
 
 
-def test_inspect_with_data_says_how_the_code_fares(model, table, capsys):
+def test_inspect_with_data_prints_the_health_of_the_code(model, table, capsys):
     capsys.readouterr()
     assert run("inspect", model, table, "--json") == 0
     values = json.loads(capsys.readouterr().out)
@@ -242,18 +242,18 @@ def test_an_unexpected_fault_is_exit_1_and_shows_its_traceback_only_with_debug(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_every_command_explains_itself():
+def test_every_command_has_a_help():
     for name in group.commands:
         assert run(name, "--help") == 0
 
 
 def test_the_help_of_fit_has_a_few_words_on_every_variant(capsys):
     assert run("fit", "--help") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for variant, gloss in ((name, v.summary) for name, v in VARIANTS.items()):
-        assert f"\n  {variant} " in said and gloss[:20] in said
+        assert f"\n  {variant} " in printed and gloss[:20] in printed
         assert len(gloss) < 60
-    assert ".tsv" in said and ".gz" in said
+    assert ".tsv" in printed and ".gz" in printed
 
 
 def test_the_installed_command_runs(table):
@@ -298,5 +298,5 @@ def test_commands_read_the_code_under_a_head(tmp_path, capsys):
         ["inspect", model, data],
         ["inspect", model],
     ):
-        assert _run(command) == 0
+        assert cli(command) == 0
     assert "Autoencoder" in capsys.readouterr().out

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
+from narrows.applications.anomalies.contributions import largest_contributions
 from narrows.applications.anomalies.detection import Detection, anomaly_labels, measure_detection
 from narrows.applications.coding.training_rows import contains_calibration
-from narrows.cli import _run
-from narrows.cli.anomalies import _largest, _table
+from narrows.cli import run as cli
+from narrows.cli.anomalies import table_of_rows
+from narrows.encoders import DenseEncoder
 
 NAMES = ["length", "width", "height", "weight"]
 
@@ -47,10 +49,10 @@ def detector(files):
 
 
 def run(files, *more) -> int:
-    return _run(["anomalies", str(files / "m"), str(files / "x.csv"), *map(str, more)])
+    return cli(["anomalies", str(files / "m"), str(files / "x.csv"), *map(str, more)])
 
 
-def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
+def test_the_anomalous_row_comes_first_with_its_largest_contribution(files, capsys):
     assert run(files, "--top", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"\s+row\s+error\s+p-value\s+largest contributions", lines[0])
@@ -58,7 +60,7 @@ def test_the_odd_row_comes_first_with_the_feature_to_blame(files, capsys):
     assert len(lines) == 5 and re.match(r"\d of 60 rows are flagged: p <= 0.01$", lines[-2])
 
 
-def test_json_says_the_same(files, capsys):
+def test_json_holds_the_same_rows(files, capsys):
     assert run(files, "--json", "--alpha", 0.05) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["n_rows"] == 60 and found["alpha"] == 0.05 and len(found["top"]) == 10
@@ -76,6 +78,22 @@ def test_the_file_holds_error_and_p_value_of_every_row(files, tmp_path):
     np.testing.assert_allclose([float(r["p_value"]) for r in rows], ae.p_values(x), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "n_nets"), [("m", 1), ("d", 2)])
+@pytest.mark.parametrize("more", [(), ("--calibrate", "normal.csv")])
+def test_each_net_encodes_every_row_once(detector, capsys, monkeypatch, name, n_nets, more):
+    sizes = []
+    forward = DenseEncoder.forward
+    monkeypatch.setattr(
+        DenseEncoder, "forward", lambda net, x: sizes.append(len(x)) or forward(net, x)
+    )
+    more = [str(detector / value) if value.endswith(".csv") else value for value in more]
+    assert (
+        cli(["anomalies", str(detector / name), str(detector / "x.csv"), "--top", "1", *more]) == 0
+    )
+    assert sizes.count(64) == n_nets  # the 60 rows of x.csv, padded to whole sixteens
+    assert sizes.count(96) == (n_nets if more else 0)  # the 90 of normal.csv
+
+
 def test_calibration_rows_can_be_given(files, capsys):
     assert run(files, "--calibrate", files / "normal.csv", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -83,29 +101,27 @@ def test_calibration_rows_can_be_given(files, capsys):
 
 
 @pytest.mark.parametrize("words", [("0", "1"), ("False", "True"), ("1", "-1")])
-def test_labels_measure_what_the_scores_are_worth(words, files, tmp_path, capsys):
+def test_labels_measure_the_detection(words, files, tmp_path, capsys):
     rows = pd.read_csv(files / "x.csv")
     rows["odd"] = [words[i == 7] for i in range(60)]
-    rows.to_csv(tmp_path / "told.csv", index=False)
+    rows.to_csv(tmp_path / "labeled.csv", index=False)
     (tmp_path / "y.csv").write_text("\n".join(rows["odd"]) + "\n")
     for more in (
-        [f"{tmp_path}/told.csv:label=odd"],
+        [f"{tmp_path}/labeled.csv:label=odd"],
         [files / "x.csv", "--labels", tmp_path / "y.csv"],
     ):
         arguments = [str(a) for a in ("anomalies", files / "m", *more, "--alpha", 0.05)]
-        assert _run(arguments) == 0
-        said = capsys.readouterr().out
-        assert "n anomalies 1, auroc 1, average precision 1, found 1" in said
-        assert _run([*arguments, "--json"]) == 0
+        assert cli(arguments) == 0
+        printed = capsys.readouterr().out
+        assert "n anomalies 1, auroc 1, average precision 1, found 1" in printed
+        assert cli([*arguments, "--json"]) == 0
         assert 0 <= json.loads(capsys.readouterr().out)["detection"]["false_alarms"] < 0.2
 
 
-def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
-    files, tmp_path, capsys
-):
+def test_labels_of_no_anomalies_are_refused_or_ignored_with_a_notice(files, tmp_path, capsys):
     (tmp_path / "y.csv").write_text("a\nb\n" * 30)
     assert (
-        _run(
+        cli(
             [
                 str(a)
                 for a in ("anomalies", files / "m", files / "x.csv", "--labels", tmp_path / "y.csv")
@@ -120,15 +136,15 @@ def test_labels_that_name_no_anomalies_are_refused_or_passed_over_with_a_word(
         (["1", "0", ""], "(0, 1, none)"),
         (list("gfedcba"), "(a, b, c, d, e, ...)"),
     ):
-        told = rows.assign(odd=np.resize(kinds, len(rows)))
-        told.to_csv(tmp_path / "told.csv", index=False)
-        command = ("anomalies", files / "m", f"{tmp_path}/told.csv:label=odd")
-        assert _run([str(a) for a in command]) == 0
+        labeled = rows.assign(odd=np.resize(kinds, len(rows)))
+        labeled.to_csv(tmp_path / "labeled.csv", index=False)
+        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=odd")
+        assert cli([str(a) for a in command]) == 0
         err = capsys.readouterr().err
-        assert f"Nothing is measured by the labels of DATA {shown}" in err
+        assert f"The labels of DATA {shown} are ignored" in err
 
 
-def test_labels_of_texts_are_read_or_passed_over_with_a_word(tmp_path, capsys):
+def test_labels_of_texts_are_read_or_ignored_with_a_notice(tmp_path, capsys):
     words = np.random.default_rng(0).choice([f"word{i}" for i in range(30)], (60, 9))
     texts = [" ".join(row) for row in words]
     model = tmp_path / "m"
@@ -136,15 +152,15 @@ def test_labels_of_texts_are_read_or_passed_over_with_a_word(tmp_path, capsys):
         model
     )
     for labels in (["0", "1"], ["sea", "land", "sky"]):
-        told = pd.DataFrame({"text": texts, "label": np.resize(labels, 60)})
-        told.to_csv(tmp_path / "t.csv", index=False)
-        assert _run(["anomalies", str(model), f"{tmp_path}/t.csv:text=text,label=label"]) == 0
+        labeled = pd.DataFrame({"text": texts, "label": np.resize(labels, 60)})
+        labeled.to_csv(tmp_path / "t.csv", index=False)
+        assert cli(["anomalies", str(model), f"{tmp_path}/t.csv:text=text,label=label"]) == 0
         out, err = capsys.readouterr()
         assert ("auroc" in out) == (labels == ["0", "1"])
         assert ("labels of DATA (land, sea, sky)" in err) == (labels != ["0", "1"])
 
 
-def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, capsys):
+def test_the_rows_of_the_fit_give_a_warning(detector, tmp_path, capsys):
     caution = "these are the rows that the model was fitted to"
     for model, n in (("m", 500), ("d", 300)):
         fitted = table(n, 0)
@@ -155,12 +171,12 @@ def test_rows_that_the_model_was_fitted_to_are_warned_of(detector, tmp_path, cap
             (table(n, 5), False),
         ):
             rows.to_csv(tmp_path / "x.csv", index=False)
-            assert _run(["anomalies", str(detector / model), str(tmp_path / "x.csv")]) == 0
+            assert cli(["anomalies", str(detector / model), str(tmp_path / "x.csv")]) == 0
             assert (caution in capsys.readouterr().err) == warned, (model, len(rows))
 
 
 @pytest.mark.filterwarnings("default")
-def test_rows_that_calibrate_and_are_of_the_fit_or_of_data_are_warned_of(detector, capsys):
+def test_calibration_rows_of_the_fit_or_of_data_give_a_warning(detector, capsys):
     fit, x, normal = (detector / name for name in ("f.csv", "x.csv", "normal.csv"))
     table(500, 0).to_csv(fit, index=False)
     for rows, warned in (
@@ -188,24 +204,24 @@ def test_detection_is_that_of_the_definitions():
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 
-def test_when_nothing_is_rare_enough_the_reason_is_said(files, capsys):
+def test_when_no_p_value_is_small_enough_the_reason_is_printed(files, capsys):
     assert run(files, "--alpha", 0.001) == 0
     assert "no p-value can be below 0.00498" in capsys.readouterr().out
 
 
-def test_a_model_without_held_out_rows_says_the_way_out(files, tmp_path, capsys):
+def test_a_model_without_held_out_rows_flags_a_share(files, tmp_path, capsys):
     fit = Autoencoder(1, hidden=(8,), max_epochs=2, validation_fraction=0, random_state=0)
     fit.fit(table(100, 0)).save(tmp_path / "bare")
     arguments = ["anomalies", str(tmp_path / "bare"), str(files / "x.csv")]
-    assert _run([*arguments, "--alpha", "0.01"]) == 2
+    assert cli([*arguments, "--alpha", "0.01"]) == 2
     assert "--calibrate" in capsys.readouterr().err
-    assert _run([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
+    assert cli([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
 
 
 def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
     figure = tmp_path / "f.png"
     arguments = ["anomalies", str(detector / "d"), str(detector / "x.csv")]
-    assert _run([*arguments, "--json", "--figure", str(figure)]) == 0
+    assert cli([*arguments, "--json", "--figure", str(figure)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["top"][0]["row"] == 7 and found["unit"].startswith("nats")
     assert next(iter(found["top"][0]["largest_contributions"])) == "weight"
@@ -216,7 +232,7 @@ def test_a_table_makes_a_detectors_file(files, tmp_path, capsys):
     normal, target = files / "normal.csv", tmp_path / "d"
     fit = ["detector", str(normal), "--seed", "0", "--set", "n_folds=2", "--set", "trim=0"]
     like = ["--like", str(files / "m"), "-o", str(target)]
-    assert _run([*fit, *like, "--json"]) == 0
+    assert cli([*fit, *like, "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {
         "rows": 90, "features": 4, "nets": 2, "smallest_possible_p_value": 1 / 91,
@@ -228,13 +244,13 @@ def test_a_table_makes_a_detectors_file(files, tmp_path, capsys):
     expected = AnomalyDetector(net, n_folds=2, trim=0, random_state=0).fit(pd.read_csv(normal))
     np.testing.assert_array_equal(made.calibration_, expected.calibration_)
     assert made.verbose == 0 and made.feature_names_in_.tolist() == NAMES
-    assert _run(["anomalies", str(target), str(files / "x.csv"), "--json"]) == 0
+    assert cli(["anomalies", str(target), str(files / "x.csv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["top"][0]["row"] == 7
 
 
 def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
     fit = ["detector", str(files / "normal.csv"), "--set", "n_folds=2", "--set", "trim=0", "-q"]
-    assert _run([*fit, "-o", str(tmp_path / "d")]) == 0
+    assert cli([*fit, "-o", str(tmp_path / "d")]) == 0
     out, err = capsys.readouterr()
     assert err == "" and "nets: 2" in out
     made = load(tmp_path / "d")
@@ -245,24 +261,24 @@ def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
     ("more", "message"),
     [
         (["--set", "folds=3"], "--set folds: a detector has alpha, contamination, device, n_folds"),
-        (["--set", "verbose=2", "-q"], "--set verbose: progress is shown, unless --quiet"),
-        (["--set", "random-state=3", "--seed", "4"], "--set random_state: --seed NUMBER says it"),
+        (["--set", "verbose=2", "-q"], "--set verbose: progress is shown unless --quiet"),
+        (["--set", "random-state=3", "--seed", "4"], "--set random_state: use --seed NUMBER"),
         (["--like", "{m}", "--set", "device=nope"], "device: 'nope' cannot be used"),
         (["--set", "trim=0.6"], "trim: must be a number >= 0 and <= 0.5, got 0.6"),
         (["--like", "{d}"], "d: holds an AnomalyDetector"),
         (["-o", "{normal}"], "normal.csv: is the input"),
     ],
 )
-def test_what_no_detector_can_be_fitted_with_is_refused(more, message, detector, tmp_path, capsys):
+def test_arguments_that_no_detector_takes_are_refused(more, message, detector, tmp_path, capsys):
     names = {"d": detector / "d", "m": detector / "m", "normal": detector / "normal.csv"}
     arguments = ["detector", str(names["normal"]), "-o", str(tmp_path / "out")]
-    assert _run([*arguments, *(part.format(**names) for part in more)]) == 2
+    assert cli([*arguments, *(part.format(**names) for part in more)]) == 2
     assert message in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
 
 
 def test_inspect_describes_a_detector(detector, capsys):
-    assert _run(["inspect", str(detector / "d"), "--json"]) == 0
+    assert cli(["inspect", str(detector / "d"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     nets = [member.model_.objective for member in load(detector / "d").members_]
     expected = {
@@ -274,7 +290,7 @@ def test_inspect_describes_a_detector(detector, capsys):
         "epochs_a_net": 15, "error_unit": "nats, up to a constant",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
-    assert _run(["inspect", str(detector / "d")]) == 0
+    assert cli(["inspect", str(detector / "d")]) == 0
     assert re.search(r"^nets +2$", capsys.readouterr().out, re.MULTILINE)
 
 
@@ -301,7 +317,7 @@ def test_inspect_describes_a_detector(detector, capsys):
 def test_a_detectors_file_is_for_no_other_command(command, detector, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"d": detector / "d", "x": detector / "x.csv"}
-    assert _run(command.format(**names).split()) == 2
+    assert cli(command.format(**names).split()) == 2
     error = capsys.readouterr().err
     assert "d: holds an AnomalyDetector, whose 2 nets only score rows together" in error
     assert f"use narrows anomalies {detector / 'd'} DATA" in error
@@ -322,15 +338,15 @@ def test_pixels_are_named_by_their_place(tmp_path, capsys, rng):
     images = rng.integers(0, 255, size=(60, 4, 4)).astype(np.uint8)
     np.save(tmp_path / "x.npy", images)
     fit = ["fit", str(tmp_path / "x.npy"), "--code", "2", "--hidden", "8", "--epochs", "2", "-q"]
-    assert _run([*fit, "--seed", "0", "-o", str(tmp_path / "m")]) == 0
+    assert cli([*fit, "--seed", "0", "-o", str(tmp_path / "m")]) == 0
     capsys.readouterr()
-    assert _run(["anomalies", str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
+    assert cli(["anomalies", str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
     assert re.search(r"pixel \d,\d \d+%", capsys.readouterr().out)
 
 
-def test_a_row_that_no_feature_makes_odd_alone_blames_none():
-    assert _largest(np.full(4, 0.25, np.float32), NAMES) == {}
-    assert [*_largest(np.array([0.1, 0.6, 0.1, 0.2]), NAMES)][:2] == ["width", "weight"]
-    assert _largest(np.ones(1), ["length"]) == {"length": 1}
+def test_a_row_with_equal_contributions_names_no_feature():
+    assert not len(largest_contributions(np.full(4, 0.25, np.float32), 3))
+    assert largest_contributions(np.array([0.1, 0.6, 0.1, 0.2]), 2).tolist() == [1, 3]
+    assert largest_contributions(np.ones(1), 3).tolist() == [0]
     row = {"row": 3, "error": 2.0, "p_value": 0.01, "flagged": True, "largest_contributions": {}}
-    assert _table({"top": [row]}).endswith("no feature alone")
+    assert table_of_rows([row]).endswith("no feature alone")

@@ -11,15 +11,15 @@ from PIL import Image
 from sklearn.datasets import load_wine
 
 from narrows import load
-from narrows.cli import _run
+from narrows.cli import run as cli
 
 
 def run(command: str, *arguments: object) -> int:
     seed = ("--seed", 0) if command in ("fit", "head") else ()
-    return _run([str(argument) for argument in (command, *arguments, *seed)])
+    return cli([str(argument) for argument in (command, *arguments, *seed)])
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+def results(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
     """Return the JSON that a command prints."""
     capsys.readouterr()
     assert run(*arguments, "--json") == 0
@@ -38,9 +38,9 @@ def wine(tmp_path: Path) -> Path:
 def test_a_label_column_is_learned_from_and_measured_by(wine, tmp_path, capsys):
     data, model, head = f"{wine}:label=target,drop=when", tmp_path / "m.st", tmp_path / "h.st"
     assert run("fit", data, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
-    assert said(capsys, "inspect", model)["n_features"] == 13
+    assert results(capsys, "inspect", model)["n_features"] == 13
     assert run("head", model, data, "--task", "classify", "--epochs", 60, "-q", "-o", head) == 0
-    assert said(capsys, "predict", head, data)["accuracy"] > 0.85
+    assert results(capsys, "predict", head, data)["accuracy"] > 0.85
 
 
 def test_the_label_may_be_left_out_of_rows_to_predict(wine, tmp_path, capsys):
@@ -48,7 +48,7 @@ def test_the_label_may_be_left_out_of_rows_to_predict(wine, tmp_path, capsys):
     assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "classify", "--epochs", 1, "-q", "-o", head) == 0
     load_wine(as_frame=True).data.to_csv(tmp_path / "new.csv", index=False)
-    assert run("predict", head, tmp_path / "new.csv", "-o", tmp_path / "said.csv") == 0
+    assert run("predict", head, tmp_path / "new.csv", "-o", tmp_path / "predictions.csv") == 0
     assert run("predict", head, tmp_path / "new.csv") == 2
     assert "give -o, --labels or both" in capsys.readouterr().err
 
@@ -67,7 +67,7 @@ def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
     data, model = f"{tmp_path / 't.jsonl'}:label=kind", tmp_path / "m.st"
     assert run("fit", data, "--code", 1, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
-    assert said(capsys, "inspect", model)["n_features"] == 2
+    assert results(capsys, "inspect", model)["n_features"] == 2
 
 
 def test_drop_is_not_for_texts(tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_a_column_that_is_not_there_is_named_among_columns_of_words(tmp_path, ca
     assert "no column 'nokey'" in capsys.readouterr().err
 
 
-def test_images_in_folders_bring_their_classes(tmp_path, capsys):
+def test_folders_of_images_hold_their_classes(tmp_path, capsys):
     data, model, head = tmp_path / "images", tmp_path / "m.st", tmp_path / "h.st"
     generator = np.random.default_rng(0)
     for kind, low in (("dark", 0), ("light", 128)):
@@ -95,11 +95,13 @@ def test_images_in_folders_bring_their_classes(tmp_path, capsys):
             Image.fromarray(pixels).save(data / kind / f"{i}.png")
     assert run("fit", data, "--code", 2, "--hidden", 16, "--epochs", 80, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "classify", "--epochs", 200, "-q", "-o", head) == 0
-    assert said(capsys, "predict", head, data)["accuracy"] > 0.9
+    assert results(capsys, "predict", head, data)["accuracy"] > 0.9
     # folders called otherwise are no classes of this head
     (data / "dark").rename(data / "1")
     (data / "light").rename(data / "2")
-    assert "accuracy" not in said(capsys, "predict", head, data, "-o", tmp_path / "said.csv")
+    assert "accuracy" not in results(
+        capsys, "predict", head, data, "-o", tmp_path / "predictions.csv"
+    )
 
 
 @pytest.fixture
@@ -114,17 +116,17 @@ def gaps(wine, tmp_path):
     return f"{tmp_path / 'gaps.csv'}:label=target,drop=when"
 
 
-def test_rows_without_a_label_are_no_class_and_do_not_count(gaps, tmp_path, capsys):
+def test_rows_without_a_label_are_not_a_class_and_do_not_count(gaps, tmp_path, capsys):
     model, head = tmp_path / "m.st", tmp_path / "h.st"
     assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
     fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
     assert run(*fit) == 3
     error = capsys.readouterr().err
     assert "gaps.csv, line 2: no label; 36 of 178 rows have none" in error
-    assert "say by --unknown ''" in error
+    assert "mark them as unknown by --unknown ''" in error
     assert run(*fit, "--unknown", "") == 0
     assert load(head).classes_.tolist() == ["barbera", "barolo", "grignolino"]
-    found = said(capsys, "predict", head, gaps)
+    found = results(capsys, "predict", head, gaps)
     assert found["accuracy"] > 0.85
     assert found["rows_without_label"] == 36
 
@@ -135,14 +137,16 @@ def test_rows_without_any_label_are_predicted_and_not_measured(wine, gaps, tmp_p
     assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "classify", "--epochs", 1, "-q", "-o", head) == 0
     load_wine(as_frame=True).data.assign(target="").to_csv(new, index=False)
-    found = said(capsys, "predict", head, f"{new}:label=target", "-o", tmp_path / "said.csv")
+    found = results(
+        capsys, "predict", head, f"{new}:label=target", "-o", tmp_path / "predictions.csv"
+    )
     assert "accuracy" not in found
     # nor are rows without a label alike to the retrieval curve
     assert run("evaluate", model, gaps, "--retrieval", "--queries", 3) == 0
     assert "36 rows without a label are left out" in capsys.readouterr().err
 
 
-def test_a_value_that_is_none_is_named_by_its_row(wine, tmp_path, capsys):
+def test_a_label_that_is_not_a_number_is_named_by_its_row(wine, tmp_path, capsys):
     model = tmp_path / "m.st"
     data = f"{wine}:label=target,drop=when"
     assert run("fit", data, "--code", 2, "--hidden", "", "--epochs", 1, "-q", "-o", model) == 0
@@ -176,7 +180,7 @@ def test_numbers_are_the_same_label_however_they_are_written(tmp_path, capsys):
             head,
         )
         assert run(*fit) == 0
-        found = [said(capsys, "predict", head, f"{tmp_path}/{n}.csv:label=kind")["accuracy"]
+        found = [results(capsys, "predict", head, f"{tmp_path}/{n}.csv:label=kind")["accuracy"]
                  for n in ("whole", "floats")]  # fmt: skip
         assert found[0] == found[1] > 0.5
 
@@ -195,7 +199,7 @@ def test_a_misspelt_key_is_named_with_the_nearest(wine, tmp_path, capsys):
     assert "Did you mean 'label'?" in capsys.readouterr().err
 
 
-def test_a_table_taken_for_texts_says_how_to_name_what_is_none(tmp_path, capsys):
+def test_a_table_taken_for_texts_says_how_to_drop_columns(tmp_path, capsys):
     rows = [{"a": i, "b": i % 3, "key": f"k{i}"} for i in range(20)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
@@ -222,9 +226,7 @@ def test_a_column_may_be_dropped_and_named_by_an_option(table, tmp_path):
     assert load(tmp_path / "m").feature_names_in_.tolist() == ["a", "b"]
 
 
-def test_what_has_no_label_or_weight_is_answered_with_what_the_command_takes(
-    table, tmp_path, capsys
-):
+def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_path, capsys):
     model = tmp_path / "m"
     assert (
         run("fit", f"{table}:drop=odd,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
@@ -239,7 +241,7 @@ def test_what_has_no_label_or_weight_is_answered_with_what_the_command_takes(
     ):
         assert run(*command) == 3
         error = capsys.readouterr().err
-        assert "y.csv: a row has several labels or none, and one a row is read: give" in error
+        assert "y.csv: a row has several labels or none, but each needs one: give" in error
         assert "--unknown" not in error
     assert run(*head, "classify", "--labels", tmp_path / "y.csv") == 3
     assert "--unknown '?'" in capsys.readouterr().err
@@ -251,7 +253,7 @@ def test_what_has_no_label_or_weight_is_answered_with_what_the_command_takes(
 
 
 @pytest.mark.filterwarnings("default")
-def test_other_units_are_said_once_in_a_command(table, tmp_path, capsys):
+def test_other_units_give_one_warning_a_command(table, tmp_path, capsys):
     rows = np.random.default_rng(1).random((40, 3))
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "big.npy", rows * 1000)

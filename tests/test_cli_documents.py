@@ -12,14 +12,14 @@ from PIL import Image
 from topics import topic_texts
 
 from narrows import load
-from narrows.cli import _run
-from narrows.cli._common import one_line
+from narrows.cli import run as cli
+from narrows.cli._outputs import one_line
 
 SMALL = ["--hidden", "32", "--epochs", "15", "--batch-size", "16", "--seed", "0", "-q"]
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def found(capsys) -> list[dict]:
     return json.loads(capsys.readouterr().out)["answers"][0]["hits"]
 
 
-def test_inspect_says_which_words_a_model_reads(folder, capsys):
+def test_inspect_prints_the_words_of_a_model(folder, capsys):
     assert run("inspect", folder / "h.safetensors", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     vocabulary = load(folder / "h.safetensors").vocabulary_
@@ -92,7 +92,7 @@ def test_a_batch_of_queries_comes_from_a_file(folder, tmp_path, capsys):
     assert capsys.readouterr().out.count(":\n") == 120
 
 
-def test_a_query_without_a_known_word_says_so_and_finds_nothing(folder, tmp_path, capsys):
+def test_a_query_without_a_known_word_finds_nothing_and_says_why(folder, tmp_path, capsys):
     assert run("search", folder / "docs.index", "qqq", "-k", 1) == 0
     out, err = capsys.readouterr()
     assert out == "" and err == "'qqq': no word that the model knows.\n"
@@ -123,7 +123,7 @@ def test_python_makes_an_index_that_the_shell_searches(folder, capsys):
     hasher.make_index(texts).save(folder / "alone.index")
     capsys.readouterr()
     assert run("search", folder / "alone.index", "ship", "-k", 1) == 4
-    assert "does not say where its model is; name it with --model" in capsys.readouterr().err
+    assert "does not hold the path of its model; give it by --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_python_makes_an_index_that_the_shell_searches(folder, capsys):
         (["--like", "nobody"], "'nobody' is not in the index"),
     ],
 )
-def test_a_search_that_cannot_be_is_usage(folder, capsys, arguments, message):
+def test_an_impossible_search_is_a_usage_error(folder, capsys, arguments, message):
     assert run("search", folder / "docs.index", *arguments) == 2
     assert message in capsys.readouterr().err
 
@@ -146,10 +146,10 @@ def test_another_models_index_is_refused(folder, capsys):
     assert "made with another model" in capsys.readouterr().err
 
 
-def test_a_model_that_has_moved_is_asked_for(copy, capsys):
+def test_a_model_that_has_moved_must_be_given(copy, capsys):
     (copy / "h.safetensors").rename(copy / "moved.safetensors")
     assert run("search", copy / "docs.index", "ship") == 4
-    assert "name it with --model" in capsys.readouterr().err
+    assert "give it by --model" in capsys.readouterr().err
     assert run("search", copy / "docs.index", "ship", "--model", copy / "moved.safetensors") == 0
 
 
@@ -172,10 +172,10 @@ def test_rows_are_added_deleted_and_verified(copy, capsys):
     assert "sound" in capsys.readouterr().out
 
 
-def test_an_index_is_not_written_over_unasked(copy, capsys):
+def test_an_index_is_not_overwritten_by_default(copy, capsys):
     arguments = ["index", copy / "h.safetensors", copy / "docs.jsonl", "-o", copy / "docs.index"]
     assert run(*arguments) == 2
-    assert "--add adds to it, --replace makes a new one" in capsys.readouterr().err
+    assert "--add adds to it, --replace replaces it" in capsys.readouterr().err
     assert run(*arguments, "--replace") == 0
 
 
@@ -187,18 +187,18 @@ def test_a_damaged_index_is_refused_with_its_exit_code(copy, capsys):
     assert run("index", "-o", copy / "docs.index", "--verify") == 4
 
 
-def test_an_index_of_float_codes_goes_by_cosine(folder, tmp_path, capsys):
+def test_an_index_of_float_codes_uses_the_cosine(folder, tmp_path, capsys):
     index = tmp_path / "plane.index"
     assert run("index", folder / "plane.safetensors", folder / "docs.jsonl", "-o", index) == 0
     assert "2 numbers" in capsys.readouterr().out
     assert run("search", index, "--like", "d1", "-k", 3, "--json") == 0
     assert all(0 <= hit["distance"] < 0.1 for hit in found(capsys))
-    for asked in (["ship"], ["--like", "d1"]):
-        assert run("search", index, *asked, "--rerank") == 2
+    for query in (["ship"], ["--like", "d1"]):
+        assert run("search", index, *query, "--rerank") == 2
         assert "rerank" in capsys.readouterr().err
     again = ["index", folder / "plane.safetensors", folder / "docs.jsonl", "-o", index, "--replace"]
     assert run(*again, "--rerank") == 2
-    assert "codes of numbers are in order of their cosine already" in capsys.readouterr().err
+    assert "codes of numbers are sorted by cosine already" in capsys.readouterr().err
 
 
 def test_rows_of_numbers_are_indexed_by_their_position(tmp_path, rng, capsys):
@@ -262,21 +262,24 @@ def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
     assert "unknown name 'x'; choose from drop, features, first, " in capsys.readouterr().err
 
 
-def test_a_table_of_numbers_is_no_document(tmp_path, folder, capsys):
+def test_a_table_of_numbers_is_not_documents(tmp_path, folder, capsys):
     rows = np.random.default_rng(0).normal(size=(30, 3))
     np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="a,b,c", comments="")
     command = ["fit", tmp_path / "t.csv", "--variant", "document", "-o", tmp_path / "m", "-q"]
     assert run(*command) == 3
-    said = capsys.readouterr().err
-    assert "(--variant document) is for texts and counts of words" in said
-    assert "(--variant plain)" in said and "standard" not in said
+    error = capsys.readouterr().err
+    assert "(--variant document) is for texts and word counts" in error
+    assert "(--variant plain)" in error and "standard" not in error
 
 
 def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, capsys):
     (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
     data = tmp_path / "odd.csv"
     assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
-    assert f"If it holds texts, name their column: {data}:text=COLUMN." in capsys.readouterr().err
+    assert (
+        f"If a column holds texts to learn from, name it: {data}:text=COLUMN."
+        in capsys.readouterr().err
+    )
 
 
 def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
@@ -288,13 +291,13 @@ def test_texts_for_a_detector_go_through_a_code(folder, tmp_path, capsys):
     docs, codes, out = folder / "docs.jsonl", tmp_path / "codes.npy", tmp_path / "d"
     for like in ([], ["--like", folder / "plane.safetensors"]):
         assert run("detector", docs, *like, "-o", out) == 3
-        said = f"narrows encode MODEL {docs} -o codes.npy and narrows detector codes.npy -o FILE"
-        assert said in capsys.readouterr().err
+        advice = f"narrows encode MODEL {docs} -o codes.npy and narrows detector codes.npy -o FILE"
+        assert advice in capsys.readouterr().err
     assert run("encode", folder / "plane.safetensors", docs, "-o", codes) == 0
     assert run("detector", codes, "--set", "n_folds=2", "--set", "trim=0", "-q", "-o", out) == 0
 
 
-def test_what_a_terminal_would_obey_is_not_printed():
+def test_control_characters_are_not_printed():
     text = "a\x1b[31mred\x07 \u202eevil\u202c <script>alert(1)</script>\n\tend"
     assert one_line(text, 100) == "a[31mred evil <script>alert(1)</script> end"
 

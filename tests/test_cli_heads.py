@@ -1,4 +1,4 @@
-"""narrows head, predict and match: from files to files, and what is said where it cannot be."""
+"""narrows head, predict and match: files in and out, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from narrows import CodeClassifier, CodeMatcher, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.figures.matching import matching_figure, pairs_of_kinds
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory, autoencoder, rows, classes, values):
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(
@@ -47,20 +47,20 @@ def test_each_task_has_its_head_and_the_file_still_encodes(task, kind, folder, t
 
 
 def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, capsys):
-    head, target = folder / "classify.safetensors", tmp_path / "said.csv"
+    head, target = folder / "classify.safetensors", tmp_path / "written.csv"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0
     with open(target, newline="") as file:
         lines = list(csv.reader(file))
     assert lines[0] == ["class", "p(a)", "p(b)", "p(c)"]
     fitted = load(head)
     assert [line[0] for line in lines[1:]] == fitted.predict(rows).tolist()
-    said = np.array([line[1:] for line in lines[1:]], dtype=float)
-    np.testing.assert_allclose(said, fitted.predict_proba(rows), rtol=1e-6)
+    written = np.array([line[1:] for line in lines[1:]], dtype=float)
+    np.testing.assert_allclose(written, fitted.predict_proba(rows), rtol=1e-6)
 
 
 @pytest.mark.parametrize("task, method", [("classify", "predict_proba"), ("regress", "predict")])
 def test_numbers_go_to_npy(task, method, folder, tmp_path, rows):
-    target = tmp_path / "said.npy"
+    target = tmp_path / "predictions.npy"
     head = folder / f"{task}.safetensors"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0
     expected = getattr(load(head), method)(rows).reshape(450, -1)
@@ -69,7 +69,7 @@ def test_numbers_go_to_npy(task, method, folder, tmp_path, rows):
 
 @pytest.mark.parametrize("task, labels, score", [("classify", "names.npy", "accuracy"),
                                                  ("regress", "values.npy", "r2")])  # fmt: skip
-def test_what_is_true_is_compared_with(task, labels, score, folder, rows, capsys):
+def test_predictions_are_scored_against_the_labels(task, labels, score, folder, rows, capsys):
     head = folder / f"{task}.safetensors"
     assert run("predict", head, folder / "x.npy", "--labels", folder / labels, "--json") == 0
     expected = load(head).score(rows, np.load(folder / labels))
@@ -119,8 +119,8 @@ def test_no_pair_is_drawn_twice_and_few_are_all_drawn(probability):
     drawn = np.concatenate([same, doubt, differ])
     assert len(set(drawn)) == len(drawn) == min(len(probability), 24)
     assert max(len(same), len(doubt), len(differ)) <= 8
-    said = probability[drawn]
-    assert (np.diff(said[: len(same) + len(doubt)]) <= 0).all()
+    shown = probability[drawn]
+    assert (np.diff(shown[: len(same) + len(doubt)]) <= 0).all()
     assert (np.diff(probability[differ]) >= 0).all()
 
 
@@ -144,26 +144,26 @@ def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, row
     assert shown == sorted(f"{p:.3f}" for p in probability)
 
 
-def test_probabilities_that_differ_are_told_apart_and_none_is_certain(autoencoder, rows):
+def test_different_probabilities_are_printed_differently_and_none_as_certain(autoencoder, rows):
     probability = np.array([1.0, 0.9999, 0.978, 0.976, 0.0041, 0.0002, 0.0])
     figure = matching_figure(
         autoencoder.model_, rows[:7], rows[:7], probability, image_shape=(2, 5)
     )
-    said = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
-    assert sorted(said) == ["0.000", "0.004", "0.976", "0.978", "1.000", "<0.001", ">0.999"]
+    labels = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
+    assert sorted(labels) == ["0.000", "0.004", "0.976", "0.978", "1.000", "<0.001", ">0.999"]
 
 
-def test_headings_are_true_where_nothing_is_in_doubt(autoencoder, rows):
+def test_headings_hold_where_no_pair_is_in_doubt(autoencoder, rows):
     probability = np.linspace(0.95, 0.97, 9)
     figure = matching_figure(
         autoencoder.model_, rows[:9], rows[:9], probability, image_shape=(2, 5)
     )
-    said = [axis.get_ylabel().split(":")[0] for axis in figure.axes if axis.get_ylabel()]
-    assert said == ["highest", "nearest to 0.5", "lowest"]
+    headings = [axis.get_ylabel().split(":")[0] for axis in figure.axes if axis.get_ylabel()]
+    assert headings == ["highest", "nearest to 0.5", "lowest"]
     assert "the probability that both" in figure.get_supxlabel()
 
 
-def test_rows_that_are_no_images_are_not_drawn(folder, tmp_path, capsys):
+def test_rows_that_are_not_images_are_not_drawn(folder, tmp_path, capsys):
     arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
     assert run(*arguments, "--figure", tmp_path / "pairs.png") == 2
     assert "pairs are drawn of images; give --image-shape" in capsys.readouterr().err
@@ -199,14 +199,14 @@ def test_rows_without_a_label_are_named(folder, tmp_path, capsys):
          "Did you mean 'frozen'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_said(command, code, message, folder, tmp_path, monkeypatch, capsys):
+def test_impossible_uses_are_refused(command, code, message, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     files = {path.stem: path for path in folder.iterdir()}
     assert run(*command.format(**files).split()) == code
     assert message in capsys.readouterr().err
 
 
-def test_inspect_says_what_head_stands_on_the_code(folder, capsys):
+def test_inspect_prints_the_head_on_the_code(folder, capsys):
     assert run("inspect", folder / "classify.safetensors", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["estimator"], facts["head"]) == ("Autoencoder", "CodeClassifier")
@@ -220,4 +220,4 @@ def test_inspect_says_what_head_stands_on_the_code(folder, capsys):
 def test_regress_has_no_label_for_unknown(folder, tmp_path, capsys):
     data = (folder / "x.npy", "--labels", folder / "values.npy", "--task", "regress")
     assert run("head", folder / "m.safetensors", *data, "--unknown", "", "-o", tmp_path / "h") == 2
-    assert "--task regress reads a value of every row" in capsys.readouterr().err
+    assert "--task regress needs a value for every row" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from PIL import Image
 
 import papers
 from narrows import Autoencoder
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 
 
@@ -32,7 +32,7 @@ def files(tmp_path_factory):
 
 
 def inpaint(files: Path, *arguments: str) -> int:
-    return _run(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
+    return cli(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
 
 
 def test_it_writes_known_values_as_they_are(files, tmp_path):
@@ -79,7 +79,7 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
     np.save(tmp_path / "holed.npy", x)
     out = tmp_path / "filled.csv"
     model = str(files / "m.safetensors")
-    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert cli(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
     assert np.isfinite(np.loadtxt(out, delimiter=",")).all()
 
 
@@ -97,7 +97,7 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
         (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
     ],
 )
-def test_what_cannot_be_is_refused(files, arguments, code, message, capsys):
+def test_impossible_uses_are_refused(files, arguments, code, message, capsys):
     assert inpaint(files, *arguments) == code
     assert message in capsys.readouterr().err
 
@@ -141,7 +141,7 @@ def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
     assert (tmp_path / "digits-quadrant.png").is_file()
 
 
-def test_numbers_in_csv_files_say_float32_to_the_bit_and_no_more(tmp_path):
+def test_numbers_in_csv_files_have_just_the_digits_of_float32(tmp_path):
     from narrows.writers.tables import write_rows
 
     rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * np.float32(1e3)
@@ -152,18 +152,18 @@ def test_numbers_in_csv_files_say_float32_to_the_bit_and_no_more(tmp_path):
     assert (tmp_path / "r.csv").read_text().splitlines()[0] == "14.23,1e-20,3,-0.1"
 
 
-def test_where_nothing_is_hidden_it_says_what_to_give(files, tmp_path, capsys):
+def test_without_hidden_values_a_warning_says_what_to_give(files, tmp_path, capsys):
     x = np.load(files / "x.npy")
     out = tmp_path / "filled.npy"
     assert inpaint(files, "-o", str(out)) == 0
-    told = capsys.readouterr().err
-    assert "x.npy: nothing is hidden and no value is missing" in told
-    assert "give --mask FILE.npy, quadrant, square:14 or missing:0.5" in told
+    error = capsys.readouterr().err
+    assert "x.npy: nothing is hidden and no value is missing" in error
+    assert "give --mask FILE.npy, quadrant, square:14 or missing:0.5" in error
     assert np.array_equal(np.load(out), x)
     x[-1, -1] = np.nan
     np.save(tmp_path / "holed.npy", x)
     model = str(files / "m.safetensors")
-    assert _run(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
+    assert cli(["inpaint", model, str(tmp_path / "holed.npy"), "-o", str(out)]) == 0
     assert "nothing is hidden" not in capsys.readouterr().err
 
 
@@ -206,7 +206,7 @@ def test_a_bar_is_shown_on_a_terminal(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", ["itself", "a copy", "most of it"])
-def test_baselines_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
+def test_baselines_among_the_data_give_a_warning(rows, files, tmp_path, capsys):
     x, train = np.load(files / "x.npy"), np.load(files / "train.npy")
     given = {"itself": x, "a copy": x[::-1], "most of it": np.concatenate([train, x[:40]])}[rows]
     np.save(tmp_path / "baselines.npy", given)
@@ -214,11 +214,11 @@ def test_baselines_that_are_the_data_are_noticed(rows, files, tmp_path, capsys):
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(path), "--json") == 0
     out, err = capsys.readouterr()
     n = 40 if rows == "most of it" else 60
-    assert f"holds {n} of the 60 rows of DATA, so that the nearest row is the row itself" in err
+    assert f"holds {n} of the 60 rows of DATA, so their nearest row is the row itself" in err
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 
-def test_baselines_that_are_other_rows_are_not_warned_of(files, capsys):
+def test_baselines_of_other_rows_give_no_warning(files, capsys):
     baselines = str(files / "train.npy")
     assert inpaint(files, "--mask", "quadrant", "--baselines", baselines) == 0
     assert "Warning" not in capsys.readouterr().err
@@ -231,7 +231,7 @@ def test_baselines_that_are_other_rows_are_not_warned_of(files, capsys):
         ((1, 64), "r.npy: baselines of 1 row, but PCA needs the variance of two or more"),
     ],
 )
-def test_baselines_that_cannot_be_are_refused_by_name(rows, message, files, tmp_path, capsys):
+def test_impossible_baselines_are_refused_by_name(rows, message, files, tmp_path, capsys):
     np.save(tmp_path / "r.npy", np.zeros(rows, np.float32))
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(tmp_path / "r.npy")) == 3
     assert message in capsys.readouterr().err
@@ -246,7 +246,7 @@ def test_two_rows_are_baselines(files, tmp_path, capsys):
     )
 
 
-def test_rows_are_drawn_of_which_something_is_filled_in(files, tmp_path, monkeypatch):
+def test_rows_with_values_to_fill_in_are_drawn(files, tmp_path, monkeypatch):
     mask = np.zeros((60, 64), bool)
     mask[[7, 31, 55], :5] = True
     np.save(tmp_path / "mask.npy", mask)

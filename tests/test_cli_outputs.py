@@ -1,4 +1,4 @@
-"""No command writes over what it reads: refused before any file is opened."""
+"""No command overwrites its input: it is refused before any file is opened."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 from click import Argument, Option, Path
 from click.types import StringParamType
 
-from narrows.cli import _run, narrows
-from narrows.cli._common import _RowOutput
+from narrows.cli import narrows
+from narrows.cli import run as cli
+from narrows.cli._options import RowOutput
 from narrows.errors import UsageError
 from narrows.writers.tables import check_writable
 
@@ -32,7 +33,7 @@ NEEDED = {
 
 
 def _takes_text(parameter):
-    return isinstance(parameter.type, StringParamType | Path | _RowOutput)
+    return isinstance(parameter.type, StringParamType | Path | RowOutput)
 
 
 def _inputs_as_outputs():
@@ -63,7 +64,7 @@ def _refused(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in FILES:
         (tmp_path / name).write_text(name)
-    assert _run(arguments.split()) == 2
+    assert cli(arguments.split()) == 2
     assert "is the input" in capsys.readouterr().err
     assert all((tmp_path / name).read_text() == name for name in FILES)
 
@@ -75,7 +76,7 @@ def test_every_input_of_every_command_is_refused_as_its_output(
     _refused(arguments, tmp_path, monkeypatch, capsys)
 
 
-def test_the_lines_are_of_all_commands_that_read_and_write():
+def test_the_cases_cover_all_commands_that_read_and_write():
     lines = list(_inputs_as_outputs())
     assert {line.split()[0] for line in lines} == {
         *narrows.commands
@@ -116,7 +117,7 @@ def test_images_are_not_written_into_an_input_folder_with_options(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "a.npy").touch()
-    assert _run(arguments.split()) == 2
+    assert cli(arguments.split()) == 2
     assert "is the input folder images, or lies in it" in capsys.readouterr().err
 
 
@@ -130,7 +131,7 @@ def test_a_file_that_rows_cannot_be_written_to_is_refused_before_any_is_read(
     arguments, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)  # where there is no m
-    assert _run([*arguments.split(), "-o", "rows.txt"]) == 2
+    assert cli([*arguments.split(), "-o", "rows.txt"]) == 2
     assert "rows.txt: outputs are written as .npy, .csv or .tsv" in capsys.readouterr().err
 
 
@@ -138,9 +139,9 @@ def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv:text=body").write_text("1\n2\n")
     (tmp_path / "a.csv").write_text("old")
-    assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv"]) == 4  # m is not there
-    assert _run(["export", "m", "-o", "a.csv:text=body"]) == 4
-    assert _run(["encode", "m", "a.csv:text=body", "-o", "a.csv:text=body"]) == 2
+    assert cli(["encode", "m", "a.csv:text=body", "-o", "a.csv"]) == 4  # m is not there
+    assert cli(["export", "m", "-o", "a.csv:text=body"]) == 4
+    assert cli(["encode", "m", "a.csv:text=body", "-o", "a.csv:text=body"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
     for name in FILES:
         (tmp_path / name).write_text(name)
     before = sorted(tmp_path.rglob("*"))
-    assert _run(arguments.split()) == 2
+    assert cli(arguments.split()) == 2
     assert "lies in the input folder" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -201,18 +202,18 @@ def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images" / "below").mkdir(parents=True)
     (tmp_path / "images" / "below" / "a.png").touch()
-    assert _run(["encode", "m", "images", "-o", f"images/{name}"]) == 4  # m is not there
+    assert cli(["encode", "m", "images", "-o", f"images/{name}"]) == 4  # m is not there
     assert "no such model file" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path / "images")
-    assert _run(["encode", "m", ".", "-o", name]) == 4
-    assert _run(["encode", "m", ".", "-o", "x.PNG"]) == 2
+    assert cli(["encode", "m", ".", "-o", name]) == 4
+    assert cli(["encode", "m", ".", "-o", "x.PNG"]) == 2
     assert "lies in the input folder ., of which" in capsys.readouterr().err
 
 
-def test_an_output_beside_an_input_folder_is_none_of_it(tmp_path, monkeypatch, capsys):
+def test_an_output_beside_an_input_folder_is_not_in_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
-    assert _run(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
+    assert cli(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
     assert "no such model file" in capsys.readouterr().err
 
 
@@ -229,7 +230,7 @@ def test_a_link_to_what_is_not_there_is_refused(arguments, ending, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     for link in ("link", "link.png"):
         (tmp_path / link).symlink_to("none/there.png")
-    assert _run(arguments.split()) == 5
+    assert cli(arguments.split()) == 5
     error = capsys.readouterr().err
     assert ending in error and "does not exist; make it first" in error
 
@@ -238,7 +239,7 @@ def test_a_link_to_a_new_file_in_a_folder_is_taken(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "link.npy").symlink_to("there/new.npy")
-    assert _run(["encode", "m", "a.npy", "-o", "link.npy"]) == 4  # m is not there
+    assert cli(["encode", "m", "a.npy", "-o", "link.npy"]) == 4  # m is not there
     assert "no such model file" in capsys.readouterr().err
 
 
@@ -254,16 +255,16 @@ def test_a_figure_among_the_images_of_the_output_is_refused(
     (tmp_path / "made" / "below").mkdir(parents=True)
     (tmp_path / "linked").symlink_to("made")
     (tmp_path / "linked.pdf").symlink_to("made/0.png")
-    assert _run([*command.split(), "-o", "made/", "--figure", figure]) == 2
+    assert cli([*command.split(), "-o", "made/", "--figure", figure]) == 2
     assert f"--figure {figure}: lies in made/" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("figure", ["made.png", "made/x.pdf", "made2/x.png"])
-def test_a_figure_that_is_none_of_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
+def test_a_figure_that_is_not_among_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for folder in ("made", "made2"):
         (tmp_path / folder).mkdir()
-    assert _run(["reconstruct", "m", "a.npy", "-o", "made/", "--figure", figure]) == 4
+    assert cli(["reconstruct", "m", "a.npy", "-o", "made/", "--figure", figure]) == 4
     assert "no such model file" in capsys.readouterr().err
 
 
@@ -271,7 +272,7 @@ def test_a_figure_that_is_none_of_the_images_is_taken(figure, tmp_path, monkeypa
 def test_a_figure_that_is_the_output_is_refused(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.png").symlink_to("p.csv")
-    assert _run([*command.split(), "-o", "p.csv", "--figure", "x.png"]) == 2
+    assert cli([*command.split(), "-o", "p.csv", "--figure", "x.png"]) == 2
     assert "--figure x.png: is the file of -o p.csv" in capsys.readouterr().err
 
 

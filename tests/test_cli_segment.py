@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from narrows import CodeSegmenter, ConvolutionalAutoencoder, load
-from narrows.cli import _run
-from narrows.cli.segment import _write
+from narrows.cli import run as cli
+from narrows.cli.segment import write_masks
 from narrows.errors import UsageError
 from narrows.writers.images import ImageFolder
 
@@ -18,7 +18,7 @@ SIDE, N = 8, 12
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +61,16 @@ def test_masks_of_colors_are_refused(folder, tmp_path, masks, capsys):
     colors[3, 0, 0, 1] = 1
     np.save(tmp_path / "colors.npy", colors)
     assert taught(folder, tmp_path / "colors.npy", tmp_path / "h.st") == 3
-    assert "colors.npy: mask 3 is of colors: its channels differ" in capsys.readouterr().err
+    assert "colors.npy: mask 3 is in color: its channels differ" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
     for i, image in enumerate(colors):
         Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "images") == 3
-    assert "03.png: a mask of colors: its channels differ" in capsys.readouterr().err
+    assert "03.png: a mask in color: its channels differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("axes", ["n h w 3", "n h w 1", "n 1 h w", "n h w", "n p", "bool"])
-def test_masks_of_every_shape_say_the_same(axes, folder, tmp_path, masks, capsys):
+def test_masks_of_every_shape_give_the_same_head(axes, folder, tmp_path, masks, capsys):
     arrays = {
         "n h w 3": masks[..., None].repeat(3, axis=3),
         "n h w 1": masks[..., None],
@@ -96,17 +96,17 @@ def test_an_unknown_class_of_masks_may_be_written_as_a_float(folder, tmp_path, m
 
 
 def test_masks_are_written_as_integers_of_the_image_shape(folder, tmp_path):
-    said = load(folder / "seg.st").predict(np.load(folder / "x.npy"))
+    predictions = load(folder / "seg.st").predict(np.load(folder / "x.npy"))
     arguments = ["segment", folder / "seg.st", folder / "x.npy", "-o"]
-    assert run(*arguments, tmp_path / "said.npy") == 0
-    written = np.load(tmp_path / "said.npy")
+    assert run(*arguments, tmp_path / "predictions.npy") == 0
+    written = np.load(tmp_path / "predictions.npy")
     assert written.dtype == np.uint8
-    assert np.array_equal(written, said.reshape(N, SIDE, SIDE))
-    assert run(*arguments, tmp_path / "said.csv") == 0
-    assert np.array_equal(np.loadtxt(tmp_path / "said.csv", delimiter=","), said)
-    assert set((tmp_path / "said.csv").read_text()) <= set("01,\n")
+    assert np.array_equal(written, predictions.reshape(N, SIDE, SIDE))
+    assert run(*arguments, tmp_path / "predictions.csv") == 0
+    assert np.array_equal(np.loadtxt(tmp_path / "predictions.csv", delimiter=","), predictions)
+    assert set((tmp_path / "predictions.csv").read_text()) <= set("01,\n")
     # what was written is a mask file: of itself it is right everywhere
-    assert run(*arguments[:-1], "--masks", tmp_path / "said.npy") == 0
+    assert run(*arguments[:-1], "--masks", tmp_path / "predictions.npy") == 0
 
 
 def test_masks_of_other_sides_are_refused_though_of_as_many_pixels(folder, tmp_path, masks, capsys):
@@ -133,8 +133,8 @@ def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
     path = images_of(tmp_path / "jpegs", drawn, ".jpg")
     message = "00.jpg: a mask in JPEG, which changes values: there are"
     assert taught(folder, path, tmp_path / "h.st") == 3
-    told = capsys.readouterr().err
-    assert message in told and "masks > 127, and store masks as PNG" in told
+    error = capsys.readouterr().err
+    assert message in error and "masks > 127, and store masks of class numbers" in error
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", path) == 3
     assert message in capsys.readouterr().err
 
@@ -210,16 +210,16 @@ def test_one_class_a_row_is_that_of_all_its_pixels(folder, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_what_is_wrong_with_masks_names_their_file(folder, tmp_path, masks, capsys):
+def test_errors_of_masks_name_their_file(folder, tmp_path, masks, capsys):
     path = tmp_path / "m.npy"
     np.save(path, 0 * masks)
     assert taught(folder, path, tmp_path / "h.st") == 2
     assert f"Error: {path}: every pixel is of the class 0" in capsys.readouterr().err
     np.save(path, np.arange(masks.size).reshape(masks.shape) % 33)
     assert taught(folder, path, tmp_path / "h.st") == 3
-    told = capsys.readouterr().err
-    assert f"Error: {path}: 33 classes of pixels" in told
-    assert "if there are so many classes, give --set max_classes=NUMBER." in told
+    error = capsys.readouterr().err
+    assert f"Error: {path}: 33 classes of pixels" in error
+    assert "if there are so many classes, give --set max_classes=NUMBER." in error
     assert taught(folder, path, tmp_path / "h.st", "--set", "max_classes=33") == 0
 
 
@@ -229,8 +229,8 @@ def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, caps
     assert run(*arguments, tmp_path / "m.npy") == run(*arguments, f"{tmp_path}/made/") == 0
     made = sorted((tmp_path / "made").iterdir())
     assert [path.name for path in made] == sorted(path.name for path in images.iterdir())
-    said = np.stack([np.asarray(Image.open(path)) for path in made])
-    np.testing.assert_array_equal(said, np.load(tmp_path / "m.npy"))
+    written = np.stack([np.asarray(Image.open(path)) for path in made])
+    np.testing.assert_array_equal(written, np.load(tmp_path / "m.npy"))
     capsys.readouterr()
     assert run(*arguments[:-1], "--masks", tmp_path / "made", "--json") == 0
     assert json.loads(capsys.readouterr().out)["mean_dice"] == 1
@@ -238,18 +238,18 @@ def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, caps
 
 
 @pytest.mark.parametrize("value", [-1, 256, 300])
-def test_a_class_that_no_byte_holds_is_in_no_png(tmp_path, value):
+def test_a_class_that_no_byte_holds_is_refused_for_png(tmp_path, value):
     with pytest.raises(UsageError, match="classes from 0 to 255"):
-        _write(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
+        write_masks(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
     assert not (tmp_path / "made").exists()
 
 
-def test_classes_are_called_by_their_names(folder, tmp_path, masks, capsys):
+def test_class_names_stand_in_the_table(folder, tmp_path, masks, capsys):
     np.save(tmp_path / "m.npy", masks)
     arguments = ["segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy"]
     names = ["--class-names", "ground, <b>disc</b>"]
     assert run(*arguments, *names, "--figure", tmp_path / "f.png") == 0
-    said = capsys.readouterr().out
-    assert "\nground " in said and "\n<b>disc</b> " in said and "\nall but ground" in said
+    printed = capsys.readouterr().out
+    assert "\nground " in printed and "\n<b>disc</b> " in printed and "\nall but ground" in printed
     assert run(*arguments, "--class-names", "a,b,c") == 2
     assert "got 3 names for 2 classes, 0, 1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`narrows head` and `predict` of several targets, with rows held out and with weights."""
+"""narrows head and predict with several targets, held-out rows and weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from narrows import CodeClassifier, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.readers.naming import format_name, parse_name
 from narrows.errors import UsageError
 
@@ -19,7 +19,7 @@ COMMON = "drop=subject,drop=w,drop=kind"
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,11 @@ def test_several_labels_are_several_targets_with_their_names(folder, head):
 
 def test_predict_writes_a_column_a_target(folder, head, tmp_path, capsys):
     assert run("predict", head, named(folder, "new.csv"), "-o", tmp_path / "p.csv", "--json") == 0
-    said, told = answer(capsys), pd.read_csv(tmp_path / "p.csv")
-    assert list(told) == ["size, cm", "shift"] and len(told) == 20
-    assert [*said["r2_of_targets"]] == ["size, cm", "shift"]
-    assert said["r2"] == pytest.approx(np.mean([*said["r2_of_targets"].values()]))
-    assert min(said["r2_of_targets"].values()) > 0.9
+    results, table = answer(capsys), pd.read_csv(tmp_path / "p.csv")
+    assert list(table) == ["size, cm", "shift"] and len(table) == 20
+    assert [*results["r2_of_targets"]] == ["size, cm", "shift"]
+    assert results["r2"] == pytest.approx(np.mean([*results["r2_of_targets"].values()]))
+    assert min(results["r2_of_targets"].values()) > 0.9
     one = f'{folder / "new.csv"}:label=shift,"drop=size, cm",{COMMON}'
     assert run("predict", head, one) == 0
     out = capsys.readouterr().out
@@ -95,11 +95,11 @@ def test_the_file_of_labels_may_name_several(folder, head, tmp_path, capsys):
 @pytest.mark.parametrize(
     "task, more, message",
     [
-        ("classify", [], "--task classify: says one thing of a row"),
+        ("classify", [], "--task classify: reads one label a row"),
         ("regress", ["--labels", "y.csv"], "--labels: .* names its labels"),
     ],
 )
-def test_several_targets_that_cannot_be_are_refused(task, more, message, folder, tmp_path, capsys):
+def test_impossible_targets_are_refused(task, more, message, folder, tmp_path, capsys):
     command = ["head", folder / "m.st", named(folder, "t.csv"), "--task", task, *more]
     assert run(*command, "-o", tmp_path / "h.st") == 2
     assert re.search(message, capsys.readouterr().err)
@@ -108,7 +108,9 @@ def test_several_targets_that_cannot_be_are_refused(task, more, message, folder,
 def test_predict_names_targets_that_the_head_does_not_have(folder, head, capsys):
     other = f'{folder / "new.csv"}:label=w,drop=shift,"drop=size, cm",drop=subject,drop=kind'
     assert run("predict", head, other) == 3
-    assert "label=w is no target of this head, which has size, cm, shift" in capsys.readouterr().err
+    assert (
+        "label=w is not a target of this head, which has size, cm, shift" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_name_is_written_as_it_is_read(name):
     assert parse_name(format_name(*parse_name(name))) == parse_name(name)
 
 
-def test_labels_are_named_once_unless_several_are_asked_for():
+def test_labels_are_named_once_unless_several_are_allowed():
     assert parse_name("t.csv:label=a,label=b", several=True)[1] == {"label": ("a", "b")}
     with pytest.raises(UsageError, match="label=NAME"):
         parse_name("t.csv:label=a,label=b")
@@ -140,8 +142,8 @@ def test_head_holds_out_whole_groups(folder, tmp_path, capsys):
     assert run("head", folder / "m.st", of_kind(folder, "t.csv"), "--groups", "subject", "--task",
                "classify", "--set", "validation_fraction=0.2", "--epochs", 2, "--seed", 0, "-q",
                "--json", "-o", tmp_path / "h.st") == 0  # fmt: skip
-    said, ours = answer(capsys), load(tmp_path / "h.st")
-    assert (said["training_rows"], said["held_out_rows"]) == (48, 12)
+    results, ours = answer(capsys), load(tmp_path / "h.st")
+    assert (results["training_rows"], results["held_out_rows"]) == (48, 12)
     table = pd.read_csv(folder / "t.csv")
     theirs = CodeClassifier(
         load(folder / "m.st"), validation_fraction=0.2, max_epochs=2, random_state=0
@@ -155,8 +157,8 @@ def test_head_leaves_a_gap_out_of_both_parts(folder, tmp_path, capsys):
     assert run("head", folder / "m.st", of_kind(folder, "t.csv"), "--block-length", 20, "--gap", 3,
                "--task", "classify", "--set", "validation_fraction=0.4", "--epochs", 1, "--seed",
                0, "-q", "--json", "-o", tmp_path / "h.st") == 0  # fmt: skip
-    said = answer(capsys)
-    assert said["held_out_rows"] == 20 and said["training_rows"] in (34, 37)
+    results = answer(capsys)
+    assert results["held_out_rows"] == 20 and results["training_rows"] in (34, 37)
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])
@@ -167,16 +169,16 @@ def test_head_holds_out_rows_of_their_own(task, folder, tmp_path, capsys):
     )
     assert run("head", folder / "m.st", data, "--validation", apart, "--task", task, "--epochs",
                60, "--seed", 0, "-q", "--json", "-o", tmp_path / "h.st") == 0  # fmt: skip
-    said = answer(capsys)
-    assert (said["training_rows"], said["held_out_rows"]) == (60, 20)
-    assert said["held_out_accuracy" if task == "classify" else "held_out_r2"] > 0.7
+    results = answer(capsys)
+    assert (results["training_rows"], results["held_out_rows"]) == (60, 20)
+    assert results["held_out_accuracy" if task == "classify" else "held_out_r2"] > 0.7
 
 
 def test_head_needs_the_labels_of_rows_held_out(folder, tmp_path, capsys):
     apart = of_kind(folder, "new.csv").replace("label=kind", "drop=kind")
     assert run("head", folder / "m.st", of_kind(folder, "t.csv"), "--validation", apart, "--task",
                "classify", "-o", tmp_path / "h.st") == 2  # fmt: skip
-    assert "brings no labels" in capsys.readouterr().err
+    assert "holds no labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -201,8 +203,8 @@ def test_weights_are_a_column_or_a_file(folder, tmp_path):
         both.append(load(tmp_path / "h.st").predict_proba(table[list("pqrs")]))
     theirs = CodeClassifier(load(folder / "m.st"), max_epochs=2, random_state=0)
     theirs.fit(table[list("pqrs")], table["kind"], table["w"])
-    for said in both:
-        np.testing.assert_array_equal(said, theirs.predict_proba(table[list("pqrs")]))
+    for results in both:
+        np.testing.assert_array_equal(results, theirs.predict_proba(table[list("pqrs")]))
 
 
 def test_narrows_fit_weighs_rows(folder, tmp_path, capsys):
@@ -224,7 +226,7 @@ def test_narrows_fit_weighs_rows(folder, tmp_path, capsys):
     "weights, message",
     [("weight", "no column 'weight'"), ("kind", "--weights needs numbers, got ")],
 )
-def test_weights_that_cannot_be_are_named(weights, message, folder, tmp_path, capsys):
+def test_impossible_weights_are_named(weights, message, folder, tmp_path, capsys):
     data = f'{folder / "t.csv"}:"drop=size, cm",drop=shift,drop=subject'
     data += ",drop=w" if weights == "kind" else ",drop=w,drop=kind"
     assert run("fit", data, "--weights", weights, "-q", "-o", tmp_path / "a.st") == 3

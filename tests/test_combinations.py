@@ -165,7 +165,7 @@ def test_a_piece_of_ones_own(variant, slot, tmp_path):
         ("variational", "encoder"): POSTERIOR,
         ("tied", "encoder"): "tied: the decoder's weights are a dense encoder's",
         ("tied", "decoder"): "tied: the decoder's weights are a dense encoder's",
-        ("top_k", "encoder"): "the encoder is what keeps the k largest",
+        ("top_k", "encoder"): "the encoder itself keeps the k largest",
     }.get((variant, slot))
     if reason is not None:
         with pytest.raises(narrows.errors.UsageError, match=reason):

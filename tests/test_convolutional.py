@@ -11,7 +11,7 @@ from torch import Generator
 from torch.nn import functional as F
 
 from narrows import ConvolutionalAutoencoder, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.core.convolution import Doubling, Halving, ResidualBlock, as_maps, as_rows, sides
 from narrows.errors import ImageShapeWarning, InvalidData, ModelFileError, UsageError
 from narrows.variants.building import build_objective
@@ -102,7 +102,9 @@ def test_the_shape_of_rows_is_guessed(n, shape):
 
 def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said():
     x = np.random.default_rng(0).random((20, 13))
-    rule = r"13 features are no square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
+    rule = (
+        r"13 features do not make a square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
+    )
     with pytest.warns(ImageShapeWarning, match=rule):
         guessed = ConvolutionalAutoencoder(2, **SMALL).fit(x)
     named = ConvolutionalAutoencoder(2, **SMALL, image_shape=(1, 13)).fit(x)
@@ -225,7 +227,7 @@ def test_the_command_line_makes_nets_of_maps(tmp_path):
     for variant, beta in (("plain", None), ("denoising", None), ("variational", 1.0)):
         command = ["fit", tmp_path / "x.npy", "--net", "conv", "--variant", variant, "--channels",
                    "4,6", "--code", 2, "--epochs", 1, "-q", "-o", tmp_path / "m"]  # fmt: skip
-        assert _run([str(part) for part in command]) == 0
+        assert cli([str(part) for part in command]) == 0
         ae = load(tmp_path / "m")
         assert ae.model_.variant == "convolutional" and ae.beta == beta
         (tmp_path / "m").unlink()
@@ -243,7 +245,7 @@ def test_the_command_line_has_no_net_of_maps_for_words(tmp_path, capsys):
         "-o",
         tmp_path / "m",
     ]
-    assert _run([str(part) for part in command]) == 2
+    assert cli([str(part) for part in command]) == 2
     assert (
-        "--net conv: makes convolutional, denoising, plain, variational" in capsys.readouterr().err
+        "--net conv: is for convolutional, denoising, plain, variational" in capsys.readouterr().err
     )

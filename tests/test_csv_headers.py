@@ -10,7 +10,7 @@ import pytest
 from reader_files import rows_of, saved
 
 from narrows import read, read_documents
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.labels import named_column
 from narrows.errors import HeaderWarning, InvalidData, UsageError
 
@@ -184,9 +184,9 @@ def test_the_command_line_prints_the_warning_about_a_header(tmp_path, capsys):
     lines = [",".join(f"{v:.3f}" for v in row) for row in rng.normal(size=(30, 3))]
     saved(tmp_path / "x.csv", "\n".join(["2019,2020,2021", *lines]))
     fit = ["-o", str(tmp_path / "m"), "-k", "1", "--epochs", "1", "-q"]
-    assert _run(["fit", str(tmp_path / "x.csv"), *fit]) == 0
+    assert cli(["fit", str(tmp_path / "x.csv"), *fit]) == 0
     assert capsys.readouterr().err.count("is taken for a header") == 1
-    assert _run(["fit", f"{tmp_path / 'x.csv'}:header=no", *fit]) == 0
+    assert cli(["fit", f"{tmp_path / 'x.csv'}:header=no", *fit]) == 0
     assert "header" not in capsys.readouterr().err
 
 

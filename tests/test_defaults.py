@@ -34,7 +34,7 @@ import torch
 from narrows import load
 from narrows.artefact import read_artefact
 from narrows.catalog import VARIANTS
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.cli._variants import _OF_MAPS
 from narrows.estimators import ALL, DETECTORS, HEADS
 from narrows.estimators.detector import members
@@ -124,14 +124,14 @@ def commands_on(case: str) -> list[str]:
 _KILLER = """
 import json, os, signal, sys
 import torch
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.estimators.detector import members
 from narrows.training.checkpoints import Checkpoints
 from narrows.training.trainer import Trainer
 
 torch.set_num_threads(1)
 for data in ("x.npy", "docs.jsonl --variant document"):  # imports all that children need, once
-    assert _run(f"fit {data} --epochs 1 --hidden 2 -k 2 -q --restart -o warm.m".split()) == 0
+    assert cli(f"fit {data} --epochs 1 --hidden 2 -k 2 -q --restart -o warm.m".split()) == 0
 members._STEPS = 20
 step, save, steps, fatal = Trainer.step, Checkpoints.save, 0, 0
 
@@ -150,7 +150,7 @@ Checkpoints.due = lambda self: steps >= fatal
 for command, fatal in json.load(sys.stdin):
     child = os.fork()
     if not child:
-        os._exit(_run(command))
+        os._exit(cli(command))
     status = os.waitpid(child, 0)[1]
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
     print(f"ended by {ended}", flush=True)
@@ -193,7 +193,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = Path.cwd()
     os.chdir(made)
     for command in ("x.npy -o given.m", "images.npy --net conv -o maps.m"):
-        assert _run(f"fit {command} {_FIT}".split()) == 0
+        assert cli(f"fit {command} {_FIT}".split()) == 0
     yield made
     os.chdir(before)
 
@@ -212,7 +212,7 @@ def trained(folder: Path) -> dict[str, Trained]:
     def run(command: str) -> tuple[int, int]:
         nonlocal count
         count = 0
-        return _run(command.split()), count
+        return cli(command.split()), count
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", counted)
@@ -281,7 +281,7 @@ def test_every_command_that_applies_runs_on_it(
     case: str, folder: Path, trained: dict[str, Trained], capfd: pytest.CaptureFixture[str]
 ) -> None:
     for command in commands_on(case):
-        code = _run(command.split())
+        code = cli(command.split())
         out, err = capfd.readouterr()
         assert code == 0, f"narrows {command}: {err}"
         assert "nan" not in out.lower().split(), f"narrows {command}: {out}"

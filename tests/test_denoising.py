@@ -19,7 +19,7 @@ from narrows import (
     load,
 )
 from narrows.applications.coding.denoising import measure_denoising
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.errors import CopyingWarning
 from narrows.estimators import ALL
@@ -76,11 +76,11 @@ def test_the_command_measures_draws_and_writes(files, capsys):
     model, data = str(files / "m"), str(files / "x.npy")
     figure = files / "f.png"
     command = ["denoise", model, data, "--corrupt", "gaussian:0.3", "--json"]
-    assert _run([*command, "--figure", str(figure), "--image-shape", "8,8"]) == 0
+    assert cli([*command, "--figure", str(figure), "--image-shape", "8,8"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["denoised"] < values["corrupted"] and values["n_rows"] == 50
     assert figure.stat().st_size > 5000
-    assert _run(["denoise", model, data, "-o", str(files / "clean.npy")]) == 0
+    assert cli(["denoise", model, data, "-o", str(files / "clean.npy")]) == 0
     assert np.load(files / "clean.npy").shape == (50, 64)
 
 
@@ -104,7 +104,7 @@ def test_the_measured_rows_are_written_and_drawn(
     command = ["denoise", "m", "x.npy", "--corrupt", "gaussian:0.3", "--seed", str(seed), "--json",
                "-o", "y.npy", "--figure", "f.png"]  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    assert _run(command) == 0
+    assert cli(command) == 0
     noisy = corrupted(ae.model_, X, Gaussian(0.3), seed)
     written = np.load("y.npy")
     np.testing.assert_allclose(written, ae.denoise(noisy), atol=1e-5)
@@ -125,19 +125,21 @@ def test_a_net_for_missing_values_reconstructs_every_corrupted_value(digits_in_u
     model, data, out = (str(tmp_path / name) for name in ("m", "x.npy", "y.npy"))
     ae.save(model)
     np.save(data, X)
-    assert _run(["denoise", model, data, "--corrupt", "gaussian:0.3", "-o", out]) == 0
+    assert cli(["denoise", model, data, "--corrupt", "gaussian:0.3", "-o", out]) == 0
     noisy = corrupted(ae.model_, X, Gaussian(0.3), 0)
     np.testing.assert_allclose(np.load(out), ae.reconstruct(noisy), atol=1e-5)
-    assert _run(["denoise", model, data, "-o", out]) == 0
+    assert cli(["denoise", model, data, "-o", out]) == 0
     np.testing.assert_array_equal(np.load(out), X)
 
 
 def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
     for corruption, reported in (("gaussian:0.001", True), ("gaussian:3", False)):
         assert (
-            _run(["denoise", str(files / "m"), str(files / "x.npy"), "--corrupt", corruption]) == 0
+            cli(["denoise", str(files / "m"), str(files / "x.npy"), "--corrupt", corruption]) == 0
         )
-        assert ("nearer to the clean ones before" in capsys.readouterr().out) is reported
+        assert (
+            "The corrupted rows are closer to the clean ones" in capsys.readouterr().out
+        ) is reported
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
 def test_errors_of_the_command(files, capsys, options, message):
     import re
 
-    assert _run(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2
+    assert cli(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2
     assert re.search(message, capsys.readouterr().err)
 
 
@@ -191,5 +193,5 @@ def test_a_heads_corruption_may_be_none(digits_in_units):
 def test_the_command_takes_none_for_a_corruption(none, digits_in_units, tmp_path):
     np.save(tmp_path / "x.npy", digits_in_units[:60])
     fit = ["fit", str(tmp_path / "x.npy"), "--variant", "denoising", none, "--epochs", "1", "-q"]
-    assert _run([*fit, "--code", "2", "-o", str(tmp_path / "m")]) == 0
+    assert cli([*fit, "--code", "2", "-o", str(tmp_path / "m")]) == 0
     assert load(tmp_path / "m").model_.parameters["corruption"] == {"name": "identity"}

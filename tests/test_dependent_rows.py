@@ -19,7 +19,7 @@ from narrows import (
     DocumentAutoencoder,
     load,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.cli._columns import open_with_columns
 from narrows.data.arrays import array_source
 from narrows.data.copies import count_copies
@@ -247,7 +247,7 @@ def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys)
                "-o", str(out), "--json"]  # fmt: skip
 
     def held_out(*more: str) -> int:
-        assert _run([*command, *more]) == 0
+        assert cli([*command, *more]) == 0
         return json.loads(capsys.readouterr().out)["n_rows"]
 
     assert held_out("--groups", "subject") == 5  # one subject of twelve
@@ -259,9 +259,9 @@ def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys)
     np.save(tmp_path / "x.npy", np.load(tmp_path / "v.npy") * 2)
     command = [*drop[:1], str(tmp_path / "x.npy"), *drop[2:]]
     assert held_out("--validation", str(tmp_path / "v.npy")) == 20
-    assert _run([*drop, "--groups", "subjects"]) == 3
+    assert cli([*drop, "--groups", "subjects"]) == 3
     assert "Did you mean 'subject'" in capsys.readouterr().err
-    assert _run([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
+    assert cli([*drop[:1], str(tmp_path / "v.npy"), *drop[2:], "--groups", "a"]) in (2, 3)
 
 
 def open_grouped(data, column):
@@ -317,7 +317,7 @@ def test_groups_of_texts_respect_the_options_in_a_name(tmp_path):
 def test_narrows_detector_takes_groups(table, tmp_path, capsys):
     command = ["detector", str(table), "--groups", "subject", "--set", "n_folds=2", "--set",
                "trim=0", "--seed", "0", "-q", "-o", str(tmp_path / "d"), "--json"]  # fmt: skip
-    assert _run(command) == 0
+    assert cli(command) == 0
     assert json.loads(capsys.readouterr().out)["features"] == 6
 
 

@@ -113,7 +113,7 @@ def test_reconstructions_keep_a_documents_number_of_words(texts):
 
 
 def test_texts_for_a_net_of_numbers_are_refused_with_the_way_out():
-    with pytest.raises(InvalidData, match="holds texts, which Autoencoder does not read; use"):
+    with pytest.raises(InvalidData, match="holds texts, which Autoencoder cannot read; use"):
         Autoencoder().fit(as_documents(["a b", "c d"]))
 
 

@@ -12,7 +12,7 @@ from topics import topic_texts
 from torch import Generator
 
 from narrows import SemanticHasher
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.core.slots import dense_rows
 from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
@@ -143,10 +143,10 @@ def test_rows_of_another_model_are_not_added(tmp_path, capsys):
         hasher.fit(texts).save(tmp_path / f"{number}.model")
     index = tmp_path / "i.index"
     first = [tmp_path / "0.model", tmp_path / "0.jsonl", "-o", index]
-    assert _run(["index", *map(str, first)]) == 0
+    assert cli(["index", *map(str, first)]) == 0
     before = index.read_bytes()
     other = [tmp_path / "1.model", tmp_path / "1.jsonl", "-o", index, "--add"]
-    assert _run(["index", *map(str, other)]) == 4
+    assert cli(["index", *map(str, other)]) == 4
     assert "made with another model" in capsys.readouterr().err
     assert index.read_bytes() == before
 
@@ -167,17 +167,17 @@ def numbered(tmp_path, rng):
         np.save(tmp_path / f"{name}.npy", x)
     SemanticHasher(8, **SMALL).fit(rows[0]).save(tmp_path / "m")
     index = tmp_path / "i.index"
-    assert _run(["index", *map(str, (tmp_path / "m", tmp_path / "a.npy", "-o", index))]) == 0
+    assert cli(["index", *map(str, (tmp_path / "m", tmp_path / "a.npy", "-o", index))]) == 0
     return index, [*map(str, (tmp_path / "m", tmp_path / "b.npy", "-o", index, "--add"))]
 
 
 def test_added_rows_of_numbers_are_numbered_on(tmp_path, rng):
     index, add = numbered(tmp_path, rng)
-    assert _run(["index", *add]) == 0
+    assert cli(["index", *add]) == 0
     assert Index.load(index).names == [str(i) for i in range(13)]
 
 
 def test_rows_of_numbers_can_be_added_after_a_deletion(tmp_path, rng):
     index, add = numbered(tmp_path, rng)
-    assert _run(["index", "-o", str(index), "--delete", "3"]) == 0
-    assert _run(["index", *add]) == 0
+    assert cli(["index", "-o", str(index), "--delete", "3"]) == 0
+    assert cli(["index", *add]) == 0

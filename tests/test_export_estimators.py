@@ -21,8 +21,8 @@ from narrows import (
     SemanticHasher,
     load,
 )
-from narrows.cli import _run
-from narrows.cli.export import _PARTS
+from narrows.cli import run as cli
+from narrows.cli.export import PART_NAMES
 from narrows.errors import MissingExtra, ResourceError, UsageError
 from narrows.export import onnx as export
 from narrows.export.onnx import PARTS
@@ -185,7 +185,7 @@ def test_a_missing_folder_is_named(fitted_model, tmp_path):
 def test_the_command_writes_the_given_part(fitted_model, model_rows, tmp_path, capsys):
     fitted_model.save(tmp_path / "m")
     arguments = ["export", str(tmp_path / "m"), "-o", str(tmp_path / "g.onnx")]
-    assert _run([*arguments, "--part", "decoder", "--json"]) == 0
+    assert cli([*arguments, "--part", "decoder", "--json"]) == 0
     out, err = capsys.readouterr()
     size = (tmp_path / "g.onnx").stat().st_size
     assert json.loads(out) == {
@@ -199,17 +199,17 @@ def test_the_command_writes_the_given_part(fitted_model, model_rows, tmp_path, c
 def test_the_command_exports_a_head_by_default(autoencoder, rows, classes, tmp_path, capsys):
     head = CodeClassifier(autoencoder, max_epochs=5, random_state=0).fit(rows, classes)
     head.save(tmp_path / "m")
-    assert _run(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m.onnx")]) == 0
+    assert cli(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m.onnx")]) == 0
     assert "m.onnx: head, " in capsys.readouterr().out
     assert_same(answers(tmp_path / "m.onnx", rows), head.predict_proba(rows))
 
 
 def test_the_command_does_not_overwrite_the_model(fitted_model, tmp_path, capsys):
     fitted_model.save(tmp_path / "m")
-    assert _run(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m")]) == 2
+    assert cli(["export", str(tmp_path / "m"), "-o", str(tmp_path / "m")]) == 2
     assert "is the input" in capsys.readouterr().err
     load(tmp_path / "m")
 
 
 def test_the_command_offers_all_parts():
-    assert set(_PARTS) == {*PARTS, "head"}
+    assert set(PART_NAMES) == {*PARTS, "head"}

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from narrows import Autoencoder, CodeClassifier, CodeMatcher, CodeRegressor, load, read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.data.arrays import array_source
 from narrows.data.scaling import fit_scaling
@@ -373,9 +373,9 @@ def test_through_the_command_line(far, tmp_path):
     model, out = str(tmp_path / "m"), str(tmp_path / "r.csv")
     fit = ["fit", str(data), "-o", model, "-k", "3", "--hidden", "8", "--epochs", "30", "-q",
            "--set", "activation=linear", "--set", "learning_rate=0.02"]  # fmt: skip
-    assert _run(fit) == 0
-    assert _run(["reconstruct", model, str(data), "-o", out]) == 0
+    assert cli(fit) == 0
+    assert cli(["reconstruct", model, str(data), "-o", out]) == 0
     back = np.loadtxt(out, delimiter=",", skiprows=1)
     assert (off(back, far) < 0.5).all(), off(back, far)
-    assert _run(["reconstruct", model, str(data), "-o", str(tmp_path / "r.npy")]) == 0
+    assert cli(["reconstruct", model, str(data), "-o", str(tmp_path / "r.npy")]) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), back)

@@ -1,4 +1,4 @@
-"""The errors that fit prints are of the rows held out, and evaluate says which rows it is of."""
+"""fit prints the errors of the held-out rows, and evaluate recognizes the rows of the fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from narrows import Autoencoder
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.splitting import held_out_mask
 from narrows.estimators.parameters import seed_from
 
@@ -38,7 +38,7 @@ def test_fit_prints_the_errors_of_the_rows_held_out(X, capsys):
     assert f"PCA                2{evaluation.baseline_squared_error:>16.6g}" in table
 
 
-def test_fit_says_where_no_row_was_held_out(X, capsys):
+def test_fit_says_if_no_row_was_held_out(X, capsys):
     Autoencoder(2, verbose=1, **{**ARGUMENTS, "validation_fraction": 0}).fit(X)
     table = " ".join(capsys.readouterr().err.split())
     assert f"{N} rows, all of them trained on: none was held out" in table
@@ -51,7 +51,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     model = tmp_path / "m.safetensors"
 
     def run(*more: str) -> str:
-        assert _run([*command, "-o", str(model), *more]) == 0
+        assert cli([*command, "-o", str(model), *more]) == 0
         return capsys.readouterr().out
 
     found = json.loads(run("--validation-fraction", "0.2", "--json"))
@@ -59,7 +59,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     assert found["training"]["n_rows"] == N - HELD_OUT
     held_out = tmp_path / "held_out.npy"
     np.save(held_out, X[apart()])
-    assert _run(["evaluate", str(model), str(held_out), "--json"]) == 0
+    assert cli(["evaluate", str(model), str(held_out), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     for name in ("squared_error", "baseline_squared_error", "variance", "error"):
         assert again[name] == pytest.approx(found[name], rel=1e-6)
@@ -69,7 +69,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     assert (found["rows"], found["n_rows"]) == ("training", N)
 
 
-def test_evaluate_knows_the_rows_of_the_fit(X):
+def test_evaluate_recognizes_the_rows_of_the_fit(X):
     ae = Autoencoder(2, **ARGUMENTS).fit(X)
     of_fit = ae.evaluate(X)
     assert (of_fit.rows, of_fit.n_held_out) == ("fit", HELD_OUT)

@@ -12,7 +12,7 @@ from sklearn.ensemble import IsolationForest
 from narrows import AnomalyDetector, Autoencoder, load
 from narrows.applications.anomalies.detection import anomaly_labels
 from narrows.applications.anomalies.flagging import flag_rows, top_share
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import UsageError
 from narrows.model import coding
 
@@ -103,14 +103,14 @@ def test_the_command_flags_an_anomaly_among_few_rows_by_default(n, fraction, tmp
     small(validation_fraction=fraction).fit(normal).save(tmp_path / "m")
     np.save(tmp_path / "x.npy", new)
     command = ["anomalies", str(tmp_path / "m"), str(tmp_path / "x.npy")]
-    assert _run([*command, "--json", "-o", str(tmp_path / "o.csv")]) == 0
+    assert cli([*command, "--json", "-o", str(tmp_path / "o.csv")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["top"][0]["row"] == n - 1 and found["top"][0]["flagged"]
     with open(tmp_path / "o.csv") as file:
         written = list(csv.DictReader(file))
     assert sum(float(row["flagged"]) for row in written) == found["flagged"] < n
     assert (found["smallest_possible_p_value"] is None) == (fraction == 0)
-    assert _run([*command, "--figure", str(tmp_path / "f.png")]) == 0
+    assert cli([*command, "--figure", str(tmp_path / "f.png")]) == 0
     printed = capsys.readouterr().out
     assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in printed
     assert printed.splitlines()[1].startswith("* ")
@@ -123,10 +123,10 @@ def test_the_command_flags_the_given_share(tmp_path, capsys):
     np.save(tmp_path / "x.npy", rows(41, seed=1))
     for model in "md":
         command = ["anomalies", str(tmp_path / model), str(tmp_path / "x.npy"), "--json"]
-        assert _run([*command, "--contamination", "0.1"]) == 0
+        assert cli([*command, "--contamination", "0.1"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["flagged"] == 4 and found["contamination"] == 0.1 and found["alpha"] is None
-        assert _run([*command, "--contamination", "0.1", "--alpha", "0.1"]) == 2
+        assert cli([*command, "--contamination", "0.1", "--alpha", "0.1"]) == 2
         assert "give one of them" in capsys.readouterr().err
 
 
@@ -136,7 +136,7 @@ def test_the_default_rule_for_a_detector_file_is_the_detectors(tmp_path, capsys)
     for more in ({}, {"alpha": 0.2}, {"contamination": 0.3}):
         fitted = detector(**more).fit(x)
         fitted.save(tmp_path / "d")
-        assert _run(["anomalies", str(tmp_path / "d"), str(tmp_path / "x.npy"), "--json"]) == 0
+        assert cli(["anomalies", str(tmp_path / "d"), str(tmp_path / "x.npy"), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["flagged"] == (fitted.predict(new) == -1).sum() > 0, more
         assert found["contamination"] == more.get("contamination")
@@ -166,7 +166,7 @@ def test_the_errors_of_rows_are_computed_once(tmp_path, monkeypatch):
     for model, passes in (("m", 1), ("d", 2)):  # of a detector one by each of two members
         read.clear()
         command = ["anomalies", str(tmp_path / model), str(tmp_path / "x.npy"), "--top", "3"]
-        assert _run([*command, "-o", str(tmp_path / "o.csv")]) == 0
+        assert cli([*command, "-o", str(tmp_path / "o.csv")]) == 0
         assert read.count(300) == passes
 
 

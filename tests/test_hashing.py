@@ -12,6 +12,7 @@ from torch import Generator
 from narrows import Masking, SemanticHasher, load
 from narrows.encoders import BinaryEncoder
 from narrows.errors import ModelFileError, UsageError
+from narrows.estimators.inputs import query_rows
 from narrows.indexing.index import Index
 from narrows.variants.building import build_objective
 
@@ -138,7 +139,7 @@ def test_noise_drives_z_away_from_the_threshold(digits):
 
     def size(noise: float) -> float:
         h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(digits[:400])
-        model, source = h._validated_query(digits[:400])
+        model, source = query_rows(h, digits[:400])
         x = model.scaling.forward(source.sample(400, generator=Generator()))
         return float(model.objective.encode(x).preactivation.detach().abs().mean())
 

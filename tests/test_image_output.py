@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import UsageError
 from narrows.estimators import load
 from narrows.writers.images import ImageFolder, row_target, write_model_rows
@@ -28,12 +28,12 @@ def folder(tmp_path_factory):
     small = ["--code", "3", "--hidden", "6", "--epochs", "1", "-q", "--seed", "0"]
     for data, more in {"cats": [], "floats.npy": [], "wide.npy": ["--scale", "standard"]}.items():
         model = str(home / f"{data.split('.')[0]}.m")
-        assert _run(["fit", str(home / data), *small, *more, "-o", model]) == 0
+        assert cli(["fit", str(home / data), *small, *more, "-o", model]) == 0
     return home
 
 
 def run(folder, *arguments):
-    return _run([str(a) for a in arguments])
+    return cli([str(a) for a in arguments])
 
 
 def images(folder):

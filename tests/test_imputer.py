@@ -119,7 +119,7 @@ def test_objects_that_are_numbers_or_none_are_read(holed):
 
 
 def test_a_table_without_any_value_is_refused():
-    with pytest.raises(InvalidData, match="X: holds no known value"):
+    with pytest.raises(InvalidData, match="X: contains no known value"):
         CodeImputer(SMALL).fit(np.full((5, 3), np.nan))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from narrows import read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.labels import read_labels
 from narrows.data.readers.kinds import kind_of
 from narrows.text import read_documents
@@ -23,7 +23,7 @@ IDS = [f"k{i}" for i in range(24)]
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def cells(path) -> list[list[str]]:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from narrows import AnomalyDetector, Autoencoder, CodeClassifier, StackedAutoencoder
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
 
 X = np.random.default_rng(0).normal(size=(60, 6))
@@ -63,12 +63,12 @@ def test_inspect_draws_nets_heads_and_detectors(ae, tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     for model, more in (("m", []), ("h", []), ("d", []), ("m", [str(tmp_path / "x.npy")])):
         path = tmp_path / f"{model}{len(more)}.png"
-        assert _run(["inspect", str(tmp_path / model), *more, "--figure", str(path)]) == 0
+        assert cli(["inspect", str(tmp_path / model), *more, "--figure", str(path)]) == 0
         assert str(path) in capsys.readouterr().out and path.stat().st_size > 5000
     path = tmp_path / "j.png"
-    assert _run(["inspect", str(tmp_path / "m"), "--json", "--figure", str(path)]) == 0
+    assert cli(["inspect", str(tmp_path / "m"), "--json", "--figure", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["figure"] == str(path)
-    assert _run(["inspect", str(tmp_path / "m"), "--figure", str(tmp_path / "m")]) == 2
+    assert cli(["inspect", str(tmp_path / "m"), "--figure", str(tmp_path / "m")]) == 2
 
 
 def test_results_are_shown_as_their_table(ae, tmp_path):

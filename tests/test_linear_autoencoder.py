@@ -77,5 +77,7 @@ class TestLinear:
         assert not hasattr(net, "pca_angles_")
 
     def test_loss_auto_is_refused(self, X):
-        with pytest.raises(UsageError, match="loss: must be named here, got 'auto'"):
+        with pytest.raises(
+            UsageError, match="loss: must be named for LinearAutoencoder, got 'auto'"
+        ):
             LinearAutoencoder(2, loss="auto").fit(X)

@@ -261,8 +261,8 @@ def test_rows_without_a_class_give_the_origin(ae, things):
 @pytest.mark.parametrize(
     "y, message",
     [
-        (np.full(1200, -1), "y: a classification needs two classes, got 0"),
-        (np.zeros(1200), "y: a classification needs two classes, got 1"),
+        (np.full(1200, -1), "y: classification needs at least two classes, got 0"),
+        (np.zeros(1200), "y: classification needs at least two classes, got 1"),
         (np.arange(1200), "y: no two rows are of one class"),
         (np.r_[np.nan, np.zeros(1199)], "y: contains NaN in row 0"),
         (np.zeros(7), "y: 7 values for 1200 rows of X"),
@@ -277,13 +277,13 @@ def test_classes_that_cannot_be_are_refused(y, message, ae, things):
 @pytest.mark.parametrize(
     "same, message",
     [
-        (np.ones(9), "same: 9 of 9 pairs are the same; pairs of both kinds are needed"),
+        (np.ones(9), "same: 9 of 9 pairs are the same thing; pairs of both kinds are needed"),
         (np.zeros(9), "same: 0 of 9 pairs"),
-        (np.zeros(8), "same: 8 answers for 9 pairs"),
+        (np.zeros(8), "same: 8 labels for 9 pairs"),
         (np.arange(9), "same: must be 0 or 1, got .*2.* in row 2"),
         (np.where(np.arange(9) == 4, np.nan, 1), "same: must be 0 or 1, got .*nan.* in row 4"),
         (np.zeros((9, 2)), "same: "),
-        (None, "same: is None"),
+        (None, "same: must not be None"),
     ],
 )
 def test_answers_that_cannot_be_are_refused(same, message, ae, things):

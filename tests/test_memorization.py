@@ -16,7 +16,7 @@ from narrows.applications.generation.memorization import (
     Memorization,
     measure_memorization,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.errors import InvalidData
 from narrows.model.schema import Schema
@@ -172,7 +172,7 @@ def folder(tmp_path, ae, train, test):
 def test_the_command_prints_the_check_and_draws_the_sheet(folder, capsys):
     check = ["--check", str(folder / "train.npy"), "--held-out", str(folder / "test.npy")]
     picture = ["--figure", str(folder / "f.png"), "--image-shape", "2,5"]
-    assert _run(["generate", str(folder / "m"), "-n", "23", *check, *picture]) == 0
+    assert cli(["generate", str(folder / "m"), "-n", "23", *check, *picture]) == 0
     printed = capsys.readouterr().out
     assert "held-out rows" in printed and "of 23 samples are nearer" in printed
     with Image.open(folder / "f.png") as image:
@@ -180,9 +180,7 @@ def test_the_command_prints_the_check_and_draws_the_sheet(folder, capsys):
 
 
 def test_the_check_works_alone_and_as_json(folder, ae, train, capsys):
-    assert (
-        _run(["generate", str(folder / "m"), "--check", str(folder / "train.npy"), "--json"]) == 0
-    )
+    assert cli(["generate", str(folder / "m"), "--check", str(folder / "train.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["memorization"]
     expected = ae.check_memorization(ae.sample(100, random_state=0), train)
     assert found["n_samples"] == 100 and found["n_train"] == len(train)
@@ -191,14 +189,14 @@ def test_the_check_works_alone_and_as_json(folder, ae, train, capsys):
 
 def test_rows_that_are_not_images_are_drawn_as_profiles(folder):
     check = ["--check", str(folder / "train.npy"), "--figure", str(folder / "f.png")]
-    assert _run(["generate", str(folder / "m"), *check]) == 0
+    assert cli(["generate", str(folder / "m"), *check]) == 0
     assert (folder / "f.png").stat().st_size > 5000
 
 
 def test_held_out_rows_alone_are_refused(folder, capsys):
     held_out = ["--held-out", str(folder / "test.npy"), "-o", str(folder / "s.npy")]
-    assert _run(["generate", str(folder / "m"), *held_out]) == 2
-    assert "name the training data too" in capsys.readouterr().err
+    assert cli(["generate", str(folder / "m"), *held_out]) == 2
+    assert "name the training data, too" in capsys.readouterr().err
 
 
 def pixels(figure) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from narrows import Autoencoder, DenoisingAutoencoder, Missing, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
@@ -105,8 +105,8 @@ def test_empty_cells_of_a_csv_are_filled_in(tables, tmp_path):
     (tmp_path / "x.csv").write_text("\n".join([names, *lines]))
     data, model, out = (str(tmp_path / name) for name in ("x.csv", "m", "filled.csv"))
     fit = ["fit", data, "-o", model, "-k", "3", "--hidden", "8", "--epochs", "3", "-q"]
-    assert _run([*fit, "--variant", "denoising", "--corruption", "missing:0.2"]) == 0
-    assert _run(["denoise", model, data, "-o", out]) == 0
+    assert cli([*fit, "--variant", "denoising", "--corruption", "missing:0.2"]) == 0
+    assert cli(["denoise", model, data, "-o", out]) == 0
     filled = np.loadtxt(out, delimiter=",", skiprows=1)
     assert np.isfinite(filled).all()
     np.testing.assert_allclose(filled[~np.isnan(holed)], holed[~np.isnan(holed)], rtol=1e-5)

@@ -21,7 +21,7 @@ from narrows import (
     SemanticHasher,
     load,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 
 FILL = 0.5
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0,
@@ -190,7 +190,7 @@ def files(holed, net, hasher, y, tmp_path_factory) -> Path:
 
 def ran(folder: Path, line: str, capsys) -> str:
     words = [str(folder / word[1:]) if word[0] == "@" else word for word in line.split()]
-    assert _run(words) == 0
+    assert cli(words) == 0
     return capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Uses that once gave a wrong answer in silence, or the right error too late."""
+"""Uses that once gave a wrong answer silently, or an error too late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from narrows import Autoencoder, LinearAutoencoder, Masking, SquaredError, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.array_sources import sparse_rows
 from narrows.data.datasets import local_folder
 from narrows.data.scaling import Scaling
@@ -134,8 +134,8 @@ def test_numpys_numbers_are_stored(X, tmp_path, change):
     np.testing.assert_array_equal(load(tmp_path / "m").transform(X), ae.transform(X))
 
 
-def test_what_no_file_can_hold_is_said_before_training(X):
-    with pytest.raises(UsageError, match="has no place in a model file"):
+def test_what_no_file_can_hold_is_refused_before_training(X):
+    with pytest.raises(UsageError, match="cannot be stored in a model file"):
         Autoencoder(**SMALL, device=object()).fit(X)
 
 
@@ -165,17 +165,17 @@ class TestCommandLine:
 
     def test_an_input_is_never_the_output(self, table, model, capsys):
         before = table.read_bytes()
-        assert _run(["fit", str(table), "-o", str(table)]) == 2
-        assert _run(["encode", str(model), str(table), "-o", str(table)]) == 2
+        assert cli(["fit", str(table), "-o", str(table)]) == 2
+        assert cli(["encode", str(model), str(table), "-o", str(table)]) == 2
         assert "is the input" in capsys.readouterr().err
         assert table.read_bytes() == before
 
-    def test_what_is_no_regular_file_is_never_replaced(self, table, tmp_path, capsys):
+    def test_only_regular_files_are_replaced(self, table, tmp_path, capsys):
         import os
 
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
-        assert _run(["fit", str(table), "-o", str(pipe)]) == 5
+        assert cli(["fit", str(table), "-o", str(pipe)]) == 5
         assert "is no regular file" in capsys.readouterr().err
         assert pipe.is_fifo()
 
@@ -188,20 +188,20 @@ class TestCommandLine:
         Autoencoder(**SMALL).fit(pd.DataFrame(X, columns=names)).save(tmp_path / "n")
         pd.DataFrame(X, columns=names).to_csv(tmp_path / "x.csv", index=False)
         arguments = [str(tmp_path / "n"), str(tmp_path / "x.csv"), "-o", str(tmp_path / "r.csv")]
-        assert _run(["reconstruct", *arguments]) == 0
+        assert cli(["reconstruct", *arguments]) == 0
         assert read(tmp_path / "r.csv").names == names
 
     @pytest.mark.filterwarnings("default::narrows.errors.RangeWarning")
-    def test_json_says_null_for_what_is_not_finite(self, X, model, tmp_path, capsys):
+    def test_json_has_null_for_values_that_are_not_finite(self, X, model, tmp_path, capsys):
         np.save(tmp_path / "huge.npy", X * 1e30)
-        assert _run(["evaluate", str(model), str(tmp_path / "huge.npy"), "--json"]) == 0
+        assert cli(["evaluate", str(model), str(tmp_path / "huge.npy"), "--json"]) == 0
         out, err = capsys.readouterr()
         assert json.loads(out)["squared_error"] is None
         assert err.count("are they in the same units?") == 1
 
     @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--seed", "99999999999"]])
     def test_a_seed_out_of_range_is_a_usage_error(self, table, tmp_path, capsys, arguments):
-        assert _run(["fit", str(table), "-k", "2", "-o", str(tmp_path / "o"), *arguments]) == 2
+        assert cli(["fit", str(table), "-k", "2", "-o", str(tmp_path / "o"), *arguments]) == 2
 
     @pytest.mark.parametrize("shape", ["4,4", "99999999999999999999,1", "2,3,4", "0,6"])
     def test_an_image_shape_that_does_not_fit_is_refused(
@@ -209,7 +209,7 @@ class TestCommandLine:
     ):
         figure = str(tmp_path / "f.png")
         arguments = [str(model), str(table), "--figure", figure, "--image-shape", shape]
-        assert _run(["reconstruct", *arguments]) in (2, 3)
+        assert cli(["reconstruct", *arguments]) in (2, 3)
         assert "Unexpected" not in capsys.readouterr().err
 
     @pytest.mark.parametrize(
@@ -229,18 +229,18 @@ class TestCommandLine:
     ):
         out = tmp_path / "o"
         given = arguments.format(m=model, x=table, o=out).split()
-        assert _run([*given, "--image-shape", "5,5"]) == 3
+        assert cli([*given, "--image-shape", "5,5"]) == 3
         assert "image shape (5, 5): does not hold" in capsys.readouterr().err
         assert not out.with_suffix(".npy").exists()
 
     def test_a_figures_suffix_is_checked_before_the_work(self, table, model, tmp_path, capsys):
         rows = tmp_path / "r.npy"
         arguments = ["-o", str(rows), "--figure", str(tmp_path / "f.xyz")]
-        assert _run(["reconstruct", str(model), str(table), *arguments]) == 2
+        assert cli(["reconstruct", str(model), str(table), *arguments]) == 2
         assert not rows.exists()
 
-    def test_an_empty_name_is_no_folder(self, tmp_path, capsys):
-        assert _run(["fit", "", "-o", str(tmp_path / "o")]) == 3
+    def test_an_empty_name_is_not_a_folder(self, tmp_path, capsys):
+        assert cli(["fit", "", "-o", str(tmp_path / "o")]) == 3
 
 
 @pytest.mark.parametrize("cls", [Autoencoder, LinearAutoencoder])
@@ -266,7 +266,7 @@ def test_small_bytes_are_a_table_and_large_ones_an_image(rng):
     assert Autoencoder(**SMALL).fit(small * 12).model_.scaling.kind == "unit"
 
 
-def test_a_loss_that_is_none_names_auto_among_those_there_are(X):
+def test_an_unknown_loss_is_answered_with_the_known_ones(X):
     with pytest.raises(UsageError, match="loss: unknown name 'mse'; choose from auto, bernoulli"):
         Autoencoder(loss="mse").fit(X)
 
@@ -276,24 +276,24 @@ def test_a_net_that_loses_to_pca_says_so(X):
     assert "PCA rebuilds these rows better" in ae.evaluate(X).table()
 
 
-def test_a_folder_of_data_that_is_not_there_is_named(monkeypatch, tmp_path):
+def test_a_missing_data_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "none"))
-    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is no folder"):
+    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is not a folder"):
         local_folder()
 
 
-def test_an_unfinished_training_is_not_trained_over(X, tmp_path, capsys):
+def test_an_unfinished_training_is_not_overwritten(X, tmp_path, capsys):
     data, model = tmp_path / "x.npy", tmp_path / "m.safetensors"
     np.save(data, X)
     command = ["fit", str(data), "-o", str(model), "-k", "2", "--hidden", "8", "--epochs", "2"]
     folder = tmp_path / "m.safetensors.checkpoints"
     folder.mkdir()
     (folder / "checkpoint-000001.safetensors").write_bytes(b"")
-    assert _run(command) == 2
-    assert "add --resume to go on with it, or --restart" in capsys.readouterr().err
-    assert _run([*command, "--resume", "--restart"]) == 2
-    assert _run([*command, "--restart"]) == 0
-    assert _run([*command, "--resume"]) == 0
+    assert cli(command) == 2
+    assert "add --resume to continue it, or --restart" in capsys.readouterr().err
+    assert cli([*command, "--resume", "--restart"]) == 2
+    assert cli([*command, "--restart"]) == 0
+    assert cli([*command, "--resume"]) == 0
     assert "training starts over" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import UsageError
 from narrows.writers.images import image_names
 
@@ -24,7 +24,7 @@ WORDS = ["red wine and id", "a boat at sea", "wine of red grapes", "the sea, a b
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def cells(path: Path) -> list[list[str]]:

@@ -16,7 +16,7 @@ from narrows import (
     CodeMatcher,
     read,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData, RangeWarning
 
 SMALL = {"n_components": 2, "hidden": (), "max_epochs": 1, "random_state": 0}
@@ -144,13 +144,13 @@ def test_a_file_is_counted_as_an_editor_counts_it(tmp_path, rows, name, value, c
     what = "NaN" if value != value else "infinity"
     with pytest.raises(InvalidData, match=rf"{name} contains {what}.* at {PLACES[name]}; "):
         Autoencoder(**SMALL).fit(read(path))
-    assert _run(["fit", str(path), "-o", str(tmp_path / "m"), "-k", "2", "-q"]) == 3
+    assert cli(["fit", str(path), "-o", str(tmp_path / "m"), "-k", "2", "-q"]) == 3
     said = capsys.readouterr().err
     assert f'{path}:"drop=height, cm"' in said
     assert ("--corruption missing" in said) == (value != value)
     if value != value:
         command = ["fit", str(path), "-o", str(tmp_path / "m"), "-k", "2", "-q", "--epochs", "1"]
-        assert _run([*command, "--corruption", "missing"]) == 0
+        assert cli([*command, "--corruption", "missing"]) == 0
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -163,7 +163,7 @@ def test_columns_of_texts_are_named_in_one_line(tmp_path, rows, kind, capsys):
     frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
     with pytest.raises(InvalidData, match="9 columns hold .*'text0', .*, 'text4' and 4 more"):
         read(path)
-    assert _run(["fit", str(path), "-o", str(tmp_path / "m")]) == 3
+    assert cli(["fit", str(path), "-o", str(tmp_path / "m")]) == 3
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "text0" in said and f"{path}:drop=COLUMN to leave it out, label=COLUMN if" in said

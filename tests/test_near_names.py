@@ -1,4 +1,4 @@
-"""A wrong name is answered with the one that is meant: options, choices, pieces, data sets."""
+"""Near names are suggested for unknown options, choices, pieces and data sets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 from narrows import Autoencoder, CodeClassifier
 from narrows.catalog import VARIANTS
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.cli._variants import OPTIONS
-from narrows.errors import _CALLED_HERE, InvalidData, UsageError, near_name
+from narrows.errors import _SYNONYMS, InvalidData, UsageError, near_name
 
 X = np.random.default_rng(0).normal(size=(20, 40))
 
@@ -46,23 +46,23 @@ X = np.random.default_rng(0).normal(size=(20, 40))
         ("reproduce hinton2006-digit", "'hinton2006-digits'"),
     ],
 )
-def test_a_command_line_is_answered_with_what_is_meant(
+def test_a_near_name_is_suggested_on_the_command_line(
     command, meant, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
     if " m x.npy --mask" in command:
         Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X).save("m")
-    assert _run(command.split()) in (2, 3)
-    told = capsys.readouterr().err
-    assert "Did you mean" in told and meant in told.partition("Did you mean")[2], told
+    assert cli(command.split()) in (2, 3)
+    error = capsys.readouterr().err
+    assert "Did you mean" in error and meant in error.partition("Did you mean")[2], error
     assert not (tmp_path / "d").exists() and not (tmp_path / "h").exists()
 
 
 def test_a_name_like_no_other_has_no_suggestion(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in ("fit xyzzy.npy -o m", "fit x.npy --xyzzy 3 -o m", "fit x --variant xyzzy -o m"):
-        assert _run(command.split()) in (2, 3)
+        assert cli(command.split()) in (2, 3)
         assert "Did you mean" not in capsys.readouterr().err
 
 
@@ -77,24 +77,24 @@ def test_a_name_like_no_other_has_no_suggestion(tmp_path, monkeypatch, capsys):
         ("precision", "fp32", "float32"),
     ],
 )
-def test_python_is_answered_too(argument, value, meant):
+def test_a_near_name_is_suggested_in_python(argument, value, meant):
     with pytest.raises((UsageError, InvalidData), match=f"Did you mean '{meant}'"):
         Autoencoder(2, max_epochs=1, **{argument: value}).fit(X)
 
 
-def test_a_head_is_answered_too():
+def test_a_near_name_is_suggested_for_a_head():
     with pytest.raises(UsageError, match="Did you mean 'fine_tuned'"):
         CodeClassifier(None, training="finetune").fit(X, np.arange(20) % 2)
 
 
-def test_a_name_is_only_suggested_where_it_can_be_meant():
+def test_a_name_is_only_suggested_where_it_applies():
     assert near_name("lr", ["epochs", "rate"]) is None
     assert near_name("vae", ["variational", "plain"]) == "variational"
     assert near_name("vae", ["plain"]) is None
     assert near_name("TOP-K", ["top_k"]) == "top_k"
 
 
-def test_every_alias_leads_to_something_that_there_is():
+def test_every_alias_leads_to_an_existing_option():
     from narrows.core.activations import ACTIVATIONS
     from narrows.corruptions import CORRUPTIONS
     from narrows.data.datasets import DATASETS
@@ -108,4 +108,4 @@ def test_every_alias_leads_to_something_that_there_is():
     here |= {"dense", "conv", "classify", "regress", "match", "segment", "frozen", "fine_tuned"}
     here |= {"float32", "bfloat16", "variant", "output", "top", "alpha", "contamination", "figure"}
     here |= {"image_shape", "quiet", "resume", "restart", "labels", "k", "n", "best", "fast"}
-    assert {one for ours in _CALLED_HERE.values() for one in ours.split()} - here == set()
+    assert {name for names in _SYNONYMS.values() for name in names.split()} - here == set()

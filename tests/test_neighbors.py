@@ -47,6 +47,13 @@ def test_nearest_rows_are_those_of_comparing_all(counts, form):
     np.testing.assert_array_equal(nearest_rows(form(counts), 5), brute_force(counts, 5))
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_equal_cosines_come_by_row_number_and_without_the_row_itself(form):
+    rows = np.ones((200, 3), np.float32)
+    expected = [[i for i in range(6) if i != row][:5] for row in range(200)]
+    np.testing.assert_array_equal(nearest_rows(form(rows), 5), expected)
+
+
 def test_many_sparse_rows_have_near_rows_found_by_candidates():
     rng = np.random.default_rng(0)
     topics = rng.dirichlet(np.full(300, 0.03), size=40)
@@ -137,7 +144,7 @@ def test_a_number_that_cannot_be_is_refused(k):
 
 def test_streamed_rows_are_refused(tmp_path, counts):
     np.save(tmp_path / "x.npy", counts)
-    with pytest.raises(UsageError, match="n_neighbors: .*x.npy is streamed; they need rows in mem"):
+    with pytest.raises(UsageError, match="n_neighbors: .*x.npy is streamed; neighbors need rows"):
         SemanticHasher(8, n_neighbors=2).fit(read(tmp_path / "x.npy", stream=True))
 
 
@@ -286,3 +293,12 @@ def test_a_drawn_seed_is_found_again_at_the_neighbor_model(tmp_path):
 def test_who_says_what_is_near_is_checked(arguments, message):
     with pytest.raises(UsageError, match=message):
         SemanticHasher(8, **arguments).fit(topic_texts()[0])
+
+
+def test_both_products_of_sparse_rows_give_the_same_neighbors(counts, monkeypatch):
+    counts[counts < 1.5] = 0
+    found = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("narrows.data.ranking._SPARSE", share)
+        found.append(nearest_rows(sp.csr_array(counts), 5))
+    np.testing.assert_array_equal(*found)

@@ -16,7 +16,7 @@ from narrows import (
     LinearAutoencoder,
     SemanticHasher,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import read
 from narrows.errors import InvalidData, UsageError
 
@@ -118,9 +118,9 @@ def test_a_y_that_does_not_match_the_rows_is_refused(pairs, net, y, message):
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (DenoisingAutoencoder(2, corruption="gaussian:0.1"), "corruption: .* has no effect where"),
-        (Autoencoder(2, corruption="masking:0.5"), "corruption: .* has no effect where y gives"),
-        (SemanticHasher(2, n_neighbors=3), "n_neighbors: rebuilds other rows than y gives"),
+        (DenoisingAutoencoder(2, corruption="gaussian:0.1"), "corruption: .* has no effect if"),
+        (Autoencoder(2, corruption="masking:0.5"), "corruption: .* has no effect if y gives"),
+        (SemanticHasher(2, n_neighbors=3), "n_neighbors: has no effect if y gives"),
     ],
 )
 def test_options_without_effect_on_pairs_are_refused(pairs, net, message):
@@ -138,7 +138,7 @@ def test_a_one_dimensional_y_is_ignored(pairs):
 
 
 def test_partial_fit_refuses_pairs(pairs):
-    with pytest.raises(UsageError, match="y gives clean rows, which fit takes"):
+    with pytest.raises(UsageError, match="y gives clean rows, which only fit accepts"):
         Autoencoder(2).partial_fit(*pairs)
 
 
@@ -148,11 +148,11 @@ def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     command = ["fit", str(tmp_path / "noisy.npy"), "-k", "2", "--hidden", "16", "--epochs", "3",
                "-q", "--seed", "0", "-o", str(out)]  # fmt: skip
-    assert _run([*command, "--clean", str(tmp_path / "clean.npy"), "--json"]) == 0
+    assert cli([*command, "--clean", str(tmp_path / "clean.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["from_inputs"] and found["rows"] == "held_out"
     np.save(tmp_path / "other.npy", pairs[1][:7])
-    assert _run([*command, "--clean", str(tmp_path / "other.npy")]) == 3
+    assert cli([*command, "--clean", str(tmp_path / "other.npy")]) == 3
     assert "7 rows of 8, for 200 rows of 8" in capsys.readouterr().err
 
 
@@ -162,7 +162,7 @@ def test_pairs_are_matched_by_column_names(tmp_path):
     net, turned = Autoencoder(2, hidden=(), max_epochs=1, random_state=0), rows[list("edcba")]
     net.fit(rows, rows + 1.0)
     net.fit(rows, rows.to_numpy())  # without names there is nothing to compare
-    with pytest.raises(InvalidData, match=r"y: column 0 is 'e', that of X is 'a'.*'a', 'b', 'c'"):
+    with pytest.raises(InvalidData, match=r"y: column 0 is 'e', but 'a' in X.*'a', 'b', 'c'"):
         net.fit(rows, turned)
     with pytest.raises(InvalidData, match="column 0 is 'e'"):
         net.fit(rows, rows, validation_data=(rows, turned))
@@ -175,7 +175,7 @@ def test_pairs_are_matched_by_column_names(tmp_path):
     with pytest.raises(InvalidData, match=r"clean\.csv: column 0 is 'e'"):
         net.fit(rows, read(clean))
     output = str(tmp_path / "m.narrows")
-    assert _run(["fit", str(noisy), "--clean", str(clean), "--output", output]) != 0
+    assert cli(["fit", str(noisy), "--clean", str(clean), "--output", output]) != 0
 
 
 def test_clean_images_of_another_shape_are_refused():

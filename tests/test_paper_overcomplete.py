@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from narrows.cli import _run
+from narrows.cli import run as cli
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("capacity")
     arguments = ["reproduce", "overcomplete-copying", "--preset", "smoke", "-o", str(folder)]
-    assert _run(arguments) == 0
+    assert cli(arguments) == 0
     return folder
 
 

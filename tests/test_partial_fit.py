@@ -211,7 +211,7 @@ def test_the_same_said_otherwise_is_no_change(first: Any, then: Any, X: np.ndarr
 
 def test_neighbors_are_for_fit(counts: np.ndarray) -> None:
     estimator = DocumentAutoencoder(2, hidden=(5,), n_neighbors=3, **_SMALL)
-    with pytest.raises(UsageError, match="n_neighbors: is 3, and partial_fit rebuilds rows themse"):
+    with pytest.raises(UsageError, match="n_neighbors: is 3, but partial_fit does not support"):
         estimator.partial_fit(counts)
     assert estimator.set_params(n_neighbors=None).partial_fit(counts).n_epochs_ == 1
 

@@ -15,8 +15,9 @@ from narrows import Autoencoder
 from narrows.applications.retrieval.baselines import comparable_rows, lsa_codes, weighted
 from narrows.applications.retrieval.comparison import compare_retrieval
 from narrows.applications.retrieval.metrics import measure_retrieval
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
+from narrows.estimators.inputs import query_rows
 from narrows.figures.retrieval import retrieval_figure
 
 
@@ -109,14 +110,14 @@ def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
     settings["validation_fraction"] = 0.0
     ae = Autoencoder(2, corruption="missing:0.2", **settings).fit(rows)
-    found = comparable_rows(*ae._validated_query(rows))
+    found = comparable_rows(*query_rows(ae, rows))
     assert found[3, 1] == 0
     there = np.delete(np.arange(60), 3)
     np.testing.assert_allclose(found[there].std(axis=0), 1, rtol=0.05)
     counts = sp.csr_array(rng.poisson(1, (30, 6)).astype(np.float32))
     of_counts = Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(counts)
     np.testing.assert_array_equal(
-        comparable_rows(*of_counts._validated_query(counts)).toarray(), counts.toarray()
+        comparable_rows(*query_rows(of_counts, counts)).toarray(), counts.toarray()
     )
 
 
@@ -126,7 +127,7 @@ def test_the_shell_does_not_take_a_nonnegative_table_for_counts(tmp_path, capsys
     np.save(tmp_path / "y.npy", np.arange(60) % 3)
     Autoencoder(2, hidden=(8,), max_epochs=1, random_state=0).fit(rows).save(tmp_path / "m")
     command = ["evaluate", tmp_path / "m", tmp_path / "x.npy", "--labels", tmp_path / "y.npy"]
-    assert _run([str(a) for a in (*command, "--retrieval", "--map", tmp_path / "m.png")]) == 0
+    assert cli([str(a) for a in (*command, "--retrieval", "--map", tmp_path / "m.png")]) == 0
     out = capsys.readouterr().out
     assert "PCA (2)" in out and "the rows (6)" in out and "PCA was fitted" in out
     assert "LSA" not in out and "TF-IDF" not in out
@@ -219,7 +220,7 @@ def files(tmp_path_factory, counts, topics):
 
 
 def run(folder, *arguments) -> int:
-    return _run(["evaluate", str(folder / "m"), str(folder / "counts.npz"), *map(str, arguments)])
+    return cli(["evaluate", str(folder / "m"), str(folder / "counts.npz"), *map(str, arguments)])
 
 
 def test_evaluate_prints_the_comparison_under_the_errors(files, capsys):

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 from narrows.indexing.index import Index
 from narrows.writers.tables import write_rows
@@ -26,7 +26,7 @@ FILES = ["dark/00.png", 'dark/a, "b".png', *(f"light/{i:02}.png" for i in range(
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 def cells(path: Path) -> list[list[str]]:
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
     return to
 
 
-def asked(folder: Path, name: str) -> tuple[object, str, list[str]]:
+def data_and_names(folder: Path, name: str) -> tuple[object, str, list[str]]:
     """Return data, the header of their rows' names, and the names."""
     if name == "i":
         return folder / "images", "file", FILES
@@ -96,7 +96,7 @@ def test_missing_and_repeated_ids_are_refused(suffix, ids, message, tmp_path):
 
 @pytest.mark.parametrize("name", ["i", "t"])
 def test_codes_predictions_and_errors_are_written_with_names(name, folder, tmp_path):
-    data, header, names = asked(folder, name)
+    data, header, names = data_and_names(folder, name)
     for command, model, width in (
         ("encode", "st", 2),
         ("predict", "head", 3),
@@ -115,7 +115,7 @@ def test_codes_predictions_and_errors_are_written_with_names(name, folder, tmp_p
 
 def test_a_layer_is_written_with_names(folder, tmp_path):
     out = tmp_path / "layer.csv"
-    data, header, names = asked(folder, "i")
+    data, header, names = data_and_names(folder, "i")
     assert run("encode", folder / "i.st", data, "--layer", 0, "-o", out) == 0
     assert [row[0] for row in cells(out)] == [header, *names]
 
@@ -141,8 +141,8 @@ def test_codes_with_names_are_decoded(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["i", "t"])
-def test_the_oddest_rows_are_named(name, folder, capsys):
-    data, header, names = asked(folder, name)
+def test_the_most_anomalous_rows_are_named(name, folder, capsys):
+    data, header, names = data_and_names(folder, name)
     assert run("anomalies", folder / f"{name}.st", data, "--top", 3, "--json") == 0
     for row in json.loads(capsys.readouterr().out)["top"]:
         assert row[header] == names[row["row"]]
@@ -155,12 +155,16 @@ def test_the_oddest_rows_are_named(name, folder, capsys):
 
 @pytest.mark.parametrize("name", ["i", "t"])
 def test_an_index_knows_rows_by_their_names(name, folder, tmp_path, capsys):
-    data, _, names = asked(folder, name)
+    data, _, names = data_and_names(folder, name)
     assert run("index", folder / f"{name}.st", data, "-o", tmp_path / "x") == 0
     capsys.readouterr()
     assert run("search", tmp_path / "x", "--queries", data, "-k", 1, "--json") == 0
-    said = capsys.readouterr().out
-    assert names[0] in said and names[-1] in said
+    printed = capsys.readouterr().out
+    assert names[0] in printed and names[-1] in printed
+    assert run("search", tmp_path / "x", data, "-k", 1) == 0
+    assert [line[:-1] for line in capsys.readouterr().out.splitlines() if line.endswith(":")] == [
+        *names
+    ]
     assert run("search", tmp_path / "x", "--like", names[2], "-k", 2) == 0
 
 
@@ -269,7 +273,7 @@ def test_rows_without_names_are_numbered_after_the_largest_number_ever_used(tmp_
     )
     index = tmp_path / "i"
     make = ["index", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(index)]
-    assert _run(make) == 0
-    assert _run(["index", "-o", str(index), "--delete", "11", "--delete", "10"]) == 0
+    assert cli(make) == 0
+    assert cli(["index", "-o", str(index), "--delete", "11", "--delete", "10"]) == 0
     assert run("index", tmp_path / "m", tmp_path / "y.npy", "-o", index, "--add") == 0
     assert Index.load(index).names == [*map(str, range(10)), "12", "13", "14"]

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from narrows import Autoencoder, CodeClassifier, read
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 
 COLUMNS = [f"c{i}" for i in range(8)]
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
     words = [places.get(w, folder / w if (folder / w).exists() else w) for w in command.split()]
     assert run(*words) == 3
     said = capsys.readouterr().err
-    assert "feature " not in said.replace("no feature", "") and "features" not in said
+    assert "feature" not in said
     assert f"{folder / file}: " in said
     assert {
         "less.csv": "missing: 'c3'. Give every column of the fit under its name.",
-        "more.csv": f"not known: 'id', 'grade'. Leave out what is no feature: {folder / file}:"
-        "drop=id,drop=grade (id=COLUMN if it names the rows, label=COLUMN if it says what they "
-        "are).",
+        "more.csv": f"not known: 'id', 'grade'. Leave out the unknown columns: {folder / file}:"
+        "drop=id,drop=grade (id=COLUMN if it names the rows, label=COLUMN if it holds their "
+        "labels).",
         "renamed.csv": "missing: 'c3'; not known: 'C3'.",
         "turned.csv": "column 0 is 'c7', the model was fitted with 'c0' there; give the columns "
         "in the order of the fit: 'c0', 'c1', 'c2', 'c3', 'c4', and 3 more.",
@@ -93,7 +93,7 @@ def test_every_command_names_the_columns(command, file, folder, tmp_path, capsys
 def test_the_way_out_of_further_columns_is_one(file, folder, tmp_path, capsys):
     data, codes = folder / file, tmp_path / "codes.npy"
     assert run("encode", folder / "m.st", data, "-o", codes) == 3
-    given = capsys.readouterr().err.partition("no feature: ")[2].partition(" (id=")[0]
+    given = capsys.readouterr().err.partition("the unknown columns: ")[2].partition(" (id=")[0]
     assert run("encode", folder / "m.st", given, "-o", codes) == 0
     assert run("encode", folder / "m.st", folder / "t.csv", "-o", tmp_path / "same.npy") == 0
     np.testing.assert_array_equal(np.load(codes), np.load(tmp_path / "same.npy"))

@@ -24,7 +24,7 @@ from narrows import (
     load,
 )
 from narrows.applications.generation.sampling import _draw, samples
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import ModelFileError, OutdatedWarning, UsageError
 from narrows.estimators import ALL
 from narrows.model.density import Density, fit_densities
@@ -319,7 +319,7 @@ def model(tmp_path, fitted) -> str:
 
 def test_generate_writes_what_sample_returns(model, tmp_path, fitted, capsys):
     command = ["generate", model, "-n", "2050", "-o", str(tmp_path / "s.npy"), "--seed", "4"]
-    assert _run([*command, "--density", "gaussian", "--json"]) == 0
+    assert cli([*command, "--density", "gaussian", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["shape"] == [2050, 64]
     rows = np.load(tmp_path / "s.npy")
     assert rows.shape == (2050, 64) and rows.dtype == np.float32
@@ -332,13 +332,13 @@ def test_generate_writes_what_sample_returns(model, tmp_path, fitted, capsys):
 def test_generate_draws_a_sheet(model, tmp_path, capsys, n):
     figure = tmp_path / "f.png"
     arguments = ["-n", str(n), "--figure", str(figure), "--image-shape", "8,8"]
-    assert _run(["generate", model, *arguments]) == 0
+    assert cli(["generate", model, *arguments]) == 0
     with Image.open(figure) as picture:
         assert picture.width > 100 and len(set(picture.convert("L").tobytes())) > 20
 
 
 def test_generate_draws_other_rows_as_colors(model, tmp_path):
-    assert _run(["generate", model, "--figure", str(tmp_path / "f.png")]) == 0
+    assert cli(["generate", model, "--figure", str(tmp_path / "f.png")]) == 0
     assert (tmp_path / "f.png").stat().st_size > 5000
 
 
@@ -360,19 +360,19 @@ def test_generate_draws_other_rows_as_colors(model, tmp_path):
 )
 def test_errors_of_generate(model, tmp_path, capsys, options, code, message):
     arguments = [option.format(tmp_path) for option in options]
-    assert _run(["generate", model, *arguments]) == code
+    assert cli(["generate", model, *arguments]) == code
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "s.npy").exists()
 
 
 def test_generate_draws_images_of_one_line(model, tmp_path):
     arguments = ["--figure", str(tmp_path / "f.png"), "--image-shape", "1,64"]
-    assert _run(["generate", model, *arguments]) == 0
+    assert cli(["generate", model, *arguments]) == 0
 
 
 @pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "1.5"])
 @pytest.mark.parametrize("command", ["generate", "inspect", "evaluate"])
 def test_invalid_seeds_are_refused(model, capsys, command, seed):
     rest = {"generate": ["-o", "s.npy"], "inspect": ["x.npy"], "evaluate": ["x.npy"]}[command]
-    assert _run([command, model, *rest, "--seed", seed]) == 2
+    assert cli([command, model, *rest, "--seed", seed]) == 2
     assert "--seed" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import narrows
-from narrows.cli import _run
+from narrows.cli import run as cli
 
 X = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
 Y = np.arange(60) % 3
@@ -73,7 +73,7 @@ def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_stays():
 def test_inspect_shows_the_seed_that_was_given(tmp_path, capsys):
     def said(*arguments: object) -> dict:
         capsys.readouterr()
-        assert _run([*map(str, arguments), "--json"]) == 0
+        assert cli([*map(str, arguments), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     np.save(tmp_path / "x.npy", X)
@@ -90,5 +90,5 @@ def test_inspect_shows_the_seed_that_was_given(tmp_path, capsys):
     said("detector", tmp_path / "x.npy", "--set", "n_folds=2", "--set", "trim=0", "--seed", 9, "-q",
          "-o", tmp_path / "d.st")  # fmt: skip
     assert said("inspect", tmp_path / "d.st")["seed"] == 9
-    assert _run(["inspect", str(tmp_path / "m.st")]) == 0
+    assert cli(["inspect", str(tmp_path / "m.st")]) == 0
     assert any(line.split() == ["seed", "7"] for line in capsys.readouterr().out.splitlines())

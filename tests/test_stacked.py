@@ -12,7 +12,7 @@ import torch
 from training_runs import after, equal, weights
 
 from narrows import Masking, SquaredError, StackedAutoencoder, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.core.activations import ACTIVATIONS
 from narrows.data import DenseSource, read
 from narrows.data.scaling import Scaling
@@ -257,7 +257,7 @@ def test_the_command_line_makes_one_and_leaves_no_checkpoints(X, tmp_path: Path)
     arguments = ["--hidden", "8", "--code", "3", "--epochs", "2", "--seed", "0", "-q"]
     settings = ["--set", "pretrain=rbm", "--set", "pretrain_epochs=2"]
     command = ["fit", str(tmp_path / "x.npy"), "--variant", "stacked", "-o", str(model)]
-    assert _run([*command, *arguments, *settings]) == 0
+    assert cli([*command, *arguments, *settings]) == 0
     assert [len(layer) for layer in load(model).pretraining_history_] == [2, 2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "x.npy"]
 

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import ModelFileError, UnspacedTextWarning, UsageError
 from narrows.text import Analyzer, Vocabulary
 from narrows.text.patterns import check_pattern
@@ -263,10 +263,10 @@ def test_the_shell_sets_how_texts_are_read(tmp_path, capsys):
     arguments = ["fit", str(tmp_path / "docs.jsonl"), "--variant", "document", "--code", "2",
                  "--hidden", "8", "--epochs", "1", "-q", "-o", str(model)]  # fmt: skip
     settings = ["--set", "analyzer=char", "--set", "ngram_range=[2,2]"]
-    assert _run([*arguments, *settings]) == 0
+    assert cli([*arguments, *settings]) == 0
     analyzer = load(model).vocabulary_.analyzer
     assert (analyzer.analyzer, tuple(analyzer.ngram_range)) == ("char", (2, 2))
-    assert _run(["inspect", str(model), "--json"]) == 0
+    assert cli(["inspect", str(model), "--json"]) == 0
     assert '"terms": "n-grams of 2 characters"' in capsys.readouterr().out
-    assert _run([*arguments, "--set", "token_pattern=(a+)+$"]) == 2
+    assert cli([*arguments, "--set", "token_pattern=(a+)+$"]) == 2
     assert "could take forever" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from training_runs import after, checkpoint_files, equal, interrupted, small, we
 import narrows
 from narrows import Autoencoder, DocumentAutoencoder, StackedAutoencoder
 from narrows.artefact import read_artefact
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data import read
 from narrows.errors import (
     ModelFileError,
@@ -195,13 +195,13 @@ def test_the_command_line_goes_on_and_opens_checkpoints(x: np.ndarray, tmp_path:
     np.save(tmp_path / "x.npy", x)
     data, output = str(tmp_path / "x.npy"), tmp_path / "m"
     command = ["fit", data, "-o", str(output), "-k", "2", "--hidden", "5", "--seed", "0", "-q"]
-    assert _run([*command, "--epochs", "2", "--keep-checkpoints"]) == 0
+    assert cli([*command, "--epochs", "2", "--keep-checkpoints"]) == 0
     newest = checkpoint_files(tmp_path / "m.checkpoints")[-1]
     codes = tmp_path / "z.npy"
-    assert _run(["encode", str(newest), data, "-o", str(codes)]) == 0
+    assert cli(["encode", str(newest), data, "-o", str(codes)]) == 0
     np.testing.assert_array_equal(np.load(codes), narrows.load(output).transform(x))
-    assert _run([*command, "--epochs", "4"]) == 2
-    assert _run([*command, "--epochs", "4", "--resume"]) == 0
+    assert cli([*command, "--epochs", "4"]) == 2
+    assert cli([*command, "--epochs", "4", "--resume"]) == 0
     assert narrows.load(output).n_epochs_ == 4
     assert not (tmp_path / "m.checkpoints").exists()
 
@@ -212,8 +212,8 @@ def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
     np.save(tmp_path / "x.npy", x)
     command = ["fit", str(tmp_path / "x.npy"), "-o", str(tmp_path / "m"), "-k", "2", "-q"]
     for resume in ([], ["--resume"]):
-        assert _run([*command, "--hidden", "5", "--epochs", "1", *resume]) == 0
-    assert "its checkpoints are gone (--keep-checkpoints leaves them)" in capsys.readouterr().err
+        assert cli([*command, "--hidden", "5", "--epochs", "1", *resume]) == 0
+    assert "its checkpoints are gone (--keep-checkpoints keeps them)" in capsys.readouterr().err
 
 
 def test_without_resume_training_starts_anew(x: np.ndarray, tmp_path: Path) -> None:

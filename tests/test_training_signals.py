@@ -101,7 +101,7 @@ def test_a_signalled_fit_resumes_to_the_same_model(
         assert process.stderr.readline().startswith("epoch 1/120")
         process.send_signal(number)
         rest = process.stderr.read()
-    assert process.returncode == code and "the same command with --resume goes on" in rest
+    assert process.returncode == code and "add --resume to the command to continue" in rest
     assert checkpoint_files(tmp_path / "m.safetensors.checkpoints") and not output.exists()
     assert run(fit_command(table, output, "--resume")) == 0
     assert equal(read_artefact(output, kind="model").tensors, uninterrupted)

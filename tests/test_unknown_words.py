@@ -12,7 +12,7 @@ from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher
 from narrows.applications.generation.memorization import closest_rows
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.array_sources import SparseSource
 from narrows.errors import EmptyDocumentWarning, UnknownWordsWarning, UsageError
 from narrows.text import Analyzer, Vocabulary
@@ -116,7 +116,7 @@ def test_the_closest_training_row_is_none_without_content():
 
 
 def run(*arguments) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_narrows_index_leaves_out_documents_without_a_known_word(folder, tmp_pat
     facts = json.loads(out)
     assert (facts["rows"], facts["added"], facts["left_out"]) == (21, 21, 2)
     assert facts["unknown_share"] == round(0.5 / 21, 4)
-    assert "2 of 23 without a word that the model knows are left out, the first 'd20'." in err
+    assert "2 of 23 without a word that the model knows are left out, the first is 'd20'." in err
     assert "the model does not know 2% of a document's words, on average." in err
 
 

@@ -17,7 +17,7 @@ from narrows import (
     load,
 )
 from narrows.artefact import read_artefact, write_artefact
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.data.arrays import array_source
 from narrows.data.statistics import describe
 from narrows.data.value_range import ValueRange
@@ -66,7 +66,7 @@ def test_the_command_line_names_the_file_of_validation_data(gray, tmp_path, caps
     np.save(tmp_path / "x.npy", gray[:100].astype(float))
     np.save(tmp_path / "v.npy", gray[100:] / 255)
     fit = ["fit", str(tmp_path / "x.npy"), "--validation", str(tmp_path / "v.npy")]
-    assert _run([*fit, "-k", "2", "--epochs", "1", "-q", "-o", str(tmp_path / "m")]) == 0
+    assert cli([*fit, "-k", "2", "--epochs", "1", "-q", "-o", str(tmp_path / "m")]) == 0
     error = capsys.readouterr().err
     assert error.count("Warning") == 1 and "v.npy: values from 0 to 0.99" in error
 
@@ -171,7 +171,7 @@ def test_the_command_line_prints_it(of_bytes, gray, tmp_path, capsys):
     of_bytes.save(tmp_path / "m")
     np.save(tmp_path / "x.npy", gray / 255)
     words = ["encode", str(tmp_path / "m"), str(tmp_path / "x.npy"), "-o", str(tmp_path / "o.npy")]
-    assert _run(words) == 0
+    assert cli(words) == 0
     assert capsys.readouterr().err.count("are they in the same units?") == 1
 
 

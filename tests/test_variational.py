@@ -12,7 +12,7 @@ from torch import Generator
 
 from narrows import Autoencoder, VariationalAutoencoder
 from narrows.applications.coding.likelihood import log_likelihoods
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.core.slots import Code, Forward, GaussianPosterior
 from narrows.data import DenseSource
 from narrows.encoders import GaussianEncoder
@@ -178,11 +178,11 @@ def files(tmp_path, fitted, digit_bits):
 
 def test_evaluate_prints_the_likelihood(files, fitted, digit_bits, capsys):
     command = ["evaluate", str(files / "m"), str(files / "x.npy")]
-    assert _run([*command, "--samples", "20"]) == 0
+    assert cli([*command, "--samples", "20"]) == 0
     assert "negative log-likelihood: at most " in capsys.readouterr().out
-    assert _run(command) == 0
+    assert cli(command) == 0
     assert "--samples 500 adds" in capsys.readouterr().out
-    assert _run([*command, "--samples", "20", "--seed", "3", "--json"]) == 0
+    assert cli([*command, "--samples", "20", "--seed", "3", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)["likelihood"]
     generator = Generator().manual_seed(3)
     source = DenseSource(digit_bits[:60])
@@ -198,14 +198,14 @@ def test_evaluate_of_gray_digits_prints_a_density_and_its_unit(tmp_path, capsys)
     np.save(tmp_path / "x.npy", load_digits().data[:200] / 16)
     data, model = str(tmp_path / "x.npy"), str(tmp_path / "m")
     few = ["--hidden", "8", "--code", "2", "--epochs", "3", "--seed", "0", "-q"]
-    assert _run(["fit", data, "--variant", "variational", *few, "-o", model]) == 0
+    assert cli(["fit", data, "--variant", "variational", *few, "-o", model]) == 0
     capsys.readouterr()
-    assert _run(["evaluate", model, data, "--samples", "20", "--json"]) == 0
+    assert cli(["evaluate", model, data, "--samples", "20", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)["likelihood"]
     unit = "nats per sample, of a density over [0, 1]^64 of the scaled features"
     assert values["unit"].startswith(unit)
     assert values["negative_log_likelihood"] < 0  # a uniform density has 0
-    assert _run(["evaluate", model, data, "--samples", "20"]) == 0
+    assert cli(["evaluate", model, data, "--samples", "20"]) == 0
     assert unit in capsys.readouterr().out
 
 
@@ -213,9 +213,9 @@ def test_evaluate_of_another_model_has_no_likelihood(tmp_path, x, capsys):
     np.save(tmp_path / "x.npy", x)
     Autoencoder(2, hidden=(), max_epochs=1).fit(x).save(tmp_path / "m")
     command = ["evaluate", str(tmp_path / "m"), str(tmp_path / "x.npy")]
-    assert _run([*command, "--samples", "5"]) == 2
+    assert cli([*command, "--samples", "5"]) == 2
     assert "needs a variational model" in capsys.readouterr().err
-    assert _run(command) == 0
+    assert cli(command) == 0
     assert "likelihood" not in capsys.readouterr().out
 
 

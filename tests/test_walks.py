@@ -276,9 +276,9 @@ def model(tmp_path, autoencoder, rows) -> str:
 
 
 def run(*arguments: object) -> int:
-    from narrows.cli import _run
+    from narrows.cli import run as cli
 
-    return _run(["generate", *map(str, arguments)])
+    return cli(["generate", *map(str, arguments)])
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_the_command_writes_what_the_estimator_returns(
         (["--perturb", "{}/x.npy", "--density", "prior"], 2, "--density is for new rows"),
         (["--traverse", "{}/x.npy", "--row", "450"], 2, "--row: must be from 0 to 449, got 450"),
         (["--traverse", "{}/x.npy", "--component", "9"], 2, "component: must be an integer"),
-        (["--interpolate", "{}/x.npy", "--rows", "1"], 3, "a way needs two rows"),
+        (["--interpolate", "{}/x.npy", "--rows", "1"], 3, "to interpolate takes two rows"),
         (["--interpolate", "{}/x.npy", "-n", "1"], 2, "n_steps: must be an integer >= 2"),
         (["--perturb", "{}/x.npy", "-n", "0"], 2, "n_samples: must be an integer >= 1"),
         (["--perturb", "{}/none.npy"], 3, "no such file"),

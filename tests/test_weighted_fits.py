@@ -256,7 +256,7 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path):
         (np.r_[np.ones(N - 1), -1.0], {}, InvalidData, f"must be >= 0, row {N - 1} .* has -1"),
         (np.full(N, np.nan), {}, InvalidData, "NaN"),
         (np.ones(7), {}, InvalidData, r"shape == \(7,\)"),
-        (np.arange(N) == 3, {}, InvalidData, "all rows but one weigh 0"),
+        (np.arange(N) == 3, {}, InvalidData, "fewer than two rows have a weight above 0"),
         (COUNTS, {"block_length": 5}, UsageError, "must not be 0 .* block_length"),
     ],
 )

@@ -16,7 +16,7 @@ from narrows import (
     LinearAutoencoder,
     load,
 )
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData, UsageError
 
 RNG = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_the_file_keeps_class_weights(given, autoencoder, tmp_path):
 
 @pytest.mark.parametrize(
     "given, message",
-    [("even", "None, 'balanced' or a dict"), ({5: 2}, "5 is no class of y"), ({1: 0}, r"\[1\]")],
+    [("even", "None, 'balanced' or a dict"), ({5: 2}, "5 is not a class of y"), ({1: 0}, r"\[1\]")],
 )
 def test_class_weights_that_cannot_be_are_refused(given, message, autoencoder):
     with pytest.raises(UsageError, match=f"class_weight.*{message}"):
@@ -177,7 +177,7 @@ def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
     common = [str(model), str(data), "--labels", str(tmp_path / "y.npy"), "--task", "classify"]
     common += ["--epochs", "2", "--seed", "0", "-q", "-o", str(tmp_path / "h.safetensors")]
     more = ["--weights", str(tmp_path / "w.npy"), "--class-weight", "balanced"]
-    assert _run(["head", *common, *more]) == 0
+    assert cli(["head", *common, *more]) == 0
     ours = load(tmp_path / "h.safetensors")
     theirs = CodeClassifier(autoencoder, class_weight="balanced", max_epochs=2, random_state=0).fit(
         X, Y, sample_weight=COUNTS

@@ -1,4 +1,4 @@
-"""Narrows learns a short code for images, documents and tables, and puts the code to work.
+"""Narrows learns short codes of images, documents and tables, and puts them to use.
 
 J(x) = L( x, g( f( x~ ) ) ) + sum of Omega
 """

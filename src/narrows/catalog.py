@@ -1,6 +1,6 @@
-"""Everything that Narrows offers by name: a new estimator is one new file and one line here.
+"""List every variant, estimator and piece by name: a new estimator is one file and one line here.
 
-Nothing is imported: ``import narrows`` and ``narrows --help`` read this table and wait for nothing.
+This module imports nothing heavy, so that ``import narrows`` and ``narrows --help`` stay fast.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ __all__ = ["DETECTORS", "HEADS", "HOMES", "PIECES", "VARIANTS", "Head", "Variant
 
 @dataclass(frozen=True)
 class Variant:
-    """A named choice of pieces: the estimator that makes it.
+    """A named choice of pieces, and the estimator that trains it.
 
-    ``module`` is a module of ``narrows.estimators.autoencoders``; ``arguments`` are what the choice
-    settles in the constructor.
+    ``module`` is in ``narrows.estimators.autoencoders``; ``arguments`` are the constructor
+    arguments that select the variant. The net is built by the module of ``narrows.variants`` with
+    the variant's name, or by the one that ``builder`` names.
     """
 
     module: str
     estimator: str
     summary: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    builder: str = ""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What is learned on a code. ``module`` is a module of ``narrows.estimators.heads``."""
+    """A task learned on a code; ``module`` is in ``narrows.estimators.heads``."""
 
     module: str
     estimator: str
@@ -37,19 +39,19 @@ class Head:
 
 VARIANTS: dict[str, Variant] = {
     "contractive": Variant(
-        "contractive", "ContractiveAutoencoder", "the code hardly moves when the input does"
+        "contractive", "ContractiveAutoencoder", "the code barely changes when the input does"
     ),
     "convolutional": Variant(
-        "convolutional", "ConvolutionalAutoencoder", "maps of images, that of --net conv"
+        "convolutional", "ConvolutionalAutoencoder", "feature maps of images, as with --net conv"
     ),
     "denoising": Variant(
-        "denoising", "DenoisingAutoencoder", "rebuilds clean rows from corrupted ones"
+        "denoising", "DenoisingAutoencoder", "reconstructs clean rows from corrupted ones"
     ),
     "dictionary": Variant(
         "dictionary", "DictionaryAutoencoder", "a row is a sum of k atoms out of many"
     ),
-    "document": Variant("document", "DocumentAutoencoder", "texts, or counts of words"),
-    "hashing": Variant("hasher", "SemanticHasher", "bits to look up similar rows or texts by"),
+    "document": Variant("document", "DocumentAutoencoder", "texts, or word counts"),
+    "hashing": Variant("hasher", "SemanticHasher", "binary codes to find similar rows or texts"),
     "linear": Variant(
         "linear", "LinearAutoencoder", "PCA's subspace; rows are centered, errors in input units"
     ),
@@ -57,33 +59,38 @@ VARIANTS: dict[str, Variant] = {
     "sparse": Variant("sparse", "SparseAutoencoder", "few units of the code are active"),
     "stacked": Variant("stacked", "StackedAutoencoder", "layer-wise pretraining, then all layers"),
     "tied": Variant(
-        "autoencoder", "Autoencoder", "the decoder has the encoder's weights", {"tied": True}
+        "autoencoder",
+        "Autoencoder",
+        "the decoder uses the encoder's weights, transposed",
+        {"tied": True},
     ),
     "top_k": Variant(
         "sparse",
         "SparseAutoencoder",
-        "the k largest units of the code are kept",
+        "only the k largest units of the code are kept",
         {"sparsity": "top_k"},
     ),
     "variational": Variant(
         "variational", "VariationalAutoencoder", "a prior to sample new rows from"
     ),
     "vector_quantized": Variant(
-        "vector_quantized", "VectorQuantizedAutoencoder", "the code is a choice from a codebook"
+        "vector_quantized",
+        "VectorQuantizedAutoencoder",
+        "each part of the code is an entry of a codebook",
     ),
 }
-"""Autoencoders by their name on the command line."""
+"""Autoencoder variants, by their names on the command line."""
 
 HEADS: dict[str, Head] = {
     "classify": Head("classifier", "CodeClassifier", "the class of a row"),
-    "regress": Head("regressor", "CodeRegressor", "a value of a row, or several"),
+    "regress": Head("regressor", "CodeRegressor", "one or several values of a row"),
     "match": Head("matcher", "CodeMatcher", "whether two rows are the same thing"),
     "segment": Head("segmenter", "CodeSegmenter", "the class of every pixel"),
 }
-"""Heads by their task."""
+"""Heads, by task."""
 
 DETECTORS: dict[str, str] = {"AnomalyDetector": "narrows.estimators.detector.detector"}
-"""Anomaly detectors, and the modules that they are in."""
+"""Anomaly detectors, and their modules."""
 
 PIECES: dict[str, tuple[str, ...]] = {
     "narrows.augmentations": ("Affine",),
@@ -99,7 +106,7 @@ PIECES: dict[str, tuple[str, ...]] = {
         "KLSparsity", "KLToPrior", "Revive", "WeightDecay",
     ),
 }  # fmt: skip
-"""The pieces that users name, and the contracts of the slots, by their modules."""
+"""The pieces that users can name and the base classes of the slots, by module."""
 
 _OTHERS = {
     "CodeImputer": "narrows.estimators.imputer",

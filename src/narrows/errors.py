@@ -1,31 +1,31 @@
-"""Everything Narrows raises on purpose.
+"""All errors and warnings that Narrows raises on purpose.
 
 Exception
 `-- NarrowsError                              exit code
-    |-- UsageError         (ValueError)       2   an argument or option that cannot be
+    |-- UsageError         (ValueError)       2   an invalid argument or option
     |   |-- MissingExtra   (ImportError)      2   an optional package is not installed
     |   `-- OutputBusy                        2   another training writes to this output
     |-- InvalidData        (ValueError)       3   input that breaks a rule
-    |   `-- DataChanged                       3   other data than the checkpoint was made of
+    |   `-- DataChanged                       3   the data are not the checkpoint's
     |-- ModelFileError     (ValueError)       4   corrupt or foreign model file
     |   `-- LaterFormat                       4   a file written by a later version
     |-- ResourceError      (OSError)          5   disk or memory
-    `-- TrainingDiverged   (ArithmeticError)  6   the loss is not finite any more
+    `-- TrainingDiverged   (ArithmeticError)  6   the loss is no longer finite
 Warning
-|-- CopiesWarning          (UserWarning)          rows that measure are copies of rows trained on
+|-- CopiesWarning          (UserWarning)          rows used to measure repeat training rows
 |-- CopyingWarning         (UserWarning)          the code is wide enough to copy the input
 |-- EmptyDocumentWarning   (UserWarning)          a text has no word of the vocabulary
-|-- HeaderWarning          (UserWarning)          a line or column is taken for names or numbers
-|-- HeldOutClassWarning    (UserWarning)          a classifier does not learn a class
-|-- ImageShapeWarning      (UserWarning)          rows are read as images that they may not be
-|-- LostColumnsWarning     (UserWarning)          columns vary by less than can be shown
-|-- MissingFontWarning     (UserWarning)          no font has a letter of a figure
+|-- HeaderWarning          (UserWarning)          a line is read as names, or a column as numbers
+|-- HeldOutClassWarning    (UserWarning)          a head does not learn a class
+|-- ImageShapeWarning      (UserWarning)          rows are read as images of a guessed shape
+|-- LostColumnsWarning     (UserWarning)          columns vary too little and count as constant
+|-- MissingFontWarning     (UserWarning)          no font has a character of a figure
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
-|-- OutdatedWarning        (UserWarning)          measurements of the net are out of date
-|-- PairingWarning         (UserWarning)          images and masks go together by their order
-|-- RangeWarning           (UserWarning)          rows are in other units than those of the fit
+|-- OutdatedWarning        (UserWarning)          measurements of an earlier net are dropped
+|-- PairingWarning         (UserWarning)          images and masks are paired by order alone
+|-- RangeWarning           (UserWarning)          rows may be in other units than at fit
 |-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
-`-- UnspacedTextWarning    (UserWarning)          texts without spaces are read by characters"""
+`-- UnspacedTextWarning    (UserWarning)          texts without spaces are split by characters"""
 
 from __future__ import annotations
 
@@ -65,43 +65,43 @@ __all__ = [
 
 
 class NarrowsError(Exception):
-    """Root of the tree; ``exit_code`` is what the command line leaves with."""
+    """Base class of all errors; the command line exits with ``exit_code``."""
 
     exit_code = 1
 
 
 class UsageError(NarrowsError, ValueError):
-    """An argument or option whose value cannot be."""
+    """An argument or option has an invalid value."""
 
     exit_code = 2
 
 
 class MissingExtra(UsageError, ImportError):
-    """An optional package is missing; the message is the line that installs it."""
+    """An optional package is missing; the message gives the command that installs it."""
 
 
 class OutputBusy(UsageError):
-    """Another training holds the lock on this output."""
+    """Another training run holds the lock on this output."""
 
 
 class InvalidData(NarrowsError, ValueError):
-    """Input that breaks a rule; the message names file, row or line, and rule."""
+    """Input data break a rule; the message names the file, the row or line, and the rule."""
 
     exit_code = 3
 
 
 class DataChanged(InvalidData):
-    """The data are not those the checkpoint was made of."""
+    """The data differ from the data that the checkpoint was trained on."""
 
 
 class ModelFileError(NarrowsError, ValueError):
-    """A model file that is corrupt, foreign, or from a later version."""
+    """A model file is corrupt, foreign, or from a later version."""
 
     exit_code = 4
 
 
 class LaterFormat(ModelFileError):
-    """A model file in a format that a later version writes."""
+    """A later version wrote the model file, in a format that this one cannot read."""
 
 
 class ResourceError(NarrowsError, OSError):
@@ -111,13 +111,13 @@ class ResourceError(NarrowsError, OSError):
 
 
 class TrainingDiverged(NarrowsError, ArithmeticError):
-    """The training loss is not finite; the last good checkpoint stays."""
+    """The training loss is not finite; the last good checkpoint is kept."""
 
     exit_code = 6
 
 
 class CopiesWarning(UserWarning):
-    """Rows held out, or that p-values count among, are copies of rows trained on or judged."""
+    """Held-out or calibration rows repeat training rows, or the rows to be scored."""
 
 
 class CopyingWarning(UserWarning):
@@ -125,61 +125,61 @@ class CopyingWarning(UserWarning):
 
 
 class EmptyDocumentWarning(UserWarning):
-    """A text has no word that the model counts: its code says nothing of it."""
+    """A text has no word that the model counts, so its code carries no information."""
 
 
 class UnknownWordsWarning(UserWarning):
-    """Most words of a text are not in the model's vocabulary: its code says little of it."""
+    """Most words of a text are not in the vocabulary, so its code carries little information."""
 
 
 class HeaderWarning(UserWarning):
-    """A first line is taken for the names of the columns, or a first column for row numbers."""
+    """The first line is read as column names, or the first column as row numbers."""
 
 
 class UnspacedTextWarning(UserWarning):
-    """Texts of scripts without spaces between words are read by n-grams of characters."""
+    """Texts in scripts without spaces between words are split into character n-grams."""
 
 
 class HeldOutClassWarning(UserWarning):
-    """All rows of a class are held out, so that a classifier does not learn it."""
+    """All rows of a class are held out, so the head does not learn it."""
 
 
 class ImageShapeWarning(UserWarning):
-    """Rows are read as images of a shape that they may not have."""
+    """Rows are read as images of a shape that was guessed and may be wrong."""
 
 
 class LostColumnsWarning(UserWarning):
-    """Columns vary by less than their scaled values can show: they are taken for constant."""
+    """Columns vary by less than their scaled values can resolve and are treated as constant."""
 
 
 class MissingFontWarning(UserWarning):
-    """No font on the machine has a letter of a figure, which is drawn as a box."""
+    """No installed font has a character of a figure, which is drawn as a box."""
 
 
 class NothingFlaggedWarning(UserWarning):
-    """A level for p-values is below the smallest one there can be: it flags no row."""
+    """The level alpha is below the smallest possible p-value, so it flags no row."""
 
 
 class OutdatedWarning(UserWarning):
-    """Measurements of a net are dropped, because its weights have changed since."""
+    """Measurements of a net are dropped because its weights have changed since."""
 
 
 class PairingWarning(UserWarning):
-    """Files are taken for pairs by their order, though their names do not say so."""
+    """Files are paired by their order, because their names do not match."""
 
 
 class RangeWarning(UserWarning):
-    """Rows are far larger or smaller than those of the fit: they may be in other units."""
+    """Rows are far larger or smaller than the training rows; they may be in other units."""
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not in a table, with the nearest one that is."""
+    """Return the error for an unknown name, which suggests the nearest known one."""
     names = sorted(known)
     hint = did_you_mean(name, names)
     return UsageError(f"{slot}: unknown name {name!r}; choose from {', '.join(names)}.{hint}")
 
 
-_CALLED_HERE = {
+_SYNONYMS = {
     # variants
     "ae": "plain", "autoencoder": "plain", "vanilla": "plain", "basic": "plain",
     "vae": "variational", "beta_vae": "variational", "bvae": "variational",
@@ -241,40 +241,38 @@ _CALLED_HERE = {
     "continue": "resume", "overwrite": "restart", "force": "restart", "y": "labels",
     "target": "labels", "targets": "labels", "topk": "k", "neighbors": "k", "count": "n",
 }  # fmt: skip
-"""What papers and other tools call things, and the name here; ignored where the name here is not
-among the known ones."""
+"""Names from papers and other tools, with their names in Narrows, the likeliest first. A name
+outside the table that is searched is ignored."""
 
 
 def near_name(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is probably meant, or None.
 
-    Capitals, hyphens and underscores make no difference.
+    Case, hyphens, underscores and spaces are ignored.
     """
     by_plain: dict[str, str] = {}
-    for one in known:
-        by_plain.setdefault(_plain(one), one)
+    for known_name in known:
+        by_plain.setdefault(_plain(known_name), known_name)
     wanted = _plain(str(name))
     if wanted in by_plain:
         return by_plain[wanted]
-    for ours in _called_here().get(wanted, ()):
-        if ours in by_plain:
-            return by_plain[ours]
+    for candidate in _synonyms().get(wanted, ()):
+        if candidate in by_plain:
+            return by_plain[candidate]
     near = difflib.get_close_matches(wanted, by_plain, n=1)
     return by_plain[near[0]] if near else None
 
 
 def did_you_mean(name: object, known: Iterable[str], prefix: str = "") -> str:
-    """Return " Did you mean 'NAME'?", or nothing if no known name is near."""
+    """Return " Did you mean 'NAME'?", or "" if no known name is near."""
     near = near_name(name, known)
     return "" if near is None else f" Did you mean '{prefix}{near}'?"
 
 
 @cache
-def _called_here() -> dict[str, tuple[str, ...]]:
-    """Return the synonyms by plain name, each with its plain names here, the likeliest first."""
-    return {
-        _plain(theirs): tuple(map(_plain, ours.split())) for theirs, ours in _CALLED_HERE.items()
-    }
+def _synonyms() -> dict[str, tuple[str, ...]]:
+    """Return ``_SYNONYMS`` with all names in the form of ``_plain``."""
+    return {_plain(name): tuple(map(_plain, names.split())) for name, names in _SYNONYMS.items()}
 
 
 def _plain(name: str) -> str:

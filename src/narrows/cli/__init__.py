@@ -1,4 +1,4 @@
-"""The command line: one file a command, torch imported only when a command runs."""
+"""The command line, one file a command. Torch is imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from narrows._version import __version__
-from narrows.cli._commands import Commands, with_near_option
+from narrows.cli._near_names import Commands, with_near_option
 from narrows.cli.anomalies import anomalies
 from narrows.cli.datasets import datasets
 from narrows.cli.decode import decode
@@ -36,7 +36,7 @@ from narrows.cli.search import search
 from narrows.cli.segment import segment
 from narrows.errors import NarrowsError
 
-__all__ = ["main", "narrows"]
+__all__ = ["main", "narrows", "run"]
 
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory", re.IGNORECASE)
 
@@ -46,9 +46,12 @@ _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory", re.IGNORECASE
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="narrows")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def narrows(debug: bool) -> None:
-    """Learn a short code for images, documents and tables, and put the code to work."""
+    """Learn short codes for images, documents and tables, and use them.
+
+    `narrows fit` learns a code from data and writes a model file, which the other commands read.
+    """
 
 
 for _command in (
@@ -59,22 +62,22 @@ for _command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and leave with its exit code.
+    """Run a command and exit with its code, as ``run`` returns it."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
-    0 fine, 1 unexpected, 2 usage, 3 bad input data, 4 bad model file, 5 resources, 6 diverged,
-    130 Ctrl-C, 143 SIGTERM after a checkpoint.
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; errors are printed on stderr.
+
+    0 success, 1 unexpected error, 2 usage, 3 bad input data, 4 bad model file, 5 resources,
+    6 divergence, 130 Ctrl-C, 143 SIGTERM after a checkpoint.
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(given))
-
-
-def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
-    # accepted anywhere: people add it behind a command that has just failed
+    # accepted anywhere: users append it to a command that has just failed
     arguments = [a for a in arguments if a != "--debug"]
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _once()
+            warnings.showwarning = _warn_once()
             result: Any = narrows.main(args=arguments, prog_name="narrows", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -90,7 +93,7 @@ def _run(arguments: list[str]) -> int:
         click.echo("Interrupted.", err=True)
         return 130
     except BrokenPipeError:
-        # the reader of our output has gone: not an error of ours; silence the final flush too
+        # the reader of our output has exited: not an error here; silence the final flush, too
         sys.stdout = None  # pyright: ignore[reportAttributeAccessIssue]
         return 0
     except Exception as error:
@@ -99,8 +102,8 @@ def _run(arguments: list[str]) -> int:
         return _explain(error)
 
 
-def _once() -> Callable[..., None]:
-    """Return what prints a warning to stderr, the same words once in a command."""
+def _warn_once() -> Callable[..., None]:
+    """Return a function that prints a warning on stderr, each text once in a command."""
     printed: set[str] = set()
 
     def warn(message: Warning | str, *where: object, **more: object) -> None:
@@ -126,7 +129,7 @@ def _explain(error: Exception) -> int:
         return 5
     click.echo(
         f"Unexpected {type(error).__name__}: {error}\n"
-        "This is a fault of Narrows; run again with --debug and report what it prints.",
+        "This is a bug in Narrows; run again with --debug and report what it prints.",
         err=True,
     )
     return 1

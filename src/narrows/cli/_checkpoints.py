@@ -1,4 +1,4 @@
-"""Checkpoints beside the output, and signals that leave one, for the commands that train."""
+"""Keep checkpoints beside the output of a training command, and stop at signals with one."""
 
 from __future__ import annotations
 
@@ -12,40 +12,24 @@ from typing import Any, Self
 
 import click
 
-__all__ = ["Interruptible", "StopOnSignal", "checkpoint_options"]
-
-
-def checkpoint_options(command: Any) -> Any:
-    """Give a command --resume, --restart and --keep-checkpoints."""
-    for option in (
-        click.option("--keep-checkpoints", is_flag=True, help="Leave the last checkpoints when the "
-                     "file is written, so that --resume with more --epochs can go on."),
-        click.option("--restart", is_flag=True,
-                     help="Start over, whatever checkpoints there are."),
-        click.option("--resume", is_flag=True,
-                     help="Go on from the last checkpoint of this output."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+__all__ = ["Interruptible", "StopOnSignal"]
 
 
 class Interruptible:
-    """A training whose checkpoints stand in OUTPUT.checkpoints until its file is written.
+    """Context of a training that keeps checkpoints in OUTPUT.checkpoints until OUTPUT is written.
 
-    While it is open, Ctrl-C and SIGTERM leave a checkpoint, and ``exit_code`` becomes the command's
-    exit code; it stays 0 if training finishes.
+    Inside it, Ctrl-C and SIGTERM make the training stop with a checkpoint, and set ``exit_code``,
+    the command's exit code; it stays 0 if training finishes.
 
     Raises
     ------
     UsageError
-        If checkpoints are there, and neither ``resume`` nor ``restart`` is given.
+        If there are checkpoints, and neither ``resume`` nor ``restart`` is given.
     """
 
     def __init__(
         self, output: Path, *, resume: bool, restart: bool, keep_checkpoints: bool = False
     ) -> None:
-        from narrows.cli._checkpoints import StopOnSignal
-
         self.folder = output.with_name(output.name + ".checkpoints")
         self.resume, self._keep = resume, keep_checkpoints
         self.exit_code = 0
@@ -58,7 +42,7 @@ class Interruptible:
 
     @property
     def of_fit(self) -> dict[str, Any]:
-        """The arguments of ``fit`` for checkpoints and signals."""
+        """Return the arguments of ``fit`` for checkpoints and signals."""
         return {
             "checkpoint": self.folder,
             "resume": self.resume,
@@ -81,7 +65,7 @@ class Interruptible:
         if isinstance(error, TrainingStopped):
             self.exit_code = self._signals.exit_code
             click.echo(
-                f"Stopped. The state is in {self.folder}; the same command with --resume goes on.",
+                f"Stopped. The state is in {self.folder}; add --resume to the command to continue.",
                 err=True,
             )
             return True
@@ -91,20 +75,20 @@ class Interruptible:
 
 
 def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> None:
-    """Refuse to train over what an interrupted training left, unless told to."""
+    """Refuse to train over the checkpoints of an interrupted training without a decision."""
     from narrows.errors import UsageError
 
     if resume and restart:
-        raise UsageError("--resume goes on and --restart begins anew: give one of them.")
+        raise UsageError("--resume continues and --restart starts over: give one of them.")
     left = any(folder.rglob("checkpoint-*.safetensors"))
     if left and not (resume or restart):
         raise UsageError(
-            f"{folder} holds checkpoints of a training: add --resume to go on with it, or "
+            f"{folder} holds checkpoints of a training: add --resume to continue it, or "
             "--restart to start over."
         )
     if resume and not left:
         why = (
-            f"{output} is finished, and its checkpoints are gone (--keep-checkpoints leaves them)"
+            f"{output} is finished, and its checkpoints are gone (--keep-checkpoints keeps them)"
             if output.exists()
             else f"No checkpoint in {folder}"
         )
@@ -112,7 +96,7 @@ def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> N
 
 
 def _clear(folder: Path) -> None:
-    """Remove the checkpoints, unless another training has begun there meanwhile."""
+    """Remove the checkpoints, unless another training has started there in the meantime."""
     from narrows.errors import OutputBusy
     from narrows.training.checkpoints import Checkpoints
 
@@ -124,10 +108,10 @@ _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class StopOnSignal:
-    """While open, turns both signals into a request that the loop reads after its step.
+    """Context that turns SIGINT and SIGTERM into a request, which the loop reads after each step.
 
-    Outside the loop (reading data, measuring) nobody reads the request: there a signal leaves
-    at once, with the same code, since nothing would be lost.
+    Outside the loop (reading data, measuring) nothing reads the request and nothing would be lost:
+    there a signal exits at once, with the same code.
     """
 
     def __init__(self) -> None:

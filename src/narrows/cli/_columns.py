@@ -1,4 +1,4 @@
-"""Columns of DATA that are no features: those that options name, and several labels."""
+"""Read the columns of DATA that are not features: groups, weights, and several labels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from narrows.cli._data import open_data
+from narrows.cli._data import label_file, open_data
+from narrows.cli._labels import numbers
 
-__all__ = ["Opened", "Targets", "as_fit_takes", "open_with_columns", "targets_in_file"]
+__all__ = [
+    "Opened",
+    "Targets",
+    "as_fit_takes",
+    "open_for_fit",
+    "open_with_columns",
+    "targets_in_file",
+]
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Several values of a row: the names of the targets, and ``values`` (n_rows, n_targets),
-    float64, NaN where one is not known."""
+    """Named targets: ``values`` (n_rows, n_targets), float64, NaN where a value is unknown."""
 
     names: list[str]
     values: Any
@@ -25,8 +32,7 @@ class Targets:
 
 
 def as_fit_takes(y: Any) -> Any:
-    """Return targets as an arrow table, from which a regressor takes the names; another y as it
-    is."""
+    """Return Targets as an Arrow table, from which a regressor reads names; any other y as is."""
     import pyarrow as pa
 
     if not isinstance(y, Targets):
@@ -38,8 +44,8 @@ def as_fit_takes(y: Any) -> Any:
 class Opened:
     """DATA as a command opens it.
 
-    ``rows`` are its Source or Documents, ``columns`` what stands in those that options name, texts
-    (n_rows,), and ``targets`` its labels where it names several.
+    ``rows`` is a Source or Documents. ``columns`` holds the cells, texts (n_rows,), of the column
+    that an option names, by option. ``targets`` is set where DATA names several labels.
     """
 
     rows: Any
@@ -55,62 +61,62 @@ def open_with_columns(
     resize: tuple[int, int] | None = None,
     as_targets: bool = False,
 ) -> Opened:
-    """Open DATA, and read those columns beside it that the options name, which are no features.
+    """Open DATA, and read the columns that options name, which are not features.
 
     Parameters
     ----------
     options : mapping
-        Of an option, such as "--groups", to the name of its column, None where it is not given.
+        The column that each option, such as "--groups", names; None where it is not given.
     as_targets : bool
-        Whether one label is read as targets too, and not only several.
+        Whether a single label is read as targets, too.
 
     Raises
     ------
     UsageError, InvalidData
-        If DATA has no columns with names, or not these; if a target is no number.
+        If DATA has no named columns, or not these; if a target is not a number.
     """
     from narrows.data.readers.naming import format_name, parse_name
     from narrows.errors import UsageError
     from narrows.text import Documents
 
     named = {option: column for option, column in options.items() if column is not None}
-    path, said = parse_name(data, several=True)
-    labels = said.get("label", ())
+    path, parsed = parse_name(data, several=True)
+    labels = parsed.get("label", ())
     labels = labels if isinstance(labels, tuple) else (labels,)
     labels = labels if len(labels) > 1 or as_targets else ()
     if not named and not labels:
         return Opened(open_data(data, like, resize=resize))
     option, column = next(iter(named.items()), ("label", labels[0] if labels else ""))
     if Path(path).is_dir() or not Path(path).exists():
-        raise UsageError(f"{option}: {data} is no file of a table, so it has no column {column!r}.")
+        raise UsageError(f"{option}: {data} is not a table file, so it has no column {column!r}.")
     if resize is not None:
-        raise UsageError(f"--resize: goes with images, which have no column for {option}.")
+        raise UsageError(f"--resize: is for images, which have no column for {option}.")
     wanted = list(dict.fromkeys([*named.values(), *labels]))
     if labels:
-        said.pop("label")
-    if "text" in said:
-        rows = open_data(format_name(path, said), like)
-        found = {name: _column_of_texts(path, said["text"], name) for name in wanted}
+        parsed.pop("label")
+    if "text" in parsed:
+        rows = open_data(format_name(path, parsed), like)
+        found = {name: _document_column(path, parsed["text"], name) for name in wanted}
     else:
-        kept = {said[key] for key in ("label", "id") if key in said}
-        drop = [*said.get("drop", ()), *(name for name in wanted if name not in kept)]
-        rows = open_data(format_name(path, {**said, "drop": tuple(dict.fromkeys(drop))}), like)
+        kept = {parsed[key] for key in ("label", "id") if key in parsed}
+        drop = [*parsed.get("drop", ()), *(name for name in wanted if name not in kept)]
+        rows = open_data(format_name(path, {**parsed, "drop": tuple(dict.fromkeys(drop))}), like)
         if isinstance(rows, Documents):
-            raise UsageError(f"{option}: name the column of texts too, {path}:text=COLUMN.")
-        found = {name: _column(path, said, name, {*drop, *kept}) for name in wanted}
+            raise UsageError(f"{option}: name the column of texts, too: {path}:text=COLUMN.")
+        found = {name: _column(path, parsed, name, {*drop, *kept}) for name in wanted}
     targets = None if not labels else _targets([*labels], found, data)
     return Opened(rows, {option: found[name] for option, name in named.items()}, targets)
 
 
 def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> Targets | None:
-    """Return the targets that a file of labels names, y.csv:label=a,label=b.
+    """Return the targets that y.csv:label=a,label=b names.
 
-    None where it names no column, or one that is not to be read ``as_targets``.
+    None if it names no column, or a single one without ``as_targets``.
 
     Raises
     ------
     InvalidData
-        If a column is missing or of another length, or a value is no number.
+        If a column is missing or of another length, or a value is not a number.
     """
     import numpy as np
 
@@ -118,8 +124,8 @@ def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> T
     from narrows.data.readers.naming import parse_name
     from narrows.errors import InvalidData
 
-    path, said = parse_name(str(labels), several=True)
-    names = said.get("label", ())
+    path, parsed = parse_name(str(labels), several=True)
+    names = parsed.get("label", ())
     names = names if isinstance(names, tuple) else (names,)
     if len(names) < 2 and not (as_targets and names):
         return None
@@ -132,16 +138,16 @@ def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> T
     return _targets([*names], found, path)
 
 
-def _column(path: str, said: Mapping[str, Any], name: str, others: set[str]) -> Any:
-    """Return a column of a table of numbers, texts (n_rows,), whose ``others`` are no features."""
+def _column(path: str, parsed: Mapping[str, Any], name: str, others: set[str]) -> Any:
+    """Return a column of a table of numbers, as texts (n_rows,); ``others`` are not features."""
     from narrows.data import read
 
-    header = {"header": said["header"]} if "header" in said else {}
+    header = {"header": parsed["header"]} if "header" in parsed else {}
     return read(path, label=name, drop=tuple(sorted(others - {name})), **header).labels
 
 
-def _column_of_texts(path: str, text: str, name: str) -> Any:
-    """Return a column, texts (n_rows,), of a table whose rows are documents."""
+def _document_column(path: str, text: str, name: str) -> Any:
+    """Return a column, as texts (n_rows,), of a table whose rows are documents."""
     import numpy as np
 
     from narrows.text import read_documents
@@ -153,7 +159,66 @@ def _column_of_texts(path: str, text: str, name: str) -> Any:
 def _targets(labels: list[str], found: Mapping[str, Any], data: str) -> Targets:
     import numpy as np
 
-    from narrows.cli._reached import numbers
-
     columns = [numbers(found[name].astype(str), f"{data}, {name}", gaps=True) for name in labels]
     return Targets(labels, np.stack(columns, axis=1))
+
+
+def open_for_fit(
+    data: str,
+    *,
+    groups: str | None,
+    block_length: int | None,
+    gap: int | None,
+    validation: str | None = None,
+    weights: str | None = None,
+    resize: tuple[int, int] | None = None,
+    like: Any = None,
+) -> tuple[Opened, dict[str, Any]]:
+    """Open DATA, and return it with the arguments of ``fit`` that the options stand for.
+
+    ``like`` is an estimator fitted to such rows, as for ``open_data``.
+    """
+    column = None if weights is None or _is_file(weights) else weights
+    columns = {"--groups": groups, "--weights": column}
+    opened = open_with_columns(data, columns, like=like, resize=resize)
+    given: dict[str, Any] = {}
+    if groups is not None:
+        given["groups"] = opened.columns["--groups"]
+    if weights is not None:
+        given["sample_weight"] = _weights(weights, opened, data)
+    if block_length is not None:
+        given["block_length"] = block_length
+    if gap is not None:
+        given["gap"] = gap
+    if validation is not None:
+        given["validation_data"] = open_data(validation, like, resize=resize)
+    return opened, given
+
+
+def _is_file(weights: str) -> bool:
+    """Return whether --weights names a file rather than a column of DATA."""
+    from narrows.data.readers.naming import path_of
+
+    return Path(path_of(weights)).is_file()
+
+
+def _weights(weights: str, opened: Opened, data: str) -> Any:
+    """Return the weight of each row, float64 (n_rows,), from a column of DATA or a file."""
+    import scipy.sparse as sp
+
+    from narrows.data.labels import read_labels
+    from narrows.data.source import Source
+    from narrows.errors import InvalidData
+
+    if "--weights" in opened.columns:
+        found = opened.columns["--weights"].astype(str)
+        return numbers(found, f"{data}, column {weights!r}", option="--weights")
+    rows = opened.rows
+    n_rows = rows.n_rows if isinstance(rows, Source) else sum(1 for _ in rows)
+    path, column = label_file(Path(weights))
+    found = read_labels(path, n_rows=n_rows, column=column)
+    if sp.issparse(found):
+        raise InvalidData(
+            f"{weights}: must hold one number for every row of {data}; 0 leaves it out."
+        )
+    return numbers(found, weights, option="--weights")

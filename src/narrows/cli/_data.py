@@ -1,15 +1,18 @@
-"""Opening data by the names that commands are given."""
+"""Open the data that a command line names, and name their rows."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from narrows.cli._outputs import one_line
 
 if TYPE_CHECKING:
     from narrows.data.source import Source
     from narrows.text import Documents
 
-__all__ = ["data_path", "label_file", "open_data"]
+__all__ = ["HEADERS", "data_path", "label_file", "names_in_figure", "open_data", "row_names"]
 
 
 def data_path(name: str) -> Path:
@@ -22,18 +25,19 @@ def data_path(name: str) -> Path:
 def open_data(
     name: str, like: Any = None, *, resize: tuple[int, int] | None = None
 ) -> Source | Documents:
-    """Open a file or folder, or a named data set: ``mnist`` its training images, ``mnist:test``.
+    """Open a file, a folder or a named data set; texts as Documents, anything else as a Source.
 
-    What holds texts, and not numbers, is opened as Documents; ``docs.csv:text=body,id=key`` names
-    the columns, or the keys, of text, id and label. In ``table.csv:label=kind,drop=a,drop=b`` the
-    columns named are no features; ``test.svmlight:features=123,first=1`` says how many columns
-    there are, where the last ones do not occur, and from what their indices count. In a table of
-    numbers ``id=`` names the column with the rows' names. ``folder:kind=images`` or ``kind=texts``
-    says which files of a folder are meant, where it holds both, or others; ``x.npz:member=name``
-    which array of an archive. An image is one row.
+    An image is one row. Options stand behind the name:
 
-    Images are brought to the size ``resize``, or that which ``folder:resize=64x64`` says, or else
-    that to which the images of the fit of ``like``, an estimator, were brought.
+    - ``mnist``, ``mnist:test``: the training and the test images of a data set;
+    - ``docs.csv:text=body,id=key,label=topic``: the columns, or JSON keys, of documents;
+    - ``table.csv:label=kind,id=name,drop=a,drop=b``: columns that are not features;
+    - ``test.svmlight:features=123,first=1``: how many columns there are, and the first index;
+    - ``folder:kind=images``, ``folder:kind=texts``: which files of a mixed folder to read;
+    - ``x.npz:member=name``: which array of an archive to read.
+
+    Images are resized to ``resize``, else to the size in ``folder:resize=64x64``, else to that of
+    the images that ``like``, an estimator, was fitted to.
     """
     from narrows.data import read
     from narrows.data.datasets import DATASETS, fetch
@@ -46,58 +50,58 @@ def open_data(
     if dataset in DATASETS and half in ("", "train", "test") and not Path(name).exists():
         files = fetch(dataset)
         return read(files[f"{'t10k' if half == 'test' else 'train'}-images-idx3-ubyte.gz"])
-    path, said = parse_name(name)
+    path, options = parse_name(name)
     if not Path(path).exists():
         hint = did_you_mean(path.partition(":")[0], DATASETS)
         raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
     if resize is not None:
-        path, said = merge_named(name, {"resize": resize})
+        path, options = merge_named(name, {"resize": resize})
     images = Path(path).is_dir() or Path(path).suffix.lower() in IMAGE_SUFFIXES
     fitted = getattr(like, "resize_", None)
     if images and fitted is not None:
-        said.setdefault("resize", fitted)
+        options.setdefault("resize", fitted)
     if Path(path).is_dir():
-        kind = said.get("kind") or folder_kind(Path(path))
-        said["kind"] = kind
+        kind = options.get("kind") or folder_kind(Path(path))
+        options["kind"] = kind
         if kind == "texts" and fitted is not None:
-            said.pop("resize", None)
-        return _texts(path, name, said) if kind == "texts" else read(path, **said)
-    if said.keys() & {"n_features", "zero_based"}:
-        if said.keys() - {"n_features", "zero_based"}:
+            options.pop("resize", None)
+        return _texts(path, name, options) if kind == "texts" else read(path, **options)
+    if options.keys() & {"n_features", "zero_based"}:
+        if options.keys() - {"n_features", "zero_based"}:
             raise UsageError(f"{name!r}: {path} names no columns beside features and first.")
-        return read(path, **said)
-    dropped = said.get("drop", ())
-    texts = "text" in said or looks_like_documents(
+        return read(path, **options)
+    dropped = options.get("drop", ())
+    texts = "text" in options or looks_like_documents(
         path,
-        exclude={*dropped, *(said[key] for key in ("label", "id") if key in said)},
-        needs_text_column="id" not in said,
+        exclude={*dropped, *(options[key] for key in ("label", "id") if key in options)},
+        needs_text_column="id" not in options,
     )
-    if "text" in said and dropped:
+    if "text" in options and dropped:
         raise UsageError(
             f"{name!r}: drop is for tables of numbers; of texts only the columns named are "
             "read, so leave drop out."
         )
     if texts and not dropped:
-        return _texts(path, name, said)
-    return _table(path, f"{name}{',' if said else ':'}", **said)
+        return _texts(path, name, options)
+    return _table(path, f"{name}{',' if options else ':'}", **options)
 
 
-def _texts(path: str | Path, name: str, said: dict[str, Any]) -> Documents:
-    """Read texts; what their readers know nothing of is refused."""
+def _texts(path: str | Path, name: str, options: dict[str, Any]) -> Documents:
+    """Read texts; refuse options that do not apply to them."""
     from narrows.errors import UsageError
     from narrows.text import read_documents
 
-    other = next(iter(said.keys() - {"text", "id", "label", "kind"}), None)
+    other = next(iter(options.keys() - {"text", "id", "label", "kind"}), None)
     if other is not None:
         key = {"n_features": "features", "zero_based": "first"}.get(other, other)
         raise UsageError(
             f"{name!r}: {key}= is for numbers and images, and {path} holds texts; leave it out."
         )
-    return read_documents(path, **said)
+    return read_documents(path, **options)
 
 
 def _table(path: str | Path, named: str, **columns: Any) -> Source:
-    """Read numbers; where a column holds none, say how to name it behind ``named``."""
+    """Read numbers; an error about a column of texts says how to name it behind ``named``."""
     from narrows.data import read
     from narrows.errors import InvalidData
 
@@ -106,32 +110,78 @@ def _table(path: str | Path, named: str, **columns: Any) -> Source:
     except InvalidData as error:
         if "expected a number" not in str(error) and "not numbers" not in str(error):
             raise
-        says = "" if columns.get("label") else ", label=COLUMN if it says what a row is"
-        says += "" if columns.get("id") else ", id=COLUMN if it names the rows"
+        more = "" if columns.get("label") else ", label=COLUMN if it holds labels"
+        more += "" if columns.get("id") else ", id=COLUMN if it names the rows"
         raise InvalidData(
-            f"{error} A column that is no feature is named behind the file: {named}drop=COLUMN to "
-            f"leave it out{says}; of several write drop=A,drop=B. If it holds texts, name their "
-            f"column: {path}:text=COLUMN."
+            f"{error} Name a column that is not a feature behind the file: {named}drop=COLUMN to "
+            f"leave it out{more}; for several write drop=A,drop=B. If a column holds texts to "
+            f"learn from, name it: {path}:text=COLUMN."
         ) from None
 
 
 def label_file(labels: Path) -> tuple[Path, str | None]:
-    """Return the file of labels and the column that is named in it, as in ``y.csv:label=grade``.
+    """Return a file of labels and, from ``y.csv:label=grade``, the name of the column to read.
 
     Raises
     ------
     UsageError
-        If something else is named.
+        If another option stands behind the file.
     """
     from narrows.data.readers.naming import parse_name
     from narrows.errors import UsageError
 
-    path, said = parse_name(str(labels))
-    if not said:
+    path, options = parse_name(str(labels))
+    if not options:
         file, _, column = path.rpartition(":")
         if labels.exists() or not Path(file).is_file():
             return labels, None
         raise UsageError(f"{labels}: to name a column of labels, write {file}:label={column}.")
-    if [*said] != ["label"]:
+    if [*options] != ["label"]:
         raise UsageError(f"{labels}: of labels only their column is named: {path}:label=COLUMN.")
-    return Path(path), said["label"]
+    return Path(path), options["label"]
+
+
+HEADERS = ("file", "id")
+"""Headers of the first column of a .csv or .tsv that is written of rows with names."""
+
+_IN_FIGURE = 256
+
+
+def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None:
+    """Return a header, "file" or "id", and the names of the rows; None if they have no names.
+
+    Texts and images of a folder are named by their paths in it; documents, and rows of a table
+    with ``id=COLUMN``, by their ids. Where ``outputs`` are given and each is a .npy file, which
+    has no place for names, or None, the names are not read.
+    """
+    from narrows.data.readers.folders import IMAGE_SUFFIXES
+    from narrows.data.readers.kinds import kind_of
+    from narrows.text import Documents
+
+    if outputs and all(o is None or isinstance(o, Path) and kind_of(o) == ".npy" for o in outputs):
+        return None
+    names = (
+        [document.id for document in opened]
+        if isinstance(opened, Documents)
+        else getattr(opened, "ids", None)
+    )
+    if names is None:
+        return None
+    held = [str(name) for name in names] if hasattr(names, "tolist") else names
+    origin = Path(opened.origin)
+    are_files = origin.is_dir() or origin.suffix.lower() in IMAGE_SUFFIXES
+    return HEADERS[not are_files], held
+
+
+def names_in_figure(named: tuple[str, Sequence[str]] | None, rows: Iterable[int]) -> list[str]:
+    """Return names for the rows of these numbers in a figure; "row 17" where they have none.
+
+    Files are named without their suffix.
+    """
+    if named is None:
+        return [f"row {row}" for row in rows]
+    header, names = named
+    shown = (names[row] for row in rows)
+    if header == "file":
+        shown = (str(PurePosixPath(name).with_suffix("")) for name in shown)
+    return [one_line(name, _IN_FIGURE) for name in shown]

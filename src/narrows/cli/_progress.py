@@ -1,4 +1,4 @@
-"""Progress of commands that go over rows: a bar on a terminal, lines elsewhere; all on stderr."""
+"""Show progress over rows on stderr: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from contextlib import contextmanager
 
 import click
 
-__all__ = ["RowsProgress", "quiet_option", "verbosity"]
+__all__ = ["RowsProgress", "verbosity"]
 
 _SECONDS = 5.0
-"""Where there is no bar, a line comes no more often than this."""
-
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+"""Lines are at least so far apart."""
 
 
 def verbosity(quiet: bool) -> int:
@@ -23,7 +21,7 @@ def verbosity(quiet: bool) -> int:
 
 
 class RowsProgress:
-    """Says what is being done, and how many rows of it are; nothing if ``quiet``."""
+    """Prints what is being done and how many rows are done; nothing if ``quiet``."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
@@ -34,7 +32,7 @@ class RowsProgress:
 
     @contextmanager
     def counting(self, n_rows: int, what: str) -> Iterator[Callable[[int], None]]:
-        """Give a function that is told how many more rows are done."""
+        """Yield a function to call with the number of rows done since its last call."""
         if not self._quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -46,15 +44,15 @@ class RowsProgress:
                 yield advanced
             return
         self.say(f"{what}: {n_rows} rows")
-        begun = told = time.monotonic()
+        started = printed = time.monotonic()
         done = 0
 
         def passed(n: int) -> None:
-            nonlocal done, told
+            nonlocal done, printed
             done += n
             now = time.monotonic()
-            if now - told >= _SECONDS and done < n_rows:
-                told = now
-                self.say(f"{what}: {done} of {n_rows} rows ({now - begun:.0f} s)")
+            if now - printed >= _SECONDS and done < n_rows:
+                printed = now
+                self.say(f"{what}: {done} of {n_rows} rows ({now - started:.0f} s)")
 
         yield passed

@@ -1,4 +1,4 @@
-"""The variants on the command line: which estimator makes each, and the options that it takes."""
+"""Variants on the command line: the estimator of each, and the options of all."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ from typing import Any
 import click
 
 from narrows.catalog import VARIANTS
-from narrows.cli._set_option import read_settings
+from narrows.cli._options import read_settings
 from narrows.errors import did_you_mean
 
 __all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 
-# Names, defaults and meaning are those of the estimators; a test holds the texts to them.
+# Names, defaults and meaning are those of the estimators; a test compares them.
 OPTIONS: dict[str, tuple[Any, str]] = {
     "-k --code --n-components": (int, "Width of the code.  [32]"),
-    "--hidden": (str, "Hidden widths, such as 1000,500,250; '' for none.  [512,256]"),
-    "--activation": (str, "silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
+    "--hidden": (str, "Widths of the hidden layers, such as 1000,500,250; '' for none.  [512,256]"),
+    "--activation": (str, "Of hidden layers: silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
     "--loss": (str, "auto, squared_error, bernoulli or multinomial.  [auto]"),
-    "--code-activation": (str, "Of the code, such as sigmoid.  [linear]"),
-    "--corruption": (str, "none, or such as masking:0.25 or gaussian:sigma=0.1.  [identity]"),
-    "--penalty --penalties": (str, "Such as l1:0.001; may be repeated.  [none]"),
-    "--augmentation": (str, "Of images, such as affine or affine:flip=0.5.  [none]"),
-    "--scale": (str, "auto, none, unit, center, standard or proportions.  [auto]"),
+    "--code-activation": (str, "Activation of the code, such as sigmoid.  [linear]"),
+    "--corruption": (
+        str,
+        "Of training rows, such as masking:0.25 or gaussian:0.1.  [identity]",
+    ),
+    "--penalty --penalties": (str, "Penalty, such as l1:0.001; may be repeated.  [none]"),
+    "--augmentation": (str, "Augmentation of images, such as affine or affine:flip=0.5.  [none]"),
+    "--scale": (str, "Scaling of rows: auto, none, unit, center, standard or proportions.  [auto]"),
     "--epochs --max-epochs": (int, "Passes over the data.  [50]"),
-    "--batch-size": (str, "Rows a step.  [auto]"),
-    "--learning-rate": (float, "Highest rate of Adam.  [0.002]"),
+    "--batch-size": (str, "Rows per step.  [auto]"),
+    "--learning-rate": (float, "Highest learning rate of Adam.  [0.002]"),
     "--weight-decay": (float, "Decoupled weight decay.  [0.0]"),
-    "--validation-fraction": (float, "Share of the rows held out.  [0.1]"),
-    "--patience": (int, "Epochs without improvement; 0 never stops.  [10]"),
+    "--validation-fraction": (float, "Share of the rows to hold out.  [0.1]"),
+    "--patience": (int, "Stop after so many epochs without improvement; 0 never stops.  [10]"),
     "--precision": (str, "auto, float32 or bfloat16.  [auto]"),
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
-    "--seed --random-state": (int, "Makes a fit repeat.  [none]"),
+    "--seed --random-state": (int, "Makes the fit repeatable.  [none]"),
 }
 
 _OF_MAPS: dict[str, dict[str, Any]] = {
@@ -40,11 +43,11 @@ _OF_MAPS: dict[str, dict[str, Any]] = {
     "plain": {},
     "variational": {"beta": 1.0},
 }
-"""The variants that `--net conv` makes of ConvolutionalAutoencoder, and what each settles."""
+"""The variants of ConvolutionalAutoencoder under `--net conv`, and the arguments they fix."""
 
 
 def estimator_options(command: Any) -> Any:
-    """Give a command an option for every entry of ``OPTIONS``, named as the argument is."""
+    """Give a command an option for every entry of ``OPTIONS``, by the argument's name."""
     for names, (kind, text) in reversed(OPTIONS.items()):
         parts = names.split()
         argument = parts[-1].removeprefix("--").replace("-", "_")
@@ -54,21 +57,22 @@ def estimator_options(command: Any) -> Any:
 
 
 def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: int) -> Any:
-    """Return the estimator of a variant with the options that were given; others keep defaults.
+    """Return the estimator of a variant with the given options; the others keep their defaults.
 
     Parameters
     ----------
     options : dict
-        By argument; None and () where an option was not given. "settings" are the texts of
-        ``--set``.
+        Values by argument, None or () for an option that was not given. "settings" holds the
+        texts of ``--set``.
 
     Raises
     ------
     UsageError
-        If an option or a setting is none of the variant's, or not of its type.
+        If an option or a setting does not apply to the variant, or is not of its type.
     """
     import narrows
     from narrows.errors import UsageError
+    from narrows.estimators.parameters import parameter_names
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = read_settings(given.pop("settings", ()))
@@ -83,12 +87,12 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
     name, fixed = chosen.estimator, chosen.arguments
     if net == "conv":
         if variant not in _OF_MAPS:
-            raise UsageError(f"--net conv: makes {', '.join(_OF_MAPS)}, not --variant {variant}.")
+            raise UsageError(f"--net conv: is for {', '.join(_OF_MAPS)}, not --variant {variant}.")
         name, fixed = VARIANTS["convolutional"].estimator, _OF_MAPS[variant]
     kind = getattr(narrows, name)
-    known = kind._get_param_names()
+    known = parameter_names(kind)
     for option in given:
-        if option not in known and option != "image_shape":  # the source has it
+        if option not in known and option != "image_shape":  # the source takes it
             raise UsageError(f"--{option.replace('_', '-')} does not apply to --variant {variant}.")
     for setting in settings:
         if setting not in known:

@@ -6,21 +6,25 @@ from pathlib import Path
 
 import click
 
-from narrows.cli._commands import Commands
-from narrows.cli._common import PATH, json_option, print_json
+from narrows.cli._near_names import Commands
+from narrows.cli._options import PATH, json_option
+from narrows.cli._outputs import print_json
 
 __all__ = ["datasets"]
 
 
 @click.group(cls=Commands, short_help="List and fetch the named data sets.")
 def datasets() -> None:
-    """Named data sets, verified by SHA-256. NARROWS_DATA names a folder that already holds them."""
+    """List and fetch the named data sets, which are verified by SHA-256.
+
+    The environment variable NARROWS_DATA names a folder that already holds them.
+    """
 
 
-@datasets.command("list")
+@datasets.command("list", short_help="Print the data sets and where they are.")
 @json_option
 def list_(as_json: bool) -> None:
-    """Print the names, and where each is."""
+    """Print the data sets: name, title, license, and where it is."""
     from narrows.data.datasets import DATASETS, local_folder
 
     held = local_folder()
@@ -42,12 +46,12 @@ def list_(as_json: bool) -> None:
         click.echo(f"{row['name']:<15} {row['title']}\n{'':<15} {row['license']}; {row['place']}")
 
 
-@datasets.command("fetch")
+@datasets.command("fetch", short_help="Find or download a data set.")
 @click.argument("name")
 @click.option("-o", "--output", type=PATH, help="Folder to download to.  [the user's cache]")
 @json_option
 def fetch_(name: str, output: Path | None, as_json: bool) -> None:
-    """Find or download NAME, verify it, and print where its files are."""
+    """Find or download the data set NAME, verify it, and print the paths of its files."""
     from narrows.data.datasets import fetch
 
     files = {file: str(path) for file, path in fetch(name, folder=output).items()}

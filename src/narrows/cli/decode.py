@@ -1,4 +1,4 @@
-"""narrows decode: codes to rows."""
+"""narrows decode: decode codes to rows."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from narrows.cli._common import (
-    PATH,
-    check_image_shape,
-    json_option,
-    model_argument,
-    open_model,
-    print_json,
-    rows_option,
-    shape_option,
-)
-from narrows.cli._row_names import HEADERS
+from narrows.cli._data import HEADERS
+from narrows.cli._models import open_model
+from narrows.cli._options import PATH, json_option, model_argument, rows_option, shape_option
+from narrows.cli._outputs import check_image_shape, print_json
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -25,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["decode"]
 
 
-@click.command(short_help="Write what codes decode to.")
+@click.command(short_help="Decode codes to rows.")
 @model_argument
 @click.argument("codes", type=PATH)
-@rows_option("them", required=True)
+@rows_option("the rows", required=True)
 @shape_option
 @json_option
 def decode(
@@ -38,10 +31,10 @@ def decode(
     image_shape: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
-    """Write what CODES (.npy, .csv, ...) decode to, in the units of the training data.
+    """Decode CODES (.npy, .csv, ...) to rows in the units of the training data.
 
-    A first column "file" or "id" of a .csv or .tsv, as `narrows encode` writes, names the rows: in
-    one again, and of FOLDER/ the images.
+    A first column "file" or "id" of a .csv or .tsv, as `narrows encode` writes it, names the rows:
+    in the first column of a .csv or .tsv, and the images in FOLDER/.
     """
     from torch import Tensor
 
@@ -54,11 +47,11 @@ def decode(
     check_target(output, model, codes)
     fitted = open_model(model).model_
     check_image_shape(fitted, image_shape)
-    named = _names_of_rows(codes)
+    named = _names_in_codes(codes)
     source = read(codes, drop=[named[0]] if named else [])
     if source.n_features != fitted.n_components:
         raise InvalidData(
-            f"{codes}: codes of {source.n_features} numbers, this model's have "
+            f"{codes}: has codes of {source.n_features} numbers, but the model's codes have "
             f"{fitted.n_components}."
         )
 
@@ -78,9 +71,8 @@ def decode(
         click.echo(f"{output}: {shape[0]} rows of {shape[1]} features")
 
 
-def _names_of_rows(codes: Path) -> tuple[str, list[str]] | None:
-    """Return the header of the column that `narrows encode` put before the codes of rows with
-    names, and the names; None where there is none."""
+def _names_in_codes(codes: Path) -> tuple[str, list[str]] | None:
+    """Return header and cells of the column of names that `narrows encode` writes, or None."""
     from narrows.data.readers.csv_rows import csv_rows
     from narrows.data.readers.kinds import SEPARATORS, kind_of
 

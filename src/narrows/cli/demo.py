@@ -1,22 +1,26 @@
-"""narrows demo: the lecture's two examples, small and offline."""
+"""narrows demo: learn codes for digits and for documents, small and offline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import PATH, json_option, print_json
+from narrows.cli._options import PATH, json_option
+from narrows.cli._outputs import one_line, print_json
+
+if TYPE_CHECKING:
+    from narrows.text import Document
 
 __all__ = ["demo"]
 
 EPOCHS = 30
 HASHER_EPOCHS = 15
 _WORDS, _HIDDEN, _HASHER_BATCH = 3000, (128,), 128
-"""Few words and a small net show the same as many and a large one, in a third of the time."""
+"""Few words and a small net show the same as many and a large net, in a third of the time."""
 
 QUERIES = (
     "discrete Fourier transform",
@@ -24,16 +28,28 @@ QUERIES = (
     "low-pass filter design",
 )
 
+_MODULES = (
+    "numpy.fft numpy.linalg numpy.ma numpy.polynomial numpy.random "
+    "scipy.cluster scipy.fft scipy.integrate scipy.interpolate scipy.linalg scipy.ndimage "
+    "scipy.optimize scipy.signal scipy.sparse scipy.spatial scipy.special scipy.stats "
+    "sklearn.cluster sklearn.covariance sklearn.datasets sklearn.decomposition sklearn.ensemble "
+    "sklearn.feature_extraction sklearn.gaussian_process sklearn.linear_model sklearn.manifold "
+    "sklearn.metrics sklearn.model_selection sklearn.neighbors sklearn.preprocessing sklearn.svm "
+    "sklearn.tree"
+)
+_SHORTEST = 300  # characters; aliases and stubs have less
 
-@click.command(short_help="Digits in 8 numbers and documents in 32 bits, offline.")
+
+@click.command(short_help="Learn digits in 8 numbers and documents in 32 bits, offline.")
 @click.option("-o", "--output", type=PATH, default=Path("narrows-demo"), show_default=True,
               help="Folder for the picture, the models and the index.")  # fmt: skip
 @json_option
 def demo(output: Path, as_json: bool) -> None:
-    """Learn scikit-learn's 8 x 8 digits in 8 numbers, and what the installed scientific packages
-    say of their functions in 32 bits: tables, a picture, an index, and answers to three queries.
+    """Learn codes for two data sets that are installed already.
 
-    Prints the errors and precisions that it measures, and how long it took.
+    scikit-learn's 8 x 8 digits become 8 numbers, and the docstrings of NumPy, SciPy and
+    scikit-learn become 32 bits. Print the measured errors and precisions and the answers to three
+    queries; write a picture, both models and an index.
     """
     import time
 
@@ -55,8 +71,11 @@ def demo(output: Path, as_json: bool) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: a second one does not speed up nets this small, and on a busy machine
-    it slows them down, since the threads wait for each other at every step."""
+    """Compute in one thread.
+
+    A second one does not speed up nets this small, and on a busy machine it slows them down: the
+    threads wait for each other at every step.
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -79,7 +98,7 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
 
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
-    click.echo(f"{len(train)} digits of 8 x 8 pixels: 64 numbers each, to be told in 8.", err=True)
+    click.echo(f"{len(train)} digits of 8 x 8 pixels: 64 numbers each, to encode in 8.", err=True)
     net = Autoencoder(
         n_components=8, hidden=(256, 64), scale="unit", max_epochs=EPOCHS, patience=None,
         batch_size=64, learning_rate=6e-3, random_state=0, verbose=1,
@@ -94,10 +113,10 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     save_figure(reconstruction_figure(net.model_, rows, image_shape=(8, 8)), picture)
     net.save(model)
     if say:
-        click.echo(f"\n{len(test)} digits that it has not seen:\n")
+        click.echo(f"\n{len(test)} digits that the net has not seen:\n")
         click.echo(evaluation.table())
         click.echo(
-            f"\n5 nearest neighbors name {on_codes:.1%} of them right by the 8 numbers, "
+            f"\n5 nearest neighbors classify {on_codes:.1%} of them correctly by the 8 numbers, "
             f"{on_pixels:.1%} by all 64 pixels.\n"
         )
         click.echo(f"picture: {picture}\nmodel:   {model}\n")
@@ -115,14 +134,14 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
 
     from narrows import SemanticHasher
     from narrows.applications.retrieval.comparison import compare_retrieval
-    from narrows.cli._common import one_line
-    from narrows.cli._docstrings import docstrings
     from narrows.estimators.autoencoders.fit import fit_rows
 
-    documents = docstrings()
+    documents = _docstrings()
     texts = [document.text for document in documents]
     labels = np.array([document.labels[0] for document in documents])
-    click.echo(f"{len(texts)} docstrings of NumPy, SciPy and scikit-learn: 32 bits each.", err=True)
+    click.echo(
+        f"{len(texts)} docstrings of NumPy, SciPy and scikit-learn, to encode in 32 bits.", err=True
+    )
     hasher = SemanticHasher(
         32, n_neighbors=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
         batch_size=_HASHER_BATCH, validation_fraction=0.0, random_state=0, verbose=int(say),
@@ -140,7 +159,8 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3, rerank=True), strict=True))
     if say:
         click.echo(
-            f"\nDocstrings that are near each other, and of one module:\n\n{comparison.table()}"
+            "\nDocstrings retrieved by a docstring: how many are of its module:\n\n"
+            f"{comparison.table()}"
         )
         for query, hits in answers.items():
             click.echo(f"\n{query}:")
@@ -154,3 +174,27 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
         "model": str(model),
         "index": str(index),
     }
+
+
+def _docstrings() -> list[Document]:
+    """Return the docstrings of installed classes and functions, labeled by their module."""
+    import importlib
+    import inspect
+
+    from narrows.text import Document
+
+    found: dict[str, Document] = {}
+    seen: set[str] = set()
+    for module_name in _MODULES.split():
+        module = importlib.import_module(module_name)
+        for name in sorted(getattr(module, "__all__", ())):
+            member = vars(module).get(name)  # only what is loaded: a lazy name may fail to import
+            if not (inspect.isclass(member) or callable(member)):
+                continue
+            text = inspect.getdoc(member) or ""
+            if len(text) < _SHORTEST or text in seen:
+                continue
+            seen.add(text)
+            full = f"{module_name}.{name}"
+            found[full] = Document(full, text, (module_name,))
+    return list(found.values())

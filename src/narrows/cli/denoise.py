@@ -1,4 +1,4 @@
-"""narrows denoise: clean rows out of corrupted ones."""
+"""narrows denoise: recover clean rows from corrupted ones."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from narrows.cli._common import (
+from narrows.cli._data import names_in_figure, open_data, row_names
+from narrows.cli._models import open_model
+from narrows.cli._options import (
     PATH,
-    check_image_shape,
-    check_outputs,
     data_argument,
+    figure_rows_option,
     json_option,
     model_argument,
-    open_model,
-    print_json,
     rows_option,
     shape_option,
 )
-from narrows.cli._data import open_data
-from narrows.cli._row_names import in_figure, row_names
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -28,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 
-@click.command(short_help="Clean corrupted data, fill in missing values, or measure how well.")
+@click.command(short_help="Denoise data and fill in missing values, or measure how well it works.")
 @model_argument
 @data_argument
 @rows_option("the clean rows")
-@click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, such as "
-              "gaussian:0.3 or masking:0.5, and measure against them.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
-@click.option("--figure", type=PATH, help="Where to draw: clean, corrupted, denoised, PCA.")
-@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data; at most six if "
-              "they are not images.")  # fmt: skip
+@click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, by "
+              "gaussian:0.3, masking:0.5 or the like, and measure against them.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of --corrupt.")
+@click.option(
+    "--figure", type=PATH, help="Where to draw clean, corrupted and denoised rows, and PCA's."
+)
+@figure_rows_option()
 @shape_option
 @json_option
 def denoise(
@@ -52,11 +50,12 @@ def denoise(
     image_shape: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
-    """Take DATA through MODEL's code and back, which leaves out what the code has no place for.
+    """Reconstruct DATA from MODEL's code, which drops the noise that the code cannot hold.
 
-    Without --corrupt DATA are corrupted already; missing values (empty cells, NaN) are filled in
-    where MODEL was fitted with the corruption "missing"; what is known stays as it is, in float32.
-    With --corrupt every value is rebuilt: the rows that are measured are written and drawn.
+    Without --corrupt, DATA are corrupted already. If MODEL was fitted with the corruption
+    "missing", missing values (empty cells, NaN) are filled in and known values stay, as float32.
+    With --corrupt, DATA are corrupted first, every value is reconstructed, and the error is
+    measured against DATA.
     """
     from torch import Generator
 
@@ -70,6 +69,7 @@ def denoise(
     from narrows.corruptions import CORRUPTIONS
     from narrows.corruptions.patches import with_image_shape
     from narrows.data.source import evenly_spaced
+    from narrows.estimators.inputs import query_rows
     from narrows.figures.rows import denoising_figure, n_drawn
     from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
@@ -80,12 +80,12 @@ def denoise(
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    fitted, source = estimator._validated_query(opened)
-    called = row_names(opened, output, figure)
+    fitted, source = query_rows(estimator, opened)
+    named = row_names(opened, output, figure)
     check_image_shape(fitted, image_shape)
     noise = with_image_shape(noise, image_shape or fitted.schema.image_shape or source.image_shape)
 
-    def drawn_anew() -> Generator:
+    def same_noise() -> Generator:
         return Generator(fitted.device).manual_seed(seed)
 
     results: dict[str, object] = {}
@@ -93,23 +93,23 @@ def denoise(
     if output is not None:
         blocks = denoised(fitted, source)
         if noise is not None:
-            blocks = denoised_after(fitted, source, noise, generator=drawn_anew())
+            blocks = denoised_after(fitted, source, noise, generator=same_noise())
         shape = write_model_rows(
             output, blocks, fitted, n_rows=source.n_rows, data=data,
-            row_names=called,
+            row_names=named,
             image_shape=image_shape or fitted.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
         lines.append(f"output: {output}")
     if noise is not None:
-        measured = measure_denoising(fitted, source, noise, generator=drawn_anew())
+        measured = measure_denoising(fitted, source, noise, generator=same_noise())
         results |= measured.as_dict()
         lines.append(measured.table())
         if measured.denoised > measured.corrupted:
             lines.append(
-                "The rows were nearer to the clean ones before: "
-                f"{fitted.n_components} numbers lose more than {corrupt} changes. "
-                f"Fit a wider --code, for more --epochs, or with --corruption {corrupt}."
+                f"The corrupted rows are closer to the clean ones: {fitted.n_components} numbers "
+                f"lose more than {corrupt} changes. Fit with a wider --code, more --epochs, or "
+                f"--corruption {corrupt}."
             )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
@@ -119,14 +119,11 @@ def denoise(
             source.at(at),
             corrupted=None
             if noise is None
-            else corrupted_rows(fitted, source, at, noise, generator=drawn_anew()),
+            else corrupted_rows(fitted, source, at, noise, generator=same_noise()),
             image_shape=drawn_shape,
-            lines=in_figure(called, at.tolist()),
+            lines=names_in_figure(named, at.tolist()),
         )
         save_figure(picture, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
-    if as_json:
-        print_json(results)
-    else:
-        click.echo("\n".join(lines))
+    print_results(results, lines, as_json=as_json)

@@ -1,4 +1,4 @@
-"""narrows detector: nets that find the odd rows of a table, fitted and written into one file."""
+"""narrows detector: fit an anomaly detector, several nets in one file."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Any
 
 import click
 
-from narrows.cli._checkpoints import Interruptible, checkpoint_options
-from narrows.cli._common import (
+from narrows.cli._checkpoints import Interruptible
+from narrows.cli._columns import open_for_fit
+from narrows.cli._models import open_model
+from narrows.cli._options import (
     PATH,
     SEED,
+    checkpoint_options,
     data_argument,
+    held_out_options,
     json_option,
-    open_model,
-    print_json,
+    quiet_option,
+    read_settings,
+    set_option,
 )
-from narrows.cli._held_out import held_out_options, opened_for_fit
-from narrows.cli._progress import quiet_option, verbosity
-from narrows.cli._set_option import read_settings, set_option
+from narrows.cli._outputs import print_json, print_values
+from narrows.cli._progress import verbosity
 from narrows.errors import did_you_mean
 
 __all__ = ["detector"]
@@ -26,10 +30,10 @@ __all__ = ["detector"]
 
 @click.command(short_help="Fit an anomaly detector to a table, for narrows anomalies.")
 @data_argument
-@click.option("--like", type=PATH, metavar="MODEL", help="A model file: its kind of net is fitted "
-              "anew to every fold, as for images, in the place of the detector's own.",
+@click.option("--like", type=PATH, metavar="MODEL", help="A model file, whose kind of net, such as "
+              "one for images, is fitted anew to every fold.  [a dense net for tables]",
               )  # fmt: skip
-@click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
+@click.option("--seed", "random_state", type=SEED, help="Makes the fit repeatable.  [none]")
 @set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
 @held_out_options
 @click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
@@ -52,33 +56,34 @@ def detector(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Fit an anomaly detector to the rows of DATA, which may hold anomalies.
+    """Fit an anomaly detector to the rows of DATA, which may contain anomalies.
 
-    `narrows anomalies` then says of new rows how odd they are. Every row of DATA is scored by a net
-    that did not see it, and among these scores p-values are counted: nothing is held out. With
-    --validation they are counted among its rows instead.
+    `narrows anomalies` then scores new rows. No rows are held out: every row of DATA is scored by
+    a net that did not see it, and p-values are counted among these scores; with --validation,
+    among the scores of its rows.
 
-    Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
-    and --resume goes on from it to the same end.
+    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM leave
+    one, and --resume continues from it with the same result.
     """
     from sklearn.base import clone
 
     from narrows import AnomalyDetector
     from narrows.errors import UsageError
+    from narrows.estimators.parameters import parameter_names
     from narrows.writers.tables import check_writable
 
     check_writable(output, *filter(None, (data, like, validation)))
     given = read_settings(settings)
-    known = [name for name in AnomalyDetector._get_param_names() if name != "autoencoder"]
+    known = [name for name in parameter_names(AnomalyDetector) if name != "autoencoder"]
     for name in given:
         if name not in known:
             raise UsageError(
                 f"--set {name}: a detector has {', '.join(known)}.{did_you_mean(name, known)}"
             )
     net: Any = None if like is None else clone(open_model(like))
-    shown = {"random_state": random_state, "verbose": verbosity(quiet)}
-    fitted = AnomalyDetector(net, **{**shown, **given})
-    opened, rows = opened_for_fit(
+    options = {"random_state": random_state, "verbose": verbosity(quiet)}
+    fitted = AnomalyDetector(net, **{**options, **given})
+    opened, rows = open_for_fit(
         data, groups=groups, block_length=block_length, gap=gap, validation=validation
     )
     with Interruptible(
@@ -98,5 +103,5 @@ def detector(
     if as_json:
         print_json(results)
     else:
-        click.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in results.items()))
+        print_values(results)
     return 0

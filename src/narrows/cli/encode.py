@@ -1,4 +1,4 @@
-"""narrows encode: rows to codes."""
+"""narrows encode: encode rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from pathlib import Path
 
 import click
 
-from narrows.cli._common import (
-    data_argument,
-    json_option,
-    model_argument,
-    open_model,
-    output_option,
-    print_json,
-)
-from narrows.cli._data import open_data
-from narrows.cli._row_names import row_names
+from narrows.cli._data import open_data, row_names
+from narrows.cli._models import open_model
+from narrows.cli._options import data_argument, json_option, model_argument, output_option
+from narrows.cli._outputs import print_json
 
 __all__ = ["encode"]
 
@@ -24,25 +18,27 @@ __all__ = ["encode"]
 @model_argument
 @data_argument
 @output_option
-@click.option("--layer", type=int, default=-1, help="Encoder layer from 0; -1 is the code.")
+@click.option("--layer", type=int, default=-1, show_default=True,
+              help="Encoder layer to write, from 0; -1 is the code.")  # fmt: skip
 @json_option
 def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> None:
-    """Write the codes of DATA, one row a sample, float32.
+    """Write the codes of DATA, one a row, as float32.
 
-    A .csv of a folder has the file of every row first, one of documents or of t.csv:id=NAME the
-    id; .npy holds numbers alone.
+    In a .csv or .tsv the first column names the rows: by file, where DATA are a folder; by id,
+    where they are documents or t.csv:id=NAME. A .npy file has numbers only.
     """
+    from narrows.estimators.inputs import query_rows
     from narrows.model.coding import layer_features
     from narrows.writers.tables import check_rows_file, write_rows
 
     check_rows_file(output, model, data)
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    _, source = estimator._validated_query(opened)
+    _, source = query_rows(estimator, opened)
     blocks = layer_features(estimator.model_, source, layer)
     names = list(estimator.get_feature_names_out()) if layer == -1 else None
-    called = row_names(opened, output)
-    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names, row_names=called)
+    named = row_names(opened, output)
+    shape = write_rows(output, blocks, n_rows=source.n_rows, names=names, row_names=named)
     if as_json:
         print_json({"output": str(output), "shape": shape})
     else:

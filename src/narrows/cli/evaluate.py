@@ -1,39 +1,60 @@
-"""narrows evaluate: the reconstruction error beside the linear baseline's, and retrieval."""
+"""narrows evaluate: measure reconstruction, likelihood and retrieval beside linear baselines."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import (
-    SEED,
-    data_argument,
-    json_option,
-    model_argument,
-    open_model,
-    print_json,
-)
 from narrows.cli._data import open_data
-from narrows.cli._retrieval import (
-    check_retrieval,
-    compared,
-    labels_of,
-    mapped,
-    retrieval_options,
-)
+from narrows.cli._labels import labels_or_matrix
+from narrows.cli._models import open_model
+from narrows.cli._options import PATH, SEED, data_argument, json_option, model_argument
+from narrows.cli._outputs import print_json
+
+if TYPE_CHECKING:
+    from narrows.applications.retrieval.comparison import RetrievalComparison
+    from narrows.data.source import Source
+    from narrows.model.model import Model
 
 __all__ = ["evaluate"]
 
+_EVERY = 10
 
-@click.command(short_help="Reconstruction error beside PCA's, with units.")
+
+def _retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --retrieval, --map and the options that go with them."""
+    for option in (
+        click.option("--map", "map_figure", type=PATH, metavar="PNG",
+                     help="Where to draw codes of two numbers, beside PCA or LSA, by label."),
+        click.option("--figure", type=PATH,
+                     help="With --retrieval: where to draw precision against rows retrieved."),
+        click.option("--queries", "every", type=click.IntRange(2), metavar="EVERY",
+                     help="With --retrieval: one row of EVERY, drawn at random, is a query; the "
+                     f"others are searched.  [{_EVERY}]"),
+        click.option("--labels", type=PATH,
+                     help="Labels of the rows: .npy; .npz (CSR, several a row); .csv or .txt with "
+                     "a line a row, several separated by \";\"; a column, y.csv:label=NAME; "
+                     "or .svmlight. DATA may hold them, as in table.csv:label=kind."),
+        click.option("--retrieval", is_flag=True,
+                     help="Also measure which share of the rows retrieved by code share a label "
+                     "with the query, beside LSA and TF-IDF for texts and counts, PCA and the "
+                     "rows themselves for other data."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Measure the reconstruction error beside PCA's, and retrieval.")
 @model_argument
 @data_argument
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
-              help="For variational models: also the negative log-likelihood, using K codes per "
-              "row; 500 gives a close estimate. For gray values it is a density.")  # fmt: skip
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of --samples.")
-@retrieval_options
+              help="For variational models: also print the negative log-likelihood, estimated by K "
+              "codes per row; 500 is close. For gray values it is that of a density.")  # fmt: skip
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of --samples.")
+@_retrieval_options
 @json_option
 def evaluate(
     model: Path,
@@ -49,23 +70,25 @@ def evaluate(
 ) -> None:
     """Print the reconstruction error on DATA beside PCA's (TruncatedSVD's for sparse data).
 
-    The baseline has the same code size and was fitted on the model's own training rows; where the
-    code is as wide as the rows it would only copy them, and is no mark.
-    With --retrieval the baselines of texts and counts are LSA at the code's size and at 50 numbers,
-    fitted on the rows that are searched, and the rows' own TF-IDF; those of images and tables are
-    PCA at these sizes and the rows themselves, scaled as the model does it. All are compared by
-    cosine, bits by Hamming distance.
+    The baseline has the same code size and was fitted to the model's own training rows. If the
+    code is as wide as the rows, PCA merely copies them and is no reference.
+
+    With --retrieval, the baselines are fitted on the rows that are searched: for texts and counts
+    LSA at the code's size and at 50 numbers, and TF-IDF rows; for other data PCA at these sizes,
+    and the rows as the model scales them. Bits are compared by Hamming distance, all else by
+    cosine.
     """
     inputs = (model, data, *filter(None, [labels]))
-    check_retrieval(retrieval, labels, every, figure, map_figure, *inputs)
+    _check_options(retrieval, labels, every, figure, map_figure, *inputs)
     from torch import Generator
 
     from narrows.applications.coding.likelihood import measure_likelihood
     from narrows.encoders import GaussianEncoder
+    from narrows.estimators.inputs import query_rows
 
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    fitted, source = estimator._validated_query(opened)
+    fitted, source = query_rows(estimator, opened)
     likelihood = None
     if samples is not None:
         likelihood = measure_likelihood(
@@ -77,11 +100,11 @@ def evaluate(
     evaluation = estimator.evaluate(source)
     comparison, accuracies = None, None
     if retrieval or map_figure is not None:
-        of_rows, names = labels_of(opened, labels, source.n_rows)
+        of_rows, names = labels_or_matrix(opened, labels, source.n_rows)
         if retrieval:
-            comparison = compared(fitted, source, of_rows, every=every, figure=figure)
+            comparison = _compare_retrieval(fitted, source, of_rows, every or _EVERY, figure)
         if map_figure is not None:
-            accuracies = mapped(fitted, source, of_rows, names, map_figure)
+            accuracies = _draw_maps(fitted, source, of_rows, names, map_figure)
     if as_json:
         more: dict[str, object] = {}
         if likelihood is not None:
@@ -110,3 +133,70 @@ def evaluate(
             click.echo(f"{name:<24}{accuracy:>7.1%}")
         linear = "PCA and LSA were" if "LSA" in accuracies else "PCA was"
         click.echo(f"{linear} fitted on these rows.\nmap: {map_figure}")
+
+
+def _check_options(
+    retrieval: bool,
+    labels: Path | None,
+    every: int | None,
+    figure: Path | None,
+    map_figure: Path | None,
+    *inputs: Any,
+) -> None:
+    """Refuse, before any work is done, options that do not go together."""
+    from narrows.figures.saving import check_figure_name
+    from narrows.writers.tables import check_writable
+
+    if not retrieval:
+        for name, value in (("--queries", every), ("--figure", figure)):
+            if value is not None:
+                raise click.UsageError(f"{name} goes with --retrieval; add it.")
+        if labels is not None and map_figure is None:
+            raise click.UsageError("--labels goes with --retrieval or --map; add one.")
+    if figure is not None and figure == map_figure:
+        raise click.UsageError("--figure and --map name the same file; give each its own.")
+    for picture in filter(None, (figure, map_figure)):
+        check_writable(picture, *inputs)
+        check_figure_name(picture)
+
+
+def _compare_retrieval(
+    model: Model, source: Source, labels: Any, every: int, figure: Path | None
+) -> RetrievalComparison:
+    """Return the comparison on the labeled rows of a source; draw it if ``figure`` is given."""
+    from narrows.applications.retrieval.labeled_rows import compare_labeled_rows
+
+    found = compare_labeled_rows(model, source, labels, every=every)
+    if found.n_empty:
+        click.echo(f"{found.n_empty} rows without a known word are left out.", err=True)
+    _report_unlabeled(found.n_unlabeled)
+    if figure is not None:
+        from narrows.figures.retrieval import retrieval_figure
+        from narrows.figures.saving import save_figure
+
+        save_figure(retrieval_figure(found.comparison.results), figure)
+    return found.comparison
+
+
+def _draw_maps(
+    model: Model, source: Source, labels: Any, names: list[str] | None, figure: Path
+) -> dict[str, float]:
+    """Draw codes of two numbers beside linear maps; return each map's accuracy in the plane."""
+    from narrows.applications.retrieval.labeled_rows import plane_maps
+    from narrows.errors import UsageError
+    from narrows.figures.maps import map_figure, plane_accuracy
+    from narrows.figures.saving import save_figure
+
+    if model.n_components != 2:
+        raise UsageError(
+            f"--map: the code has {model.n_components} numbers; fit one of 2 (--code 2)."
+        )
+    plane = plane_maps(model, source, labels)
+    _report_unlabeled(plane.n_unlabeled)
+    save_figure(map_figure(plane.maps, plane.labels, label_names=names), figure)
+    return {name: plane_accuracy(xy, plane.labels) for name, xy in plane.maps.items()}
+
+
+def _report_unlabeled(n: int) -> None:
+    if n:
+        click.echo(f"{n} rows without a label are left out.", err=True)

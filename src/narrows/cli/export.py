@@ -1,4 +1,4 @@
-"""narrows export: a model, or a part of it, as one ONNX file."""
+"""narrows export: write a model, or a part of it, as ONNX."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ from pathlib import Path
 
 import click
 
-from narrows.cli._commands import Names
-from narrows.cli._common import (
-    PATH,
-    json_option,
-    model_argument,
-    open_estimator,
-    print_json,
-    refuse_detector,
-)
+from narrows.cli._models import open_estimator, refuse_detector
+from narrows.cli._near_names import Names
+from narrows.cli._options import PATH, json_option, model_argument
+from narrows.cli._outputs import print_json
 
-__all__ = ["export"]
+__all__ = ["PART_NAMES", "export"]
 
-_PARTS = ("encoder", "decoder", "reconstruct", "head")
+PART_NAMES = ("encoder", "decoder", "reconstruct", "head")
 
 
 @click.command(short_help="Write a model as ONNX, for other programs.")
 @model_argument
-@click.option("-o", "--output", type=PATH, required=True, help="The file to write: .onnx.")
-@click.option("--part", type=Names(_PARTS),
-              help="What of the model; by default the head where there is one, else the "
-              "encoder.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, required=True, help="The file to write, .onnx.")
+@click.option("--part", type=Names(PART_NAMES),
+              help="Which part to write.  [head if there is one, else encoder]")  # fmt: skip
 @json_option
 def export(model: Path, output: Path, part: str | None, as_json: bool) -> None:
-    """Write a part of MODEL as one ONNX file: float32 rows in input units in and out, scaling
-    inside. A head (of a classifier, regressor, matcher or segmenter) goes all the way from rows."""
+    """Write a part of MODEL as one ONNX file.
+
+    Rows go in and out as float32 in input units; scaling is part of the graph. The part "head" (a
+    classifier, regressor, matcher or segmenter) reads rows, not codes.
+    """
     from narrows.writers.tables import check_writable
 
     check_writable(output, model)

@@ -8,27 +8,31 @@ from typing import Any
 import click
 
 from narrows.catalog import VARIANTS
-from narrows.cli._checkpoints import Interruptible, checkpoint_options
-from narrows.cli._commands import Names
-from narrows.cli._common import (
+from narrows.cli._checkpoints import Interruptible
+from narrows.cli._columns import open_for_fit
+from narrows.cli._data import open_data
+from narrows.cli._models import seed_given
+from narrows.cli._near_names import Names
+from narrows.cli._options import (
     PATH,
+    checkpoint_options,
     data_argument,
+    held_out_options,
     json_option,
-    print_json,
-    seed_given,
+    quiet_option,
+    set_option,
     shape_option,
     size_of,
+    weights_option,
 )
-from narrows.cli._data import open_data
-from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
-from narrows.cli._progress import quiet_option, verbosity
-from narrows.cli._set_option import set_option
+from narrows.cli._outputs import print_json
+from narrows.cli._progress import verbosity
 from narrows.cli._variants import estimator_options, new_estimator
 
 __all__ = ["fit"]
 
 
-class _Glossed(click.Command):
+class _ListsVariants(click.Command):
     """A command whose help lists the variants, a line each."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -37,7 +41,7 @@ class _Glossed(click.Command):
         super().format_options(ctx, formatter)
 
 
-@click.command(cls=_Glossed, short_help="Learn a code from data and write a model file.")
+@click.command(cls=_ListsVariants, short_help="Learn a code from data and write a model file.")
 @data_argument
 @click.option(
     "--variant",
@@ -45,25 +49,25 @@ class _Glossed(click.Command):
     metavar="VARIANT",
     default="plain",
     show_default=True,
-    help="Which net, one of those above.",
+    help="Which kind of autoencoder, one of those above.",
 )
 @click.option("--net", type=Names(["dense", "conv"]), default="dense", show_default=True,
-              help="conv: maps of images, for --variant plain, denoising and variational.",
+              help="conv: convolutions over images, for --variant plain, denoising, variational.",
               )  # fmt: skip
-@click.option("--channels", help="Of the maps of --net conv, a stage each.  [32,64,128]")
+@click.option("--channels", help="With --net conv: channels of each stage.  [32,64,128]")
 @shape_option
-@click.option("--resize", callback=size_of, metavar="H,W", help="Bring images to this size, "
-              "whatever their own; commands on the model do the same.")  # fmt: skip
+@click.option("--resize", callback=size_of, metavar="H,W", help="Resize images to this size; "
+              "commands that read the model do the same.")  # fmt: skip
 @estimator_options
 @set_option(
-    "A parameter that only this variant has, such as sparsity=kl, stemmer=none or "
+    "A parameter without an option of its own, such as sparsity=kl, stemmer=none or "
     'stop_words=["the","and"]'
 )
 @click.option("--clean", metavar="FILE", help="The clean versions of the rows of DATA, in the "
-              "same order: the net learns to rebuild them.")  # fmt: skip
+              "same order: the net learns to reconstruct them.")  # fmt: skip
 @held_out_options
 @weights_option
-@click.option("-o", "--output", type=PATH, required=True, help="The model file.")
+@click.option("-o", "--output", type=PATH, required=True, help="The model file to write.")
 @checkpoint_options
 @quiet_option
 @json_option
@@ -88,21 +92,21 @@ def fit(
 ) -> int:
     """Learn a code from DATA and write a model file.
 
-    DATA is a file (.npy, .npz, .csv, .tsv, .parquet, .jsonl, .svmlight, IDX; .gz too where a file
-    is text or IDX), a folder of images, or a named data set such as mnist. For --variant document
+    DATA is a file (.npy, .npz, .csv, .tsv, .parquet, .jsonl, .svmlight, IDX; text files and IDX
+    also as .gz), a folder of images, or a named data set such as mnist. With --variant document
     and hashing it may be texts: a folder of text files, or .jsonl, .csv, .tsv or .parquet with a
-    column of them, named as in docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when
-    the columns named are no features.
+    column of texts, as in docs.csv:text=body,label=topic. In table.csv:label=kind,drop=when the
+    named columns are not features.
 
-    The errors printed at the end are those of the held-out rows (--validation-fraction); if none
-    were held out, those of the training rows, and the output says so.
+    The errors printed at the end are those of the held-out rows (--validation-fraction); if no
+    rows were held out, those of the training rows, and the output says so.
 
-    Checkpoints stand in OUTPUT.checkpoints until the model is written; Ctrl-C and SIGTERM leave
-    one, and --resume goes on from it to the same end. Each opens as a model. A training that ended
-    goes on with --resume and more --epochs where --keep-checkpoints left them.
+    Checkpoints are kept in OUTPUT.checkpoints until the model is written; each opens as a model.
+    Ctrl-C and SIGTERM leave one, and --resume continues from it with the same result. With
+    --keep-checkpoints, a finished training continues with --resume and more --epochs.
 
-    Defaults in brackets are those of Autoencoder; another variant has those of its own estimator,
-    which `python -c "import narrows; help(narrows.SparseAutoencoder)"` shows.
+    Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
+    estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
     from narrows.errors import UsageError
     from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
@@ -112,7 +116,7 @@ def fit(
 
     check_writable(output, *filter(None, (data, clean, validation, weights)))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
-    opened, given = opened_for_fit(
+    opened, given = open_for_fit(
         data,
         groups=groups,
         block_length=block_length,
@@ -126,7 +130,9 @@ def fit(
     if isinstance(y, Documents):
         raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")
     if y is not None and validation is not None:
-        raise UsageError("--clean: --validation gives no clean rows; leave one of the two out.")
+        raise UsageError(
+            "--clean: there is no clean version of the --validation rows; leave one of the two out."
+        )
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
     rows: Any = None
@@ -157,7 +163,7 @@ def fit(
 
 
 def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:
-    """Return rows as images of that shape."""
+    """Return rows as images of the given shape."""
     from narrows.core.convolution import checked_shape
     from narrows.errors import UsageError
     from narrows.text import Documents

@@ -1,4 +1,4 @@
-"""narrows generate: new rows, sampled or on walks from the codes of rows."""
+"""narrows generate: decode new codes to rows, sampled or on walks from the codes of rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import (
-    PATH,
-    SEED,
-    check_image_shape,
-    check_outputs,
-    json_option,
-    model_argument,
-    open_model,
-    print_json,
-    rows_option,
-    shape_option,
-)
 from narrows.cli._data import open_data
+from narrows.cli._models import open_model
+from narrows.cli._options import PATH, SEED, json_option, model_argument, rows_option, shape_option
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.estimators import AbstractAutoencoder
@@ -30,38 +21,60 @@ __all__ = ["generate"]
 _IN_FIGURE = 100
 
 
-@click.command(short_help="Write or draw new rows: sampled, or near, between and beyond rows.")
+@click.command(short_help="Generate new rows: sampled, or near and between rows of data.")
 @model_argument
 @click.option("-n", "--samples", "n", type=int,
-              help="How many: new rows, up to 10,000,000 [100]; perturbed copies of a row [8]; "
-              "steps of a traversal or an interpolation [9].")  # fmt: skip
-@rows_option("them")
-@click.option("--figure", type=PATH, help=f"Where to draw them: the first {_IN_FIGURE}, or the "
-              "walks, a line each, with the data they begin at.")  # fmt: skip
-@click.option("--density", default="auto", show_default=True,
-              help="New rows: auto, prior (variational models'), gaussian, mixture.")  # fmt: skip
-@click.option("--check", metavar="TRAIN", help="New rows: are they copies of these, the training "
-              "data? The figure shows each above its nearest.")  # fmt: skip
-@click.option("--held-out", metavar="TEST", help="Of --check: real rows that are new to the model, "
-              "as the mark; without them, training rows among each other.")  # fmt: skip
-@click.option("--perturb", metavar="DATA", help="Decode codes of DATA with noise added.")
-@click.option("--amount", type=float, multiple=True, help="Of --perturb: the noise, in standard "
-              "deviations of the codes [0.5]; may be repeated, a line each.")  # fmt: skip
+              help="How many new rows, up to 10,000,000 [100]; with --perturb, rows for each row "
+              "[8]; with --traverse and --interpolate, steps [9].")  # fmt: skip
+@rows_option("the rows")
+@click.option("--figure", type=PATH, help=f"Where to draw the first {_IN_FIGURE} new rows; or "
+              "walks, a line each, beside the rows of data they start from.")  # fmt: skip
+@click.option(
+    "--density", default="auto", show_default=True,
+    help="Which density to draw codes from: auto, prior (of variational models), gaussian or "
+         "mixture.",
+)  # fmt: skip
+@click.option("--check", metavar="TRAIN", help="Check whether new rows are copies of these, the "
+              "training data. The figure then shows each above its nearest.")  # fmt: skip
+@click.option(
+    "--held-out", metavar="TEST",
+    help="With --check: real rows that training did not see, as the reference.  [training rows, "
+         "each compared with the others]",
+)  # fmt: skip
+@click.option("--perturb", metavar="DATA", help="Decode the codes of DATA with noise added.")
+@click.option("--amount", type=float, multiple=True, help="With --perturb: size of the noise, in "
+              "standard deviations of the codes; may be repeated.  [0.5]")  # fmt: skip
 @click.option("--noise", default="independent", show_default=True,
-              help="Of --perturb: independent, or correlated as the codes are.")  # fmt: skip
+              help="With --perturb: independent, or correlated as the codes are.")  # fmt: skip
 @click.option("--traverse", metavar="DATA", help="Decode the code of one row of DATA with one "
-              "component changed, a line a component.")  # fmt: skip
-@click.option("--row", type=int, default=0, show_default=True, help="Of --traverse: which row.")
-@click.option("--component", type=int, multiple=True, help="Of --traverse: which one, from 0; may "
-              "be repeated [all; in the figure the 32 that vary most].")  # fmt: skip
-@click.option("--span", type=float, default=2.0, show_default=True,
-              help="Of --traverse: how far to each side, in standard deviations.")  # fmt: skip
-@click.option("--interpolate", metavar="DATA", help="Decode the way from each row to the next.")
+              "component at a time moved.")  # fmt: skip
+@click.option(
+    "--row",
+    type=int,
+    default=0,
+    show_default=True,
+    help="With --traverse: number of the row, from 0.",
+)
+@click.option("--component", type=int, multiple=True, help="With --traverse: which component, from "
+              "0; may be repeated.  [all; in the figure, the 32 that vary most]")  # fmt: skip
+@click.option(
+    "--span", type=float, default=2.0, show_default=True,
+    help="With --traverse: how far to move to either side, in standard deviations.",
+)  # fmt: skip
+@click.option(
+    "--interpolate", metavar="DATA",
+    help="Decode the way from each row of DATA to the next.",
+)  # fmt: skip
 @click.option("--method", default="linear", show_default=True,
-              help="Of --interpolate: linear or spherical.")  # fmt: skip
-@click.option("--rows", type=click.IntRange(1), default=6, show_default=True,
-              help="Of --perturb and --interpolate: rows of DATA, evenly spaced.")  # fmt: skip
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the codes or the noise.")
+              help="With --interpolate: linear or spherical.")  # fmt: skip
+@click.option(
+    "--rows", type=click.IntRange(1), default=6, show_default=True,
+    help="With --perturb and --interpolate: how many rows of DATA to take, evenly spaced.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True,
+    help="Seed of the codes or of the noise.",
+)  # fmt: skip
 @shape_option
 @json_option
 @click.pass_context
@@ -74,12 +87,11 @@ def generate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Decode codes that no row has, to new rows.
+    """Decode new codes to rows.
 
-    By default codes are drawn from a density that MODEL holds of them: the prior is that of
-    variational models; of other models a Gaussian and a mixture of ten were fitted to the codes at
-    the end of fit. --perturb, --traverse and --interpolate start at the codes of rows instead, and
-    write their rows line by line.
+    By default the codes are drawn from a density. Variational models have a prior; for the others,
+    fit ends by fitting a Gaussian and a mixture of ten to the codes. --perturb, --traverse and
+    --interpolate start from the codes of rows instead, and write their rows line by line.
     """
     from narrows.cli._walks import WALKS, check_options, write_walk
 
@@ -90,7 +102,9 @@ def generate(
     check_options(context, kind)
     check = options["check"]
     if options["held_out"] is not None and check is None:
-        raise click.UsageError("--held-out is the mark of --check; name the training data too.")
+        raise click.UsageError(
+            "--held-out is the reference of --check; name the training data, too."
+        )
     if output is None and figure is None and check is None:
         raise click.UsageError("give -o, --figure, or both.")
     data = [options[name] for name in (*WALKS, "check", "held_out") if options[name] is not None]
@@ -105,11 +119,8 @@ def generate(
             estimator, kind, options[kind], output=output, figure=figure, image_shape=image_shape,
             options=options,
         )  # fmt: skip
-    if as_json:
-        print_json(results)
-    else:
-        lines += [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
-        click.echo("\n".join(lines))
+    lines += [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
+    print_results(results, lines, as_json=as_json)
 
 
 def _sample(
@@ -120,7 +131,7 @@ def _sample(
     options: dict[str, Any],
     lines: list[str],
 ) -> dict[str, Any]:
-    """Write, draw and check new rows; return what to print as JSON, and add lines to print."""
+    """Write, draw and check new rows; return the results for JSON, and add lines to print."""
     import numpy as np
     from torch import Generator
 
@@ -130,6 +141,7 @@ def _sample(
     )
     from narrows.applications.generation.sampling import samples
     from narrows.data.source import rows_at
+    from narrows.estimators.inputs import query_rows
     from narrows.figures.generation import sample_figure, sheet_figure
     from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
@@ -147,24 +159,21 @@ def _sample(
         results |= {"output": str(output), "shape": shape}
     shown = None if figure is None else np.concatenate(list(blocks(min(n, _IN_FIGURE))))
     if options["check"] is not None:
-        _, train = estimator._validated_query(open_data(options["check"], estimator))
-        held_out = options["held_out"]
-        others = (
-            None
-            if held_out is None
-            else estimator._validated_query(open_data(held_out, estimator))[1]
+        train, held_out = (
+            None if name is None else query_rows(estimator, open_data(name, estimator))[1]
+            for name in (options["check"], options["held_out"])
         )
+        assert train is not None
         rows = np.concatenate(list(blocks(min(n, MAX_CHECKED))))
-        measured = measure_memorization(fitted, rows, train, others)
+        measured = measure_memorization(fitted, rows, train, held_out)
         results["memorization"] = measured.as_dict()
         lines.append(measured.table())
-        if shown is not None:
+        if figure is not None and shown is not None:
             nearest = rows_at(train, measured.nearest[: len(shown)]).numpy()
             drawn = sheet_figure(fitted, shown, nearest, measured, image_shape=image_shape)
-            shown = None
-            save_figure(drawn, figure)  # pyright: ignore[reportArgumentType] -- where shown
-    if shown is not None:
-        save_figure(sample_figure(fitted, shown, image_shape=image_shape), figure)  # pyright: ignore[reportArgumentType] -- where shown
+            save_figure(drawn, figure)
+    elif figure is not None and shown is not None:
+        save_figure(sample_figure(fitted, shown, image_shape=image_shape), figure)
     if figure is not None:
         results["figure"] = str(figure)
     return results

@@ -1,4 +1,4 @@
-"""narrows head: a classifier, a regressor, a matcher or a segmenter on a fitted code."""
+"""narrows head: fit a classifier, regressor, matcher or segmenter to a code."""
 
 from __future__ import annotations
 
@@ -8,52 +8,70 @@ from typing import Any
 import click
 
 from narrows.catalog import HEADS
-from narrows.cli._checkpoints import Interruptible, checkpoint_options
-from narrows.cli._columns import Opened, as_fit_takes, open_with_columns, targets_in_file
-from narrows.cli._commands import Names
-from narrows.cli._common import (
-    PATH,
-    SEED,
-    data_argument,
-    json_option,
-    model_argument,
-    open_model,
-    print_json,
-    print_values,
+from narrows.cli._checkpoints import Interruptible
+from narrows.cli._columns import (
+    Opened,
+    as_fit_takes,
+    open_for_fit,
+    open_with_columns,
+    targets_in_file,
 )
 from narrows.cli._data import data_path
-from narrows.cli._held_out import held_out_options, opened_for_fit, weights_option
-from narrows.cli._progress import quiet_option, verbosity
-from narrows.cli._set_option import read_settings, set_option
+from narrows.cli._models import open_model
+from narrows.cli._near_names import Names
+from narrows.cli._options import (
+    PATH,
+    SEED,
+    checkpoint_options,
+    data_argument,
+    held_out_options,
+    json_option,
+    model_argument,
+    quiet_option,
+    read_settings,
+    set_option,
+    weights_option,
+)
+from narrows.cli._outputs import print_json, print_values
+from narrows.cli._progress import verbosity
 from narrows.errors import did_you_mean
 
 __all__ = ["head"]
 
 
-@click.command(short_help="Put a classifier, regressor, matcher or segmenter on a code.")
+@click.command(short_help="Fit a classifier, regressor, matcher or segmenter to a code.")
 @model_argument
 @data_argument
-@click.option("--labels", type=PATH, help="What is known of each row of DATA: .npy, IDX, .csv "
-              "and .txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment "
-              "masks, .npy, .npz or a folder of images. Data may bring their own: "
+@click.option("--labels", type=PATH, help="The label of each row of DATA: .npy, IDX, .csv or "
+              ".txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment the "
+              "masks, .npy, .npz or a folder of images. DATA may hold the labels: "
               "table.csv:label=kind, documents, images in folders.")  # fmt: skip
 @click.option("--task", type=Names(list(HEADS)), required=True,
-              help="What is to be said of a row; match: of two; segment: of every pixel.",
-              )  # fmt: skip
+              help="classify or regress: predict a class or a value; match: whether two rows are "
+              "the same thing; segment: the class of every pixel.")  # fmt: skip
 @click.option("--training", default="frozen", show_default=True,
-              help="frozen, fine_tuned, or joint: the task and the reconstruction.")  # fmt: skip
+              help="frozen trains the head alone; fine_tuned the encoder, too; joint also keeps up "
+              "the reconstruction.")  # fmt: skip
 @click.option("--layer", type=int,
-              help="Encoder layer that is read, from 0; -1 is the code.  [-1]")  # fmt: skip
-@click.option("--unknown", help="The label of rows of which none is known, such as -1.")
-@click.option("--class-weight", type=click.Choice(["balanced"]), help="Weigh all classes alike, "
-              "however rare; others by --set class_weight='{\"a\": 5}'.")  # fmt: skip
+              help="Encoder layer that the head reads, from 0; -1 is the code.  [-1]")  # fmt: skip
+@click.option("--unknown", help="The label that marks unknown labels, such as -1.  [none]")
+@click.option(
+    "--class-weight", type=click.Choice(["balanced"]),
+    help="Give all classes the same weight, however rare; other weights by --set "
+         "class_weight='{\"a\": 5}'.",
+)  # fmt: skip
 @held_out_options
 @weights_option
-@click.option("--epochs", "max_epochs", type=int, help="Passes over the rows; without it 50, or "
-              "of few rows as many as make 3,000 steps to classify, else 1,000.")  # fmt: skip
-@click.option("--seed", "random_state", type=SEED, help="Makes a fit repeat.")
+@click.option(
+    "--epochs", "max_epochs", type=int,
+    help="Passes over the rows.  [50; for few rows as many as make 3,000 steps to classify, 1,000"
+         " otherwise]",
+)  # fmt: skip
+@click.option("--seed", "random_state", type=SEED, help="Makes the fit repeatable.  [none]")
 @set_option("Another parameter, such as hidden=[100] or dropout=0.2")
-@click.option("-o", "--output", type=PATH, required=True, help="The file of model and head.")
+@click.option(
+    "-o", "--output", type=PATH, required=True, help="The file to write, with model and head."
+)
 @checkpoint_options
 @quiet_option
 @json_option
@@ -77,30 +95,31 @@ def head(
     settings: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Fit a head to the code of DATA in MODEL, and write both into one file.
+    """Fit a head to the codes that MODEL gives DATA, and write both into one file.
 
-    `narrows predict` reads a file of --task classify and regress, `narrows match` one of
-    --task match, `narrows segment` one of --task segment. The file still encodes, decodes and
+    `narrows predict` reads the file of --task classify and regress, `narrows match` that of
+    --task match, `narrows segment` that of --task segment. The file still encodes, decodes and
     reconstructs.
 
-    Several values of a row, --task regress, are columns of DATA: table.csv:label=a,label=b.
+    --task regress takes several targets as columns of DATA: table.csv:label=a,label=b.
 
-    Of classes and values it prints how right the head is on its rows, and on those held out by
-    --set validation_fraction=0.2, beside the share of the commonest class, which needs no net.
+    For classes and values, print accuracy or R^2 on the training rows, and on the rows held out by
+    --set validation_fraction=0.2; beside it the share of the commonest class, the accuracy that
+    needs no net.
 
-    Checkpoints stand in OUTPUT.checkpoints until the file is written; Ctrl-C and SIGTERM leave one,
-    and --resume goes on from it to the same end.
+    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM leave
+    one, and --resume continues from it with the same result.
     """
-    from narrows.cli._heads import naming
-    from narrows.cli._reached import reached
+    from narrows.cli._labels import name_labels_in_errors
+    from narrows.estimators.inputs import query_rows
     from narrows.writers.tables import check_writable
 
     check_writable(output, *filter(None, (model, data, labels, validation, weights)))
     held_out = {"groups": groups, "block_length": block_length, "gap": gap}
     _check_task_takes(task, {**held_out, "validation": validation, "weights": weights})
     estimator = open_model(model)
-    opened, given = opened_for_fit(data, **held_out, weights=weights, like=estimator)
-    source = estimator._validated_query(opened.rows)[1]
+    opened, given = open_for_fit(data, **held_out, weights=weights, like=estimator)
+    source = query_rows(estimator, opened.rows)[1]
     if task == "segment":
         shape = estimator.model_.schema.image_shape or source.image_shape or (1, source.n_features)
         y = _masks(data, labels, source.n_rows, (shape[0], shape[1]))
@@ -108,21 +127,21 @@ def head(
         y = _labels(task, data, opened, labels, source.n_rows, unknown)
     fitted = _head(task, estimator, settings, unknown, y, options)
     fitted.set_params(verbose=verbosity(quiet))
-    apart = None
+    validation_rows = None
     if validation is not None:
-        apart = _rows_apart(task, validation, estimator, unknown)
-        given["validation_data"] = apart[0], as_fit_takes(apart[1])
+        validation_rows = _validation_rows(task, validation, estimator, unknown)
+        given["validation_data"] = validation_rows[0], as_fit_takes(validation_rows[1])
     with Interruptible(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
-        with naming(labels or data):
+        with name_labels_in_errors(labels or data):
             fitted.fit(source, as_fit_takes(y), **given, **run.of_fit)
         fitted.set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     results = _results(fitted, task)
     if task in ("classify", "regress"):
-        results |= reached(fitted, source, y, task, apart)
+        results |= _scores(fitted, source, y, task, validation_rows)
     results["model"] = str(output)
     if as_json:
         print_json(results)
@@ -130,8 +149,8 @@ def head(
     print_values(results)
     if results.get("held_out_rows") == 0:
         click.echo(
-            "No rows were held out: --set validation_fraction=0.2 does, or measure on others by "
-            f"narrows predict {output} DATA."
+            "No rows were held out: --set validation_fraction=0.2 does that, or measure on other "
+            f"rows by narrows predict {output} DATA."
         )
     return 0
 
@@ -147,18 +166,21 @@ def _head(
     """Return the unfitted head that the options describe."""
     import narrows
     from narrows.errors import UsageError
+    from narrows.estimators.parameters import parameter_names
 
     kind = getattr(narrows, HEADS[task].estimator)
     given = {name: value for name, value in options.items() if value is not None}
     given |= read_settings(settings)
     if unknown is not None and task == "regress":
-        raise UsageError("--unknown: --task regress reads a value of every row; leave others out.")
+        raise UsageError(
+            "--unknown: --task regress needs a value for every row; leave the other rows out."
+        )
     if unknown is not None:
-        given["missing_label"] = _unknown(unknown, y)
+        given["missing_label"] = _missing_label(unknown, y)
     elif task != "regress" and y.dtype.kind == "U" and "missing_label" not in given:
-        default = str(getattr(kind(), "missing_label", None))  # a matcher's -1, among texts "-1"
+        default = str(getattr(kind(), "missing_label", None))  # among texts a matcher's -1 is "-1"
         given |= {"missing_label": default} if default in y else {}
-    known = [name for name in kind._get_param_names() if name != "autoencoder"]
+    known = [name for name in parameter_names(kind) if name != "autoencoder"]
     for name in given:
         if name not in known:
             hint = did_you_mean(name, known)
@@ -169,13 +191,13 @@ def _head(
 
 
 def _check_task_takes(task: str, options: dict[str, Any]) -> None:
-    """Refuse the options on rows that the head of a task has no use for."""
+    """Refuse the options about rows that do not apply to a task."""
     refused = {
         "match": (
             [*options],
-            "draws pairs from all rows, calibrates them on classes held out, and has no weights",
+            "draws pairs from all rows, calibrates on held-out classes, and has no weights",
         ),
-        "segment": (["validation", "weights"], "reads no masks but those of DATA, and no weights"),
+        "segment": (["validation", "weights"], "reads the masks of DATA only, and no weights"),
     }
     names, why = refused.get(task, ([], ""))
     for name in names:
@@ -187,9 +209,8 @@ def _check_task_takes(task: str, options: dict[str, Any]) -> None:
 def _labels(
     task: str, data: str, opened: Opened, labels: Path | None, n_rows: int, unknown: str | None
 ) -> Any:
-    """Return a label a row, (n_rows,), checked for the task, or Targets."""
-    from narrows.cli._heads import one_label_a_row
-    from narrows.cli._reached import check_classes, numbers
+    """Return one label a row, (n_rows,), checked for the task; or Targets."""
+    from narrows.cli._labels import check_classes, numbers, one_label_a_row
 
     targets = opened.targets
     if targets is None and labels is not None:
@@ -197,11 +218,13 @@ def _labels(
     if targets is not None:
         if task != "regress":
             raise click.UsageError(
-                f"--task {task}: says one thing of a row, and several labels are named; name one, "
-                "and fit a head for each."
+                f"--task {task}: reads one label a row, but several are named; name one, and fit a "
+                "head for each."
             )
         if labels is not None and opened.targets is not None:
-            raise click.UsageError(f"--labels: {data} names its labels; leave one of the two out.")
+            raise click.UsageError(
+                f"--labels: {data} names its labels, too; leave one of the two out."
+            )
         return targets
     takes_unknown = task != "regress"
     y = one_label_a_row(opened.rows, labels, n_rows, unknown=unknown, takes_unknown=takes_unknown)
@@ -221,22 +244,25 @@ def _masks(data: str, labels: Path | None, n_rows: int, sides: tuple[int, int]) 
     return read_mask_file(labels, n_rows, sides, images=data_path(data))
 
 
-def _rows_apart(task: str, validation: str, estimator: Any, unknown: str | None) -> tuple[Any, Any]:
+def _validation_rows(
+    task: str, validation: str, estimator: Any, unknown: str | None
+) -> tuple[Any, Any]:
     """Return the rows of --validation and their labels."""
-    from narrows.cli._heads import labels_brought
+    from narrows.cli._labels import labels_in_data
+    from narrows.estimators.inputs import query_rows
 
     opened = open_with_columns(validation, {}, like=estimator)
-    if opened.targets is None and labels_brought(opened.rows) is None:
+    if opened.targets is None and labels_in_data(opened.rows) is None:
         raise click.UsageError(
-            f"--validation: {validation} brings no labels; name their column, as in "
+            f"--validation: {validation} holds no labels; name their column, as in "
             "held_out.csv:label=kind."
         )
-    source = estimator._validated_query(opened.rows)[1]
+    source = query_rows(estimator, opened.rows)[1]
     return source, _labels(task, validation, opened, None, source.n_rows, unknown)
 
 
-def _unknown(text: str, y: Any) -> Any:
-    """Return the label for none in the type that the labels have."""
+def _missing_label(text: str, y: Any) -> Any:
+    """Return the text of --unknown in the type of the labels."""
     from narrows.errors import UsageError
 
     if y.dtype.kind == "U":
@@ -273,3 +299,44 @@ def _results(fitted: Any, task: str) -> dict[str, Any]:
     unit = "nats" if task == "classify" else "squared deviations"
     return {**classes, "epochs": fitted.n_epochs_, f"objective_in_{unit.replace(' ', '_')}":
             fitted.history_[-1]}  # fmt: skip
+
+
+def _scores(
+    fitted: Any, source: Any, y: Any, task: str, validation_rows: tuple[Any, Any] | None
+) -> dict[str, Any]:
+    """Return accuracy or R^2 on the training rows and on the held-out rows, with their numbers.
+
+    The held-out rows are those of --validation, or else those that ``fit`` held out. For classes
+    also the share of the commonest one; where labels are unknown, how many are known.
+    """
+    import numpy as np
+    import torch
+
+    from narrows.applications.heads.scores import commonest_share, same_labels
+
+    missing_label = fitted.missing_label if task == "classify" else None
+
+    def known(y: Any) -> Any:
+        if missing_label is None:
+            return np.ones(len(y), dtype=bool)
+        return ~same_labels(y, missing_label)
+
+    measure = "accuracy" if task == "classify" else "r2"
+    results: dict[str, Any] = {}
+    y = getattr(y, "values", y)
+    parts = {"training": (source, y, fitted.training_rows_)}
+    if validation_rows is None:
+        parts["held_out"] = (source, y, fitted.held_out_rows_)
+    else:
+        values = getattr(validation_rows[1], "values", validation_rows[1])
+        parts["held_out"] = (validation_rows[0], values, np.arange(len(values)))
+    for part, (part_source, part_y, rows) in parts.items():
+        results[f"{part}_rows"] = len(rows)
+        if not known(y).all():
+            results[f"{part}_labels"] = int(known(part_y)[rows].sum())
+        if len(rows) > 1:  # R^2 has no meaning for one row
+            part_rows = part_source.subset(torch.from_numpy(rows))
+            results[f"{part}_{measure}"] = float(fitted.score(part_rows, part_y[rows]))
+    if task == "classify":
+        results["commonest_class_share"] = commonest_share(y[known(y)])
+    return results

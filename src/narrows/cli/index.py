@@ -1,4 +1,4 @@
-"""narrows index: codes of documents or rows, kept by name in a file."""
+"""narrows index: keep the codes of documents or rows by name, in a file to search in."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import (
-    PATH,
-    json_option,
-    one_line,
-    open_model,
-    print_json,
-)
-from narrows.cli._data import open_data
-from narrows.cli._row_names import row_names
+from narrows.cli._data import open_data, row_names
+from narrows.cli._models import open_model
+from narrows.cli._options import PATH, json_option
+from narrows.cli._outputs import one_line, print_json
 
 if TYPE_CHECKING:
     from narrows.indexing.index import Index
@@ -26,18 +21,24 @@ __all__ = ["index"]
 _SNIPPET = 200
 
 
-@click.command(short_help="Keep the codes of data by name, to search in.")
+@click.command(short_help="Make or change an index of codes, to search in.")
 @click.argument("model", type=PATH, required=False)
 @click.argument("data", required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The index file.")
-@click.option("--add", is_flag=True, help="Add DATA to an index that is there.")
-@click.option("--replace", is_flag=True, help="Make a new index in the place of one there.")
-@click.option("--delete", multiple=True, metavar="ID", help="Take a row out; may be repeated.")
-@click.option("--verify", is_flag=True, help="Check an index: digest, names, and what it finds.")
+@click.option("--add", is_flag=True, help="Add DATA to an existing index.")
+@click.option("--replace", is_flag=True, help="Replace an existing index.")
+@click.option("--delete", multiple=True, metavar="ID", help="Remove a row; may be repeated.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Check an index: its digest, its names, and that searches find its rows.",
+)
 @click.option("--kind", default="auto", show_default=True,
               help="For bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
-@click.option("--rerank", is_flag=True,
-              help="Keep what the bits are cut from, for search --rerank.")  # fmt: skip
+@click.option(
+    "--rerank", is_flag=True,
+    help="Also keep the numbers that the bits are cut from, for search --rerank.",
+)  # fmt: skip
 @json_option
 def index(
     model: Path | None,
@@ -51,13 +52,14 @@ def index(
     rerank: bool,
     as_json: bool,
 ) -> None:
-    """Encode DATA with MODEL and keep the codes in an index that `narrows search` looks into.
+    """Encode DATA with MODEL and keep the codes in an index, which `narrows search` reads.
 
-    Documents keep their id and the beginning of their text. Images are called by their file in the
-    folder, rows of t.csv:id=NAME by that column, other rows of numbers 0, 1, ...;
-    with --add on from the largest there ever was.
-    Without MODEL and DATA, --delete and --verify work on the index that is there. The file is
-    replaced in one step: a process that is killed leaves the index as it was.
+    Documents keep their id and the beginning of their text. Images are named by their file, rows
+    of t.csv:id=NAME by that column, and other rows 0, 1, ...; --add counts on from the largest
+    number that the index ever had.
+
+    Without MODEL and DATA, --delete and --verify work on an existing index. The file is replaced in
+    one step, so a killed process leaves the index as it was.
     """
     from narrows.errors import UsageError
     from narrows.writers.tables import check_writable
@@ -65,19 +67,19 @@ def index(
     if (model is None) != (data is None):
         raise UsageError("MODEL and DATA go together.")
     if model is None and not (delete or verify):
-        raise UsageError("give MODEL and DATA, or --delete or --verify for an index there is.")
+        raise UsageError("give MODEL and DATA; or --delete or --verify, for an existing index.")
     if model is not None and (delete or verify):
-        raise UsageError("--delete and --verify work on an index there is: without MODEL and DATA.")
+        raise UsageError("--delete and --verify are for an existing index, without MODEL and DATA.")
     if model is None:
         _change(output, delete, verify, as_json)
         return
     assert data is not None
     if output.exists() and not (add or replace):
-        raise UsageError(
-            f"{output}: is there already; --add adds to it, --replace makes a new one."
-        )
+        raise UsageError(f"{output}: exists already; --add adds to it, --replace replaces it.")
     if add and (replace or rerank or kind != "auto"):
-        raise UsageError("--add takes the index as it is: without --replace, --kind and --rerank.")
+        raise UsageError(
+            "--add keeps the kind of the index: leave --replace, --kind and --rerank out."
+        )
     check_writable(output, model, data)
     rows, added = (
         _append(model, data, output)
@@ -96,7 +98,7 @@ def _create(
     where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
     rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)
     added = _encode_into(rows, fitted, data)
-    rows.save(output, replace=replace)  # another may have made one meanwhile
+    rows.save(output, replace=replace)  # refused if another process has made one meanwhile
     return rows, added
 
 
@@ -110,9 +112,13 @@ def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]
 
 
 def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
-    """Add the rows of data; return how many were added, how many were left out because they are
-    empty, and for texts the share of words that the model does not know."""
+    """Add the rows of data to an index; return the counts to print.
+
+    They are how many rows were added, how many were left out because they are empty, and for texts
+    the share of words that the model does not know.
+    """
     from narrows.applications.retrieval.lookup import add_rows
+    from narrows.estimators.inputs import lookup_rows
     from narrows.text import Documents
 
     opened = open_data(data, fitted)
@@ -123,10 +129,10 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
         for document in opened:
             names.append(document.id)
             metadata.append({"snippet": one_line(document.text, _SNIPPET)})
-    model, source = fitted._validated_lookup(opened)
-    called = None if names else row_names(opened)
-    if called is not None:
-        names = [*called[1]]
+    model, source = lookup_rows(fitted, opened)
+    named = None if names else row_names(opened)
+    if named is not None:
+        names = [*named[1]]
     if not names:
         first = rows.next_number
         names = [str(row) for row in range(first, first + source.n_rows)]
@@ -135,7 +141,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     if len(empty):
         click.echo(
             f"{data}: {len(empty)} of {source.n_rows} without a word that the model knows are "
-            f"left out, the first {one_line(names[empty[0]], 40)!r}.",
+            f"left out, the first is {one_line(names[empty[0]], 40)!r}.",
             err=True,
         )
     if source.unknown_shares is not None:

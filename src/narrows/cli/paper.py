@@ -1,4 +1,4 @@
-"""What the scripts of papers share: options, a table as text or JSON, a folder for results."""
+"""Run the script of a paper: options, a table as text or JSON, a folder for results."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def main(
     presets: Iterable[str],
     description: str | None,
 ) -> None:
-    """Run an experiment as ``--preset``, ``--seed``, ``--output`` and ``--json`` say.
+    """Run an experiment with the options ``--preset``, ``--seed``, ``--output`` and ``--json``.
 
-    ``run`` takes preset, seed and folder (made here, None without ``--output``) and returns the
-    table, which is printed and written to ``table.json``.
+    ``run`` takes preset, seed and folder (None without ``--output``, else it exists) and returns
+    the table, which is printed by ``show`` or as JSON, and written to ``table.json``.
     """
     parser = argparse.ArgumentParser(description=description)
     known = list(presets)
@@ -41,7 +41,7 @@ def main(
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
         table = run(arguments.preset, arguments.seed, output)
-        # shown before it is written: a full disk takes no hours of work with it
+        # print before writing, so that a full disk does not lose hours of work
         print(json.dumps(table) if arguments.json else show(table), flush=True)
         if output is not None:
             (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
@@ -73,7 +73,7 @@ def _seed(text: str) -> int:
 
 
 def columns(rows: list[dict[str, Any]], *, digits: int = 2) -> str:
-    """Return rows of the same keys as a table: texts to the left, numbers to the right."""
+    """Return rows with the same keys as a table; the first column to the left, others right."""
     names = list(rows[0])
     cells = [[_cell(row[name], digits) for name in names] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]

@@ -1,4 +1,4 @@
-"""narrows predict: what a head says of rows."""
+"""narrows predict: predict classes or values with a head, and score them."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from typing import Any
 import click
 
 from narrows.cli._columns import Targets, open_with_columns, targets_in_file
-from narrows.cli._common import (
-    PATH,
-    data_argument,
-    json_option,
-    model_argument,
-    one_line,
-    print_json,
-    print_values,
-)
-from narrows.cli._row_names import row_names
+from narrows.cli._data import row_names
+from narrows.cli._options import PATH, data_argument, json_option, model_argument
+from narrows.cli._outputs import one_line, print_json, print_values
 
 __all__ = ["predict"]
 
 _NAMED = 8
-"""Classes that a line names at most; --json has them all."""
+"""Unseen classes that are printed at most; --json has them all."""
 
 
-@click.command(short_help="Classes with probabilities, or values, from a model with a head.")
+@click.command(short_help="Predict classes with probabilities, or values, with a head.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help=".csv or .tsv: classes and probabilities, or "
-              "values, behind the file or id of the row where it has one; .npy: the numbers alone, "
-              "float32.")  # fmt: skip
-@click.option("--labels", type=PATH, help="What is true of each row: prints the share that is "
-              "right, or R^2; rows of the head's unknown label do not count, those of a class "
-              "that it never saw are wrong. Data with labels of their own, as in "
-              "table.csv:label=kind, need none.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help="Where to write classes and probabilities, or "
+              "values: .csv or .tsv, with the row's file or id first where it has one; .npy, with "
+              "the probabilities or values only, as float32.")  # fmt: skip
+@click.option("--labels", type=PATH, help="The true label of each row; prints accuracy or R^2. "
+              "Rows with the head's unknown label do not count; rows of a class that it never saw "
+              "count as wrong. DATA may hold the labels: table.csv:label=kind.")  # fmt: skip
 @json_option
 def predict(
     model: Path, data: str, output: Path | None, labels: Path | None, as_json: bool
 ) -> None:
     """Predict the class or the value of each row of DATA; MODEL comes from `narrows head`.
 
-    Of a head of several targets -o has a column for each, by its name.
+    For a head with several targets, -o writes a column for each, by its name.
     """
     import numpy as np
 
-    from narrows.cli._heads import labels_brought, one_label_a_row, open_head
+    from narrows.cli._labels import labels_in_data, one_label_a_row
+    from narrows.cli._models import open_head
     from narrows.writers.tables import check_rows_file, is_table, write_rows, write_table
 
     if output is not None:
@@ -54,29 +47,30 @@ def predict(
     classify = hasattr(fitted, "classes_")
     several = not classify and np.ndim(fitted.y_mean_) == 1
     found = open_with_columns(data, {}, like=fitted.autoencoder_, as_targets=several)
-    opened, brought = found.rows, labels_brought(found.rows)
+    opened, own = found.rows, labels_in_data(found.rows)
     if found.targets is not None and not several:
-        raise click.UsageError(f"{data}: names several labels, and {model} says one; name that.")
-    if output is None and labels is None and brought is None and found.targets is None:
+        raise click.UsageError(f"{data}: names several labels, but {model} predicts one; name it.")
+    if output is None and labels is None and own is None and found.targets is None:
         raise click.UsageError("give -o, --labels or both.")
     numbers = fitted.predict_proba(opened) if classify else fitted.predict(opened)
     numbers = numbers if classify or several else numbers[:, None]
     n = len(numbers)
     results: dict[str, Any] = {"rows": n}
-    said = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
+    predictions = fitted.classes_[numbers.argmax(axis=1)] if classify else numbers[:, 0]
     if several and (labels is not None or found.targets is not None):
-        results |= _r2_of_each(found.targets, labels, numbers, fitted, data)
-    elif not several and (labels is not None or _brings_truth(opened, brought, fitted)):
-        truth, named = one_label_a_row(opened, labels, n, gaps=True), labels or data
-        results |= _accuracy(truth, said, fitted, named) if classify else _r2(truth, said, named)
+        results |= _scores_of_targets(found.targets, labels, numbers, fitted, data)
+    elif not several and (labels is not None or _holds_truth(opened, own, fitted)):
+        truth, origin = one_label_a_row(opened, labels, n, gaps=True), labels or data
+        scores = _scores_of_classes if classify else _scores_of_values
+        results |= scores(truth, predictions, fitted, origin)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else _value_names(fitted)
         if is_table(output):
-            called = row_names(opened)
+            named = row_names(opened)
             columns: dict[str, Any] = {}
-            if called is not None:
-                columns[called[0] + "_" * (called[0] in names)] = called[1]
-            columns |= {"class": said} if classify else {}
+            if named is not None:
+                columns[named[0] + "_" * (named[0] in names)] = named[1]
+            columns |= {"class": predictions} if classify else {}
             columns |= dict(zip(names, np.asarray(numbers).T, strict=True))
             write_table(output, columns)
         else:
@@ -97,93 +91,75 @@ def predict(
         )
 
 
-def _brings_truth(opened: Any, labels: Any, fitted: Any) -> bool:
-    """Return whether the data bring any label; folders may be called anything, and are labels if
-    one is called as a class of the head is."""
+def _holds_truth(opened: Any, own: Any, fitted: Any) -> bool:
+    """Return whether the data hold true labels.
+
+    The names of folders are labels only if one of them is a class of the head: they may have other
+    reasons.
+    """
     import numpy as np
 
-    from narrows.cli._heads import same_labels
+    from narrows.applications.heads.scores import same_labels
 
-    if labels is None or not (labels != "").any():
+    if own is None or not (own != "").any():
         return False
     if not Path(opened.origin).is_dir():
         return True
-    kinds = np.unique(labels)
+    kinds = np.unique(own)
     classes = getattr(fitted, "classes_", ())
     return any(bool(same_labels(kinds, label).any()) for label in classes)
 
 
-def _accuracy(truth: Any, said: Any, fitted: Any, labels: Path | str) -> dict[str, Any]:
-    """Return the share that is right of the rows whose class is known, and how many are not."""
-    from narrows.cli._heads import same_labels
+def _scores_of_classes(
+    truth: Any, predictions: Any, fitted: Any, origin: Path | str
+) -> dict[str, Any]:
+    """Return the accuracy on the rows with a known label, and how many have none."""
+    from narrows.applications.heads.scores import accuracy, unknown_labels, unseen_classes
     from narrows.errors import InvalidData
 
-    right, unknown = same_labels(truth, said), _empty(truth)
-    if fitted.missing_label is not None:
-        unknown |= same_labels(truth, fitted.missing_label)
+    unknown = unknown_labels(truth, fitted.missing_label)
     if unknown.all():
         raise InvalidData(
-            f"{labels}: every label is {fitted.missing_label!r}, which means none to this head."
+            f"{origin}: every label is {fitted.missing_label!r}, which this head reads as unknown."
             if fitted.missing_label is not None
-            else f"{labels}: no row has a label."
+            else f"{origin}: no row has a label."
         )
-    found: dict[str, Any] = {"accuracy": float(right[~unknown].mean())}
+    known = truth[~unknown]
+    results: dict[str, Any] = {"accuracy": accuracy(known, predictions[~unknown])}
     if fitted.missing_label is not None or unknown.any():
-        found["rows_without_label"] = int(unknown.sum())
-    return found | _unseen(truth[~unknown], fitted.classes_)
+        results["rows_without_label"] = int(unknown.sum())
+    n_unseen, unseen = unseen_classes(known, fitted.classes_)
+    if n_unseen:
+        results |= {"rows_of_unseen_classes": n_unseen, "unseen_classes": unseen}
+    return results
 
 
-def _unseen(truth: Any, classes: Any) -> dict[str, Any]:
-    """Return how many rows are of other classes than these, and their names; {} if none are."""
-    import numpy as np
-
-    from narrows.cli._heads import same_labels
-
-    kinds, counts = np.unique(truth, return_counts=True)
-    new = ~np.any([same_labels(kinds, label) for label in classes], axis=0)
-    if not new.any():
-        return {}
-    return {
-        "rows_of_unseen_classes": int(counts[new].sum()),
-        "unseen_classes": [str(label) for label in kinds[new]],
-    }
-
-
-def _r2(truth: Any, said: Any, labels: Path | str) -> dict[str, Any]:
-    import numpy as np
-    from sklearn.metrics import r2_score
-
+def _scores_of_values(
+    truth: Any, predictions: Any, fitted: Any, origin: Path | str
+) -> dict[str, Any]:
+    """Return R^2 on the rows with a known value, and how many have none."""
+    from narrows.applications.heads.scores import r2_of_known, unknown_labels
     from narrows.errors import InvalidData
 
-    unknown = _empty(truth)
+    unknown = unknown_labels(truth)
     try:
-        found = {"r2": float(r2_score(truth[~unknown].astype(np.float64), said[~unknown]))}
+        results: dict[str, Any] = {"r2": r2_of_known(truth, predictions, unknown)}
     except ValueError as error:
-        raise InvalidData(f"{labels}: values cannot be compared: {error}.") from None
-    return {**found, "rows_without_label": int(unknown.sum())} if unknown.any() else found
+        raise InvalidData(f"{origin}: values cannot be compared: {error}.") from None
+    return {**results, "rows_without_label": int(unknown.sum())} if unknown.any() else results
 
 
-def _value_names(fitted: Any) -> list[str]:
-    """Return what the columns of a regressor are called: its targets, or "value"."""
-    import numpy as np
-
-    names, n = fitted.target_names_, np.size(fitted.y_mean_)
-    if names is not None and len(set(names)) == n:
-        return list(names)
-    return ["value"] if n == 1 else [f"value {j}" for j in range(n)]
-
-
-def _r2_of_each(
-    targets: Targets | None, labels: Path | None, said: Any, fitted: Any, data: str
+def _scores_of_targets(
+    targets: Targets | None, labels: Path | None, predictions: Any, fitted: Any, data: str
 ) -> dict[str, Any]:
-    """Return R^2 of every target that DATA or a file of labels name, and their mean."""
+    """Return R^2 of every target that DATA or a file of labels names, and their mean."""
     import numpy as np
 
     from narrows.applications.heads.prediction import mean_r2, r2_of_targets
     from narrows.errors import InvalidData
 
     if labels is not None:
-        targets = targets_in_file(labels, len(said), as_targets=True)
+        targets = targets_in_file(labels, len(predictions), as_targets=True)
     names = _value_names(fitted)
     if targets is None:
         columns = ",".join(f"label={name}" for name in names)
@@ -191,21 +167,24 @@ def _r2_of_each(
     unknown = [name for name in targets.names if name not in names]
     if unknown:
         raise InvalidData(
-            f"{labels or data}: label={unknown[0]} is no target of this head, which has "
+            f"{labels or data}: label={unknown[0]} is not a target of this head, which has "
             f"{', '.join(names)}."
         )
     at = [names.index(name) for name in targets.names]
-    of_each = r2_of_targets(targets.values, said[:, at])
-    found: dict[str, Any] = {
+    of_each = r2_of_targets(targets.values, predictions[:, at])
+    results: dict[str, Any] = {
         "r2": mean_r2(of_each),
         "r2_of_targets": dict(zip(targets.names, of_each.tolist(), strict=True)),
     }
     without = np.isnan(targets.values).all(axis=1)
-    return {**found, "rows_without_label": int(without.sum())} if without.any() else found
+    return {**results, "rows_without_label": int(without.sum())} if without.any() else results
 
 
-def _empty(truth: Any) -> Any:
-    """Return where there is no label, (n_rows,)."""
+def _value_names(fitted: Any) -> list[str]:
+    """Return the names of a regressor's columns: its targets, or "value"."""
     import numpy as np
 
-    return truth == "" if truth.dtype.kind == "U" else np.zeros(len(truth), dtype=bool)
+    names, n = fitted.target_names_, np.size(fitted.y_mean_)
+    if names is not None and len(set(names)) == n:
+        return list(names)
+    return ["value"] if n == 1 else [f"value {j}" for j in range(n)]

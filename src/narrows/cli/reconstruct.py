@@ -1,4 +1,4 @@
-"""narrows reconstruct: rows through the code and back."""
+"""narrows reconstruct: reconstruct rows from their codes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from narrows.cli._common import (
+from narrows.cli._data import names_in_figure, open_data, row_names
+from narrows.cli._models import open_model
+from narrows.cli._options import (
     PATH,
-    check_image_shape,
-    check_outputs,
     data_argument,
+    figure_rows_option,
     json_option,
     model_argument,
-    open_model,
-    print_json,
     rows_option,
     shape_option,
 )
-from narrows.cli._data import open_data
-from narrows.cli._row_names import in_figure, row_names
+from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -31,11 +29,9 @@ __all__ = ["reconstruct"]
 @click.command(short_help="Write reconstructions, or draw them beside PCA's.")
 @model_argument
 @data_argument
-@rows_option("all of them")
-@click.option("--figure", type=PATH, help="Where to draw: rows of data, reconstruction, PCA.")
-@click.option("-n", "--rows", type=click.IntRange(1, 100), default=10, show_default=True,
-              help="Samples in the figure, evenly spaced through the data; at most six if "
-              "they are not images.")  # fmt: skip
+@rows_option("the reconstructions")
+@click.option("--figure", type=PATH, help="Where to draw rows, their reconstructions, and PCA's.")
+@figure_rows_option()
 @shape_option
 @json_option
 def reconstruct(
@@ -47,8 +43,9 @@ def reconstruct(
     image_shape: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
-    """Write what DATA become by way of the code, in their own units."""
+    """Reconstruct DATA from their codes, in the units of DATA."""
     from narrows.data.source import evenly_spaced
+    from narrows.estimators.inputs import query_rows
     from narrows.figures.rows import n_drawn, reconstruction_figure
     from narrows.figures.saving import save_figure
     from narrows.model.coding import reconstructions
@@ -59,15 +56,15 @@ def reconstruct(
     check_outputs(output, figure, model, data)
     estimator = open_model(model)
     opened = open_data(data, estimator)
-    _, source = estimator._validated_query(opened)
-    called = row_names(opened, output, figure)
+    _, source = query_rows(estimator, opened)
+    named = row_names(opened, output, figure)
     check_image_shape(estimator.model_, image_shape)
     results: dict[str, object] = {}
     if output is not None:
         blocks = reconstructions(estimator.model_, source)
         shape = write_model_rows(
             output, blocks, estimator.model_, n_rows=source.n_rows, data=data,
-            row_names=called,
+            row_names=named,
             image_shape=image_shape or estimator.model_.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
@@ -78,13 +75,9 @@ def reconstruct(
             estimator.model_,
             source.evenly(rows),
             image_shape=drawn_shape,
-            lines=in_figure(called, evenly_spaced(source.n_rows, rows).tolist()),
+            lines=names_in_figure(named, evenly_spaced(source.n_rows, rows).tolist()),
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
-    if as_json:
-        print_json(results)
-    else:
-        for key in ("output", "figure"):
-            if key in results:
-                click.echo(f"{key}: {results[key]}")
+    lines = [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
+    print_results(results, lines, as_json=as_json)

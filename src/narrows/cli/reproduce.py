@@ -1,4 +1,4 @@
-"""narrows reproduce: run a paper's experiment, and print ours beside theirs."""
+"""narrows reproduce: run a paper's experiment and print the results beside the published ones."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from narrows.cli._common import PATH
+from narrows.cli._options import PATH
 
 __all__ = ["papers_folder", "reproduce"]
 
 
 def papers_folder() -> Path:
-    """Return where the papers are: inside the installed package, or beside a checkout's src."""
+    """Return the folder of the papers: inside the installed package, or beside a checkout's src."""
     package = Path(__file__).parents[1]
     installed = package / "_papers"
     return installed if installed.is_dir() else package.parents[1] / "papers"
@@ -25,16 +25,16 @@ def _papers() -> dict[str, Path]:
     return {script.parent.name.replace("_", "-"): script for script in sorted(scripts)}
 
 
-@click.command(short_help="Run a paper's experiment: its table, ours beside theirs.")
+@click.command(short_help="Run a paper's experiment and compare with its published results.")
 @click.argument("paper", required=False)
-@click.option("--preset", help="How long to take, such as fast or best.  [fast]")
+@click.option("--preset", help="How long it may take, such as fast or best.  [fast]")
 @click.option("--seed", type=int, help="Seed of the experiment.  [0]")
 @click.option("-o", "--output", type=PATH, help="Folder for table.json, pictures and models.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def reproduce(
     paper: str | None, preset: str | None, seed: int | None, output: Path | None, as_json: bool
 ) -> int:
-    """Run PAPER's experiment; without a PAPER, list those there are."""
+    """Run PAPER's experiment; without PAPER, list the papers."""
     from narrows.errors import unknown_name
 
     papers = _papers()

@@ -1,4 +1,4 @@
-"""narrows search: what in an index is nearest to a query."""
+"""narrows search: find the rows of an index that are nearest to a query."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import (
-    PATH,
-    json_option,
-    one_line,
-    open_model,
-    print_json,
-)
-from narrows.cli._data import data_path, open_data
-from narrows.cli._row_names import row_names
+from narrows.cli._data import data_path, open_data, row_names
+from narrows.cli._models import open_model
+from narrows.cli._options import PATH, json_option
+from narrows.cli._outputs import one_line, print_json
 
 if TYPE_CHECKING:
     from narrows.indexing.index import Index
@@ -26,15 +21,21 @@ __all__ = ["search"]
 _SHOWN = 72
 
 
-@click.command(short_help="Find what is nearest to a query in an index.")
+@click.command(short_help="Find the nearest rows to a query in an index.")
 @click.argument("index", type=PATH)
 @click.argument("query", required=False)
-@click.option("-k", default=10, show_default=True, help="How many to find.")
-@click.option("--like", metavar="ID", help="In place of a query: a row of the index.")
-@click.option("--queries", metavar="FILE",
-              help="Many queries: a .txt of one a line, or data that the model reads.")  # fmt: skip
-@click.option("--model", type=PATH, help="The model file, where it is not where it was.")
-@click.option("--rerank", is_flag=True, help="Order by what the bits were cut from.")
+@click.option("-k", default=10, show_default=True, help="How many rows to find for each query.")
+@click.option(
+    "--like", metavar="ID", help="Search for the neighbors of a row of the index, instead of QUERY."
+)
+@click.option(
+    "--queries", metavar="FILE",
+    help="Many queries: a .txt with one a line, or data that the model reads.",
+)  # fmt: skip
+@click.option("--model", type=PATH, help="The model file.  [the path that the index holds]")
+@click.option(
+    "--rerank", is_flag=True, help="Order by the cosine of the numbers that the bits were cut from."
+)
 @json_option
 def search(
     index: Path,
@@ -46,13 +47,12 @@ def search(
     rerank: bool,
     as_json: bool,
 ) -> None:
-    """Print what is nearest to QUERY in INDEX: id, distance, and the beginning of the text, under
-    a line with these names.
+    """Print the rows of INDEX nearest to QUERY: id, distance, and the beginning of the text.
 
-    QUERY is a text, or, for a model that reads no texts, an image or a file of rows.
+    QUERY is a text; for a model that does not read texts, an image or a file of rows.
 
-    Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in the
-    order in which they were added. With --rerank the cosine that orders them stands behind.
+    The distance is the number of bits that differ; for codes of numbers, 1 - cosine. Rows at the
+    same distance come in the order in which they were added. --rerank also prints the cosine.
     """
     from narrows.applications.retrieval.lookup import check_rerank
     from narrows.errors import ModelFileError, UsageError
@@ -74,7 +74,7 @@ def search(
         )
     else:
         path = _model_of(rows, index, model)
-        answers, names, unknown = _validated_query(rows, path, query, queries, k, rerank)
+        answers, names, unknown = _search(rows, path, query, queries, k, rerank)
     if as_json:
         found = [_as_json(*pair) for pair in zip(names, answers, strict=True)]
         for answer, share in zip(found, unknown or (), strict=unknown is not None):
@@ -84,7 +84,7 @@ def search(
     if any(answers):
         click.echo(_header(answers))
     for name, hits in zip(names, answers, strict=True):
-        if queries is not None:
+        if queries is not None or len(names) > 1:  # QUERY may be a file of several rows
             click.echo(f"{one_line(name, _SHOWN)}:")
         for hit in hits:
             click.echo(_line(hit))
@@ -96,21 +96,22 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
     from narrows.errors import ModelFileError
 
     if model is None and not rows.settings.model_path:
-        raise ModelFileError(f"{index}: does not say where its model is; name it with --model.")
+        raise ModelFileError(f"{index}: does not hold the path of its model; give it by --model.")
     path = model or index.parent / rows.settings.model_path
     if not path.is_file():
         shown = one_line(str(path), _SHOWN)
-        raise ModelFileError(f"{shown}: the index's model is not there; name it with --model.")
+        raise ModelFileError(f"{shown}: no such file of the index's model; give it by --model.")
     return path
 
 
-def _validated_query(
+def _search(
     rows: Index, path: Path, query: str | None, queries: str | None, k: int, rerank: bool
 ) -> tuple[list[list[Hit]], list[str], list[float] | None]:
     """Return the hits of every query, its name, and the share of its words that the model does not
-    know, or None where queries are not texts."""
+    know; None for the shares if queries are not texts."""
     from narrows.applications.retrieval.lookup import search_rows
     from narrows.errors import InvalidData, ModelFileError
+    from narrows.estimators.inputs import lookup_rows
 
     fitted = open_model(path)
     if rows.settings.model_digest != fitted.model_.fingerprint():
@@ -138,7 +139,7 @@ def _validated_query(
         assert queries is not None
         X = open_data(queries, fitted)
         names = [*(row_names(X) or ("", []))[1]]
-    model, source = fitted._validated_lookup(X)
+    model, source = lookup_rows(fitted, X)
     names = names or [str(row) for row in range(source.n_rows)]
     answers = search_rows(rows, model, source, k, rerank=rerank)
     if source.unknown_shares is None:
@@ -156,7 +157,7 @@ def _validated_query(
 
 
 def _header(answers: list[list[Hit]]) -> str:
-    """Return the names of what stands in the lines of hits."""
+    """Return the header of the lines of hits."""
     hits = [hit for found in answers for hit in found]
     cells = ["id", "distance"]
     cells += ["cosine"] * any(hit.cosine is not None for hit in hits)

@@ -1,4 +1,4 @@
-"""narrows segment: what every pixel is."""
+"""narrows segment: predict the class of every pixel."""
 
 from __future__ import annotations
 
@@ -8,36 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from narrows.cli._common import (
-    PATH,
-    check_outputs,
-    data_argument,
-    json_option,
-    model_argument,
-    one_line,
-    print_json,
-    rows_option,
-)
-from narrows.cli._data import data_path, open_data
-from narrows.cli._row_names import in_figure, row_names
+from narrows.cli._data import data_path, names_in_figure, open_data, row_names
+from narrows.cli._options import PATH, data_argument, json_option, model_argument, rows_option
+from narrows.cli._outputs import check_outputs, one_line, print_results
 
 if TYPE_CHECKING:
     import numpy as np
 
     from narrows.writers.images import ImageFolder
 
-__all__ = ["segment"]
+__all__ = ["segment", "write_masks"]
 
 
-@click.command(short_help="Masks of images, from a model with a segmenter.")
+@click.command(short_help="Predict masks of images with a segmenter.")
 @model_argument
 @data_argument
-@rows_option("the masks", files=".npy (n, height, width) of integers or .csv, a line an image")
+@rows_option(
+    "the masks", files=".npy of integers (n, height, width), .csv or .tsv with a line an image"
+)
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
-@click.option("--figure", type=PATH, help="Where to draw images under their masks.")
-@click.option("--class-names", metavar="NAME,NAME,...", help="Names of the classes, in "
-              "ascending order of their numbers; for the table and the figure.")  # fmt: skip
+@click.option("--figure", type=PATH, help="Where to draw images with their masks over them.")
+@click.option("--class-names", metavar="NAME,NAME,...", help="Names of the classes in the "
+              "table and the figure, in ascending order of their numbers.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 40), default=8, show_default=True,
               help="Images in the figure, evenly spaced through the data.")  # fmt: skip
 @json_option
@@ -51,17 +44,17 @@ def segment(
     rows: int,
     as_json: bool,
 ) -> None:
-    """Say the class of every pixel of DATA; MODEL is of `narrows head --task segment`.
+    """Predict the class of every pixel of DATA; MODEL comes from `narrows head --task segment`.
 
-    -o FOLDER/ writes a gray PNG an image, under the name of its own, in which a pixel's value is
-    its class.
+    -o FOLDER/ writes a gray PNG for each image, named like it, whose pixel values are the classes.
     """
     import numpy as np
 
     from narrows.applications.heads.segmentation import measure_masks
-    from narrows.cli._heads import open_head
+    from narrows.cli._models import open_head
     from narrows.data.masks import read_mask_file
     from narrows.data.source import evenly_spaced
+    from narrows.estimators.inputs import query_rows
     from narrows.figures.saving import save_figure
     from narrows.figures.segmentation import segmentation_figure
 
@@ -69,52 +62,51 @@ def segment(
         raise click.UsageError("give -o, --masks, --figure, or several.")
     check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
-    called_classes = _class_names(class_names, fitted.classes_.tolist())
+    class_labels = _class_names(class_names, fitted.classes_.tolist())
     opened = open_data(data, fitted.autoencoder_)
-    source = fitted.autoencoder_._validated_query(opened)[1]
-    called = row_names(opened, output, figure)
-    said = fitted.predict(source)
+    source = query_rows(fitted.autoencoder_, opened)[1]
+    named = row_names(opened, output, figure)
+    predictions = fitted.predict(source)
     image_shape = fitted.autoencoder_.model_.objective.encoder.image_shape
     sides = image_shape[0], image_shape[1]
     truth = (
-        None if masks is None else read_mask_file(masks, len(said), sides, images=data_path(data))
+        None
+        if masks is None
+        else read_mask_file(masks, len(predictions), sides, images=data_path(data))
     )
-    results: dict[str, Any] = {"rows": len(said)}
+    results: dict[str, Any] = {"rows": len(predictions)}
     lines = []
     if truth is not None:
-        overlap = measure_masks(said, truth, fitted.classes_, unknown=fitted.missing_label)
+        overlap = measure_masks(predictions, truth, fitted.classes_, unknown=fitted.missing_label)
         results |= overlap.as_dict()
-        if called_classes is not None:
-            results["class_names"] = called_classes
-        lines.append(overlap.table(called_classes))
+        if class_labels is not None:
+            results["class_names"] = class_labels
+        lines.append(overlap.table(class_labels))
     if output is not None:
-        _write(output, said.reshape(len(said), *sides), data, called)
+        write_masks(output, predictions.reshape(len(predictions), *sides), data, named)
         results["output"] = str(output)
         lines.append(f"output: {output}")
     if figure is not None:
-        at = evenly_spaced(len(said), rows).numpy()
+        at = evenly_spaced(len(predictions), rows).numpy()
         images = np.asarray(source.evenly(rows))
         drawn = segmentation_figure(
             images,
-            said[at],
+            predictions[at],
             image_shape=image_shape,
             classes=fitted.classes_.tolist(),
-            names=in_figure(called, at.tolist()),
+            names=names_in_figure(named, at.tolist()),
             truth=None if truth is None else truth[at],
             unknown=fitted.missing_label,
-            class_names=called_classes,
+            class_names=class_labels,
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
         lines.append(f"figure: {figure}")
-    if as_json:
-        print_json(results)
-    else:
-        click.echo("\n".join(lines))
+    print_results(results, lines, as_json=as_json)
 
 
 def _class_names(given: str | None, classes: list[int]) -> list[str] | None:
-    """Return the names of the classes, one each; None where none are given."""
+    """Return the given names, one for each class; None if none are given."""
     if given is None:
         return None
     names = [one_line(name, 60) for name in given.split(",")]
@@ -126,13 +118,13 @@ def _class_names(given: str | None, classes: list[int]) -> list[str] | None:
     return names
 
 
-def _write(
+def write_masks(
     output: Path | ImageFolder,
     masks: np.ndarray,
     data: str,
-    called: tuple[str, Sequence[str]] | None = None,
+    named: tuple[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write masks (n, height, width), named as rows are ``called``."""
+    """Write masks (n, height, width), with the names of their rows where the format has a place."""
     import numpy as np
 
     from narrows.errors import UsageError
@@ -146,8 +138,8 @@ def _write(
                 f"{output}: a gray PNG holds classes from 0 to 255, got {masks.min()} to "
                 f"{masks.max()}; name a file, .npy or .csv."
             )
-        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, row_names=called)
+        write_images(output, masks.astype(np.uint8), n_rows=len(masks), data=data, row_names=named)
     elif not is_table(output):
         write_array(output, masks.astype(np.uint8) if bytes_hold else masks)
     else:
-        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), row_names=called)
+        write_rows(output, [masks.reshape(len(masks), -1)], n_rows=len(masks), row_names=named)

@@ -177,13 +177,19 @@ def own_spec(piece: Any, *, strict: bool = True) -> dict[str, Any]:
     return {"name": name, **values}
 
 
-def json_pieces(parameters: Mapping[str, Any], *, strict: bool = True) -> dict[str, Any]:
-    """Return parameters in which users' pieces are replaced by their specs."""
+def json_pieces(
+    parameters: Mapping[str, Any], *, strict: bool = True, modules: bool = True
+) -> dict[str, Any]:
+    """Return parameters in which users' pieces are replaced by their specs.
+
+    ``modules`` False leaves out the module of a piece, which is another one in another program.
+    """
 
     def json(value: Any) -> Any:
         if value is None or isinstance(value, str | int | float | bool | Mapping):
             return value
-        return own_spec(value, strict=strict)
+        spec = own_spec(value, strict=strict)
+        return spec if modules else {**spec, "name": spec["name"].rpartition(":")[2]}
 
     found = dict(parameters)
     for slot in SLOTS:

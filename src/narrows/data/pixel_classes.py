@@ -44,7 +44,7 @@ def pixel_classes(
             f"y: {len(classes)} classes of pixels ({first}, ... {classes[-1]}), more than "
             f"max_classes={most}. Values between classes come from JPEG compression, smoothing or "
             "resizing: store masks as PNG or .npy of class numbers, or threshold them, such as "
-            "masks > 127; if there really are so many classes, raise max_classes."
+            "masks > 127; if there are so many classes, raise max_classes."
         )
     return np.where(known, np.searchsorted(classes, masks), -1).astype(np.int16), classes
 

@@ -33,7 +33,7 @@ class Split:
 
     training: Source
     held_out: Source | None
-    given: Split | None = None
+    inputs: Split | None = None
     """Corrupted rows given by the user, from which these rows are reconstructed, in order."""
 
     @classmethod
@@ -45,8 +45,13 @@ class Split:
     def each(self, change: Callable[[Source], Source]) -> Split:
         """Return the split with ``change`` applied to every part."""
         held_out = None if self.held_out is None else change(self.held_out)
-        given = None if self.given is None else self.given.each(change)
-        return Split(change(self.training), held_out, given)
+        inputs = None if self.inputs is None else self.inputs.each(change)
+        return Split(change(self.training), held_out, inputs)
+
+    @property
+    def net_inputs(self) -> Split:
+        """The rows that the net reads: the corrupted rows if the user gave any, else these."""
+        return self if self.inputs is None else self.inputs
 
     @property
     def parts(self) -> list[Source]:
@@ -121,9 +126,8 @@ class Grouping:
             # count held-out rows within the gap by a running sum
             total = torch.cat([torch.zeros(1, dtype=torch.int64), held_out.cumsum(0)])
             at = torch.arange(len(held_out))
-            gap = min(
-                self.gap, len(held_out)
-            )  # a larger gap has the same effect, but would overflow
+            # a larger gap has the same effect, but would overflow
+            gap = min(self.gap, len(held_out))
             low = (at - gap).clamp_min(0)
             high = (at + gap + 1).clamp_max(len(held_out))
             near = total[high] > total[low]

@@ -1,4 +1,4 @@
-"""Estimators: scikit-learn faces of the variants, heads on their codes, and a detector."""
+"""Estimators with scikit-learn's interface: autoencoders, heads on their codes, and a detector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether rows have the columns of a fit: as many, of the same names, in the same order."""
+"""Check that rows have the columns of the fit: the same number, names and order."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _SHOWN = 5
 
 
 def check_same_columns(source: Source, estimator: Any) -> None:
-    """Refuse rows of other columns than those that the estimator was fitted to.
+    """Refuse rows whose columns differ from those that the estimator was fitted to.
 
-    Columns are never put in order, nor left out, by their names: the message names those that
-    are missing and those that are not known, and says how to leave columns out.
+    Columns are never reordered or dropped by name: the message names the missing and the unknown
+    columns, and says how to leave columns out.
 
     Raises
     ------
@@ -42,21 +42,22 @@ def check_same_columns(source: Source, estimator: Any) -> None:
     check_same_names(source.names, fitted, origin=source.origin)
     if source.n_features != n:
         raise InvalidData(
-            f"{source.origin}: has {source.n_features} columns{_called(source.names)}, the model "
-            f"was fitted to {n}{_called(fitted)}.{_way_to_width(source, n)}"
+            f"{source.origin}: has {source.n_features} columns{_in_brackets(source.names)}, the "
+            f"model was fitted to {n}{_in_brackets(fitted)}.{_hint_for_svmlight(source, n)}"
         )
 
 
 def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
-    """Refuse other names of columns than those of a fit, or another order; None says nothing."""
+    """Refuse column names or an order that differ from the fit's; None matches any."""
     if fitted is None or given is None or list(given) == list(fitted):
         return
     missing, unknown = _without(fitted, given), _without(given, fitted)
     if missing or unknown:
-        told = [f"missing: {listed(missing)}"] if missing else []
-        told += [f"not known: {listed(unknown)}"] if unknown else []
+        differences = [f"missing: {listed(missing)}"] if missing else []
+        differences += [f"not known: {listed(unknown)}"] if unknown else []
         raise InvalidData(
-            f"{origin}: has not the columns that the model was fitted to; {'; '.join(told)}. "
+            f"{origin}: does not have the columns that the model was fitted to; "
+            f"{'; '.join(differences)}. "
             f"{_way_out(origin, missing, unknown)}"
         )
     i = next(i for i, (a, b) in enumerate(zip(fitted, given, strict=True)) if a != b)
@@ -69,23 +70,23 @@ def check_same_names(given: Any, fitted: Any, *, origin: str = "X") -> None:
 def check_same_shape(
     given: Sequence[int] | None, n_features: int, estimator: Any, *, origin: str = "X"
 ) -> None:
-    """Refuse images of another shape than those of a fit; None says nothing.
+    """Refuse images whose shape differs from the fit's; None matches any.
 
-    Where an argument of the estimator says the shape, it holds for images of as many numbers.
+    If the estimator has an argument ``image_shape``, it applies to all images with as many values.
     """
     net = getattr(estimator, "autoencoder_", None) or next(iter(_members(estimator)), estimator)
     model = getattr(net, "model_", None)
     fitted = None if model is None else model.schema.image_shape
     if fitted is None or given is None or (*fitted, 1)[:3] == (*given, 1)[:3]:
         return
-    as_many = n_features == estimator.n_features_in_
-    if as_many and getattr(net, "image_shape", None) is not None:
+    same_size = n_features == estimator.n_features_in_
+    if same_size and getattr(net, "image_shape", None) is not None:
         return
     raise InvalidData(
         f"{origin}: images of shape {by_sides(given)}, the model was fitted to {by_sides(fitted)}; "
         + (
             "give height, width and channels in that order, or flat rows."
-            if as_many
+            if same_size
             else f"give {'gray' if len((*fitted, 1)) < 4 else 'color'} images of that size."
         )
     )
@@ -96,12 +97,12 @@ def _members(estimator: Any) -> Iterable[Any]:
 
 
 def keep_names(estimator: Any, names: Any) -> None:
-    """Set the names of an estimator's columns from a model file, None for none.
+    """Set an estimator's column names from a model file; None sets none.
 
     Raises
     ------
     ValueError
-        If they are not one for each feature.
+        If there is not one name for each feature.
     """
     if names is None:
         return
@@ -111,48 +112,48 @@ def keep_names(estimator: Any, names: Any) -> None:
 
 
 def by_sides(shape: Sequence[int]) -> str:
-    """Return the shape of images as a text, such as 8 x 8 x 3."""
+    """Return an image shape as text, such as 8 x 8 x 3."""
     return " x ".join(map(str, shape))
 
 
 def _without(names: Iterable[Any], others: Iterable[Any]) -> list[str]:
-    there = set(others)
-    return [str(name) for name in names if name not in there]
+    excluded = set(others)
+    return [str(name) for name in names if name not in excluded]
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Return at most five names, and how many more there are."""
+    """Return the first five names, and how many more there are."""
     texts = [repr(str(name)) for name in names]
     more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
     return ", ".join(texts[:_SHOWN] + more)
 
 
-def _called(names: Any) -> str:
+def _in_brackets(names: Any) -> str:
     return "" if names is None else f" ({listed(names)})"
 
 
 def _way_out(origin: str, missing: list[str], unknown: list[str]) -> str:
-    """Return how to leave out what is no feature, and what to do about the rest."""
+    """Return how to leave out unknown columns, and how to add missing ones."""
     give = "Give every column of the fit under its name" if missing else ""
     if not unknown:
         return f"{give}."
-    leave = "leave out what is no feature" if missing else "Leave out what is no feature"
+    leave = f"{'leave' if missing else 'Leave'} out the unknown columns"
     if Path(origin).suffix:
         parts = StringIO()
         csv.writer(parts).writerow([f"drop={name}" for name in unknown[:_SHOWN]])
         more = ",drop=..." if len(unknown) > _SHOWN else ""
         columns = quote(f"{origin}:{parts.getvalue().rstrip()}{more}")
         leave += (
-            f": {columns} (id=COLUMN if it names the rows, label=COLUMN if it says what they are)"
+            f": {columns} (id=COLUMN if it names the rows, label=COLUMN if it holds their labels)"
         )
     return f"{give}, and {leave}." if give else f"{leave}."
 
 
-def _way_to_width(source: Source, expected: int) -> str:
-    """Return what to say where the columns that are missing may be those that no row has."""
+def _hint_for_svmlight(source: Source, expected: int) -> str:
+    """Return how to declare the width of a svmlight file whose last columns may all be 0."""
     if source.n_features > expected or not is_svmlight(Path(source.origin)):
         return ""
     return (
-        f" If its last columns do not occur, say how many there are: {source.origin}:features="
+        f" If its last columns do not occur, give the number of columns: {source.origin}:features="
         f"{expected}, in Python read(path, n_features={expected})."
     )

@@ -1,4 +1,4 @@
-"""The argument ``autoencoder`` of what is put on a code."""
+"""Resolve the argument ``autoencoder`` of heads and of the imputer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ __all__ = ["given_autoencoder", "unfitted_copy"]
 def given_autoencoder(
     given: Any, default: Callable[[], AbstractAutoencoder]
 ) -> AbstractAutoencoder:
-    """Return the autoencoder that was given, fitted or not: itself, frozen, by path, or None.
+    """Return the autoencoder of the argument, fitted or not.
+
+    ``given`` is an autoencoder, a FrozenEstimator of one, the path of a model file, or None for
+    ``default()``.
 
     Raises
     ------
     UsageError
-        If it is something else.
+        If ``given`` is something else.
     """
     if isinstance(given, FrozenEstimator):
         given = given.estimator
@@ -41,7 +44,9 @@ def given_autoencoder(
 
 
 def unfitted_copy(given: AbstractAutoencoder, random_state: Any) -> Any:
-    """Return an autoencoder to fit: unless it has a seed of its own, with this one, so that what
-    is put on its code repeats as a whole."""
-    fresh: Any = clone(given)
-    return fresh.set_params(random_state=random_state) if fresh.random_state is None else fresh
+    """Return an unfitted copy; without a ``random_state`` of its own it gets this one, so that one
+    seed determines the whole fit."""
+    unfitted: Any = clone(given)
+    if unfitted.random_state is None:
+        unfitted.set_params(random_state=random_state)
+    return unfitted

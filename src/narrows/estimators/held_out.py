@@ -1,4 +1,4 @@
-"""Choose the held-out rows of a fit from its arguments."""
+"""Choose the held-out rows from the arguments of ``fit``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from narrows.estimators.targets import target_names
 __all__ = ["HeldOut", "Select", "column_of_groups", "joined_targets", "rows_and_y"]
 
 Select = Callable[[int], Selection]
-"""A function from the number of rows to those to train on and those held out."""
+"""Returns which rows are trained on and which are held out, from the number of rows."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The arguments of ``fit`` that say which rows are held out."""
+    """The arguments of ``fit`` that determine the held-out rows."""
 
     groups: Any = None
     block_length: Any = None
@@ -33,18 +33,19 @@ class HeldOut:
 
     @property
     def keeps_places(self) -> bool:
-        """Whether rows are in order, so that none can be left out."""
+        """Whether the order of the rows matters, so that none may be dropped."""
         return self.block_length is not None
 
     def grouping(self, n_rows: int) -> Grouping:
-        """Return which of so many rows depend on each other.
+        """Return which of ``n_rows`` rows depend on each other.
 
         Raises
         ------
         UsageError
-            If the arguments are not numbers of rows, or contradict each other.
+            If ``block_length`` or ``gap`` is not a number of rows, or the arguments contradict each
+            other.
         InvalidData
-            If ``groups`` does not name a group for every row.
+            If ``groups`` does not give a group for every row.
         """
         check_number("gap", self.gap, low=0, integer=True)
         if self.block_length is None:
@@ -62,25 +63,25 @@ class HeldOut:
         return Grouping(block_length=int(self.block_length), gap=int(self.gap))
 
     def select(self, n_rows: int, fraction: float, *, seed: int) -> Selection:
-        """Draw the rows to hold out: that share, or none where ``validation_data`` gives them.
+        """Draw the rows to hold out: a fraction, or none if ``validation_data`` provides them.
 
         Raises
         ------
         UsageError
-            If a grouping has no effect, because no rows are drawn; otherwise as ``grouping``.
+            As in ``grouping``; or if a grouping has no effect because no rows are drawn.
         InvalidData
-            As ``grouping``; if all rows are of one group, or the gap leaves none to train on.
+            As in ``grouping``; if all rows are in one group, or the gap leaves none to train on.
         """
         grouping = self.grouping(n_rows)
         name = "block_length" if self.keeps_places else "groups"
         if grouping and self.validation_data is not None:
             raise UsageError(
-                f"{name}: has no effect with validation_data, which is what is held out; leave one "
-                "of the two out."
+                f"{name}: has no effect with validation_data, which replaces the rows that would "
+                "be drawn; leave one of the two out."
             )
         if grouping and not fraction:
             raise UsageError(
-                f"{name}: has no effect, since validation_fraction=0 holds no row out; give "
+                f"{name}: has no effect, since validation_fraction=0 holds out no row; give "
                 "validation_fraction, such as 0.1."
             )
         drawn = 0.0 if self.validation_data is not None else fraction
@@ -99,17 +100,17 @@ def rows_and_y(validation_data: Any) -> tuple[Any, Any]:
 
 
 def joined_targets(y: Any, y_held_out: Any, n_rows: int, n_held_out: int) -> np.ndarray:
-    """Return the y of both, those of the rows held out last.
+    """Return y followed by the y of the held-out rows.
 
     Raises
     ------
     InvalidData
-        If either has another length than its rows, or they are not of one kind.
+        If either differs in length from its rows, or the two differ in kind or columns.
     """
     names, others = target_names(y), target_names(y_held_out)
     if names is not None and others is not None and names != others:
         raise InvalidData(
-            f"validation_data: its y has the columns {others}, that of fit {names}; give the same."
+            f"validation_data: its y has the columns {others}, the y of fit {names}; give the same."
         )
     parts = [np.asarray(y), np.asarray(y_held_out)]
     for name, part, n in zip(("y", "validation_data"), parts, (n_rows, n_held_out), strict=True):
@@ -119,19 +120,19 @@ def joined_targets(y: Any, y_held_out: Any, n_rows: int, n_held_out: int) -> np.
         parts[0].shape[1:] != parts[1].shape[1:]
     ):
         raise InvalidData(
-            f"validation_data: its y is {parts[1].dtype} of shape {parts[1].shape}, that of fit "
-            f"{parts[0].dtype} of shape {parts[0].shape}; they must be of one kind."
+            f"validation_data: its y is {parts[1].dtype} of shape {parts[1].shape}, the y of fit "
+            f"{parts[0].dtype} of shape {parts[0].shape}; give the same kind."
         )
     return np.concatenate(parts)
 
 
 def column_of_groups(groups: Any) -> np.ndarray:
-    """Return ``groups`` as an array of one axis.
+    """Return ``groups`` as a one-dimensional array.
 
     Raises
     ------
     InvalidData
-        If it is something else, such as the name of a column.
+        If it is not one-dimensional, such as the name of a column.
     """
     if isinstance(groups, str):
         raise InvalidData(
@@ -147,15 +148,15 @@ def column_of_groups(groups: Any) -> np.ndarray:
 
 
 def _numbered(groups: Any, n_rows: int) -> torch.Tensor:
-    """Return the number of every row's group, int64 (n_rows,)."""
+    """Return the group index of every row, int64 (n_rows,)."""
     values = column_of_groups(groups)
     if len(values) != n_rows:
         raise InvalidData(f"groups: {len(values)} values for {n_rows} rows of X.")
     missing = np.array([v is None or v != v or v == "" for v in values.tolist()], dtype=bool)
     if missing.any():
         raise InvalidData(
-            f"groups: no group in row {int(missing.argmax())}; give every row one, its own where "
-            "it depends on no other."
+            f"groups: no group in row {int(missing.argmax())}; give every row a group, its own if "
+            "it depends on no other row."
         )
     if values.dtype == object:
         values = np.array([str(value) for value in values.tolist()])

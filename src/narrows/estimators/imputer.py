@@ -1,4 +1,4 @@
-"""The imputer: a table's missing values from a code of its rows."""
+"""Impute missing values of a table with an autoencoder."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ _validate: Any = validate_data  # scikit-learn's annotations mislead the type ch
 
 
 class CodeImputer(TransformerMixin, NarrowsEstimator):
-    """Fill in a table's missing values by an autoencoder; scikit-learn's manners of an imputer.
+    """Impute missing values of a table with an autoencoder, as a scikit-learn imputer.
 
-    ``fit`` takes tables with NaN, ``transform`` fills it in and leaves what is known as it is. The
-    scaling, the net and the density of its codes are those of the autoencoder.
+    ``fit`` takes tables with NaN; ``transform`` replaces NaN and leaves known values unchanged. The
+    autoencoder does the scaling, and provides the net and the density of its codes.
 
     Parameters
     ----------
     autoencoder : autoencoder, FrozenEstimator, path or None, default=None
-        What fills in. A fitted one, or the path of a model file, is used as it is; one that is not
-        is fitted to X first, by ``random_state`` if it has none of its own, and needs a corruption
-        that admits NaN where X has any, such as "missing". ``clone`` forgets a fit: wrap a fitted
-        one in scikit-learn's FrozenEstimator. None fits
-        ``DenoisingAutoencoder(corruption="missing:0.4", validation_fraction=0)`` for 50 epochs,
-        and where rows are few for as many as make 5,000 steps, 500 at most: the values hidden
-        anew in each step hold it back, and early stopping on the few rows held out came too soon.
+        The autoencoder that imputes. A fitted one, or the path of a model file, is used as it is.
+        An unfitted one is fitted to X first, with ``random_state`` if it has none of its own; if X
+        has NaN it needs a corruption that accepts NaN, such as "missing". ``clone`` discards a fit:
+        wrap a fitted autoencoder in scikit-learn's FrozenEstimator. None fits
+        ``DenoisingAutoencoder(corruption="missing:0.4", validation_fraction=0)`` for 50 epochs, or
+        on few rows for as many epochs as make 5,000 steps, at most 500: hiding other values in
+        every step regularizes it, and early stopping on few held-out rows stopped too soon.
     method : {"auto", "pass", "projection", "code"}, default="auto"
-        As in ``inpaint``.
+        How values are filled in, as in ``inpaint``.
     keep_empty_features : bool, default=False
-        Columns without a known value at ``fit`` are dropped, or kept and filled with 0, as
-        ``SimpleImputer`` has it.
+        Whether columns without a known value at ``fit`` are kept and filled with 0, or dropped, as
+        in ``SimpleImputer``.
     random_state : int, RandomState or None, default=None
-        Of the autoencoder that None fits, and of the search; an int makes both repeat.
+        Seeds the fit of the autoencoder and the search for codes; an int makes both reproducible.
 
     Attributes
     ----------
     autoencoder_ : AbstractAutoencoder
-        Fitted to the columns that are not empty.
+        Fitted to the columns that have a known value.
     statistics_ : ndarray of shape (n_features_in_,)
         The mean of every column's known values, NaN where there are none.
     n_features_in_ : int
@@ -71,7 +71,7 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
     Raises
     ------
     ValueError
-        At ``fit``, by the argument that owns the value; infinity anywhere.
+        At ``fit``, naming the argument that is invalid; if X contains infinity.
 
     References
     ----------
@@ -114,10 +114,10 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Learn the columns of X, (n_samples, n_features), which may hold NaN; y is not read.
+        """Fit to X, (n_samples, n_features), which may contain NaN; y is ignored.
 
-        ``checkpoint``, ``resume`` and ``stop_requested`` are those of ``Autoencoder.fit``, for an
-        autoencoder that is fitted here.
+        ``checkpoint``, ``resume`` and ``stop_requested`` are as in ``Autoencoder.fit``, if an
+        autoencoder is fitted here.
         """
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
@@ -128,42 +128,51 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         n_known = known.sum(axis=0)
         sums = np.where(known, X, 0).sum(axis=0, dtype=np.float64)
         self.statistics_ = np.where(n_known > 0, sums / np.maximum(n_known, 1), np.nan)
-        self._told = n_known > 0
-        if not self._told.any():
-            raise InvalidData("X: holds no known value; there is nothing to learn from.")
-        of_fit = {"checkpoint": checkpoint, "resume": resume, "stop_requested": stop_requested}
-        self.autoencoder_ = self._fitted_autoencoder(X[:, self._told], of_fit)
-        if self.autoencoder_.n_features_in_ != self._told.sum():
+        self._has_values = n_known > 0
+        if not self._has_values.any():
+            raise InvalidData("X: contains no known value; there is nothing to learn from.")
+        checkpointing = {
+            "checkpoint": checkpoint,
+            "resume": resume,
+            "stop_requested": stop_requested,
+        }
+        self.autoencoder_ = self._fitted_autoencoder(X[:, self._has_values], checkpointing)
+        if self.autoencoder_.n_features_in_ != self._has_values.sum():
             raise InvalidData(
-                f"X has {self._told.sum()} features with known values, the autoencoder was fitted "
-                f"to {self.autoencoder_.n_features_in_}."
+                f"X has {self._has_values.sum()} features with known values, but the autoencoder "
+                f"was fitted to {self.autoencoder_.n_features_in_}."
             )
         names = getattr(self, "feature_names_in_", None)
         fitted = getattr(self.autoencoder_, "feature_names_in_", None)
-        check_same_names(None if names is None else names[self._told], fitted)
+        check_same_names(None if names is None else names[self._has_values], fitted)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return X, float32 or float64 as it came, with its missing values filled in."""
+        """Return X with its missing values filled in, (n_samples, n_features), of the dtype of X.
+
+        Columns without a known value at ``fit`` are left out, unless ``keep_empty_features``.
+        """
         check_is_fitted(self, "autoencoder_")
         X = self._checked(X, reset=False)
         seed = 0 if self.random_state is None else self.random_state
-        rows = array_source(X[:, self._told])  # whose names are known to be right
+        rows = array_source(X[:, self._has_values])  # names have been checked
         whole = np.where(np.isnan(X), 0, X)
         filled = self.autoencoder_.impute(rows, method=self.method, random_state=seed)
         filled = filled.reshape(len(X), -1)  # the autoencoder may have been fitted to images
-        whole[:, self._told] = np.where(np.isnan(X[:, self._told]), filled, X[:, self._told])
-        return whole if self.keep_empty_features else whole[:, self._told]
+        whole[:, self._has_values] = np.where(
+            np.isnan(X[:, self._has_values]), filled, X[:, self._has_values]
+        )
+        return whole if self.keep_empty_features else whole[:, self._has_values]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns of ``transform``: those of X without the dropped ones."""
+        """Return the column names of ``transform``'s result: X's, without the dropped columns."""
         check_is_fitted(self, "autoencoder_")
         names = np.asarray(_check_feature_names_in(self, input_features))
-        return names if self.keep_empty_features else names[self._told]
+        return names if self.keep_empty_features else names[self._has_values]
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
         check_columns(X)
-        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+        with np.errstate(over="ignore"):  # overflow is reported as infinity below
             X = _validate(
                 self,
                 X,
@@ -178,17 +187,19 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         check_finite(next(source.in_order(len(X))), source, missing=True)
         return X
 
-    def _fitted_autoencoder(self, X: np.ndarray, of_fit: dict[str, Any]) -> AbstractAutoencoder:
-        given = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
-        if hasattr(given, "model_"):
-            return deepcopy(given)
-        if not admits_missing(given) and np.isnan(X).any():
+    def _fitted_autoencoder(
+        self, X: np.ndarray, checkpointing: dict[str, Any]
+    ) -> AbstractAutoencoder:
+        autoencoder = given_autoencoder(self.autoencoder, lambda: self._default_autoencoder(len(X)))
+        if hasattr(autoencoder, "model_"):
+            return deepcopy(autoencoder)
+        if not admits_missing(autoencoder) and np.isnan(X).any():
             raise InvalidData(
-                "autoencoder: X contains NaN, which it does not learn from; give one that fills in "
-                f"missing values, such as {type(given).__name__}(corruption='missing'), one that "
-                "is fitted to whole rows, or None."
+                "autoencoder: X contains NaN, which it cannot be fitted to; give one that accepts "
+                f"missing values, such as {type(autoencoder).__name__}(corruption='missing'), one "
+                "that is already fitted to complete rows, or None."
             )
-        return unfitted_copy(given, self.random_state).fit(X, **of_fit)
+        return unfitted_copy(autoencoder, self.random_state).fit(X, **checkpointing)
 
     def _default_autoencoder(self, n_rows: int) -> AbstractAutoencoder:
         steps = -(-n_rows // batch_size_for("auto", n_rows))

@@ -1,4 +1,4 @@
-"""X as users have it, to a source: scikit-learn's validation, then the finite check."""
+"""Validate X, in any form that users pass, and return it as a source of rows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.columns import check_same_columns, check_same_shape
+from narrows.model.model import Model
 from narrows.text import Documents
 
 __all__ = [
@@ -27,16 +28,18 @@ __all__ = [
     "called",
     "check_columns",
     "fit_source",
+    "lookup_rows",
+    "query_rows",
     "query_source",
     "rows_called",
-    "with_names_of_before",
+    "with_resumed_names",
 ]
 
 # scikit-learn annotates nothing, and its defaults mislead the type checker
 _validate_data: Any = _validate_data_untyped
 FLOATS: Any = [np.float32, np.float64]
 _WIDE_FIRST: Any = [np.float64, np.float32]
-"""scikit-learn casts an array of neither type to the first."""
+"""scikit-learn casts an array of neither dtype to the first."""
 
 _X = re.compile(r"\bX\b")
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
@@ -47,8 +50,8 @@ def fit_source(
 ) -> Source:
     """Validate rows, set the estimator's feature attributes, and return a source.
 
-    Infinities and NaN are left for the pass that reads every value anyway. ``argument`` is what
-    errors and warnings call the rows, unless they come from a file.
+    Infinity and NaN are checked later, in the pass that reads every value anyway. Errors and
+    warnings call the rows ``argument``, unless they come from a file.
     """
     with rows_called(argument):
         source = _fit_source(estimator, X, reset=reset, min_samples=min_samples)
@@ -57,7 +60,7 @@ def fit_source(
 
 @contextmanager
 def rows_called(argument: str) -> Iterator[None]:
-    """Have errors about rows that an estimator reads name ``argument``, where they name X."""
+    """Replace X by ``argument`` in the messages of errors that are raised in the block."""
     try:
         yield
     except (UsageError, NotFittedError):
@@ -65,12 +68,12 @@ def rows_called(argument: str) -> Iterator[None]:
     except ValueError as error:
         if argument == "X":
             raise
-        found, n = _X.subn(argument, str(error), count=1)
-        raise InvalidData(found if n else f"{argument}: {error}") from None
+        message, n = _X.subn(argument, str(error), count=1)
+        raise InvalidData(message if n else f"{argument}: {error}") from None
 
 
 def called(source: Source, argument: str) -> Source:
-    """Return rows that errors and warnings call ``argument``, unless they come from a file."""
+    """Return a source that errors and warnings call ``argument``, unless it is a file."""
     if source.origin != "X" or argument == "X":
         return source
     source = copy(source)
@@ -78,9 +81,9 @@ def called(source: Source, argument: str) -> Source:
     return source
 
 
-def with_names_of_before(estimator: Any, source: Source, names: Sequence[str]) -> Source:
-    """Return rows whose columns have no names with those of the fit that is resumed, which become
-    the estimator's; other rows as they are."""
+def with_resumed_names(estimator: Any, source: Source, names: Sequence[str]) -> Source:
+    """Give unnamed columns the names of the fit that is resumed, and set them on the estimator;
+    return rows that have names unchanged."""
     if source.names is not None or len(names) != source.n_features:
         return source
     estimator.feature_names_in_ = np.array(names, dtype=object)
@@ -94,13 +97,13 @@ def _fit_source(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> Sou
         return _checked_source(estimator, X, reset=reset, min_samples=min_samples)
     if isinstance(X, Documents):
         table = (
-            " In a table of numbers name the columns that hold texts: "
+            " If it is a table of numbers, name the columns that hold texts: "
             f"{X.origin}:id=COLUMN,label=COLUMN,drop=COLUMN."
             if Path(X.origin).suffix
             else ""
         )
         raise InvalidData(
-            f"{X.origin}: holds texts, which {type(estimator).__name__} does not read; use "
+            f"{X.origin}: holds texts, which {type(estimator).__name__} cannot read; use "
             "DocumentAutoencoder (--variant document) or SemanticHasher (--variant hashing)."
             f"{table}"
         )
@@ -111,9 +114,9 @@ def _fit_source(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> Sou
         image_shape, X = X.shape[1:], X.reshape(len(X), -1)
         if not reset:
             check_same_shape(image_shape, X.shape[1], estimator)
-    # bytes stay bytes: an eighth of float64's memory, and they say that these are images
+    # bytes stay bytes: an eighth of float64's memory, and a sign that the rows are images
     is_bytes = isinstance(X, np.ndarray) and X.dtype == np.uint8
-    with np.errstate(over="ignore"):  # what overflows is found with the infinities
+    with np.errstate(over="ignore"):  # overflow is reported as infinity later
         X = _validate_data(
             estimator,
             X,
@@ -134,8 +137,8 @@ def _fit_source(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> Sou
 
 
 def _is_wide(X: Any) -> bool:
-    """Return whether numbers that are neither float32 nor float64 become float64: those of lists
-    and frames, objects, and whole numbers that float32 would round."""
+    """Return whether values of other dtypes become float64 instead of float32: those of lists and
+    frames, objects, and integers that float32 would round."""
     if sp.issparse(X):
         return False
     return not isinstance(X, np.ndarray) or X.dtype == object or needs_float64(X)
@@ -144,8 +147,8 @@ def _is_wide(X: Any) -> bool:
 def _keep_row_shape(
     estimator: Any, shape: tuple[int, ...] | None, resize: tuple[int, int] | None = None
 ) -> None:
-    """Set an estimator's ``row_shape_`` and, if images were resized as they were read, ``resize_``;
-    flat rows have neither."""
+    """Set ``row_shape_`` and, if images were resized on reading, ``resize_``; delete both for flat
+    rows."""
     for name, value in (("row_shape_", shape), ("resize_", resize)):
         if value is not None:
             setattr(estimator, name, tuple(value))
@@ -154,14 +157,14 @@ def _keep_row_shape(
 
 
 def check_columns(X: Any) -> None:
-    """Name the first column of a frame, or of an array of objects or texts, that holds no numbers.
+    """Refuse a frame, or an array of objects or texts, with a column that is not numeric.
 
     Raises
     ------
     InvalidData
-        Naming the column, the row and the text or time.
+        Naming the first such column, the row and the value.
     """
-    for name, column in _suspects(X):
+    for name, column in _columns_to_check(X):
         _check_no_times(name, column)
         with suppress(TypeError, ValueError):
             column.astype(np.float64)
@@ -170,7 +173,7 @@ def check_columns(X: Any) -> None:
             try:
                 float(value)
             except TypeError:
-                continue  # None, or what scikit-learn has words for
+                continue  # None, or an object that scikit-learn refuses
             except ValueError:
                 raise InvalidData(
                     f"X: column {name!r} holds {str(value)!r} in row {i}: could not convert "
@@ -179,7 +182,7 @@ def check_columns(X: Any) -> None:
 
 
 def _check_no_times(name: Any, column: np.ndarray) -> None:
-    """Refuse dates, times and durations: numpy would make nanoseconds or days of them."""
+    """Refuse dates, times and durations, which NumPy would turn into nanoseconds or days."""
     every = column.dtype.kind in "Mm"
     for i, value in enumerate(column if every or column.dtype == object else ()):
         if every or isinstance(value, _TIMES):
@@ -189,13 +192,13 @@ def _check_no_times(name: Any, column: np.ndarray) -> None:
             )
 
 
-def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yield name and values of the columns whose type does not say that they are numbers."""
+def _columns_to_check(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield the name and values of each column whose dtype is not numeric."""
     if isinstance(X, np.ndarray):
         if X.ndim == 2 and X.dtype.kind in "OUSMm":
             yield from enumerate(X.T)
         return
-    # an arrow table's columns are no names
+    # an Arrow table's ``columns`` are its arrays, not their names
     for name in getattr(X, "column_names", None) or getattr(X, "columns", ()):
         if not isinstance(name, str | int):
             return
@@ -205,18 +208,39 @@ def _suspects(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def query_source(estimator: Any, X: Any, argument: str = "X") -> Source:
-    """Validate rows for a fitted estimator; values are checked as they are read.
+    """Validate query rows for a fitted estimator; values are checked as they are read.
 
     Warns
     -----
     RangeWarning
-        If they are in other units than those of the fit.
+        If the rows appear to be in other units than at fit.
     """
     source = fit_source(estimator, X, reset=False, min_samples=1, argument=argument)
     fitted = getattr(estimator, "autoencoder_", None) or getattr(estimator, "members_", [None])[0]
     if fitted is not None:
         fitted.model_.check_units(source)
     return source
+
+
+def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Source]:
+    """Validate query rows for a fitted autoencoder or detector; return its model and the rows.
+
+    ``argument`` is the name of the rows in errors.
+
+    Raises
+    ------
+    NotFittedError, InvalidData
+    """
+    return estimator._validated_query(X, argument)
+
+
+def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
+    """Validate rows to index or to search with; return the model and the rows.
+
+    As ``query_rows``, but for texts: empty ones give no warning, and the source holds the shares
+    of unknown words.
+    """
+    return estimator._validated_lookup(X)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

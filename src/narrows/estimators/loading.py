@@ -1,4 +1,4 @@
-"""Load any estimator that ``save`` wrote."""
+"""Load a fitted estimator from a model file."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def load(path: str | Path, *, pieces: Iterable[Any] = ()) -> Any:
     Parameters
     ----------
     path : path
-        A model file, or a checkpoint.
+        Path of a model file, or of a checkpoint.
     pieces : sequence of classes, functions or instances, optional
-        Your own pieces that the file names: penalties, corruptions, losses, encoders, decoders. An
-        instance stands for a class that needs arguments that no file holds; the weights are those
-        of the file.
+        Your own pieces that the file names: penalties, corruptions, losses, encoders, decoders.
+        Give an instance for a class that needs constructor arguments; its weights are replaced by
+        those in the file.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign, or from a later version, or names a piece that is not
-        given; nothing in it is ever run, and nothing that it names imported.
+        If the file is damaged, foreign, or from a later version, or names a piece that is not in
+        ``pieces``. Loading never runs code from the file, nor imports what it names.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     with model_file(path, pieces) as artefact:
         spec = artefact.spec

@@ -1,4 +1,4 @@
-"""Constructor arguments: kept as given, resolved, as JSON values, and compared."""
+"""Store, resolve, serialize and compare constructor arguments."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ __all__ = [
     "json_parameters",
     "keep",
     "known_arguments",
+    "parameter_names",
     "seed_from",
     "spec_of",
     "specs_of",
@@ -37,21 +38,26 @@ __all__ = [
 
 
 def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
-    """Set what a constructor was given, as it was given: scikit-learn's rule for constructors."""
+    """Set constructor arguments as attributes, unchanged, as scikit-learn requires."""
     for name, value in arguments.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
 
 
 def forget(estimator: Any) -> None:
-    """Drop what an earlier fit set: a fit that fails leaves nothing half replaced."""
+    """Delete the fitted attributes, so that a failing fit does not leave a mix of old and new."""
     for name in [*vars(estimator)]:
         if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
             delattr(estimator, name)
 
 
+def parameter_names(estimator: type[BaseEstimator]) -> list[str]:
+    """Return the names of an estimator's constructor arguments, sorted."""
+    return estimator._get_param_names()
+
+
 def seed_from(random_state: Any) -> int:
-    """Return a seed; None draws one from NumPy's global state, as in scikit-learn."""
+    """Return an integer seed; None draws one from NumPy's global state, as in scikit-learn."""
     try:
         return int(check_random_state(random_state).randint(2**31 - 2))
     except ValueError as error:
@@ -59,9 +65,9 @@ def seed_from(random_state: Any) -> int:
 
 
 def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> Any:
-    """Return the spec of a piece given as a name, a spec or an instance; check its values.
+    """Return the spec of a piece that is given as a name, a spec or an instance, and check it.
 
-    A user's own piece is returned as it is, checked for the slot.
+    A user-defined piece is checked for the slot and returned as it is.
     """
     if isinstance(value, str | Mapping):
         value = piece_from_spec(table, value, slot=slot)
@@ -75,13 +81,13 @@ def spec_of(table: Mapping[str, Any], value: Any, *, slot: str) -> Any:
 
 
 def corruption_spec(value: Any) -> Any:
-    """Return the spec of a corruption given as ``spec_of`` takes it; None and "none" mean none."""
+    """Return the spec of a corruption as ``spec_of`` does; None and "none" mean "identity"."""
     none = value is None or (isinstance(value, str) and value == "none")
     return spec_of(CORRUPTIONS, "identity" if none else value, slot="corruption")
 
 
 def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[Any]:
-    """Return the specs of a sequence of pieces, of one piece, or of None."""
+    """Return the specs of a sequence of pieces, of a single piece, or of None."""
     if values is None:
         return []
     if not isinstance(values, Sequence) or isinstance(values, str):
@@ -90,7 +96,7 @@ def specs_of(table: Mapping[str, Any], values: Any, *, slot: str) -> list[Any]:
 
 
 def widths_of(widths: Any, name: str = "hidden") -> list[int]:
-    """Return widths as a list of integers; ``name`` is the argument's."""
+    """Return layer widths as a list of integers; errors call the argument ``name``."""
     if isinstance(widths, str) or not isinstance(widths, Sequence | np.ndarray):
         raise UsageError(
             f"{name}: must be a sequence of widths, such as (512, 256), got {widths!r}."
@@ -108,27 +114,27 @@ _PIECES = {
 
 _NAN = {"float": "nan"}
 _PAIRS = "pairs"
-"""Key of a dict that is stored as a list of pairs: JSON keys are strings, class labels need not."""
+"""Marks a dict stored as a list of pairs: JSON keys are strings, but class labels need not be."""
 
 
 def json_parameters(parameters: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
-    """Return constructor arguments as JSON values; a live random state becomes None.
+    """Return constructor arguments as JSON values; a random state object becomes None.
 
-    ``strict`` refuses users' own pieces that no file can name.
+    ``strict`` refuses user-defined pieces that a file cannot name.
     """
-    known = {
-        name: _known_piece(value) if name in SLOTS else value for name, value in parameters.items()
+    specs = {
+        name: _specs_in(value) if name in SLOTS else value for name, value in parameters.items()
     }
-    plain = json_pieces(known, strict=strict)
+    plain = json_pieces(specs, strict=strict)
     return {name: _json(value) for name, value in plain.items()}
 
 
-def _known_piece(value: Any) -> Any:
-    """Return a known piece, or a sequence of pieces, with known ones as their specs."""
+def _specs_in(value: Any) -> Any:
+    """Return a value in which every built-in piece is replaced by its spec."""
     if type(value) in _PIECES:
         return piece_to_spec(_PIECES[type(value)], value)
     if isinstance(value, list | tuple):
-        return [_known_piece(item) for item in value]
+        return [_specs_in(item) for item in value]
     return value
 
 
@@ -152,11 +158,11 @@ def _json(value: Any) -> Any:
         return dict(_NAN)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise UsageError(f"{value!r} has no place in a model file; use names and numbers.")
+    raise UsageError(f"{value!r} cannot be stored in a model file; use names and numbers.")
 
 
 def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a constructor from JSON values, which have no tuples and no NaN."""
+    """Return constructor arguments from the JSON values of ``json_parameters``."""
     arguments = {k: math.nan if v == _NAN else v for k, v in arguments.items()}
     arguments = {
         k: dict(v[_PAIRS]) if isinstance(v, dict) and {*v} == {_PAIRS} else v
@@ -169,9 +175,9 @@ def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class NarrowsEstimator(BaseEstimator):
-    """An estimator whose public methods run isolated from the caller's settings of torch.
+    """Base class of all estimators: public methods ignore the caller's torch settings.
 
-    Unpickled, it has the default of every parameter that came after it.
+    Old pickles get defaults for newer parameters.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -185,53 +191,53 @@ class NarrowsEstimator(BaseEstimator):
                 setattr(self, name, parameter.default)
 
 
-_TAKE_EFFECT = frozenset(
+_MAY_CHANGE = frozenset(
     "augmentation batch_size device learning_rate n_neighbors neighbors_by precision random_state "
     "sampled_words verbose weight_decay".split()
 )
-_OF_FIT = frozenset(
+_ONLY_FIT_READS = frozenset(
     "cd_steps fine_tune max_epochs patience persistent pretrain pretrain_epochs "
     "pretrain_learning_rate validation_fraction".split()
 )
 
 
-def check_same_net(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse constructor arguments that changed since the net was built, and cannot take effect.
+def check_same_net(built_with: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse changed constructor arguments that cannot take effect on the net as it was built.
 
     Parameters
     ----------
-    was, now : mapping
-        Arguments as JSON values, by name; those that ``was`` lacks are not compared.
+    built_with, current : mapping
+        Arguments as JSON values, by name; only names in both are compared.
 
     Raises
     ------
     UsageError
         Naming the argument and both values.
     """
-    for name in sorted(was.keys() & now.keys() - _TAKE_EFFECT):
-        before, asked = _resolved(name, was[name]), _resolved(name, now[name])
-        if before == asked:
+    for name in sorted(built_with.keys() & current.keys() - _MAY_CHANGE):
+        before, now = _resolved(name, built_with[name]), _resolved(name, current[name])
+        if before == now:
             continue
-        if name in _OF_FIT:
+        if name in _ONLY_FIT_READS:
             raise UsageError(
-                f"partial_fit: {name} is {asked!r} now and was {before!r}; only fit reads it, and "
+                f"partial_fit: {name} is {now!r} now and was {before!r}; only fit reads it, and "
                 "partial_fit passes once over X. Set it back, or call fit."
             )
         raise UsageError(
-            f"partial_fit: {name} is {asked!r}, the net was built with {before!r}; call fit, or "
+            f"partial_fit: {name} is {now!r}, the net was built with {before!r}; call fit, or "
             "set it back."
         )
 
 
 def _resolved(name: str, value: Any) -> Any:
-    """Return an argument in one form, so that equal pieces compare equal however they are given."""
+    """Return an argument in a canonical form, so that equal pieces compare equal."""
     if is_own(value):
         return value
     if name == "corruption":
         return corruption_spec(value)
     if name == "penalties":
-        given = value if isinstance(value, list) else [] if value is None else [value]
-        return [v if is_own(v) else spec_of(PENALTIES, v, slot=name) for v in given]
+        pieces = value if isinstance(value, list) else [] if value is None else [value]
+        return [v if is_own(v) else spec_of(PENALTIES, v, slot=name) for v in pieces]
     if name == "loss" and value != "auto":
         return spec_of(LOSSES, value, slot=name)
     return value

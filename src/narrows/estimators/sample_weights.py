@@ -1,4 +1,4 @@
-"""Weights of rows and classes in a loss."""
+"""Validate the weights of rows and classes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.held_out import column_of_groups
 
-_WIDEST = 1e15
-"""Ratio of the greatest weight to the least: float32 holds the product of two such."""
+_MAX_RATIO = 1e15
+"""Greatest allowed ratio of two weights: the product of two such ratios still fits float32."""
 
 __all__ = [
     "CountedRows",
@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CountedRows:
-    """The rows of a fit that weigh more than 0, with their y, groups and weights.
+    """The rows of a fit whose weight is above 0, with their y, groups and weights.
 
-    ``numbers`` are those of these rows among all that were given, None where every row counts.
+    ``numbers`` are the indices of these rows among all rows of X; None if no row was dropped.
     """
 
     source: Source
@@ -48,17 +48,17 @@ class CountedRows:
 def rows_that_count(
     sample_weight: Any, source: Source, y: Any, groups: Any, *, keep_places: bool
 ) -> CountedRows:
-    """Read the weights of the rows of a fit, and leave out the rows of weight 0.
+    """Read the sample weights of a fit, and drop the rows of weight 0.
 
-    ``keep_places``: no row can be left out, since rows have their places.
+    With ``keep_places`` the order of the rows matters, so that none may be dropped.
 
     Raises
     ------
     InvalidData
-        As ``read_weights``, if y or groups have another length than the rows, or if fewer than
-        two rows count.
+        As in ``read_weights``; if y or groups differ in length from the rows; or if fewer than two
+        rows have a weight above 0.
     UsageError
-        If the rows are streamed, or one weighs 0 that has its place.
+        If the rows are streamed, or a row of weight 0 cannot be dropped.
     """
     weights = read_weights(sample_weight, source.n_rows)
     if weights is None:
@@ -72,16 +72,18 @@ def rows_that_count(
         return CountedRows(source, y, groups, weights)
     if keep_places:
         raise UsageError(
-            "sample_weight: must not be 0 with texts or with block_length, for which rows have "
-            "their places; leave these rows out of X."
+            "sample_weight: must not be 0 with texts or with block_length, where the order of "
+            "the rows matters; leave these rows out of X."
         )
     numbers = np.flatnonzero(weights)
     if len(numbers) < 2:
-        raise InvalidData("sample_weight: all rows but one weigh 0; two at least must count.")
+        raise InvalidData(
+            "sample_weight: fewer than two rows have a weight above 0; give at least two."
+        )
     return CountedRows(
         source.where(torch.from_numpy(weights > 0)),
-        _some_rows("y", y, len(weights), numbers),
-        _some_rows(
+        _rows_at("y", y, len(weights), numbers),
+        _rows_at(
             "groups",
             None if groups is None else column_of_groups(groups),
             len(weights),
@@ -92,8 +94,8 @@ def rows_that_count(
     )
 
 
-def _some_rows(name: str, values: Any, n_rows: int, numbers: np.ndarray) -> Any:
-    """Return those rows of an array, list, frame or source that goes with the rows, if any."""
+def _rows_at(name: str, values: Any, n_rows: int, numbers: np.ndarray) -> Any:
+    """Return the rows of these numbers of y or groups; None for None."""
     if values is None:
         return None
     try:
@@ -110,8 +112,8 @@ def _some_rows(name: str, values: Any, n_rows: int, numbers: np.ndarray) -> Any:
 
 
 def weights_of_parts(weights: np.ndarray | None, selection: Selection) -> Tensor | None:
-    """Return weights, float32 (n_rows,), of mean 1 over the rows to train on, and over those held
-    out; None of None."""
+    """Return weights, float32 (n_rows,), that average 1 over the training rows and over the
+    held-out rows; None for None."""
     if weights is None:
         return None
     wide, held_out = torch.from_numpy(weights), selection.held_out
@@ -120,13 +122,14 @@ def weights_of_parts(weights: np.ndarray | None, selection: Selection) -> Tensor
 
 
 def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    """Return the weight of every row, float64 (n_rows,), the greatest 1; None: all weigh alike.
+    """Return the weight of every row, float64 (n_rows,), scaled so that the largest is 1; None for
+    equal weights.
 
     Raises
     ------
     InvalidData
-        If there is another number of them, one is negative or not finite, all are 0, or those
-        above 0 differ by more than a factor of 1e15.
+        If their number is not that of the rows, one is negative or not finite, all are 0, or the
+        weights above 0 differ by more than a factor of 1e15.
     """
     if sample_weight is None:
         return None
@@ -140,21 +143,21 @@ def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
             f"sample_weight: must be >= 0, row {row} (the first is 0) has {weights[row]:g}."
         )
     least, greatest = float(weights[weights > 0].min()), float(weights.max())
-    if least / greatest < 1 / _WIDEST:
+    if least / greatest < 1 / _MAX_RATIO:
         raise InvalidData(
-            f"sample_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
+            f"sample_weight: must differ by a factor of {_MAX_RATIO:g} at most, got {least:g} and "
             f"{greatest:g}; give 0 to rows that should not count."
         )
     return weights / greatest
 
 
 def check_class_weight(class_weight: Any) -> None:
-    """Raise UsageError for an invalid ``class_weight``, before y is known.
+    """Check ``class_weight`` before y is known.
 
     Raises
     ------
     UsageError
-        If it is not None, "balanced" or a mapping from classes to numbers above 0.
+        If it is none of None, "balanced" and a mapping from classes to numbers above 0.
     """
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
@@ -173,14 +176,14 @@ def class_weights(
     """Return the weight of every class, float32 (n_classes,); only ratios matter.
 
     "balanced" is total / (n_classes * total of the class), over the weights of the training rows;
-    a class that a dict does not name weighs 1.
+    a class missing from a dict has weight 1.
 
     Parameters
     ----------
     targets : Tensor of any shape
-        Positions among the classes, negative where unknown, of the training rows alone.
+        Class indices of the training rows, negative where unknown.
     row_weights : Tensor, optional
-        Of the same shape.
+        Weight of every target, of the same shape.
 
     Raises
     ------
@@ -189,19 +192,19 @@ def class_weights(
         of 1e15.
     """
     if isinstance(class_weight, Mapping):
-        places = {name: place for place, name in enumerate(classes.tolist())}
+        index_of = {name: i for i, name in enumerate(classes.tolist())}
         weights = np.ones(len(classes))
         for name, weight in class_weight.items():
-            if name not in places:
+            if name not in index_of:
                 raise UsageError(
-                    f"class_weight: {name!r} is no class of y; it has {list(places)[:10]}."
+                    f"class_weight: {name!r} is not a class of y, which has {list(index_of)[:10]}."
                 )
-            weights[places[name]] = float(weight)
+            weights[index_of[name]] = float(weight)
         least, greatest = float(weights.min()), float(weights.max())
-        if least / greatest < 1 / _WIDEST:
+        if least / greatest < 1 / _MAX_RATIO:
             raise UsageError(
-                f"class_weight: must differ by a factor of {_WIDEST:g} at most, got {least:g} and "
-                f"{greatest:g} (a class that is not named weighs 1)."
+                f"class_weight: must differ by a factor of {_MAX_RATIO:g} at most, got {least:g} "
+                f"and {greatest:g} (a class that is not named has weight 1)."
             )
         return torch.from_numpy(weights / greatest).float()
     known = targets >= 0

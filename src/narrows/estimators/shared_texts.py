@@ -1,4 +1,4 @@
-"""Texts of parameters that several estimators have, written once."""
+"""Descriptions of parameters that several estimators share."""
 
 from __future__ import annotations
 
@@ -13,205 +13,219 @@ __all__ = ["documented"]
 
 Estimator = TypeVar("Estimator", bound=type)
 
-_SHARED = {
+_CONSTRUCTOR_PARAMETERS = {
     "autoencoder": (
         "autoencoder, FrozenEstimator, path or None",
-        "Whose encoder makes the code. A fitted one, or the path of a model file, is used as it "
-        "is; one that is not is fitted to X first, by ``random_state`` if it has none of its own. "
-        "``clone`` forgets a fit, and ``GridSearchCV`` clones: give it scikit-learn's "
-        "FrozenEstimator(autoencoder) or a path. None fits an ``Autoencoder()``.",
+        "The autoencoder whose encoder computes the code. A fitted one, or the path of a model "
+        "file, is used as it is. An unfitted one is fitted to X first, with ``random_state`` if it "
+        "has none of its own. ``clone`` discards a fit, and ``GridSearchCV`` clones: pass "
+        "scikit-learn's FrozenEstimator(autoencoder) or a path. None fits an ``Autoencoder()``.",
     ),
     "layer": ("int", "The encoder's layer that the head reads, counted from 0; -1 is the code."),
     "training": (
         '{"frozen", "fine_tuned", "joint"}',
-        '"frozen" trains the head alone, "fine_tuned" a copy of the encoder too, "joint" the copy '
-        "by the task and, at ``reconstruction_weight``, by the autoencoder's own J.",
+        '"frozen" trains only the head. "fine_tuned" also trains a copy of the encoder. "joint" '
+        "trains the copy on the sum of the task's loss and ``reconstruction_weight`` times the "
+        "autoencoder's own J.",
     ),
-    "hidden": ("sequence of int", "Widths of the head's hidden layers; () is a linear map."),
-    "activation": ("str", "Between the head's layers."),
+    "hidden": ("sequence of int", "Widths of the head's hidden layers; () for a linear head."),
+    "activation": ("str", "Activation between the head's layers."),
     "corruption": (
         "str, spec, corruption or None",
-        'x -> x~ for the task, such as "masking:0.25", where the encoder trains too.',
+        'Corruption x -> x~ of the rows for the task, such as "masking:0.25"; only if the encoder '
+        "is trained too.",
     ),
     "dropout": (
         "float",
-        "Share of the features, and where the encoder trains of each of its layers' units, that "
-        "are 0 in a step; in [0, 1).",
+        "Fraction of the features that are set to 0 in a training step, in [0, 1); if the encoder "
+        "is trained too, also of the units of each of its layers.",
     ),
-    "reconstruction_weight": ("float", 'Of the autoencoder\'s J in "joint".'),
-    "max_features": ("int or None", "Of texts: how many words are counted, the commonest."),
+    "reconstruction_weight": ("float", 'Weight of the autoencoder\'s J with training="joint".'),
+    "max_features": (
+        "int or None",
+        "For texts: number of words to count, the most frequent ones; None counts all.",
+    ),
     "min_df": (
         "int or float",
-        "Of texts: words in fewer documents are not counted; a number with a point is a share.",
+        "For texts: words in fewer documents are not counted; a float is a fraction of the "
+        "documents.",
     ),
-    "max_df": ("int or float", "Of texts: words in more documents are not counted."),
+    "max_df": (
+        "int or float",
+        "For texts: words in more documents are not counted; a float is a fraction of the "
+        "documents.",
+    ),
     "stop_words": (
         '"english", list of str or None',
-        "Of texts: words that are never counted; they are dropped before stems are taken.",
+        "For texts: words that are not counted; they are dropped before stemming.",
     ),
     "stemmer": (
         "str or None",
-        'Of texts: words of one stem count as one word; "porter" or "snowball" for English, or a '
-        'language of PyStemmer, such as "german" (then with stop words of that language or None).',
+        'For texts: words with the same stem count as one word. "porter" or "snowball" for '
+        'English, or a language of PyStemmer, such as "german" (then give stop words of that '
+        "language, or None).",
     ),
     "token_pattern": (
         "str or None",
-        "Of texts: the regular expression of a word; None takes two or more letters, digits and "
-        "underscores. Patterns that could take for ever on some text are refused.",
+        "For texts: regular expression that matches a word. None matches two or more letters, "
+        "digits and underscores. Patterns that could take very long on some text are refused.",
     ),
     "analyzer": (
         '{"auto", "word", "char", "char_wb"}',
-        "Of texts: whether words are counted, n-grams of characters, or those inside words. "
-        '"auto" takes "char_wb", with a warning, where at least a fifth of the characters of the '
-        "first 1,000 documents are of scripts without spaces between words (Chinese, Japanese, "
-        'Thai, Lao, Khmer, Burmese), else "word".',
+        "For texts: whether to count words, character n-grams, or character n-grams inside words. "
+        '"auto" takes "char_wb", with a warning, if at least a fifth of the characters of the '
+        "first 1,000 documents belong to scripts without spaces between words (Chinese, Japanese, "
+        'Thai, Lao, Khmer, Burmese), otherwise "word".',
     ),
     "ngram_range": (
         '(int, int) or "auto"',
-        'Of texts: the least and the greatest n of the n-grams. "auto" is (1, 1) for words and '
+        'For texts: smallest and largest n of the n-grams. "auto" is (1, 1) for words and '
         "(1, 3) for characters.",
     ),
     "n_neighbors": (
         "int or None",
-        "k > 0: the net rebuilds, instead of a row, a mean of it (0.4) and of its k nearest rows "
-        "by cosine (0.6), so that the code keeps what they share. They are found before training, "
-        "in time that grows with the square of n_samples. None takes 10 for up to 20,000 rows in "
-        "memory, else 0.",
+        "Number k of nearest rows. If k > 0, the net reconstructs a weighted mean of the row (0.4) "
+        "and its k nearest rows by cosine (0.6) instead of the row, so that the code keeps what "
+        "they share. They are found before training, in time quadratic in n_samples. None takes 10 "
+        "for up to 20,000 rows in memory, otherwise 0.",
     ),
     "neighbors_by": (
         '{"auto", "rows", "code"}',
-        "What says which rows are near: the rows themselves, or a code of 128 bits, the neighbor "
-        "model, that is learned first, in 4 groups, from 30% of the words. It costs about as much "
-        "time "
-        'again, and texts are found better by it, images not. "auto" takes a code for up to '
-        "20,000 texts or rows of counts.",
+        "How nearest rows are found: from the rows themselves, or from the code of a neighbor "
+        "model: a hasher of 128 bits in 4 groups, trained first, on 30% of the words at a time. It "
+        "about doubles the training time, and improves retrieval of texts but not of images. "
+        '"auto" takes the code for up to 20,000 texts or rows of counts.',
     ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
-        'Done before f and undone after g. "auto" takes bytes (images) to [0, 1], sparse counts '
-        "to proportions, leaves values in [0, 1] alone, standardizes other tables, and fits a "
-        'named loss; "center" is what PCA does, "tfidf" weighs the logarithm of counts by how '
-        "rare a feature is.",
+        'Applied before f and undone after g. "auto" scales bytes (images) to [0, 1] and sparse '
+        "counts to proportions, leaves values in [0, 1] unchanged, standardizes other tables, and "
+        'obeys a named loss. "center" subtracts the mean, as PCA does; "tfidf" weights the '
+        "logarithm of counts by how rare a feature is.",
     ),
     "penalties": (
         "penalty or sequence of them",
-        "Terms that J has beside the loss, such as ``L1(1e-3)`` or 'l1:0.001', and beside those of "
-        "the estimator itself.",
+        "Terms that are added to J, such as ``L1(1e-3)`` or 'l1:0.001', beside the loss and the "
+        "estimator's own terms.",
     ),
     "augmentation": (
         "str, spec or augmentation",
-        'More clean images out of those there are, such as "affine".',
+        'Random transformations that make new clean images in training, such as "affine".',
     ),
     "encoder": (
         "nn.Module or None",
-        "A module of your own in place of the variant's encoder, from rows (batch, n_features) to "
-        "codes (batch, n_components), pretrained or not; what it has frozen stays. See "
+        "Your own module in place of the variant's encoder, from rows (batch, n_features) to codes "
+        "(batch, n_components), pretrained or not. Its frozen parameters stay frozen. See "
         "docs/own_pieces.md.",
     ),
     "decoder": (
         "nn.Module or None",
-        "A module of your own in place of the variant's decoder, from codes (batch, n_components) "
-        "to rows (batch, n_features): means, or logits where the loss has a link.",
+        "Your own module in place of the variant's decoder, from codes (batch, n_components) to "
+        "rows (batch, n_features): means, or logits if the loss has a link.",
     ),
     "max_epochs": (
         "int",
-        "Passes over the data at most; the learning rate warms up over a tenth of them and falls "
-        "as a cosine.",
+        "Maximum number of passes over the data. The learning rate warms up over the first tenth, "
+        "then decays as a cosine.",
     ),
     "batch_size": (
         'int or "auto"',
-        'Rows a step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
+        'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
     ),
-    "learning_rate": ("float", "The highest rate of Adam."),
+    "learning_rate": ("float", "Peak learning rate of Adam."),
     "weight_decay": (
         "float",
-        "Decoupled: a step shrinks every matrix by the share rate x weight_decay. 0.1 makes nets "
-        "on few rows generalize better; the penalty ``WeightDecay`` is a term of J instead.",
+        "Decoupled weight decay: every step shrinks each weight matrix by the fraction learning "
+        "rate x weight_decay. 0.1 helps nets on few rows to generalize. The penalty "
+        "``WeightDecay`` is a term of J instead.",
     ),
     "validation_fraction": (
         "float",
-        "Share of the rows held out, in [0, 1); the weights that did best on them are kept.",
+        "Fraction of the rows to hold out, in [0, 1); the weights with the lowest error on them "
+        "are kept.",
     ),
     "patience": (
         "int or None",
-        "Epochs without a better held-out error before training stops; None never stops.",
+        "Epochs without a lower held-out error before training stops; None never stops early.",
     ),
     "precision": (
         '{"auto", "float32", "bfloat16"}',
-        'Of the matrix products in training. "auto" measures a step of nets of 100,000 weights or '
-        "more in both, once a process and shape, and takes bfloat16 where it needs at most 0.9 of "
-        "the time. Where the two are near that, two processes may decide otherwise: name one, and "
-        "the same seed gives the same bits. Weights and results are float32.",
+        'Number format of matrix products in training. "auto" times a step in both formats, for '
+        "nets of 100,000 weights or more, once per process and shape, and takes bfloat16 if it "
+        "needs at most 0.9 of the time. Near that limit two processes may decide differently: name "
+        "a format to get the same bits from the same seed. Weights and results are float32.",
     ),
     "device": ("str", '"cpu", "cuda", ...; "auto" takes a GPU if there is one.'),
     "random_state": (
         "int, RandomState or None",
-        "An int makes a fit repeat to the bit on one machine with one number of threads.",
+        "An int makes a fit reproducible to the bit on one machine with one number of threads.",
     ),
     "verbose": (
         "int",
-        "1 shows progress and, at the end, the error beside PCA's; 2 a line an epoch too, of many "
-        "epochs about 30 lines, where no bar is shown. On stderr.",
+        "1 shows a progress bar and, at the end, the error beside PCA's, on stderr; 2 also prints "
+        "a line per epoch if no bar is shown, or about 30 lines for many epochs.",
     ),
 }
 
-_OF_FIT = {
+_FIT_PARAMETERS = {
     "X": (
         "array-like, CSR matrix, dataframe, tensor or Source of shape (n_samples, n_features)",
-        "``narrows.read`` makes a Source of a file, bigger than memory or not.",
+        "``narrows.read`` makes a Source from a file, even one larger than memory.",
     ),
     "groups": (
         "array-like of shape (n_samples,)",
-        "Which rows depend on each other, such as those of one subject: all rows of a group are "
-        "trained on, or all are held out. ``validation_fraction`` is then of the groups, at least "
-        "one of them; folds are of groups.",
+        "Group of every row, for rows that depend on each other, such as rows of one subject: a "
+        "group is held out as a whole or not at all. ``validation_fraction`` is then a fraction of "
+        "the groups, at least one; folds consist of whole groups.",
     ),
     "block_length": (
         "int",
-        "Rows are in order, such as windows of a series: runs of so many rows are the groups.",
+        "For rows in order, such as windows of a series: runs of this many rows are the groups.",
     ),
     "gap": (
         "int",
-        "Rows on either side of a held-out block that are left out of training: as many as a "
-        "window is long, where windows overlap.",
+        "Number of rows on either side of a held-out block to leave out of training: the length "
+        "of a window, if windows overlap.",
     ),
     "checkpoint": (
         "path",
-        "A folder for checkpoints, one a minute and one at the end of every net; remove it when "
-        "the model is saved, as the command line does. ``narrows.load`` opens one of a whole net.",
+        "Folder for checkpoints, written every minute and at the end of every net. Remove it once "
+        "the model is saved, as the command line does. ``narrows.load`` can open a checkpoint of a "
+        "whole net.",
     ),
     "resume": (
         "bool",
-        "Go on from the newest sound checkpoints there, to the same end; or, where that training "
-        "had ended, with more ``max_epochs`` or ``patience`` to another.",
+        "Whether to continue from the newest intact checkpoints in that folder. A finished "
+        "training continues if ``max_epochs`` or ``patience`` is larger now.",
     ),
     "stop_requested": (
         "callable",
-        "Called after every step; True means: checkpoint, and raise TrainingStopped.",
+        "Called after every step; if it returns True, a checkpoint is saved and TrainingStopped "
+        "raised.",
     ),
 }
-"""Parameters of ``fit``."""
+"""Type and description of each shared parameter of ``fit``."""
 
 _OPTIONAL = (None, inspect.Parameter.empty)
 
 
 def documented(cls: Estimator) -> Estimator:
-    """Fill in the lines "name : ..." of the docstrings of a class and of its methods.
+    """Fill in the lines "name : ..." in the docstrings of a class and of its methods.
 
     Defaults are read from the signatures.
     """
     if cls.__doc__:  # python -OO has none
-        cls.__doc__ = _filled(cls.__doc__, cls.__init__, _SHARED, 4)
+        cls.__doc__ = _filled(cls.__doc__, cls.__init__, _CONSTRUCTOR_PARAMETERS, 4)
     for member in vars(cls).values():
         if inspect.isfunction(member) and member.__doc__:
-            member.__doc__ = _filled(member.__doc__, member, _OF_FIT, 8)
+            member.__doc__ = _filled(member.__doc__, member, _FIT_PARAMETERS, 8)
     return cls
 
 
 def _filled(
     doc: str, function: Callable[..., Any], texts: dict[str, tuple[str, str]], indent: int
 ) -> str:
-    """Return a docstring whose parameters begin at a column, with the texts of those it shares."""
+    """Return a docstring with its lines "name : ..." at this indent replaced by their texts."""
     parameters, blank = inspect.signature(function).parameters, " " * indent
 
     def text(match: re.Match[str]) -> str:
@@ -219,12 +233,12 @@ def _filled(
         kind, meaning = texts[name]
         default = parameters[name].default
         shown = json.dumps(default) if isinstance(default, str) else repr(default)
-        if texts is _OF_FIT and default in _OPTIONAL:
-            given = "" if default is inspect.Parameter.empty else ", optional"
+        if texts is _FIT_PARAMETERS and default in _OPTIONAL:
+            suffix = "" if default is inspect.Parameter.empty else ", optional"
         else:
-            given = f", default={shown}"
+            suffix = f", default={shown}"
         deeper = blank + " " * 4
         meaning = fill(meaning, 100, initial_indent=deeper, subsequent_indent=deeper)
-        return f"{blank}{name} : {kind}{given}\n{meaning}"
+        return f"{blank}{name} : {kind}{suffix}\n{meaning}"
 
     return re.sub(rf"^{blank}(\w+) : \.\.\.$", text, doc, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Read y: classes, values, pairs, and tables of several targets."""
+"""Validate y: classes, values, pairs, and tables of several targets."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = [
 def read_classes(
     y: Any, n_rows: int, *, unknown: Any = None, classes: np.ndarray | None = None
 ) -> tuple[Tensor, np.ndarray]:
-    """Return the position of each row's class, int64, -1 where y is ``unknown``, and the classes.
+    """Return the class index of each row, int64, -1 where y is ``unknown``, and the classes.
 
-    ``classes`` are those of an earlier call.
+    ``classes`` are the classes of an earlier call; by default those of y.
 
     Raises
     ------
     InvalidData
-        If y has another length than X, fewer than two classes, or one not seen before.
+        If y differs in length from X, has fewer than two classes, or a class not in ``classes``.
     """
     values, known = known_labels(y, n_rows, unknown=unknown)
     if values.dtype.kind == "O":
@@ -54,12 +54,12 @@ def read_classes(
     if classes is None:
         classes = present
         if len(classes) < 2:
-            raise InvalidData(f"y: a classification needs two classes, got {len(classes)}.")
+            raise InvalidData(f"y: classification needs at least two classes, got {len(classes)}.")
     elif not np.isin(present, classes).all():
         new = present[~np.isin(present, classes)][0]
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
-    positions = np.searchsorted(classes, np.where(known, values, classes[0]))
-    return torch.from_numpy(np.where(known, positions, -1)), classes
+    indices = np.searchsorted(classes, np.where(known, values, classes[0]))
+    return torch.from_numpy(np.where(known, indices, -1)), classes
 
 
 def _check_classes(values: np.ndarray) -> None:
@@ -72,12 +72,12 @@ def _check_classes(values: np.ndarray) -> None:
 
 
 def known_labels(y: Any, n_rows: int, *, unknown: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return y as an array (n_rows,), and where it is not the label for none.
+    """Return y as an array (n_rows,), and a mask of the rows whose label is known.
 
     Raises
     ------
     InvalidData
-        If y has another length than X, or is no column of numbers or texts.
+        If y differs in length from X, or is not a column of numbers or texts.
     """
     values = _column(y, n_rows)
     if unknown is None:
@@ -94,16 +94,16 @@ def read_values(
     weights: np.ndarray | None = None,
     moments: tuple[float, float] | None = None,
 ) -> tuple[Tensor, float, float]:
-    """Return y standardized, float32, with its mean and deviation; NaN stays where ``missing``.
+    """Return y standardized, float32, with its mean and standard deviation.
 
-    Mean and deviation are of the rows of the mask ``counted``, bool (n_rows,); None counts all.
-    ``weights`` (n_rows,) say how much each counts in them.
-    ``moments`` are those of an earlier call.
+    They are computed over the rows of the mask ``counted``, bool (n_rows,), or all, weighted by
+    ``weights`` (n_rows,); ``moments`` of an earlier call replace them. NaN stays NaN if ``missing``
+    values are allowed.
 
     Raises
     ------
     InvalidData
-        If y has another length than X, is infinite or too large, or no value is known.
+        If y differs in length from X, is infinite or too large, or no value is known.
     """
     column = _column(y, n_rows)
     try:
@@ -128,41 +128,43 @@ def read_values(
         mean, deviation = moments
     if not math.isfinite(mean + deviation):
         largest = float(np.abs(wide[known]).max())
-        raise InvalidData(f"y: values up to {largest:g} have no mean and deviation; rescale y.")
+        raise InvalidData(
+            f"y: the mean and deviation of values up to {largest:g} overflow; rescale y."
+        )
     return torch.from_numpy((wide - mean) / deviation).float(), mean, deviation
 
 
 def read_same(same: Any, n_rows: int) -> Tensor:
-    """Return whether each pair is the same thing, int64, 1 or 0.
+    """Return ``same`` as int64 (n_rows,): 1 for pairs of the same thing, 0 for others.
 
     Raises
     ------
     InvalidData
-        If there is another number of answers, one is neither 0 nor 1, or all are the same.
+        If there is not one label for each pair, one is neither 0 nor 1, or all are equal.
     """
     if same is None:
-        raise InvalidData("same: is None; give 1 or 0 for every pair.")
+        raise InvalidData("same: must not be None; give 1 or 0 for every pair.")
     try:
         values = column_or_1d(same, warn=True)
     except (TypeError, ValueError) as error:
         raise InvalidData(f"same: {error}") from None
     if len(values) != n_rows:
-        raise InvalidData(f"same: {len(values)} answers for {n_rows} pairs.")
-    good = np.array([_same(v, 0) or _same(v, 1) for v in values.tolist()], dtype=bool)
-    if not good.all():
-        row = int((~good).argmax())
+        raise InvalidData(f"same: {len(values)} labels for {n_rows} pairs.")
+    valid = np.array([_same(v, 0) or _same(v, 1) for v in values.tolist()], dtype=bool)
+    if not valid.all():
+        row = int((~valid).argmax())
         raise InvalidData(f"same: must be 0 or 1, got {values[row]!r} in row {row}.")
-    answers = values.astype(np.int64)
-    if not 0 < answers.sum() < n_rows:
+    labels = values.astype(np.int64)
+    if not 0 < labels.sum() < n_rows:
         raise InvalidData(
-            f"same: {int(answers.sum())} of {n_rows} pairs are the same; pairs of both kinds are "
-            "needed."
+            f"same: {int(labels.sum())} of {n_rows} pairs are the same thing; pairs of both kinds "
+            "are needed."
         )
-    return torch.from_numpy(answers)
+    return torch.from_numpy(labels)
 
 
 def has_columns(y: Any) -> bool:
-    """Return whether y is a table (n_samples, n_targets), even of one column."""
+    """Return whether y is two-dimensional, (n_samples, n_targets), even with one column."""
     shape = getattr(y, "shape", None)
     if shape is None:
         try:
@@ -179,32 +181,32 @@ def _column(y: Any, n_rows: int) -> np.ndarray:
         if has_columns(y) and (n := np.asarray(y).shape[-1]) > 1:
             raise InvalidData(
                 f"y: has {n} columns, but must have one; fit one head for each column, y[:, 0] "
-                "and so on. Only CodeRegressor takes several, of numbers."
+                "and so on. Only CodeRegressor takes several columns, of numbers."
             )
         values: Any = column_or_1d(y, warn=True)
     if len(values) != n_rows:
         raise InvalidData(f"y: {len(values)} values for {n_rows} rows of X.")
     if values.dtype.kind in "mMSV":
         raise InvalidData(f"y: holds {values.dtype}; give numbers or texts.")
-    if values.dtype.char == "g":  # no file and no JSON holds a longdouble
-        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+    if values.dtype.char == "g":  # longdouble cannot be stored in files or JSON
+        with np.errstate(over="ignore"):  # overflow is reported as infinity below
             values = values.astype(np.float64)
     return values
 
 
 def _check_one_type(values: np.ndarray) -> None:
-    of_type = {type(value) if value is None else isinstance(value, str): value for value in values}
-    if len(of_type) > 1:
-        shown = " beside ".join(repr(value) for value in of_type.values())
+    examples = {type(value) if value is None else isinstance(value, str): value for value in values}
+    if len(examples) > 1:
+        shown = " beside ".join(repr(value) for value in examples.values())
         raise InvalidData(
-            f"y: holds values of several types, such as {shown}, which have no order; use one "
-            "type, and name the value that means none (missing_label)."
+            f"y: holds values of several types, such as {shown}, which cannot be sorted; use "
+            "one type, and give the value for unknown labels as missing_label."
         )
 
 
 @contextmanager
 def _invalid_y() -> Iterator[None]:
-    """Have what scikit-learn and NumPy say of a y that cannot be name y, as our error."""
+    """Turn errors of scikit-learn and NumPy about y into InvalidData that names y."""
     try:
         yield
     except InvalidData:
@@ -214,7 +216,7 @@ def _invalid_y() -> Iterator[None]:
 
 
 def check_known_classes(new: list[Any]) -> None:
-    """Refuse the classes of ``validation_data`` that the y of fit does not have.
+    """Refuse classes of ``validation_data`` that the y of fit does not have, if there are any.
 
     Raises
     ------
@@ -228,7 +230,7 @@ def check_known_classes(new: list[Any]) -> None:
 
 
 def warn_of_held_out_classes(classes: np.ndarray, what: str) -> None:
-    """Warn of the classes of which all rows are held out; ``what`` are "rows of" such a class.
+    """Warn if all rows of some classes are held out; ``what`` is "rows of" or "masks with".
 
     Warns
     -----
@@ -252,7 +254,7 @@ def _check_finite(values: np.ndarray, known: np.ndarray) -> None:
 
 
 def _same(value: Any, label: Any) -> bool:
-    """Return whether a value of y is the label for none; NaN is itself here."""
+    """Return whether a value of y equals a label; NaN equals NaN."""
     try:
         return value is label or bool(value == label) or bool(value != value and label != label)
     except TypeError:  # pandas' NA is neither equal nor unequal to anything
@@ -260,10 +262,10 @@ def _same(value: Any, label: Any) -> bool:
 
 
 def target_names(y: Any) -> list[str] | None:
-    """Return the names of a frame's columns, None where y has none, or they are not all strings."""
+    """Return the column names of y; None if y has none, or not all are strings."""
     if not has_columns(y):
         return None
-    # an arrow table's columns are no names
+    # an Arrow table's ``columns`` are its arrays, not their names
     names = getattr(y, "column_names", None)
     names = [*(getattr(y, "columns", ()) if names is None else names)]
     return names if names and all(isinstance(name, str) for name in names) else None
@@ -278,15 +280,15 @@ def read_several_values(
     names: list[str] | None = None,
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Return y (n_rows, n_targets), each target standardized, float32, with the targets' means and
-    deviations, float64 (n_targets,). NaN, of a value that is not known, stays.
+    standard deviations, float64 (n_targets,). NaN marks an unknown value and stays NaN.
 
-    Means and deviations are of the rows of the mask ``counted``, bool (n_rows,), by their
+    Means and deviations are computed over the rows of the mask ``counted``, bool (n_rows,), with
     ``weights`` (n_rows,).
 
     Raises
     ------
     InvalidData
-        As ``read_values``, naming the column; or if no row to train on has a value of a target.
+        As in ``read_values``, naming the column; or if no training row has a value of a target.
     """
     table = _table(y)
     columns, means, deviations = [], [], []
@@ -310,12 +312,12 @@ def read_several_values(
 
 
 def table_of_values(y: Any) -> np.ndarray:
-    """Return y of several columns as float64, NaN where a value is not known.
+    """Return y of several columns as float64, NaN where a value is unknown.
 
     Raises
     ------
     InvalidData
-        If a value is no number.
+        If a value is not a number.
     """
     try:
         return _table(y).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Recognize texts among what users give as X."""
+"""Recognize texts in X."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from narrows.text import Documents, as_documents
 
 __all__ = ["documents_where", "is_texts", "text_column"]
 
-_LOOKED_AT = 100
+_N_INSPECTED = 100
 
 
 def text_column(X: Any) -> Any:
-    """Return the only column of a frame, table or array of objects or strings; other X as it is.
+    """Return the column of a one-column frame, table or array of texts; any other X unchanged.
 
-    ``ColumnTransformer`` gives such frames where the column is named in a list. Arrow's strings
-    become a list.
+    ``ColumnTransformer`` passes such frames if the column is named in a list. Arrow strings become
+    a list.
     """
     if "string" in str(getattr(X, "type", "")) and hasattr(X, "to_pylist"):
         return X.to_pylist()
@@ -36,7 +36,7 @@ def text_column(X: Any) -> Any:
 
 
 def is_texts(X: Any) -> bool:
-    """Return whether X is texts, and not numbers: Documents, or one axis or column of strings."""
+    """Return whether X holds texts: Documents, or a sequence or one column of strings."""
     X = text_column(X)
     if isinstance(X, Documents | str | bytes):
         return True
@@ -46,16 +46,16 @@ def is_texts(X: Any) -> bool:
         return False
     if isinstance(X, dict | set) or is_loader(X):
         return False
-    first = X.iloc[:_LOOKED_AT] if hasattr(X, "iloc") else X[:_LOOKED_AT]
-    # the first may be missing, which is for the reader of texts to say
+    first = X.iloc[:_N_INSPECTED] if hasattr(X, "iloc") else X[:_N_INSPECTED]
+    # the first value may be missing; the reader of texts reports that
     return any(isinstance(text, str) for text in first)
 
 
 def documents_where(X: Any, kept: np.ndarray) -> Documents:
-    """Return the documents at which the mask is True."""
+    """Return the documents where the mask ``kept`` is True."""
     documents = as_documents(X)
     return Documents(
-        lambda: (one for one, keep in zip(documents, kept, strict=True) if keep),
+        lambda: (text for text, keep in zip(documents, kept, strict=True) if keep),
         origin=documents.origin,
         labeled=documents.labeled,
     )

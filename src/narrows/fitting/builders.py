@@ -79,7 +79,7 @@ def trained(
     ``codes`` (n_samples, width), of the rows to train on and then of those held out, say which rows
     are near, where the rows themselves do not. ``labels`` are their y where y holds numbers.
     """
-    if rows.given is not None:
+    if rows.inputs is not None:
         return NeighborObjective(model.objective, own_neighborhoods(rows, model.scaling))
     if plan.n_neighbors:
         around = neighborhoods(rows, model.scaling, plan.n_neighbors, codes=codes)
@@ -123,13 +123,12 @@ def minimize(
     watch: Watch,
 ) -> TrainingRecord:
     """Train a model as the plan says, in place."""
-    read = rows if rows.given is None else rows.given
     return train(
         new_trainer(plan, model, objective),
-        read.training,
+        rows.net_inputs.training,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        validation=read.held_out,
+        validation=rows.net_inputs.held_out,
         patience=plan.patience,
         augment_until=_augment_until(plan),
         watch=watch,

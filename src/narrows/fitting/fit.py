@@ -62,13 +62,12 @@ def fit_model(
         if plan.n_neighbors:
             labels = _labels(rows)
             rows = _numbered(rows)
-        elif rows.given is not None:
-            rows = replace(rows, given=_numbered(rows.given))
+        elif rows.inputs is not None:
+            rows = replace(rows, inputs=_numbered(rows.inputs))
         model = new_model(plan, source)
         if plan.validation_data and rows.held_out is not None:
             check_loss(model, rows.held_out)
-            given = rows if rows.given is None else rows.given
-            model.check_units(given.held_out or rows.held_out)
+            model.check_units(rows.net_inputs.held_out or rows.held_out)
         model.baseline = fit_baseline(
             rows.training, model.scaling, model.n_components, seed=plan.seed
         )

@@ -24,12 +24,12 @@ _TRIED = 1024
 
 
 def partial_fit_model(
-    plan: Plan, source: Source, model: Model | None, trainer: Trainer | None, *, seeded_anew: bool
+    plan: Plan, source: Source, model: Model | None, trainer: Trainer | None, *, reseed: bool
 ) -> tuple[Model, TrainingRecord, Trainer]:
     """Pass once over the source at the full learning rate, going on where the last call ended.
 
     ``model`` is trained in place. If the call fails, it and ``trainer``, the trainer of the last
-    call, stay as they were. ``seeded_anew`` restarts the random numbers from the plan's seed.
+    call, stay as they were. ``reseed`` restarts the random numbers from the plan's seed.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def partial_fit_model(
     minimized = SampledSoftmax(objective, plan.sampled_words) if plan.sampled_words else objective
     fresh = new_trainer(plan, model, minimized)
     if trainer is not None:
-        fresh.go_on_from(trainer, random=not seeded_anew)
+        fresh.go_on_from(trainer, random=not reseed)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     try:
         record = train(fresh, source, max_epochs=1, batch_size=plan.batch_size, constant_rate=True)

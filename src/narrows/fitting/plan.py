@@ -73,8 +73,8 @@ class Plan:
         identity |= self.grouping
         if self.validation_data and rows.held_out is not None:
             identity["validation_data"] = rows.held_out.fingerprint()
-        if rows.given is not None:
-            identity["corrupted"] = [part.fingerprint() for part in rows.given.parts]
+        if rows.inputs is not None:
+            identity["corrupted"] = [part.fingerprint() for part in rows.inputs.parts]
         return identity
 
 

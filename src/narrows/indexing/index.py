@@ -57,9 +57,8 @@ class Index:
         self.settings = content.settings
         self._rows = NamedRows(content)
         self._lock, self._saving = SharedLock(), SharedLock()
-        self._file: tuple[Path, Any] | None = (
-            None  # path and identity of the file that was loaded or saved
-        )
+        # path and identity of the file that was loaded or saved
+        self._file: tuple[Path, Any] | None = None
 
     @classmethod
     def create(

@@ -98,7 +98,8 @@ class Model:
         """Return the SHA-256 of what determines the codes; an index names its model by it."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
-        spec: list[Any] = [*fingerprinted(self.variant, self.parameters), self.scaling.kind]
+        parameters = json_pieces(self.parameters, strict=False, modules=False)
+        spec: list[Any] = [*fingerprinted(self.variant, parameters), self.scaling.kind]
         if self.vocabulary is not None:
             spec.append(self.vocabulary.to_artefact_parts()[0])
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())

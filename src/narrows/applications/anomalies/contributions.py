@@ -18,11 +18,21 @@ from narrows.losses import Bernoulli, Multinomial
 from narrows.model.coding import code_of, padded_call, scaled_batches
 from narrows.model.model import Model
 
-__all__ = ["as_contributions", "at_rows", "contributions", "excess", "feature_names"]
+__all__ = [
+    "as_contributions",
+    "at_rows",
+    "contributions",
+    "excess",
+    "feature_names",
+    "largest_contributions",
+]
 
 _MOST = np.finfo(np.float64).max
 _LEAST = -1e30
 """Stands for log 0 in a product with 0."""
+
+_EQUAL = 1e-6
+"""Contributions of a row that differ by less are equal but for rounding."""
 
 
 @torch.no_grad()
@@ -47,6 +57,17 @@ def as_contributions(terms: np.ndarray) -> np.ndarray:
     totals = terms.sum(axis=1, keepdims=True)
     nothing = totals < np.finfo(np.float64).tiny
     return np.where(nothing, 1 / wide, terms / np.where(nothing, 1, totals)).astype(np.float32)
+
+
+def largest_contributions(shares: np.ndarray, n: int) -> np.ndarray:
+    """Return the numbers of the ``n`` features with the largest shares (n_features,) of an error.
+
+    None if all shares are equal, as those of a row in which each feature is usual and only their
+    combination is anomalous.
+    """
+    if len(shares) > 1 and shares.max() - shares.min() < _EQUAL:
+        return np.empty(0, dtype=np.int64)
+    return np.argsort(-shares, kind="stable")[:n]
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ __all__ = [
     "FlaggedRows",
     "check_rule",
     "flag_rows",
+    "most_anomalous",
     "reachable_level",
     "top_share",
 ]
@@ -59,6 +60,14 @@ class FlaggedRows:
         """1 / (m + 1), the smallest p-value with m held-out rows; None without any."""
         return None if self.p_values is None else 1 / (self.n_calibration + 1)
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return error, p-value (NaN if there is none) and flag (1 or 0) of all rows, float32."""
+        p_values = self.p_values
+        if p_values is None:
+            p_values = np.full(len(self.errors), np.nan)
+        columns = {"error": self.errors, "p_value": p_values, "flagged": self.flagged}
+        return {name: values.astype(np.float32) for name, values in columns.items()}
+
     def __str__(self) -> str:
         return f"{int(self.flagged.sum())} of {len(self.errors)} rows are flagged: {self.rule}"
 
@@ -79,6 +88,11 @@ def check_rule(alpha: float | None, contamination: float | None) -> None:
         check_number("alpha", alpha, low=0, high=1, low_open=True)
     if contamination is not None:
         check_number("contamination", contamination, low=0, high=0.5, low_open=True)
+
+
+def most_anomalous(errors: np.ndarray, n: int) -> np.ndarray:
+    """Return the numbers of the ``n`` rows with the largest errors, the largest first."""
+    return np.argsort(-errors, kind="stable")[:n]
 
 
 def reachable_level(default: float, n_calibration: int) -> float:

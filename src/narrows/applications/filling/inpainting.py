@@ -24,7 +24,7 @@ from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import BATCH, output_of
 from narrows.model.model import Model
 
-__all__ = ["METHODS", "inpainted", "resolved_method"]
+__all__ = ["METHODS", "incomplete_rows", "inpainted", "resolved_method"]
 
 METHODS = ("auto", "pass", "projection", "code")
 
@@ -189,3 +189,10 @@ def _std(draws: Iterator[Tensor]) -> Tensor | None:
         mean += off / n
         squares += off * (draw - mean)
     return None if squares is None else (squares / max(n - 1, 1)).sqrt()
+
+
+def incomplete_rows(source: Source) -> Tensor:
+    """Return which rows hold NaN, bool (n_rows,); all of sparse rows, which are never filled in."""
+    if source.sparse:
+        return torch.ones(source.n_rows, dtype=torch.bool)
+    return torch.cat([dense_rows(rows).isnan().any(dim=1) for rows in source.in_order(4096)])

@@ -28,6 +28,7 @@ __all__ = [
     "code_points",
     "decoded",
     "interpolated",
+    "most_varying_components",
     "perturbed",
     "steps_of",
     "traversed",
@@ -252,6 +253,12 @@ def code_mean_and_root(model: Model) -> tuple[Tensor, Tensor]:
         "density: this model has no mean and covariance of its codes, which fit adds at its end "
         "and partial_fit does not; call fit."
     )
+
+
+def most_varying_components(model: Model, n: int) -> np.ndarray:
+    """Return the ``n`` components whose codes vary most over the training rows, in order."""
+    variances = code_mean_and_root(model)[1].square().sum(dim=1).numpy()
+    return np.sort(np.argsort(-variances, kind="stable")[:n])
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""Autoencoders with scikit-learn's interface, one named choice of pieces a file."""
+"""Autoencoders with scikit-learn's interface, one variant per file."""

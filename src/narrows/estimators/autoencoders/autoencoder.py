@@ -1,4 +1,4 @@
-"""The autoencoder of any combination of pieces."""
+"""The general autoencoder, of any combination of pieces."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Autoencoder"]
 
 @documented
 class Autoencoder(AbstractAutoencoder):
-    """Learn a short code h = f(x) from which r = g(h) rebuilds x.
+    """Learn a short code h = f(x) from which r = g(h) reconstructs x.
 
-    Minimizes J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` encodes and
-    ``reconstruct`` rebuilds the *clean* input.
+    Minimizes J(x) = L(x, g(f(x~))) + sum of Omega over minibatches. ``transform`` and
+    ``reconstruct`` read the *clean* input.
 
     Parameters
     ----------
@@ -28,21 +28,22 @@ class Autoencoder(AbstractAutoencoder):
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     tied : bool, default=False
-        Whether the decoder's weights are the encoder's, transposed.
+        Whether the decoder uses the encoder's weights, transposed.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        Summed over features, averaged over samples. "squared_error" is in squared units of the
-        scaled features per sample, the others in nats per sample. "auto" takes multinomial for
-        proportions, squared error through the logistic function for values in [0, 1], squared
-        error otherwise.
+        Reconstruction loss, summed over features and averaged over samples. "squared_error" is in
+        squared units of the scaled features per sample, the others in nats per sample. "auto"
+        takes multinomial for proportions, squared error with a logistic output for values in
+        [0, 1], and squared error otherwise.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``; None is "identity".
+        Corruption x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``; None is
+        "identity".
     penalties : sequence of penalties, default=()
-        Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
-        shifts the code towards what y needs.
+        Terms Omega, such as ("l1:0.001",) or (``L1(1e-3)``,). With ``Auxiliary()``, ``fit(X, y)``
+        also trains the code to predict y.
     augmentation : ...
     encoder : ...
     decoder : ...
@@ -65,21 +66,21 @@ class Autoencoder(AbstractAutoencoder):
     validation_history_ : list of float
         Mean held-out error per epoch, in ``loss_unit_``.
     n_epochs_ : int
-        Epochs that were run.
+        Number of epochs that were run.
     loss_unit_ : str
         Unit of the loss.
     model_ : Model
-        Net, scaling, schema and linear baseline.
+        The net, with its scaling, schema and linear baseline.
     classes_ : ndarray
-        The classes of y, where a penalty is a classification.
+        Classes of y, if a penalty is a classification task.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X had column names.
+        Column names, if X had them.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

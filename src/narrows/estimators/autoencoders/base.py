@@ -1,4 +1,4 @@
-"""The base of all autoencoders: fit, partial_fit, save, and what their files hold."""
+"""Base class of all autoencoders: fit, partial_fit, save and load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
-from narrows.core.own_pieces import adapted
+from narrows.core.own_pieces import adapted, json_pieces
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation, pass_once
@@ -45,7 +45,7 @@ __all__ = ["AbstractAutoencoder"]
 
 @documented
 class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder):
-    """Everything but the choice of pieces: subclasses hold the constructor, and ``_choice``."""
+    """Base class of autoencoders; a subclass adds its constructor and ``_choice`` of pieces."""
 
     # Arguments that more than one autoencoder has.
     n_components: int
@@ -79,10 +79,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     @abstractmethod
     def _choice(self) -> Choice:
-        """Return the variant, its parameters, and how the rest is resolved."""
+        """Return the variant, its parameters, and how "auto" arguments are resolved."""
 
     def _shape(self, activation: str | None = None) -> dict[str, Any]:
-        """Return the parameters of a variant that say its dense layers."""
+        """Return the parameters of a variant that define its dense layers."""
         activation = self.activation if activation is None else activation
         activation_named(activation)
         return {
@@ -92,26 +92,26 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         }
 
     def _slots(self) -> dict[str, Any]:
-        """Return the parameters of a variant that are slots, the loss apart."""
+        """Return the parameters of a variant that are slots, without the loss."""
         own = {name: getattr(self, name, None) for name in ("encoder", "decoder")}
         own = {name: piece for name, piece in own.items() if piece is not None}
         for name, piece in own.items():
-            adapted(name, piece)  # refuses what cannot be in the slot
+            adapted(name, piece)  # raises if the piece does not fit the slot
         corruption, penalties = corruption_spec(self.corruption), penalty_specs(self)
         return {"corruption": corruption, "penalties": penalties, **own}
 
     def _check_parameters(self) -> None:
-        """Check the arguments before anything is read; subclasses add their own."""
+        """Check the arguments before any data are read; subclasses add their own checks."""
         check_parameters(self)
 
     def _plan(
         self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
     ) -> Plan:
-        """Resolve the arguments for the data; subclasses add checks of the data."""
+        """Resolve the arguments for these data; subclasses add checks of the data."""
         return new_plan(self, source, statistics, seed, pairs=pairs)
 
     def _finish(self, training: Source, statistics: Statistics) -> None:
-        """Set further attributes after training, from the rows that were trained on."""
+        """Set further attributes after training, computed from the training rows."""
 
     def fit(
         self,
@@ -133,21 +133,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         ----------
         X : ...
         y : array-like of shape (n_samples, n_features) or (n_samples,), optional
-            In the shape of X, the clean rows of which X holds corrupted copies: the net learns to
-            rebuild them from X, and corrupts nothing itself. Scaling, baseline and the errors that
-            the model keeps are of the clean rows.
-            In one dimension, read where a penalty is another task: classes, -1 where unknown, or
-            values, NaN where unknown. Ignored otherwise, as scikit-learn has it.
+            With the shape of X: clean rows, of which X holds corrupted copies. The net learns to
+            reconstruct them from X and applies no corruption itself. Scaling, baseline and the
+            errors that the model keeps refer to the clean rows.
+            With one dimension: targets of a penalty that is a task of its own, classes with -1
+            where unknown, or values with NaN where unknown. Otherwise ignored, as in scikit-learn.
         sample_weight : array-like of shape (n_samples,), optional
-            How much each row counts: in J, in the means and deviations that scale, in the held-out
-            error, the baseline, and the densities and thresholds of the codes. Only the ratios
-            matter; rows of weight 0 are left out of everything. Rows of ``validation_data`` count
-            alike, as all do where rows are counted: words of texts, p-values, nearest rows.
+            Weight of each row in J, in the means and deviations of the scaling, in the held-out
+            error, the baseline, and the densities and thresholds of the codes. Only ratios matter;
+            rows of weight 0 are dropped. Rows of ``validation_data`` have equal weights. Weights
+            do not affect word counts of texts, p-values and nearest rows.
         groups : ...
         block_length : ...
         gap : ...
         validation_data : X, or a pair (X, y), optional
-            Rows to hold out in the place of a share of X, of which then all are trained on.
+            Rows to hold out, instead of a fraction of X; all rows of X are then trained on.
         checkpoint : ...
         resume : ...
         stop_requested : ...
@@ -159,11 +159,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         Raises
         ------
         InvalidData (a ValueError)
-            NaN or infinity, by row and column; values that the loss refuses; too few rows.
+            If X contains NaN or infinity (the row and column are named) or values that the loss
+            refuses, or has too few rows.
         UsageError (a ValueError)
-            A constructor argument that cannot be.
+            If a constructor argument is invalid.
         TrainingDiverged
-            When the loss is not finite any more.
+            If the loss becomes infinite or NaN.
         """
         rows = fit_rows(
             self,
@@ -180,30 +181,32 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Pass once over X at the constant learning rate; the first call settles the scaling.
+        """Train for one pass over X at a constant learning rate; the first call fits the scaling.
 
-        The learning rate does not decay, and there is no validation: call it again and again. What
-        ``fit`` measured on held-out rows, and the densities of the codes, are dropped, with a
-        warning. Where a call fails, the weights are those before it.
+        The learning rate does not decay and no rows are held out, so that calls can be repeated.
+        The held-out errors and code densities that ``fit`` measured are dropped, with a warning.
+        If a call fails, the weights from before it are kept.
 
         ``learning_rate``, ``weight_decay``, ``batch_size``, ``augmentation``, ``precision``,
-        ``device`` and ``random_state`` may change between calls, and take effect; other arguments
-        that changed are refused. Rows are rebuilt themselves, without ``n_neighbors``.
+        ``device`` and ``random_state`` may change between calls and take effect; changes of other
+        arguments are refused. ``n_neighbors`` is not supported: the net reconstructs the rows
+        themselves.
 
         Raises
         ------
         InvalidData (a ValueError)
-            NaN or infinity, by row and column; values that the loss refuses.
+            If X contains NaN or infinity (the row and column are named), or values that the loss
+            refuses.
         UsageError (a ValueError)
-            An argument that the net was not built with.
+            If an argument differs from the one that the net was built with.
         TrainingDiverged
-            When the loss or a weight is not finite any more.
+            If the loss or a weight becomes infinite or NaN.
         """
         pass_once(self, X, y)
         return self
 
     def _adopt(self, model: Model, record: TrainingRecord) -> None:
-        """Set the attributes that a training leaves."""
+        """Set the fitted attributes from a trained model and its record."""
         self.model_ = model
         self.history_ = [epoch.objective for epoch in record.epochs]
         self.validation_history_ = [
@@ -213,12 +216,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         self.loss_unit_ = model.error_unit
 
     def save(self, path: str | Path) -> None:
-        """Write the model file: weights, scaling, schema, parameters, and a digest over them.
+        """Write the model file: weights, scaling, schema and parameters, with a digest.
 
         Raises
         ------
         ResourceError
-            If it cannot be written; a file that stood there is untouched.
+            If the file cannot be written; an existing file stays as it was.
         """
         check_is_fitted(self, "model_")
         write_artefact(path, self.to_artefact())
@@ -234,7 +237,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         Raises
         ------
         ModelFileError, UsageError, LookupError, TypeError, ValueError
-            Where its parts do not fit each other.
+            If its parts do not fit each other.
         """
         spec = artefact.spec
         model = Model.from_artefact(artefact)
@@ -256,16 +259,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def _restore(
         self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
     ) -> None:
-        """Set the fitted attributes from a model file; subclasses add theirs."""
+        """Set the fitted attributes from a model file; subclasses add their own."""
         epochs = [Epoch(**epoch) for epoch in model.record["epochs"]]
         self._adopt(model, TrainingRecord(epochs=epochs))
-        self._built_with = dict(spec["arguments"])
+        self._built_with = json_pieces(spec["arguments"], strict=False)
         self.n_features_in_ = model.schema.n_features
         shape = spec.get("row_shape")  # absent in older files
         if shape is not None:
             shape = tuple(shape)
-            sound = all(type(side) is int and side > 0 for side in shape)
-            if not sound or prod(shape) != self.n_features_in_:
+            valid = all(type(side) is int and side > 0 for side in shape)
+            if not valid or prod(shape) != self.n_features_in_:
                 raise ValueError(f"rows of shape {shape} for {self.n_features_in_} features")
             self.row_shape_ = shape
             if spec.get("resize") is not None:

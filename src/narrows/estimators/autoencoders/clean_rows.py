@@ -1,4 +1,4 @@
-"""Read the y of an autoencoder: clean rows to rebuild, or a y of one dimension, ignored."""
+"""Validate the y of an autoencoder: clean rows to reconstruct, or one dimension, ignored."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
 
 
 def clean_rows(y: Any, source: Source) -> Source | None:
-    """Return y as the clean rows of a source, None where it is of one dimension and ignored.
+    """Return y as the clean rows of a source; None if y is one-dimensional, and thus ignored.
 
     Raises
     ------
     InvalidData
-        If y has another number of rows or columns than the source, other names of columns, or
-        images of another shape.
+        If y differs from the source in its number of rows or columns, its column names, or the
+        shape of its images.
     UsageError
         If either is streamed.
     """
@@ -42,21 +42,21 @@ def clean_rows(y: Any, source: Source) -> Source | None:
             check_ignored(y, source.n_rows)
             if source.vocabulary is not None and _are_texts(y):
                 raise UsageError(
-                    "y: holds texts, which no autoencoder rebuilds; give clean rows as counts, or "
-                    "leave y out."
+                    "y: holds texts, which no autoencoder reconstructs; give clean rows as counts, "
+                    "or leave y out."
                 )
             return None
         rows = _checked(y, shape)
     if (rows.n_rows, rows.n_features) != (source.n_rows, source.n_features):
         raise InvalidData(
             f"y: {rows.n_rows} rows of {rows.n_features}, for {source.n_rows} rows of "
-            f"{source.n_features} in X: clean rows have the shape of X. A y of one dimension is "
-            "ignored."
+            f"{source.n_features} in X: clean rows must have the shape of X. A y of one dimension "
+            "is ignored."
         )
     _check_columns(rows, source)
-    for one in (source, rows):
-        if not one.holds_targets:
-            raise UsageError(f"y: {one.origin} is streamed; pairs of rows need both in memory.")
+    for part in (source, rows):
+        if not part.holds_targets:
+            raise UsageError(f"y: {part.origin} is streamed; pairs of rows need both in memory.")
     if rows.sparse != source.sparse:
         raise InvalidData("y: X and y must be both dense or both sparse; use toarray().")
     kind, origin = rows.kind, rows.origin
@@ -66,7 +66,7 @@ def clean_rows(y: Any, source: Source) -> Source | None:
 
 
 def check_ignored(y: Any, n_rows: int) -> None:
-    """Refuse an ignored y that does not have a value for each row.
+    """Refuse an ignored y that does not have one value for each row.
 
     Raises
     ------
@@ -82,8 +82,9 @@ def check_ignored(y: Any, n_rows: int) -> None:
 
 
 def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
-    """Refuse arguments that have no effect where the user gives clean rows; ``corrupts`` says
-    whether the net has a corruption.
+    """Refuse arguments that have no effect if the user gives clean rows.
+
+    ``corrupts`` tells whether the variant has a corruption.
 
     Raises
     ------
@@ -98,22 +99,20 @@ def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
             corruption_spec(None),
         ):
             raise UsageError(
-                f"corruption: {given['corruption']!r} has no effect where y gives the clean rows "
-                "of X, which is corrupted already; leave it out."
+                f"corruption: {given['corruption']!r} has no effect if y gives the clean rows "
+                "of X, which is already corrupted; leave it out."
             )
     if given.get("augmentation") is not None:
-        raise UsageError(
-            "augmentation: would change X and not the clean rows that y gives; leave it out."
-        )
+        raise UsageError("augmentation: would change X but not the clean rows in y; leave it out.")
     for name in ("n_neighbors", "sampled_words"):
         if given.get(name):
             raise UsageError(
-                f"{name}: rebuilds other rows than y gives; set {name}=0, or leave y out."
+                f"{name}: has no effect if y gives clean rows; set {name}=0, or leave y out."
             )
 
 
 def _are_texts(y: Any) -> bool:
-    """Return whether y is texts rather than names of classes: most differ and have blanks."""
+    """Return whether y holds texts and not class names: most differ and contain spaces."""
     values = [value for value in np.asarray(y, dtype=object).ravel() if isinstance(value, str)]
     texts = {value for value in values if len(value.split()) > 1}
     return 2 * len(texts) > len(values)
@@ -123,13 +122,13 @@ def _shape(y: Any) -> tuple[int, ...]:
     if hasattr(y, "shape"):
         return tuple(y.shape)
     try:
-        return np.asarray(y).shape  # np.shape is refused by what only converts to an array
-    except ValueError:  # lists of several lengths, such as the labels of documents
+        return np.asarray(y).shape  # np.shape fails on objects that only convert to an array
+    except ValueError:  # ragged lists, such as several labels per document
         return (len(y),)
 
 
 def _check_columns(rows: Source, source: Source) -> None:
-    """Refuse clean rows with other names of columns, or clean images of another shape."""
+    """Refuse clean rows whose column names, or image shape, differ from the source's."""
     origin = "y" if rows.origin == "X" else rows.origin
     given, wanted = rows.image_shape, source.image_shape
     if given and wanted and (*given, 1)[:3] != (*wanted, 1)[:3]:
@@ -145,22 +144,23 @@ def _check_columns(rows: Source, source: Source) -> None:
         if both[0] != both[1]
     )
     raise InvalidData(
-        f"{origin}: column {i} is {str(name)!r}, that of {source.origin} is {str(other)!r}; clean "
-        f"rows have the columns of X, in the same order: {listed(source.names)}."
+        f"{origin}: column {i} is {str(name)!r}, but {str(other)!r} in {source.origin}; clean "
+        f"rows must have the columns of X, in the same order: {listed(source.names)}."
     )
 
 
 def _checked(y: Any, shape: tuple[int, ...]) -> Source:
+    """Validate clean rows and return them as a source."""
     names = target_names(y)
     if len(shape) > 2:
         y = np.asarray(y).reshape(shape[0], -1)
     is_bytes = isinstance(y, np.ndarray) and y.dtype == np.uint8
     try:
-        with np.errstate(over="ignore"):  # what overflows is found with the infinities
+        with np.errstate(over="ignore"):  # overflow is reported as infinity later
             rows: Any = check_array(
                 y,
-                accept_sparse="csr",  # pyright: ignore[reportArgumentType] -- told by the default
-                dtype=None if is_bytes else FLOATS,  # pyright: ignore[reportArgumentType] -- too
+                accept_sparse="csr",  # pyright: ignore[reportArgumentType] -- typed by its default
+                dtype=None if is_bytes else FLOATS,  # pyright: ignore[reportArgumentType] -- likewise
                 ensure_all_finite=False,
                 ensure_min_samples=0,
                 input_name="y",

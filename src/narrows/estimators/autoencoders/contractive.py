@@ -16,35 +16,36 @@ __all__ = ["ContractiveAutoencoder"]
 
 @documented
 class ContractiveAutoencoder(AbstractAutoencoder):
-    """Learn a code that barely moves when the input moves, except along the data.
+    """Learn a code that barely changes when the input does, except along the data.
 
     Minimizes L(x, g(f(x))) + weight * ||J(x)||_F^2 with J(x) = d f(x) / d x, a sigmoid code and a
-    tied decoder. Rebuilding keeps the directions in which the data vary, and the penalty flattens
-    the others; the code may be wider than the data. With ``gamma`` > 0 (CAE+H) the slope itself
-    is held still nearby.
+    tied decoder. The loss preserves the directions in which the data vary; the penalty makes the
+    code insensitive to all others, so that it may be wider than the data. ``gamma`` > 0 (CAE+H)
+    also penalizes changes of the Jacobian near each row.
 
     Parameters
     ----------
     n_components : int, default=32
-        Width of the code, of numbers in (0, 1).
+        Width of the code, with values in (0, 1).
     weight : float, default=0.1
-        Loss units per squared code unit per squared unit of the scaled features.
+        Weight of the penalty, in loss units per squared code unit per squared unit of the scaled
+        features.
     gamma : float, default=0.0
-        The same for E ||J(x) - J(x + e)||_F^2, e normal. For dense X only, if > 0.
+        Weight of the term E ||J(x) - J(x + e)||_F^2 with normal e; needs dense X if > 0.
     sigma : float, default=0.1
-        Deviation of e, in units of the scaled features.
+        Standard deviation of e, in units of the scaled features.
     method : {"auto", "closed", "exact", "stochastic"}, default="auto"
-        How the Jacobian is computed. "auto" takes the closed form of a single layer, the exact
-        Jacobian of deep nets with codes up to 32 wide, and an unbiased estimate otherwise, whose
-        cost does not grow with the code.
+        How the Jacobian is computed. "auto" takes the closed form for a single layer, the exact
+        Jacobian for deep nets with codes up to 32 wide, and otherwise an unbiased estimate, whose
+        cost does not grow with the width of the code.
     hidden : sequence of int, default=()
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="sigmoid"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     encoder : ...
@@ -64,13 +65,13 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

@@ -21,40 +21,42 @@ __all__ = ["ConvolutionalAutoencoder"]
 
 @documented
 class ConvolutionalAutoencoder(AbstractAutoencoder):
-    """Learn a code of images through maps of features that get smaller and more.
+    """Learn a code of images with convolutional feature maps.
 
-    Every stage of the encoder halves the sides of its maps, by windows of 4 x 4 that lie two pixels
-    apart; the decoder mirrors it, whatever the size of the image. Plain by default, denoising with
-    a ``corruption``, variational with a ``beta``.
+    Each stage of the encoder halves the height and width of its maps with 4 x 4 convolutions of
+    stride 2; the decoder mirrors the encoder, for images of any size. The autoencoder is plain by
+    default, denoising with a ``corruption``, variational with a ``beta``.
 
     Parameters
     ----------
     n_components : int, default=64
         Width of the code.
     channels : sequence of int, default=(32, 64, 128)
-        Of the maps after each stage.
+        Number of feature maps after each stage.
     blocks : int, default=0
-        Residual blocks of two 3 x 3 windows in each stage: slower, for sharper images.
+        Residual blocks of two 3 x 3 convolutions in each stage; slower, but images are sharper.
     hidden : sequence of int, default=()
-        Widths of dense layers between the last maps and the code; the decoder mirrors them.
+        Widths of the dense layers between the last maps and the code; the decoder mirrors them.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Of maps and dense layers; the output is linear.
+        Activation of maps and dense layers; the output is linear.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     beta : float or None, default=None
-        Makes the code variational, at that price of a nat, as in ``VariationalAutoencoder``.
+        If given, the code is variational with this weight of the KL divergence, as in
+        ``VariationalAutoencoder``.
     image_shape : tuple of int or None, default=None
-        Height, width and, for color, channels of a row. None takes what the data say (a folder of
-        images, IDX, arrays of more than two axes; channels come last), else a square, gray or of
-        three channels, where the number of features is one, else a line of one pixel's height: a
-        signal, in which neighboring columns belong together, with a warning. A table has no such
-        neighbors: use ``Autoencoder``.
+        Height, width and, for color, channels of a row. None takes the shape from the data (a
+        folder of images, IDX, arrays of more than two axes; channels last). Otherwise it takes a
+        square, of one or three channels, if the number of features permits; else a signal of
+        height 1, whose neighboring columns belong together, with a warning. For tables, where
+        neighboring columns are unrelated, use ``Autoencoder``.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``; with a ``beta`` as in ``VariationalAutoencoder``.
+        Reconstruction loss, as in ``Autoencoder``; with a ``beta`` as in
+        ``VariationalAutoencoder``.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : sequence of penalties, default=()
-        Omega, such as ("l1:0.001",).
+        Terms Omega, such as ("l1:0.001",).
     augmentation : ...
     decoder : ...
     scale : ...
@@ -74,19 +76,20 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     image_shape_ : tuple of int
         Height, width and channels of a row.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value; images (n, 3, height, width).
+        At ``fit``, naming the slot whose value is invalid; for color images with channels first,
+        (n, 3, height, width).
 
     Warns
     -----
     ImageShapeWarning
-        Where rows are read as a signal and nobody said that they are, or (n, 1, height, width) as
-        lines of many channels; ``image_shape`` says it.
+        If rows are read as signals, or (n, 1, height, width) as lines of many channels, without
+        ``image_shape``.
 
     References
     ----------
@@ -159,7 +162,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         super()._check_parameters()
         widths_of(self.channels, "channels")
         if not len(self.channels):
-            raise UsageError("channels: must name a stage at least, such as (32, 64), got none.")
+            raise UsageError("channels: must have at least one stage, such as (32, 64), got none.")
         check_number("blocks", self.blocks, low=0, integer=True)
         activation_named(self.code_activation)
         if self.beta is not None:

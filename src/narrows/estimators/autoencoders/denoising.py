@@ -16,30 +16,30 @@ __all__ = ["DenoisingAutoencoder"]
 
 @documented
 class DenoisingAutoencoder(AbstractAutoencoder):
-    """Learn a code from which the clean row can be rebuilt although f saw a corrupted one.
+    """Learn a code of corrupted rows from which the clean rows can be reconstructed.
 
-    J(x) = L(x, g(f(x~))). A code may be wider than the row here: copying x~ would not pay.
-    ``denoise`` rebuilds rows that are corrupted themselves, and fills in missing values where
-    the corruption is ``Missing``.
+    Minimizes J(x) = L(x, g(f(x~))). The code may be wider than the row, because copying x~ does not
+    minimize J. ``denoise`` reconstructs corrupted rows, and fills in missing values if the
+    corruption is ``Missing``.
 
     Parameters
     ----------
     n_components : int, default=32
         Width of the code.
     corruption : str, spec, corruption or None, default="masking:0.25"
-        x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
-        "missing:0.25" (X may then hold NaN), or an instance, which takes Vincent's emphasis:
-        ``Masking(0.25, alpha=1, beta=0.5)``.
+        Corruption x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
+        "missing:0.25" (X may then contain NaN), or an instance, such as
+        ``Masking(0.25, alpha=1, beta=0.5)`` with the emphasis of Vincent et al. (2010).
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     tied : bool, default=False
-        Whether the decoder's weights are the encoder's, transposed.
+        Whether the decoder uses the encoder's weights, transposed.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     penalties : ...
     augmentation : ...
     encoder : ...
@@ -59,13 +59,13 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

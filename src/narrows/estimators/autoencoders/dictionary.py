@@ -1,4 +1,4 @@
-"""The overcomplete dictionary: every row as a sum of k atoms."""
+"""The dictionary autoencoder: each row is a sum of k atoms."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ __all__ = ["DictionaryAutoencoder"]
 
 @documented
 class DictionaryAutoencoder(AbstractAutoencoder):
-    """Learn a dictionary of many atoms of length 1, of which k make up any row.
+    """Learn an overcomplete dictionary of unit-norm atoms; each row is a sum of k of them.
 
-    As used on the embeddings of large nets, to find what they are made of: one layer each way, a
-    top-k code, the encoder started at the decoder's transpose, atoms kept at length 1 with the
-    gradient along them removed, and a loss that revives dead atoms. ``components_`` are the atoms.
+    Used to interpret the embeddings of large nets. The encoder and the decoder have one layer each,
+    and the code is top-k. The encoder starts as the transpose of the decoder; atoms keep length 1,
+    with the gradient along them removed; an extra loss revives dead atoms. ``components_`` are the
+    atoms.
 
     Parameters
     ----------
     n_components : int, default=512
-        Number of atoms; commonly several times n_features.
+        Number of atoms, usually several times n_features.
     k : int, default=32
-        Atoms in a row's code.
+        Number of atoms in a row's code.
     revive : float, default=0.03125
-        Weight of the reviving loss; 0 turns it off.
+        Weight of the loss that revives dead atoms; 0 turns it off.
     dead_after : int, default=10000
-        Training rows without use after which an atom counts as dead.
+        Number of consecutive training rows that do not use an atom before it counts as dead.
     loss : {"squared_error", "auto"} or a loss, default="squared_error"
-        As in ``Autoencoder``; the reviving loss is in squared units.
+        Reconstruction loss, as in ``Autoencoder``; the loss of dead atoms is in squared units.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     scale : ...
@@ -54,13 +55,13 @@ class DictionaryAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

@@ -23,17 +23,17 @@ __all__ = ["DocumentAutoencoder"]
 
 @documented
 class DocumentAutoencoder(TextAutoencoder):
-    """Learn a short code of documents, from texts or from counts of words.
+    """Learn a short code of documents, from texts or word counts.
 
-    A document is a distribution over words: its shares of them go in, a softmax over all words
-    comes out, and the multinomial cross-entropy is the loss. Every document counts alike, short or
-    long. Codes are compared by cosine. X is a list or column of strings, what
-    ``narrows.read_documents`` returns, or counts (n_samples, n_features), CSR or dense; texts have
-    their vocabulary learned in ``fit`` and kept in the model file.
+    A document is treated as a distribution over words: the input is the proportion of each word,
+    the output a softmax over all words, and the loss the multinomial cross-entropy. Long and short
+    documents have the same weight. Codes are compared by cosine. X is a list or column of strings,
+    the result of ``narrows.read_documents``, or counts (n_samples, n_features), CSR or dense. For
+    texts, ``fit`` learns the vocabulary, which is stored in the model file.
 
-    Time of an epoch is that of the output side, O(n_samples x vocabulary x last hidden width), and
-    a batch's output takes batch_size x vocabulary numbers; the input side touches the words that
-    are there only. For vocabularies of tens of thousands see ``sampled_words``.
+    An epoch takes time O(n_samples x vocabulary x last hidden width), and the output of a batch
+    takes memory for batch_size x vocabulary numbers; the input layer only reads the words that
+    occur. For vocabularies of tens of thousands of words see ``sampled_words``.
 
     Parameters
     ----------
@@ -50,30 +50,30 @@ class DocumentAutoencoder(TextAutoencoder):
     n_neighbors : ...
     neighbors_by : ...
     pretrain : {"denoising", "rbm"} or None, default=None
-        Whether the layers are trained alone first, each on the one below: as autoencoders that
-        rebuild from three quarters of the words or units, or as restricted Boltzmann machines,
-        the lowest a replicated softmax; these need activation="sigmoid".
+        How to pretrain the layers one by one: as denoising autoencoders that drop a quarter of
+        the words or units, or as restricted Boltzmann machines, the lowest a replicated softmax,
+        which need activation="sigmoid".
     pretrain_epochs : int, default=5
-        Passes over the data for each layer.
+        Passes over the data to pretrain each layer.
     sampled_words : int, default=0
-        k > 0: in training the softmax is over the words of the batch and k others, drawn anew in
-        every step, instead of over all. Counts must be CSR, and not with ``n_neighbors``.
+        If k > 0, the softmax in training covers the words of the batch and k others, drawn in
+        every step, instead of all words. Needs CSR counts, and no ``n_neighbors``.
     hidden : sequence of int, default=(500, 250, 125)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training; "masking:0.3" drops words.
+        Corruption x -> x~ in training; "masking:0.3" drops words.
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
-        On the scaled rows.
+        Reconstruction loss of the scaled rows.
     penalties : ...
     encoder : ...
     decoder : ...
     scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
-        What a share is of: "proportions" of the counts, as in the paper; "tfidf" of their
-        logarithms, rare words counting more, which finds related documents better.
+        "proportions" divides counts by their sum, as in the paper; "tfidf" divides log counts,
+        with rare words weighted more, which improves retrieval of related documents.
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -88,22 +88,22 @@ class DocumentAutoencoder(TextAutoencoder):
     Attributes
     ----------
     vocabulary_ : Vocabulary
-        The words of an estimator fitted to texts: ``terms``, ``document_frequencies``,
-        ``n_documents`` and ``count(texts)``.
+        Vocabulary, if fitted to texts, with ``terms``, ``document_frequencies``, ``n_documents``
+        and ``count(texts)``.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value; where no word is left of the texts, the rule
-        that dropped the last ones.
+        At ``fit``, naming the slot whose value is invalid; if no word of the texts is left, naming
+        the rule that dropped the last ones.
 
     Warns
     -----
     EmptyDocumentWarning
-        Where a text has no word of the vocabulary; all such texts get one code.
+        If a text has no word of the vocabulary; all such texts get the same code.
 
     References
     ----------
@@ -172,8 +172,8 @@ class DocumentAutoencoder(TextAutoencoder):
         if self.pretrain is not None:
             if self.encoder is not None or self.decoder is not None:
                 raise UsageError(
-                    "pretrain: trains the layers of a dense net, and an encoder or decoder of your "
-                    "own has none that it knows; use pretrain=None."
+                    "pretrain: trains the layers of a dense net, and cannot train an encoder or "
+                    "decoder of your own; use pretrain=None."
                 )
             pretraining = LayerwisePretraining(
                 method=self.pretrain, max_epochs=int(self.pretrain_epochs)
@@ -195,7 +195,7 @@ class DocumentAutoencoder(TextAutoencoder):
         if statistics.lowest < 0:
             raise InvalidData(
                 f"Negative values in data: {source.origin} holds {statistics.lowest:.6g}, and "
-                "DocumentAutoencoder (--variant document) is for texts and counts of words; for a "
+                "DocumentAutoencoder (--variant document) is for texts and word counts; for a "
                 "table of numbers use Autoencoder (--variant plain)."
             )
         if self.sampled_words:

@@ -1,4 +1,4 @@
-"""Read model files: their content under today's names, and the autoencoder that it holds."""
+"""Open model files, upgraded to current names, and rebuild the autoencoder in them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _AUTOENCODERS = frozenset(variant.estimator for variant in VARIANTS.values())
 
 @contextmanager
 def model_file(path: str | Path, pieces: Iterable[Any] = ()) -> Iterator[Artefact]:
-    """Open a model file, or a checkpoint as training left it, to rebuild an estimator from it.
+    """Yield the content of a model file or checkpoint; errors in the block name the file.
 
     ``pieces`` are the user's own pieces that the file names.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign, or what is rebuilt in the block does not fit.
+        If the file is damaged or foreign, or the estimator cannot be rebuilt in the block.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     artefact = read_artefact(path, kind="model", also="checkpoint")
     try:
@@ -49,11 +49,12 @@ def model_file(path: str | Path, pieces: Iterable[Any] = ()) -> Iterator[Artefac
 
 
 def class_named(name: Any, known: Iterable[str]) -> Any:
-    """Return an estimator class by the name in a file, if it is among those known.
+    """Return the estimator class of a name in a file.
 
     Raises
     ------
     ModelFileError
+        If the name is not among the ``known`` ones.
     """
     if not isinstance(name, str) or name not in known:
         raise ModelFileError(f"unknown estimator {name!r}.")
@@ -72,9 +73,9 @@ def load_autoencoder(path: str | Path) -> AbstractAutoencoder:
     Raises
     ------
     ModelFileError
-        As ``narrows.load``; or if the file holds a head or a detector.
+        As in ``narrows.load``; or if the file holds a head or a detector.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     with model_file(path) as artefact:
         for part, what in (("head", "a head"), ("members", "a detector")):

@@ -1,4 +1,4 @@
-"""What a fitted autoencoder makes: new rows out of codes, and hidden values filled in."""
+"""Generate new rows from codes, and fill in hidden values, with a fitted autoencoder."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ __all__ = ["GeneratingAutoencoder"]
 
 
 class GeneratingAutoencoder(FittedAutoencoder):
-    """New rows and filled-in values, each a thin method on a function of (model, source).
+    """Methods that generate or fill in values, each a thin call of ``applications``.
 
-    Rows are float32, or float64 where ``inverse_transform`` returns it. The walks return grids
-    (n_lines, n_columns, n_features), in input units; where ``fit`` was given images, images stand
-    in place of the n_features of new rows and of grids. Their codes
-    keep the rule of their kind: numbers stay in the range of the code's activation, of a top-k
-    code the k largest stay, parts of a quantized one become the nearest entries, and a bit flips
-    where it is taken past 0.
+    Rows are float32, or float64 if ``inverse_transform`` returns it. ``perturb``, ``traverse`` and
+    ``interpolate`` return grids (n_lines, n_columns, n_features), in input units; if ``fit`` was
+    given images, each row is an image. Codes stay valid: components are clipped to the range of the
+    code's activation, top-k codes keep their k largest components, groups of a quantized code move
+    to the nearest entry, and a bit flips when it crosses 0.
     """
 
     def _check_fits(self, *shape: int, way_out: str) -> None:
-        """Raise ResourceError where so many rows could not be held."""
+        """Raise ResourceError if rows of this shape do not fit into memory."""
         check_result_fits((*shape, self.model_.schema.n_features), "new rows", way_out)
 
     def sample(
@@ -47,27 +46,27 @@ class GeneratingAutoencoder(FittedAutoencoder):
     ) -> np.ndarray:
         """Return new rows, (n_samples, n_features), in input units.
 
-        They are g(h) for codes h drawn from a density; where the loss is in nats that is the mean
-        of p(x | h), not a draw from it. The codes keep the rule of their kind: numbers stay in
-        the range of the code's activation, and of a top-k code the k largest.
+        They are g(h) for codes h drawn from a density; for losses in nats g(h) is the mean of
+        p(x | h), not a sample from it. Codes are made valid: components are clipped to the range of
+        the code's activation, and a top-k code keeps its k largest components.
 
         Parameters
         ----------
         n_samples : int, default=1
             From 1 to 10,000,000.
         density : {"auto", "prior", "gaussian", "mixture"}, default="auto"
-            "gaussian" and a "mixture" of up to ten are fitted to the codes at the end of ``fit``,
-            on at most 10,000 rows; the "prior" N(0, I) is a variational model's. "auto" is the
-            prior where there is one, the mixture elsewhere.
+            "gaussian", and "mixture" of up to ten Gaussians, were fitted at the end of ``fit`` to
+            the codes of at most 10,000 rows; "prior" is the N(0, I) of a variational model. "auto"
+            is the prior if there is one, otherwise the mixture.
         random_state : int, RandomState or None, default=None
-            An int makes a draw repeat, and its first rows are the same however many follow.
+            An int makes the sample reproducible; its first rows do not depend on ``n_samples``.
 
         Raises
         ------
         UsageError (a ValueError)
-            If the number is out of range, or the model has no such density.
+            If ``n_samples`` is out of range, or the model has no such density.
         ResourceError
-            If so many rows need more memory than there is.
+            If the rows do not fit into memory.
         """
         check_is_fitted(self, "model_")
         generator = Generator().manual_seed(seed_from(random_state))
@@ -84,28 +83,28 @@ class GeneratingAutoencoder(FittedAutoencoder):
         noise: str = "independent",
         random_state: Any = None,
     ) -> np.ndarray:
-        """Return what rows near X look like to the decoder, (n_rows, n_samples, n_features).
+        """Return decoded codes near the codes of X, (n_rows, n_samples, n_features).
 
-        They are g(h + amount * e), e normal; [i, j] is the j-th of row i. Rows of shares keep
-        their totals. Amount 0 is ``reconstruct``.
+        They are g(h + amount * e) with normal e; [i, j] is the j-th sample for row i. Rows that are
+        scaled to proportions keep their totals. Amount 0 gives ``reconstruct``.
 
         Parameters
         ----------
         X : rows
         amount : float, default=0.5
-            In standard deviations that the codes have over the training rows.
+            Size of the noise, in standard deviations of the codes of the training rows.
         n_samples : int, default=1
-            How many of each row, up to 10,000.
+            Number of samples per row, up to 10,000.
         noise : {"independent", "correlated"}, default="independent"
-            Whether the components of e are independent, or go together as those of the codes do.
+            Whether the components of e are independent, or correlated as those of the codes are.
         random_state : int, RandomState or None, default=None
-            An int makes a draw repeat, and a row's are the same whatever rows follow it.
+            An int makes the samples reproducible; those of a row do not depend on later rows.
 
         Raises
         ------
         UsageError (a ValueError)
-            If a number is out of range, or the model was not fitted by ``fit``, which measures the
-            codes at its end.
+            If a number is out of range, or the model was not trained with ``fit``, which measures
+            the codes at its end.
         """
         generator = Generator().manual_seed(seed_from(random_state))
         model, source = self._validated_query(X)
@@ -126,26 +125,26 @@ class GeneratingAutoencoder(FittedAutoencoder):
         n_steps: int = 9,
         span: float = 2.0,
     ) -> np.ndarray:
-        """Return what becomes of one row as single components of its code change,
+        """Return reconstructions of one row while single components of its code change,
         (n_components, n_steps, n_features).
 
         Parameters
         ----------
         x : one row, (n_features,) or (1, n_features)
         component : int or sequence of int, optional
-            Which ones, counted from 0; a line each. None takes all.
+            Components to change, counted from 0; one line each. None takes all.
         values : sequence of float, optional
-            What the component is put at, in code units.
+            Values of the component, in code units.
         n_steps, span : int, float
-            Without ``values``: steps from -span to span standard deviations that the component
-            has over the training rows, around the row's own; the middle of an odd number of steps
-            is the reconstruction.
+            If ``values`` is None: n_steps values around the row's own, from -span to span
+            standard deviations of the component over the training rows; the middle one of an odd
+            number is the reconstruction.
 
         Raises
         ------
         UsageError (a ValueError)
             If x is not one row, there is no such component, a number is out of range, or the code
-            is quantized: its numbers do not vary alone.
+            is quantized, so that components do not vary on their own.
         """
         steps = None
         if values is None:
@@ -155,20 +154,20 @@ class GeneratingAutoencoder(FittedAutoencoder):
         model, source = self._validated_query(_as_row(x), "x")
         if component is None:
             component = range(model.n_components)
-        asked = component if isinstance(component, Sequence | np.ndarray) else [component]
-        if not len(asked):
-            raise UsageError("component: one at least is needed, got none; None takes all.")
-        lines = walks.traversed(model, source, asked, steps=steps, values=values)
+        components = component if isinstance(component, Sequence | np.ndarray) else [component]
+        if not len(components):
+            raise UsageError("component: must have at least one number, got none; None takes all.")
+        lines = walks.traversed(model, source, components, steps=steps, values=values)
         n = len(steps if values is None else values)  # pyright: ignore[reportArgumentType] -- one of them is
-        self._check_fits(len(asked), n, way_out="take fewer components or steps")
+        self._check_fits(len(components), n, way_out="take fewer components or steps")
         return self._shaped(np.concatenate(list(lines)))
 
     def interpolate(
         self, a: Any, b: Any, n_steps: int = 9, *, method: str = "linear"
     ) -> np.ndarray:
-        """Return the way from rows a to rows b through the code, (n_rows, n_steps, n_features).
+        """Return the path from rows a to rows b through the code, (n_rows, n_steps, n_features).
 
-        The first and last step are the reconstructions of a and of b.
+        The first and last steps are the reconstructions of a and b.
 
         Parameters
         ----------
@@ -176,36 +175,37 @@ class GeneratingAutoencoder(FittedAutoencoder):
         n_steps : int, default=9
             From 2 to 10,000, both ends included.
         method : {"linear", "spherical"}, default="linear"
-            Straight on, or along the arc around the mean code, which stays as far from it as codes
-            of rows are.
+            Along a straight line, or along an arc around the mean code, which stays as far from it
+            as the codes of rows are.
 
         Raises
         ------
         InvalidData (a ValueError)
             If a and b have different numbers of rows.
         UsageError (a ValueError)
-            If the number is out of range, or the method unknown.
+            If ``n_steps`` is out of range, or the method is unknown.
         """
-        model, ours = self._validated_query(_as_row(a), "a")
-        _, theirs = self._validated_query(_as_row(b), "b")
-        ways = interpolated(model, ours, theirs, n_steps=n_steps, method=method)
-        self._check_fits(ours.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
-        return self._shaped(np.concatenate(list(ways)))
+        model, starts = self._validated_query(_as_row(a), "a")
+        _, ends = self._validated_query(_as_row(b), "b")
+        paths = interpolated(model, starts, ends, n_steps=n_steps, method=method)
+        self._check_fits(starts.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
+        return self._shaped(np.concatenate(list(paths)))
 
     def check_memorization(self, samples: Any, X: Any, held_out: Any = None) -> Memorization:
-        """Return how near samples come to the training rows X, beside how near real rows come.
+        """Compare the distances of samples to the training rows X with those of real rows.
 
-        ``print`` its ``table()``; its ``nearest`` are the numbers of the nearest rows of X.
+        The result's ``table()`` returns a printable table; ``nearest`` are the indices of the
+        nearest rows of X.
 
         Parameters
         ----------
         samples : array-like of shape (n_samples, n_features), or images
-            What ``sample`` returned, at most 10,000 rows.
+            Result of ``sample``, at most 10,000 rows.
         X : rows
-            All that the model was trained on.
+            All rows that the model was trained on.
         held_out : rows, optional
-            Of the same kind, and not trained on. Without them the reference is the training rows,
-            each compared with the others: too near where the net knows them by heart.
+            Rows of the same kind that were not trained on. By default the reference is the
+            distance of each training row to the others.
 
         Raises
         ------
@@ -228,36 +228,36 @@ class GeneratingAutoencoder(FittedAutoencoder):
         n_draws: int = 16,
         random_state: Any = 0,
     ) -> Any:
-        """Fill in what a mask hides, and return known values as they are.
+        """Fill in the values that a mask hides, and leave known values unchanged.
 
         Parameters
         ----------
         X : array-like, dataframe, tensor or Source of shape (n_samples, n_features)
-            Dense. What stands where a value is hidden is never read; NaN is hidden too.
+            Dense rows. Hidden values are never read; NaN counts as hidden.
         mask : array-like of bool
-            True where hidden: (n_features,) for all rows or (n_samples, n_features); of images
-            also (height, width) or (n_samples, height, width), with the channels or without.
+            True where hidden: (n_features,) for all rows, or (n_samples, n_features); for images
+            also (height, width) or (n_samples, height, width), with or without channels.
         method : {"auto", "pass", "projection", "code"}, default="auto"
-            "pass" is g(f(x)) once, for nets trained on hidden values (``Patches``, ``Missing``,
-            ``Masking``), "projection" its fixed point from the mean fill, "code" a search for the
-            code that says the known values and is likely under the density of codes. "auto" is
-            "pass" where the net was trained for it, else "code".
+            "pass" applies g(f(x)) once, for nets trained on hidden values (``Patches``,
+            ``Missing``, ``Masking``). "projection" iterates it from the mean to a fixed point.
+            "code" searches for a code that decodes to the known values and is likely under the
+            density of codes. "auto" is "pass" if the net was trained for it, otherwise "code".
         return_std : bool, default=False
-            Return the standard deviation of ``n_draws`` fills too. For "code" they are decoded
-            codes drawn given the known values; for the others fills of the row with a random
-            quarter of the known values hidden as well, or, of a row of which nothing is known,
-            codes drawn from the density of codes. It is how far the fill is open, not the noise
-            of a single value around it.
+            Whether to also return the standard deviation of ``n_draws`` fills. For "code" these
+            are decoded codes drawn given the known values. For other methods they are fills with a
+            random quarter of the known values hidden as well, or decoded draws from the density of
+            codes for a row without known values. It measures the uncertainty of the fill, not the
+            noise of a single value around it.
         n_draws : int, default=16
-            From 2 to 10,000; each costs about as much as the fill.
+            From 2 to 10,000; each costs about as much as the fill itself.
         random_state : int, RandomState or None, default=0
-            Of the search and the draws.
+            Seeds the search and the draws.
 
         Returns
         -------
-        filled : ndarray of shape (n_samples, n_features), in input units; images where ``fit`` was
-            given images. float32; float64 for arrays and frames of wider numbers than that, so
-            that known values are the given ones to the bit.
+        filled : ndarray of shape (n_samples, n_features), in input units; images if ``fit`` was
+            given images. float32, or float64 if X has wider numbers, so that known values are
+            returned to the bit.
         std : ndarray of the same shape, 0 where known
             Only with ``return_std``.
 
@@ -281,9 +281,9 @@ class GeneratingAutoencoder(FittedAutoencoder):
             n_draws=int(n_draws) if return_std else 0,
             generator=Generator().manual_seed(seed_from(random_state)),
         )
-        fills, spreads = zip(*blocks, strict=True)
+        fills, stds = zip(*blocks, strict=True)
         filled = self._shaped(_with_known(X, np.concatenate(fills), hidden))
-        return (filled, self._shaped(np.concatenate(spreads))) if return_std else filled
+        return (filled, self._shaped(np.concatenate(stds))) if return_std else filled
 
     def impute(
         self,
@@ -294,10 +294,10 @@ class GeneratingAutoencoder(FittedAutoencoder):
         n_draws: int = 16,
         random_state: Any = 0,
     ) -> Any:
-        """Fill in what is NaN, and return known values as they are.
+        """Fill in NaN, and leave known values unchanged.
 
-        The parameters and results are those of ``inpaint`` without a mask. X may hold NaN
-        whatever the net was fitted to.
+        Parameters and results are as in ``inpaint``, without the mask. X may contain NaN even if
+        the training rows did not.
         """
         check_is_fitted(self, "model_")
         return self.inpaint(
@@ -311,7 +311,7 @@ class GeneratingAutoencoder(FittedAutoencoder):
 
 
 def _as_row(x: Any) -> Any:
-    """Return an array of one row where x is one axis of numbers, x itself otherwise."""
+    """Return a one-dimensional numeric x as an array of one row; any other x unchanged."""
     if isinstance(x, torch.Tensor | np.ndarray) and x.ndim == 1:
         numeric = isinstance(x, torch.Tensor) or x.dtype.kind in "fiub"
         return x[None] if numeric else x
@@ -319,18 +319,18 @@ def _as_row(x: Any) -> Any:
 
 
 def _step_values(values: Any) -> np.ndarray:
-    """Return finite float32 values on one axis."""
+    """Return values as a one-dimensional float32 array; raise UsageError unless all are finite."""
     try:
         steps = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError):
         steps = np.empty(0)
     if steps.ndim != 1 or not len(steps) or not np.isfinite(steps).all():
-        raise UsageError(f"values: must be finite numbers on one axis, got {values!r}.")
+        raise UsageError(f"values: must be a sequence of finite numbers, got {values!r}.")
     return steps
 
 
 def _with_known(X: Any, filled: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Put known values back as they were given, where float32 does not hold them."""
+    """Restore known values of X that float32 cannot represent."""
     if isinstance(X, Source):
         return filled
     given = np.asarray(plain_array(stacked_images(X)))

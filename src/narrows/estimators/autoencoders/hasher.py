@@ -1,4 +1,4 @@
-"""The semantic hasher: rows to bits."""
+"""The semantic hasher: codes of bits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _THRESHOLDS = ("zero", "median")
 
 @documented
 class SemanticHasher(TextAutoencoder):
-    """Learn bits that say what a row is about: near rows differ in few of them.
+    """Learn binary codes for retrieval: similar rows differ in few bits.
 
-    A net from x to z, bits h = sign(z - threshold), and one matrix from bits back to x; noise on z
-    in training drives the bits apart. ``hash`` packs them into bytes, the address of a row in a
-    table or an index; ``transform`` gives them as numbers -1 and 1. X is texts, as for
+    A net maps x to z, the bits are h = sign(z - threshold), and one matrix maps the bits back to x;
+    noise on z in training drives z away from the threshold. ``hash`` packs the bits into bytes, as
+    keys of a table or an index; ``transform`` returns them as -1 and 1. X holds texts, as for
     ``DocumentAutoencoder``, or rows of any kind: counts, vectors, images.
 
     Parameters
@@ -47,28 +47,28 @@ class SemanticHasher(TextAutoencoder):
     n_neighbors : ...
     neighbors_by : ...
     binarization : {"noise", "straight_through"}, default="noise"
-        What makes bits differentiable: noise added to z, or bits drawn with probability
-        sigmoid(z), through which the gradient passes straight.
+        How bits are made differentiable: by noise added to z, or by bits drawn with probability
+        sigmoid(z) and the straight-through gradient.
     noise : float, default=1.0
-        Deviation of that noise, in units of z.
+        Standard deviation of the noise, in units of z.
     n_groups : int, default=1
-        Groups of bits, each of which has to rebuild a row by itself in training: what a group
-        gets wrong others get right. For 128 bits of texts try 4, with "masking:0.7".
+        Number of groups of bits. Each group reconstructs the row on its own in training, so that
+        groups correct each other's errors. For 128 bits of texts try 4, with "masking:0.7".
     threshold : {"zero", "median"}, default="zero"
-        Above which z is a 1; "median" has every bit split the training rows in halves.
+        Bits are 1 where z is above it; with "median" each bit splits the training rows in half.
     hidden : sequence of int, default=(500,)
         Widths of the encoder's hidden layers; the decoder has none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers.
+        Activation between dense layers.
     corruption : str, spec, corruption or None, default="masking:0.3"
-        x -> x~ in training; masking drops words.
+        Corruption x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     penalties : ...
     augmentation : ...
     decoder : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
-        As in ``Autoencoder``, but "auto" takes counts to "tfidf".
+        As in ``Autoencoder``, but "auto" takes "tfidf" for counts.
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -83,15 +83,15 @@ class SemanticHasher(TextAutoencoder):
     Attributes
     ----------
     vocabulary_ : Vocabulary
-        The words of an estimator fitted to texts.
+        Vocabulary, if fitted to texts.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
@@ -164,8 +164,8 @@ class SemanticHasher(TextAutoencoder):
         return Choice("hashing", parameters, counts_scale="tfidf")
 
     def hash(self, X: Any) -> np.ndarray:
-        """Return the bits of X packed, uint8 (n_samples, ceil(n_components / 8)), as np.packbits
-        packs them: the first bit is the highest of the first byte."""
+        """Return the bits of X, packed as by ``np.packbits``, uint8 (n_samples,
+        ceil(n_components / 8)): the first bit is the highest bit of the first byte."""
         return np.concatenate(list(packed_codes(*self._validated_query(X))))
 
     def _check_parameters(self) -> None:
@@ -178,7 +178,7 @@ class SemanticHasher(TextAutoencoder):
             raise unknown_name("threshold", self.threshold, _THRESHOLDS)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Pass once over X at the constant learning rate; median thresholds become those of X."""
+        """Train for one pass over X at a constant learning rate; medians are taken over X."""
         super().partial_fit(X, y)
         if self.threshold == "median":
             set_median_thresholds(*self._validated_query(X))

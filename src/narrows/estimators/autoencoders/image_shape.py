@@ -1,4 +1,4 @@
-"""The shape of a row as an image: what was given, what the data have, or what fits."""
+"""Determine the image shape of rows, from the argument, the data, or the number of features."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from narrows.errors import ImageShapeWarning, UsageError
 
 __all__ = ["check_order", "shape_of_rows"]
 
-_FEW = 4
-"""At most so many channels have images, with opacity."""
+_MAX_CHANNELS = 4
+"""Most channels of an image: three colors and opacity."""
 
 
 def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int, int]:
@@ -22,7 +22,7 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
     Raises
     ------
     UsageError
-        If what was given does not hold the features, or the data are color images with their
+        If ``given`` does not fit the number of features, or the data are color images with
         channels first.
     """
     n, of_data = source.n_features, source.image_shape
@@ -37,9 +37,9 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
         if side > 1 and side * side * channels == n:
             return side, side, channels
     warnings.warn(
-        f"{source.origin}: {n} features are no square image and are read as a signal, in which "
-        f"neighboring columns belong together; give image_shape=(1, {n}) (--image-shape 1,{n}) if "
-        "they are one, or use Autoencoder (--variant plain) for a table.",
+        f"{source.origin}: {n} features do not make a square image and are read as a signal, in "
+        f"which neighboring columns belong together; give image_shape=(1, {n}) (--image-shape "
+        f"1,{n}) if they do, or use Autoencoder (--variant plain) for a table.",
         ImageShapeWarning,
         stacklevel=2,
     )
@@ -47,45 +47,45 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
 
 
 def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
-    """Refuse color images with their channels first, and warn of gray ones that may be such."""
+    """Refuse color images with channels first, and warn of gray images that may have them first."""
     first, second, last = shape
-    if first not in (1, 3, 4) or last <= _FEW:
+    if first not in (1, 3, 4) or last <= _MAX_CHANNELS:
         return
-    found = f"{source.origin}: images of height {first} with {last} channels; if "
+    message = f"{source.origin}: images of height {first} with {last} channels; if "
     if first > 1:
         raise UsageError(
-            f"{found}the colors come first, move them: X.transpose(0, 2, 3, 1); if not, give "
-            f"{_said(shape)}."
+            f"{message}the colors come first, move them: X.transpose(0, 2, 3, 1); if not, give "
+            f"{_as_argument(shape)}."
         )
     warnings.warn(
-        f"{found}the first axis is the one channel, give {_said((second, last))}; if not, give "
-        f"{_said(shape)}.",
+        f"{message}the first axis is the one channel, give {_as_argument((second, last))}; if not, "
+        f"give {_as_argument(shape)}.",
         ImageShapeWarning,
         stacklevel=2,
     )
 
 
-def _said(shape: tuple[int, ...]) -> str:
-    """Return how a shape is given, in Python and on the command line."""
+def _as_argument(shape: tuple[int, ...]) -> str:
+    """Return a shape as an argument in Python and on the command line."""
     return f"image_shape={shape} (--image-shape {','.join(map(str, shape))})"
 
 
 def check_order(source: Source, given: Sequence[int] | None) -> None:
-    """Raise UsageError for images whose axes stand in another order than those of the argument."""
+    """Raise UsageError for images whose axes are in another order than the argument's."""
     if given is None or source.image_shape is None:
         return
     of_data, wanted = ([n for n in shape if n != 1] for shape in (source.image_shape, given))
     if of_data != wanted and sorted(of_data) == sorted(wanted):
         raise UsageError(
             f"image_shape: is {tuple(given)}, but {source.origin} holds images of shape "
-            f"{tuple(source.image_shape)}; bring their axes in the order of image_shape: "
-            f"X.transpose{_axes(source.image_shape, wanted)}; or, if they are in the order of "
-            "height, width and channels, leave image_shape out (--image-shape)."
+            f"{tuple(source.image_shape)}; bring their axes into the order of image_shape: "
+            f"X.transpose{_axes(source.image_shape, wanted)}; or, if they are already in the order "
+            "height, width, channels, leave image_shape out (--image-shape)."
         )
 
 
 def _axes(shape: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
-    """Return how to transpose an array of images to the ``wanted`` sides, those of 1 last."""
+    """Return the transposition that brings images to the ``wanted`` sides; sides of 1 come last."""
     left = list(range(len(shape)))
     axes = []
     for side in (*wanted, *[1] * (len(shape) - len(wanted))):

@@ -1,4 +1,4 @@
-"""The linear autoencoder, with a certificate that its subspace is PCA's."""
+"""The linear autoencoder, with its subspace compared to PCA's."""
 
 from __future__ import annotations
 
@@ -27,27 +27,28 @@ _CERTIFICATE = (
 
 @documented
 class LinearAutoencoder(AbstractAutoencoder):
-    """An autoencoder without hidden layers: with squared error it finds PCA's subspace.
+    """Learn PCA's subspace by gradient descent, with an autoencoder without hidden layers.
 
-    Trained by the ordinary loop, not solved; after training the code is turned to orthonormal
-    axes of decreasing variance, which leaves every reconstruction as it is, and the subspace is
-    measured against PCA's.
+    The net is trained by the ordinary loop, not solved. After training the code is rotated to
+    orthonormal axes of decreasing variance, which leaves all reconstructions unchanged, and the
+    angles between its subspace and PCA's are measured.
 
     Parameters
     ----------
     n_components : int, default=10
         Width of the code, at most n_features.
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
-        "bernoulli", on data taken to [0, 1], is logistic PCA; there is no certificate then.
+        Reconstruction loss. "bernoulli", on data scaled to [0, 1], is logistic PCA, which is not
+        compared to PCA.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
-        Done before f and undone after g. "auto" is "center", what PCA does, for squared error,
-        and "unit" for the losses that need [0, 1]. Errors are then in squared input units, where
-        those of other autoencoders of a table are in standard deviations: give "standard" to all
-        to hold them against each other.
+        Applied before f and undone after g. "auto" is "center", as in PCA, for squared error, and
+        "unit" for losses that need [0, 1]. Errors are then in squared input units, while other
+        autoencoders of tables measure them in standard deviations: give "standard" to all to
+        compare them.
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -62,21 +63,21 @@ class LinearAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Orthonormal axes, most variance first, in scaled units; signs as in scikit-learn's PCA.
+        Orthonormal axes, largest variance first, in scaled units; signs as in scikit-learn's PCA.
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each number of the code.
+        Variance of each component of the code.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        The same as a share of the total variance.
+        The same as a fraction of the total variance.
     pca_angles_ : ndarray of shape (n_components,) or None
-        Principal angles to PCA's subspace in degrees, largest first: all near 0 says that the
-        two are the same. None for sparse X.
+        Principal angles to PCA's subspace in degrees, largest first; all are near 0 if the two
+        subspaces are the same. None for sparse X.
     history_ : list of float of length n_epochs_
         Mean training objective per epoch, in ``loss_unit_``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
@@ -121,15 +122,17 @@ class LinearAutoencoder(AbstractAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.loss == "auto":
-            raise UsageError("loss: must be named here, got 'auto'; use 'squared_error'.")
+            raise UsageError(
+                "loss: must be named for LinearAutoencoder, got 'auto'; use 'squared_error'."
+            )
 
     def _finish(self, training: Source, statistics: Statistics) -> None:
         if self.n_components > training.n_features or not self._is_pca:
-            return  # no n_components orthonormal axes there, or another claim
+            return  # there are no n_components orthonormal axes, or the objective is not PCA's
         self._set(certify(self.model_, training, statistics))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Pass once over X at the constant learning rate; a certificate of before is dropped."""
+        """Train for one pass over X at a constant learning rate, and drop the comparison to PCA."""
         super().partial_fit(X, y)
         for name in _CERTIFICATE:
             if hasattr(self, name):
@@ -141,9 +144,9 @@ class LinearAutoencoder(AbstractAutoencoder):
         loss = self.model_.parameters["loss"]
         if name_of(loss) != "squared_error" or loss["link"] != "identity":
             return False
-        given = self.model_.parameters
-        corrupts = name_of(given.get("corruption", "identity")) != "identity"
-        return not corrupts and not given.get("penalties")
+        parameters = self.model_.parameters
+        corrupts = name_of(parameters.get("corruption", "identity")) != "identity"
+        return not corrupts and not parameters.get("penalties")
 
     def _set(self, certificate: Certificate) -> None:
         self.components_ = certificate.components
@@ -166,13 +169,13 @@ class LinearAutoencoder(AbstractAutoencoder):
         self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
     ) -> None:
         super()._restore(model, spec, tensors)
-        held = spec.get("certificate")
-        if held is not None:
+        certificate = spec.get("certificate")
+        if certificate is not None:
             self._set(
                 Certificate(
                     model.objective.decoder.weights[0].detach().numpy().copy(),
-                    np.array(held["explained_variance"], dtype=np.float32),
-                    np.array(held["explained_variance_ratio"], dtype=np.float32),
-                    None if held["angles"] is None else np.array(held["angles"]),
+                    np.array(certificate["explained_variance"], dtype=np.float32),
+                    np.array(certificate["explained_variance_ratio"], dtype=np.float32),
+                    None if certificate["angles"] is None else np.array(certificate["angles"]),
                 )
             )

@@ -1,4 +1,4 @@
-"""Resolve the arguments of an autoencoder and its data into a plan of training."""
+"""Resolve the arguments of an autoencoder, given its data, into a training plan."""
 
 from __future__ import annotations
 
@@ -44,33 +44,33 @@ _NO_CORRUPTION = {"name": "identity"}
 
 @dataclass(frozen=True)
 class Choice:
-    """What an autoencoder chooses: a variant, its parameters, and how the rest is resolved."""
+    """The variant and parameters that an estimator selects, and how "auto" is resolved for it."""
 
     variant: str
     parameters: dict[str, Any]
-    """JSON values, without the loss, which depends on the data."""
+    """JSON values, without the loss, which may depend on the data."""
 
     likelihood: bool = False
-    """Whether loss="auto" takes one in nats where it can."""
+    """Whether loss="auto" prefers a loss in nats."""
 
     counts_scale: str = "proportions"
-    """What scale="auto" makes of counts."""
+    """The scale that "auto" takes for counts."""
 
     centers: bool = False
-    """Whether scale="auto" only centers, where the loss is squared error."""
+    """Whether scale="auto" is "center" if the loss is squared error."""
 
     cannot_copy: bool = False
-    """Whether a code wider than the row still cannot copy it."""
+    """Whether even a code wider than the row cannot copy it."""
 
     pretraining: LayerwisePretraining | None = None
-    """How the layers are trained first; its batch size is the fit's."""
+    """Settings of layer-wise pretraining; its batch size is replaced by the fit's."""
 
     fine_tune: bool = True
-    """Whether the whole net is trained after its layers."""
+    """Whether to train the whole net after its layers."""
 
 
 def check_parameters(estimator: Any) -> None:
-    """Check the arguments that all autoencoders have, before anything is read.
+    """Check the arguments that all autoencoders share, before any data are read.
 
     Raises
     ------
@@ -92,21 +92,27 @@ def check_parameters(estimator: Any) -> None:
 
 
 def check_sizes(estimator: Any, source: Source) -> None:
-    """Refuse widths that do not fit into memory, before any row is read.
+    """Refuse layer widths that do not fit into memory, before any row is read.
 
     Raises
     ------
     ResourceError
     """
-    given = estimator.get_params(deep=False)
-    json_parameters(given)  # refuses now what no file can hold
-    sizes = {name: widths_of(given[name], name) for name in ("hidden", "channels") if name in given}
-    sizes |= {name: int(given[name]) for name in ("n_components", "blocks") if name in given}
+    arguments = estimator.get_params(deep=False)
+    json_parameters(arguments)  # raises early if a model file could not hold them
+    sizes: dict[str, Any] = {
+        name: widths_of(arguments[name], name)
+        for name in ("hidden", "channels")
+        if name in arguments
+    }
+    sizes |= {
+        name: int(arguments[name]) for name in ("n_components", "blocks") if name in arguments
+    }
     check_widths_fit(sizes, source.n_features, device=resolve_device(estimator.device))
 
 
 def named_loss(estimator: Any) -> Any:
-    """Return the loss that the user named, None for "auto"."""
+    """Return the spec of the loss that the user named; None for "auto"."""
     loss = estimator.loss
     if isinstance(loss, str) and loss == "auto":
         return None
@@ -116,7 +122,7 @@ def named_loss(estimator: Any) -> Any:
 
 
 def penalty_specs(estimator: Any) -> list[Any]:
-    """Return the specs of the penalties that were given, a task's with its classes."""
+    """Return the specs of the penalties, with the number of classes if one is a task."""
     specs = specs_of(PENALTIES, estimator.penalties, slot="penalties")
     for spec in specs:
         if name_of(spec) == "auxiliary" and hasattr(estimator, "classes_"):
@@ -125,7 +131,7 @@ def penalty_specs(estimator: Any) -> list[Any]:
 
 
 def task_of(estimator: Any) -> str | None:
-    """Return what a penalty needs y for: "classification", "regression" or None."""
+    """Return the task of the penalty that needs y: "classification", "regression" or None."""
     for spec in estimator._choice().parameters.get("penalties", ()):
         if name_of(spec) == "auxiliary":
             return spec["task"]
@@ -133,15 +139,15 @@ def task_of(estimator: Any) -> str | None:
 
 
 def admits_missing(estimator: Any) -> bool:
-    """Return whether the net's corruption takes NaN."""
+    """Return whether the corruption accepts NaN."""
     corruption = estimator._choice().parameters.get("corruption", _NO_CORRUPTION)
     return piece_from_spec(CORRUPTIONS, corruption, slot="corruption").admits_missing
 
 
 def number_of_neighbors(estimator: Any, source: Source) -> int:
-    """Return how many nearest rows a row is rebuilt with."""
-    if (given := getattr(estimator, "n_neighbors", 0)) is not None:
-        return int(given)
+    """Return the number of nearest rows whose mean the net reconstructs; 0 for none."""
+    if (n_neighbors := getattr(estimator, "n_neighbors", 0)) is not None:
+        return int(n_neighbors)
     if getattr(estimator, "sampled_words", 0):
         return 0
     few = source.n_rows <= EXACT or estimator.neighbors_by == "code"
@@ -151,12 +157,12 @@ def number_of_neighbors(estimator: Any, source: Source) -> int:
 def new_plan(
     estimator: Any, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
 ) -> Plan:
-    """Resolve every argument; ``pairs`` says that the user gave the corrupted rows, too.
+    """Resolve every argument; with ``pairs`` the user gives both corrupted and clean rows.
 
     Raises
     ------
     UsageError, InvalidData
-        By the argument that owns the value.
+        Naming the argument that is invalid.
     """
     choice, named = estimator._choice(), named_loss(estimator)
     scale = estimator.scale
@@ -208,17 +214,17 @@ def new_plan(
 
 
 def _as_known(loss: Any) -> dict[str, Any] | None:
-    """Return a loss that wants rows of the same scale as a user's own one; others as they are."""
+    """Return a built-in loss that needs the same scale as a user's own; any other unchanged."""
     if loss is None or isinstance(loss, dict):
         return loss
     return {"name": "bernoulli" if loss.bounded else "squared_error"}
 
 
 def _warn_of_copying(choice: Choice, source: Source) -> None:
-    """Warn of a code that is as wide as the row, where nothing else keeps the net from copying."""
-    given, width = choice.parameters, choice.parameters["n_components"]
-    corrupts = given.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
-    if width < source.n_features or choice.cannot_copy or corrupts or given.get("penalties"):
+    """Warn of a code as wide as the row if nothing else keeps the net from copying."""
+    parameters, width = choice.parameters, choice.parameters["n_components"]
+    corrupts = parameters.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
+    if width < source.n_features or choice.cannot_copy or corrupts or parameters.get("penalties"):
         return
     warnings.warn(
         f"n_components={width} is not less than n_features="
@@ -230,7 +236,7 @@ def _warn_of_copying(choice: Choice, source: Source) -> None:
 
 
 def _neighbors_by(estimator: Any, source: Source, loss: dict[str, Any]) -> str:
-    """Return what says which rows are near, of a net of this loss."""
+    """Return whether nearest rows are found by "rows" or by "code"."""
     by = getattr(estimator, "neighbors_by", "rows")
     if by != "auto":
         return by
@@ -241,14 +247,16 @@ def _check_neighbors(estimator: Any, source: Source, n_neighbors: int) -> None:
     if not n_neighbors:
         if getattr(estimator, "neighbors_by", "rows") == "code":
             raise UsageError(
-                "neighbors_by: 'code' says which rows are near, and n_neighbors is 0: give "
-                "n_neighbors, such as 20, or neighbors_by='rows'."
+                "neighbors_by: 'code' has no effect, since n_neighbors is 0; give n_neighbors, "
+                "such as 20, or neighbors_by='rows'."
             )
         return
     if not source.holds_targets:
-        raise UsageError(f"n_neighbors: {source.origin} is streamed; they need rows in memory.")
+        raise UsageError(
+            f"n_neighbors: {source.origin} is streamed; neighbors need rows in memory."
+        )
     if admits_missing(estimator):
         raise UsageError(
-            "n_neighbors: rows with missing values have none; set n_neighbors=0, or another "
-            "corruption."
+            "n_neighbors: rows with missing values have no neighbors; set n_neighbors=0, or give "
+            "another corruption."
         )

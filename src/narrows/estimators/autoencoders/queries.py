@@ -1,4 +1,4 @@
-"""What a fitted autoencoder answers about rows: codes, reconstructions, scores, anomalies."""
+"""Encode, reconstruct and score rows with a fitted autoencoder."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ __all__ = ["FittedAutoencoder"]
 
 
 class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
-    """Questions about rows, each a thin method on a function of (model, source)."""
+    """Methods of a fitted autoencoder on query rows, each a thin call of ``applications``."""
 
     model_: Model
     row_shape_: tuple[int, ...]
-    """Height, width and, where they were given, channels of a row of fit's X; set for images."""
+    """Height, width and, if X had them, channels of a row; set if ``fit`` was given images."""
     resize_: tuple[int, int]
-    """Height and width that ``read`` brought the images of fit to; set where it did."""
+    """Height and width to which ``read`` resized the images of ``fit``; set if it did."""
 
     def _validated_query(self, X: Any, argument: str = "X") -> tuple[Model, Source]:
-        """Return the model and the rows it is asked about; unfitted, raise NotFittedError.
+        """Validate query rows for the fitted model, and return the model and the rows.
 
-        ``argument`` is the name of the rows in errors.
+        Errors call the rows ``argument``. Raises NotFittedError if the estimator is not fitted.
         """
         check_is_fitted(self, "model_")
         with rows_called(argument):
@@ -52,7 +52,8 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return self.model_, self.model_.scaling.as_precise(source)
 
     def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
-        """Return what ``_validated_query`` does; of texts, the share of unknown words too."""
+        """Validate queries to a search, as ``_validated_query``; texts also get their shares of
+        unknown words."""
         return self._validated_query(X)
 
     def _source(
@@ -64,16 +65,16 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         select: Select | None = None,
         like: Source | None = None,
     ) -> Source:
-        """Return X as rows, checked; ``reset`` has its width and names become the estimator's.
+        """Validate X and return it as a source; ``reset`` sets the estimator's width and names.
 
-        ``select`` splits that many rows into those to learn from and those held out. ``like`` are
-        rows read before that X must match, where there is no model yet.
+        ``select`` splits rows into training and held-out rows. ``like`` is a source that X must
+        match, before there is a model.
         """
         return fit_source(self, X, reset=reset, min_samples=min_samples)
 
     def _shaped(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows (..., n_features) in the shape that X had at fit: (..., height, width[,
-        channels]) where it held images, else flat."""
+        """Return rows (..., n_features) as images (..., height, width[, channels]) if ``fit`` was
+        given images, otherwise unchanged."""
         shape = getattr(self, "row_shape_", None)
         return rows if shape is None else rows.reshape(*rows.shape[:-1], *shape)
 
@@ -82,19 +83,19 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return self.model_.n_components
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the codes h = f(x) of the clean rows, (n_samples, n_components), float32."""
+        """Return the codes h = f(x), without corruption, (n_samples, n_components), float32."""
         return np.concatenate(list(coding.codes(*self._validated_query(X))))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return g(h) for codes X (n_samples, n_components), in input units, float32: rows
-        (n_samples, n_features), or images as ``fit`` was given them.
+        (n_samples, n_features), or images if ``fit`` was given images.
 
-        The result is float64 if a column of the fit is so far from 0 that float32 would round it
-        by more than 1e-4 of its standard deviation, as it does times in seconds since 1970 that
-        span a few hours.
+        The result is float64 if a column of the training rows is so far from 0 that float32 would
+        round it by more than 1e-4 of its standard deviation, such as times in seconds since 1970
+        that span a few hours.
 
-        Where the model scales rows to proportions, the result is proportions: a code does not
-        hold a row's total.
+        If the model scales rows to proportions, the result is proportions, because a code does not
+        contain a row's total.
         """
         check_is_fitted(self, "model_")
         h: np.ndarray = check_array(X, dtype=FLOATS, input_name="codes")
@@ -106,18 +107,17 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return self._shaped(np.concatenate(list(coding.decoded(self.model_, h))))
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return g(f(x)), (n_samples, n_features), in input units, dense, of the dtype of
-        ``inverse_transform``; images, (n_samples, height, width[, channels]), where ``fit`` was
-        given images."""
+        """Return g(f(x)), (n_samples, n_features), in input units, dense, with the dtype of
+        ``inverse_transform``; images (n_samples, height, width[, channels]) if ``fit`` was given
+        images."""
         return self._shaped(np.concatenate(list(coding.reconstructions(*self._validated_query(X)))))
 
     def denoise(self, X: Any) -> np.ndarray:
-        """Return clean rows for corrupted X, (n_samples, n_features), in input units; images where
-        ``fit`` was given images.
+        """Return reconstructions of corrupted rows, (n_samples, n_features), in input units; images
+        if ``fit`` was given images.
 
-        The rows go through the code and back. Where the corruption is ``Missing``, X may hold
-        NaN: the known values stay, and only the missing ones are filled in. The dtype is that
-        of ``inverse_transform``.
+        If the corruption is ``Missing``, X may contain NaN: known values stay unchanged, and only
+        missing ones are filled in. The dtype is that of ``inverse_transform``.
         """
         return self._shaped(np.concatenate(list(denoised(*self._validated_query(X)))))
 
@@ -126,14 +126,14 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return np.concatenate(list(coding.layer_features(*self._validated_query(X), layer)))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus the reconstruction error of every row, in ``loss_unit_``."""
+        """Return minus the reconstruction error of every row, (n_samples,), in ``loss_unit_``."""
         return -np.concatenate(list(coding.errors(*self._validated_query(X))))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ``score_samples``: minus the error, so that greater is better.
 
-        Where y has the shape of X it is the clean rows, and the error is of rebuilding them from X.
-        Of one dimension it is ignored, as scikit-learn has it.
+        If y has the shape of X, it is the clean rows, and the error is that of their
+        reconstruction from X. A one-dimensional y is ignored, as in scikit-learn.
         """
         model, source = self._validated_query(X)
         clean = clean_rows(y, source)
@@ -143,9 +143,9 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return -float(errors.mean(dtype=np.float64))
 
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
-        """Return the reconstruction error beside PCA's (TruncatedSVD's where X is sparse).
+        """Return the reconstruction error beside PCA's (TruncatedSVD's if X is sparse).
 
-        y, in the shape of X, is clean rows to be rebuilt from X; None has X rebuilt from itself.
+        y, in the shape of X, is clean rows to reconstruct from X; None reconstructs X itself.
         """
         model, source = self._validated_query(X)
         clean = clean_rows(y, source)
@@ -155,9 +155,10 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
 
     def inspect(self, X: Any, *, seed: int = 0) -> Health:
         """Return the health of the code on X: dead, saturated and duplicate units, effective rank,
-        whether the net only copies, and a sentence of advice for each thing that is wrong.
+        whether the net only copies, and advice for each problem.
 
-        ``seed`` draws which features the copying test hides together. ``print`` its ``table()``.
+        ``seed`` draws the features that the copying test hides. ``table()`` returns a printable
+        table.
         """
         check_number("seed", seed, low=0, high=2**63 - 1, integer=True)
         return examine(*self._validated_query(X), generator=Generator().manual_seed(int(seed)))
@@ -170,33 +171,34 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         contamination: float | None = None,
         X_calibration: Any = None,
     ) -> FlaggedRows:
-        """Return errors, p-values and which rows are flagged, from one pass over the rows.
+        """Return errors, p-values and flags of rows, from one pass over the rows.
 
         Parameters
         ----------
         X : rows of shape (n_samples, n_features)
         alpha : float, optional
-            Flag the rows with p <= alpha: of normal rows at most this share.
+            Flag rows with p <= alpha: at most this share of normal rows.
         contamination : float, optional
-            Flag this share of X, in (0, 0.5], by the largest errors. Rows that tie with the
-            largest error that is not flagged are not flagged either.
+            Flag this share of X, in (0, 0.5], with the largest errors. Rows that tie with the
+            largest error below the limit are not flagged.
         X_calibration : rows, optional
-            As for ``p_values``.
+            As in ``p_values``.
 
         Returns
         -------
         FlaggedRows
             With ``errors``, ``p_values`` (None if no rows were held out), ``flagged``, and
-            ``rule``, the rule in words. With neither number the rule is p <= 0.01, or p <=
-            1 / (m + 1) where m held-out rows allow none as small; with fewer than 9 of them, or
-            none, the tenth of X with the largest errors.
+            ``rule``, the rule in words. By default the rule is p <= 0.01, or p <= 1 / (m + 1) if
+            there are too few held-out rows m for such a p; with fewer than 9 held-out rows, the
+            tenth of X with the largest errors.
 
         Raises
         ------
         UsageError (a ValueError)
-            If both numbers are given, or one is out of range; ``alpha`` without held-out rows.
+            If both ``alpha`` and ``contamination`` are given, or one is out of range; if
+            ``alpha`` is given without held-out rows.
         InvalidData (a ValueError)
-            If an error of the calibration is not finite.
+            If the error of a calibration row is not finite.
         """
         check_rule(alpha, contamination)
         model, source = self._validated_query(X)
@@ -211,39 +213,39 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         )
 
     def p_values(self, X: Any, X_calibration: Any = None) -> np.ndarray:
-        """Return how often a normal row has an error as large as each row's, float64 in (0, 1].
+        """Return each row's p-value: the probability that a normal row has as large an error,
+        (n_samples,), float64 in (0, 1].
 
-        p = (1 + #{held-out errors >= error}) / (n + 1): of rows like those held out at most a
-        share a has p <= a, whatever the net. With n held out none is below 1 / (n + 1).
+        p = (1 + #{held-out errors >= error}) / (n + 1): at most a share a of rows like the held-out
+        ones has p <= a, whatever the net. With n held-out rows no p is below 1 / (n + 1).
 
         Parameters
         ----------
         X : rows of shape (n_samples, n_features)
         X_calibration : rows, optional
-            Normal rows that training did not see. Without them the rows that ``fit`` held out,
-            ``validation_fraction`` of its own, stand for them; the model file keeps their errors.
-            Training stopped where it did best on those, which flatters the net a little.
+            Normal rows that were not used in training. By default the rows that ``fit`` held out
+            (``validation_fraction``), whose errors the model file keeps. Early stopping chose the
+            weights on those rows, so that their errors are slightly too low.
 
         Raises
         ------
         UsageError (a ValueError)
-            If ``fit`` held no rows out, and none are given.
+            If ``fit`` held out no rows, and none are given.
         InvalidData (a ValueError)
-            If an error of the calibration is not finite.
+            If the error of a calibration row is not finite.
 
         Warns
         -----
         CopiesWarning
-            If ``X_calibration`` are the rows of ``fit``, as far as the model knows them, or X.
+            If ``X_calibration`` appears to be the rows of ``fit``, or X itself.
         """
         model, source = self._validated_query(X)
         held_out = self._calibration_errors(model, X_calibration, source)
         if held_out is None:
             raise UsageError(
-                "p_values: the model holds no errors of rows that training did not see "
-                "(validation_fraction=0, too few rows, partial_fit, a checkpoint, or a file from "
-                "before they were kept); pass X_calibration (--calibrate), normal rows that fit "
-                "was not given."
+                "p_values: the model has no errors of held-out rows (validation_fraction=0, too "
+                "few rows, partial_fit, a checkpoint, or an older file); pass X_calibration "
+                "(--calibrate), normal rows that fit was not given."
             )
         errors = np.concatenate(list(coding.errors(model, source)))
         return conformal_p_values(errors, held_out)
@@ -251,8 +253,8 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
     def _calibration_errors(
         self, model: Model, X_calibration: Any, source: Source
     ) -> np.ndarray | None:
-        """Return the sorted errors of given rows, or those that ``fit`` kept; None if there are
-        none. ``source`` are the rows that are asked about."""
+        """Return the sorted errors of ``X_calibration``, or of the rows that ``fit`` held out; None
+        if there are none. ``source`` is the query."""
         if X_calibration is None:
             return None if model.calibration is None else model.calibration.cpu().numpy()
         rows = self._validated_query(X_calibration, "X_calibration")[1]
@@ -263,34 +265,34 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return held_out
 
     def anomaly_contributions(self, X: Any) -> np.ndarray:
-        """Return which share each feature has in its row's error, (n_samples, n_features), float32.
+        """Return the share of each feature in its row's error, (n_samples, n_features), float32.
 
-        Rows add up to 1. For losses in nats it is the excess over a perfect reconstruction that is
-        shared out, so that a feature rebuilt as it is has none.
+        Each row sums to 1. For losses in nats the shares are of the excess over a perfect
+        reconstruction, so that a feature that is reconstructed exactly has share 0.
         """
         return np.concatenate(list(contributions(*self._validated_query(X))))
 
     def export(self, path: str | Path, *, part: str = "encoder") -> None:
-        """Write a part as one ONNX file, for programs without Narrows or torch.
+        """Write a part of the model as an ONNX file, for use without Narrows or torch.
 
-        Rows go in and come out in input units, any number at a time: float32, or float64 where
-        ``inverse_transform`` returns it. Scaling is in the file. Needs
+        Inputs and outputs are in input units, in batches of any size: float32, or float64 if
+        ``inverse_transform`` returns it. The file includes the scaling. Needs
         ``pip install 'narrows[onnx]'``.
 
         Parameters
         ----------
         path : path
-            What stood there is replaced when all is written.
+            An existing file is replaced once the new one is complete.
         part : {"encoder", "decoder", "reconstruct"}, default="encoder"
-            The file then does what ``transform``, ``inverse_transform`` or ``reconstruct`` do:
-            ``x`` to ``code``, ``code`` to ``x``, ``x`` to ``reconstruction``.
+            The file computes ``transform``, ``inverse_transform`` or ``reconstruct``: ``x`` to
+            ``code``, ``code`` to ``x``, ``x`` to ``reconstruction``.
 
         Raises
         ------
         MissingExtra
             If onnx or onnxscript is not installed.
         UsageError (a ValueError)
-            If there is no such part, or it has 2 GiB of weights or more.
+            If the part is unknown, or has 2 GiB of weights or more.
         ResourceError
             If the file cannot be written.
         """

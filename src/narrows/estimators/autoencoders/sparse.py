@@ -1,4 +1,4 @@
-"""The sparse autoencoder: by L1, by KL, or by keeping the k largest."""
+"""The sparse autoencoder: an L1 or KL penalty, or a top-k code."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ __all__ = ["SparseAutoencoder"]
 
 @documented
 class SparseAutoencoder(AbstractAutoencoder):
-    """Learn a code of which few units are on for any row, though many for all rows together.
+    """Learn a code with few active units per row.
 
     Parameters
     ----------
     n_components : int, default=128
-        Width of the code; it may be more than n_features.
+        Width of the code; it may be larger than n_features.
     sparsity : {"l1", "kl", "top_k"}, default="l1"
-        "l1": relu units and ``weight`` times the sum of the code. "kl": sigmoid units, and
-        ``weight`` times KL(``target`` || how often a unit is on). "top_k": the ``k`` largest
-        units stay, the others are 0.
+        "l1": relu units, and a penalty of ``weight`` times the sum of the code. "kl": sigmoid
+        units, and a penalty of ``weight`` times KL(``target`` || mean activation of the unit).
+        "top_k": the ``k`` largest units are kept, the others set to 0.
     weight : float, default=0.01
-        Of the penalty, in units of the loss.
+        Weight of the penalty, in units of the loss.
     target : float, default=0.05
-        How often a unit should be on, for "kl".
+        Desired mean activation of each unit, for "kl".
     k : int, default=8
-        Units that stay, for "top_k".
+        Number of units to keep, for "top_k".
     hidden : sequence of int, default=()
         Widths of the encoder's hidden layers; the decoder mirrors them.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     encoder : ...
@@ -60,13 +60,13 @@ class SparseAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
@@ -124,8 +124,8 @@ class SparseAutoencoder(AbstractAutoencoder):
         if self.sparsity == "top_k":
             if self.encoder is not None:
                 raise UsageError(
-                    "encoder: with sparsity='top_k' the encoder is what keeps the k largest; use "
-                    "'l1' or 'kl' with one of your own."
+                    "encoder: with sparsity='top_k' the encoder itself keeps the k largest units; "
+                    "use 'l1' or 'kl' with an encoder of your own."
                 )
             parameters["k"] = min(int(self.k), int(self.n_components))
             return Choice("top_k", parameters, cannot_copy=True)

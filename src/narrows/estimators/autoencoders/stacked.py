@@ -1,4 +1,4 @@
-"""The stacked autoencoder: pretrained layer by layer, then fine-tuned."""
+"""The stacked autoencoder, pretrained layer by layer, then fine-tuned."""
 
 from __future__ import annotations
 
@@ -19,46 +19,44 @@ __all__ = ["StackedAutoencoder"]
 
 @documented
 class StackedAutoencoder(AbstractAutoencoder):
-    """Learn a deep code layer by layer, each from what the one below says, then all at once.
+    """Pretrain a deep net layer by layer, each on the outputs of the one below, then fine-tune it.
 
-    Pretraining puts the weights near features of the data; the fine-tuning that follows, by J of
-    the whole net on clean rows, starts from there. With ``fine_tune=False`` the pretrained layers
-    are the result: features for a classifier, as in Vincent et al. (2010).
-    ``partial_fit`` trains the whole net and pretrains nothing.
+    Fine-tuning minimizes J of the whole net on clean rows, and starts from the pretrained weights.
+    With ``fine_tune=False`` the result is the pretrained layers, as features for a classifier
+    (Vincent et al. 2010). ``partial_fit`` trains the whole net, without pretraining.
 
     Parameters
     ----------
     n_components : int, default=32
         Width of the code.
     pretrain : {"denoising", "rbm"}, default="denoising"
-        "denoising": each layer is an autoencoder that rebuilds the layer below from a corrupted
-        copy. "rbm": each is a restricted Boltzmann machine, with Bernoulli units, or Gaussian
-        ones for a linear code and for rows that are not in [0, 1]; needs sigmoid units.
+        "denoising": each layer is an autoencoder that reconstructs the output of the layer below
+        from a corrupted copy. "rbm": each layer is a restricted Boltzmann machine with Bernoulli
+        units, or Gaussian units for a linear code and for rows outside [0, 1]; needs sigmoid units.
     corruption : str, spec, corruption or None, default="masking:0.25"
-        Of each layer's input, for "denoising"; fine-tuning sees clean rows.
+        Corruption of each layer's input, for "denoising"; fine-tuning reads clean rows.
     pretrain_epochs : int, default=10
-        Passes over the data for each layer.
+        Passes over the data to pretrain each layer.
     pretrain_learning_rate : float or None, default=None
-        Highest rate of a layer's training; None takes 0.001 for "denoising" (Adam) and for a
-        layer with Gaussian units, 0.1 for the other Boltzmann machines (momentum 0.9).
+        Peak learning rate of a layer's training. None takes 0.001 for "denoising" (Adam) and for
+        layers with Gaussian units, and 0.1 for other Boltzmann machines (momentum 0.9).
     cd_steps : int, default=1
-        Gibbs steps a gradient step, the k of CD-k, for "rbm".
+        Gibbs steps per gradient step, the k of CD-k, for "rbm".
     persistent : bool, default=False
-        Whether the chains of "rbm" go on from step to step (PCD), instead of starting at rows.
+        Whether the Gibbs chains of "rbm" persist between steps (PCD), or start at the rows.
     fine_tune : bool, default=True
-        Whether the whole net is trained after its layers, for ``max_epochs``.
+        Whether to train the whole net after its layers, for ``max_epochs`` epochs.
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"auto", "silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="auto"
-        Between dense layers; the output is linear. "auto" takes silu for "denoising", and
-        sigmoid, the only one that there is, for "rbm".
+        Activation between dense layers; the output is linear. "auto" takes silu for "denoising",
+        and sigmoid for "rbm", which allows no other.
     code_activation : str, default="linear"
-        On the code, from the same list.
+        Activation of the code, from the same list.
     tied : bool, default=True
-        Whether the decoder's weights stay the encoder's, transposed; False has them part in
-        fine-tuning.
+        Whether the decoder's weights stay the encoder's, transposed, in fine-tuning.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     penalties : ...
     augmentation : ...
     scale : ...
@@ -76,16 +74,16 @@ class StackedAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     pretraining_history_ : list of list of float
-        For each layer from the bottom, its mean objective per epoch: that of a denoising layer in
-        the unit of its loss, that of a Boltzmann machine a difference of free energies in nats.
+        Mean objective per epoch of each layer, from the bottom: in the unit of its loss for a
+        denoising layer, a difference of free energies in nats for a Boltzmann machine.
     history_ : list of float of length n_epochs_
-        Mean objective per epoch of fine-tuning, in ``loss_unit_``; the other attributes are those
-        of ``Autoencoder``.
+        Mean objective per epoch of fine-tuning, in ``loss_unit_``. The other attributes are as in
+        ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------

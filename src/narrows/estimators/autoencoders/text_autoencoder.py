@@ -1,4 +1,4 @@
-"""The base of autoencoders whose X may be texts, and whose codes are for finding them again."""
+"""Base class of autoencoders that read texts or counts, and index and search their codes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from narrows.text.tokens import WORDS
 
 __all__ = ["TextAutoencoder"]
 
-_MANY = 0.5
+_MAX_UNKNOWN = 0.5
+"""Warn if a larger share of the words is unknown."""
 
 
 class TextAutoencoder(AbstractAutoencoder):
-    """An autoencoder of texts or counts; ``fit`` learns the vocabulary of texts."""
+    """Base class of autoencoders of texts or counts; ``fit`` learns the vocabulary of texts."""
 
     max_features: int | None
     min_df: int | float
@@ -42,20 +43,20 @@ class TextAutoencoder(AbstractAutoencoder):
 
     @property
     def vocabulary_(self) -> Vocabulary:
-        """The words that are counted; only an estimator fitted to texts has any."""
+        """The words that are counted, for an estimator fitted to texts."""
         check_is_fitted(self, "model_")
         if self.model_.vocabulary is None:
             raise AttributeError(f"{type(self).__name__} was not fitted to texts.")
         return self.model_.vocabulary
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the codes' numbers, (n_components,).
+        """Return the names of the code's components, (n_components,).
 
         Parameters
         ----------
         input_features : array-like of str, optional
-            Checked against the features seen in ``fit``; ignored where X was texts, whose features
-            are words and not columns.
+            Checked against the features seen in ``fit``; ignored if X was texts, whose features
+            are words, not columns.
         """
         check_is_fitted(self, "model_")
         if self.model_.vocabulary is not None:
@@ -72,8 +73,8 @@ class TextAutoencoder(AbstractAutoencoder):
         select: Select | None = None,
         like: Source | None = None,
     ) -> Source:
-        """Return X as rows of counts; ``reset`` also learns the vocabulary, from the documents
-        that are not held out."""
+        """Return X as a source; texts are counted. ``reset`` also learns the vocabulary, from the
+        documents that are not held out."""
         if not is_texts(X):
             return fit_source(self, X, reset=reset, min_samples=min_samples)
         documents = as_documents(text_column(X))
@@ -115,8 +116,8 @@ class TextAutoencoder(AbstractAutoencoder):
         known = self.model_.vocabulary if like is None else like.vocabulary
         if known is None:
             raise UsageError(
-                f"X: texts, and {type(self).__name__} was fitted to counts; give counts of the "
-                "same words, or fit to texts."
+                f"X: holds texts, but {type(self).__name__} was fitted to counts; give counts of "
+                "the same words, or fit to texts."
             )
         return known
 
@@ -130,34 +131,33 @@ class TextAutoencoder(AbstractAutoencoder):
         rerank: bool = False,
         model_path: str = "",
     ) -> Index:
-        """Return an index of the codes of X; its ``save`` writes the file that ``narrows search``
-        reads.
+        """Return an index of the codes of X; its ``save`` writes a file for ``narrows search``.
 
         Parameters
         ----------
         X : rows or texts
         names : sequence of str, optional
-            Unique; by default "0", "1", ...
+            Unique names of the rows; by default "0", "1", ...
         metadata : sequence of dict, optional
-            JSON values that hits bring along, such as a snippet.
+            JSON values to return with each hit, such as a snippet.
         kind : {"auto", "flat", "hash", "multihash", "hnsw"}
-            How bits are looked up; codes of numbers are "flat".
+            How binary codes are searched; codes of numbers are always "flat".
         rerank : bool, default=False
-            Whether bits are kept with the numbers they are cut from, to order hits by.
+            Whether to keep the real values that bits are thresholded from, to reorder hits by.
         model_path : str, default=""
-            Where ``narrows search`` finds this model's file, seen from the index's folder.
+            Path of this model's file for ``narrows search``, relative to the index's folder.
 
         Raises
         ------
         UsageError
-            If a name stands twice or the kind is unknown.
+            If a name occurs twice or the kind is unknown.
 
         Warns
         -----
         EmptyDocumentWarning
-            Where rows have no content, such as texts without a known word: they are left out.
+            If rows have no content, such as texts without a known word; they are left out.
         UnknownWordsWarning
-            Where more than half of all words are unknown.
+            If more than half of all words are unknown.
         """
         model, source = self._validated_lookup(X)
         index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
@@ -166,7 +166,7 @@ class TextAutoencoder(AbstractAutoencoder):
         if len(empty):
             warnings.warn(
                 f"{source.origin}: {len(empty)} row(s) without a known word are left out of the "
-                f"index, the first {rows[empty[0]]!r}: no search would find them by what they say.",
+                f"index, the first {rows[empty[0]]!r}: no search could find them by their content.",
                 EmptyDocumentWarning,
                 stacklevel=2,
             )
@@ -176,33 +176,32 @@ class TextAutoencoder(AbstractAutoencoder):
     def search(self, index: Index, X: Any, k: int = 10, *, rerank: bool = False) -> list[list[Hit]]:
         """Return the ``k`` rows of an index nearest to each row of X: name, distance, metadata.
 
-        Distances are bits that differ, or 1 - cosine where codes are numbers; equal ones come in
-        the order in which they were added. A row without content, such as a text without a known
-        word, has no hits; ``vocabulary_.unknown_shares(X)`` says which share of its words is
-        unknown.
+        Distances are the number of differing bits, or 1 - cosine for codes of numbers; ties are in
+        the order in which rows were added. A row without content, such as a text without a known
+        word, has no hits; ``vocabulary_.unknown_shares(X)`` returns the share of unknown words.
 
         Raises
         ------
         ModelFileError
-            If the index is of another model's codes.
+            If the index holds codes of another model.
         UsageError
-            If k is less than 1, or ``rerank`` is asked of an index made without it.
+            If k is less than 1, or ``rerank`` is True for an index made without it.
 
         Warns
         -----
         EmptyDocumentWarning
-            Where a query has no content.
+            If a query has no content.
         UnknownWordsWarning
-            Where more than half of a query's words are unknown.
+            If more than half of a query's words are unknown.
         """
         model, source = self._validated_lookup(X)
         if index.settings.model_digest != model.fingerprint():
             raise ModelFileError("index: made with another model; index the data with this one.")
-        answers = search_rows(index, model, source, k, rerank=rerank)
+        hits = search_rows(index, model, source, k, rerank=rerank)
         if len(index):
-            _warn_of_unanswered(answers, source)
+            _warn_of_no_hits(hits, source)
         _warn_of_unknown(source, "query")
-        return answers
+        return hits
 
 
 def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> SparseSource:
@@ -216,14 +215,14 @@ def _warn_of_empty(counts: Any, origin: str) -> None:
     if len(empty):
         warnings.warn(
             f"{origin}: {len(empty)} document(s) without a word of the vocabulary, the first at "
-            f"position {empty[0]}: all of them get one code, that of no words.",
+            f"position {empty[0]}: all of them get the same code, as if they were empty.",
             EmptyDocumentWarning,
             stacklevel=4,
         )
 
 
-def _warn_of_unanswered(answers: list[list[Hit]], source: Source) -> None:
-    empty = [row for row, hits in enumerate(answers) if not hits]
+def _warn_of_no_hits(hits: list[list[Hit]], source: Source) -> None:
+    empty = [row for row, found in enumerate(hits) if not found]
     if empty:
         warnings.warn(
             f"{source.origin}: {len(empty)} query(s) without a known word have no hits, the first "
@@ -237,12 +236,12 @@ def _warn_of_unknown(source: Source, what: str, *, skip_empty: bool = False) -> 
     shares = source.unknown_shares
     if shares is None:
         return
-    some = shares[shares < 1]  # the others were warned of as empty
-    most = float(some.mean() if skip_empty else some.max()) if len(some) else 0.0
-    if most > _MANY:
-        share = f"{most:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
+    partial = shares[shares < 1]  # rows of unknown words only got a warning as empty
+    share = float(partial.mean() if skip_empty else partial.max()) if len(partial) else 0.0
+    if share > _MAX_UNKNOWN:
+        words = f"{share:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
         warnings.warn(
-            f"{source.origin}: {share} are not in the model's vocabulary, and do not count; see "
+            f"{source.origin}: {words} are not in the model's vocabulary and are ignored; see "
             "vocabulary_.unknown_shares(X).",
             UnknownWordsWarning,
             stacklevel=3,

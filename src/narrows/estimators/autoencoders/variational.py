@@ -20,31 +20,32 @@ __all__ = ["VariationalAutoencoder"]
 
 @documented
 class VariationalAutoencoder(AbstractAutoencoder):
-    """Learn a code with a known density, N(0, I), so that the decoder generates on its own.
+    """Learn a code with prior N(0, I), from which the decoder can generate new rows.
 
-    Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), q(h | x) normal with the mean and
-    variance that the encoder gives. With a loss in nats and beta = 1 that is an upper bound of
-    - log p(x), and ``log_likelihood`` a tighter one. ``transform`` returns the mean of q.
+    Minimizes E_q L(x, g(h)) + beta * KL(q(h | x) || N(0, I)), where q(h | x) is normal with
+    the mean and variance that the encoder outputs. With a loss in nats and beta = 1 this is an
+    upper bound on - log p(x); ``log_likelihood`` gives a tighter one. ``transform`` returns the
+    mean of q.
 
     Parameters
     ----------
     n_components : int, default=16
-        Width of the code. Numbers that are not worth their nats stay unused.
+        Width of the code. Components whose KL costs more than it gains stay unused.
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     beta : float, default=1.0
-        Price of a nat of the code. More than 1 asks for independent numbers, less for better
-        reconstructions; only 1 makes the objective a bound.
+        Weight of the KL divergence. Values above 1 favor independent components, values below 1
+        better reconstructions; the objective is a bound only for 1.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``, except that "auto" takes "bernoulli" for values in [0, 1]. Squared
-        error is, up to a constant, that of a normal p(x | h) with variance 1/2 in every scaled
-        feature: lower ``beta`` where that is more noise than the data have; beta = 2 v stands
-        for variance v. A row of proportions weighs one word against the nats of its code: for
-        counts name ``scale="none"``, or lower ``beta``.
+        Reconstruction loss, as in ``Autoencoder``, except that "auto" takes "bernoulli" for values
+        in [0, 1]. Squared error is, up to a constant, - log of a normal p(x | h) with variance 1/2
+        in every scaled feature; lower ``beta`` if the data have less noise: beta = 2 v corresponds
+        to variance v. Scaled to proportions, a document counts as a single word against the KL of
+        its code: for counts give ``scale="none"``, or lower ``beta``.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     encoder : ...
@@ -64,15 +65,15 @@ class VariationalAutoencoder(AbstractAutoencoder):
     Attributes
     ----------
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
     validation_history_ : list of float
-        Mean held-out objective per epoch, of one code a row, in ``loss_unit_``.
+        Mean held-out objective per epoch, with one sampled code per row, in ``loss_unit_``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
@@ -125,29 +126,29 @@ class VariationalAutoencoder(AbstractAutoencoder):
     def log_likelihood(
         self, X: Any, n_samples: int = 100, *, random_state: Any = None
     ) -> np.ndarray:
-        """Return a lower bound of log p(x) of every row, (n_rows,), float64, in nats.
+        """Return a lower bound on log p(x) for every row, (n_rows,), float64, in nats.
 
-        By importance sampling: log of the mean of p(x | h) p(h) / q(h | x) over codes h from
-        q(h | x). The probability is that of the scaled rows. "multinomial" needs counts and
-        ``scale="none"``; "squared_error" gives the density of a normal with variance 1/2 in every
-        scaled feature. "bernoulli" gives a probability if all values of X are 0 or 1. Otherwise,
-        as for gray images, it gives every row of X a density over [0, 1]^n_features, that of the
-        continuous Bernoulli at the decoder's logits, whose log may be above 0: compare it only
-        with other densities of the same scaled features, never with the nats of bits.
+        The bound is estimated by importance sampling: the log of the mean of
+        p(x | h) p(h) / q(h | x) over codes h drawn from q(h | x). It refers to the scaled rows.
+        "multinomial" needs counts and ``scale="none"``; "squared_error" gives the density of a
+        normal with variance 1/2 in every scaled feature. "bernoulli" gives a probability if all
+        values of X are 0 or 1. Otherwise, as for gray images, it gives the density of a continuous
+        Bernoulli over [0, 1]^n_features, whose log may be positive: compare it only with other
+        densities of the same scaled features, never with probabilities of binary data.
 
         Parameters
         ----------
         X : array-like, CSR matrix, dataframe, tensor or Source of shape (n_rows, n_features)
         n_samples : int, default=100
-            Codes a row, from 1 to 1,000,000: more give a tighter bound, at as many passes of the
-            decoder. With 1 its mean is the objective of ``beta=1``, its sign turned.
+            Codes per row, from 1 to 1,000,000; each costs one pass through the decoder, and more
+            give a tighter bound. With 1 the expected value is minus the objective at ``beta=1``.
         random_state : int, RandomState or None, default=None
-            An int makes it repeat.
+            An int makes the result reproducible.
 
         Raises
         ------
         InvalidData (a ValueError)
-            If the loss is no likelihood of these rows.
+            If the loss is not a likelihood of these rows.
 
         References
         ----------

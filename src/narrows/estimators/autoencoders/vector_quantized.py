@@ -22,30 +22,30 @@ __all__ = ["VectorQuantizedAutoencoder"]
 
 @documented
 class VectorQuantizedAutoencoder(AbstractAutoencoder):
-    """Learn a code of discrete choices: each part of it is one of a few learned vectors.
+    """Learn a discrete code: each of its groups is one of a few learned vectors.
 
-    ``transform`` gives the chosen vectors side by side, ``choices`` their numbers: n_groups
-    integers a row, which hold all that the decoder gets.
+    ``transform`` returns the chosen vectors, concatenated; ``choices`` returns their indices,
+    n_groups integers per row, which contain everything that the decoder reads.
 
     Parameters
     ----------
     n_components : int, default=32
-        Width of the code, all parts together.
+        Width of the code, all groups together.
     n_groups : int or None, default=None
-        Parts of the code; a divisor of ``n_components``. None takes the greatest that divides 8
-        too: 8 for a code of 32 numbers, 2 for one of 10.
+        Number of groups of the code, a divisor of ``n_components``. None takes the greatest
+        common divisor with 8: 8 for a code of 32 components, 2 for one of 10.
     n_entries : int, default=64
-        Vectors to choose from in each part: a row's code is n_groups log2(n_entries) bits.
+        Vectors to choose from in each group: a row's code has n_groups log2(n_entries) bits.
     commitment : float, default=0.25
-        Weight of the penalty that keeps what the net says near the vectors chosen for it.
+        Weight of the penalty that keeps the encoder's output near the chosen vectors.
     hidden : sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
-        Between dense layers; the output is linear.
+        Activation between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
-        As in ``Autoencoder``.
+        Reconstruction loss, as in ``Autoencoder``.
     corruption : str, spec, corruption or None, default="identity"
-        x -> x~ in training, such as "masking:0.25".
+        Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
     augmentation : ...
     decoder : ...
@@ -66,13 +66,13 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
     entries_ : ndarray of shape (n_groups, n_entries, n_components / n_groups)
         The learned vectors.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in ``loss_unit_``; the other attributes are those of
+        Mean training objective per epoch, in ``loss_unit_``. The other attributes are as in
         ``Autoencoder``.
 
     Raises
     ------
     ValueError
-        At ``fit``, by the slot that owns the value.
+        At ``fit``, naming the slot whose value is invalid.
 
     References
     ----------
@@ -128,7 +128,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
             "commitment": float(self.commitment),
             **self._slots(),
         }
-        # a code of bits has no room for a copy, whatever its width
+        # a code of so few bits cannot hold a copy of the row, whatever its width
         return Choice("vector_quantized", parameters, cannot_copy=True)
 
     @property
@@ -136,7 +136,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         return self._encoder().entries.detach().cpu().numpy().copy()
 
     def choices(self, X: Any) -> np.ndarray:
-        """Return the number of the vector chosen in each part, (n_samples, n_groups), int64."""
+        """Return the index of the vector chosen in each group, (n_samples, n_groups), int64."""
         codes = torch.from_numpy(np.concatenate(list(coding.codes(*self._validated_query(X)))))
         encoder = self._encoder()
         return encoder.choices(codes.to(encoder.entries.device)).cpu().numpy()

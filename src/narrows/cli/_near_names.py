@@ -1,4 +1,4 @@
-"""Wrong names of commands, options and choices are answered with near ones."""
+"""Suggest near names for unknown commands, options and choices."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 
 from narrows.errors import did_you_mean, near_name
 
-__all__ = ["Commands", "Names", "with_near_option"]
+__all__ = ["ALIASES", "Commands", "Names", "with_near_option"]
 
-_CALLED_HERE = {
+ALIASES = {
     "classify": "predict",
     "cluster": "encode",
     "compress": "encode",
@@ -32,11 +32,11 @@ _CALLED_HERE = {
     "train": "fit",
     "transform": "encode",
 }
-"""Names from this package's own methods and from other tools, and the commands that do it."""
+"""Names of this package's methods and of other tools' commands, and the command to suggest."""
 
 
 class Commands(click.Group):
-    """A group that answers a wrong name with those that it may stand for."""
+    """A group that suggests commands for an unknown name."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -44,25 +44,25 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            meant = self._meant(args[0])
-            if not meant:
+            near = self._near(args[0])
+            if not near:
                 raise
             shown = " or ".join(
-                f"{c.name!r} ({c.get_short_help_str(100).rstrip('.')})" for c in meant
+                f"{c.name!r} ({c.get_short_help_str(100).rstrip('.')})" for c in near
             )
             raise click.UsageError(
                 f"No such command {args[0]!r}. Did you mean {shown}?", ctx
             ) from None
 
-    def _meant(self, name: str) -> list[click.Command]:
-        called = {**{n: n for n in self.commands}, **_CALLED_HERE}
-        near = [name] if name in called else get_close_matches(name, called, n=2)
-        found = dict.fromkeys(called[other] for other in near)
-        return [self.commands[here] for here in found if here in self.commands]
+    def _near(self, name: str) -> list[click.Command]:
+        known = {**{n: n for n in self.commands}, **ALIASES}
+        near = [name] if name in known else get_close_matches(name, known, n=2)
+        commands = dict.fromkeys(known[other] for other in near)
+        return [self.commands[command] for command in commands if command in self.commands]
 
 
 class Names(click.Choice):
-    """A choice whose error suggests a near name."""
+    """A choice that suggests a near name for an unknown one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -73,7 +73,7 @@ class Names(click.Choice):
 
 
 def with_near_option(error: click.NoSuchOption) -> click.NoSuchOption:
-    """Return the error with the nearest option, by any of its spellings."""
+    """Return the error with the nearest option in its message."""
     if error.ctx is None:
         return error
     spellings = {

@@ -1,4 +1,4 @@
-"""What `narrows head` says of what it reached, and of y that its task cannot learn."""
+"""The scores that `narrows head` prints, and labels that its task cannot learn."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from narrows import Autoencoder, CodeClassifier, CodeRegressor, load
-from narrows.cli import _run
+from narrows.cli import run as cli
 from narrows.errors import InvalidData
 
 
 def run(*arguments: object) -> int:
-    return _run([str(argument) for argument in arguments])
+    return cli([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -44,42 +44,42 @@ def learned(folder, capsys, label: str, task: str, *more: object) -> dict:
 HELD_OUT = ("--set", "validation_fraction=0.25")
 
 
-def test_a_classifier_is_told_beside_chance(folder, capsys):
-    said = learned(folder, capsys, "kind", "classify", *HELD_OUT)
-    assert said["training_rows"] == 90 and said["held_out_rows"] == 30
-    assert said["training_accuracy"] > 0.95 and said["held_out_accuracy"] > 0.9
-    assert said["commonest_class_share"] == 0.75
+def test_a_classifier_gets_accuracies_and_the_commonest_share(folder, capsys):
+    results = learned(folder, capsys, "kind", "classify", *HELD_OUT)
+    assert results["training_rows"] == 90 and results["held_out_rows"] == 30
+    assert results["training_accuracy"] > 0.95 and results["held_out_accuracy"] > 0.9
+    assert results["commonest_class_share"] == 0.75
 
 
-def test_classes_that_the_rows_do_not_tell_are_not_learned(folder, capsys):
-    said = learned(folder, capsys, "noise", "classify", *HELD_OUT)
-    assert said["held_out_accuracy"] < said["commonest_class_share"] + 0.1
+def test_classes_independent_of_the_rows_are_not_learned(folder, capsys):
+    results = learned(folder, capsys, "noise", "classify", *HELD_OUT)
+    assert results["held_out_accuracy"] < results["commonest_class_share"] + 0.1
 
 
-def test_a_regressor_is_told_by_r2(folder, capsys):
-    said = learned(folder, capsys, "size", "regress", *HELD_OUT)
-    assert said["training_r2"] > 0.9 and said["held_out_r2"] > 0.9
-    assert "commonest_class_share" not in said
+def test_a_regressor_gets_r2(folder, capsys):
+    results = learned(folder, capsys, "size", "regress", *HELD_OUT)
+    assert results["training_r2"] > 0.9 and results["held_out_r2"] > 0.9
+    assert "commonest_class_share" not in results
 
 
-def test_the_figures_are_those_of_the_rows_told_and_held_out(folder, capsys):
+def test_the_scores_are_those_of_the_training_and_held_out_rows(folder, capsys):
     net = load(folder / "m.st")
     table = pd.read_csv(folder / "t.csv")
     X, y = table[list("abc")].to_numpy(np.float32), table["noise"].to_numpy(str)
     del net.feature_names_in_
     head = CodeClassifier(net, validation_fraction=0.25, random_state=0).fit(X, y)
     held_out = np.isin(np.arange(120), head.held_out_rows_)
-    said = learned(folder, capsys, "noise", "classify", *HELD_OUT)
-    assert said["held_out_accuracy"] == pytest.approx(head.score(X[held_out], y[held_out]))
-    assert said["training_accuracy"] == pytest.approx(head.score(X[~held_out], y[~held_out]))
+    results = learned(folder, capsys, "noise", "classify", *HELD_OUT)
+    assert results["held_out_accuracy"] == pytest.approx(head.score(X[held_out], y[held_out]))
+    assert results["training_accuracy"] == pytest.approx(head.score(X[~held_out], y[~held_out]))
     # and they are the rows that the loop held out: its own measure of them
     p = head.predict_proba(X[held_out])[np.arange(30), (y[held_out] == "many").astype(int)]
     assert min(head.validation_history_) == pytest.approx(-np.log(p).mean(), rel=1e-3)
 
 
 def test_without_rows_held_out_it_says_how_to_have_some(folder, capsys):
-    said = learned(folder, capsys, "kind", "classify")
-    assert said["held_out_rows"] == 0 and "held_out_accuracy" not in said
+    results = learned(folder, capsys, "kind", "classify")
+    assert results["held_out_rows"] == 0 and "held_out_accuracy" not in results
     data = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
     assert run("head", folder / "m.st", data, "--task", "classify", "--epochs", 1, "-q", "-o",
                folder / "h.st") == 0  # fmt: skip
@@ -97,27 +97,27 @@ def test_rows_of_unknown_class_do_not_count(folder, capsys):
     assert run("head", folder / "m.st", data, "--labels", folder / "y.txt", "--unknown", "?",
                "--task", "classify", "--seed", 0, "-q", "--json", "-o",
                folder / "h.st") == 0  # fmt: skip
-    said = json.loads(capsys.readouterr().out)
-    assert said["commonest_class_share"] == pytest.approx((y == "many").sum() / (y != "?").sum())
-    assert said["training_accuracy"] > 0.95
+    results = json.loads(capsys.readouterr().out)
+    assert results["commonest_class_share"] == pytest.approx((y == "many").sum() / (y != "?").sum())
+    assert results["training_accuracy"] > 0.95
 
 
-def test_a_quantity_is_no_class_and_a_word_no_quantity(folder, capsys):
+def test_quantities_are_refused_as_classes_and_words_as_quantities(folder, capsys):
     common = ("-q", "-o", folder / "h.st")
     size = f"{folder / 't.csv'}:label=size,drop=kind,drop=noise"
     assert run("head", folder / "m.st", size, "--task", "classify", *common) == 3
-    said = capsys.readouterr().err
-    assert "label=size" in said and "120 numbers, such as " in said and "--task regress" in said
+    error = capsys.readouterr().err
+    assert "label=size" in error and "120 numbers, such as " in error and "--task regress" in error
     kind = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
     assert run("head", folder / "m.st", kind, "--task", "regress", *common) == 3
-    said = capsys.readouterr().err
-    assert "row 0 (the first is 0): --task regress needs numbers, got 'few'; use --task" in said
+    error = capsys.readouterr().err
+    assert "row 0 (the first is 0): --task regress needs numbers, got 'few'; use --task" in error
     np.save(folder / "y.npy", np.random.default_rng(0).normal(size=120))
     data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
     y = ("--labels", folder / "y.npy", "--task", "classify")
     assert run("head", folder / "m.st", data, *y, *common) == 3
-    assert "y.npy: Unknown label type: continuous" in (said := capsys.readouterr().err)
-    assert "--task regress" in said
+    assert "y.npy: Unknown label type: continuous" in (error := capsys.readouterr().err)
+    assert "--task regress" in error
 
 
 def test_few_numbers_with_fractions_are_classes(folder, capsys):
@@ -136,7 +136,7 @@ def test_in_python_the_other_head_is_named():
         CodeRegressor(net).fit(x, ["a", "b"] * 20)
 
 
-def test_texts_that_bring_their_labels_are_measured_by_them(tmp_path, capsys):
+def test_texts_with_labels_are_scored_by_them(tmp_path, capsys):
     for kind, words in (("tea", "cup leaf green warm"), ("sea", "wave salt ship deep")):
         (tmp_path / "texts" / kind).mkdir(parents=True)
         for i in range(12):
@@ -154,15 +154,15 @@ def test_texts_that_bring_their_labels_are_measured_by_them(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] < 0.6
 
 
-def test_labels_told_are_counted_where_others_are_unknown(folder, capsys):
+def test_known_labels_are_counted_where_others_are_unknown(folder, capsys):
     kind = pd.read_csv(folder / "t.csv")["kind"].where(np.arange(120) % 6 == 0)
-    kind.to_csv(folder / "told.csv", index=False, header=False, na_rep="?")
+    kind.to_csv(folder / "labeled.csv", index=False, header=False, na_rep="?")
     capsys.readouterr()
     data = f"{folder / 't.csv'}:drop=kind,drop=size,drop=noise"
-    assert run("head", folder / "m.st", data, "--labels", folder / "told.csv", "--task", "classify",
-               "--unknown", "?", "--seed", 0, "-q", "--json", *HELD_OUT,
+    assert run("head", folder / "m.st", data, "--labels", folder / "labeled.csv",
+               "--task", "classify", "--unknown", "?", "--seed", 0, "-q", "--json", *HELD_OUT,
                "-o", folder / "few.st") == 0  # fmt: skip
-    said = json.loads(capsys.readouterr().out)
-    assert said["training_rows"] == 90 and said["held_out_rows"] == 30
-    assert said["training_labels"] + said["held_out_labels"] == 20
-    assert 0 < said["held_out_labels"] < 20
+    results = json.loads(capsys.readouterr().out)
+    assert results["training_rows"] == 90 and results["held_out_rows"] == 30
+    assert results["training_labels"] + results["held_out_labels"] == 20
+    assert 0 < results["held_out_labels"] < 20
