@@ -174,7 +174,8 @@ def report(lines: list[dict]) -> str:
         "",
         "PyOD's PCA divides by the variance of every axis, so a constant column gives every row "
         "the same infinite score (50.0 below); the other PCA row leaves such axes out. The "
-        "defaults of narrows were chosen on these tables (docs/anomalies.md), those of the others were not.",
+        "defaults of narrows were chosen on these tables (docs/anomalies.md), those of the others "
+        "were not.",
     ]
     if "narrows" in methods:
         out += ["", "Mean lead of narrows over the tables, ± its standard error:", ""]
