@@ -1,12 +1,12 @@
-"""Anomalies in the 21 tables of ADBench's "Classical" folder: narrows beside PyOD, in one run.
+"""Detect anomalies in the 21 tables of ADBench's "Classical" folder with Narrows and PyOD.
 
-Needs PyOD, which is no dependency of the development set: run it in an environment of its own
-(`pip install "pyod>=2" tqdm torch scikit-learn safetensors click`, and narrows by PYTHONPATH).
+Needs PyOD, which is not among the development dependencies: run it in a separate environment
+(`pip install "pyod>=2" tqdm torch scikit-learn safetensors click`, with narrows on PYTHONPATH).
 
-Every table is split 70 : 30, stratified, once a seed. "contaminated" trains on the larger part
-with its anomalies, "clean" on its normal rows; both are tested on the smaller part. Tables of more
-than 10,000 rows are drawn down to that many, with the share of their anomalies, but at least 30 of
-them, which only smtp would otherwise lack. All detectors have their defaults.
+Every table is split 70 : 30, stratified, once per seed. "contaminated" trains on the larger part
+including its anomalies, "clean" on its normal rows only; both are tested on the smaller part.
+Tables of more than 10,000 rows are subsampled to that many, keeping the share of anomalies but at
+least 30 of them; only smtp would otherwise have fewer. All detectors use their defaults.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ PROTOCOLS = ("contaminated", "clean")
 MOST_ROWS, FEWEST_ANOMALIES = 10_000, 30
 
 
-def ours(x, seed):
+def narrows_detector(x, seed):
     from narrows import AnomalyDetector
 
     detector = AnomalyDetector(random_state=seed).fit(x)
     return detector, lambda rows: -detector.score_samples(rows)
 
 
-def pyods(module, name, **arguments):
+def pyod_detector(module, name, **arguments):
     def made(x, seed):
         from importlib import import_module
 
@@ -60,7 +60,7 @@ def standardized(method):
 
 
 def pca(x, seed):
-    """Return a score by all principal axes that have a variance, each by its own.
+    """Score by all principal axes with nonzero variance, each divided by its own variance.
 
     PyOD's PCA divides by the variance of every axis: a constant column makes all its scores inf.
     """
@@ -76,27 +76,29 @@ def pca(x, seed):
 
 
 METHODS = {
-    "narrows": ours,
-    "AutoEncoder": pyods("auto_encoder", "AutoEncoder", verbose=0),
-    "PCA": pyods("pca", "PCA"),
+    "narrows": narrows_detector,
+    "AutoEncoder": pyod_detector("auto_encoder", "AutoEncoder", verbose=0),
+    "PCA": pyod_detector("pca", "PCA"),
     "PCA, no empty axes": pca,
-    "IForest": pyods("iforest", "IForest"),
-    "kNN": pyods("knn", "KNN"),
-    "kNN, standardized": standardized(pyods("knn", "KNN")),
+    "IForest": pyod_detector("iforest", "IForest"),
+    "kNN": pyod_detector("knn", "KNN"),
+    "kNN, standardized": standardized(pyod_detector("knn", "KNN")),
 }
 
 
 def tables(seed: int):
-    """Yield name, rows and labels of every table, the smallest first."""
+    """Yield name, rows and labels of every table, smallest first."""
     folder = Path(os.environ["NARROWS_DATA"]) / "adbench_classical"
     for path in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_size):
         with np.load(path) as held:
             x, y = held["X"].astype(np.float64), held["y"].ravel().astype(int)
         if len(x) > MOST_ROWS:
             rng = np.random.default_rng(seed)
-            odd, normal = (rng.permutation(np.flatnonzero(y == label)) for label in (1, 0))
-            n_odd = max(round(MOST_ROWS * y.mean()), FEWEST_ANOMALIES)
-            drawn = np.sort(np.concatenate([odd[:n_odd], normal[: MOST_ROWS - n_odd]]))
+            anomalies, normal = (rng.permutation(np.flatnonzero(y == label)) for label in (1, 0))
+            n_anomalies = max(round(MOST_ROWS * y.mean()), FEWEST_ANOMALIES)
+            drawn = np.sort(
+                np.concatenate([anomalies[:n_anomalies], normal[: MOST_ROWS - n_anomalies]])
+            )
             x, y = x[drawn], y[drawn]
         yield path.stem.partition("_")[2], x, y
 
@@ -113,7 +115,7 @@ def measure(method, train, test, y, seed: int) -> dict[str, float]:
 
 
 def run(log: Path, seeds: int, names: list[str]) -> list[dict]:
-    """Append what the log has not got yet, a line a fit, and return all of it."""
+    """Append missing results to the log, one line per fit, and return all lines."""
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     done = {(r["seed"], r["table"], r["protocol"], r["method"]) for r in lines}
     with log.open("a") as file:
@@ -136,7 +138,7 @@ def run(log: Path, seeds: int, names: list[str]) -> list[dict]:
 
 
 def report(lines: list[dict]) -> str:
-    """Return the page: means, then every table."""
+    """Return the page: means first, then every table."""
     cells = defaultdict(lambda: defaultdict(list))
     for line in lines:
         for what in ("auroc", "fit", "false_alarms"):
@@ -151,17 +153,18 @@ def report(lines: list[dict]) -> str:
     methods = [m for m in METHODS if any(line["method"] == m for line in lines)]
     seeds = len({line["seed"] for line in lines})
     out = [
-        "# Anomalies",
+        "# Anomaly detection",
         "",
         f"Written by `python benchmarks/anomalies.py`. {described()}",
         versions(["pyod", "torch", "scikit-learn", "numpy"]),
         "",
         (__doc__ or "").split("\n\n")[2].replace("\n", " ").strip(),
         "",
-        f"AUROC in %, the mean of {len(shapes)} tables and {seeds} splits; seconds are of one "
-        "thread's processor time for a fit, the mean of the tables.",
+        f"Anomaly detection, {len(shapes)} ADBench tables: mean AUROC in % over {seeds} splits, "
+        "contaminated / clean training, and processor seconds per fit on one thread, mean over "
+        "the tables.",
         "",
-        "| | contaminated | clean | seconds a fit |",
+        "| | contaminated | clean | seconds per fit |",
         "|---|---|---|---|",
     ]
     for method in methods:
@@ -169,24 +172,24 @@ def report(lines: list[dict]) -> str:
         out.append(f"| {method} | {' | '.join(values)} | {mean('fit', PROTOCOLS[0], method):.2f} |")
     out += [
         "",
-        "PyOD's PCA divides by the variance of every axis, and gives every row the same infinite "
-        "score where a column is constant (50.0 below); the other line leaves such axes out. The "
+        "PyOD's PCA divides by the variance of every axis, so a constant column gives every row "
+        "the same infinite score (50.0 below); the other PCA row leaves such axes out. The "
         "defaults of narrows were chosen on these tables (docs/anomalies.md), those of the others "
         "were not.",
     ]
     if "narrows" in methods:
-        out += ["", "Mean lead over the tables, ± its standard error:", ""]
+        out += ["", "Mean lead of narrows over the tables, ± its standard error:", ""]
         for other in methods[1:]:
             out += _lead(cells, other)
         out += [
             "",
-            "Of the normal rows that were held back, narrows' `predict` (alpha 0.05) called "
-            f"{100 * mean('false_alarms', 'clean', 'narrows'):.1f}% anomalies after clean "
-            f"training, {100 * mean('false_alarms', 'contaminated', 'narrows'):.1f}% after "
-            "contaminated.",
+            "False alarms: narrows' `predict` (alpha 0.05) flagged "
+            f"{100 * mean('false_alarms', 'clean', 'narrows'):.1f}% of the normal test rows after "
+            f"clean training, {100 * mean('false_alarms', 'contaminated', 'narrows'):.1f}% after "
+            "contaminated training.",
         ]
     for protocol in PROTOCOLS:
-        out += ["", f"## {protocol.capitalize()} training", ""]
+        out += ["", f"## AUROC in %, {protocol} training", ""]
         out += [
             f"| table | rows x features | {' | '.join(methods)} |",
             "|---" * (len(methods) + 2) + "|",
@@ -200,16 +203,16 @@ def report(lines: list[dict]) -> str:
 
 
 def _lead(cells, other: str) -> list[str]:
-    """Return by how much narrows leads, and how sure that is over the tables."""
-    said = []
+    """Return the mean lead of narrows over another method, with its standard error."""
+    leads_by_protocol = []
     for protocol in PROTOCOLS:
-        mine, theirs = (cells["auroc", protocol, method] for method in ("narrows", other))
-        leads = np.array([100 * (np.mean(mine[t]) - np.mean(theirs[t])) for t in mine])
+        narrows, baseline = (cells["auroc", protocol, method] for method in ("narrows", other))
+        leads = np.array([100 * (np.mean(narrows[t]) - np.mean(baseline[t])) for t in narrows])
         error = leads.std(ddof=1) / np.sqrt(len(leads))
-        said.append(
-            f"{leads.mean():+.1f} ± {error:.1f} {protocol}, on {(leads > 0).sum()} tables ahead"
+        leads_by_protocol.append(
+            f"{leads.mean():+.1f} ± {error:.1f} {protocol}, ahead on {(leads > 0).sum()} tables"
         )
-    return [f"- over {other}: {'; '.join(said)}"]
+    return [f"- over {other}: {'; '.join(leads_by_protocol)}"]
 
 
 def main() -> None:
@@ -217,7 +220,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--log", type=Path, default=Path("anomalies.jsonl"),
-                        help="what is done; a run that was stopped goes on")  # fmt: skip
+                        help="finished fits; an interrupted run resumes")  # fmt: skip
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)

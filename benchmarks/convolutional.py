@@ -1,9 +1,9 @@
-"""Training a convolutional net on a folder of images of 64 x 64: images a second.
+"""Measure convolutional training on a folder of 64 x 64 images, in images per second.
 
-The images are made (smooth random colors, written as JPEG), the folder is the same for all. The
-plain loop is the same net in PyTorch as one writes it: a Dataset that decodes an image, a
-DataLoader with as many workers as asked for, modules of torch.nn, Adam, float32. "the net alone" is
-that net's steps on images in memory: as if decoding and gathering cost nothing.
+The images are synthetic (smooth random colors, written as JPEG); all contenders read the same
+folder. The plain loop is the same net in ordinary PyTorch: a Dataset that decodes one image, a
+DataLoader with the given number of workers, torch.nn modules, Adam, float32. "the net alone" trains
+on images in memory, as if decoding and collating were free.
 """
 
 from __future__ import annotations
@@ -158,17 +158,17 @@ def main() -> None:
     middle = {way: sorted(seconds)[len(seconds) // 2] for way, seconds in turns.items()}
     best_plain = min(middle["plain loop, no workers"], middle["plain loop, 2 workers"])
     lines = [
-        "# Convolutional nets",
+        "# Convolutional training: images per second",
         "",
         f"Written by `python benchmarks/convolutional.py`. {described()}",
         versions(["narrows", "torch", "numpy", "pillow"]),
         "",
         f"An epoch over a folder of {arguments.images:,} JPEG images of 64 x 64, maps of "
         f"{', '.join(map(str, CHANNELS))} channels, a code of {CODE}, batches of "
-        f"{arguments.batch}; median of {arguments.turns} interleaved turns, each a process of its "
-        "own. The last column is against the faster of the plain loops that read the folder.",
+        f"{arguments.batch}; median of {arguments.turns} interleaved runs, each in its own "
+        "process. The last column is relative to the faster plain loop that reads the folder.",
         "",
-        "| | images a second | times as fast |",
+        "| | images per second | times as fast |",
         "|---|---|---|",
     ]
     for way, seconds in middle.items():
@@ -177,8 +177,7 @@ def main() -> None:
     limit = child(LIMIT, arguments.batch, *net)["share"]
     lines += [
         "",
-        f"The limit: {limit:.0%} of a step is inside the convolutions and their gradients, which "
-        "are oneDNN's.",
+        f"The limit: {limit:.0%} of a step is spent in oneDNN's convolutions and their gradients.",
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n")

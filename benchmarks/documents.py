@@ -1,8 +1,8 @@
-"""What documents cost: a training pass, encoding, and a vocabulary of 100,000 words.
+"""Measure document training, encoding, and a vocabulary of 100,000 words.
 
-The counts are the arXiv abstracts of NARROWS_DATA (294,025 documents, 2,000 stems) where they are,
-else made ones of the same shape. The plain loop is the same net, 2000-500-250-125-10 and mirror,
-in PyTorch as one writes it: a Dataset that densifies a row, a DataLoader, Adam, log_softmax.
+The counts are the arXiv abstracts in NARROWS_DATA (294,025 documents, 2,000 stems) if available,
+otherwise synthetic ones of the same shape. The plain loop is the same net, 2000-500-250-125-10 and
+its mirror, in ordinary PyTorch: a Dataset that densifies a row, a DataLoader, Adam, log_softmax.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def counts(n, words):
     path = Path(folder or "") / "arxiv_abstracts" / "counts_train.npz"
     if words == 2000 and folder and path.is_file():
         return sp.csr_array(sp.load_npz(path))[:n].astype(np.float32), "arXiv abstracts"
-    return made(n, words, np.random.default_rng(0)), "made documents"
+    return made(n, words, np.random.default_rng(0)), "synthetic documents"
 
 def peak():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
@@ -138,17 +138,17 @@ def main() -> None:
         for results in zip(*turns, strict=True)
     )
     lines = [
-        "# Documents",
+        "# Documents: training time, memory, encoding speed",
         "",
         f"Written by `python benchmarks/documents.py`. {described()}",
         versions(["narrows", "torch", "numpy", "scipy"]),
         "",
         f"A training pass over {ours['documents']:,} documents ({ours['what']}, {ours['words']:,} "
         f"words) through 2000-500-250-125-10 and its mirror, batches of {BATCH}; median of "
-        f"{arguments.turns} interleaved turns, each a process of its own, whose peak memory holds "
-        "the counts too.",
+        f"{arguments.turns} interleaved runs, each in its own process. Peak memory includes the "
+        "counts.",
         "",
-        "| | seconds a pass | times as fast | peak memory, MB |",
+        "| | seconds per pass | times as fast | peak memory, MB |",
         "|---|---|---|---|",
     ]
     for name, result in (
@@ -161,7 +161,7 @@ def main() -> None:
             f"| {name} | {result['seconds']:.1f} | {ratio:.1f} | {result['peak_mb']:,.0f} |"
         )
     encode = max(ours["encode"], in_float32["encode"])
-    lines += ["", f"Encoding from CSR: {encode:,.0f} documents a second (median of five).", ""]
+    lines += ["", f"Encoding from CSR: {encode:,.0f} documents per second (median of five).", ""]
     if arguments.large:
         lines += large(arguments.large)
     RESULTS.parent.mkdir(exist_ok=True)
@@ -174,13 +174,15 @@ def large(n: int) -> list[str]:
     batch = 1024
     results = {
         "all words in the softmax": child(NARROWS, n, 100_000, batch, 1, "auto", 0),
-        "those of the batch and 2,000 others": child(NARROWS, n, 100_000, batch, 1, "auto", 2000),
+        "words of the batch and 2,000 others in the softmax": child(
+            NARROWS, n, 100_000, batch, 1, "auto", 2000
+        ),
     }
     dense = n * 100_000 * 4 / 2**30
     lines = [
         f"A vocabulary of 100,000 words, {n:,} documents, batches of {batch}:",
         "",
-        "| | seconds a pass | peak memory, MB | encoding, documents a second |",
+        "| | seconds per pass | peak memory, MB | encoding, documents per second |",
         "|---|---|---|---|",
     ]
     for name, result in results.items():

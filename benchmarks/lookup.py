@@ -1,12 +1,12 @@
-"""Look-up of binary codes: hash, flat and HNSW, beside faiss called directly, as the base grows.
+"""Measure lookup of binary codes by hash, flat and HNSW indexes against faiss as the base grows.
 
-The base is made: 32-bit codes in clouds (4,096 centers, each bit flipped with probability 0.1),
-the queries further codes of the same clouds; or `--codes file.npy`, packed real ones, of which the
-last thousand are the queries. One query at a time: median and 99th percentile. In batches: time a
-query, and the overhead over faiss called directly on the same codes for the same answers, as the
-median of paired runs in turn. `hash` stands beside `IndexBinaryHash` at the radius that
-nine of ten queries need for ten hits, and which leaves a tenth short. Floats: 10 numbers a
-code, cosine by `IndexFlatIP`, which is what bits are instead of.
+The base is synthetic: 32-bit codes in clouds (4,096 centers, each bit flipped with probability
+0.1), with queries from the same clouds; or real packed codes, `--codes file.npy`, of which a
+thousand are the queries. Single queries: median and 99th percentile. Batches: time per query, and
+overhead over calling faiss directly on the same codes for the same answers, as the median over
+paired alternating runs. `hash` is compared with `IndexBinaryHash` at the radius that gives nine of
+ten queries their ten hits, and the rest fewer. Floats are the alternative to bits: 10 numbers per
+code, cosine by `IndexFlatIP`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "lookup.md"
 
 
 def made(n: int, seed: int) -> np.ndarray:
-    """Return packed codes (n, 4) around 4,096 centers, the same for every seed."""
+    """Return packed codes (n, 4) around 4,096 centers, which are the same for every seed."""
     centers = np.random.default_rng(0).integers(0, 256, (4096, N_BITS // 8), dtype=np.uint8)
     rng = np.random.default_rng(seed)
     codes = np.empty((n, N_BITS // 8), dtype=np.uint8)
@@ -45,7 +45,7 @@ def made(n: int, seed: int) -> np.ndarray:
 
 
 def one_by_one(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, float]:
-    """Return the median and 99th percentile of a query alone, in microseconds."""
+    """Return the median and 99th percentile time of single queries, in microseconds."""
     search(queries[:1])
     times = []
     for i in range(len(queries)):
@@ -56,7 +56,7 @@ def one_by_one(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tupl
 
 
 def in_turn(runs: list[Callable[[], Any]], times: int) -> tuple[list[float], list[float]]:
-    """Return each run's median seconds, and its median ratio to the last one of the same turn."""
+    """Return each run's median seconds, and its median ratio to the last run of the same turn."""
     seconds = np.empty((times, len(runs)))
     for turn in range(times):
         for place, run in enumerate(runs):
@@ -68,7 +68,7 @@ def in_turn(runs: list[Callable[[], Any]], times: int) -> tuple[list[float], lis
 
 
 def direct(kind: str, index: Any, codes: np.ndarray, queries: np.ndarray) -> Any:
-    """Return a search of faiss's own with what ``kind`` is made of."""
+    """Return a search that calls the faiss index behind ``kind`` directly."""
     if kind == "flat":
         flat = faiss.IndexBinaryFlat(index.n_bits)
         flat.add(codes)
@@ -76,7 +76,7 @@ def direct(kind: str, index: Any, codes: np.ndarray, queries: np.ndarray) -> Any
     if kind == "hnsw":
         effort: Any = faiss
         parameters = effort.SearchParametersHNSW(efSearch=_SEARCH)
-        # the index's own graph: to build another one takes minutes
+        # reuse the index's graph, since building another takes minutes
         return lambda q: index._graph.search(q, K, params=parameters)
     n_address = min(index.n_bits, max(1, len(codes).bit_length() - 1))
     table = faiss.IndexBinaryHash(index.n_bits, n_address)
@@ -96,14 +96,15 @@ def row(kind: str, codes: np.ndarray, queries: np.ndarray, truth: np.ndarray) ->
     plain = direct(kind, index, codes, queries)
     plain(queries[:1])
     times = 9 if len(codes) <= 1_000_000 else 3
-    (ours, theirs), (ratio, _) = in_turn(
+    (indexed, plain_faiss), (ratio, _) = in_turn(
         [lambda: index.search(queries, K), lambda: plain(queries)], times
     )
     recall = float((index.search(queries, K).distances == truth).mean())
     each = 1e6 / len(queries)
     return (
         f"| {len(codes):,} | {kind} | {built:.2f} | {median:.0f} | {slowest:.0f} | "
-        f"{ours * each:.0f} | {theirs * each:.0f} | {100 * (ratio - 1):+.1f}% | {recall:.3f} |"
+        f"{indexed * each:.0f} | {plain_faiss * each:.0f} | {100 * (ratio - 1):+.1f}% | "
+        f"{recall:.3f} |"
     )
 
 
@@ -120,14 +121,14 @@ def float_row(n: int) -> str:
     median, slowest = one_by_one(lambda q: index.search(q, K), some)
     plain = faiss.IndexFlatIP(10)
     plain.add(index.rows.codes)
-    (ours, theirs), (ratio, _) = in_turn(
+    (indexed, plain_faiss), (ratio, _) = in_turn(
         [lambda: index.search(queries, K), lambda: plain.search(queries, K)],
         5 if n <= 1_000_000 else 1,
     )
     each = 1e6 / len(queries)
     return (
         f"| {n:,} | cosine, 10 floats | {built:.2f} | {median:.0f} | {slowest:.0f} | "
-        f"{ours * each:.0f} | {theirs * each:.0f} | {100 * (ratio - 1):+.1f}% | 1.000 |"
+        f"{indexed * each:.0f} | {plain_faiss * each:.0f} | {100 * (ratio - 1):+.1f}% | 1.000 |"
     )
 
 
@@ -136,18 +137,23 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="+", default=(1e5, 1e6, 1e7))
     parser.add_argument("--codes", type=Path, help=".npy of packed codes, uint8 (n, n_bits // 8)")
     parser.add_argument("--kinds", nargs="+", default=("flat", "hash", "hnsw"))
-    parser.add_argument("--hnsw-up-to", type=float, default=1e6, help="rows; building takes long")
-    parser.add_argument("--floats-up-to", type=float, default=1e7, help="rows")
+    parser.add_argument(
+        "--hnsw-up-to",
+        type=float,
+        default=1e6,
+        help="most rows for HNSW, which takes long to build",
+    )
+    parser.add_argument("--floats-up-to", type=float, default=1e7, help="most rows for floats")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     faiss.omp_set_num_threads(arguments.threads)
-    lines = ["# Look-up: time a query", "", " ".join(__doc__.split("\n\n")[1].split()), ""]
+    lines = ["# Lookup: time per query", "", " ".join(__doc__.split("\n\n")[1].split()), ""]
     lines += [described(), ""]
     lines += [
-        "| base | kind | build, s | alone, median us | p99 us | in a batch, us | faiss, us | "
-        "overhead | recall@10 |",
+        "| base | kind | build, s | single, median us | single, p99 us | batch, us per query | "
+        "faiss, us per query | overhead | recall@10 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     if arguments.codes:

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""Describe the machine and package versions of a benchmark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["described", "versions"]
 
 
 def described() -> str:
-    """Return a line on processor, threads, number formats and date."""
+    """Return a line with processor, threads, number formats and date."""
     flags = torch.cpu.get_capabilities()
     formats = [name for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if flags.get(name)]
     return (

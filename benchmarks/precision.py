@@ -1,10 +1,11 @@
-"""Seconds an epoch in float32, in bfloat16, and in what precision="auto" measured.
+"""Measure seconds per epoch in float32, in bfloat16 and with precision="auto".
 
-The three take turns, a fit of two epochs each, of which the second counts; the table holds medians
-over the turns. A format that took three times as long as float32 is measured once. The rows are
-drawn: what they hold makes no difference to a step. Two limits are checked, of medians of the
-ratios in a turn: "auto" takes at most 1.05 of float32's time, and where bfloat16 takes less than
-0.9 of float32's, at most 1.05 of bfloat16's. `--fast` is a small table, to see that all of it runs.
+The three alternate, with a fit of two epochs each, of which the second counts; the table holds
+medians over the turns. A format that takes three times as long as float32 is measured once. The
+rows are random, since their content does not affect the time of a step. Two limits are checked on
+the median ratio within a turn: "auto" takes at most 1.05 times float32's time, and if bfloat16
+takes less than 0.9 times float32's time, at most 1.05 times bfloat16's. `--fast` is a small table
+that checks that everything runs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Case = tuple[Callable[..., Any], dict[str, Any], Any]
 
 
 def documents(n: int, n_words: int, rng: np.random.Generator) -> sp.csr_array:
-    """Return counts of about 80 words a row, few of them common."""
+    """Return counts of about 80 words per row, few of them common."""
     drawn = np.minimum(rng.zipf(1.3, size=(n, 80)), n_words) - 1
     rows = np.repeat(np.arange(n), 80)
     counts = sp.coo_array((np.ones(n * 80, np.float32), (rows, drawn.ravel())), (n, n_words))
@@ -38,7 +39,7 @@ def documents(n: int, n_words: int, rng: np.random.Generator) -> sp.csr_array:
 
 
 def cases(share: float) -> dict[str, Case]:
-    """Return each net with rows for it, ``share`` of the full number."""
+    """Return each net with its rows, ``share`` of the full number."""
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 256, (int(2_560 * share), 784), dtype=np.uint8)
     table = rng.normal(size=(int(12_800 * share), 40)).astype(np.float32)
@@ -74,7 +75,7 @@ def cases(share: float) -> dict[str, Case]:
 
 
 def epoch(case: Case, precision: str) -> tuple[float, str]:
-    """Return the seconds of the second epoch of a fit, and the precision that it was in."""
+    """Return the seconds of the second epoch of a fit, and its precision."""
     cls, arguments, X = case
     net = cls(
         **arguments,
@@ -89,7 +90,7 @@ def epoch(case: Case, precision: str) -> tuple[float, str]:
 
 
 def measure(case: Case, turns: int) -> tuple[dict[str, list[float]], str]:
-    """Return each precision's seconds, turn by turn, and what "auto" was."""
+    """Return each precision's seconds per turn, and what "auto" chose."""
     times: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     chosen = ""
     for turn in range(turns):
@@ -103,14 +104,14 @@ def measure(case: Case, turns: int) -> tuple[dict[str, list[float]], str]:
     return times, chosen
 
 
-def ratio(times: dict[str, list[float]], ours: str, other: str) -> float:
-    """Return the median over the turns of one precision's seconds by another's."""
-    turns = zip(times[ours], times[other], strict=False)  # one may have been given up
+def ratio(times: dict[str, list[float]], one: str, other: str) -> float:
+    """Return the median over the turns of the ratio of two precisions' seconds."""
+    turns = zip(times[one], times[other], strict=False)  # one may have been dropped
     return statistics.median(a / b for a, b in turns)
 
 
 def broken_limits(times: dict[str, list[float]]) -> list[str]:
-    """Return which limits "auto" breaks."""
+    """Return the limits that "auto" exceeds."""
     by_float32, by_bfloat16 = (ratio(times, "auto", other) for other in ("float32", "bfloat16"))
     broken = []
     if by_float32 > LIMIT:
@@ -127,8 +128,14 @@ def main() -> int:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     output = arguments.output or (None if arguments.fast else RESULTS)
-    heading = ["net", *(f"{p}, s an epoch" for p in PRECISIONS), '"auto" was', "limits"]
-    lines = ["# Precision: seconds an epoch", "", __doc__.split("\n\n")[1].strip(), "", described()]
+    heading = ["net", *(f"{p}, s per epoch" for p in PRECISIONS), '"auto" chose', "limits"]
+    lines = [
+        "# Precision: seconds per epoch",
+        "",
+        __doc__.split("\n\n")[1].strip(),
+        "",
+        described(),
+    ]
     lines += ["", f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
     failed = False
     for name, case in cases(0.125 if arguments.fast else 1.0).items():

@@ -1,7 +1,7 @@
-"""Training from a file bigger than memory should use: flat memory, constant time per row.
+"""Check that training from large files takes constant memory and constant time per row.
 
-Makes a table of float32 on disk, as .npy and as Parquet, of one and of five million rows with 256
-features (1 and 5 GB), and trains one epoch on each in a process of its own, which reports its peak
+Writes float32 tables to disk, as .npy and as Parquet, with one and five million rows of 256
+features (1 and 5 GB), and trains one epoch on each in a separate process, which reports its peak
 resident memory and seconds per million rows.
 """
 
@@ -81,14 +81,14 @@ def measure(path: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--millions", type=float, nargs=2, default=(1, 5))
-    parser.add_argument("--folder", type=Path, help="where the files are made, and removed again")
+    parser.add_argument("--folder", type=Path, help="where temporary files are written")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=arguments.folder))
     lines = ["# Streaming: memory and time per row", "", __doc__.split("\n\n")[1].strip(), ""]
     lines += [described(), ""]
     lines += [
-        "| file | rows | peak memory, MB | epoch, s | s a million rows | ratio | whole fit, s |"
+        "| file | rows | peak memory, MB | epoch, s | s per million rows | ratio | whole fit, s |"
     ]
     lines += ["|---|---|---|---|---|---|---|"]
     try:

@@ -1,9 +1,9 @@
-"""Text to counts should cost no more than with scikit-learn.
+"""Compare the speed of counting words with scikit-learn's CountVectorizer.
 
-Counts the words of 20 Newsgroups in memory with ``Vocabulary`` and with ``CountVectorizer``: the
-2,000 commonest words that are no stop words, learned and then counted with what was learned, with
-and without Porter stems (the same stemmer in both). The two take turns in one process on one
-thread; the table gives the median time of the turns, and the median ratio of a turn's two times.
+Counts the words of 20 Newsgroups in memory with ``Vocabulary`` and with ``CountVectorizer``: learns
+the 2,000 commonest words except stop words, then counts them, with and without Porter stemming (the
+same stemmer in both). The two alternate in one process on one thread; the table gives the median
+time over the turns, and the median ratio of the two times within a turn.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def turns(texts: list[str], stemmer: str | None, n_turns: int) -> dict[str, list[list[float]]]:
-    """Return the times of each turn, ours and theirs, for learning and for counting."""
+    """Return the times of each turn, Narrows' and scikit-learn's, for learning and counting."""
     analyzer = Analyzer(stemmer=stemmer)
-    vocabulary, ours = Vocabulary.learn(texts, analyzer, max_features=N_TERMS)
-    theirs = vectorizer(stemmer)
-    counts = theirs.fit_transform(texts)
-    shared = set(vocabulary.terms) & set(theirs.get_feature_names_out())
+    vocabulary, counts = Vocabulary.learn(texts, analyzer, max_features=N_TERMS)
+    sklearn = vectorizer(stemmer)
+    expected = sklearn.fit_transform(texts)
+    shared = set(vocabulary.terms) & set(sklearn.get_feature_names_out())
     assert len(shared) >= N_TERMS - 5, "only terms as frequent as the last may differ"
-    assert abs(ours.sum() - counts.sum()) < 0.001 * counts.sum()
+    assert abs(counts.sum() - expected.sum()) < 0.001 * expected.sum()
     learn = (
         lambda: Vocabulary.learn(texts, analyzer, max_features=N_TERMS),
         lambda: vectorizer(stemmer).fit_transform(texts),
     )
-    count = (lambda: vocabulary.count(texts), lambda: theirs.transform(texts))
+    count = (lambda: vocabulary.count(texts), lambda: sklearn.transform(texts))
     times: dict[str, list[list[float]]] = {"learn": [], "count": []}
     for turn in range(n_turns):
         for what, pair in (("learn", learn), ("count", count)):
@@ -69,10 +69,15 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = local_folder()
     if folder is None:
-        parser.error("NARROWS_DATA names no folder with 20newsgroups/docs.jsonl.gz")
+        parser.error("set NARROWS_DATA to a folder that holds 20newsgroups/docs.jsonl.gz")
     texts = list(read_documents(folder / "20newsgroups" / "docs.jsonl.gz").texts())
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    lines = ["# Text to counts, beside CountVectorizer", "", __doc__.split("\n\n")[1].strip(), ""]
+    lines = [
+        "# Text to counts: Narrows and CountVectorizer",
+        "",
+        __doc__.split("\n\n")[1].strip(),
+        "",
+    ]
     lines += [described(), "", f"{len(texts):,} documents, {megabytes:.1f} MB of UTF-8.", ""]
     sides = " | ".join(f"{name}, s | documents/s | MB/s" for name in ("narrows", "CountVectorizer"))
     lines += [f"| stems | what | {sides} | times as fast |"]
@@ -87,9 +92,9 @@ def main() -> None:
                     f"{len(texts) / taken:,.0f}",
                     f"{megabytes / taken:.1f}",
                 ]
-            ratios = [theirs / ours for ours, theirs in times]
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            cells.append(f"{statistics.median(ratios):.2f} ({spread})")
+            ratios = [sklearn / narrows for narrows, sklearn in times]
+            extremes = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            cells.append(f"{statistics.median(ratios):.2f} ({extremes})")
             lines.append(f"| {' | '.join(cells)} |")
             print(lines[-1], flush=True)
     lines += ["", versions(["numpy", "scipy", "scikit-learn", "PyStemmer"]), ""]

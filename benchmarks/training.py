@@ -1,9 +1,9 @@
-"""Seconds an epoch of 784-1000-500-250-30 and its mirror: Narrows, its peers, and the limit.
+"""Measure seconds per epoch of 784-1000-500-250-30 for Narrows, its peers and the limit.
 
-Every contender trains the same net on the same 60,000 digits at the same batch size; they take
-turns, an epoch each, and the table holds medians over the turns. The limit is the time that the
-same matrix products take alone, with the fastest kernels that torch carries for the processor
-and with those of torch.matmul. `make bench` installs the peers and runs this.
+Every contender trains the same net on the same 60,000 digits with the same batch size; they
+alternate, one epoch each, and the table holds medians over the turns. The limit is the time of the
+matrix products alone, with the fastest kernels that torch has for the processor and with those of
+torch.matmul. `make bench` installs the peers and runs this.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Epoch = Callable[[], None]
 
 
 def narrows(images: np.ndarray, batch: int, precision: str) -> tuple[Epoch, str]:
-    """Return an epoch, and the precision that it is in."""
+    """Return an epoch to run, and its precision."""
     source = DenseSource(images)
     scaling = fit_scaling("unit", source, describe(source))
     loss = {"name": "squared_error", "link": "logistic"}
@@ -57,7 +57,7 @@ def narrows(images: np.ndarray, batch: int, precision: str) -> tuple[Epoch, str]
 
 
 def mirror() -> nn.Sequential:
-    """The same net as people write it, untied."""
+    """Return the same net in ordinary PyTorch, untied."""
     layers: list[nn.Module] = []
     widths = [*WIDTHS, *WIDTHS[-2::-1]]
     for i, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False)):
@@ -178,7 +178,7 @@ Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def limit(n_rows: int, batch: int, precision: str, product: Product = product) -> Epoch:
-    """The matrix products of one epoch and nothing else: forward, and two backward a layer."""
+    """Return an epoch of matrix products only: one forward and two backward per layer."""
     dtype = getattr(torch, precision)
     widths = [*WIDTHS, *WIDTHS[-2::-1]]
     layers = [
@@ -191,7 +191,7 @@ def limit(n_rows: int, batch: int, precision: str, product: Product = product) -
             for at, (x, weight, gradient) in enumerate(layers):
                 product(x, weight)
                 product(x.t(), gradient)
-                if at:  # nobody asks for the gradient of the input
+                if at:  # the gradient of the input is not needed
                     product(gradient, weight.t())
 
     return epoch
@@ -204,7 +204,7 @@ def seconds(epoch: Epoch) -> float:
 
 
 def measure(contenders: dict[str, Epoch], turns: int) -> dict[str, float]:
-    """Return the median seconds of each contender, all taking turns after a first unmeasured."""
+    """Return the median seconds of each contender over alternating turns after a warm-up turn."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(turns + 1):
         for name, epoch in contenders.items():
@@ -216,7 +216,7 @@ def measure(contenders: dict[str, Epoch], turns: int) -> dict[str, float]:
 
 
 def rows_of(times: dict[str, float], reference: str, limits: dict[str, str]) -> list[str]:
-    lines = ["| | seconds an epoch | times as fast as the plain loop | share of its limit |"]
+    lines = ["| | seconds per epoch | times as fast as the plain loop | share of its limit |"]
     lines.append("|---|---|---|---|")
     for name, taken in times.items():
         share = f"{times[limits[name]] / taken:.0%}" if name in limits else ""
@@ -228,11 +228,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--rows", type=int, default=60_000)
-    parser.add_argument("--no-peers", action="store_true", help="only what needs no peers")
+    parser.add_argument("--no-peers", action="store_true", help="skip the peers")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     images = load_images("mnist")[0][: arguments.rows]
-    text = ["# Training: seconds an epoch", "", __doc__.split("\n\n")[1].strip(), "", described()]
+    text = ["# Training: seconds per epoch", "", __doc__.split("\n\n")[1].strip(), "", described()]
     packages = ["torch", "numpy", "scikit-learn"]
     for batch in (256, 1024):
         epoch, auto = narrows(images, batch, "auto")

@@ -27,7 +27,7 @@ def test_documents_in_10_numbers_stand_beside_lsa_and_tfidf(tmp_path):
             assert image.size[0] > 300
 
 
-def test_bits_stand_beside_other_ways_to_bits(data_folder, tmp_path):
+def test_bits_are_compared_with_baselines(data_folder, tmp_path):
     rows = {
         row["method"]: row for row in table("salakhutdinov2007-semantic-hashing", tmp_path)["rows"]
     }

@@ -1,11 +1,11 @@
 """How fast a classifier learns: from pixels, from random features, from PCA, and from a code.
 
-The lecture: "a classifier on the bottleneck converges very fast". The same classifier reads the
-same images as 784 pixels, raw and standardized, as 30 numbers of an untrained net, as 30 numbers of
-PCA, and as the 30 numbers of a code, and is trained by plain stochastic gradient descent and by
-Adam. The mark is 95% of the accuracy that raw pixels end at; the learning rate of each is the one
-that comes to the mark soonest, on rows held out. Run as
-`narrows reproduce code-convergence --preset fast|best -o FOLDER`, which draws the curves too.
+The lecture: "a classifier on the bottleneck converges very fast". The same classifier is trained on
+the same images represented as 784 pixels, raw and standardized, as 30 outputs of an untrained net,
+as 30 PCA components, and as a code of 30 numbers, by plain stochastic gradient descent and by Adam.
+The target is 95% of the final accuracy on raw pixels. Each input uses the learning rate that
+reaches the target soonest on held-out rows. Run as
+`narrows reproduce code-convergence --preset fast|best -o FOLDER`, which also draws the curves.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Preset:
     draws: int
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
     hidden: tuple[int, ...] = (1000, 500, 250)
-    """Of the code's net."""
+    """Hidden widths of the autoencoder."""
 
 
 PRESETS = {
@@ -55,19 +55,19 @@ RAW = "784 pixels"
 _BATCH = 100
 _WITHIN = 0.95
 _GROWTH = 1.08
-"""Accuracy is measured after step 1, and then whenever the steps have grown by this factor."""
+"""Accuracy is measured after step 1, then each time the steps have grown by this factor."""
 
 
 @dataclass
 class Curve:
-    """Accuracy (percent) after so many epochs and seconds of training."""
+    """Accuracy (percent) against epochs and seconds of training."""
 
     epochs: list[float]
     seconds: list[float]
     accuracy: list[float]
 
     def reached(self, accuracy: float) -> tuple[float, float]:
-        """Return epochs and seconds at which an accuracy was first reached; infinite if never."""
+        """Return epochs and seconds when an accuracy was first reached; infinite if never."""
         for epochs, seconds, value in zip(self.epochs, self.seconds, self.accuracy, strict=True):
             if value >= accuracy:
                 return epochs, seconds
@@ -76,7 +76,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: rows, their classes, rows to measure on, and whether to standardize."""
+    """Training rows and classes, test rows and classes, and whether to standardize."""
 
     train: Tensor
     labels: Tensor
@@ -85,16 +85,16 @@ class Task:
     standardize: bool
 
     def held_out(self) -> Task:
-        """Return the task of measuring on the last sixth of the training rows."""
+        """Return the same task with the last sixth of the training rows as test rows."""
         cut = len(self.train) * 5 // 6
         x, y = self.train, self.labels
         return Task(x[:cut], y[:cut], x[cut:], y[cut:], self.standardize)
 
 
-def learned(
+def train_classifier(
     task: Task, hidden: tuple[int, ...], optimizer: str, rate: float, epochs: int, seed: int
 ) -> Curve:
-    """Train the classifier at a constant rate, measuring it on the way."""
+    """Train the classifier at a constant rate and record its learning curve."""
     generator = Generator().manual_seed(seed)
     head = Head(task.train.shape[1], [*hidden, 10], activation="relu", generator=generator)
     if task.standardize:
@@ -123,7 +123,7 @@ def learned(
 
 
 def spaces(train: np.ndarray, test: np.ndarray, preset: Preset, seed: int) -> dict[str, Any]:
-    """Return what the classifier reads, training and test rows of each kind."""
+    """Return training and test rows in each representation."""
     x, z = (rows.astype(np.float32) / 255 for rows in (train, test))
     pca = PCA(30, random_state=seed).fit(x)
     trained = _net(preset.hidden, preset.code_epochs, 5e-3, seed).fit(_images(train))
@@ -150,9 +150,11 @@ def _images(x: np.ndarray) -> DenseSource:
     return images
 
 
-def soonest(curves: dict[float, Curve], mark: float) -> float:
-    """Return the rate that reached the mark first, or, where none did, ended best."""
-    return min(curves, key=lambda rate: (curves[rate].reached(mark)[0], -curves[rate].accuracy[-1]))
+def fastest_rate(curves: dict[float, Curve], target: float) -> float:
+    """Return the rate that reached the target first; if none did, the one that ended best."""
+    return min(
+        curves, key=lambda rate: (curves[rate].reached(target)[0], -curves[rate].accuracy[-1])
+    )
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
@@ -169,23 +171,23 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         for classifier, hidden in CLASSIFIERS.items():
             for optimizer, rates in RATES.items():
                 settings = (hidden, optimizer)
-                mark, curves = 0.0, {}
+                target, curves = 0.0, {}
                 for space, task in tasks.items():
                     tried = {
-                        r: learned(task.held_out(), *settings, r, preset.epochs, seed)
+                        r: train_classifier(task.held_out(), *settings, r, preset.epochs, seed)
                         for r in rates
                     }
                     if space == RAW:
-                        mark = _WITHIN * max(curve.accuracy[-1] for curve in tried.values())
-                    rate = soonest(tried, mark)
+                        target = _WITHIN * max(curve.accuracy[-1] for curve in tried.values())
+                    rate = fastest_rate(tried, target)
                     found = [
-                        learned(task, *settings, rate, preset.epochs, seed + repeat)
+                        train_classifier(task, *settings, rate, preset.epochs, seed + repeat)
                         for repeat in range(preset.draws)
                     ]
                     curves[space] = found[0]
                     table.append(
-                        {"data": data, "classifier": classifier, "by": optimizer, "reads": space,
-                         "rate": f"{rate:g}", **_measured(found, mark)}
+                        {"data": data, "classifier": classifier, "optimizer": optimizer,
+                         "input": space, "rate": f"{rate:g}", **_measured(found, target)}
                     )  # fmt: skip
                     print(table[-1], file=sys.stderr, flush=True)
                 if optimizer == "SGD":
@@ -195,27 +197,27 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     return {
         "preset": name,
         "seed": seed,
-        "unit": "the mark, in percent of the images, is 95% of what raw pixels end at by their "
-        f"best rate; means of {preset.draws} draws of weights and batches",
+        "unit": "accuracy in percent; the target is 95% of the final accuracy on raw pixels at "
+        f"their best rate; means of {preset.draws} draws of weights and batches",
         "rows": table,
     }
 
 
-def _measured(found: list[Curve], mark: float) -> dict[str, float | None]:
+def _measured(found: list[Curve], target: float) -> dict[str, float | None]:
     ends = [curve.accuracy[-1] for curve in found]
-    epochs, seconds = np.mean([curve.reached(mark) for curve in found], axis=0)
+    epochs, seconds = np.mean([curve.reached(target) for curve in found], axis=0)
     own = np.mean([c.reached(_WITHIN * end)[0] for c, end in zip(found, ends, strict=True)])
     return {
-        "at the end": float(np.mean(ends)),
-        "mark": mark,
-        "epochs to the mark": float(epochs) if np.isfinite(epochs) else None,  # never
+        "final accuracy": float(np.mean(ends)),
+        "target": target,
+        "epochs to the target": float(epochs) if np.isfinite(epochs) else None,  # never
         "seconds": float(seconds) if np.isfinite(seconds) else None,
-        "epochs to 95% of its own end": float(own),
+        "epochs to 95% of its own final accuracy": float(own),
     }
 
 
 def draw(curves: dict[tuple[str, str], dict[str, Curve]], path: Path) -> None:
-    """Draw accuracy against epochs and against seconds, a line of panels for each classifier."""
+    """Draw accuracy against epochs and against seconds, one row of panels per classifier."""
     from matplotlib.figure import Figure
 
     from narrows.figures.saving import save_figure

@@ -1,11 +1,11 @@
 """Few labels: what a code learned without them is worth, frozen, fine-tuned and joint.
 
-A code is learned from all images without their labels; 100 or 1,000 labels are told, as many of
-each class. The same net is then a classifier in four ways: its code frozen under a head, the net
-fine-tuned from the code, trained on by both losses, and trained from scratch; and beside it a
-support vector machine on pixels. The first three are measured again with the labels spread to
-other images along the graph of nearest codes, and that on pixels says what the code adds. Run as
-`narrows reproduce code-few-labels --preset fast|best`, or on its own.
+A code is learned from all images without their labels; then 100 or 1,000 labels are revealed, the
+same number for each class. The same net is used as a classifier in four ways: its code frozen under
+a head, fine-tuned from the code, trained jointly on both losses, and trained from scratch. A
+support vector machine on pixels is the baseline. The first three are measured again with the labels
+propagated to other images along the graph of nearest codes; propagation on pixels shows what the
+code adds. Run as `narrows reproduce code-few-labels --preset fast|best`, or on its own.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Preset:
     labels: tuple[int, ...]
     data: tuple[str, ...]
     pool: int
-    """Images that labels are spread to."""
+    """Number of images that labels are propagated to."""
     hidden: tuple[int, ...] = (1000, 500, 250)
     head_epochs: int | None = None
-    """None: as many as the heads take by default, 3,000 steps on few labels."""
+    """None: the default of the heads, 3,000 steps on few labels."""
 
 
 PRESETS = {
@@ -52,12 +52,12 @@ _SETTINGS = {"random_state": 0, "validation_fraction": 0.0}
 
 
 def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Autoencoder:
-    """Return a net as the lecture's, to 30 numbers and its mirror, trained without labels."""
+    """Return the lecture's net, down to 30 numbers and back, trained without labels."""
     return _net(hidden, epochs=epochs, learning_rate=5e-3, seed=seed).fit(_images(x))
 
 
 def untrained(x: np.ndarray, hidden: tuple[int, ...], seed: int) -> Autoencoder:
-    """Return the same net with the weights that it was drawn with, moved by 1e-12 at most."""
+    """Return the same net untrained: its initial weights, moved by 1e-12 at most."""
     return _net(hidden, epochs=1, learning_rate=1e-12, seed=seed).fit(_images(x[:1000]))
 
 
@@ -81,7 +81,7 @@ def _images(x: np.ndarray) -> DenseSource:
     return images
 
 
-def ways(
+def methods(
     net: Autoencoder,
     fresh: Autoencoder,
     x: np.ndarray,
@@ -89,78 +89,84 @@ def ways(
     pool: int,
     epochs: int | None,
 ) -> dict[str, Any]:
-    """Return, by name, functions from told rows and their labels to the test classes."""
+    """Return functions from labeled row numbers and their labels to test classes, by name."""
 
     def head(autoencoder: Autoencoder, training: str, **more: Any) -> Any:
         settings = {**_SETTINGS, "max_epochs": epochs, "training": training, **more}
 
-        def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return CodeClassifier(autoencoder, **settings).fit(x[told], y).predict(test)
+        def predict(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return CodeClassifier(autoencoder, **settings).fit(x[labeled], y).predict(test)
 
         return predict
 
-    def joint(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-        # the labels come round a few times an epoch, the other images once
+    def joint(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        # an epoch repeats the labeled images a few times, the others once
         n_others = min(_JOINT_ROWS, 10 * pool)
-        often = max(1, n_others // (4 * len(told)))
-        rows, known = beside(told, y, n_others, often)
+        repeats = max(1, n_others // (4 * len(labeled)))
+        rows, known = with_unlabeled(labeled, y, n_others, repeats)
         settings = {"training": "joint", "reconstruction_weight": 0.01, "weight_decay": 0.1}
         settings |= {"layer": 1, "missing_label": -1, "max_epochs": 8, "batch_size": 128}
         return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
 
-    def spread(training: str, **more: Any) -> Any:
+    def propagate(training: str, **more: Any) -> Any:
         settings = {"missing_label": -1, "n_neighbors": 10, "training": training, **more}
 
-        def predict(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-            rows, known = beside(told, y, pool)
+        def predict(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+            rows, known = with_unlabeled(labeled, y, pool)
             return CodeClassifier(net, **_SETTINGS, **settings).fit(x[rows], known).predict(test)
 
         return predict
 
-    def beside(told: np.ndarray, y: np.ndarray, n: int, often: int = 1) -> tuple[Any, Any]:
-        """Return rows told and n others, and their labels, -1 for the others."""
-        others = np.setdiff1d(np.random.default_rng(len(told)).permutation(len(x))[:n], told)
-        rows = np.concatenate([np.tile(told, often), others])
-        return rows, np.concatenate([np.tile(y, often), np.full(len(others), -1)])
+    def with_unlabeled(
+        labeled: np.ndarray, y: np.ndarray, n: int, repeats: int = 1
+    ) -> tuple[Any, Any]:
+        """Return the labeled rows and n others, and their labels, -1 for the others."""
+        others = np.setdiff1d(np.random.default_rng(len(labeled)).permutation(len(x))[:n], labeled)
+        rows = np.concatenate([np.tile(labeled, repeats), others])
+        return rows, np.concatenate([np.tile(y, repeats), np.full(len(others), -1)])
 
-    def machine(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return SVC(C=10.0).fit(x[told] / 255, y).predict(test / 255)
+    def svm(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(x[labeled] / 255, y).predict(test / 255)
 
     codes, test_codes = net.transform(x), net.transform(test)
 
-    def machine_on_code(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return SVC(C=10.0).fit(codes[told], y).predict(test_codes)
+    def svm_on_code(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(codes[labeled], y).predict(test_codes)
 
-    def spread_on_pixels(told: np.ndarray, y: np.ndarray) -> np.ndarray:
-        rows, known = beside(told, y, pool)
+    def propagate_on_pixels(labeled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        rows, known = with_unlabeled(labeled, y, pool)
         pixels = x[rows] / np.float32(255)
-        said = propagate_labels(neighbor_graph(pixels, 10), known).argmax(axis=1)
-        near = KNeighborsClassifier(5).fit(pixels, said)
+        propagated = propagate_labels(neighbor_graph(pixels, 10), known).argmax(axis=1)
+        near = KNeighborsClassifier(5).fit(pixels, propagated)
         return near.predict(test / np.float32(255))
 
     return {
-        "SVM on pixels": machine,
+        "SVM on pixels": svm,
         "net from scratch": head(fresh, "fine_tuned"),
         "code, frozen": head(net, "frozen", weight_decay=0.1),
         "second layer, frozen": head(net, "frozen", weight_decay=3.0, layer=1),
-        "SVM on the code": machine_on_code,
+        "SVM on the code": svm_on_code,
         "code, fine-tuned": head(net, "fine_tuned"),
         "code, joint": joint,
-        "pixels, labels spread": spread_on_pixels,
-        "code, frozen, labels spread": spread("frozen", hidden=(128,), dropout=0.2, max_epochs=15),
-        "code, fine-tuned, labels spread": spread("fine_tuned", max_epochs=5),
-        "code, joint, labels spread": spread("joint", reconstruction_weight=0.01, max_epochs=5),
+        "pixels, labels propagated": propagate_on_pixels,
+        "code, frozen, labels propagated": propagate(
+            "frozen", hidden=(128,), dropout=0.2, max_epochs=15
+        ),
+        "code, fine-tuned, labels propagated": propagate("fine_tuned", max_epochs=5),
+        "code, joint, labels propagated": propagate(
+            "joint", reconstruction_weight=0.01, max_epochs=5
+        ),
     }
 
 
-def told(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
-    """Return n row numbers, as many of each class."""
+def draw_labeled(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
+    """Return n row numbers, the same number for each class."""
     each = n // 10
     return np.concatenate([draw.permutation(np.flatnonzero(y == c))[:each] for c in range(10)])
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Learn the codes, then measure every way for every number of labels."""
+    """Learn the codes, then measure every method at every number of labels."""
     preset, table = PRESETS[name], []
     for data in preset.data:
         train, labels, test, test_labels = load_images(data)
@@ -170,15 +176,17 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         if output is not None:
             net.save(output / f"{data}.safetensors")
         fresh = untrained(train, preset.hidden, seed)
-        for way, predict in ways(net, fresh, train, test, preset.pool, preset.head_epochs).items():
-            result: dict[str, Any] = {"data": data, "method": way}
+        for method, predict in methods(
+            net, fresh, train, test, preset.pool, preset.head_epochs
+        ).items():
+            result: dict[str, Any] = {"data": data, "method": method}
             started = time.perf_counter()
             for n in preset.labels:
                 errors = []
                 for draw in range(preset.draws):
-                    shown = told(labels, n, np.random.default_rng([seed, n, draw]))
-                    said = predict(shown, labels[shown])
-                    errors.append(100 * float((said != test_labels).mean()))
+                    labeled = draw_labeled(labels, n, np.random.default_rng([seed, n, draw]))
+                    predictions = predict(labeled, labels[labeled])
+                    errors.append(100 * float((predictions != test_labels).mean()))
                 result[str(n)], result[f"+- {n}"] = float(np.mean(errors)), float(np.std(errors))
             each = (time.perf_counter() - started) / (preset.draws * len(preset.labels))
             table.append({**result, "seconds": round(each, 1)})
@@ -186,8 +194,8 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     return {
         "preset": name,
         "seed": seed,
-        "unit": f"percent of the test images named wrong, mean and deviation of {preset.draws} "
-        "draws of the labels; seconds a draw",
+        "unit": f"error on the test images in percent, mean and standard deviation of "
+        f"{preset.draws} draws of the labels; seconds per draw",
         "rows": table,
     }
 

@@ -1,10 +1,10 @@
-"""Are these two the same kind of clothing? Pairs of classes that no label ever named.
+"""Match pairs of Fashion-MNIST classes that were never labeled.
 
-Codes are learned from all training images of Fashion-MNIST without labels. Labels of seven classes
-are then told, 100, 1,000 or all of them; rows without a label give the origin alone. Test pairs are
-of the three other classes, half of them of one class, for ten choices of the three in which every
+Codes are learned from all training images of Fashion-MNIST without labels. Then 100, 1,000 or all
+labels of seven classes are revealed; unlabeled rows only define the origin. Test pairs come from
+the other three classes, half of them of one class, for ten choices of the three in which every
 class is left out three times. The same closed-form matcher reads pixels, principal components, the
-lecture's code 784-1000-500-250-30 and a narrower one; distances without any label stand beside.
+lecture's code 784-1000-500-250-30 and a narrower one; distances that use no labels are baselines.
 Run as `narrows reproduce fashion-matching --preset fast|good|best`, or on its own.
 """
 
@@ -36,23 +36,23 @@ from narrows.data import DenseSource
 from narrows.data.datasets import load_images
 
 _TRUTHS = 10_000
-"""Test pairs of a split."""
+"""Test pairs per split."""
 
-_JOINTLY = "matcher on a code of 6 numbers, jointly"
+_JOINTLY = "matcher on a code of 6 numbers, trained jointly"
 
 _REBUILT = 4_000
-"""Rows without labels that a joint training rebuilds."""
+"""Unlabeled rows that joint training reconstructs."""
 
 _FEWER = 10_000
-"""Labels that a matcher on pixels, or one that trains jointly, reads at most: both are slow."""
+"""Most labels for a matcher on pixels or one trained jointly, since both are slow."""
 
 Judge = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Any]]
-"""From row numbers of labels told, and their classes, to embedded test rows and the odds."""
+"""From labeled row numbers and their classes to embedded test rows and the odds."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """``joint``: on how many of the splits the encoder trains too."""
+    """``joint``: the number of splits on which the encoder is trained too."""
 
     n_train: int
     n_test: int
@@ -61,7 +61,7 @@ class Preset:
     labels: tuple[int | None, ...]
     joint: int
     hidden: tuple[int, ...] = (1000, 500, 250)
-    """Of the code of 30 numbers; that of 6 has all but the first."""
+    """Hidden widths for the code of 30 numbers; the code of 6 omits the first."""
 
 
 PRESETS = {
@@ -100,12 +100,11 @@ def squared(rows: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 
 def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5) -> Judge:
-    """Return what a frozen CodeMatcher does with all rows of y, most of them unknown, on any
-    features."""
+    """Return what a frozen CodeMatcher computes, on any features; most rows are unlabeled."""
     shift = train.mean(axis=0, dtype=np.float64)
 
-    def judge(told: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
-        rows = train[told].astype(np.float64)
+    def judge(labeled: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        rows = train[labeled].astype(np.float64)
 
         def learn(rest: np.ndarray) -> Callable[[Pairs], np.ndarray]:
             embedded = metric_of_classes(rows, rest, shift=shift).embed(rows)
@@ -119,14 +118,14 @@ def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5)
 
 
 def joint(net: Autoencoder, train: np.ndarray, test: np.ndarray, seed: int) -> Judge:
-    """Return a matcher whose encoder trains on, by pairs and by 4,000 rows without labels."""
+    """Return a matcher whose encoder is trained on pairs and on 4,000 unlabeled rows."""
 
-    def judge(told: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+    def judge(labeled: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
         others = np.random.default_rng(seed).permutation(len(train))[:_REBUILT]
-        others = np.setdiff1d(others, told)
-        rows = np.concatenate([train[told], train[others]])
+        others = np.setdiff1d(others, labeled)
+        rows = np.concatenate([train[labeled], train[others]])
         known = np.concatenate([y, np.full(len(others), -1)])
-        epochs = 6 if len(told) <= _REBUILT else 3  # about 700 steps
+        epochs = 6 if len(labeled) <= _REBUILT else 3  # about 700 steps
         fitted = CodeMatcher(
             net, training="joint", max_epochs=epochs, batch_size=64, random_state=seed
         ).fit(rows, known)
@@ -136,7 +135,7 @@ def joint(net: Autoencoder, train: np.ndarray, test: np.ndarray, seed: int) -> J
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Learn the code, then measure every way for every number of labels."""
+    """Learn the code, then measure every method at every number of labels."""
     preset, started = PRESETS[name], time.perf_counter()
     train, y, test, test_y = load_images("fashion_mnist")
     train, y = train[: preset.n_train], y[: preset.n_train].astype(int)
@@ -155,7 +154,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         spaces[f"a code of {name}"] = of.transform(train), of.transform(test)
     spaces["the layer before the 6"] = net.features(train, -2), net.features(test, -2)
     found: dict[str, dict[str, list[float]]] = {}
-    said: dict[tuple[str, str], list[np.ndarray]] = {}
+    probabilities: dict[tuple[str, str], list[np.ndarray]] = {}
 
     def note(method: str, column: str, value: float) -> None:
         found.setdefault(method, {}).setdefault(column, []).append(value)
@@ -165,9 +164,9 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         draw = np.random.default_rng([seed, split])
         hidden = np.where(np.isin(test_y, left_out), test_y, -1)
         pairs = drawn_pairs(hidden, _TRUTHS, generator=draw)
-        for space, (rows, asked) in spaces.items():
-            centered = of_length_1(asked - rows.mean(axis=0))
-            for method, e in (("distance", asked), ("cosine", centered)):
+        for space, (rows, queries) in spaces.items():
+            centered = of_length_1(queries - rows.mean(axis=0))
+            for method, e in (("distance", queries), ("cosine", centered)):
                 auc = area_under_curve(-squared(e, pairs), pairs.same)
                 note(f"{method} on {space}", "no labels", auc)
         order = draw.permutation(np.flatnonzero(~np.isin(y, left_out)))
@@ -181,15 +180,17 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
                 judges[_JOINTLY] = joint(net, train, test, seed)
             for method, judge in judges.items():
                 slow = method in ("matcher on pixels", _JOINTLY)
-                told = order[:n][:_FEWER] if slow else order[:n]
-                e, odds = judge(told, y[told])
+                labeled = order[:n][:_FEWER] if slow else order[:n]
+                e, odds = judge(labeled, y[labeled])
                 apart = squared(e.astype(np.float64), pairs)
                 note(method, column, area_under_curve(-apart, pairs.same))
                 probability = odds.probability(apart)
                 note(method, f"ECE {column}", calibration_error(probability, pairs.same))
-                said.setdefault((method, column), []).append(np.stack([probability, pairs.same]))
+                probabilities.setdefault((method, column), []).append(
+                    np.stack([probability, pairs.same])
+                )
         print(f"split {split + 1}: {left_out.tolist()}", file=sys.stderr, flush=True)
-    for (method, column), parts in said.items():
+    for (method, column), parts in probabilities.items():
         probability, same = np.concatenate(parts, axis=1)
         note(method, f"pooled {column}", calibration_error(probability, same))
     of_labels = ["all" if n is None else str(n) for n in preset.labels]
@@ -201,7 +202,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     return {
         "preset": name,
         "seed": seed,
-        "unit": "area under the ROC curve of pairs of three classes never seen, and expected "
+        "unit": "area under the ROC curve for pairs of three unseen classes, and expected "
         f"calibration error (ECE), means over {preset.splits} choices of the three; pooled: ECE of "
         "the pairs of all choices together",
         "code_seconds": round(code_seconds, 1),

@@ -1,4 +1,4 @@
-"""The feature net that samples are judged by, and the Fréchet distance between features."""
+"""The feature net used to compare samples, and the Fréchet distance between features."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FeatureNet(nn.Module):
 
 
 def train_features(images: Tensor, labels: Tensor, *, epochs: int, seed: int) -> FeatureNet:
-    """Train on all images, in batches of 128, by Adam with a falling rate."""
+    """Train on all images in batches of 128 by Adam with a cosine schedule."""
     generator = Generator().manual_seed(seed)
     net = FeatureNet(generator)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
@@ -60,12 +60,12 @@ def features_of(net: FeatureNet, images: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def accuracy(net: FeatureNet, images: Tensor, labels: Tensor) -> float:
-    said = torch.cat([net(batch).argmax(dim=1) for batch in images.split(1024)])
-    return float((said == labels).double().mean())
+    predictions = torch.cat([net(batch).argmax(dim=1) for batch in images.split(1024)])
+    return float((predictions == labels).double().mean())
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) of two sets of features.
+    """Return |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) for two sets of features.
 
     Dowson, Landau (1982); for images Heusel et al. (2017), "GANs trained by a two time-scale
     update rule converge to a local Nash equilibrium", NIPS.
@@ -73,7 +73,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     cov_a, cov_b = np.cov(a.T), np.cov(b.T)
     values, axes = np.linalg.eigh(cov_a)
     root = (axes * np.sqrt(values.clip(0))) @ axes.T
-    # the root of S_a S_b has the trace of that of the symmetric root S_b root
+    # (S_a S_b)^(1/2) has the same trace as (root S_b root)^(1/2), whose argument is symmetric
     cross = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
     means = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
     return float(means + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)

@@ -1,8 +1,8 @@
-"""Ghosh et al. (2020): a density fitted to the codes makes any autoencoder a generator.
+"""Ghosh et al. (2020): a density fitted to the codes turns any autoencoder into a generator.
 
 Plain, regularized and variational nets on MNIST, each sampled from densities fitted to its codes,
 and the likelihood of a variational net on binarized MNIST. The presets that begin with "fashion"
-sample nets of Fashion-MNIST, and leave the likelihood out.
+sample nets trained on Fashion-MNIST and skip the likelihood.
 Run as `narrows reproduce ghosh2020-generation --preset fast|best`, or on its own.
 """
 
@@ -42,9 +42,9 @@ PRESETS["fashion-smoke"] |= {"train": 300, "test": 150, "epochs": 4}
 
 
 def nets(preset: dict[str, int], seed: int) -> dict[str, Autoencoder | VariationalAutoencoder]:
-    """Three nets of one shape, 784-512-256-16 and its mirror, and one loss.
+    """Return three nets 784-512-256-16 with mirrored decoders and the same loss.
 
-    Only what regularizes the code differs.
+    They differ only in how the code is regularized.
     """
     shared: dict[str, Any] = {
         "n_components": 16,
@@ -62,7 +62,7 @@ def nets(preset: dict[str, int], seed: int) -> dict[str, Autoencoder | Variation
 
 
 def binarized(images: np.ndarray, seed: int) -> np.ndarray:
-    """Return bits, 1 with the probability that a pixel's gray value states: drawn once."""
+    """Return bits drawn once, each 1 with its pixel's gray value as probability."""
     rng = np.random.default_rng(seed)
     return (rng.random(images.shape) * 255 < images).astype(np.uint8)
 
@@ -96,7 +96,7 @@ def generation(
     def distance(images: np.ndarray | Tensor) -> float:
         return frechet_distance(reference, features_of(judge, torch.as_tensor(images)))
 
-    # as many training images as test images, and no more: the size of a sample moves the distance
+    # use as many training images as test images: the distance depends on the sample size
     floor = distance(real[torch.randperm(len(real), generator=Generator().manual_seed(seed))
                           [: len(held_out)]])  # fmt: skip
     rows = []
@@ -183,21 +183,25 @@ def show(table: dict[str, Any]) -> str:
     part, found, published = table["generation"], table["likelihood"], table["published"]
     lines = [f"{'':<34}" + "".join(f"{column:>16}" for column in columns)]
     for row in part["rows"]:
-        theirs = published.get(row["name"])
-        for name, values in ((row["name"], row), *([("  published", theirs)] if theirs else [])):
+        reference = published.get(row["name"])
+        for name, values in (
+            (row["name"], row),
+            *([("  published", reference)] if reference else []),
+        ):
             cells = (f"{values[c]:>16.2f}" if c in values else f"{'':>16}" for c in columns)
             lines.append(f"{name:<34}" + "".join(cells))
     lines += [
         f"training images against test: {part['training_images_against_test']:.2f}",
-        f"{part['unit']} that names {part['feature_net_test_accuracy']:.2%} of them right",
-        "samples nearer to a training image than 99 in 100 rebuilt test images (1% by chance): "
+        f"{part['unit']} that is right about {part['feature_net_test_accuracy']:.2%} of them",
+        "samples closer to a training image than 99 in 100 reconstructed test images "
+        "(1% by chance): "
         + ", ".join(f"{row['name']} {row['copies']:.1%}" for row in part["rows"]),
     ]
     if found is not None:
         lines += [
             "published: in Inception features, another scale",
             f"variational, binarized: at most {found['negative_log_likelihood']:.2f} "
-            f"{found['unit']} ({found['samples']} codes a row; {found['bound_of_one_code']:.2f} "
+            f"{found['unit']} ({found['samples']} codes per row; {found['bound_of_one_code']:.2f} "
             f"from one); published {published['negative_log_likelihood']}",
         ]
     lines.append(

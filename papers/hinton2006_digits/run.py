@@ -1,4 +1,4 @@
-"""Hinton and Salakhutdinov (2006): MNIST digits in 30 numbers, beside 30-D PCA.
+"""Hinton and Salakhutdinov (2006): MNIST digits in 30 numbers, compared with 30-D PCA.
 
 Run as `narrows reproduce hinton2006-digits --preset fast|good|best|pure`, or on its own.
 """
@@ -23,7 +23,7 @@ from narrows.figures.saving import save_figure
 HERE = Path(__file__).parent
 SHAPE = (28, 28)
 
-# Every preset is the lecture's net, 784-1000-500-250-30 and its mirror, with transposed weights.
+# Every preset trains the lecture's net, 784-1000-500-250-30 and its mirror, with tied weights.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"max_epochs": 1, "augmentation": None},
     "fast": {
@@ -65,7 +65,7 @@ def deep(preset: str, seed: int) -> Autoencoder:
 
 
 def logistic_pca(preset: str, seed: int) -> LinearAutoencoder:
-    """The linear net with the Bernoulli loss: Schein, Saul, Ungar (2003)."""
+    """Return the linear net with the Bernoulli loss: Schein, Saul, Ungar (2003)."""
     return LinearAutoencoder(
         n_components=30,
         loss="bernoulli",
@@ -78,7 +78,7 @@ def logistic_pca(preset: str, seed: int) -> LinearAutoencoder:
 
 
 def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Train, measure on training and test images, write what ``output`` asks for."""
+    """Train and measure on training and test images; write files to ``output`` if given."""
     train, test = images(preset)
     started = time.perf_counter()
     net = deep(preset, seed).fit(train)

@@ -1,4 +1,4 @@
-"""The document collections of this paper: counts and categories, in two halves."""
+"""Load the document collections of this paper: counts and categories, in two halves."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["CORPORA", "Corpus"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """``train`` and ``test`` counts, CSR; labels of the test rows, CSR of ones; names of labels.
+    """``train`` and ``test`` counts as CSR; labels of the test rows as CSR of ones; label names.
 
-    ``groups`` names a coarser label for every label, for the colors of a map.
+    ``groups`` maps every label to a coarser one, which colors the maps.
     """
 
     train: Any
@@ -53,7 +53,7 @@ def arxiv() -> Corpus:
 
 
 def reuters() -> Corpus:
-    """Reuters-21578, ModApte: 7,770 and 3,019 stories, 90 topics of both halves."""
+    """Reuters-21578, ModApte: 7,770 and 3,019 stories, the 90 topics found in both halves."""
     documents = [d for d in _lines("reuters21578") if d["split"] in ("train", "test")]
     halves = [[d for d in documents if d["split"] == half] for half in ("train", "test")]
     both = set.intersection(*({t for d in half for t in d["topics"]} for half in halves))
@@ -65,7 +65,7 @@ def reuters() -> Corpus:
 
 
 def newsgroups() -> Corpus:
-    """20 Newsgroups by date: 11,314 and 7,532 letters, headers and all."""
+    """20 Newsgroups by date: 11,314 and 7,532 posts, with headers."""
     documents = list(_lines("20newsgroups"))
     for document in documents:
         document["labels"] = [document["group"]]
@@ -73,10 +73,10 @@ def newsgroups() -> Corpus:
 
 
 def rcv1() -> Corpus:
-    """The paper's own: 804,414 Reuters stories, halved, the 2,000 commonest stems (downloaded).
+    """The paper's data: 804,414 Reuters stories, halved, the 2,000 commonest stems (downloaded).
 
-    What scikit-learn fetches is log TF-IDF, not counts: the stems are those with the greatest
-    share, and shares take the place of counts.
+    scikit-learn provides log TF-IDF, not counts: the stems with the largest total are kept, and
+    TF-IDF replaces counts.
     """
     from sklearn.datasets import fetch_rcv1
 
@@ -92,7 +92,7 @@ def rcv1() -> Corpus:
 
 
 def made() -> Corpus:
-    """Made-up documents of eight topics, for trying the script out: 1,200 and 800 of them."""
+    """1,200 and 800 synthetic documents on eight topics, for trying out the script."""
     rng = np.random.default_rng(0)
     topics = rng.dirichlet(np.full(200, 0.1), size=8)
     of = rng.integers(8, size=2000)

@@ -1,7 +1,7 @@
-"""Hinton and Salakhutdinov (2006): documents in 10 numbers and on maps of 2, beside LSA and PCA.
+"""Hinton and Salakhutdinov (2006): documents in 10 numbers and on maps of 2, with LSA and PCA.
 
-Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own; with
-`--help` it names them all.
+Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own;
+`--help` lists all presets.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ EVERY = 10
 
 @dataclass(frozen=True)
 class Preset:
-    """Which documents, how many to train on (None: all), and how.
+    """Which documents to use, how many to train on (None: all), and the net's settings.
 
-    ``weightings`` are those that LSA is tried with; ``map_net`` changes the net of 2 numbers.
+    ``weightings`` are tried for LSA; ``map_net`` changes the net with 2 numbers.
     """
 
     corpus: str
@@ -44,7 +44,7 @@ class Preset:
     map_net: dict[str, Any] = field(default_factory=dict)
 
 
-PAPER = {"scale": "proportions"}  # counts divided by their sum, and nothing else
+PAPER = {"scale": "proportions"}  # counts divided by their sum
 BEST = {"n_neighbors": 10, "batch_size": 512}
 
 PRESETS = {
@@ -69,10 +69,9 @@ def net(preset: Preset, n_components: int, seed: int) -> DocumentAutoencoder:
 
 
 def fitted(preset: Preset, corpus: Corpus, n_components: int, seed: int) -> tuple[np.ndarray, int]:
-    """Return the codes of the test documents and the seconds that training took."""
+    """Return the codes of the test documents and the training time in seconds."""
     started = time.perf_counter()
     train = corpus.train[: preset.n_train]
-    # without the table of errors at the end, which is of another question
     model = net(preset, n_components, seed)
     model.fit(train)
     seconds = round(time.perf_counter() - started)
@@ -82,7 +81,7 @@ def fitted(preset: Preset, corpus: Corpus, n_components: int, seed: int) -> tupl
 def retrieval(
     preset: Preset, corpus: Corpus, seed: int
 ) -> tuple[dict[str, RetrievalResult], dict[str, int]]:
-    """Measure every method: one test document of ten is a query, against the other nine."""
+    """Measure every method: every tenth test document is a query against the other nine."""
     query = np.arange(corpus.test.shape[0]) % EVERY == 0
     labels = corpus.test_labels
     of_queries, of_base = labels[np.flatnonzero(query)], labels[np.flatnonzero(~query)]
@@ -112,7 +111,7 @@ def retrieval(
 def maps(
     preset: Preset, corpus: Corpus, seed: int, output: Path | None
 ) -> tuple[dict[str, float], int]:
-    """Return the accuracy of the nearest neighbor on every map, drawn where ``output`` says."""
+    """Return the nearest-neighbor accuracy of every map; draw them to ``output`` if given."""
     codes, seconds = fitted(preset, corpus, 2, seed)
     lsa = {
         f"LSA of {weighting}": lsa_codes(
@@ -135,7 +134,7 @@ def maps(
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Train nets of 10 and of 2 numbers on one half, and measure on the other."""
+    """Train nets with 10 and with 2 numbers on one half, and measure on the other."""
     preset = PRESETS[name]
     corpus = CORPORA[preset.corpus]()
     results, seconds = retrieval(preset, corpus, seed)

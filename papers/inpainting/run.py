@@ -1,8 +1,8 @@
-"""Inpainting: hidden pixels from the others, by codes and by the fills that need no net.
+"""Inpainting: predict hidden pixels from the others by autoencoders and by baseline fills.
 
 Digits with a quadrant hidden, and with half of the pixels missing; cat faces with a square of
-20 x 20 hidden. A net trained on hidden pixels fills in by one pass, a plain one by projection and
-by a search in its code. Run as `narrows reproduce inpainting --preset fast|best`, or on its own.
+20 x 20 hidden. A net trained on hidden pixels fills them in by one pass, a plain one by projection
+and by optimizing its code. Run as `narrows reproduce inpainting --preset fast|best`, or on its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from narrows.figures.inpainting import inpainting_figure
 from narrows.figures.saving import save_figure
 
 _WIDE = 2048
-"""Rows of more features get no Gaussian of full covariance."""
+"""Most features for the Gaussian with full covariance."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ PRESETS = {
 }
 
 Build = Callable[[Preset, int, str], Any]
-"""From preset, seed and mask to an estimator that is not fitted."""
+"""From preset, seed and mask to an unfitted estimator."""
 
 
 def plain(preset: Preset, seed: int, mask: str) -> Autoencoder:
-    """Return a net that never saw a hidden pixel: its code is searched, or projected onto."""
+    """Return a net that never sees hidden pixels, for projection and code optimization."""
     return Autoencoder(
         30,
         hidden=(500, 250) if len(preset.hidden) > 1 else preset.hidden,
@@ -68,7 +68,7 @@ def plain(preset: Preset, seed: int, mask: str) -> Autoencoder:
 
 
 def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
-    """Return a net that is trained on hidden pixels, and fills them in by one pass."""
+    """Return a net trained on hidden pixels, which fills them in by one pass."""
     kind, _, value = mask.partition(":")
     if kind == "missing":
         corruption: Any = Missing(float(value), alpha=1.0, beta=0.1)
@@ -87,7 +87,7 @@ def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
 
 
 def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoencoder:
-    """Return a net for larger images that is trained on squares hidden."""
+    """Return a net for larger images, trained on hidden squares."""
     return ConvolutionalAutoencoder(
         preset.width,
         channels=preset.channels,
@@ -102,7 +102,7 @@ def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoenco
 
 
 Nets = tuple[tuple[str, Build, tuple[str, ...]], ...]
-"""Name, what builds the net, methods."""
+"""Name, builder and methods of each net."""
 
 _LAST = "net trained on hidden pixels"
 NETS: dict[str, Nets] = {
@@ -117,7 +117,7 @@ def digits(preset: Preset) -> tuple[DenseSource, np.ndarray]:
 
 
 def cats(preset: Preset) -> tuple[DenseSource, np.ndarray] | None:
-    """Return the cat faces where they are at hand; pictures of them stay where they are."""
+    """Return the cat faces if they are available; they state no license."""
     folder = local_folder()
     path = None if folder is None else folder / "cat_faces" / "cats64.npz"
     if not preset.n_cats or path is None or not path.is_file():
@@ -147,7 +147,7 @@ def measured(
     nets: dict[str, tuple[Any, tuple[str, ...]]],
     seed: int,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the error of every fill on pixels hidden by the mask, in squares of [0, 1]."""
+    """Yield the squared error of every fill on hidden pixels, in units of [0, 1]."""
     shape = train.image_shape
     assert shape is not None
     hidden = drawn_mask(mask, len(test), test.shape[1], shape, seed=seed)
@@ -178,7 +178,7 @@ def measured(
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Fit the nets of every set and mask, and measure every fill."""
+    """Fit the nets for every data set and mask, and measure every fill."""
     preset = PRESETS[name]
     jobs: list[tuple[str, Any, tuple[str, ...]]] = [
         ("digits", digits(preset), ("quadrant", "missing:0.5"))
@@ -188,7 +188,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         jobs.append(("cats", faces, ("square:20",)))
     rows: list[dict[str, Any]] = []
     for data, (train, test), masks in jobs:
-        kept: dict[Any, Any] = {}  # the plain net is one for all masks
+        kept: dict[Any, Any] = {}  # one plain net serves all masks
         for mask in masks:
             nets = {}
             for net_name, build, methods in NETS[data]:

@@ -1,9 +1,9 @@
 """Kingma et al. (2014): many digits, few labels.
 
-A code is learned from 60,000 digits without their labels; 100 or 1,000 of them are then told, the
-same number of each class, and the test digits are to be named: by neighbors and by support vector
-machines, on pixels and on codes, and by spreading the labels along the graph of neighbors, which
-sees the digits without labels too, as the published TSVM does. Run as
+A code is learned from 60,000 unlabeled digits; then 100 or 1,000 labels are revealed, the same
+number for each class. The test digits are classified by nearest neighbors and by support vector
+machines, on pixels and on codes, and by propagating the labels along the graph of neighbors, which
+also uses the unlabeled digits, as the published TSVM does. Run as
 `narrows reproduce kingma2014-few-labels --preset fast|best`, or on its own.
 """
 
@@ -49,7 +49,7 @@ PRESETS = {
 
 
 def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Autoencoder:
-    """Return a net as the lecture's, to 30 numbers and its mirror, trained without labels."""
+    """Return the lecture's net, down to 30 numbers and back, trained without labels."""
     images = DenseSource(x)
     images.image_shape = (28, 28)
     return Autoencoder(
@@ -65,52 +65,52 @@ def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Auto
     ).fit(images)
 
 
-class Spread:
-    """Labels spread along the graph of nearest neighbors, and from there to new rows.
+class Propagation:
+    """Propagate labels along the graph of nearest neighbors, and from there to new rows.
 
     Zhou, Bousquet, Lal, Weston, Scholkopf (2004), "Learning with local and global consistency".
-    Neither the graph nor the neighbors of the test rows know the labels: both are made once for
-    all draws.
+    Neither the graph nor the neighbors of the test rows depend on the labels, so both are computed
+    once for all draws.
     """
 
     def __init__(self, x: np.ndarray, test: np.ndarray) -> None:
-        self._near = (
+        self._nearest = (
             NearestNeighbors(n_neighbors=_NEIGHBORS).fit(x).kneighbors(test, return_distance=False)
         )
         self._graph = neighbor_graph(x, _NEIGHBORS)
 
     def predict(self, y: np.ndarray) -> np.ndarray:
-        """Return classes of the test rows; y holds -1 where a label is not known."""
+        """Return classes of the test rows; y is -1 where the label is unknown."""
         reached = propagate_labels(self._graph, y, alpha=0.99)
-        return reached[self._near].sum(axis=1).argmax(axis=1)
+        return reached[self._nearest].sum(axis=1).argmax(axis=1)
 
 
-def ways(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Return, by name, functions from the row numbers of the labels told to the test classes."""
-    spread = Spread(x, test)
+def classifiers(x: np.ndarray, test: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Return functions from labeled row numbers to test classes, by name."""
+    propagation = Propagation(x, test)
 
-    def neighbor(told: np.ndarray) -> np.ndarray:
-        return KNeighborsClassifier(1).fit(x[told], y[told]).predict(test)
+    def neighbor(labeled: np.ndarray) -> np.ndarray:
+        return KNeighborsClassifier(1).fit(x[labeled], y[labeled]).predict(test)
 
-    def machine(told: np.ndarray) -> np.ndarray:
-        return SVC(C=10.0).fit(x[told], y[told]).predict(test)
+    def svm(labeled: np.ndarray) -> np.ndarray:
+        return SVC(C=10.0).fit(x[labeled], y[labeled]).predict(test)
 
-    def spreading(told: np.ndarray) -> np.ndarray:
+    def propagate(labeled: np.ndarray) -> np.ndarray:
         known = np.full(len(y), -1)
-        known[told] = y[told]
-        return spread.predict(known)
+        known[labeled] = y[labeled]
+        return propagation.predict(known)
 
-    return {"nearest neighbor": neighbor, "SVM": machine, "label spreading": spreading}
+    return {"nearest neighbor": neighbor, "SVM": svm, "label propagation": propagate}
 
 
-def told(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
-    """Return n row numbers, as many of each class."""
+def draw_labeled(y: np.ndarray, n: int, draw: np.random.Generator) -> np.ndarray:
+    """Return n row numbers, the same number for each class."""
     each = n // 10
     return np.concatenate([draw.permutation(np.flatnonzero(y == c))[:each] for c in range(10)])
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Learn the code, then measure every way for every number of labels."""
+    """Learn the code, then measure every method at every number of labels."""
     preset = PRESETS[name]
     train, labels, test, test_labels = load_images("mnist")
     train, labels = train[: preset.n_train], labels[: preset.n_train].astype(int)
@@ -123,33 +123,33 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         "code": (net.transform(train), net.transform(test)),
     }
     methods = {
-        f"{way} on {space}": predict
+        f"{method} on {space}": predict
         for space, rows in spaces.items()
-        for way, predict in ways(*rows, labels).items()
+        for method, predict in classifiers(*rows, labels).items()
     }
     if output is not None:
         net.save(output / "model.safetensors")
     table = []
-    for way, predict in methods.items():
-        result: dict[str, Any] = {"method": way}
+    for method, predict in methods.items():
+        result: dict[str, Any] = {"method": method}
         for n in preset.labels:
             errors = []
             for draw in range(preset.draws):
-                shown = told(labels, n, np.random.default_rng([seed, n, draw]))
-                said = predict(shown)
-                errors.append(100 * float((said != test_labels).mean()))
+                labeled = draw_labeled(labels, n, np.random.default_rng([seed, n, draw]))
+                predictions = predict(labeled)
+                errors.append(100 * float((predictions != test_labels).mean()))
             result[str(n)], result[f"+- {n}"] = float(np.mean(errors)), float(np.std(errors))
         print(result, file=sys.stderr, flush=True)
         table.append(result)
-    for way, errors in PUBLISHED["errors"].items():
+    for method, errors in PUBLISHED["errors"].items():
         spare = {f"+- {n}": None for n in preset.labels}
         of_labels = {str(n): errors.get(str(n)) for n in preset.labels}
-        table.append({"method": f"published: {way}", **of_labels, **spare})
+        table.append({"method": f"published: {method}", **of_labels, **spare})
     return {
         "preset": name,
         "seed": seed,
-        "unit": f"percent of the test images named wrong, mean and deviation of {preset.draws} "
-        "draws of the labels",
+        "unit": f"error on the test images in percent, mean and standard deviation of "
+        f"{preset.draws} draws of the labels",
         "code_seconds": round(seconds, 1),
         "rows": table,
     }

@@ -1,4 +1,4 @@
-"""Makhzani and Frey (2014): k of 1,000 units for a digit; and dictionaries whose units live.
+"""Makhzani and Frey (2014): k of 1,000 units per digit; and dictionaries without dead units.
 
 First the paper's nets on MNIST: logistic regression on the frozen codes, for k = 70, 40, 25, 10.
 Then Gao et al. (2024): a dictionary 16 times as wide as its rows with k = 32, most of whose units
@@ -24,7 +24,7 @@ from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
 
-# rows: training images; dictionary: of what rows the 1,024 units are learned.
+# rows: training images; dictionary: training images and epochs of the 1,024 atoms.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"rows": 500, "ks": (25,), "units": 100, "epochs": 1,
               "dictionary": {"rows": 300, "max_epochs": 1}},
@@ -34,13 +34,13 @@ PRESETS: dict[str, dict[str, Any]] = {
              "dictionary": {"rows": 20_000, "max_epochs": 20}},
 }  # fmt: skip
 
-WIDTH = 64  # numbers of a row that the dictionary is of
+WIDTH = 64  # width of the dictionary's rows
 TIMES = 16
 ATOMS = 32
 
 
 def sparse_nets(preset: str, seed: int) -> list[dict[str, Any]]:
-    """Return held-out error of logistic regression on the pixels, and on the codes for every k."""
+    """Return the held-out error of logistic regression on pixels, and on codes for every k."""
     settings = PRESETS[preset]
     train, train_y, test, test_y = load_images("mnist")
     train, train_y = train[: settings["rows"]], train_y[: settings["rows"]]
@@ -72,9 +72,9 @@ def sparse_nets(preset: str, seed: int) -> list[dict[str, Any]]:
 
 
 def wrong(train: np.ndarray, train_y: np.ndarray, test: np.ndarray, test_y: np.ndarray) -> float:
-    """Return the share of held-out rows that logistic regression gets wrong."""
+    """Return the held-out error rate of logistic regression."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are what it is given
+        warnings.simplefilter("ignore", ConvergenceWarning)  # limited to 100 steps on purpose
         classifier = LogisticRegression(max_iter=100, C=0.1).fit(train, train_y)
     return 1 - classifier.score(test, test_y)
 
@@ -85,7 +85,7 @@ def never_on(codes: np.ndarray) -> float:
 
 
 def dictionaries(preset: str, seed: int) -> list[dict[str, Any]]:
-    """Return the same dictionary, 16 times overcomplete, with the reviving loss and without."""
+    """Measure a 16 times overcomplete dictionary with and without the reviving loss."""
     settings = dict(PRESETS[preset]["dictionary"])
     train, _, test, _ = load_images("mnist")
     train = train[: settings.pop("rows")]
@@ -118,7 +118,7 @@ def dictionaries(preset: str, seed: int) -> list[dict[str, Any]]:
 
 
 def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Train, measure, and write what ``output`` asks for."""
+    """Train and measure both experiments."""
     started = time.perf_counter()
     published = tomllib.loads((HERE / "expected.toml").read_text())["published"]
     table = {
@@ -137,7 +137,7 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
 
 def show(table: dict[str, Any]) -> str:
     lines = [
-        f"{'logistic regression on':<24}{'errors':>8}{'norm. error':>13}{'L0':>8}{'never on':>10}"
+        f"{'logistic regression on':<24}{'error':>8}{'norm. error':>13}{'L0':>8}{'never on':>10}"
     ]
     for row in table["sparse"]:
         name = "pixels" if row["k"] is None else f"codes, k = {row['k']}"
@@ -151,10 +151,10 @@ def show(table: dict[str, Any]) -> str:
         f"{title:<24}{'never on: train':>16}{'test':>8}{'published':>11}"
         f"{'norm. error':>13}{'L0':>8}",
     ]
-    for row, theirs in zip(table["dictionary"], table["published_never_on"], strict=True):
+    for row, reference in zip(table["dictionary"], table["published_never_on"], strict=True):
         name = f"revive = {row['revive']:g}"
         lines.append(
-            f"{name:<24}{row['never_on_train']:>16.1%}{row['never_on_test']:>8.1%}{theirs:>11.0%}"
+            f"{name:<24}{row['never_on_train']:>16.1%}{row['never_on_test']:>8.1%}{reference:>11.0%}"
             f"{row['normalized_error']:>13.4f}{row['l0']:>8.1f}"
         )
     lines.append(table["unit"])

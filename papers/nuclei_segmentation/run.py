@@ -1,9 +1,9 @@
-"""Cell nuclei, pixel by pixel, from few masks: an encoder that saw the images, or did not.
+"""Segment cell nuclei from few masks, with and without pretraining on unlabeled images.
 
 A convolutional autoencoder is trained on the 532 training images of the Data Science Bowl 2018
-without their masks; then the masks of 5%, 20% and 100% of them are told. The same net segments
+without their masks; then the masks of 5%, 20% and 100% of them are revealed. The same net segments
 frozen, fine-tuned, and trained from scratch with the same head. Run as
-`narrows reproduce nuclei-segmentation --preset fast|best -o FOLDER`, which draws masks too.
+`narrows reproduce nuclei-segmentation --preset fast|best -o FOLDER`, which also draws masks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Preset:
-    """``every`` so many pixels one is taken; ``steps`` are those of a segmenter."""
+    """``every``: stride between the pixels kept; ``steps``: training steps of a segmenter."""
 
     every: int
     epochs: int
@@ -47,7 +47,7 @@ _BATCH = 8
 
 
 def nuclei(every: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training images and masks, test images and masks."""
+    """Return training images and masks, then test images and masks."""
     folder = local_folder()
     path = None if folder is None else folder / "nuclei_dsb2018" / "nuclei128.npz"
     if path is None or not path.is_file():
@@ -59,7 +59,7 @@ def nuclei(every: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def net(preset: Preset, images: np.ndarray, seed: int, *, trained: bool) -> Any:
-    """Return the autoencoder; untrained its weights have moved by 1e-12 at most."""
+    """Return the autoencoder; if untrained, its weights have moved by 1e-12 at most."""
     flips = {"name": "affine", "flip": 0.5, "until": 1.0}
     flips |= dict.fromkeys(("rotation", "shear", "scale", "shift"), 0.0)
     return ConvolutionalAutoencoder(
@@ -82,41 +82,41 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     print(trained.evaluate(test).table(), file=sys.stderr, flush=True)
     fresh = net(preset, images, seed, trained=False)
-    ways = {
+    nets = {
         "pretrained, frozen": (trained, "frozen"),
         "pretrained, fine-tuned": (trained, "fine_tuned"),
         "from scratch": (fresh, "fine_tuned"),
     }
-    table: dict[str, dict[str, Any]] = {way: {"net": way} for way in ways}
+    table: dict[str, dict[str, Any]] = {kind: {"net": kind} for kind in nets}
     for share in preset.shares:
         n = max(2, round(share * len(images)))
-        for way, (autoencoder, training) in ways.items():
+        for kind, (autoencoder, training) in nets.items():
             found = []
             started = time.perf_counter()
             for draw in range(preset.draws):
-                told = np.random.default_rng([seed, draw]).permutation(len(images))[:n]
+                labeled = np.random.default_rng([seed, draw]).permutation(len(images))[:n]
                 segmenter = CodeSegmenter(
                     autoencoder,
                     training=training,
                     max_epochs=max(1, round(preset.steps * _BATCH / n)),
                     batch_size=_BATCH,
                     random_state=draw,
-                ).fit(images[told], masks[told])
+                ).fit(images[labeled], masks[labeled])
                 overlap = segmenter.evaluate(test, truth)
                 found.append((overlap.foreground_dice, overlap.foreground_iou))
-                if output is not None and draw == 0 and way == "pretrained, fine-tuned":
+                if output is not None and draw == 0 and kind == "pretrained, fine-tuned":
                     _draw(segmenter, test, truth, output / f"masks-{share:g}.png")
             dice, iou = np.mean(found, axis=0)
-            spread = float(np.std(found, axis=0)[0])
-            table[way] |= {f"Dice {share:.0%}": float(dice), f"+- {share:.0%}": spread,
+            deviation = float(np.std(found, axis=0)[0])
+            table[kind] |= {f"Dice {share:.0%}": float(dice), f"+- {share:.0%}": deviation,
                            f"IoU {share:.0%}": float(iou)}  # fmt: skip
             each = (time.perf_counter() - started) / preset.draws
-            print(way, share, dice, iou, f"{each:.0f} s", file=sys.stderr, flush=True)
+            print(kind, share, dice, iou, f"{each:.0f} s", file=sys.stderr, flush=True)
     return {
         "preset": name,
         "seed": seed,
-        "unit": f"means over {len(test)} test images, and over {preset.draws} draws of the masks "
-        "told, with their deviation",
+        "unit": f"means over {len(test)} test images, and over {preset.draws} draws of the masks, "
+        "with their standard deviation",
         "pretraining_seconds": round(seconds, 1),
         "rows": list(table.values()),
     }

@@ -1,8 +1,8 @@
 """Too much capacity may fail to learn: from narrow codes to four times the input's width.
 
-The same 8 x 8 digits through codes of 8 to 256 numbers, by a plain net and by three that are kept
-from copying: the error on clean rows falls with capacity for all, while what a plain net knows of
-the digits' structure is lost. Run as `narrows reproduce overcomplete-copying`, or on its own.
+8 x 8 digits are encoded in 8 to 256 numbers by a plain net and by three regularized ones. The error
+on clean rows falls with capacity for all of them, while the plain net loses its knowledge of the
+digits' structure. Run as `narrows reproduce overcomplete-copying`, or on its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MEASURES = ("train", "test", "filled_in", "accuracy", "effective_rank")
 
 
 def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
-    """Return one layer each way, with relu units but for the contractive net's sigmoids."""
+    """Return nets with one layer each way: sigmoid units in the contractive net, else relu."""
     common: dict[str, Any] = {
         "max_epochs": epochs,
         "batch_size": BATCH_SIZE,
@@ -56,7 +56,7 @@ def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
 
 
 def measured(net: Autoencoder, data: dict[str, np.ndarray]) -> dict[str, float]:
-    """Fit, and return the figures; errors are shares of the variance, on clean rows."""
+    """Fit the net and return its measures; errors are on clean rows, as shares of the variance."""
     net.fit(data["train"])
     on_train, on_test = net.evaluate(data["train"]), net.evaluate(data["test"])
     health = net.inspect(data["test"])
@@ -74,7 +74,7 @@ def measured(net: Autoencoder, data: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Measure every net at every width; write what ``output`` asks for."""
+    """Measure every net at every width; draw them to ``output`` if given."""
     started = time.perf_counter()
     settings = PRESETS[preset]
     X, y = load_digits(return_X_y=True)
@@ -84,7 +84,7 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
     data = {"train": train, "test": test, "train_y": train_y, "test_y": test_y}
     rows = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CopyingWarning)  # that is what is measured
+        warnings.simplefilter("ignore", CopyingWarning)  # copying is what this measures
         for width in settings["widths"]:
             for name, net in nets(width, settings["max_epochs"], seed).items():
                 rows.append({"net": name, "width": width, **measured(net, data)})
@@ -103,7 +103,7 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
 
 
 def figure(rows: list[dict[str, Any]]) -> Figure:
-    """Draw error, what is filled in, and accuracy over the width of the code."""
+    """Draw error, share filled in and accuracy against the width of the code."""
     drawn = Figure(figsize=(10, 3.2), dpi=150, layout="constrained")
     panels = {
         "test": "held-out error, clean rows (share of variance)",

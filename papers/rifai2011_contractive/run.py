@@ -1,4 +1,4 @@
-"""Rifai et al. (2011): what one layer of features is worth, contractive or not.
+"""Rifai et al. (2011): classify with one layer of features, contractive or not.
 
 MNIST through 1,000 or more sigmoid units, plain, denoising and contractive: logistic regression on
 the frozen features, and the same layer fine-tuned as a classifier. Run as
@@ -27,9 +27,9 @@ PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]
 
 @dataclass(frozen=True)
 class Preset:
-    """How much of it: images, units, epochs of features, of frozen heads, of fine-tuning.
+    """Numbers of images, units, and epochs for features, frozen heads and fine-tuning.
 
-    ``fine`` names the layers that are fine-tuned.
+    ``fine`` names the layers to fine-tune.
     """
 
     n_train: int
@@ -39,7 +39,7 @@ class Preset:
     fine_epochs: int = 0
     fine: tuple[str, ...] = ()
     dropout: float = 0.5
-    radius: float = 1.5  # of the virtual adversarial step, in pixels' units
+    radius: float = 1.5  # of the virtual adversarial step, in pixel units
 
 
 PRESETS = {
@@ -48,7 +48,7 @@ PRESETS = {
     "best": Preset(60_000, 2000, 20, 20, 60, fine=("contractive",)),
 }
 
-# What keeps the layer from copying: noise on x, or Omega on the code.
+# How the layer is kept from copying: noise on x, or Omega on the code.
 LAYERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "denoising": {"corruption": Masking(0.25)},
@@ -74,7 +74,7 @@ def layer(kind: str, x: np.ndarray, preset: Preset, seed: int) -> Autoencoder:
 
 
 def head(features: Autoencoder, x: Any, y: Any, preset: Preset, seed: int, *, fine: bool) -> Any:
-    """Return logistic regression on the features as they are, or fine-tuned with them."""
+    """Return logistic regression on the frozen features, or fine-tuned together with them."""
     changes: dict[str, Any] = {"max_epochs": preset.head_epochs, "learning_rate": 5e-3}
     if fine:
         changes = {
@@ -98,16 +98,16 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         started = time.perf_counter()
         features = layer(kind, x, preset, seed)
         result: dict[str, Any] = {"features": kind}
-        for way, fine in (("frozen", False), ("fine-tuned", True)):
-            result[way] = None
+        for training, fine in (("frozen", False), ("fine-tuned", True)):
+            result[training] = None
             if not fine or kind in preset.fine:
                 fitted = head(features, x, y, preset, seed, fine=fine)
-                result[way] = 100 * (1 - fitted.score(test, test_labels))
-            result[f"published {way}"] = PUBLISHED[way.replace("-", "_")].get(kind)
+                result[training] = 100 * (1 - fitted.score(test, test_labels))
+            result[f"published {training}"] = PUBLISHED[training.replace("-", "_")].get(kind)
         result["seconds"] = round(time.perf_counter() - started)
         print(result, file=sys.stderr, flush=True)
         rows.append(result)
-    unit = "percent of the 10,000 test images that are given the wrong class"
+    unit = "error on the 10,000 test images in percent"
     return {"preset": name, "seed": seed, "unit": unit, "rows": rows}
 
 

@@ -1,4 +1,4 @@
-"""Salakhutdinov and Hinton (2007, 2009): documents as 16 to 128 bits, beside other ways to bits.
+"""Salakhutdinov and Hinton (2007, 2009): documents as 16 to 128 bits, with baselines.
 
 Reuters-21578 (ModApte) and 20 Newsgroups (by date): training documents are the base, test documents
 the queries; `--preset random` splits at random instead. Run as
@@ -41,8 +41,8 @@ class Preset:
     bits: tuple[int, ...]
     most_epochs: int = 30
     n_documents: int | None = None
-    at_random: bool = False  # one document of ten a query, as in the papers below, not by date
-    n_topics: int | None = None  # of Reuters, the commonest
+    at_random: bool = False  # a tenth of the documents are queries, as in the published papers
+    n_topics: int | None = None  # keep the most frequent topics of Reuters
 
 
 PRESETS = {
@@ -56,7 +56,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Collection:
-    """Counts of the 10,000 commonest words of the training half, and labels, of both halves."""
+    """Counts of the training half's 10,000 commonest words, and labels, for both halves."""
 
     train: Any
     test: Any
@@ -106,7 +106,7 @@ def _documents(name: str) -> list[dict[str, Any]]:
 
 
 def measured(of: Collection, train: Any, test: Any) -> RetrievalResult:
-    """Return how many of the nearest share a label; equal distances count in every order."""
+    """Return retrieval precision; ties among bits are averaged over all orders."""
     ties = "random" if train.dtype == np.uint8 else "row"
     return measure_retrieval(
         test, train, of.test_labels, of.train_labels, cutoffs=(1, 10, 100), ties=ties
@@ -138,8 +138,8 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
             hasher.fit(of.train)
             ours[n_bits] = measured(of, hasher.hash(of.train), hasher.hash(of.test))
             seconds = round(time.perf_counter() - started)
-            told = f"{set_name}, {n_bits} bits: {ours[n_bits].precision_at_100}, {seconds} s"
-            print(told, file=sys.stderr, flush=True)
+            message = f"{set_name}, {n_bits} bits: {ours[n_bits].precision_at_100}, {seconds} s"
+            print(message, file=sys.stderr, flush=True)
         methods["SemanticHasher"] = ours
         for method, results in methods.items():
             rows.append(_row(set_name, method, results, preset))
@@ -149,12 +149,12 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
                 {"set": set_name, "method": f"{paper} (published)",
                  **{f"{n} bits": published[n] for n in preset.bits}}
             )  # fmt: skip
-    unit = "percent of the 100 nearest training documents that share a label with a test document"
+    unit = "precision@100 in percent: training documents that share a label with a test document"
     return {"preset": name, "seed": seed, "unit": unit, "rows": rows}
 
 
 def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
-    """Return what the net is trained with: few bits take longer to find their places."""
+    """Return the net's settings; few bits need more epochs."""
     return {
         "n_neighbors": 50,
         "neighbors_by": "code",
@@ -167,7 +167,7 @@ def settings(preset: Preset, n_bits: int) -> dict[str, Any]:
 def _row(
     set_name: str, method: str, results: dict[int | None, RetrievalResult], preset: Preset
 ) -> dict[str, Any]:
-    """Return a line of the table; what has no bits has one figure for all widths."""
+    """Return a table row; methods without bits have the same value at every width."""
     figures = {}
     for n_bits in preset.bits:
         result = results.get(n_bits, results.get(None))

@@ -1,13 +1,13 @@
-"""Data sets made in the manner of Larochelle et al. (2007), whose own files could not be had.
+"""Generate data sets like those of Larochelle et al. (2007), whose files were unavailable.
 
     basic     the digits as they are
-    rot       digits turned by a uniform random angle
+    rot       digits rotated by a uniform random angle
     bg-rand   digits on uniform random pixels
-    rect      outlines of rectangles: wider than high, or higher than wide?
-    convex    white regions: convex, or not?
+    rect      outlines of rectangles: wider than tall, or taller than wide?
+    convex    white regions: convex or not?
 
-Each is (images (n, 784) uint8, classes (n,) int64), drawn from a seed. Numbers on them may stand
-beside the published ones as a scale, not as a rank: the draws are others.
+Each is (images (n, 784) uint8, classes (n,) int64), drawn from a seed. The draws differ from the
+published ones, so results on them give a scale, not a ranking.
 
 Larochelle, Erhan, Courville, Bergstra, Bengio (2007), "An empirical evaluation of deep
 architectures on problems with many factors of variation", ICML.
@@ -35,25 +35,25 @@ def basic(n: int, *, seed: int) -> Labeled:
 
 
 def rot(n: int, *, seed: int) -> Labeled:
-    """Return digits turned by an angle uniform in [0, 360) degrees, bilinear."""
+    """Return digits rotated by an angle uniform in [0, 360) degrees, bilinear."""
     images, classes = basic(n, seed=seed)
     angles = np.random.default_rng(seed).uniform(0, 360, n)
-    turned = [
+    rotated = [
         rotate(image.reshape(_SIDE, _SIDE), angle, reshape=False, order=1)
         for image, angle in zip(images, angles, strict=True)
     ]
-    return np.stack(turned).reshape(n, -1), classes
+    return np.stack(rotated).reshape(n, -1), classes
 
 
 def bg_rand(n: int, *, seed: int) -> Labeled:
-    """Return digits over pixels uniform in [0, 255]: the brighter of the two shows."""
+    """Return digits over uniform noise in [0, 255]: the maximum of the two."""
     images, classes = basic(n, seed=seed)
     noise = np.random.default_rng(seed).integers(0, 256, images.shape, dtype=np.uint8)
     return np.maximum(images, noise), classes
 
 
 def rect(n: int, *, seed: int) -> Labeled:
-    """Return outlines of rectangles, class 1 where the width is greater than the height.
+    """Return outlines of rectangles, class 1 if wider than tall.
 
     Width, height (1 to 28, at least 3 apart) and place are uniform.
     """
@@ -72,11 +72,11 @@ def rect(n: int, *, seed: int) -> Labeled:
 
 
 def convex(n: int, *, seed: int) -> Labeled:
-    """Return white regions, class 1 where convex: half of them are.
+    """Return white regions, half of them convex (class 1).
 
-    A convex region is where one to four random half-planes meet; one that is not is the union
-    of two or three convex ones, drawn until it is seen not to be convex. Every region takes
-    between a twentieth and nine tenths of the image.
+    A convex region is the intersection of one to four random half-planes. The others are unions of
+    two or three convex ones, redrawn until they are not convex. Every region covers between a
+    twentieth and nine tenths of the image.
     """
     draw = np.random.default_rng(seed)
     images = np.empty((n, _SIDE, _SIDE), dtype=np.uint8)
@@ -95,7 +95,7 @@ _DOWN, _ACROSS = np.mgrid[:_SIDE, :_SIDE] + 0.5
 
 
 def _half_planes(draw: np.random.Generator) -> np.ndarray:
-    """Return the pixels whose centers are in all of one to four random half-planes."""
+    """Return the pixels whose centers lie in one to four random half-planes."""
     region = np.ones((_SIDE, _SIDE), dtype=bool)
     for _ in range(draw.integers(1, 5)):
         angle = draw.uniform(0, 2 * np.pi)
@@ -105,13 +105,13 @@ def _half_planes(draw: np.random.Generator) -> np.ndarray:
 
 
 def _is_convex(region: np.ndarray) -> bool:
-    """Return whether every pixel whose center is in the hull of the region's centers is in it."""
+    """Return whether the region contains every pixel center in the convex hull of its centers."""
     from scipy.spatial import Delaunay, QhullError
 
     points = np.argwhere(region)
     try:
         hull = Delaunay(points)
-    except QhullError:  # all on one line
+    except QhullError:  # all points on one line
         return False
     inside = hull.find_simplex(np.argwhere(np.ones_like(region))) >= 0
     return int(inside.sum()) == len(points)

@@ -1,4 +1,4 @@
-"""A support vector machine with a Gaussian kernel, tuned on rows held out."""
+"""A support vector machine with a Gaussian kernel, tuned on held-out rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def tuned_machine_error(
     test: np.ndarray,
     test_classes: np.ndarray,
 ) -> tuple[float, dict[str, float]]:
-    """Return the share of test rows that are wrong, and the gamma and C that did best held out.
+    """Return the test error rate, and the gamma and C that did best on held-out rows.
 
-    Rows are (n, 784) in [0, 1]. The kernel is computed once for each gamma, in blocks for the
-    test rows: O(n_train x n_test) products, a fraction of what pair by pair would take.
+    Rows are (n, 784) in [0, 1]. The kernel is computed once per gamma, by matrix products and in
+    blocks for the test rows: O(n_train x n_test).
     """
     within, across = _squared_distances(train, train), _squared_distances(held_out, train)
     best, choice, machine = 2.0, (0.0, 0.0), None

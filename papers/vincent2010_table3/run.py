@@ -1,6 +1,6 @@
 """Vincent et al. (2010), Table 3: classifiers on stacked denoising autoencoders.
 
-MNIST and basic are the real images; rot, bg-rand, rect and convex are made in the manner of the
+MNIST and basic are the real images; rot, bg-rand, rect and convex are generated like the
 originals. Run as `narrows reproduce vincent2010-table3 --preset fast|best`, or on its own.
 """
 
@@ -21,20 +21,20 @@ from narrows.cli.paper import columns, main
 from narrows.data.datasets import load_images
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # where another program runs this file
+sys.path.insert(0, str(HERE))  # for when another program runs this file
 
 from generators import PROBLEMS  # noqa: E402
 from machine import tuned_machine_error  # noqa: E402
 
 PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]
 
-# The share of a layer's inputs set to 0, as published for each problem: nothing is tuned here.
+# Share of a layer's inputs set to 0, as published for each problem; not tuned here.
 NOISE = {"mnist": 0.25, "basic": 0.1, "rot": 0.25, "bg-rand": 0.4, "rect": 0.1, "convex": 0.1}
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How much of it: rows of the made problems, widths of the three layers, epochs."""
+    """Rows of the generated problems, width of the three layers, and epochs."""
 
     problems: tuple[str, ...]
     n_train: int = 10_000
@@ -60,9 +60,9 @@ PRESETS = {
 def stacked(
     x: np.ndarray, y: np.ndarray, preset: Preset, *, noise: float | None, seed: int
 ) -> CodeClassifier:
-    """Pretrain three layers, fine-tune all of them as a classifier; no pretraining without noise.
+    """Pretrain three layers and fine-tune all of them as a classifier with the same corruption.
 
-    Both start at the same widths and train as long; the classifier sees the same corruption.
+    Without ``noise`` nothing is masked: the layers are plain autoencoders (SAE).
     """
     corruption = Masking(noise or 0.0)
     layers = StackedAutoencoder(
@@ -102,7 +102,7 @@ def problem(name: str, preset: Preset, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def row(name: str, preset: Preset, seed: int) -> dict[str, Any]:
-    """Return a problem's test errors in percent, ours beside theirs."""
+    """Return a problem's test errors in percent, with the published ones."""
     x, y, held_out, held_out_y, test, test_y = problem(name, preset, seed)
     started = time.perf_counter()
     net = stacked(x, y, preset, noise=NOISE[name], seed=seed)
@@ -129,7 +129,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     return {
         "preset": name,
         "seed": seed,
-        "unit": "percent of the test images that are given the wrong class",
+        "unit": "error on the test images in percent",
         "rows": [row(problem, preset, seed) for problem in preset.problems],
     }
 
