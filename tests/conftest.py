@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from copy import copy
 from functools import cache
@@ -152,3 +153,19 @@ def stopped(x: np.ndarray, tmp_path: Path) -> Path:
                 stop_requested=training_runs.after(steps),
             )
     return tmp_path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB, where one can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid():
+        pytest.skip("only root can mount a small file system")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

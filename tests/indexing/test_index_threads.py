@@ -42,7 +42,7 @@ def in_thread(function) -> threading.Thread:
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
     """How many trials ran, how many of them ended in a kill, and the batches that are left."""
-    script = Path(__file__).parent / "index_trials.py"
+    script = Path(__file__).parents[1] / "index_trials.py"
     command = [sys.executable, str(script), str(tmp_path_factory.mktemp("trials")), str(TRIALS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120 + 5 * TRIALS)
     assert result.returncode == 0, result.stderr

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from index_files import add_rows, answers, resealed, small_index
-from test_artefact_writing import small_disk as small_disk
 
 from narrows.errors import ModelFileError, OutputBusy, ResourceError, UsageError
 from narrows.indexing.file_lock import writing_alone

@@ -170,7 +170,7 @@ def outcome(kind: Kind, path: Path, data: bytes) -> str:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_tampered_file_is_refused_or_answers_in_numbers(name: str, tmp_path: Path) -> None:
-    """A sample of the trials; ``python tests/test_artefact_parts.py`` runs all of them."""
+    """A sample of the trials; ``python tests/artefact/test_artefact_parts.py`` runs all of them."""
     kind = KINDS[name]
     kind.write(tmp_path / "sound")
     data = (tmp_path / "sound").read_bytes()
