@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import narrows
-from narrows.estimators import ALL, DETECTORS, HEADS
+from narrows.estimators.every import ALL, DETECTORS, HEADS
 
 EVERY = (*ALL, *HEADS, *DETECTORS, narrows.CodeImputer)
 

@@ -15,7 +15,7 @@ from narrows.augmentations import AUGMENTATIONS
 from narrows.catalog import VARIANTS
 from narrows.cli._variants import OPTIONS
 from narrows.corruptions import CORRUPTIONS
-from narrows.estimators import ALL, HEADS
+from narrows.estimators.every import ALL, HEADS
 from narrows.losses import LOSSES
 from narrows.penalties import PENALTIES
 

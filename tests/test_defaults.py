@@ -36,8 +36,8 @@ from narrows.artefact import read_artefact
 from narrows.catalog import VARIANTS
 from narrows.cli import run as cli
 from narrows.cli._variants import _OF_MAPS
-from narrows.estimators import ALL, DETECTORS, HEADS
 from narrows.estimators.detector import members
+from narrows.estimators.every import ALL, DETECTORS, HEADS
 from narrows.training.trainer import Trainer
 
 pytestmark = [

@@ -14,7 +14,7 @@ import numpy as np
 from small_estimators import COUNTS, IMAGES, ROWS, rows_for, targets_for, unfitted
 
 from narrows import Index, SemanticHasher
-from narrows.estimators import ALL, DETECTORS, HEADS
+from narrows.estimators.every import ALL, DETECTORS, HEADS
 
 FOLDER = Path(__file__).parent / "written"
 TEXTS = ["a red fox", "the red dog and fox", "a dog", "fox and hen", "the hen", "red hen"] * 4

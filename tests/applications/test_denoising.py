@@ -22,7 +22,7 @@ from narrows.applications.coding.denoising import measure_denoising
 from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.errors import CopyingWarning
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 
 
 @pytest.fixture(scope="module")

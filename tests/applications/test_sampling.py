@@ -26,7 +26,7 @@ from narrows import (
 from narrows.applications.generation.sampling import _draw, samples
 from narrows.cli import run as cli
 from narrows.errors import ModelFileError, OutdatedWarning, UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 from narrows.model.density import Density, fit_densities
 
 

@@ -20,7 +20,7 @@ from narrows import (
 from narrows.applications.generation.walks import code_mean_and_root
 from narrows.data.splitting import held_out_mask
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 
 
 def small(cls, **more):

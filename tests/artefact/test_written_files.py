@@ -11,7 +11,7 @@ from written_files import FOLDER, INDEXES, TEXTS, answers, hits
 from narrows import Index, load
 from narrows.artefact import Artefact, read_artefact, write_artefact
 from narrows.errors import ModelFileError
-from narrows.estimators import ALL, DETECTORS, HEADS
+from narrows.estimators.every import ALL, DETECTORS, HEADS
 
 _IMAGES = ("Autoencoder", "CodeSegmenter", "ConvolutionalAutoencoder")
 _COUNTS = ("DocumentAutoencoder", "SemanticHasher")

@@ -19,7 +19,7 @@ from small_estimators import CLASSES, EVERY, HOLED, QUICK, ROWS, rows_for, targe
 
 import narrows
 from narrows.core.isolation import is_isolated, isolate, isolated
-from narrows.estimators import ALL, DETECTORS
+from narrows.estimators.every import ALL, DETECTORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 

@@ -21,7 +21,7 @@ from narrows import (
     load,
 )
 from narrows.errors import InvalidData, ModelFileError, UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 
 
 def test_rows_of_another_width_are_refused(autoencoder, rows, classes):

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from narrows import L1, Autoencoder, Masking, load, read
 from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0}
 

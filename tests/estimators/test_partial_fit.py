@@ -23,7 +23,7 @@ from narrows import (
     load,
 )
 from narrows.errors import InvalidData, OutdatedWarning, TrainingDiverged, UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 from narrows.training.loop import TrainingStopped
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")

@@ -8,7 +8,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from small_estimators import NOT_TO_THE_LAST_DIGIT
 
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 
 
 def _small(cls: type) -> Any:

@@ -13,7 +13,7 @@ from small_estimators import rows_for, targets_for, unfitted
 from training_runs import after, equal, small, small_trainer, weights
 
 from narrows.errors import UsageError
-from narrows.estimators import ALL
+from narrows.estimators.every import ALL
 from narrows.training import measured_precision, precision
 from narrows.training.loop import TrainingStopped
 from narrows.training.precision import resolve_device, resolve_precision

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators.autoencoders.base import AbstractAutoencoder
 
 __all__ = [
     "autoencoder_in",
@@ -31,7 +31,7 @@ def open_estimator(path: Path) -> Any:
         If there is no such file, or it is damaged.
     """
     from narrows.errors import ModelFileError
-    from narrows.estimators import load
+    from narrows.estimators.loading import load
 
     try:
         return load(path)
@@ -65,7 +65,7 @@ def refuse_detector(path: Path, estimator: Any) -> None:
         If the file at ``path`` holds one.
     """
     from narrows.errors import UsageError
-    from narrows.estimators import DETECTORS
+    from narrows.estimators.every import DETECTORS
 
     if isinstance(estimator, DETECTORS):
         raise UsageError(
@@ -84,7 +84,7 @@ def open_head(path: Path, command: str) -> Any:
         If the file holds something else; the message names the command for it.
     """
     from narrows.errors import UsageError
-    from narrows.estimators import CodeHead
+    from narrows.estimators.heads.base import CodeHead
 
     estimator = open_estimator(path)
     refuse_detector(path, estimator)

@@ -21,7 +21,7 @@ from narrows.figures.lettering import fitting
 from narrows.writers.images import write_model_rows
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators.autoencoders.base import AbstractAutoencoder
     from narrows.writers.images import ImageFolder
 
 __all__ = ["WALKS", "check_options", "write_walk"]

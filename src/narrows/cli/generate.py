@@ -13,7 +13,7 @@ from narrows.cli._options import PATH, SEED, json_option, model_argument, rows_o
 from narrows.cli._outputs import check_image_shape, check_outputs, print_results
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators.autoencoders.base import AbstractAutoencoder
     from narrows.writers.images import ImageFolder
 
 __all__ = ["generate"]

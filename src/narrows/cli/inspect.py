@@ -14,7 +14,7 @@ from narrows.cli._options import PATH, SEED, json_option, model_argument
 from narrows.cli._outputs import check_outputs, one_line, print_json
 
 if TYPE_CHECKING:
-    from narrows.estimators import AbstractAutoencoder
+    from narrows.estimators.autoencoders.base import AbstractAutoencoder
     from narrows.estimators.detector.detector import AnomalyDetector
     from narrows.model.model import Model
 
@@ -42,7 +42,7 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
     whether the net fills in hidden features or merely copies. Rows that the model was not trained
     on tell most.
     """
-    from narrows.estimators import DETECTORS
+    from narrows.estimators.every import DETECTORS
 
     check_outputs(None, figure, model, data)
     estimator = open_estimator(model)
@@ -73,7 +73,8 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
 
 def _draw_curves(estimator: Any, figure: Path) -> None:
     """Draw the learning curves of a net and its head, or of all nets of a detector."""
-    from narrows.estimators import DETECTORS, CodeHead
+    from narrows.estimators.every import DETECTORS
+    from narrows.estimators.heads.base import CodeHead
     from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
     from narrows.figures.saving import save_figure
 
@@ -116,7 +117,7 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
 
 def _facts_of_head(estimator: Any) -> dict[str, Any]:
     """Return what a head predicts and how it was fitted; {} if there is no head."""
-    from narrows.estimators import CodeHead
+    from narrows.estimators.heads.base import CodeHead
 
     if not isinstance(estimator, CodeHead):
         return {}
