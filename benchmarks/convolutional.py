@@ -143,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_images(folder, arguments.images)
-        ways = {
+        contenders = {
             "narrows": lambda: child(NARROWS, folder, *common, "auto", "memory"),
             "narrows, streamed": lambda: child(NARROWS, folder, *common, "auto", "stream"),
             "narrows, float32": lambda: child(NARROWS, folder, *common, "float32", "memory"),
@@ -151,11 +151,11 @@ def main() -> None:
             "plain loop, 2 workers": lambda: child(PLAIN, folder, *common, 2, "folder"),
             "plain loop, the net alone": lambda: child(PLAIN, folder, *common, 0, "memory"),
         }
-        turns: dict[str, list[float]] = {way: [] for way in ways}
+        turns: dict[str, list[float]] = {contender: [] for contender in contenders}
         for _ in range(arguments.turns):
-            for way, measure in ways.items():
-                turns[way].append(measure()["seconds"])
-    middle = {way: sorted(seconds)[len(seconds) // 2] for way, seconds in turns.items()}
+            for contender, measure in contenders.items():
+                turns[contender].append(measure()["seconds"])
+    middle = {contender: sorted(seconds)[len(seconds) // 2] for contender, seconds in turns.items()}
     best_plain = min(middle["plain loop, no workers"], middle["plain loop, 2 workers"])
     lines = [
         "# Convolutional training: images per second",
@@ -171,9 +171,9 @@ def main() -> None:
         "| | images per second | times as fast |",
         "|---|---|---|",
     ]
-    for way, seconds in middle.items():
+    for contender, seconds in middle.items():
         rate, ratio = arguments.images / seconds, best_plain / seconds
-        lines.append(f"| {way} | {rate:,.0f} | {ratio:.2f} |")
+        lines.append(f"| {contender} | {rate:,.0f} | {ratio:.2f} |")
     limit = child(LIMIT, arguments.batch, *net)["share"]
     lines += [
         "",

@@ -1,4 +1,4 @@
-"""How fast a classifier learns: from pixels, from random features, from PCA, and from a code.
+"""Compare how fast a classifier learns from pixels, random features, PCA and a code.
 
 The lecture: "a classifier on the bottleneck converges very fast". The same classifier is trained on
 the same images represented as 784 pixels, raw and standardized, as 30 outputs of an untrained net,

@@ -1,6 +1,6 @@
-"""Too much capacity may fail to learn: from narrow codes to four times the input's width.
+"""Measure copying by nets whose codes have 4 to 256 numbers for 64 pixels.
 
-8 x 8 digits are encoded in 8 to 256 numbers by a plain net and by three regularized ones. The error
+8 x 8 digits are encoded in 4 to 256 numbers by a plain net and by three regularized ones. The error
 on clean rows falls with capacity for all of them, while the plain net loses its knowledge of the
 digits' structure. Run as `narrows reproduce overcomplete-copying`, or on its own.
 """
