@@ -190,15 +190,15 @@ def check_file(path: Path, log: Path, before: set[str], kind: str) -> set[str]:
     for word, what in events[: last + 1]:
         if word in done:
             done[word].add(what)
-    told: dict[str, set[str]] = {"adding": set(), "deleting": set()}
+    announced: dict[str, set[str]] = {"adding": set(), "deleting": set()}
     for word, what in events:
-        if word in told:
-            told[word].add(what)
-    lost = (before | done["added"]) - told["deleting"] - held
+        if word in announced:
+            announced[word].add(what)
+    lost = (before | done["added"]) - announced["deleting"] - held
     assert not lost, f"saved, and not there: {sorted(lost)[:3]}"
     back = held & done["deleted"]
     assert not back, f"deleted before a save, and there: {sorted(back)[:3]}"
-    assert held <= before | told["adding"], "never added, and there"
+    assert held <= before | announced["adding"], "never added, and there"
     return held
 
 

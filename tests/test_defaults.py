@@ -218,20 +218,20 @@ def trained(folder: Path) -> dict[str, Trained]:
         patch.setattr(Trainer, "step", counted)
         patch.setattr(members, "_STEPS", 20)  # epochs of a net of the detector
         cases = {case: Trained(*run(f"{CASES[case]} -o {case}.whole")) for case in CASES}
-        killed = {case: told for case, told in cases.items() if told.steps}
-        orders = [(f"{CASES[case]} -o {case}.m".split(), told.steps // 2)
-                  for case, told in killed.items()]  # fmt: skip
+        killed = {case: outcome for case, outcome in cases.items() if outcome.steps}
+        orders = [(f"{CASES[case]} -o {case}.m".split(), outcome.steps // 2)
+                  for case, outcome in killed.items()]  # fmt: skip
         answer = subprocess.run([sys.executable, "-c", _KILLER], input=json.dumps(orders),
                                 capture_output=True, text=True, timeout=300)  # fmt: skip
         assert answer.returncode == 0, answer.stderr
         signals = re.findall(r"^ended by (-?\d+)$", answer.stdout, re.MULTILINE)
-        for told, number in zip(killed.values(), signals, strict=True):
-            told.signal = int(number)
-        for case, told in cases.items():
+        for outcome, number in zip(killed.values(), signals, strict=True):
+            outcome.signal = int(number)
+        for case, outcome in cases.items():
             left = (folder / f"{case}.m.checkpoints").rglob("checkpoint-*")
-            told.left = sorted(str(path.relative_to(folder)) for path in left)
-            resume = " --resume" if told.steps else ""
-            told.resumed_code, told.resumed_steps = run(f"{CASES[case]} -o {case}.m{resume}")
+            outcome.left = sorted(str(path.relative_to(folder)) for path in left)
+            resume = " --resume" if outcome.steps else ""
+            outcome.resumed_code, outcome.resumed_steps = run(f"{CASES[case]} -o {case}.m{resume}")
     return cases
 
 
@@ -257,12 +257,14 @@ def test_it_trains_at_its_defaults(case: str, trained: dict[str, Trained]) -> No
 def test_killed_and_resumed_it_ends_as_uninterrupted(
     case: str, folder: Path, trained: dict[str, Trained]
 ) -> None:
-    told = trained[case]
-    assert told.signal == signal.SIGKILL and told.left
-    assert told.resumed_code == 0 and told.resumed_steps == told.steps - told.steps // 2
-    (ours, said), (theirs, was) = (content(folder / f"{case}.{part}") for part in ("m", "whole"))
-    assert said == was and ours.keys() == theirs.keys()
-    assert [name for name, value in ours.items() if not torch.equal(value, theirs[name])] == []
+    outcome = trained[case]
+    assert outcome.signal == signal.SIGKILL and outcome.left
+    assert outcome.resumed_code == 0 and outcome.resumed_steps == outcome.steps - outcome.steps // 2
+    (tensors, spec), (expected, expected_spec) = (
+        content(folder / f"{case}.{part}") for part in ("m", "whole")
+    )
+    assert spec == expected_spec and tensors.keys() == expected.keys()
+    assert [name for name, value in tensors.items() if not torch.equal(value, expected[name])] == []
     assert not (folder / f"{case}.m.checkpoints").exists()
 
 
@@ -271,9 +273,12 @@ def test_it_is_saved_again_as_it_was(
     case: str, folder: Path, trained: dict[str, Trained], tmp_path: Path
 ) -> None:
     load(folder / f"{case}.m").save(tmp_path / "again")
-    (ours, said), (theirs, was) = content(tmp_path / "again"), content(folder / f"{case}.m")
-    assert said == was and ours.keys() == theirs.keys()
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    (tensors, spec), (expected, expected_spec) = (
+        content(tmp_path / "again"),
+        content(folder / f"{case}.m"),
+    )
+    assert spec == expected_spec and tensors.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in tensors.items())
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -33,7 +33,7 @@ Y = np.arange(40) % 2
 
 
 class Kind(NamedTuple):
-    """How a file is written, and what is asked of what is read back: arrays of numbers."""
+    """How a file is written, and the answers of what is read back: arrays of numbers."""
 
     write: Callable[[Path], None]
     ask: Callable[[Path], list[Any]]

@@ -233,7 +233,7 @@ def test_rows_of_an_unseen_class_are_counted(kind, folder, tmp_path, rows, capsy
 
 def test_of_many_unseen_classes_the_first_are_named(folder, tmp_path, capsys):
     head(folder, written(tmp_path / "y.txt", np.array(["a", "b"] * 225)), "classify")
-    labels = written(tmp_path / "asked.txt", np.array([f"c{i % 30:02}" for i in range(450)]))
+    labels = written(tmp_path / "queries.txt", np.array([f"c{i % 30:02}" for i in range(450)]))
     assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", labels) == 0
     printed = capsys.readouterr().out
     assert "450 rows are of classes" in printed and printed.endswith("c06, c07 and 22 more.\n")

@@ -57,26 +57,26 @@ def held(tiny, monkeypatch, tmp_path):
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    asked: list[str]
+    requests: list[str]
 
     def log_message(self, *args):
-        self.asked.append(self.path)
+        self.requests.append(self.path)
 
 
 @pytest.fixture
 def served(tiny, monkeypatch, tmp_path):
-    """A folder behind a server on this machine, and the list of what was asked of it."""
+    """A folder behind a server on this machine, and its list of requests."""
     folder = tmp_path / "served"
     folder.mkdir()
     for name, content in PACKED.items():
         (folder / name).write_bytes(content)
-    handler = type("Handler", (Quiet,), {"asked": []})
+    handler = type("Handler", (Quiet,), {"requests": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/"
     monkeypatch.setitem(datasets.DATASETS, "tiny", replace(tiny, url=url))
-    yield folder, handler.asked
+    yield folder, handler.requests
     server.shutdown()
     thread.join()
     server.server_close()
@@ -139,10 +139,10 @@ def test_missing_files_are_downloaded(served, tmp_path):
 
 def test_a_second_fetch_downloads_nothing(served, tmp_path):
     fetch("tiny", folder=tmp_path / "cache")
-    asked = list(served[1])
+    requests = list(served[1])
     fetch("tiny", folder=tmp_path / "cache")
-    assert served[1] == asked
-    assert len(asked) == len(NAMES)
+    assert served[1] == requests
+    assert len(requests) == len(NAMES)
 
 
 def test_only_missing_files_are_downloaded(served, held, tmp_path):

@@ -75,8 +75,8 @@ def test_float32_data_are_read_as_before(far):
 
 @pytest.mark.parametrize("answer", ["reconstruct", "denoise", "inverse_transform"])
 def test_rows_are_restored_at_their_own_resolution(fitted, far, answer):
-    asked = fitted.transform(far) if answer == "inverse_transform" else far
-    rows = getattr(fitted, answer)(asked)
+    queries = fitted.transform(far) if answer == "inverse_transform" else far
+    rows = getattr(fitted, answer)(queries)
     assert rows.dtype == np.float64
     assert (off(rows, far) < 0.2).all(), off(rows, far)
 

@@ -164,8 +164,8 @@ def test_the_command_describes_a_mixed_folder_and_reads_the_chosen_kind(tmp_path
     fitted = CliRunner().invoke(command, ["fit", f"{folder}:kind=images", *small])
     assert fitted.exit_code == 0, fitted.output
     images = str(tmp_path / "out") + "/"
-    told = ["reconstruct", model, f"{folder}:kind=images", "-o", images]
-    written = CliRunner().invoke(command, told)
+    arguments = ["reconstruct", model, f"{folder}:kind=images", "-o", images]
+    written = CliRunner().invoke(command, arguments)
     assert written.exit_code == 0, written.output
     assert len(list((tmp_path / "out").glob("png*.png"))) == 12
 

@@ -109,7 +109,7 @@ def test_a_column_is_read_by_name(tmp_path):
     kinds = read_labels(tmp_path / "y.csv", n_rows=3, column="kind")
     assert kinds.tolist() == ["a", "b;c", "a"]
     grades = read_labels(tmp_path / "y.csv", n_rows=3, column="grade")
-    assert grades.toarray().tolist() == [[1, 0], [0, 1], [0, 0]]  # the last is not told
+    assert grades.toarray().tolist() == [[1, 0], [0, 1], [0, 0]]  # the last has no label
     assert read_labels(tmp_path / "y.tsv", n_rows=3, column="kind").tolist() == ["a", "b", "a"]
 
 

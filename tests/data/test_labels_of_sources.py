@@ -117,10 +117,10 @@ def test_a_parameter_set_after_fit_does_not_change_what_is_saved(ae, tmp_path, k
         images = X.reshape(-1, 8, 8)
         net = ConvolutionalAutoencoder(4, channels=(4, 8), max_epochs=1, random_state=0)
         head = CodeSegmenter(net, max_epochs=2, random_state=0).fit(images, images > 7)
-    said = head.predict_proba(X)
+    predicted = head.predict_proba(X)
     head.set_params(activation="tanh")
     head.save(tmp_path / "head.safetensors")
-    np.testing.assert_array_equal(load(tmp_path / "head.safetensors").predict_proba(X), said)
+    np.testing.assert_array_equal(load(tmp_path / "head.safetensors").predict_proba(X), predicted)
 
 
 def test_images_of_another_shape_are_refused_though_of_as_many_pixels():

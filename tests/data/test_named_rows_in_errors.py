@@ -145,9 +145,9 @@ def test_a_file_is_counted_as_an_editor_counts_it(tmp_path, rows, name, value, c
     with pytest.raises(InvalidData, match=rf"{name} contains {what}.* at {PLACES[name]}; "):
         Autoencoder(**SMALL).fit(read(path))
     assert cli(["fit", str(path), "-o", str(tmp_path / "m"), "-k", "2", "-q"]) == 3
-    said = capsys.readouterr().err
-    assert f'{path}:"drop=height, cm"' in said
-    assert ("--corruption missing" in said) == (value != value)
+    message = capsys.readouterr().err
+    assert f'{path}:"drop=height, cm"' in message
+    assert ("--corruption missing" in message) == (value != value)
     if value != value:
         command = ["fit", str(path), "-o", str(tmp_path / "m"), "-k", "2", "-q", "--epochs", "1"]
         assert cli([*command, "--corruption", "missing"]) == 0
@@ -164,9 +164,9 @@ def test_columns_of_texts_are_named_in_one_line(tmp_path, rows, kind, capsys):
     with pytest.raises(InvalidData, match="9 columns hold .*'text0', .*, 'text4' and 4 more"):
         read(path)
     assert cli(["fit", str(path), "-o", str(tmp_path / "m")]) == 3
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "text0" in said and f"{path}:drop=COLUMN to leave it out, label=COLUMN if" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "text0" in message and f"{path}:drop=COLUMN to leave it out, label=COLUMN if" in message
 
 
 def test_a_part_of_a_table_has_rows_and_no_lines(tmp_path, rows):

@@ -90,10 +90,10 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_bytes_instead_of_shares_cause_one_warning_per_call(of_bytes, of_shares, gray, query):
     for net, rows in ((of_bytes, gray[:9] / 255), (of_shares, gray[:9])):
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             query(net, rows)
-        assert [w.category for w in said].count(RangeWarning) == 1
+        assert [w.category for w in caught].count(RangeWarning) == 1
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             query(net, gray[:9] if net is of_bytes else gray[:9] / 255)

@@ -45,8 +45,8 @@ def test_an_old_segmenter_without_max_classes_can_be_saved(tmp_path):
     ae = ConvolutionalAutoencoder(2, channels=(3,), max_epochs=1, random_state=0).fit(images)
     fitted = CodeSegmenter(ae, max_epochs=1, random_state=0).fit(images, images > 120)
     of_before(fitted, "max_classes").save(tmp_path / "s.safetensors")
-    said = load(tmp_path / "s.safetensors").predict(images)
-    np.testing.assert_array_equal(said, fitted.predict(images))
+    predicted = load(tmp_path / "s.safetensors").predict(images)
+    np.testing.assert_array_equal(predicted, fitted.predict(images))
 
 
 def test_an_old_head_without_max_epochs_can_be_saved(autoencoder, rows, classes, tmp_path):

@@ -71,7 +71,7 @@ def test_an_autoencoder_keeps_its_own_seed_and_the_given_one_is_unchanged():
 
 
 def test_inspect_shows_the_given_seed(tmp_path, capsys):
-    def said(*arguments: object) -> dict:
+    def output_of(*arguments: object) -> dict:
         capsys.readouterr()
         assert cli([*map(str, arguments), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
@@ -79,16 +79,16 @@ def test_inspect_shows_the_given_seed(tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     np.savetxt(tmp_path / "y.txt", Y, "%d")
     fit = ("fit", tmp_path / "x.npy", "--code", 2, "--hidden", "", "--epochs", 1, "-q")
-    assert said(*fit, "--seed", 7, "-o", tmp_path / "m.st")["training"]["seed"] == 7
-    assert said("inspect", tmp_path / "m.st")["seed"] == 7
-    assert said(*fit, "-o", tmp_path / "drawn.st")["training"]["seed"] is None
-    assert said("inspect", tmp_path / "drawn.st")["seed"] is None
-    said("head", tmp_path / "m.st", tmp_path / "x.npy", "--labels", tmp_path / "y.txt", "--task",
+    assert output_of(*fit, "--seed", 7, "-o", tmp_path / "m.st")["training"]["seed"] == 7
+    assert output_of("inspect", tmp_path / "m.st")["seed"] == 7
+    assert output_of(*fit, "-o", tmp_path / "drawn.st")["training"]["seed"] is None
+    assert output_of("inspect", tmp_path / "drawn.st")["seed"] is None
+    output_of("head", tmp_path / "m.st", tmp_path / "x.npy", "--labels", tmp_path / "y.txt", "--task",
          "classify", "--epochs", 1, "--seed", 8, "-q", "-o", tmp_path / "h.st")  # fmt: skip
-    facts = said("inspect", tmp_path / "h.st")
+    facts = output_of("inspect", tmp_path / "h.st")
     assert (facts["seed"], facts["head_seed"]) == (7, 8)
-    said("detector", tmp_path / "x.npy", "--set", "n_folds=2", "--set", "trim=0", "--seed", 9, "-q",
+    output_of("detector", tmp_path / "x.npy", "--set", "n_folds=2", "--set", "trim=0", "--seed", 9, "-q",
          "-o", tmp_path / "d.st")  # fmt: skip
-    assert said("inspect", tmp_path / "d.st")["seed"] == 9
+    assert output_of("inspect", tmp_path / "d.st")["seed"] == 9
     assert cli(["inspect", str(tmp_path / "m.st")]) == 0
     assert any(line.split() == ["seed", "7"] for line in capsys.readouterr().out.splitlines())

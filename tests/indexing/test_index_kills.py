@@ -46,19 +46,19 @@ while done < kills or (not in_the_middle and done < 20 * kills):
             os.write(tell, b".")
     os.close(tell)
     started = time.monotonic()
-    told = len(os.read(ready, 1))
+    announced = len(os.read(ready, 1))
     # somewhere in one of the next two, however busy the machine is
     time.sleep(random.uniform(0, 2) * (time.monotonic() - started))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     while some := os.read(ready, 1000):
-        told += len(some)
+        announced += len(some)
     os.close(ready)
     index = Index.load(path)
     held, rest = divmod(len(index), n_rows)
     assert not rest, "part of a commit"
-    # a commit may be saved and not yet told of
-    assert commits + told <= held <= commits + told + 1, (commits, told, held)
+    # a commit may be saved and not yet announced
+    assert commits + announced <= held <= commits + announced + 1, (commits, announced, held)
     index.verify()
     for commit in {0, commits, held - 1} & set(range(held)):
         names, codes, _ = rows(commit)

@@ -154,16 +154,16 @@ def test_probing_gives_the_hits_of_a_scan(kind, n_bits, k, rng):
 
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Return a list that fills with the queries that are compared with every code."""
-    asked, search = [], FlatIndex.search
-    monkeypatch.setattr(FlatIndex, "search", lambda *a: asked.append(a[1]) or search(*a))
-    return asked
+    scanned, search = [], FlatIndex.search
+    monkeypatch.setattr(FlatIndex, "search", lambda *a: scanned.append(a[1]) or search(*a))
+    return scanned
 
 
 @pytest.mark.parametrize("kind", ["hash", "multihash"])
 def test_queries_with_near_codes_are_answered_without_a_scan(kind, rng, monkeypatch):
     codes = rng.integers(0, 256, (N, 4), dtype=np.uint8)
-    index, asked = pair(kind, codes)[0], scans(monkeypatch)
-    assert (index.search(codes[-20:], 1).distances == 0).all() and not asked
+    index, scanned = pair(kind, codes)[0], scans(monkeypatch)
+    assert (index.search(codes[-20:], 1).distances == 0).all() and not scanned
 
 
 def test_queries_without_near_codes_are_answered_by_a_scan(rng, monkeypatch):
@@ -172,9 +172,9 @@ def test_queries_without_near_codes_are_answered_by_a_scan(rng, monkeypatch):
     index, flat = pair("hash", codes)
     far = codes[:2] ^ np.array([254, 0, 0, 0], dtype=np.uint8)
     queries = np.concatenate([codes[:2], far, codes[2:4]])
-    expected, asked = flat.search(queries, 1), scans(monkeypatch)
+    expected, scanned = flat.search(queries, 1), scans(monkeypatch)
     np.testing.assert_array_equal(index.search(queries, 1).ids, expected.ids)
-    np.testing.assert_array_equal(np.concatenate(asked), far)
+    np.testing.assert_array_equal(np.concatenate(scanned), far)
 
 
 def test_queries_at_crowded_addresses_are_answered_by_a_scan(rng, monkeypatch):
@@ -182,9 +182,9 @@ def test_queries_at_crowded_addresses_are_answered_by_a_scan(rng, monkeypatch):
     codes[::4] = 9
     index, flat = pair("hash", codes)
     queries = np.concatenate([codes[1:3], codes[:1]])
-    expected, asked = flat.search(queries, 1), scans(monkeypatch)
+    expected, scanned = flat.search(queries, 1), scans(monkeypatch)
     np.testing.assert_array_equal(index.search(queries, 1).ids, expected.ids)
-    np.testing.assert_array_equal(np.concatenate(asked), codes[:1])
+    np.testing.assert_array_equal(np.concatenate(scanned), codes[:1])
 
 
 @pytest.mark.parametrize("kind", ["hash", "multihash"])

@@ -194,18 +194,18 @@ def test_readers_hold_the_lock_together():
 
 
 def test_a_writer_waits_for_readers_and_readers_for_a_writer():
-    lock, said = SharedLock(), []
+    lock, events = SharedLock(), []
     inside, go_on = threading.Event(), threading.Event()
 
     def write() -> None:
         with lock.writing():
             inside.set()
             assert go_on.wait(_WAIT)
-            said.append("written")
+            events.append("written")
 
     def read() -> None:
         with lock.reading():
-            said.append("read")
+            events.append("read")
 
     with lock.reading():
         writer = in_thread(write)
@@ -214,13 +214,13 @@ def test_a_writer_waits_for_readers_and_readers_for_a_writer():
         reader = in_thread(read)  # after the writer: it does not overtake
         while len(lock._queue) < 2:
             pass
-        assert not inside.is_set() and not said
+        assert not inside.is_set() and not events
     assert inside.wait(_WAIT)
-    assert not said
+    assert not events
     go_on.set()
     writer.join(_WAIT)
     reader.join(_WAIT)
-    assert said == ["written", "read"]
+    assert events == ["written", "read"]
 
 
 def test_a_stream_of_writers_does_not_starve_readers():

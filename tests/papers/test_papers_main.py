@@ -36,9 +36,9 @@ def test_a_table_that_cannot_be_written_is_printed_all_the_same(monkeypatch, tmp
         return {"answer": 42}
 
     assert code_of(monkeypatch, run, "-o", str(tmp_path), "--json") == 5
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"answer": 42}
-    assert "table.json" in said.err
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"answer": 42}
+    assert "table.json" in printed.err
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])

@@ -258,7 +258,9 @@ def used(path):
             assert "\0" not in part
     assert len({document.id for document in documents}) == len(documents)
     try:
-        with warnings.catch_warnings():  # texts without spaces between words are told, and taken
+        with (
+            warnings.catch_warnings()
+        ):  # texts without spaces between words are taken, with a warning
             warnings.simplefilter("ignore", UnspacedTextWarning)
             vocabulary, counts = Vocabulary.learn(as_documents([d.text for d in documents]))
     except InvalidData as error:

@@ -85,12 +85,12 @@ def test_times_are_in_readable_units(seconds, shown, capsys):
 @pytest.mark.parametrize(
     ("n", "more", "expected"),
     [
-        (10, {}, "10 epochs in 20 s, all that were asked for\n"),
+        (10, {}, "10 epochs in 20 s, the maximum\n"),
         (1, {}, "1 epoch in 2 s\n"),
         (7, {"stopped_early": True, "best_epoch": 4},
          "7 epochs in 14 s of 10: stopped early, as the held-out error no longer fell; the "
          "weights are those of epoch 4, the best on held-out rows\n"),
-        (10, {"best_epoch": 9}, "10 epochs in 20 s, all that were asked for; the weights are those "
+        (10, {"best_epoch": 9}, "10 epochs in 20 s, the maximum; the weights are those "
          "of epoch 9, the best on held-out rows\n"),
     ],
 )  # fmt: skip
@@ -105,6 +105,6 @@ def test_nets_and_heads_print_how_they_ended(rows, classes, capsys):
     few = rows[:40]
     ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
     printed = capsys.readouterr().err
-    assert "\n3 epochs in 0 s, all that were asked for; the weights are those of epoch" in printed
+    assert "\n3 epochs in 0 s, the maximum; the weights are those of epoch" in printed
     CodeClassifier(ae, max_epochs=4, random_state=0, verbose=2).fit(rows[::10], classes[::10])
-    assert "\n4 epochs in 0 s, all that were asked for" in capsys.readouterr().err
+    assert "\n4 epochs in 0 s, the maximum" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def _outcome(record: TrainingRecord, max_epochs: int) -> str:
     if record.stopped_early and n < max_epochs:
         text += f" of {max_epochs}: stopped early, as the held-out error no longer fell"
     elif n >= max_epochs:
-        text += ", all that were asked for"
+        text += ", the maximum"
     if record.best_epoch:
         text += f"; the weights are those of epoch {record.best_epoch}, the best on held-out rows"
     return text
