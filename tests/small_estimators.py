@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 
 import narrows
-from narrows.estimators.every import ALL, DETECTORS, HEADS
+from narrows.estimators.all_estimators import AUTOENCODERS, DETECTORS, HEADS
 
-EVERY = (*ALL, *HEADS, *DETECTORS, narrows.CodeImputer)
+EVERY = (*AUTOENCODERS, *HEADS, *DETECTORS, narrows.CodeImputer)
 
 ROWS = np.random.default_rng(0).random((40, 16)).astype(np.float32)
 IMAGES = ROWS.reshape(-1, 4, 4)

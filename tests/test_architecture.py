@@ -15,7 +15,7 @@ ORDER = (
     "_types", "_version", "errors", "catalog",
     "core",
     "corruptions", "encoders", "decoders", "losses", "penalties", "augmentations",
-    "data",
+    "data", "neighbors",
     "variants", "objectives",
     "text", "artefact", "model",
     "training",

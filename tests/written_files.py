@@ -14,7 +14,7 @@ import numpy as np
 from small_estimators import COUNTS, IMAGES, ROWS, rows_for, targets_for, unfitted
 
 from narrows import Index, SemanticHasher
-from narrows.estimators.every import ALL, DETECTORS, HEADS
+from narrows.estimators.all_estimators import AUTOENCODERS, DETECTORS, HEADS
 
 FOLDER = Path(__file__).parent / "written"
 TEXTS = ["a red fox", "the red dog and fox", "a dog", "fox and hen", "the hen", "red hen"] * 4
@@ -24,7 +24,9 @@ INDEXES = ("flat", "hash", "hnsw", "float")
 def small(cls: type) -> Any:
     """Return an estimator to fit whose file takes some kilobytes."""
     est = unfitted(cls)
-    return est.set_params(hidden=(8,)) if cls in ALL and "hidden" in est.get_params() else est
+    return (
+        est.set_params(hidden=(8,)) if cls in AUTOENCODERS and "hidden" in est.get_params() else est
+    )
 
 
 def answers(est: Any, X: Any) -> np.ndarray:
@@ -47,7 +49,7 @@ def hits(index: Index, codes: np.ndarray) -> list[list[str]]:
 def _write() -> None:
     FOLDER.mkdir()
     found: dict[str, np.ndarray] = {"rows": ROWS, "images": IMAGES, "counts": COUNTS.toarray()}
-    for cls in (*ALL, *HEADS, *DETECTORS):
+    for cls in (*AUTOENCODERS, *HEADS, *DETECTORS):
         est = small(cls).fit(rows_for(cls), targets_for(cls))
         est.save(FOLDER / f"{cls.__name__}.safetensors")
         found[cls.__name__] = answers(est, rows_for(cls))

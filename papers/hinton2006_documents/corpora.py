@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.datasets import local_folder
-from narrows.data.labels import label_matrix
+from narrows.data.readers.labels import label_matrix
 from narrows.errors import ResourceError
 from narrows.text import Analyzer, Vocabulary
 

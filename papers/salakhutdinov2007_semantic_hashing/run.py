@@ -25,7 +25,7 @@ from narrows.applications.retrieval.baselines import lsa_codes
 from narrows.applications.retrieval.metrics import RetrievalResult, measure_retrieval
 from narrows.cli.paper import columns, main
 from narrows.data.datasets import local_folder
-from narrows.data.labels import label_matrix
+from narrows.data.readers.labels import label_matrix
 from narrows.errors import ResourceError
 from narrows.text import Analyzer, Vocabulary
 

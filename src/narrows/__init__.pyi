@@ -48,6 +48,6 @@ from narrows.estimators.autoencoders.stacked import StackedAutoencoder as Stacke
 from narrows.estimators.autoencoders.variational import VariationalAutoencoder as VariationalAutoencoder
 from narrows.estimators.autoencoders.vector_quantized import VectorQuantizedAutoencoder as VectorQuantizedAutoencoder
 from narrows.penalties import WeightDecay as WeightDecay
-from narrows.estimators.loading import load as load
+from narrows.estimators.files import load as load
 from narrows.data import read as read
 from narrows.text import read_documents as read_documents

@@ -111,7 +111,7 @@ PIECES: dict[str, tuple[str, ...]] = {
 _OTHERS = {
     "CodeImputer": "narrows.estimators.imputer",
     "Index": "narrows.indexing.index",
-    "load": "narrows.estimators.loading",
+    "load": "narrows.estimators.files",
     "read": "narrows.data",
     "read_documents": "narrows.text",
 }

@@ -22,7 +22,7 @@ from narrows.applications.coding.denoising import measure_denoising
 from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.errors import CopyingWarning
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_errors_of_the_command(files, capsys, options, message):
     assert re.search(message, capsys.readouterr().err)
 
 
-CORRUPTED = [cls for cls in ALL if "corruption" in cls._get_param_names()]
+CORRUPTED = [cls for cls in AUTOENCODERS if "corruption" in cls._get_param_names()]
 
 
 @pytest.mark.parametrize("none", [None, "none", Identity()], ids=repr)

@@ -8,8 +8,8 @@ import retrieval_oracle as oracle
 import scipy.sparse as sp
 
 from narrows.applications.retrieval.metrics import CUTOFFS, measure_retrieval
-from narrows.data import ranking
 from narrows.errors import InvalidData, UsageError
+from narrows.neighbors import ranking
 
 SOME = (1, 3, 7, 15, 31)
 BASE = 1500  # enough rows for a bound on the scores of the nearest, with ``bounded``

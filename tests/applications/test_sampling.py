@@ -26,7 +26,7 @@ from narrows import (
 from narrows.applications.generation.sampling import _draw, samples
 from narrows.cli import run as cli
 from narrows.errors import ModelFileError, OutdatedWarning, UsageError
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 from narrows.model.density import Density, fit_densities
 
 
@@ -114,7 +114,7 @@ def small(cls, **more):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", AUTOENCODERS)
 def test_every_estimator_samples_in_input_units(cls, units):
     ae = small(cls).fit(units * 16 if cls is LinearAutoencoder else units)
     for density in ("auto", "gaussian", "mixture"):

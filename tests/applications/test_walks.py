@@ -20,14 +20,14 @@ from narrows import (
 from narrows.applications.generation.walks import code_mean_and_root
 from narrows.data.splitting import held_out_mask
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 
 
 def small(cls, **more):
     return cls(**{"n_components": 4, "max_epochs": 3, "random_state": 0, **more})
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=AUTOENCODERS)
 def every(request, digits) -> tuple:
     """Each estimator, and rows for it."""
     X = digits[:300] if request.param.__name__ == "LinearAutoencoder" else digits[:300] / 16

@@ -235,7 +235,7 @@ def test_divergence_has_its_own_exit_code(table, tmp_path, capsys):
 def test_an_unexpected_fault_is_exit_1_and_shows_its_traceback_only_with_debug(
     table, model, capsys, monkeypatch
 ):
-    monkeypatch.setattr("narrows.estimators.loading.load", lambda path: 1 / 0)
+    monkeypatch.setattr("narrows.estimators.files.load", lambda path: 1 / 0)
     assert run("inspect", model) == 1
     assert "Traceback" not in capsys.readouterr().err
     assert run("inspect", model, "--debug") == 1

@@ -13,10 +13,10 @@ import pytest
 from narrows import AnomalyDetector, Autoencoder, DocumentAutoencoder, load
 from narrows.applications.anomalies.contributions import largest_contributions
 from narrows.applications.anomalies.detection import Detection, anomaly_labels, measure_detection
-from narrows.applications.coding.training_rows import contains_calibration
 from narrows.cli import run as cli
 from narrows.cli.anomalies import table_of_rows
 from narrows.encoders import DenseEncoder
+from narrows.model.training_rows import contains_calibration
 
 NAMES = ["length", "width", "height", "weight"]
 

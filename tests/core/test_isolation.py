@@ -19,7 +19,7 @@ from small_estimators import CLASSES, EVERY, HOLED, QUICK, ROWS, rows_for, targe
 
 import narrows
 from narrows.core.isolation import is_isolated, isolate, isolated
-from narrows.estimators.every import ALL, DETECTORS
+from narrows.estimators.all_estimators import AUTOENCODERS, DETECTORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
 
@@ -126,7 +126,7 @@ def answers(cls: type, folder: Path) -> list[Any]:
     if cls.__name__ == "CodeImputer":
         return [est.fit(HOLED).transform(HOLED)]
     est.fit(X, targets_for(cls))
-    answers = of_autoencoder if cls in ALL else of_head
+    answers = of_autoencoder if cls in AUTOENCODERS else of_head
     if cls in DETECTORS:
         found = [
             est.score_samples(X),
@@ -138,7 +138,7 @@ def answers(cls: type, folder: Path) -> list[Any]:
         found = list(answers(est, X))
     est.save(folder / "m.safetensors")
     loaded = narrows.load(folder / "m.safetensors")
-    if cls in ALL:
+    if cls in AUTOENCODERS:
         found.append(loaded.transform(X))
         found.append(loaded.partial_fit(X, CLASSES).transform(X))
     else:

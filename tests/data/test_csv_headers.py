@@ -11,7 +11,7 @@ from reader_files import rows_of, saved
 
 from narrows import read, read_documents
 from narrows.cli import run as cli
-from narrows.data.labels import named_column
+from narrows.data.readers.labels import named_column
 from narrows.errors import HeaderWarning, InvalidData, UsageError
 
 YEARS = "2019,2020,2021\n5.5,3.25,8\n1,7,2\n"

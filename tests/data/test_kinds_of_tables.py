@@ -12,8 +12,8 @@ import pytest
 
 from narrows import read
 from narrows.cli import run as cli
-from narrows.data.labels import read_labels
 from narrows.data.readers.kinds import kind_of
+from narrows.data.readers.labels import read_labels
 from narrows.text import read_documents
 from narrows.writers.tables import write_rows, write_table
 

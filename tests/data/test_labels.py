@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from narrows.data.labels import label_matrix, read_labels
+from narrows.data.readers.labels import label_matrix, read_labels
 from narrows.errors import InvalidData
 
 SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]])

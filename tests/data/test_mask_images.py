@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from narrows.data.masks import read_mask_file
+from narrows.data.readers.masks import read_mask_file
 from narrows.errors import InvalidData
 
 N, SIDE = 6, 16

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from narrows.data.masks import places_by_name, read_mask_file
+from narrows.data.readers.masks import places_by_name, read_mask_file
 from narrows.errors import InvalidData, PairingWarning
 
 

@@ -10,8 +10,8 @@ from reader_files import npy_bytes, saved
 from narrows import read_documents
 from narrows.cli._data import open_data
 from narrows.data import read
-from narrows.data.labels import read_labels
-from narrows.data.masks import read_mask_file
+from narrows.data.readers.labels import read_labels
+from narrows.data.readers.masks import read_mask_file
 from narrows.errors import InvalidData
 
 KINDS = ["x.npy", "x.npz", "x.parquet", "x.csv", "x.jsonl", "x.idx", "x.svmlight"]

@@ -10,7 +10,7 @@ from reader_files import rows_of, saved
 
 from narrows import read_documents
 from narrows.data import read
-from narrows.data.labels import named_column, read_labels
+from narrows.data.readers.labels import named_column, read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError
 

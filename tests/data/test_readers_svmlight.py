@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import dump_svmlight_file
 
 from narrows.data import SparseSource, read
-from narrows.data.labels import read_labels
+from narrows.data.readers.labels import read_labels
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError, UsageError
 from narrows.estimators.inputs import fit_source, query_source

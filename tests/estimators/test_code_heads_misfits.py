@@ -21,7 +21,7 @@ from narrows import (
     load,
 )
 from narrows.errors import InvalidData, ModelFileError, UsageError
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 
 
 def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
@@ -112,7 +112,7 @@ def test_a_layer_of_any_kind_of_integer_is_saved(given, autoencoder, rows, class
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", AUTOENCODERS)
 @pytest.mark.parametrize("layer", [-1, 0])
 def test_a_head_on_every_estimator_is_saved(cls, layer, rows, classes, path):
     rows = abs(rows)  # counts, where the estimator reads those

@@ -16,11 +16,11 @@ from narrows.cli import run as cli
 from narrows.core.slots import dense_rows
 from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
-from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.indexing.index import Index
 from narrows.model import coding
+from narrows.neighbors.nearest import nearest_rows
 from narrows.objectives.neighbors import NeighborObjective, neighborhoods
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.text import Vocabulary

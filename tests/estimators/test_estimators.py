@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from narrows import L1, Autoencoder, Masking, load, read
 from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageError
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0}
 
@@ -376,7 +376,7 @@ def test_no_warning_in_ordinary_use(X):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", AUTOENCODERS)
 def test_set_output_returns_frames(cls, x):
     x = abs(x)  # counts, where the estimator reads those
     fitted = cls(n_components=2, max_epochs=1, random_state=0).fit(x)

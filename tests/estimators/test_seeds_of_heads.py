@@ -83,8 +83,9 @@ def test_inspect_shows_the_given_seed(tmp_path, capsys):
     assert output_of("inspect", tmp_path / "m.st")["seed"] == 7
     assert output_of(*fit, "-o", tmp_path / "drawn.st")["training"]["seed"] is None
     assert output_of("inspect", tmp_path / "drawn.st")["seed"] is None
-    output_of("head", tmp_path / "m.st", tmp_path / "x.npy", "--labels", tmp_path / "y.txt", 
-         "--task", "classify", "--epochs", 1, "--seed", 8, "-q", "-o", tmp_path / "h.st")  # fmt: skip
+    labels = ("--labels", tmp_path / "y.txt", "--task", "classify")
+    output_of("head", tmp_path / "m.st", tmp_path / "x.npy", *labels,
+              "--epochs", 1, "--seed", 8, "-q", "-o", tmp_path / "h.st")  # fmt: skip
     facts = output_of("inspect", tmp_path / "h.st")
     assert (facts["seed"], facts["head_seed"]) == (7, 8)
     output_of("detector", tmp_path / "x.npy", "--set", "n_folds=2", "--set", "trim=0", "--seed", 9,

@@ -14,11 +14,11 @@ from narrows.estimators.inputs import query_rows
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
 from narrows.figures.generation import sample_figure, sheet_figure, walk_figure
 from narrows.figures.inpainting import inpainting_figure
-from narrows.figures.lettering import fitting, text_width
 from narrows.figures.mosaic import draw_mosaic
 from narrows.figures.palette import class_colors
 from narrows.figures.rows import denoising_figure, reconstruction_figure, scaled_rows
 from narrows.figures.segmentation import segmentation_figure
+from narrows.figures.text_layout import fitting, text_width
 
 NAMES = [f"proanthocyanins_{i}" for i in range(13)]
 LINES = [f"row {10 * i}" for i in range(5)]

@@ -17,11 +17,11 @@ from narrows.figures.anomalies import anomaly_figure
 from narrows.figures.drawing import Strip, draw_heat, draw_images, draw_profiles
 from narrows.figures.generation import sheet_figure, walk_figure
 from narrows.figures.inpainting import inpainting_figure
-from narrows.figures.lettering import fitting
 from narrows.figures.matching import matching_figure
 from narrows.figures.mosaic import MISSING, pictures
 from narrows.figures.rows import denoising_figure
 from narrows.figures.saving import save_figure
+from narrows.figures.text_layout import fitting
 
 UNIT = "standard deviations from the mean"
 

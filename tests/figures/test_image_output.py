@@ -9,7 +9,7 @@ from PIL import Image
 
 from narrows.cli import run as cli
 from narrows.errors import UsageError
-from narrows.estimators.loading import load
+from narrows.estimators.files import load
 from narrows.writers.images import ImageFolder, row_target, write_model_rows
 
 

@@ -13,15 +13,15 @@ from topics import topic_texts
 from narrows import DocumentAutoencoder, SemanticHasher, read
 from narrows.core.slots import dense_rows
 from narrows.data.arrays import array_source
-from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
 from narrows.fitting.builders import minimize
 from narrows.fitting.neighbor_model import neighbor_plan
+from narrows.neighbors.nearest import nearest_rows
 from narrows.objectives.neighbors import OWN, neighborhoods
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.loop import TrainingStopped
 
 
@@ -297,6 +297,6 @@ def test_both_products_of_sparse_rows_give_the_same_neighbors(counts, monkeypatc
     counts[counts < 1.5] = 0
     found = []
     for share in (0.0, 1.0):
-        monkeypatch.setattr("narrows.data.ranking._SPARSE", share)
+        monkeypatch.setattr("narrows.neighbors.ranking._SPARSE", share)
         found.append(nearest_rows(sp.csr_array(counts), 5))
     np.testing.assert_array_equal(*found)

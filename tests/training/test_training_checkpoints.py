@@ -24,7 +24,7 @@ from narrows.errors import (
     ResourceError,
     TrainingDiverged,
 )
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.loop import TrainingStopped
 
 
@@ -137,7 +137,7 @@ def test_a_fit_that_fails_before_its_first_checkpoint_leaves_no_folder(
             estimator.fit(x, *y, checkpoint=folder)
 
     folder = stopped_at(x, tmp_path / "before")
-    monkeypatch.setattr("narrows.training.checkpoints.write_artefact", full)
+    monkeypatch.setattr("narrows.training.checkpoint_folder.write_artefact", full)
     fails(tmp_path / "c", small())
     fails(tmp_path / "d", CodeClassifier(small(), random_state=0), np.arange(len(x)) % 2)
     assert not (tmp_path / "c").exists() and not (tmp_path / "d").exists()

@@ -13,7 +13,7 @@ from narrows.data.array_sources import DenseSource
 from narrows.errors import (
     TrainingDiverged,
 )
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.loop import train
 from narrows.training.run import Watch
 

@@ -13,7 +13,7 @@ from small_estimators import rows_for, targets_for, unfitted
 from training_runs import after, equal, small, small_trainer, weights
 
 from narrows.errors import UsageError
-from narrows.estimators.every import ALL
+from narrows.estimators.all_estimators import AUTOENCODERS
 from narrows.training import measured_precision, precision
 from narrows.training.loop import TrainingStopped
 from narrows.training.precision import resolve_device, resolve_precision
@@ -143,7 +143,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
-@pytest.mark.parametrize("cls", ALL, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", AUTOENCODERS, ids=lambda c: c.__name__)
 def test_measuring_changes_nothing_but_the_precision(cls, measured_as):
     measured_as.append("bfloat16")
     X, y = rows_for(cls), targets_for(cls)

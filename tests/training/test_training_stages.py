@@ -28,7 +28,7 @@ from narrows import (
 )
 from narrows.artefact import read_artefact
 from narrows.errors import DataChanged, InvalidData, ModelFileError, OutputBusy, UsageError
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.loop import TrainingStopped
 
 Made = Callable[[int | None], Any]

@@ -98,7 +98,7 @@ def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> N
 def _clear(folder: Path) -> None:
     """Remove the checkpoints, unless another training has started there in the meantime."""
     from narrows.errors import OutputBusy
-    from narrows.training.checkpoints import Checkpoints
+    from narrows.training.checkpoint_folder import Checkpoints
 
     with suppress(OutputBusy), closing(Checkpoints(folder)) as checkpoints:
         checkpoints.clear()

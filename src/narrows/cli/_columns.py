@@ -120,7 +120,7 @@ def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> T
     """
     import numpy as np
 
-    from narrows.data.labels import named_column
+    from narrows.data.readers.labels import named_column
     from narrows.data.readers.naming import parse_name
     from narrows.errors import InvalidData
 
@@ -206,7 +206,7 @@ def _weights(weights: str, opened: Opened, data: str) -> Any:
     """Return the weight of each row, float64 (n_rows,), from a column of DATA or a file."""
     import scipy.sparse as sp
 
-    from narrows.data.labels import read_labels
+    from narrows.data.readers.labels import read_labels
     from narrows.data.source import Source
     from narrows.errors import InvalidData
 

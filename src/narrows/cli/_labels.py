@@ -51,7 +51,7 @@ def one_label_a_row(
     import numpy as np
     import scipy.sparse as sp
 
-    from narrows.data.labels import read_labels
+    from narrows.data.readers.labels import read_labels
     from narrows.errors import InvalidData
 
     if labels is not None:
@@ -235,7 +235,7 @@ def labels_or_matrix(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any
     They come from a file, or else from the data. The names of the matrix's columns come with it,
     where they are known.
     """
-    from narrows.data.labels import label_matrix, read_labels
+    from narrows.data.readers.labels import label_matrix, read_labels
     from narrows.text import Documents
 
     if labels is not None:

@@ -31,7 +31,7 @@ def open_estimator(path: Path) -> Any:
         If there is no such file, or it is damaged.
     """
     from narrows.errors import ModelFileError
-    from narrows.estimators.loading import load
+    from narrows.estimators.files import load
 
     try:
         return load(path)
@@ -65,7 +65,7 @@ def refuse_detector(path: Path, estimator: Any) -> None:
         If the file at ``path`` holds one.
     """
     from narrows.errors import UsageError
-    from narrows.estimators.every import DETECTORS
+    from narrows.estimators.all_estimators import DETECTORS
 
     if isinstance(estimator, DETECTORS):
         raise UsageError(

@@ -17,7 +17,7 @@ from narrows.data.source import evenly_spaced
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.inputs import query_rows
 from narrows.figures.generation import walk_figure
-from narrows.figures.lettering import fitting
+from narrows.figures.text_layout import fitting
 from narrows.writers.images import write_model_rows
 
 if TYPE_CHECKING:

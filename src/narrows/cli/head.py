@@ -237,7 +237,7 @@ def _labels(
 
 def _masks(data: str, labels: Path | None, n_rows: int, sides: tuple[int, int]) -> Any:
     """Return masks (n_rows, n_pixels)."""
-    from narrows.data.masks import read_mask_file
+    from narrows.data.readers.masks import read_mask_file
 
     if labels is None:
         raise click.UsageError("--labels: give the masks: .npy, .npz or a folder of images.")

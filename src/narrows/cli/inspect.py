@@ -42,7 +42,7 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
     whether the net fills in hidden features or merely copies. Rows that the model was not trained
     on tell most.
     """
-    from narrows.estimators.every import DETECTORS
+    from narrows.estimators.all_estimators import DETECTORS
 
     check_outputs(None, figure, model, data)
     estimator = open_estimator(model)
@@ -73,7 +73,7 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
 
 def _draw_curves(estimator: Any, figure: Path) -> None:
     """Draw the learning curves of a net and its head, or of all nets of a detector."""
-    from narrows.estimators.every import DETECTORS
+    from narrows.estimators.all_estimators import DETECTORS
     from narrows.estimators.heads.base import CodeHead
     from narrows.figures.learning_curve import Curve, curves_of_model, learning_curve_figure
     from narrows.figures.saving import save_figure

@@ -52,7 +52,7 @@ def segment(
 
     from narrows.applications.heads.segmentation import measure_masks
     from narrows.cli._models import open_head
-    from narrows.data.masks import read_mask_file
+    from narrows.data.readers.masks import read_mask_file
     from narrows.data.source import evenly_spaced
     from narrows.estimators.inputs import query_rows
     from narrows.figures.saving import save_figure

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from narrows.core.own_pieces import adapted
+from narrows.core.custom_pieces import adapted
 from narrows.errors import UsageError, unknown_name
 
 __all__ = ["name_of", "piece_from_spec", "piece_to_spec"]

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.files import load_autoencoder
+from narrows.estimators.files import load_autoencoder
 
 __all__ = ["given_autoencoder", "unfitted_copy"]
 

@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 
 from narrows.augmentations import AUGMENTATIONS
 from narrows.core.checks import check_number
+from narrows.core.custom_pieces import SLOTS, adapted, is_own, json_pieces
 from narrows.core.isolation import isolate_methods, out_of_inference
-from narrows.core.own_pieces import SLOTS, adapted, is_own, json_pieces
 from narrows.core.pieces import piece_from_spec, piece_to_spec
 from narrows.core.slots import Loss
 from narrows.corruptions import CORRUPTIONS

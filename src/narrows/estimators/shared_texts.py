@@ -116,7 +116,7 @@ _CONSTRUCTOR_PARAMETERS = {
         "nn.Module or None",
         "Your own module in place of the variant's encoder, from rows (batch, n_features) to codes "
         "(batch, n_components), pretrained or not. Its frozen parameters stay frozen. See "
-        "docs/own_pieces.md.",
+        "docs/custom_pieces.md.",
     ),
     "decoder": (
         "nn.Module or None",

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from narrows.applications.anomalies.flagging import FlaggedRows
 from narrows.errors import InvalidData
-from narrows.figures.lettering import fitting, shortened, wrapped
 from narrows.figures.mosaic import pictures
 from narrows.figures.palette import BLUE, RED
+from narrows.figures.text_layout import fitting, shortened, wrapped
 
 __all__ = ["anomaly_figure"]
 

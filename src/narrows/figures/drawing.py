@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from narrows.figures.lettering import fitting, fitting_legend, shortened, text_width
 from narrows.figures.mosaic import draw_mosaic, pictures
 from narrows.figures.palette import BLUE, GREEN, RED
+from narrows.figures.text_layout import fitting, fitting_legend, shortened, text_width
 
 __all__ = ["PANELS", "Strip", "draw_heat", "draw_images", "draw_profiles", "draw_words"]
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from narrows.figures.lettering import fitting, wrapped
 from narrows.figures.palette import BLUE, RED
+from narrows.figures.text_layout import fitting, wrapped
 
 __all__ = ["Curve", "curves_of_model", "learning_curve_figure"]
 

@@ -19,8 +19,8 @@ from narrows.applications.retrieval.metrics import (
 )
 from narrows.core.checks import check_number
 from narrows.errors import InvalidData
-from narrows.figures.lettering import fitting, fitting_legend
 from narrows.figures.palette import class_colors, class_markers
+from narrows.figures.text_layout import fitting, fitting_legend
 
 __all__ = ["N_NAMED", "map_figure"]
 

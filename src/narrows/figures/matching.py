@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from narrows.errors import UsageError
-from narrows.figures.lettering import fitting
 from narrows.figures.mosaic import pictures
+from narrows.figures.text_layout import fitting
 from narrows.model.model import Model
 from narrows.writers.pixels import image_shape_of
 

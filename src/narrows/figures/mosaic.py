@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from narrows.figures.lettering import fitting, text_width
+from narrows.figures.text_layout import fitting, text_width
 
 __all__ = ["ASIDE", "MISSING", "PAD", "Board", "draw_mosaic", "pictures"]
 

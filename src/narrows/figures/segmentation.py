@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from narrows.figures.lettering import fitting, fitting_legend
 from narrows.figures.palette import class_colors
+from narrows.figures.text_layout import fitting, fitting_legend
 
 __all__ = ["segmentation_figure"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.own_pieces import check_own_shapes
+from narrows.core.custom_pieces import check_own_shapes
 from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable
 from narrows.data.source import Source

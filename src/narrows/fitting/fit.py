@@ -25,7 +25,7 @@ from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
 from narrows.model.measured import calibrate
 from narrows.model.model import Model
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
 from narrows.training.run import Epoch, TrainingRecord, Watch

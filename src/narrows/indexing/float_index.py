@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narrows.core.checks import check_number
-from narrows.data.ranking import unit_rows
 from narrows.errors import UsageError
 from narrows.indexing.code_table import CodeTable, FaissScan
 from narrows.indexing.hamming import no_hits, top
 from narrows.indexing.protocol import Hits, check_k
+from narrows.neighbors.ranking import unit_rows
 
 __all__ = ["FloatIndex", "check_vectors", "unit_codes"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from narrows.artefact import Artefact
+from narrows.core.custom_pieces import json_pieces
 from narrows.core.objective import Objective
-from narrows.core.own_pieces import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.value_range import ValueRange, read_value_range

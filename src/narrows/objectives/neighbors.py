@@ -24,9 +24,9 @@ from narrows.core.objective import Objective
 from narrows.core.slots import Rows, SparseRows
 from narrows.core.terms import Terms, Trainable
 from narrows.data.array_sources import sparse_rows
-from narrows.data.nearest import nearest_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
+from narrows.neighbors.nearest import nearest_rows
 
 __all__ = ["NeighborObjective", "Neighborhoods", "neighborhoods", "own_neighborhoods"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from narrows.artefact import Artefact
 from narrows.errors import DataChanged, ModelFileError, TrainingDiverged
-from narrows.training.checkpoint_model import model_part
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_content import model_part
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.trainer import Trainer
 

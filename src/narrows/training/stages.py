@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from narrows.artefact import Artefact
-from narrows.training.checkpoints import Checkpoints
+from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.run import FREE, TrainingRecord, Watch, check_identity
 
 __all__ = ["Stages", "digest_of", "open_stages"]

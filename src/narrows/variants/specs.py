@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Generator
 
+from narrows.core.custom_pieces import adapted
 from narrows.core.objective import Objective
-from narrows.core.own_pieces import adapted
 from narrows.core.pieces import piece_from_spec
 from narrows.core.slots import Decoder, Encoder
 from narrows.corruptions import CORRUPTIONS

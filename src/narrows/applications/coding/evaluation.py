@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from narrows.applications.coding.training_rows import held_out_among
 from narrows.applications.printing import shown_as_table
 from narrows.core.slots import dense_rows
 from narrows.core.terms import fill_missing
@@ -15,6 +14,7 @@ from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
+from narrows.model.training_rows import held_out_among
 
 __all__ = ["Evaluation", "evaluate"]
 

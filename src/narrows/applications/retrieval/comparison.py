@@ -19,8 +19,8 @@ from narrows.applications.retrieval.metrics import (
     n_labeled,
 )
 from narrows.core.checks import check_number
-from narrows.data.ranking import distance_of
 from narrows.errors import InvalidData
+from narrows.neighbors.ranking import distance_of
 
 __all__ = ["RetrievalComparison", "compare_retrieval"]
 

@@ -12,8 +12,8 @@ import torch
 
 from narrows.core.checks import check_number
 from narrows.data.csr import checked_csr
-from narrows.data.ranking import Ranked, distance_of, ranked
 from narrows.errors import InvalidData, unknown_name
+from narrows.neighbors.ranking import Ranked, distance_of, ranked
 
 __all__ = [
     "CUTOFFS",

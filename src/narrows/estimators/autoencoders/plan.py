@@ -11,7 +11,6 @@ from narrows.core.checks import check_number
 from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
-from narrows.data.nearest import EXACT
 from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
@@ -20,6 +19,7 @@ from narrows.estimators.autoencoders.clean_rows import check_no_corruption
 from narrows.estimators.parameters import json_parameters, spec_of, specs_of, widths_of
 from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
+from narrows.neighbors.nearest import EXACT
 from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
 from narrows.training.precision import resolve_device

@@ -15,7 +15,6 @@ from narrows.applications.anomalies.flagging import FlaggedRows, check_rule, fla
 from narrows.applications.anomalies.p_values import conformal_p_values
 from narrows.applications.coding.denoising import denoised
 from narrows.applications.coding.evaluation import Evaluation, evaluate
-from narrows.applications.coding.training_rows import warn_of_calibration, was_fitted_to
 from narrows.applications.inspection.health import Health, examine
 from narrows.core.checks import check_number
 from narrows.data.source import Source
@@ -27,6 +26,7 @@ from narrows.estimators.parameters import NarrowsEstimator
 from narrows.model import coding
 from narrows.model.measured import sorted_errors
 from narrows.model.model import Model
+from narrows.model.training_rows import warn_of_calibration, was_fitted_to
 
 __all__ = ["FittedAutoencoder"]
 

@@ -21,15 +21,15 @@ from narrows.applications.anomalies.anomaly_score import (
     trimmed_rows,
 )
 from narrows.applications.anomalies.contributions import as_contributions
-from narrows.applications.coding.training_rows import contains_calibration
 from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Grouping
 from narrows.errors import CopyingWarning, InvalidData, UsageError
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.files import autoencoder_in
+from narrows.estimators.files import autoencoder_in
 from narrows.estimators.inputs import fit_source
+from narrows.model.training_rows import contains_calibration
 from narrows.text import Documents
 from narrows.training.progress import Progress
 from narrows.training.stages import Stages

@@ -17,7 +17,6 @@ from narrows.applications.anomalies.flagging import (
     reachable_level,
 )
 from narrows.applications.anomalies.p_values import conformal_p_values
-from narrows.applications.coding.training_rows import warn_of_calibration
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.detector.members import (
@@ -29,6 +28,7 @@ from narrows.estimators.parameters import (
     NarrowsEstimator,
 )
 from narrows.model.model import Model
+from narrows.model.training_rows import warn_of_calibration
 
 __all__ = ["FittedDetector"]
 

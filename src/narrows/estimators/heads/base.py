@@ -22,8 +22,8 @@ from narrows.core.checks import check_number
 from narrows.errors import UsageError, unknown_name
 from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.files import autoencoder_in
 from narrows.estimators.columns import keep_names
+from narrows.estimators.files import autoencoder_in
 from narrows.estimators.inputs import query_rows, query_source
 from narrows.estimators.parameters import (
     NarrowsEstimator,

@@ -10,13 +10,15 @@ from narrows.catalog import HOMES, VARIANTS
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.heads.base import CodeHead
 
-__all__ = ["ALL", "DETECTORS", "HEADS"]
+__all__ = ["AUTOENCODERS", "DETECTORS", "HEADS"]
 
 
 def _classes(names: list[str]) -> tuple[type, ...]:
     return tuple(getattr(import_module(HOMES[name]), name) for name in dict.fromkeys(names))
 
 
-ALL: tuple[type[AbstractAutoencoder], ...] = _classes([v.estimator for v in VARIANTS.values()])
+AUTOENCODERS: tuple[type[AbstractAutoencoder], ...] = _classes(
+    [v.estimator for v in VARIANTS.values()]
+)
 HEADS: tuple[type[CodeHead], ...] = _classes([head.estimator for head in _HEADS.values()])
 DETECTORS = _classes([*_DETECTORS])

@@ -121,7 +121,7 @@ def test_a_file_names_the_piece_and_load_is_given_it(slots, pieces, tmp_path):
     ae = Autoencoder(**slots, **SMALL).fit(X)
     path = saved(ae, tmp_path)
     name = pieces[0].__name__
-    with pytest.raises(ModelFileError, match=rf"test_own_pieces:{name}; .*pieces=\[{name}\]"):
+    with pytest.raises(ModelFileError, match=rf"test_custom_pieces:{name}; .*pieces=\[{name}\]"):
         load(path)
     again = load(path, pieces=pieces)
     np.testing.assert_array_equal(again.transform(X), ae.transform(X))
@@ -197,7 +197,7 @@ def test_a_detector_stands_on_pieces_of_ones_own(tmp_path):
     detector = AnomalyDetector(net, n_folds=2, random_state=0).fit(X)
     again = load(saved(detector, tmp_path), pieces=[Trunk, Lasso])
     np.testing.assert_array_equal(again.score_samples(X), detector.score_samples(X))
-    with pytest.raises(ModelFileError, match="test_own_pieces:Trunk"):
+    with pytest.raises(ModelFileError, match="test_custom_pieces:Trunk"):
         load(tmp_path / "m.safetensors", pieces=[Lasso])
 
 

@@ -1,4 +1,4 @@
-"""Open model files, upgraded to current names, and rebuild the autoencoder in them."""
+"""Load fitted estimators from model files and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from narrows.artefact import Artefact, read_artefact
-from narrows.catalog import HOMES, VARIANTS
-from narrows.core.own_pieces import rebuilt
+from narrows.catalog import DETECTORS, HEADS, HOMES, VARIANTS
+from narrows.core.custom_pieces import rebuilt
+from narrows.core.isolation import isolate
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.model.older_files import upgraded
-from narrows.training.checkpoint_model import model_in
+from narrows.training.checkpoint_content import model_in
 
-__all__ = ["autoencoder_in", "class_named", "load_autoencoder", "model_file"]
+__all__ = ["autoencoder_in", "class_named", "load", "load_autoencoder", "model_file"]
 
 _AUTOENCODERS = frozenset(variant.estimator for variant in VARIANTS.values())
 
@@ -81,4 +82,37 @@ def load_autoencoder(path: str | Path) -> AbstractAutoencoder:
         for part, what in (("head", "a head"), ("members", "a detector")):
             if part in artefact.spec:
                 raise ModelFileError(f"holds {what}; an autoencoder is needed.")
+        return autoencoder_in(artefact)
+
+
+_HEADS = frozenset(head.estimator for head in HEADS.values())
+
+
+@isolate
+def load(path: str | Path, *, pieces: Iterable[Any] = ()) -> Any:
+    """Return the fitted estimator that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path
+        Path of a model file, or of a checkpoint.
+    pieces : sequence of classes, functions or instances, optional
+        Your own pieces that the file names: penalties, corruptions, losses, encoders, decoders.
+        Give an instance for a class that needs constructor arguments; its weights are replaced by
+        those in the file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, foreign, or from a later version, or names a piece that is not in
+        ``pieces``. Loading never runs code from the file, nor imports what it names.
+    FileNotFoundError
+        If the file does not exist.
+    """
+    with model_file(path, pieces) as artefact:
+        spec = artefact.spec
+        if "members" in spec:
+            return class_named(spec.get("estimator"), DETECTORS).from_artefact(artefact)
+        if "head" in spec:
+            return class_named(spec["head"].get("estimator"), _HEADS).from_artefact(artefact)
         return autoencoder_in(artefact)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from narrows.data.ranking import ranked, unit_rows
+from narrows.neighbors.ranking import ranked, unit_rows
 
 __all__ = ["EXACT", "nearest_rows"]
 

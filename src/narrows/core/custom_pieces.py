@@ -28,7 +28,7 @@ __all__ = [
     "json_pieces",
     "own_spec",
     "rebuilt",
-    "with_own_pieces",
+    "with_custom_pieces",
 ]
 
 SLOTS = ("augmentation", "corruption", "decoder", "encoder", "loss", "penalties")
@@ -201,7 +201,7 @@ def json_pieces(
     return found
 
 
-def with_own_pieces(parameters: Mapping[str, Any], pieces: Iterable[Any]) -> dict[str, Any]:
+def with_custom_pieces(parameters: Mapping[str, Any], pieces: Iterable[Any]) -> dict[str, Any]:
     """Return parameters of a file in which specs of users' pieces are replaced by pieces.
 
     Raises
@@ -230,12 +230,12 @@ def rebuilt(spec: Mapping[str, Any], pieces: Iterable[Any]) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        As ``with_own_pieces``.
+        As ``with_custom_pieces``.
     """
     new, given = dict(spec), list(pieces)
     for part in ("parameters", "arguments"):
         if isinstance(new.get(part), dict):
-            new[part] = with_own_pieces(new[part], given)
+            new[part] = with_custom_pieces(new[part], given)
     if isinstance(new.get("head"), dict):
         new["head"] = rebuilt(new["head"], given)
     if isinstance(new.get("members"), list):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.data.labels import read_labels
 from narrows.data.pixel_classes import pixel_values
 from narrows.data.readers import read
 from narrows.data.readers.folders import image_files
 from narrows.data.readers.images import decode, decoded
+from narrows.data.readers.labels import read_labels
 from narrows.data.readers.npy import read_npz
 from narrows.data.source import Source
 from narrows.errors import InvalidData, PairingWarning
