@@ -7,7 +7,7 @@ import pytest
 
 from narrows import Autoencoder, CodeClassifier, StackedAutoencoder
 from narrows.training.progress import Progress
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 
 EPOCH = Epoch(1.0, 1.0, 0.0, None, 0.0)
 

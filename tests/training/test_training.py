@@ -10,8 +10,8 @@ from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
-from narrows.training.run import Watch
 from narrows.training.trainer import Trainer
+from narrows.training.watch import Watch
 
 
 def test_the_objective_falls(x: np.ndarray) -> None:

@@ -95,7 +95,7 @@ def test_a_checkpoint_holds_the_moments_and_the_random_states(stopped: Path) -> 
 
 def test_other_data_are_refused(x: np.ndarray, stopped: Path) -> None:
     x[3, 2] += 1e-4
-    with pytest.raises(DataChanged, match="resume: the data are not those of the checkpoint"):
+    with pytest.raises(DataChanged, match="resume: the data differ from the checkpoint"):
         small().fit(x, checkpoint=stopped, resume=True)
 
 
@@ -146,7 +146,7 @@ def test_a_fit_that_fails_before_its_first_checkpoint_leaves_no_folder(
 
 
 def test_fewer_data_are_refused(x: np.ndarray, stopped: Path) -> None:
-    with pytest.raises(DataChanged, match="train anew without resume"):
+    with pytest.raises(DataChanged, match="start over with resume=False"):
         small().fit(x[:-1], checkpoint=stopped, resume=True)
 
 
@@ -165,7 +165,7 @@ def test_fewer_data_are_refused(x: np.ndarray, stopped: Path) -> None:
 )
 def test_other_arguments_are_refused(x: np.ndarray, stopped: Path, change: dict[str, Any]) -> None:
     name, value = next(iter(change.items()))
-    with pytest.raises(ModelFileError, match=f"resume: {name} is .* and '?{value}'? now; train an"):
+    with pytest.raises(ModelFileError, match=f"resume: {name} is .* and '?{value}'? now; start over"):
         small(**change).fit(x, checkpoint=stopped, resume=True)
 
 

@@ -15,7 +15,7 @@ from narrows.errors import (
 )
 from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.loop import train
-from narrows.training.run import Watch
+from narrows.training.watch import Watch
 
 
 def test_divergence_is_an_error(x: np.ndarray) -> None:

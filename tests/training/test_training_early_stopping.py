@@ -11,7 +11,7 @@ from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
 from narrows.training.loop import mean_error, train
-from narrows.training.run import Watch
+from narrows.training.watch import Watch
 
 
 @pytest.fixture

@@ -157,6 +157,17 @@ def test_measuring_changes_nothing_but_the_precision(cls, measured_as):
     assert equal(weights(ours), weights(named))
 
 
+@pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
+@pytest.mark.parametrize("cls", AUTOENCODERS, ids=lambda c: c.__name__)
+def test_no_dense_net_on_a_small_table_is_measured(cls, measured_as, monkeypatch):
+    """A codebook has three dimensions, but uses a weight once per row."""
+    monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 20_000_000)
+    measured_as.append("bfloat16")
+    record = unfitted(cls).fit(rows_for(cls), targets_for(cls)).model_.record
+    convolutional = cls.__name__ == "ConvolutionalAutoencoder"
+    assert record["precision"] == ("bfloat16" if convolutional else "float32")
+
+
 def test_nets_and_batches_of_one_shape_are_measured_once(x, measured_as):
     measured_as += ["bfloat16", "float32"]
     first, second, wider = small(), small(), small(hidden=(6,))

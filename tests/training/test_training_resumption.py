@@ -128,7 +128,7 @@ def test_more_patience_gives_the_result_of_that_patience_from_the_start(
 
 def test_fewer_epochs_than_were_trained_are_refused(x: np.ndarray, tmp_path: Path) -> None:
     small(patience=None).fit(x, checkpoint=tmp_path)
-    with pytest.raises(ModelFileError, match="a training of 5 epochs, and max_epochs is 3 now"):
+    with pytest.raises(ModelFileError, match="has trained for 5 epochs, and max_epochs is 3 now"):
         small(patience=None, max_epochs=3).fit(x, checkpoint=tmp_path, resume=True)
 
 

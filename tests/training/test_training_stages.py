@@ -166,7 +166,7 @@ def test_other_labels_are_refused(fitted: Any, X: Any, y: Any, stopped: Path) ->
 
 
 def test_other_rows_are_refused(fitted: Any, X: Any, y: Any, stopped: Path) -> None:
-    with pytest.raises(DataChanged, match="the data are not those of the checkpoint"):
+    with pytest.raises(DataChanged, match="the data differ from the checkpoint"):
         classifier(0, fitted).fit(X + 1, y, checkpoint=stopped, resume=True)
 
 
@@ -185,7 +185,7 @@ def test_other_rows_are_refused(fitted: Any, X: Any, y: Any, stopped: Path) -> N
 def test_other_arguments_are_refused(
     change: dict[str, Any], fitted: Any, X: Any, y: Any, stopped: Path
 ) -> None:
-    with pytest.raises(ModelFileError, match=f"resume: {next(iter(change))} is .* now; train anew"):
+    with pytest.raises(ModelFileError, match=f"resume: {next(iter(change))} is .* now; start over"):
         classifier(0, fitted, **change).fit(X, y, checkpoint=stopped, resume=True)
 
 
@@ -200,7 +200,7 @@ def test_a_detector_of_other_rows_is_refused(X: np.ndarray, tmp_path: Path) -> N
     make = lambda: AnomalyDetector(Autoencoder(2, **_SMALL), n_folds=2, random_state=0)  # noqa: E731
     with pytest.raises(TrainingStopped):
         make().fit(X, checkpoint=tmp_path, stop_requested=after(3))
-    with pytest.raises(DataChanged, match="the data are not those of the checkpoint"):
+    with pytest.raises(DataChanged, match="the data differ from the checkpoint"):
         make().fit(X[1:], checkpoint=tmp_path, resume=True)
 
 

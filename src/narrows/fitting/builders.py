@@ -18,9 +18,10 @@ from narrows.objectives.neighbors import NeighborObjective, neighborhoods, own_n
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
-from narrows.training.run import TrainingRecord, Watch
+from narrows.training.record import TrainingRecord
 from narrows.training.sizes import check_net_fits
 from narrows.training.trainer import Trainer
+from narrows.training.watch import Watch
 from narrows.variants.building import build_objective
 
 __all__ = ["check_loss", "minimize", "new_model", "new_trainable", "new_trainer", "scaled_mean"]

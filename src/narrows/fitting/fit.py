@@ -28,7 +28,8 @@ from narrows.model.model import Model
 from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
-from narrows.training.run import Epoch, TrainingRecord, Watch
+from narrows.training.record import Epoch, TrainingRecord
+from narrows.training.watch import Watch
 
 __all__ = ["fit_model", "interrupted_identity"]
 
@@ -120,7 +121,7 @@ def _open_checkpoints(
     with closing(Checkpoints(folder)) as checkpoints:
         saved = checkpoints.newest() if resume else None
         if not resume:
-            checkpoints.begin_anew()
+            checkpoints.discard_on_next_save()
         try:
             yield checkpoints, saved
         except Exception:
@@ -139,7 +140,7 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
         saved = checkpoints.newest()
         for part in ("layer-1", NEIGHBOR_MODEL):
             if saved is None and (checkpoints.folder / part).is_dir():
-                with closing(checkpoints.beside(part)) as first:
+                with closing(checkpoints.subfolder(part)) as first:
                     saved = first.newest()
     return {} if saved is None else saved.spec["identity"]
 

@@ -26,7 +26,7 @@ from narrows.objectives.code_task import CodeTask, FeatureTask, Head
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.progress import Progress
-from narrows.training.run import TrainingRecord
+from narrows.training.record import TrainingRecord
 from narrows.training.sizes import check_head_fits, dense_sizes
 from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer

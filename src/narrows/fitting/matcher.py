@@ -36,7 +36,7 @@ from narrows.fitting.head import (
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head
 from narrows.objectives.pair_task import PairTask
-from narrows.training.run import TrainingRecord
+from narrows.training.record import TrainingRecord
 from narrows.training.stages import Stages
 
 __all__ = ["FittedMatcher", "MatcherSettings", "fit_matcher"]

@@ -22,7 +22,9 @@ from narrows.fitting.builders import minimize, new_model, new_trainable
 from narrows.fitting.plan import Plan
 from narrows.model.coding import code_of, encoded
 from narrows.model.model import Model
-from narrows.training.run import Epoch, Watch, epochs_if_finished
+from narrows.training.identity import epochs_if_finished
+from narrows.training.record import Epoch
+from narrows.training.watch import Watch
 
 __all__ = ["NEIGHBOR_MODEL", "neighbor_codes", "neighbor_plan"]
 

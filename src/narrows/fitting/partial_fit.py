@@ -15,7 +15,7 @@ from narrows.model.baseline import fit_baseline
 from narrows.model.model import Model
 from narrows.objectives.sampled_softmax import SampledSoftmax
 from narrows.training.loop import train
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 from narrows.training.trainer import Trainer
 
 __all__ = ["partial_fit_model"]

@@ -1,18 +1,83 @@
-"""Store a model in a checkpoint, and read it back."""
+"""What a checkpoint holds: counters and record, the trainer's tensors, the best weights, and the
+model so far.
+
+A model file is written only at the end. A checkpoint opens as a model too: ``model_in`` takes it
+out."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
 
 from narrows.artefact import Artefact
 from narrows.errors import ModelFileError
+from narrows.training.identity import FREE, check_identity, epochs_if_finished
+from narrows.training.record import Epoch
+from narrows.training.run import Run
 
-__all__ = ["model_in", "model_part"]
+__all__ = ["model_in", "resume_run", "save_run"]
 
 
-def model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def save_run(run: Run) -> None:
+    """Save a checkpoint of a training, if it has a folder for them."""
+    checkpoints, snapshot = run.watch.checkpoints, run.watch.snapshot
+    if checkpoints is None:
+        return
+    run.check_weights()
+    best, values = run.stopping.state()
+    spec = {
+        "identity": dict(run.watch.identity),
+        "epoch": run.epoch,
+        "position": run.position,
+        "seconds": time.perf_counter() - run.started if run.position else 0.0,
+        "max_epochs": run.max_epochs,
+        "precision": run.trainer.precision,
+        "epochs": [asdict(epoch) for epoch in run.record.epochs],
+        "stopped_early": run.record.stopped_early,
+        "stopping": values,
+    }
+    tensors = {**run.trainer.state(), **best, "random.sampler": run.order}
+    if snapshot is not None:
+        spec["model"], others = _model_part(snapshot(run.record), run.trainer.objective)
+        tensors |= others
+    checkpoints.save(Artefact("checkpoint", spec, tensors))
+
+
+def resume_run(run: Run, saved: Artefact) -> None:
+    """Continue a training from a checkpoint; a finished one may continue to a later end.
+
+    Raises
+    ------
+    DataChanged, ModelFileError
+        If the checkpoint has other data or other parameters.
+    """
+    ended = epochs_if_finished(saved) is not None
+    check_identity(saved.spec["identity"], run.watch.identity, free=FREE if ended else ())
+    run.epoch, run.position = saved.spec["epoch"], saved.spec["position"]
+    if run.epoch > run.max_epochs:
+        raise ModelFileError(
+            f"resume: the checkpoint has trained for {run.epoch} epochs, and max_epochs is "
+            f"{run.max_epochs} now; raise max_epochs, or start over with resume=False."
+        )
+    # "auto" could be measured differently on another machine, or because of noise
+    run.trainer.precision = saved.spec.get("precision", run.trainer.precision)
+    run.record.precision = run.trainer.precision
+    run.seconds_before = saved.spec["seconds"]
+    run.record.epochs = [Epoch(**epoch) for epoch in saved.spec["epochs"]]
+    run.record.stopped_early = saved.spec["stopped_early"]
+    run.stopping.restore(saved.tensors, saved.spec["stopping"])
+    if ended and run.max_epochs > saved.spec.get("max_epochs", run.max_epochs):
+        run.stopping.restart_patience(run.epoch)
+    if ended:
+        run.record.stopped_early = run.stopping.waited_enough(run.epoch)
+    run.trainer.restore(saved.tensors)
+    run.trainer.sampler.set_state(saved.tensors["random.sampler"])
+
+
+def _model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the spec and tensors of a model, to store beside the weights in training.
 
     Tensors of the model that are also weights of the objective are stored only once, as these.

@@ -51,18 +51,18 @@ class Checkpoints:
         self._last = time.monotonic()
         self._replaced: list[Path] = []
 
-    def begin_anew(self) -> None:
-        """Mark all present checkpoints for removal when the next one is saved, here or by a part.
+    def discard_on_next_save(self) -> None:
+        """Delete the present checkpoints once the next one is saved, here or in a subfolder.
 
-        Until then they stay; afterwards no checkpoint of another training is left to resume from.
+        Until then they can be resumed; afterwards no checkpoint of another training is left.
         """
-        self._replaced = self.every_file()
+        self._replaced = self.all_files()
 
-    def every_file(self) -> list[Path]:
+    def all_files(self) -> list[Path]:
         """Return the paths of all checkpoints here, including those of parts."""
         return [*self.folder.rglob("checkpoint-*.safetensors")]
 
-    def beside(self, name: str) -> Checkpoints:
+    def subfolder(self, name: str) -> Checkpoints:
         """Return the checkpoints of a part of the training, in a subfolder."""
         part = Checkpoints(self.folder / name, every=self.every)
         part._replaced = self._replaced  # a shared list, which the first save empties
@@ -110,7 +110,7 @@ class Checkpoints:
 
     def clear_if_empty(self) -> None:
         """Remove the folder if training failed before its first checkpoint."""
-        if not self.every_file():
+        if not self.all_files():
             self.clear()
 
     def clear(self) -> None:

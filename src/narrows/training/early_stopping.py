@@ -35,7 +35,7 @@ class EarlyStopping:
         waited = epoch - max(self.best_epoch, self._since)
         return self.patience is not None and waited >= self.patience
 
-    def begin_again(self, epoch: int) -> None:
+    def restart_patience(self, epoch: int) -> None:
         """Count ``patience`` from this epoch, when a finished training continues."""
         self._since = epoch
 

@@ -6,11 +6,14 @@ import torch
 from torch import Generator
 
 from narrows.data.source import Source, with_targets
+from narrows.training.checkpoint_content import resume_run, save_run
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import product_context
-from narrows.training.run import Run, TrainingRecord, Watch
+from narrows.training.record import TrainingRecord
+from narrows.training.run import Run
 from narrows.training.schedule import rate_factor
 from narrows.training.trainer import Trainer
+from narrows.training.watch import Watch
 
 __all__ = ["TrainingStopped", "mean_error", "train"]
 
@@ -67,7 +70,7 @@ def train(
     )
     run = Run(trainer, record, EarlyStopping(patience), watch, max_epochs=max_epochs)
     if watch.saved is not None:
-        run.resume(watch.saved)
+        resume_run(run, watch.saved)
     batches = source.n_batches(batch_size)
     total = max_epochs * batches
 
@@ -86,7 +89,7 @@ def train(
             if (step + 1) % _CHECK_EVERY == 0:
                 run.check_weights()
             if stopped or run.checkpoint_due():
-                run.save()
+                save_run(run)
             if stopped:
                 raise TrainingStopped
         error = None
@@ -96,7 +99,7 @@ def train(
             run.check_held_out(error)
         watch.on_epoch(run.epoch + 1, run.end_epoch(error))
 
-    run.save()
+    save_run(run)
     if validation is not None:
         run.stopping.restore_best(trainer.objective)
         record.best_epoch = run.stopping.best_epoch

@@ -82,9 +82,10 @@ _measurements = _Measurements()
 
 
 def _n_products(objective: Trainable, x: Rows) -> float:
-    """Return the number of products of a pass through dense layers; infinity for other layers."""
+    """Return the number of products of a pass, each weight used once per row; infinity for
+    convolutions, which use a weight at many places."""
     parameters = list(objective.parameters())
-    if any(parameter.ndim > 2 for parameter in parameters):
+    if any(parameter.ndim > 3 for parameter in parameters):  # codebooks have three dimensions
         return float("inf")
     return len(x) * sum(parameter.numel() for parameter in parameters)
 

@@ -26,8 +26,9 @@ from narrows.objectives.code_task import layers_of
 from narrows.training.layerwise import LayerwisePretraining, layer_rate, new_layer
 from narrows.training.loop import train
 from narrows.training.precision import product_context
-from narrows.training.run import Epoch, Watch
+from narrows.training.record import Epoch
 from narrows.training.trainer import Trainer
+from narrows.training.watch import Watch
 
 __all__ = ["pretrain"]
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Self
 
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 
 __all__ = ["Progress"]
 

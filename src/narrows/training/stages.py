@@ -13,7 +13,9 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.training.checkpoint_folder import Checkpoints
-from narrows.training.run import FREE, TrainingRecord, Watch, check_identity
+from narrows.training.identity import FREE, check_identity
+from narrows.training.record import TrainingRecord
+from narrows.training.watch import Watch
 
 __all__ = ["Stages", "digest_of", "open_stages"]
 
@@ -96,7 +98,7 @@ def open_stages(
         if saved is not None:
             check_identity(saved.spec["identity"], current, free=FREE)  # the parts check these
         else:
-            checkpoints.begin_anew()
+            checkpoints.discard_on_next_save()
             try:
                 checkpoints.save(Artefact("checkpoint", {"identity": current, "parts": True}))
             except Exception:
@@ -106,7 +108,7 @@ def open_stages(
         try:
             yield Stages(watch, seed)
         except Exception:
-            if not any(path.parent != checkpoints.folder for path in checkpoints.every_file()):
+            if not any(path.parent != checkpoints.folder for path in checkpoints.all_files()):
                 checkpoints.clear()  # nothing was trained that could be resumed
             raise
 

@@ -38,7 +38,7 @@ from narrows.estimators.shared_texts import documented
 from narrows.fitting.plan import Plan
 from narrows.model.model import Model
 from narrows.training.progress import Progress
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 
 __all__ = ["AbstractAutoencoder"]
 

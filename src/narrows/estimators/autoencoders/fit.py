@@ -33,7 +33,7 @@ from narrows.fitting.partial_fit import partial_fit_model
 from narrows.model.measured import fit_code_densities
 from narrows.model.model import Model
 from narrows.training.progress import Progress
-from narrows.training.run import Watch
+from narrows.training.watch import Watch
 
 __all__ = ["fit_rows", "held_out_evaluation", "pass_once"]
 

@@ -37,7 +37,7 @@ from narrows.fitting.head import FittedHead, HeadSettings, feature_head
 from narrows.model.model import Model, tensor_layout
 from narrows.model.parts import check_magnitudes
 from narrows.objectives.code_task import Head
-from narrows.training.run import Epoch, TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 
 __all__ = ["CodeHead", "RawTargets"]
 
