@@ -165,7 +165,9 @@ def test_fewer_data_are_refused(x: np.ndarray, stopped: Path) -> None:
 )
 def test_other_arguments_are_refused(x: np.ndarray, stopped: Path, change: dict[str, Any]) -> None:
     name, value = next(iter(change.items()))
-    with pytest.raises(ModelFileError, match=f"resume: {name} is .* and '?{value}'? now; start over"):
+    with pytest.raises(
+        ModelFileError, match=f"resume: {name} is .* and '?{value}'? now; start over"
+    ):
         small(**change).fit(x, checkpoint=stopped, resume=True)
 
 

@@ -161,5 +161,6 @@ def unit_of(model: Model, *, percent: bool = False) -> str:
 
 def scaled_rows(model: Model, rows: np.ndarray) -> np.ndarray:
     """Return rows (n, n_features) in scaled units, in which features are comparable."""
-    x = torch.from_numpy(np.asarray(rows, np.float32)).to(model.device)
+    wide = model.scaling.double  # float32 would round columns far from 0
+    x = torch.from_numpy(np.asarray(rows, np.float64 if wide else np.float32)).to(model.device)
     return dense_rows(model.scaling.forward(x)).cpu().numpy()

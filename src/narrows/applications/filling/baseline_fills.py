@@ -164,7 +164,7 @@ class Baselines:
 
     def n_among(self, source: Source) -> int:
         """Return how many rows of a dense source, in input units, are among the training rows."""
-        blocks = source.in_order(BATCH)
+        blocks = source.in_float64().in_order(BATCH)
         return sum(number in self.hashes for raw in blocks for number in _hashes(raw))
 
 
@@ -197,7 +197,7 @@ def fit_baselines(
             f"{source.origin}: baselines of {source.n_rows} row, but PCA needs the variance of two "
             "or more; give training rows."
         )
-    rows = source.sample(BASELINE_ROWS, generator=Generator().manual_seed(seed))
+    rows = source.in_float64().sample(BASELINE_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):
         raise UsageError(f"baselines: {source.origin} is sparse; give dense rows.")
     hashes = frozenset(_hashes(rows))
@@ -206,7 +206,7 @@ def fit_baselines(
 
 
 def _hashes(rows: Rows) -> Iterator[int]:
-    for row in dense_rows(rows).numpy():
+    for row in dense_rows(rows).double().numpy():
         yield hash(row.tobytes())
 
 
