@@ -14,7 +14,7 @@ from narrows.data.statistics import describe
 from narrows.estimators.inputs import fit_source
 
 N, WIDTH = 103, 3
-# the first column is the row's number, so that rows can be told apart
+# the first column is the row's number, so that rows are distinct
 ROWS = np.random.default_rng(0).normal(size=(N, WIDTH)).astype(np.float32)
 ROWS[:, 0] = np.arange(N)
 

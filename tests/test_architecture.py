@@ -55,7 +55,7 @@ def imported(path: Path) -> set[str]:
     return found - {module(path)}
 
 
-def test_imports_run_down_the_list():
+def test_imports_follow_the_order_of_the_list():
     places = {name: place for place, name in enumerate(ORDER)}
     wrong = [
         f"{module(path)} imports {other}, of a later part"
@@ -80,7 +80,7 @@ def test_every_part_is_in_the_list():
     assert {part(path) for path in FILES} - {"__main__"} == set(ORDER)
 
 
-def test_files_stay_small():
+def test_files_have_at_most_400_lines():
     lines = {str(p.relative_to(SOURCE)): len(p.read_text().splitlines()) for p in FILES}
     assert not {name: n for name, n in lines.items() if n > 400}
 

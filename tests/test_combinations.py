@@ -83,7 +83,7 @@ KNOWN = [
 ]
 
 
-def test_every_variant_takes_every_slot_that_its_formula_leaves_open():
+def test_every_variant_accepts_every_slot_that_its_formula_leaves_open():
     for variant in VARIANTS:
         missing = {"corruption", "penalties", "loss", "augmentation"} - slots_of(variant)
         # words have no neighbors in a row, as pixels have
@@ -91,7 +91,7 @@ def test_every_variant_takes_every_slot_that_its_formula_leaves_open():
 
 
 @pytest.mark.parametrize("variant, slot, piece", KNOWN)
-def test_a_known_piece(variant, slot, piece, tmp_path):
+def test_a_named_piece_works_in_every_variant(variant, slot, piece, tmp_path):
     given: Any = Patches(image_shape=(3, 3)) if piece == "patches" else piece
     est = estimator(variant, **{slot: (given,) if slot == "penalties" else given})
     X = COUNTS if piece == "multinomial" or variant == "document" else ROWS
@@ -105,7 +105,7 @@ def test_a_known_piece(variant, slot, piece, tmp_path):
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if "augmentation" in slots_of(v)])
-def test_an_augmentation(variant, tmp_path):
+def test_an_augmentation_works_in_every_variant(variant, tmp_path):
     images = ROWS.reshape(-1, 3, 3)
     checked(estimator(variant, augmentation="affine").fit(images), images, tmp_path)
 
@@ -158,7 +158,7 @@ OWN = {
 @pytest.mark.parametrize(
     "variant, slot", [(v, s) for v in VARIANTS for s in OWN if s in slots_of(v)]
 )
-def test_a_piece_of_ones_own(variant, slot, tmp_path):
+def test_a_custom_piece_works_in_every_variant(variant, slot, tmp_path):
     X = COUNTS if variant == "document" else ROWS
     est = estimator(variant, **{slot: OWN[slot]})
     reason = {
@@ -190,7 +190,7 @@ def test_labels_reach_a_task_beside_neighbors(cls, n_neighbors):
     assert (est.classes_[predicted] == labels).mean() > 0.9
 
 
-def test_penalties_count_where_the_softmax_is_sampled():
+def test_penalties_are_kept_with_a_sampled_softmax():
     """The penalty was dropped in silence."""
     counts = sp.csr_array(COUNTS)
     arguments = {"hidden": (6,), "sampled_words": 3, "max_epochs": 20, "random_state": 0}

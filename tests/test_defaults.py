@@ -241,20 +241,20 @@ def content(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     return artefact.tensors, re.sub(r'"seconds": [\d.e-]+', "", json.dumps(artefact.spec))
 
 
-def test_every_estimator_and_every_variant_is_in_a_case(folder: Path, trained: Any) -> None:
+def test_every_estimator_and_every_variant_has_a_case(folder: Path, trained: Any) -> None:
     assert set(VARIANTS) < set(CASES) and {f"{name}-of-maps" for name in _OF_MAPS} < set(CASES)
     made = {type(load(folder / f"{case}.m")) for case in CASES}
     assert made == {*AUTOENCODERS, *HEADS, *DETECTORS}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_trains_at_its_defaults(case: str, trained: dict[str, Trained]) -> None:
+def test_defaults_train(case: str, trained: dict[str, Trained]) -> None:
     assert trained[case].code == 0
     assert trained[case].steps > 1 or case == "match"  # of a frozen code, solved for
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "match"])
-def test_killed_and_resumed_it_ends_as_uninterrupted(
+def test_a_killed_and_resumed_command_ends_as_the_uninterrupted_one(
     case: str, folder: Path, trained: dict[str, Trained]
 ) -> None:
     outcome = trained[case]
@@ -269,7 +269,7 @@ def test_killed_and_resumed_it_ends_as_uninterrupted(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_saved_again_as_it_was(
+def test_a_loaded_model_is_saved_unchanged(
     case: str, folder: Path, trained: dict[str, Trained], tmp_path: Path
 ) -> None:
     load(folder / f"{case}.m").save(tmp_path / "again")
@@ -282,7 +282,7 @@ def test_it_is_saved_again_as_it_was(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_command_that_applies_runs_on_it(
+def test_every_applicable_command_runs_on_the_model(
     case: str, folder: Path, trained: dict[str, Trained], capfd: pytest.CaptureFixture[str]
 ) -> None:
     for command in commands_on(case):

@@ -124,7 +124,7 @@ def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 @pytest.mark.parametrize("scale", ["standard", "none"])
-def test_calibrating_with_rows_of_the_fit_warns(fraction, scale):
+def test_calibrating_with_training_rows_warns(fraction, scale):
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     ae = small(validation_fraction=fraction, scale=scale).fit(x)
     shuffled = x[np.random.default_rng(0).permutation(60)]
@@ -146,7 +146,7 @@ def test_training_rows_are_recognized_without_the_held_out_rows():
     ae.p_values(new, held_out)
 
 
-def test_calibrating_a_detector_with_rows_of_the_fit_warns():
+def test_calibrating_a_detector_with_its_training_rows_warns():
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     found = AnomalyDetector(small(validation_fraction=0), n_folds=2, random_state=0).fit(x)
     with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):

@@ -29,7 +29,7 @@ SHORT = {"random_state": 0, "max_epochs": 40, "batch_size": 16, "learning_rate":
 @pytest.mark.parametrize(
     ("hidden", "code_activation"), [((), "linear"), ((), "relu"), ((128,), "linear")]
 )
-def test_an_overcomplete_net_copies(n_features, hidden, code_activation):
+def test_an_overcomplete_net_is_reported_as_copying(n_features, hidden, code_activation):
     X = structured(1, n_features)
     ae = Autoencoder(4 * n_features, hidden=hidden, code_activation=code_activation, **SHORT)
     health = ae.fit(X[:300]).inspect(X[300:])
@@ -39,7 +39,7 @@ def test_an_overcomplete_net_copies(n_features, hidden, code_activation):
 
 @pytest.mark.parametrize("n_features", [12, 40])
 @pytest.mark.parametrize("corruption", ["masking:0.25", "masking:0.5", "gaussian:0.5"])
-def test_a_denoising_net_of_the_same_width_passes(n_features, corruption):
+def test_a_denoising_net_of_the_same_width_is_not_reported(n_features, corruption):
     X = structured(2, n_features)
     ae = DenoisingAutoencoder(
         4 * n_features, corruption=corruption, hidden=(), code_activation="relu", **SHORT
@@ -48,7 +48,7 @@ def test_a_denoising_net_of_the_same_width_passes(n_features, corruption):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_narrow_nets_and_pca_pass(seed):
+def test_narrow_nets_and_pca_are_not_reported(seed):
     X = structured(seed, 20)
     for ae in (
         LinearAutoencoder(2, random_state=0),
@@ -82,7 +82,7 @@ def measured(model, answer, X) -> Copying:
     return measure_copying(model, DenseSource(X), generator=torch.Generator().manual_seed(0))
 
 
-def test_the_identity_fills_in_nothing_and_passes_everything_on(model):
+def test_the_identity_fills_in_nothing_and_passes_corruption_on(model):
     X = structured(6, 9).astype(np.float32)
     X -= X.mean(axis=0)
     found = measured(model, lambda x: x, X)

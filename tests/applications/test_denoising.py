@@ -149,7 +149,7 @@ def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
         (["--corrupt", "gausian:0.3"], "corrupt: unknown name 'gausian'.*mean 'gaussian'"),
     ],
 )
-def test_errors_of_the_command(files, capsys, options, message):
+def test_the_command_refuses_invalid_arguments(files, capsys, options, message):
     import re
 
     assert cli(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2

@@ -96,7 +96,7 @@ def test_rows_without_known_values_get_one_finite_fill(net, X, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_known_values_the_draws_vary_as_the_data(linear, X, method):
+def test_without_known_values_the_draws_vary_like_the_data(linear, X, method):
     _, std = linear.inpaint(
         X[:2], np.ones(10, bool), method=method, return_std=True, n_draws=300, random_state=0
     )

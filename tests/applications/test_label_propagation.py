@@ -121,7 +121,7 @@ def test_rows_of_unknown_class_are_ignored_by_the_score(moons, fitted):
     assert np.isnan(few.score(x, np.full(len(x), -1)))
 
 
-def test_none_among_texts_is_refused_as_a_mix_of_types(moons):
+def test_none_among_strings_is_refused_as_mixed_types(moons):
     x, y = moons
     words = np.array(["one", None], dtype=object)[y]
     with pytest.raises(InvalidData, match="several types, such as .* beside"):

@@ -117,7 +117,7 @@ def test_the_bound_of_counts_converges_to_the_multinomial(rng):
     np.testing.assert_allclose(closely(model, x), exact, atol=0.02)
 
 
-def test_with_one_code_per_row_the_mean_bound_is_the_objective(bits):
+def test_with_one_code_per_row_the_mean_bound_equals_the_objective(bits):
     model = model_of("bernoulli", 4)
     x = torch.from_numpy(np.tile(bits, (20_000, 1)))
     bound = estimate(model, x.numpy(), 1).mean()

@@ -36,7 +36,7 @@ def classes_drawn(rng, n_classes=12, each=60, width=6):
     return means[y] + rng.normal(size=(len(y), width)) @ within, y
 
 
-def test_weights_to_train_change_only_lengths(rng):
+def test_initial_trainable_weights_rescale_the_metric(rng):
     rows, y = classes_drawn(rng)
     metric = metric_of_classes(1e3 * rows, y)
     mapped = (1e3 * rows - metric.shift) @ metric.weights_to_train(1e3 * rows)
@@ -66,7 +66,7 @@ def test_classes_and_pairs_of_classes_are_drawn_evenly(rng):
 
 
 @pytest.mark.parametrize("y", [[0, 0, 0], [0, 1, 2], [-1, -1], []], ids=str)
-def test_no_pairs_are_drawn_if_there_are_none(y, rng):
+def test_no_pairs_are_drawn_if_none_exist(y, rng):
     assert len(drawn_pairs(np.array(y, dtype=int), 10, generator=rng)) == 0
 
 
@@ -145,7 +145,7 @@ def test_the_auc_needs_both_kinds_of_pairs():
         area_under_curve(np.zeros(2), np.zeros(2, dtype=bool))
 
 
-def test_with_many_things_and_rows_distances_are_mahalanobis_distances(rng):
+def test_with_many_classes_and_rows_distances_are_mahalanobis_distances(rng):
     """Before rows are brought to length 1: against the true covariance within, up to a factor."""
     x, y = classes_drawn(rng, n_classes=1000, each=40, width=3)
     d = rng.normal(size=(200, 3))
@@ -155,7 +155,7 @@ def test_with_many_things_and_rows_distances_are_mahalanobis_distances(rng):
 
 
 @pytest.mark.parametrize("things, each, r", [(4, 500, 0.5), (2, 2, 0.75), (12, 2000, 0.25)])
-def test_few_things_and_few_rows_shrink_the_covariance_more(things, each, r, rng):
+def test_few_classes_and_few_rows_shrink_the_covariance_more(things, each, r, rng):
     """Of the eigenvalues of S, (1 - r) is kept, and r of their mean added."""
     x, y = classes_drawn(rng, n_classes=things, each=each)
     residuals = np.concatenate([x[y == c] - x[y == c].mean(axis=0) for c in range(things)])
@@ -175,12 +175,12 @@ def test_the_origin_can_be_given(rng):
     np.testing.assert_allclose(given.embed(x), all_rows.embed(x), atol=1e-9)
 
 
-def test_the_axes_along_which_things_differ_most_come_first(rng):
+def test_axes_are_ordered_by_variance_between_classes(rng):
     x, y = classes_drawn(rng)
     metric = metric_of_classes(x, y)
     means = np.array([x[y == c].mean(axis=0) for c in range(12)]) @ metric.weights
-    spread = means.std(axis=0)
-    assert (np.diff(spread) < 0).all()
+    stds = means.std(axis=0)
+    assert (np.diff(stds) < 0).all()
     few = metric_of_classes(x, y, n_components=2)
     np.testing.assert_array_equal(few.weights, metric.weights[:, :2])
 

@@ -112,7 +112,7 @@ def numbers_of(record) -> list[float]:
     return [v for v in vars(record).values() if isinstance(v, float)]
 
 
-def test_an_index_is_made_of_the_code_and_searched_by_it(hasher, holed):
+def test_rows_with_missing_values_are_indexed_and_searched(hasher, holed):
     whole = filled(hasher, holed)
     index = hasher.make_index(holed, rerank=True)
     for hits in (hasher.search(index, holed[:9], 5, rerank=True), hasher.search(index, holed[:9])):
@@ -234,7 +234,7 @@ def test_an_index_of_a_file_with_empty_cells_finds_each_row(files, capsys, model
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])
-def test_a_head_and_its_predictions_of_a_file_with_empty_cells(files, capsys, task):
+def test_a_head_is_trained_on_and_predicts_from_a_file_with_empty_cells(files, capsys, task):
     head = f"head @net @x.csv --labels @y.csv --task {task} --epochs 2 -o @{task} -q"
     ran(files, head, capsys)
     ran(files, f"predict @{task} @x.csv -o @p.npy", capsys)

@@ -44,7 +44,7 @@ def test_the_methods_are_the_code_lsa_of_two_widths_and_tfidf(compared):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
 
 
-def test_a_code_that_is_the_class_retrieves_only_its_class(compared):
+def test_a_code_equal_to_the_class_has_precision_one(compared):
     assert compared.results["this model (5)"].precision[0] == 1.0
 
 
@@ -84,7 +84,7 @@ def test_an_lsa_too_wide_for_the_rows_is_left_out(counts, topics):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
 
 
-def test_other_rows_than_counts_are_compared_with_pca_and_themselves(topics, rng):
+def test_rows_other_than_counts_are_compared_with_pca_and_raw_rows(topics, rng):
     rows = rng.normal(size=(400, 6)).astype(np.float32)
     for other, counts in ((rows, True), (np.abs(rows), False), (sp.csr_array(np.abs(rows)), False)):
         compared = compare_retrieval(rows[:, :2], other, topics, counts=counts)
@@ -104,7 +104,7 @@ def test_pca_is_fitted_on_the_base_alone(topics, rng):
     assert compared.results["PCA (2)"].precision == pytest.approx(expected.precision)
 
 
-def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_the_mean(rng):
+def test_rows_other_than_counts_are_scaled_and_mean_imputed(rng):
     rows = rng.normal(size=(60, 4)) * [1, 10, 100, 1000] + 5
     rows[3, 1] = np.nan
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
@@ -121,7 +121,7 @@ def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_
     )
 
 
-def test_the_shell_does_not_take_a_nonnegative_table_for_counts(tmp_path, capsys, rng):
+def test_the_command_does_not_treat_a_nonnegative_table_as_counts(tmp_path, capsys, rng):
     rows = rng.random((60, 6)).astype(np.float32)
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", np.arange(60) % 3)
@@ -155,7 +155,7 @@ def test_packed_bits_are_measured_by_hamming_distance_with_fair_ties(counts, top
         ({"weighting": "none"}, UsageError, "weighting: unknown name 'none'"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(counts, topics, change, error, message):
+def test_inconsistent_arguments_are_refused(counts, topics, change, error, message):
     with pytest.raises(error, match=message):
         compare_retrieval(
             **{"codes": np.ones((400, 2)), "rows": counts, "labels": topics, **change}
@@ -262,7 +262,9 @@ def test_evaluate_draws_the_curve(files, tmp_path, capsys):
         (["--retrieval", "--labels", "labels.txt", "--figure", "labels.txt"], 2, "input"),
     ],
 )
-def test_errors_at_the_shell(files, arguments, code, message, capsys, monkeypatch):
+def test_the_command_refuses_invalid_arguments(
+    files, arguments, code, message, capsys, monkeypatch
+):
     monkeypatch.chdir(files)
     (files / "short.txt").write_text("a\nb\n")
     assert run(files, *arguments) == code

@@ -51,7 +51,7 @@ def test_a_pickle_with_our_suffix_is_refused_and_does_not_run(
     assert not mark.exists()
 
 
-def test_the_trap_works(tmp_path: Path) -> None:
+def test_the_trap_runs_when_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Trap(tmp_path / "ran")))
     assert (tmp_path / "ran").exists()
 

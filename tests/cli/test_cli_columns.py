@@ -70,7 +70,7 @@ def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
     assert results(capsys, "inspect", model)["n_features"] == 2
 
 
-def test_drop_is_not_for_texts(tmp_path, capsys):
+def test_drop_is_refused_for_texts(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("text,b\nto be,1\nor not,2\n")
     assert run("fit", f"{tmp_path / 't.csv'}:text=text,drop=b", "-o", tmp_path / "m.st") == 2
     assert "drop is for tables of numbers" in capsys.readouterr().err
@@ -78,7 +78,7 @@ def test_drop_is_not_for_texts(tmp_path, capsys):
     assert "t.csv:text=COLUMN" in capsys.readouterr().err
 
 
-def test_a_column_that_is_not_there_is_named_among_columns_of_words(tmp_path, capsys):
+def test_a_missing_column_is_named_even_with_text_columns(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("key,kind,a,b\nr one,x,1,2\nr two,y,3,4\n")
     data = f"{tmp_path / 't.csv'}:id=nokey,label=kind,drop=b"
     assert run("fit", data, "-o", tmp_path / "m.st") == 3
@@ -116,7 +116,7 @@ def gaps(wine, tmp_path):
     return f"{tmp_path / 'gaps.csv'}:label=target,drop=when"
 
 
-def test_rows_without_a_label_are_not_a_class_and_do_not_count(gaps, tmp_path, capsys):
+def test_rows_without_a_label_form_no_class_and_are_not_scored(gaps, tmp_path, capsys):
     model, head = tmp_path / "m.st", tmp_path / "h.st"
     assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
     fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
@@ -155,7 +155,7 @@ def test_a_label_that_is_not_a_number_is_named_by_its_row(wine, tmp_path, capsys
     assert expected in capsys.readouterr().err
 
 
-def test_numbers_are_the_same_label_however_they_are_written(tmp_path, capsys):
+def test_equal_numbers_are_one_label_in_any_notation(tmp_path, capsys):
     y = np.arange(60) % 2
     x = np.random.default_rng(0).normal(size=(60, 3)) + 3 * y[:, None]
     for name, label in (("whole", y.astype(str)), ("floats", y.astype(float).astype(str))):
@@ -199,7 +199,7 @@ def test_a_misspelt_key_is_named_with_the_nearest(wine, tmp_path, capsys):
     assert "Did you mean 'label'?" in capsys.readouterr().err
 
 
-def test_a_table_taken_for_texts_says_how_to_drop_columns(tmp_path, capsys):
+def test_a_table_read_as_texts_gets_advice_to_drop_columns(tmp_path, capsys):
     rows = [{"a": i, "b": i % 3, "key": f"k{i}"} for i in range(20)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
@@ -253,7 +253,7 @@ def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_
 
 
 @pytest.mark.filterwarnings("default")
-def test_other_units_give_one_warning_a_command(table, tmp_path, capsys):
+def test_a_change_of_units_gives_one_warning_per_command(table, tmp_path, capsys):
     rows = np.random.default_rng(1).random((40, 3))
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "big.npy", rows * 1000)

@@ -54,17 +54,17 @@ class Pair:
         (Pair, [torch.zeros(3, 2), torch.zeros(3)]),
     ],
 )
-def test_what_breaks_an_annotation_is_found(call, args):
+def test_violated_annotations_are_found(call, args):
     with pytest.raises(TypeError):
         call(*args)
 
 
-def test_each_call_has_sizes_of_its_own():
+def test_each_call_binds_its_own_sizes():
     assert first(torch.zeros(3, 2), torch.zeros(3, 2)).shape == (3,)
     assert first(torch.zeros(5, 4), torch.zeros(5, 4)).shape == (5,)
     assert Pair(torch.zeros(3, 2), torch.zeros(()), 5).h.shape == (3, 2)  # arrays alone
 
 
-def test_the_source_is_under_these_checks():
+def test_the_package_is_checked():
     with pytest.raises(TypeError):
         SquaredError().per_sample(torch.zeros(3), torch.zeros(3, 2))

@@ -63,7 +63,7 @@ def test_each_column_has_mean_zero_and_variance_one_after_scaling(far):
     torch.testing.assert_close(scaled, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_float32_data_are_read_as_before(far):
+def test_float32_data_are_shifted_in_float32_and_not_copied(far):
     near = (far - far.mean(axis=0)).astype(np.float32)
     for rows in (near, near.astype(np.float64)):
         source = array_source(rows)

@@ -105,7 +105,7 @@ def test_constant_columns_get_scale_one_and_stay_finite(kind, value):
     assert torch.isfinite(scaling.forward(x)).all()
 
 
-def test_a_deviation_that_float32_rounds_to_zero_is_divided_by():
+def test_a_deviation_that_float32_rounds_to_zero_is_used():
     X = np.zeros((10_000, 2), np.float32)
     X[0] = 1e-45, 1
     scaling, x = scaled(X, "standard")

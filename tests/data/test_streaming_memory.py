@@ -34,7 +34,7 @@ def peak_megabytes(*paths: Path) -> list[float]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the peak in")
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
-def test_memory_is_flat(tmp_path, kind):
+def test_memory_does_not_grow_with_the_file(tmp_path, kind):
     paths = []
     for n_rows in (40_000, 480_000):  # 20 and 246 MB; both over what the baseline samples here
         table = np.random.default_rng(0).standard_normal((n_rows, 128), dtype=np.float32)

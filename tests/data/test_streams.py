@@ -21,7 +21,7 @@ def stream_source(request, tmp_path, monkeypatch):
     return streamed(request.param, tmp_path, monkeypatch)
 
 
-def test_evenly_reads_only_what_it_needs(tmp_path, monkeypatch):
+def test_evenly_reads_only_the_rows_it_returns(tmp_path, monkeypatch):
     table = streamed("parquet", tmp_path, monkeypatch)
     groups, whole = [], table._group
     monkeypatch.setattr(table, "_group", lambda *a: groups.append(a[0]) or whole(*a))

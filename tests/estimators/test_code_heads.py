@@ -148,7 +148,7 @@ def test_arguments_of_the_encoders_training_change_the_result(change, autoencode
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classes):
+def test_noise_on_nearly_constant_units_stays_small(training, rows, classes):
     """Standardized by a tiny deviation, a unit that dropout switches off would drown the rest."""
     flat = Autoencoder(
         16, hidden=(16, 16), activation="sigmoid", code_activation="sigmoid", tied=True,
@@ -268,7 +268,7 @@ def test_a_grid_search_varies_the_autoencoders_parameters(fitted_before, rows, c
     assert given.max_epochs == 2 and hasattr(given, "model_") is fitted_before
 
 
-def test_it_reads_sparse_rows_and_other_encoders(rows, classes):
+def test_a_head_accepts_sparse_rows_and_other_encoders(rows, classes):
     counts = sp.csr_array(np.maximum(rows, 0))
     sparse = SparseAutoencoder(6, sparsity="top_k", k=3, max_epochs=5, random_state=0).fit(counts)
     fitted = classifier(sparse, training="joint", dropout=0.2, batch_size=16)

@@ -169,7 +169,7 @@ def test_a_file_without_a_member_is_refused(detector, path):
         load(path)
 
 
-def test_sparse_rows_score_as_dense_ones(X):
+def test_sparse_rows_get_the_scores_of_dense_rows(X):
     x = np.where(X > 0, X, 0)
     found = quick().fit(sp.csr_array(x))
     np.testing.assert_allclose(

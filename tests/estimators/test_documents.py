@@ -36,7 +36,7 @@ def fitted(request, texts):
     return request.param(8, random_state=0, **SMALL).fit(texts[0])
 
 
-def test_a_code_says_what_a_text_is_about(fitted, texts):
+def test_codes_cluster_texts_by_topic(fitted, texts):
     new, labels = topic_texts(60, seed=1)
     nearest = KNeighborsClassifier(3).fit(fitted.transform(texts[0]), texts[1])
     assert nearest.score(fitted.transform(new), labels) > 0.95
@@ -58,7 +58,7 @@ def test_texts_and_their_counts_give_the_same_codes(fitted, texts):
     np.testing.assert_array_equal(fitted.transform(counts), fitted.transform(texts[0]))
 
 
-def test_a_fit_to_counts_is_that_to_texts(fitted, texts):
+def test_fitting_counts_equals_fitting_texts(fitted, texts):
     again = type(fitted)(8, random_state=0, **SMALL).fit(fitted.vocabulary_.count(texts[0]))
     np.testing.assert_array_equal(again.transform(fitted.vocabulary_.count(texts[0])),
                                   fitted.transform(texts[0]))  # fmt: skip
@@ -114,7 +114,7 @@ def test_reconstructions_keep_a_documents_number_of_words(texts):
         np.testing.assert_allclose(decoded.sum(1), 1, rtol=1e-4)
 
 
-def test_texts_for_a_net_of_numbers_are_refused_with_the_way_out():
+def test_texts_for_a_numeric_estimator_are_refused_with_the_way_out():
     with pytest.raises(InvalidData, match="holds texts, which Autoencoder cannot read; use"):
         Autoencoder().fit(as_documents(["a b", "c d"]))
 

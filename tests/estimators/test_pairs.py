@@ -45,7 +45,7 @@ def test_a_net_learns_to_reconstruct_the_clean_rows(pairs, kind):
     assert net.model_.parameters["corruption"] == {"name": "identity"}
 
 
-def test_the_clean_rows_matter_and_so_does_their_order(pairs):
+def test_the_clean_rows_and_their_order_matter(pairs):
     noisy, clean = pairs
     few = {**ARGUMENTS, "max_epochs": 2}
     codes = [
@@ -76,7 +76,7 @@ def test_the_measured_error_is_that_of_the_clean_rows(pairs, capsys):
     assert net.score(noisy) != pytest.approx(-error, rel=1e-2)
 
 
-def test_validation_data_are_pairs_too(pairs):
+def test_validation_data_may_be_pairs(pairs):
     noisy, clean = pairs
     net = Autoencoder(2, **{**ARGUMENTS, "max_epochs": 3})
     net.fit(noisy[:150], clean[:150], validation_data=(noisy[150:], clean[150:]))
@@ -86,7 +86,7 @@ def test_validation_data_are_pairs_too(pairs):
         net.fit(noisy[:150], clean[:150], validation_data=noisy[150:])
 
 
-def test_sparse_pairs(pairs):
+def test_pairs_of_sparse_rows_are_accepted(pairs):
     clean = np.abs(np.round(9 * pairs[1]))
     noisy = clean * (np.random.default_rng(1).random(clean.shape) < 0.7)
     few = {**ARGUMENTS, "max_epochs": 2, "n_components": 2}
@@ -142,7 +142,7 @@ def test_partial_fit_refuses_pairs(pairs):
         Autoencoder(2).partial_fit(*pairs)
 
 
-def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
+def test_fit_reads_the_clean_rows_from_a_file(pairs, tmp_path, capsys):
     for name, rows in zip(("noisy", "clean"), pairs, strict=True):
         np.save(tmp_path / f"{name}.npy", rows)
     out = tmp_path / "m.safetensors"

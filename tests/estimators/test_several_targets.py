@@ -83,7 +83,7 @@ def test_rows_without_values_still_affect_the_reconstruction():
     assert np.isfinite(with_all).all() and np.isfinite(few.history_).all()
 
 
-def test_errors_are_summed_over_targets_and_a_row_is_known_by_one_of_them():
+def test_errors_sum_over_targets_and_rows_count_with_any_known_target():
     predictions = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 7.0]])
     y = torch.tensor([[0.0, 0.0], [1.0, torch.nan], [torch.nan, torch.nan]])
     each, known = target_errors(predictions, y, classification=False)
@@ -138,7 +138,7 @@ def test_one_column_stays_a_column(names, autoencoder, tmp_path):
         {"target_names": [1, 2, 3]},
     ],
 )
-def test_targets_that_cannot_be_are_refused_at_load(change, fitted, tmp_path):
+def test_invalid_targets_are_refused_at_load(change, fitted, tmp_path):
     fitted.save(tmp_path / "h.safetensors")
     artefact = read_artefact(tmp_path / "h.safetensors", kind="model")
     artefact.spec["head"] |= change

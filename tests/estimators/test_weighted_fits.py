@@ -82,7 +82,7 @@ def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(kind, settings, 
     np.testing.assert_allclose(weighted.history_, repeated.history_, rtol=1e-3, atol=1e-4)
 
 
-def test_pairs_of_rows_have_weights_too():
+def test_pairs_of_rows_may_have_weights():
     clean = X + 1
     weighted, repeated = (
         Autoencoder(3, hidden=(8,), **ALL_TRAIN),
@@ -93,7 +93,7 @@ def test_pairs_of_rows_have_weights_too():
     np.testing.assert_allclose(weighted.reconstruct(X), repeated.reconstruct(X), atol=1e-3)
 
 
-def test_weights_that_are_all_alike_change_nothing():
+def test_equal_weights_change_nothing():
     alike, none = (Autoencoder(3, **SMALL).fit(X, sample_weight=w) for w in (np.full(N, 7.0), None))
     np.testing.assert_allclose(alike.transform(X), none.transform(X), atol=1e-5)
     np.testing.assert_allclose(alike.validation_history_, none.validation_history_, rtol=1e-5)
@@ -132,7 +132,7 @@ def test_statistics_are_those_of_repeated_rows(rows):
     torch.testing.assert_close(*share, rtol=1e-6, atol=0)
 
 
-def test_a_column_known_only_in_a_light_row_keeps_its_variance():
+def test_a_column_known_only_in_rows_of_small_weight_keeps_its_variance():
     rows = X.copy()
     rows[2:, 0] = np.nan
     source = array_source(rows).weighted(weights_of_source(np.r_[0.01, 0.01, np.ones(N - 2)]))

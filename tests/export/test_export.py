@@ -107,7 +107,7 @@ def test_a_file_has_the_metadata_of_its_model(exported):
     assert metadata["narrows_version"]
 
 
-def test_a_file_holds_no_trace_of_the_machine(exported):
+def test_a_file_does_not_name_the_machine(exported):
     data = exported.encoder.read_bytes()
     assert b".py" not in data and str(Path.home()).encode() not in data
 
@@ -131,7 +131,7 @@ def test_the_link_of_the_loss_is_in_the_decoder(tmp_path, loss):
     assert outputs.min() >= 0 and outputs.max() <= 1
 
 
-def test_counts_far_below_1_keep_their_shares(tmp_path):
+def test_counts_far_below_1_keep_their_proportions(tmp_path):
     """log(1 + x) of a small x is x, and not what 1 + x has rounded off."""
     fitted = model("document", "tfidf", "multinomial")
     export_onnx(fitted, tmp_path / "m.onnx")
@@ -139,7 +139,7 @@ def test_counts_far_below_1_keep_their_shares(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", rows), own_answers(fitted, "encoder", rows))
 
 
-def test_large_rows_have_shares_too(tmp_path):
+def test_large_rows_have_finite_proportions(tmp_path):
     fitted = model("document", "proportions", "multinomial")
     export_onnx(fitted, tmp_path / "m.onnx")
     rows = 3e38 * np.random.default_rng(0).random((20, N_FEATURES)).astype(np.float32)

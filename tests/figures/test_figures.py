@@ -213,7 +213,7 @@ def test_of_many_words_the_ten_largest_contributions_are_drawn(table):
     assert all(axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] > largest for axis in figure.axes)
 
 
-def test_a_walk_of_a_table_is_drawn_as_colors_with_a_name_per_line(of_table, table):
+def test_a_walk_of_a_table_is_drawn_as_a_heat_map_with_a_name_per_line(of_table, table):
     grid = table[:24].reshape(8, 3, 13)
     figure = walk_figure(
         of_table, grid, lines=[f"row {i}" for i in range(8)], columns=["data", "0", "1"], given=[0]
@@ -274,7 +274,7 @@ def test_the_conditional_mean_of_pca_is_drawn_at_hidden_values_only(of_table, ta
         assert (np.isfinite(values) == there).all()
 
 
-def test_a_deviation_has_no_color(rng):
+def test_deviations_are_drawn_in_gray(rng):
     rows = rng.integers(0, 256, size=(40, 48), dtype=np.uint8)
     model = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(rows).model_
     hidden = np.arange(48)[None] < 24

@@ -88,7 +88,7 @@ def test_making_an_index_does_not_import_faiss(kind):
 
 
 @pytest.mark.parametrize("n_bits", [1, 5, 12])
-def test_a_shell_has_every_word_at_its_radius_once(n_bits):
+def test_a_shell_lists_every_address_at_its_radius_once(n_bits):
     for radius in range(n_bits + 1):
         words = shell(n_bits, radius)
         assert len(set(words.tolist())) == len(words) == comb(n_bits, radius)

@@ -36,7 +36,7 @@ def test_statistics_are_those_of_the_known_values(tables):
     np.testing.assert_allclose(statistics.variance, np.nanvar(tables[1], axis=0), rtol=1e-4)
 
 
-def test_denoise_fills_in_missing_values_and_keeps_known_ones(tables, filler):
+def test_denoise_fills_in_missing_values_and_keeps_known_values(tables, filler):
     whole, holed = tables
     filled = filler.denoise(holed)
     missing = np.isnan(holed)

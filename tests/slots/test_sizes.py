@@ -77,7 +77,7 @@ def test_a_batch_is_never_larger_than_the_rows():
     narrows.Autoencoder(2, hidden=(4,), max_epochs=1, batch_size=10**12).fit(ROWS)
 
 
-def test_partial_fit_is_refused_too():
+def test_partial_fit_refuses_a_net_larger_than_memory():
     with pytest.raises(ResourceError, match="lower hidden="):
         narrows.Autoencoder(2, hidden=(HUGE,)).partial_fit(ROWS)
 
@@ -134,7 +134,7 @@ def test_the_computed_size_is_that_of_the_net():
     ],
     ids=["sample", "perturb", "traverse", "interpolate"],
 )
-def test_more_new_rows_than_fit_are_refused(fitted, monkeypatch, ask):
+def test_generated_rows_larger_than_memory_are_refused(fitted, monkeypatch, ask):
     monkeypatch.setattr(memory, "available_memory", lambda: 60_000)
     with pytest.raises(ResourceError, match=r"new rows: .* x 16 numbers need .* (lower|take) "):
         ask(fitted)

@@ -335,7 +335,7 @@ def test_any_json_objects_are_documents_or_refused(tmp_path, rows):
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=5))
 @fuzz(100)
-def test_any_texts_read_back_alike_from_every_kind_of_file(tmp_path, texts):
+def test_any_texts_are_read_back_unchanged_from_every_kind_of_file(tmp_path, texts):
     # a reader of CSV may not tell these from the ends of its rows
     cleaned = list(as_documents(texts).texts())
     documents = [Document(str(at), text) for at, text in enumerate(cleaned)]

@@ -200,7 +200,7 @@ def test_a_model_file_keeps_how_texts_are_read(arguments, tmp_path):
     assert plain.vocabulary_.terms != model.vocabulary_.terms
 
 
-def test_specs_of_plain_words_are_written_like_before():
+def test_specs_of_plain_words_have_no_newer_entries():
     spec = Analyzer(stemmer="porter").to_spec()
     assert set(spec) == {"lowercase", "token_pattern", "stop_words", "stemmer", "max_token_length"}
     again = Analyzer.from_spec(spec)
@@ -255,7 +255,7 @@ def test_a_pattern_that_is_too_long_or_invalid_is_refused():
 # From the shell
 
 
-def test_the_shell_sets_how_texts_are_read(tmp_path, capsys):
+def test_the_command_line_sets_how_texts_are_read(tmp_path, capsys):
     (tmp_path / "docs.jsonl").write_text(
         "\n".join(f'{{"id": "{i}", "text": "{text}"}}' for i, text in enumerate(CHINESE))
     )

@@ -36,9 +36,7 @@ from narrows.errors import (
         ("device", "nope", "device: 'nope' cannot be used: "),
     ],
 )
-def test_values_that_cannot_be_are_refused_in_fit(
-    x: np.ndarray, name: str, value: Any, text: str
-) -> None:
+def test_invalid_values_are_refused_in_fit(x: np.ndarray, name: str, value: Any, text: str) -> None:
     model = small(**{name: value})  # not here
     with pytest.raises(UsageError, match=text.replace("(", r"\(")):
         model.fit(x)

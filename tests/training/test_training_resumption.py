@@ -53,7 +53,9 @@ def outcome(model: Autoencoder) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("every", [1, 3, 4, 7])
-def test_a_resumed_run_ends_as_the_uninterrupted_one(data: Any, tmp_path: Path, every: int) -> None:
+def test_a_resumed_run_ends_like_the_uninterrupted_one(
+    data: Any, tmp_path: Path, every: int
+) -> None:
     whole, parts = small().fit(data), small()
     assert interrupted(parts, data, tmp_path / "c", every) > 1
     assert equal(weights(parts), weights(whole))
@@ -206,7 +208,7 @@ def test_the_command_line_resumes_and_opens_checkpoints(x: np.ndarray, tmp_path:
     assert not (tmp_path / "m.checkpoints").exists()
 
 
-def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
+def test_without_kept_checkpoints_the_command_line_says_why_it_restarts(
     x: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "x.npy", x)
@@ -216,13 +218,13 @@ def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
     assert "its checkpoints are gone (--keep-checkpoints keeps them)" in capsys.readouterr().err
 
 
-def test_without_resume_training_starts_anew(x: np.ndarray, tmp_path: Path) -> None:
+def test_without_resume_training_starts_over(x: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped):
         small(learning_rate=0.1).fit(x, checkpoint=tmp_path, stop_requested=after(9))
     assert equal(weights(small().fit(x, checkpoint=tmp_path)), weights(small().fit(x)))
 
 
-def test_resuming_without_a_checkpoint_starts_anew(x: np.ndarray, tmp_path: Path) -> None:
+def test_resuming_without_a_checkpoint_starts_over(x: np.ndarray, tmp_path: Path) -> None:
     resumed = small().fit(x, checkpoint=tmp_path, resume=True)
     assert equal(weights(resumed), weights(small().fit(x)))
 

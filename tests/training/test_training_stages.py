@@ -262,6 +262,6 @@ def test_a_checkpoint_of_a_head_opens_as_one(stopped: Path, X: np.ndarray) -> No
     assert opened.predict_proba(X).shape == (48, 4)
 
 
-def test_what_says_only_what_the_parts_are_of_is_said_to(stopped: Path) -> None:
+def test_a_multi_part_checkpoint_is_refused_as_a_model(stopped: Path) -> None:
     with pytest.raises(ModelFileError, match="name a checkpoint in one of the folders beside it"):
         load(stopped / "checkpoint-000001.safetensors")

@@ -55,7 +55,7 @@ def of_images() -> Autoencoder:
 
 @pytest.mark.parametrize("n_panels", [1, 2, 6])
 @pytest.mark.parametrize("n_lines", [1, 2])
-def test_the_label_of_a_color_bar_is_whole(n_panels, n_lines):
+def test_the_label_of_a_color_bar_is_not_cut_off(n_panels, n_lines):
     panels = np.random.default_rng(0).normal(size=(n_panels, n_lines, 3))
     figure = draw_heat(
         panels, titles=["row"] * n_panels, lines=["a"] * n_lines, unit=UNIT, names=["a", "b", "c"]
@@ -64,7 +64,7 @@ def test_the_label_of_a_color_bar_is_whole(n_panels, n_lines):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_the_unit_of_few_profiles_is_whole(n):
+def test_the_unit_of_few_profiles_is_not_cut_off(n):
     strips = [Strip("data", "data", np.random.default_rng(0).normal(size=(n, 4)))]
     figure = draw_profiles(strips, lines=["row 0", "row 1"], unit=UNIT)
     assert UNIT in texts(figure) and UNIT not in cut(figure)
@@ -95,7 +95,7 @@ def test_a_missing_pixel_is_not_gray(shape):
     assert np.ptp(images[~pink], axis=1).max() == 0
 
 
-def test_figures_of_images_explain_pink(of_images):
+def test_figures_of_images_explain_the_color_of_missing_pixels(of_images):
     model, rows = of_images.model_, torch.rand(3, 16)
     rows[1, 5] = torch.nan
     shape = (4, 4)
@@ -120,7 +120,7 @@ def test_figures_of_images_explain_pink(of_images):
     assert "pink" not in " ".join(texts(denoising_figure(model, rows, image_shape=shape)))
 
 
-def test_profiles_explain_gaps():
+def test_profiles_explain_that_gaps_are_missing_values():
     rows = np.ones((2, 4))
     rows[1, 2] = np.nan
     figure = draw_profiles([Strip("data", "data", rows)], lines=["a", "b"], unit=UNIT)
