@@ -1,4 +1,4 @@
-"""What every test has: scikit-learn's array API checks, the data folder, shared fixtures."""
+"""Settings and fixtures of all tests: scikit-learn's array API checks, the data folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models to export, and what an ONNX file answers: what tests of export share."""
+"""Models to export, and the outputs of ONNX files, shared by the tests of export."""
 
 from __future__ import annotations
 

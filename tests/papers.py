@@ -1,4 +1,4 @@
-"""Scripts of papers, run and loaded in the process of the tests: a new one takes seconds to start.
+"""Run the papers' scripts in the test process, since a new process takes seconds to start.
 
 That ``narrows reproduce`` starts one is tested in test_paper_overcomplete.py.
 """

@@ -1,4 +1,4 @@
-"""The house rules that a script can see: imports, sizes, names, randomness, no pickle."""
+"""Rules of the code base that a script can check: imports, sizes, names, randomness, no pickle."""
 
 from __future__ import annotations
 

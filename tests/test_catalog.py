@@ -1,4 +1,4 @@
-"""The catalog: every public name is documented, and every table agrees with it."""
+"""The catalog: every public name is documented, and every table matches it."""
 
 from __future__ import annotations
 
@@ -158,5 +158,5 @@ def test_a_new_variants_docstring_becomes_a_row_of_the_table():
     [("A: b.\n\n    loss   x", "paper"), ('A: b.\n\nDoe (2001), "T".', "line of a slot")],
 )
 def test_a_variant_without_paper_or_slots_is_named(docstring, missing):
-    with pytest.raises(ValueError, match=rf"variants/odd.py: the docstring has no .*{missing}"):
-        tables.row("odd", "", docstring)
+    with pytest.raises(ValueError, match=rf"variants/broken.py: the docstring has no .*{missing}"):
+        tables.row("broken", "", docstring)

@@ -1,4 +1,4 @@
-"""Pages of the documentation whose code is a program run, and print what they say."""
+"""The code of documentation pages runs and prints what the page shows."""
 
 from __future__ import annotations
 

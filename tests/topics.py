@@ -1,4 +1,4 @@
-"""Texts about a few topics, made of words that belong to one of them each."""
+"""Generated texts about a few topics; each word belongs to one topic."""
 
 from __future__ import annotations
 

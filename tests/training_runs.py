@@ -1,4 +1,4 @@
-"""Small trainings, and how to compare and to interrupt them."""
+"""Small trainings, and functions that compare and interrupt them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that an earlier version wrote, and what it answered: later versions load them.
+"""Files that an earlier version wrote, with its answers; later versions must reproduce them.
 
 ``python tests/written_files.py`` writes those of the version at hand into ``tests/written``. Files
 that are there stay as they are: they were written by the version that they stand for.

@@ -86,9 +86,9 @@ def test_at_most_a_share_a_of_normal_rows_has_p_values_up_to_a(detector, a):
 
 
 def test_rows_off_the_plane_have_the_smallest_possible_p_value(detector):
-    odd = normal_rows(20, seed=4)
-    odd[:, 3] += 10
-    np.testing.assert_allclose(detector.p_values(odd), 1 / 1001)
+    anomalous = normal_rows(20, seed=4)
+    anomalous[:, 3] += 10
+    np.testing.assert_allclose(detector.p_values(anomalous), 1 / 1001)
 
 
 def test_given_calibration_rows_replace_the_held_out_rows(detector):
@@ -240,11 +240,11 @@ def test_contributions_share_the_error_above_that_of_a_perfect_reconstruction(
 
 
 def test_the_planted_feature_has_the_largest_contribution(detector):
-    odd = normal_rows(40, seed=4)
+    anomalous = normal_rows(40, seed=4)
     planted = np.arange(40) % 6
-    odd[np.arange(40), planted] += 8
+    anomalous[np.arange(40), planted] += 8
     assert (
-        detector.anomaly_contributions(odd).argmax(axis=1) == planted
+        detector.anomaly_contributions(anomalous).argmax(axis=1) == planted
     ).mean() > 0.7  # by chance 1 in 6
 
 

@@ -1,4 +1,4 @@
-"""The copying test detects nets that copy their input, and passes those that do not."""
+"""The copying test reports nets that copy their input, and no others."""
 
 from __future__ import annotations
 

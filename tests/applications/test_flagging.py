@@ -142,7 +142,7 @@ def test_the_default_rule_for_a_detector_file_is_the_detectors(tmp_path, capsys)
         assert found["contamination"] == more.get("contamination")
 
 
-@pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")  # the odd row is far away
+@pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")  # the anomaly is far away
 @pytest.mark.parametrize("n", [4, 10, 18, 19, 30])
 def test_a_detector_fitted_to_few_rows_flags_by_default(n):
     fitted = detector().fit(rows(n + 1)[:-1])

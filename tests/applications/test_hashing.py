@@ -1,4 +1,4 @@
-"""Codes of bits: the encoder, its training, thresholds, packing and look-up."""
+"""Binary codes: the encoder, its training, thresholds, packing and search."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_names_and_metadata_come_back(hasher, texts):
 
 
 def test_a_tie_at_the_threshold_gives_no_bit(rows):
-    """Of an odd number of rows the median is one row's own z, and that row has no bit."""
+    """With an odd number of rows the median is the value of one row, whose bit is off."""
     net = encoder()
     net.thresholds.copy_(net(rows[7:8]).preactivation.detach()[0])
     assert bool((net(rows[7:8]).h == -1).all()) and bool((net.layers(rows[7:8])[-1] == -1).all())

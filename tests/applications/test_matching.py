@@ -1,4 +1,4 @@
-"""Drawing, ranking and calibrating pairs, and the metric in closed form, against oracles."""
+"""Drawing, ranking and calibrating pairs, and the closed-form metric, against oracles."""
 
 from __future__ import annotations
 

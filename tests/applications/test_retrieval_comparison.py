@@ -1,4 +1,4 @@
-"""Retrieval by a code and by its linear baselines: measured, printed, drawn, from the shell."""
+"""Retrieval by a code compared with linear baselines: measures, table, figure and command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of predictions where labels are unknown, of unseen classes, or texts for numbers."""
+"""Scores of predictions with unknown labels, unseen classes, and strings that spell numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perturbed, traversed and interpolated codes: their ends, their noise, their constraints."""
+"""Perturbed, traversed and interpolated codes: endpoints, noise and constraints."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_after_partial_fit_alone_there_is_no_covariance(rows):
     for call in (ae.perturb, lambda X: ae.traverse(X[0])):
         with pytest.raises(UsageError, match="partial_fit does not; call fit"):
             call(rows)
-    assert ae.interpolate(rows[:2], rows[2:4]).shape == (2, 9, 10)  # interpolation needs no covariance
+    assert ae.interpolate(rows[:2], rows[2:4]).shape == (2, 9, 10)  # needs no covariance
     assert ae.traverse(rows[0], 1, values=[0]).shape == (1, 1, 10)
 
 

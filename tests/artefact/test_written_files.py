@@ -1,4 +1,4 @@
-"""Model and index files that earlier versions wrote load, and answer as they did."""
+"""Model and index files of earlier versions load and give the same answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: files in and out, exit codes, and no traceback."""
+"""The command line: input and output files, exit codes, and no traceback."""
 
 from __future__ import annotations
 

@@ -103,11 +103,11 @@ def test_calibration_rows_can_be_given(files, capsys):
 @pytest.mark.parametrize("words", [("0", "1"), ("False", "True"), ("1", "-1")])
 def test_labels_measure_the_detection(words, files, tmp_path, capsys):
     rows = pd.read_csv(files / "x.csv")
-    rows["odd"] = [words[i == 7] for i in range(60)]
+    rows["anomalous"] = [words[i == 7] for i in range(60)]
     rows.to_csv(tmp_path / "labeled.csv", index=False)
-    (tmp_path / "y.csv").write_text("\n".join(rows["odd"]) + "\n")
+    (tmp_path / "y.csv").write_text("\n".join(rows["anomalous"]) + "\n")
     for more in (
-        [f"{tmp_path}/labeled.csv:label=odd"],
+        [f"{tmp_path}/labeled.csv:label=anomalous"],
         [files / "x.csv", "--labels", tmp_path / "y.csv"],
     ):
         arguments = [str(a) for a in ("anomalies", files / "m", *more, "--alpha", 0.05)]
@@ -136,9 +136,9 @@ def test_labels_that_mark_no_anomaly_are_refused_or_ignored_with_a_notice(files,
         (["1", "0", ""], "(0, 1, none)"),
         (list("gfedcba"), "(a, b, c, d, e, ...)"),
     ):
-        labeled = rows.assign(odd=np.resize(kinds, len(rows)))
+        labeled = rows.assign(anomalous=np.resize(kinds, len(rows)))
         labeled.to_csv(tmp_path / "labeled.csv", index=False)
-        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=odd")
+        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=anomalous")
         assert cli([str(a) for a in command]) == 0
         err = capsys.readouterr().err
         assert f"The labels of DATA {shown} are ignored" in err
@@ -198,9 +198,9 @@ def test_errors_of_zero_do_not_count_as_calibration_errors():
 
 
 def test_detection_measures_match_their_definitions():
-    odd = anomaly_labels(np.array([0.0, 1, 0, 1, 0]))
+    anomalous = anomaly_labels(np.array([0.0, 1, 0, 1, 0]))
     flagged = np.array([False, True, True, False, False])
-    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, odd)
+    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, anomalous)
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 

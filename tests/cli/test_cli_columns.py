@@ -216,23 +216,23 @@ def table(tmp_path: Path) -> Path:
     lines = [
         f"{a:.3f},{b:.3f},s{i // 5},{i or ''},x" for i, (a, b) in enumerate(rng.random((40, 2)))
     ]
-    (tmp_path / "t.csv").write_text("\n".join(["a,b,sub,w,odd", *lines]) + "\n")
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,sub,w,junk", *lines]) + "\n")
     return tmp_path / "t.csv"
 
 
 def test_a_column_may_be_dropped_and_named_by_an_option(table, tmp_path):
     fit = ("-k", 1, "--epochs", 1, "-q", "-o", tmp_path / "m")
-    assert run("fit", f"{table}:drop=odd,drop=sub,drop=w", "--groups", "sub", *fit) == 0
+    assert run("fit", f"{table}:drop=junk,drop=sub,drop=w", "--groups", "sub", *fit) == 0
     assert load(tmp_path / "m").feature_names_in_.tolist() == ["a", "b"]
 
 
 def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_path, capsys):
     model = tmp_path / "m"
     assert (
-        run("fit", f"{table}:drop=odd,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
+        run("fit", f"{table}:drop=junk,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
         == 0
     )
-    plain = f"{table}:drop=odd,drop=sub,drop=w"
+    plain = f"{table}:drop=junk,drop=sub,drop=w"
     (tmp_path / "y.csv").write_text("0\n" * 39 + "\n")
     head = ("head", model, plain, "-o", tmp_path / "h", "--task")
     for command in (
@@ -245,7 +245,7 @@ def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_
         assert "--unknown" not in error
     assert run(*head, "classify", "--labels", tmp_path / "y.csv") == 3
     assert "--unknown '?'" in capsys.readouterr().err
-    weighted = f"{table}:label=a,drop=odd,drop=sub"
+    weighted = f"{table}:label=a,drop=junk,drop=sub"
     assert run("head", model, weighted, *head[3:], "regress", "--weights", "w") == 3
     error = capsys.readouterr().err
     assert "row 0 (the first is 0): --weights needs a number in every row, and this" in error

@@ -273,8 +273,8 @@ def test_a_table_of_numbers_is_not_documents(tmp_path, folder, capsys):
 
 
 def test_a_table_with_an_unusual_text_column_gets_advice_to_name_it(tmp_path, capsys):
-    (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
-    data = tmp_path / "odd.csv"
+    (tmp_path / "unusual.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
+    data = tmp_path / "unusual.csv"
     assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
     assert (
         f"If a column holds texts to learn from, name it: {data}:text=COLUMN."

@@ -1,4 +1,4 @@
-"""narrows head, predict and match: files in and out, and what is refused."""
+"""narrows head, predict and match: input and output files, and refused uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""narrows head and predict: labels as texts and numbers, and those that mean unknown."""
+"""narrows head and predict: labels as strings and numbers, and missing labels."""
 
 from __future__ import annotations
 

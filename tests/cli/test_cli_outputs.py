@@ -23,13 +23,13 @@ NO_FILES = {
     "kind", "loss", "method", "noise", "paper", "penalties", "precision", "preset", "resize",
     "scale", "settings", "training", "unknown",
 }  # fmt: skip
-"""Arguments that are texts and name no file: a new one is listed here, or is taken for an input."""
+"""String arguments that are not files: list new ones here, or they count as inputs."""
 
 NEEDED = {
     "head": "--task classify", "index": "--replace", "inpaint": "--mask missing:0.3",
     "evaluate": "--retrieval",
 }  # fmt: skip
-"""What a command does not run without."""
+"""Required arguments of each command."""
 
 
 def _takes_text(parameter):

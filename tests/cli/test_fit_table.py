@@ -1,4 +1,4 @@
-"""fit prints the errors of the held-out rows, and evaluate recognizes the rows of the fit."""
+"""fit prints the errors of the held-out rows, and evaluate recognizes training rows."""
 
 from __future__ import annotations
 

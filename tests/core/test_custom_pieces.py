@@ -1,4 +1,4 @@
-"""Users' own pieces: what trains, what a file names, and what load needs."""
+"""Custom pieces: training, saving, loading, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forked process does with models and indexes that its parent has computed with."""
+"""Forked processes use models and indexes that the parent has already computed with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimators give the same bits under any settings of torch and numpy, and change none of them."""
+"""Settings of torch and numpy do not change results, and estimators leave them unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of named axes that all other tests run under, which conftest.py puts on the source."""
+"""conftest.py checks the named axes of annotations at run time, in all tests."""
 
 from __future__ import annotations
 

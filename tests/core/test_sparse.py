@@ -1,4 +1,4 @@
-"""Sparse batches: what they give is what dense ones give, gradients too."""
+"""Sparse batches give the results and gradients of dense batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches side by side: in order, failing in order, one torch thread in each and in no other."""
+"""Batches computed in parallel threads: results and errors in order, one torch thread each."""
 
 from __future__ import annotations
 

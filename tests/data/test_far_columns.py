@@ -22,7 +22,7 @@ from narrows.data.statistics import describe
 from narrows.errors import LostColumnsWarning
 
 NOW = 1_700_000_000
-"""Seconds since 1970: float32 has a number every 128 of them."""
+"""Seconds since 1970: neighboring float32 values are 128 apart."""
 
 SMALL = {"n_components": 3, "hidden": (8,), "activation": "linear", "max_epochs": 60,
          "learning_rate": 2e-2, "batch_size": 25, "validation_fraction": 0, "patience": None,

@@ -171,24 +171,24 @@ def test_the_command_describes_a_mixed_folder_and_reads_the_chosen_kind(tmp_path
 
 
 @pytest.mark.parametrize("kind", [None, "images", "texts"])
-@pytest.mark.parametrize("odd", ["pipe", "socket", "device", "loop", "nothing", "back", "twice"])
-def test_no_reader_blocks_or_loops(tmp_path, monkeypatch, kind, odd):
+@pytest.mark.parametrize("path", ["pipe", "socket", "device", "loop", "nothing", "back", "twice"])
+def test_no_reader_blocks_or_loops(tmp_path, monkeypatch, kind, path):
     folder = filled(tmp_path / "x", txt=1)
     inner = folder / "inner"
     filled(inner, txt=1)
     path = inner / "z.png"
-    if odd == "pipe":
+    if path == "pipe":
         os.mkfifo(path)
-    elif odd == "socket":
+    elif path == "socket":
         monkeypatch.chdir(inner)  # their paths are short
         with socket.socket(socket.AF_UNIX) as made:
             made.bind("z.png")
-    elif odd == "twice":
+    elif path == "twice":
         filled(tmp_path / "elsewhere", txt=1)
         (inner / "a").symlink_to(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
     else:
-        to = {"device": "/dev/zero", "loop": "z.png", "nothing": "gone", "back": folder}[odd]
+        to = {"device": "/dev/zero", "loop": "z.png", "nothing": "gone", "back": folder}[special]
         path.symlink_to(to)
     whole = str(folder) if kind is None else f"{folder}:kind={kind}"
     for reader in (open_data, read_documents if kind == "texts" else read):

@@ -1,4 +1,4 @@
-"""Images come back as images, flat rows flat: what every method of the family returns."""
+"""Every method returns images for images, and flat rows for flat rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors about rows say which argument they are of, or which line of a file, and the way out."""
+"""Errors about rows name the argument or the line of the file, and the way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photo as data, images of mixed sizes brought to one, and the arrays of an archive by name."""
+"""Single photos as data, resizing of images, and named arrays of an archive."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def test_a_file_with_too_few_columns_is_refused_with_the_option_to_set(tmp_path)
 
 
 HALF = "1 1:5 2:6\n2 2:7\n"
-"""No first column, or no last one: the indices alone do not say from where they are counted."""
+"""Neither the first nor the last column occurs, so whether indices start at 0 or 1 is unclear."""
 
 
 @pytest.mark.parametrize(

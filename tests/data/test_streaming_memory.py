@@ -1,4 +1,4 @@
-"""Training from a file twelve times as large takes no more memory."""
+"""Training from a file twelve times larger uses no more memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams give the same rows as memory, a block at a time."""
+"""Streams give the rows of the in-memory source, block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in other units than the fitted rows cause a warning; ordinary rows do not."""
+"""Rows in units other than those of the fit cause a warning; ordinary rows do not."""
 
 from __future__ import annotations
 

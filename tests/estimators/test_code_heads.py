@@ -1,4 +1,4 @@
-"""Classifiers and regressors on a code: what is trained, what stays frozen, what a file stores."""
+"""Classifiers and regressors on a code: training, frozen encoders, and model files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads with rows, y, autoencoders or files that do not fit."""
+"""Heads refuse rows, y, autoencoders and files that do not match."""
 
 from __future__ import annotations
 

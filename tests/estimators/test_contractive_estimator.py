@@ -1,4 +1,4 @@
-"""The contractive autoencoder: what training does, what it says, and its model file."""
+"""The contractive autoencoder: training, warnings and its model file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutional nets: any size of image, mirrored, and what users may give."""
+"""Convolutional nets: layers, image shapes, files and arguments."""
 
 from __future__ import annotations
 

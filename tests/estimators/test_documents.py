@@ -1,4 +1,4 @@
-"""Estimators of documents: texts and counts, what a code says, what a file keeps."""
+"""Estimators of documents: texts and counts, codes by topic, and model files."""
 
 from __future__ import annotations
 

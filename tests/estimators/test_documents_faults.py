@@ -1,4 +1,4 @@
-"""Faults of documents, bits and indexes that no other test had noticed."""
+"""Regressions of document nets, binary codes and indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that fit learns depends on the values of the rows that it holds out."""
+"""The values of held-out rows do not affect what fit learns."""
 
 from __future__ import annotations
 

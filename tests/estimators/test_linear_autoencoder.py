@@ -1,4 +1,4 @@
-"""The linear autoencoder: its certificate says that its subspace is PCA's."""
+"""The linear autoencoder finds PCA's subspace, and its certificate measures that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks on every estimator; two, of repeated rows, are expected to fail."""
+"""scikit-learn's checks on every estimator; two checks of repeated rows are expected to fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stacked autoencoder: what each layer learns, where it is put, and what interrupts it."""
+"""The stacked autoencoder: layer-wise pretraining, fine-tuning, and resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimators of texts inside scikit-learn's compositions, and every form that texts come in."""
+"""Text estimators in scikit-learn's pipelines, with texts in every accepted form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantized codes: the nearest entries, the gradient through them, and entries that are used."""
+"""Quantized codes: nearest entries, straight-through gradients, and reset of unused entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Autoencoders with row weights: a weight has the effect of repeating the row."""
+"""Autoencoders with row weights: a weight acts like repeating the row."""
 
 from __future__ import annotations
 

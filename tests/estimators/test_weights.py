@@ -1,4 +1,4 @@
-"""Weights of rows and of classes of heads."""
+"""Row weights and class weights of heads."""
 
 from __future__ import annotations
 

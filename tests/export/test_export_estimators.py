@@ -1,4 +1,4 @@
-"""Exports of estimators and heads, from the command line, too, and refused exports."""
+"""Exports of estimators and heads in Python and on the command line, and refused exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines against sums over every state, and against what CD prescribes."""
+"""Restricted Boltzmann machines against sums over all states and the CD update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The softmax over sampled words: equal to the whole where all are drawn, right on average."""
+"""The sampled softmax: exact if all words are sampled, and unbiased on average."""
 
 from __future__ import annotations
 

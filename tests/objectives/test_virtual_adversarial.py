@@ -1,4 +1,4 @@
-"""Virtual adversarial smoothing: nearby rows are given the same class."""
+"""Virtual adversarial smoothing: nearby rows get the same class."""
 
 from __future__ import annotations
 

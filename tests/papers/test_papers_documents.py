@@ -1,4 +1,4 @@
-"""The papers on documents, on a few of them, and the baselines that they are held against."""
+"""The papers on documents, on few documents, and their baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The papers on pretrained features on a few images, and the data sets made for them."""
+"""The papers on pretrained features, on few images, and their generated data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every paper's script answers where something is in the way."""
+"""Errors of the papers' scripts: output folders, seeds and interrupts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another task as penalty: what y does to the code."""
+"""The auxiliary penalty: a task on y shapes the code."""
 
 from __future__ import annotations
 

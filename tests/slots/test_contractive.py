@@ -1,4 +1,4 @@
-"""The contractive penalty against the paper's formula and Jacobians found by other means."""
+"""The contractive penalty against the paper's formula and independent Jacobians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the contractive penalties choose, what they cost, and what they refuse."""
+"""Methods of the contractive penalties: choice, cost and refused inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corruptions: what they do to a row, and what then counts in the loss."""
+"""Corruptions: noise on rows, and weights of features in the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hidden rectangles: where they are, how large, and what counts."""
+"""Hidden rectangles: position, size, and weights in the loss."""
 
 from __future__ import annotations
 

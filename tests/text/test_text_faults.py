@@ -1,4 +1,4 @@
-"""Hostile and damaged texts (FAULTS.md, Text) have defined results, within bounds."""
+"""Hostile and damaged texts have defined results, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents and queries without content are no hits; shares of unknown words are reported."""
+"""Documents without content are never hits; shares of unknown words are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training learns: every row is seen, every weight moves, the objective falls."""
+"""Training sees every row, moves every weight, and lowers the objective."""
 
 from __future__ import annotations
 

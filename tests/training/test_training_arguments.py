@@ -1,4 +1,4 @@
-"""Arguments of a training that cannot be are refused in fit, by name, rule and value."""
+"""Invalid training arguments are refused in fit, by name, rule and value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of checkpoints: what it keeps, what is passed over, and what it refuses to go on."""
+"""The checkpoint folder: files kept, damaged files skipped, and refused resumptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Divergence: a training that is no longer finite is an error that says so."""
+"""Divergence: a training that is no longer finite raises TrainingDiverged."""
 
 from __future__ import annotations
 

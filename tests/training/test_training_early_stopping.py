@@ -1,4 +1,4 @@
-"""Early stopping: on held-out rows, and the best weights come back."""
+"""Early stopping uses held-out rows and restores the best weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precision and device: what a training computes in, and where."""
+"""The precision and the device of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads and detectors that are interrupted anywhere end as uninterrupted ones."""
+"""Interrupted heads and detectors resume to the result of uninterrupted ones."""
 
 from __future__ import annotations
 
