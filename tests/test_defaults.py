@@ -250,9 +250,7 @@ def test_every_estimator_and_every_variant_has_a_case(folder: Path, trained: Any
 @pytest.mark.parametrize("case", CASES)
 def test_defaults_train(case: str, trained: dict[str, Trained]) -> None:
     assert trained[case].code == 0
-    assert (
-        trained[case].steps > 1 or case == "match"
-    )  # the matcher on a frozen code has a closed form
+    assert trained[case].steps > 1 or case == "match"  # closed form on a frozen code
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "match"])

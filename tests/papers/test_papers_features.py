@@ -72,7 +72,7 @@ def test_the_svm_matches_scikit_learns_at_the_best_held_out_parameters(rng):
     x = rng.normal(size=(300, 20)).astype(np.float32)
     y = (x[:, 0] > 0) + 2 * (x[:, 1] * x[:, 2] > 0)
     parts = x[:150], y[:150], x[150:200], y[150:200], x[200:], y[200:]
-    error, choice = module("vincent2010_table3/machine.py").tuned_machine_error(*parts)
+    error, choice = module("vincent2010_table3/svm.py").tuned_svm_error(*parts)
     svc = SVC(C=choice["C"], gamma=choice["gamma"]).fit(parts[0], parts[1])
     assert error == pytest.approx(1 - svc.score(parts[4], parts[5]), abs=0.02)
 
