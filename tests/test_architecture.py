@@ -10,7 +10,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
-# Imports run down this list only: a part imports from the parts above it.
+# A part imports only from parts above it in this list.
 ORDER = (
     "_types", "_version", "errors", "catalog",
     "core",

@@ -39,7 +39,7 @@ CONSTANT = "a quantized code is constant almost everywhere, so that its Jacobian
 
 
 def refusal(variant: str, piece: str) -> str | None:
-    """Return the reason for which a combination cannot be, None where it can."""
+    """Return why a combination is refused; None if it is accepted."""
     if piece == "commitment" and variant != "vector_quantized":
         return QUANTIZED
     if piece == "kl_to_prior" and variant != "variational":
@@ -86,7 +86,7 @@ KNOWN = [
 def test_every_variant_accepts_every_slot_that_its_formula_leaves_open():
     for variant in VARIANTS:
         missing = {"corruption", "penalties", "loss", "augmentation"} - slots_of(variant)
-        # words have no neighbors in a row, as pixels have
+        # words in a row have no neighbors, unlike pixels
         assert missing == ({"augmentation"} if variant == "document" else set()), variant
 
 
@@ -179,7 +179,7 @@ def test_a_custom_piece_works_in_every_variant(variant, slot, tmp_path):
 
 @pytest.mark.parametrize("n_neighbors", [0, 5])
 @pytest.mark.parametrize("cls", [DocumentAutoencoder, SemanticHasher])
-def test_labels_reach_a_task_beside_neighbors(cls, n_neighbors):
+def test_labels_reach_a_task_of_a_net_with_neighbors(cls, n_neighbors):
     """Rows are rebuilt with their neighbors, and their code still predicts y."""
     labels = np.where(COUNTS[:, 0] > 1, "often", "rarely")
     est = cls(8, hidden=(16,), penalties="auxiliary:100", n_neighbors=n_neighbors,
@@ -191,7 +191,7 @@ def test_labels_reach_a_task_beside_neighbors(cls, n_neighbors):
 
 
 def test_penalties_are_kept_with_a_sampled_softmax():
-    """The penalty was dropped in silence."""
+    """The penalty was once dropped silently."""
     counts = sp.csr_array(COUNTS)
     arguments = {"hidden": (6,), "sampled_words": 3, "max_epochs": 20, "random_state": 0}
     sizes = [

@@ -17,7 +17,7 @@ from narrows.variants.building import build_objective
 
 N_FEATURES = 12
 
-# What a variant or a penalty needs beside the parameters that all have.
+# Required parameters of some variants and penalties.
 NEEDS = {
     "kl_sparsity": {"code_activation": "sigmoid"},
     "top_k": {"k": 2},
@@ -27,7 +27,7 @@ NEEDS = {
     "revive": {"hidden": []},
 }
 
-# Penalties that are of one kind of code only.
+# Penalties that need one kind of code.
 ONLY_WITH = {
     "kl_sparsity": ["plain", "tied"],
     "kl_to_prior": [],
@@ -35,10 +35,10 @@ ONLY_WITH = {
     "revive": ["top_k"],
 }
 
-# Penalties that are no means over rows: what they read are means of a batch.
+# Penalties that are not means over rows, since they read means of a batch.
 OF_MEANS = ("kl_sparsity", "revive")
 
-# Variants that choose every slot themselves, so that no other piece is tried with them.
+# Variants that choose every slot themselves, so no other piece is tested with them.
 CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",
           "variational", "vector_quantized"}  # fmt: skip
 
@@ -64,7 +64,7 @@ def build(case: tuple[str, str, str, str | None], seed: int = 0):
     variant, loss, corruption, penalty = case
     parameters = {"n_components": 3, "loss": loss, **NEEDS.get(variant, {})}
     if variant not in CLOSED:
-        if corruption == "patches":  # the one piece that must know what a row looks like
+        if corruption == "patches":  # the only piece that needs an image shape
             corruption = {"name": corruption, "image_shape": [2, 3, 2]}
         parameters |= {"hidden": [8, 5], "corruption": corruption, **NEEDS.get(penalty, {})}
         parameters["penalties"] = [penalty] if penalty else []
@@ -115,7 +115,7 @@ def test_equal_weights_of_rows_change_nothing(case, x, y):
 
 
 def test_terms_are_weighted_means_over_rows(case, x, y):
-    """The mean over all rows of J with one row alone is J, where J is a mean over rows."""
+    """J is the mean over rows of J on that row alone."""
     alone = [terms_by(case, x, y, len(x) * row) for row in torch.eye(len(x))]
     none = terms_by(case, x, y, None)
     torch.testing.assert_close(torch.stack([t.loss for t in alone]).mean(), none.loss)
@@ -211,7 +211,7 @@ def test_a_tied_decoder_multiplies_by_the_transposes(x):
 
 
 def test_the_gradient_of_the_objective_matches_finite_differences(x):
-    """The gradient of J in float64, each entry of one weight moved by hand."""
+    """The gradient of J in float64, by changing each entry of one weight."""
     net = build(("tied", "bernoulli", "identity", "weight_decay")).double()
     x = x.double()
 

@@ -42,7 +42,7 @@ from narrows.training.trainer import Trainer
 
 pytestmark = [
     pytest.mark.usefixtures("operators_listed_once"),
-    pytest.mark.filterwarnings("ignore"),  # the command line prints warnings, and goes on
+    pytest.mark.filterwarnings("ignore"),  # the command line prints warnings and continues
 ]
 
 _MAPS = ("convolutional",)
@@ -130,7 +130,7 @@ from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.trainer import Trainer
 
 torch.set_num_threads(1)
-for data in ("x.npy", "docs.jsonl --variant document"):  # imports all that children need, once
+for data in ("x.npy", "docs.jsonl --variant document"):  # import what children need, once
     assert cli(f"fit {data} --epochs 1 --hidden 2 -k 2 -q --restart -o warm.m".split()) == 0
 members._STEPS = 20
 step, save, steps, fatal = Trainer.step, Checkpoints.save, 0, 0

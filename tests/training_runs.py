@@ -54,7 +54,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 def after(steps: int) -> Callable[[], bool]:
-    """Return a stop request that comes after so many steps."""
+    """Return a stop request that comes after this many steps."""
     countdown = iter(range(steps, -1, -1))
     return lambda: next(countdown) <= 1
 

@@ -30,7 +30,7 @@ def small(cls: type) -> Any:
 
 
 def answers(est: Any, X: Any) -> np.ndarray:
-    """Return what a model says of rows, a table of numbers."""
+    """Return a model's answers for rows, a table of numbers."""
     if type(est) in DETECTORS:
         return est.score_samples(X)[:, None]
     if type(est).__name__ == "CodeSegmenter":

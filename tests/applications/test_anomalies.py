@@ -75,7 +75,7 @@ def test_scores_above_the_threshold_have_p_values_of_at_most_alpha(alpha):
 
 def test_p_values_are_uniform_on_fresh_normal_rows(detector):
     p = detector.p_values(normal_rows(3000, seed=2))
-    # both samples are finite: 1,000 rows calibrate, and of that size is the slack
+    # both samples are finite; the tolerance matches 1,000 calibration rows
     assert kstest(p, "uniform").statistic < 1.63 * np.sqrt(1 / 3000 + 1 / 1000)
 
 
@@ -100,7 +100,7 @@ def test_given_calibration_rows_replace_the_held_out_rows(detector):
 
 
 def test_training_rows_are_not_used_for_calibration(model_rows):
-    """A net that has learned its rows by heart still gives p-values for fresh ones."""
+    """A net that memorized its training rows still gives valid p-values for fresh rows."""
     ae = Autoencoder(
         4, hidden=(128, 128), max_epochs=200, patience=None, validation_fraction=0.5,
         learning_rate=1e-2, random_state=0,
@@ -117,7 +117,7 @@ def test_a_model_without_held_out_rows_names_the_way_out(model_rows):
     assert ae.p_values(model_rows, model_rows + 0.1).shape == (60,)
 
 
-def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
+def test_a_linear_autoencoder_accepts_calibration_rows(model_rows):
     ae = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(model_rows[:40])
     assert ae.p_values(model_rows[:40], model_rows[40:]).min() >= 1 / 21
 

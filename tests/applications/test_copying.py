@@ -65,7 +65,7 @@ def model():
 
 
 class Answer(torch.nn.Module):
-    """An encoder and decoder in one: the code is what the function makes of the row."""
+    """An encoder and decoder in one: the code is a function of the row."""
 
     def __init__(self, answer):
         super().__init__()
@@ -119,7 +119,7 @@ def test_independent_features_give_no_verdict(model):
 
 
 def test_the_linear_guess_is_a_ridge_regression_on_other_rows(model):
-    """Against scikit-learn's, part by part."""
+    """Compare with scikit-learn's, part by part."""
     from sklearn.linear_model import Ridge
 
     X = torch.from_numpy(structured(9, 9)).float()
@@ -139,7 +139,7 @@ def test_the_linear_guess_is_a_ridge_regression_on_other_rows(model):
 
 
 def test_the_guess_is_the_same_with_more_features_than_rows():
-    """The two ways to the ridge regression, by rows and by features, agree."""
+    """Ridge regression by rows and by features gives the same result."""
     x = torch.randn(30, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     hidden = torch.arange(40) % 4 == 0
     few = module._linear_guess(x, torch.ones(30, 10), hidden)  # 15 rows, 30 features

@@ -88,7 +88,7 @@ def test_invalid_arguments_are_refused(changes, message):
 def test_training_keeps_one_group_per_row_scaled_by_the_number_of_groups(rows):
     whole = encoder()(rows, generator=Generator().manual_seed(3)).h
     kept = encoder(n_groups=3)(rows, generator=Generator().manual_seed(3)).h
-    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])  # as even as three groups of 8 can be
+    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])  # the most even split of 8 bits
     which = torch.stack([(kept[:, groups == g] != 0).all(dim=1) for g in range(3)], dim=1)
     assert (which.sum(dim=1) == 1).all()
     assert (which.sum(dim=0) > 100).all()
@@ -135,7 +135,7 @@ def test_invalid_numbers_of_groups_are_refused(n_groups):
 
 
 def test_noise_moves_preactivations_away_from_the_threshold(digits):
-    """What gets through noise is z far from 0 (Salakhutdinov, Hinton 2009)."""
+    """Only preactivations far from 0 survive noise (Salakhutdinov, Hinton 2009)."""
 
     def size(noise: float) -> float:
         h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(digits[:400])
@@ -234,7 +234,7 @@ def test_another_models_index_is_refused(hasher, texts, tmp_path):
         Index.load(tmp_path / "i.index", model_digest=hasher.model_.fingerprint())
 
 
-def test_names_and_metadata_come_back(hasher, texts):
+def test_hits_have_their_names_and_metadata(hasher, texts):
     names = [f"text {i}" for i in range(120)]
     index = hasher.make_index(texts[0], names, [{"label": str(label)} for label in texts[1]])
     hit = hasher.search(index, [texts[0][7]], 120)[0]

@@ -23,7 +23,7 @@ from narrows.model.schema import Schema
 
 
 def cloud(n: int, seed: int) -> np.ndarray:
-    """Rows near a plane in ten dimensions, of other units each, (n, 10)."""
+    """Rows near a plane in ten dimensions, each with its own unit, (n, 10)."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, 3)) @ np.random.default_rng(9).normal(size=(3, 10))
     return ((rows + 0.1 * rng.normal(size=rows.shape)) * np.arange(1, 11)).astype(np.float32)

@@ -53,7 +53,7 @@ def hasher(holed) -> SemanticHasher:
 
 
 def filled(net, rows: np.ndarray) -> np.ndarray:
-    """The rows with the corruption's fill by hand: what the code of a missing value is made of."""
+    """The rows with missing values replaced by the corruption's fill."""
     scaling = net.model_.scaling
     return np.where(np.isnan(rows), (scaling.shift + FILL * scaling.scale).numpy(), rows)
 
@@ -82,7 +82,7 @@ def test_methods_on_codes_fill_in_missing_values(request, holed, kind, answer):
     np.testing.assert_allclose(found, answer(fitted, filled(fitted, holed)), rtol=1e-4, atol=1e-5)
 
 
-def test_features_are_the_code_of_transform(net, hasher, holed):
+def test_features_equal_the_code_of_transform(net, hasher, holed):
     np.testing.assert_array_equal(net.features(holed), net.transform(holed))
     np.testing.assert_array_equal(hasher.features(holed), hasher.transform(holed))
 

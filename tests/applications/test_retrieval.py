@@ -39,7 +39,7 @@ def labels(request, rng):
 
 @pytest.fixture
 def bounded(monkeypatch):
-    """Small tiles and samples, so that a small base takes every path of a large one."""
+    """Small tiles and samples, so that a small base covers every code path of a large one."""
     monkeypatch.setattr(ranking, "_TILE", 64)
     monkeypatch.setattr(ranking, "_SAMPLED", 4)
     monkeypatch.setattr(ranking, "_MAX_BLOCK", 7)

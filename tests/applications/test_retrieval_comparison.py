@@ -65,7 +65,7 @@ def test_the_baselines_are_fitted_on_the_base_alone(compared, counts, topics):
         assert compared.results[name] == expected
 
 
-def test_the_table_holds_every_number_and_its_meaning(compared):
+def test_the_table_holds_and_explains_every_number(compared):
     table = compared.table()
     for result in compared.results.values():
         assert all(f"{value:.3f}" in table for value in result.precision)
@@ -134,7 +134,7 @@ def test_the_command_does_not_treat_a_nonnegative_table_as_counts(tmp_path, caps
 
 
 def test_queries_are_drawn_evenly_from_rows_sorted_by_class():
-    """A query of every class, though every fourth row is of the first."""
+    """Queries of every class are drawn, although a fourth of the rows has the first class."""
     labels = np.arange(400) % 4
     codes = np.eye(4)[labels] * (labels == 0)[:, None] + 0.1
     result = compare_retrieval(codes, codes, labels, every=4, counts=False).results
@@ -182,7 +182,7 @@ def test_names_of_lines_that_end_together_do_not_touch(compared):
     assert np.diff(places).min() > 0.04 * axis.get_ylim()[1]
 
 
-def test_names_stand_in_the_order_of_the_lines(compared):
+def test_names_follow_the_order_of_the_lines(compared):
     some = compared.results["TF-IDF (60)"]
     ends = {
         "model": (0.5, 0.4, 0.1),

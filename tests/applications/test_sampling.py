@@ -143,7 +143,7 @@ def test_samples_are_not_copies_of_training_rows(fitted, units):
     assert nearest.min() > 0.05
 
 
-def test_the_densities_of_a_linear_net_are_those_of_its_rotated_codes(units):
+def test_the_densities_of_a_linear_net_are_fitted_to_its_rotated_codes(units):
     ae = small(LinearAutoencoder, max_epochs=10).fit(units)
     factor = ae.model_.densities["gaussian"].factors[0].numpy()
     np.testing.assert_allclose(
@@ -191,7 +191,7 @@ def test_the_ranges_match_the_activations():
         assert float(values.max()) == pytest.approx(60 if high is None else high, abs=2e-4)
 
 
-# What repeats, what is kept, what is refused.
+# Reproducibility, files and refused arguments.
 
 
 def test_a_seed_repeats_and_fewer_samples_are_a_prefix(fitted):
@@ -269,7 +269,7 @@ def test_after_partial_fit_there_is_no_density_until_fit(units):
     ae.fit(units[:100]).sample(2)
 
 
-def test_a_variational_net_has_its_prior_after_partial_fit_too(units):
+def test_a_variational_net_keeps_its_prior_after_partial_fit(units):
     ae = small(VariationalAutoencoder, hidden=()).partial_fit(units[:100])
     assert ae.sample(2).shape == (2, 64)
     with pytest.raises(UsageError, match="no 'mixture'"):

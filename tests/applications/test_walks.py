@@ -146,7 +146,7 @@ def test_an_arc_between_equal_codes_stays_there(autoencoder, rows):
     np.testing.assert_allclose(way, way[:, :1].repeat(4, axis=1), atol=1e-6)
 
 
-# Codes that are not free numbers.
+# Restricted codes: bits, top-k and quantized.
 
 
 def decoded_codes(ae, monkeypatch):
@@ -223,7 +223,7 @@ def test_a_variational_net_without_densities_walks_in_units_of_its_prior(rows):
     np.testing.assert_allclose(grid[0], ae.inverse_transform(codes), atol=1e-5)
 
 
-# What is refused.
+# Refused arguments.
 
 
 @pytest.mark.parametrize(

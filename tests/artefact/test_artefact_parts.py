@@ -33,7 +33,7 @@ Y = np.arange(40) % 2
 
 
 class Kind(NamedTuple):
-    """How a file is written, and the answers of what is read back: arrays of numbers."""
+    """How to write a file, and how to query the loaded object: arrays of numbers."""
 
     write: Callable[[Path], None]
     ask: Callable[[Path], list[Any]]
@@ -142,7 +142,7 @@ KINDS = {
 def trials(data: bytes, at_most: int | None = None) -> list[tuple[str, bytes]]:
     """Return tampered files and what was changed in each, evenly over all changes."""
     made = [*tensors_changed(data), *values_changed(data)]
-    # an odd step meets every change, whatever their number
+    # an odd step samples all kinds of changes
     return made if at_most is None else made[:: len(made) // at_most | 1]
 
 

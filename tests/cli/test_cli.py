@@ -125,7 +125,7 @@ def test_options_reach_the_estimator(table, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv"])
-def test_encode_and_decode_go_through_files(model, table, tmp_path, capsys, suffix):
+def test_encode_and_decode_read_and_write_files(model, table, tmp_path, capsys, suffix):
     codes, rows = tmp_path / f"codes{suffix}", tmp_path / "rows.npy"
     assert run("encode", model, table, "-o", codes) == 0
     assert run("decode", model, codes, "-o", rows) == 0

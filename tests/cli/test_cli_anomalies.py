@@ -29,7 +29,7 @@ def table(n: int, seed: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model of a table, and fresh rows of which the eighth has a wrong weight."""
+    """A model of a table, and fresh rows; the eighth has a wrong weight."""
     folder = tmp_path_factory.mktemp("anomalies")
     fit = Autoencoder(1, hidden=(8,), max_epochs=15, validation_fraction=0.4, random_state=0)
     fit.fit(table(500, 0)).save(folder / "m")
@@ -248,7 +248,7 @@ def test_a_detector_is_fitted_to_a_table(files, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["top"][0]["row"] == 7
 
 
-def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
+def test_a_detector_makes_its_own_nets_by_default(files, tmp_path, capsys):
     fit = ["detector", str(files / "normal.csv"), "--set", "n_folds=2", "--set", "trim=0", "-q"]
     assert cli([*fit, "-o", str(tmp_path / "d")]) == 0
     out, err = capsys.readouterr()

@@ -66,7 +66,7 @@ def test_regression_is_a_task(data, folder):
     assert fit(folder, f"{data}:label=value,drop=kind", "--penalty", penalty) == 0
 
 
-def test_validation_rows_bring_their_own_labels(folder):
+def test_validation_rows_have_their_own_labels(folder):
     held_out = str(folder / "others.csv") + ":label=kind,drop=value"
     data = "whole.csv:label=kind,drop=value"
     assert fit(folder, data, "--penalty", "auxiliary", "--validation", held_out) == 0

@@ -85,7 +85,7 @@ def test_a_missing_column_is_named_even_with_text_columns(tmp_path, capsys):
     assert "no column 'nokey'" in capsys.readouterr().err
 
 
-def test_folders_of_images_hold_their_classes(tmp_path, capsys):
+def test_folder_names_are_the_classes_of_images(tmp_path, capsys):
     data, model, head = tmp_path / "images", tmp_path / "m.st", tmp_path / "h.st"
     generator = np.random.default_rng(0)
     for kind, low in (("dark", 0), ("light", 128)):
@@ -96,7 +96,7 @@ def test_folders_of_images_hold_their_classes(tmp_path, capsys):
     assert run("fit", data, "--code", 2, "--hidden", 16, "--epochs", 80, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "classify", "--epochs", 200, "-q", "-o", head) == 0
     assert results(capsys, "predict", head, data)["accuracy"] > 0.9
-    # folders called otherwise are no classes of this head
+    # folders with other names are not classes of this head
     (data / "dark").rename(data / "1")
     (data / "light").rename(data / "2")
     assert "accuracy" not in results(
@@ -106,7 +106,7 @@ def test_folders_of_images_hold_their_classes(tmp_path, capsys):
 
 @pytest.fixture
 def gaps(wine, tmp_path):
-    """The same wine, of which every fifth has no label."""
+    """The same wine table; every fifth row has no label."""
     lines = wine.read_text().splitlines()
     at = lines[0].split(",").index("target")
     for i in range(1, len(lines), 5):
@@ -141,7 +141,7 @@ def test_rows_without_any_label_are_predicted_and_not_measured(wine, gaps, tmp_p
         capsys, "predict", head, f"{new}:label=target", "-o", tmp_path / "predictions.csv"
     )
     assert "accuracy" not in found
-    # nor are rows without a label alike to the retrieval curve
+    # rows without a label do not count as relevant to each other
     assert run("evaluate", model, gaps, "--retrieval", "--queries", 3) == 0
     assert "36 rows without a label are left out" in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ def test_each_task_has_its_head_and_the_file_still_encodes(task, kind, folder, t
     assert np.load(tmp_path / "h.npy").shape == (450, 4)
 
 
-def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, capsys):
+def test_predicted_classes_are_written_with_their_probabilities(folder, tmp_path, rows, capsys):
     head, target = folder / "classify.safetensors", tmp_path / "written.csv"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0
     with open(target, newline="") as file:
@@ -59,7 +59,7 @@ def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, 
 
 
 @pytest.mark.parametrize("task, method", [("classify", "predict_proba"), ("regress", "predict")])
-def test_numbers_go_to_npy(task, method, folder, tmp_path, rows):
+def test_predicted_numbers_are_written_to_npy(task, method, folder, tmp_path, rows):
     target = tmp_path / "predictions.npy"
     head = folder / f"{task}.safetensors"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0

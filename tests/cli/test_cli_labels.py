@@ -13,7 +13,7 @@ from sklearn.datasets import dump_svmlight_file
 from narrows import load
 from narrows.cli import run as cli
 
-LARGE = 2**53 + 1  # no float is it
+LARGE = 2**53 + 1  # no float equals it
 
 
 def run(*arguments) -> int:
@@ -30,7 +30,7 @@ def folder(tmp_path_factory, autoencoder, rows):
 
 @pytest.fixture(scope="module")
 def numbers() -> np.ndarray:
-    """Classes 0 to 2, of which every fifth is unknown: -1."""
+    """Classes 0 to 2; every fifth label is unknown, -1."""
     return np.where(np.arange(450) % 5, np.arange(450) // 150, -1)
 
 

@@ -37,7 +37,7 @@ def _takes_text(parameter):
 
 
 def _inputs_as_outputs():
-    """Yield, for every command, a line in which an input is also the output: each with each."""
+    """Yield, for every command, a command line for each pair of input and output."""
     for name, command in narrows.commands.items():
         texts = [p for p in command.params if _takes_text(p) and p.name not in NO_FILES]
         inputs = [p for p in texts if p.name not in OUTPUTS]

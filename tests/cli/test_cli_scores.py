@@ -19,7 +19,7 @@ def run(*arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A table of two clouds, of which three quarters of the rows are in one, and a model."""
+    """A table of two clusters, one with three quarters of the rows, and a model."""
     to = tmp_path_factory.mktemp("reached")
     generator = np.random.default_rng(0)
     kind = np.where(np.arange(120) % 4 == 0, "few", "many")
@@ -72,7 +72,7 @@ def test_scores_are_given_for_training_and_held_out_rows(folder, capsys):
     results = learned(folder, capsys, "noise", "classify", *HELD_OUT)
     assert results["held_out_accuracy"] == pytest.approx(head.score(X[held_out], y[held_out]))
     assert results["training_accuracy"] == pytest.approx(head.score(X[~held_out], y[~held_out]))
-    # and they are the rows that the loop held out: its own measure of them
+    # they are the rows that the loop held out
     p = head.predict_proba(X[held_out])[np.arange(30), (y[held_out] == "many").astype(int)]
     assert min(head.validation_history_) == pytest.approx(-np.log(p).mean(), rel=1e-3)
 
@@ -154,7 +154,7 @@ def test_texts_with_labels_are_scored_by_them(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] < 0.6
 
 
-def test_known_labels_are_counted_where_others_are_unknown(folder, capsys):
+def test_known_labels_are_counted_if_others_are_unknown(folder, capsys):
     kind = pd.read_csv(folder / "t.csv")["kind"].where(np.arange(120) % 6 == 0)
     kind.to_csv(folder / "labeled.csv", index=False, header=False, na_rep="?")
     capsys.readouterr()

@@ -105,7 +105,7 @@ def test_masks_are_written_as_integers_of_the_image_shape(folder, tmp_path):
     assert run(*arguments, tmp_path / "predictions.csv") == 0
     assert np.array_equal(np.loadtxt(tmp_path / "predictions.csv", delimiter=","), predictions)
     assert set((tmp_path / "predictions.csv").read_text()) <= set("01,\n")
-    # what was written is a mask file: of itself it is right everywhere
+    # the written masks score 1 against themselves
     assert run(*arguments[:-1], "--masks", tmp_path / "predictions.npy") == 0
 
 
@@ -141,7 +141,7 @@ def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
 
 def test_masks_in_a_lossy_format_without_loss_are_accepted(folder, tmp_path, masks):
     halves = np.zeros_like(masks)
-    halves[::2] = 255  # of one value each: nothing to lose
+    halves[::2] = 255  # each has a single value, so compression loses nothing
     path = images_of(tmp_path / "jpegs", halves, ".jpg")
     assert taught(folder, path, tmp_path / "h.st") == 0
     assert load(tmp_path / "h.st").classes_.tolist() == [0, 255]

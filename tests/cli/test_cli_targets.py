@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     to = tmp_path_factory.mktemp("targets")
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(N, 4)), columns=list("pqrs")).round(4)
-    table["s"] /= 100  # so that a code of three numbers holds all but nothing
+    table["s"] /= 100  # so that a code of three numbers keeps almost everything
     table["size, cm"] = (5 + 2 * table.p).round(4)
     table["shift"] = (table.q - table.r).round(4)
     table["subject"] = np.repeat(np.arange(20), 4)

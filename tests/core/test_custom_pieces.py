@@ -38,7 +38,7 @@ class SizedTrunk(Trunk):
 
 
 class Lasso(L1):
-    """A subclass of a known piece is a piece of one's own."""
+    """A subclass of a built-in piece is a custom piece."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def two_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(two_threads) -> Autoencoder:
-    """A net so wide that its products are shared out among the threads."""
+    """A net wide enough that its products use several threads."""
     model = Autoencoder(16, hidden=(512,), max_epochs=1, batch_size=128, random_state=0).fit(ROWS)
     model.transform(ROWS)
     return model
@@ -49,7 +49,7 @@ def index(model) -> Index:
 
 
 def passes_in_child(works: Callable[[], bool]) -> bool:
-    """Fork, and return whether what the child computes is true; fail where it hangs."""
+    """Fork and return whether the child's check passes; fail if it hangs."""
     child = os.fork()
     if not child:
         status = 2

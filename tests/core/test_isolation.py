@@ -120,7 +120,7 @@ def of_head(est: Any, X: Any) -> Iterator[Any]:
 
 
 def answers(cls: type, folder: Path) -> list[Any]:
-    """Return what an estimator says after its fit, and what it says after its file was read."""
+    """Return an estimator's answers after fit, and after its file is loaded."""
     X = rows_for(cls)
     est = unfitted(cls)
     if cls.__name__ == "CodeImputer":

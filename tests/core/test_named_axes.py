@@ -49,8 +49,8 @@ class Pair:
         (first, [torch.zeros(3, 2), torch.zeros(3, 1)]),  # another number of features
         (first, [torch.zeros(3, 2), torch.zeros(3)]),  # no axis of features
         (first, [torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.int64)]),
-        (flat, [torch.zeros(3, 2)]),  # two axes come back, where one is named
-        (mean, [torch.zeros(3, 2)]),  # features come back for samples
+        (flat, [torch.zeros(3, 2)]),  # returns two axes instead of one
+        (mean, [torch.zeros(3, 2)]),  # returns features instead of samples
         (Pair, [torch.zeros(3, 2), torch.zeros(3)]),
     ],
 )

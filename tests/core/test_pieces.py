@@ -42,7 +42,7 @@ def logistic(v: float) -> float:
 
 
 def loss_by_loops(loss, outputs: np.ndarray, rows: np.ndarray) -> list[float]:
-    """Straight from the definitions, one sample and one feature at a time."""
+    """Compute from the definition, one sample and one feature at a time."""
     errors = []
     for o, x in zip(outputs.astype(float), rows.astype(float), strict=True):
         if isinstance(loss, SquaredError):

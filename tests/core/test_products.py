@@ -70,9 +70,7 @@ def test_small_products_use_torch_and_large_ones_onednn(monkeypatch, rows, width
     assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
     assert products._suits_onednn(x, w) is wide
     with torch.no_grad():
-        assert products._suits_onednn(
-            x, w
-        )  # by which a row's code is the same in any batch of sixteens
+        assert products._suits_onednn(x, w)  # so that a row's code does not depend on its batch
 
 
 def test_product_equals_the_matrix_product(kernels):

@@ -50,7 +50,7 @@ def fitted(far) -> Autoencoder:
 
 
 def off(rows: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """How far rows are from what they should be, in standard deviations of each column."""
+    """Return the error of rows in standard deviations of each column."""
     return np.sqrt(np.square(rows - far).mean(axis=0)) / far.std(axis=0)
 
 
@@ -94,7 +94,7 @@ def test_codes_distinguish_rows_that_float32_does_not(fitted, far):
     assert np.float32(same[0, 0]) == np.float32(same[1, 0]) or same[0, 0] % 128 > 60
     one, other = fitted.transform(same)
     assert np.abs(one - other).max() > 1e-3
-    # alone or in company, a row has the same code
+    # a row's code does not depend on its batch
     np.testing.assert_allclose(fitted.transform(far[:1]), fitted.transform(far)[:1], rtol=1e-4)
 
 

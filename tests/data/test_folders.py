@@ -21,7 +21,7 @@ from narrows.text import Documents, looks_like_documents
 
 
 def filled(folder, **counts):
-    """Make so many files of each suffix, with the content of their kind."""
+    """Make this many files of each suffix, with matching content."""
     folder.mkdir(exist_ok=True)
     for suffix, count in counts.items():
         for i in range(count):

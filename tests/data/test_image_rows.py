@@ -46,7 +46,7 @@ def answers(ae, X):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_images_come_back_as_images_and_the_file_keeps_it(tmp_path, shape):
+def test_methods_return_images_for_images_also_after_loading(tmp_path, shape):
     X = images(shape)
     ae = fitted(X)
     ae.save(tmp_path / "m.safetensors")
@@ -105,7 +105,7 @@ def test_an_imputer_returns_tables_even_if_its_net_was_fitted_to_images():
     assert imputer.fit(table).transform(table).shape == (20, 20)
 
 
-def test_a_folder_of_images_comes_back_as_images(tmp_path):
+def test_methods_return_images_for_a_folder_of_images(tmp_path):
     for i in range(12):
         Image.fromarray(images((5, 4))).save(tmp_path / f"{i}.png")
     source = read(tmp_path)

@@ -89,7 +89,7 @@ def test_a_matcher_and_a_segmenter_learn_the_same_from_a_part(ae):
     np.testing.assert_allclose(of_part, of_array, atol=1e-5)
 
 
-def test_neighborhoods_of_a_part_are_those_of_its_rows():
+def test_neighborhoods_of_a_part_contain_only_its_rows():
     hasher = SemanticHasher(8, hidden=(16,), max_epochs=3, n_neighbors=5, random_state=0)
     of_part = hasher.fit(backwards()).history_
     of_array = hasher.fit(X[::-1].copy()).history_

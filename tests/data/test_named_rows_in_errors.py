@@ -115,7 +115,7 @@ def test_errors_of_an_imputer_do_not_advise_using_an_imputer(rows):
 
 
 def spoiled(path, rows, value):
-    """Write a table with a value that cannot be in its fifth row; return the file's name."""
+    """Write a table with an invalid value in its fifth row; return the file's name."""
     frame = pd.DataFrame(rows, columns=["a", "b", "height, cm", "d"])
     frame.loc[4, "height, cm"] = value
     if path.suffix == ".csv":

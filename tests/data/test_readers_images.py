@@ -98,7 +98,7 @@ def test_truncated_images_are_refused(tmp_path, rng, suffix):
 
 
 def png(width, height):
-    """A PNG of that size that holds a single line of pixels."""
+    """A PNG that claims this size but holds a single line of pixels."""
 
     def chunk(name, body):
         return (

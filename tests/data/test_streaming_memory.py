@@ -26,7 +26,7 @@ for path in sys.argv[1:]:
 
 
 def peak_megabytes(*paths: Path) -> list[float]:
-    """Return the peak of a process that trains from one file after the other, after each."""
+    """Return a process's peak memory after training from each of the files."""
     command = [sys.executable, "-c", _CHILD, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(line) / 1024 for line in done.stdout.splitlines()]

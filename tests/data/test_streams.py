@@ -92,7 +92,7 @@ def test_rows_are_held_out_of_one_row_group_among_empty_ones(tmp_path):
 def test_batches_and_samples_of_a_sorted_file_come_from_all_over_it(
     tmp_path, monkeypatch, kind, row_group_size
 ):
-    """Ten classes in order, in a file of many pools: no batch is of a few of them."""
+    """Ten classes in order, in a file of many pools; every batch mixes them."""
     monkeypatch.setattr(stream, "BLOCK_BYTES", 4 * 64)  # blocks of 64 rows, pools of 512
     classes = np.repeat(np.arange(10.0), 500).astype(np.float32)[:, None]
     path = tmp_path / f"x.{kind}"

@@ -46,7 +46,7 @@ def test_flat_rows_store_channels_last():
 
 
 def test_halving_matches_the_definition_of_a_strided_convolution(generator: Generator):
-    """Against a loop over windows of 4 x 4, two pixels apart, on the image in a frame of zeros."""
+    """Compare with a loop over 4 x 4 windows, two pixels apart, on the zero-padded image."""
     stage = Halving(2, 3, (5, 6), generator=generator)
     x = torch.rand(1, 2, 5, 6, generator=generator)
     framed = F.pad(x, (1, 1, 1, 2))
@@ -60,7 +60,7 @@ def test_halving_matches_the_definition_of_a_strided_convolution(generator: Gene
 
 
 def test_doubling_is_halving_transposed(generator: Generator):
-    """<halve x, y> = <x, double y> where both have the same windows."""
+    """<halve x, y> = <x, double y> if both use the same windows."""
     down, up = (
         Halving(2, 3, (5, 6), generator=generator),
         Doubling(3, 2, (5, 6), generator=generator),

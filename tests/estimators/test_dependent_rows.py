@@ -40,7 +40,7 @@ def X() -> np.ndarray:
 
 
 def subjects(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Twelve rows each of n subjects, who differ from each other and hardly from themselves."""
+    """Twelve rows for each of n subjects; subjects differ, rows of one subject hardly do."""
     rng = np.random.default_rng(seed)
     each = rng.normal(size=(n, 20))
     rows = np.repeat(each, 12, axis=0) + rng.normal(scale=0.05, size=(12 * n, 20))

@@ -43,7 +43,7 @@ def detector() -> AnomalyDetector:
     return quick().fit(normal_rows(1000, seed=1))
 
 
-# some checks fit a single feature: that two numbers can copy it is what the warning says
+# some checks fit a single feature, which a code of two numbers can copy
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks([quick(autoencoder=Autoencoder(2, hidden=(4,), max_epochs=1))])
 def test_sklearn_contract(estimator, check):
@@ -87,7 +87,7 @@ def test_a_row_that_is_reconstructed_badly_is_an_anomaly(detector):
 
 
 def test_a_row_with_an_unlikely_code_is_an_anomaly_even_if_reconstructed_well(detector):
-    """Far out on the plane itself: the error grows little, the density falls."""
+    """Rows far out on the plane: their error hardly grows, but their density falls."""
     axes = np.random.default_rng(0).normal(size=(2, 6))
     assert (detector.predict(np.array([[7.0, 0], [0, 7], [-6, 6]]) @ axes) == -1).all()
 

@@ -183,7 +183,7 @@ def test_partial_fit_keeps_the_words_of_the_first_call(texts):
     assert ae.n_epochs_ == 2
 
 
-def test_linear_baselines_take_the_same_scale(texts):
+def test_a_linear_net_accepts_the_same_scale(texts):
     ae = DocumentAutoencoder(2, max_epochs=1, random_state=0).fit(texts[0])
     counts = ae.vocabulary_.count(texts[0])
     linear = LinearAutoencoder(2, scale="tfidf", max_epochs=1, random_state=0).fit(counts)

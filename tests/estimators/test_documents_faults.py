@@ -38,7 +38,7 @@ def test_an_index_keeps_the_bits_that_hash_packs():
     )
 
 
-def test_median_thresholds_are_those_of_all_rows(monkeypatch, rng):
+def test_median_thresholds_cover_all_rows(monkeypatch, rng):
     monkeypatch.setattr(coding, "BATCH", 32)
     rows = rng.normal(size=(100, 6)).astype(np.float32)
     rows[96:] += 5  # the last block is another

@@ -378,7 +378,7 @@ def test_ordinary_use_causes_no_warning(X):
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", AUTOENCODERS)
 def test_set_output_returns_frames(cls, x):
-    x = abs(x)  # counts, where the estimator reads those
+    x = abs(x)  # counts, for estimators that read counts
     fitted = cls(n_components=2, max_epochs=1, random_state=0).fit(x)
     codes = fitted.set_output(transform="pandas").transform(x)
     assert list(codes.columns) == list(fitted.get_feature_names_out())

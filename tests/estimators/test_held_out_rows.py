@@ -29,7 +29,7 @@ from narrows.objectives.neighbors import OWN, neighborhoods
 
 N = 60
 SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}
-# one epoch: held-out rows say which epoch was best, which is what they are for
+# one epoch, because held-out rows select the best epoch
 
 
 def held_out(n_rows: int, fraction: float = 0.2) -> np.ndarray:
@@ -43,7 +43,7 @@ def selection(apart: np.ndarray) -> Selection:
 
 
 def learned(estimator) -> dict[str, np.ndarray]:
-    """Everything that a model file holds of a fitted estimator, but for the held-out errors."""
+    """The content of the model file of a fitted estimator, without the held-out errors."""
     found = estimator.model_.to_artefact(estimator._artefact_extra())
     tensors = {k: v.numpy() for k, v in found.tensors.items() if not k.startswith("calibration.")}
     vocabulary = estimator.model_.vocabulary
@@ -100,13 +100,13 @@ def test_held_out_rows_do_not_affect_the_fit(name):
     apart = held_out(N)
     dense = rows.toarray() if sp.issparse(rows) else rows
     other = dense.copy()
-    other[apart] = 7 * dense[apart] + 3  # whole numbers stay whole, and no row stays what it was
+    other[apart] = 7 * dense[apart] + 3  # integers stay integers, and every held-out row changes
     form = sp.csr_array if sp.issparse(rows) else np.asarray
     first = type(net)(**net.get_params()).fit(form(dense))
     second = type(net)(**net.get_params()).fit(form(other))
     assert same(first, second)
     assert first.model_.record["n_validation_rows"] == apart.sum()
-    assert first.validation_history_ != second.validation_history_  # they are looked at, though
+    assert first.validation_history_ != second.validation_history_  # but they are measured
     kept = np.flatnonzero(~apart)
     other = dense.copy()
     other[kept[0]] = 7 * dense[kept[0]] + 3
@@ -174,7 +174,7 @@ def test_statistics_cover_training_rows_and_the_range_covers_all_rows(form):
 
 
 def test_range_checks_of_the_loss_cover_all_rows():
-    """A row held out may be the largest; it must not make fit fail."""
+    """The largest row may be held out; fit must not fail."""
     rows = np.abs(table())
     rows[int(held_out(N).argmax()), 2] = 1e4
     net = Autoencoder(3, loss="bernoulli", validation_fraction=0.2, **SMALL).fit(rows)

@@ -16,7 +16,7 @@ def digits_net(digits) -> LinearAutoencoder:
 
 
 class TestLinear:
-    """The certificate: trained by the loop, its subspace is PCA's."""
+    """The certificate: the loop trains the net to PCA's subspace."""
 
     def test_the_error_is_within_a_thousandth_of_pcas(self, digits_net, digits):
         evaluation = digits_net.evaluate(digits)

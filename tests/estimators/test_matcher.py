@@ -40,7 +40,7 @@ def test_sklearn_contract(estimator, check):
 
 @pytest.fixture(scope="module")
 def things() -> tuple[np.ndarray, np.ndarray]:
-    """Forty clouds in ten dimensions, with noise where they do not differ: (1200, 10)."""
+    """Forty clusters in ten dimensions, with noise in the dimensions they share: (1200, 10)."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(40), 30)
     hidden = np.c_[rng.normal(size=(40, 3))[y] * 2, 2 * rng.normal(size=(1200, 3))]
@@ -222,7 +222,7 @@ def test_rows_of_unknown_class_form_no_pairs(ae, things):
 
 
 def test_a_joint_training_has_rows_of_known_class_in_every_batch(ae, things, monkeypatch):
-    """Of 1,200 rows 24 are known: batches drawn as they come would hold no pair of one class."""
+    """Only 24 of 1,200 rows are labeled: plain batches would hold no pair of one class."""
     x, y = things
     seen: list[np.ndarray] = []
     loss = PairTask.loss

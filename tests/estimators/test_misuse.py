@@ -66,7 +66,7 @@ def test_the_history_of_partial_fits_survives_a_model_file(X, tmp_path):
     assert load(tmp_path / "m").history_ == other.history_
 
 
-def test_a_certificate_is_dropped_when_training_goes_on(X):
+def test_a_certificate_is_dropped_by_partial_fit(X):
     ae = LinearAutoencoder(2, max_epochs=5, random_state=0).fit(X)
     with pytest.warns(OutdatedWarning):
         ae.partial_fit(X)

@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Images in folders, a table with ids of the same numbers, and models of both."""
+    """Images in folders, a table with ids and the same values, and models of both."""
     home = tmp_path_factory.mktemp("named")
     pixels = np.random.default_rng(0).integers(0, 256, size=(N, 4, 4), dtype=np.uint8)
     for name, image in zip(FILES, pixels, strict=True):
@@ -151,7 +151,7 @@ def test_invalid_image_names_are_refused_before_a_folder_is_made(
     assert [row[0] for row in cells(tmp_path / "r.csv")] == [header, "k", name]
 
 
-def test_images_go_into_folders_below_folders_without_one(home, tmp_path):
+def test_missing_subfolders_of_images_are_made(home, tmp_path):
     (tmp_path / "codes.csv").write_text("file,c0,c1\na/b/c/d.png,0,1\na/e.png,1,0\n")
     made = tmp_path / "made"
     assert run("decode", home / "images.st", tmp_path / "codes.csv", "-o", f"{made}/") == 0
@@ -196,7 +196,7 @@ def test_generated_texts_have_a_header_of_words(texts, tmp_path):
 
 
 def texts_in(figure) -> list[str]:
-    """Return every text of a figure, lines apart."""
+    """Return every text of a figure, one per line."""
     texts = figure.findobj(lambda artist: hasattr(artist, "get_text"))
     return [line for text in texts for line in text.get_text().split("\n")]
 

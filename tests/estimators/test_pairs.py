@@ -25,7 +25,7 @@ ARGUMENTS = {"hidden": (16,), "max_epochs": 60, "learning_rate": 1e-2, "random_s
 
 @pytest.fixture(scope="module")
 def pairs() -> tuple[np.ndarray, np.ndarray]:
-    """Rows of two hidden numbers, and copies with an offset that only their pairs give away."""
+    """Rows of two latent numbers, and copies with an offset that only the pairs reveal."""
     rng = np.random.default_rng(0)
     clean = (rng.normal(size=(200, 2)) @ rng.normal(size=(2, 8))).astype(np.float32)
     noisy = clean + 1.5 + rng.normal(scale=0.3, size=clean.shape).astype(np.float32)
@@ -65,7 +65,7 @@ def test_y_equal_to_X_gives_the_same_net_as_no_y(pairs):
     np.testing.assert_allclose(first.transform(clean), second.transform(clean), atol=1e-5)
 
 
-def test_the_measured_error_is_that_of_the_clean_rows(pairs, capsys):
+def test_the_measured_error_is_against_the_clean_rows(pairs, capsys):
     noisy, clean = pairs
     net = Autoencoder(2, verbose=1, **{**ARGUMENTS, "max_epochs": 5}).fit(noisy, clean)
     assert "rebuilt from the corrupted copies" in capsys.readouterr().err

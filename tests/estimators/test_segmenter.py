@@ -53,7 +53,7 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-def test_classes_are_those_of_the_training_masks(autoencoder):
+def test_classes_come_from_the_training_masks(autoencoder):
     x, masks = discs(20, 2)
     new, new_masks = discs(6, 3)
     new_masks[0, 0, 0] = 7
@@ -132,7 +132,7 @@ def test_pixels_of_unknown_class_do_not_count(autoencoder):
 def test_three_classes_are_segmented(autoencoder):
     images, masks = discs(60, 2)
     three = masks.astype(int)
-    three[::2] *= 2  # discs of another color are another thing
+    three[::2] *= 2  # discs of another color are another class
     images[::2, ..., 0] = 0
     settings = {**QUICK, "max_epochs": 50}
     overlap = CodeSegmenter(autoencoder, **settings).fit(images, three).evaluate(images, three)
@@ -141,7 +141,7 @@ def test_three_classes_are_segmented(autoencoder):
 
 
 def test_flips_change_image_and_mask_together(autoencoder):
-    """Turned over apart, images would teach nothing about where discs are."""
+    """If images and masks were flipped independently, nothing could be learned."""
     segmenter = CodeSegmenter(autoencoder, **QUICK, flips=True).fit(*discs(60, 2))
     images, masks = discs(40, 3)
     assert segmenter.score(images[:, ::-1], masks[:, ::-1]) > 0.9
@@ -172,7 +172,7 @@ def test_a_file_whose_parts_do_not_fit_is_refused(change, fitted, tmp_path):
         load(tmp_path / "n.safetensors")
 
 
-def test_overlap_matches_that_of_sets():
+def test_overlap_matches_its_definition_on_sets():
     truth = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
     predicted = np.array([[1, 0, 0, 1], [0, 0, 0, 0]])
     overlap = measure_masks(predicted, truth, np.array([0, 1]))

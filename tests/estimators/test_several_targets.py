@@ -61,7 +61,7 @@ def test_the_score_is_the_mean_of_the_targets(fitted):
 
 
 def test_unknown_values_are_ignored(autoencoder):
-    """A target of which half is NaN is learned as from the rows where it is known."""
+    """A target that is half NaN is learned as if from its known rows alone."""
     holes = Y.copy()
     holes[::2, 1] = np.nan
     both = CodeRegressor(autoencoder, **FULL).fit(X, holes)
@@ -91,7 +91,7 @@ def test_errors_sum_over_targets_and_rows_count_with_any_known_target():
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
-def test_held_out_errors_are_of_rows_with_a_value(training, autoencoder):
+def test_held_out_errors_cover_only_rows_with_a_value(training, autoencoder):
     holes = Y.copy()
     holes[::2] = np.nan
     head = CodeRegressor(
@@ -199,7 +199,7 @@ def test_validation_data_must_have_the_same_targets(autoencoder):
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
 def test_a_weight_equals_a_repetition(training, autoencoder):
-    """Weights of 0 leave rows out, of every target and with its names."""
+    """Weights of 0 drop rows from every target and keep the target names."""
     y, counts = pd.DataFrame(_spoiled(4, 1, np.nan), columns=NAMES), RNG.integers(0, 3, size=160)
     settings = {**FULL, "batch_size": 500, "learning_rate": None, "training": training}
     weighted = CodeRegressor(autoencoder, **settings).fit(X, y, sample_weight=counts)

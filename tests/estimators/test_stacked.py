@@ -48,7 +48,7 @@ def X() -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("tied", [True, False])
 def test_pretraining_alone_beats_initial_weights_and_the_mean(method, tied, X):
-    """The whole net, unrolled and never fine-tuned, already rebuilds its rows."""
+    """The unrolled net reconstructs its rows without fine-tuning."""
     ae = stacked(
         pretrain=method,
         tied=tied,
@@ -72,7 +72,7 @@ def test_the_mirrored_layers_start_as_transposes(method, X):
         assert bool(bias.abs().sum() > 0)
 
 
-def test_fine_tuning_parts_untied_weights_and_keeps_tied_ones(X):
+def test_fine_tuning_separates_untied_weights_and_keeps_tied_weights_equal(X):
     parted = stacked(tied=False).fit(X).model_.objective
     assert not torch.equal(parted.encoder.weights[0].t(), parted.decoder.weights[-1])
     assert not hasattr(stacked().fit(X).model_.objective.decoder, "weights")
@@ -88,7 +88,7 @@ def test_every_layer_improves_on_its_own_input(method, X):
 
 
 def test_an_upper_layer_is_trained_on_the_features_of_the_lower_layers(X):
-    """The second layer, trained by hand on the features of the first, has the same weights."""
+    """Training the second layer by hand on the first layer's features gives the same weights."""
     ae = stacked(fine_tune=False, validation_fraction=0.0, precision="float32").fit(X)
     seed = ae.model_.record["seed"] + 1
     layer = layer_autoencoder(
@@ -274,7 +274,7 @@ def test_fine_tuning_uses_the_augmentation(X):
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_a_restarted_training_resumes_without_layers_of_the_earlier_run(drawn, X, tmp_path):
-    """The old run's upper layers, and its seed, would stand in the way of the new one."""
+    """The upper layers and the seed of the old run must not affect the new one."""
     first = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.01}
     second = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.02}
     for arguments, steps in ((first, 100), (second, 5)):
@@ -334,7 +334,7 @@ def test_boltzmann_machines_are_trained_with_momentum_and_decay(
     groups = [trainer.optimizer.param_groups[0] for trainer in trainers]
     assert [group.get("momentum") for group in groups] == [momentum] * 3
     assert [group["weight_decay"] for group in groups] == [decay] * 3
-    # the lowest layer, and it alone, starts at the rows' mean
+    # only the lowest layer starts at the mean of the rows
     mean = torch.from_numpy(X.mean(axis=0)).float()
     expected = torch.logit(mean) if method == "rbm" else biases[0]
     torch.testing.assert_close(biases[0], expected, rtol=1e-3, atol=1e-3)

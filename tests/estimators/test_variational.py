@@ -80,7 +80,7 @@ def test_no_log_variance_overflows(generator):
     assert bool(torch.isfinite(posterior.log_variance.exp()).all())
 
 
-def test_the_posterior_is_float32_where_the_net_is_bfloat16(net, generator):
+def test_the_posterior_is_float32_in_a_bfloat16_net(net, generator):
     with torch.autocast("cpu", torch.bfloat16):
         code = net.encoder(torch.rand(5, 4), generator=generator)
     assert code.posterior is not None
@@ -108,7 +108,7 @@ def test_auto_selects_bernoulli_for_values_in_0_1(fitted, rng):
 
 
 def test_early_stopping_uses_the_held_out_bound(fitted, digit_bits):
-    """The reconstruction error of the mean code would be a fraction of it."""
+    """The reconstruction error of the mean code would be much smaller."""
     error = -fitted.score(digit_bits)
     best = min(fitted.validation_history_)
     assert best > error + 3

@@ -44,7 +44,7 @@ def quantized(**changes: Any) -> VectorQuantizedAutoencoder:
 
 
 def test_every_group_is_set_to_its_nearest_entry(x):
-    """Against a loop over rows, parts and entries."""
+    """Compare with a loop over rows, groups and entries."""
     f = encoder()
     code = f(x)
     z, entries = code.preactivation.detach().numpy(), f.entries.detach().numpy()

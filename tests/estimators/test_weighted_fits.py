@@ -64,7 +64,7 @@ PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_dec
     ],
 )  # fmt: skip
 def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(kind, settings, rows):
-    """Nothing is drawn in these trainings, so that only rounding tells the two apart."""
+    """These trainings draw nothing at random, so the results differ only by rounding."""
     settings = {**ALL_TRAIN, "n_components": 3, **settings}
     if "pretrain_epochs" in settings:
         settings["corruption"] = None
@@ -120,7 +120,7 @@ def test_rows_of_weight_0_are_dropped():
 
 @pytest.mark.parametrize("rows", [X, WORDS, np.where(X < -1, np.nan, X)],
                          ids=["dense", "sparse", "missing"])  # fmt: skip
-def test_statistics_are_those_of_repeated_rows(rows):
+def test_statistics_equal_those_of_repeated_rows(rows):
     source = array_source(rows)
     weighted = describe(source.weighted(weights_of_source(COUNTS)), missing=True)
     repeated = describe(array_source(repetitions_of(rows)), missing=True)
@@ -142,7 +142,7 @@ def test_a_column_known_only_in_rows_of_small_weight_keeps_its_variance():
 
 @pytest.mark.parametrize("rows", [X, WORDS, X[:, :5] @ RNG.normal(size=(5, 5000))],
                          ids=["covariance", "sparse", "wide"])  # fmt: skip
-def test_the_baseline_is_that_of_repeated_rows(rows):
+def test_the_baseline_equals_that_of_repeated_rows(rows):
     rows = rows.astype(np.float32)
     weighted = array_source(rows).weighted(weights_of_source(COUNTS))
     both = [
@@ -284,7 +284,7 @@ def test_streamed_rows_have_no_weights(tmp_path):
         Autoencoder(2, **SMALL).fit(streamed, sample_weight=1 + COUNTS)
 
 
-def test_scales_are_of_weighted_rows():
+def test_scaling_uses_weighted_rows():
     source = array_source(X).weighted(weights_of_source(COUNTS))
     scaling = fit_scaling("standard", source, describe(source))
     assert scaling.shift is not None and scaling.scale is not None

@@ -82,7 +82,7 @@ def test_the_longest_names_fit_into_the_legend(table):
     assert len(figure.legends[0].get_texts()) == 5
 
 
-def test_profiles_and_errors_are_those_of_the_named_rows(of_table, table):
+def test_profiles_and_errors_belong_to_the_named_rows(of_table, table):
     names = [f"row {i}" for i in range(0, 80, 8)]
     rows = torch.from_numpy(table[::8])
     figure = reconstruction_figure(of_table, rows, lines=names)
@@ -167,7 +167,7 @@ def test_every_new_image_is_drawn(of_images, images):
     assert len(figure.axes[0].images) == 15
 
 
-def test_names_stand_beside_the_images_and_within_the_figure():
+def test_names_are_beside_the_images_and_within_the_figure():
     lines = ["row 1198, amount 0.5", "two\nlines of a name that is long", "i"]
     title = "a title that is much wider than two small images are, by far"
     figure = draw_mosaic(

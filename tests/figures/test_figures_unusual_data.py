@@ -31,7 +31,7 @@ def texts(figure) -> list[str]:
 
 
 def cut(figure) -> list[str]:
-    """Return the texts that leave the figure; of tick labels also those beyond the axis."""
+    """Return texts that extend beyond the figure, and tick labels beyond the axis."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     wide, tall = figure.get_size_inches() * figure.dpi
@@ -168,7 +168,7 @@ def test_a_frame_around_a_sample_is_explained(of_images):
 
 
 def test_letters_that_no_font_has_give_one_warning(tmp_path):
-    assert fitting("\U00012000" * 40, 8, 1.0)  # measured without a word
+    assert fitting("\U00012000" * 40, 8, 1.0)  # measured without warnings
     figure = draw_heat(np.ones((1, 1, 2)), titles=["\U00012000"], lines=["a"], unit=UNIT)
     with pytest.warns() as caught:
         save_figure(figure, tmp_path / "f.png")
@@ -177,7 +177,7 @@ def test_letters_that_no_font_has_give_one_warning(tmp_path):
 
 
 def test_letters_are_drawn_in_a_font_that_has_them(tmp_path, monkeypatch):
-    """A font of matplotlib's own stands for one of the machine."""
+    """A font of matplotlib's stands in for a system font."""
     monkeypatch.setattr("narrows.figures.saving._WIDE", ("STIXGeneral",))
     letter = "\u20e5"  # DejaVu Sans lacks it
     figure = draw_heat(np.ones((1, 1, 2)), titles=[f"a {letter}"], lines=["a"], unit=UNIT)

@@ -102,7 +102,7 @@ def test_up_to_twenty_classes_have_their_own_colors(n, rng):
     drawn = {(tuple(color[:3]), path.vertices.tobytes()) for color, path
              in zip(points.get_facecolors(), points.get_paths(), strict=True)}  # fmt: skip
     assert {color for color, _ in drawn} == colors and len(drawn) == n
-    assert len({path for _, path in drawn}) == min(n, 7)  # markers tell alike colors apart
+    assert len({path for _, path in drawn}) == min(n, 7)  # markers distinguish similar colors
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])

@@ -22,7 +22,7 @@ def states(n: int) -> Tensor:
 
 
 def machine(n_visible: int = 5, n_hidden: int = 3, scale: float = 1.0, **kinds: Any) -> RBM:
-    """Return a machine whose parameters are all drawn, none 0."""
+    """Return a machine with random nonzero parameters."""
     generator = Generator().manual_seed(3)
     rbm = RBM(n_visible, n_hidden, generator=generator, **kinds)
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_multinomial_units_draw_as_many_words_as_the_document_has():
     """p(v | h) over every document of three words, and its sum over h, from the energy alone."""
     rbm = machine(visible="multinomial")
     draws = torch.tensor(list(itertools.product(range(5), repeat=3)))
-    v = torch.nn.functional.one_hot(draws, 5).sum(1).float()  # documents, as often as orders
+    v = torch.nn.functional.one_hot(draws, 5).sum(1).float()  # every order
     h = states(3)
     energy = v @ rbm.visible_bias[:, None] + h @ rbm.hidden_bias + v @ rbm.weight @ h.t()
     joint = energy.exp()
@@ -87,7 +87,7 @@ def test_the_free_energy_of_a_gaussian_unit_is_the_integral_over_it():
     torch.testing.assert_close(shift, shift[:1].expand_as(shift), rtol=1e-4, atol=1e-4)
 
 
-def test_conditional_means_are_those_of_the_joint_distribution():
+def test_conditional_means_match_the_joint_distribution():
     rbm = machine()
     v, h = states(5), states(3)
     joint = minus_energy(rbm, v, h).exp()
@@ -113,7 +113,7 @@ def test_the_gradient_is_contrastive_divergence(patterns, monkeypatch):
     ids=str,
 )
 def test_training_raises_the_exact_likelihood_close_to_its_maximum(walk, gap, patterns):
-    """The rows have 3 bits of entropy; CD is biased, the less the longer it walks, PCD is not."""
+    """The rows have 3 bits of entropy; CD is biased, less so with more steps, and PCD is not."""
     generator = Generator().manual_seed(1)
     rbm = RBM(6, 6, generator=generator, **walk)
     optimizer = torch.optim.SGD(rbm.parameters(), lr=0.1)

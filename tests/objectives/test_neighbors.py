@@ -33,7 +33,7 @@ def brute_force(rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def together(rows) -> Split:
-    """Rows of which none is held out."""
+    """Rows without held-out rows."""
     return Split(array_source(rows), None)
 
 
@@ -191,7 +191,7 @@ def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
     assert wide.neighbors_by == "rows" and plan.parameters["n_components"] == 8
 
 
-def test_the_neighbor_model_of_a_document_net_is_a_hasher_of_its_own():
+def test_the_neighbor_model_of_a_document_net_is_a_separate_hasher():
     texts, _ = topic_texts()
     net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
     source = net._source(texts, reset=True, min_samples=2)
@@ -256,7 +256,7 @@ def test_a_training_with_a_neighbor_model_resumes(tmp_path, stop_after):
     again.fit(
         texts, checkpoint=tmp_path / "c", resume=True, stop_requested=lambda: bool(more.append(1))
     )
-    assert len(more) == len(steps) - stop_after - 1  # no step of either net is done again
+    assert len(more) == len(steps) - stop_after - 1  # no step of either net is repeated
     np.testing.assert_array_equal(again.hash(texts), whole.hash(texts))
     assert again.history_ == whole.history_
     assert _objectives(again) == _objectives(whole)

@@ -16,7 +16,7 @@ from narrows.objectives.virtual_adversarial import SmoothTask, worst_step
 
 @pytest.fixture(scope="module")
 def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two clusters side by side, their classes, and these of the 6 leftmost of each, else -1."""
+    """Two clusters, their classes, and labels of the 6 leftmost rows of each, else -1."""
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
     across = np.where(y, 1.2, -1.2) + rng.normal(0, 0.4, 400)

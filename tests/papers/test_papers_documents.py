@@ -58,7 +58,7 @@ def test_itq_has_a_smaller_quantization_error_than_signs(baselines):
     v -= v.mean(axis=0)
 
     def agreement(bits) -> float:
-        """The greatest sum of v's products with the bits under any rotation: what ITQ climbs."""
+        """Return the objective of ITQ: the largest sum of v's products with the rotated bits."""
         return float(np.linalg.svd((2.0 * bits - 1).T @ v, compute_uv=False).sum())
 
     assert agreement(baselines.itq(v, v, 8, 0)[0]) > 1.02 * agreement(v > 0)

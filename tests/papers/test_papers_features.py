@@ -55,7 +55,7 @@ def test_every_class_is_left_out_three_times():
 
 
 def test_the_papers_matcher_equals_a_frozen_code_matcher(autoencoder, rows):
-    """Of one code: the same distances, and the same odds."""
+    """On one code: the same distances and the same odds."""
     run = module("fashion_matching/run.py")
     y = np.arange(450) % 9
     fitted = CodeMatcher(autoencoder, random_state=0).fit(rows, y)
@@ -68,7 +68,7 @@ def test_the_papers_matcher_equals_a_frozen_code_matcher(autoencoder, rows):
 
 
 def test_the_svm_matches_scikit_learns_at_the_best_held_out_parameters(rng):
-    """The kernel made in blocks against SVC's own, on four clouds."""
+    """Compare the kernel computed in blocks with SVC's own, on four clusters."""
     x = rng.normal(size=(300, 20)).astype(np.float32)
     y = (x[:, 0] > 0) + 2 * (x[:, 1] * x[:, 2] > 0)
     parts = x[:150], y[:150], x[150:200], y[150:200], x[200:], y[200:]

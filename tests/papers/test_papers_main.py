@@ -13,7 +13,7 @@ from narrows.cli.paper import main
 
 
 def code_of(monkeypatch, run: Any, *arguments: str) -> Any:
-    """Return the exit code of a script that runs ``run``, None for a plain end."""
+    """Return the exit code of a script that runs ``run``; None if it returns normally."""
     monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
     try:
         main(run, str, presets=["fast"], description=None)

@@ -15,7 +15,7 @@ NET = {"n_components": 2, "hidden": (16,), "max_epochs": 30, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def labeled():
-    """Rows whose class is in a direction of little variance: (400, 8) and classes of text."""
+    """Rows whose class depends on a direction of little variance, (400, 8), and string classes."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 8)) * np.array([5, 4, 3, 2, 1, 1, 1, 1])
     return X, np.where(X[:, 7] > 0, "high", "low")
@@ -64,7 +64,7 @@ def test_the_penalty_makes_the_code_predict_a_number(labeled):
 
 
 def test_labels_stay_with_their_rows(labeled):
-    """With a held-out share the rows are picked; labels that slipped would teach nothing."""
+    """Holding out rows selects rows; labels that shifted would teach nothing."""
     X, y = labeled
     rng = np.random.default_rng(1)
     from sklearn.linear_model import LogisticRegression

@@ -99,8 +99,8 @@ def test_the_error_names_the_columns_if_they_make_the_net_large(monkeypatch):
         narrows.Autoencoder(2, hidden=(32,)).fit(X)
 
 
-def test_the_computed_size_is_that_of_the_net():
-    """Against the tensors that autograd keeps of a forward pass, and the parameters there are."""
+def test_the_computed_size_matches_the_net():
+    """Compare with the tensors that autograd saves in a forward pass, and with the parameters."""
     spec = {"n_components": 4, "hidden": [64, 32], "activation": "silu", "penalties": [],
             "loss": {"name": "squared_error"}, "corruption": {"name": "identity"}}  # fmt: skip
     net = build_objective("plain", spec, 36)

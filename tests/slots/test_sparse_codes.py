@@ -57,7 +57,7 @@ def test_idle_counts_training_rows_since_a_unit_was_active(generator):
         encoder.weights[0].copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]))
     x = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
     encoder(x)
-    assert encoder.idle.tolist() == [0, 0, 0]  # a query is no training
+    assert encoder.idle.tolist() == [0, 0, 0]  # inference does not count
     encoder(x, generator=generator)
     encoder(x, generator=generator)
     assert encoder.idle.tolist() == [0, 4, 4]

@@ -22,7 +22,7 @@ BLANKS = ["", "   ", "zzz qqq xxx", "the of and"]
 
 @pytest.fixture(scope="module", params=["numbers", "bits", "bits, re-ranked", "counts"])
 def looked_up(request):
-    """An estimator, whether to re-rank, and what makes X of texts."""
+    """An estimator, whether to re-rank, and a function from texts to X."""
     texts, _ = topic_texts()
     if request.param.startswith("bits"):
         model = SemanticHasher(16, hidden=(8,), max_epochs=2, random_state=0).fit(texts)
@@ -112,7 +112,7 @@ def test_empty_documents_are_never_the_closest_training_row():
     assert numbers[0] in (1, 2) and np.isfinite(distances).all()
 
 
-# From the shell
+# The command line
 
 
 def run(*arguments) -> int:
@@ -121,7 +121,7 @@ def run(*arguments) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A hasher, documents of which three are empty, and their index."""
+    """A hasher, documents with three empty ones, and their index."""
     folder = tmp_path_factory.mktemp("unknown")
     texts, labels = topic_texts()
     SemanticHasher(16, hidden=(8,), max_epochs=2, random_state=0).fit(texts).save(

@@ -16,7 +16,7 @@ from narrows.training.run import Watch
 
 @pytest.fixture
 def worsening() -> dict[str, Any]:
-    """Rows of 1, held-out rows of 0, which a new net rebuilds exactly: each step harms them."""
+    """Rows of 1 and held-out rows of 0, which an untrained net reconstructs exactly."""
     return {
         "source": DenseSource(torch.ones(16, 4)),
         "validation": DenseSource(torch.zeros(8, 4)),

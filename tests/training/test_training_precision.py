@@ -69,7 +69,7 @@ def test_the_record_names_the_precision(x: np.ndarray) -> None:
 
 
 def clock(*steps: float, **spent: list[str]) -> Any:
-    """Return a clock that reads so many seconds, step by step; ``formats`` collects the formats."""
+    """Return a clock with these seconds per step; ``formats`` collects the formats."""
     times = iter(steps)
 
     def seconds(precision: str) -> float:
@@ -127,7 +127,7 @@ def test_a_product_without_a_kernel_for_bfloat16_stays_in_float32():
 
 @pytest.fixture
 def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A machine on which even small nets are measured, and what the next measurements find."""
+    """Measure even small nets, and control what the next measurements find."""
     found: list[str] = []
 
     def faster(seconds: Any) -> str:

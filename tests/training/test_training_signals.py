@@ -21,7 +21,7 @@ from narrows.cli._checkpoints import StopOnSignal
 
 @pytest.fixture
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The codes with which the process would have left at once."""
+    """The codes with which the process would have exited at once."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     return codes
