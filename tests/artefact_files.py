@@ -24,7 +24,7 @@ def take_apart(data: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 
 def seal(header: bytes, payload: bytes) -> bytes:
-    """Return a file of this header with the digest that fits it: tampering that knows how."""
+    """Return a file with this header and a matching digest, as a skilled attacker would write."""
     data = len(header).to_bytes(8, "little") + header + payload
     return data.replace(BLANK.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
 
@@ -36,7 +36,7 @@ def put_together(header: dict[str, Any], body: dict[str, Any] | str, payload: by
 
 
 def minimal(header: dict[str, Any], payload: bytes, **changes: Any) -> bytes:
-    """Return a sealed file of any header, around a spec that is sound."""
+    """Return a sealed file with any header and a valid spec."""
     return put_together(
         header, {"kind": "model", "format_version": 1, "spec": {}, **changes}, payload
     )

@@ -1,4 +1,4 @@
-"""A classifier on a small code, quick to fit: what tests of heads share."""
+"""A classifier on a small code that fits quickly, shared by the tests of heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test has: scikit-learn's array API checks, the data folder, shared fixtures."""
+"""Settings and fixtures of all tests: scikit-learn's array API checks, the data folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from copy import copy
 from functools import cache
 
-os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported, or one check is skipped in silence
+os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported, or one check is skipped silently
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def digits() -> np.ndarray:
 
 @pytest.fixture
 def x() -> np.ndarray:
-    """A small table near a plane: (41, 6), made anew for each test."""
+    """A small table near a plane: (41, 6), made for each test."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(41, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(41, 6))
 
@@ -71,7 +71,7 @@ def X() -> np.ndarray:
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that holds 1,000 bytes."""
+    """Available memory of 1,000 bytes."""
     for module in (memory, idx):
         monkeypatch.setattr(module, "memory_limit", lambda: 1000)
 
@@ -126,7 +126,7 @@ def autoencoder(rows) -> Autoencoder:
 
 @pytest.fixture(scope="session")
 def operators_listed_once() -> Iterator[None]:
-    """Torch's exporter lists all of its operators anew for each file: half of a small export."""
+    """Cache torch's list of operators, which takes half of the time of a small export."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     listed = cache(ONNXRegistry.from_torchlib)

@@ -31,7 +31,7 @@ def make(hidden=(), activation="tanh", code_activation="sigmoid", n_components=4
     }
     net = build_objective("tied", parameters, N_FEATURES, seed=seed)
     generator = Generator().manual_seed(seed)
-    for bias in net.encoder.biases:  # so that no slope stands at its peak
+    for bias in net.encoder.biases:  # so that no unit has its largest slope
         torch.nn.init.normal_(bias, generator=generator)
     return net
 

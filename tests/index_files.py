@@ -32,12 +32,12 @@ def add_rows(index: Index, numbers: Any, rng: np.random.Generator) -> None:
 
 
 def answers(index: Index) -> list[Any]:
-    """Return what the index says about everything in it."""
+    """Return the answers of the index about all its rows."""
     return [index.names, *(index.like(name, 5) for name in index.names)]
 
 
 def resealed(data: bytes, spec: Any = None, **tensors: np.ndarray | None) -> bytes:
-    """Return the file with other tensors (None: without) or spec, and a digest that fits."""
+    """Return the file with changed tensors (None removes one) or spec, and a valid digest."""
     header, body, payload = take_apart(data)
     names = {"uint8": "U8", "int64": "I64", "int32": "I32", "float32": "F32", "float64": "F64"}
     parts: dict[str, tuple[dict[str, Any], bytes]] = {}

@@ -14,7 +14,7 @@ def all_distances(queries: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def nearest(
     queries: np.ndarray, codes: np.ndarray, ids: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances and ids (n_queries, k) by (distance, id), -1 where there are fewer."""
+    """Return distances and ids (n_queries, k) by (distance, id), -1 if there are fewer."""
     distances = np.full((len(queries), k), -1)
     found = np.full((len(queries), k), -1)
     for row, distance in enumerate(all_distances(queries, codes)):
@@ -25,7 +25,7 @@ def nearest(
 
 
 def made_codes(rng: np.random.Generator, n: int, n_bits: int) -> np.ndarray:
-    """Return codes in clouds, some of them equal, so that there are near ones and ties."""
+    """Return codes in clusters, some of them equal, so that near codes and ties occur."""
     centers = rng.integers(0, 256, (8, n_bits // 8), dtype=np.uint8)
     flips = np.packbits(rng.random((n, n_bits)) < 0.08, axis=1)
     codes = centers[rng.integers(0, 8, n)] ^ flips

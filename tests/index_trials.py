@@ -75,7 +75,7 @@ class Child:
         os.write(self.log, (" ".join(map(str, words)) + "\n").encode())
 
     def run(self) -> None:
-        """Start all threads; a failure of any is noted, and ends the trial."""
+        """Start all threads; a failure of any is recorded and ends the trial."""
         work = [self.add, self.add, self.search, self.search, self.save, self.save, self.copy]
         threads = [threading.Thread(target=self.guarded, args=(f, i)) for i, f in enumerate(work)]
         for thread in threads:
@@ -161,7 +161,7 @@ def cosine(name: str) -> float:
 
 
 def check_whole(index: Index, kind: str) -> set[str]:
-    """Return the batches in an index, each of which must be there whole and as it was added."""
+    """Return the batches in an index; each must be complete and unchanged."""
     names = index.names
     batches = {name.rpartition("/")[0] for name in names}
     assert sorted(names) == sorted(n for batch in batches for n in names_of(batch)), "half a batch"
@@ -172,7 +172,7 @@ def check_whole(index: Index, kind: str) -> set[str]:
 
 
 def check_file(path: Path, log: Path, before: set[str], kind: str) -> set[str]:
-    """Return the batches in the file, which must be those that the log says were saved."""
+    """Return the batches in the file, which must match the log of saves."""
     events = [line.split(" ", 1) for line in log.read_text().splitlines()]
     failures = [rest for word, rest in events if word == "failed"]
     assert not failures, failures[0].encode().decode("unicode_escape")

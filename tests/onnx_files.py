@@ -1,4 +1,4 @@
-"""Models to export, and what an ONNX file answers: what tests of export share."""
+"""Models to export, and the outputs of ONNX files, shared by the tests of export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 4
 
 
 def answers(path: Path, rows: np.ndarray) -> np.ndarray:
-    """What another program gets: no narrows, no torch."""
+    """Return the outputs that a program without narrows and torch gets."""
     import onnxruntime as ort
 
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -30,7 +30,7 @@ def answers(path: Path, rows: np.ndarray) -> np.ndarray:
 
 
 def assert_same(got: np.ndarray, expected: np.ndarray) -> None:
-    """Equal to 1e-5 of the largest number."""
+    """Assert equality up to 1e-5 of the largest number."""
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * max(1e-3, abs(expected).max()))
 
@@ -50,7 +50,7 @@ def scaling(kind: str) -> Scaling:
 
 
 def model(variant: str, scale: str = "standard", loss: str = "squared_error", **more) -> Model:
-    """A net of which no weight and no bias is 0, as after training."""
+    """A net without zero weights and biases, as after training."""
     parameters = {"n_components": WIDTH, "loss": loss, **NEEDS.get(variant, {}), **more}
     if variant not in ("linear", "dictionary"):
         parameters |= {"hidden": [8, 5]}

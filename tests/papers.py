@@ -1,4 +1,4 @@
-"""Scripts of papers, run and loaded in the process of the tests: a new one takes seconds to start.
+"""Run the papers' scripts in the test process, since a new process takes seconds to start.
 
 That ``narrows reproduce`` starts one is tested in test_paper_overcomplete.py.
 """
@@ -33,7 +33,7 @@ def module(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, PAPERS / path)
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded  # where its data classes look themselves up
+    sys.modules[spec.name] = loaded  # where dataclasses look up their module
     with mock.patch.object(sys, "path", [str((PAPERS / path).parent), *sys.path]):
         spec.loader.exec_module(loaded)
     return loaded

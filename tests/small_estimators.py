@@ -24,7 +24,7 @@ NOT_TO_THE_LAST_DIGIT = {
     )
     for kind in ("dense", "sparse")
 }
-"""The checks of scikit-learn's that an estimator with weights of rows fails."""
+"""scikit-learn's checks that estimators with sample weights fail."""
 
 QUICK = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
 MAPS = {"channels": (4,), **QUICK}

@@ -14,7 +14,7 @@ from narrows.data.statistics import describe
 from narrows.estimators.inputs import fit_source
 
 N, WIDTH = 103, 3
-# the first column is the row's number, so that rows can be told apart
+# the first column is the row's number, so that rows are distinct
 ROWS = np.random.default_rng(0).normal(size=(N, WIDTH)).astype(np.float32)
 ROWS[:, 0] = np.arange(N)
 
@@ -31,7 +31,7 @@ def streamed(kind, folder, monkeypatch):
 
 
 def split(source, fraction, *, generator):
-    """The rows to train on, and those held out."""
+    """The training rows and the held-out rows."""
     selection = Grouping().select(source.n_rows, fraction, generator=generator)
     found = Split.of(source, selection)
     return found.training, found.held_out
@@ -54,7 +54,7 @@ def seeded(seed=0):
 
 
 def fitted(X):
-    """X as an estimator sees it: rows as the nets get them."""
+    """Return the rows of X as nets receive them."""
     source = fit_source(BaseEstimator(), X)
     describe(source)
     return np.vstack([dense(batch).numpy() for batch in source.in_order(2)])

@@ -50,13 +50,13 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
     "reversed": lambda a: np.ascontiguousarray(a.reshape(-1)[::-1]).reshape(a.shape),
     "zeros": np.zeros_like,
 }
-"""What is done to a tensor, by name; None takes it out."""
+"""Changes of a tensor, by name; None removes it."""
 
 VALUES: dict[str, Any] = {
     "null": None, "text": "x", "list": [1], "object": {"a": 1}, "true": True,
     "negative": -1, "huge": 10**30, "large": 1e300, "fraction": 0.37, "zero": 0,
 }  # fmt: skip
-"""What a JSON value is replaced by, by name; it is taken out, too."""
+"""Replacements of a JSON value, by name; removal is tried as well."""
 
 
 def tensors_of(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

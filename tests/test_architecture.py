@@ -1,4 +1,4 @@
-"""The house rules that a script can see: imports, sizes, names, randomness, no pickle."""
+"""Rules of the code base that a script can check: imports, sizes, names, randomness, no pickle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
-# Imports run down this list only: a part imports from the parts above it.
+# A part imports only from parts above it in this list.
 ORDER = (
     "_types", "_version", "errors", "catalog",
     "core",
@@ -55,7 +55,7 @@ def imported(path: Path) -> set[str]:
     return found - {module(path)}
 
 
-def test_imports_run_down_the_list():
+def test_imports_follow_the_order_of_the_list():
     places = {name: place for place, name in enumerate(ORDER)}
     wrong = [
         f"{module(path)} imports {other}, of a later part"
@@ -80,7 +80,7 @@ def test_every_part_is_in_the_list():
     assert {part(path) for path in FILES} - {"__main__"} == set(ORDER)
 
 
-def test_files_stay_small():
+def test_files_have_at_most_400_lines():
     lines = {str(p.relative_to(SOURCE)): len(p.read_text().splitlines()) for p in FILES}
     assert not {name: n for name, n in lines.items() if n > 400}
 

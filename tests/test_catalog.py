@@ -1,4 +1,4 @@
-"""The catalog: every public name is documented, and every table agrees with it."""
+"""The catalog: every public name is documented, and every table matches it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_public_method_has_a_docstring(cls):
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.__name__)
-def test_every_piece_is_public_and_says_its_formula(piece):
+def test_every_piece_is_public_and_states_its_formula(piece):
     assert piece.__name__ in narrows.__all__
     assert re.search(r"x|Omega|L =", inspect.getdoc(piece).splitlines()[0])
 
@@ -78,13 +78,13 @@ def test_every_variant_names_its_paper(name):
     assert re.search(r"\((19|20)\d\d\)", tables.docstring(name))
 
 
-def test_the_command_lines_options_are_the_estimators_parameters():
+def test_command_line_options_match_estimator_parameters():
     options = {names.split()[-1].removeprefix("--").replace("-", "_") for names in OPTIONS}
     parameters = set(inspect.signature(narrows.Autoencoder.__init__).parameters)
     assert options == parameters - {"self", "tied", "verbose", "encoder", "decoder"}
 
 
-def test_the_command_lines_stated_defaults_are_the_estimators():
+def test_command_line_defaults_match_the_estimators():
     parameters = inspect.signature(narrows.Autoencoder.__init__).parameters
     for names, (_, text) in OPTIONS.items():
         default = parameters[names.split()[-1].removeprefix("--").replace("-", "_")].default
@@ -97,7 +97,7 @@ def test_the_command_lines_stated_defaults_are_the_estimators():
             assert stated == str(default)
 
 
-def test_the_readmes_table_is_what_the_variants_say():
+def test_the_readmes_table_matches_the_docstrings_of_variants():
     text = (ROOT / "README.md").read_text()
     assert tables.with_table(text) == text, "run: python docs/make_tables.py"
 
@@ -121,7 +121,7 @@ def test_every_variant_has_its_command(name):
     assert made._choice().variant == (chosen.builder or name)
 
 
-def test_the_types_of_public_names_are_those_of_the_catalog():
+def test_the_type_stub_matches_the_catalog():
     assert tables.STUB.read_text() == tables.stub(), "run: python docs/make_tables.py"
 
 
@@ -130,14 +130,14 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_has_a_full_line_in_the_table(name):
+def test_every_variant_has_a_complete_line_in_the_table(name):
     line = tables.row(name, tables.estimator(name), tables.docstring(name))
     cells = re.split(r"(?<!\\) \| ", line.strip("| "))
     assert len(cells) == 6 and all(cells)
     assert cells[0] == f"`{name}`" and re.fullmatch(r"(19|20)\d\d", cells[4])
 
 
-def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
+def test_a_new_variants_docstring_becomes_a_row_of_the_table():
     docstring = """Pressed autoencoder: a code under a | weight.
 
     Better than PCA. Bloggs, O'Hara-Lee, Roe (2031), "Pressing: a study", NIPS; Doe (2032), "More".
@@ -158,5 +158,5 @@ def test_a_variant_that_nobody_has_written_yet_is_taken_up_as_it_says():
     [("A: b.\n\n    loss   x", "paper"), ('A: b.\n\nDoe (2001), "T".', "line of a slot")],
 )
 def test_a_variant_without_paper_or_slots_is_named(docstring, missing):
-    with pytest.raises(ValueError, match=rf"variants/odd.py: the docstring has no .*{missing}"):
-        tables.row("odd", "", docstring)
+    with pytest.raises(ValueError, match=rf"variants/broken.py: the docstring has no .*{missing}"):
+        tables.row("broken", "", docstring)

@@ -39,7 +39,7 @@ CONSTANT = "a quantized code is constant almost everywhere, so that its Jacobian
 
 
 def refusal(variant: str, piece: str) -> str | None:
-    """Return the reason for which a combination cannot be, None where it can."""
+    """Return why a combination is refused; None if it is accepted."""
     if piece == "commitment" and variant != "vector_quantized":
         return QUANTIZED
     if piece == "kl_to_prior" and variant != "variational":
@@ -83,15 +83,15 @@ KNOWN = [
 ]
 
 
-def test_every_variant_takes_every_slot_that_its_formula_leaves_open():
+def test_every_variant_accepts_every_slot_that_its_formula_leaves_open():
     for variant in VARIANTS:
         missing = {"corruption", "penalties", "loss", "augmentation"} - slots_of(variant)
-        # words have no neighbors in a row, as pixels have
+        # words in a row have no neighbors, unlike pixels
         assert missing == ({"augmentation"} if variant == "document" else set()), variant
 
 
 @pytest.mark.parametrize("variant, slot, piece", KNOWN)
-def test_a_known_piece(variant, slot, piece, tmp_path):
+def test_a_named_piece_works_in_every_variant(variant, slot, piece, tmp_path):
     given: Any = Patches(image_shape=(3, 3)) if piece == "patches" else piece
     est = estimator(variant, **{slot: (given,) if slot == "penalties" else given})
     X = COUNTS if piece == "multinomial" or variant == "document" else ROWS
@@ -105,7 +105,7 @@ def test_a_known_piece(variant, slot, piece, tmp_path):
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if "augmentation" in slots_of(v)])
-def test_an_augmentation(variant, tmp_path):
+def test_an_augmentation_works_in_every_variant(variant, tmp_path):
     images = ROWS.reshape(-1, 3, 3)
     checked(estimator(variant, augmentation="affine").fit(images), images, tmp_path)
 
@@ -158,7 +158,7 @@ OWN = {
 @pytest.mark.parametrize(
     "variant, slot", [(v, s) for v in VARIANTS for s in OWN if s in slots_of(v)]
 )
-def test_a_piece_of_ones_own(variant, slot, tmp_path):
+def test_a_custom_piece_works_in_every_variant(variant, slot, tmp_path):
     X = COUNTS if variant == "document" else ROWS
     est = estimator(variant, **{slot: OWN[slot]})
     reason = {
@@ -179,7 +179,7 @@ def test_a_piece_of_ones_own(variant, slot, tmp_path):
 
 @pytest.mark.parametrize("n_neighbors", [0, 5])
 @pytest.mark.parametrize("cls", [DocumentAutoencoder, SemanticHasher])
-def test_labels_reach_a_task_beside_neighbors(cls, n_neighbors):
+def test_labels_reach_a_task_of_a_net_with_neighbors(cls, n_neighbors):
     """Rows are rebuilt with their neighbors, and their code still predicts y."""
     labels = np.where(COUNTS[:, 0] > 1, "often", "rarely")
     est = cls(8, hidden=(16,), penalties="auxiliary:100", n_neighbors=n_neighbors,
@@ -190,8 +190,8 @@ def test_labels_reach_a_task_beside_neighbors(cls, n_neighbors):
     assert (est.classes_[predicted] == labels).mean() > 0.9
 
 
-def test_penalties_count_where_the_softmax_is_sampled():
-    """The penalty was dropped in silence."""
+def test_penalties_are_kept_with_a_sampled_softmax():
+    """The penalty was once dropped silently."""
     counts = sp.csr_array(COUNTS)
     arguments = {"hidden": (6,), "sampled_words": 3, "max_epochs": 20, "random_state": 0}
     sizes = [

@@ -17,7 +17,7 @@ from narrows.variants.building import build_objective
 
 N_FEATURES = 12
 
-# What a variant or a penalty needs beside the parameters that all have.
+# Required parameters of some variants and penalties.
 NEEDS = {
     "kl_sparsity": {"code_activation": "sigmoid"},
     "top_k": {"k": 2},
@@ -27,7 +27,7 @@ NEEDS = {
     "revive": {"hidden": []},
 }
 
-# Penalties that are of one kind of code only.
+# Penalties that need one kind of code.
 ONLY_WITH = {
     "kl_sparsity": ["plain", "tied"],
     "kl_to_prior": [],
@@ -35,10 +35,10 @@ ONLY_WITH = {
     "revive": ["top_k"],
 }
 
-# Penalties that are no means over rows: what they read are means of a batch.
+# Penalties that are not means over rows, since they read means of a batch.
 OF_MEANS = ("kl_sparsity", "revive")
 
-# Variants that choose every slot themselves, so that no other piece is tried with them.
+# Variants that choose every slot themselves, so no other piece is tested with them.
 CLOSED = {"contractive", "denoising", "dictionary", "hashing", "linear", "sparse", "stacked",
           "variational", "vector_quantized"}  # fmt: skip
 
@@ -64,7 +64,7 @@ def build(case: tuple[str, str, str, str | None], seed: int = 0):
     variant, loss, corruption, penalty = case
     parameters = {"n_components": 3, "loss": loss, **NEEDS.get(variant, {})}
     if variant not in CLOSED:
-        if corruption == "patches":  # the one piece that must know what a row looks like
+        if corruption == "patches":  # the only piece that needs an image shape
             corruption = {"name": corruption, "image_shape": [2, 3, 2]}
         parameters |= {"hidden": [8, 5], "corruption": corruption, **NEEDS.get(penalty, {})}
         parameters["penalties"] = [penalty] if penalty else []
@@ -108,14 +108,14 @@ def terms_by(case, x, y, weights):
     return build(case)(x, y, generator=Generator().manual_seed(5), weights=weights)
 
 
-def test_weights_of_rows_that_are_all_alike_change_nothing(case, x, y):
+def test_equal_weights_of_rows_change_nothing(case, x, y):
     alike, none = terms_by(case, x, y, torch.ones(len(x))), terms_by(case, x, y, None)
     torch.testing.assert_close(alike.loss, none.loss)
     torch.testing.assert_close(alike.penalty, none.penalty)
 
 
-def test_terms_are_means_over_the_rows_by_their_weights(case, x, y):
-    """The mean over all rows of J with one row alone is J, where J is a mean over rows."""
+def test_terms_are_weighted_means_over_rows(case, x, y):
+    """J is the mean over rows of J on that row alone."""
     alone = [terms_by(case, x, y, len(x) * row) for row in torch.eye(len(x))]
     none = terms_by(case, x, y, None)
     torch.testing.assert_close(torch.stack([t.loss for t in alone]).mean(), none.loss)
@@ -163,7 +163,7 @@ def test_everything_is_float32(objective, x, y, generator):
     assert objective(x, y, generator=generator).total.dtype == torch.float32
 
 
-def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
+def test_start_at_makes_an_untrained_net_output_the_mean(objective, x):
     mean = x.mean(dim=0)
     objective.start_at(mean)
     with torch.no_grad():
@@ -178,7 +178,7 @@ def test_an_untrained_net_that_starts_at_the_mean_says_the_mean(objective, x):
     torch.testing.assert_close(output, mean, rtol=1e-4, atol=1e-4)
 
 
-def test_the_input_is_never_written_to(objective, x, y, generator):
+def test_the_input_is_never_modified(objective, x, y, generator):
     before = x.clone()
     objective(x, y, generator=generator).total.backward()
     assert torch.equal(x, before)
@@ -194,7 +194,7 @@ def test_every_piece_has_a_spec_that_rebuilds_it(table):
         assert table[spec.pop("name")](**spec) == kind()
 
 
-def test_a_tied_net_has_its_weights_once():
+def test_a_tied_net_stores_its_weights_once():
     tied = build(("tied", "squared_error", "identity", None))
     plain = build(("plain", "squared_error", "identity", None))
     n_tied, n_plain = (
@@ -210,8 +210,8 @@ def test_a_tied_decoder_multiplies_by_the_transposes(x):
     torch.testing.assert_close(net.decoder(h), h @ weight.t())
 
 
-def test_weights_are_found_by_gradient_against_finite_differences(x):
-    """The gradient of J in float64, each entry of one weight moved by hand."""
+def test_the_gradient_of_the_objective_matches_finite_differences(x):
+    """The gradient of J in float64, by changing each entry of one weight."""
     net = build(("tied", "bernoulli", "identity", "weight_decay")).double()
     x = x.double()
 

@@ -1,17 +1,17 @@
-"""What people run first: every estimator and every variant at its defaults, from the shell's side.
+"""Every estimator and every variant at its defaults, through the command line.
 
-Each command of ``CASES`` trains at its defaults, but for epochs, on tiny data with checkpoints. It
-is killed once, by SIGKILL after a checkpoint in the middle of its steps, resumed, and must leave
-the very model of the uninterrupted command. That model is then saved again, and every command that
+Each command of ``CASES`` trains at its defaults, except for epochs, on tiny data with checkpoints.
+It is killed once by SIGKILL after a checkpoint in the middle of its steps, resumed, and must write
+the same model as the uninterrupted command. That model is then saved again, and every command that
 applies to it is run.
 
-Faults that fail it:
+Faults that these tests detect:
 
 - ``training/layer.py`` registers ``biases`` twice: no checkpoint of layer 2 and up can be saved.
-- ``Run.save`` leaves out the moments, or ``Run.resume`` the sampler: another model in the end.
-- ``fit_code_densities`` seeded anew at a resumption: other densities.
-- a head's loop without ``saved``: it begins anew, and the steps are counted.
-- a variant, an estimator or a head that is in no case.
+- ``Run.save`` omits the moments, or ``Run.resume`` the sampler: the final model differs.
+- ``fit_code_densities`` reseeded on resuming: the densities differ.
+- a head's loop without ``saved``: it starts over, and the number of steps is too large.
+- a variant, an estimator or a head without a case.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from narrows.training.trainer import Trainer
 
 pytestmark = [
     pytest.mark.usefixtures("operators_listed_once"),
-    pytest.mark.filterwarnings("ignore"),  # the command line prints warnings, and goes on
+    pytest.mark.filterwarnings("ignore"),  # the command line prints warnings and continues
 ]
 
 _MAPS = ("convolutional",)
@@ -130,7 +130,7 @@ from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.trainer import Trainer
 
 torch.set_num_threads(1)
-for data in ("x.npy", "docs.jsonl --variant document"):  # imports all that children need, once
+for data in ("x.npy", "docs.jsonl --variant document"):  # import what children need, once
     assert cli(f"fit {data} --epochs 1 --hidden 2 -k 2 -q --restart -o warm.m".split()) == 0
 members._STEPS = 20
 step, save, steps, fatal = Trainer.step, Checkpoints.save, 0, 0
@@ -159,7 +159,7 @@ for command, fatal in json.load(sys.stdin):
 
 @dataclass
 class Trained:
-    """What became of one case: exit codes, steps of both runs, and how it was killed."""
+    """The outcome of one case: exit codes, steps of both runs, and the signal that killed it."""
 
     code: int
     steps: int = 0
@@ -187,7 +187,7 @@ def make_data(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Tiny data, and the models that heads are put on; all commands run here."""
+    """A folder with tiny data and the autoencoders of the heads; all commands run here."""
     made = tmp_path_factory.mktemp("defaults")
     make_data(made)
     before = Path.cwd()
@@ -200,7 +200,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> dict[str, Trained]:
-    """Every case trained whole, killed once, and resumed."""
+    """Every case: trained without interruption, killed once, and resumed."""
     count = 0
     step = Trainer.step
 
@@ -236,25 +236,25 @@ def trained(folder: Path) -> dict[str, Trained]:
 
 
 def content(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Return what a model file holds, but for the seconds that epochs took."""
+    """Return the content of a model file without the seconds that epochs took."""
     artefact = read_artefact(path, kind="model")
     return artefact.tensors, re.sub(r'"seconds": [\d.e-]+', "", json.dumps(artefact.spec))
 
 
-def test_every_estimator_and_every_variant_is_in_a_case(folder: Path, trained: Any) -> None:
+def test_every_estimator_and_every_variant_has_a_case(folder: Path, trained: Any) -> None:
     assert set(VARIANTS) < set(CASES) and {f"{name}-of-maps" for name in _OF_MAPS} < set(CASES)
     made = {type(load(folder / f"{case}.m")) for case in CASES}
     assert made == {*AUTOENCODERS, *HEADS, *DETECTORS}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_trains_at_its_defaults(case: str, trained: dict[str, Trained]) -> None:
+def test_defaults_train(case: str, trained: dict[str, Trained]) -> None:
     assert trained[case].code == 0
-    assert trained[case].steps > 1 or case == "match"  # of a frozen code, solved for
+    assert trained[case].steps > 1 or case == "match"  # closed form on a frozen code
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "match"])
-def test_killed_and_resumed_it_ends_as_uninterrupted(
+def test_a_killed_and_resumed_command_ends_as_the_uninterrupted_one(
     case: str, folder: Path, trained: dict[str, Trained]
 ) -> None:
     outcome = trained[case]
@@ -269,7 +269,7 @@ def test_killed_and_resumed_it_ends_as_uninterrupted(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_saved_again_as_it_was(
+def test_a_loaded_model_is_saved_unchanged(
     case: str, folder: Path, trained: dict[str, Trained], tmp_path: Path
 ) -> None:
     load(folder / f"{case}.m").save(tmp_path / "again")
@@ -282,7 +282,7 @@ def test_it_is_saved_again_as_it_was(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_command_that_applies_runs_on_it(
+def test_every_applicable_command_runs_on_the_model(
     case: str, folder: Path, trained: dict[str, Trained], capfd: pytest.CaptureFixture[str]
 ) -> None:
     for command in commands_on(case):

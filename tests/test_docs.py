@@ -1,4 +1,4 @@
-"""Pages of the documentation whose code is a program run, and print what they say."""
+"""The code of documentation pages runs and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PRINTED = re.compile(r"^print\(.*\)  # (.+)$", re.M)
 
 
 @pytest.mark.parametrize("page", ["custom_pieces.md"])
-def test_the_code_of_a_page_runs_and_prints_what_it_says(page, tmp_path):
+def test_the_code_of_a_page_runs_and_prints_the_shown_output(page, tmp_path):
     program = "\n".join(_BLOCK.findall((DOCS / page).read_text()))
     (tmp_path / "page.py").write_text(program)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The same documents as a file of each kind."""
+"""The same documents as a file of every kind."""
 
 from __future__ import annotations
 

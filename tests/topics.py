@@ -1,4 +1,4 @@
-"""Texts about a few topics, made of words that belong to one of them each."""
+"""Generated texts about a few topics; each word belongs to one topic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMMON = "people often speak about things".split()
 
 
 def topic_texts(n: int = 120, seed: int = 0) -> tuple[list[str], np.ndarray]:
-    """Return texts of 12 words of one topic and a few common ones, and their topics' names."""
+    """Return texts of 12 words of one topic and a few common ones, and the topics."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(list(TOPICS), size=n)
     return [

@@ -1,4 +1,4 @@
-"""Small trainings, and how to compare and to interrupt them."""
+"""Small trainings, and functions that compare and interrupt them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 def after(steps: int) -> Callable[[], bool]:
-    """Return a stop request that comes after so many steps."""
+    """Return a stop request that comes after this many steps."""
     countdown = iter(range(steps, -1, -1))
     return lambda: next(countdown) <= 1
 

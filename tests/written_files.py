@@ -1,4 +1,4 @@
-"""Files that an earlier version wrote, and what it answered: later versions load them.
+"""Files that an earlier version wrote, with its answers; later versions must reproduce them.
 
 ``python tests/written_files.py`` writes those of the version at hand into ``tests/written``. Files
 that are there stay as they are: they were written by the version that they stand for.
@@ -30,7 +30,7 @@ def small(cls: type) -> Any:
 
 
 def answers(est: Any, X: Any) -> np.ndarray:
-    """Return what a model says of rows, a table of numbers."""
+    """Return a model's answers for rows, a table of numbers."""
     if type(est) in DETECTORS:
         return est.score_samples(X)[:, None]
     if type(est).__name__ == "CodeSegmenter":

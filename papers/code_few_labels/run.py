@@ -1,4 +1,4 @@
-"""Classify with few labels from a code learned without them: frozen, fine-tuned and joint.
+"""Classify with few labels: frozen, fine-tuned and joint encoders.
 
 A code is learned from all images without their labels; then 100 or 1,000 labels are revealed, the
 same number for each class. The same net is used as a classifier in four ways: its code frozen under

@@ -1,4 +1,4 @@
-"""Hinton and Salakhutdinov (2006): MNIST digits in 30 numbers, compared with 30-D PCA.
+"""Hinton and Salakhutdinov (2006): MNIST in codes of 30 numbers, compared with PCA.
 
 Run as `narrows reproduce hinton2006-digits --preset fast|good|best|pure`, or on its own.
 """

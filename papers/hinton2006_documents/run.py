@@ -1,4 +1,4 @@
-"""Hinton and Salakhutdinov (2006): documents in 10 numbers and on maps of 2, with LSA and PCA.
+"""Hinton and Salakhutdinov (2006): document codes of 10 numbers and maps of 2, compared with LSA.
 
 Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own;
 `--help` lists all presets.

@@ -1,4 +1,4 @@
-"""Kingma et al. (2014): many digits, few labels.
+"""Kingma et al. (2014): classify digits with few labels.
 
 A code is learned from 60,000 unlabeled digits; then 100 or 1,000 labels are revealed, the same
 number for each class. The test digits are classified by nearest neighbors and by support vector

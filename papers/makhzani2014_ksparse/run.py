@@ -1,4 +1,4 @@
-"""Makhzani and Frey (2014): k of 1,000 units per digit; and dictionaries without dead units.
+"""Makhzani and Frey (2014): k-sparse codes, and dictionaries without dead units.
 
 First the paper's nets on MNIST: logistic regression on the frozen codes, for k = 70, 40, 25, 10.
 Then Gao et al. (2024): a dictionary 16 times as wide as its rows with k = 32, most of whose units

@@ -1,8 +1,8 @@
-"""Measure copying by nets whose codes have 4 to 256 numbers for 64 pixels.
+"""Measure copying in autoencoders with codes of 4 to 256 numbers for 64 pixels.
 
 8 x 8 digits are encoded in 4 to 256 numbers by a plain net and by three regularized ones. The error
-on clean rows falls with capacity for all of them, while the plain net loses its knowledge of the
-digits' structure. Run as `narrows reproduce overcomplete-copying`, or on its own.
+on clean rows falls with capacity for all of them, while the plain net loses its ability to
+fill in hidden pixels. Run as `narrows reproduce overcomplete-copying`, or on its own.
 """
 
 from __future__ import annotations

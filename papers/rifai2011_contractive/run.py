@@ -1,4 +1,4 @@
-"""Rifai et al. (2011): classify with one layer of features, contractive or not.
+"""Rifai et al. (2011): contractive features of one layer.
 
 MNIST through 1,000 or more sigmoid units, plain, denoising and contractive: logistic regression on
 the frozen features, and the same layer fine-tuned as a classifier. Run as
@@ -48,7 +48,7 @@ PRESETS = {
     "best": Preset(60_000, 2000, 20, 20, 60, fine=("contractive",)),
 }
 
-# How the layer is kept from copying: noise on x, or Omega on the code.
+# What prevents the layer from copying: a corruption of x, or a penalty on the code.
 LAYERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "denoising": {"corruption": Masking(0.25)},

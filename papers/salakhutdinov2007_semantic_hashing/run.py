@@ -1,4 +1,4 @@
-"""Salakhutdinov and Hinton (2007, 2009): documents as 16 to 128 bits, with baselines.
+"""Salakhutdinov and Hinton (2007, 2009): hash documents to 16 to 128 bits.
 
 Reuters-21578 (ModApte) and 20 Newsgroups (by date): training documents are the base, test documents
 the queries; `--preset random` splits at random instead. Run as

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for when another program runs this file
 
 from generators import PROBLEMS  # noqa: E402
-from machine import tuned_machine_error  # noqa: E402
+from svm import tuned_svm_error  # noqa: E402
 
 PUBLISHED = tomllib.loads((HERE / "expected.toml").read_text())["published"]
 
@@ -114,9 +114,9 @@ def row(name: str, preset: Preset, seed: int) -> dict[str, Any]:
         result["SAE-3"] = 100 * (1 - plain.score(test, test_y))
     if len(held_out):
         scaled = [rows.astype(np.float32) / 255 for rows in (x, held_out, test)]
-        error, choice = tuned_machine_error(scaled[0], y, scaled[1], held_out_y, scaled[2], test_y)
+        error, choice = tuned_svm_error(scaled[0], y, scaled[1], held_out_y, scaled[2], test_y)
         result["SVM-rbf"] = 100 * error
-        result["machine"] = choice
+        result["svm"] = choice
     result["seconds"] = round(seconds)
     result["published"] = PUBLISHED[name]
     print(result, file=sys.stderr, flush=True)

@@ -75,7 +75,7 @@ def test_scores_above_the_threshold_have_p_values_of_at_most_alpha(alpha):
 
 def test_p_values_are_uniform_on_fresh_normal_rows(detector):
     p = detector.p_values(normal_rows(3000, seed=2))
-    # both samples are finite: 1,000 rows calibrate, and of that size is the slack
+    # both samples are finite; the tolerance matches 1,000 calibration rows
     assert kstest(p, "uniform").statistic < 1.63 * np.sqrt(1 / 3000 + 1 / 1000)
 
 
@@ -86,9 +86,9 @@ def test_at_most_a_share_a_of_normal_rows_has_p_values_up_to_a(detector, a):
 
 
 def test_rows_off_the_plane_have_the_smallest_possible_p_value(detector):
-    odd = normal_rows(20, seed=4)
-    odd[:, 3] += 10
-    np.testing.assert_allclose(detector.p_values(odd), 1 / 1001)
+    anomalous = normal_rows(20, seed=4)
+    anomalous[:, 3] += 10
+    np.testing.assert_allclose(detector.p_values(anomalous), 1 / 1001)
 
 
 def test_given_calibration_rows_replace_the_held_out_rows(detector):
@@ -100,7 +100,7 @@ def test_given_calibration_rows_replace_the_held_out_rows(detector):
 
 
 def test_training_rows_are_not_used_for_calibration(model_rows):
-    """A net that has learned its rows by heart still gives p-values for fresh ones."""
+    """A net that memorized its training rows still gives valid p-values for fresh rows."""
     ae = Autoencoder(
         4, hidden=(128, 128), max_epochs=200, patience=None, validation_fraction=0.5,
         learning_rate=1e-2, random_state=0,
@@ -117,14 +117,14 @@ def test_a_model_without_held_out_rows_names_the_way_out(model_rows):
     assert ae.p_values(model_rows, model_rows + 0.1).shape == (60,)
 
 
-def test_a_linear_autoencoder_takes_calibration_rows(model_rows):
+def test_a_linear_autoencoder_accepts_calibration_rows(model_rows):
     ae = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(model_rows[:40])
     assert ae.p_values(model_rows[:40], model_rows[40:]).min() >= 1 / 21
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 @pytest.mark.parametrize("scale", ["standard", "none"])
-def test_calibrating_with_rows_of_the_fit_warns(fraction, scale):
+def test_calibrating_with_training_rows_warns(fraction, scale):
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     ae = small(validation_fraction=fraction, scale=scale).fit(x)
     shuffled = x[np.random.default_rng(0).permutation(60)]
@@ -146,7 +146,7 @@ def test_training_rows_are_recognized_without_the_held_out_rows():
     ae.p_values(new, held_out)
 
 
-def test_calibrating_a_detector_with_rows_of_the_fit_warns():
+def test_calibrating_a_detector_with_its_training_rows_warns():
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     found = AnomalyDetector(small(validation_fraction=0), n_folds=2, random_state=0).fit(x)
     with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
@@ -240,11 +240,11 @@ def test_contributions_share_the_error_above_that_of_a_perfect_reconstruction(
 
 
 def test_the_planted_feature_has_the_largest_contribution(detector):
-    odd = normal_rows(40, seed=4)
+    anomalous = normal_rows(40, seed=4)
     planted = np.arange(40) % 6
-    odd[np.arange(40), planted] += 8
+    anomalous[np.arange(40), planted] += 8
     assert (
-        detector.anomaly_contributions(odd).argmax(axis=1) == planted
+        detector.anomaly_contributions(anomalous).argmax(axis=1) == planted
     ).mean() > 0.7  # by chance 1 in 6
 
 

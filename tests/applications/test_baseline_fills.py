@@ -24,7 +24,7 @@ def table(X):
     return x, hidden
 
 
-def test_mean_fill_puts_the_mean_at_hidden_values(table):
+def test_mean_fill_sets_hidden_values_to_the_mean(table):
     x, hidden = table
     filled = mean_fill(x, hidden, x.mean(dim=0))
     assert torch.equal(filled[0], x.mean(dim=0)) and torch.equal(filled[1], x[1])
@@ -140,7 +140,7 @@ def test_an_invalid_rule_is_refused(rule, shape, message):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-9, 0.01])
-def test_with_all_components_the_conditional_mean_is_that_of_the_full_gaussian(noise):
+def test_with_all_components_the_conditional_mean_equals_the_full_gaussians(noise):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 4)) + noise * rng.normal(size=(400, 4))
     rows = torch.from_numpy(rows.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The copying test detects nets that copy their input, and passes those that do not."""
+"""The copying test reports nets that copy their input, and no others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT = {"random_state": 0, "max_epochs": 40, "batch_size": 16, "learning_rate":
 @pytest.mark.parametrize(
     ("hidden", "code_activation"), [((), "linear"), ((), "relu"), ((128,), "linear")]
 )
-def test_an_overcomplete_net_copies(n_features, hidden, code_activation):
+def test_an_overcomplete_net_is_reported_as_copying(n_features, hidden, code_activation):
     X = structured(1, n_features)
     ae = Autoencoder(4 * n_features, hidden=hidden, code_activation=code_activation, **SHORT)
     health = ae.fit(X[:300]).inspect(X[300:])
@@ -39,7 +39,7 @@ def test_an_overcomplete_net_copies(n_features, hidden, code_activation):
 
 @pytest.mark.parametrize("n_features", [12, 40])
 @pytest.mark.parametrize("corruption", ["masking:0.25", "masking:0.5", "gaussian:0.5"])
-def test_a_denoising_net_of_the_same_width_passes(n_features, corruption):
+def test_a_denoising_net_of_the_same_width_is_not_reported(n_features, corruption):
     X = structured(2, n_features)
     ae = DenoisingAutoencoder(
         4 * n_features, corruption=corruption, hidden=(), code_activation="relu", **SHORT
@@ -48,7 +48,7 @@ def test_a_denoising_net_of_the_same_width_passes(n_features, corruption):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_narrow_nets_and_pca_pass(seed):
+def test_narrow_nets_and_pca_are_not_reported(seed):
     X = structured(seed, 20)
     for ae in (
         LinearAutoencoder(2, random_state=0),
@@ -65,7 +65,7 @@ def model():
 
 
 class Answer(torch.nn.Module):
-    """An encoder and decoder in one: the code is what the function makes of the row."""
+    """An encoder and decoder in one: the code is a function of the row."""
 
     def __init__(self, answer):
         super().__init__()
@@ -82,7 +82,7 @@ def measured(model, answer, X) -> Copying:
     return measure_copying(model, DenseSource(X), generator=torch.Generator().manual_seed(0))
 
 
-def test_the_identity_fills_in_nothing_and_passes_everything_on(model):
+def test_the_identity_fills_in_nothing_and_passes_corruption_on(model):
     X = structured(6, 9).astype(np.float32)
     X -= X.mean(axis=0)
     found = measured(model, lambda x: x, X)
@@ -119,7 +119,7 @@ def test_independent_features_give_no_verdict(model):
 
 
 def test_the_linear_guess_is_a_ridge_regression_on_other_rows(model):
-    """Against scikit-learn's, part by part."""
+    """Compare with scikit-learn's, part by part."""
     from sklearn.linear_model import Ridge
 
     X = torch.from_numpy(structured(9, 9)).float()
@@ -139,7 +139,7 @@ def test_the_linear_guess_is_a_ridge_regression_on_other_rows(model):
 
 
 def test_the_guess_is_the_same_with_more_features_than_rows():
-    """The two ways to the ridge regression, by rows and by features, agree."""
+    """Ridge regression by rows and by features gives the same result."""
     x = torch.randn(30, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     hidden = torch.arange(40) % 4 == 0
     few = module._linear_guess(x, torch.ones(30, 10), hidden)  # 15 rows, 30 features

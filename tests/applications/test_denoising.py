@@ -85,7 +85,7 @@ def test_the_command_measures_draws_and_writes(files, capsys):
 
 
 def corrupted(model, X, corruption, seed) -> np.ndarray:
-    """Return rows in input units, corrupted in the batches that the model goes through."""
+    """Return rows in input units, corrupted batch by batch as in the model."""
     generator = Generator().manual_seed(seed)
     x = model.scaling.forward(torch.from_numpy(X))
     noisy = [corruption(part, generator=generator).rows for part in x.split(1024)]
@@ -149,7 +149,7 @@ def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
         (["--corrupt", "gausian:0.3"], "corrupt: unknown name 'gausian'.*mean 'gaussian'"),
     ],
 )
-def test_errors_of_the_command(files, capsys, options, message):
+def test_the_command_refuses_invalid_arguments(files, capsys, options, message):
     import re
 
     assert cli(["denoise", str(files / "m"), str(files / "x.npy"), *options]) == 2
@@ -161,7 +161,7 @@ CORRUPTED = [cls for cls in AUTOENCODERS if "corruption" in cls._get_param_names
 
 @pytest.mark.parametrize("none", [None, "none", Identity()], ids=repr)
 @pytest.mark.parametrize("cls", CORRUPTED, ids=lambda cls: cls.__name__)
-def test_none_is_no_corruption(cls, none, digits_in_units, path):
+def test_none_means_no_corruption(cls, none, digits_in_units, path):
     X = digits_in_units[:100]
 
     def codes(corruption) -> np.ndarray:
@@ -190,7 +190,7 @@ def test_a_heads_corruption_may_be_none(digits_in_units):
 
 
 @pytest.mark.parametrize("none", ["--corruption=none", "--set=corruption=none"])
-def test_the_command_takes_none_for_a_corruption(none, digits_in_units, tmp_path):
+def test_the_command_accepts_none_as_the_corruption(none, digits_in_units, tmp_path):
     np.save(tmp_path / "x.npy", digits_in_units[:60])
     fit = ["fit", str(tmp_path / "x.npy"), "--variant", "denoising", none, "--epochs", "1", "-q"]
     assert cli([*fit, "--code", "2", "-o", str(tmp_path / "m")]) == 0

@@ -18,7 +18,7 @@ from narrows.model import coding
 
 
 def rows(n: int, *, seed: int = 0) -> np.ndarray:
-    """Rows near a line in four dimensions, of which the last is far off it."""
+    """Rows near a line in four dimensions; the last row is far from it."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 1)) + 0.1 * rng.normal(size=(n, 4))
     x[-1, 2] += 9
@@ -50,7 +50,7 @@ def test_a_share_is_flagged_as_in_scikit_learn(n, share):
 @pytest.mark.parametrize(
     ("errors", "flagged"),
     [
-        ([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], []),  # all tie: none is odder than another
+        ([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], []),  # all rows tie
         ([0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5], []),  # one is wanted, two tie
         ([0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6], [10]),
         ([3], []),
@@ -142,7 +142,7 @@ def test_the_default_rule_for_a_detector_file_is_the_detectors(tmp_path, capsys)
         assert found["contamination"] == more.get("contamination")
 
 
-@pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")  # the odd row is far away
+@pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")  # the anomaly is far away
 @pytest.mark.parametrize("n", [4, 10, 18, 19, 30])
 def test_a_detector_fitted_to_few_rows_flags_by_default(n):
     fitted = detector().fit(rows(n + 1)[:-1])

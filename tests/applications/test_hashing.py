@@ -1,4 +1,4 @@
-"""Codes of bits: the encoder, its training, thresholds, packing and look-up."""
+"""Binary codes: the encoder, its training, thresholds, packing and search."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def hasher(texts):
     return SemanticHasher(16, random_state=0, **SMALL).fit(texts[0])
 
 
-def test_a_code_is_whether_z_is_above_the_threshold(rows):
+def test_a_bit_is_on_if_its_preactivation_exceeds_the_threshold(rows):
     net = encoder()
     net.thresholds.fill_(0.1)
     code = net(rows)
     torch.testing.assert_close(code.h, 2 * (code.preactivation > 0.1).float() - 1)
 
 
-def test_noise_in_training_is_in_the_argument_of_tanh(rows):
+def test_training_noise_is_added_inside_tanh(rows):
     net = encoder(noise=0.7)
     code = net(rows, generator=Generator().manual_seed(3))
     e = torch.empty_like(code.preactivation).normal_(generator=Generator().manual_seed(3))
@@ -80,22 +80,22 @@ def test_straight_through_has_the_gradient_of_the_mean(rows):
         ({"n_groups": 9}, "n_groups: must be"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(changes, message):
+def test_invalid_arguments_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         encoder(**changes)
 
 
-def test_in_training_a_row_keeps_one_group_of_bits_times_their_number(rows):
+def test_training_keeps_one_group_per_row_scaled_by_the_number_of_groups(rows):
     whole = encoder()(rows, generator=Generator().manual_seed(3)).h
     kept = encoder(n_groups=3)(rows, generator=Generator().manual_seed(3)).h
-    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])  # as even as three groups of 8 can be
+    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])  # the most even split of 8 bits
     which = torch.stack([(kept[:, groups == g] != 0).all(dim=1) for g in range(3)], dim=1)
     assert (which.sum(dim=1) == 1).all()
     assert (which.sum(dim=0) > 100).all()
     torch.testing.assert_close(kept, 3 * whole * which[:, groups])
 
 
-def test_a_whole_code_is_decoded_to_the_mean_of_what_its_groups_say(rows):
+def test_a_code_decodes_to_the_mean_of_its_groups_outputs(rows):
     arguments = {"n_components": 8, "hidden": (5,)}
     net = build_objective("hashing", arguments | {"n_groups": 4}, 6).eval()
     h = net.encode(rows).h
@@ -105,7 +105,7 @@ def test_a_whole_code_is_decoded_to_the_mean_of_what_its_groups_say(rows):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
-def test_modules_of_pickles_of_before_groups_have_one():
+def test_pickles_older_than_groups_load_with_one_group():
     fitted = SemanticHasher(16, random_state=0, hidden=(8,), max_epochs=1).fit(load_digits().data)
     objective = fitted.model_.objective
     del objective.decoder.__dict__["_code_scale"], objective.encoder.__dict__["_n_groups"]
@@ -114,7 +114,7 @@ def test_modules_of_pickles_of_before_groups_have_one():
     fitted.partial_fit(load_digits().data)
 
 
-def test_a_group_by_itself_rebuilds_a_row():
+def test_a_single_group_reconstructs_a_row():
     rows = load_digits().data[:600]
 
     def explained(n_groups: int) -> float:
@@ -128,14 +128,14 @@ def test_a_group_by_itself_rebuilds_a_row():
 
 
 @pytest.mark.parametrize("n_groups", [0, 17, 1.5, "two"])
-def test_groups_that_cannot_be_are_refused(n_groups):
+def test_invalid_numbers_of_groups_are_refused(n_groups):
     hasher = SemanticHasher(16, n_groups=n_groups)
     with pytest.raises(UsageError, match="n_groups: must be"):
         hasher.fit(load_digits().data)
 
 
-def test_noise_drives_z_away_from_the_threshold(digits):
-    """What gets through noise is z far from 0 (Salakhutdinov, Hinton 2009)."""
+def test_noise_moves_preactivations_away_from_the_threshold(digits):
+    """Only preactivations far from 0 survive noise (Salakhutdinov, Hinton 2009)."""
 
     def size(noise: float) -> float:
         h = SemanticHasher(16, noise=noise, random_state=0, **SMALL).fit(digits[:400])
@@ -154,7 +154,7 @@ def test_transform_gives_the_bits_that_hash_packs(hasher, texts):
     np.testing.assert_array_equal(np.unpackbits(packed, axis=1), bits > 0)
 
 
-def test_a_width_that_is_no_multiple_of_8_is_padded_with_zeros(texts):
+def test_widths_that_are_not_multiples_of_8_are_padded_with_zeros(texts):
     h = SemanticHasher(11, random_state=0, hidden=(8,), max_epochs=1).fit(texts[0])
     packed = h.hash(texts[0])
     assert packed.shape == (120, 2) and not (packed[:, 1] & 0b11111).any()
@@ -162,7 +162,7 @@ def test_a_width_that_is_no_multiple_of_8_is_padded_with_zeros(texts):
     assert hits[0].distance == 0
 
 
-def test_median_thresholds_split_the_training_rows_in_halves(texts, tmp_path):
+def test_median_thresholds_split_the_training_rows_in_half(texts, tmp_path):
     h = SemanticHasher(16, threshold="median", validation_fraction=0, random_state=0, **SMALL).fit(
         texts[0]
     )
@@ -176,19 +176,19 @@ def test_an_unknown_threshold_is_refused(texts):
         SemanticHasher(threshold="mean").fit(texts[0])
 
 
-def test_bits_do_not_depend_on_how_many_rows_come_along(hasher, texts):
+def test_a_texts_bits_do_not_depend_on_its_batch(hasher, texts):
     alone = np.concatenate([hasher.hash([text]) for text in texts[0]])
     np.testing.assert_array_equal(alone, hasher.hash(texts[0]))
 
 
-def test_near_bits_are_of_one_topic(hasher, texts):
+def test_nearest_bits_have_the_same_topic(hasher, texts):
     new, labels = topic_texts(30, seed=1)
     answers = hasher.search(hasher.make_index(texts[0]), new, 5)
     for hits, label in zip(answers, labels, strict=True):
         assert all(texts[1][int(hit.name)] == label for hit in hits)
 
 
-def test_a_decoded_code_says_the_topics_words(hasher, texts):
+def test_a_code_decodes_to_the_words_of_its_topic(hasher, texts):
     shares = hasher.inverse_transform(hasher.transform(texts[0]))
     terms = np.array(hasher.vocabulary_.terms)
     stems = {label: set(hasher.vocabulary_.analyzer(" ".join(words)))
@@ -197,7 +197,7 @@ def test_a_decoded_code_says_the_topics_words(hasher, texts):
         assert set(terms[np.argsort(-row)[:5]]) <= stems[label]
 
 
-def test_vectors_have_bits_too():
+def test_dense_vectors_are_hashed():
     X, labels = load_digits(return_X_y=True)
     h = SemanticHasher(32, hidden=(64,), max_epochs=20, random_state=0).fit(X[:1500])
     assert h.model_.scaling.kind == "standard"
@@ -219,7 +219,7 @@ def test_a_reranked_search_is_ordered_by_cosine(hasher, texts):
     assert cosines == sorted(cosines, reverse=True) and cosines[0] > 0.99
 
 
-def test_re_ranking_needs_an_index_made_for_it(hasher, texts):
+def test_re_ranking_needs_an_index_with_vectors(hasher, texts):
     with pytest.raises(UsageError, match="rerank: this index keeps nothing to re-rank by"):
         hasher.search(hasher.make_index(texts[0]), texts[0][:1], 3, rerank=True)
 
@@ -234,7 +234,7 @@ def test_another_models_index_is_refused(hasher, texts, tmp_path):
         Index.load(tmp_path / "i.index", model_digest=hasher.model_.fingerprint())
 
 
-def test_names_and_metadata_come_back(hasher, texts):
+def test_hits_have_their_names_and_metadata(hasher, texts):
     names = [f"text {i}" for i in range(120)]
     index = hasher.make_index(texts[0], names, [{"label": str(label)} for label in texts[1]])
     hit = hasher.search(index, [texts[0][7]], 120)[0]
@@ -242,8 +242,8 @@ def test_names_and_metadata_come_back(hasher, texts):
     assert found == dict(zip(names, map(str, texts[1]), strict=True))
 
 
-def test_a_z_at_its_threshold_is_no_bit(rows):
-    """Of an odd number of rows the median is one row's own z, and that row has no bit."""
+def test_a_tie_at_the_threshold_gives_no_bit(rows):
+    """With an odd number of rows the median is the value of one row, whose bit is off."""
     net = encoder()
     net.thresholds.copy_(net(rows[7:8]).preactivation.detach()[0])
     assert bool((net(rows[7:8]).h == -1).all()) and bool((net.layers(rows[7:8])[-1] == -1).all())

@@ -28,7 +28,7 @@ from narrows.errors import InvalidData, UsageError
 
 
 class Codes(torch.nn.Module):
-    """An encoder that answers with the first columns of its rows, through a function."""
+    """An encoder that returns a function of the first columns of its rows."""
 
     def __init__(self, n_components, change=lambda h: h, posterior=None, code_slope=None):
         super().__init__()
@@ -46,7 +46,7 @@ def fitted(X):
 
 
 def statistics(fitted, X, **encoder):
-    """Return the statistics of codes that are X's own first four columns, changed."""
+    """Return the statistics of codes that are a function of X's first four columns."""
     fitted.model_.objective.encoder = Codes(4, **encoder)
     return code_statistics(fitted.model_, DenseSource(X))
 
@@ -110,7 +110,7 @@ def test_saturated_units_are_at_an_end_of_their_range(fitted, X, name, change):
     assert found.at_the_ends == pytest.approx(at.mean(), abs=1e-3)
 
 
-def test_linear_units_have_no_ends(fitted, X):
+def test_linear_units_are_never_saturated(fitted, X):
     found = statistics(fitted, X)
     assert found.saturated is None and found.at_the_ends is None
 
@@ -121,7 +121,7 @@ def test_l0_is_the_mean_number_of_units_that_are_on(fitted, X):
     assert found.l0 == pytest.approx((X[:, :4] > 0).sum(axis=1).mean())
 
 
-def test_kl_matches_that_of_normals_and_counts_the_dimensions_in_use(fitted, X):
+def test_kl_matches_the_formula_for_normals_and_counts_active_dimensions(fitted, X):
     def posterior(h):
         used = torch.tensor([1.0, 1.0, 0.0, 0.0])
         return GaussianPosterior(used * h, torch.log(torch.tensor([0.1, 0.5, 1.0, 1.05])) + 0 * h)
@@ -159,7 +159,7 @@ def test_with_kl_sparsity_units_that_are_off_are_not_saturated(fitted, X):
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @pytest.mark.filterwarnings("ignore::narrows.errors.RangeWarning")
 @pytest.mark.parametrize("rows", ["one", "two", "constant", "huge"])
-def test_few_or_odd_rows_give_no_nan(X, rows):
+def test_few_constant_or_huge_rows_give_no_nan(X, rows):
     ae = Autoencoder(12, hidden=(), max_epochs=2, random_state=0).fit(X)
     X = {"one": X[:1], "two": X[:2], "constant": X[:1].repeat(9, axis=0), "huge": X * 1e18}[rows]
     health = ae.inspect(X)
@@ -203,7 +203,7 @@ def test_values_that_are_not_finite_are_refused_by_row(fitted, X):
         fitted.inspect(bad)
 
 
-def test_the_gap_is_of_the_epoch_whose_weights_were_kept(fitted):
+def test_the_gap_is_measured_at_the_epoch_whose_weights_were_kept(fitted):
     epochs = [{"loss": 2.0, "validation": 3.0}, {"loss": 1.0, "validation": 4.0}]
     fitted.model_.record.update(epochs=epochs, best_epoch=1)
     assert gap_of(fitted.model_).ratio == 1.5
@@ -279,7 +279,7 @@ def test_an_invalid_seed_is_refused(seed, x):
 
 
 def test_the_gap_of_a_random_code_compares_whole_objectives(digits):
-    """What the KL costs is in the held-out figure, so it must be in that of training too."""
+    """The held-out objective includes the KL, so the training objective must too."""
     ae = VariationalAutoencoder(4, hidden=(32,), max_epochs=10, random_state=0).fit(digits / 16)
     record = ae.model_.record
     kept = record["epochs"][record["best_epoch"] - 1]

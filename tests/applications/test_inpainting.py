@@ -45,7 +45,7 @@ def linear(X):
 
 @pytest.fixture(scope="module")
 def trained(X):
-    """A net that was trained on rows with holes."""
+    """A net trained on rows with missing values."""
     return DenoisingAutoencoder(
         3, hidden=(32,), corruption="missing:0.3", max_epochs=100, random_state=0
     ).fit(X)
@@ -96,7 +96,7 @@ def test_rows_without_known_values_get_one_finite_fill(net, X, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_known_values_the_draws_vary_as_the_data(linear, X, method):
+def test_without_known_values_the_draws_vary_like_the_data(linear, X, method):
     _, std = linear.inpaint(
         X[:2], np.ones(10, bool), method=method, return_std=True, n_draws=300, random_state=0
     )
@@ -124,7 +124,7 @@ def test_with_a_linear_decoder_the_optimizer_finds_least_squares(linear, X, hidd
     model = linear.model_
     search = LatentOptimizer(model, Generator().manual_seed(0), prior=0.0, n_steps=600)
     fill = filled(model, search.best(rows), rows).numpy()
-    # the subspace as the net has it: how near to PCA's that is, is another test's question
+    # the net's own subspace; another test compares it with PCA's
     shift = linear.inverse_transform(np.zeros((1, 3), np.float32))[0].astype(np.float64)
     v = linear.inverse_transform(np.eye(3, dtype=np.float32)).astype(np.float64) - shift
     for i in range(30):
@@ -134,7 +134,7 @@ def test_with_a_linear_decoder_the_optimizer_finds_least_squares(linear, X, hidd
 
 
 def posterior(linear, X, hidden, i, search):
-    """Return mean and deviation of g(h), h given the known values, from the normal's formula."""
+    """Return mean and deviation of g(h), h given the known values, from the formula for normals."""
     known = ~hidden[i]
     m = linear.inverse_transform(search.mean[None].numpy())[0]
     steps = linear.inverse_transform((search.mean + search.factor.t()).numpy()) - m  # rows: e
@@ -224,7 +224,7 @@ def test_every_loss_can_be_inpainted(X, hidden, loss, method):
 
 
 def test_hidden_counts_follow_the_total_of_the_row(rng):
-    """Rows of one profile and of very different totals: what is hidden grows with what is known."""
+    """Rows of one profile and very different totals: hidden counts grow with known counts."""
     profile = rng.dirichlet(np.ones(12), size=200)
     counts = np.round(profile * rng.choice([50, 5000], size=(200, 1))).astype(np.float32)
     ae = Autoencoder(2, hidden=(8,), loss="multinomial", max_epochs=5, random_state=0).fit(counts)
@@ -252,7 +252,7 @@ def test_every_kind_of_code_is_optimized(ae, method, X, hidden):
 
 @pytest.fixture(scope="module")
 def images():
-    """Color images of 4 x 5 pixels in float32, and a net of them."""
+    """Color images of 4 x 5 pixels in float32, and a net fitted to them."""
     rng = np.random.default_rng(0)
     source = DenseSource(rng.random((60, 60), dtype=np.float32))
     source.image_shape = (4, 5, 3)

@@ -17,7 +17,7 @@ from narrows.errors import InvalidData, UsageError
 
 @pytest.fixture(scope="module")
 def moons() -> tuple[np.ndarray, np.ndarray]:
-    """Two bent clusters, which no line tells apart, in ten dimensions; and their classes."""
+    """Two bent clusters in ten dimensions that no line separates, and their classes."""
     from sklearn.datasets import make_moons
 
     x, y = make_moons(600, noise=0.06, random_state=0)
@@ -81,7 +81,7 @@ def test_equal_rows_and_fewer_rows_than_neighbors_are_allowed():
 
 @pytest.fixture(scope="module")
 def fitted(moons) -> Autoencoder:
-    """A net whose code turns the clusters into the plane."""
+    """A net whose code maps the clusters to the plane."""
     settings = {"hidden": (32,), "batch_size": 32, "validation_fraction": 0.0, "random_state": 0}
     return Autoencoder(2, max_epochs=20, **settings).fit(moons[0])
 
@@ -121,7 +121,7 @@ def test_rows_of_unknown_class_are_ignored_by_the_score(moons, fitted):
     assert np.isnan(few.score(x, np.full(len(x), -1)))
 
 
-def test_none_among_texts_is_refused_as_a_mix_of_types(moons):
+def test_none_among_strings_is_refused_as_mixed_types(moons):
     x, y = moons
     words = np.array(["one", None], dtype=object)[y]
     with pytest.raises(InvalidData, match="several types, such as .* beside"):

@@ -33,7 +33,7 @@ def model_of(loss: str, n_features: int, **parameters) -> Model:
     with torch.no_grad():
         for parameter in objective.decoder.parameters():
             parameter.mul_(2).add_(0.1)
-        # wider than the prior, so that no importance weight is without bound
+        # wider than the prior, so that importance weights are bounded
         for parameter in objective.encoder.parameters():
             parameter.mul_(0.3)
         objective.encoder.biases[0].add_(0.3)
@@ -48,7 +48,7 @@ def estimate(model: Model, x: np.ndarray, n_samples: int, seed: int = 0) -> np.n
 
 
 def closely(model: Model, x: np.ndarray) -> np.ndarray:
-    """Return the estimate of 30,000 codes a row: 150 runs of 200, which one batch makes faster."""
+    """Return the estimate from 30,000 codes per row: 150 runs of 200, batched for speed."""
     runs = estimate(model, np.tile(x, (150, 1)), 200).reshape(150, -1)
     return np.logaddexp.reduce(runs, axis=0) - math.log(150)
 
@@ -117,7 +117,7 @@ def test_the_bound_of_counts_converges_to_the_multinomial(rng):
     np.testing.assert_allclose(closely(model, x), exact, atol=0.02)
 
 
-def test_with_one_code_per_row_the_mean_bound_is_the_objective(bits):
+def test_with_one_code_per_row_the_mean_bound_equals_the_objective(bits):
     model = model_of("bernoulli", 4)
     x = torch.from_numpy(np.tile(bits, (20_000, 1)))
     bound = estimate(model, x.numpy(), 1).mean()
@@ -162,7 +162,7 @@ def test_the_density_of_one_pixel_integrates_to_one():
 
         # nearly all of it lies within 40 / |o| of one end
         ends = [min(1.0, 40 / max(abs(o), 1e-9)), max(0.0, 1 - 40 / max(abs(o), 1e-9))]
-        # torch's softplus leaves out up to log1p(exp(-20)) = 2e-9
+        # torch's softplus omits up to log1p(exp(-20)) = 2e-9
         assert quad(density, 0, 1, points=ends)[0] == pytest.approx(1, abs=1e-8)
 
 

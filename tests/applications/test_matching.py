@@ -1,4 +1,4 @@
-"""Drawing, ranking and calibrating pairs, and the metric in closed form, against oracles."""
+"""Drawing, ranking and calibrating pairs, and the closed-form metric, against oracles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def classes_drawn(rng, n_classes=12, each=60, width=6):
     return means[y] + rng.normal(size=(len(y), width)) @ within, y
 
 
-def test_weights_to_train_change_only_lengths(rng):
+def test_initial_trainable_weights_rescale_the_metric(rng):
     rows, y = classes_drawn(rng)
     metric = metric_of_classes(1e3 * rows, y)
     mapped = (1e3 * rows - metric.shift) @ metric.weights_to_train(1e3 * rows)
@@ -44,7 +44,7 @@ def test_weights_to_train_change_only_lengths(rng):
     np.testing.assert_allclose(of_length_1(mapped), metric.embed(1e3 * rows))
 
 
-def test_pairs_are_of_labeled_rows_and_half_of_each_kind(rng):
+def test_pairs_use_labeled_rows_and_half_of_them_are_the_same(rng):
     y = np.array([0, 0, 0, 1, 1, 2, -1, -1, 3, 3])
     pairs = drawn_pairs(y, 2000, generator=rng)
     assert len(pairs) == 2000 and pairs.same.sum() == 1000
@@ -66,7 +66,7 @@ def test_classes_and_pairs_of_classes_are_drawn_evenly(rng):
 
 
 @pytest.mark.parametrize("y", [[0, 0, 0], [0, 1, 2], [-1, -1], []], ids=str)
-def test_no_pairs_are_drawn_if_there_are_none(y, rng):
+def test_no_pairs_are_drawn_if_none_exist(y, rng):
     assert len(drawn_pairs(np.array(y, dtype=int), 10, generator=rng)) == 0
 
 
@@ -97,7 +97,7 @@ def test_the_odds_that_generated_the_labels_are_recovered(rng):
 
 @pytest.mark.parametrize("same", [[True, True, False, False], [False, False, True, True]])
 def test_odds_stay_finite_and_decrease_for_any_labels(same):
-    """Told apart without error, and the wrong way round."""
+    """Perfect separation, and perfect separation in reverse order."""
     odds = fit_odds(np.array([0.0, 0.1, 3.9, 4.0]), np.array(same))
     assert 0 < odds.slope < np.inf and np.isfinite(odds.intercept)
 
@@ -129,7 +129,7 @@ def test_the_order_of_pairs_of_equal_probability_does_not_matter():
     assert calibration_error(np.full(300, 0.5), same) == pytest.approx(0)
 
 
-def test_bins_hold_equally_many_pairs(rng):
+def test_bins_hold_equal_numbers_of_pairs(rng):
     table = reliability_table(rng.random(150) ** 9, rng.random(150) < 0.5)
     assert [row["pairs"] for row in table] == [10] * 15
 
@@ -145,8 +145,8 @@ def test_the_auc_needs_both_kinds_of_pairs():
         area_under_curve(np.zeros(2), np.zeros(2, dtype=bool))
 
 
-def test_with_many_things_and_rows_distances_are_mahalanobis_distances(rng):
-    """Before rows are brought to length 1: against the true covariance within, up to a factor."""
+def test_with_many_classes_and_rows_distances_are_mahalanobis_distances(rng):
+    """Before normalization to length 1: the true within-class covariance, up to a factor."""
     x, y = classes_drawn(rng, n_classes=1000, each=40, width=3)
     d = rng.normal(size=(200, 3))
     distances = np.square(d @ metric_of_classes(x, y).weights).sum(axis=1)
@@ -155,8 +155,8 @@ def test_with_many_things_and_rows_distances_are_mahalanobis_distances(rng):
 
 
 @pytest.mark.parametrize("things, each, r", [(4, 500, 0.5), (2, 2, 0.75), (12, 2000, 0.25)])
-def test_few_things_and_few_rows_shrink_the_covariance_more(things, each, r, rng):
-    """Of the eigenvalues of S, (1 - r) is kept, and r of their mean added."""
+def test_few_classes_and_few_rows_shrink_the_covariance_more(things, each, r, rng):
+    """Shrinkage: (1 - r) S + r times the mean eigenvalue of S."""
     x, y = classes_drawn(rng, n_classes=things, each=each)
     residuals = np.concatenate([x[y == c] - x[y == c].mean(axis=0) for c in range(things)])
     covariance = residuals.T @ residuals
@@ -175,12 +175,12 @@ def test_the_origin_can_be_given(rng):
     np.testing.assert_allclose(given.embed(x), all_rows.embed(x), atol=1e-9)
 
 
-def test_the_axes_along_which_things_differ_most_come_first(rng):
+def test_axes_are_ordered_by_variance_between_classes(rng):
     x, y = classes_drawn(rng)
     metric = metric_of_classes(x, y)
     means = np.array([x[y == c].mean(axis=0) for c in range(12)]) @ metric.weights
-    spread = means.std(axis=0)
-    assert (np.diff(spread) < 0).all()
+    stds = means.std(axis=0)
+    assert (np.diff(stds) < 0).all()
     few = metric_of_classes(x, y, n_components=2)
     np.testing.assert_array_equal(few.weights, metric.weights[:, :2])
 
@@ -265,7 +265,7 @@ def test_a_batch_of_one_kind_has_a_finite_gradient(rng):
 
 
 def test_the_gradient_of_the_odds_is_correct(rng):
-    """By minimizing: no step from the optimum does better."""
+    """No step away from the optimum lowers the loss."""
     squared = rng.uniform(0, 4, size=500)
     same = rng.random(500) < 0.5 - 0.1 * squared
     odds = fit_odds(squared, same)

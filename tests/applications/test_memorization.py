@@ -23,7 +23,7 @@ from narrows.model.schema import Schema
 
 
 def cloud(n: int, seed: int) -> np.ndarray:
-    """Rows near a plane in ten dimensions, of other units each, (n, 10)."""
+    """Rows near a plane in ten dimensions, each with its own unit, (n, 10)."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, 3)) @ np.random.default_rng(9).normal(size=(3, 10))
     return ((rows + 0.1 * rng.normal(size=rows.shape)) * np.arange(1, 11)).astype(np.float32)
@@ -179,7 +179,7 @@ def test_the_command_prints_the_check_and_draws_the_sheet(folder, capsys):
         assert image.width > 500 and len(set(image.convert("L").tobytes())) > 20
 
 
-def test_the_check_works_alone_and_as_json(folder, ae, train, capsys):
+def test_the_check_runs_without_output_and_prints_json(folder, ae, train, capsys):
     assert cli(["generate", str(folder / "m"), "--check", str(folder / "train.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["memorization"]
     expected = ae.check_memorization(ae.sample(100, random_state=0), train)

@@ -53,7 +53,7 @@ def hasher(holed) -> SemanticHasher:
 
 
 def filled(net, rows: np.ndarray) -> np.ndarray:
-    """The rows with the corruption's fill by hand: what the code of a missing value is made of."""
+    """The rows with missing values replaced by the corruption's fill."""
     scaling = net.model_.scaling
     return np.where(np.isnan(rows), (scaling.shift + FILL * scaling.scale).numpy(), rows)
 
@@ -82,7 +82,7 @@ def test_methods_on_codes_fill_in_missing_values(request, holed, kind, answer):
     np.testing.assert_allclose(found, answer(fitted, filled(fitted, holed)), rtol=1e-4, atol=1e-5)
 
 
-def test_features_are_the_code_of_transform(net, hasher, holed):
+def test_features_equal_the_code_of_transform(net, hasher, holed):
     np.testing.assert_array_equal(net.features(holed), net.transform(holed))
     np.testing.assert_array_equal(hasher.features(holed), hasher.transform(holed))
 
@@ -112,7 +112,7 @@ def numbers_of(record) -> list[float]:
     return [v for v in vars(record).values() if isinstance(v, float)]
 
 
-def test_an_index_is_made_of_the_code_and_searched_by_it(hasher, holed):
+def test_rows_with_missing_values_are_indexed_and_searched(hasher, holed):
     whole = filled(hasher, holed)
     index = hasher.make_index(holed, rerank=True)
     for hits in (hasher.search(index, holed[:9], 5, rerank=True), hasher.search(index, holed[:9])):
@@ -234,7 +234,7 @@ def test_an_index_of_a_file_with_empty_cells_finds_each_row(files, capsys, model
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])
-def test_a_head_and_its_predictions_of_a_file_with_empty_cells(files, capsys, task):
+def test_a_head_is_trained_on_and_predicts_from_a_file_with_empty_cells(files, capsys, task):
     head = f"head @net @x.csv --labels @y.csv --task {task} --epochs 2 -o @{task} -q"
     ran(files, head, capsys)
     ran(files, f"predict @{task} @x.csv -o @p.npy", capsys)

@@ -39,7 +39,7 @@ def labels(request, rng):
 
 @pytest.fixture
 def bounded(monkeypatch):
-    """Small tiles and samples, so that a small base takes every path of a large one."""
+    """Small tiles and samples, so that a small base covers every code path of a large one."""
     monkeypatch.setattr(ranking, "_TILE", 64)
     monkeypatch.setattr(ranking, "_SAMPLED", 4)
     monkeypatch.setattr(ranking, "_MAX_BLOCK", 7)
@@ -105,7 +105,7 @@ def test_rows_without_a_label_are_relevant_to_nothing():
     assert measured.precision == (0.0,) and measured.n_without_relevant == 4
 
 
-def test_a_stored_zero_is_no_label():
+def test_a_stored_zero_is_not_a_label():
     stored = sp.csr_array((np.array([0, 1]), np.array([0, 1]), np.array([0, 2])), shape=(1, 2))
     base = sp.csr_array([[1, 0], [0, 1]])
     measured = measure_retrieval(np.ones((1, 2)), np.eye(2), stored, base, cutoffs=(2,))
@@ -142,7 +142,7 @@ def bounds_tried(monkeypatch) -> list[bool]:
 @pytest.mark.parametrize(
     ("near", "expected"), [(0, [True]), (50, [False, True]), (90, [False, False])]
 )
-def test_a_bound_that_too_few_rows_reach_is_given_up(rng, bounded, monkeypatch, near, expected):
+def test_a_bound_that_too_few_rows_reach_is_dropped(rng, bounded, monkeypatch, near, expected):
     """``near`` rows, all of them in the sample (every 4th row), are nearer than all others."""
     angles = rng.uniform(1, 2, BASE)
     angles[: 4 * near : 4] = 0

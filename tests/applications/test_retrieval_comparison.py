@@ -1,4 +1,4 @@
-"""Retrieval by a code and by its linear baselines: measured, printed, drawn, from the shell."""
+"""Retrieval by a code compared with linear baselines: measures, table, figure and command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_methods_are_the_code_lsa_of_two_widths_and_tfidf(compared):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
 
 
-def test_a_code_that_is_the_class_retrieves_only_its_class(compared):
+def test_a_code_equal_to_the_class_has_precision_one(compared):
     assert compared.results["this model (5)"].precision[0] == 1.0
 
 
@@ -65,7 +65,7 @@ def test_the_baselines_are_fitted_on_the_base_alone(compared, counts, topics):
         assert compared.results[name] == expected
 
 
-def test_the_table_holds_every_number_and_its_meaning(compared):
+def test_the_table_holds_and_explains_every_number(compared):
     table = compared.table()
     for result in compared.results.values():
         assert all(f"{value:.3f}" in table for value in result.precision)
@@ -84,7 +84,7 @@ def test_an_lsa_too_wide_for_the_rows_is_left_out(counts, topics):
     assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
 
 
-def test_other_rows_than_counts_are_compared_with_pca_and_themselves(topics, rng):
+def test_rows_other_than_counts_are_compared_with_pca_and_raw_rows(topics, rng):
     rows = rng.normal(size=(400, 6)).astype(np.float32)
     for other, counts in ((rows, True), (np.abs(rows), False), (sp.csr_array(np.abs(rows)), False)):
         compared = compare_retrieval(rows[:, :2], other, topics, counts=counts)
@@ -104,7 +104,7 @@ def test_pca_is_fitted_on_the_base_alone(topics, rng):
     assert compared.results["PCA (2)"].precision == pytest.approx(expected.precision)
 
 
-def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_the_mean(rng):
+def test_rows_other_than_counts_are_scaled_and_mean_imputed(rng):
     rows = rng.normal(size=(60, 4)) * [1, 10, 100, 1000] + 5
     rows[3, 1] = np.nan
     settings = {"hidden": (8,), "max_epochs": 1, "scale": "standard", "random_state": 0}
@@ -121,7 +121,7 @@ def test_rows_that_are_not_counts_are_compared_as_scaled_with_missing_values_at_
     )
 
 
-def test_the_shell_does_not_take_a_nonnegative_table_for_counts(tmp_path, capsys, rng):
+def test_the_command_does_not_treat_a_nonnegative_table_as_counts(tmp_path, capsys, rng):
     rows = rng.random((60, 6)).astype(np.float32)
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", np.arange(60) % 3)
@@ -134,7 +134,7 @@ def test_the_shell_does_not_take_a_nonnegative_table_for_counts(tmp_path, capsys
 
 
 def test_queries_are_drawn_evenly_from_rows_sorted_by_class():
-    """A query of every class, though every fourth row is of the first."""
+    """Queries of every class are drawn, although a fourth of the rows has the first class."""
     labels = np.arange(400) % 4
     codes = np.eye(4)[labels] * (labels == 0)[:, None] + 0.1
     result = compare_retrieval(codes, codes, labels, every=4, counts=False).results
@@ -155,7 +155,7 @@ def test_packed_bits_are_measured_by_hamming_distance_with_fair_ties(counts, top
         ({"weighting": "none"}, UsageError, "weighting: unknown name 'none'"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(counts, topics, change, error, message):
+def test_inconsistent_arguments_are_refused(counts, topics, change, error, message):
     with pytest.raises(error, match=message):
         compare_retrieval(
             **{"codes": np.ones((400, 2)), "rows": counts, "labels": topics, **change}
@@ -182,7 +182,7 @@ def test_names_of_lines_that_end_together_do_not_touch(compared):
     assert np.diff(places).min() > 0.04 * axis.get_ylim()[1]
 
 
-def test_names_stand_in_the_order_of_the_lines(compared):
+def test_names_follow_the_order_of_the_lines(compared):
     some = compared.results["TF-IDF (60)"]
     ends = {
         "model": (0.5, 0.4, 0.1),
@@ -262,7 +262,9 @@ def test_evaluate_draws_the_curve(files, tmp_path, capsys):
         (["--retrieval", "--labels", "labels.txt", "--figure", "labels.txt"], 2, "input"),
     ],
 )
-def test_errors_at_the_shell(files, arguments, code, message, capsys, monkeypatch):
+def test_the_command_refuses_invalid_arguments(
+    files, arguments, code, message, capsys, monkeypatch
+):
     monkeypatch.chdir(files)
     (files / "short.txt").write_text("a\nb\n")
     assert run(files, *arguments) == code

@@ -37,8 +37,8 @@ def drawn(density: Density, n: int = 50_000) -> np.ndarray:
 @pytest.fixture
 def clusters(rng) -> np.ndarray:
     """Two thousand codes in two clusters, correlated within."""
-    spread = rng.normal(size=(2000, 3)) @ np.array([[1, 0.5, 0], [0, 1, -0.3], [0, 0, 0.2]])
-    return (spread + rng.integers(0, 2, size=(2000, 1)) * [20, -10, 0]).astype(np.float32)
+    correlated = rng.normal(size=(2000, 3)) @ np.array([[1, 0.5, 0], [0, 1, -0.3], [0, 0, 0.2]])
+    return (correlated + rng.integers(0, 2, size=(2000, 1)) * [20, -10, 0]).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "mixture"])
@@ -61,7 +61,7 @@ def test_only_the_mixture_leaves_the_space_between_clusters_empty(clusters):
     assert between[0] > 0.2 and between[1] < 0.01
 
 
-def test_parts_are_drawn_by_their_weights():
+def test_mixture_components_are_drawn_by_weight():
     density = Density(torch.tensor([0.2, 0.8]), torch.tensor([[0.0], [10.0]]), torch.zeros(2, 1, 1))
     assert (drawn(density) == 10).mean() == pytest.approx(0.8, abs=0.01)
 
@@ -97,7 +97,7 @@ def test_one_row_has_no_density():
     assert fit_densities(np.zeros((1, 3), dtype=np.float32), seed=0) == {}
 
 
-def test_few_rows_get_few_parts(clusters):
+def test_few_rows_get_few_mixture_components(clusters):
     parts = [len(fit_densities(clusters[:n], seed=0)["mixture"].weights) for n in (30, 50, 2000)]
     assert parts == [1, 2, 10]
 
@@ -137,13 +137,13 @@ def test_samples_are_distributed_like_the_data(fitted, units, density):
     assert r > 0.95
 
 
-def test_samples_are_new(fitted, units):
+def test_samples_are_not_copies_of_training_rows(fitted, units):
     rows = fitted.sample(50, random_state=0)
     nearest = np.linalg.norm(rows[:, None] - units[None], axis=2).min(axis=1)
     assert nearest.min() > 0.05
 
 
-def test_the_densities_of_a_linear_net_are_those_of_its_rotated_codes(units):
+def test_the_densities_of_a_linear_net_are_fitted_to_its_rotated_codes(units):
     ae = small(LinearAutoencoder, max_epochs=10).fit(units)
     factor = ae.model_.densities["gaussian"].factors[0].numpy()
     np.testing.assert_allclose(
@@ -191,10 +191,10 @@ def test_the_ranges_match_the_activations():
         assert float(values.max()) == pytest.approx(60 if high is None else high, abs=2e-4)
 
 
-# What repeats, what is kept, what is refused.
+# Reproducibility, files and refused arguments.
 
 
-def test_a_seed_repeats_and_its_first_rows_stay(fitted):
+def test_a_seed_repeats_and_fewer_samples_are_a_prefix(fitted):
     first = fitted.sample(5, random_state=3)
     np.testing.assert_array_equal(first, fitted.sample(3000, random_state=3)[:5])
     assert not np.array_equal(first, fitted.sample(5, random_state=4))
@@ -269,7 +269,7 @@ def test_after_partial_fit_there_is_no_density_until_fit(units):
     ae.fit(units[:100]).sample(2)
 
 
-def test_a_variational_net_has_its_prior_after_partial_fit_too(units):
+def test_a_variational_net_keeps_its_prior_after_partial_fit(units):
     ae = small(VariationalAutoencoder, hidden=()).partial_fit(units[:100])
     assert ae.sample(2).shape == (2, 64)
     with pytest.raises(UsageError, match="no 'mixture'"):
@@ -358,7 +358,7 @@ def test_generate_draws_other_rows_as_colors(model, tmp_path):
         (["--figure", "{}/f.png", "--image-shape", "3,3"], 3, "does not hold 64 features"),
     ],
 )
-def test_errors_of_generate(model, tmp_path, capsys, options, code, message):
+def test_generate_refuses_invalid_arguments(model, tmp_path, capsys, options, code, message):
     arguments = [option.format(tmp_path) for option in options]
     assert cli(["generate", model, *arguments]) == code
     assert re.search(message, capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""Scores of predictions where labels are unknown, of unseen classes, or texts for numbers."""
+"""Scores of predictions with unknown labels, unseen classes, and strings that spell numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from narrows.applications.heads.scores import (
 LARGE = 2**53 + 1  # no float holds it
 
 
-def test_accuracy_is_that_of_scikit_learn_on_labels_of_one_type(rng):
+def test_accuracy_equals_scikit_learns_on_labels_of_one_type(rng):
     labels, predictions = rng.integers(0, 3, (2, 50))
     expected = accuracy_score(labels, predictions)
     assert accuracy(labels, predictions) == pytest.approx(expected)
@@ -38,7 +38,7 @@ def test_accuracy_is_that_of_scikit_learn_on_labels_of_one_type(rng):
         (["1", "01"], "1", [True, False]),
     ],
 )
-def test_texts_and_numbers_are_the_same_label_if_they_spell_the_same(one, other, same):
+def test_a_string_and_a_number_with_the_same_spelling_are_one_label(one, other, same):
     assert same_labels(np.array(one), other).tolist() == same
 
 
@@ -59,11 +59,11 @@ def test_unseen_classes_are_counted_and_named():
     assert unseen_classes(labels, [*"abcd"]) == (0, [])
 
 
-def test_the_commonest_share_is_the_accuracy_of_the_commonest_label():
+def test_the_commonest_share_is_the_accuracy_of_always_predicting_it():
     assert commonest_share(np.array(["a", "b", "a", "a"])) == 0.75
 
 
-def test_r2_is_that_of_scikit_learn_on_the_known_values(rng):
+def test_r2_equals_scikit_learns_on_the_known_values(rng):
     values, predictions = rng.normal(size=(2, 20))
     texts = values.astype(str)
     unknown = np.arange(20) < 4

@@ -1,4 +1,4 @@
-"""Perturbed, traversed and interpolated codes: their ends, their noise, their constraints."""
+"""Perturbed, traversed and interpolated codes: endpoints, noise and constraints."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_an_arc_between_equal_codes_stays_there(autoencoder, rows):
     np.testing.assert_allclose(way, way[:, :1].repeat(4, axis=1), atol=1e-6)
 
 
-# Codes that are not free numbers.
+# Restricted codes: bits, top-k and quantized.
 
 
 def decoded_codes(ae, monkeypatch):
@@ -223,7 +223,7 @@ def test_a_variational_net_without_densities_walks_in_units_of_its_prior(rows):
     np.testing.assert_allclose(grid[0], ae.inverse_transform(codes), atol=1e-5)
 
 
-# What is refused.
+# Refused arguments.
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_after_partial_fit_alone_there_is_no_covariance(rows):
     for call in (ae.perturb, lambda X: ae.traverse(X[0])):
         with pytest.raises(UsageError, match="partial_fit does not; call fit"):
             call(rows)
-    assert ae.interpolate(rows[:2], rows[2:4]).shape == (2, 9, 10)  # a line needs no spread
+    assert ae.interpolate(rows[:2], rows[2:4]).shape == (2, 9, 10)  # needs no covariance
     assert ae.traverse(rows[0], 1, values=[0]).shape == (1, 1, 10)
 
 
@@ -325,14 +325,14 @@ def test_the_command_writes_what_the_estimator_returns(
         (["--perturb", "{}/none.npy"], 3, "no such file"),
     ],
 )
-def test_errors_of_the_command(model, tmp_path, capsys, options, code, message):
+def test_the_command_refuses_invalid_arguments(model, tmp_path, capsys, options, code, message):
     options = [option.format(tmp_path) for option in options]
     assert run(model, *options, "-o", tmp_path / "r.npy") == code
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "r.npy").exists()
 
 
-def test_the_data_are_not_overwritten(model, tmp_path):
+def test_the_command_does_not_overwrite_its_input(model, tmp_path):
     before = (tmp_path / "x.npy").read_bytes()
     assert run(model, "--perturb", tmp_path / "x.npy", "-o", tmp_path / "x.npy") == 2
     assert (tmp_path / "x.npy").read_bytes() == before

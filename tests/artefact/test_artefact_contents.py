@@ -97,7 +97,7 @@ def test_training_data_are_not_in_the_file(model_rows: np.ndarray, model_bytes: 
 
 
 def test_the_size_does_not_grow_with_the_rows(model_rows: np.ndarray, path: Path) -> None:
-    """But by the errors of the rows held out, which are bounded: a tenth of the rows, 4 bytes."""
+    """Except for the errors of held-out rows: 4 bytes for a tenth of the rows, up to a limit."""
     sizes = []
     for repeats in (10, 200):
         rows = np.random.default_rng(0).normal(size=(repeats * len(model_rows), 5))

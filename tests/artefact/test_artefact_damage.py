@@ -14,7 +14,7 @@ from narrows.errors import ModelFileError
 
 
 def refused(data: bytes) -> bool:
-    """Whether the bytes are refused by the error that says so; any other error is a failure."""
+    """Return whether the bytes are refused by ModelFileError; any other error is a failure."""
     try:
         _parse(data, "model")
     except ModelFileError:

@@ -51,7 +51,7 @@ def test_a_pickle_with_our_suffix_is_refused_and_does_not_run(
     assert not mark.exists()
 
 
-def test_the_trap_works(tmp_path: Path) -> None:
+def test_the_trap_runs_when_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Trap(tmp_path / "ran")))
     assert (tmp_path / "ran").exists()
 
@@ -74,6 +74,6 @@ def test_a_pipe_is_refused_without_blocking(path: Path) -> None:
 
 def test_a_huge_foreign_file_is_not_read(path: Path) -> None:
     path.write_bytes(b"PAR1PAR1")
-    os.truncate(path, 1 << 42)  # a hole: it takes no room, and would take all memory
+    os.truncate(path, 1 << 42)  # sparse: it uses no disk, but reading it would use all memory
     with pytest.raises(ModelFileError, match="not a model file, or damaged: it claims a header of"):
         load(path)

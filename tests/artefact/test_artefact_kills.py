@@ -47,7 +47,7 @@ print(in_the_middle, most, len(os.listdir(path.parent)))
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """How many kills left a temporary file, the most at a time, and files at the end."""
+    """The number of kills that left a temporary file, the most at a time, and files at the end."""
     path = tmp_path_factory.mktemp("killed") / "m.safetensors"
     command = [sys.executable, "-c", _KILLER, str(path), str(KILLS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60 + KILLS)

@@ -33,7 +33,7 @@ Y = np.arange(40) % 2
 
 
 class Kind(NamedTuple):
-    """How a file is written, and the answers of what is read back: arrays of numbers."""
+    """How to write a file, and how to query the loaded object: arrays of numbers."""
 
     write: Callable[[Path], None]
     ask: Callable[[Path], list[Any]]
@@ -140,9 +140,9 @@ KINDS = {
 
 
 def trials(data: bytes, at_most: int | None = None) -> list[tuple[str, bytes]]:
-    """Return files and what was done to each, spread over all that can be done."""
+    """Return tampered files and what was changed in each, evenly over all changes."""
     made = [*tensors_changed(data), *values_changed(data)]
-    # an odd step meets every change, whatever their number
+    # an odd step samples all kinds of changes
     return made if at_most is None else made[:: len(made) // at_most | 1]
 
 
@@ -169,7 +169,7 @@ def outcome(kind: Kind, path: Path, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_tampered_file_is_refused_or_answers_in_numbers(name: str, tmp_path: Path) -> None:
+def test_a_tampered_file_is_refused_or_gives_finite_answers(name: str, tmp_path: Path) -> None:
     """A sample of the trials; ``python tests/artefact/test_artefact_parts.py`` runs all of them."""
     kind = KINDS[name]
     kind.write(tmp_path / "sound")

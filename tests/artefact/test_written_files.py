@@ -1,4 +1,4 @@
-"""Model and index files that earlier versions wrote load, and answer as they did."""
+"""Model and index files of earlier versions load and give the same answers."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def test_every_estimator_has_a_file():
 
 
 @pytest.mark.parametrize("name", [name for name in KEPT if name != "texts"])
-def test_a_model_answers_as_it_did(name, written):
+def test_older_model_files_give_the_same_answers(name, written):
     est = load(FOLDER / f"{name}.safetensors")
     rows = "images" if name in _IMAGES else "counts" if name in _COUNTS else "rows"
     assert type(est).__name__ == _RENAMED.get(name, name)
     np.testing.assert_allclose(answers(est, written[rows]), written[name], rtol=1e-4, atol=1e-5)
 
 
-def test_a_model_of_texts_answers_as_it_did(written):
+def test_older_text_model_files_give_the_same_codes(written):
     est = load(FOLDER / "texts.safetensors")
     np.testing.assert_array_equal(est.transform(TEXTS), written["texts"])
 
 
 @pytest.mark.parametrize("kind", INDEXES)
-def test_an_index_finds_what_it_found(kind, written):
+def test_older_index_files_give_the_same_hits(kind, written):
     index = Index.load(FOLDER / f"{kind}.index")
     assert index.verify()["rows"] == 30
     assert hits(index, written[f"{kind}.codes"]) == written[f"{kind}.hits"].tolist()
@@ -62,7 +62,7 @@ def test_an_index_finds_what_it_found(kind, written):
         ),
     ],
 )
-def test_a_model_keeps_the_fingerprint_that_its_indexes_hold(name, fingerprint):
+def test_older_model_files_match_their_indexes_fingerprint(name, fingerprint):
     assert load(FOLDER / f"{name}.safetensors").model_.fingerprint() == fingerprint
 
 

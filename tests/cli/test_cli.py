@@ -1,4 +1,4 @@
-"""The command line: files in and out, exit codes, and no traceback."""
+"""The command line: input and output files, exit codes, and no traceback."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_options_reach_the_estimator(table, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv"])
-def test_encode_and_decode_go_through_files(model, table, tmp_path, capsys, suffix):
+def test_encode_and_decode_read_and_write_files(model, table, tmp_path, capsys, suffix):
     codes, rows = tmp_path / f"codes{suffix}", tmp_path / "rows.npy"
     assert run("encode", model, table, "-o", codes) == 0
     assert run("decode", model, codes, "-o", rows) == 0
@@ -211,7 +211,7 @@ def test_reproduce_lists_the_papers(capsys):
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
-def test_mistakes_get_their_exit_code_and_no_traceback(
+def test_user_errors_have_their_exit_code_and_no_traceback(
     arguments, code, message, table, model, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -242,12 +242,12 @@ def test_an_unexpected_fault_is_exit_1_and_shows_its_traceback_only_with_debug(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_every_command_has_a_help():
+def test_every_command_has_help():
     for name in group.commands:
         assert run(name, "--help") == 0
 
 
-def test_the_help_of_fit_has_a_few_words_on_every_variant(capsys):
+def test_the_help_of_fit_describes_every_variant(capsys):
     assert run("fit", "--help") == 0
     printed = capsys.readouterr().out
     for variant, gloss in ((name, v.summary) for name, v in VARIANTS.items()):
@@ -275,7 +275,7 @@ def test_demo_makes_a_table_a_picture_and_a_model(tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_named_data_set_can_be_given_for_a_file(data_folder, tmp_path, monkeypatch, capsys):
+def test_a_data_set_name_can_replace_a_file(data_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("narrows.training.loop.rate_factor", lambda step, total: 0.0)
     arguments = ["--code", "2", "--hidden", "", "--epochs", "1", "--batch-size", "4096", "-q"]
     assert run("fit", "mnist:test", *arguments, "-o", tmp_path / "m") == 0

@@ -29,7 +29,7 @@ def table(n: int, seed: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model of a table, and fresh rows of which the eighth has a wrong weight."""
+    """A model of a table, and fresh rows; the eighth has a wrong weight."""
     folder = tmp_path_factory.mktemp("anomalies")
     fit = Autoencoder(1, hidden=(8,), max_epochs=15, validation_fraction=0.4, random_state=0)
     fit.fit(table(500, 0)).save(folder / "m")
@@ -103,11 +103,11 @@ def test_calibration_rows_can_be_given(files, capsys):
 @pytest.mark.parametrize("words", [("0", "1"), ("False", "True"), ("1", "-1")])
 def test_labels_measure_the_detection(words, files, tmp_path, capsys):
     rows = pd.read_csv(files / "x.csv")
-    rows["odd"] = [words[i == 7] for i in range(60)]
+    rows["anomalous"] = [words[i == 7] for i in range(60)]
     rows.to_csv(tmp_path / "labeled.csv", index=False)
-    (tmp_path / "y.csv").write_text("\n".join(rows["odd"]) + "\n")
+    (tmp_path / "y.csv").write_text("\n".join(rows["anomalous"]) + "\n")
     for more in (
-        [f"{tmp_path}/labeled.csv:label=odd"],
+        [f"{tmp_path}/labeled.csv:label=anomalous"],
         [files / "x.csv", "--labels", tmp_path / "y.csv"],
     ):
         arguments = [str(a) for a in ("anomalies", files / "m", *more, "--alpha", 0.05)]
@@ -118,7 +118,7 @@ def test_labels_measure_the_detection(words, files, tmp_path, capsys):
         assert 0 <= json.loads(capsys.readouterr().out)["detection"]["false_alarms"] < 0.2
 
 
-def test_labels_of_no_anomalies_are_refused_or_ignored_with_a_notice(files, tmp_path, capsys):
+def test_labels_that_mark_no_anomaly_are_refused_or_ignored_with_a_notice(files, tmp_path, capsys):
     (tmp_path / "y.csv").write_text("a\nb\n" * 30)
     assert (
         cli(
@@ -136,15 +136,15 @@ def test_labels_of_no_anomalies_are_refused_or_ignored_with_a_notice(files, tmp_
         (["1", "0", ""], "(0, 1, none)"),
         (list("gfedcba"), "(a, b, c, d, e, ...)"),
     ):
-        labeled = rows.assign(odd=np.resize(kinds, len(rows)))
+        labeled = rows.assign(anomalous=np.resize(kinds, len(rows)))
         labeled.to_csv(tmp_path / "labeled.csv", index=False)
-        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=odd")
+        command = ("anomalies", files / "m", f"{tmp_path}/labeled.csv:label=anomalous")
         assert cli([str(a) for a in command]) == 0
         err = capsys.readouterr().err
         assert f"The labels of DATA {shown} are ignored" in err
 
 
-def test_labels_of_texts_are_read_or_ignored_with_a_notice(tmp_path, capsys):
+def test_string_labels_are_read_or_ignored_with_a_notice(tmp_path, capsys):
     words = np.random.default_rng(0).choice([f"word{i}" for i in range(30)], (60, 9))
     texts = [" ".join(row) for row in words]
     model = tmp_path / "m"
@@ -160,7 +160,7 @@ def test_labels_of_texts_are_read_or_ignored_with_a_notice(tmp_path, capsys):
         assert ("labels of DATA (land, sea, sky)" in err) == (labels != ["0", "1"])
 
 
-def test_the_rows_of_the_fit_give_a_warning(detector, tmp_path, capsys):
+def test_training_rows_as_data_give_a_warning(detector, tmp_path, capsys):
     caution = "these are the rows that the model was fitted to"
     for model, n in (("m", 500), ("d", 300)):
         fitted = table(n, 0)
@@ -176,7 +176,7 @@ def test_the_rows_of_the_fit_give_a_warning(detector, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("default")
-def test_calibration_rows_of_the_fit_or_of_data_give_a_warning(detector, capsys):
+def test_calibration_rows_from_training_or_from_data_give_a_warning(detector, capsys):
     fit, x, normal = (detector / name for name in ("f.csv", "x.csv", "normal.csv"))
     table(500, 0).to_csv(fit, index=False)
     for rows, warned in (
@@ -190,17 +190,17 @@ def test_calibration_rows_of_the_fit_or_of_data_give_a_warning(detector, capsys)
         assert warned is None or warned in error
 
 
-def test_rows_that_are_rebuilt_without_error_are_not_taken_for_those_of_the_fit():
+def test_errors_of_zero_do_not_count_as_calibration_errors():
     assert not contains_calibration(np.zeros(9), np.zeros(3))
     assert not contains_calibration(np.ones(9), np.ones(0))
     assert contains_calibration(np.array([3.0, 1, 2]), np.array([1.000001, 3]))
     assert not contains_calibration(np.array([3.0, 1, 2]), np.array([1.0001, 3]))
 
 
-def test_detection_is_that_of_the_definitions():
-    odd = anomaly_labels(np.array([0.0, 1, 0, 1, 0]))
+def test_detection_measures_match_their_definitions():
+    anomalous = anomaly_labels(np.array([0.0, 1, 0, 1, 0]))
     flagged = np.array([False, True, True, False, False])
-    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, odd)
+    found = measure_detection(np.array([1.0, 5, 4, 2, 0]), flagged, anomalous)
     assert found == Detection(2, 5 / 6, (1 + 2 / 3) / 2, 0.5, 1 / 3)
 
 
@@ -218,7 +218,7 @@ def test_a_model_without_held_out_rows_flags_a_share(files, tmp_path, capsys):
     assert cli([*arguments, "--calibrate", str(files / "normal.csv")]) == 0
 
 
-def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
+def test_a_detector_file_is_read(detector, tmp_path, capsys):
     figure = tmp_path / "f.png"
     arguments = ["anomalies", str(detector / "d"), str(detector / "x.csv")]
     assert cli([*arguments, "--json", "--figure", str(figure)]) == 0
@@ -228,7 +228,7 @@ def test_a_detectors_file_is_read_too(detector, tmp_path, capsys):
     assert figure.stat().st_size > 5000
 
 
-def test_a_table_makes_a_detectors_file(files, tmp_path, capsys):
+def test_a_detector_is_fitted_to_a_table(files, tmp_path, capsys):
     normal, target = files / "normal.csv", tmp_path / "d"
     fit = ["detector", str(normal), "--seed", "0", "--set", "n_folds=2", "--set", "trim=0"]
     like = ["--like", str(files / "m"), "-o", str(target)]
@@ -248,7 +248,7 @@ def test_a_table_makes_a_detectors_file(files, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["top"][0]["row"] == 7
 
 
-def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
+def test_a_detector_makes_its_own_nets_by_default(files, tmp_path, capsys):
     fit = ["detector", str(files / "normal.csv"), "--set", "n_folds=2", "--set", "trim=0", "-q"]
     assert cli([*fit, "-o", str(tmp_path / "d")]) == 0
     out, err = capsys.readouterr()
@@ -269,7 +269,9 @@ def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
         (["-o", "{normal}"], "normal.csv: is the input"),
     ],
 )
-def test_arguments_that_no_detector_takes_are_refused(more, message, detector, tmp_path, capsys):
+def test_arguments_that_detectors_do_not_accept_are_refused(
+    more, message, detector, tmp_path, capsys
+):
     names = {"d": detector / "d", "m": detector / "m", "normal": detector / "normal.csv"}
     arguments = ["detector", str(names["normal"]), "-o", str(tmp_path / "out")]
     assert cli([*arguments, *(part.format(**names) for part in more)]) == 2
@@ -314,7 +316,7 @@ def test_inspect_describes_a_detector(detector, capsys):
         "index {d} {x} -o i.index",
     ],
 )
-def test_a_detectors_file_is_for_no_other_command(command, detector, tmp_path, monkeypatch, capsys):
+def test_other_commands_refuse_a_detector_file(command, detector, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"d": detector / "d", "x": detector / "x.csv"}
     assert cli(command.format(**names).split()) == 2
@@ -329,12 +331,12 @@ def test_a_table_is_drawn_as_bars_and_a_histogram(files, tmp_path):
     assert (tmp_path / "f.png").stat().st_size > 5000
 
 
-def test_an_output_that_is_the_data_is_refused(files, capsys):
+def test_an_output_equal_to_the_data_file_is_refused(files, capsys):
     assert run(files, "-o", files / "x.csv") == 2
     assert "is the input" in capsys.readouterr().err
 
 
-def test_pixels_are_named_by_their_place(tmp_path, capsys, rng):
+def test_pixels_are_named_by_position(tmp_path, capsys, rng):
     images = rng.integers(0, 255, size=(60, 4, 4)).astype(np.uint8)
     np.save(tmp_path / "x.npy", images)
     fit = ["fit", str(tmp_path / "x.npy"), "--code", "2", "--hidden", "8", "--epochs", "2", "-q"]

@@ -61,12 +61,12 @@ def test_the_code_of_a_fit_predicts_the_labels(data, options, folder):
 
 
 @pytest.mark.parametrize("data", ["whole.csv", "gaps.csv"])
-def test_values_are_a_task_too(data, folder):
+def test_regression_is_a_task(data, folder):
     penalty = "auxiliary:weight=5,task=regression"
     assert fit(folder, f"{data}:label=value,drop=kind", "--penalty", penalty) == 0
 
 
-def test_validation_rows_bring_their_own_labels(folder):
+def test_validation_rows_have_their_own_labels(folder):
     held_out = str(folder / "others.csv") + ":label=kind,drop=value"
     data = "whole.csv:label=kind,drop=value"
     assert fit(folder, data, "--penalty", "auxiliary", "--validation", held_out) == 0
@@ -84,7 +84,7 @@ def test_validation_rows_bring_their_own_labels(folder):
          "--clean: --penalty auxiliary needs labels"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together_is_refused(data, options, code, message, folder, capsys):
+def test_incompatible_options_are_refused(data, options, code, message, folder, capsys):
     given = [str(folder / o) if o.endswith((".txt", ".npy")) else o for o in options]
     assert fit(folder, data, *given) == code
     assert re.search(message, capsys.readouterr().err)

@@ -70,7 +70,7 @@ def test_jsonl_whose_only_texts_are_labels_is_a_table(tmp_path, capsys):
     assert results(capsys, "inspect", model)["n_features"] == 2
 
 
-def test_drop_is_not_for_texts(tmp_path, capsys):
+def test_drop_is_refused_for_texts(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("text,b\nto be,1\nor not,2\n")
     assert run("fit", f"{tmp_path / 't.csv'}:text=text,drop=b", "-o", tmp_path / "m.st") == 2
     assert "drop is for tables of numbers" in capsys.readouterr().err
@@ -78,14 +78,14 @@ def test_drop_is_not_for_texts(tmp_path, capsys):
     assert "t.csv:text=COLUMN" in capsys.readouterr().err
 
 
-def test_a_column_that_is_not_there_is_named_among_columns_of_words(tmp_path, capsys):
+def test_a_missing_column_is_named_even_with_text_columns(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("key,kind,a,b\nr one,x,1,2\nr two,y,3,4\n")
     data = f"{tmp_path / 't.csv'}:id=nokey,label=kind,drop=b"
     assert run("fit", data, "-o", tmp_path / "m.st") == 3
     assert "no column 'nokey'" in capsys.readouterr().err
 
 
-def test_folders_of_images_hold_their_classes(tmp_path, capsys):
+def test_folder_names_are_the_classes_of_images(tmp_path, capsys):
     data, model, head = tmp_path / "images", tmp_path / "m.st", tmp_path / "h.st"
     generator = np.random.default_rng(0)
     for kind, low in (("dark", 0), ("light", 128)):
@@ -96,7 +96,7 @@ def test_folders_of_images_hold_their_classes(tmp_path, capsys):
     assert run("fit", data, "--code", 2, "--hidden", 16, "--epochs", 80, "-q", "-o", model) == 0
     assert run("head", model, data, "--task", "classify", "--epochs", 200, "-q", "-o", head) == 0
     assert results(capsys, "predict", head, data)["accuracy"] > 0.9
-    # folders called otherwise are no classes of this head
+    # folders with other names are not classes of this head
     (data / "dark").rename(data / "1")
     (data / "light").rename(data / "2")
     assert "accuracy" not in results(
@@ -106,7 +106,7 @@ def test_folders_of_images_hold_their_classes(tmp_path, capsys):
 
 @pytest.fixture
 def gaps(wine, tmp_path):
-    """The same wine, of which every fifth has no label."""
+    """The same wine table; every fifth row has no label."""
     lines = wine.read_text().splitlines()
     at = lines[0].split(",").index("target")
     for i in range(1, len(lines), 5):
@@ -116,7 +116,7 @@ def gaps(wine, tmp_path):
     return f"{tmp_path / 'gaps.csv'}:label=target,drop=when"
 
 
-def test_rows_without_a_label_are_not_a_class_and_do_not_count(gaps, tmp_path, capsys):
+def test_rows_without_a_label_form_no_class_and_are_not_scored(gaps, tmp_path, capsys):
     model, head = tmp_path / "m.st", tmp_path / "h.st"
     assert run("fit", gaps, "--code", 4, "--hidden", 16, "--epochs", 60, "-q", "-o", model) == 0
     fit = ("head", model, gaps, "--task", "classify", "--epochs", 60, "-q", "-o", head)
@@ -141,7 +141,7 @@ def test_rows_without_any_label_are_predicted_and_not_measured(wine, gaps, tmp_p
         capsys, "predict", head, f"{new}:label=target", "-o", tmp_path / "predictions.csv"
     )
     assert "accuracy" not in found
-    # nor are rows without a label alike to the retrieval curve
+    # rows without a label do not count as relevant to each other
     assert run("evaluate", model, gaps, "--retrieval", "--queries", 3) == 0
     assert "36 rows without a label are left out" in capsys.readouterr().err
 
@@ -155,7 +155,7 @@ def test_a_label_that_is_not_a_number_is_named_by_its_row(wine, tmp_path, capsys
     assert expected in capsys.readouterr().err
 
 
-def test_numbers_are_the_same_label_however_they_are_written(tmp_path, capsys):
+def test_equal_numbers_are_one_label_in_any_notation(tmp_path, capsys):
     y = np.arange(60) % 2
     x = np.random.default_rng(0).normal(size=(60, 3)) + 3 * y[:, None]
     for name, label in (("whole", y.astype(str)), ("floats", y.astype(float).astype(str))):
@@ -199,7 +199,7 @@ def test_a_misspelt_key_is_named_with_the_nearest(wine, tmp_path, capsys):
     assert "Did you mean 'label'?" in capsys.readouterr().err
 
 
-def test_a_table_taken_for_texts_says_how_to_drop_columns(tmp_path, capsys):
+def test_a_table_read_as_texts_gets_advice_to_drop_columns(tmp_path, capsys):
     rows = [{"a": i, "b": i % 3, "key": f"k{i}"} for i in range(20)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
@@ -216,23 +216,23 @@ def table(tmp_path: Path) -> Path:
     lines = [
         f"{a:.3f},{b:.3f},s{i // 5},{i or ''},x" for i, (a, b) in enumerate(rng.random((40, 2)))
     ]
-    (tmp_path / "t.csv").write_text("\n".join(["a,b,sub,w,odd", *lines]) + "\n")
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,sub,w,junk", *lines]) + "\n")
     return tmp_path / "t.csv"
 
 
 def test_a_column_may_be_dropped_and_named_by_an_option(table, tmp_path):
     fit = ("-k", 1, "--epochs", 1, "-q", "-o", tmp_path / "m")
-    assert run("fit", f"{table}:drop=odd,drop=sub,drop=w", "--groups", "sub", *fit) == 0
+    assert run("fit", f"{table}:drop=junk,drop=sub,drop=w", "--groups", "sub", *fit) == 0
     assert load(tmp_path / "m").feature_names_in_.tolist() == ["a", "b"]
 
 
 def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_path, capsys):
     model = tmp_path / "m"
     assert (
-        run("fit", f"{table}:drop=odd,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
+        run("fit", f"{table}:drop=junk,drop=sub,drop=w", "-k", 1, "--epochs", 1, "-q", "-o", model)
         == 0
     )
-    plain = f"{table}:drop=odd,drop=sub,drop=w"
+    plain = f"{table}:drop=junk,drop=sub,drop=w"
     (tmp_path / "y.csv").write_text("0\n" * 39 + "\n")
     head = ("head", model, plain, "-o", tmp_path / "h", "--task")
     for command in (
@@ -245,7 +245,7 @@ def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_
         assert "--unknown" not in error
     assert run(*head, "classify", "--labels", tmp_path / "y.csv") == 3
     assert "--unknown '?'" in capsys.readouterr().err
-    weighted = f"{table}:label=a,drop=odd,drop=sub"
+    weighted = f"{table}:label=a,drop=junk,drop=sub"
     assert run("head", model, weighted, *head[3:], "regress", "--weights", "w") == 3
     error = capsys.readouterr().err
     assert "row 0 (the first is 0): --weights needs a number in every row, and this" in error
@@ -253,7 +253,7 @@ def test_a_missing_label_or_weight_gets_advice_that_fits_the_command(table, tmp_
 
 
 @pytest.mark.filterwarnings("default")
-def test_other_units_give_one_warning_a_command(table, tmp_path, capsys):
+def test_a_change_of_units_gives_one_warning_per_command(table, tmp_path, capsys):
     rows = np.random.default_rng(1).random((40, 3))
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "big.npy", rows * 1000)

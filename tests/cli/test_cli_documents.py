@@ -92,7 +92,7 @@ def test_a_batch_of_queries_comes_from_a_file(folder, tmp_path, capsys):
     assert capsys.readouterr().out.count(":\n") == 120
 
 
-def test_a_query_without_a_known_word_finds_nothing_and_says_why(folder, tmp_path, capsys):
+def test_a_query_without_a_known_word_finds_nothing_and_warns(folder, tmp_path, capsys):
     assert run("search", folder / "docs.index", "qqq", "-k", 1) == 0
     out, err = capsys.readouterr()
     assert out == "" and err == "'qqq': no word that the model knows.\n"
@@ -115,7 +115,7 @@ def test_rows_without_a_label_are_left_out(folder, tmp_path, capsys):
     assert "mean over 6 queries (one row of 10, drawn at random) against 54 others" in out
 
 
-def test_python_makes_an_index_that_the_shell_searches(folder, capsys):
+def test_the_command_searches_an_index_made_in_python(folder, capsys):
     hasher = load(folder / "h.safetensors")
     texts, _ = topic_texts()
     hasher.make_index(texts, model_path="h.safetensors").save(folder / "py.index")
@@ -248,7 +248,7 @@ def test_retrieval_without_labels_asks_for_them(tmp_path, capsys):
     assert "need --labels" in capsys.readouterr().err
 
 
-def test_columns_are_named_behind_the_file(folder, tmp_path, capsys):
+def test_columns_are_named_after_the_file(folder, tmp_path, capsys):
     (tmp_path / "d.csv").write_text("key,body,topic\n" + "".join(
         f"k{i},{text},{label}\n"
         for i, (text, label) in enumerate(zip(*topic_texts(20), strict=True))
@@ -272,9 +272,9 @@ def test_a_table_of_numbers_is_not_documents(tmp_path, folder, capsys):
     assert "(--variant plain)" in error and "standard" not in error
 
 
-def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, capsys):
-    (tmp_path / "odd.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
-    data = tmp_path / "odd.csv"
+def test_a_table_with_an_unusual_text_column_gets_advice_to_name_it(tmp_path, capsys):
+    (tmp_path / "unusual.csv").write_text("title,body\nA,some words here\nB,and more of them\n")
+    data = tmp_path / "unusual.csv"
     assert run("fit", data, "--variant", "hashing", "-o", tmp_path / "m.safetensors") == 3
     assert (
         f"If a column holds texts to learn from, name it: {data}:text=COLUMN."
@@ -282,12 +282,12 @@ def test_a_table_whose_texts_have_another_name_says_how_to_name_them(tmp_path, c
     )
 
 
-def test_texts_for_a_net_of_numbers_say_which_variant_reads_them(folder, tmp_path, capsys):
+def test_texts_given_to_a_numeric_variant_name_the_text_variants(folder, tmp_path, capsys):
     assert run("fit", folder / "docs.jsonl", "-o", tmp_path / "m.safetensors") == 3
     assert "--variant document" in capsys.readouterr().err
 
 
-def test_texts_for_a_detector_go_through_a_code(folder, tmp_path, capsys):
+def test_texts_for_a_detector_get_advice_to_encode_first(folder, tmp_path, capsys):
     docs, codes, out = folder / "docs.jsonl", tmp_path / "codes.npy", tmp_path / "d"
     for like in ([], ["--like", folder / "plane.safetensors"]):
         assert run("detector", docs, *like, "-o", out) == 3

@@ -1,4 +1,4 @@
-"""narrows head, predict and match: files in and out, and what is refused."""
+"""narrows head, predict and match: input and output files, and refused uses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_each_task_has_its_head_and_the_file_still_encodes(task, kind, folder, t
     assert np.load(tmp_path / "h.npy").shape == (450, 4)
 
 
-def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, capsys):
+def test_predicted_classes_are_written_with_their_probabilities(folder, tmp_path, rows, capsys):
     head, target = folder / "classify.safetensors", tmp_path / "written.csv"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0
     with open(target, newline="") as file:
@@ -59,7 +59,7 @@ def test_classes_go_to_a_table_with_their_probabilities(folder, tmp_path, rows, 
 
 
 @pytest.mark.parametrize("task, method", [("classify", "predict_proba"), ("regress", "predict")])
-def test_numbers_go_to_npy(task, method, folder, tmp_path, rows):
+def test_predicted_numbers_are_written_to_npy(task, method, folder, tmp_path, rows):
     target = tmp_path / "predictions.npy"
     head = folder / f"{task}.safetensors"
     assert run("predict", head, folder / "x.npy", "-o", target) == 0
@@ -91,7 +91,7 @@ def test_pairs_are_written_and_printed(folder, tmp_path, rows, capsys):
     assert json.loads(capsys.readouterr().out)["probability"] == pytest.approx(expected.tolist())
 
 
-def test_pairs_of_images_are_drawn_the_surest_first(folder, tmp_path, rows):
+def test_match_draws_pairs_of_images(folder, tmp_path, rows):
     np.save(tmp_path / "b.npy", rows[::-1])
     target = tmp_path / "pairs.png"
     arguments = ["match", folder / "match.safetensors", folder / "x.npy", tmp_path / "b.npy"]
@@ -100,7 +100,7 @@ def test_pairs_of_images_are_drawn_the_surest_first(folder, tmp_path, rows):
 
 
 @pytest.mark.parametrize("figure", [True, False])
-def test_a_shape_that_does_not_hold_the_rows_is_refused_drawn_or_not(
+def test_an_image_shape_of_another_size_is_refused_even_without_a_figure(
     figure, folder, tmp_path, capsys
 ):
     arguments = ["match", folder / "match.safetensors", folder / "x.npy", folder / "x.npy"]
@@ -114,7 +114,7 @@ def test_a_shape_that_does_not_hold_the_rows_is_refused_drawn_or_not(
     [np.full(30, 0.7), np.full(30, 0.5), np.linspace(0, 1, 7), np.linspace(0.9, 1, 24),
      np.array([0.2, 0.9]), np.full(5, 0.1), np.array([0.8])],
 )  # fmt: skip
-def test_no_pair_is_drawn_twice_and_few_are_all_drawn(probability):
+def test_pairs_are_drawn_once_and_few_pairs_are_all_drawn(probability):
     same, doubt, differ = pairs_of_kinds(probability, 8).values()
     drawn = np.concatenate([same, doubt, differ])
     assert len(set(drawn)) == len(drawn) == min(len(probability), 24)
@@ -124,7 +124,7 @@ def test_no_pair_is_drawn_twice_and_few_are_all_drawn(probability):
     assert (np.diff(probability[differ]) >= 0).all()
 
 
-def test_of_pairs_between_the_ends_those_nearest_to_one_half_are_in_doubt():
+def test_doubtful_pairs_are_those_nearest_to_one_half():
     probability = np.array([0.99, 0.1, 0.9, 0.45, 0.6, 0.02, 0.5])
     same, doubt, differ = pairs_of_kinds(probability, 1).values()
     assert (same.tolist(), doubt.tolist(), differ.tolist()) == ([0], [6], [5])
@@ -135,7 +135,7 @@ def test_of_pairs_between_the_ends_those_nearest_to_one_half_are_in_doubt():
 
 
 @pytest.mark.parametrize("n_pairs, kinds", [(1, 1), (2, 2), (5, 3)])
-def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, rows):
+def test_a_figure_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, rows):
     part, probability = rows[:n_pairs], np.linspace(0.9, 0.2, n_pairs)
     figure = matching_figure(autoencoder.model_, part, part, probability, image_shape=(2, 5))
     assert len(figure.axes) == 2 * n_pairs
@@ -144,7 +144,7 @@ def test_a_picture_of_few_pairs_shows_each_once(n_pairs, kinds, autoencoder, row
     assert shown == sorted(f"{p:.3f}" for p in probability)
 
 
-def test_different_probabilities_are_printed_differently_and_none_as_certain(autoencoder, rows):
+def test_close_probabilities_are_distinguished_and_none_is_shown_as_certain(autoencoder, rows):
     probability = np.array([1.0, 0.9999, 0.978, 0.976, 0.0041, 0.0002, 0.0])
     figure = matching_figure(
         autoencoder.model_, rows[:7], rows[:7], probability, image_shape=(2, 5)
@@ -153,7 +153,7 @@ def test_different_probabilities_are_printed_differently_and_none_as_certain(aut
     assert sorted(labels) == ["0.000", "0.004", "0.976", "0.978", "1.000", "<0.001", ">0.999"]
 
 
-def test_headings_hold_where_no_pair_is_in_doubt(autoencoder, rows):
+def test_headings_are_correct_without_doubtful_pairs(autoencoder, rows):
     probability = np.linspace(0.95, 0.97, 9)
     figure = matching_figure(
         autoencoder.model_, rows[:9], rows[:9], probability, image_shape=(2, 5)
@@ -199,7 +199,7 @@ def test_rows_without_a_label_are_named(folder, tmp_path, capsys):
          "Did you mean 'frozen'"),
     ],
 )  # fmt: skip
-def test_impossible_uses_are_refused(command, code, message, folder, tmp_path, monkeypatch, capsys):
+def test_invalid_uses_are_refused(command, code, message, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     files = {path.stem: path for path in folder.iterdir()}
     assert run(*command.format(**files).split()) == code
@@ -217,7 +217,7 @@ def test_inspect_prints_the_head_on_the_code(folder, capsys):
     assert "head" not in json.loads(capsys.readouterr().out)
 
 
-def test_regress_has_no_label_for_unknown(folder, tmp_path, capsys):
+def test_regress_has_no_missing_label(folder, tmp_path, capsys):
     data = (folder / "x.npy", "--labels", folder / "values.npy", "--task", "regress")
     assert run("head", folder / "m.safetensors", *data, "--unknown", "", "-o", tmp_path / "h") == 2
     assert "--task regress needs a value for every row" in capsys.readouterr().err

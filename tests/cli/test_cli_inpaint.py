@@ -35,7 +35,7 @@ def inpaint(files: Path, *arguments: str) -> int:
     return cli(["inpaint", str(files / "m.safetensors"), str(files / "x.npy"), *arguments])
 
 
-def test_it_writes_known_values_as_they_are(files, tmp_path):
+def test_known_values_are_written_unchanged(files, tmp_path):
     mask = np.zeros((8, 8), bool)
     mask[:4, :4] = True
     np.save(tmp_path / "mask.npy", mask)
@@ -46,7 +46,7 @@ def test_it_writes_known_values_as_they_are(files, tmp_path):
     assert not np.array_equal(filled, x)
 
 
-def test_it_measures_the_baselines_in_the_same_table(files, capsys):
+def test_the_table_includes_the_baselines(files, capsys):
     arguments = ["--mask", "missing:0.5", "--baselines", str(files / "train.npy"), "--json"]
     assert inpaint(files, *arguments) == 0
     found = json.loads(capsys.readouterr().out)
@@ -57,7 +57,7 @@ def test_it_measures_the_baselines_in_the_same_table(files, capsys):
     assert found["n_hidden"] == pytest.approx(60 * 64 / 2, rel=0.1)
 
 
-def test_the_error_is_that_of_the_hidden_values(files, tmp_path, capsys):
+def test_the_error_is_over_hidden_values_only(files, tmp_path, capsys):
     out = tmp_path / "filled.npy"
     assert inpaint(files, "--mask", "quadrant", "-o", str(out), "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -66,7 +66,7 @@ def test_the_error_is_that_of_the_hidden_values(files, tmp_path, capsys):
     assert found["errors"]["autoencoder"] == pytest.approx(by_hand, rel=1e-4)
 
 
-def test_it_draws_every_fill(files, tmp_path):
+def test_every_fill_is_drawn(files, tmp_path):
     picture = tmp_path / "p.png"
     arguments = ["--mask", "quadrant", "--baselines", str(files / "train.npy"), "-n", "4"]
     assert inpaint(files, *arguments, "--figure", str(picture)) == 0
@@ -97,14 +97,14 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
         (["--mask", "quadrant", "--method", "guess"], 2, "method: unknown name 'guess'"),
     ],
 )
-def test_impossible_uses_are_refused(files, arguments, code, message, capsys):
+def test_invalid_uses_are_refused(files, arguments, code, message, capsys):
     assert inpaint(files, *arguments) == code
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shape", ["4,8", "5,5", "8,8,3"])
 @pytest.mark.parametrize("mask", ["missing:0.2", "square:2", "quadrant", "file"])
-def test_a_shape_that_does_not_hold_the_rows_is_refused(mask, shape, files, tmp_path, capsys):
+def test_an_image_shape_of_another_size_is_refused(mask, shape, files, tmp_path, capsys):
     np.save(tmp_path / "mask.npy", np.ones((4, 8), bool))
     mask = str(tmp_path / "mask.npy") if mask == "file" else mask
     assert inpaint(files, "--mask", mask, "--image-shape", shape) == 3
@@ -114,7 +114,7 @@ def test_a_shape_that_does_not_hold_the_rows_is_refused(mask, shape, files, tmp_
     assert not out.exists()
 
 
-def test_another_shape_of_the_rows_is_taken(files, tmp_path, capsys):
+def test_another_image_shape_of_the_same_size_is_accepted(files, tmp_path, capsys):
     np.save(tmp_path / "mask.npy", np.ones((4, 16), bool))
     mask = str(tmp_path / "mask.npy")
     assert inpaint(files, "--mask", mask, "--image-shape", "4,16", "--json") == 0
@@ -141,7 +141,7 @@ def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
     assert (tmp_path / "digits-quadrant.png").is_file()
 
 
-def test_numbers_in_csv_files_have_just_the_digits_of_float32(tmp_path):
+def test_csv_files_hold_the_digits_of_float32_and_no_more(tmp_path):
     from narrows.writers.tables import write_rows
 
     rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * np.float32(1e3)
@@ -152,7 +152,7 @@ def test_numbers_in_csv_files_have_just_the_digits_of_float32(tmp_path):
     assert (tmp_path / "r.csv").read_text().splitlines()[0] == "14.23,1e-20,3,-0.1"
 
 
-def test_without_hidden_values_a_warning_says_what_to_give(files, tmp_path, capsys):
+def test_without_hidden_values_a_warning_names_the_options(files, tmp_path, capsys):
     x = np.load(files / "x.npy")
     out = tmp_path / "filled.npy"
     assert inpaint(files, "-o", str(out)) == 0
@@ -182,7 +182,7 @@ def test_progress_is_on_stderr_unless_quiet(files, tmp_path, capsys):
     assert capsys.readouterr() == (out, "")
 
 
-def test_a_line_comes_every_few_seconds_where_there_is_no_bar(capsys, monkeypatch):
+def test_without_a_progress_bar_a_line_is_printed_every_few_seconds(capsys, monkeypatch):
     from narrows.cli import _progress
 
     clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
@@ -206,7 +206,7 @@ def test_a_bar_is_shown_on_a_terminal(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", ["itself", "a copy", "most of it"])
-def test_baselines_among_the_data_give_a_warning(rows, files, tmp_path, capsys):
+def test_baseline_rows_that_occur_in_the_data_give_a_warning(rows, files, tmp_path, capsys):
     x, train = np.load(files / "x.npy"), np.load(files / "train.npy")
     given = {"itself": x, "a copy": x[::-1], "most of it": np.concatenate([train, x[:40]])}[rows]
     np.save(tmp_path / "baselines.npy", given)
@@ -218,7 +218,7 @@ def test_baselines_among_the_data_give_a_warning(rows, files, tmp_path, capsys):
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 
-def test_baselines_of_other_rows_give_no_warning(files, capsys):
+def test_distinct_baseline_rows_give_no_warning(files, capsys):
     baselines = str(files / "train.npy")
     assert inpaint(files, "--mask", "quadrant", "--baselines", baselines) == 0
     assert "Warning" not in capsys.readouterr().err
@@ -231,13 +231,13 @@ def test_baselines_of_other_rows_give_no_warning(files, capsys):
         ((1, 64), "r.npy: baselines of 1 row, but PCA needs the variance of two or more"),
     ],
 )
-def test_impossible_baselines_are_refused_by_name(rows, message, files, tmp_path, capsys):
+def test_invalid_baselines_are_refused_by_name(rows, message, files, tmp_path, capsys):
     np.save(tmp_path / "r.npy", np.zeros(rows, np.float32))
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(tmp_path / "r.npy")) == 3
     assert message in capsys.readouterr().err
 
 
-def test_two_rows_are_baselines(files, tmp_path, capsys):
+def test_two_baseline_rows_are_enough(files, tmp_path, capsys):
     np.save(tmp_path / "r.npy", np.load(files / "train.npy")[:2])
     arguments = ["--mask", "quadrant", "--baselines", str(tmp_path / "r.npy"), "--json"]
     assert inpaint(files, *arguments) == 0

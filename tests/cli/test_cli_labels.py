@@ -1,4 +1,4 @@
-"""narrows head and predict: labels as texts and numbers, and those that mean unknown."""
+"""narrows head and predict: labels as strings and numbers, and missing labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.datasets import dump_svmlight_file
 from narrows import load
 from narrows.cli import run as cli
 
-LARGE = 2**53 + 1  # no float is it
+LARGE = 2**53 + 1  # no float equals it
 
 
 def run(*arguments) -> int:
@@ -30,7 +30,7 @@ def folder(tmp_path_factory, autoencoder, rows):
 
 @pytest.fixture(scope="module")
 def numbers() -> np.ndarray:
-    """Classes 0 to 2, of which every fifth is unknown: -1."""
+    """Classes 0 to 2; every fifth label is unknown, -1."""
     return np.where(np.arange(450) % 5, np.arange(450) // 150, -1)
 
 
@@ -58,7 +58,9 @@ def accuracy(folder: Path, fitted: Path, labels: Path, capsys) -> dict:
 
 @pytest.mark.parametrize("kind", ["y.txt", "y.csv"])
 @pytest.mark.parametrize("task", ["match", "classify"])
-def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, rows, numbers):
+def test_integers_in_a_text_file_equal_those_of_an_array(
+    kind, task, folder, tmp_path, rows, numbers
+):
     more = ["--unknown", -1] if task == "classify" else []
     of_array = head(folder, written(tmp_path / "a.npy", numbers), task, *more)
     of_text = head(folder, written(tmp_path / kind, numbers), task, *more)
@@ -67,7 +69,7 @@ def test_integers_in_a_text_are_those_of_an_array(kind, task, folder, tmp_path, 
 
 
 @pytest.mark.filterwarnings("default:.*neither index 0:UserWarning")
-def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
+def test_an_svmlight_file_provides_rows_and_labels(tmp_path, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2
     x = np.where(y[:, None], [1.0, 0, 0, 0], [0, 1, 0, 0]) * rng.uniform(1, 2, size=(60, 1))
@@ -99,7 +101,7 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
 
 @pytest.mark.filterwarnings("default:.* is taken for a header")
 @pytest.mark.parametrize("task", ["classify", "regress"])
-def test_labels_with_a_header_or_in_a_named_column_are_those_of_an_array(
+def test_labels_with_a_header_or_in_a_named_column_equal_those_of_an_array(
     task, folder, tmp_path, rows, capsys
 ):
     numbers = np.arange(450) // 150
@@ -142,7 +144,7 @@ def test_an_output_over_the_file_of_a_named_column_is_refused(folder, tmp_path, 
     assert "y.csv: is the input" in capsys.readouterr().err
 
 
-def test_documents_labels_are_read_as_those_of_a_file(numbers):
+def test_labels_of_documents_equal_those_of_a_file(numbers):
     from narrows.cli._labels import one_label_a_row
     from narrows.text import Document, Documents
 
@@ -151,7 +153,7 @@ def test_documents_labels_are_read_as_those_of_a_file(numbers):
     np.testing.assert_array_equal(one_label_a_row(labeled, None, 450), numbers)
 
 
-def test_a_matchers_minus_one_means_unknown_among_names_too(folder, tmp_path, rows, numbers):
+def test_minus_one_means_unknown_to_a_matcher_among_string_labels(folder, tmp_path, rows, numbers):
     names = np.where(numbers < 0, "-1", np.array(["a", "b", "c"])[numbers])
     of_names = head(folder, written(tmp_path / "names.txt", names), "match")
     of_numbers = head(folder, written(tmp_path / "y.npy", numbers), "match")
@@ -159,30 +161,30 @@ def test_a_matchers_minus_one_means_unknown_among_names_too(folder, tmp_path, ro
 
 
 @pytest.mark.parametrize("texts", [["01", "1"], ["1.0", "2"], ["+1", "2"], [str(2**63), "1"]])
-def test_texts_that_integers_would_not_reproduce_stay_texts(texts, folder, tmp_path):
+def test_strings_that_integers_would_not_reproduce_stay_strings(texts, folder, tmp_path):
     labels = written(tmp_path / "y.txt", np.array(texts).repeat(225))
     assert set(head(folder, labels, "classify").classes_) == set(texts)
 
 
-def test_an_unknown_that_is_a_text_goes_with_texts(folder, tmp_path):
+def test_a_string_missing_label_matches_string_labels(folder, tmp_path):
     labels = written(tmp_path / "y.txt", np.array(["1", "2"]).repeat(225))  # by chance none is ?
     assert head(folder, labels, "classify", "--unknown", "?").classes_.tolist() == ["1", "2"]
 
 
 @pytest.mark.parametrize("kind", ["y.npy", "y.txt"])
-def test_large_integers_that_mean_unknown_are_found(kind, folder, tmp_path):
+def test_a_large_integer_missing_label_is_recognized(kind, folder, tmp_path):
     labels = np.array([1, LARGE, LARGE + 1]).repeat(150)
     fitted = head(folder, written(tmp_path / kind, labels), "classify", "--unknown", LARGE)
     assert fitted.classes_.tolist() == [1, LARGE + 1]
 
 
 @pytest.mark.parametrize("unknown", ["-1", "-1.0"])
-def test_floats_that_mean_unknown_are_found(unknown, folder, tmp_path, numbers):
+def test_a_float_missing_label_is_recognized(unknown, folder, tmp_path, numbers):
     labels = written(tmp_path / "y.npy", numbers.astype(float))
     assert len(head(folder, labels, "classify", "--unknown", unknown).classes_) == 3
 
 
-def test_rows_of_unknown_class_are_neither_right_nor_wrong(folder, tmp_path, rows, numbers, capsys):
+def test_rows_of_unknown_class_are_not_scored(folder, tmp_path, rows, numbers, capsys):
     labels = written(tmp_path / "y.txt", numbers)
     fitted = head(folder, labels, "classify", "--unknown", -1)
     found = accuracy(folder, tmp_path / "y.st", labels, capsys)
@@ -231,7 +233,7 @@ def test_rows_of_an_unseen_class_are_counted(kind, folder, tmp_path, rows, capsy
         assert "unseen" not in (printed := capsys.readouterr().out) and "never saw" not in printed
 
 
-def test_of_many_unseen_classes_the_first_are_named(folder, tmp_path, capsys):
+def test_the_first_of_many_unseen_classes_are_named(folder, tmp_path, capsys):
     head(folder, written(tmp_path / "y.txt", np.array(["a", "b"] * 225)), "classify")
     labels = written(tmp_path / "queries.txt", np.array([f"c{i % 30:02}" for i in range(450)]))
     assert run("predict", tmp_path / "y.st", folder / "x.npy", "--labels", labels) == 0

@@ -23,13 +23,13 @@ NO_FILES = {
     "kind", "loss", "method", "noise", "paper", "penalties", "precision", "preset", "resize",
     "scale", "settings", "training", "unknown",
 }  # fmt: skip
-"""Arguments that are texts and name no file: a new one is listed here, or is taken for an input."""
+"""String arguments that are not files: list new ones here, or they count as inputs."""
 
 NEEDED = {
     "head": "--task classify", "index": "--replace", "inpaint": "--mask missing:0.3",
     "evaluate": "--retrieval",
 }  # fmt: skip
-"""What a command does not run without."""
+"""Required arguments of each command."""
 
 
 def _takes_text(parameter):
@@ -37,7 +37,7 @@ def _takes_text(parameter):
 
 
 def _inputs_as_outputs():
-    """Yield, for every command, a line in which an input is also the output: each with each."""
+    """Yield, for every command, a command line for each pair of input and output."""
     for name, command in narrows.commands.items():
         texts = [p for p in command.params if _takes_text(p) and p.name not in NO_FILES]
         inputs = [p for p in texts if p.name not in OUTPUTS]
@@ -127,7 +127,7 @@ def test_images_are_not_written_into_an_input_folder_with_options(
      "predict m a.npy", "match m a.npy b.npy", "anomalies m a.npy", "segment m a.npy",
      "generate m", "inpaint m a.npy --mask missing:0.3"],
 )  # fmt: skip
-def test_a_file_that_rows_cannot_be_written_to_is_refused_before_any_is_read(
+def test_an_unwritable_output_format_is_refused_before_reading(
     arguments, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)  # where there is no m
@@ -135,7 +135,7 @@ def test_a_file_that_rows_cannot_be_written_to_is_refused_before_any_is_read(
     assert "rows.txt: outputs are written as .npy, .csv or .tsv" in capsys.readouterr().err
 
 
-def test_a_file_whose_own_name_looks_like_columns_is_itself(tmp_path, monkeypatch, capsys):
+def test_a_file_name_that_looks_like_column_options_is_a_file_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv:text=body").write_text("1\n2\n")
     (tmp_path / "a.csv").write_text("old")
@@ -196,9 +196,7 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["x.npy", "below/x.csv", ".x.csv"])
-def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
-    name, tmp_path, monkeypatch, capsys
-):
+def test_an_output_that_the_image_reader_ignores_is_accepted(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images" / "below").mkdir(parents=True)
     (tmp_path / "images" / "below" / "a.png").touch()
@@ -210,7 +208,7 @@ def test_an_output_that_a_folder_of_images_does_not_read_is_taken(
     assert "lies in the input folder ., of which" in capsys.readouterr().err
 
 
-def test_an_output_beside_an_input_folder_is_not_in_it(tmp_path, monkeypatch, capsys):
+def test_an_output_beside_an_input_folder_is_accepted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     assert cli(["encode", "m", "images", "-o", "images.npy"]) == 4  # m is not there
@@ -226,7 +224,7 @@ def test_an_output_beside_an_input_folder_is_not_in_it(tmp_path, monkeypatch, ca
         ("reconstruct m a.npy --figure link.png", "link.png: the folder"),
     ],
 )
-def test_a_link_to_what_is_not_there_is_refused(arguments, ending, tmp_path, monkeypatch, capsys):
+def test_a_link_into_a_missing_folder_is_refused(arguments, ending, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for link in ("link", "link.png"):
         (tmp_path / link).symlink_to("none/there.png")
@@ -235,7 +233,7 @@ def test_a_link_to_what_is_not_there_is_refused(arguments, ending, tmp_path, mon
     assert ending in error and "does not exist; make it first" in error
 
 
-def test_a_link_to_a_new_file_in_a_folder_is_taken(tmp_path, monkeypatch, capsys):
+def test_a_link_to_a_new_file_is_accepted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "link.npy").symlink_to("there/new.npy")
@@ -260,7 +258,9 @@ def test_a_figure_among_the_images_of_the_output_is_refused(
 
 
 @pytest.mark.parametrize("figure", ["made.png", "made/x.pdf", "made2/x.png"])
-def test_a_figure_that_is_not_among_the_images_is_taken(figure, tmp_path, monkeypatch, capsys):
+def test_a_figure_outside_the_images_of_the_output_is_accepted(
+    figure, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     for folder in ("made", "made2"):
         (tmp_path / folder).mkdir()
@@ -277,7 +277,7 @@ def test_a_figure_that_is_the_output_is_refused(command, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("options", ["drop=t: s", '"drop=t: s"', "id=t: s"])
-def test_an_input_is_known_whatever_its_columns_are_called(options, tmp_path):
+def test_an_input_is_recognized_with_any_column_options(options, tmp_path):
     table = tmp_path / "t.csv"
     table.write_text('a,b,"t: s"\n1,2,x\n3,4,y\n')
     with pytest.raises(UsageError, match="is the input .*t.csv itself"):

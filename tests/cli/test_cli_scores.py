@@ -19,7 +19,7 @@ def run(*arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A table of two clouds, of which three quarters of the rows are in one, and a model."""
+    """A table of two clusters, one with three quarters of the rows, and a model."""
     to = tmp_path_factory.mktemp("reached")
     generator = np.random.default_rng(0)
     kind = np.where(np.arange(120) % 4 == 0, "few", "many")
@@ -62,7 +62,7 @@ def test_a_regressor_gets_r2(folder, capsys):
     assert "commonest_class_share" not in results
 
 
-def test_the_scores_are_those_of_the_training_and_held_out_rows(folder, capsys):
+def test_scores_are_given_for_training_and_held_out_rows(folder, capsys):
     net = load(folder / "m.st")
     table = pd.read_csv(folder / "t.csv")
     X, y = table[list("abc")].to_numpy(np.float32), table["noise"].to_numpy(str)
@@ -72,12 +72,12 @@ def test_the_scores_are_those_of_the_training_and_held_out_rows(folder, capsys):
     results = learned(folder, capsys, "noise", "classify", *HELD_OUT)
     assert results["held_out_accuracy"] == pytest.approx(head.score(X[held_out], y[held_out]))
     assert results["training_accuracy"] == pytest.approx(head.score(X[~held_out], y[~held_out]))
-    # and they are the rows that the loop held out: its own measure of them
+    # they are the rows that the loop held out
     p = head.predict_proba(X[held_out])[np.arange(30), (y[held_out] == "many").astype(int)]
     assert min(head.validation_history_) == pytest.approx(-np.log(p).mean(), rel=1e-3)
 
 
-def test_without_rows_held_out_it_says_how_to_have_some(folder, capsys):
+def test_without_held_out_rows_the_output_names_the_option(folder, capsys):
     results = learned(folder, capsys, "kind", "classify")
     assert results["held_out_rows"] == 0 and "held_out_accuracy" not in results
     data = f"{folder / 't.csv'}:label=kind,drop=size,drop=noise"
@@ -102,7 +102,7 @@ def test_rows_of_unknown_class_do_not_count(folder, capsys):
     assert results["training_accuracy"] > 0.95
 
 
-def test_quantities_are_refused_as_classes_and_words_as_quantities(folder, capsys):
+def test_numbers_are_refused_as_classes_and_words_as_numbers(folder, capsys):
     common = ("-q", "-o", folder / "h.st")
     size = f"{folder / 't.csv'}:label=size,drop=kind,drop=noise"
     assert run("head", folder / "m.st", size, "--task", "classify", *common) == 3
@@ -154,7 +154,7 @@ def test_texts_with_labels_are_scored_by_them(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] < 0.6
 
 
-def test_known_labels_are_counted_where_others_are_unknown(folder, capsys):
+def test_known_labels_are_counted_if_others_are_unknown(folder, capsys):
     kind = pd.read_csv(folder / "t.csv")["kind"].where(np.arange(120) % 6 == 0)
     kind.to_csv(folder / "labeled.csv", index=False, header=False, na_rep="?")
     capsys.readouterr()

@@ -46,7 +46,7 @@ def taught(folder, labels, out, *more) -> int:
                "--epochs", 1, "-q", "-o", out, *more)  # fmt: skip
 
 
-def test_masks_of_fractions_are_refused_not_cut(folder, tmp_path, masks, capsys):
+def test_masks_of_fractions_are_refused_and_not_truncated(folder, tmp_path, masks, capsys):
     path = tmp_path / "half.npy"
     np.save(path, np.where(masks, 0.9, 0.2))
     assert taught(folder, path, tmp_path / "h.st") == 3
@@ -105,11 +105,11 @@ def test_masks_are_written_as_integers_of_the_image_shape(folder, tmp_path):
     assert run(*arguments, tmp_path / "predictions.csv") == 0
     assert np.array_equal(np.loadtxt(tmp_path / "predictions.csv", delimiter=","), predictions)
     assert set((tmp_path / "predictions.csv").read_text()) <= set("01,\n")
-    # what was written is a mask file: of itself it is right everywhere
+    # the written masks score 1 against themselves
     assert run(*arguments[:-1], "--masks", tmp_path / "predictions.npy") == 0
 
 
-def test_masks_of_other_sides_are_refused_though_of_as_many_pixels(folder, tmp_path, masks, capsys):
+def test_masks_of_another_shape_and_the_same_size_are_refused(folder, tmp_path, masks, capsys):
     np.save(tmp_path / "wide.npy", masks.reshape(N, SIDE // 2, 2 * SIDE))
     assert (
         run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "wide.npy") == 3
@@ -139,9 +139,9 @@ def test_masks_in_a_lossy_format_are_refused_with_the_way_out(
     assert message in capsys.readouterr().err
 
 
-def test_masks_in_a_lossy_format_that_changed_nothing_are_taken(folder, tmp_path, masks):
+def test_masks_in_a_lossy_format_without_loss_are_accepted(folder, tmp_path, masks):
     halves = np.zeros_like(masks)
-    halves[::2] = 255  # of one value each: nothing to lose
+    halves[::2] = 255  # each has a single value, so compression loses nothing
     path = images_of(tmp_path / "jpegs", halves, ".jpg")
     assert taught(folder, path, tmp_path / "h.st") == 0
     assert load(tmp_path / "h.st").classes_.tolist() == [0, 255]
@@ -155,7 +155,7 @@ def test_masks_of_smoothed_images_are_refused(folder, tmp_path, masks, capsys):
     assert not (tmp_path / "h.st").exists()
 
 
-def test_masks_of_16_bits_are_refused_not_cut(folder, tmp_path, masks, capsys):
+def test_masks_of_16_bits_are_refused_and_not_truncated(folder, tmp_path, masks, capsys):
     path = images_of(tmp_path / "deep", 300 * masks.astype(np.uint16), ".png")
     assert taught(folder, path, tmp_path / "h.st") == 3
     assert "00.png: a mask of 16 bits or more" in capsys.readouterr().err
@@ -174,7 +174,9 @@ def test_integers_that_reading_would_round_are_refused(suffix, folder, tmp_path,
             assert load(tmp_path / "h.st").classes_.tolist() == [0, largest]
 
 
-def test_true_masks_by_other_numbers_are_refused_with_the_way_out(folder, tmp_path, masks, capsys):
+def test_true_masks_with_other_class_numbers_are_refused_with_the_way_out(
+    folder, tmp_path, masks, capsys
+):
     np.save(tmp_path / "m.npy", 255 * masks)
     assert run("segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy") == 3
     assert "give np.where(masks == 255, 1, 0)" in capsys.readouterr().err
@@ -193,7 +195,7 @@ def test_masks_in_a_folder_whose_pairs_are_shifted_are_refused(folder, tmp_path,
     assert message in capsys.readouterr().err
 
 
-def test_one_class_a_row_is_that_of_all_its_pixels(folder, tmp_path, capsys):
+def test_one_class_per_row_applies_to_all_its_pixels(folder, tmp_path, capsys):
     path = tmp_path / "classes.npy"
     np.save(path, np.arange(N) % 2)
     assert taught(folder, path, tmp_path / "h.st") == 0
@@ -223,7 +225,7 @@ def test_errors_of_masks_name_their_file(folder, tmp_path, masks, capsys):
     assert taught(folder, path, tmp_path / "h.st", "--set", "max_classes=33") == 0
 
 
-def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, capsys):
+def test_masks_written_as_images_keep_their_names_and_values(folder, tmp_path, capsys):
     images = images_of(tmp_path / "images", np.load(folder / "x.npy"), ".png")
     arguments = ["segment", folder / "seg.st", images, "-o"]
     assert run(*arguments, tmp_path / "m.npy") == run(*arguments, f"{tmp_path}/made/") == 0
@@ -238,13 +240,13 @@ def test_masks_as_images_are_named_as_these_and_read_back(folder, tmp_path, caps
 
 
 @pytest.mark.parametrize("value", [-1, 256, 300])
-def test_a_class_that_no_byte_holds_is_refused_for_png(tmp_path, value):
+def test_a_class_above_255_is_refused_for_png(tmp_path, value):
     with pytest.raises(UsageError, match="classes from 0 to 255"):
         write_masks(ImageFolder(tmp_path / "made"), np.full((2, 4, 4), value), data="x.npy")
     assert not (tmp_path / "made").exists()
 
 
-def test_class_names_stand_in_the_table(folder, tmp_path, masks, capsys):
+def test_class_names_appear_in_the_table(folder, tmp_path, masks, capsys):
     np.save(tmp_path / "m.npy", masks)
     arguments = ["segment", folder / "seg.st", folder / "x.npy", "--masks", tmp_path / "m.npy"]
     names = ["--class-names", "ground, <b>disc</b>"]

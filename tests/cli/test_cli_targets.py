@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     to = tmp_path_factory.mktemp("targets")
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(N, 4)), columns=list("pqrs")).round(4)
-    table["s"] /= 100  # so that a code of three numbers holds all but nothing
+    table["s"] /= 100  # so that a code of three numbers keeps almost everything
     table["size, cm"] = (5 + 2 * table.p).round(4)
     table["shift"] = (table.q - table.r).round(4)
     table["subject"] = np.repeat(np.arange(20), 4)
@@ -69,7 +69,7 @@ def test_several_labels_are_several_targets_with_their_names(folder, head):
     )
 
 
-def test_predict_writes_a_column_a_target(folder, head, tmp_path, capsys):
+def test_predict_writes_one_column_per_target(folder, head, tmp_path, capsys):
     assert run("predict", head, named(folder, "new.csv"), "-o", tmp_path / "p.csv", "--json") == 0
     results, table = answer(capsys), pd.read_csv(tmp_path / "p.csv")
     assert list(table) == ["size, cm", "shift"] and len(table) == 20
@@ -82,7 +82,7 @@ def test_predict_writes_a_column_a_target(folder, head, tmp_path, capsys):
     assert "r2 of shift:" in out and "r2 of size" not in out
 
 
-def test_the_file_of_labels_may_name_several(folder, head, tmp_path, capsys):
+def test_a_labels_file_may_hold_several_targets(folder, head, tmp_path, capsys):
     features = f'{folder / "new.csv"}:"drop=size, cm",drop=shift,{COMMON}'
     labels = f'{folder / "new.csv"}:label=shift,"label=size, cm"'
     assert run("predict", head, features, "--labels", labels, "--json") == 0
@@ -99,7 +99,7 @@ def test_the_file_of_labels_may_name_several(folder, head, tmp_path, capsys):
         ("regress", ["--labels", "y.csv"], "--labels: .* names its labels"),
     ],
 )
-def test_impossible_targets_are_refused(task, more, message, folder, tmp_path, capsys):
+def test_invalid_targets_are_refused(task, more, message, folder, tmp_path, capsys):
     command = ["head", folder / "m.st", named(folder, "t.csv"), "--task", task, *more]
     assert run(*command, "-o", tmp_path / "h.st") == 2
     assert re.search(message, capsys.readouterr().err)
@@ -162,7 +162,7 @@ def test_head_leaves_a_gap_out_of_both_parts(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])
-def test_head_holds_out_rows_of_their_own(task, folder, tmp_path, capsys):
+def test_head_accepts_validation_rows(task, folder, tmp_path, capsys):
     data, apart = (
         of_kind(folder, file) if task == "classify" else named(folder, file)
         for file in ("t.csv", "new.csv")
@@ -174,7 +174,7 @@ def test_head_holds_out_rows_of_their_own(task, folder, tmp_path, capsys):
     assert results["held_out_accuracy" if task == "classify" else "held_out_r2"] > 0.7
 
 
-def test_head_needs_the_labels_of_rows_held_out(folder, tmp_path, capsys):
+def test_head_needs_labels_of_the_validation_rows(folder, tmp_path, capsys):
     apart = of_kind(folder, "new.csv").replace("label=kind", "drop=kind")
     assert run("head", folder / "m.st", of_kind(folder, "t.csv"), "--validation", apart, "--task",
                "classify", "-o", tmp_path / "h.st") == 2  # fmt: skip
@@ -186,13 +186,13 @@ def test_head_needs_the_labels_of_rows_held_out(folder, tmp_path, capsys):
     [("match", ["--groups", "subject"]), ("match", ["--gap", "1"]), ("match", ["--weights", "w"]),
      ("segment", ["--validation", "v.npy"]), ("segment", ["--weights", "w"])],
 )  # fmt: skip
-def test_options_that_a_task_does_not_take_are_refused(task, option, folder, tmp_path, capsys):
+def test_options_that_a_task_does_not_accept_are_refused(task, option, folder, tmp_path, capsys):
     command = ["head", folder / "m.st", of_kind(folder, "t.csv"), "--task", task, *option]
     assert run(*command, "-o", tmp_path / "h.st") == 2
     assert f"{option[0]}: --task {task} " in capsys.readouterr().err
 
 
-def test_weights_are_a_column_or_a_file(folder, tmp_path):
+def test_weights_come_from_a_column_or_a_file(folder, tmp_path):
     table = pd.read_csv(folder / "t.csv")
     np.save(tmp_path / "w.npy", table["w"])
     both = []
@@ -207,7 +207,7 @@ def test_weights_are_a_column_or_a_file(folder, tmp_path):
         np.testing.assert_array_equal(results, theirs.predict_proba(table[list("pqrs")]))
 
 
-def test_narrows_fit_weighs_rows(folder, tmp_path, capsys):
+def test_fit_weights_rows(folder, tmp_path, capsys):
     from narrows import Autoencoder
 
     table = pd.read_csv(folder / "t.csv")
@@ -226,7 +226,7 @@ def test_narrows_fit_weighs_rows(folder, tmp_path, capsys):
     "weights, message",
     [("weight", "no column 'weight'"), ("kind", "--weights needs numbers, got ")],
 )
-def test_impossible_weights_are_named(weights, message, folder, tmp_path, capsys):
+def test_invalid_weights_are_named(weights, message, folder, tmp_path, capsys):
     data = f'{folder / "t.csv"}:"drop=size, cm",drop=shift,drop=subject'
     data += ",drop=w" if weights == "kind" else ",drop=w,drop=kind"
     assert run("fit", data, "--weights", weights, "-q", "-o", tmp_path / "a.st") == 3

@@ -1,4 +1,4 @@
-"""fit prints the errors of the held-out rows, and evaluate recognizes the rows of the fit."""
+"""fit prints the errors of the held-out rows, and evaluate recognizes training rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_fit_says_if_no_row_was_held_out(X, capsys):
     assert f"{N} rows, all of them trained on: none was held out" in table
 
 
-def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
+def test_fit_states_which_rows_the_errors_are_over(X, tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     command = ["fit", str(tmp_path / "x.npy"), "--code", "2", "--hidden", "6", "--epochs", "2",
                "--seed", "0", "--quiet"]  # fmt: skip
@@ -69,7 +69,7 @@ def test_narrows_fit_prints_and_writes_which_rows(X, tmp_path, capsys):
     assert (found["rows"], found["n_rows"]) == ("training", N)
 
 
-def test_evaluate_recognizes_the_rows_of_the_fit(X):
+def test_evaluate_recognizes_training_rows(X):
     ae = Autoencoder(2, **ARGUMENTS).fit(X)
     of_fit = ae.evaluate(X)
     assert (of_fit.rows, of_fit.n_held_out) == ("fit", HELD_OUT)

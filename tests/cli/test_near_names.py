@@ -59,7 +59,7 @@ def test_a_near_name_is_suggested_on_the_command_line(
     assert not (tmp_path / "d").exists() and not (tmp_path / "h").exists()
 
 
-def test_a_name_like_no_other_has_no_suggestion(tmp_path, monkeypatch, capsys):
+def test_a_name_without_a_near_match_gets_no_suggestion(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in ("fit xyzzy.npy -o m", "fit x.npy --xyzzy 3 -o m", "fit x --variant xyzzy -o m"):
         assert cli(command.split()) in (2, 3)

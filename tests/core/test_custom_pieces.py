@@ -1,4 +1,4 @@
-"""Users' own pieces: what trains, what a file names, and what load needs."""
+"""Custom pieces: training, saving, loading, and errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SizedTrunk(Trunk):
 
 
 class Lasso(L1):
-    """A subclass of a known piece is a piece of one's own."""
+    """A subclass of a built-in piece is a custom piece."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def saved(est: Any, path: Any) -> Any:
     return path / "m.safetensors"
 
 
-def test_a_fit_trains_a_copy_and_the_next_fit_starts_alike():
+def test_fit_trains_a_copy_and_leaves_the_given_piece_unchanged():
     trunk = Trunk()
     before = {k: v.clone() for k, v in trunk.state_dict().items()}
     ae = Autoencoder(encoder=trunk, **SMALL).fit(X)
@@ -69,7 +69,7 @@ def test_a_fit_trains_a_copy_and_the_next_fit_starts_alike():
     np.testing.assert_array_equal(ae.fit(X).transform(X), codes)
 
 
-def test_batch_normalization_learns_in_training_and_is_fixed_in_use():
+def test_batch_normalization_learns_in_training_and_is_fixed_at_inference():
     ae = Autoencoder(encoder=Trunk(), **SMALL).fit(X)
     norm = ae.model_.objective.encoder.module.norm
     assert int(norm.num_batches_tracked) > 0 and not norm.training
@@ -82,7 +82,7 @@ def test_a_last_batch_of_one_row_is_trained_on():
     assert np.isfinite(ae.fit(X[:17]).history_).all()
 
 
-def test_what_is_frozen_stays_and_the_file_keeps_it(tmp_path):
+def test_frozen_parameters_stay_frozen_in_training_and_in_the_file(tmp_path):
     trunk = Trunk()
     trunk.requires_grad_(False)
     ae = Autoencoder(encoder=trunk, **SMALL).fit(X)
@@ -94,7 +94,7 @@ def test_what_is_frozen_stays_and_the_file_keeps_it(tmp_path):
 
 
 @pytest.mark.parametrize("pieces", [[SizedTrunk], [SizedTrunk(9)], [Trunk, SizedTrunk]])
-def test_arguments_of_a_class_are_in_the_file(pieces, tmp_path):
+def test_the_file_stores_the_arguments_of_a_class(pieces, tmp_path):
     ae = Autoencoder(encoder=SizedTrunk(9), **SMALL).fit(X)
     again = load(saved(ae, tmp_path), pieces=pieces)
     np.testing.assert_array_equal(again.transform(X), ae.transform(X))
@@ -102,7 +102,7 @@ def test_arguments_of_a_class_are_in_the_file(pieces, tmp_path):
     np.testing.assert_array_equal(again.partial_fit(X).transform(X).shape, (60, 3))
 
 
-def test_a_class_that_does_not_fit_the_weights_is_refused(tmp_path):
+def test_a_class_that_does_not_match_the_weights_is_refused(tmp_path):
     path = saved(Autoencoder(encoder=Trunk(9), **SMALL).fit(X), tmp_path)
     with pytest.raises(ModelFileError, match="the weights are not those of the variant"):
         load(path, pieces=[Trunk])
@@ -117,7 +117,7 @@ def test_a_class_that_does_not_fit_the_weights_is_refused(tmp_path):
         ({"corruption": halved}, [halved]),
     ],
 )
-def test_a_file_names_the_piece_and_load_is_given_it(slots, pieces, tmp_path):
+def test_a_file_names_the_piece_that_load_needs(slots, pieces, tmp_path):
     ae = Autoencoder(**slots, **SMALL).fit(X)
     path = saved(ae, tmp_path)
     name = pieces[0].__name__
@@ -128,20 +128,20 @@ def test_a_file_names_the_piece_and_load_is_given_it(slots, pieces, tmp_path):
     assert again.fit(X).history_ == ae.history_
 
 
-def test_a_piece_of_another_program_is_found_by_its_class_and_an_index_stays_its_own(tmp_path):
+def test_a_piece_from_another_module_loads_with_the_same_fingerprint(tmp_path):
     ae = Autoencoder(penalties=[Lasso(0.1)], **SMALL).fit(X)
     moved = type("Lasso", (L1,), {"__module__": "elsewhere", "__qualname__": "Lasso"})
     again = load(saved(ae, tmp_path), pieces=[moved])
     assert again.model_.fingerprint() == ae.model_.fingerprint()
 
 
-def test_a_penalty_of_ones_own_changes_the_code():
+def test_a_custom_penalty_changes_the_code():
     plain = Autoencoder(**SMALL).fit(X).transform(X)
     shrunk = Autoencoder(penalties=[Listed([50.0])], **{**SMALL, "max_epochs": 20}).fit(X)
     assert np.abs(shrunk.transform(X)).mean() < 0.5 * np.abs(plain).mean()
 
 
-def test_only_save_needs_a_name(tmp_path):
+def test_local_classes_can_be_fitted_but_not_saved(tmp_path):
     class Local(L1):
         pass
 
@@ -167,7 +167,7 @@ def test_only_save_needs_a_name(tmp_path):
         ({"corruption": 3}, "corruption: expected one of Gaussian, .*, or a piece of your own"),
     ],
 )
-def test_what_cannot_be_in_a_slot_is_refused_at_fit(slots, message):
+def test_an_invalid_piece_is_refused_at_fit(slots, message):
     with pytest.raises(UsageError, match=message):
         Autoencoder(**slots, **SMALL).fit(X)
 
@@ -185,14 +185,14 @@ def test_a_subclass_of_a_loss_counts_as_its_loss_in_applications():
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned", "joint"])
-def test_heads_stand_on_an_encoder_of_ones_own(training, tmp_path):
+def test_heads_accept_a_custom_encoder(training, tmp_path):
     ae = Autoencoder(encoder=Trunk(), **SMALL)
     head = CodeClassifier(ae, training=training, max_epochs=3, random_state=0).fit(X, Y)
     again = load(saved(head, tmp_path), pieces=[Trunk])
     np.testing.assert_array_equal(again.predict_proba(X), head.predict_proba(X))
 
 
-def test_a_detector_stands_on_pieces_of_ones_own(tmp_path):
+def test_a_detector_accepts_custom_pieces(tmp_path):
     net = Autoencoder(encoder=Trunk(), penalties=[Lasso(0.1)], **SMALL)
     detector = AnomalyDetector(net, n_folds=2, random_state=0).fit(X)
     again = load(saved(detector, tmp_path), pieces=[Trunk, Lasso])
@@ -201,7 +201,7 @@ def test_a_detector_stands_on_pieces_of_ones_own(tmp_path):
         load(tmp_path / "m.safetensors", pieces=[Lasso])
 
 
-def test_it_is_exported_pickled_and_sampled_from(tmp_path):
+def test_a_custom_encoder_is_exported_pickled_and_sampled_from(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     ae = Autoencoder(encoder=Trunk(), **SMALL).fit(X)
     ae.export(tmp_path / "e.onnx")

@@ -1,4 +1,4 @@
-"""What a forked process does with models and indexes that its parent has computed with."""
+"""Forked processes use models and indexes that the parent has already computed with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def two_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(two_threads) -> Autoencoder:
-    """A net so wide that its products are shared out among the threads."""
+    """A net wide enough that its products use several threads."""
     model = Autoencoder(16, hidden=(512,), max_epochs=1, batch_size=128, random_state=0).fit(ROWS)
     model.transform(ROWS)
     return model
@@ -49,7 +49,7 @@ def index(model) -> Index:
 
 
 def passes_in_child(works: Callable[[], bool]) -> bool:
-    """Fork, and return whether what the child computes is true; fail where it hangs."""
+    """Fork and return whether the child's check passes; fail if it hangs."""
     child = os.fork()
     if not child:
         status = 2
@@ -100,12 +100,12 @@ def test_a_child_of_a_child_and_its_threads_encode(model):
     assert passes_in_child(lambda: in_a_thread() and passes_in_child(in_a_thread))
 
 
-def test_a_child_computes_in_one_thread_and_the_parent_goes_on_with_its_own():
+def test_a_child_uses_one_thread_and_the_parent_keeps_its_own():
     assert passes_in_child(lambda: torch.get_num_threads() == 1)
     assert torch.get_num_threads() == 2
 
 
-def test_a_child_has_the_callers_default_dtype_where_another_thread_was_in_a_call():
+def test_a_child_keeps_the_default_dtype_when_forked_during_another_threads_call():
     inside, leave = threading.Event(), threading.Event()
 
     def call() -> None:
@@ -130,7 +130,7 @@ def test_a_child_has_the_callers_default_dtype_where_another_thread_was_in_a_cal
         torch.set_default_dtype(torch.float32)
 
 
-def test_one_thread_is_that_of_every_openmp_runtime():
+def test_use_one_thread_limits_every_openmp_runtime():
     from threadpoolctl import threadpool_info
 
     def works() -> bool:
@@ -141,9 +141,9 @@ def test_one_thread_is_that_of_every_openmp_runtime():
     assert passes_in_child(works)
 
 
-def test_a_child_of_a_process_that_used_cuda_is_told_so(monkeypatch):
+def test_a_child_of_a_process_that_used_cuda_gets_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for CUDA"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("initialized CUDA"))
     net = Autoencoder(2, hidden=(), max_epochs=1)
     with pytest.raises(UsageError, match="^device: 'auto' .* 'spawn', or give device='cpu'"):
         net.fit(ROWS[:20, :4])

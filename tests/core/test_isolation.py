@@ -1,4 +1,4 @@
-"""Estimators give the same bits under any settings of torch and numpy, and change none of them."""
+"""Settings of torch and numpy do not change results, and estimators leave them unchanged."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def of_head(est: Any, X: Any) -> Iterator[Any]:
 
 
 def answers(cls: type, folder: Path) -> list[Any]:
-    """Return what an estimator says after its fit, and what it says after its file was read."""
+    """Return an estimator's answers after fit, and after its file is loaded."""
     X = rows_for(cls)
     est = unfitted(cls)
     if cls.__name__ == "CodeImputer":
@@ -167,7 +167,7 @@ CASES += [(narrows.LinearAutoencoder, name) for name in SETTINGS if name != "all
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("cls, setting", CASES, ids=lambda v: getattr(v, "__name__", v))
-def test_the_answers_are_those_under_the_usual_settings(cls, setting, folder):
+def test_torch_settings_do_not_change_the_answers(cls, setting, folder):
     usual = usual_answers(cls, folder)
     with settings_of(setting):
         found = answers(cls, folder)
@@ -197,7 +197,7 @@ def test_every_public_function_is_isolated(name):
     assert is_isolated(getattr(narrows, name))
 
 
-def test_what_runs_inside_may_change_the_settings():
+def test_code_in_an_isolated_call_may_change_the_settings():
     @isolate
     def nested() -> bool:
         return torch.is_grad_enabled()
@@ -206,7 +206,7 @@ def test_what_runs_inside_may_change_the_settings():
         assert not nested()
 
 
-def test_an_error_leaves_the_settings_as_they_were():
+def test_an_error_restores_the_settings():
     with settings_of("all"):
         with pytest.raises(ValueError):
             narrows.LinearAutoencoder(0).fit(ROWS)
@@ -217,7 +217,7 @@ def test_a_generator_function_cannot_be_isolated():
         isolate(public_methods)
 
 
-def test_threads_share_float32_and_the_last_one_gives_float64_back():
+def test_threads_share_float32_and_the_last_one_restores_float64():
     entered, leave = threading.Barrier(3), threading.Event()
     seen: list[torch.dtype] = []
 
@@ -240,7 +240,7 @@ def test_threads_share_float32_and_the_last_one_gives_float64_back():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_export_is_that_under_the_usual_settings(folder, operators_listed_once):
+def test_torch_settings_do_not_change_the_export(folder, operators_listed_once):
     pytest.importorskip("onnxscript")
     model = narrows.LinearAutoencoder(2, **QUICK).fit(ROWS)
     model.export(folder / "usual.onnx")
@@ -251,7 +251,7 @@ def test_the_export_is_that_under_the_usual_settings(folder, operators_listed_on
 
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 @pytest.mark.parametrize("copied", [deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_a_copy_made_in_inference_mode_trains_on(copied, inside):
+def test_a_copy_made_in_inference_mode_can_be_trained(copied, inside):
     rows = np.random.default_rng(0).normal(size=(20, 4))
     with torch.inference_mode():
         copy = copied(narrows.LinearAutoencoder(2, max_epochs=1, random_state=0).fit(rows))

@@ -1,4 +1,4 @@
-"""The checks of named axes that all other tests run under, which conftest.py puts on the source."""
+"""conftest.py checks the named axes of annotations at run time, in all tests."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ class Pair:
         (first, [torch.zeros(3, 2), torch.zeros(3, 1)]),  # another number of features
         (first, [torch.zeros(3, 2), torch.zeros(3)]),  # no axis of features
         (first, [torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.int64)]),
-        (flat, [torch.zeros(3, 2)]),  # two axes come back, where one is named
-        (mean, [torch.zeros(3, 2)]),  # features come back for samples
+        (flat, [torch.zeros(3, 2)]),  # returns two axes instead of one
+        (mean, [torch.zeros(3, 2)]),  # returns features instead of samples
         (Pair, [torch.zeros(3, 2), torch.zeros(3)]),
     ],
 )
-def test_what_breaks_an_annotation_is_found(call, args):
+def test_violated_annotations_are_found(call, args):
     with pytest.raises(TypeError):
         call(*args)
 
 
-def test_each_call_has_sizes_of_its_own():
+def test_each_call_binds_its_own_sizes():
     assert first(torch.zeros(3, 2), torch.zeros(3, 2)).shape == (3,)
     assert first(torch.zeros(5, 4), torch.zeros(5, 4)).shape == (5,)
     assert Pair(torch.zeros(3, 2), torch.zeros(()), 5).h.shape == (3, 2)  # arrays alone
 
 
-def test_the_source_is_under_these_checks():
+def test_the_package_is_checked():
     with pytest.raises(TypeError):
         SquaredError().per_sample(torch.zeros(3), torch.zeros(3, 2))

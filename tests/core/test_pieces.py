@@ -42,7 +42,7 @@ def logistic(v: float) -> float:
 
 
 def loss_by_loops(loss, outputs: np.ndarray, rows: np.ndarray) -> list[float]:
-    """Straight from the definitions, one sample and one feature at a time."""
+    """Compute from the definition, one sample and one feature at a time."""
     errors = []
     for o, x in zip(outputs.astype(float), rows.astype(float), strict=True):
         if isinstance(loss, SquaredError):
@@ -59,7 +59,7 @@ def loss_by_loops(loss, outputs: np.ndarray, rows: np.ndarray) -> list[float]:
 
 
 @pytest.mark.parametrize("loss", LOSS_CASES, ids=repr)
-def test_a_loss_is_its_definition(loss, output, sparse_and_dense):
+def test_a_loss_matches_its_definition(loss, output, sparse_and_dense):
     _, x = sparse_and_dense
     expected = torch.tensor(loss_by_loops(loss, output.numpy(), x.numpy()), dtype=torch.float32)
     torch.testing.assert_close(loss.per_sample(output, x), expected, rtol=1e-4, atol=1e-5)
@@ -84,7 +84,7 @@ def test_a_losss_gradient_is_the_same_on_sparse_rows(loss, output, sparse_and_de
 
 
 @pytest.mark.parametrize("loss", LOSS_CASES, ids=repr)
-def test_the_natural_parameter_of_a_mean_has_that_expectation(loss):
+def test_the_expectation_inverts_the_inverse_link(loss):
     mean = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
     torch.testing.assert_close(loss.expectation(loss.inverse_link(mean)), mean)
 
@@ -109,14 +109,14 @@ def test_an_unknown_link_is_refused():
         SquaredError(link="probit")
 
 
-def test_masking_zeroes_the_stated_share(generator):
+def test_masking_zeroes_the_given_fraction(generator):
     x = torch.ones(200, 500)
     corrupted = Masking(0.3)(x, generator=generator).rows
     assert set(corrupted.unique().tolist()) == {0.0, 1.0}
     assert abs(float((corrupted == 0).float().mean()) - 0.3) < 0.01
 
 
-def test_masking_draws_anew_each_time(generator):
+def test_masking_draws_anew_at_each_call(generator):
     x = torch.ones(20, 20)
     first, second = (Masking(0.3)(x, generator=generator).rows for _ in range(2))
     assert not torch.equal(first, second)
@@ -130,7 +130,7 @@ def test_masking_of_sparse_rows_touches_stored_values_only(generator, sparse_and
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan")])
-def test_masking_refuses_a_rate_that_cannot_be(rate):
+def test_masking_refuses_an_invalid_rate(rate):
     with pytest.raises(UsageError, match="Masking: rate: must be a number >= 0 and < 1, got"):
         Masking(rate)
 
@@ -162,7 +162,7 @@ def test_a_negative_weight_is_refused(penalty):
         penalty(-1)
 
 
-def test_the_dense_encoder_is_its_formula(generator):
+def test_the_dense_encoder_matches_its_formula(generator):
     net = DenseEncoder([5, 4, 3], activation="tanh", generator=generator)
     x = torch.rand(6, 5, generator=generator)
     (w1, w2), (b1, b2) = net.weights, net.biases
@@ -226,7 +226,7 @@ def test_affine_shifts_by_at_most_its_bound(generator):
     assert 1.0 < float((center - 5).abs().max()) <= 2.01
 
 
-def test_affine_turns_every_channel_alike(generator):
+def test_affine_moves_every_channel_alike(generator):
     gray = torch.rand(4, 6, 6, 1, generator=generator)
     color = gray.repeat(1, 1, 1, 3).reshape(4, -1)
     moved = Affine()(color, (6, 6, 3), generator=generator).view(4, 6, 6, 3)
@@ -234,7 +234,7 @@ def test_affine_turns_every_channel_alike(generator):
     assert not torch.allclose(moved[..., :1], gray)
 
 
-def test_affine_flips_the_share_of_the_images_that_it_says(generator):
+def test_affine_flips_the_given_fraction_of_images(generator):
     x = torch.rand(400, 20, generator=generator)
     moved = Affine(0, 0, 0, 0, flip=0.25)(x, (4, 5), generator=generator).view(-1, 4, 5)
     as_they_are = (moved - x.view(-1, 4, 5)).abs().amax(dim=(1, 2)) < 1e-5
@@ -248,14 +248,14 @@ def test_affine_needs_images(generator):
         Affine()(torch.rand(2, 4), None, generator=generator)
 
 
-def test_a_piece_by_short_name():
+def test_a_piece_is_built_from_its_short_form():
     assert piece_from_spec(CORRUPTIONS, "masking:0.4", slot="corruption") == Masking(0.4)
     assert piece_from_spec(LOSSES, "squared_error:logistic", slot="loss") == SquaredError(
         "logistic"
     )
 
 
-def test_a_piece_by_names_of_its_fields():
+def test_a_piece_is_built_from_named_fields():
     of = {"slot": "augmentation"}
     spec = "affine:0.1,flip=0.5,until=1,interpolation=bicubic"
     wanted = Affine(0.1, flip=0.5, until=1, interpolation="bicubic")
@@ -280,7 +280,7 @@ def test_a_piece_by_names_of_its_fields():
         (CORRUPTIONS, "identity:3", "Identity takes no values"),
     ],
 )
-def test_a_short_name_that_cannot_be_read_says_why(table, spec, message):
+def test_an_invalid_short_form_is_refused_with_the_reason(table, spec, message):
     with pytest.raises(UsageError, match=message):
         piece_from_spec(table, spec, slot="of")
 

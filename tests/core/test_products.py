@@ -24,7 +24,7 @@ def leaves(*shapes, seed=0):
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("n", [1, 5])
-def test_affine_is_x_w_plus_b(kernels, transposed, n):
+def test_affine_equals_x_w_plus_b(kernels, transposed, n):
     x, w, b = leaves((n, 7), (3, 7) if transposed else (7, 3), (3,))
     y = products.affine(x, w, b, transposed=transposed)
     assert ("OneDNN" in type(y.grad_fn).__name__) is kernels
@@ -33,7 +33,7 @@ def test_affine_is_x_w_plus_b(kernels, transposed, n):
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_first_and_second_gradients_are_those_of_float64(kernels, transposed):
+def test_first_and_second_gradients_match_float64(kernels, transposed):
     inputs = leaves((4, 6), (3, 6) if transposed else (6, 3), (3,))
 
     def gradients(values, affine):
@@ -62,7 +62,7 @@ def test_an_empty_batch_and_other_formats_are_left_to_torch(kernels):
 
 @pytest.mark.parametrize("rows", [1, 1024])
 @pytest.mark.parametrize(("width", "wide"), [(127, False), (128, True)])
-def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, rows, width, wide):
+def test_small_products_use_torch_and_large_ones_onednn(monkeypatch, rows, width, wide):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     monkeypatch.setattr(products, "_onednn_is_faster", lambda: True)
@@ -70,12 +70,10 @@ def test_few_weights_are_torchs_since_a_call_of_onednn_costs_more(monkeypatch, r
     assert ("OneDNN" in type(products.affine(x, w, b).grad_fn).__name__) is wide
     assert products._suits_onednn(x, w) is wide
     with torch.no_grad():
-        assert products._suits_onednn(
-            x, w
-        )  # by which a row's code is the same in any batch of sixteens
+        assert products._suits_onednn(x, w)  # so that a row's code does not depend on its batch
 
 
-def test_product_is_the_matrix_product(kernels):
+def test_product_equals_the_matrix_product(kernels):
     a, b = leaves((4, 6), (6, 5))
     torch.testing.assert_close(products.product(a, b), a @ b, rtol=1e-5, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Sparse batches: what they give is what dense ones give, gradients too."""
+"""Sparse batches give the results and gradients of dense batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows_and_dense(*, empty: bool = False) -> tuple[SparseRows, torch.Tensor]:
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_sums_products_and_columns_are_those_of_dense_rows(empty):
+def test_sums_products_and_columns_equal_those_of_dense_rows(empty):
     x, dense = rows_and_dense(empty=empty)
     weight = torch.rand(9, 4, dtype=torch.float64)
     torch.testing.assert_close(x.to_dense(), dense)
@@ -37,7 +37,7 @@ def test_sums_products_and_columns_are_those_of_dense_rows(empty):
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_a_product_is_differentiated_as_often_as_one_likes(empty):
+def test_a_product_has_gradients_of_any_order(empty):
     x, dense = rows_and_dense(empty=empty)
     weight = torch.rand(9, 4, dtype=torch.float64, requires_grad=True)
     found = []
@@ -48,7 +48,7 @@ def test_a_product_is_differentiated_as_often_as_one_likes(empty):
     torch.testing.assert_close(*found)
 
 
-def test_values_have_gradients_too():
+def test_sparse_values_have_gradients():
     x, dense = rows_and_dense()
     weight = torch.rand(9, 4, dtype=torch.float64, requires_grad=True)
     values = x.values.clone().requires_grad_()
@@ -60,7 +60,7 @@ def test_values_have_gradients_too():
 
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("shift", [0.0, 500.0, -500.0])
-def test_the_gradient_of_the_multinomial_loss_is_that_of_its_formula(sparse, shift):
+def test_the_gradient_of_the_multinomial_loss_matches_its_formula(sparse, shift):
     x, dense = rows_and_dense()
     outputs = [(5 * torch.randn(9, 6, dtype=torch.float64)).T + shift]  # not contiguous either
     outputs = [outputs[0].detach().requires_grad_() for _ in range(2)]
@@ -80,7 +80,7 @@ def test_the_multinomial_loss_is_checked_by_finite_differences():
     assert torch.autograd.gradcheck(lambda o: Multinomial().per_sample(o, x), output)
 
 
-def test_a_product_in_blocks_of_columns_is_the_product_at_once(monkeypatch):
+def test_a_product_in_blocks_equals_the_whole_product(monkeypatch):
     rows = sp.random_array((300, 12), density=0.5, rng=np.random.default_rng(0), format="csr")
     rows = rows.astype(np.float32)
     tensors = (torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data))

@@ -1,4 +1,4 @@
-"""Batches side by side: in order, failing in order, one torch thread in each and in no other."""
+"""Batches computed in parallel threads: results and errors in order, one torch thread each."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_results_come_in_order_and_from_several_threads(two_threads):
     assert len(set(names)) == 2
 
 
-def test_one_torch_thread_stays_in_the_callers_own(monkeypatch):
+def test_with_one_torch_thread_the_caller_does_the_work(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     names = list(side_by_side(lambda i: threading.current_thread().name, range(3)))
     assert set(names) == {threading.current_thread().name}
 
 
-def test_torch_has_one_thread_in_each_and_as_many_as_before_in_others(two_threads):
+def test_workers_use_one_torch_thread_and_other_threads_keep_theirs(two_threads):
     assert set(side_by_side(lambda i: torch.get_num_threads(), range(8))) == {1}
     assert torch.get_num_threads() == 2
     found: list[int] = []
@@ -52,7 +52,7 @@ def test_torch_has_one_thread_in_each_and_as_many_as_before_in_others(two_thread
     assert found == [2]
 
 
-def test_what_fails_is_raised_in_its_place_and_little_is_drawn_ahead(two_threads):
+def test_errors_are_raised_in_order_and_few_items_are_drawn_ahead(two_threads):
     drawn: list[int] = []
 
     def items():
@@ -72,7 +72,7 @@ def test_what_fails_is_raised_in_its_place_and_little_is_drawn_ahead(two_threads
     assert len(drawn) <= 8
 
 
-def test_what_waits_is_dropped_where_results_are_no_longer_taken(two_threads):
+def test_closing_the_results_drops_waiting_items(two_threads):
     begun: list[int] = []
 
     def slow(i: int) -> int:
@@ -87,7 +87,7 @@ def test_what_waits_is_dropped_where_results_are_no_longer_taken(two_threads):
     assert len(begun) <= 4
 
 
-def test_threads_that_outlive_the_main_one_have_their_results():
+def test_threads_that_outlive_the_main_thread_get_their_results():
     script = """
 import threading, time, torch
 from narrows.model.threads import side_by_side
@@ -103,7 +103,7 @@ threading.Thread(target=late).start()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
-def test_a_forked_process_has_threads_of_its_own(two_threads):
+def test_a_forked_process_has_its_own_threads(two_threads):
     assert list(side_by_side(abs, [-1, 2])) == [1, 2]
     child = os.fork()
     if not child:

@@ -25,7 +25,7 @@ def memory_map(array, folder):
 
 
 def record_field(array):
-    """A view whose strides are no multiple of its items'."""
+    """A view whose strides are not multiples of the item size."""
     records = np.zeros(len(array), dtype=[("flag", "u1"), ("x", "f4", (array.shape[1],))])
     records["x"] = array
     return records["x"]

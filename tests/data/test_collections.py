@@ -85,7 +85,7 @@ def test_unsupported_inputs_are_refused_with_advice(X, message, cls):
         cls().fit(X)
 
 
-def test_heads_and_detectors_refuse_them_too():
+def test_heads_and_detectors_refuse_unsupported_inputs():
     class Rows(Dataset):
         def __len__(self):
             return 9

@@ -228,7 +228,7 @@ UNNAMED = {
 
 
 @pytest.mark.parametrize(("text", "names", "warning"), UNNAMED.values(), ids=UNNAMED)
-def test_columns_without_a_name(tmp_path, text, names, warning):
+def test_columns_without_a_name_are_named_and_may_warn(tmp_path, text, names, warning):
     path = saved(tmp_path / "x.csv", text)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")

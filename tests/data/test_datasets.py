@@ -34,7 +34,7 @@ PACKED = {name: gzip.compress(content, mtime=1) for name, content in CONTENTS.it
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """A data set of four small files, of which none is held yet."""
+    """A data set of four small files, none of them downloaded yet."""
     monkeypatch.delenv("NARROWS_DATA", raising=False)
     files = tuple(
         File(n, hashlib.sha256(PACKED[n]).hexdigest(), hashlib.sha256(CONTENTS[n]).hexdigest())

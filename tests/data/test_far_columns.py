@@ -24,7 +24,7 @@ from narrows.errors import LostColumnsWarning
 from narrows.figures.rows import scaled_rows
 
 NOW = 1_700_000_000
-"""Seconds since 1970: float32 has a number every 128 of them."""
+"""Seconds since 1970: neighboring float32 values are 128 apart."""
 
 SMALL = {"n_components": 3, "hidden": (8,), "activation": "linear", "max_epochs": 60,
          "learning_rate": 2e-2, "batch_size": 25, "validation_fraction": 0, "patience": None,
@@ -52,7 +52,7 @@ def fitted(far) -> Autoencoder:
 
 
 def off(rows: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """How far rows are from what they should be, in standard deviations of each column."""
+    """Return the error of rows in standard deviations of each column."""
     return np.sqrt(np.square(rows - far).mean(axis=0)) / far.std(axis=0)
 
 
@@ -65,7 +65,7 @@ def test_each_column_has_mean_zero_and_variance_one_after_scaling(far):
     torch.testing.assert_close(scaled, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_float32_data_are_read_as_before(far):
+def test_float32_data_are_shifted_in_float32_and_not_copied(far):
     near = (far - far.mean(axis=0)).astype(np.float32)
     for rows in (near, near.astype(np.float64)):
         source = array_source(rows)
@@ -96,7 +96,7 @@ def test_codes_distinguish_rows_that_float32_does_not(fitted, far):
     assert np.float32(same[0, 0]) == np.float32(same[1, 0]) or same[0, 0] % 128 > 60
     one, other = fitted.transform(same)
     assert np.abs(one - other).max() > 1e-3
-    # alone or in company, a row has the same code
+    # a row's code does not depend on its batch
     np.testing.assert_allclose(fitted.transform(far[:1]), fitted.transform(far)[:1], rtol=1e-4)
 
 

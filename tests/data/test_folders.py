@@ -21,7 +21,7 @@ from narrows.text import Documents, looks_like_documents
 
 
 def filled(folder, **counts):
-    """Make so many files of each suffix, with the content of their kind."""
+    """Make this many files of each suffix, with matching content."""
     folder.mkdir(exist_ok=True)
     for suffix, count in counts.items():
         for i in range(count):
@@ -171,24 +171,24 @@ def test_the_command_describes_a_mixed_folder_and_reads_the_chosen_kind(tmp_path
 
 
 @pytest.mark.parametrize("kind", [None, "images", "texts"])
-@pytest.mark.parametrize("odd", ["pipe", "socket", "device", "loop", "nothing", "back", "twice"])
-def test_no_reader_blocks_or_loops(tmp_path, monkeypatch, kind, odd):
+@pytest.mark.parametrize("entry", ["pipe", "socket", "device", "loop", "nothing", "back", "twice"])
+def test_no_reader_blocks_or_loops(tmp_path, monkeypatch, kind, entry):
     folder = filled(tmp_path / "x", txt=1)
     inner = folder / "inner"
     filled(inner, txt=1)
     path = inner / "z.png"
-    if odd == "pipe":
+    if entry == "pipe":
         os.mkfifo(path)
-    elif odd == "socket":
+    elif entry == "socket":
         monkeypatch.chdir(inner)  # their paths are short
         with socket.socket(socket.AF_UNIX) as made:
             made.bind("z.png")
-    elif odd == "twice":
+    elif entry == "twice":
         filled(tmp_path / "elsewhere", txt=1)
         (inner / "a").symlink_to(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
     else:
-        to = {"device": "/dev/zero", "loop": "z.png", "nothing": "gone", "back": folder}[odd]
+        to = {"device": "/dev/zero", "loop": "z.png", "nothing": "gone", "back": folder}[entry]
         path.symlink_to(to)
     whole = str(folder) if kind is None else f"{folder}:kind={kind}"
     for reader in (open_data, read_documents if kind == "texts" else read):

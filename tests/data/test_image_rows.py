@@ -1,4 +1,4 @@
-"""Images come back as images, flat rows flat: what every method of the family returns."""
+"""Every method returns images for images, and flat rows for flat rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def answers(ae, X):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_images_come_back_as_images_and_the_file_keeps_it(tmp_path, shape):
+def test_methods_return_images_for_images_also_after_loading(tmp_path, shape):
     X = images(shape)
     ae = fitted(X)
     ae.save(tmp_path / "m.safetensors")
@@ -64,7 +64,7 @@ def test_images_come_back_as_images_and_the_file_keeps_it(tmp_path, shape):
             assert found.shape == (*before, X[0].size), name
 
 
-def test_the_last_fit_says_the_shape():
+def test_the_last_fit_decides_the_shape():
     X = images(SHAPES[0])
     ae = fitted(X)
     assert ae.fit(X.reshape(20, -1)).sample(2).shape == (2, 20)
@@ -97,7 +97,7 @@ def test_a_detector_rebuilds_images():
     assert detector.fit(X).reconstruct(X).shape == X.shape
 
 
-def test_an_imputer_gives_tables_whatever_its_net_was_fitted_to():
+def test_an_imputer_returns_tables_even_if_its_net_was_fitted_to_images():
     X = images(SHAPES[0]).astype(np.float32)
     table = X.reshape(20, -1)
     table[3, 4] = np.nan
@@ -105,14 +105,14 @@ def test_an_imputer_gives_tables_whatever_its_net_was_fitted_to():
     assert imputer.fit(table).transform(table).shape == (20, 20)
 
 
-def test_a_folder_of_images_comes_back_as_images(tmp_path):
+def test_methods_return_images_for_a_folder_of_images(tmp_path):
     for i in range(12):
         Image.fromarray(images((5, 4))).save(tmp_path / f"{i}.png")
     source = read(tmp_path)
     assert fitted(source).reconstruct(source).shape == (12, 5, 4)
 
 
-def test_the_commands_write_and_draw_them_as_before(tmp_path):
+def test_the_commands_write_and_draw_images(tmp_path):
     np.save(tmp_path / "x.npy", images((30, 8, 8)))
     model, data = str(tmp_path / "m.safetensors"), str(tmp_path / "x.npy")
     fitted(np.load(data)).save(model)
@@ -130,7 +130,7 @@ def test_the_commands_write_and_draw_them_as_before(tmp_path):
         assert done.exit_code == 0, (line, done.output, done.exception)
 
 
-def test_a_shape_that_the_rows_do_not_have_is_refused(tmp_path):
+def test_an_image_shape_of_another_size_is_refused(tmp_path):
     from narrows.artefact import read_artefact, write_artefact
 
     fitted(images(SHAPES[0])).save(tmp_path / "m.safetensors")

@@ -47,7 +47,7 @@ def test_one_label_a_line(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv"])
-def test_several_labels_a_line_and_none(tmp_path, suffix):
+def test_several_labels_or_none_per_line(tmp_path, suffix):
     (tmp_path / f"y.{suffix}").write_text("b; a\n\nc;;c")
     found = read_labels(tmp_path / f"y.{suffix}", n_rows=3)
     assert np.array_equal(found.toarray(), SEVERAL)

@@ -89,14 +89,14 @@ def test_a_matcher_and_a_segmenter_learn_the_same_from_a_part(ae):
     np.testing.assert_allclose(of_part, of_array, atol=1e-5)
 
 
-def test_neighborhoods_of_a_part_are_those_of_its_rows():
+def test_neighborhoods_of_a_part_contain_only_its_rows():
     hasher = SemanticHasher(8, hidden=(16,), max_epochs=3, n_neighbors=5, random_state=0)
     of_part = hasher.fit(backwards()).history_
     of_array = hasher.fit(X[::-1].copy()).history_
     assert of_part == pytest.approx(of_array, rel=1e-5)
 
 
-def test_a_detector_may_stand_on_neighborhoods():
+def test_a_detector_accepts_a_net_trained_on_neighborhoods():
     net = SemanticHasher(8, hidden=(16,), max_epochs=2, n_neighbors=5)
     found = AnomalyDetector(net, n_folds=2, random_state=0).fit(X)
     assert np.isfinite(found.score_samples(X)).all()
@@ -123,7 +123,7 @@ def test_a_parameter_set_after_fit_does_not_change_what_is_saved(ae, tmp_path, k
     np.testing.assert_array_equal(load(tmp_path / "head.safetensors").predict_proba(X), predicted)
 
 
-def test_images_of_another_shape_are_refused_though_of_as_many_pixels():
+def test_images_of_another_shape_and_the_same_size_are_refused():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), dtype=np.uint8)
     net = ConvolutionalAutoencoder(4, channels=(4, 8), max_epochs=1, random_state=0).fit(images)
     assert net.transform(images.reshape(40, -1)).shape == (40, 4)
@@ -139,7 +139,7 @@ def test_images_of_another_shape_are_refused_though_of_as_many_pixels():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300, float(2**63)])
-def test_masks_that_no_class_can_have_are_refused(value):
+def test_masks_with_invalid_classes_are_refused(value):
     images = X.reshape(-1, 8, 8)
     masks = (images > 7).astype(float)
     masks[3, 2, 1] = value
@@ -161,7 +161,7 @@ def test_an_imputer_refuses_columns_in_another_order():
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.29, 0.57, 0.58])
-def test_a_detector_says_anomaly_where_p_is_at_most_alpha(alpha):
+def test_a_detector_predicts_an_anomaly_if_p_is_at_most_alpha(alpha):
     rows = np.random.default_rng(0).normal(size=(99, 3))
     found = AnomalyDetector(alpha=alpha, n_folds=2, random_state=0).fit(rows)
     new = np.random.default_rng(1).normal(size=(2000, 3)) * 1.5

@@ -12,7 +12,7 @@ from narrows.errors import InvalidData
 N, SIDE = 6, 16
 SIDES = SIDE, SIDE
 VOC = (0, 0, 0, 128, 0, 0, 0, 128, 0)
-"""Classes 1 and 2 of this palette are told apart by color, and not so well by gray."""
+"""Classes 1 and 2 of this palette differ in color, but are hard to separate in gray."""
 
 
 @pytest.fixture(scope="module")

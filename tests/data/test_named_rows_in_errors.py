@@ -1,4 +1,4 @@
-"""Errors about rows say which argument they are of, or which line of a file, and the way out."""
+"""Errors about rows name the argument or the line of the file, and the way out."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_warnings_name_the_argument(fitted, rows):
         (np.eye(N), "should be a 1d array"),
     ],
 )
-def test_groups_that_are_no_column_are_named(fitted, rows, groups, message):
+def test_invalid_groups_are_named(fitted, rows, groups, message):
     for estimator, y in (Autoencoder(**SMALL), None), (head(fitted), Y):
         with pytest.raises(InvalidData, match=f"^groups: {message}"):
             estimator.fit(rows, y, groups=groups)
@@ -99,7 +99,7 @@ def test_groups_that_are_no_column_are_named(fitted, rows, groups, message):
         head(fitted).fit(rows, Y, groups=groups, sample_weight=np.arange(N))
 
 
-def test_an_imputer_does_not_advise_itself(rows):
+def test_errors_of_an_imputer_do_not_advise_using_an_imputer(rows):
     bad = rows.copy()
     bad[3, 2] = np.nan
     with pytest.raises(InvalidData, match="^autoencoder: .*corruption='missing'") as found:
@@ -115,7 +115,7 @@ def test_an_imputer_does_not_advise_itself(rows):
 
 
 def spoiled(path, rows, value):
-    """Write a table with a value that cannot be in its fifth row; return the file's name."""
+    """Write a table with an invalid value in its fifth row; return the file's name."""
     frame = pd.DataFrame(rows, columns=["a", "b", "height, cm", "d"])
     frame.loc[4, "height, cm"] = value
     if path.suffix == ".csv":
@@ -137,7 +137,7 @@ PLACES = {
 
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_file_is_counted_as_an_editor_counts_it(tmp_path, rows, name, value, capsys, fitted):
+def test_errors_give_the_line_that_an_editor_shows(tmp_path, rows, name, value, capsys, fitted):
     if name == "t.jsonl" and value == np.inf:
         value = 1e300
     path = spoiled(tmp_path / name, rows, value)
@@ -169,6 +169,6 @@ def test_columns_of_texts_are_named_in_one_line(tmp_path, rows, kind, capsys):
     assert "text0" in message and f"{path}:drop=COLUMN to leave it out, label=COLUMN if" in message
 
 
-def test_a_part_of_a_table_has_rows_and_no_lines(tmp_path, rows):
+def test_a_part_of_a_table_is_counted_in_rows(tmp_path, rows):
     source = read(spoiled(tmp_path / "t.csv", rows, 1.0))
     assert source.place(4) == "line 7" and source[2:].place(2) == "row 2"

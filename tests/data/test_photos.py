@@ -1,4 +1,4 @@
-"""One photo as data, images of mixed sizes brought to one, and the arrays of an archive by name."""
+"""Single photos as data, resizing of images, and named arrays of an archive."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_photo_is_a_row(tmp_path):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_resize_is_that_of_pil_and_mixed_sizes_say_so(folder, stream):
+def test_resize_matches_pil_and_mixed_sizes_are_refused_with_advice(folder, stream):
     with pytest.raises(InvalidData, match=r"FOLDER:resize=64x64, .*read\(folder, resize=\(64, 64"):
         np.asarray(read(folder / "all", stream=stream))
     source = read(folder / "all", resize=(6, 8), stream=stream)
@@ -87,7 +87,7 @@ def test_the_model_remembers_the_size_and_every_command_brings_images_to_it(fold
         assert done.exit_code == 0, (line, done.output, done.exception)
 
 
-def test_a_photo_is_searched_for(folder, tmp_path):
+def test_search_accepts_a_photo_as_the_query(folder, tmp_path):
     found = run("search", folder / "i", folder / "all" / "p03.png", "-k", 2, "--json")
     assert found.exit_code == 0, found.exception
     (answer,) = json.loads(found.output)["answers"]
@@ -139,7 +139,7 @@ def test_a_flat_fit_remembers_no_size():
         "generate m --check all --held-out all",
     ],
 )
-def test_every_further_folder_of_images_is_brought_to_the_size_too(words, folder, monkeypatch):
+def test_validation_and_calibration_folders_are_resized(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
     done = run(*words.split())
     assert done.exit_code == 0, done.exception

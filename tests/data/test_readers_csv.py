@@ -15,7 +15,7 @@ from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ResourceError
 
 
-def test_csv_takes_its_names_from_the_header(tmp_path):
+def test_csv_column_names_come_from_the_header(tmp_path):
     source = read(saved(tmp_path / "x.csv", "\ufeffwidth, height\n1,2\n\n3,4.5e0\n"))
     assert source.names == ["width", "height"]
     np.testing.assert_array_equal(rows_of(source), [[1, 2], [3, 4.5]])

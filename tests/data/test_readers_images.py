@@ -28,7 +28,7 @@ def test_images_are_read_in_the_order_of_their_names(tmp_path):
     np.testing.assert_array_equal(rows_of(source)[:, 0], [10, 20, 30])
 
 
-def test_one_color_image_gives_gray_images_three_channels(tmp_path):
+def test_one_color_image_gives_all_images_three_channels(tmp_path):
     image(tmp_path, "a.png", "L", color=7)
     image(tmp_path, "b.png", "RGB", color=(1, 2, 3))
     source = read(tmp_path)
@@ -98,7 +98,7 @@ def test_truncated_images_are_refused(tmp_path, rng, suffix):
 
 
 def png(width, height):
-    """A PNG of that size that holds a single line of pixels."""
+    """A PNG that claims this size but holds a single line of pixels."""
 
     def chunk(name, body):
         return (

@@ -113,12 +113,12 @@ def test_npy_cut_short_anywhere_is_refused(tmp_path, length):
 def test_npy_too_big_for_memory_is_refused_in_fortran_order(tmp_path):
     header = {**HEADER, "fortran_order": True, "shape": (10**9, 1000)}
     path = saved(tmp_path / "x.npy", npy_bytes(header, b""))
-    os.truncate(path, path.stat().st_size + 4 * 10**12)  # sparse: it takes no room
+    os.truncate(path, path.stat().st_size + 4 * 10**12)  # sparse: it uses no disk
     with pytest.raises(ResourceError, match="1000000000 x 1000 values need"):
         read(path)
 
 
 def test_npy_too_big_for_memory_is_streamed_in_c_order(tmp_path):
     path = saved(tmp_path / "x.npy", npy_bytes({**HEADER, "shape": (10**7, 1000)}, b""))
-    os.truncate(path, path.stat().st_size + 4 * 10**10)  # sparse: it takes no room
+    os.truncate(path, path.stat().st_size + 4 * 10**10)  # sparse: it uses no disk
     assert read(path).evenly(3).shape == (3, 1000)

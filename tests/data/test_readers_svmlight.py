@@ -59,7 +59,7 @@ def test_labels_are_strings_if_no_row_has_several(tmp_path, text, labels):
     assert kept is None if labels is None else kept.tolist() == labels
 
 
-def test_labels_that_are_not_whole_stay_as_they_are(tmp_path):
+def test_labels_that_are_not_whole_numbers_are_unchanged(tmp_path):
     path = saved(tmp_path / "x.libsvm", TEXT)
     assert read_labels(path, n_rows=3).tolist() == [1, -1, 2.5]
 
@@ -205,7 +205,7 @@ def test_a_file_with_too_few_columns_is_refused_with_the_option_to_set(tmp_path)
 
 
 HALF = "1 1:5 2:6\n2 2:7\n"
-"""No first column, or no last one: the indices alone do not say from where they are counted."""
+"""Neither the first nor the last column occurs, so whether indices start at 0 or 1 is unclear."""
 
 
 @pytest.mark.parametrize(

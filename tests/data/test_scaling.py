@@ -105,7 +105,7 @@ def test_constant_columns_get_scale_one_and_stay_finite(kind, value):
     assert torch.isfinite(scaling.forward(x)).all()
 
 
-def test_a_deviation_that_float32_rounds_to_zero_is_divided_by():
+def test_a_deviation_that_float32_rounds_to_zero_is_used():
     X = np.zeros((10_000, 2), np.float32)
     X[0] = 1e-45, 1
     scaling, x = scaled(X, "standard")
@@ -120,7 +120,7 @@ def test_sparse_scaling_equals_dense_scaling(rng, kind):
     torch.testing.assert_close(of_sparse.forward(rows).to_dense(), of_dense.forward(x))
 
 
-def test_sparse_standard_scaling_is_the_dense_one_without_the_shift(rng):
+def test_sparse_standard_scaling_equals_dense_scaling_without_the_shift(rng):
     X = rng.poisson(1.0, size=(30, 6)).astype(np.float32)
     (of_dense, x), (of_sparse, rows) = scaled(X, "standard"), scaled(sp.csr_array(X), "standard")
     assert of_sparse.shift is None

@@ -36,7 +36,7 @@ def test_in_order_gives_every_row_unchanged(source):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_batches_of_a_sparse_source_are_whole_csr_matrices(dtype):
+def test_batches_of_a_sparse_source_are_complete_csr_matrices(dtype):
     rows = ROWS.astype(dtype)
     weight = torch.eye(WIDTH)
     batches = [*SparseSource(sp.csr_array(rows)).in_order(10)]

@@ -37,7 +37,7 @@ def test_mean_and_variance_equal_numpys_on_hard_columns(rng, form):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_the_range_is_over_everything(form):
+def test_the_range_covers_all_values(form):
     X = np.array([[0, 2.5], [1, -4], [0, 0]], np.float32)
     statistics = describe(array_source(form(X)))
     assert (statistics.low, statistics.high, statistics.n_rows) == (-4, 2.5, 3)

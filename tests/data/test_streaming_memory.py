@@ -1,4 +1,4 @@
-"""Training from a file twelve times as large takes no more memory."""
+"""Training from a file twelve times larger uses no more memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ for path in sys.argv[1:]:
 
 
 def peak_megabytes(*paths: Path) -> list[float]:
-    """Return the peak of a process that trains from one file after the other, after each."""
+    """Return a process's peak memory after training from each of the files."""
     command = [sys.executable, "-c", _CHILD, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(line) / 1024 for line in done.stdout.splitlines()]
@@ -34,7 +34,7 @@ def peak_megabytes(*paths: Path) -> list[float]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read the peak in")
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
-def test_memory_is_flat(tmp_path, kind):
+def test_memory_does_not_grow_with_the_file(tmp_path, kind):
     paths = []
     for n_rows in (40_000, 480_000):  # 20 and 246 MB; both over what the baseline samples here
         table = np.random.default_rng(0).standard_normal((n_rows, 128), dtype=np.float32)

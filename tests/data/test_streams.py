@@ -1,4 +1,4 @@
-"""Streams give the same rows as memory, a block at a time."""
+"""Streams give the rows of the in-memory source, block by block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stream_source(request, tmp_path, monkeypatch):
     return streamed(request.param, tmp_path, monkeypatch)
 
 
-def test_evenly_reads_only_what_it_needs(tmp_path, monkeypatch):
+def test_evenly_reads_only_the_rows_it_returns(tmp_path, monkeypatch):
     table = streamed("parquet", tmp_path, monkeypatch)
     groups, whole = [], table._group
     monkeypatch.setattr(table, "_group", lambda *a: groups.append(a[0]) or whole(*a))
@@ -92,7 +92,7 @@ def test_rows_are_held_out_of_one_row_group_among_empty_ones(tmp_path):
 def test_batches_and_samples_of_a_sorted_file_come_from_all_over_it(
     tmp_path, monkeypatch, kind, row_group_size
 ):
-    """Ten classes in order, in a file of many pools: no batch is of a few of them."""
+    """Ten classes in order, in a file of many pools; every batch mixes them."""
     monkeypatch.setattr(stream, "BLOCK_BYTES", 4 * 64)  # blocks of 64 rows, pools of 512
     classes = np.repeat(np.arange(10.0), 500).astype(np.float32)[:, None]
     path = tmp_path / f"x.{kind}"

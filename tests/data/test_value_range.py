@@ -1,4 +1,4 @@
-"""Rows in other units than the fitted rows cause a warning; ordinary rows do not."""
+"""Rows in units other than those of the fit cause a warning; ordinary rows do not."""
 
 from __future__ import annotations
 
@@ -106,13 +106,13 @@ def test_the_warning_has_both_ranges(of_bytes, of_shares, gray):
         of_shares.transform(gray)
 
 
-def test_a_tensor_a_source_and_sparse_rows_are_checked_too(of_bytes, gray):
+def test_tensors_sources_and_sparse_rows_are_checked(of_bytes, gray):
     for rows in (torch.from_numpy(gray / 255), array_source(gray / 255), sp.csr_array(gray / 255)):
         with pytest.warns(RangeWarning):
             of_bytes.transform(rows)
 
 
-def test_heads_detectors_and_indexes_warn_too(of_bytes, gray):
+def test_heads_detectors_and_indexes_warn(of_bytes, gray):
     y = np.arange(200) % 2
     head = CodeClassifier(of_bytes, max_epochs=1, random_state=0).fit(gray, y)
     with pytest.warns(RangeWarning):
@@ -175,7 +175,7 @@ def test_the_command_line_prints_it(of_bytes, gray, tmp_path, capsys):
     assert capsys.readouterr().err.count("are they in the same units?") == 1
 
 
-# What is no other unit.
+# Rows in the same unit.
 
 ORDINARY = {
     "normal": lambda rng: rng.normal(size=(400, 5)),

@@ -43,7 +43,7 @@ def test_a_class_that_is_wholly_held_out_causes_a_warning(autoencoder):
         head.fit(X, Y, groups=Y)
 
 
-def test_an_analyzer_takes_ranges_as_arrays_and_lists():
+def test_an_analyzer_accepts_ranges_as_arrays_and_lists():
     for given in (np.array([1, 2]), [1, 2]):
         assert Analyzer(ngram_range=given)("cat dog") == ["cat", "dog", "cat dog"]  # pyright: ignore[reportArgumentType] -- an array
     with pytest.raises(UsageError, match="^ngram_range"):
@@ -53,7 +53,7 @@ def test_an_analyzer_takes_ranges_as_arrays_and_lists():
             Analyzer(**{name: np.array(["word", "char"])})  # pyright: ignore[reportArgumentType] -- refused
 
 
-def test_documents_take_a_range_as_an_array_and_stop_words_as_a_set(tmp_path):
+def test_document_nets_accept_a_range_as_an_array_and_stop_words_as_a_set(tmp_path):
     fitted = documents(ngram_range=np.array([1, 2]), stop_words={"the", "cat"}).fit(DOCS)
     assert "dog" in fitted.vocabulary_.terms and "cat" not in fitted.vocabulary_.terms
     fitted.save(tmp_path / "m.safetensors")

@@ -1,4 +1,4 @@
-"""Classifiers and regressors on a code: what is trained, what stays frozen, what a file stores."""
+"""Classifiers and regressors on a code: training, frozen encoders, and model files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FEW_STEPS: dict[str, Any] = {
 }
 
 
-# some checks fit a single feature: that eight numbers can copy it is what the warning says
+# some checks fit a single feature, which a code of eight numbers can copy
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks(
     [
@@ -65,7 +65,7 @@ def test_classes_of_any_type_are_learned(training, autoencoder, rows, classes):
 
 
 def test_a_frozen_linear_head_is_logistic_regression_on_the_codes(autoencoder, rows, classes):
-    """Against scikit-learn's solver, both without a penalty worth the name."""
+    """Compare with scikit-learn's solver, both with a negligible penalty."""
     ours = classifier(autoencoder, max_epochs=1500, batch_size=450, learning_rate=0.1)
     ours.fit(rows, classes)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=1e4, max_iter=2000))
@@ -148,8 +148,8 @@ def test_arguments_of_the_encoders_training_change_the_result(change, autoencode
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classes):
-    """Standardized by a tiny deviation, a unit that dropout switches off would drown the rest."""
+def test_noise_on_nearly_constant_units_stays_small(training, rows, classes):
+    """If divided by its tiny deviation, a unit that dropout zeroes would dominate the others."""
     flat = Autoencoder(
         16, hidden=(16, 16), activation="sigmoid", code_activation="sigmoid", tied=True,
         max_epochs=2, random_state=0,
@@ -167,7 +167,7 @@ def test_noise_on_units_that_hardly_vary_does_not_blow_up(training, rows, classe
      (CodeRegressor, 1, 500), (CodeSegmenter, 3, 334)],
 )  # fmt: skip
 def test_few_rows_are_trained_for_more_epochs(kind, steps, epochs):
-    """About 3,000 steps of classes, else 1,000; 50 passes at least, as half the steps at most."""
+    """About 3,000 steps for classes, else 1,000; at least 50 epochs, at most half the steps."""
     assert kind()._recipe().epochs(steps, None) == epochs
     assert kind()._recipe().epochs(steps, 7) == 7
 
@@ -268,7 +268,7 @@ def test_a_grid_search_varies_the_autoencoders_parameters(fitted_before, rows, c
     assert given.max_epochs == 2 and hasattr(given, "model_") is fitted_before
 
 
-def test_it_reads_sparse_rows_and_other_encoders(rows, classes):
+def test_a_head_accepts_sparse_rows_and_other_encoders(rows, classes):
     counts = sp.csr_array(np.maximum(rows, 0))
     sparse = SparseAutoencoder(6, sparsity="top_k", k=3, max_epochs=5, random_state=0).fit(counts)
     fitted = classifier(sparse, training="joint", dropout=0.2, batch_size=16)

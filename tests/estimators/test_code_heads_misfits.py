@@ -1,4 +1,4 @@
-"""Heads with rows, y, autoencoders or files that do not fit."""
+"""Heads refuse rows, y, autoencoders and files that do not match."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_rows_of_another_width_are_refused(autoencoder, rows, classes):
         classifier(autoencoder).fit(rows[:, :9], classes)
 
 
-# What the attack on the heads found.
+# Regressions of the heads.
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.OutdatedWarning")
@@ -93,12 +93,12 @@ def test_held_out_rows_without_labels_are_refused(autoencoder, rows, classes):
         few.fit(rows, y)
 
 
-def test_the_held_out_error_is_of_the_rows_with_a_label(autoencoder, rows, classes):
+def test_the_held_out_error_covers_only_labeled_rows(autoencoder, rows, classes):
     y = np.where(np.arange(450) % 3, "?", classes)
     fitted = classifier(autoencoder, missing_label="?", validation_fraction=0.3).fit(rows, y)
     share = fitted.score(rows, classes)
     assert share > 0.8
-    # a third of it if rows without a label counted as without error
+    # it would be a third if rows without a label counted as correct
     probabilities = fitted.predict_proba(rows)[
         np.arange(450), np.searchsorted(["a", "b", "c"], classes)
     ]
@@ -115,7 +115,7 @@ def test_a_layer_of_any_kind_of_integer_is_saved(given, autoencoder, rows, class
 @pytest.mark.parametrize("cls", AUTOENCODERS)
 @pytest.mark.parametrize("layer", [-1, 0])
 def test_a_head_on_every_estimator_is_saved(cls, layer, rows, classes, path):
-    rows = abs(rows)  # counts, where the estimator reads those
+    rows = abs(rows)  # counts, for estimators that read counts
     ae = cls(3, max_epochs=1, random_state=0).fit(rows)
     fitted = classifier(ae, layer=layer, max_epochs=1).fit(rows, classes)
     fitted.save(path)
@@ -161,7 +161,7 @@ def test_values_without_a_finite_deviation_are_refused(autoencoder, rows):
 
 
 def test_values_far_from_0_are_predicted_as_finely_as_they_vary(autoencoder, rows, values):
-    """Seconds since 1970, in float32, would be steps of 128."""
+    """In float32, seconds since 1970 are multiples of 128."""
     near, far = (
         CodeRegressor(autoencoder, random_state=0).fit(rows, y).predict(rows)
         for y in (values, 1.7e9 + values.astype(float))
@@ -243,7 +243,7 @@ def test_parameters_of_any_numpy_number_can_be_saved(autoencoder, rows, path):
 
 
 def test_string_classes_of_a_file_use_only_the_width_they_need(autoencoder, rows, classes, path):
-    """Eight gigabytes, if the file were believed."""
+    """The file claims eight gigabytes."""
     fitted = classifier(autoencoder, max_epochs=1).fit(rows, classes)
     tampered(fitted, path, {"classes_dtype": "<U500000000"})
     assert load(path).classes_.nbytes == 12

@@ -1,4 +1,4 @@
-"""The contractive autoencoder: what training does, what it says, and its model file."""
+"""The contractive autoencoder: training, warnings and its model file."""
 
 from __future__ import annotations
 
@@ -89,6 +89,6 @@ def test_a_code_wider_than_the_data_warns_only_without_a_penalty(X):
         ({"hidden": (8,), "method": "closed"}, "'closed' needs an encoder of one layer, got 2"),
     ],
 )
-def test_an_argument_that_cannot_be_is_refused_at_fit(X, arguments, message):
+def test_an_invalid_argument_is_refused_at_fit(X, arguments, message):
     with pytest.raises(UsageError, match=message):
         ContractiveAutoencoder(4, **arguments).fit(X)

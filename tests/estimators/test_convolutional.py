@@ -1,4 +1,4 @@
-"""Convolutional nets: any size of image, mirrored, and what users may give."""
+"""Convolutional nets: layers, image shapes, files and arguments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def images(n: int = 40, shape: tuple[int, ...] = (9, 7, 3)) -> np.ndarray:
 )
 @pytest.mark.parametrize("channels", [[3], [3, 4, 5, 6]])
 @pytest.mark.parametrize("blocks", [0, 1])
-def test_an_image_of_any_size_comes_back_in_its_size(shape, channels, blocks):
+def test_images_of_any_size_keep_their_size(shape, channels, blocks):
     n = int(np.prod(shape))
     parameters = {"n_components": 2, "image_shape": shape, "channels": channels, "blocks": blocks}
     objective = build_objective("convolutional", parameters, n)
@@ -38,15 +38,15 @@ def test_an_image_of_any_size_comes_back_in_its_size(shape, channels, blocks):
     assert [layer.shape[1] for layer in encoder.layers(x)] == encoder.widths
 
 
-def test_rows_are_images_with_their_channels_together():
+def test_flat_rows_store_channels_last():
     x = torch.arange(24.0).view(1, 24)
     maps = as_maps(x, (2, 4, 3))
     assert maps[0, 1, 1, 2] == x[0, (1 * 4 + 2) * 3 + 1]
     assert torch.equal(as_rows(maps), x)
 
 
-def test_halving_is_the_convolution_of_its_definition(generator: Generator):
-    """Against a loop over windows of 4 x 4, two pixels apart, on the image in a frame of zeros."""
+def test_halving_matches_the_definition_of_a_strided_convolution(generator: Generator):
+    """Compare with a loop over 4 x 4 windows, two pixels apart, on the zero-padded image."""
     stage = Halving(2, 3, (5, 6), generator=generator)
     x = torch.rand(1, 2, 5, 6, generator=generator)
     framed = F.pad(x, (1, 1, 1, 2))
@@ -60,7 +60,7 @@ def test_halving_is_the_convolution_of_its_definition(generator: Generator):
 
 
 def test_doubling_is_halving_transposed(generator: Generator):
-    """<halve x, y> = <x, double y> where both have the same windows."""
+    """<halve x, y> = <x, double y> if both use the same windows."""
     down, up = (
         Halving(2, 3, (5, 6), generator=generator),
         Doubling(3, 2, (5, 6), generator=generator),
@@ -71,16 +71,16 @@ def test_doubling_is_halving_transposed(generator: Generator):
     torch.testing.assert_close((down(x) * y).sum(), (x * up(y)).sum())
 
 
-def test_a_residual_block_starts_as_nothing(generator: Generator):
+def test_a_residual_block_starts_as_the_identity(generator: Generator):
     x = torch.rand(2, 3, 4, 4, generator=generator)
     assert torch.equal(ResidualBlock(3, activate=torch.relu, generator=generator)(x), x)
 
 
-def test_sides_are_halved_upwards():
+def test_halved_sides_are_rounded_up():
     assert sides(5, 8, 3) == [(5, 8), (3, 4), (2, 2), (1, 1)]
 
 
-def test_arrays_of_images_rows_of_them_and_files_are_the_same(tmp_path):
+def test_image_arrays_flat_rows_and_files_give_the_same_codes(tmp_path):
     from narrows import read
 
     x = images()
@@ -100,7 +100,7 @@ def test_the_shape_of_rows_is_guessed(n, shape):
     assert ConvolutionalAutoencoder(2, **SMALL).fit(x).image_shape_ == shape
 
 
-def test_rows_that_are_no_images_are_a_signal_with_a_warning_unless_that_is_said():
+def test_non_square_rows_are_read_as_a_signal_with_a_warning():
     x = np.random.default_rng(0).random((20, 13))
     rule = (
         r"13 features do not make a square image .* \(--image-shape 1,13\) .* \(--variant plain\)"
@@ -125,7 +125,7 @@ def test_colors_before_the_pixels_are_refused(channels):
     assert ConvolutionalAutoencoder(2, **SMALL).fit(last).image_shape_ == (8, 6, channels)
 
 
-def test_one_channel_before_the_pixels_is_warned_of():
+def test_one_channel_before_the_pixels_causes_a_warning():
     x = np.random.default_rng(0).random((20, 1, 8, 6))
     with pytest.warns(ImageShapeWarning, match=r"one channel, give image_shape=\(8, 6\)"):
         ConvolutionalAutoencoder(2, **SMALL).fit(x)
@@ -153,7 +153,7 @@ def test_a_shape_in_another_order_than_that_of_the_images_is_refused():
         ((6, 8, 3), (8, 6, 3)),
     ],
 )
-def test_the_order_that_is_advised_is_the_one_asked_for(sides, image_shape):
+def test_the_advised_transpose_gives_the_requested_shape(sides, image_shape):
     x = np.random.default_rng(0).random((20, *sides))
     with pytest.raises(UsageError, match="leave image_shape out") as error:
         ConvolutionalAutoencoder(2, **SMALL, image_shape=image_shape).fit(x)
@@ -164,7 +164,7 @@ def test_the_order_that_is_advised_is_the_one_asked_for(sides, image_shape):
     assert turned.image_shape_ == (*image_shape, 1)[:3]
 
 
-def test_a_beta_makes_the_code_variational():
+def test_beta_makes_the_code_variational():
     x = images() > 127
     ae = ConvolutionalAutoencoder(2, **SMALL, beta=1.0).fit(x.astype(float))
     assert ae.model_.objective.encoder.stochastic
@@ -172,7 +172,7 @@ def test_a_beta_makes_the_code_variational():
     assert ae.sample(3, density="prior", random_state=0).shape == (3, 9, 7, 3)
 
 
-def test_a_file_says_the_same(tmp_path):
+def test_a_loaded_model_gives_the_same_reconstructions(tmp_path):
     x = images()
     ae = ConvolutionalAutoencoder(3, **SMALL, blocks=1, hidden=(5,)).fit(x)
     ae.save(tmp_path / "m.safetensors")
@@ -188,7 +188,7 @@ def test_a_file_says_the_same(tmp_path):
      {"image_shape": [-9, -7, 3]}],
     ids=lambda change: str(change)[:40],
 )  # fmt: skip
-def test_a_file_of_another_net_is_refused(change, tmp_path):
+def test_a_file_with_another_nets_weights_is_refused(change, tmp_path):
     from narrows.artefact import read_artefact, write_artefact
 
     ConvolutionalAutoencoder(3, **SMALL).fit(images()).save(tmp_path / "m.safetensors")
@@ -211,7 +211,7 @@ def test_a_file_of_another_net_is_refused(change, tmp_path):
         ({"beta": 1.0, "code_activation": "sigmoid"}, "code_activation: a variational code"),
     ],
 )
-def test_arguments_that_cannot_be_are_named(change, message):
+def test_invalid_arguments_are_named(change, message):
     with pytest.raises(UsageError, match=message):
         ConvolutionalAutoencoder(2, **{**SMALL, **change}).fit(images())
 
@@ -222,7 +222,7 @@ def test_images_of_another_size_are_refused():
         ae.transform(images(shape=(9, 8, 3)))
 
 
-def test_the_command_line_makes_nets_of_maps(tmp_path):
+def test_the_command_line_fits_convolutional_nets(tmp_path):
     np.save(tmp_path / "x.npy", images())
     for variant, beta in (("plain", None), ("denoising", None), ("variational", 1.0)):
         command = ["fit", tmp_path / "x.npy", "--net", "conv", "--variant", variant, "--channels",
@@ -233,7 +233,7 @@ def test_the_command_line_makes_nets_of_maps(tmp_path):
         (tmp_path / "m").unlink()
 
 
-def test_the_command_line_has_no_net_of_maps_for_words(tmp_path, capsys):
+def test_the_command_line_refuses_variants_without_a_convolutional_net(tmp_path, capsys):
     np.save(tmp_path / "x.npy", images())
     command = [
         "fit",

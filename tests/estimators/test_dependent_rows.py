@@ -40,7 +40,7 @@ def X() -> np.ndarray:
 
 
 def subjects(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Twelve rows each of n subjects, who differ from each other and hardly from themselves."""
+    """Twelve rows for each of n subjects; subjects differ, rows of one subject hardly do."""
     rng = np.random.default_rng(seed)
     each = rng.normal(size=(n, 20))
     rows = np.repeat(each, 12, axis=0) + rng.normal(scale=0.05, size=(12 * n, 20))
@@ -193,7 +193,7 @@ def test_a_head_fits_its_scaling_to_training_rows(X):
     assert first.validation_history_ != second.validation_history_
 
 
-def test_heads_take_validation_data(X):
+def test_heads_accept_validation_data(X):
     y = np.arange(N) % 2
     head = CodeClassifier(Autoencoder(2, **SMALL), max_epochs=2, random_state=0)
     head.fit(X[:40], y[:40], validation_data=(X[40:], y[40:]))
@@ -241,7 +241,7 @@ def table(X, tmp_path):
     return path
 
 
-def test_narrows_fit_takes_groups_blocks_and_validation(table, tmp_path, capsys):
+def test_fit_accepts_groups_blocks_and_validation_rows(table, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     command = ["fit", str(table), "-k", "2", "--hidden", "6", "--epochs", "1", "-q", "--seed", "0",
                "-o", str(out), "--json"]  # fmt: skip
@@ -314,7 +314,7 @@ def test_groups_of_texts_respect_the_options_in_a_name(tmp_path):
     assert groups.tolist() == ["s", "t"]
 
 
-def test_narrows_detector_takes_groups(table, tmp_path, capsys):
+def test_detector_accepts_groups(table, tmp_path, capsys):
     command = ["detector", str(table), "--groups", "subject", "--set", "n_folds=2", "--set",
                "trim=0", "--seed", "0", "-q", "-o", str(tmp_path / "d"), "--json"]  # fmt: skip
     assert cli(command) == 0

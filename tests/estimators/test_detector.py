@@ -1,4 +1,4 @@
-"""The anomaly detector: what it flags, its false-alarm rate, its file, scikit-learn's checks."""
+"""The anomaly detector: flagged rows, false-alarm rate, its file, scikit-learn's checks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def detector() -> AnomalyDetector:
     return quick().fit(normal_rows(1000, seed=1))
 
 
-# some checks fit a single feature: that two numbers can copy it is what the warning says
+# some checks fit a single feature, which a code of two numbers can copy
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks([quick(autoencoder=Autoencoder(2, hidden=(4,), max_epochs=1))])
 def test_sklearn_contract(estimator, check):
@@ -81,21 +81,21 @@ def test_alpha_is_the_share_of_normal_rows_that_are_flagged(detector):
 
 
 def test_a_row_that_is_reconstructed_badly_is_an_anomaly(detector):
-    odd = normal_rows(40, seed=4)
-    odd[:, 3] += 5
-    assert (detector.predict(odd) == -1).all()
+    anomalous = normal_rows(40, seed=4)
+    anomalous[:, 3] += 5
+    assert (detector.predict(anomalous) == -1).all()
 
 
 def test_a_row_with_an_unlikely_code_is_an_anomaly_even_if_reconstructed_well(detector):
-    """Far out on the plane itself: the error grows little, the density falls."""
+    """Rows far out on the plane: their error hardly grows, but their density falls."""
     axes = np.random.default_rng(0).normal(size=(2, 6))
     assert (detector.predict(np.array([[7.0, 0], [0, 7], [-6, 6]]) @ axes) == -1).all()
 
 
 def test_trimming_detects_anomalies_in_the_training_rows():
     rng = np.random.default_rng(0)
-    odd = rng.normal(size=(60, 6)) * 0.3 + 3
-    x = np.concatenate([normal_rows(600, seed=5), odd])
+    anomalous = rng.normal(size=(60, 6)) * 0.3 + 3
+    x = np.concatenate([normal_rows(600, seed=5), anomalous])
     new = rng.normal(size=(100, 6)) * 0.3 + 3
     normal = normal_rows(300, seed=6)
 
@@ -107,10 +107,10 @@ def test_trimming_detects_anomalies_in_the_training_rows():
 
 
 def test_contributions_point_at_the_planted_feature(detector):
-    odd = normal_rows(60, seed=7)
+    anomalous = normal_rows(60, seed=7)
     planted = np.arange(60) % 6
-    odd[np.arange(60), planted] += 6
-    shares = detector.anomaly_contributions(odd)
+    anomalous[np.arange(60), planted] += 6
+    shares = detector.anomaly_contributions(anomalous)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert (shares.argmax(axis=1) == planted).mean() > 0.8
 
@@ -169,7 +169,7 @@ def test_a_file_without_a_member_is_refused(detector, path):
         load(path)
 
 
-def test_sparse_rows_score_as_dense_ones(X):
+def test_sparse_rows_get_the_scores_of_dense_rows(X):
     x = np.where(X > 0, X, 0)
     found = quick().fit(sp.csr_array(x))
     np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Estimators of documents: texts and counts, what a code says, what a file keeps."""
+"""Estimators of documents: texts and counts, codes by topic, and model files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fitted(request, texts):
     return request.param(8, random_state=0, **SMALL).fit(texts[0])
 
 
-def test_a_code_says_what_a_text_is_about(fitted, texts):
+def test_codes_cluster_texts_by_topic(fitted, texts):
     new, labels = topic_texts(60, seed=1)
     nearest = KNeighborsClassifier(3).fit(fitted.transform(texts[0]), texts[1])
     assert nearest.score(fitted.transform(new), labels) > 0.95
@@ -58,7 +58,7 @@ def test_texts_and_their_counts_give_the_same_codes(fitted, texts):
     np.testing.assert_array_equal(fitted.transform(counts), fitted.transform(texts[0]))
 
 
-def test_a_fit_to_counts_is_that_to_texts(fitted, texts):
+def test_fitting_counts_equals_fitting_texts(fitted, texts):
     again = type(fitted)(8, random_state=0, **SMALL).fit(fitted.vocabulary_.count(texts[0]))
     np.testing.assert_array_equal(again.transform(fitted.vocabulary_.count(texts[0])),
                                   fitted.transform(texts[0]))  # fmt: skip
@@ -114,7 +114,7 @@ def test_reconstructions_keep_a_documents_number_of_words(texts):
         np.testing.assert_allclose(decoded.sum(1), 1, rtol=1e-4)
 
 
-def test_texts_for_a_net_of_numbers_are_refused_with_the_way_out():
+def test_texts_for_a_numeric_estimator_are_refused_with_the_way_out():
     with pytest.raises(InvalidData, match="holds texts, which Autoencoder cannot read; use"):
         Autoencoder().fit(as_documents(["a b", "c d"]))
 
@@ -183,7 +183,7 @@ def test_partial_fit_keeps_the_words_of_the_first_call(texts):
     assert ae.n_epochs_ == 2
 
 
-def test_linear_baselines_take_the_same_scale(texts):
+def test_a_linear_net_accepts_the_same_scale(texts):
     ae = DocumentAutoencoder(2, max_epochs=1, random_state=0).fit(texts[0])
     counts = ae.vocabulary_.count(texts[0])
     linear = LinearAutoencoder(2, scale="tfidf", max_epochs=1, random_state=0).fit(counts)

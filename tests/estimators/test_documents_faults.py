@@ -1,4 +1,4 @@
-"""Faults of documents, bits and indexes that no other test had noticed."""
+"""Regressions of document nets, binary codes and indexes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_index_keeps_the_bits_that_hash_packs():
     )
 
 
-def test_median_thresholds_are_those_of_all_rows(monkeypatch, rng):
+def test_median_thresholds_cover_all_rows(monkeypatch, rng):
     monkeypatch.setattr(coding, "BATCH", 32)
     rows = rng.normal(size=(100, 6)).astype(np.float32)
     rows[96:] += 5  # the last block is another
@@ -54,7 +54,7 @@ def test_no_row_of_a_second_block_is_its_own_neighbor(form, rng):
     assert (found != np.arange(700)[:, None]).all()
 
 
-def test_the_error_of_a_neighborhood_is_against_its_mean(rng):
+def test_neighborhood_errors_compare_with_the_mean_target(rng):
     rows = rng.random((20, 6)).astype(np.float32)
     source = array_source(rows)
     net = build_objective("hashing", {"n_components": 3}, 6)
@@ -81,7 +81,7 @@ def word_rows():
     return sparse_rows(counts)
 
 
-def test_the_sampled_loss_weighs_the_words_drawn_and_no_others():
+def test_the_sampled_loss_weights_only_the_sampled_words():
     net, x = word_net(), word_rows()
     sampled = SampledSoftmax(net, 4)
     loss = sampled(x, generator=Generator().manual_seed(5)).loss
@@ -102,7 +102,7 @@ def test_the_sampled_softmax_drops_words_from_the_input_only():
     torch.testing.assert_close(sampled.total, whole.total)
 
 
-def test_a_fingerprint_is_of_the_words_too():
+def test_the_fingerprint_covers_the_vocabulary():
     hasher = SemanticHasher(8, **SMALL).fit(topic_texts()[0])
     before, model = hasher.model_.fingerprint(), hasher.model_
     words = model.vocabulary
@@ -119,14 +119,14 @@ def test_a_fingerprint_is_of_the_words_too():
     assert model.fingerprint() == before
 
 
-def test_a_fingerprint_is_of_the_scaling_too():
+def test_the_fingerprint_covers_the_scaling():
     model = SemanticHasher(8, **SMALL).fit(topic_texts()[0]).model_
     before = model.fingerprint()
     model.scaling = Scaling(model.scaling.kind, scale=model.scaling.scale * 2)
     assert model.fingerprint() != before
 
 
-def test_a_fingerprint_is_of_the_parameters_too():
+def test_the_fingerprint_covers_the_parameters():
     # bag_of_words changes what the encoder reads and no weight
     model = SemanticHasher(8, **SMALL).fit(topic_texts()[0]).model_
     before = model.fingerprint()
@@ -151,7 +151,7 @@ def test_rows_of_another_model_are_not_added(tmp_path, capsys):
     assert index.read_bytes() == before
 
 
-def test_bags_of_words_are_read_by_their_direction_alone(rng):
+def test_the_length_of_a_bag_of_words_does_not_matter(rng):
     x = torch.from_numpy(rng.random((4, 6)).astype(np.float32))
     for bag in (True, False):
         net = build_objective("hashing", {"n_components": 8, "bag_of_words": bag}, 6)
@@ -171,7 +171,7 @@ def numbered(tmp_path, rng):
     return index, [*map(str, (tmp_path / "m", tmp_path / "b.npy", "-o", index, "--add"))]
 
 
-def test_added_rows_of_numbers_are_numbered_on(tmp_path, rng):
+def test_added_rows_of_numbers_continue_the_numbering(tmp_path, rng):
     index, add = numbered(tmp_path, rng)
     assert cli(["index", *add]) == 0
     assert Index.load(index).names == [str(i) for i in range(13)]

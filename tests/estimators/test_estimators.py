@@ -67,7 +67,7 @@ def test_a_frame_gives_the_codes_of_its_array(X, frame):
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
-def test_a_frames_names_are_kept_and_their_order_checked(X, frame):
+def test_a_frames_column_names_are_kept_and_their_order_is_checked(X, frame):
     table = frame({f"c{i}": X[:, i] for i in range(10)})
     ae = Autoencoder(**SMALL).fit(table)
     assert list(ae.feature_names_in_) == [f"c{i}" for i in range(10)]
@@ -80,7 +80,7 @@ def test_a_source_gives_the_codes_of_its_array(X, tmp_path):
     same_codes(X, read(tmp_path / "x.npy"))
 
 
-def test_sparse_rows_give_the_codes_of_dense_ones(X):
+def test_sparse_rows_give_the_codes_of_dense_rows(X):
     thin = np.where(np.abs(X) > 1, X, 0)
     same = Autoencoder(**SMALL, scale="none", loss="squared_error")
     dense = same.fit(thin).transform(thin)
@@ -96,7 +96,7 @@ def test_sparse_counts_become_proportions_with_the_multinomial_loss(rng):
     np.testing.assert_allclose(ae.reconstruct(counts).sum(axis=1), counts.sum(axis=1), rtol=1e-4)
 
 
-def test_bytes_become_the_unit_interval_and_come_back_as_bytes_scale(rng):
+def test_bytes_are_scaled_to_the_unit_interval_and_restored(rng):
     images = rng.integers(0, 256, size=(60, 16), dtype=np.uint8)
     ae = Autoencoder(**SMALL).fit(images)
     assert ae.model_.scaling.kind == "unit"
@@ -233,7 +233,7 @@ def test_negative_values_are_refused_by_the_multinomial_loss(X):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_bad_argument_is_refused_at_fit_with_name_rule_and_value(X, change, message):
+def test_an_invalid_argument_is_refused_at_fit_with_name_rule_and_value(X, change, message):
     estimator = Autoencoder(**{**SMALL, **change})
     with pytest.raises(UsageError, match=message):
         estimator.fit(X)
@@ -318,7 +318,7 @@ def test_a_pca_as_wide_as_the_rows_is_not_a_baseline(rng, n_components, copies):
     assert ("rebuilds these rows better" in evaluation.table()) != copies
 
 
-def test_the_table_says_that_a_net_is_worse_than_the_mean(rng):
+def test_the_table_marks_a_net_worse_than_the_mean(rng):
     rows = rng.normal(size=(50, 4)).astype(np.float32)
     evaluation = Autoencoder(**SMALL).fit(rows).evaluate(rows)
     for times, worse in ((0.9, False), (1.1, True)):
@@ -341,7 +341,7 @@ def test_verbose_prints_the_error_beside_pcas_to_stderr(X, capsys):
     assert "PCA" in captured.err and "this model" in captured.err
 
 
-def test_in_a_pipeline_and_a_grid_search(X):
+def test_estimators_work_in_a_pipeline_and_a_grid_search(X):
     pipeline = make_pipeline(StandardScaler(), Autoencoder(**SMALL))
     search = GridSearchCV(pipeline, {"autoencoder__n_components": [1, 3]}, cv=2).fit(X)
     assert search.best_params_["autoencoder__n_components"] in (1, 3)
@@ -369,7 +369,7 @@ def test_a_failed_fit_leaves_no_half_fitted_estimator(X):
     assert not hasattr(ae, "model_")
 
 
-def test_no_warning_in_ordinary_use(X):
+def test_ordinary_use_causes_no_warning(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Autoencoder(**SMALL).fit(X).transform(X)
@@ -378,7 +378,7 @@ def test_no_warning_in_ordinary_use(X):
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.parametrize("cls", AUTOENCODERS)
 def test_set_output_returns_frames(cls, x):
-    x = abs(x)  # counts, where the estimator reads those
+    x = abs(x)  # counts, for estimators that read counts
     fitted = cls(n_components=2, max_epochs=1, random_state=0).fit(x)
     codes = fitted.set_output(transform="pandas").transform(x)
     assert list(codes.columns) == list(fitted.get_feature_names_out())

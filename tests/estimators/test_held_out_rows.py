@@ -1,4 +1,4 @@
-"""Nothing that fit learns depends on the values of the rows that it holds out."""
+"""The values of held-out rows do not affect what fit learns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from narrows.objectives.neighbors import OWN, neighborhoods
 
 N = 60
 SMALL = {"hidden": (6,), "max_epochs": 1, "random_state": 0}
-# one epoch: held-out rows say which epoch was best, which is what they are for
+# one epoch, because held-out rows select the best epoch
 
 
 def held_out(n_rows: int, fraction: float = 0.2) -> np.ndarray:
@@ -43,7 +43,7 @@ def selection(apart: np.ndarray) -> Selection:
 
 
 def learned(estimator) -> dict[str, np.ndarray]:
-    """Everything that a model file holds of a fitted estimator, but for the held-out errors."""
+    """The content of the model file of a fitted estimator, without the held-out errors."""
     found = estimator.model_.to_artefact(estimator._artefact_extra())
     tensors = {k: v.numpy() for k, v in found.tensors.items() if not k.startswith("calibration.")}
     vocabulary = estimator.model_.vocabulary
@@ -95,18 +95,18 @@ NETS = {name: (net, rows) for name, net, rows in nets()}
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_what_is_fitted_does_not_see_the_rows_held_out(name):
+def test_held_out_rows_do_not_affect_the_fit(name):
     net, rows = NETS[name]
     apart = held_out(N)
     dense = rows.toarray() if sp.issparse(rows) else rows
     other = dense.copy()
-    other[apart] = 7 * dense[apart] + 3  # whole numbers stay whole, and no row stays what it was
+    other[apart] = 7 * dense[apart] + 3  # integers stay integers, and every held-out row changes
     form = sp.csr_array if sp.issparse(rows) else np.asarray
     first = type(net)(**net.get_params()).fit(form(dense))
     second = type(net)(**net.get_params()).fit(form(other))
     assert same(first, second)
     assert first.model_.record["n_validation_rows"] == apart.sum()
-    assert first.validation_history_ != second.validation_history_  # they are looked at, though
+    assert first.validation_history_ != second.validation_history_  # but they are measured
     kept = np.flatnonzero(~apart)
     other = dense.copy()
     other[kept[0]] = 7 * dense[kept[0]] + 3
@@ -114,7 +114,7 @@ def test_what_is_fitted_does_not_see_the_rows_held_out(name):
 
 
 @pytest.mark.parametrize("net", [DocumentAutoencoder, SemanticHasher])
-def test_words_are_learned_from_the_documents_that_are_not_held_out(net):
+def test_the_vocabulary_is_learned_from_training_documents(net):
     texts, _ = topic_texts(n=40)
     apart = held_out(len(texts))
     arguments = {**SMALL, "validation_fraction": 0.2, "max_features": 30}
@@ -129,7 +129,7 @@ def test_words_are_learned_from_the_documents_that_are_not_held_out(net):
     assert "zebra" in few.vocabulary_.terms
 
 
-def test_a_word_of_documents_held_out_alone_is_none_of_the_vocabulary():
+def test_words_only_in_held_out_documents_are_not_in_the_vocabulary():
     texts, _ = topic_texts(n=40)
     texts[int(held_out(len(texts)).argmax())] += " aardvark"
     arguments = {**SMALL, "validation_fraction": 0.2, "min_df": 0.0, "stemmer": None}
@@ -153,7 +153,7 @@ def test_neighborhoods_hold_training_rows_only():
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_a_value_that_is_no_number_is_named_by_its_row_wherever_it_is():
+def test_nan_is_named_by_its_row_in_training_and_held_out_rows():
     for row in (int(held_out(N).argmax()), int(held_out(N).argmin())):
         rows = table()
         rows[row, 4] = np.nan
@@ -162,7 +162,7 @@ def test_a_value_that_is_no_number_is_named_by_its_row_wherever_it_is():
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_statistics_are_of_the_rows_to_train_on_and_the_range_of_all(form):
+def test_statistics_cover_training_rows_and_the_range_covers_all_rows(form):
     rows, apart = counts(), held_out(N)
     rows[np.flatnonzero(apart)[2], 5] = 99
     got = describe(array_source(form(rows)), held_out=torch.from_numpy(apart))
@@ -173,8 +173,8 @@ def test_statistics_are_of_the_rows_to_train_on_and_the_range_of_all(form):
     assert (got.lowest, got.highest) == (0.0, 99.0)
 
 
-def test_a_loss_that_refuses_values_takes_the_range_of_all_rows():
-    """A row held out may be the largest; it must not make fit fail."""
+def test_range_checks_of_the_loss_cover_all_rows():
+    """The largest row may be held out; fit must not fail."""
     rows = np.abs(table())
     rows[int(held_out(N).argmax()), 2] = 1e4
     net = Autoencoder(3, loss="bernoulli", validation_fraction=0.2, **SMALL).fit(rows)
@@ -187,13 +187,13 @@ def test_a_loss_that_refuses_values_takes_the_range_of_all_rows():
 
 @pytest.mark.parametrize("n_rows", [1, 4, 9, 10, 1000])
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.999])
-def test_the_share_that_is_held_out(n_rows, fraction):
+def test_the_given_fraction_is_held_out(n_rows, fraction):
     mask = held_out(n_rows, fraction)
     wanted = int(n_rows * fraction)
     assert mask.sum() == (wanted if 1 <= wanted < n_rows else 0)
 
 
-def test_rows_are_held_out_from_everywhere_in_many_rows(monkeypatch):
+def test_held_out_rows_come_from_all_over_a_large_table(monkeypatch):
     monkeypatch.setattr("narrows.data.splitting._STRATUM", 64)
     mask = held_out(1000, 0.1)
     assert mask.sum() == 100

@@ -39,7 +39,7 @@ def imputer(holed):
     return CodeImputer(net, random_state=0).fit(holed)
 
 
-def test_it_imputes_better_than_the_mean_and_keeps_known_values(imputer, X, holed):
+def test_imputation_beats_the_mean_and_keeps_known_values(imputer, X, holed):
     filled, missing = imputer.transform(holed), np.isnan(holed)
     assert np.array_equal(filled[~missing], X[~missing])
     by_mean = np.square(imputer.statistics_ - X)[missing].mean()
@@ -71,14 +71,14 @@ def test_a_pipeline_accepts_missing_values(holed, X):
     assert pipeline.fit(holed, y).score(holed, y) > 0.5
 
 
-def test_a_fitted_net_is_used_as_it_is(holed, X):
+def test_a_fitted_net_is_not_refitted(holed, X):
     net = Autoencoder(3, hidden=(16,), max_epochs=20, random_state=0).fit(X)
     imputer = CodeImputer(FrozenEstimator(net), random_state=0).fit(holed)
     found = clone(imputer).fit(holed).transform(holed)
     assert np.array_equal(found, net.impute(holed))
 
 
-def test_float64_comes_back_to_the_bit(holed):
+def test_float64_values_are_returned_exactly(holed):
     wide = holed.astype(np.float64) * 1.1  # of no float32
     imputer = CodeImputer(Autoencoder(3, max_epochs=1, corruption="missing", random_state=0))
     for found in (imputer.fit_transform(wide), imputer.autoencoder_.impute(wide)):
@@ -87,7 +87,7 @@ def test_float64_comes_back_to_the_bit(holed):
         assert np.isfinite(found).all()
 
 
-def test_the_error_for_nan_says_what_to_do(holed):
+def test_the_error_for_nan_gives_advice(holed):
     with pytest.raises(InvalidData, match="^autoencoder: X contains NaN, .*corruption='missing'"):
         CodeImputer(Autoencoder(3)).fit(holed)
 

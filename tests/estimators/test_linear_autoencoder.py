@@ -1,4 +1,4 @@
-"""The linear autoencoder: its certificate says that its subspace is PCA's."""
+"""The linear autoencoder finds PCA's subspace, and its certificate measures that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def digits_net(digits) -> LinearAutoencoder:
 
 
 class TestLinear:
-    """The certificate: trained by the loop, its subspace is PCA's."""
+    """The certificate: the loop trains the net to PCA's subspace."""
 
     def test_the_error_is_within_a_thousandth_of_pcas(self, digits_net, digits):
         evaluation = digits_net.evaluate(digits)
@@ -27,7 +27,7 @@ class TestLinear:
         assert digits_net.pca_angles_.shape == (10,)
         assert digits_net.pca_angles_.max() < 1
 
-    def test_the_components_are_pcas(self, digits_net, digits):
+    def test_the_components_equal_pcas(self, digits_net, digits):
         pca = PCA(10).fit(digits)
         cosines = np.abs(np.sum(digits_net.components_ * pca.components_, axis=1))
         assert (cosines > 0.999).all()
@@ -47,7 +47,7 @@ class TestLinear:
         gram = digits_net.components_ @ digits_net.components_.T
         np.testing.assert_allclose(gram, np.eye(10), atol=1e-5)
 
-    def test_rotation_leaves_the_reconstruction_as_it_was(self, X):
+    def test_rotation_does_not_change_the_reconstruction(self, X):
         from narrows.applications.coding.certificate import rotate_to_principal_axes
         from narrows.data import DenseSource
 
@@ -57,7 +57,7 @@ class TestLinear:
         rotate_to_principal_axes(ae.model_, DenseSource(X))
         np.testing.assert_allclose(ae.reconstruct(X), before, rtol=1e-3, atol=1e-4)
 
-    def test_an_untrained_subspace_is_found_out(self, digits):
+    def test_the_angles_reveal_an_undertrained_subspace(self, digits):
         hasty = LinearAutoencoder(10, max_epochs=1, random_state=0).fit(digits)
         assert hasty.pca_angles_.max() > 5
 

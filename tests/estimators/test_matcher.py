@@ -40,7 +40,7 @@ def test_sklearn_contract(estimator, check):
 
 @pytest.fixture(scope="module")
 def things() -> tuple[np.ndarray, np.ndarray]:
-    """Forty clouds in ten dimensions, with noise where they do not differ: (1200, 10)."""
+    """Forty clusters in ten dimensions, with noise in the dimensions they share: (1200, 10)."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(40), 30)
     hidden = np.c_[rng.normal(size=(40, 3))[y] * 2, 2 * rng.normal(size=(1200, 3))]
@@ -79,7 +79,7 @@ def test_nothing_matches_a_row_better_than_itself(fitted, things):
     assert (fitted.match_proba(x, x[rng.permutation(len(x))]) <= alone).all()
 
 
-def test_new_things_are_separated_better_than_by_the_distance_of_codes(fitted, ae, things):
+def test_new_classes_are_separated_better_than_by_the_distance_of_codes(fitted, ae, things):
     x, y = things
     x, y = x[y >= 20], y[y >= 20]
     pairs = drawn_pairs(y, 10_000, generator=np.random.default_rng(1))
@@ -90,7 +90,7 @@ def test_new_things_are_separated_better_than_by_the_distance_of_codes(fitted, a
     assert fitted.score(x, y) == pytest.approx(roc_auc_score(pairs.same, ours), abs=0.02)
 
 
-def test_probabilities_are_calibrated_for_new_things(fitted, things):
+def test_probabilities_are_calibrated_for_new_classes(fitted, things):
     x, y = things
     hidden = np.where(y >= 20, y, -1)
     pairs = drawn_pairs(hidden, 10_000, generator=np.random.default_rng(1))
@@ -122,7 +122,7 @@ def test_only_a_copy_of_the_encoder_is_trained(training, ae, things):
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_pairs_may_be_given(training, ae, things):
+def test_fit_pairs_learns_from_given_pairs(training, ae, things):
     x, y = things
     pairs = drawn_pairs(y, 800, generator=np.random.default_rng(2))
     model = matcher(ae, training=training, validation_fraction=0.2 if training == "joint" else 0.0)
@@ -145,7 +145,7 @@ def test_probabilities_assume_the_share_of_the_given_pairs(ae, things):
 
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopiesWarning")  # so few counts, so many rows
-def test_sparse_pairs_are_pairs(ae, things):
+def test_pairs_of_sparse_rows_are_accepted(ae, things):
     x, y = things
     counts = np.round(np.maximum(x, 0) * 4)
     code = Autoencoder(4, hidden=(), max_epochs=3, random_state=0).fit(sp.csr_array(counts))
@@ -222,7 +222,7 @@ def test_rows_of_unknown_class_form_no_pairs(ae, things):
 
 
 def test_a_joint_training_has_rows_of_known_class_in_every_batch(ae, things, monkeypatch):
-    """Of 1,200 rows 24 are known: batches drawn as they come would hold no pair of one class."""
+    """Only 24 of 1,200 rows are labeled: plain batches would hold no pair of one class."""
     x, y = things
     seen: list[np.ndarray] = []
     loss = PairTask.loss

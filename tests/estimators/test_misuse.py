@@ -26,7 +26,7 @@ def X(rng):
 
 
 @pytest.mark.parametrize("scale", ["standard", "center", "unit", "none"])
-def test_a_sparse_query_to_a_model_of_dense_rows_has_the_dense_answer(X, scale):
+def test_sparse_queries_to_a_dense_model_get_the_dense_answer(X, scale):
     ae = Autoencoder(**SMALL, scale=scale, loss="squared_error").fit(X)
     thin = np.where(X > 3, X, 0)
     np.testing.assert_allclose(
@@ -66,7 +66,7 @@ def test_the_history_of_partial_fits_survives_a_model_file(X, tmp_path):
     assert load(tmp_path / "m").history_ == other.history_
 
 
-def test_a_certificate_is_dropped_when_training_goes_on(X):
+def test_a_certificate_is_dropped_by_partial_fit(X):
     ae = LinearAutoencoder(2, max_epochs=5, random_state=0).fit(X)
     with pytest.warns(OutdatedWarning):
         ae.partial_fit(X)
@@ -128,13 +128,13 @@ def test_bytes_of_0_and_1_stay_0_and_1(rng):
     ],
     ids=lambda change: " ".join(f"{k} {type(v).__name__}" for k, v in change.items()),
 )
-def test_numpys_numbers_are_stored(X, tmp_path, change):
+def test_numpy_scalars_are_stored(X, tmp_path, change):
     ae = Autoencoder(**{**SMALL, **change}).fit(X, checkpoint=tmp_path / "c")
     ae.save(tmp_path / "m")
     np.testing.assert_array_equal(load(tmp_path / "m").transform(X), ae.transform(X))
 
 
-def test_what_no_file_can_hold_is_refused_before_training(X):
+def test_arguments_that_no_file_can_hold_are_refused_before_training(X):
     with pytest.raises(UsageError, match="cannot be stored in a model file"):
         Autoencoder(**SMALL, device=object()).fit(X)
 
@@ -147,7 +147,7 @@ def test_hidden_must_be_a_sequence(X, hidden):
         Autoencoder(2, hidden=hidden, max_epochs=1).fit(X)
 
 
-def test_a_class_for_a_piece_is_named(X):
+def test_a_class_in_place_of_a_piece_is_named(X):
     with pytest.raises(UsageError, match=r"corruption: give an instance, Masking\(\)"):
         Autoencoder(**SMALL, corruption=Masking).fit(X)
 
@@ -163,7 +163,7 @@ class TestCommandLine:
         Autoencoder(**SMALL).fit(X).save(tmp_path / "m")
         return tmp_path / "m"
 
-    def test_an_input_is_never_the_output(self, table, model, capsys):
+    def test_an_output_equal_to_an_input_is_refused(self, table, model, capsys):
         before = table.read_bytes()
         assert cli(["fit", str(table), "-o", str(table)]) == 2
         assert cli(["encode", str(model), str(table), "-o", str(table)]) == 2
@@ -224,7 +224,7 @@ class TestCommandLine:
             "generate {m} --perturb {x} -o {o}.npy",
         ],
     )
-    def test_an_image_shape_is_checked_though_nothing_is_drawn(
+    def test_an_image_shape_is_checked_even_without_a_figure(
         self, table, model, tmp_path, capsys, arguments
     ):
         out = tmp_path / "o"
@@ -247,7 +247,7 @@ class TestCommandLine:
 @pytest.mark.parametrize(
     "method", ["transform", "reconstruct", "features", "score", "score_samples", "evaluate"]
 )
-def test_an_unfitted_estimator_says_so(cls, method, X):
+def test_an_unfitted_estimator_raises_not_fitted_error(cls, method, X):
     with pytest.raises(NotFittedError, match="is not fitted yet"):
         getattr(cls(), method)(X)
 
@@ -266,12 +266,12 @@ def test_small_bytes_are_a_table_and_large_ones_an_image(rng):
     assert Autoencoder(**SMALL).fit(small * 12).model_.scaling.kind == "unit"
 
 
-def test_an_unknown_loss_is_answered_with_the_known_ones(X):
+def test_an_unknown_loss_lists_the_known_ones(X):
     with pytest.raises(UsageError, match="loss: unknown name 'mse'; choose from auto, bernoulli"):
         Autoencoder(loss="mse").fit(X)
 
 
-def test_a_net_that_loses_to_pca_says_so(X):
+def test_the_table_says_that_pca_is_better(X):
     ae = Autoencoder(**{**SMALL, "max_epochs": 1}, learning_rate=1e-6).fit(X)
     assert "PCA rebuilds these rows better" in ae.evaluate(X).table()
 

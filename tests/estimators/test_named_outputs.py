@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Images in folders, a table with ids of the same numbers, and models of both."""
+    """Images in folders, a table with ids and the same values, and models of both."""
     home = tmp_path_factory.mktemp("named")
     pixels = np.random.default_rng(0).integers(0, 256, size=(N, 4, 4), dtype=np.uint8)
     for name, image in zip(FILES, pixels, strict=True):
@@ -151,7 +151,7 @@ def test_invalid_image_names_are_refused_before_a_folder_is_made(
     assert [row[0] for row in cells(tmp_path / "r.csv")] == [header, "k", name]
 
 
-def test_images_go_into_folders_below_folders_without_one(home, tmp_path):
+def test_missing_subfolders_of_images_are_made(home, tmp_path):
     (tmp_path / "codes.csv").write_text("file,c0,c1\na/b/c/d.png,0,1\na/e.png,1,0\n")
     made = tmp_path / "made"
     assert run("decode", home / "images.st", tmp_path / "codes.csv", "-o", f"{made}/") == 0
@@ -175,7 +175,7 @@ def texts(home):
 
 
 @pytest.mark.parametrize("command", ["decode", "reconstruct"])
-def test_words_stand_above_what_texts_become(command, texts, tmp_path, capsys):
+def test_outputs_of_texts_have_a_header_of_words(command, texts, tmp_path, capsys):
     data, model = texts / "d.jsonl", texts / "d.st"
     if command == "decode":
         assert run("encode", model, data, "-o", tmp_path / "codes.csv") == 0
@@ -190,13 +190,13 @@ def test_words_stand_above_what_texts_become(command, texts, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["n_rows"] == 20
 
 
-def test_new_texts_are_written_under_their_words(texts, tmp_path):
+def test_generated_texts_have_a_header_of_words(texts, tmp_path):
     assert run("generate", texts / "d.st", "-n", 3, "-o", tmp_path / "n.csv") == 0
     assert cells(tmp_path / "n.csv")[0] == ["boat", "grape", "id", "red", "sea", "wine"]
 
 
-def said_in(figure) -> list[str]:
-    """Return every text of a figure, lines apart."""
+def texts_in(figure) -> list[str]:
+    """Return every text of a figure, one per line."""
     texts = figure.findobj(lambda artist: hasattr(artist, "get_text"))
     return [line for text in texts for line in text.get_text().split("\n")]
 
@@ -225,7 +225,7 @@ FIGURES = [
 def test_figures_show_the_names_of_rows(command, shown, home, drawn, capsys):
     names = {"m": home / "images.st", "x": home / "images", "seg": home / "seg.st"}
     assert run(*command.format(**names).split(), "--figure", home / "f.png") == 0
-    texts = "\n".join(said_in(drawn[0]))
+    texts = "\n".join(texts_in(drawn[0]))
     if command.startswith("anomalies"):  # in the order of their errors, ten at most
         capsys.readouterr()
         assert run(*command.format(**names).split(), "--json") == 0
@@ -237,7 +237,7 @@ def test_figures_show_the_names_of_rows(command, shown, home, drawn, capsys):
 def test_rows_without_names_are_drawn_by_their_numbers(home, drawn):
     np.save(home / "x.npy", np.random.default_rng(0).integers(0, 256, (N, 16), dtype=np.uint8))
     assert run("reconstruct", home / "table.st", home / "x.npy", "--figure", home / "f.png") == 0
-    assert {"row 0", "row 2", "row 21"} <= {*said_in(drawn[0])}
+    assert {"row 0", "row 2", "row 21"} <= {*texts_in(drawn[0])}
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
@@ -245,7 +245,7 @@ def test_the_six_drawn_rows_of_a_table_are_spaced_evenly(command, home, tmp_path
     data, small = f"{home / 't.csv'}:id=key", ("--hidden", "", "--code", 2, "--epochs", 1, "-q")
     assert run("fit", data, *small, "-o", tmp_path / "plain.st") == 0
     assert run(command, tmp_path / "plain.st", data, "--figure", tmp_path / "f.png") == 0
-    assert {KEYS[i * N // 6] for i in range(6)} <= {*said_in(drawn[0])}
+    assert {KEYS[i * N // 6] for i in range(6)} <= {*texts_in(drawn[0])}
 
 
 def test_pairs_show_the_names_of_both_rows(home, tmp_path, drawn):
@@ -266,7 +266,7 @@ def test_pairs_show_the_names_of_both_rows(home, tmp_path, drawn):
     assert under[place] == f"{FILES[7].removesuffix('.png')}\n{chance:.3f}"
 
 
-def test_measures_are_rounded_for_people_and_whole_as_json(home, tmp_path, capsys):
+def test_measures_are_rounded_in_tables_and_exact_in_json(home, tmp_path, capsys):
     table = pd.read_csv(home / "t.csv").assign(kind=["a", "b", "c", "a"] * 5 + ["b", "c", "b", ""])
     table.to_csv(tmp_path / "t.csv", index=False)
     data = f"{tmp_path / 't.csv'}:id=key,label=kind"
@@ -281,7 +281,7 @@ def test_measures_are_rounded_for_people_and_whole_as_json(home, tmp_path, capsy
     assert printed == ["rows: 24", f"accuracy: {whole:.4g}", "rows without label: 1"]
 
 
-def test_what_a_file_says_of_its_training_is_rounded(home, capsys):
+def test_inspect_rounds_the_training_record(home, capsys):
     assert run("inspect", home / "table.st") == 0
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert run("inspect", home / "table.st", "--json") == 0

@@ -20,8 +20,8 @@ ESTIMATORS = [
 ]
 
 
-def of_before(estimator, name):
-    """Return what a pickle gives that was made before there was the parameter."""
+def older_pickle(estimator, name):
+    """Return the estimator as unpickled from a version without this parameter."""
     old = type(estimator).__new__(type(estimator))
     state = pickle.loads(pickle.dumps(estimator.__getstate__()))
     del state[name]
@@ -34,7 +34,7 @@ def test_newer_parameters_get_their_defaults(kind):
     defaults = kind().get_params(deep=False)
     assert len(ESTIMATORS) > 15 and defaults
     for name in defaults:
-        old = of_before(kind(), name)
+        old = older_pickle(kind(), name)
         assert old.get_params(deep=False) == defaults
         assert repr(old) == repr(kind())
         assert clone(old).get_params(deep=False) == defaults
@@ -44,12 +44,12 @@ def test_an_old_segmenter_without_max_classes_can_be_saved(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
     ae = ConvolutionalAutoencoder(2, channels=(3,), max_epochs=1, random_state=0).fit(images)
     fitted = CodeSegmenter(ae, max_epochs=1, random_state=0).fit(images, images > 120)
-    of_before(fitted, "max_classes").save(tmp_path / "s.safetensors")
+    older_pickle(fitted, "max_classes").save(tmp_path / "s.safetensors")
     predicted = load(tmp_path / "s.safetensors").predict(images)
     np.testing.assert_array_equal(predicted, fitted.predict(images))
 
 
 def test_an_old_head_without_max_epochs_can_be_saved(autoencoder, rows, classes, tmp_path):
     fitted = classifier(autoencoder, max_epochs=3).fit(rows, classes)
-    of_before(fitted, "max_epochs_").save(tmp_path / "h.st")
+    older_pickle(fitted, "max_epochs_").save(tmp_path / "h.st")
     assert load(tmp_path / "h.st").max_epochs_ == 3

@@ -25,7 +25,7 @@ ARGUMENTS = {"hidden": (16,), "max_epochs": 60, "learning_rate": 1e-2, "random_s
 
 @pytest.fixture(scope="module")
 def pairs() -> tuple[np.ndarray, np.ndarray]:
-    """Rows of two hidden numbers, and copies with an offset that only their pairs give away."""
+    """Rows of two latent numbers, and copies with an offset that only the pairs reveal."""
     rng = np.random.default_rng(0)
     clean = (rng.normal(size=(200, 2)) @ rng.normal(size=(2, 8))).astype(np.float32)
     noisy = clean + 1.5 + rng.normal(scale=0.3, size=clean.shape).astype(np.float32)
@@ -45,7 +45,7 @@ def test_a_net_learns_to_reconstruct_the_clean_rows(pairs, kind):
     assert net.model_.parameters["corruption"] == {"name": "identity"}
 
 
-def test_the_clean_rows_matter_and_so_does_their_order(pairs):
+def test_the_clean_rows_and_their_order_matter(pairs):
     noisy, clean = pairs
     few = {**ARGUMENTS, "max_epochs": 2}
     codes = [
@@ -65,7 +65,7 @@ def test_y_equal_to_X_gives_the_same_net_as_no_y(pairs):
     np.testing.assert_allclose(first.transform(clean), second.transform(clean), atol=1e-5)
 
 
-def test_the_measured_error_is_that_of_the_clean_rows(pairs, capsys):
+def test_the_measured_error_is_against_the_clean_rows(pairs, capsys):
     noisy, clean = pairs
     net = Autoencoder(2, verbose=1, **{**ARGUMENTS, "max_epochs": 5}).fit(noisy, clean)
     assert "rebuilt from the corrupted copies" in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_the_measured_error_is_that_of_the_clean_rows(pairs, capsys):
     assert net.score(noisy) != pytest.approx(-error, rel=1e-2)
 
 
-def test_validation_data_are_pairs_too(pairs):
+def test_validation_data_may_be_pairs(pairs):
     noisy, clean = pairs
     net = Autoencoder(2, **{**ARGUMENTS, "max_epochs": 3})
     net.fit(noisy[:150], clean[:150], validation_data=(noisy[150:], clean[150:]))
@@ -86,7 +86,7 @@ def test_validation_data_are_pairs_too(pairs):
         net.fit(noisy[:150], clean[:150], validation_data=noisy[150:])
 
 
-def test_sparse_pairs(pairs):
+def test_pairs_of_sparse_rows_are_accepted(pairs):
     clean = np.abs(np.round(9 * pairs[1]))
     noisy = clean * (np.random.default_rng(1).random(clean.shape) < 0.7)
     few = {**ARGUMENTS, "max_epochs": 2, "n_components": 2}
@@ -142,7 +142,7 @@ def test_partial_fit_refuses_pairs(pairs):
         Autoencoder(2).partial_fit(*pairs)
 
 
-def test_narrows_fit_takes_the_clean_rows_of_a_file(pairs, tmp_path, capsys):
+def test_fit_reads_the_clean_rows_from_a_file(pairs, tmp_path, capsys):
     for name, rows in zip(("noisy", "clean"), pairs, strict=True):
         np.save(tmp_path / f"{name}.npy", rows)
     out = tmp_path / "m.safetensors"

@@ -56,7 +56,7 @@ def of_class(cls: type, rows: dict[str, np.ndarray]) -> tuple[Any, np.ndarray]:
 
 
 @pytest.mark.parametrize("cls", AUTOENCODERS, ids=[cls.__name__ for cls in AUTOENCODERS])
-def test_a_diverged_call_leaves_everything_as_it_was(cls: type, counts: Any) -> None:
+def test_a_diverged_call_changes_nothing(cls: type, counts: Any) -> None:
     estimator, rows = of_class(cls, {"counts": counts})
     estimator.partial_fit(rows)
     before, codes = weights(estimator), estimator.transform(rows)
@@ -65,7 +65,7 @@ def test_a_diverged_call_leaves_everything_as_it_was(cls: type, counts: Any) -> 
         estimator.set_params(learning_rate=1e30).partial_fit(rows)
     assert equal(weights(estimator), before) and estimator.history_ == history
     np.testing.assert_array_equal(estimator.transform(rows), codes)
-    estimator.set_params(learning_rate=1e-3).partial_fit(rows)  # the moments are sound, too
+    estimator.set_params(learning_rate=1e-3).partial_fit(rows)  # the moments are intact, too
     assert np.isfinite(estimator.transform(rows)).all()
     assert not equal(weights(estimator), before)
 
@@ -78,7 +78,7 @@ def test_after_a_diverged_call_training_continues_as_if_it_had_not_happened(X: n
     assert equal(weights(tried.partial_fit(X)), weights(plain.partial_fit(X)))
 
 
-def test_a_diverged_first_call_leaves_it_unfitted(X: np.ndarray) -> None:
+def test_a_diverged_first_call_leaves_the_estimator_unfitted(X: np.ndarray) -> None:
     estimator = small(learning_rate=1e30)
     with pytest.raises(TrainingDiverged):
         estimator.partial_fit(X)
@@ -87,7 +87,7 @@ def test_a_diverged_first_call_leaves_it_unfitted(X: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TrainingStopped])
-def test_an_interrupted_call_leaves_everything_as_it_was(
+def test_an_interrupted_call_changes_nothing(
     error: type[BaseException], X: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimator = small().partial_fit(X)
@@ -134,7 +134,7 @@ def test_finite_weights_with_infinite_errors_count_as_diverged(
     ],
     ids=str,
 )
-def test_changed_arguments_of_the_pass_take_effect(change: dict[str, Any], X: np.ndarray) -> None:
+def test_changed_training_arguments_take_effect(change: dict[str, Any], X: np.ndarray) -> None:
     plain, changed = small().partial_fit(X), small().partial_fit(X)
     changed.set_params(**change).partial_fit(X)
     assert not equal(weights(changed), weights(plain.partial_fit(X)))
@@ -148,7 +148,7 @@ def test_the_augmentation_takes_effect() -> None:
 
 
 def test_adams_moments_are_kept_when_the_rate_changes(X: np.ndarray) -> None:
-    """A rate of next to nothing leaves the weights, and not those that Adam starts with anew."""
+    """With a tiny rate the weights stay, which they would not if Adam's moments restarted."""
     estimator = small().partial_fit(X)
     estimator.set_params(learning_rate=1e-4).partial_fit(X)
     steps = {int(state["step"]) for state in estimator._trainer.optimizer.state.values()}
@@ -256,7 +256,7 @@ def test_a_failed_call_keeps_the_comparison_to_pca(X: np.ndarray) -> None:
     assert hasattr(estimator, "pca_angles_")
 
 
-def test_buffers_are_restored_too(X: np.ndarray) -> None:
+def test_buffers_are_restored(X: np.ndarray) -> None:
     estimator = VectorQuantizedAutoencoder(4, n_entries=3, hidden=(5,), **_SMALL).partial_fit(X)
     before = weights(estimator)
     with pytest.raises(TrainingDiverged):
@@ -264,10 +264,10 @@ def test_buffers_are_restored_too(X: np.ndarray) -> None:
     assert equal(weights(estimator), before)
 
 
-def test_a_pickle_knows_what_its_net_was_built_with(X: np.ndarray) -> None:
+def test_a_pickle_keeps_the_arguments_of_its_net(X: np.ndarray) -> None:
     copied = pickle.loads(pickle.dumps(small().partial_fit(X)))
     with pytest.raises(UsageError, match="partial_fit: scale is 'unit', the net was built with"):
         copied.set_params(scale="unit").partial_fit(X)
-    del copied._built_with  # as pickles were before
+    del copied._built_with  # as in older pickles
     with pytest.raises(UsageError, match="n_components is 3, the net was built with 2; call fit"):
         copied.set_params(n_components=3).partial_fit(X)

@@ -53,7 +53,7 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-def test_classes_are_those_of_the_training_masks(autoencoder):
+def test_classes_come_from_the_training_masks(autoencoder):
     x, masks = discs(20, 2)
     new, new_masks = discs(6, 3)
     new_masks[0, 0, 0] = 7
@@ -80,7 +80,7 @@ def test_discs_are_segmented(training, autoencoder):
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_the_encoder_moves_unless_it_is_frozen(training, autoencoder):
+def test_the_encoder_is_trained_unless_it_is_frozen(training, autoencoder):
     before = autoencoder.model_.objective.encoder.weights[0].clone()
     segmenter = CodeSegmenter(autoencoder, training=training, **QUICK).fit(*discs(20, 2))
     after = segmenter.autoencoder_.model_.objective.encoder.weights[0]
@@ -129,10 +129,10 @@ def test_pixels_of_unknown_class_do_not_count(autoencoder):
     assert trained.evaluate(images, known).accuracy > 0.8
 
 
-def test_three_classes(autoencoder):
+def test_three_classes_are_segmented(autoencoder):
     images, masks = discs(60, 2)
     three = masks.astype(int)
-    three[::2] *= 2  # discs of another color are another thing
+    three[::2] *= 2  # discs of another color are another class
     images[::2, ..., 0] = 0
     settings = {**QUICK, "max_epochs": 50}
     overlap = CodeSegmenter(autoencoder, **settings).fit(images, three).evaluate(images, three)
@@ -141,7 +141,7 @@ def test_three_classes(autoencoder):
 
 
 def test_flips_change_image_and_mask_together(autoencoder):
-    """Turned over apart, images would teach nothing about where discs are."""
+    """If images and masks were flipped independently, nothing could be learned."""
     segmenter = CodeSegmenter(autoencoder, **QUICK, flips=True).fit(*discs(60, 2))
     images, masks = discs(40, 3)
     assert segmenter.score(images[:, ::-1], masks[:, ::-1]) > 0.9
@@ -172,7 +172,7 @@ def test_a_file_whose_parts_do_not_fit_is_refused(change, fitted, tmp_path):
         load(tmp_path / "n.safetensors")
 
 
-def test_overlap_matches_that_of_sets():
+def test_overlap_matches_its_definition_on_sets():
     truth = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
     predicted = np.array([[1, 0, 0, 1], [0, 0, 0, 0]])
     overlap = measure_masks(predicted, truth, np.array([0, 1]))
@@ -245,7 +245,7 @@ def test_the_given_number_of_classes_is_allowed(autoencoder):
 
 
 @pytest.mark.parametrize(("taught", "given"), [(1, 255), (255, 1)])
-def test_masks_of_the_same_two_classes_by_other_numbers_are_refused_with_the_way_out(taught, given):
+def test_masks_with_other_class_numbers_are_refused_with_the_way_out(taught, given):
     truth = given * np.array([[0, 1, 1, 0]])
     with pytest.raises(
         InvalidData, match=rf"class {given}, .* give np.where\(masks == {given}, {taught}, 0\)"
@@ -255,7 +255,7 @@ def test_masks_of_the_same_two_classes_by_other_numbers_are_refused_with_the_way
     assert measure_masks(rewritten, rewritten, np.array([0, taught])).mean_dice == 1
 
 
-def test_masks_whose_one_class_is_the_label_for_unknown_are_warned_of():
+def test_a_missing_label_that_is_the_only_other_class_causes_a_warning():
     predicted, truth = np.array([[0, 1, 1, 0]]), np.array([[0, 255, 255, 0]])
     with pytest.warns(UserWarning, match="no pixel is of class 1, and 255 is the label for pixels"):
         measure_masks(predicted, truth, np.array([0, 1]), unknown=255)

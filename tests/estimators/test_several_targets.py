@@ -61,7 +61,7 @@ def test_the_score_is_the_mean_of_the_targets(fitted):
 
 
 def test_unknown_values_are_ignored(autoencoder):
-    """A target of which half is NaN is learned as from the rows where it is known."""
+    """A target that is half NaN is learned as if from its known rows alone."""
     holes = Y.copy()
     holes[::2, 1] = np.nan
     both = CodeRegressor(autoencoder, **FULL).fit(X, holes)
@@ -83,7 +83,7 @@ def test_rows_without_values_still_affect_the_reconstruction():
     assert np.isfinite(with_all).all() and np.isfinite(few.history_).all()
 
 
-def test_errors_are_summed_over_targets_and_a_row_is_known_by_one_of_them():
+def test_errors_sum_over_targets_and_rows_count_with_any_known_target():
     predictions = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 7.0]])
     y = torch.tensor([[0.0, 0.0], [1.0, torch.nan], [torch.nan, torch.nan]])
     each, known = target_errors(predictions, y, classification=False)
@@ -91,7 +91,7 @@ def test_errors_are_summed_over_targets_and_a_row_is_known_by_one_of_them():
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
-def test_held_out_errors_are_of_rows_with_a_value(training, autoencoder):
+def test_held_out_errors_cover_only_rows_with_a_value(training, autoencoder):
     holes = Y.copy()
     holes[::2] = np.nan
     head = CodeRegressor(
@@ -138,7 +138,7 @@ def test_one_column_stays_a_column(names, autoencoder, tmp_path):
         {"target_names": [1, 2, 3]},
     ],
 )
-def test_targets_that_cannot_be_are_refused_at_load(change, fitted, tmp_path):
+def test_invalid_targets_are_refused_at_load(change, fitted, tmp_path):
     fitted.save(tmp_path / "h.safetensors")
     artefact = read_artefact(tmp_path / "h.safetensors", kind="model")
     artefact.spec["head"] |= change
@@ -199,7 +199,7 @@ def test_validation_data_must_have_the_same_targets(autoencoder):
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned"])
 def test_a_weight_equals_a_repetition(training, autoencoder):
-    """Weights of 0 leave rows out, of every target and with its names."""
+    """Weights of 0 drop rows from every target and keep the target names."""
     y, counts = pd.DataFrame(_spoiled(4, 1, np.nan), columns=NAMES), RNG.integers(0, 3, size=160)
     settings = {**FULL, "batch_size": 500, "learning_rate": None, "training": training}
     weighted = CodeRegressor(autoencoder, **settings).fit(X, y, sample_weight=counts)

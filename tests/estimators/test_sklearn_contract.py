@@ -1,4 +1,4 @@
-"""scikit-learn's own checks on every estimator; two, of repeated rows, are expected to fail."""
+"""scikit-learn's checks on every estimator; two checks of repeated rows are expected to fail."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def _small(cls: type) -> Any:
     return cls(n_components=2, max_epochs=2, random_state=0, **more)
 
 
-# some checks fit a single feature: that two numbers can copy it is what the warning says; and
-# tables, which are no images
+# some checks fit a single feature, which a code of two numbers can copy, and
+# tables, which are not images
 @pytest.mark.filterwarnings("ignore::narrows.errors.ImageShapeWarning")
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks(

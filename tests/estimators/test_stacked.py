@@ -1,4 +1,4 @@
-"""The stacked autoencoder: what each layer learns, where it is put, and what interrupts it."""
+"""The stacked autoencoder: layer-wise pretraining, fine-tuning, and resuming."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def X() -> np.ndarray:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("tied", [True, False])
-def test_pretraining_alone_beats_the_start_and_the_mean(method, tied, X):
-    """The whole net, unrolled and never fine-tuned, already rebuilds its rows."""
+def test_pretraining_alone_beats_initial_weights_and_the_mean(method, tied, X):
+    """The unrolled net reconstructs its rows without fine-tuning."""
     ae = stacked(
         pretrain=method,
         tied=tied,
@@ -72,7 +72,7 @@ def test_the_mirrored_layers_start_as_transposes(method, X):
         assert bool(bias.abs().sum() > 0)
 
 
-def test_fine_tuning_parts_untied_weights_and_keeps_tied_ones(X):
+def test_fine_tuning_separates_untied_weights_and_keeps_tied_weights_equal(X):
     parted = stacked(tied=False).fit(X).model_.objective
     assert not torch.equal(parted.encoder.weights[0].t(), parted.decoder.weights[-1])
     assert not hasattr(stacked().fit(X).model_.objective.decoder, "weights")
@@ -87,8 +87,8 @@ def test_every_layer_improves_on_its_own_input(method, X):
         assert all(layer[-1] < layer[0] for layer in history)
 
 
-def test_an_upper_layer_is_trained_on_what_the_lower_ones_say(X):
-    """The second layer, trained by hand on the features of the first, has the same weights."""
+def test_an_upper_layer_is_trained_on_the_features_of_the_lower_layers(X):
+    """Training the second layer by hand on the first layer's features gives the same weights."""
     ae = stacked(fine_tune=False, validation_fraction=0.0, precision="float32").fit(X)
     seed = ae.model_.record["seed"] + 1
     layer = layer_autoencoder(
@@ -126,7 +126,7 @@ def test_every_parameter_changes_the_result(change, X):
     assert not np.allclose(stacked().fit_transform(X), stacked(**change).fit_transform(X))
 
 
-def test_the_variants_of_machines_differ_from_each_other(X):
+def test_the_settings_of_boltzmann_machines_take_effect(X):
     codes = [
         stacked(pretrain="rbm", **change).fit_transform(X)
         for change in ({}, {"cd_steps": 3}, {"persistent": True})
@@ -145,7 +145,7 @@ def test_a_seed_repeats_and_another_does_not(method, X):
 
 
 @pytest.mark.parametrize("below", [None, *ACTIVATIONS])
-def test_a_layer_has_every_weight_once(below):
+def test_a_layer_stores_every_weight_once(below):
     """A checkpoint holds no tensor under two names."""
     layer = layer_autoencoder(
         6, 4, activation="silu", below=below, loss=SquaredError(), corruption=Masking(0.25),
@@ -191,7 +191,7 @@ def test_a_drawn_seed_is_kept_when_a_layer_was_interrupted(X, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_it_is_saved_and_loaded_with_its_history(method, X, path):
+def test_the_pretraining_history_is_saved_and_loaded(method, X, path):
     ae = stacked(pretrain=method).fit(X)
     ae.save(path)
     again = load(path)
@@ -206,7 +206,7 @@ def test_a_table_gets_gaussian_visible_units(X):
     assert np.isfinite(ae.transform(table)).all()
 
 
-def test_it_takes_sparse_rows_and_streams(X, tmp_path):
+def test_sparse_rows_and_streams_are_accepted(X, tmp_path):
     counts = sp.csr_array(np.floor(X * 4))
     assert np.isfinite(stacked().fit_transform(counts)).all()
     np.save(tmp_path / "x.npy", X.astype("f4"))
@@ -227,17 +227,17 @@ def test_it_takes_sparse_rows_and_streams(X, tmp_path):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused(change, message, X):
+def test_invalid_arguments_are_refused(change, message, X):
     with pytest.raises(UsageError, match=message):
         stacked(**change).fit(X)
 
 
-def test_a_table_with_a_linear_code_on_top_has_no_machine(X):
+def test_two_gaussian_sides_are_refused(X):
     with pytest.raises(UsageError, match="at most one side Gaussian"):
         stacked(pretrain="rbm", hidden=()).fit(X * 20 - 5)
 
 
-def test_the_activation_fits_the_way_of_pretraining(X):
+def test_the_default_activation_depends_on_the_pretraining_method(X):
     built = [
         stacked(activation="auto", pretrain=method).fit(X).model_.parameters["activation"]
         for method in METHODS
@@ -245,13 +245,13 @@ def test_the_activation_fits_the_way_of_pretraining(X):
     assert built == ["silu", "sigmoid"]
 
 
-def test_bernoulli_units_read_no_values_outside_0_and_1(X):
+def test_bernoulli_units_refuse_values_outside_0_and_1(X):
     loss = {"name": "squared_error", "link": "logistic"}
     with pytest.raises(InvalidData, match=r"Bernoulli: x must be in \[0, 1\]"):
         stacked(pretrain="rbm", loss=loss, scale="standard").fit(X)
 
 
-def test_the_command_line_makes_one_and_leaves_no_checkpoints(X, tmp_path: Path):
+def test_the_command_line_fits_a_stack_and_leaves_no_checkpoints(X, tmp_path: Path):
     np.save(tmp_path / "x.npy", X)
     model = tmp_path / "m.safetensors"
     arguments = ["--hidden", "8", "--code", "3", "--epochs", "2", "--seed", "0", "-q"]
@@ -262,7 +262,7 @@ def test_the_command_line_makes_one_and_leaves_no_checkpoints(X, tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "x.npy"]
 
 
-def test_fine_tuning_may_see_more_images_than_there_are(X):
+def test_fine_tuning_uses_the_augmentation(X):
     source = DenseSource((X * 255).astype(np.uint8))
     source.image_shape = (4, 4)
     plain, augmented = (
@@ -273,8 +273,8 @@ def test_fine_tuning_may_see_more_images_than_there_are(X):
 
 
 @pytest.mark.parametrize("drawn", [True, False])
-def test_a_training_begun_anew_is_resumed_without_the_layers_of_the_one_before(drawn, X, tmp_path):
-    """The old run's upper layers, and its seed, would stand in the way of the new one."""
+def test_a_restarted_training_resumes_without_layers_of_the_earlier_run(drawn, X, tmp_path):
+    """The upper layers and the seed of the old run must not affect the new one."""
     first = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.01}
     second = {"random_state": None} if drawn else {"pretrain_learning_rate": 0.02}
     for arguments, steps in ((first, 100), (second, 5)):
@@ -285,7 +285,7 @@ def test_a_training_begun_anew_is_resumed_without_the_layers_of_the_one_before(d
     stacked(**second).fit(X, checkpoint=tmp_path, resume=True)
 
 
-def test_until_its_first_checkpoint_a_training_begun_anew_removes_nothing(X, tmp_path):
+def test_a_restarted_training_removes_nothing_until_its_first_checkpoint(X, tmp_path):
     with pytest.raises(TrainingStopped):
         stacked().fit(X, checkpoint=tmp_path, stop_requested=after(100))
     before = sorted(tmp_path.rglob("checkpoint-*"))
@@ -299,17 +299,17 @@ def test_until_its_first_checkpoint_a_training_begun_anew_removes_nothing(X, tmp
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_layer_that_diverges_says_so(method, X):
+def test_a_diverging_layer_raises_training_diverged(method, X):
     with pytest.raises(TrainingDiverged, match="lower learning_rate"):
         stacked(pretrain=method, pretrain_learning_rate=1e30).fit(X)
 
 
-def test_numpys_numbers_have_a_place_in_a_checkpoint(X, tmp_path):
+def test_numpy_scalars_are_stored_in_checkpoints(X, tmp_path):
     rate = np.float32(0.01)
     assert stacked(pretrain_learning_rate=rate).fit(X, checkpoint=tmp_path).n_epochs_ == 3
 
 
-def test_a_later_partial_fit_keeps_the_history_of_the_layers(X):
+def test_partial_fit_keeps_the_pretraining_history(X):
     ae = stacked().fit(X)
     before = ae.pretraining_history_
     with pytest.warns(OutdatedWarning):
@@ -318,7 +318,9 @@ def test_a_later_partial_fit_keeps_the_history_of_the_layers(X):
 
 
 @pytest.mark.parametrize("method, momentum, decay", [("rbm", 0.9, 2e-4), ("denoising", None, 0)])
-def test_machines_are_trained_by_momentum_and_decay(method, momentum, decay, X, monkeypatch):
+def test_boltzmann_machines_are_trained_with_momentum_and_decay(
+    method, momentum, decay, X, monkeypatch
+):
     trainers, biases = [], []
 
     def spied(layer: Any, *given: Any, **named: Any) -> Trainer:
@@ -332,7 +334,7 @@ def test_machines_are_trained_by_momentum_and_decay(method, momentum, decay, X, 
     groups = [trainer.optimizer.param_groups[0] for trainer in trainers]
     assert [group.get("momentum") for group in groups] == [momentum] * 3
     assert [group["weight_decay"] for group in groups] == [decay] * 3
-    # the lowest layer, and it alone, starts at the rows' mean
+    # only the lowest layer starts at the mean of the rows
     mean = torch.from_numpy(X.mean(axis=0)).float()
     expected = torch.logit(mean) if method == "rbm" else biases[0]
     torch.testing.assert_close(biases[0], expected, rtol=1e-3, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Estimators of texts inside scikit-learn's compositions, and every form that texts come in."""
+"""Text estimators in scikit-learn's pipelines, with texts in every accepted form."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_texts_have_the_same_codes_in_every_form(fitted, form):
 
 
 @pytest.mark.parametrize("form", ["frame", "polars frame", "objects, one column"])
-def test_a_fit_takes_one_column_too(kind, fitted, form):
+def test_fit_accepts_one_column(kind, fitted, form):
     again = kind(8, **SMALL).fit(FORMS[form](TEXTS))
     np.testing.assert_array_equal(again.transform(TEXTS), fitted.transform(TEXTS))
 
@@ -83,13 +83,13 @@ def test_a_missing_text_in_a_column_is_refused_with_its_place(kind):
 # Names of features, and containers
 
 
-def test_features_are_named_whatever_column_the_texts_were_in(kind, fitted):
+def test_feature_names_do_not_depend_on_the_input_column(kind, fitted):
     names = [f"{kind.__name__.lower()}{i}" for i in range(8)]
     for given in (None, ["text"], ["a", "b"]):
         assert fitted.get_feature_names_out(given).tolist() == names
 
 
-def test_of_counts_the_columns_are_still_checked(kind):
+def test_columns_of_counts_are_still_checked(kind):
     counts = kind(8, **SMALL).fit(TEXTS).vocabulary_.count(TEXTS)
     model = kind(8, **SMALL).fit(counts)
     with pytest.raises(ValueError, match="input_features should have length"):
@@ -97,7 +97,7 @@ def test_of_counts_the_columns_are_still_checked(kind):
 
 
 @pytest.mark.parametrize("form", ["list", "series", "frame", "objects"])
-def test_codes_come_as_a_frame_of_pandas_where_asked(kind, form):
+def test_set_output_returns_a_pandas_frame(kind, form):
     X = FORMS[form](TEXTS)
     frame = kind(8, **SMALL).set_output(transform="pandas").fit_transform(X)
     assert isinstance(frame, pd.DataFrame) and frame.shape == (40, 8)
@@ -106,7 +106,7 @@ def test_codes_come_as_a_frame_of_pandas_where_asked(kind, form):
         assert frame.index.equals(X.index)
 
 
-def test_codes_come_as_a_frame_of_polars_where_asked(kind):
+def test_set_output_returns_a_polars_frame(kind):
     frame = kind(8, **SMALL).set_output(transform="polars").fit_transform(TEXTS)
     assert isinstance(frame, pl.DataFrame) and frame.shape == (40, 8)
 
@@ -128,7 +128,7 @@ def test_a_column_transformer_puts_codes_beside_other_columns(kind, table, colum
 # Compositions
 
 
-def test_a_union_of_both_has_the_names_of_both():
+def test_a_feature_union_prefixes_the_names_of_both_estimators():
     union = FeatureUnion(
         [("d", DocumentAutoencoder(3, **SMALL)), ("h", SemanticHasher(8, **SMALL))]
     )
@@ -138,7 +138,7 @@ def test_a_union_of_both_has_the_names_of_both():
     ]  # fmt: skip
 
 
-def test_a_pipeline_and_a_search_over_its_parameters(kind, table):
+def test_a_grid_search_varies_a_pipelines_parameters(kind, table):
     columns = ColumnTransformer([("d", kind(8, **SMALL), "text"), ("n", "passthrough", ["n"])])
     pipeline = Pipeline([("columns", columns), ("classes", KNeighborsClassifier())])
     grid = {"columns__d__n_components": [8, 16], "columns__d__stemmer": [None, "porter"]}
@@ -148,6 +148,6 @@ def test_a_pipeline_and_a_search_over_its_parameters(kind, table):
     assert len(named) == search.best_params_["columns__d__n_components"] + 1
 
 
-def test_a_search_by_the_estimators_own_score(kind):
+def test_a_grid_search_uses_the_estimators_own_score(kind):
     search = GridSearchCV(kind(8, **SMALL), {"min_df": [1, 2]}, cv=2, error_score="raise")
     assert np.isfinite(search.fit(TEXTS).best_score_)

@@ -32,7 +32,7 @@ def net():
     return build_objective("variational", parameters, 4)
 
 
-def test_the_kl_is_torchs_own(net, generator):
+def test_the_kl_matches_torchs(net, generator):
     mean = torch.randn(7, 3, generator=generator)
     log_variance = torch.randn(7, 3, generator=generator)
     posterior = GaussianPosterior(mean, log_variance)
@@ -80,7 +80,7 @@ def test_no_log_variance_overflows(generator):
     assert bool(torch.isfinite(posterior.log_variance.exp()).all())
 
 
-def test_the_posterior_is_float32_where_the_net_is_bfloat16(net, generator):
+def test_the_posterior_is_float32_in_a_bfloat16_net(net, generator):
     with torch.autocast("cpu", torch.bfloat16):
         code = net.encoder(torch.rand(5, 4), generator=generator)
     assert code.posterior is not None
@@ -100,15 +100,15 @@ def fitted(digit_bits) -> VariationalAutoencoder:
     return VariationalAutoencoder(6, hidden=(64,), max_epochs=40, random_state=0).fit(digit_bits)
 
 
-def test_auto_takes_bernoulli_where_values_are_in_0_1(fitted, rng):
+def test_auto_selects_bernoulli_for_values_in_0_1(fitted, rng):
     assert fitted.model_.parameters["loss"]["name"] == "bernoulli"
     assert fitted.loss_unit_ == "nats per sample"
     table = VariationalAutoencoder(2, hidden=(), max_epochs=1).fit(rng.normal(size=(40, 5)))
     assert table.model_.parameters["loss"]["name"] == "squared_error"
 
 
-def test_training_is_judged_by_the_held_out_bound(fitted, digit_bits):
-    """The reconstruction error of the mean code would be a fraction of it."""
+def test_early_stopping_uses_the_held_out_bound(fitted, digit_bits):
+    """The reconstruction error of the mean code would be much smaller."""
     error = -fitted.score(digit_bits)
     best = min(fitted.validation_history_)
     assert best > error + 3
@@ -121,7 +121,7 @@ def test_the_net_beats_independent_bits(fitted, digit_bits):
     assert -fitted.log_likelihood(digit_bits, 50, random_state=0).mean() < 0.85 * independent
 
 
-def test_beta_is_the_price_of_the_code(digit_bits):
+def test_a_larger_beta_gives_a_smaller_kl(digit_bits):
     nats = []
     for beta in (0.5, 8.0):
         ae = VariationalAutoencoder(6, hidden=(32,), beta=beta, max_epochs=6, random_state=0)
@@ -130,7 +130,7 @@ def test_beta_is_the_price_of_the_code(digit_bits):
     assert nats[1] < 0.5 * nats[0]
 
 
-def test_log_likelihood_repeats_by_seed(fitted, digit_bits):
+def test_log_likelihood_repeats_with_its_seed(fitted, digit_bits):
     first, again, other = (
         fitted.log_likelihood(digit_bits[:9], 2, random_state=seed) for seed in (1, 1, 2)
     )
@@ -139,12 +139,12 @@ def test_log_likelihood_repeats_by_seed(fitted, digit_bits):
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, None, True, 10**7])
-def test_numbers_of_codes_that_cannot_be_are_refused(fitted, digit_bits, n):
+def test_invalid_numbers_of_codes_are_refused(fitted, digit_bits, n):
     with pytest.raises(UsageError, match="n_samples: must be an integer >= 1 and <= 1e\\+06"):
         fitted.log_likelihood(digit_bits[:2], n)
 
 
-def test_one_gray_value_makes_all_rows_densities(fitted, digit_bits):
+def test_a_single_gray_value_makes_every_likelihood_a_density(fitted, digit_bits):
     rows = digit_bits[:4].copy()
     bits = fitted.log_likelihood(rows, 2, random_state=0)
     rows[3, 20] = 0.5
@@ -209,7 +209,7 @@ def test_evaluate_of_gray_digits_prints_a_density_and_its_unit(tmp_path, capsys)
     assert unit in capsys.readouterr().out
 
 
-def test_evaluate_of_another_model_has_no_likelihood(tmp_path, x, capsys):
+def test_evaluate_prints_no_likelihood_for_other_models(tmp_path, x, capsys):
     np.save(tmp_path / "x.npy", x)
     Autoencoder(2, hidden=(), max_epochs=1).fit(x).save(tmp_path / "m")
     command = ["evaluate", str(tmp_path / "m"), str(tmp_path / "x.npy")]

@@ -1,4 +1,4 @@
-"""Quantized codes: the nearest entries, the gradient through them, and entries that are used."""
+"""Quantized codes: nearest entries, straight-through gradients, and reset of unused entries."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def quantized(**changes: Any) -> VectorQuantizedAutoencoder:
     return VectorQuantizedAutoencoder(**{**arguments, **changes})
 
 
-def test_every_part_is_its_nearest_entry(x):
-    """Against a loop over rows, parts and entries."""
+def test_every_group_is_set_to_its_nearest_entry(x):
+    """Compare with a loop over rows, groups and entries."""
     f = encoder()
     code = f(x)
     z, entries = code.preactivation.detach().numpy(), f.entries.detach().numpy()
@@ -58,7 +58,7 @@ def test_every_part_is_its_nearest_entry(x):
             )
 
 
-def test_the_gradient_goes_straight_through(x, generator):
+def test_the_gradient_is_straight_through(x, generator):
     """dL/dz is dL/dh: the choice itself has no slope."""
     f = encoder()
     code = f(x, generator=generator)
@@ -69,7 +69,7 @@ def test_the_gradient_goes_straight_through(x, generator):
     assert f.entries.grad is None
 
 
-def test_commitment_is_the_formula_and_moves_both_sides(x, generator):
+def test_commitment_matches_its_formula_and_moves_codes_and_entries(x, generator):
     parameters = {"n_components": 4, "n_groups": 2, "n_entries": 5, "commitment": 0.5}
     net = build_objective("vector_quantized", parameters, 6)
     net.encoder.idle.zero_()
@@ -83,7 +83,7 @@ def test_commitment_is_the_formula_and_moves_both_sides(x, generator):
     assert bool((slopes[used] > 0).all())
 
 
-def test_entries_start_where_the_first_rows_are(x, generator):
+def test_entries_start_at_codes_of_the_first_batch(x, generator):
     f = QuantizedEncoder([6, 4], n_groups=2, n_entries=5, activation="silu", generator=generator)
     z = f(x).preactivation.detach()
     f(x, generator=generator)
@@ -92,7 +92,7 @@ def test_entries_start_where_the_first_rows_are(x, generator):
             assert bool((z[:, 2 * g : 2 * g + 2] == entry).all(dim=1).any())
 
 
-def test_an_entry_that_nobody_chooses_starts_again(x, generator):
+def test_an_unused_entry_is_reset(x, generator):
     f = encoder()
     with torch.no_grad():
         f.entries[1, 3] = 1e6
@@ -103,7 +103,7 @@ def test_an_entry_that_nobody_chooses_starts_again(x, generator):
     assert bool(f.entries[1, 3].abs().max() < 100)
 
 
-def test_answering_changes_nothing(x):
+def test_inference_does_not_change_the_encoder(x):
     f = encoder()
     before = {name: value.clone() for name, value in f.state_dict().items()}
     f(x)
@@ -111,7 +111,7 @@ def test_answering_changes_nothing(x):
     assert all(torch.equal(before[name], value) for name, value in f.state_dict().items())
 
 
-def test_choices_say_more_together_than_as_many_clusters(digits):
+def test_several_choices_beat_kmeans_with_as_many_entries(digits):
     """Four choices of 16 store 64 vectors; k-means with 16 is one choice of 16."""
     ae = quantized(max_epochs=40, scale="unit").fit(digits)
     clusters = KMeans(16, n_init=1, random_state=0).fit(digits)
@@ -122,7 +122,7 @@ def test_choices_say_more_together_than_as_many_clusters(digits):
     assert min(used) > 12
 
 
-def test_the_choices_hold_all_that_the_decoder_gets(digits):
+def test_choices_and_entries_determine_the_reconstruction(digits):
     ae = quantized().fit(digits)
     choices = ae.choices(digits)
     codes = ae.entries_[np.arange(4), choices].reshape(len(digits), -1)
@@ -132,7 +132,7 @@ def test_the_choices_hold_all_that_the_decoder_gets(digits):
     )
 
 
-def test_samples_are_of_its_own_entries(digits, path):
+def test_sampling_repeats_after_loading(digits, path):
     ae = quantized().fit(digits)
     assert ae.sample(20, random_state=0).shape == (20, 64)
     ae.save(path)
@@ -163,7 +163,7 @@ def test_every_parameter_changes_the_result(change, digits):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused(change, message, digits):
+def test_invalid_arguments_are_refused(change, message, digits):
     with pytest.raises(UsageError, match=message):
         quantized(**change).fit(digits)
 

@@ -1,4 +1,4 @@
-"""Autoencoders with row weights: a weight has the effect of repeating the row."""
+"""Autoencoders with row weights: a weight acts like repeating the row."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_dec
     ],
 )  # fmt: skip
 def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(kind, settings, rows):
-    """Nothing is drawn in these trainings, so that only rounding tells the two apart."""
+    """These trainings draw nothing at random, so the results differ only by rounding."""
     settings = {**ALL_TRAIN, "n_components": 3, **settings}
     if "pretrain_epochs" in settings:
         settings["corruption"] = None
@@ -82,7 +82,7 @@ def test_a_weight_equals_a_repetition_if_a_batch_holds_all_rows(kind, settings, 
     np.testing.assert_allclose(weighted.history_, repeated.history_, rtol=1e-3, atol=1e-4)
 
 
-def test_pairs_of_rows_have_weights_too():
+def test_pairs_of_rows_may_have_weights():
     clean = X + 1
     weighted, repeated = (
         Autoencoder(3, hidden=(8,), **ALL_TRAIN),
@@ -93,7 +93,7 @@ def test_pairs_of_rows_have_weights_too():
     np.testing.assert_allclose(weighted.reconstruct(X), repeated.reconstruct(X), atol=1e-3)
 
 
-def test_weights_that_are_all_alike_change_nothing():
+def test_equal_weights_change_nothing():
     alike, none = (Autoencoder(3, **SMALL).fit(X, sample_weight=w) for w in (np.full(N, 7.0), None))
     np.testing.assert_allclose(alike.transform(X), none.transform(X), atol=1e-5)
     np.testing.assert_allclose(alike.validation_history_, none.validation_history_, rtol=1e-5)
@@ -120,7 +120,7 @@ def test_rows_of_weight_0_are_dropped():
 
 @pytest.mark.parametrize("rows", [X, WORDS, np.where(X < -1, np.nan, X)],
                          ids=["dense", "sparse", "missing"])  # fmt: skip
-def test_statistics_are_those_of_repeated_rows(rows):
+def test_statistics_equal_those_of_repeated_rows(rows):
     source = array_source(rows)
     weighted = describe(source.weighted(weights_of_source(COUNTS)), missing=True)
     repeated = describe(array_source(repetitions_of(rows)), missing=True)
@@ -132,7 +132,7 @@ def test_statistics_are_those_of_repeated_rows(rows):
     torch.testing.assert_close(*share, rtol=1e-6, atol=0)
 
 
-def test_a_column_known_only_in_a_light_row_keeps_its_variance():
+def test_a_column_known_only_in_rows_of_small_weight_keeps_its_variance():
     rows = X.copy()
     rows[2:, 0] = np.nan
     source = array_source(rows).weighted(weights_of_source(np.r_[0.01, 0.01, np.ones(N - 2)]))
@@ -142,7 +142,7 @@ def test_a_column_known_only_in_a_light_row_keeps_its_variance():
 
 @pytest.mark.parametrize("rows", [X, WORDS, X[:, :5] @ RNG.normal(size=(5, 5000))],
                          ids=["covariance", "sparse", "wide"])  # fmt: skip
-def test_the_baseline_is_that_of_repeated_rows(rows):
+def test_the_baseline_equals_that_of_repeated_rows(rows):
     rows = rows.astype(np.float32)
     weighted = array_source(rows).weighted(weights_of_source(COUNTS))
     both = [
@@ -284,7 +284,7 @@ def test_streamed_rows_have_no_weights(tmp_path):
         Autoencoder(2, **SMALL).fit(streamed, sample_weight=1 + COUNTS)
 
 
-def test_scales_are_of_weighted_rows():
+def test_scaling_uses_weighted_rows():
     source = array_source(X).weighted(weights_of_source(COUNTS))
     scaling = fit_scaling("standard", source, describe(source))
     assert scaling.shift is not None and scaling.scale is not None

@@ -1,4 +1,4 @@
-"""Weights of rows and of classes of heads."""
+"""Row weights and class weights of heads."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_balanced_weights_find_a_rare_class():
     assert found[0] < 0.4 and min(found[1:]) > 0.8
 
 
-def test_balanced_is_a_weight_of_rows(autoencoder):
+def test_balanced_equals_weights_of_rows(autoencoder):
     weights = np.where(Y == 1, len(Y) / (2 * Y.sum()), len(Y) / (2 * (1 - Y).sum()))
     settings = {**FULL, "training": "fine_tuned"}  # which standardizes no features
     ours = CodeClassifier(autoencoder, class_weight="balanced", **settings).fit(X, Y)
@@ -168,7 +168,7 @@ def test_balanced_weights_find_pixels_of_a_rare_class():
     assert found[0] < 0.2 and found[1] > 0.8
 
 
-def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
+def test_the_command_line_weights_rows_and_classes(tmp_path, autoencoder):
     model, data = tmp_path / "m.safetensors", tmp_path / "x.npy"
     autoencoder.save(model)
     np.save(data, X)
@@ -186,7 +186,7 @@ def test_the_command_line_weighs_rows_and_classes(tmp_path, autoencoder):
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-46, 1e300])
-def test_weights_out_of_float32_weigh_by_their_ratios(scale, autoencoder):
+def test_weights_outside_float32_count_by_their_ratios(scale, autoencoder):
     series = pytest.importorskip("pandas").Series
     plain, scaled = (1.0 + COUNTS, series(scale * (1.0 + COUNTS)))
     predictions = [

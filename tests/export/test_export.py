@@ -32,7 +32,7 @@ class Exported:
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def exported(request, tmp_path_factory) -> Exported:
-    """Both halves of a variant, each in a folder of its own."""
+    """Encoder and decoder of a variant, each in its own folder."""
     variant, counted = request.param, request.param in ("document", "hashing")
     fitted = model(
         variant, *(("tfidf", "multinomial") if counted else ()),
@@ -107,7 +107,7 @@ def test_a_file_has_the_metadata_of_its_model(exported):
     assert metadata["narrows_version"]
 
 
-def test_a_file_holds_no_trace_of_the_machine(exported):
+def test_a_file_does_not_name_the_machine(exported):
     data = exported.encoder.read_bytes()
     assert b".py" not in data and str(Path.home()).encode() not in data
 
@@ -131,7 +131,7 @@ def test_the_link_of_the_loss_is_in_the_decoder(tmp_path, loss):
     assert outputs.min() >= 0 and outputs.max() <= 1
 
 
-def test_counts_far_below_1_keep_their_shares(tmp_path):
+def test_counts_far_below_1_keep_their_proportions(tmp_path):
     """log(1 + x) of a small x is x, and not what 1 + x has rounded off."""
     fitted = model("document", "tfidf", "multinomial")
     export_onnx(fitted, tmp_path / "m.onnx")
@@ -139,7 +139,7 @@ def test_counts_far_below_1_keep_their_shares(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", rows), own_answers(fitted, "encoder", rows))
 
 
-def test_large_rows_have_shares_too(tmp_path):
+def test_large_rows_have_finite_proportions(tmp_path):
     fitted = model("document", "proportions", "multinomial")
     export_onnx(fitted, tmp_path / "m.onnx")
     rows = 3e38 * np.random.default_rng(0).random((20, N_FEATURES)).astype(np.float32)
@@ -154,8 +154,8 @@ def test_missing_values_are_allowed_if_the_model_admits_them(tmp_path):
     assert_same(answers(tmp_path / "m.onnx", rows), own_answers(fitted, "reconstruct", rows))
 
 
-def test_the_nearest_of_many_vectors_is_that_of_the_model(tmp_path):
-    """More entries and rows than torch compares one by one."""
+def test_the_nearest_of_many_vectors_matches_the_models(tmp_path):
+    """More entries and rows than torch compares directly."""
     fitted = model("vector_quantized", n_groups=2, n_entries=40)
     export_onnx(fitted, tmp_path / "m.onnx")
     rows = counts(300)
@@ -201,14 +201,14 @@ def test_an_export_does_not_change_the_model(tmp_path):
 
 
 class OneBatchOnly(torch.nn.Module):
-    """Python's int of a batch is a constant in what is traced."""
+    """Tracing turns a Python int of the batch size into a constant."""
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         return h.reshape(len(h), 2, 2).flatten(1).repeat(1, 3)
 
 
 class ConvolutionalDecoder(torch.nn.Module):
-    """A feature map that is doubled, channels last outside: 4 numbers to 2 x 2 pixels of 3."""
+    """A decoder from 4 numbers to 2 x 2 pixels of 3 channels, with channels last in its output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class ConvolutionalDecoder(torch.nn.Module):
         return pixels.permute(0, 2, 3, 1).flatten(1)
 
 
-def test_images_come_out_channels_last_as_rows(tmp_path):
+def test_image_outputs_are_rows_with_channels_last(tmp_path):
     fitted = model("plain", "unit")
     fitted.objective.decoder = ConvolutionalDecoder()
     export_onnx(fitted, tmp_path / "m.onnx", part="decoder")

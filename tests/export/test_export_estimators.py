@@ -1,4 +1,4 @@
-"""Exports of estimators and heads, from the command line, too, and refused exports."""
+"""Exports of estimators and heads in Python and on the command line, and refused exports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.usefixtures("operators_listed_once")
 
 
-def test_a_loaded_autoencoder_exports_what_it_transforms(digits, tmp_path):
+def test_a_loaded_autoencoders_export_matches_transform(digits, tmp_path):
     Autoencoder(5, hidden=(16,), max_epochs=2, random_state=0).fit(digits).save(tmp_path / "m")
     ae = load(tmp_path / "m")
     ae.export(tmp_path / "f.onnx")

@@ -13,7 +13,7 @@ NAMES = ["length", "width", "height", "weight"]
 
 
 def found_with(p_values: np.ndarray, n_calibration: int) -> FlaggedRows:
-    """What was found of rows with these p-values, at the level 0.05."""
+    """The anomalies found among rows with these p-values at the level 0.05."""
     flagged = p_values <= 0.05
     return FlaggedRows(-p_values, p_values, flagged, "p <= 0.05", 0.05, None, n_calibration)
 
@@ -68,7 +68,7 @@ def test_a_histogram_of_one_bar_is_left_out_with_the_reason(n_rows, n_values, fe
     assert f"0 of {n_rows} rows are flagged: p <= 0.05" in figure.get_suptitle()
 
 
-def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole():
+def test_bars_share_one_scale_and_feature_names_are_not_cut_off():
     shares = np.array([[0.5, 0.3, 0.2], [0.25, 0.35, 0.4]])
     figure = anomaly_figure(
         shares, shares, shares, titles=["row 0", "row 1"], found=found_with(np.ones(2), 9),
@@ -80,7 +80,7 @@ def test_bars_of_one_figure_have_one_scale_and_the_names_of_features_are_whole()
     assert named == ["od280_od315_of_wines", r"cost_in_\$", "x"]
 
 
-def test_images_stand_above_their_reconstruction_and_contributions(rng):
+def test_images_are_drawn_above_their_reconstruction_and_contributions(rng):
     rows = rng.random((3, 48))
     figure = anomaly_figure(
         rows, rows / 2, np.full((3, 48), 1 / 48), titles=["a", "b", "c"],

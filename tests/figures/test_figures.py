@@ -82,7 +82,7 @@ def test_the_longest_names_fit_into_the_legend(table):
     assert len(figure.legends[0].get_texts()) == 5
 
 
-def test_profiles_and_errors_are_those_of_the_named_rows(of_table, table):
+def test_profiles_and_errors_belong_to_the_named_rows(of_table, table):
     names = [f"row {i}" for i in range(0, 80, 8)]
     rows = torch.from_numpy(table[::8])
     figure = reconstruction_figure(of_table, rows, lines=names)
@@ -167,7 +167,7 @@ def test_every_new_image_is_drawn(of_images, images):
     assert len(figure.axes[0].images) == 15
 
 
-def test_names_stand_beside_the_images_and_within_the_figure():
+def test_names_are_beside_the_images_and_within_the_figure():
     lines = ["row 1198, amount 0.5", "two\nlines of a name that is long", "i"]
     title = "a title that is much wider than two small images are, by far"
     figure = draw_mosaic(
@@ -213,7 +213,7 @@ def test_of_many_words_the_ten_largest_contributions_are_drawn(table):
     assert all(axis.get_xlim()[0] <= 0 and axis.get_xlim()[1] > largest for axis in figure.axes)
 
 
-def test_a_walk_of_a_table_is_drawn_as_colors_with_a_name_per_line(of_table, table):
+def test_a_walk_of_a_table_is_drawn_as_a_heat_map_with_a_name_per_line(of_table, table):
     grid = table[:24].reshape(8, 3, 13)
     figure = walk_figure(
         of_table, grid, lines=[f"row {i}" for i in range(8)], columns=["data", "0", "1"], given=[0]
@@ -274,7 +274,7 @@ def test_the_conditional_mean_of_pca_is_drawn_at_hidden_values_only(of_table, ta
         assert (np.isfinite(values) == there).all()
 
 
-def test_a_deviation_has_no_color(rng):
+def test_deviations_are_drawn_in_gray(rng):
     rows = rng.integers(0, 256, size=(40, 48), dtype=np.uint8)
     model = Autoencoder(4, hidden=(8,), max_epochs=1, random_state=0).fit(rows).model_
     hidden = np.arange(48)[None] < 24

@@ -198,7 +198,7 @@ def test_no_input_is_overwritten_by_a_link_or_by_its_name(folder, tmp_path, caps
     assert before == {path: path.read_bytes() for path in inputs.rglob("*.png")}
 
 
-def test_a_name_that_is_also_a_folder_is_changed(folder, tmp_path):
+def test_an_image_name_that_is_also_a_folder_is_changed(folder, tmp_path):
     for path in ("c/x.jpg", "c/x.png/y.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / path)

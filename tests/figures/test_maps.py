@@ -102,7 +102,7 @@ def test_up_to_twenty_classes_have_their_own_colors(n, rng):
     drawn = {(tuple(color[:3]), path.vertices.tobytes()) for color, path
              in zip(points.get_facecolors(), points.get_paths(), strict=True)}  # fmt: skip
     assert {color for color, _ in drawn} == colors and len(drawn) == n
-    assert len({path for _, path in drawn}) == min(n, 7)  # markers tell alike colors apart
+    assert len({path for _, path in drawn}) == min(n, 7)  # markers distinguish similar colors
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -133,7 +133,7 @@ def test_given_classes_determine_the_colors(xy, labels):
     assert figure.axes[0].get_xlabel().endswith(f"{plane_accuracy(xy, labels):.1%}")
 
 
-def test_an_outlier_does_not_take_the_room_of_the_others(rng):
+def test_an_outlier_does_not_compress_the_map(rng):
     xy = rng.normal(size=(1000, 2))
     xy[0] = 1e6
     axis = map_figure({"model": xy}, np.zeros(1000)).axes[0]

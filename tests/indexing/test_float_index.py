@@ -46,7 +46,7 @@ def test_a_single_query_gives_the_same_bits_as_in_a_batch(rng):
 
 
 @pytest.mark.parametrize("n_equal", [5, 300])
-def test_among_equals_the_smallest_ids_win(rng, n_equal):
+def test_ties_go_to_the_smallest_ids(rng, n_equal):
     index, codes = FloatIndex(4), rng.normal(size=(500, 4)).astype(np.float32)
     codes[:n_equal] = codes[0]
     ids = rng.permutation(500)

@@ -37,7 +37,7 @@ def test_codes_of_floats_are_found_by_cosine():
     assert [(hit.name, hit.distance) for hit in hits] == [("d7", 0.0)]
 
 
-def test_among_equals_those_that_were_added_first_come_first():
+def test_ties_are_ordered_by_time_of_adding():
     index = Index.create(n_bits=8)
     codes = np.zeros((3, 1), dtype=np.uint8)
     index.add(["z", "a", "m"], codes)

@@ -40,7 +40,7 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def make(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int], Any]]:
-    """A maker of empty indexes of the kind that the test is run for."""
+    """A factory of empty indexes of the kind under test."""
     name: str = request.param
     made: list[Any] = []
     if name.endswith("probing"):
@@ -66,7 +66,7 @@ def over(names: list[str]) -> Any:
 
 
 def filled(make: Any, rng: np.random.Generator, n: int = 300, n_bits: int = 32) -> Any:
-    """Return an index, its ids in no order, and its codes."""
+    """Return an index, its ids in random order, and its codes."""
     index, codes = make(n_bits), made_codes(rng, n, n_bits)
     ids = rng.permutation(10 * n)[:n]
     index.add(ids, codes)
@@ -103,8 +103,8 @@ def test_hits_are_ordered_by_distance_and_then_by_id(make, rng):
 
 @over(NAMES)
 @pytest.mark.parametrize("k", [1, 50])
-def test_among_equals_at_the_last_place_the_smallest_ids_win(make, rng, k):
-    """All codes are equal, and the ids come in no order; the approximate kinds hold to it too."""
+def test_ties_at_the_last_place_go_to_the_smallest_ids(make, rng, k):
+    """All codes are equal and the ids are in random order; approximate kinds obey this too."""
     index, ids = make(32), rng.permutation(500)[:100]
     index.add(ids, np.full((100, 4), 7, dtype=np.uint8))
     hits = index.search(np.full((2, 4), 7, dtype=np.uint8), k)

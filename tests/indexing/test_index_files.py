@@ -339,7 +339,7 @@ def test_an_index_can_be_read_while_it_is_written(file, rng):
 
 
 def test_concurrent_writers_lose_no_row(file):
-    """Each waits for the other; both are threads here, as the lock is on an open file."""
+    """Each writer waits for the other; threads suffice, since the lock is on an open file."""
     small_index(0).save(file)
     failures: list[BaseException] = []
 
@@ -361,7 +361,7 @@ def test_concurrent_writers_lose_no_row(file):
 
 
 def test_a_lock_whose_file_was_removed_is_acquired_again(file, monkeypatch):
-    """Else two writers would hold locks on two files of one name."""
+    """Otherwise two writers would hold locks on two files of the same name."""
     flock, removed = fcntl.flock, []
 
     def leave_first(descriptor: int, operation: int) -> None:

@@ -19,7 +19,7 @@ from narrows.indexing.index import Index
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    """The bytes of a small index of each kind that its file tells apart."""
+    """The bytes of a small index of every kind of file."""
     made = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arguments in {
@@ -34,7 +34,7 @@ def files() -> dict[str, bytes]:
 
 
 def read_and_use(data: bytes) -> None:
-    """Load, and use all of it: anything but ModelFileError is a fault."""
+    """Load and use the whole index; any error but ModelFileError is a fault."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "i"
         path.write_bytes(data)

@@ -34,7 +34,7 @@ def add(commit):
 
 Index.create(n_bits=256, kind="hnsw", vector_width=16).save(path)
 commits = in_the_middle = most = done = 0
-# a kill that falls between saves shows nothing: go on until one has fallen into a save
+# a kill between saves tests nothing: repeat until one falls into a save
 while done < kills or (not in_the_middle and done < 20 * kills):
     done += 1
     ready, tell = os.pipe()
@@ -80,7 +80,7 @@ print(in_the_middle, most, len(os.listdir(path.parent)), len(Index.load(path)) /
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """Kills that left a temporary file, the most at a time, files at the end, last commits."""
+    """The number of kills that left a temporary file, the most at a time, files, and commits."""
     path = tmp_path_factory.mktemp("killed") / "docs.index"
     command = [sys.executable, "-c", _KILLER, str(path), str(KILLS), str(_ROWS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120 + 6 * KILLS)

@@ -22,12 +22,12 @@ N = 40_000
 
 @pytest.fixture(autouse=True)
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """N codes are few enough to be scanned without probing; not here."""
+    """Disable the scan that replaces probing for as few codes as N."""
     monkeypatch.setattr(hash_index, "_SMALL", N)
 
 
 def pair(kind: str, codes: np.ndarray) -> tuple:
-    """Return an index of a kind and the flat one, of the same codes."""
+    """Return an index of this kind and a flat index of the same codes."""
     made = make_index(8 * codes.shape[1], kind), FlatIndex(8 * codes.shape[1])
     for index in made:
         index.add(np.arange(len(codes)), codes)
@@ -88,7 +88,7 @@ def test_making_an_index_does_not_import_faiss(kind):
 
 
 @pytest.mark.parametrize("n_bits", [1, 5, 12])
-def test_a_shell_has_every_word_at_its_radius_once(n_bits):
+def test_a_shell_lists_every_address_at_its_radius_once(n_bits):
     for radius in range(n_bits + 1):
         words = shell(n_bits, radius)
         assert len(set(words.tolist())) == len(words) == comb(n_bits, radius)
@@ -153,7 +153,7 @@ def test_probing_gives_the_hits_of_a_scan(kind, n_bits, k, rng):
 
 
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Return a list that fills with the queries that are compared with every code."""
+    """Return a list that records the queries that are compared with every code."""
     scanned, search = [], FlatIndex.search
     monkeypatch.setattr(FlatIndex, "search", lambda *a: scanned.append(a[1]) or search(*a))
     return scanned
@@ -233,7 +233,7 @@ def test_a_graph_finds_most_of_the_nearest(rng):
 
 
 def test_thousands_of_equal_codes_do_not_hide_the_others(rng):
-    """Linked one by one, equal codes link to each other alone and cut the graph into islands."""
+    """If inserted one by one, equal codes link only to each other and disconnect the graph."""
     codes = made_codes(rng, 5000, 32)
     codes[:4000] = codes[0]
     index, flat = pair("hnsw", codes)

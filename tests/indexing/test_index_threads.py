@@ -22,7 +22,7 @@ from narrows.indexing.shared_lock import SharedLock
 from narrows.indexing.text_column import TextColumn
 
 TRIALS = int(os.environ.get("NARROWS_TRIALS", str(len(KINDS))))
-_WAIT = 30  # seconds after which a test fails that would hang
+_WAIT = 30  # seconds after which a hanging test fails
 
 
 def of_kind(kind: str, n: int = 50) -> Index:
@@ -41,7 +41,7 @@ def in_thread(function) -> threading.Thread:
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """How many trials ran, how many of them ended in a kill, and the batches that are left."""
+    """The number of trials, of trials that ended in a kill, and the remaining batches."""
     script = Path(__file__).parents[1] / "index_trials.py"
     command = [sys.executable, str(script), str(tmp_path_factory.mktemp("trials")), str(TRIALS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120 + 5 * TRIALS)
@@ -266,7 +266,7 @@ def test_a_change_during_the_same_threads_search_is_refused():
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["flat", "float"])
 def test_a_child_forked_during_changes_has_a_consistent_index(kind):
-    """Adding keeps the lock most of the time here; a child that inherited it held would hang."""
+    """Adding holds the lock most of the time here; a child that inherits it locked would hang."""
     index, stop = new_index(kind), threading.Event()
 
     def add(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines against sums over every state, and against what CD prescribes."""
+"""Restricted Boltzmann machines against sums over all states and the CD update."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def states(n: int) -> Tensor:
 
 
 def machine(n_visible: int = 5, n_hidden: int = 3, scale: float = 1.0, **kinds: Any) -> RBM:
-    """Return a machine whose parameters are all drawn, none 0."""
+    """Return a machine with random nonzero parameters."""
     generator = Generator().manual_seed(3)
     rbm = RBM(n_visible, n_hidden, generator=generator, **kinds)
     with torch.no_grad():
@@ -63,11 +63,11 @@ def test_the_free_energy_is_the_sum_over_hidden_states(visible):
     torch.testing.assert_close(rbm.free_energy(v), expected)
 
 
-def test_multinomial_units_are_a_softmax_drawn_as_often_as_there_are_words():
+def test_multinomial_units_draw_as_many_words_as_the_document_has():
     """p(v | h) over every document of three words, and its sum over h, from the energy alone."""
     rbm = machine(visible="multinomial")
     draws = torch.tensor(list(itertools.product(range(5), repeat=3)))
-    v = torch.nn.functional.one_hot(draws, 5).sum(1).float()  # documents, as often as orders
+    v = torch.nn.functional.one_hot(draws, 5).sum(1).float()  # every order
     h = states(3)
     energy = v @ rbm.visible_bias[:, None] + h @ rbm.hidden_bias + v @ rbm.weight @ h.t()
     joint = energy.exp()
@@ -87,7 +87,7 @@ def test_the_free_energy_of_a_gaussian_unit_is_the_integral_over_it():
     torch.testing.assert_close(shift, shift[:1].expand_as(shift), rtol=1e-4, atol=1e-4)
 
 
-def test_conditional_means_are_those_of_the_joint_distribution():
+def test_conditional_means_match_the_joint_distribution():
     rbm = machine()
     v, h = states(5), states(3)
     joint = minus_energy(rbm, v, h).exp()
@@ -112,8 +112,8 @@ def test_the_gradient_is_contrastive_divergence(patterns, monkeypatch):
     [({"steps": 1}, 0.6), ({"steps": 5}, 0.3), ({"persistent": True, "n_chains": 200}, 0.15)],
     ids=str,
 )
-def test_training_raises_the_exact_likelihood_close_to_its_bound(walk, gap, patterns):
-    """The rows have 3 bits of entropy; CD is biased, the less the longer it walks, PCD is not."""
+def test_training_raises_the_exact_likelihood_close_to_its_maximum(walk, gap, patterns):
+    """The rows have 3 bits of entropy; CD is biased, less so with more steps, and PCD is not."""
     generator = Generator().manual_seed(1)
     rbm = RBM(6, 6, generator=generator, **walk)
     optimizer = torch.optim.SGD(rbm.parameters(), lr=0.1)
@@ -127,7 +127,7 @@ def test_training_raises_the_exact_likelihood_close_to_its_bound(walk, gap, patt
     assert mean_log_likelihood(rbm, patterns) > -3 * np.log(2) - gap
 
 
-def test_more_steps_walk_further_from_the_rows(patterns):
+def test_chains_of_more_steps_end_farther_from_the_rows(patterns):
     def distance(steps: int) -> float:
         rbm = machine(n_visible=6, steps=steps, scale=0.5)
         after = rbm._walk(patterns, Generator().manual_seed(0))
@@ -136,7 +136,7 @@ def test_more_steps_walk_further_from_the_rows(patterns):
     assert distance(20) > distance(1)
 
 
-def test_persistent_chains_go_on_from_where_they_were(patterns):
+def test_persistent_chains_continue_across_batches(patterns):
     rbm = machine(n_visible=6, persistent=True, n_chains=7)
     first = rbm.chains.clone()
     rbm(patterns, generator=Generator().manual_seed(0))
@@ -145,14 +145,14 @@ def test_persistent_chains_go_on_from_where_they_were(patterns):
     assert "chains" in rbm.state_dict()
 
 
-def test_a_walk_from_the_rows_keeps_no_chains(patterns):
+def test_contrastive_divergence_stores_no_chains(patterns):
     rbm = machine(n_visible=6)
     rbm(patterns, generator=Generator())
     assert len(rbm.chains) == 0
 
 
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
-def test_sparse_rows_give_what_dense_ones_give(visible, patterns):
+def test_sparse_rows_give_the_result_of_dense_rows(visible, patterns):
     rbm = machine(n_visible=6, visible=visible)
     sparse = sparse_rows(sp.csr_array(patterns.numpy()))
     torch.testing.assert_close(rbm.free_energy(sparse), rbm.free_energy(patterns))
@@ -161,7 +161,7 @@ def test_sparse_rows_give_what_dense_ones_give(visible, patterns):
     torch.testing.assert_close(*totals)
 
 
-def test_it_starts_at_the_mean_of_the_rows(patterns):
+def test_visible_biases_start_at_the_mean_of_the_rows(patterns):
     rbm = RBM(6, 3, generator=Generator().manual_seed(0))
     rbm.start_at(patterns.mean(dim=0))
     mean = rbm.visible_mean(torch.zeros(1, 3))[0]

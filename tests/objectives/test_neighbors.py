@@ -33,7 +33,7 @@ def brute_force(rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def together(rows) -> Split:
-    """Rows of which none is held out."""
+    """Rows without held-out rows."""
     return Split(array_source(rows), None)
 
 
@@ -67,7 +67,7 @@ def test_many_sparse_rows_have_near_rows_found_by_candidates():
     assert np.mean(shared) > 0.8
 
 
-def test_rows_of_zeros_have_neighbors_too():
+def test_rows_of_zeros_have_neighbors():
     rows = np.zeros((5, 3), np.float32)
     rows[1:] = np.eye(4, 3)
     for form in (np.asarray, sp.csr_array):
@@ -84,7 +84,7 @@ def test_the_target_is_the_weighted_mean_of_a_row_and_its_nearest(counts, form):
     np.testing.assert_allclose(got, expected[numbers], rtol=1e-5)
 
 
-def test_more_neighbors_than_there_are_rows_are_all_of_them(counts):
+def test_with_too_many_neighbors_all_other_rows_are_neighbors(counts):
     around = neighborhoods(together(counts), Scaling("none"), 500)
     others = (counts.sum(0) - counts[3]) / 69
     expected = OWN * counts[3] + (1 - OWN) * others
@@ -100,8 +100,7 @@ def test_neighbors_change_the_code_and_a_seed_repeats_it():
     assert np.abs(codes[0] - codes[2]).max() > 1e-3
 
 
-def test_the_objective_falls_to_what_neighborhoods_share():
-    """A row of its own has more surprises in it than the mean of its neighborhood."""
+def test_training_with_neighbors_is_finite_and_keeps_the_parameters():
     texts, _ = topic_texts()
     arguments = {"hidden": (32,), "max_epochs": 30, "random_state": 0, "batch_size": 16}
     plain, shared = (DocumentAutoencoder(3, n_neighbors=k, **arguments).fit(texts) for k in (0, 20))
@@ -192,7 +191,7 @@ def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
     assert wide.neighbors_by == "rows" and plan.parameters["n_components"] == 8
 
 
-def test_the_neighbor_model_of_a_document_net_is_a_hasher_of_its_own():
+def test_the_neighbor_model_of_a_document_net_is_a_separate_hasher():
     texts, _ = topic_texts()
     net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
     source = net._source(texts, reset=True, min_samples=2)
@@ -202,7 +201,7 @@ def test_the_neighbor_model_of_a_document_net_is_a_hasher_of_its_own():
     assert (wide.max_epochs, wide.n_neighbors) == (3, 10)
 
 
-def test_rows_held_out_are_held_out_from_the_neighbor_model_too(monkeypatch):
+def test_held_out_rows_are_held_out_of_the_neighbor_model(monkeypatch):
     texts, _ = topic_texts(n=40)
     trained_on = []
 
@@ -257,7 +256,7 @@ def test_a_training_with_a_neighbor_model_resumes(tmp_path, stop_after):
     again.fit(
         texts, checkpoint=tmp_path / "c", resume=True, stop_requested=lambda: bool(more.append(1))
     )
-    assert len(more) == len(steps) - stop_after - 1  # no step of either net is done again
+    assert len(more) == len(steps) - stop_after - 1  # no step of either net is repeated
     np.testing.assert_array_equal(again.hash(texts), whole.hash(texts))
     assert again.history_ == whole.history_
     assert _objectives(again) == _objectives(whole)

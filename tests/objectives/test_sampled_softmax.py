@@ -1,4 +1,4 @@
-"""The softmax over sampled words: equal to the whole where all are drawn, right on average."""
+"""The sampled softmax: exact if all words are sampled, and unbiased on average."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seeded(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def test_with_all_words_drawn_it_is_the_whole_softmax(net, rows):
+def test_sampling_all_words_gives_the_full_softmax(net, rows):
     whole = net(rows, generator=seeded())
     sampled = SampledSoftmax(net, 1000)(rows, generator=seeded())
     torch.testing.assert_close(sampled.total, whole.total)
@@ -70,7 +70,7 @@ def test_a_step_moves_no_logit_of_words_that_were_not_sampled(net, rows):
     assert len(rows.indices.unique()) <= moved <= len(rows.indices.unique()) + 3 < 50
 
 
-def test_training_on_sampled_words_learns_nearly_as_well():
+def test_training_on_sampled_words_is_nearly_as_good():
     texts, _ = topic_texts()
     arguments = {"hidden": (16,), "max_epochs": 20, "batch_size": 4, "random_state": 0}
     start = DocumentAutoencoder(3, **{**arguments, "max_epochs": 1, "learning_rate": 1e-9})
@@ -85,7 +85,7 @@ def test_training_on_sampled_words_learns_nearly_as_well():
 @pytest.mark.parametrize(
     "changes", [{"n_neighbors": 3}, {"loss": "squared_error", "scale": "none"}], ids=str
 )
-def test_what_it_cannot_do_is_refused(changes):
+def test_unsupported_combinations_are_refused(changes):
     with pytest.raises(UsageError, match="sampled_words: needs CSR counts and the multinomial"):
         DocumentAutoencoder(2, sampled_words=5, **changes).fit(topic_texts()[0])
 

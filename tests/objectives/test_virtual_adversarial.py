@@ -1,4 +1,4 @@
-"""Virtual adversarial smoothing: nearby rows are given the same class."""
+"""Virtual adversarial smoothing: nearby rows get the same class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from narrows.objectives.virtual_adversarial import SmoothTask, worst_step
 
 @pytest.fixture(scope="module")
 def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two clusters side by side, their classes, and these of the 6 leftmost of each, else -1."""
+    """Two clusters, their classes, and labels of the 6 leftmost rows of each, else -1."""
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
     across = np.where(y, 1.2, -1.2) + rng.normal(0, 0.4, 400)
@@ -34,7 +34,7 @@ def ae(clusters) -> Autoencoder:
     return Autoencoder(3, **settings, random_state=0).fit(clusters[0])
 
 
-def test_the_step_goes_where_a_linear_rule_changes_most():
+def test_the_step_follows_the_direction_of_largest_change():
     weight = torch.tensor([[3.0, -3.0], [1.0, -1.0], [0.0, 0.0]])
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(1)) / 4
     step = worst_step(
@@ -49,7 +49,7 @@ def test_the_step_goes_where_a_linear_rule_changes_most():
     torch.testing.assert_close(along.abs(), torch.full((50,), 0.7), atol=1e-4, rtol=0)
 
 
-def test_where_nothing_changes_there_is_no_step():
+def test_a_constant_prediction_has_no_step():
     x = torch.ones(4, 3)
     same = torch.zeros(4, 2).log_softmax(dim=1)
     step = worst_step(
@@ -59,7 +59,7 @@ def test_where_nothing_changes_there_is_no_step():
     assert (step == 0).all()
 
 
-def test_the_border_moves_to_where_no_rows_are(clusters, ae):
+def test_the_decision_boundary_moves_between_the_clusters(clusters, ae):
     x, y, known = clusters
     settings = {"training": "fine_tuned", "missing_label": -1, "max_epochs": 60, "batch_size": 100}
     plain, smooth = (
@@ -71,7 +71,7 @@ def test_the_border_moves_to_where_no_rows_are(clusters, ae):
     assert smooth < 0.6 * plain
 
 
-def test_a_fit_repeats_and_its_file_says_the_same(clusters, ae, tmp_path):
+def test_fits_repeat_and_a_loaded_head_predicts_the_same(clusters, ae, tmp_path):
     x, y, _ = clusters
     settings = {"training": "joint", "max_epochs": 3, "adversarial_radius": 0.3}
     one, two = (CodeClassifier(ae, **settings, random_state=3).fit(x, y) for _ in range(2))
@@ -90,14 +90,14 @@ def test_a_fit_repeats_and_its_file_says_the_same(clusters, ae, tmp_path):
         ({}, sp.csr_array, "adversarial_radius: X is sparse"),
     ],
 )
-def test_what_cannot_be_is_refused(clusters, ae, settings, rows, message):
+def test_invalid_arguments_are_refused(clusters, ae, settings, rows, message):
     x, y, _ = clusters
     given = {"training": "fine_tuned", "adversarial_radius": 0.3, **settings}
     with pytest.raises(UsageError, match=message):
         CodeClassifier(ae, **given).fit(rows(x), y)
 
 
-def test_the_term_is_the_divergence_from_what_is_said_of_the_row(clusters, ae):
+def test_the_term_is_the_divergence_from_the_predictions_at_the_row(clusters, ae):
     x, y = torch.from_numpy(clusters[0][:40]), torch.from_numpy(clusters[1][:40])
     fitted = CodeClassifier(ae, max_epochs=2, random_state=0).fit(*clusters[:2])
     task = CodeTask(
@@ -131,7 +131,7 @@ def test_the_term_is_the_divergence_from_what_is_said_of_the_row(clusters, ae):
 
 
 @pytest.mark.parametrize("gap", [1.0, 60.0])
-def test_steps_have_their_length_where_all_is_nearly_certain(gap):
+def test_steps_keep_their_length_for_nearly_certain_predictions(gap):
     x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)) / 100
     here = torch.tensor([[gap, 0.0]]).expand(20, 2).log_softmax(dim=1)
     weight = torch.tensor([[1.0, -1.0]] * 4)
@@ -144,7 +144,7 @@ def test_steps_have_their_length_where_all_is_nearly_certain(gap):
     assert (lengths > 0).any()
 
 
-def test_missing_values_and_codes_that_do_not_move(clusters):
+def test_missing_values_and_quantized_codes_give_finite_predictions(clusters):
     x, y, _ = clusters
     holes = np.where(np.random.default_rng(0).random(x.shape) < 0.2, np.nan, x)
     settings = {"training": "fine_tuned", "max_epochs": 2, "adversarial_radius": 0.5}

@@ -29,7 +29,7 @@ def table(folder) -> dict:
     return json.loads((folder / "table.json").read_text())
 
 
-def test_the_distance_of_two_normals_is_the_closed_form(rng):
+def test_the_distance_of_two_normals_matches_the_closed_form(rng):
     """|m_a - m_b|^2 + sum of (s_a - s_b)^2 where the axes are the same."""
     e = rng.normal(size=(4000, 3))
     e = (e - e.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(e.T))).T
@@ -40,7 +40,7 @@ def test_the_distance_of_two_normals_is_the_closed_form(rng):
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_distance_is_scipys(rng):
+def test_the_distance_matches_scipys_matrix_root(rng):
     from scipy.linalg import sqrtm
 
     a, b = rng.normal(size=(2, 500, 4)) @ rng.normal(size=(2, 4, 4))
@@ -50,7 +50,7 @@ def test_the_distance_is_scipys(rng):
     assert frechet_distance(a, b) == pytest.approx(theirs)
 
 
-def test_the_table_has_ours_beside_theirs(table):
+def test_the_table_compares_ours_with_the_published_numbers(table):
     names = [row["name"] for row in table["generation"]["rows"]]
     assert names == ["autoencoder", "regularized (RAE-L2)", "variational"]
     assert table["published"]["autoencoder"] == {"gaussian": 58.73, "mixture": 10.66}
@@ -58,12 +58,12 @@ def test_the_table_has_ours_beside_theirs(table):
     assert [*table["generation"]["rows"][2]][-3:] == ["prior", "gaussian", "mixture"]
 
 
-def test_the_samples_are_no_copies(table):
+def test_the_samples_are_not_copies(table):
     for row in table["generation"]["rows"]:
         assert row["copies"] < 0.05 and row["memorized"] is False, row["name"]
 
 
-def test_clothes_have_the_same_table_and_nothing_published(data_folder, tmp_path):
+def test_fashion_mnist_has_the_same_table_without_published_numbers(data_folder, tmp_path):
     found = papers.table("ghosh2020-generation", tmp_path, preset="fashion-smoke")
     assert found["data"] == "Fashion-MNIST" and found["likelihood"] is None
     assert not found["published"]
@@ -82,7 +82,7 @@ def test_samples_are_farther_from_the_test_images_than_reconstructions(table):
             assert row["reconstruction"] < row[density] < 30, (row["name"], density)
 
 
-def test_the_likelihood_beats_independent_bits_and_more_codes_tighten_it(table):
+def test_the_likelihood_beats_independent_bits_and_grows_with_more_codes(table):
     """Independent pixels with the images' own means cost 206 nats."""
     found = table["likelihood"]
     limit = EXPECTED["smoke"]["negative_log_likelihood_at_most"]

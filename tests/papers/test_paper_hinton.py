@@ -27,7 +27,7 @@ def folder(data_folder, tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_table_has_ours_beside_theirs(folder):
+def test_the_table_compares_ours_with_the_published_numbers(folder):
     found = json.loads((folder / "table.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert rows["PCA, 30 numbers"]["published_test"] == 13.87
@@ -36,7 +36,7 @@ def test_the_table_has_ours_beside_theirs(folder):
     assert all(row["test"] > 0 and row["train"] > 0 for row in rows.values())
 
 
-def test_the_model_is_the_lectures_net(folder):
+def test_the_model_has_the_architecture_of_the_lecture(folder):
     net = load(folder / "model.safetensors").model_
     assert net.variant == "tied"
     widths = [tuple(weight.shape) for weight in net.objective.encoder.weights]

@@ -12,14 +12,14 @@ def table(data_folder, tmp_path_factory) -> dict:
     return papers.table("makhzani2014-ksparse", tmp_path_factory.mktemp("ksparse"))
 
 
-def test_codes_are_measured_beside_pixels(table):
+def test_codes_are_compared_with_pixels(table):
     pixels, codes = table["sparse"]
     assert pixels["k"] is None and 0 < pixels["error"] < 0.5
     assert codes["k"] == 25 and 0 < codes["error"] < 0.9
     assert 0 < codes["l0"] <= 25 and codes["normalized_error"] > 0
 
 
-def test_dictionaries_stand_beside_the_published_shares(table):
+def test_dictionaries_are_compared_with_the_published_errors(table):
     revived, plain = table["dictionary"]
     assert revived["revive"] > 0 and plain["revive"] == 0
     assert all(0 <= row["never_on_train"] <= 1 and 0 < row["l0"] <= 32 for row in (revived, plain))

@@ -1,4 +1,4 @@
-"""The papers on documents, on a few of them, and the baselines that they are held against."""
+"""The papers on documents, on few documents, and their baselines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def baselines() -> ModuleType:
     return module("salakhutdinov2007_semantic_hashing/baselines.py")
 
 
-def test_documents_in_10_numbers_stand_beside_lsa_and_tfidf(tmp_path):
+def test_codes_of_10_numbers_are_compared_with_lsa_and_tfidf(tmp_path):
     result = table("hinton2006-documents", tmp_path)
     rows = {row["retrieved"]: row for row in result["rows"]}
     assert {"autoencoder, 10", "LSA of log_tfidf, 10", "LSA of log_tfidf, 50"} < set(rows)
@@ -51,14 +51,14 @@ def test_baselines_keep_near_rows_near(baselines, name):
     assert np.mean(of[:200][distances.argmin(axis=1)] == of[200:]) > 0.95
 
 
-def test_itq_loses_less_by_cutting_than_signs_do(baselines):
+def test_itq_has_a_smaller_quantization_error_than_signs(baselines):
     """Gong et al. (2013): the rotation makes |sign(v R) - v R|^2 smaller."""
     rng = np.random.default_rng(0)
     v = rng.normal(size=(500, 8)) * np.linspace(3, 0.3, 8)
     v -= v.mean(axis=0)
 
     def agreement(bits) -> float:
-        """The greatest sum of v's products with the bits under any rotation: what ITQ climbs."""
+        """Return the objective of ITQ: the largest sum of v's products with the rotated bits."""
         return float(np.linalg.svd((2.0 * bits - 1).T @ v, compute_uv=False).sum())
 
     assert agreement(baselines.itq(v, v, 8, 0)[0]) > 1.02 * agreement(v > 0)

@@ -1,4 +1,4 @@
-"""The papers on pretrained features on a few images, and the data sets made for them."""
+"""The papers on pretrained features, on few images, and their generated data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def generators() -> ModuleType:
     return module("vincent2010_table3/generators.py")
 
 
-def test_stacked_layers_and_machines_stand_beside_the_published_numbers(data_folder, tmp_path):
+def test_stacked_layers_and_svms_are_compared_with_the_published_numbers(data_folder, tmp_path):
     rows = {row["problem"]: row for row in table("vincent2010-table3", tmp_path)["rows"]}
     assert rows["basic"]["published"]["SDAE-3"] == 2.84
     assert rows["rect"]["published"]["SVM-rbf"] == 2.15
@@ -27,7 +27,7 @@ def test_stacked_layers_and_machines_stand_beside_the_published_numbers(data_fol
     assert rows["basic"]["SVM-rbf"] < 25
 
 
-def test_features_of_one_layer_are_worth_something(data_folder, tmp_path):
+def test_features_of_one_layer_classify_digits(data_folder, tmp_path):
     rows = {row["features"]: row for row in table("rifai2011-contractive", tmp_path)["rows"]}
     assert set(rows) == {"plain", "denoising", "contractive"}
     assert rows["contractive"]["published frozen"] == 1.82
@@ -54,8 +54,8 @@ def test_every_class_is_left_out_three_times():
     assert (np.bincount(np.concatenate([unseen(split, 0) for split in range(10)])) == 3).all()
 
 
-def test_the_papers_matcher_is_a_frozen_code_matcher(autoencoder, rows):
-    """Of one code: the same distances, and the same odds."""
+def test_the_papers_matcher_equals_a_frozen_code_matcher(autoencoder, rows):
+    """On one code: the same distances and the same odds."""
     run = module("fashion_matching/run.py")
     y = np.arange(450) % 9
     fitted = CodeMatcher(autoencoder, random_state=0).fit(rows, y)
@@ -67,25 +67,25 @@ def test_the_papers_matcher_is_a_frozen_code_matcher(autoencoder, rows):
     assert odds.slope == pytest.approx(fitted.slope_, rel=1e-4)
 
 
-def test_the_machine_is_scikit_learns_at_the_best_held_out_choice(rng):
-    """The kernel made in blocks against SVC's own, on four clouds."""
+def test_the_svm_matches_scikit_learns_at_the_best_held_out_parameters(rng):
+    """Compare the kernel computed in blocks with SVC's own, on four clusters."""
     x = rng.normal(size=(300, 20)).astype(np.float32)
     y = (x[:, 0] > 0) + 2 * (x[:, 1] * x[:, 2] > 0)
     parts = x[:150], y[:150], x[150:200], y[150:200], x[200:], y[200:]
-    error, choice = module("vincent2010_table3/machine.py").tuned_machine_error(*parts)
+    error, choice = module("vincent2010_table3/svm.py").tuned_svm_error(*parts)
     svc = SVC(C=choice["C"], gamma=choice["gamma"]).fit(parts[0], parts[1])
     assert error == pytest.approx(1 - svc.score(parts[4], parts[5]), abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["rect", "convex"])
-def test_made_images_repeat_by_seed(generators, name):
+def test_generated_images_repeat_with_their_seed(generators, name):
     first, again, other = (generators.PROBLEMS[name](30, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first[0], again[0])
     assert not np.array_equal(first[0], other[0])
     assert first[0].shape == (30, 784) and first[0].dtype == np.uint8
 
 
-def test_a_rectangles_class_is_its_shape(generators):
+def test_a_rectangles_class_says_whether_it_is_wide(generators):
     images, classes = generators.rect(200, seed=0)
     for image, wide in zip(images.reshape(-1, 28, 28), classes, strict=True):
         down, across = np.nonzero(image)
@@ -93,7 +93,7 @@ def test_a_rectangles_class_is_its_shape(generators):
         assert image[down.min(), across.min()] == image[down.max(), across.max()] == 255
 
 
-def test_a_convex_region_fills_its_hull_and_another_does_not(generators):
+def test_only_convex_regions_fill_their_hull(generators):
     images, classes = generators.convex(60, seed=0)
     assert classes.sum() == 30
     shares = []
@@ -106,7 +106,7 @@ def test_a_convex_region_fills_its_hull_and_another_does_not(generators):
     assert share[classes == 0].mean() < 0.8
 
 
-def test_turned_and_noisy_digits_are_digits(data_folder, generators):
+def test_rotated_and_noisy_digits_keep_their_class(data_folder, generators):
     plain, classes = generators.basic(50, seed=0)
     turned, same = generators.rot(50, seed=0)
     noisy, _ = generators.bg_rand(50, seed=0)
@@ -116,7 +116,7 @@ def test_turned_and_noisy_digits_are_digits(data_folder, generators):
     assert not np.array_equal(turned, plain)
 
 
-def test_few_labels_compares_every_use_of_the_code_with_scratch_and_pixels(data_folder, tmp_path):
+def test_few_labels_compares_codes_with_pixels_and_training_from_scratch(data_folder, tmp_path):
     rows = {row["method"]: row for row in table("code-few-labels", tmp_path)["rows"]}
     assert set(rows) == {
         "SVM on pixels", "net from scratch", "code, frozen", "second layer, frozen",
@@ -127,7 +127,7 @@ def test_few_labels_compares_every_use_of_the_code_with_scratch_and_pixels(data_
     assert all(row["50"] < 75 for row in rows.values())
 
 
-def test_learning_curves_reach_what_they_say(data_folder, tmp_path):
+def test_learning_curves_reach_their_target(data_folder, tmp_path):
     rows = table("code-convergence", tmp_path)["rows"]
     assert len(rows) == 2 * 2 * 5
     assert all(0 < row["epochs to 95% of its own final accuracy"] <= 3 for row in rows)
@@ -136,7 +136,7 @@ def test_learning_curves_reach_what_they_say(data_folder, tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
-def test_nuclei_are_segmented_in_three_ways(data_folder, tmp_path):
+def test_nuclei_are_segmented_by_three_trainings(data_folder, tmp_path):
     rows = table("nuclei-segmentation", tmp_path)["rows"]
     assert [row["net"] for row in rows] == [
         "pretrained, frozen", "pretrained, fine-tuned", "from scratch",

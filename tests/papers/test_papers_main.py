@@ -1,4 +1,4 @@
-"""What every paper's script answers where something is in the way."""
+"""Errors of the papers' scripts: output folders, seeds and interrupts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from narrows.cli.paper import main
 
 
 def code_of(monkeypatch, run: Any, *arguments: str) -> Any:
-    """Return the exit code of a script that runs ``run``, None for a plain end."""
+    """Return the exit code of a script that runs ``run``; None if it returns normally."""
     monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
     try:
         main(run, str, presets=["fast"], description=None)
@@ -22,14 +22,14 @@ def code_of(monkeypatch, run: Any, *arguments: str) -> Any:
     return None
 
 
-def test_a_folder_that_cannot_be_is_named_before_any_work(monkeypatch, tmp_path, capsys):
+def test_an_invalid_output_folder_is_named_before_any_work(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").touch()
     output = ["-o", str(tmp_path / "file")]
     assert code_of(monkeypatch, lambda *_: pytest.fail("it ran"), *output) == 5
     assert "File exists" in capsys.readouterr().err
 
 
-def test_a_table_that_cannot_be_written_is_printed_all_the_same(monkeypatch, tmp_path, capsys):
+def test_a_table_that_cannot_be_written_is_still_printed(monkeypatch, tmp_path, capsys):
     def run(preset: str, seed: int, folder: Path | None) -> dict[str, Any]:
         assert folder is not None
         (folder / "table.json").mkdir()
@@ -42,7 +42,7 @@ def test_a_table_that_cannot_be_written_is_printed_all_the_same(monkeypatch, tmp
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])
-def test_a_seed_that_cannot_be_is_refused(monkeypatch, seed, capsys):
+def test_an_invalid_seed_is_refused(monkeypatch, seed, capsys):
     assert code_of(monkeypatch, lambda *_: pytest.fail("it ran"), "--seed", seed) == 2
     assert "--seed" in capsys.readouterr().err
 

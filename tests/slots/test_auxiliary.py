@@ -1,4 +1,4 @@
-"""Another task as penalty: what y does to the code."""
+"""The auxiliary penalty: a task on y shapes the code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NET = {"n_components": 2, "hidden": (16,), "max_epochs": 30, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def labeled():
-    """Rows whose class is in a direction of little variance: (400, 8) and classes of text."""
+    """Rows whose class depends on a direction of little variance, (400, 8), and string classes."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 8)) * np.array([5, 4, 3, 2, 1, 1, 1, 1])
     return X, np.where(X[:, 7] > 0, "high", "low")
 
 
-def test_the_task_is_its_definition(generator):
+def test_the_penalty_matches_its_definition(generator):
     h = torch.randn(6, 3, generator=generator)
     y = torch.tensor([0, 1, 2, 1, -1, 0])
     task = Auxiliary(0.5, n_outputs=3).bind(3, generator=generator)
@@ -41,7 +41,7 @@ def test_regression_counts_known_values_only(generator):
     assert task(Forward(h, h, Code(h), h, None, None, y)).item() == pytest.approx(expected)
 
 
-def test_the_code_shifts_to_what_y_needs(labeled):
+def test_the_penalty_makes_the_code_predict_the_class(labeled):
     from sklearn.linear_model import LogisticRegression
 
     X, y = labeled
@@ -52,7 +52,7 @@ def test_the_code_shifts_to_what_y_needs(labeled):
     assert accuracy[0] < 0.8 < 0.93 < accuracy[1]
 
 
-def test_regression_shifts_it_too(labeled):
+def test_the_penalty_makes_the_code_predict_a_number(labeled):
     X, _ = labeled
     Z = [
         Autoencoder(**NET, penalties=p).fit(X, X[:, 7] * 100 + 7).transform(X)
@@ -63,8 +63,8 @@ def test_regression_shifts_it_too(labeled):
     assert errors[1] < 0.3 * errors[0]
 
 
-def test_labels_belong_to_their_rows(labeled):
-    """With a held-out share the rows are picked; labels that slipped would teach nothing."""
+def test_labels_stay_with_their_rows(labeled):
+    """Holding out rows selects rows; labels that shifted would teach nothing."""
     X, y = labeled
     rng = np.random.default_rng(1)
     from sklearn.linear_model import LogisticRegression
@@ -76,7 +76,7 @@ def test_labels_belong_to_their_rows(labeled):
     assert scores[1] < 0.85 < 0.93 < scores[0]
 
 
-def test_the_task_is_in_the_file_and_classes_with_it(labeled, tmp_path):
+def test_the_file_keeps_the_task_and_its_classes(labeled, tmp_path):
     X, y = labeled
     ae = Autoencoder(**{**NET, "max_epochs": 2}, penalties=[Auxiliary()]).fit(X, y)
     assert ae.classes_.tolist() == ["high", "low"]
@@ -86,7 +86,7 @@ def test_the_task_is_in_the_file_and_classes_with_it(labeled, tmp_path):
     assert torch.equal(other.model_.objective.tasks[0].weight, ae.model_.objective.tasks[0].weight)
 
 
-def test_rows_without_a_label_are_welcome(labeled):
+def test_rows_without_a_label_are_accepted(labeled):
     X, y = labeled
     some = np.where(np.arange(400) % 2, (y == "high").astype(int), -1)
     ae = Autoencoder(**{**NET, "max_epochs": 2}, penalties=["auxiliary"]).fit(X, some)
@@ -101,12 +101,12 @@ def test_rows_without_a_label_are_welcome(labeled):
         (np.zeros(400), InvalidData, "y: classification needs at least two classes, got 1"),
     ],
 )
-def test_a_bad_y_is_refused(labeled, y, error, message):
+def test_an_invalid_y_is_refused(labeled, y, error, message):
     with pytest.raises(error, match=message):
         Autoencoder(**NET, penalties=["auxiliary"]).fit(labeled[0], y)
 
 
-def test_y_is_ignored_where_no_task_needs_it(labeled):
+def test_y_is_ignored_without_a_task(labeled):
     X, _ = labeled
     small = {**NET, "max_epochs": 2}
     np.testing.assert_array_equal(
@@ -115,7 +115,7 @@ def test_y_is_ignored_where_no_task_needs_it(labeled):
     )
 
 
-def test_other_labels_are_refused_at_a_resumption(labeled, tmp_path):
+def test_other_labels_are_refused_on_resuming(labeled, tmp_path):
     X, y = labeled
     small = {**NET, "max_epochs": 2, "penalties": ["auxiliary"]}
     Autoencoder(**small).fit(X, y, checkpoint=tmp_path)

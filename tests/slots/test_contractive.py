@@ -1,4 +1,4 @@
-"""The contractive penalty against the paper's formula and Jacobians found by other means."""
+"""The contractive penalty against the paper's formula and independent Jacobians."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def x(generator) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("code_activation", ["sigmoid", "tanh", "silu", "linear"])
-def test_the_closed_form_is_the_exact_jacobian_of_one_layer(x, code_activation):
+def test_the_closed_form_matches_the_exact_jacobian_of_one_layer(x, code_activation):
     step = step_of(make(code_activation=code_activation), x)
     torch.testing.assert_close(
         Contractive(1.0, "closed")(step), Contractive(1.0, "exact")(step), rtol=1e-5, atol=1e-6
     )
 
 
-def test_the_closed_form_is_the_papers(x):
+def test_the_closed_form_matches_the_papers(x):
     """Rifai et al. (2011): sum_j (h_j (1 - h_j))^2 sum_i W_ij^2, one number at a time."""
     net = make()
     weight, bias = net.encoder.weights[0].detach().numpy(), net.encoder.biases[0].detach().numpy()
@@ -50,7 +50,7 @@ def test_the_closed_form_is_the_papers(x):
 
 @pytest.mark.parametrize("activation", ["silu", "gelu", "tanh", "sigmoid", "relu"])
 @pytest.mark.parametrize("hidden", [(), (7,), (5,), (7, 5), (4, 3, 8)], ids=str)
-def test_the_exact_jacobian_is_autograds(x, hidden, activation):
+def test_the_exact_jacobian_matches_autograds(x, hidden, activation):
     net = make(hidden, activation).double()
     expected = mean_squared_norm(jacobians(net.encoder, x.double()))
     found = Contractive(1.0, "exact")(step_of(net, x.double()))
@@ -70,7 +70,7 @@ def test_the_stochastic_estimate_is_unbiased(x, hidden, samples):
     assert 0 < error < 0.05 * expected
 
 
-def test_more_samples_scatter_less(x):
+def test_more_samples_reduce_the_deviation(x):
     step = step_of(make(**DEEP), x)
     few, many = (
         np.std([number(Contractive(1.0, "stochastic", n)(step)) for _ in range(200)])
@@ -91,7 +91,7 @@ def test_for_a_code_of_one_number_the_estimate_is_exact_and_so_is_its_gradient(x
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
-def test_the_gradient_is_that_of_finite_differences(x, penalty):
+def test_the_gradient_matches_finite_differences(x, penalty):
     net = make(() if penalty.method == "closed" else (5, 4), "silu").double()
 
     def value() -> torch.Tensor:

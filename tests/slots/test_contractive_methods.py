@@ -1,4 +1,4 @@
-"""How the contractive penalties choose, what they cost, and what they refuse."""
+"""Methods of the contractive penalties: choice, cost and refused inputs."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_the_estimates_cost_does_not_grow_with_the_code(x, samples, monkeypatch)
     ("hidden", "n_components", "method"),
     [((), 400, "closed"), ((5,), 32, "exact"), ((5,), 33, "stochastic")],
 )
-def test_auto_takes_the_cheapest_good_method(x, hidden, n_components, method):
+def test_auto_selects_the_cheapest_good_method(x, hidden, n_components, method):
     net = make(hidden, n_components=n_components)
     found, named = (Contractive(1.0, m)(step_of(net, x)) for m in ("auto", method))
     assert torch.equal(found, named)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
-def test_the_jacobian_is_that_at_the_clean_input(x, penalty):
+def test_the_jacobian_is_taken_at_the_clean_input(x, penalty):
     net = make()
     clean, corrupt = step_of(net, x), step_of(net, x, Masking(0.5))
     assert not torch.equal(clean.code.h, corrupt.code.h)
@@ -62,7 +62,7 @@ def test_the_jacobian_is_that_at_the_clean_input(x, penalty):
     torch.testing.assert_close(penalty(corrupt), penalty(clean))
 
 
-def test_the_closed_form_reads_the_pass_that_there_was(x, monkeypatch):
+def test_the_closed_form_reuses_the_forward_pass_of_clean_input(x, monkeypatch):
     net = make()
     clean, corrupt = step_of(net, x), step_of(net, x, Masking(0.5))
     monkeypatch.setattr(DenseEncoder, "slopes", None)
@@ -93,7 +93,7 @@ def thin(x) -> tuple:
 @pytest.mark.parametrize(
     ("hidden", "method"), [((), "closed"), ((), "exact"), ((5,), "exact")], ids=str
 )
-def test_sparse_rows_give_the_penalty_of_dense_ones(thin, hidden, method):
+def test_sparse_rows_give_the_penalty_of_dense_rows(thin, hidden, method):
     net = make(hidden)
     found, expected = (Contractive(1.0, method)(step_of(net, rows)) for rows in thin)
     torch.testing.assert_close(found, expected)
@@ -162,13 +162,13 @@ def other_step(x, generator) -> Forward:
     return Forward(x, x, code, net.decoder(code.h), encoder, net.decoder, None, generator)
 
 
-def test_any_other_encoder_gets_the_estimate(other_step):
+def test_a_custom_encoder_gets_the_estimate(other_step):
     expected = mean_squared_norm(jacobians(other_step.encoder, other_step.x))
     found = np.mean([number(Contractive(1.0)(other_step)) for _ in range(400)])
     assert found == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("method", ["closed", "exact"])
-def test_any_other_encoder_is_refused_by_the_other_methods(other_step, method):
+def test_other_methods_refuse_a_custom_encoder(other_step, method):
     with pytest.raises(UsageError, match="needs a DenseEncoder, got Squares; use 'stochastic'"):
         Contractive(1.0, method)(other_step)

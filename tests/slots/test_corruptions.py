@@ -1,4 +1,4 @@
-"""Corruptions: what they do to a row, and what then counts in the loss."""
+"""Corruptions: noise on rows, and weights of features in the loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_gaussian_noise_has_its_moments(x, generator):
     assert float(noise.std()) == pytest.approx(0.4, rel=0.02)
 
 
-def test_salt_and_pepper_go_each_to_half_of_the_share(x, generator):
+def test_salt_and_pepper_each_replace_half_of_the_given_fraction(x, generator):
     rows = SaltAndPepper(0.3, -1.0, 2.0)(x, generator=generator).rows
     assert float((rows == -1).float().mean()) == pytest.approx(0.15, abs=0.01)
     assert float((rows == 2).float().mean()) == pytest.approx(0.15, abs=0.01)
@@ -47,19 +47,19 @@ def test_masking_and_missing_hide_the_same_features_of_one_seed(kind, x):
 
 
 @pytest.mark.parametrize("kind", [Masking, Missing, SaltAndPepper])
-def test_emphasis_weighs_touched_features_alpha_and_the_others_beta(kind, x, generator):
+def test_emphasis_weights_corrupted_features_alpha_and_the_others_beta(kind, x, generator):
     corrupted = kind(0.4, alpha=3.0, beta=0.5)(x, generator=generator)
     touched = corrupted.rows != x
     assert torch.equal(corrupted.weights, torch.where(touched, 3.0, 0.5))
 
 
-def test_a_zero_that_was_masked_counts_as_touched(generator):
+def test_a_masked_zero_counts_as_corrupted(generator):
     corrupted = Masking(0.5, alpha=2.0)(torch.zeros(200, 20), generator=generator)
     assert float((corrupted.weights == 2).float().mean()) == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), Bernoulli(), Multinomial()], ids=repr)
-def test_weights_count_features_in_the_loss_one_by_one(loss, x, generator):
+def test_weights_multiply_each_features_loss(loss, x, generator):
     output = torch.randn(400, 50, generator=generator)
     keep = torch.zeros(50)
     keep[[3, 7]] = torch.tensor([1.0, 2.0])
@@ -73,7 +73,7 @@ def test_weights_count_features_in_the_loss_one_by_one(loss, x, generator):
     torch.testing.assert_close(found, each[:, 3] + 2 * each[:, 7], rtol=1e-4, atol=1e-4)
 
 
-def test_emphasis_reaches_the_objective(x):
+def test_emphasis_changes_the_objective(x):
     def loss(**emphasis):
         spec = {"name": "masking", "rate": 0.3, **emphasis}
         net = build_objective("plain", {"n_components": 2, "corruption": spec}, 50)
@@ -85,7 +85,7 @@ def test_emphasis_reaches_the_objective(x):
 
 
 @pytest.mark.parametrize("kind", [Gaussian, SaltAndPepper])
-def test_noise_that_would_fill_sparse_rows_is_refused(kind, sparse, generator):
+def test_corruptions_that_would_make_sparse_rows_dense_are_refused(kind, sparse, generator):
     with pytest.raises(UsageError, match="needs dense rows, got sparse; use 'masking'"):
         kind()(sparse, generator=generator)
 
@@ -113,7 +113,7 @@ def test_a_value_out_of_range_is_refused(build, message):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_no_corruption_writes_to_its_input(name, x, generator):
+def test_no_corruption_modifies_its_input(name, x, generator):
     before = x.clone()
     with_image_shape(CORRUPTIONS[name](), (5, 10))(x, generator=generator)
     assert torch.equal(x, before)

@@ -29,7 +29,7 @@ def x(generator) -> torch.Tensor:
     return torch.rand(5, N_FEATURES, generator=generator)
 
 
-def test_the_higher_order_penalty_is_the_papers_loop(x):
+def test_the_higher_order_penalty_matches_the_papers_loop(x):
     """Rifai et al. (2011): lambda ||J(x)||^2 + gamma E ||J(x) - J(x + e)||^2, entry by entry."""
     net = make()
     step = step_of(net, x)
@@ -54,7 +54,7 @@ def test_the_higher_order_penalty_is_the_papers_loop(x):
     assert number(found) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_higher_order_penalty_of_a_deep_net_is_autograds(x):
+def test_the_higher_order_penalty_of_a_deep_net_matches_autograds(x):
     net = make(**DEEP).double()
     step = step_of(net, x.double())
     here = jacobians(net.encoder, step.x)

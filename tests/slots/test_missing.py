@@ -30,13 +30,13 @@ def filler(tables):
     ).fit(tables[1])
 
 
-def test_statistics_are_those_of_the_known_values(tables):
+def test_statistics_cover_only_known_values(tables):
     statistics = describe(DenseSource(tables[1]), missing=True)
     np.testing.assert_allclose(statistics.mean, np.nanmean(tables[1], axis=0), rtol=1e-5)
     np.testing.assert_allclose(statistics.variance, np.nanvar(tables[1], axis=0), rtol=1e-4)
 
 
-def test_denoise_fills_in_missing_values_and_keeps_known_ones(tables, filler):
+def test_denoise_fills_in_missing_values_and_keeps_known_values(tables, filler):
     whole, holed = tables
     filled = filler.denoise(holed)
     missing = np.isnan(holed)
@@ -46,7 +46,7 @@ def test_denoise_fills_in_missing_values_and_keeps_known_ones(tables, filler):
     assert error < 0.3 * by_mean
 
 
-def test_scores_count_known_values_only(tables):
+def test_scores_cover_only_known_values(tables):
     """The score is minus the squared error summed over the known values."""
     holed = tables[1][:50]
     ae = Autoencoder(**NET, corruption="missing", max_epochs=2).fit(holed)
@@ -58,7 +58,7 @@ def test_scores_count_known_values_only(tables):
     np.testing.assert_allclose(ae.score_samples(holed), by_hand, rtol=1e-3)
 
 
-def test_evaluation_counts_known_entries_only(tables, filler):
+def test_evaluation_covers_only_known_values(tables, filler):
     found = filler.evaluate(tables[1])
     scaled = (tables[1] - np.nanmean(tables[1], axis=0)) / np.nanstd(tables[1], axis=0)
     assert found.variance == pytest.approx(np.nansum(scaled**2) / 600, rel=1e-3)

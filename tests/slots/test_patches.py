@@ -1,4 +1,4 @@
-"""Hidden rectangles: where they are, how large, and what counts."""
+"""Hidden rectangles: position, size, and weights in the loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hidden_of(patches, x, generator):
     return (patches(x, generator=generator).rows == patches.fill).view(-1, 12, 8, 3)
 
 
-def test_one_rectangle_of_every_image_is_hidden_whole(x, generator):
+def test_one_whole_rectangle_of_every_image_is_hidden(x, generator):
     hidden = hidden_of(Patches(0.25, 0.5, image_shape=(12, 8, 3)), x, generator)
     assert torch.equal(hidden[..., 0], hidden[..., 2])
     down, across = hidden[..., 0].any(dim=2), hidden[..., 0].any(dim=1)
@@ -32,13 +32,13 @@ def test_one_rectangle_of_every_image_is_hidden_whole(x, generator):
         assert (line.float().diff(dim=1).clamp_min(0).sum(dim=1) + line[:, 0].float() == 1).all()
 
 
-def test_the_sides_are_shares_of_the_images(x, generator):
+def test_the_sides_are_fractions_of_the_images(x, generator):
     hidden = hidden_of(Patches(0.25, 0.5, image_shape=(12, 8, 3)), x, generator)[..., 0]
     heights, widths = hidden.any(dim=2).sum(dim=1), hidden.any(dim=1).sum(dim=1)
     assert set(heights.tolist()) == {3, 4, 5, 6} and set(widths.tolist()) == {2, 3, 4}
 
 
-def test_every_pixel_is_hidden_some_time(x, generator):
+def test_every_pixel_is_hidden_in_some_image(x, generator):
     hidden = hidden_of(Patches(0.25, 0.5, image_shape=(12, 8, 3)), x, generator)
     assert hidden.any(dim=0).all() and not hidden.all(dim=0).any()
 
@@ -52,17 +52,17 @@ def test_more_rectangles_hide_more(x):
 
 
 @pytest.mark.parametrize("kind", [Patches(fill=-2.0, image_shape=(12, 8, 3)), Missing(0.4, -2.0)])
-def test_the_fill_stands_where_values_are_hidden(kind, x, generator):
+def test_hidden_values_are_set_to_the_fill(kind, x, generator):
     rows = kind(x, generator=generator).rows
     assert torch.equal(rows[rows != -2], x[rows != -2]) and (rows == -2).any()
 
 
-def test_emphasis_weighs_what_is_hidden(x, generator):
+def test_emphasis_weights_hidden_values(x, generator):
     corrupted = Patches(alpha=1.0, beta=0.1, image_shape=(12, 8, 3))(x, generator=generator)
     assert torch.equal(corrupted.weights, torch.where(corrupted.rows == 0, 1.0, 0.1))
 
 
-def test_nan_reads_as_the_fill(rows):
+def test_nan_is_encoded_as_the_fill(rows):
     holed = rows[:60].copy()
     holed[:, 3] = float("nan")
     ae = Autoencoder(2, hidden=(8,), corruption=Missing(0.2, 5.0), max_epochs=2, random_state=0)
@@ -81,17 +81,17 @@ def test_the_shape_of_the_source_completes_the_spec():
     assert with_image_shape({"name": "masking"}, (4, 5)) == {"name": "masking"}
 
 
-def test_the_short_form_names_the_shares():
+def test_the_short_form_gives_the_fields_in_order():
     found = piece_from_spec(CORRUPTIONS, "patches:0.2,0.4,2", slot="corruption")
     assert found == Patches(0.2, 0.4, 2)
 
 
-def test_rows_that_are_no_images_are_told_the_way_out(X):
+def test_rows_that_are_not_images_are_refused_with_the_way_out(X):
     with pytest.raises(UsageError, match=r"image_shape: needed .* Patches\(image_shape=\(28, 28\)"):
         Autoencoder(3, corruption=Patches(), max_epochs=1).fit(X)
 
 
-def test_a_shape_of_other_images_is_refused(X):
+def test_an_image_shape_of_another_size_is_refused(X):
     with pytest.raises(UsageError, match=r"image_shape \(3, 3\) does not hold 10 features"):
         Autoencoder(3, corruption=Patches(image_shape=(3, 3)), max_epochs=1).fit(X)
 

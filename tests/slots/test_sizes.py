@@ -77,7 +77,7 @@ def test_a_batch_is_never_larger_than_the_rows():
     narrows.Autoencoder(2, hidden=(4,), max_epochs=1, batch_size=10**12).fit(ROWS)
 
 
-def test_partial_fit_is_refused_too():
+def test_partial_fit_refuses_a_net_larger_than_memory():
     with pytest.raises(ResourceError, match="lower hidden="):
         narrows.Autoencoder(2, hidden=(HUGE,)).partial_fit(ROWS)
 
@@ -99,8 +99,8 @@ def test_the_error_names_the_columns_if_they_make_the_net_large(monkeypatch):
         narrows.Autoencoder(2, hidden=(32,)).fit(X)
 
 
-def test_the_computed_size_is_that_of_the_net():
-    """Against the tensors that autograd keeps of a forward pass, and the parameters there are."""
+def test_the_computed_size_matches_the_net():
+    """Compare with the tensors that autograd saves in a forward pass, and with the parameters."""
     spec = {"n_components": 4, "hidden": [64, 32], "activation": "silu", "penalties": [],
             "loss": {"name": "squared_error"}, "corruption": {"name": "identity"}}  # fmt: skip
     net = build_objective("plain", spec, 36)
@@ -134,7 +134,7 @@ def test_the_computed_size_is_that_of_the_net():
     ],
     ids=["sample", "perturb", "traverse", "interpolate"],
 )
-def test_more_new_rows_than_fit_are_refused(fitted, monkeypatch, ask):
+def test_generated_rows_larger_than_memory_are_refused(fitted, monkeypatch, ask):
     monkeypatch.setattr(memory, "available_memory", lambda: 60_000)
     with pytest.raises(ResourceError, match=r"new rows: .* x 16 numbers need .* (lower|take) "):
         ask(fitted)

@@ -31,7 +31,7 @@ def test_kl_sparsity_is_the_sum_of_the_bernoulli_divergences(generator):
     assert float(KLSparsity(2.0, 0.1)(step_of(h))) == pytest.approx(2 * expected, rel=1e-4)
 
 
-def test_kl_sparsity_is_finite_with_a_slope_where_a_unit_never_turns_on():
+def test_kl_sparsity_of_a_unit_that_never_turns_on_is_finite_with_a_gradient():
     preactivation = torch.full((5, 2), -200.0, requires_grad=True)
     loss = KLSparsity(1.0, 0.05)(step_of(preactivation.sigmoid()))
     loss.backward()
@@ -51,13 +51,13 @@ def test_top_k_keeps_the_k_largest_of_every_row(generator):
         np.testing.assert_array_equal(kept, expected)
 
 
-def test_a_units_rest_is_counted_in_training_rows(generator):
+def test_idle_counts_training_rows_since_a_unit_was_active(generator):
     encoder = TopKEncoder([2, 3], k=1, activation="linear", generator=generator)
     with torch.no_grad():
         encoder.weights[0].copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]))
     x = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
     encoder(x)
-    assert encoder.idle.tolist() == [0, 0, 0]  # a query is no training
+    assert encoder.idle.tolist() == [0, 0, 0]  # inference does not count
     encoder(x, generator=generator)
     encoder(x, generator=generator)
     assert encoder.idle.tolist() == [0, 4, 4]
@@ -65,7 +65,7 @@ def test_a_units_rest_is_counted_in_training_rows(generator):
     assert encoder.idle.tolist() == [2, 0, 6]
 
 
-def test_the_dictionary_starts_tied_and_reads_what_varies(generator):
+def test_the_dictionary_starts_tied_and_centers_its_input(generator):
     net = build_objective("dictionary", {"n_components": 12, "k": 2}, 5)
     torch.testing.assert_close(net.encoder.weights[0], net.decoder.weights[0].t())
     mean = torch.rand(5, generator=generator)
@@ -77,7 +77,7 @@ def test_the_dictionary_starts_tied_and_reads_what_varies(generator):
     )
 
 
-def test_atoms_keep_their_length_and_no_gradient_lies_along_them(generator):
+def test_atoms_keep_their_length_and_gradients_are_orthogonal_to_them(generator):
     net = build_objective("dictionary", {"n_components": 12, "k": 2}, 5)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
     for _ in range(5):
@@ -92,7 +92,7 @@ def test_atoms_keep_their_length_and_no_gradient_lies_along_them(generator):
         torch.testing.assert_close(lengths, torch.ones(12))
 
 
-def test_revival_is_by_the_dead_alone_from_what_is_left_over(generator):
+def test_dead_units_alone_reconstruct_the_residual(generator):
     net = build_objective("dictionary", {"n_components": 6, "k": 2, "dead_after": 50}, 4)
     x = torch.rand(7, 4, generator=generator)
     assert net(x, generator=generator).penalty.item() == 0
@@ -104,15 +104,15 @@ def test_revival_is_by_the_dead_alone_from_what_is_left_over(generator):
     left = (x - net.decoder(code.h)).detach()
     missed = left - code.preactivation[:, 4:] @ net.decoder.weights[0][4:]
     share = missed.square().sum() / left.square().sum()
-    spread = (x - x.mean(0)).square().sum(1).mean()
-    torch.testing.assert_close(terms.penalty, share * spread / 32)
+    variance = (x - x.mean(0)).square().sum(1).mean()
+    torch.testing.assert_close(terms.penalty, share * variance / 32)
     terms.penalty.backward()
     gradient = net.decoder.weights[0].grad
     assert gradient[4:].abs().sum().item() > 0 and gradient[:4].abs().sum().item() == 0
 
 
 @pytest.mark.parametrize(("revive", "revived"), [(1 / 32, True), (0.0, False)])
-def test_the_dead_come_back_where_they_are_revived_alone(revive, revived, generator):
+def test_dead_units_come_back_only_with_revival(revive, revived, generator):
     net = build_objective("dictionary", {"n_components": 32, "k": 3, "revive": revive}, 8)
     x = torch.rand(200, 3, generator=generator) @ torch.rand(3, 8, generator=generator)
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_more_weight_makes_a_sparser_code(digits, sparsity):
     assert means[1] < 0.7 * means[0]
 
 
-def test_the_dictionary_is_in_its_file(digits, tmp_path):
+def test_the_file_keeps_the_dictionary(digits, tmp_path):
     ae = DictionaryAutoencoder(128, k=4, max_epochs=2, random_state=0).fit(digits)
     ae.save(tmp_path / "m")
     other = load(tmp_path / "m")
@@ -156,6 +156,6 @@ def test_the_dictionary_is_in_its_file(digits, tmp_path):
         (lambda: DictionaryAutoencoder(revive=-1), "revive: must be a number >= 0, got -1"),
     ],
 )
-def test_a_bad_argument_is_refused_at_fit(build, message, digits):
+def test_an_invalid_argument_is_refused_at_fit(build, message, digits):
     with pytest.raises(UsageError, match=message):
         build().fit(digits)

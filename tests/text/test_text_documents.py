@@ -74,7 +74,7 @@ def test_other_inputs_are_refused_with_advice(X, message):
         as_documents(X)
 
 
-def test_an_iterator_is_enough_for_one_pass():
+def test_an_iterator_can_be_read_once():
     assert list(texts_of(iter(TEXTS))) == TEXTS
 
 

@@ -1,4 +1,4 @@
-"""Hostile and damaged texts (FAULTS.md, Text) have defined results, within bounds."""
+"""Hostile and damaged texts have defined results, within bounds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_file_of_a_hundred_megabytes_is_not_read_whole(tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
     with open(folder / "big.txt", "wb") as file:
-        file.truncate(100 << 20)  # a hole: no disk is used
+        file.truncate(100 << 20)  # sparse: it uses no disk
     with pytest.raises(InvalidData, match=r"big\.txt: a document of more than 40,000,000 bytes"):
         list(read_documents(folder))
 
@@ -90,7 +90,7 @@ for kind, text in documents.items():
 
 @pytest.fixture(scope="module")
 def longest_documents() -> dict[str, tuple[float, int, int]]:
-    """Megabytes that each kind takes at the most, its terms, and their counts in all."""
+    """Peak megabytes of each kind, its number of terms, and their total count."""
     if not Path("/proc/self/status").exists():
         pytest.skip("no /proc to read the peak in")
     command = [sys.executable, "-c", _CHILD]
@@ -179,7 +179,7 @@ def test_a_lone_surrogate_in_json_is_replaced(tmp_path):
 
 
 def test_a_term_with_a_lone_surrogate_is_dropped():
-    # only a pattern of one's own finds such a word, and no file could hold it
+    # only a custom pattern finds such a word, and no file could store it
     assert Analyzer(token_pattern=r"\S+", stemmer="porter")("cat\ud800 dog") == ["dog"]
 
 
@@ -244,7 +244,7 @@ def test_an_id_beyond_pythons_digits_is_refused_by_line(tmp_path):
 
 
 def used(path):
-    """Return whether everything of the text path took a file, or refused it as it should."""
+    """Return whether the text readers accept a file; any error but a refusal is a failure."""
     looks_like_documents(path)
     try:
         documents = list(read_documents(path))
@@ -260,7 +260,7 @@ def used(path):
     try:
         with (
             warnings.catch_warnings()
-        ):  # texts without spaces between words are taken, with a warning
+        ):  # texts without spaces between words are accepted with a warning
             warnings.simplefilter("ignore", UnspacedTextWarning)
             vocabulary, counts = Vocabulary.learn(as_documents([d.text for d in documents]))
     except InvalidData as error:
@@ -335,7 +335,7 @@ def test_any_json_objects_are_documents_or_refused(tmp_path, rows):
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=5))
 @fuzz(100)
-def test_any_texts_read_back_alike_from_every_kind_of_file(tmp_path, texts):
+def test_any_texts_are_read_back_unchanged_from_every_kind_of_file(tmp_path, texts):
     # a reader of CSV may not tell these from the ends of its rows
     cleaned = list(as_documents(texts).texts())
     documents = [Document(str(at), text) for at, text in enumerate(cleaned)]

@@ -30,7 +30,7 @@ def test_lists_of_labels_are_kept(tmp_path, kind):
     assert list(read_documents(KINDS[kind](tmp_path / f"x.{kind}"))) == DOCUMENTS
 
 
-def test_a_csv_cell_is_one_label_and_an_empty_cell_is_no_label(tmp_path):
+def test_a_csv_cell_is_one_label_and_an_empty_cell_is_none(tmp_path):
     documents = read_documents(as_csv(tmp_path / "x.csv"))
     assert [d.labels for d in documents] == [("sea",), (), ("sky",)]
 

@@ -80,12 +80,12 @@ def test_words_of_a_pattern_equal_scikit_learns(pattern):
     np.testing.assert_array_equal(counts.toarray(), expected)
 
 
-def test_n_grams_of_words_are_of_stems():
+def test_n_grams_of_words_use_stems():
     terms = Analyzer(stemmer="porter", ngram_range=(1, 2))("The ships sailing")
     assert terms == ["ship", "sail", "ship sail"]
 
 
-def test_a_long_text_gives_its_n_grams_in_parts():
+def test_a_long_text_is_split_without_losing_n_grams():
     text = "abcd " * 50_000
     lists = list(Analyzer(analyzer="char", ngram_range=(2, 3)).make_tokens()(text))
     assert len(lists) > 5 and max(map(len, lists)) <= 1 << 16
@@ -200,7 +200,7 @@ def test_a_model_file_keeps_how_texts_are_read(arguments, tmp_path):
     assert plain.vocabulary_.terms != model.vocabulary_.terms
 
 
-def test_specs_of_plain_words_are_written_like_before():
+def test_specs_of_plain_words_have_no_newer_entries():
     spec = Analyzer(stemmer="porter").to_spec()
     assert set(spec) == {"lowercase", "token_pattern", "stop_words", "stemmer", "max_token_length"}
     again = Analyzer.from_spec(spec)
@@ -236,7 +236,7 @@ def test_a_pattern_that_may_take_forever_is_refused(pattern, tmp_path):
 
 @pytest.mark.parametrize("pattern", FINE)
 def test_an_accepted_pattern_matches_in_linear_time(pattern):
-    """On texts made to have it fail late, again and again: a quadratic one would take minutes."""
+    """On texts that make the pattern fail late and often; quadratic time would take minutes."""
     tokens = Analyzer(token_pattern=pattern, stop_words=None).make_tokens()
     started = time.process_time()
     for piece in ("a", "a1", "aA", "a-", "A.", "ab ", "1", "é", "a_", "'", "-"):
@@ -252,10 +252,10 @@ def test_a_pattern_that_is_too_long_or_invalid_is_refused():
         check_pattern("(")
 
 
-# From the shell
+# The command line
 
 
-def test_the_shell_sets_how_texts_are_read(tmp_path, capsys):
+def test_the_command_line_sets_how_texts_are_read(tmp_path, capsys):
     (tmp_path / "docs.jsonl").write_text(
         "\n".join(f'{{"id": "{i}", "text": "{text}"}}' for i, text in enumerate(CHINESE))
     )

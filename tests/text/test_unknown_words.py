@@ -1,4 +1,4 @@
-"""Documents and queries without content are no hits; shares of unknown words are reported."""
+"""Documents without content are never hits; shares of unknown words are reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLANKS = ["", "   ", "zzz qqq xxx", "the of and"]
 
 @pytest.fixture(scope="module", params=["numbers", "bits", "bits, re-ranked", "counts"])
 def looked_up(request):
-    """An estimator, whether to re-rank, and what makes X of texts."""
+    """An estimator, whether to re-rank, and a function from texts to X."""
     texts, _ = topic_texts()
     if request.param.startswith("bits"):
         model = SemanticHasher(16, hidden=(8,), max_epochs=2, random_state=0).fit(texts)
@@ -42,7 +42,7 @@ def test_documents_without_content_are_never_hits(looked_up):
         assert sorted(int(hit.name) for hit in found) == list(range(2, 22))
 
 
-def test_names_and_metadata_stay_with_their_rows_where_others_are_left_out(looked_up):
+def test_names_and_metadata_stay_with_their_rows_if_others_are_left_out(looked_up):
     model, rerank, made = looked_up
     texts = ["", *topic_texts()[0][:4]]
     names = ["blank", *"abcd"]
@@ -55,7 +55,7 @@ def test_names_and_metadata_stay_with_their_rows_where_others_are_left_out(looke
         np.testing.assert_array_equal(index.code(name), whole.code(other))
 
 
-def test_as_many_names_as_rows_are_asked_for_before_rows_are_left_out(looked_up):
+def test_names_are_counted_before_empty_rows_are_dropped(looked_up):
     model, _, made = looked_up
     with pytest.raises(UsageError, match="names: must be as many as rows, got 1 for 2"):
         model.make_index(made(["", topic_texts()[0][0]]), ["a"])
@@ -70,7 +70,7 @@ def test_a_query_without_content_has_no_hits_and_a_warning(looked_up):
     assert [len(hits) for hits in answers] == [3, 0, 0, 0, 0]
 
 
-def test_an_index_of_nothing_but_empty_documents_is_empty(looked_up):
+def test_an_index_of_empty_documents_is_empty(looked_up):
     model, _, made = looked_up
     with pytest.warns(EmptyDocumentWarning):
         index = model.make_index(made(BLANKS))
@@ -79,7 +79,7 @@ def test_an_index_of_nothing_but_empty_documents_is_empty(looked_up):
 
 
 @pytest.mark.parametrize("stemmer", [None, "porter"])
-def test_the_share_of_unknown_words_is_of_the_words_that_count(stemmer):
+def test_stop_words_do_not_affect_the_share_of_unknown_words(stemmer):
     vocabulary, _ = Vocabulary.learn(["ship sail storm", "bread ship"], Analyzer(stemmer=stemmer))
     texts = ["the ship and the bread", "ship xyz", "ship xyz xyz abc", "", "the of"]
     shares = vocabulary.unknown_shares(texts)
@@ -89,7 +89,7 @@ def test_the_share_of_unknown_words_is_of_the_words_that_count(stemmer):
     assert unknown.tolist() == [0, 1, 3, 0, 0]
 
 
-def test_a_query_of_mostly_unknown_words_is_warned_of(looked_up):
+def test_a_query_of_mostly_unknown_words_causes_a_warning(looked_up):
     model, rerank, made = looked_up
     if made is not list:
         pytest.skip("counts hold known words only")
@@ -102,17 +102,17 @@ def test_a_query_of_mostly_unknown_words_is_warned_of(looked_up):
         model.make_index(["ship xxx yyy zzz"] * 2)
 
 
-def test_the_closest_training_row_is_none_without_content():
+def test_empty_documents_are_never_the_closest_training_row():
     texts, _ = topic_texts()
     model = DocumentAutoencoder(4, hidden=(8,), max_epochs=2, random_state=0).fit(texts)
     counts = sp.csr_array(model.vocabulary_.count(["", texts[0], texts[1]]))
-    spread_thin = torch.full((1, counts.shape[1]), 1 / counts.shape[1])
+    uniform = torch.full((1, counts.shape[1]), 1 / counts.shape[1])
     source = SparseSource(counts)
-    ((numbers, distances),) = closest_rows(model.model_, source, [(spread_thin, None)], 64)
+    ((numbers, distances),) = closest_rows(model.model_, source, [(uniform, None)], 64)
     assert numbers[0] in (1, 2) and np.isfinite(distances).all()
 
 
-# From the shell
+# The command line
 
 
 def run(*arguments) -> int:
@@ -121,7 +121,7 @@ def run(*arguments) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A hasher, documents of which three are empty, and their index."""
+    """A hasher, documents with three empty ones, and their index."""
     folder = tmp_path_factory.mktemp("unknown")
     texts, labels = topic_texts()
     SemanticHasher(16, hidden=(8,), max_epochs=2, random_state=0).fit(texts).save(
@@ -147,7 +147,7 @@ def test_narrows_index_leaves_out_documents_without_a_known_word(folder, tmp_pat
     assert "the model does not know 2% of a document's words, on average." in err
 
 
-def test_narrows_index_add_says_what_share_of_words_is_unknown(folder, tmp_path, capsys):
+def test_narrows_index_add_prints_the_share_of_unknown_words(folder, tmp_path, capsys):
     index = tmp_path / "i.index"
     index.write_bytes((folder / "docs.index").read_bytes())
     arguments = [folder / "h.safetensors", folder / "more.jsonl", "-o", index, "--add"]
@@ -157,7 +157,7 @@ def test_narrows_index_add_says_what_share_of_words_is_unknown(folder, tmp_path,
     )
 
 
-def test_narrows_search_says_what_share_of_a_query_is_unknown(folder, capsys):
+def test_narrows_search_prints_the_share_of_unknown_words(folder, capsys):
     arguments = [folder / "docs.index", "--model", folder / "h.safetensors", "-k", 30]
     assert run("search", *arguments, "ship xxx yyy", "--json") == 0
     out, err = capsys.readouterr()

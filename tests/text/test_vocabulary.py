@@ -367,7 +367,7 @@ def test_invalid_parts_are_refused(spec, arrays, message):
 
 @pytest.mark.parametrize("name", ["20newsgroups", "reuters21578"])
 def test_real_texts_count_as_with_scikit_learn(data_folder, name):
-    # every fifth: scikit-learn alone would take half a minute of the rest
+    # every fifth, since scikit-learn would take half a minute for all
     documents = as_documents(
         list(islice(read_documents(data_folder / name / "docs.jsonl.gz").texts(), 0, None, 5))
     )

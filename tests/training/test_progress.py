@@ -18,7 +18,7 @@ def lines(capsys) -> list[str]:
 
 
 def printed_epochs(capsys) -> list[int]:
-    """Return the numbers of the epochs that stand on stderr."""
+    """Return the numbers of the epochs printed to stderr."""
     return [int(line.split("epoch ")[1].split("/")[0].split(":")[0]) for line in lines(capsys)]
 
 

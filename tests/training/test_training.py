@@ -1,4 +1,4 @@
-"""Training learns: every row is seen, every weight moves, the objective falls."""
+"""Training sees every row, moves every weight, and lowers the objective."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_weight_moves(x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("batch_size", [5, 64])
 def test_a_single_step_moves_the_weights(batch_size: int) -> None:
-    """Fewer rows than a batch, one epoch: the schedule must not end at 0 before it began."""
+    """With fewer rows than a batch and one epoch, the only step must not have a rate of 0."""
     trainer = small_trainer()
     before = weights(trainer)
     train(trainer, DenseSource(torch.ones(5, 4)), max_epochs=1, batch_size=batch_size)
@@ -77,7 +77,7 @@ def test_two_epochs_have_different_orders(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_record_is_the_mean_over_rows_and_not_over_batches() -> None:
-    """At a rate near 0 the net stands still, and its error on all rows is known."""
+    """At a rate near 0 the net does not change, so its error on all rows is known."""
     trainer = small_trainer(learning_rate=1e-12)
     source = DenseSource(torch.rand(9, 4, generator=torch.Generator().manual_seed(0)))
     record = train(trainer, source, max_epochs=1, batch_size=8)

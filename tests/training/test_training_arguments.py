@@ -1,4 +1,4 @@
-"""Arguments of a training that cannot be are refused in fit, by name, rule and value."""
+"""Invalid training arguments are refused in fit, by name, rule and value."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ from narrows.errors import (
         ("device", "nope", "device: 'nope' cannot be used: "),
     ],
 )
-def test_values_that_cannot_be_are_refused_in_fit(
-    x: np.ndarray, name: str, value: Any, text: str
-) -> None:
+def test_invalid_values_are_refused_in_fit(x: np.ndarray, name: str, value: Any, text: str) -> None:
     model = small(**{name: value})  # not here
     with pytest.raises(UsageError, match=text.replace("(", r"\(")):
         model.fit(x)

@@ -1,4 +1,4 @@
-"""The folder of checkpoints: what it keeps, what is passed over, and what it refuses to go on."""
+"""The checkpoint folder: files kept, damaged files skipped, and refused resumptions."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def test_the_last_two_checkpoints_are_kept(x: np.ndarray, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "pickle"])
-def test_a_damaged_newest_checkpoint_is_passed_over(
-    x: np.ndarray, stopped: Path, damage: str
-) -> None:
+def test_a_damaged_newest_checkpoint_is_skipped(x: np.ndarray, stopped: Path, damage: str) -> None:
     newest = checkpoint_files(stopped)[-1]
     content = newest.read_bytes()
     damaged = {
@@ -63,7 +61,7 @@ def test_damaged_checkpoints_alone_are_refused_and_stay(x: np.ndarray, stopped: 
     assert equal(weights(small().fit(x, checkpoint=stopped)), weights(small().fit(x)))
 
 
-def test_a_checkpoint_of_a_later_version_is_not_passed_over(x: np.ndarray, stopped: Path) -> None:
+def test_a_checkpoint_of_a_later_version_is_not_skipped(x: np.ndarray, stopped: Path) -> None:
     newest = checkpoint_files(stopped)[-1]
     header, body, payload = take_apart(newest.read_bytes())
     newest.write_bytes(put_together(header, {**body, "format_version": 99}, payload))
@@ -80,7 +78,7 @@ def test_foreign_files_in_the_folder_are_left_alone(x: np.ndarray, stopped: Path
     assert (stopped / "checkpoint-best.safetensors").read_bytes() == b"mine"
 
 
-def test_a_model_is_no_checkpoint(x: np.ndarray, stopped: Path) -> None:
+def test_a_model_file_is_not_a_checkpoint(x: np.ndarray, stopped: Path) -> None:
     small().fit(x).save(checkpoint_files(stopped)[-1])
     saved = Checkpoints(stopped)
     spec = saved.newest().spec
@@ -116,7 +114,7 @@ def test_other_names_of_columns_are_refused(x: np.ndarray, tmp_path: Path) -> No
     assert small().fit(named(x), checkpoint=folder, resume=True).feature_names_in_[0] == "a"
 
 
-def test_where_one_has_no_names_those_of_the_other_are_kept(x: np.ndarray, tmp_path: Path) -> None:
+def test_names_given_in_either_run_are_kept(x: np.ndarray, tmp_path: Path) -> None:
     folder = stopped_at(named(x), tmp_path / "c")
     source = array_source(x)
     again = small().fit(source, checkpoint=folder, resume=True)

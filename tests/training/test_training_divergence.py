@@ -1,4 +1,4 @@
-"""Divergence: a training that is no longer finite is an error that says so."""
+"""Divergence: a training that is no longer finite raises TrainingDiverged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_checkpoint_from_before_the_divergence_stays(x: np.ndarray, tmp_path: 
 
 
 def test_moments_that_overflow_are_divergence() -> None:
-    """Adam's step is 0 from there on: without the check, nothing is learned in silence."""
+    """Adam's steps are 0 from then on: without the check, training would silently stop learning."""
     trainer = small_trainer()
     with pytest.raises(TrainingDiverged, match="the loss or a weight is not finite in epoch 1"):
         train(trainer, DenseSource(torch.full((8, 4), 1e15)), max_epochs=2, batch_size=8)

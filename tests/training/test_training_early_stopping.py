@@ -1,4 +1,4 @@
-"""Early stopping: on held-out rows, and the best weights come back."""
+"""Early stopping uses held-out rows and restores the best weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from narrows.training.watch import Watch
 
 @pytest.fixture
 def worsening() -> dict[str, Any]:
-    """Rows of 1, held-out rows of 0, which a new net rebuilds exactly: each step harms them."""
+    """Rows of 1 and held-out rows of 0, which an untrained net reconstructs exactly."""
     return {
         "source": DenseSource(torch.ones(16, 4)),
         "validation": DenseSource(torch.zeros(8, 4)),
@@ -40,7 +40,7 @@ def test_patience_longer_than_training_is_harmless(worsening: dict[str, Any]) ->
     assert len(train(small_trainer(), **worsening, patience=1000).epochs) == 50
 
 
-def test_the_best_weights_come_back(worsening: dict[str, Any]) -> None:
+def test_the_best_weights_are_restored(worsening: dict[str, Any]) -> None:
     trainer, seen = small_trainer(), []
     note = lambda number, epoch: seen.append(weights(trainer))  # noqa: E731
     train(trainer, **worsening, patience=3, watch=Watch(on_epoch=note))
@@ -58,7 +58,7 @@ def test_held_out_rows_are_not_trained_on(x: np.ndarray) -> None:
     assert (record["n_rows"], record["n_validation_rows"]) == (31, 10)
 
 
-def test_other_held_out_values_leave_the_first_epoch_alone(worsening: dict[str, Any]) -> None:
+def test_held_out_values_do_not_affect_the_first_epoch(worsening: dict[str, Any]) -> None:
     first, second = small_trainer(), small_trainer()
     worsening["max_epochs"] = 1
     train(first, **worsening)

@@ -1,4 +1,4 @@
-"""Precision and device: what a training computes in, and where."""
+"""The precision and the device of a training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from narrows.training.precision import resolve_device, resolve_precision
 
 
 @pytest.mark.parametrize("device", ["nope", "", "cuda:9999", "meta", "hpu", "privateuseone", None])
-def test_a_device_that_is_not_there_is_refused(device: Any) -> None:
+def test_an_unavailable_device_is_refused(device: Any) -> None:
     with pytest.raises(UsageError, match=r"device: .* cannot be used: .*; try 'cpu'\."):
         resolve_device(device)
 
 
-def test_a_device_that_fails_without_a_word_is_refused_too(monkeypatch: Any) -> None:
+def test_a_device_that_fails_without_a_message_is_refused(monkeypatch: Any) -> None:
     def fail(*arguments: Any, **more: Any) -> None:
         raise AssertionError
 
@@ -69,7 +69,7 @@ def test_the_record_names_the_precision(x: np.ndarray) -> None:
 
 
 def clock(*steps: float, **spent: list[str]) -> Any:
-    """Return a clock that reads so many seconds, step by step; ``formats`` collects the formats."""
+    """Return a clock with these seconds per step; ``formats`` collects the formats."""
     times = iter(steps)
 
     def seconds(precision: str) -> float:
@@ -84,16 +84,16 @@ def clock(*steps: float, **spent: list[str]) -> Any:
     [(0.01, 0.005, "bfloat16"), (0.01, 0.0095, "float32"), (0.01, 0.0175, "float32")],
     ids=["faster", "hardly_faster", "slower"],
 )
-def test_the_format_that_takes_less_time_is_taken_float32_where_they_are_near(wide, narrow, faster):
+def test_the_faster_format_is_used_and_float32_if_they_are_close(wide, narrow, faster):
     assert measured_precision._faster(clock(*[wide, narrow] * 20)) == faster
 
 
-def test_one_step_that_was_disturbed_decides_nothing():
+def test_one_disturbed_step_does_not_change_the_choice():
     steps = [1.0, 1.0, 0.01, 0.005, 0.9, 0.005, 0.01, 0.006, 0.01, 0.3]
     assert measured_precision._faster(clock(*steps, *[0.01, 0.005] * 20)) == "bfloat16"
 
 
-def test_the_two_formats_take_turns_for_about_a_tenth_of_a_second():
+def test_the_two_formats_alternate_for_about_a_tenth_of_a_second():
     formats: list[str] = []
     measured_precision._faster(clock(*[0.005, 0.003] * 40, formats=formats))
     assert formats == ["float32", "bfloat16"] * (len(formats) // 2)
@@ -103,14 +103,14 @@ def test_the_two_formats_take_turns_for_about_a_tenth_of_a_second():
 @pytest.mark.parametrize(
     "wide, narrow, faster, n_steps", [(2, 1, "bfloat16", 4), (0.01, 0.05, "float32", 8)]
 )
-def test_long_and_hopeless_steps_are_measured_less_often(wide, narrow, faster, n_steps):
+def test_long_and_clearly_slower_steps_are_measured_less_often(wide, narrow, faster, n_steps):
     formats: list[str] = []
     assert measured_precision._faster(clock(*[wide, narrow] * 9, formats=formats)) == faster
     assert len(formats) == n_steps
 
 
 @pytest.mark.parametrize("disturbed", [1, 2, 3])
-def test_a_step_that_was_disturbed_first_decides_nothing_either(disturbed):
+def test_a_disturbed_early_step_does_not_change_the_choice(disturbed):
     steps = [0.01, 0.006] * 30
     steps[2 * disturbed + 1] = 0.09
     assert measured_precision._faster(clock(*steps)) == "bfloat16"
@@ -127,7 +127,7 @@ def test_a_product_without_a_kernel_for_bfloat16_stays_in_float32():
 
 @pytest.fixture
 def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A machine on which even small nets are measured, and what the next measurements find."""
+    """Measure even small nets, and control what the next measurements find."""
     found: list[str] = []
 
     def faster(seconds: Any) -> str:
@@ -144,7 +144,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @pytest.mark.parametrize("cls", AUTOENCODERS, ids=lambda c: c.__name__)
-def test_measuring_changes_nothing_but_the_precision(cls, measured_as):
+def test_measuring_changes_only_the_precision(cls, measured_as):
     measured_as.append("bfloat16")
     X, y = rows_for(cls), targets_for(cls)
     stacked = cls.__name__ == "StackedAutoencoder"
@@ -199,7 +199,7 @@ def test_a_resumed_run_keeps_the_precision_that_was_measured(first, then, x, tmp
     assert equal(weights(resumed), weights(whole))
 
 
-def test_a_processor_is_measured_only_where_it_multiplies_bfloat16(monkeypatch):
+def test_precision_is_measured_only_on_processors_with_bfloat16(monkeypatch):
     net, cpu = torch.nn.Linear(400, 400), torch.device("cpu")
     for flags, expected in (
         ({"architecture": "x86_64", "avx2": True}, "float32"),

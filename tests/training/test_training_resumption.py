@@ -42,7 +42,7 @@ def data(
 
 
 def outcome(model: Autoencoder) -> tuple[Any, ...]:
-    """Return what must not depend on interruptions, the weights apart."""
+    """Return everything except weights that must not depend on interruptions."""
     record = model.model_.record
     return (
         model.history_,
@@ -53,7 +53,9 @@ def outcome(model: Autoencoder) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("every", [1, 3, 4, 7])
-def test_a_resumed_run_ends_as_the_uninterrupted_one(data: Any, tmp_path: Path, every: int) -> None:
+def test_a_resumed_run_ends_like_the_uninterrupted_one(
+    data: Any, tmp_path: Path, every: int
+) -> None:
     whole, parts = small().fit(data), small()
     assert interrupted(parts, data, tmp_path / "c", every) > 1
     assert equal(weights(parts), weights(whole))
@@ -61,7 +63,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(data: Any, tmp_path: Path, 
 
 
 def test_resuming_keeps_the_best_weights_from_before(x: np.ndarray, tmp_path: Path) -> None:
-    """A rate so high that an early epoch is the best, and the stop comes after it."""
+    """The rate is so high that an early epoch is the best, before the interruption."""
     model = partial(small, learning_rate=0.5, max_epochs=30, patience=4)
     whole, parts = model().fit(x), model()
     assert whole.model_.record["stopped_early"]
@@ -80,7 +82,7 @@ def test_resuming_a_finished_run_gives_its_result(x: np.ndarray, tmp_path: Path)
 
 
 def test_a_finished_run_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
-    """At the rate that a training of so many epochs has there, from the last weights."""
+    """It continues from the last weights, at the rate of the longer schedule."""
     first = small(patience=None).fit(x, checkpoint=tmp_path)
     steps_taken: list[None] = []
     count = lambda: steps_taken.append(None) or False  # noqa: E731
@@ -105,7 +107,7 @@ def test_a_continued_run_can_be_interrupted(x: np.ndarray, tmp_path: Path) -> No
 
 
 def test_a_run_that_stopped_early_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
-    """Its patience is counted anew, and its best weights are not forgotten."""
+    """Patience is counted from the start, and the best weights are kept."""
     model = partial(small, learning_rate=0.5, patience=4)
     first = model(max_epochs=30).fit(x, checkpoint=tmp_path)
     longer = model(max_epochs=60).fit(x, checkpoint=tmp_path, resume=True)
@@ -154,7 +156,7 @@ def test_pretrained_parts_stay_when_a_finished_run_continues(kind: str, tmp_path
 
 
 def test_a_checkpoint_opens_as_a_model(x: np.ndarray, stopped: Path) -> None:
-    """With the weights that did best on held-out rows until then."""
+    """It holds the best weights on held-out rows so far."""
     newest = checkpoint_files(stopped)[-1]
     opened, held = narrows.load(newest), read_artefact(newest, kind="checkpoint").tensors
     assert type(opened) is Autoencoder and opened.get_params()["hidden"] == (5,)
@@ -186,7 +188,7 @@ def test_a_layers_checkpoint_does_not_open_as_a_model(x: np.ndarray, tmp_path: P
         narrows.load(checkpoint_files(tmp_path / "layer-1")[-1])
 
 
-def test_the_folder_says_which_checkpoint_in_it_opens(stopped: Path) -> None:
+def test_the_error_for_the_folder_names_a_checkpoint_that_opens(stopped: Path) -> None:
     with pytest.raises(ModelFileError, match=r"is a folder.*; .* checkpoint-000002\.saf"):
         narrows.load(stopped)
 
@@ -206,7 +208,7 @@ def test_the_command_line_resumes_and_opens_checkpoints(x: np.ndarray, tmp_path:
     assert not (tmp_path / "m.checkpoints").exists()
 
 
-def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
+def test_without_kept_checkpoints_the_command_line_says_why_it_restarts(
     x: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "x.npy", x)
@@ -216,13 +218,13 @@ def test_without_kept_checkpoints_the_command_line_says_why_it_begins_anew(
     assert "its checkpoints are gone (--keep-checkpoints keeps them)" in capsys.readouterr().err
 
 
-def test_without_resume_training_starts_anew(x: np.ndarray, tmp_path: Path) -> None:
+def test_without_resume_training_starts_over(x: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped):
         small(learning_rate=0.1).fit(x, checkpoint=tmp_path, stop_requested=after(9))
     assert equal(weights(small().fit(x, checkpoint=tmp_path)), weights(small().fit(x)))
 
 
-def test_resuming_without_a_checkpoint_starts_anew(x: np.ndarray, tmp_path: Path) -> None:
+def test_resuming_without_a_checkpoint_starts_over(x: np.ndarray, tmp_path: Path) -> None:
     resumed = small().fit(x, checkpoint=tmp_path, resume=True)
     assert equal(weights(resumed), weights(small().fit(x)))
 

@@ -9,7 +9,7 @@ from narrows.training.schedule import rate_factor
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 10, 1000])
-def test_every_factor_is_in_reach(total: int) -> None:
+def test_every_factor_is_positive_and_at_most_one(total: int) -> None:
     assert all(0 < rate_factor(step, total) <= 1 for step in range(total))
 
 

@@ -1,4 +1,4 @@
-"""Seeds: one seed repeats a training to the bit, and no global random state plays a part."""
+"""Seeds: a seed repeats a training to the bit, and global random states have no effect."""
 
 from __future__ import annotations
 

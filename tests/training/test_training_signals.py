@@ -21,7 +21,7 @@ from narrows.cli._checkpoints import StopOnSignal
 
 @pytest.fixture
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The codes with which the process would have left at once."""
+    """The codes with which the process would have exited at once."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     return codes
@@ -33,7 +33,7 @@ SIGNALS = pytest.mark.parametrize(
 
 
 @SIGNALS
-def test_a_signal_in_the_loop_is_a_request(left: list[int], number: int, code: int) -> None:
+def test_a_signal_in_the_loop_requests_a_stop(left: list[int], number: int, code: int) -> None:
     with StopOnSignal() as signals:
         assert not signals.requested()
         signal.raise_signal(number)
@@ -41,7 +41,7 @@ def test_a_signal_in_the_loop_is_a_request(left: list[int], number: int, code: i
 
 
 @SIGNALS
-def test_a_second_signal_leaves_at_once(left: list[int], number: int, code: int) -> None:
+def test_a_second_signal_exits_at_once(left: list[int], number: int, code: int) -> None:
     with StopOnSignal() as signals:
         signals.requested()
         signal.raise_signal(signal.SIGTERM)
@@ -50,14 +50,14 @@ def test_a_second_signal_leaves_at_once(left: list[int], number: int, code: int)
 
 
 @SIGNALS
-def test_a_signal_before_the_loop_leaves_at_once(left: list[int], number: int, code: int) -> None:
+def test_a_signal_before_the_loop_exits_at_once(left: list[int], number: int, code: int) -> None:
     with StopOnSignal():
         signal.raise_signal(number)
     assert left == [code]
 
 
 @SIGNALS
-def test_the_handlers_are_put_back(number: int, code: int) -> None:
+def test_the_handlers_are_restored(number: int, code: int) -> None:
     before = signal.getsignal(number)
     with StopOnSignal():
         assert signal.getsignal(number) != before

@@ -1,4 +1,4 @@
-"""Heads and detectors that are interrupted anywhere end as uninterrupted ones."""
+"""Interrupted heads and detectors resume to the result of uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ KINDS = (
 
 
 def content(model: Any, folder: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Return what its file holds, but for the seconds that epochs took."""
+    """Return the content of its file without the seconds that epochs took."""
     model.save(folder / "m")
     artefact = read_artefact(folder / "m", kind="model")
     return artefact.tensors, re.sub(r'"seconds": [\d.e-]+', "", json.dumps(artefact.spec))
@@ -115,7 +115,7 @@ def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(
     kind: str, seed: int | None, fitted: Autoencoder, X: Any, y: Any, images: Any, tmp_path: Path
 ) -> None:
     rows = {"segmenter": (images, images > 99), "detector": (X,)}.get(kind, (X, y))
-    np.random.seed(0)  # what a seed is drawn from, the first time; then it is another
+    np.random.seed(0)  # the source of a drawn seed, which differs the second time
     whole = of(kind, seed, fitted).fit(*rows)
     parts = interrupted(lambda: of(kind, seed, fitted), rows, tmp_path / "c", every=3)
     (resumed, spec), (expected, expected_spec) = content(parts, tmp_path), content(whole, tmp_path)
@@ -127,7 +127,7 @@ def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(
 def test_a_resumed_run_without_a_seed_has_the_densities_of_the_uninterrupted_one(
     name: str, X: np.ndarray, tmp_path: Path
 ) -> None:
-    """They are fitted by the seed of the training, which the resumed one does not draw again."""
+    """They use the seed of the training, which resuming does not redraw."""
     kinds = {"Autoencoder": Autoencoder, "DenoisingAutoencoder": DenoisingAutoencoder}
     make = lambda: kinds[name](2, validation_fraction=0.3, **_SMALL)  # noqa: E731
     np.random.seed(0)
@@ -231,7 +231,7 @@ def test_a_second_training_into_one_output_is_refused(
 def test_an_invalid_argument_leaves_nothing_to_resume(
     fitted: Any, X: Any, y: Any, tmp_path: Path
 ) -> None:
-    """What was never trained must not stand in the way of the corrected command."""
+    """A refused command must not block the corrected one."""
     with pytest.raises(UsageError, match="layer"):
         classifier(0, fitted, layer=9).fit(X, y, checkpoint=tmp_path / "c")
     with pytest.raises(InvalidData):
@@ -262,6 +262,6 @@ def test_a_checkpoint_of_a_head_opens_as_one(stopped: Path, X: np.ndarray) -> No
     assert opened.predict_proba(X).shape == (48, 4)
 
 
-def test_what_says_only_what_the_parts_are_of_is_said_to(stopped: Path) -> None:
+def test_a_multi_part_checkpoint_is_refused_as_a_model(stopped: Path) -> None:
     with pytest.raises(ModelFileError, match="name a checkpoint in one of the folders beside it"):
         load(stopped / "checkpoint-000001.safetensors")

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.svm import SVC
 
-__all__ = ["tuned_machine_error"]
+__all__ = ["tuned_svm_error"]
 
 # x in [0, 1], 784 features: exp(-gamma |x - x'|^2)
 _GAMMAS = (0.003, 0.01, 0.02, 0.03, 0.05)
 _COSTS = (1.0, 5.0, 20.0)
 
 
-def tuned_machine_error(
+def tuned_svm_error(
     train: np.ndarray,
     classes: np.ndarray,
     held_out: np.ndarray,
@@ -28,17 +28,17 @@ def tuned_machine_error(
     blocks for the test rows: O(n_train x n_test).
     """
     within, across = _squared_distances(train, train), _squared_distances(held_out, train)
-    best, choice, machine = 2.0, (0.0, 0.0), None
+    best, choice, svm = 2.0, (0.0, 0.0), None
     for gamma in _GAMMAS:
         kernel, other = np.exp(-gamma * within), np.exp(-gamma * across)
         for cost in _COSTS:
             fitted = SVC(C=cost, kernel="precomputed", cache_size=1000).fit(kernel, classes)
             error = float((fitted.predict(other) != held_out_classes).mean())
             if error < best:
-                best, choice, machine = error, (gamma, cost), fitted
-    assert machine is not None
+                best, choice, svm = error, (gamma, cost), fitted
+    assert svm is not None
     wrong = sum(
-        int((machine.predict(np.exp(-choice[0] * _squared_distances(rows, train))) != y).sum())
+        int((svm.predict(np.exp(-choice[0] * _squared_distances(rows, train))) != y).sum())
         for rows, y in _blocks(test, test_classes)
     )
     return wrong / len(test), {"gamma": choice[0], "C": choice[1], "held_out_error": best}

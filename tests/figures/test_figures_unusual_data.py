@@ -31,7 +31,7 @@ def texts(figure) -> list[str]:
 
 
 def cut(figure) -> list[str]:
-    """Return the texts that leave the figure; of tick labels also those beyond the axis."""
+    """Return texts that extend beyond the figure, and tick labels beyond the axis."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     wide, tall = figure.get_size_inches() * figure.dpi
@@ -55,7 +55,7 @@ def of_images() -> Autoencoder:
 
 @pytest.mark.parametrize("n_panels", [1, 2, 6])
 @pytest.mark.parametrize("n_lines", [1, 2])
-def test_the_label_of_a_color_bar_is_whole(n_panels, n_lines):
+def test_the_label_of_a_color_bar_is_not_cut_off(n_panels, n_lines):
     panels = np.random.default_rng(0).normal(size=(n_panels, n_lines, 3))
     figure = draw_heat(
         panels, titles=["row"] * n_panels, lines=["a"] * n_lines, unit=UNIT, names=["a", "b", "c"]
@@ -64,7 +64,7 @@ def test_the_label_of_a_color_bar_is_whole(n_panels, n_lines):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_the_unit_of_few_profiles_is_whole(n):
+def test_the_unit_of_few_profiles_is_not_cut_off(n):
     strips = [Strip("data", "data", np.random.default_rng(0).normal(size=(n, 4)))]
     figure = draw_profiles(strips, lines=["row 0", "row 1"], unit=UNIT)
     assert UNIT in texts(figure) and UNIT not in cut(figure)
@@ -95,7 +95,7 @@ def test_a_missing_pixel_is_not_gray(shape):
     assert np.ptp(images[~pink], axis=1).max() == 0
 
 
-def test_figures_of_images_explain_pink(of_images):
+def test_figures_of_images_explain_the_color_of_missing_pixels(of_images):
     model, rows = of_images.model_, torch.rand(3, 16)
     rows[1, 5] = torch.nan
     shape = (4, 4)
@@ -120,7 +120,7 @@ def test_figures_of_images_explain_pink(of_images):
     assert "pink" not in " ".join(texts(denoising_figure(model, rows, image_shape=shape)))
 
 
-def test_profiles_explain_gaps():
+def test_profiles_explain_that_gaps_are_missing_values():
     rows = np.ones((2, 4))
     rows[1, 2] = np.nan
     figure = draw_profiles([Strip("data", "data", rows)], lines=["a", "b"], unit=UNIT)
@@ -168,7 +168,7 @@ def test_a_frame_around_a_sample_is_explained(of_images):
 
 
 def test_letters_that_no_font_has_give_one_warning(tmp_path):
-    assert fitting("\U00012000" * 40, 8, 1.0)  # measured without a word
+    assert fitting("\U00012000" * 40, 8, 1.0)  # measured without warnings
     figure = draw_heat(np.ones((1, 1, 2)), titles=["\U00012000"], lines=["a"], unit=UNIT)
     with pytest.warns() as caught:
         save_figure(figure, tmp_path / "f.png")
@@ -177,7 +177,7 @@ def test_letters_that_no_font_has_give_one_warning(tmp_path):
 
 
 def test_letters_are_drawn_in_a_font_that_has_them(tmp_path, monkeypatch):
-    """A font of matplotlib's own stands for one of the machine."""
+    """A font of matplotlib's stands in for a system font."""
     monkeypatch.setattr("narrows.figures.saving._WIDE", ("STIXGeneral",))
     letter = "\u20e5"  # DejaVu Sans lacks it
     figure = draw_heat(np.ones((1, 1, 2)), titles=[f"a {letter}"], lines=["a"], unit=UNIT)
