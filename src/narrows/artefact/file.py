@@ -90,7 +90,12 @@ def _to_bytes(artefact: Artefact) -> bytes:
         text = json.dumps(body, allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"the model's parameters are not JSON values: {error}.") from None
-    tensors = {name: t.detach().cpu().contiguous() for name, t in artefact.tensors.items()}
+    tensors, stored = {}, set()
+    for name, tensor in artefact.tensors.items():
+        tensors[name] = tensor.detach().cpu().contiguous()
+        if tensors[name].data_ptr() in stored:  # a weight of two layers; the format has no links
+            tensors[name] = tensors[name].clone()
+        stored.add(tensors[name].data_ptr())
     data = bytearray(to_safetensors(tensors, metadata={_KEY: text}))
     start, stop = _digest_span(bytes(data[: _header_end(data, len(data))]))
     data[start:stop] = hashlib.sha256(data).hexdigest().encode()

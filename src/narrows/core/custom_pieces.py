@@ -1,45 +1,31 @@
-"""Users' own pieces: fit them into the slots, name them in model files, and find them again.
-
-A piece that is not in a slot's table is used as it is. A model file names the class that it was
-made of, ``module:class``, and ``load(path, pieces=[...])`` is given that class or an instance:
-nothing that a file names is ever imported.
-"""
+"""Adapt user-defined pieces to the slots, and check them on a few rows before training."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from narrows._types import Codes, Outputs
-from narrows.core.slots import Code, Corrupted, Decoder, Encoder, Loss, Rows, dense_rows
-from narrows.errors import ModelFileError, UsageError
+from narrows.core.objective import Objective
+from narrows.core.slots import Code, Corrupted, Decoder, Encoder, Forward, Loss
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.terms import combine_weights, fill_missing
+from narrows.errors import NarrowsError, UsageError
 
-__all__ = [
-    "SLOTS",
-    "adapted",
-    "check_own_shapes",
-    "is_own",
-    "json_pieces",
-    "own_spec",
-    "rebuilt",
-    "with_custom_pieces",
-]
-
-SLOTS = ("augmentation", "corruption", "decoder", "encoder", "loss", "penalties")
-"""The parameters that may hold pieces."""
+__all__ = ["adapted", "check_augmentation", "check_custom_pieces", "check_separate"]
 
 
-@dataclass(frozen=True)
-class _OwnCorruption:
-    """A function (x, generator=...) -> x~ as a corruption."""
+class CustomCorruption(nn.Module):
+    """A function or module (x, generator=...) -> x~ as a corruption; it gets a copy of the rows."""
 
-    function: Any
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
 
     @property
     def admits_missing(self) -> bool:
@@ -49,37 +35,50 @@ class _OwnCorruption:
     def fill(self) -> float:
         return getattr(self.function, "fill", 0.0)
 
-    def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
-        rows = self.function(x, generator=generator)
+    def forward(self, x: Rows, *, generator: Generator) -> Corrupted:
+        rows = self.function(_copied(x), generator=generator)
         return rows if isinstance(rows, Corrupted) else Corrupted(rows)
 
 
-class _OwnModule(nn.Module):
-    """Calls a user's module; one whose parameters are all frozen stays in evaluation mode."""
+class _CustomModule(nn.Module):
+    """Calls a user's module with a copy of its input, which the module may change in place.
+
+    Its parts whose parameters are all frozen stay in evaluation mode, so that batch normalization
+    in them keeps its means.
+    """
 
     module: nn.Module
 
     def train(self, mode: bool = True) -> Any:
-        some = [p.requires_grad for p in self.parameters()]
-        return super().train(mode and (any(some) or not some))
+        super().train(mode)
+        for part in self.module.modules():
+            parameters = list(part.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                part.eval()
+        return self
 
     def _call(self, x: Tensor) -> Any:
         if not (self.training and len(x) == 1):
-            return self.module(x)
+            return self.module(x.clone())
         self.module.eval()  # batch normalization knows no variance of one row
         try:
-            return self.module(x)
+            return self.module(x.clone())
         finally:
-            self.module.train()
+            self.train()
 
 
-class ModuleEncoder(_OwnModule, Encoder):
-    """Any module from dense rows (batch, n_features) to codes (batch, n_components)."""
+class ModuleEncoder(_CustomModule, Encoder):
+    """Any module from dense rows (batch, n_features) to codes (batch, n_components).
 
-    def __init__(self, module: nn.Module, n_components: int) -> None:
+    If ``stochastic``, the module returns a ``Code`` with a posterior, and h is drawn from it in
+    training.
+    """
+
+    def __init__(self, module: nn.Module, n_components: int, *, stochastic: bool = False) -> None:
         super().__init__()
         self.module = module
         self.n_components = n_components
+        self.stochastic = stochastic
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
 
     @property
@@ -88,13 +87,17 @@ class ModuleEncoder(_OwnModule, Encoder):
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
         code = self._call(dense_rows(x))
-        return code if isinstance(code, Code) else Code(code)
+        if not isinstance(code, Code):
+            return Code(code)
+        if not self.stochastic or code.posterior is None or generator is None:
+            return code
+        return Code(code.posterior.draw(generator=generator), code.posterior, code.preactivation)
 
     def layers(self, x: Rows) -> list[Tensor]:
         return [self(x).h]
 
 
-class ModuleDecoder(_OwnModule, Decoder):
+class ModuleDecoder(_CustomModule, Decoder):
     """Any module from codes (batch, n_components) to natural parameters (batch, n_features)."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -106,7 +109,14 @@ class ModuleDecoder(_OwnModule, Decoder):
         return self._call(h)
 
 
-def adapted(slot: str, piece: Any, *, n_components: int = 0) -> Any:
+_NEEDED = {
+    "encoder": (nn.Module, "an nn.Module from rows to codes"),
+    "decoder": (nn.Module, "an nn.Module from codes to rows"),
+    "loss": (Loss, "a narrows.Loss (subclass it and define per_sample)"),
+}
+
+
+def adapted(slot: str, piece: Any, *, n_components: int = 0, stochastic: bool = False) -> Any:
     """Return a copy of a user's piece as the objective takes it.
 
     The copy is what trains: a piece that is given to two fits starts alike in both.
@@ -118,185 +128,145 @@ def adapted(slot: str, piece: Any, *, n_components: int = 0) -> Any:
     """
     if isinstance(piece, type):
         raise UsageError(f"{slot}: give an instance, {piece.__name__}(), not the class itself.")
-    needed = {
-        "encoder": (nn.Module, "an nn.Module from rows to codes"),
-        "decoder": (nn.Module, "an nn.Module from codes to rows"),
-        "loss": (Loss, "a narrows.Loss (subclass it and define per_sample)"),
-    }.get(slot)
-    if needed is not None and not isinstance(piece, needed[0]):
-        raise UsageError(f"{slot}: must be a known name, or {needed[1]}, got {piece!r}.")
-    if needed is None and not callable(piece):
-        raise UsageError(f"{slot}: must be a known name or piece, or callable, got {piece!r}.")
+    kind, wanted = _NEEDED.get(slot, (object, "callable"))
+    if not isinstance(piece, kind) or (slot not in _NEEDED and not callable(piece)):
+        raise UsageError(f"{slot}: must be a known name or piece, or {wanted}, got {piece!r}.")
+    if isinstance(piece, nn.Module):
+        _check_module(slot, piece)
     piece = deepcopy(piece)
-    if slot == "encoder":
-        return piece if isinstance(piece, Encoder) else ModuleEncoder(piece, n_components)
-    if slot == "decoder":
-        return piece if isinstance(piece, Decoder) else ModuleDecoder(piece)
-    if slot == "corruption" and not hasattr(piece, "admits_missing"):
-        return _OwnCorruption(piece)
-    return piece
+    if slot == "encoder" and not isinstance(piece, Encoder):
+        return ModuleEncoder(piece, n_components, stochastic=stochastic)
+    if slot == "decoder" and not isinstance(piece, Decoder):
+        return ModuleDecoder(piece)
+    return CustomCorruption(piece) if slot == "corruption" else piece
 
 
-def is_own(value: Any) -> bool:
-    """Return whether a JSON value names a user's piece."""
-    return isinstance(value, Mapping) and ":" in str(value.get("name", ""))
-
-
-def own_spec(piece: Any, *, strict: bool = True) -> dict[str, Any]:
-    """Return the name of a user's piece, and the arguments of its class, as JSON values.
-
-    The arguments are the fields of a dataclass, or what a method ``to_spec`` returns.
-
-    Raises
-    ------
-    UsageError
-        If ``strict`` and the piece has no name that it can be found by, or an argument is no JSON
-        value.
-    """
-    kind = piece if inspect.isfunction(piece) else type(piece)
-    name = f"{kind.__module__}:{kind.__qualname__}"
-    if strict and "<" in name:
+def _check_module(slot: str, module: nn.Module) -> None:
+    """Refuse a module that cannot be copied, has no sizes yet, or lacks a part of its base."""
+    name = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
         raise UsageError(
-            f"save: {kind.__qualname__} is defined inside a function, and a model file needs a "
-            "name to find it by; define it at the top level of a module."
+            f"{slot}: {name} is a TorchScript module, whose copies do not train; give the module "
+            "that it was made of."
         )
-    values: dict[str, Any] = {}
-    to_spec = getattr(piece, "to_spec", None)
-    if to_spec is not None:
-        values = dict(to_spec())
-    elif is_dataclass(piece):
-        values = {f.name: getattr(piece, f.name) for f in fields(piece) if f.init}
-    for key, value in values.items():
-        if not isinstance(value, str | int | float | bool | list | tuple | None):
-            if strict:
-                raise UsageError(
-                    f"save: {kind.__qualname__}.{key} is {value!r}, no JSON value; keep numbers, "
-                    "texts and lists as fields, or define to_spec()."
-                )
-            values[key] = repr(value)
-    return {"name": name, **values}
-
-
-def json_pieces(
-    parameters: Mapping[str, Any], *, strict: bool = True, modules: bool = True
-) -> dict[str, Any]:
-    """Return parameters in which users' pieces are replaced by their specs.
-
-    ``modules`` False leaves out the module of a piece, which is another one in another program.
-    """
-
-    def json(value: Any) -> Any:
-        if value is None or isinstance(value, str | int | float | bool | Mapping):
-            return value
-        spec = own_spec(value, strict=strict)
-        return spec if modules else {**spec, "name": spec["name"].rpartition(":")[2]}
-
-    found = dict(parameters)
-    for slot in SLOTS:
-        value = found.get(slot)
-        if isinstance(value, list | tuple):
-            found[slot] = [json(item) for item in value]
-        elif slot in found:
-            found[slot] = json(value)
-    return found
-
-
-def with_custom_pieces(parameters: Mapping[str, Any], pieces: Iterable[Any]) -> dict[str, Any]:
-    """Return parameters of a file in which specs of users' pieces are replaced by pieces.
-
-    Raises
-    ------
-    ModelFileError
-        If a piece was not given, or cannot be made of its arguments.
-    """
-    given = list(pieces)
-
-    def piece(value: Any) -> Any:
-        return _made(value, given) if is_own(value) else value
-
-    found = dict(parameters)
-    for slot in SLOTS:
-        value = found.get(slot)
-        if isinstance(value, list):
-            found[slot] = [piece(item) for item in value]
-        elif slot in found:
-            found[slot] = piece(value)
-    return found
-
-
-def rebuilt(spec: Mapping[str, Any], pieces: Iterable[Any]) -> dict[str, Any]:
-    """Return a model file's spec in which users' pieces stand in their slots.
-
-    Raises
-    ------
-    ModelFileError
-        As ``with_custom_pieces``.
-    """
-    new, given = dict(spec), list(pieces)
-    for part in ("parameters", "arguments"):
-        if isinstance(new.get(part), dict):
-            new[part] = with_custom_pieces(new[part], given)
-    if isinstance(new.get("head"), dict):
-        new["head"] = rebuilt(new["head"], given)
-    if isinstance(new.get("members"), list):
-        new["members"] = [rebuilt(m, given) if isinstance(m, dict) else m for m in new["members"]]
-    return new
-
-
-def _made(spec: Mapping[str, Any], pieces: list[Any]) -> Any:
-    """Return the piece that a spec names, of the classes, functions and instances given."""
-    arguments = {key: value for key, value in spec.items() if key != "name"}
-    name, short = str(spec["name"]), str(spec["name"]).rpartition(":")[2]
-
-    def named(piece: Any) -> tuple[str, str]:
-        kind = piece if isinstance(piece, type) or inspect.isfunction(piece) else type(piece)
-        return f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__
-
-    found = [p for p in pieces if named(p)[0] == name] or [
-        p for p in pieces if named(p)[1] == short
-    ]
-    if not found:
-        raise ModelFileError(
-            f"holds a piece of your own, {name}; import it and give it: "
-            f"load(path, pieces=[{short}])."
+    if any(is_lazy(value) for value in (*module.parameters(), *module.buffers())):
+        raise UsageError(
+            f"{slot}: {name} has lazy layers, whose sizes are unknown before they see a row; pass "
+            "a batch through it first, or give the sizes."
         )
-    piece = found[0]
-    if not isinstance(piece, type):
-        return piece
-    try:
-        return piece(**arguments)
-    except TypeError as error:
-        raise ModelFileError(
-            f"{short}: {error}; give an instance: load(path, pieces=[{short}(...)])."
-        ) from None
+    if isinstance(module, Encoder | Decoder):
+        missing = [part for part in ("weights", "biases") if not hasattr(module, part)]
+        if missing:
+            raise UsageError(
+                f"{slot}: {name} is a {type(module).__mro__[1].__name__} without {missing[0]}; set "
+                f"{missing[0]} to an nn.ParameterList, which may be empty."
+            )
 
 
-@torch.no_grad()
-def check_own_shapes(encoder: Encoder, decoder: Decoder, n_features: int) -> None:
-    """Check the shapes that a user's encoder and decoder return, on rows of zeros.
+def check_separate(encoder: Any, decoder: Any) -> None:
+    """Refuse two modules that share a weight: each slot trains its own copy.
 
     Raises
     ------
     UsageError
     """
-    if isinstance(encoder, ModuleEncoder):
-        h = encoder.eval()(torch.zeros(2, n_features)).h
-        wanted = (2, encoder.n_components)
-        if not isinstance(h, Tensor) or tuple(h.shape) != wanted:
+    if isinstance(encoder, nn.Module) and isinstance(decoder, nn.Module):
+        shared = {id(p) for p in encoder.parameters()} & {id(p) for p in decoder.parameters()}
+        if shared:
             raise UsageError(
-                f"encoder: must return codes of shape (batch, n_components={wanted[1]}) for rows "
-                f"(batch, {n_features}), got {_shape(h)}."
+                "decoder: shares a weight with encoder, but each trains a copy of its own; leave "
+                "decoder out, and set tied=True for the transposed weights of a dense encoder."
             )
-    if isinstance(decoder, ModuleDecoder):
-        output = decoder.eval()(torch.zeros(2, encoder.widths[-1]))
-        if not isinstance(output, Tensor) or tuple(output.shape) != (2, n_features):
-            raise UsageError(
-                f"decoder: must return rows of shape (batch, {n_features}) for codes (batch, "
-                f"{encoder.widths[-1]}), got {_shape(output)}."
-            )
-    encoder.train()
-    decoder.train()
 
 
-def _shape(value: Any) -> str:
-    return f"{tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+def _is_custom(piece: Any) -> bool:
+    """Return whether a piece of an objective is a user's, adapted or not."""
+    adapters = CustomCorruption | ModuleEncoder | ModuleDecoder
+    return isinstance(piece, adapters) or type(piece).__module__.partition(".")[0] != "narrows"
+
+
+def check_custom_pieces(objective: Objective, x: Rows, y: Tensor | None, *, mean: Tensor) -> None:
+    """Pass a few scaled rows through a copy of an objective that has pieces of a user.
+
+    Errors then name the slot, and come before training. ``mean`` is that of all scaled rows.
+
+    Raises
+    ------
+    UsageError
+        If a piece fails, or returns another shape or dtype than its slot needs.
+    """
+    pieces = [objective.corruption, objective.encoder, objective.decoder, objective.loss]
+    if not any(map(_is_custom, [*pieces, *objective.penalties])):
+        return
+    if not any(parameter.requires_grad for parameter in objective.parameters()):
+        raise UsageError(
+            "encoder: neither encoder nor decoder has a weight to train; unfreeze some with "
+            "requires_grad_(True)."
+        )
+    net, generator = deepcopy(objective).eval(), Generator().manual_seed(0)
+    n, n_features = x.shape
+    x, known = fill_missing(x, net.corruption)
+    corrupted = _tried("corruption", net.corruption, x, generator=generator)
+    _check("corruption", "rows", corrupted.rows, (n, n_features))
+    code = _tried("encoder", net.encoder, corrupted.rows, generator=generator)
+    _check("encoder", "codes", code.h, (n, net.encoder.widths[-1]), torch.float32)
+    output = _tried("decoder", net.decoder, code.h)
+    _check("decoder", "rows", output, (n, n_features), torch.float32)
+    counted = combine_weights(known, corrupted.weights)
+    errors = _tried("loss", net.loss.per_sample, output, x, counted)
+    _check("loss", "one value per row,", errors, (n,))
+    step = Forward(x, corrupted.rows, code, output, net.encoder, net.decoder, y, generator)
+    start = _tried("loss", net.loss.inverse_link, mean)
+    if not bool(torch.isfinite(start).all()):
+        raise UsageError(
+            "loss: inverse_link is not finite for the mean of a column, such as 0 of an empty one; "
+            "clamp the mean first."
+        )
+    for penalty in net.penalties:
+        _check("penalties", "a scalar,", _tried("penalties", penalty, step), ())
+
+
+def check_augmentation(augmentation: Any, x: Rows, image_shape: tuple[int, ...] | None) -> None:
+    """Pass a few scaled rows through a user's augmentation.
+
+    Raises
+    ------
+    UsageError
+        If it fails, or returns another shape.
+    """
+    if _is_custom(augmentation):
+        generator = Generator().manual_seed(0)
+        rows = _tried("augmentation", augmentation, x, image_shape, generator=generator)
+        _check("augmentation", "rows", rows, tuple(x.shape), torch.float32)
+
+
+def _tried(slot: str, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    """Call a user's piece; errors other than Narrows' own then name the slot and the piece."""
+    try:
+        return function(*arguments, **more)
+    except NarrowsError:
+        raise
+    except Exception as error:
+        piece = getattr(function, "__self__", function)
+        piece = getattr(piece, "module", getattr(piece, "function", piece))
+        name = getattr(piece, "__name__", type(piece).__name__)
+        raise UsageError(
+            f"{slot}: {name} fails on rows of X: {type(error).__name__}: {error}; try it on a few "
+            "scaled rows by itself."
+        ) from error
+
+
+def _check(
+    slot: str, what: str, value: Any, shape: tuple[int, ...], dtype: torch.dtype | None = None
+) -> None:
+    """Refuse a value of another shape or dtype."""
+    found = tuple(value.shape) if hasattr(value, "shape") else None
+    if found != shape:
+        got = repr(value) if found is None else str(found)
+        raise UsageError(f"{slot}: must return {what} of shape {shape}, got {got}.")
+    if dtype is not None and value.dtype != dtype:
+        raise UsageError(f"{slot}: must return {what} of {dtype}, got {value.dtype}.")
+
+
+def _copied(x: Rows) -> Rows:
+    return x.clone() if isinstance(x, Tensor) else x.with_values(x.values.clone())

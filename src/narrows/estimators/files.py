@@ -10,7 +10,7 @@ from typing import Any
 
 from narrows.artefact import Artefact, read_artefact
 from narrows.catalog import DETECTORS, HEADS, HOMES, VARIANTS
-from narrows.core.custom_pieces import rebuilt
+from narrows.core.custom_specs import with_pieces
 from narrows.core.isolation import isolate
 from narrows.errors import ModelFileError, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
@@ -39,7 +39,7 @@ def model_file(path: str | Path, pieces: Iterable[Any] = ()) -> Iterator[Artefac
     try:
         if artefact.kind == "checkpoint":
             artefact = model_in(artefact)
-        spec = rebuilt(upgraded(artefact.spec), pieces)
+        spec = with_pieces(upgraded(artefact.spec), pieces)
         yield Artefact(artefact.kind, spec, artefact.tensors)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None

@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 
 from narrows.augmentations import AUGMENTATIONS
 from narrows.core.checks import check_number
-from narrows.core.custom_pieces import SLOTS, adapted, is_own, json_pieces
+from narrows.core.custom_pieces import adapted
+from narrows.core.custom_specs import SLOTS, is_custom_spec, json_pieces
 from narrows.core.isolation import isolate_methods, out_of_inference
 from narrows.core.pieces import piece_from_spec, piece_to_spec
 from narrows.core.slots import Loss
@@ -231,13 +232,13 @@ def check_same_net(built_with: Mapping[str, Any], current: Mapping[str, Any]) ->
 
 def _resolved(name: str, value: Any) -> Any:
     """Return an argument in a canonical form, so that equal pieces compare equal."""
-    if is_own(value):
+    if is_custom_spec(value):
         return value
     if name == "corruption":
         return corruption_spec(value)
     if name == "penalties":
         pieces = value if isinstance(value, list) else [] if value is None else [value]
-        return [v if is_own(v) else spec_of(PENALTIES, v, slot=name) for v in pieces]
+        return [v if is_custom_spec(v) else spec_of(PENALTIES, v, slot=name) for v in pieces]
     if name == "loss" and value != "auto":
         return spec_of(LOSSES, value, slot=name)
     return value

@@ -6,10 +6,14 @@ import numpy as np
 from torch import Tensor
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.custom_pieces import check_own_shapes
+from narrows.core.custom_pieces import (
+    check_augmentation,
+    check_custom_pieces,
+    check_separate,
+)
 from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable
-from narrows.data.source import Source
+from narrows.data.source import Source, with_targets
 from narrows.data.splitting import Split
 from narrows.fitting.plan import Plan
 from narrows.model.model import Model
@@ -26,6 +30,9 @@ from narrows.variants.building import build_objective
 
 __all__ = ["check_loss", "minimize", "new_model", "new_trainable", "new_trainer", "scaled_mean"]
 
+_TRIED = 2
+"""Rows on which a user's own pieces are tried."""
+
 
 def new_model(plan: Plan, source: Source) -> Model:
     """Return an untrained model for a plan and the rows of a source.
@@ -35,6 +42,7 @@ def new_model(plan: Plan, source: Source) -> Model:
     ResourceError
         If training it would need more memory than is available.
     """
+    check_separate(plan.parameters.get("encoder"), plan.parameters.get("decoder"))
     check_net_fits(
         plan.variant,
         plan.parameters,
@@ -48,9 +56,18 @@ def new_model(plan: Plan, source: Source) -> Model:
     model.vocabulary = source.vocabulary
     model.value_range = plan.statistics.value_range
     check_loss(model, source)
-    check_own_shapes(objective.encoder, objective.decoder, source.n_features)
+    _try_custom_pieces(plan, model, source)
     objective.start_at(scaled_mean(plan))
     return model
+
+
+def _try_custom_pieces(plan: Plan, model: Model, source: Source) -> None:
+    """Pass the first rows through the user's own pieces, to find faults before training."""
+    raw, y = next(with_targets(source, _TRIED))
+    x = model.scaling.forward(raw)
+    check_custom_pieces(model.objective, x, y, mean=scaled_mean(plan))
+    if plan.augmentation is not None and not isinstance(plan.augmentation, dict):
+        check_augmentation(plan.augmentation, x, source.image_shape)
 
 
 def scaled_mean(plan: Plan) -> Tensor:

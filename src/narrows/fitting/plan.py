@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from narrows.core.checks import check_number
-from narrows.core.custom_pieces import json_pieces
+from narrows.core.custom_specs import json_pieces
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.data.splitting import Split

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from narrows.artefact import Artefact
-from narrows.core.custom_pieces import json_pieces
+from narrows.core.custom_specs import json_pieces
 from narrows.core.objective import Objective
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
@@ -30,10 +30,11 @@ from narrows.model.parts import (
     read_scaling,
 )
 from narrows.model.schema import Schema, read_schema
+from narrows.model.weights import load_weights
 from narrows.text import Vocabulary
 from narrows.variants.building import build_objective
 
-__all__ = ["Model", "tensor_layout"]
+__all__ = ["Model"]
 
 _PARTS = ("net", "scaling", "baseline", "density", "vocabulary", "head", "calibration")
 
@@ -189,12 +190,7 @@ class Model:
             with torch.device("meta"):
                 # nothing is allocated before the shapes are compared with those of the file
                 objective = build_objective(spec["variant"], spec["parameters"], schema.n_features)
-            if tensor_layout(objective.state_dict()) != tensor_layout(net):
-                raise ValueError("the weights are not those of the variant")
-            objective.load_state_dict(net, assign=True)
-            frozen = spec.get("frozen", [])
-            for name, parameter in objective.named_parameters():
-                parameter.requires_grad_(name not in frozen)
+            load_weights(objective, net, spec.get("frozen", []))  # absent in older files
             baseline = None
             if spec["baseline"] is not None:
                 parts = _part(tensors, "baseline.")
@@ -232,13 +228,6 @@ class Model:
             raise
         except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise ModelFileError(f"the model cannot be rebuilt: {error}.") from None
-
-
-def tensor_layout(
-    tensors: Mapping[str, Tensor],
-) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Return shape and dtype of every tensor by its name."""
-    return {name: (value.shape, value.dtype) for name, value in tensors.items()}
 
 
 def _read_vocabulary(spec: Any, arrays: Mapping[str, Any], n_features: int) -> Vocabulary:

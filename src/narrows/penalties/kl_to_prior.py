@@ -51,7 +51,8 @@ class KLToPrior:
         posterior = step.code.posterior
         if posterior is None:
             raise UsageError(
-                f"KLToPrior: needs a posterior, which {type(step.encoder).__name__} does not "
-                "give; use VariationalAutoencoder."
+                "KLToPrior: needs a posterior, which the encoder does not return; use "
+                "VariationalAutoencoder, and with an encoder of your own return "
+                "Code(h, posterior=GaussianPosterior(mean, log_variance))."
             )
         return self.weight * mean_over_rows(posterior.kl_per_component().sum(dim=1), step.weights)

@@ -22,9 +22,16 @@ Spec = Any
 """A piece as JSON values, its name or its name and fields, or a user's own piece."""
 
 
-def encoder_or(own: Any, n_components: int, default: Callable[[], Encoder]) -> Encoder:
-    """Return a user's encoder, or the variant's where there is none."""
-    return default() if own is None else adapted("encoder", own, n_components=n_components)
+def encoder_or(
+    own: Any, n_components: int, default: Callable[[], Encoder], *, stochastic: bool = False
+) -> Encoder:
+    """Return a user's encoder, or the variant's where there is none.
+
+    A ``stochastic`` one returns a posterior, from which its codes are drawn in training.
+    """
+    if own is None:
+        return default()
+    return adapted("encoder", own, n_components=n_components, stochastic=stochastic)
 
 
 def decoder_or(own: Any, default: Callable[[], Decoder]) -> Decoder:

@@ -41,7 +41,7 @@ def variational(
     widths = [n_features, *hidden, n_components]
     made = {"activation": activation, "generator": generator}
     return assemble(
-        encoder_or(encoder, n_components, lambda: GaussianEncoder(widths, **made)),
+        encoder_or(encoder, n_components, lambda: GaussianEncoder(widths, **made), stochastic=True),
         decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),
         loss=loss,
         penalties=[{"name": "kl_to_prior", "weight": beta}, *penalties],

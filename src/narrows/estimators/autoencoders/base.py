@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
-from narrows.core.custom_pieces import adapted, json_pieces
+from narrows.core.custom_pieces import adapted
+from narrows.core.custom_specs import json_pieces
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation, pass_once

@@ -34,8 +34,9 @@ from narrows.estimators.parameters import (
 )
 from narrows.estimators.texts import is_texts
 from narrows.fitting.head import FittedHead, HeadSettings, feature_head
-from narrows.model.model import Model, tensor_layout
+from narrows.model.model import Model
 from narrows.model.parts import check_magnitudes
+from narrows.model.weights import tensor_layout
 from narrows.objectives.code_task import Head
 from narrows.training.record import Epoch, TrainingRecord
 
