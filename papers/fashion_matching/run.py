@@ -21,7 +21,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from narrows import Affine, Autoencoder, CodeMatcher
-from narrows.applications.heads.matching import (
+from narrows.cli.paper import columns, main
+from narrows.data import DenseSource
+from narrows.data.datasets import load_images
+from narrows.fitting.pair_calibration import (
     PairOdds,
     Pairs,
     area_under_curve,
@@ -30,10 +33,7 @@ from narrows.applications.heads.matching import (
     class_folds,
     drawn_pairs,
 )
-from narrows.applications.heads.pair_metric import metric_of_classes, of_length_1
-from narrows.cli.paper import columns, main
-from narrows.data import DenseSource
-from narrows.data.datasets import load_images
+from narrows.fitting.pair_metric import metric_of_classes, of_length_1
 
 _TRUTHS = 10_000
 """Test pairs per split."""

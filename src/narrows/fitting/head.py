@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import features_read, layer_number, layer_widths
 from narrows.artefact import Artefact
 from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable, known_rows, of_mean_one
@@ -21,6 +20,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.fitting.plan import batch_size_for, epochs_for_steps
+from narrows.model.features import layer_activations, layer_number, layer_widths
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, FeatureTask, Head
 from narrows.training.loop import train
@@ -172,7 +172,7 @@ def begin_head(
     layer = layer_number(model, settings.layer)
     width = layer_widths(model)[layer]
     check_result_fits((source.n_rows, width), "features of all rows", "give fewer rows")
-    features = torch.cat(list(features_read(model, source, layer)))
+    features = torch.cat(list(layer_activations(model, source, layer)))
     widths = [*settings.hidden, n_outputs(width, layer)]
     check_head_fits(
         *dense_sizes([width, *widths]),

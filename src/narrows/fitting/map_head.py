@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.heads.segmentation import encoder_of_maps
 from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.fitting.head import HeadSettings, Prepared
 from narrows.fitting.plan import batch_size_for
+from narrows.model.features import encoder_of_maps
 from narrows.model.model import Model
 from narrows.objectives.segmentation import (
     SegmentationHead,

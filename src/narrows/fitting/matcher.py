@@ -11,14 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.applications.heads.matching import Calibration, calibrated, class_folds, pair_folds
-from narrows.applications.heads.pair_metric import (
-    PairMetric,
-    metric_of_classes,
-    metric_of_pairs,
-    of_length_1,
-)
-from narrows.applications.heads.prediction import features_read, outputs_of_head
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.pairs import PairedSource
 from narrows.data.source import Source
@@ -33,6 +25,14 @@ from narrows.fitting.head import (
     fit_head,
     on_features,
 )
+from narrows.fitting.pair_calibration import Calibration, calibrated, class_folds, pair_folds
+from narrows.fitting.pair_metric import (
+    PairMetric,
+    metric_of_classes,
+    metric_of_pairs,
+    of_length_1,
+)
+from narrows.model.features import layer_activations, outputs_of_head
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head
 from narrows.objectives.pair_task import PairTask
@@ -158,7 +158,7 @@ def _fit_with_encoder(
     n_units = source.n_rows // 2 if matcher.paired else source.n_rows
     training = torch.ones(n_units, dtype=torch.bool)
     training[fitted.held_out_rows] = False
-    features = torch.cat(list(features_read(model, source, fitted.layer)))
+    features = torch.cat(list(layer_activations(model, source, fitted.layer)))
     _solve(
         fitted.head, features, source, training.repeat(2) if matcher.paired else training, matcher
     )

@@ -15,7 +15,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import check_head_answers, layer_widths, outputs_of_head
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
@@ -34,6 +33,7 @@ from narrows.estimators.parameters import (
 )
 from narrows.estimators.texts import is_texts
 from narrows.fitting.head import FittedHead, HeadSettings, feature_head
+from narrows.model.features import check_head_answers, layer_widths, outputs_of_head
 from narrows.model.model import Model, tensor_layout
 from narrows.model.parts import check_magnitudes
 from narrows.objectives.code_task import Head

@@ -13,8 +13,6 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.applications.heads.matching import PairOdds, area_under_curve, drawn_pairs
-from narrows.applications.heads.pair_metric import of_length_1
 from narrows.core.checks import check_number
 from narrows.data.array_sources import stacked
 from narrows.data.source import Source
@@ -38,6 +36,8 @@ from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import read_classes, read_same
 from narrows.estimators.texts import is_texts
 from narrows.fitting.matcher import MatcherSettings, fit_matcher
+from narrows.fitting.pair_calibration import PairOdds, area_under_curve, drawn_pairs
+from narrows.fitting.pair_metric import of_length_1
 from narrows.training.stages import Stages
 
 __all__ = ["CodeMatcher"]

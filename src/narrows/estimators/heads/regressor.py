@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from torch import Tensor
 
-from narrows.applications.heads.prediction import mean_r2, r2_of_targets
+from narrows.applications.heads.scores import mean_r2, r2_of_targets
 from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.estimators.heads.base import RawTargets

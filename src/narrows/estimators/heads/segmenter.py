@@ -13,12 +13,7 @@ from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.applications.heads.segmentation import (
-    Overlap,
-    encoder_of_maps,
-    measure_masks,
-    pixel_logits,
-)
+from narrows.applications.heads.segmentation import Overlap, measure_masks, pixel_logits
 from narrows.core.checks import check_number
 from narrows.core.terms import Trainable
 from narrows.data.pixel_classes import FEW, pixel_classes, pixel_values
@@ -37,6 +32,7 @@ from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import check_known_classes, warn_of_held_out_classes
 from narrows.fitting.head import HeadRecipe, HeadSettings, Prepared
 from narrows.fitting.map_head import map_head, on_maps
+from narrows.model.features import encoder_of_maps
 from narrows.model.model import Model
 from narrows.objectives.segmentation import SegmentationHead, SegmentationTask
 
