@@ -111,8 +111,8 @@ def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5)
             return lambda pairs: squared(embedded, pairs)
 
         generator = np.random.default_rng(seed)
-        measured = class_folds(y, learn, 5, repeats, generator=generator)[1]
-        return metric_of_classes(rows, y, shift=shift).embed(test), calibrated(measured).odds
+        folds = class_folds(y, learn, 5, repeats, generator=generator)
+        return metric_of_classes(rows, y, shift=shift).embed(test), calibrated(*folds).odds
 
     return judge
 
