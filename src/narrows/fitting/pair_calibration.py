@@ -33,6 +33,12 @@ __all__ = [
 
 BINS = 15
 
+_PAIRS = 2_000
+"""Number of pairs that are drawn from a fold."""
+
+_LEAST_CLASSES = 4
+"""Fewer classes are not held out; rows are, instead."""
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -208,9 +214,6 @@ def _check_both(same: np.ndarray) -> None:
             "needed."
         )
 
-
-_PAIRS = 2_000
-_LEAST_CLASSES = 4
 
 Learner = Callable[[np.ndarray], Callable[[Pairs], np.ndarray]]
 """Learns from y, with held-out labels unknown, a function from pairs to squared distances."""

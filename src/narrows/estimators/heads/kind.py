@@ -41,10 +41,6 @@ Train = Callable[[Any, Source, Stages, Selection | None], None]
 """Trains a head on rows with targets, and sets its fitted attributes."""
 
 
-def _accept_any(head: Any, y: np.ndarray, n_rows: int) -> None:
-    pass
-
-
 def _untrained_feature_head(model: Model, spec: Mapping[str, Any]) -> Head:
     layer, widths, activation = spec["layer"], spec["widths"], spec["activation"]
     return feature_head(model, layer, widths, activation, generator=Generator())
@@ -54,11 +50,8 @@ def _untrained_feature_head(model: Model, spec: Mapping[str, Any]) -> Head:
 class HeadKind:
     """One kind of head: how it reads y, trains, predicts in an export and is restored.
 
-    The functions take the estimator first.
+    The functions take the estimator first, except the last two.
     """
-
-    check_parameters: Callable[[Any], None]
-    """Raises UsageError if an argument that only this kind has is invalid."""
 
     read_y: Callable[[Any, RawTargets], Tensor]
     """Validates y, sets the attributes that prediction needs, and returns the targets."""
@@ -75,7 +68,10 @@ class HeadKind:
     exported: Callable[[Any], dict[str, Any]]
     """Returns the arguments of ``ExportedHead``, beside head and layer."""
 
-    check_held_out_y: Callable[[Any, np.ndarray, int], None] = _accept_any
+    check_parameters: Callable[[Any], None] = lambda head: None
+    """Raises UsageError if an argument that not all heads have is invalid."""
+
+    check_held_out_y: Callable[[Any, np.ndarray, int], None] = lambda head, y, n_rows: None
     """Raises if the y of held-out rows, from row ``n_rows`` on, has values unseen in training."""
 
     default_autoencoder: type[AbstractAutoencoder] = Autoencoder

@@ -150,7 +150,6 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     @staticmethod
     def _kind() -> HeadKind:
         return HeadKind(
-            check_parameters=lambda head: None,
             read_y=_read_y,
             train=partial(train_by_recipe, regressor_recipe),
             target_spec=_target_spec,
