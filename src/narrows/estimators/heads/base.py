@@ -163,21 +163,21 @@ class CodeHead(NarrowsEstimator):
         """
         autoencoder = autoencoder_in(artefact)
         spec, tensors = artefact.spec["head"], artefact.tensors
-        kind: Any = cls
-        estimator = kind(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
+        new: Any = cls
+        estimator = new(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
         state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
         layer, widths, model = spec["layer"], spec["widths"], autoencoder.model_
-        head_kind = cls._kind()
+        kind = cls._kind()
         depth = len(layer_widths(model))
         if type(layer) is not int or not 0 <= layer < depth:
             raise ValueError(f"layer {layer!r} of {depth}")
-        stored = head_kind.widths_in(state)
+        stored = kind.widths_in(state)
         if not stored or sorted(stored) != sorted(widths):
             raise ValueError("the head's weights do not have its widths")
         # older files have the activation only as an argument, if the head has that
         activation = estimator._own_parameters().get("activation", "linear")
         with torch.device("meta"):
-            head = head_kind.untrained_net(model, {"activation": activation, **spec})
+            head = kind.untrained_net(model, {"activation": activation, **spec})
         if tensor_layout(head.state_dict()) != tensor_layout(state):
             raise ValueError("the head's weights do not have its widths")
         check_magnitudes(state)
@@ -190,7 +190,7 @@ class CodeHead(NarrowsEstimator):
         max_epochs = int(spec.get("max_epochs", len(history)))  # absent in older files
         estimator._adopt_record(TrainingRecord(epochs=epochs), max_epochs)
         estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
-        head_kind.restore_targets(estimator, spec)
+        kind.restore_targets(estimator, spec)
         estimator._check_parameters()
         check_head_answers(model, head, layer)
         return estimator
