@@ -21,7 +21,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from narrows import Affine, Autoencoder, CodeMatcher
-from narrows.applications.heads.matching import (
+from narrows.cli.paper import columns, main
+from narrows.data import DenseSource
+from narrows.data.datasets import load_images
+from narrows.fitting.pair_calibration import (
     PairOdds,
     Pairs,
     area_under_curve,
@@ -30,10 +33,7 @@ from narrows.applications.heads.matching import (
     class_folds,
     drawn_pairs,
 )
-from narrows.applications.heads.pair_metric import metric_of_classes, of_length_1
-from narrows.cli.paper import columns, main
-from narrows.data import DenseSource
-from narrows.data.datasets import load_images
+from narrows.fitting.pair_metric import metric_of_classes, of_length_1
 
 _TRUTHS = 10_000
 """Test pairs per split."""
@@ -111,8 +111,8 @@ def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5)
             return lambda pairs: squared(embedded, pairs)
 
         generator = np.random.default_rng(seed)
-        measured = class_folds(y, learn, 5, repeats, generator=generator)[1]
-        return metric_of_classes(rows, y, shift=shift).embed(test), calibrated(measured).odds
+        folds = class_folds(y, learn, 5, repeats, generator=generator)
+        return metric_of_classes(rows, y, shift=shift).embed(test), calibrated(*folds).odds
 
     return judge
 

@@ -414,9 +414,7 @@ def test_an_interrupted_fit_is_not_resumed_with_another_piece(stop_after, tmp_pa
     with pytest.raises(TrainingStopped):
         net.fit(X, checkpoint=tmp_path, stop_requested=lambda: next(calls) >= stop_after)
     other = Autoencoder(penalties=[Same(100.0)], **SMALL)
-    with pytest.raises(
-        ModelFileError, match="resume: .*'weight': 0.1.* and .*100.0.* now"
-    ):
+    with pytest.raises(ModelFileError, match="resume: .*'weight': 0.1.* and .*100.0.* now"):
         other.fit(X, checkpoint=tmp_path, resume=True)
 
 

@@ -27,6 +27,9 @@ from narrows import (
     load,
 )
 from narrows.errors import UsageError
+from narrows.estimators.heads.classifier import classifier_recipe
+from narrows.estimators.heads.regressor import regressor_recipe
+from narrows.estimators.heads.segmenter import segmenter_recipe
 from narrows.objectives.code_task import _Dropout
 
 # with its own seed a head is reproducible, whatever seeds its autoencoder
@@ -161,15 +164,16 @@ def test_noise_on_nearly_constant_units_stays_small(training, rows, classes):
 
 
 @pytest.mark.parametrize(
-    "kind, steps, epochs",
-    [(CodeClassifier, 12, 250), (CodeClassifier, 60, 50), (CodeClassifier, 2, 1500),
-     (CodeClassifier, 1, 1500), (CodeRegressor, 3, 334), (CodeRegressor, 20, 50),
-     (CodeRegressor, 1, 500), (CodeSegmenter, 3, 334)],
+    "kind, recipe, steps, epochs",
+    [(CodeClassifier, classifier_recipe, 12, 250), (CodeClassifier, classifier_recipe, 60, 50),
+     (CodeClassifier, classifier_recipe, 2, 1500), (CodeClassifier, classifier_recipe, 1, 1500),
+     (CodeRegressor, regressor_recipe, 3, 334), (CodeRegressor, regressor_recipe, 20, 50),
+     (CodeRegressor, regressor_recipe, 1, 500), (CodeSegmenter, segmenter_recipe, 3, 334)],
 )  # fmt: skip
-def test_few_rows_are_trained_for_more_epochs(kind, steps, epochs):
+def test_few_rows_are_trained_for_more_epochs(kind, recipe, steps, epochs):
     """About 3,000 steps for classes, else 1,000; at least 50 epochs, at most half the steps."""
-    assert kind()._recipe().epochs(steps, None) == epochs
-    assert kind()._recipe().epochs(steps, 7) == 7
+    assert recipe(kind()).epochs(steps, None) == epochs
+    assert recipe(kind()).epochs(steps, 7) == 7
 
 
 def test_few_rows_are_learned_and_max_epochs_is_stored(autoencoder, rows, classes, tmp_path):

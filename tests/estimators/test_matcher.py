@@ -18,9 +18,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import Autoencoder, CodeMatcher, load
-from narrows.applications.heads.matching import calibration_error, drawn_pairs
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import InvalidData, ModelFileError, UsageError
+from narrows.fitting.pair_calibration import calibration_error, drawn_pairs
 from narrows.objectives.pair_task import PairTask
 
 SMALL = Autoencoder(8, hidden=(), max_epochs=3, batch_size=32, random_state=0)

@@ -312,7 +312,7 @@ def _scores(
     import numpy as np
     import torch
 
-    from narrows.applications.heads.scores import commonest_share, same_labels
+    from narrows.applications.heads.scores import most_frequent_share, same_labels
 
     missing_label = fitted.missing_label if task == "classify" else None
 
@@ -338,5 +338,5 @@ def _scores(
             part_rows = part_source.subset(torch.from_numpy(rows))
             results[f"{part}_{measure}"] = float(fitted.score(part_rows, part_y[rows]))
     if task == "classify":
-        results["commonest_class_share"] = commonest_share(y[known(y)])
+        results["commonest_class_share"] = most_frequent_share(y[known(y)])
     return results

@@ -155,7 +155,7 @@ def _scores_of_targets(
     """Return R^2 of every target that DATA or a file of labels names, and their mean."""
     import numpy as np
 
-    from narrows.applications.heads.prediction import mean_r2, r2_of_targets
+    from narrows.applications.heads.scores import mean_r2, r2_of_targets
     from narrows.errors import InvalidData
 
     if labels is not None:

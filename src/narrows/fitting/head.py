@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import features_read, layer_number, layer_widths
 from narrows.artefact import Artefact
 from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable, known_rows, of_mean_one
@@ -21,6 +20,7 @@ from narrows.data.source import Source
 from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.fitting.plan import batch_size_for, epochs_for_steps
+from narrows.model.features import layer_activations, layer_widths
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, FeatureTask, Head
 from narrows.training.loop import train
@@ -32,15 +32,15 @@ from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer
 
 __all__ = [
-    "BegunHead",
     "FittedHead",
     "HeadRecipe",
     "HeadSettings",
-    "Prepared",
-    "begin_head",
+    "PreparedHead",
+    "activations_of_rows",
     "feature_head",
     "fit_head",
-    "on_features",
+    "new_head",
+    "prepare_on_features",
     "standardize_frozen",
     "weigh_rows",
 ]
@@ -51,11 +51,6 @@ class HeadSettings:
     """The training arguments that all heads share."""
 
     training: str
-    layer: int
-    hidden: list[int]
-    activation: str
-    corruption: dict[str, Any]
-    dropout: float
     reconstruction_weight: float
     max_epochs: int | None
     batch_size: int | str
@@ -79,8 +74,8 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An untrained head, the task to minimize, and the rows to train on."""
+class PreparedHead:
+    """An untrained head, the task to minimize, and the rows to train on with their scaling."""
 
     head: Any
     layer: int
@@ -89,11 +84,11 @@ class Prepared:
     scaling: Scaling
 
 
-Prepare = Callable[[Model, Source, HeadSettings, int, Tensor], Prepared]
+Prepare = Callable[[Model, Source, HeadSettings, int, Tensor], PreparedHead]
 """Prepares a head, from the model, rows with targets, settings, seed, and mask of training rows."""
 
 
-def weigh_rows(task: Trainable, split: Split) -> None:
+def weigh_rows(split: Split) -> None:
     """Scale the weights of each part to mean 1 over its rows of known y."""
     for rows in split.parts:
         if rows.weights is not None and rows.targets is not None:
@@ -105,8 +100,8 @@ class HeadRecipe:
     """How to build and train one kind of head, for ``fit_head``."""
 
     prepare: Prepare
-    weigh: Callable[[Trainable, Split], None] = weigh_rows
-    """Sets the weights of rows or classes before training."""
+    weigh: Callable[[Split], None] = weigh_rows
+    """Sets the weights of rows before training."""
 
     rows_to_train_on: Callable[[Source], Source] = lambda rows: rows
     """Selects the rows of an epoch from the training rows."""
@@ -149,40 +144,41 @@ def feature_head(
     return Head(n_features, widths, activation=activation, generator=generator)
 
 
-class BegunHead(NamedTuple):
-    """An untrained head, its layer, and the features (n_samples, width) of all rows there."""
+def activations_of_rows(model: Model, source: Source, layer: int, *, device: str) -> Tensor:
+    """Move the model to a device, and return the activations (n_samples, width) of a layer, counted
+    from 0, for all rows."""
+    model.to(resolve_device(device))
+    shape = (source.n_rows, layer_widths(model)[layer])
+    check_result_fits(shape, "features of all rows", "give fewer rows")
+    return torch.cat(list(layer_activations(model, source, layer)))
 
-    head: Head
-    layer: int
-    features: Tensor
 
-
-def begin_head(
+def new_head(
     model: Model,
     source: Source,
     settings: HeadSettings,
     seed: int,
-    n_outputs: Callable[[int, int], int],
-) -> BegunHead:
-    """Return an untrained head, its layer, and the features of all rows there.
+    layer: int,
+    widths: list[int],
+    activation: str = "linear",
+) -> Head:
+    """Return an untrained head on a layer, counted from 0; ``widths`` are those of its layers, the
+    outputs last.
 
-    ``n_outputs`` returns the number of outputs from the layer's width and number.
+    Raises
+    ------
+    ResourceError
+        If training it would need more memory than is available.
     """
-    model.to(resolve_device(settings.device))
-    layer = layer_number(model, settings.layer)
-    width = layer_widths(model)[layer]
-    check_result_fits((source.n_rows, width), "features of all rows", "give fewer rows")
-    features = torch.cat(list(features_read(model, source, layer)))
-    widths = [*settings.hidden, n_outputs(width, layer)]
+    hidden = tuple(widths[:-1])
     check_head_fits(
-        *dense_sizes([width, *widths]),
+        *dense_sizes([layer_widths(model)[layer], *widths]),
         batch_size=batch_size_for(settings.batch_size, source.n_rows),
         device=model.device,
-        lower=f"hidden={tuple(settings.hidden)!r}" if len(widths) > 1 else "the number of classes",
+        lower=f"hidden={hidden!r}" if hidden else "the number of classes",
     )
     generator = Generator().manual_seed(seed)
-    head = feature_head(model, layer, widths, settings.activation, generator=generator)
-    return BegunHead(head.to(model.device), layer, features)
+    return feature_head(model, layer, widths, activation, generator=generator).to(model.device)
 
 
 def standardize_frozen(
@@ -194,34 +190,33 @@ def standardize_frozen(
         head.start_at(features[training.to(features.device)], weights)
 
 
-def on_features(
+def prepare_on_features(
     model: Model,
     source: Source,
     settings: HeadSettings,
-    begun: BegunHead,
     task: FeatureTask,
-    *,
-    wrapped: Callable[[CodeTask], Trainable] = lambda task: task,
-    arranged: Callable[[Source], Source] = lambda source: source,
-) -> Prepared:
-    """Return the prepared head on the features of a layer.
+    layer: int,
+    features: Tensor,
+    corruption: dict[str, Any],
+) -> PreparedHead:
+    """Return the head of a task on a layer, and what is needed to train it.
 
-    If the encoder is trained too, ``wrapped`` extends the task, and ``arranged`` reorders the rows.
+    ``features`` (n_samples, width) are the activations of that layer for all rows. They are
+    trained on if the encoder is frozen; otherwise the rows are, with a ``corruption``.
     """
-    head, layer, features = begun
     if settings.frozen:
         # the encoder does not change, so its features are computed once
         rows = DenseSource(features.cpu()).copy_metadata(source).labeled(source.targets)
         rows.weights = source.weights
-        return Prepared(head, layer, task, rows, Scaling("none"))
+        return PreparedHead(task.head, layer, task, rows, Scaling("none"))
     on_code = CodeTask(
         model.objective,
         task,
         layer=layer,
-        corruption=piece_from_spec(CORRUPTIONS, settings.corruption, slot="corruption"),
+        corruption=piece_from_spec(CORRUPTIONS, corruption, slot="corruption"),
         reconstruction_weight=settings.reconstruction_share,
     )
-    return Prepared(head, layer, wrapped(on_code), arranged(source), model.scaling)
+    return PreparedHead(task.head, layer, on_code, source, model.scaling)
 
 
 def fit_head(
@@ -270,7 +265,7 @@ def fit_head(
             "training rows, or none in the held-out rows; give another random_state, or 0 to hold "
             "out no rows."
         )
-    recipe.weigh(prepared.task, split)
+    recipe.weigh(split)
     rows = recipe.rows_to_train_on(rows)
     rate = settings.learning_rate
     trainer = Trainer(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from narrows.applications.heads.segmentation import encoder_of_maps
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.fitting.head import HeadSettings, Prepared
+from narrows.fitting.head import HeadSettings, PreparedHead
 from narrows.fitting.plan import batch_size_for
+from narrows.model.features import encoder_of_maps
 from narrows.model.model import Model
 from narrows.objectives.segmentation import (
     SegmentationHead,
@@ -20,16 +20,13 @@ from narrows.objectives.segmentation import (
 from narrows.training.precision import resolve_device
 from narrows.training.sizes import check_head_fits
 
-__all__ = ["map_head", "on_maps"]
+__all__ = ["map_head", "prepare_on_maps"]
 
 
 def map_head(
-    model: Model, layer: int, widths: list[int], activation: str, *, generator: Generator
+    model: Model, widths: list[int], activation: str, *, generator: Generator
 ) -> SegmentationHead:
-    """Return an untrained head; ``widths`` are the channels of its maps and its classes.
-
-    ``layer`` is ignored: the head reads the maps of every depth.
-    """
+    """Return an untrained head; ``widths`` are the channels of its maps and its classes."""
     encoder = encoder_of_maps(model)
     width, n_outputs = widths
     return SegmentationHead(
@@ -42,7 +39,7 @@ def map_head(
     )
 
 
-def on_maps(
+def prepare_on_maps(
     model: Model,
     source: Source,
     settings: HeadSettings,
@@ -50,9 +47,14 @@ def on_maps(
     training: Tensor,
     *,
     widths: list[int],
+    activation: str,
     flips: bool,
-) -> Prepared:
-    """Return a prepared head on the encoder's maps.
+    class_weights: Tensor | None,
+) -> PreparedHead:
+    """Return an untrained head on the encoder's maps, and what is needed to train it.
+
+    ``training`` is the mask of the training rows. ``class_weights`` (n_classes,) are the factors
+    on the loss of a pixel of each class.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def on_maps(
         lower=f"width={widths[0]!r}",
     )
     generator = Generator().manual_seed(seed)
-    head = map_head(model, 0, widths, settings.activation, generator=generator).to(model.device)
+    head = map_head(model, widths, activation, generator=generator).to(model.device)
     if settings.frozen:
         rows = source.where(training)
         sample = rows.sample(256, generator=Generator().manual_seed(seed)).to(model.device)
@@ -84,4 +86,5 @@ def on_maps(
         reconstruction_weight=settings.reconstruction_share,
         flips=flips,
     )
-    return Prepared(head, 0, task, source, model.scaling)
+    task.class_weights = class_weights
+    return PreparedHead(head, 0, task, source, model.scaling)

@@ -1,1 +1,1 @@
-"""Classifiers, regressors, matchers and segmenters on a code."""
+"""Propagate labels, score predictions and segment images, for heads on a code."""

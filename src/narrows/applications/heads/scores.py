@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from sklearn.metrics import r2_score
 
 __all__ = [
     "accuracy",
-    "commonest_share",
+    "mean_r2",
+    "most_frequent_share",
     "number_of",
     "r2_of_known",
+    "r2_of_targets",
     "same_labels",
     "unknown_labels",
     "unseen_classes",
@@ -59,7 +62,7 @@ def accuracy(labels: Any, predictions: Any) -> float:
     return float(same_labels(labels, predictions).mean())
 
 
-def commonest_share(labels: Any) -> float:
+def most_frequent_share(labels: Any) -> float:
     """Return the share of the most frequent label, (n_rows,): the accuracy of always giving it."""
     counts = np.unique(labels, return_counts=True)[1]
     return float(counts.max() / counts.sum())
@@ -78,6 +81,33 @@ def r2_of_known(values: Any, predictions: Any, unknown: np.ndarray) -> float:
     Raises
     ------
     ValueError
-        If a value is no number, or R^2 has no meaning for the rows.
+        If a value is not a number, or R^2 is undefined for the rows.
     """
     return float(r2_score(values[~unknown].astype(np.float64), predictions[~unknown]))
+
+
+def r2_of_targets(
+    truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return R^2 of each target, 1 - sum (y - predicted)^2 / sum (y - mean)^2, (n_targets,).
+
+    Rows whose target is NaN do not count for it; with fewer than two other rows R^2 is NaN.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of shape (n_samples, n_targets)
+    weights : ndarray of shape (n_samples,), optional
+    """
+    found = np.full(truth.shape[1], math.nan)
+    for j in range(truth.shape[1]):
+        known = ~np.isnan(truth[:, j])
+        if known.sum() > 1:
+            counted = None if weights is None else weights[known]
+            found[j] = r2_score(truth[known, j], predicted[known, j], sample_weight=counted)
+    return found
+
+
+def mean_r2(of_targets: np.ndarray) -> float:
+    """Return the mean over the targets whose R^2 is defined, NaN if none is."""
+    measured = of_targets[~np.isnan(of_targets)]
+    return float(measured.mean()) if len(measured) else math.nan

@@ -11,30 +11,12 @@ import torch
 
 from narrows.applications.printing import shown_as_table
 from narrows.data.source import Source
-from narrows.encoders import ConvolutionalEncoder
-from narrows.errors import InvalidData, UsageError
+from narrows.errors import InvalidData
 from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.segmentation import SegmentationHead, pyramid
 
-__all__ = ["Overlap", "encoder_of_maps", "measure_masks", "pixel_logits"]
-
-
-def encoder_of_maps(model: Model) -> ConvolutionalEncoder:
-    """Return the encoder of a model, which must be convolutional.
-
-    Raises
-    ------
-    UsageError
-        If it is not.
-    """
-    encoder = model.objective.encoder
-    if not isinstance(encoder, ConvolutionalEncoder):
-        raise UsageError(
-            f"autoencoder: {model.variant!r} has no feature maps, only features of whole rows; "
-            "give a ConvolutionalAutoencoder (--net conv)."
-        )
-    return encoder
+__all__ = ["Overlap", "measure_masks", "pixel_logits"]
 
 
 @torch.no_grad()

@@ -279,7 +279,7 @@ class AnomalyDetector(FittedDetector):
         """
         spec = artefact.spec
         members = Members.from_parts(spec["members"], artefact.tensors)
-        # a detector with the default autoencoder creates it anew when it is fitted again
+        # a detector with the default autoencoder recreates it when it is refitted
         autoencoder: Any = clone(members.nets[0]) if spec["autoencoder_given"] else None
         estimator = cls(autoencoder, **known_arguments(spec["arguments"]))
         estimator._adopt(members)

@@ -4,74 +4,48 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import deepcopy
-from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
 
-from narrows.applications.heads.prediction import check_head_answers, layer_widths, outputs_of_head
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
 from narrows.errors import UsageError, unknown_name
-from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.columns import keep_names
 from narrows.estimators.files import autoencoder_in
+from narrows.estimators.heads.kind import HeadKind
 from narrows.estimators.inputs import query_rows, query_source
 from narrows.estimators.parameters import (
     NarrowsEstimator,
     corruption_spec,
     json_parameters,
     known_arguments,
-    widths_of,
 )
 from narrows.estimators.texts import is_texts
-from narrows.fitting.head import FittedHead, HeadSettings, feature_head
-from narrows.model.model import Model
+from narrows.fitting.head import FittedHead, HeadSettings
+from narrows.model.features import check_head_answers, layer_widths, outputs_of_head
 from narrows.model.parts import check_magnitudes
 from narrows.model.weights import tensor_layout
-from narrows.objectives.code_task import Head
 from narrows.training.record import Epoch, TrainingRecord
 
-__all__ = ["CodeHead", "RawTargets"]
+__all__ = ["CodeHead"]
 
 _TRAININGS = ("frozen", "fine_tuned", "joint")
 _PREFIX = "head."
 
 
-@dataclass(frozen=True)
-class RawTargets:
-    """The y of a fit, not yet validated, and what is needed to read it.
-
-    Statistics of y are computed over the rows of the mask ``training``, bool (n_rows,), with
-    ``weights`` (n_rows,). ``names`` are the column names of y, None if it has none.
-    """
-
-    y: Any
-    n_rows: int
-    training: Tensor
-    weights: np.ndarray | None
-    names: list[str] | None
-    model: Model
-
-
 class CodeHead(NarrowsEstimator):
-    """Base class of heads on a layer of an encoder; subclasses read y and define the head."""
+    """Base class of heads on a layer of an encoder; ``_kind`` is what differs between them."""
 
     autoencoder: Any
-    layer: int
     training: str
-    hidden: Any
-    activation: str
-    corruption: Any
-    dropout: float
     reconstruction_weight: float
     max_epochs: int | None
     batch_size: int | str
@@ -97,42 +71,15 @@ class CodeHead(NarrowsEstimator):
     training_rows_: np.ndarray
     held_out_rows_: np.ndarray
 
-    _onnx_output: ClassVar[str]
-    """The kind of output that ``export`` writes, as named by ``ExportedHead``."""
-
-    _net: ClassVar[Any] = Head
-    _new_net: ClassVar[Any] = staticmethod(feature_head)
-    """Returns an untrained head of class ``_net``, from its layer, widths and activation."""
-
+    @staticmethod
     @abstractmethod
-    def _read_y(self, raw: RawTargets) -> Tensor:
-        """Validate y, set the attributes that prediction needs, and return the targets."""
-
-    @abstractmethod
-    def _target_spec(self) -> dict[str, Any]:
-        """Return the attributes that prediction needs, as JSON values."""
-
-    @abstractmethod
-    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        """Set the attributes that prediction needs from a model file; raise ValueError if they are
-        invalid."""
-
-    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        """Raise if the y of held-out rows, which start at ``n_rows``, has values unseen in
-        training."""
-
-    def _default_autoencoder(self) -> AbstractAutoencoder:
-        return Autoencoder(random_state=self.random_state, device=self.device)
+    def _kind() -> HeadKind:
+        """Return how this kind of head reads y, trains and is restored."""
 
     def _settings(self) -> HeadSettings:
-        """Return the arguments of training; arguments that a head lacks have no effect."""
+        """Return the training arguments that all heads share."""
         return HeadSettings(
             training=self.training,
-            layer=getattr(self, "layer", -1),
-            hidden=widths_of(getattr(self, "hidden", ())),
-            activation=getattr(self, "activation", "linear"),
-            corruption=corruption_spec(getattr(self, "corruption", None)),
-            dropout=float(getattr(self, "dropout", 0.0)),
             reconstruction_weight=float(self.reconstruction_weight),
             max_epochs=None if self.max_epochs is None else int(self.max_epochs),
             batch_size=self.batch_size,
@@ -198,7 +145,7 @@ class CodeHead(NarrowsEstimator):
             "max_epochs": getattr(self, "max_epochs_", self.n_epochs_),
             "history": self.history_,
             "validation_history": self.validation_history_,
-            **self._target_spec(),
+            **self._kind().target_spec(self),
         }
         artefact.tensors |= {_PREFIX + k: v for k, v in self.head_.state_dict().items()}
         return artefact
@@ -216,19 +163,21 @@ class CodeHead(NarrowsEstimator):
         """
         autoencoder = autoencoder_in(artefact)
         spec, tensors = artefact.spec["head"], artefact.tensors
-        kind: Any = cls
-        estimator = kind(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
+        new: Any = cls
+        estimator = new(FrozenEstimator(autoencoder), **known_arguments(spec["arguments"]))
         state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
         layer, widths, model = spec["layer"], spec["widths"], autoencoder.model_
+        kind = cls._kind()
         depth = len(layer_widths(model))
         if type(layer) is not int or not 0 <= layer < depth:
             raise ValueError(f"layer {layer!r} of {depth}")
-        stored = cls._net.widths_in(state)
+        stored = kind.widths_in(state)
         if not stored or sorted(stored) != sorted(widths):
             raise ValueError("the head's weights do not have its widths")
-        activation = spec.get("activation", getattr(estimator, "activation", "linear"))
+        # older files have the activation only as an argument, if the head has that
+        activation = estimator._own_parameters().get("activation", "linear")
         with torch.device("meta"):
-            head = cls._new_net(model, layer, widths, activation, generator=Generator())
+            head = kind.untrained_net(model, {"activation": activation, **spec})
         if tensor_layout(head.state_dict()) != tensor_layout(state):
             raise ValueError("the head's weights do not have its widths")
         check_magnitudes(state)
@@ -241,14 +190,10 @@ class CodeHead(NarrowsEstimator):
         max_epochs = int(spec.get("max_epochs", len(history)))  # absent in older files
         estimator._adopt_record(TrainingRecord(epochs=epochs), max_epochs)
         estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
-        estimator._restore_targets(spec, widths[-1])
+        kind.restore_targets(estimator, spec)
         estimator._check_parameters()
         check_head_answers(model, head, layer)
         return estimator
-
-    def _odds(self) -> dict[str, float] | None:
-        """Return the odds that turn a matcher's distances into probabilities; None for others."""
-        return None
 
     def export(self, path: str | Path, *, part: str = "head") -> None:
         """Write a part of the model as an ONNX file, for use without Narrows or torch.
@@ -276,17 +221,7 @@ class CodeHead(NarrowsEstimator):
         from narrows.export.onnx import ExportedHead, export_onnx
 
         check_is_fitted(self, "head_")
-        spec = self._target_spec()
-        head = ExportedHead(
-            self.head_,
-            self.layer_,
-            prediction=self._onnx_output,
-            odds=self._odds(),
-            classes=spec.get("classes"),
-            mean=spec.get("y_mean", 0.0),
-            deviation=spec.get("y_deviation", 1.0),
-            target_names=spec.get("target_names"),
-        )
+        head = ExportedHead(self.head_, self.layer_, **self._kind().exported(self))
         export_onnx(self.autoencoder_.model_, path, part=part, head=head)
 
     def _own_parameters(self) -> dict[str, Any]:
@@ -298,9 +233,12 @@ class CodeHead(NarrowsEstimator):
         json_parameters(own)  # raises early if a model file could not hold them
         if self.training not in _TRAININGS:
             raise unknown_name("training", self.training, _TRAININGS)
-        activation_named(own.get("activation", "linear"))
-        check_number("layer", own.get("layer", -1), integer=True)
-        check_number("dropout", own.get("dropout", 0.0), low=0, high=1, high_open=True)
+        if "activation" in own:
+            activation_named(own["activation"])
+        if "layer" in own:
+            check_number("layer", own["layer"], integer=True)
+        if "dropout" in own:
+            check_number("dropout", own["dropout"], low=0, high=1, high_open=True)
         check_number("reconstruction_weight", self.reconstruction_weight, low=0)
         if self.max_epochs is not None:
             check_number("max_epochs", self.max_epochs, low=1, integer=True)
@@ -312,6 +250,7 @@ class CodeHead(NarrowsEstimator):
             check_number("patience", self.patience, low=1, integer=True)
         if self.training == "frozen" and "corruption" in own:
             self._check_no_effect("corruption")
+        self._kind().check_parameters(self)
 
     def _check_no_effect(self, name: str) -> None:
         """Raise UsageError if an argument that has no effect with this ``training`` is not at its

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,13 @@ from torch import Tensor
 
 from narrows.applications.heads.label_propagation import propagate_classes
 from narrows.core.checks import check_number
-from narrows.core.terms import Trainable
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import UsageError
-from narrows.estimators.heads.base import RawTargets
+from narrows.estimators.heads.fit import train_by_recipe
+from narrows.estimators.heads.kind import HeadKind, RawTargets
 from narrows.estimators.heads.supervised import SupervisedHead
-from narrows.estimators.parameters import keep
+from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.sample_weights import check_class_weight, class_weights
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
@@ -31,17 +33,19 @@ from narrows.estimators.targets import (
 from narrows.fitting.head import (
     HeadRecipe,
     HeadSettings,
-    Prepared,
-    begin_head,
-    on_features,
+    PreparedHead,
+    activations_of_rows,
+    new_head,
+    prepare_on_features,
     standardize_frozen,
     weigh_rows,
 )
+from narrows.model.features import layer_number
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, HeadTask
 from narrows.objectives.virtual_adversarial import SmoothTask
 
-__all__ = ["CodeClassifier"]
+__all__ = ["CodeClassifier", "classifier_recipe"]
 
 
 @documented
@@ -134,13 +138,16 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     True
     """
 
+    layer: int
+    hidden: Any
+    activation: str
+    corruption: Any
+    dropout: float
     missing_label: Any
     n_neighbors: int | None
     adversarial_radius: float
     class_weight: Any
     classes_: np.ndarray
-
-    _onnx_output = "probabilities"
 
     def __init__(
         self,
@@ -170,6 +177,21 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     ) -> None:
         keep(self, locals())
 
+    @staticmethod
+    def _kind() -> HeadKind:
+        return HeadKind(
+            check_parameters=_check_parameters,
+            read_y=_read_y,
+            check_held_out_y=_check_held_out_y,
+            train=partial(train_by_recipe, classifier_recipe),
+            target_spec=_target_spec,
+            restore_targets=_restore_classes,
+            exported=lambda head: {
+                "prediction": "probabilities",
+                "classes": head.classes_.tolist(),
+            },
+        )
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class, (n_samples, n_classes), as in ``classes_``."""
         return softmax(self._outputs(X), axis=1)
@@ -191,112 +213,120 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(np.average(labels[known] == predicted[known], weights=weights))
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if np.ndim(self.missing_label):
-            raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
-        check_class_weight(self.class_weight)
-        check_number("adversarial_radius", self.adversarial_radius, low=0)
-        if self.adversarial_radius and self.training == "frozen":
-            raise UsageError(
-                "adversarial_radius: must be 0 with training='frozen', got "
-                f"{self.adversarial_radius!r}; use 'fine_tuned' or 'joint'."
-            )
-        if self.n_neighbors is None:
-            return
-        check_number(
-            "n_neighbors",
-            self.n_neighbors,
-            low=1,
-            integer=True,
-            way_out="None propagates no labels",
+
+def _check_parameters(head: CodeClassifier) -> None:
+    if np.ndim(head.missing_label):
+        raise UsageError(f"missing_label: must be one value, got {head.missing_label!r}.")
+    check_class_weight(head.class_weight)
+    check_number("adversarial_radius", head.adversarial_radius, low=0)
+    if head.adversarial_radius and head.training == "frozen":
+        raise UsageError(
+            "adversarial_radius: must be 0 with training='frozen', got "
+            f"{head.adversarial_radius!r}; use 'fine_tuned' or 'joint'."
         )
-        if self.missing_label is None:
+    if head.n_neighbors is None:
+        return
+    check_number(
+        "n_neighbors",
+        head.n_neighbors,
+        low=1,
+        integer=True,
+        way_out="None propagates no labels",
+    )
+    if head.missing_label is None:
+        raise UsageError(
+            "n_neighbors: there are no rows of unknown class to propagate labels to; give "
+            "missing_label, the value of y for these, such as -1."
+        )
+    if head.validation_fraction:
+        raise UsageError(
+            "validation_fraction: must be 0 with n_neighbors, which propagates held-out "
+            f"labels to training rows, got {head.validation_fraction!r}."
+        )
+
+
+def _read_y(head: CodeClassifier, raw: RawTargets) -> Tensor:
+    targets, head.classes_ = read_classes(raw.y, raw.n_rows, unknown=head.missing_label)
+    learned = np.isin(np.arange(len(head.classes_)), targets[raw.training].numpy())
+    if not learned.all():
+        warn_of_held_out_classes(head.classes_[~learned], "rows of")
+    return targets
+
+
+def _check_held_out_y(head: CodeClassifier, y: np.ndarray, n_rows: int) -> None:
+    labels, known = known_labels(y, len(y), unknown=head.missing_label)
+    kept = np.arange(len(labels)) < n_rows
+    learned = set(labels[known & kept].tolist())
+    held_out = dict.fromkeys(labels[known & ~kept].tolist())
+    check_known_classes([name for name in held_out if name not in learned])
+
+
+def classifier_recipe(head: CodeClassifier) -> HeadRecipe:
+    """Return how to build and train the head of a classifier, once y has been read."""
+
+    def prepare(
+        model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+    ) -> PreparedHead:
+        layer = layer_number(model, head.layer)
+        features = activations_of_rows(model, source, layer, device=settings.device)
+        widths = [*widths_of(head.hidden), len(head.classes_)]
+        net = new_head(model, source, settings, seed, layer, widths, head.activation)
+        standardize_frozen(net, features, source, settings, training)
+        if head.adversarial_radius and source.sparse:
             raise UsageError(
-                "n_neighbors: there are no rows of unknown class to propagate labels to; give "
-                "missing_label, the value of y for these, such as -1."
+                "adversarial_radius: X is sparse, but its perturbations are not; give "
+                "X.toarray(), or 0."
             )
-        if self.validation_fraction:
-            raise UsageError(
-                "validation_fraction: must be 0 with n_neighbors, which propagates held-out "
-                f"labels to training rows, got {self.validation_fraction!r}."
-            )
+        if head.n_neighbors is not None:
+            source.targets = _propagated_labels(features, source, int(head.n_neighbors))
+        task = HeadTask(net, classification=True, dropout=float(head.dropout))
+        corruption = corruption_spec(head.corruption)
+        prepared = prepare_on_features(model, source, settings, task, layer, features, corruption)
+        if isinstance(prepared.task, CodeTask) and head.adversarial_radius:
+            smooth = SmoothTask(prepared.task, radius=float(head.adversarial_radius))
+            return replace(prepared, task=smooth)
+        return prepared
 
-    def _read_y(self, raw: RawTargets) -> Tensor:
-        unknown = self.missing_label
-        targets, self.classes_ = read_classes(raw.y, raw.n_rows, unknown=unknown)
-        learned = np.isin(np.arange(len(self.classes_)), targets[raw.training].numpy())
-        if not learned.all():
-            warn_of_held_out_classes(self.classes_[~learned], "rows of")
-        return targets
+    # after 1,000 steps small classifiers still underfit, while regressors already overfit
+    return HeadRecipe(prepare, weigh=partial(_weigh, head), least_steps=3000)
 
-    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        labels, known = known_labels(y, len(y), unknown=self.missing_label)
-        kept = np.arange(len(labels)) < n_rows
-        learned = set(labels[known & kept].tolist())
-        held_out = dict.fromkeys(labels[known & ~kept].tolist())
-        new = [name for name in held_out if name not in learned]
-        check_known_classes(new)
 
-    def _recipe(self) -> HeadRecipe:
-        def prepare(
-            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
-        ) -> Prepared:
-            n_classes = len(self.classes_)
-            begun = begin_head(model, source, settings, seed, lambda width, layer: n_classes)
-            standardize_frozen(begun.head, begun.features, source, settings, training)
-            if self.adversarial_radius and source.sparse:
-                raise UsageError(
-                    "adversarial_radius: X is sparse, but its perturbations are not; give "
-                    "X.toarray(), or 0."
-                )
-            if self.n_neighbors is not None:
-                source.targets = self._propagated_labels(begun.features, source)
-            task = HeadTask(begun.head, classification=True, dropout=settings.dropout)
-            return on_features(
-                model, source, settings, begun, task, wrapped=self._with_adversarial_term
-            )
+def _propagated_labels(features: Tensor, source: Source, n_neighbors: int) -> Tensor:
+    """Return the class of every row; unknown classes are propagated from neighbors."""
+    labels = source.targets_in_order()
+    assert labels is not None
+    if n_neighbors >= len(labels) / 2:
+        raise UsageError(
+            f"n_neighbors: must be less than half of the {len(labels)} rows, got "
+            f"{n_neighbors}; 10 is usual."
+        )
+    return propagate_classes(features, labels, k=n_neighbors)
 
-        # after 1,000 steps small classifiers still underfit, while regressors already overfit
-        return HeadRecipe(prepare, weigh=self._weigh, least_steps=3000)
 
-    def _propagated_labels(self, features: Tensor, source: Source) -> Tensor:
-        """Return the class of every row; unknown classes are propagated from neighbors."""
-        labels = source.targets_in_order()
-        assert labels is not None and self.n_neighbors is not None
-        if self.n_neighbors >= len(labels) / 2:
-            raise UsageError(
-                f"n_neighbors: must be less than half of the {len(labels)} rows, got "
-                f"{self.n_neighbors}; 10 is usual."
-            )
-        return propagate_classes(features, labels, k=int(self.n_neighbors))
+def _weigh(head: CodeClassifier, split: Split) -> None:
+    """Set the weights of rows to those of their classes times their own."""
+    if head.class_weight is not None:
+        targets, row_weights = split.training.targets, split.training.weights
+        assert targets is not None
+        by_class = class_weights(head.class_weight, head.classes_, targets, row_weights)
+        for rows in split.parts:
+            assert rows.targets is not None
+            weights = by_class[rows.targets.clamp_min(0)]
+            rows.weights = weights if rows.weights is None else weights * rows.weights
+    weigh_rows(split)
 
-    def _weigh(self, task: Trainable, split: Split) -> None:
-        if self.class_weight is not None:
-            targets, row_weights = split.training.targets, split.training.weights
-            assert targets is not None
-            by_class = class_weights(self.class_weight, self.classes_, targets, row_weights)
-            for rows in split.parts:
-                assert rows.targets is not None
-                weights = by_class[rows.targets.clamp_min(0)]
-                rows.weights = weights if rows.weights is None else weights * rows.weights
-        weigh_rows(task, split)
 
-    def _with_adversarial_term(self, task: CodeTask) -> Trainable:
-        if not self.adversarial_radius:
-            return task
-        return SmoothTask(task, radius=float(self.adversarial_radius))
+def _target_spec(head: CodeClassifier) -> dict[str, Any]:
+    return {"classes": head.classes_.tolist(), "classes_dtype": head.classes_.dtype.str}
 
-    def _target_spec(self) -> dict[str, Any]:
-        return {"classes": self.classes_.tolist(), "classes_dtype": self.classes_.dtype.str}
 
-    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        names, dtype = spec["classes"], np.dtype(spec["classes_dtype"])
-        if dtype.kind not in "biufUO":
-            raise ValueError(f"classes of {dtype}")
-        # strings take the width that they need, not the one in the file
-        self.classes_ = np.array(names, dtype=str if dtype.kind == "U" else dtype)
-        if self.classes_.tolist() != names or np.unique(self.classes_).tolist() != names:
-            raise ValueError("the classes are not sorted, or not of their type")
-        if self.classes_.shape != (n_outputs,):
-            raise ValueError(f"{len(self.classes_)} classes for {n_outputs} outputs")
+def _restore_classes(head: CodeClassifier, spec: dict[str, Any]) -> None:
+    names, dtype, n_outputs = spec["classes"], np.dtype(spec["classes_dtype"]), spec["widths"][-1]
+    if dtype.kind not in "biufUO":
+        raise ValueError(f"classes of {dtype}")
+    # strings take the width that they need, not the one in the file
+    head.classes_ = np.array(names, dtype=str if dtype.kind == "U" else dtype)
+    if head.classes_.tolist() != names or np.unique(head.classes_).tolist() != names:
+        raise ValueError("the classes are not sorted, or not of their type")
+    if head.classes_.shape != (n_outputs,):
+        raise ValueError(f"{len(head.classes_)} classes for {n_outputs} outputs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,31 +14,25 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.applications.heads.matching import PairOdds, area_under_curve, drawn_pairs
-from narrows.applications.heads.pair_metric import of_length_1
 from narrows.core.checks import check_number
-from narrows.data.array_sources import stacked
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
-from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators.autoencoders.plan import admits_missing
-from narrows.estimators.given_autoencoder import given_autoencoder
-from narrows.estimators.heads.base import CodeHead, RawTargets
+from narrows.estimators.heads.base import CodeHead
 from narrows.estimators.heads.fit import (
-    check_in_memory,
-    fit_rows,
-    fit_to_targets,
-    fitted_autoencoder,
+    check_paired,
+    fit_head_to_pairs,
+    fit_head_to_rows,
     open_head_stages,
 )
+from narrows.estimators.heads.kind import HeadKind, RawTargets
 from narrows.estimators.held_out import HeldOut
-from narrows.estimators.inputs import fit_source, query_rows, query_source
-from narrows.estimators.parameters import forget, keep
+from narrows.estimators.parameters import corruption_spec, keep
 from narrows.estimators.shared_texts import documented
-from narrows.estimators.targets import read_classes, read_same
-from narrows.estimators.texts import is_texts
-from narrows.fitting.matcher import MatcherSettings, fit_matcher
+from narrows.estimators.targets import read_classes
+from narrows.fitting.matcher import fit_matcher
+from narrows.fitting.pair_calibration import PairOdds, area_under_curve, drawn_pairs
+from narrows.fitting.pair_metric import of_length_1
 from narrows.training.stages import Stages
 
 __all__ = ["CodeMatcher"]
@@ -150,7 +145,10 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     True
     """
 
+    layer: int
     n_components: int | None
+    corruption: Any
+    dropout: float
     missing_label: Any
     calibration_folds: int | None
 
@@ -159,8 +157,6 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     calibrated_on_: str
     auc_: float | None
     calibration_error_: float | None
-
-    _onnx_output = "vector"
 
     def __init__(
         self,
@@ -186,6 +182,17 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    @staticmethod
+    def _kind() -> HeadKind:
+        return HeadKind(
+            check_parameters=_check_parameters,
+            read_y=_read_y,
+            train=partial(_train, paired=False),
+            target_spec=_target_spec,
+            restore_targets=_restore_odds,
+            exported=_exported,
+        )
 
     def fit(
         self,
@@ -214,13 +221,12 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         UsageError (a ValueError)
             If a constructor argument is invalid.
         """
-        fit_rows(
+        fit_head_to_rows(
             self,
             X,
             y,
             held_out=HeldOut(),
-            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
-            learn=lambda head, *rows: self._learn(*rows, paired=False),
+            stages=open_head_stages(self, checkpoint, resume, stop_requested),
         )
         return self
 
@@ -249,54 +255,15 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         InvalidData (a ValueError)
             If rows are invalid, A and B differ in length, or all pairs are of one kind.
         """
-        self._check_parameters()
-        forget(self)
-        with open_head_stages(self, checkpoint, resume, stop_requested) as stages:
-            autoencoder = None
-            if is_texts(A):
-                autoencoder = fitted_autoencoder(self, [*A, *B], None, None, stages)
-                A = query_rows(autoencoder, A, "A")[1]
-                B = query_rows(autoencoder, B, "B")[1]
-            first = fit_source(self, A, argument="A")
-            second = query_source(self, B, "B")
-            chosen = autoencoder or given_autoencoder(self.autoencoder, self._default_autoencoder)
-            for source in (first, second):
-                check_in_memory(source)
-                # here errors name the row's own number
-                describe(source, missing=admits_missing(chosen))
-            _check_paired(first.n_rows, second.n_rows)
-            labels = read_same(same, first.n_rows)
-            both = stacked(first, second)
-            autoencoder = autoencoder or fitted_autoencoder(self, both, None, None, stages)
-            fit_to_targets(
-                self,
-                both,
-                labels.repeat(2),
-                autoencoder,
-                stages,
-                learn=lambda head, *rows: self._learn(*rows, paired=True),
-            )
-        return self
-
-    def _learn(
-        self, source: Source, stages: Stages, selection: Selection | None, *, paired: bool
-    ) -> None:
-        """Train on rows with targets, and set the fitted attributes."""
-        matching = MatcherSettings(
-            None if self.n_components is None else int(self.n_components),
-            self.calibration_folds,
-            paired,
+        fit_head_to_pairs(
+            self,
+            A,
+            B,
+            same,
+            stages=open_head_stages(self, checkpoint, resume, stop_requested),
+            train=partial(_train, paired=True),
         )
-        model, settings = self.autoencoder_.model_, self._settings()
-        result = fit_matcher(model, source, settings, matching, stages, selection)
-        if settings.frozen:  # no rows are held out
-            self.head_, self.layer_ = result.fitted.head, result.fitted.layer
-            self._adopt_record(result.fitted.record, 0)
-        else:
-            self._adopt(result.fitted)
-        self.calibrated_on_ = result.calibrated_on
-        odds, self.auc_, self.calibration_error_ = result.calibration
-        self.intercept_, self.slope_ = odds.intercept, odds.slope
+        return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return a vector of length 1 for every row, (n_samples, n_components), float32.
@@ -309,7 +276,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     def match_distance(self, A: Any, B: Any) -> np.ndarray:
         """Return the squared distance of row i of A and row i of B, (n_pairs,), in [0, 4]."""
         first, second = (self.transform(rows).astype(np.float64) for rows in (A, B))
-        _check_paired(len(first), len(second))
+        check_paired(len(first), len(second))
         return np.square(first - second).sum(axis=1)
 
     def match_proba(self, A: Any, B: Any) -> np.ndarray:
@@ -332,61 +299,10 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
             raise InvalidData("y: no two rows have the same class.")
         return area_under_curve(-pairs.squared_distances(embedded), pairs.same)
 
-    def _odds(self) -> dict[str, float]:
-        return {"intercept": self.intercept_, "slope": self.slope_}
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if np.ndim(self.missing_label):
-            raise UsageError(f"missing_label: must be one value, got {self.missing_label!r}.")
-        if self.n_components is not None:
-            check_number("n_components", self.n_components, low=1, integer=True)
-        if self.calibration_folds is not None:
-            check_number("calibration_folds", self.calibration_folds, low=2, integer=True)
-        if self.training == "frozen":
-            for name in _NO_EFFECT_IF_FROZEN:
-                self._check_no_effect(name)
-
-    def _read_y(self, raw: RawTargets) -> Tensor:
-        with warnings.catch_warnings():
-            # many classes of few rows each are usual here, such as faces
-            warnings.filterwarnings("ignore", "The number of unique classes is greater")
-            targets, _ = read_classes(raw.y, raw.n_rows, unknown=self.missing_label)
-        if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
-            raise InvalidData(
-                "y: no two rows have the same class, so that the variation within a class is "
-                "unknown; label more rows."
-            )
-        return targets
-
     @property
     def _n_features_out(self) -> int:
         check_is_fitted(self, "head_")
         return self.head_.net.weights[-1].shape[1]
-
-    def _target_spec(self) -> dict[str, Any]:
-        return {
-            "intercept": self.intercept_,
-            "slope": self.slope_,
-            "calibrated_on": self.calibrated_on_,
-            "auc": self.auc_,
-            "calibration_error": self.calibration_error_,
-        }
-
-    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        self.intercept_, self.slope_ = float(spec["intercept"]), float(spec["slope"])
-        if not (math.isfinite(self.intercept_) and 0 < self.slope_ < math.inf):
-            raise ValueError(f"odds of intercept {self.intercept_} and slope {self.slope_}")
-        self.calibrated_on_ = spec["calibrated_on"]
-        if self.calibrated_on_ not in ("classes", "rows", "pairs", "training"):
-            raise ValueError(f"calibrated on {self.calibrated_on_!r}")
-        self.auc_, self.calibration_error_ = (
-            None if spec[name] is None else float(spec[name])
-            for name in ("auc", "calibration_error")
-        )
-        for share in (self.auc_, self.calibration_error_):
-            if share is not None and not 0 <= share <= 1:
-                raise ValueError(f"auc or calibration error of {share}, outside [0, 1]")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -394,6 +310,83 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         return tags
 
 
-def _check_paired(n_a: int, n_b: int) -> None:
-    if n_a != n_b:
-        raise InvalidData(f"B: {n_b} rows for {n_a} rows of A; give one row of B per row of A.")
+def _check_parameters(head: CodeMatcher) -> None:
+    if np.ndim(head.missing_label):
+        raise UsageError(f"missing_label: must be one value, got {head.missing_label!r}.")
+    if head.n_components is not None:
+        check_number("n_components", head.n_components, low=1, integer=True)
+    if head.calibration_folds is not None:
+        check_number("calibration_folds", head.calibration_folds, low=2, integer=True)
+    if head.training == "frozen":
+        for name in _NO_EFFECT_IF_FROZEN:
+            head._check_no_effect(name)
+
+
+def _read_y(head: CodeMatcher, raw: RawTargets) -> Tensor:
+    with warnings.catch_warnings():
+        # many classes of few rows each are usual here, such as faces
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")
+        targets, _ = read_classes(raw.y, raw.n_rows, unknown=head.missing_label)
+    if not len(drawn_pairs(targets.numpy(), 2, generator=np.random.default_rng(0))):
+        raise InvalidData(
+            "y: no two rows have the same class, so that the variation within a class is "
+            "unknown; label more rows."
+        )
+    return targets
+
+
+def _train(
+    head: CodeMatcher, source: Source, stages: Stages, selection: Selection | None, *, paired: bool
+) -> None:
+    """Train on rows with targets, and set the fitted attributes."""
+    settings = head._settings()
+    fitted, calibration = fit_matcher(
+        head.autoencoder_.model_,
+        source,
+        settings,
+        stages,
+        selection,
+        layer=head.layer,
+        n_components=None if head.n_components is None else int(head.n_components),
+        paired=paired,
+        corruption=corruption_spec(head.corruption),
+        dropout=float(head.dropout),
+        calibration_folds=head.calibration_folds,
+    )
+    if settings.frozen:  # no rows are held out
+        head.head_, head.layer_ = fitted.head, fitted.layer
+        head._adopt_record(fitted.record, 0)
+    else:
+        head._adopt(fitted)
+    head.calibrated_on_, odds, head.auc_, head.calibration_error_ = calibration
+    head.intercept_, head.slope_ = odds.intercept, odds.slope
+
+
+def _target_spec(head: CodeMatcher) -> dict[str, Any]:
+    return {
+        "intercept": head.intercept_,
+        "slope": head.slope_,
+        "calibrated_on": head.calibrated_on_,
+        "auc": head.auc_,
+        "calibration_error": head.calibration_error_,
+    }
+
+
+def _exported(head: CodeMatcher) -> dict[str, Any]:
+    odds = {"intercept": head.intercept_, "slope": head.slope_}
+    return {"prediction": "vector", "odds": odds}
+
+
+def _restore_odds(head: CodeMatcher, spec: dict[str, Any]) -> None:
+    head.intercept_, head.slope_ = float(spec["intercept"]), float(spec["slope"])
+    if not (math.isfinite(head.intercept_) and 0 < head.slope_ < math.inf):
+        raise ValueError(f"odds of intercept {head.intercept_} and slope {head.slope_}")
+    head.calibrated_on_ = spec["calibrated_on"]
+    if head.calibrated_on_ not in ("classes", "rows", "pairs", "training"):
+        raise ValueError(f"calibrated on {head.calibrated_on_!r}")
+    head.auc_, head.calibration_error_ = (
+        None if spec[name] is None else float(spec[name]) for name in ("auc", "calibration_error")
+    )
+    for share in (head.auc_, head.calibration_error_):
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"auc or calibration error of {share}, outside [0, 1]")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from torch import Tensor
 
-from narrows.applications.heads.prediction import mean_r2, r2_of_targets
+from narrows.applications.heads.scores import mean_r2, r2_of_targets
 from narrows.data.source import Source
 from narrows.errors import InvalidData
-from narrows.estimators.heads.base import RawTargets
+from narrows.estimators.heads.fit import train_by_recipe
+from narrows.estimators.heads.kind import HeadKind, RawTargets
 from narrows.estimators.heads.supervised import SupervisedHead
-from narrows.estimators.parameters import keep
+from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
     has_columns,
@@ -25,15 +27,17 @@ from narrows.estimators.targets import (
 from narrows.fitting.head import (
     HeadRecipe,
     HeadSettings,
-    Prepared,
-    begin_head,
-    on_features,
+    PreparedHead,
+    activations_of_rows,
+    new_head,
+    prepare_on_features,
     standardize_frozen,
 )
+from narrows.model.features import layer_number
 from narrows.model.model import Model
 from narrows.objectives.code_task import HeadTask
 
-__all__ = ["CodeRegressor"]
+__all__ = ["CodeRegressor", "regressor_recipe"]
 
 
 @documented
@@ -109,11 +113,15 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     True
     """
 
+    layer: int
+    hidden: Any
+    activation: str
+    corruption: Any
+    dropout: float
+
     y_mean_: Any
     y_deviation_: Any
     target_names_: list[str] | None = None
-
-    _onnx_output = "value"
 
     def __init__(
         self,
@@ -139,6 +147,16 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     ) -> None:
         keep(self, locals())
 
+    @staticmethod
+    def _kind() -> HeadKind:
+        return HeadKind(
+            read_y=_read_y,
+            train=partial(train_by_recipe, regressor_recipe),
+            target_spec=_target_spec,
+            restore_targets=_restore_units,
+            exported=_exported,
+        )
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted value of every row, (n_samples,), in the units of y, float64.
 
@@ -162,55 +180,74 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return mean_r2(r2_of_targets(truth, predicted, weights))
 
-    def _read_y(self, raw: RawTargets) -> Tensor:
-        self.target_names_ = raw.names
-        counted = raw.training.numpy()
-        if has_columns(raw.y):
-            targets, self.y_mean_, self.y_deviation_ = read_several_values(
-                raw.y, raw.n_rows, counted=counted, weights=raw.weights, names=raw.names
-            )
-        else:
-            targets, self.y_mean_, self.y_deviation_ = read_values(
-                raw.y, raw.n_rows, missing=False, counted=counted, weights=raw.weights
-            )
-        return targets
-
-    def _recipe(self) -> HeadRecipe:
-        def prepare(
-            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
-        ) -> Prepared:
-            n_targets = np.size(self.y_mean_)
-            begun = begin_head(model, source, settings, seed, lambda width, layer: n_targets)
-            standardize_frozen(begun.head, begun.features, source, settings, training)
-            task = HeadTask(begun.head, classification=False, dropout=settings.dropout)
-            return on_features(model, source, settings, begun, task)
-
-        return HeadRecipe(prepare)
-
-    def _target_spec(self) -> dict[str, Any]:
-        units = {"y_mean": self.y_mean_, "y_deviation": self.y_deviation_}
-        spec = {name: np.asarray(value).tolist() for name, value in units.items()}
-        return spec if self.target_names_ is None else {**spec, "target_names": self.target_names_}
-
-    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        mean, deviation = (np.array(spec[n], dtype=np.float64) for n in ("y_mean", "y_deviation"))
-        if not (np.isfinite(mean).all() and (deviation > 0).all() and np.isfinite(deviation).all()):
-            raise ValueError(f"y of mean {mean} and deviation {deviation}")
-        if mean.shape != deviation.shape or mean.ndim > 1 or mean.size != n_outputs:
-            raise ValueError(f"{n_outputs} outputs for y of mean {mean} and deviation {deviation}")
-        names = spec.get("target_names")  # older files have one target without a name
-        if names is not None and not (
-            isinstance(names, list)
-            and mean.shape == (len(names),)
-            and all(isinstance(name, str) for name in names)
-        ):
-            raise ValueError(f"{names!r} as names of {n_outputs} targets")
-        self.y_mean_, self.y_deviation_ = (
-            (mean, deviation) if mean.ndim else (float(mean), float(deviation))
-        )
-        self.target_names_ = names
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _read_y(head: CodeRegressor, raw: RawTargets) -> Tensor:
+    head.target_names_ = raw.names
+    counted = raw.training.numpy()
+    if has_columns(raw.y):
+        targets, head.y_mean_, head.y_deviation_ = read_several_values(
+            raw.y, raw.n_rows, counted=counted, weights=raw.weights, names=raw.names
+        )
+    else:
+        targets, head.y_mean_, head.y_deviation_ = read_values(
+            raw.y, raw.n_rows, missing=False, counted=counted, weights=raw.weights
+        )
+    return targets
+
+
+def regressor_recipe(head: CodeRegressor) -> HeadRecipe:
+    """Return how to build and train the head of a regressor, once y has been read."""
+
+    def prepare(
+        model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+    ) -> PreparedHead:
+        layer = layer_number(model, head.layer)
+        features = activations_of_rows(model, source, layer, device=settings.device)
+        widths = [*widths_of(head.hidden), np.size(head.y_mean_)]
+        net = new_head(model, source, settings, seed, layer, widths, head.activation)
+        standardize_frozen(net, features, source, settings, training)
+        task = HeadTask(net, classification=False, dropout=float(head.dropout))
+        corruption = corruption_spec(head.corruption)
+        return prepare_on_features(model, source, settings, task, layer, features, corruption)
+
+    return HeadRecipe(prepare)
+
+
+def _target_spec(head: CodeRegressor) -> dict[str, Any]:
+    units = {"y_mean": head.y_mean_, "y_deviation": head.y_deviation_}
+    spec = {name: np.asarray(value).tolist() for name, value in units.items()}
+    return spec if head.target_names_ is None else {**spec, "target_names": head.target_names_}
+
+
+def _exported(head: CodeRegressor) -> dict[str, Any]:
+    return {
+        "prediction": "value",
+        "mean": np.asarray(head.y_mean_).tolist(),
+        "deviation": np.asarray(head.y_deviation_).tolist(),
+        "target_names": head.target_names_,
+    }
+
+
+def _restore_units(head: CodeRegressor, spec: dict[str, Any]) -> None:
+    mean, deviation = (np.array(spec[n], dtype=np.float64) for n in ("y_mean", "y_deviation"))
+    n_outputs = spec["widths"][-1]
+    if not (np.isfinite(mean).all() and (deviation > 0).all() and np.isfinite(deviation).all()):
+        raise ValueError(f"y of mean {mean} and deviation {deviation}")
+    if mean.shape != deviation.shape or mean.ndim > 1 or mean.size != n_outputs:
+        raise ValueError(f"{n_outputs} outputs for y of mean {mean} and deviation {deviation}")
+    names = spec.get("target_names")  # older files have one target without a name
+    if names is not None and not (
+        isinstance(names, list)
+        and mean.shape == (len(names),)
+        and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(f"{names!r} as names of {n_outputs} targets")
+    head.y_mean_, head.y_deviation_ = (
+        (mean, deviation) if mean.ndim else (float(mean), float(deviation))
+    )
+    head.target_names_ = names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -11,36 +11,30 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Generator, Tensor
 
-from narrows.applications.heads.segmentation import (
-    Overlap,
-    encoder_of_maps,
-    measure_masks,
-    pixel_logits,
-)
+from narrows.applications.heads.segmentation import Overlap, measure_masks, pixel_logits
 from narrows.core.checks import check_number
-from narrows.core.terms import Trainable
 from narrows.data.pixel_classes import FEW, pixel_classes, pixel_values
 from narrows.data.source import Source
-from narrows.data.splitting import Split
 from narrows.errors import UsageError
-from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.convolutional import ConvolutionalAutoencoder
-from narrows.estimators.heads.base import CodeHead, RawTargets
-from narrows.estimators.heads.fit import fit_rows, learn_head, open_head_stages
+from narrows.estimators.heads.base import CodeHead
+from narrows.estimators.heads.fit import fit_head_to_rows, open_head_stages, train_by_recipe
+from narrows.estimators.heads.kind import HeadKind, RawTargets
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.inputs import query_source
 from narrows.estimators.parameters import keep
 from narrows.estimators.sample_weights import check_class_weight, class_weights
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import check_known_classes, warn_of_held_out_classes
-from narrows.fitting.head import HeadRecipe, HeadSettings, Prepared
-from narrows.fitting.map_head import map_head, on_maps
+from narrows.fitting.head import HeadRecipe, HeadSettings, PreparedHead
+from narrows.fitting.map_head import map_head, prepare_on_maps
+from narrows.model.features import encoder_of_maps
 from narrows.model.model import Model
-from narrows.objectives.segmentation import SegmentationHead, SegmentationTask
+from narrows.objectives.segmentation import SegmentationHead
 
-__all__ = ["CodeSegmenter"]
+__all__ = ["CodeSegmenter", "segmenter_recipe"]
 
 _MAX_CLASSES = 32_767
 """Most classes that fit int16, the dtype of class indices of pixels."""
@@ -125,14 +119,11 @@ class CodeSegmenter(CodeHead):
     """
 
     width: int
+    activation: str
     flips: bool
     missing_label: Any
     max_classes: int
     class_weight: Any
-
-    _onnx_output = "pixels"
-    _net = SegmentationHead
-    _new_net = staticmethod(map_head)
 
     def __init__(
         self,
@@ -158,6 +149,21 @@ class CodeSegmenter(CodeHead):
         verbose: int = 0,
     ) -> None:
         keep(self, locals())
+
+    @staticmethod
+    def _kind() -> HeadKind:
+        return HeadKind(
+            check_parameters=_check_parameters,
+            read_y=_read_y,
+            check_held_out_y=_check_held_out_y,
+            train=partial(train_by_recipe, segmenter_recipe),
+            target_spec=_target_spec,
+            restore_targets=_restore_classes,
+            exported=lambda head: {"prediction": "pixels", "classes": head.classes_.tolist()},
+            default_autoencoder=ConvolutionalAutoencoder,
+            widths_in=SegmentationHead.widths_in,
+            untrained_net=_untrained_net,
+        )
 
     def fit(
         self,
@@ -201,65 +207,14 @@ class CodeSegmenter(CodeHead):
         UsageError (a ValueError)
             If a constructor argument is invalid.
         """
-        fit_rows(
+        fit_head_to_rows(
             self,
             X,
             y,
             held_out=HeldOut(groups, block_length, gap, validation_data),
-            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
-            learn=partial(learn_head, self._recipe),
+            stages=open_head_stages(self, checkpoint, resume, stop_requested),
         )
         return self
-
-    def _read_y(self, raw: RawTargets) -> Tensor:
-        """Return the class of every pixel, int16 (n_samples, n_pixels), -1 where unknown."""
-        height, width, _ = encoder_of_maps(raw.model).image_shape
-        indices, self.classes_ = pixel_classes(
-            raw.y,
-            raw.n_rows,
-            (height, width),
-            unknown=self.missing_label,
-            most=int(self.max_classes),
-        )
-        training = indices[raw.training.numpy()].ravel()
-        learned = np.bincount(training + 1, minlength=len(self.classes_) + 1)[1:] > 0
-        if learned.sum() == 1:
-            raise UsageError(
-                f"y: every {'' if len(learned) < 2 else 'training '}pixel has the class "
-                f"{int(self.classes_[learned][0])}; masks need at least two classes."
-            )
-        if not learned.any():
-            raise UsageError("y: no training pixel has a known class.")
-        warn_of_held_out_classes(self.classes_[~learned], "masks with")
-        return torch.from_numpy(indices)
-
-    def _recipe(self) -> HeadRecipe:
-        def prepare(
-            model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
-        ) -> Prepared:
-            widths = [int(self.width), len(self.classes_)]
-            flips = bool(self.flips)
-            return on_maps(model, source, settings, seed, training, widths=widths, flips=flips)
-
-        return HeadRecipe(prepare, weigh=self._weigh, rates=(2e-3, 2e-3))
-
-    def _weigh(self, task: Trainable, split: Split) -> None:
-        if self.class_weight is not None:
-            assert isinstance(task, SegmentationTask) and split.training.targets is not None
-            pixels = split.training.targets.reshape(-1)
-            weights = class_weights(self.class_weight, self.classes_, pixels)
-            counts = pixels[pixels >= 0].long().bincount(minlength=len(weights)).double()
-            mean = (weights * counts).sum() / counts.sum()
-            task.class_weights = (weights / mean).float()
-
-    def _check_held_out_y(self, y: np.ndarray, n_rows: int) -> None:
-        if y.dtype.kind in "biuf":  # other dtypes are refused when the masks are read
-            learned, held_out = np.unique(y[:n_rows]), np.unique(y[n_rows:])
-            known = held_out[(held_out == held_out) & (held_out != self.missing_label)]
-            check_known_classes(np.setdiff1d(known, learned).tolist())
-
-    def _default_autoencoder(self) -> AbstractAutoencoder:
-        return ConvolutionalAutoencoder(random_state=self.random_state, device=self.device)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class of every pixel, (n_samples, n_pixels,
@@ -287,26 +242,94 @@ class CodeSegmenter(CodeHead):
         """Return the Dice coefficient averaged over all classes, the first included, in [0, 1]."""
         return self.evaluate(X, y).mean_dice
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_class_weight(self.class_weight)
-        check_number("width", self.width, low=1, integer=True)
-        check_number("max_classes", self.max_classes, low=2, high=_MAX_CLASSES, integer=True)
-        if self.missing_label is not None:
-            check_number("missing_label", self.missing_label, integer=True)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         return tags
 
-    def _target_spec(self) -> dict[str, Any]:
-        return {"classes": self.classes_.tolist()}
 
-    def _restore_targets(self, spec: dict[str, Any], n_outputs: int) -> None:
-        values = spec["classes"]
-        if not all(type(value) is int for value in values) or len(values) != n_outputs:
-            raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
-        self.classes_ = np.array(values, dtype=np.int64)
-        if np.unique(self.classes_).tolist() != values:
-            raise ValueError("the classes are not sorted")
+def _check_parameters(head: CodeSegmenter) -> None:
+    check_class_weight(head.class_weight)
+    check_number("width", head.width, low=1, integer=True)
+    check_number("max_classes", head.max_classes, low=2, high=_MAX_CLASSES, integer=True)
+    if head.missing_label is not None:
+        check_number("missing_label", head.missing_label, integer=True)
+
+
+def _read_y(head: CodeSegmenter, raw: RawTargets) -> Tensor:
+    """Return the class of every pixel, int16 (n_samples, n_pixels), -1 where unknown."""
+    height, width, _ = encoder_of_maps(raw.model).image_shape
+    indices, head.classes_ = pixel_classes(
+        raw.y,
+        raw.n_rows,
+        (height, width),
+        unknown=head.missing_label,
+        most=int(head.max_classes),
+    )
+    training = indices[raw.training.numpy()].ravel()
+    learned = np.bincount(training + 1, minlength=len(head.classes_) + 1)[1:] > 0
+    if learned.sum() == 1:
+        raise UsageError(
+            f"y: every {'' if len(learned) < 2 else 'training '}pixel has the class "
+            f"{int(head.classes_[learned][0])}; masks need at least two classes."
+        )
+    if not learned.any():
+        raise UsageError("y: no training pixel has a known class.")
+    warn_of_held_out_classes(head.classes_[~learned], "masks with")
+    return torch.from_numpy(indices)
+
+
+def _check_held_out_y(head: CodeSegmenter, y: np.ndarray, n_rows: int) -> None:
+    if y.dtype.kind in "biuf":  # other dtypes are refused when the masks are read
+        learned, held_out = np.unique(y[:n_rows]), np.unique(y[n_rows:])
+        known = held_out[(held_out == held_out) & (held_out != head.missing_label)]
+        check_known_classes(np.setdiff1d(known, learned).tolist())
+
+
+def segmenter_recipe(head: CodeSegmenter) -> HeadRecipe:
+    """Return how to build and train the head of a segmenter, once y has been read."""
+
+    def prepare(
+        model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
+    ) -> PreparedHead:
+        assert source.targets is not None
+        return prepare_on_maps(
+            model,
+            source,
+            settings,
+            seed,
+            training,
+            widths=[int(head.width), len(head.classes_)],
+            activation=head.activation,
+            flips=bool(head.flips),
+            class_weights=_class_weights(head, source.targets[training].reshape(-1)),
+        )
+
+    return HeadRecipe(prepare, rates=(2e-3, 2e-3))
+
+
+def _class_weights(head: CodeSegmenter, pixels: Tensor) -> Tensor | None:
+    """Return the weights of the classes, with mean 1 over the training pixels of known class."""
+    if head.class_weight is None:
+        return None
+    weights = class_weights(head.class_weight, head.classes_, pixels)
+    counts = pixels[pixels >= 0].long().bincount(minlength=len(weights)).double()
+    mean = (weights * counts).sum() / counts.sum()
+    return (weights / mean).float()
+
+
+def _untrained_net(model: Model, spec: Mapping[str, Any]) -> SegmentationHead:
+    return map_head(model, spec["widths"], spec["activation"], generator=Generator())
+
+
+def _target_spec(head: CodeSegmenter) -> dict[str, Any]:
+    return {"classes": head.classes_.tolist()}
+
+
+def _restore_classes(head: CodeSegmenter, spec: dict[str, Any]) -> None:
+    values, n_outputs = spec["classes"], spec["widths"][-1]
+    if not all(type(value) is int for value in values) or len(values) != n_outputs:
+        raise ValueError(f"{len(values)} classes for {n_outputs} outputs")
+    head.classes_ = np.array(values, dtype=np.int64)
+    if np.unique(head.classes_).tolist() != values:
+        raise ValueError("the classes are not sorted")

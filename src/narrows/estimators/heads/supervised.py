@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from narrows.estimators.heads.base import CodeHead
-from narrows.estimators.heads.fit import fit_rows, learn_head, open_head_stages
+from narrows.estimators.heads.fit import fit_head_to_rows, open_head_stages
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.shared_texts import documented
-from narrows.fitting.head import HeadRecipe
 
 __all__ = ["SupervisedHead"]
 
@@ -20,10 +17,6 @@ __all__ = ["SupervisedHead"]
 @documented
 class SupervisedHead(CodeHead):
     """Base class of heads that are fitted to rows, their y and their weights."""
-
-    @abstractmethod
-    def _recipe(self) -> HeadRecipe:
-        """Return how to build and train the head, once y has been read."""
 
     def fit(
         self,
@@ -72,13 +65,12 @@ class SupervisedHead(CodeHead):
         UsageError (a ValueError)
             If a constructor argument is invalid.
         """
-        fit_rows(
+        fit_head_to_rows(
             self,
             X,
             y,
             sample_weight=sample_weight,
             held_out=HeldOut(groups, block_length, gap, validation_data),
-            stages=lambda: open_head_stages(self, checkpoint, resume, stop_requested),
-            learn=partial(learn_head, self._recipe),
+            stages=open_head_stages(self, checkpoint, resume, stop_requested),
         )
         return self

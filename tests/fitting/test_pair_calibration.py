@@ -9,7 +9,11 @@ from scipy.optimize import approx_fprime
 from sklearn.metrics import roc_auc_score
 from source_rows import split
 
-from narrows.applications.heads.matching import (
+from narrows.core.slots import Labeled
+from narrows.data import DenseSource
+from narrows.data.pairs import PairedSource
+from narrows.errors import InvalidData
+from narrows.fitting.pair_calibration import (
     area_under_curve,
     calibration_error,
     drawn_pairs,
@@ -18,11 +22,7 @@ from narrows.applications.heads.matching import (
     folds_of_rows,
     reliability_table,
 )
-from narrows.applications.heads.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
-from narrows.core.slots import Labeled
-from narrows.data import DenseSource
-from narrows.data.pairs import PairedSource
-from narrows.errors import InvalidData
+from narrows.fitting.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
 from narrows.objectives.code_task import Head
 from narrows.objectives.pair_task import PairTask
 

@@ -16,7 +16,7 @@ from narrows.errors import InvalidData
 
 __all__ = [
     "Calibration",
-    "HeldOut",
+    "HeldOutPairs",
     "PairOdds",
     "Pairs",
     "area_under_curve",
@@ -32,6 +32,12 @@ __all__ = [
 ]
 
 BINS = 15
+
+_PAIRS = 2_000
+"""Number of pairs that are drawn from a fold."""
+
+_LEAST_CLASSES = 4
+"""Fewer classes are not held out; rows are, instead."""
 
 
 @dataclass(frozen=True)
@@ -209,14 +215,11 @@ def _check_both(same: np.ndarray) -> None:
         )
 
 
-_PAIRS = 2_000
-_LEAST_CLASSES = 4
-
 Learner = Callable[[np.ndarray], Callable[[Pairs], np.ndarray]]
 """Learns from y, with held-out labels unknown, a function from pairs to squared distances."""
 
 
-class HeldOut(NamedTuple):
+class HeldOutPairs(NamedTuple):
     """Squared distances of the held-out pairs of a fold, and which pairs are the same thing."""
 
     squared: np.ndarray
@@ -224,8 +227,13 @@ class HeldOut(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """The odds, with AUC and calibration error on held-out pairs; None with a single fold."""
+    """The odds, with AUC and calibration error on held-out pairs; None with a single fold.
 
+    ``held_out`` is what was held out for them: "classes", "rows", "pairs", or "training" if nothing
+    was.
+    """
+
+    held_out: str
     odds: PairOdds
     auc: float | None
     error: float | None
@@ -233,46 +241,46 @@ class Calibration(NamedTuple):
 
 def class_folds(
     y: np.ndarray, learn: Learner, n_folds: int, repeats: int, *, generator: np.random.Generator
-) -> tuple[str, list[HeldOut]]:
+) -> tuple[str, list[HeldOutPairs]]:
     """Measure held-out classes, or held-out rows if there are fewer than 4 classes.
 
     Return "classes", "rows" or, if nothing can be held out, "training", and the measured folds.
     """
     by_class = len(np.unique(y[y >= 0])) >= _LEAST_CLASSES
     folds = folds_of_classes if by_class else folds_of_rows
-    measured: list[HeldOut] = []
+    measured: list[HeldOutPairs] = []
     for _ in range(repeats):
         for held in folds(y, n_folds, generator=generator):
             pairs = drawn_pairs(np.where(held, y, -1), _PAIRS, generator=generator)
             rest = np.where(held, -1, y)
             if len(pairs) and len(np.unique(rest[rest >= 0])) > 1:
-                measured.append(HeldOut(learn(rest)(pairs), pairs.same))
+                measured.append(HeldOutPairs(learn(rest)(pairs), pairs.same))
     if measured:
         return ("classes" if by_class else "rows"), measured
     pairs = drawn_pairs(y, _PAIRS, generator=generator)  # there are too few rows to hold some out
-    return "training", [HeldOut(learn(y)(pairs), pairs.same)]
+    return "training", [HeldOutPairs(learn(y)(pairs), pairs.same)]
 
 
 def pair_folds(
     same: np.ndarray, learn: Learner, n_folds: int, *, generator: np.random.Generator
-) -> tuple[str, list[HeldOut]]:
+) -> tuple[str, list[HeldOutPairs]]:
     """Measure held-out pairs; pair i is row i of the first and row n + i of both stacked.
 
     Return "pairs" or, if none can be held out, "training", and the measured folds.
     """
     n = len(same)
-    measured: list[HeldOut] = []
+    measured: list[HeldOutPairs] = []
     for held in _parts(same, n_folds, generator):
         rest = np.ones(n, dtype=bool)
         rest[held] = False
         if len(np.unique(same[rest])) == len(np.unique(same[held])) == 2:
             y = np.where(rest, same, -1)
             pairs = Pairs(held, held + n, same[held])
-            measured.append(HeldOut(learn(np.tile(y, 2))(pairs), pairs.same))
+            measured.append(HeldOutPairs(learn(np.tile(y, 2))(pairs), pairs.same))
     if measured:
         return "pairs", measured
     pairs = Pairs(np.arange(n), np.arange(n) + n, same)
-    return "training", [HeldOut(learn(np.tile(same.astype(np.int64), 2))(pairs), same)]
+    return "training", [HeldOutPairs(learn(np.tile(same.astype(np.int64), 2))(pairs), same)]
 
 
 def _parts(same: np.ndarray, n_folds: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
@@ -280,18 +288,20 @@ def _parts(same: np.ndarray, n_folds: int, generator: np.random.Generator) -> It
     return (np.flatnonzero(part) for part in held)
 
 
-def calibrated(measured: list[HeldOut]) -> Calibration:
+def calibrated(held_out: str, measured: list[HeldOutPairs]) -> Calibration:
     """Return the odds of all folds, with the AUC and the calibration error as means over folds.
+
+    The arguments are the results of ``class_folds`` or ``pair_folds``.
 
     The calibration error of a fold is that of odds fitted to the other folds.
     """
     odds = fit_odds(*(np.concatenate(part) for part in zip(*measured, strict=True)))
     if len(measured) < 2:
-        return Calibration(odds, None, None)
+        return Calibration(held_out, odds, None, None)
     aucs, errors = [], []
     for i, fold in enumerate(measured):
         others = measured[:i] + measured[i + 1 :]
         odds_of_others = fit_odds(*(np.concatenate(part) for part in zip(*others, strict=True)))
         aucs.append(area_under_curve(-fold.squared, fold.same))
         errors.append(calibration_error(odds_of_others.probability(fold.squared), fold.same))
-    return Calibration(odds, float(np.mean(aucs)), float(np.mean(errors)))
+    return Calibration(held_out, odds, float(np.mean(aucs)), float(np.mean(errors)))
