@@ -260,7 +260,7 @@ def test_a_detector_has_nets_of_its_own(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--set", "folds=3"], "--set folds: a detector has alpha, contamination, device, n_folds"),
+        (["--set", "folds=3"], "a detector has no parameter 'folds'; it has alpha, contamination"),
         (["--set", "verbose=2", "-q"], "--set verbose: progress is shown unless --quiet"),
         (["--set", "random-state=3", "--seed", "4"], "--set random_state: use --seed NUMBER"),
         (["--like", "{m}", "--set", "device=nope"], "device: 'nope' cannot be used"),

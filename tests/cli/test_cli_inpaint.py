@@ -214,7 +214,7 @@ def test_baselines_among_the_data_give_a_warning(rows, files, tmp_path, capsys):
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(path), "--json") == 0
     out, err = capsys.readouterr()
     n = 40 if rows == "most of it" else 60
-    assert f"holds {n} of the 60 rows of DATA, so their nearest row is the row itself" in err
+    assert f"contains {n} of the 60 rows of DATA. Their nearest row is the row itself" in err
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 

@@ -143,12 +143,12 @@ def test_an_output_over_the_file_of_a_named_column_is_refused(folder, tmp_path, 
 
 
 def test_documents_labels_are_read_as_those_of_a_file(numbers):
-    from narrows.cli._labels import one_label_a_row
+    from narrows.cli._labels import one_label_per_row
     from narrows.text import Document, Documents
 
     texts = [Document(str(i), "a", (str(label),)) for i, label in enumerate(numbers)]
     labeled = Documents(lambda: iter(texts), labeled=True)
-    np.testing.assert_array_equal(one_label_a_row(labeled, None, 450), numbers)
+    np.testing.assert_array_equal(one_label_per_row(labeled, None, 450), numbers)
 
 
 def test_a_matchers_minus_one_means_unknown_among_names_too(folder, tmp_path, rows, numbers):

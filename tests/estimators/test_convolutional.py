@@ -246,6 +246,5 @@ def test_the_command_line_has_no_net_of_maps_for_words(tmp_path, capsys):
         tmp_path / "m",
     ]
     assert cli([str(part) for part in command]) == 2
-    assert (
-        "--net conv: is for convolutional, denoising, plain, variational" in capsys.readouterr().err
-    )
+    message = "--net conv: works with --variant convolutional, denoising, plain, variational"
+    assert message in capsys.readouterr().err

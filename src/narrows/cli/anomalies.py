@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from narrows.cli._data import HEADERS, names_in_figure, open_data, row_names
-from narrows.cli._models import open_estimator
-from narrows.cli._options import PATH, data_argument, json_option, model_argument, shape_option
+from narrows.cli._models import autoencoder_of, open_estimator
+from narrows.cli._options import (
+    PATH,
+    FigureOptions,
+    collected,
+    data_argument,
+    json_option,
+    model_argument,
+    shape_option,
+)
 from narrows.cli._outputs import check_image_shape, check_outputs, one_line, print_json
 
 if TYPE_CHECKING:
@@ -26,6 +34,15 @@ _TRAINING_ROWS = (
     "Warning: {data}: these are the rows that the model was fitted to, so most of their errors are "
     "too low and their p-values too high; judge rows that it has not seen."
 )
+
+
+@dataclass(frozen=True)
+class _RuleOptions:
+    """The rule by which rows are flagged, and the rows that p-values are counted among."""
+
+    alpha: float | None
+    contamination: float | None
+    calibrate: str | None
 
 
 @click.command(short_help="Find anomalous rows, with p-values and the features responsible.")
@@ -50,18 +67,17 @@ _TRAINING_ROWS = (
 @click.option("--figure", type=PATH, help="Where to draw the top rows, the contributions of their "
               "features, and the p-values of all rows.")  # fmt: skip
 @shape_option
+@collected("rule", _RuleOptions)
+@collected("figure_options", FigureOptions)
 @json_option
 def anomalies(
     model: Path,
     data: str,
-    output: Path | None,
-    alpha: float | None,
-    contamination: float | None,
-    calibrate: str | None,
+    rule: _RuleOptions,
     labels: Path | None,
     top: int,
-    figure: Path | None,
-    image_shape: tuple[int, ...] | None,
+    output: Path | None,
+    figure_options: FigureOptions,
     as_json: bool,
 ) -> None:
     """Print the rows of DATA that MODEL reconstructs worst.
@@ -82,18 +98,21 @@ def anomalies(
     from narrows.estimators.inputs import query_rows
     from narrows.writers.tables import write_rows
 
-    if alpha is not None and contamination is not None:
+    figure, image_shape = figure_options.figure, figure_options.image_shape
+    if rule.alpha is not None and rule.contamination is not None:
         raise click.UsageError("--alpha and --contamination are two rules; give one of them.")
-    check_outputs(output, figure, model, data, calibrate, labels)
-    estimator = open_estimator(model)
-    estimator = getattr(estimator, "autoencoder_", estimator)  # of a head, its autoencoder
+    check_outputs(output, figure, model, data, rule.calibrate, labels)
+    estimator = autoencoder_of(open_estimator(model))
     opened = open_data(data, estimator)
     fitted, source = query_rows(estimator, opened)
     check_image_shape(fitted, image_shape)
     is_anomaly = _anomaly_labels(opened, labels, source.n_rows)
-    calibration = None if calibrate is None else open_data(calibrate, estimator)
+    calibration = None if rule.calibrate is None else open_data(rule.calibrate, estimator)
     found = estimator.find_anomalies(
-        source, alpha=alpha, contamination=contamination, X_calibration=calibration
+        source,
+        alpha=rule.alpha,
+        contamination=rule.contamination,
+        X_calibration=calibration,
     )
     if found.training_rows:
         click.echo(_TRAINING_ROWS.format(data=data), err=True)
@@ -166,7 +185,7 @@ def _anomaly_labels(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray
     Labels in the data that mean something else are ignored, with a notice.
     """
     from narrows.applications.anomalies.detection import anomaly_labels
-    from narrows.cli._labels import labels_in_data, one_label_a_row
+    from narrows.cli._labels import labels_in_data, one_label_per_row
     from narrows.errors import InvalidData
 
     own = labels_in_data(opened)
@@ -174,7 +193,7 @@ def _anomaly_labels(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray
         return None
     try:
         return anomaly_labels(
-            one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels")
+            one_label_per_row(opened, labels, n_rows), origin=str(labels or "labels")
         )
     except InvalidData:
         if labels is not None or own is None:

@@ -11,6 +11,8 @@ from narrows.cli._data import names_in_figure, open_data, row_names
 from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
+    FigureOptions,
+    collected,
     data_argument,
     figure_rows_option,
     json_option,
@@ -38,16 +40,15 @@ __all__ = ["denoise"]
 )
 @figure_rows_option()
 @shape_option
+@collected("figure_options", FigureOptions)
 @json_option
 def denoise(
     model: Path,
     data: str,
     output: Path | ImageFolder | None,
+    figure_options: FigureOptions,
     corrupt: str | None,
     seed: int,
-    figure: Path | None,
-    rows: int,
-    image_shape: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
     """Reconstruct DATA from MODEL's code, which drops the noise that the code cannot hold.
@@ -74,6 +75,7 @@ def denoise(
     from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
 
+    figure, image_shape = figure_options.figure, figure_options.image_shape
     if output is None and figure is None and corrupt is None:
         raise click.UsageError("give -o, --corrupt, --figure, or several.")
     check_outputs(output, figure, model, data)
@@ -113,7 +115,7 @@ def denoise(
             )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
-        at = evenly_spaced(source.n_rows, n_drawn(fitted, rows, drawn_shape))
+        at = evenly_spaced(source.n_rows, n_drawn(fitted, figure_options.rows, drawn_shape))
         picture = denoising_figure(
             fitted,
             source.at(at),

@@ -13,6 +13,9 @@ from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
     SEED,
+    CheckpointOptions,
+    RowOptions,
+    check_known_parameters,
     checkpoint_options,
     data_argument,
     held_out_options,
@@ -23,7 +26,6 @@ from narrows.cli._options import (
 )
 from narrows.cli._outputs import print_json, print_values
 from narrows.cli._progress import verbosity
-from narrows.errors import did_you_mean
 
 __all__ = ["detector"]
 
@@ -45,14 +47,9 @@ def detector(
     like: Path | None,
     random_state: int | None,
     settings: tuple[str, ...],
-    groups: str | None,
-    block_length: int | None,
-    gap: int | None,
-    validation: str | None,
+    row_options: RowOptions,
     output: Path,
-    resume: bool,
-    restart: bool,
-    keep_checkpoints: bool,
+    checkpoints: CheckpointOptions,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -68,28 +65,17 @@ def detector(
     from sklearn.base import clone
 
     from narrows import AnomalyDetector
-    from narrows.errors import UsageError
-    from narrows.estimators.parameters import parameter_names
     from narrows.writers.tables import check_writable
 
-    check_writable(output, *filter(None, (data, like, validation)))
+    check_writable(output, *filter(None, (data, like, row_options.validation)))
     given = read_settings(settings)
-    known = [name for name in parameter_names(AnomalyDetector) if name != "autoencoder"]
-    for name in given:
-        if name not in known:
-            raise UsageError(
-                f"--set {name}: a detector has {', '.join(known)}.{did_you_mean(name, known)}"
-            )
+    check_known_parameters(AnomalyDetector, given, "a detector")
     net: Any = None if like is None else clone(open_model(like))
     options = {"random_state": random_state, "verbose": verbosity(quiet)}
     fitted = AnomalyDetector(net, **{**options, **given})
-    opened, rows = open_for_fit(
-        data, groups=groups, block_length=block_length, gap=gap, validation=validation
-    )
-    with Interruptible(
-        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
-    ) as run:
-        fitted.fit(opened.rows, **rows, **run.of_fit).set_params(verbose=0).save(output)
+    opened, rows = open_for_fit(data, row_options)
+    with Interruptible(output, checkpoints) as run:
+        fitted.fit(opened.rows, **rows, **run.fit_arguments).set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     n = len(fitted.calibration_)

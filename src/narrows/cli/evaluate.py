@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,14 @@ import click
 from narrows.cli._data import open_data
 from narrows.cli._labels import labels_or_matrix
 from narrows.cli._models import open_model
-from narrows.cli._options import PATH, SEED, data_argument, json_option, model_argument
+from narrows.cli._options import (
+    PATH,
+    SEED,
+    collected,
+    data_argument,
+    json_option,
+    model_argument,
+)
 from narrows.cli._outputs import print_json
 
 if TYPE_CHECKING:
@@ -24,8 +32,20 @@ __all__ = ["evaluate"]
 _EVERY = 10
 
 
+@dataclass(frozen=True)
+class _RetrievalOptions:
+    """What to measure and to draw about labels: ``every`` is the number that --queries gives."""
+
+    retrieval: bool
+    labels: Path | None
+    every: int | None
+    figure: Path | None
+    map_figure: Path | None
+
+
 def _retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --retrieval, --map and the options that go with them."""
+    """Give a command --retrieval, --map and the options that go with them, as ``options``."""
+    command = collected("options", _RetrievalOptions)(command)
     for option in (
         click.option("--map", "map_figure", type=PATH, metavar="PNG",
                      help="Where to draw codes of two numbers, beside PCA or LSA, by label."),
@@ -61,11 +81,7 @@ def evaluate(
     data: str,
     samples: int | None,
     seed: int,
-    retrieval: bool,
-    labels: Path | None,
-    every: int | None,
-    figure: Path | None,
-    map_figure: Path | None,
+    options: _RetrievalOptions,
     as_json: bool,
 ) -> None:
     """Print the reconstruction error on DATA beside PCA's (TruncatedSVD's for sparse data).
@@ -78,8 +94,8 @@ def evaluate(
     and the rows as the model scales them. Bits are compared by Hamming distance, all else by
     cosine.
     """
-    inputs = (model, data, *filter(None, [labels]))
-    _check_options(retrieval, labels, every, figure, map_figure, *inputs)
+    _check_options(options, model, data, *filter(None, [options.labels]))
+    retrieval, figure, map_figure = options.retrieval, options.figure, options.map_figure
     from torch import Generator
 
     from narrows.applications.coding.likelihood import measure_likelihood
@@ -100,9 +116,11 @@ def evaluate(
     evaluation = estimator.evaluate(source)
     comparison, accuracies = None, None
     if retrieval or map_figure is not None:
-        of_rows, names = labels_or_matrix(opened, labels, source.n_rows)
+        of_rows, names = labels_or_matrix(opened, options.labels, source.n_rows)
         if retrieval:
-            comparison = _compare_retrieval(fitted, source, of_rows, every or _EVERY, figure)
+            comparison = _compare_retrieval(
+                fitted, source, of_rows, options.every or _EVERY, figure
+            )
         if map_figure is not None:
             accuracies = _draw_maps(fitted, source, of_rows, names, map_figure)
     if as_json:
@@ -135,23 +153,17 @@ def evaluate(
         click.echo(f"{linear} fitted on these rows.\nmap: {map_figure}")
 
 
-def _check_options(
-    retrieval: bool,
-    labels: Path | None,
-    every: int | None,
-    figure: Path | None,
-    map_figure: Path | None,
-    *inputs: Any,
-) -> None:
+def _check_options(options: _RetrievalOptions, *inputs: Any) -> None:
     """Refuse, before any work is done, options that do not go together."""
     from narrows.figures.saving import check_figure_name
     from narrows.writers.tables import check_writable
 
-    if not retrieval:
-        for name, value in (("--queries", every), ("--figure", figure)):
+    figure, map_figure = options.figure, options.map_figure
+    if not options.retrieval:
+        for name, value in (("--queries", options.every), ("--figure", figure)):
             if value is not None:
                 raise click.UsageError(f"{name} goes with --retrieval; add it.")
-        if labels is not None and map_figure is None:
+        if options.labels is not None and map_figure is None:
             raise click.UsageError("--labels goes with --retrieval or --map; add one.")
     if figure is not None and figure == map_figure:
         raise click.UsageError("--figure and --map name the same file; give each its own.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from narrows.cli._data import open_data
-from narrows.cli._models import autoencoder_in, open_estimator, seed_given
+from narrows.cli._models import autoencoder_of, open_estimator, refuse_detector, seed_given
 from narrows.cli._options import PATH, SEED, json_option, model_argument
 from narrows.cli._outputs import check_outputs, one_line, print_json
 
@@ -52,7 +52,8 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
         facts, health = _facts_of_detector(estimator), None
     else:
         head = _facts_of_head(estimator)
-        estimator = autoencoder_in(model, estimator)
+        refuse_detector(model, estimator)
+        estimator = autoencoder_of(estimator)
         health = None if data is None else estimator.inspect(open_data(data, estimator), seed=seed)
         facts = _facts(estimator) | head
     drawn = {} if figure is None else {"figure": str(figure)}
@@ -87,7 +88,7 @@ def _draw_curves(estimator: Any, figure: Path) -> None:
             )
         ]
     else:
-        net = getattr(estimator, "autoencoder_", estimator).model_
+        net = autoencoder_of(estimator).model_
         curves = curves_of_model(net.record, net.error_unit)
         if isinstance(estimator, CodeHead):
             held_out = estimator.validation_history_

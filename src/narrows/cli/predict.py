@@ -37,7 +37,7 @@ def predict(
     """
     import numpy as np
 
-    from narrows.cli._labels import labels_in_data, one_label_a_row
+    from narrows.cli._labels import labels_in_data, one_label_per_row
     from narrows.cli._models import open_head
     from narrows.writers.tables import check_rows_file, is_table, write_rows, write_table
 
@@ -60,7 +60,7 @@ def predict(
     if several and (labels is not None or found.targets is not None):
         results |= _scores_of_targets(found.targets, labels, numbers, fitted, data)
     elif not several and (labels is not None or _holds_truth(opened, own, fitted)):
-        truth, origin = one_label_a_row(opened, labels, n, gaps=True), labels or data
+        truth, origin = one_label_per_row(opened, labels, n, gaps=True), labels or data
         scores = _scores_of_classes if classify else _scores_of_values
         results |= scores(truth, predictions, fitted, origin)
     if output is not None:
