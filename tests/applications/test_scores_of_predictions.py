@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from narrows.applications.heads.scores import (
     accuracy,
-    commonest_share,
+    most_frequent_share,
     number_of,
     r2_of_known,
     same_labels,
@@ -59,8 +59,8 @@ def test_unseen_classes_are_counted_and_named():
     assert unseen_classes(labels, [*"abcd"]) == (0, [])
 
 
-def test_the_commonest_share_is_the_accuracy_of_the_commonest_label():
-    assert commonest_share(np.array(["a", "b", "a", "a"])) == 0.75
+def test_the_most_frequent_share_is_the_accuracy_of_the_most_frequent_label():
+    assert most_frequent_share(np.array(["a", "b", "a", "a"])) == 0.75
 
 
 def test_r2_is_that_of_scikit_learn_on_the_known_values(rng):

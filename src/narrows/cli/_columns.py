@@ -91,7 +91,7 @@ def open_with_columns(
     if Path(path).is_dir() or not Path(path).exists():
         raise UsageError(f"{option}: {data} is not a table file, so it has no column {column!r}.")
     if resize is not None:
-        raise UsageError(f"--resize: is for images, which have no column for {option}.")
+        raise UsageError(f"--resize: is for images, which have no columns for {option}.")
     wanted = list(dict.fromkeys([*named.values(), *labels]))
     if labels:
         parsed.pop("label")
@@ -103,7 +103,7 @@ def open_with_columns(
         drop = [*parsed.get("drop", ()), *(name for name in wanted if name not in kept)]
         rows = open_data(format_name(path, {**parsed, "drop": tuple(dict.fromkeys(drop))}), like)
         if isinstance(rows, Documents):
-            raise UsageError(f"{option}: name the column of texts, too: {path}:text=COLUMN.")
+            raise UsageError(f"{option}: also name the column of texts: {path}:text=COLUMN.")
         found = {name: _column(path, parsed, name, {*drop, *kept}) for name in wanted}
     targets = None if not labels else _targets([*labels], found, data)
     return OpenedData(rows, {option: found[name] for option, name in named.items()}, targets)
@@ -216,6 +216,6 @@ def _weights(weights: str, opened: OpenedData, data: str) -> Any:
     found = read_labels(path, n_rows=n_rows, column=column)
     if sp.issparse(found):
         raise InvalidData(
-            f"{weights}: must hold one number for every row of {data}; 0 leaves it out."
+            f"{weights}: must hold one number for every row of {data}; 0 leaves a row out."
         )
     return numbers(found, weights, option="--weights")

@@ -186,7 +186,7 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
         y = np.where(y == "", "nan", y)
     for row, label in enumerate(y.tolist() if y.dtype.kind == "U" else ()):
         if not label.strip():
-            more = ", 0 leaves the row out" if option == "--weights" else ""
+            more = "; 0 leaves the row out" if option == "--weights" else ""
             raise InvalidData(
                 f"{origin}, row {row} (the first is 0): {option} needs a number in every row, and "
                 f"this cell is empty; fill it in{more}."

@@ -93,7 +93,7 @@ def open_head(path: Path, command: str) -> Any:
     if not isinstance(estimator, CodeHead):
         article = "an" if name[0] in "AEIOU" else "a"
         raise UsageError(
-            f"{path}: holds {article} {name} without a head; put one on it: narrows head "
+            f"{path}: holds {article} {name} without a head; fit one: narrows head "
             f"{path} DATA --labels FILE --task {_TASKS[command]} -o HEAD."
         )
     use = _COMMANDS.get(name, _PREDICT)

@@ -82,7 +82,7 @@ output_option = click.option(
 
 
 class RowOutput(click.ParamType):
-    """Where rows go: the path of a file, or an ImageFolder."""
+    """Where to write rows: the path of a file, or an ImageFolder."""
 
     name = "path"
 
@@ -133,14 +133,14 @@ shape_option = click.option(
     "--image-shape",
     callback=_shape,
     metavar="H,W",
-    help="Shape of a row as an image, where the file does not give it; H,W,3 in color.",
+    help="Shape of a row as an image, if the file does not give it; H,W,3 in color.",
 )
 
 
 def size_of(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:
-    """Return the numbers of an option HEIGHT,WIDTH."""
+    """Return the two numbers of an option HEIGHT,WIDTH."""
     if value is None:
         return None
     sides = value.split(",")
@@ -173,21 +173,21 @@ class RowOptions:
 _HELD_OUT_OPTIONS = (
     click.option("--groups", metavar="COLUMN",
                  help="A column of DATA that says which rows depend on each other, such as a "
-                 "subject. All rows of a group are trained on, or all are held out; the "
-                 "column is not a feature."),
+                 "subject. A group is held out as a whole or not at all; the column is "
+                 "not a feature."),
     click.option("--block-length", type=click.IntRange(1), metavar="N",
-                 help="The rows are in order: hold out whole runs of N rows."),
+                 help="For rows in order, such as a time series: hold out whole runs of N rows."),
     click.option("--gap", type=click.IntRange(0), metavar="N",
                  help="With --block-length: leave out N rows on either side of a held-out "
-                 "block, as many as a window is long.  [0]"),
+                 "block, such as the length of a window.  [0]"),
     click.option("--validation", metavar="FILE",
-                 help="Rows to hold out, like DATA, instead of a share of DATA."),
+                 help="A file like DATA, of the rows to hold out instead of a share of DATA."),
 )  # fmt: skip
 
 _WEIGHTS_OPTION = click.option(
     "--weights", metavar="COLUMN|FILE",
     help="How much each row counts: a column of DATA, which is then not a feature; or a file "
-    "of numbers, one a line, .npy, or w.csv:label=NAME. Only the ratios matter.",
+    "of numbers, one per line, .npy, or w.csv:label=NAME. Only the ratios matter.",
 )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ _CHECKPOINT_OPTIONS = (
     click.option("--restart", is_flag=True, help="Start over, ignoring any checkpoints."),
     click.option("--keep-checkpoints", is_flag=True,
                  help="Keep the last checkpoints when the file is written, so that --resume "
-                 "with more --epochs can continue."),
+                 "can continue with more epochs."),
 )  # fmt: skip
 
 
@@ -293,7 +293,7 @@ def check_known_parameters(kind: type[Any], given: Iterable[str], owner: str) ->
     from narrows.errors import UsageError, did_you_mean
     from narrows.estimators.parameters import parameter_names
 
-    known = [name for name in parameter_names(kind) if name != "autoencoder"]  # an argument
+    known = [name for name in parameter_names(kind) if name != "autoencoder"]  # MODEL or --like
     for name in given:
         if name not in known:
             raise UsageError(

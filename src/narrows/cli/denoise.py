@@ -28,15 +28,19 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 
-@click.command(short_help="Denoise data and fill in missing values, or measure how well it works.")
+@click.command(
+    short_help="Denoise data and fill in missing values, or measure how well that works."
+)
 @model_argument
 @data_argument
 @rows_option("the clean rows")
-@click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, by "
+@click.option("--corrupt", metavar="SPEC", help="Take DATA as clean: corrupt them first, by "
               "gaussian:0.3, masking:0.5 or the like, and measure against them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --corrupt.")
 @click.option(
-    "--figure", type=PATH, help="Where to draw clean, corrupted and denoised rows, and PCA's."
+    "--figure",
+    type=PATH,
+    help="Where to draw clean, corrupted and denoised rows, and PCA's.",
 )
 @figure_rows_option()
 @shape_option
@@ -51,12 +55,12 @@ def denoise(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Reconstruct DATA from MODEL's code, which drops the noise that the code cannot hold.
+    """Reconstruct DATA from MODEL's code, which is too narrow to keep the noise.
 
-    Without --corrupt, DATA are corrupted already. If MODEL was fitted with the corruption
-    "missing", missing values (empty cells, NaN) are filled in and known values stay, as float32.
-    With --corrupt, DATA are corrupted first, every value is reconstructed, and the error is
-    measured against DATA.
+    Without --corrupt, DATA are already corrupted. If MODEL was fitted with the corruption
+    "missing", missing values (empty cells, NaN) are filled in, and known values are kept, as
+    float32. With --corrupt, DATA are corrupted first, every value is reconstructed, and the error
+    is measured against DATA.
     """
     from torch import Generator
 
@@ -77,7 +81,7 @@ def denoise(
 
     figure, image_shape = figure_options.figure, figure_options.image_shape
     if output is None and figure is None and corrupt is None:
-        raise click.UsageError("give -o, --corrupt, --figure, or several.")
+        raise click.UsageError("give at least one of -o, --corrupt and --figure.")
     check_outputs(output, figure, model, data)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
@@ -109,9 +113,9 @@ def denoise(
         lines.append(measured.table())
         if measured.denoised > measured.corrupted:
             lines.append(
-                f"The corrupted rows are closer to the clean ones: {fitted.n_components} numbers "
-                f"lose more than {corrupt} changes. Fit with a wider --code, more --epochs, or "
-                f"--corruption {corrupt}."
+                "The corrupted rows are closer to the clean ones than the denoised rows are: a "
+                f"code of {fitted.n_components} numbers loses more than {corrupt} changes. Fit "
+                f"with a wider --code, more --epochs, or --corruption {corrupt}."
             )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape

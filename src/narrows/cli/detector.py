@@ -33,12 +33,12 @@ __all__ = ["detector"]
 @click.command(short_help="Fit an anomaly detector to a table, for narrows anomalies.")
 @data_argument
 @click.option("--like", type=PATH, metavar="MODEL", help="A model file, whose kind of net, such as "
-              "one for images, is fitted anew to every fold.  [a dense net for tables]",
+              "one for images, is refitted to every fold.  [a dense net for tables]",
               )  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes the fit repeatable.  [none]")
 @set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
 @held_out_options
-@click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
+@click.option("-o", "--output", type=PATH, required=True, help="The detector file to write.")
 @checkpoint_options
 @quiet_option
 @json_option
@@ -55,12 +55,12 @@ def detector(
 ) -> int:
     """Fit an anomaly detector to the rows of DATA, which may contain anomalies.
 
-    `narrows anomalies` then scores new rows. No rows are held out: every row of DATA is scored by
-    a net that did not see it, and p-values are counted among these scores; with --validation,
-    among the scores of its rows.
+    `narrows anomalies` then scores new rows. One net is fitted per fold of DATA, and every row is
+    scored by a net that was not trained on it. p-values are counted among these scores or, with
+    --validation, among the scores of that file's rows.
 
-    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM leave
-    one, and --resume continues from it with the same result.
+    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM save
+    one and stop, and --resume continues from it with the same result.
     """
     from sklearn.base import clone
 

@@ -75,9 +75,9 @@ class _ListsVariants(click.Command):
     'stop_words=["the","and"]'
 )
 @click.option("--labels", type=PATH, help="With --penalty auxiliary: the label of each row of "
-              "DATA; without it they are taken from DATA, as in table.csv:label=kind.")  # fmt: skip
+              "DATA.  [taken from DATA, as in table.csv:label=kind]")  # fmt: skip
 @click.option("--clean", metavar="FILE", help="The clean versions of the rows of DATA, in the "
-              "same order: the net learns to reconstruct them.")  # fmt: skip
+              "same order, which the net learns to reconstruct.")  # fmt: skip
 @collected("targets", _TargetOptions)
 @training_row_options
 @click.option("-o", "--output", type=PATH, required=True, help="The model file to write.")
@@ -107,9 +107,9 @@ def fit(
     The errors printed at the end are those of the held-out rows (--validation-fraction); if no
     rows were held out, those of the training rows, and the output says so.
 
-    Checkpoints are kept in OUTPUT.checkpoints until the model is written; each opens as a model.
-    Ctrl-C and SIGTERM leave one, and --resume continues from it with the same result. With
-    --keep-checkpoints, a finished training continues with --resume and more --epochs.
+    Checkpoints are kept in OUTPUT.checkpoints until the model is written; each can be opened as
+    a model. Ctrl-C and SIGTERM save one and stop, and --resume continues from it with the same
+    result. With --keep-checkpoints, a finished training continues with --resume and more --epochs.
 
     Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
@@ -137,7 +137,7 @@ def fit(
             held_out=HeldOut(**given),
             **run.fit_arguments,
         )
-        estimator.set_params(verbose=0).save(output)  # progress was for this terminal
+        estimator.set_params(verbose=0).save(output)  # verbose was for this terminal
     if run.exit_code:
         return run.exit_code
     evaluation = held_out_evaluation(estimator.model_, rows)

@@ -55,29 +55,29 @@ class _TaskOptions:
 @model_argument
 @data_argument
 @click.option("--labels", type=PATH, help="The label of each row of DATA: .npy, IDX, .csv or "
-              ".txt with a line a row, .svmlight, or a column, y.csv:label=NAME; for segment the "
-              "masks, .npy, .npz or a folder of images. DATA may hold the labels: "
+              ".txt with one line per row, .svmlight, or a column, y.csv:label=NAME; for segment "
+              "the masks, .npy, .npz or a folder of images. DATA may hold the labels: "
               "table.csv:label=kind, documents, images in folders.")  # fmt: skip
 @click.option("--task", type=Names(list(HEADS)), required=True,
               help="classify or regress: predict a class or a value; match: whether two rows are "
               "the same thing; segment: the class of every pixel.")  # fmt: skip
 @click.option("--training", default="frozen", show_default=True,
-              help="frozen trains the head alone; fine_tuned the encoder, too; joint also keeps up "
-              "the reconstruction.")  # fmt: skip
+              help="frozen trains only the head; fine_tuned also the encoder; joint trains for "
+              "reconstruction, too.")  # fmt: skip
 @click.option("--layer", type=int,
               help="Encoder layer that the head reads, from 0; -1 is the code.  [-1]")  # fmt: skip
-@click.option("--unknown", help="The label that marks unknown labels, such as -1.  [none]")
+@click.option("--unknown", help="The label that means unknown, such as -1.  [none]")
 @click.option(
     "--class-weight", type=click.Choice(["balanced"]),
-    help="Give all classes the same weight, however rare; other weights by --set "
+    help="Give all classes the same weight, however rare; other weights with --set "
          "class_weight='{\"a\": 5}'.",
 )  # fmt: skip
 @collected("task_options", _TaskOptions)
 @training_row_options
 @click.option(
     "--epochs", "max_epochs", type=int,
-    help="Passes over the rows.  [50; for few rows as many as make 3,000 steps to classify, 1,000"
-         " otherwise]",
+    help="Passes over the rows.  [50, or for few rows enough for 3,000 steps to classify, 1,000 "
+         "otherwise]",
 )  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes the fit repeatable.  [none]")
 @set_option("Another parameter, such as hidden=[100] or dropout=0.2")
@@ -99,20 +99,20 @@ def head(
     settings: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Fit a head to the codes that MODEL gives DATA, and write both into one file.
+    """Fit a head to MODEL's codes of DATA, and write model and head to one file.
 
     `narrows predict` reads the file of --task classify and regress, `narrows match` that of
-    --task match, `narrows segment` that of --task segment. The file still encodes, decodes and
-    reconstructs.
+    --task match, `narrows segment` that of --task segment. The file still serves as a model, such
+    as for `narrows encode`.
 
     --task regress takes several targets as columns of DATA: table.csv:label=a,label=b.
 
-    For classes and values, print accuracy or R^2 on the training rows, and on the rows held out by
-    --set validation_fraction=0.2; beside it the share of the commonest class, the accuracy that
-    needs no net.
+    For classes and values, print the accuracy or R^2 on the training rows and on the held-out rows,
+    as with --set validation_fraction=0.2; for classes also the share of the most frequent class,
+    which is the accuracy of always predicting it.
 
-    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM leave
-    one, and --resume continues from it with the same result.
+    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM save
+    one and stop, and --resume continues from it with the same result.
     """
     from narrows.cli._labels import name_labels_in_errors
     from narrows.estimators.inputs import query_rows
@@ -151,8 +151,8 @@ def head(
     print_values(results)
     if results.get("held_out_rows") == 0:
         click.echo(
-            "No rows were held out: --set validation_fraction=0.2 does that, or measure on other "
-            f"rows by narrows predict {output} DATA."
+            "No rows were held out; hold some out with --set validation_fraction=0.2, or measure "
+            f"on other rows with narrows predict {output} DATA."
         )
     return 0
 
@@ -179,7 +179,7 @@ def _head(
     if unknown is not None:
         given["missing_label"] = _missing_label(unknown, y)
     elif task != "regress" and y.dtype.kind == "U" and "missing_label" not in given:
-        default = str(getattr(kind(), "missing_label", None))  # among texts a matcher's -1 is "-1"
+        default = str(getattr(kind(), "missing_label", None))  # as a text, a matcher's -1 is "-1"
         given |= {"missing_label": default} if default in y else {}
     check_known_parameters(kind, given, f"--task {task}")
     return kind(autoencoder, **given)
@@ -190,9 +190,12 @@ def _check_row_options(task: str, options: RowOptions) -> None:
     refused = {
         "match": (
             ["groups", "block_length", "gap", "validation", "weights"],
-            "draws pairs from all rows, calibrates on held-out classes, and has no weights",
+            "draws pairs from all rows, calibrates on held-out classes, and takes no weights",
         ),
-        "segment": (["validation", "weights"], "reads the masks of DATA only, and no weights"),
+        "segment": (
+            ["validation", "weights"],
+            "reads only the masks of DATA and takes no weights",
+        ),
     }
     names, why = refused.get(task, ([], ""))
     for name in names:
@@ -254,7 +257,7 @@ def _validation_rows(options: _TaskOptions, validation: str, estimator: Any) -> 
 
 
 def _missing_label(text: str, y: Any) -> Any:
-    """Return the text of --unknown in the type of the labels."""
+    """Return the label that --unknown names, in the type of the labels."""
     from narrows.errors import UsageError
 
     if y.dtype.kind == "U":
@@ -299,12 +302,12 @@ def _scores(
     """Return accuracy or R^2 on the training rows and on the held-out rows, with their numbers.
 
     The held-out rows are those of --validation, or else those that ``fit`` held out. For classes
-    also the share of the commonest one; where labels are unknown, how many are known.
+    also return the share of the most frequent one; if labels are unknown, how many are known.
     """
     import numpy as np
     import torch
 
-    from narrows.applications.heads.scores import commonest_share, same_labels
+    from narrows.applications.heads.scores import most_frequent_share, same_labels
 
     missing_label = fitted.missing_label if task == "classify" else None
 
@@ -330,5 +333,5 @@ def _scores(
             part_rows = part_source.subset(torch.from_numpy(rows))
             results[f"{part}_{measure}"] = float(fitted.score(part_rows, part_y[rows]))
     if task == "classify":
-        results["commonest_class_share"] = commonest_share(y[known(y)])
+        results["most_frequent_class_share"] = most_frequent_share(y[known(y)])
     return results

@@ -1,4 +1,4 @@
-"""narrows index: keep the codes of documents or rows by name, in a file to search in."""
+"""narrows index: keep codes by the names of their rows, in a file to search."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _IndexOptions:
     rerank: bool
 
 
-@click.command(short_help="Make or change an index of codes, to search in.")
+@click.command(short_help="Create, extend or check an index of codes to search.")
 @click.argument("model", type=PATH, required=False)
 @click.argument("data", required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The index file.")
@@ -47,10 +47,10 @@ class _IndexOptions:
     help="Check an index: its digest, its names, and that searches find its rows.",
 )
 @click.option("--kind", default="auto", show_default=True,
-              help="For bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
+              help="Kind of an index of bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
 @click.option(
     "--rerank", is_flag=True,
-    help="Also keep the numbers that the bits are cut from, for search --rerank.",
+    help="Also keep the numbers that were thresholded to bits, for search --rerank.",
 )  # fmt: skip
 @collected("options", _IndexOptions)
 @json_option
@@ -64,8 +64,8 @@ def index(
     """Encode DATA with MODEL and keep the codes in an index, which `narrows search` reads.
 
     Documents keep their id and the beginning of their text. Images are named by their file, rows
-    of t.csv:id=NAME by that column, and other rows 0, 1, ...; --add counts on from the largest
-    number that the index ever had.
+    of t.csv:id=NAME by that column, and other rows 0, 1, ...; --add continues after the
+    largest number that the index has ever had.
 
     Without MODEL and DATA, --delete and --verify work on an existing index. The file is replaced in
     one step, so a killed process leaves the index as it was.
@@ -85,11 +85,9 @@ def index(
         return
     assert data is not None
     if output.exists() and not (options.add or options.replace):
-        raise UsageError(f"{output}: exists already; --add adds to it, --replace replaces it.")
+        raise UsageError(f"{output}: already exists; --add adds to it, --replace replaces it.")
     if options.add and (options.replace or options.rerank or options.kind != "auto"):
-        raise UsageError(
-            "--add keeps the kind of the index: leave --replace, --kind and --rerank out."
-        )
+        raise UsageError("--add keeps the kind of the index: omit --replace, --kind and --rerank.")
     check_writable(output, model, data)
     rows, added = (
         _append(model, data, output) if options.add else _create(model, data, output, options)
@@ -120,9 +118,9 @@ def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]
 
 
 def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
-    """Add the rows of data to an index; return the counts to print.
+    """Add the rows of data to an index; return what to print.
 
-    They are how many rows were added, how many were left out because they are empty, and for texts
+    That is how many rows were added, how many were left out because they are empty, and for texts
     the share of words that the model does not know.
     """
     from narrows.applications.retrieval.lookup import add_rows
@@ -148,8 +146,8 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     added: dict[str, Any] = {"added": source.n_rows - len(empty), "left_out": len(empty)}
     if len(empty):
         click.echo(
-            f"{data}: {len(empty)} of {source.n_rows} without a word that the model knows are "
-            f"left out, the first is {one_line(names[empty[0]], 40)!r}.",
+            f"{data}: {len(empty)} of {source.n_rows} rows contain no word that the model knows "
+            f"and are left out; the first is {one_line(names[empty[0]], 40)!r}.",
             err=True,
         )
     if source.unknown_shares is not None:

@@ -55,19 +55,19 @@ class _FillOptions:
 @click.option(
     "--mask", metavar="MASK",
     help="What to hide: a .npy file of booleans, quadrant, square:14 (pixels), or missing:0.5. "
-         "Missing values are hidden in any case.",
+         "Missing values are always filled in.",
 )  # fmt: skip
 @click.option("--method", default="auto", show_default=True,
               help="How to fill in: auto, pass, projection or code.")  # fmt: skip
 @rows_option("the filled rows")
-@click.option("--figure", type=PATH, help="Where to draw rows as they are, with values "
+@click.option("--figure", type=PATH, help="Where to draw rows before hiding, with values "
               "hidden, and filled in.")  # fmt: skip
 @click.option(
     "--baselines", metavar="TRAIN",
-    help="Training data: also measure filling in the mean, by PCA-30 (a Gaussian for 30 columns "
-         "or fewer) and by the nearest row.",
+    help="Training data: also measure filling in by the mean, by PCA with 30 components (a "
+         "Gaussian for 30 columns or fewer) and by the nearest row.",
 )  # fmt: skip
-@figure_rows_option("evenly spaced through those with values to fill in")
+@figure_rows_option("evenly spaced among those with values to fill in")
 @click.option("--seed", type=SEED, default=0, show_default=True,
               help="Seed of a random mask and of the search for codes.")  # fmt: skip
 @shape_option
@@ -86,8 +86,8 @@ def inpaint(
 ) -> None:
     """Fill in the values of DATA that --mask hides or that are missing (empty cells, NaN).
 
-    Known values stay, as float32. With --mask, print the error on the values that it hides;
-    --baselines adds methods that need no net to the table.
+    Known values are kept, as float32. With --mask, print the error on the values that it hides;
+    --baselines adds methods without a net.
     """
     import numpy as np
     import torch
@@ -107,11 +107,11 @@ def inpaint(
     figure, mask = figure_options.figure, fill.mask
     if output is None and figure is None and mask is None:
         raise click.UsageError(
-            f"give --mask, -o, --figure, or several: {_MASKS} hides values and measures the fill; "
-            "-o and --figure fill in what is hidden, and what is missing (empty cells, NaN)."
+            f"give at least one of --mask, -o and --figure: {_MASKS} hides values and measures the "
+            "fill; -o and --figure write and draw rows with hidden and missing values filled in."
         )
     if fill.baselines is not None and mask is None and figure is None:
-        raise click.UsageError(f"--baselines are measured on what a mask hides: give {_MASKS}.")
+        raise click.UsageError(f"--baselines are measured on hidden values; give {_MASKS}.")
     check_outputs(output, figure, model, data, mask, fill.baselines)
     estimator = open_model(model)
     opened = open_data(data, estimator)
@@ -205,7 +205,7 @@ def _fitted_baselines(
 
 
 def _fills(blocks: Iterable[tuple[Any, Any]], passed: Callable[[int], None]) -> Iterator[Any]:
-    """Yield the filled rows of blocks, and report each block as passed."""
+    """Yield the filled rows of blocks, and report the number of rows of each."""
     for fill, _ in blocks:
         yield fill
         passed(len(fill))

@@ -1,4 +1,4 @@
-"""narrows match: estimate how probably two rows are the same thing."""
+"""narrows match: estimate the probability that two rows are the same thing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from narrows.cli._outputs import check_image_shape, check_outputs, print_json, p
 __all__ = ["match"]
 
 
-@click.command(short_help="Estimate how probably row i of A and row i of B are the same thing.")
+@click.command(short_help="Estimate the probability that row i of A and of B are the same thing.")
 @model_argument
 @click.argument("a")
 @click.argument("b")
 @click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy, .csv or "
-              ".tsv.  [printed, one a line]")  # fmt: skip
+              ".tsv.  [printed, one per line]")  # fmt: skip
 @click.option(
     "--figure", type=PATH,
     help="Where to draw pairs of images: those with the highest probabilities, those nearest to "

@@ -32,7 +32,7 @@ __all__ = ["segment", "write_masks"]
 @model_argument
 @data_argument
 @rows_option(
-    "the masks", files=".npy of integers (n, height, width), .csv or .tsv with a line an image"
+    "the masks", files=".npy of integers (n, height, width), .csv or .tsv with one line per image"
 )
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
@@ -68,7 +68,7 @@ def segment(
 
     figure, rows = figure_options.figure, figure_options.rows
     if output is None and masks is None and figure is None:
-        raise click.UsageError("give -o, --masks, --figure, or several.")
+        raise click.UsageError("give at least one of -o, --masks and --figure.")
     check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
     class_labels = _class_names(class_names, fitted.classes_.tolist())
@@ -133,7 +133,7 @@ def write_masks(
     data: str,
     named: tuple[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write masks (n, height, width), with the names of their rows where the format has a place."""
+    """Write masks (n, height, width), with the names of their rows if the format holds names."""
     import numpy as np
 
     from narrows.errors import UsageError

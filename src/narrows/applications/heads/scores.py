@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 
 __all__ = [
     "accuracy",
-    "commonest_share",
+    "most_frequent_share",
     "number_of",
     "r2_of_known",
     "same_labels",
@@ -59,7 +59,7 @@ def accuracy(labels: Any, predictions: Any) -> float:
     return float(same_labels(labels, predictions).mean())
 
 
-def commonest_share(labels: Any) -> float:
+def most_frequent_share(labels: Any) -> float:
     """Return the share of the most frequent label, (n_rows,): the accuracy of always giving it."""
     counts = np.unique(labels, return_counts=True)[1]
     return float(counts.max() / counts.sum())
