@@ -35,7 +35,7 @@ from narrows import load
 from narrows.artefact import read_artefact
 from narrows.catalog import VARIANTS
 from narrows.cli import run as cli
-from narrows.cli._variants import _OF_MAPS
+from narrows.cli._variants import _CONV_ARGUMENTS
 from narrows.estimators.all_estimators import AUTOENCODERS, DETECTORS, HEADS
 from narrows.estimators.detector import members
 from narrows.training.trainer import Trainer
@@ -57,7 +57,7 @@ def _cases() -> dict[str, str]:
         data = "images.npy" if variant in _MAPS else "docs.jsonl" if variant in _TEXTS else "x.npy"
         more = " --set pretrain_epochs=2" if variant == "stacked" else ""
         cases[variant] = f"fit {data} --variant {variant} {_FIT}{more}"
-    for variant in _OF_MAPS:
+    for variant in _CONV_ARGUMENTS:
         cases[f"{variant}-of-maps"] = f"fit images.npy --variant {variant} --net conv {_FIT}"
     cases["hashing-of-numbers"] = f"fit x.npy --variant hashing {_FIT}"
     cases["document-pretrained"] = (
@@ -242,7 +242,8 @@ def content(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def test_every_estimator_and_every_variant_has_a_case(folder: Path, trained: Any) -> None:
-    assert set(VARIANTS) < set(CASES) and {f"{name}-of-maps" for name in _OF_MAPS} < set(CASES)
+    assert set(VARIANTS) < set(CASES)
+    assert {f"{name}-of-maps" for name in _CONV_ARGUMENTS} < set(CASES)
     made = {type(load(folder / f"{case}.m")) for case in CASES}
     assert made == {*AUTOENCODERS, *HEADS, *DETECTORS}
 

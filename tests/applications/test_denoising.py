@@ -145,7 +145,7 @@ def test_denoising_that_makes_rows_worse_is_reported(files, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give -o, --corrupt, --figure, or several"),
+        ([], "give at least one of -o, --corrupt and --figure"),
         (["--corrupt", "gausian:0.3"], "corrupt: unknown name 'gausian'.*mean 'gaussian'"),
     ],
 )

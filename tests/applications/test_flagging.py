@@ -127,7 +127,7 @@ def test_the_command_flags_the_given_share(tmp_path, capsys):
         found = json.loads(capsys.readouterr().out)
         assert found["flagged"] == 4 and found["contamination"] == 0.1 and found["alpha"] is None
         assert cli([*command, "--contamination", "0.1", "--alpha", "0.1"]) == 2
-        assert "give one of them" in capsys.readouterr().err
+        assert "give only one" in capsys.readouterr().err
 
 
 def test_the_default_rule_for_a_detector_file_is_the_detectors(tmp_path, capsys):

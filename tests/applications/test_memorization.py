@@ -196,7 +196,7 @@ def test_rows_that_are_not_images_are_drawn_as_profiles(folder):
 def test_held_out_rows_alone_are_refused(folder, capsys):
     held_out = ["--held-out", str(folder / "test.npy"), "-o", str(folder / "s.npy")]
     assert cli(["generate", str(folder / "m"), *held_out]) == 2
-    assert "name the training data, too" in capsys.readouterr().err
+    assert "add --check with the training data" in capsys.readouterr().err
 
 
 def pixels(figure) -> np.ndarray:

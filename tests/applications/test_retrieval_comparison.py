@@ -252,9 +252,9 @@ def test_evaluate_draws_the_curve(files, tmp_path, capsys):
     ("arguments", "code", "message"),
     [
         (["--retrieval"], 2, "--retrieval and --map need --labels"),
-        (["--labels", "labels.txt"], 2, "--labels goes with --retrieval"),
-        (["--queries", "3"], 2, "--queries goes with --retrieval"),
-        (["--figure", "x.png"], 2, "--figure goes with --retrieval"),
+        (["--labels", "labels.txt"], 2, "--labels needs --retrieval"),
+        (["--queries", "3"], 2, "--queries needs --retrieval"),
+        (["--figure", "x.png"], 2, "--figure needs --retrieval"),
         (["--retrieval", "--labels", "none.txt"], 3, "none.txt: no such file of labels"),
         (["--retrieval", "--labels", "short.txt"], 3, "labels of 2 rows, but the data have 400"),
         (["--retrieval", "--labels", "labels.txt", "--queries", "1"], 2, "'--queries'"),

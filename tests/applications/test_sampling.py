@@ -345,7 +345,7 @@ def test_generate_draws_other_rows_as_colors(model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ([], 2, "give -o, --figure, or both"),
+        ([], 2, "give at least one of -o, --figure and --check"),
         (["-n", "0", "-o", "{}/s.npy"], 2, "n: must be an integer >= 1"),
         (["-n", "-5", "-o", "{}/s.npy"], 2, "n: must be an integer >= 1"),
         (["-n", "100000000", "-o", "{}/s.npy"], 2, "and <= 1e\\+07"),

@@ -313,13 +313,21 @@ def test_the_command_writes_what_the_estimator_returns(
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--perturb", "{}/x.npy", "--traverse", "{}/x.npy"], 2, "--perturb and --traverse: cho"),
-        (["--amount", "1"], 2, "--amount is for --perturb"),
-        (["--perturb", "{}/x.npy", "--rows", "2", "--row", "2"], 2, "--row is for --traverse"),
-        (["--perturb", "{}/x.npy", "--density", "prior"], 2, "--density is for new rows"),
+        (
+            ["--perturb", "{}/x.npy", "--traverse", "{}/x.npy"],
+            2,
+            "give --perturb or --traverse",
+        ),
+        (["--amount", "1"], 2, "--amount applies only to --perturb"),
+        (
+            ["--perturb", "{}/x.npy", "--rows", "2", "--row", "2"],
+            2,
+            "--row applies only to",
+        ),
+        (["--perturb", "{}/x.npy", "--density", "prior"], 2, "--density applies only to sampling"),
         (["--traverse", "{}/x.npy", "--row", "450"], 2, "--row: must be from 0 to 449, got 450"),
         (["--traverse", "{}/x.npy", "--component", "9"], 2, "component: must be an integer"),
-        (["--interpolate", "{}/x.npy", "--rows", "1"], 3, "to interpolate takes two rows"),
+        (["--interpolate", "{}/x.npy", "--rows", "1"], 3, "interpolation needs at least two rows"),
         (["--interpolate", "{}/x.npy", "-n", "1"], 2, "n_steps: must be an integer >= 2"),
         (["--perturb", "{}/x.npy", "-n", "0"], 2, "n_samples: must be an integer >= 1"),
         (["--perturb", "{}/none.npy"], 3, "no such file"),

@@ -191,7 +191,7 @@ def test_reproduce_lists_the_papers(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["fit", "none.npy", "-o", "m"], 3, "none.npy: no such file or folder"),
+        (["fit", "none.npy", "-o", "m"], 3, "none.npy: no such file, folder or data set"),
         (["fit", "{table}", "-o", "m", "--scale", "x"], 2, "scale: unknown name 'x'"),
         (["fit", "{table}", "-o", "m", "--code", "x"], 2, "not a valid integer"),
         (["fit", "{table}"], 2, "Missing option '-o'"),
@@ -203,7 +203,7 @@ def test_reproduce_lists_the_papers(capsys):
         (["evaluate", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
         (["evaluate", "{model}", "{narrow}"], 3, "has 3 columns, the model was fitted to 6"),
         (["inspect", "{model}", "{bad}"], 3, "NaN at row 4, column 1"),
-        (["inspect", "{model}", "none.npy"], 3, "none.npy: no such file or folder"),
+        (["inspect", "{model}", "none.npy"], 3, "none.npy: no such file, folder or data set"),
         (["encode", "{model}", "{table}", "-o", "x.txt"], 2, "written as .npy, .csv or .tsv"),
         (["reconstruct", "{model}", "{table}"], 2, "give -o, --figure, or both"),
         (["reproduce", "hinton"], 2, "unknown name 'hinton'"),

@@ -161,7 +161,7 @@ def test_string_labels_are_read_or_ignored_with_a_notice(tmp_path, capsys):
 
 
 def test_training_rows_as_data_give_a_warning(detector, tmp_path, capsys):
-    caution = "these are the rows that the model was fitted to"
+    caution = "the model was fitted to these rows"
     for model, n in (("m", 500), ("d", 300)):
         fitted = table(n, 0)
         for rows, warned in (
@@ -260,7 +260,7 @@ def test_a_detector_makes_its_own_nets_by_default(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--set", "folds=3"], "--set folds: a detector has alpha, contamination, device, n_folds"),
+        (["--set", "folds=3"], "a detector has no parameter 'folds'; it has alpha, contamination"),
         (["--set", "verbose=2", "-q"], "--set verbose: progress is shown unless --quiet"),
         (["--set", "random-state=3", "--seed", "4"], "--set random_state: use --seed NUMBER"),
         (["--like", "{m}", "--set", "device=nope"], "device: 'nope' cannot be used"),
@@ -289,7 +289,7 @@ def test_inspect_describes_a_detector(detector, capsys):
         "weights": sum(p.numel() for net in nets for p in net.parameters()),
         "rows_calibrated_on": 300, "smallest_possible_p_value": 1 / 301, "trim": 0.1,
         "alpha": 0.05, "contamination": None, "anomaly_above": -load(detector / "d").offset_,
-        "epochs_a_net": 15, "error_unit": "nats, up to a constant",
+        "epochs_per_net": 15, "error_unit": "nats, up to a constant",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert cli(["inspect", str(detector / "d")]) == 0

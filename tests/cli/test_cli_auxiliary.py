@@ -77,7 +77,7 @@ def test_validation_rows_have_their_own_labels(folder):
     [
         ("x.npy", ("--penalty", "auxiliary"), 2, "--labels: give a file with a label for every"),
         ("whole.csv:label=kind,drop=value", ("--labels", "kind.txt"), 2,
-         "--labels: are read by --penalty auxiliary"),
+         "--labels: only --penalty auxiliary reads labels"),
         ("whole.csv:label=value,drop=kind", ("--penalty", "auxiliary"), 3,
          "--penalty auxiliary got 1.. numbers.*use auxiliary:task=regression"),
         ("x.npy", ("--penalty", "auxiliary", "--labels", "kind.txt", "--clean", "x.npy"), 2,

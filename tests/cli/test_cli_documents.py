@@ -58,10 +58,10 @@ def test_inspect_prints_the_words_of_a_model(folder, capsys):
     facts = json.loads(capsys.readouterr().out)
     vocabulary = load(folder / "h.safetensors").vocabulary_
     assert (facts["words"], facts["documents_counted"]) == (len(vocabulary), 108)
-    assert facts["commonest_words"].split(", ")[0] in vocabulary.terms
+    assert facts["most_frequent_words"].split(", ")[0] in vocabulary.terms
     assert facts["n_neighbors"] == 10
     assert run("inspect", folder / "h.safetensors") == 0
-    assert "commonest_words" in capsys.readouterr().out
+    assert "most_frequent_words" in capsys.readouterr().out
 
 
 def test_search_finds_texts_of_the_querys_topic(folder, capsys):
@@ -123,7 +123,7 @@ def test_the_command_searches_an_index_made_in_python(folder, capsys):
     hasher.make_index(texts).save(folder / "alone.index")
     capsys.readouterr()
     assert run("search", folder / "alone.index", "ship", "-k", 1) == 4
-    assert "does not hold the path of its model; give it by --model" in capsys.readouterr().err
+    assert "does not hold the path of its model; give it with --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_another_models_index_is_refused(folder, capsys):
 def test_a_model_that_has_moved_must_be_given(copy, capsys):
     (copy / "h.safetensors").rename(copy / "moved.safetensors")
     assert run("search", copy / "docs.index", "ship") == 4
-    assert "give it by --model" in capsys.readouterr().err
+    assert "give it with --model" in capsys.readouterr().err
     assert run("search", copy / "docs.index", "ship", "--model", copy / "moved.safetensors") == 0
 
 

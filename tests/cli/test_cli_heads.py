@@ -187,7 +187,7 @@ def test_rows_without_a_label_are_named(folder, tmp_path, capsys):
     [
         ("predict {match} {x} -o p.csv", 2, "holds a CodeMatcher; use narrows match MODEL A B"),
         ("match {classify} {x} {x}", 2, "holds a CodeClassifier; use narrows predict MODEL DATA"),
-        ("predict {m} {x} -o p.csv", 2, "without a head; put one on it: narrows head"),
+        ("predict {m} {x} -o p.csv", 2, "without a head; fit one: narrows head"),
         ("match nowhere {x} {x}", 4, "nowhere: no such model file"),
         ("predict {classify} {x}", 2, "give -o, --labels or both"),
         ("head {m} {x} --task match -o h.st", 2, "--labels: give a file with a label for every"),

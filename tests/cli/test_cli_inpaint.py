@@ -86,11 +86,11 @@ def test_a_table_with_empty_cells_is_filled_in_by_any_net(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "give --mask, -o, --figure, or several: --mask FILE.npy, quadrant, square:14 or"),
+        ([], 2, "give at least one of --mask, -o and --figure: --mask FILE.npy, quadrant,"),
         (
             ["--baselines", "train.npy", "-o", "f.npy"],
             2,
-            "--baselines are measured on what a mask hides",
+            "--baselines are measured on hidden values",
         ),
         (["--mask", "circle:3"], 2, "mask: 'circle:3' is unknown"),
         (["--mask", "square:2.5"], 2, "mask: square: must be an integer >= 1 and <= 8, got 2.5"),
@@ -214,7 +214,7 @@ def test_baseline_rows_that_occur_in_the_data_give_a_warning(rows, files, tmp_pa
     assert inpaint(files, "--mask", "quadrant", "--baselines", str(path), "--json") == 0
     out, err = capsys.readouterr()
     n = 40 if rows == "most of it" else 60
-    assert f"holds {n} of the 60 rows of DATA, so their nearest row is the row itself" in err
+    assert f"contains {n} of the 60 rows of DATA. Their nearest row is the row itself" in err
     assert (json.loads(out)["errors"]["nearest row"] == 0) == (n == 60)
 
 

@@ -94,7 +94,7 @@ def test_an_svmlight_file_provides_rows_and_labels(tmp_path, capsys):
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,first=2") == 2
     assert "first=0 or first=1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,label=x") == 2
-    assert "names no columns beside features and first" in capsys.readouterr().err
+    assert "features and first cannot be combined with other options" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=four", "--labels", test) == 2
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 
@@ -121,7 +121,7 @@ def test_labels_with_a_header_or_in_a_named_column_equal_those_of_an_array(
     [
         ("y.csv", 3, "y.csv, line 1: expected one cell.*name the column of labels: y.csv:label="),
         ("y.csv:b", 2, "to name a column of labels, write y.csv:label=b"),
-        ("y.csv:text=b", 2, "of labels only their column is named: y.csv:label=COLUMN"),
+        ("y.csv:text=b", 2, "for labels, name only their column: y.csv:label=COLUMN"),
         ("y.csv:label=c", 3, "y.csv: label: unknown name 'c'; choose from a, b"),
         ("z.csv:label=b", 3, "z.csv: no such file of labels"),
     ],
@@ -145,12 +145,12 @@ def test_an_output_over_the_file_of_a_named_column_is_refused(folder, tmp_path, 
 
 
 def test_labels_of_documents_equal_those_of_a_file(numbers):
-    from narrows.cli._labels import one_label_a_row
+    from narrows.cli._labels import one_label_per_row
     from narrows.text import Document, Documents
 
     texts = [Document(str(i), "a", (str(label),)) for i, label in enumerate(numbers)]
     labeled = Documents(lambda: iter(texts), labeled=True)
-    np.testing.assert_array_equal(one_label_a_row(labeled, None, 450), numbers)
+    np.testing.assert_array_equal(one_label_per_row(labeled, None, 450), numbers)
 
 
 def test_minus_one_means_unknown_to_a_matcher_among_string_labels(folder, tmp_path, rows, numbers):

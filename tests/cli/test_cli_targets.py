@@ -95,8 +95,8 @@ def test_a_labels_file_may_hold_several_targets(folder, head, tmp_path, capsys):
 @pytest.mark.parametrize(
     "task, more, message",
     [
-        ("classify", [], "--task classify: reads one label a row"),
-        ("regress", ["--labels", "y.csv"], "--labels: .* names its labels"),
+        ("classify", [], "--task classify: reads one label per row"),
+        ("regress", ["--labels", "y.csv"], "--labels: .* also names labels"),
     ],
 )
 def test_invalid_targets_are_refused(task, more, message, folder, tmp_path, capsys):

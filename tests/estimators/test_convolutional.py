@@ -246,6 +246,5 @@ def test_the_command_line_refuses_variants_without_a_convolutional_net(tmp_path,
         tmp_path / "m",
     ]
     assert cli([str(part) for part in command]) == 2
-    assert (
-        "--net conv: is for convolutional, denoising, plain, variational" in capsys.readouterr().err
-    )
+    message = "--net conv: works with --variant convolutional, denoising, plain, variational"
+    assert message in capsys.readouterr().err

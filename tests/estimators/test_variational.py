@@ -181,7 +181,7 @@ def test_evaluate_prints_the_likelihood(files, fitted, digit_bits, capsys):
     assert cli([*command, "--samples", "20"]) == 0
     assert "negative log-likelihood: at most " in capsys.readouterr().out
     assert cli(command) == 0
-    assert "--samples 500 adds" in capsys.readouterr().out
+    assert "Add --samples 500" in capsys.readouterr().out
     assert cli([*command, "--samples", "20", "--seed", "3", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)["likelihood"]
     generator = Generator().manual_seed(3)

@@ -143,7 +143,10 @@ def test_narrows_index_leaves_out_documents_without_a_known_word(folder, tmp_pat
     facts = json.loads(out)
     assert (facts["rows"], facts["added"], facts["left_out"]) == (21, 21, 2)
     assert facts["unknown_share"] == round(0.5 / 21, 4)
-    assert "2 of 23 without a word that the model knows are left out, the first is 'd20'." in err
+    assert (
+        "2 of 23 rows contain no word that the model knows and are left out; the first is 'd20'"
+        in err
+    )
     assert "the model does not know 2% of a document's words, on average." in err
 
 

@@ -1,4 +1,4 @@
-"""The command line, one file a command. Torch is imported only when a command runs."""
+"""The command line: one file per command. Torch is imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory", re.IGNORECASE
 def narrows(debug: bool) -> None:
     """Learn short codes for images, documents and tables, and use them.
 
-    `narrows fit` learns a code from data and writes a model file, which the other commands read.
+    `narrows fit` learns a code from data and writes a model file, which most other commands read.
     """
 
 
@@ -69,11 +69,11 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; errors are printed on stderr.
 
-    0 success, 1 unexpected error, 2 usage, 3 bad input data, 4 bad model file, 5 resources,
-    6 divergence, 130 Ctrl-C, 143 SIGTERM after a checkpoint.
+    0: success; 1: unexpected error; 2: usage error; 3: bad input data; 4: bad model file; 5: out
+    of memory, or a file cannot be read or written; 6: divergence; 130: Ctrl-C; 143: SIGTERM.
     """
     debug = "--debug" in arguments
-    # accepted anywhere: users append it to a command that has just failed
+    # accepted anywhere, because users append it to a command that has just failed
     arguments = [a for a in arguments if a != "--debug"]
     try:
         with warnings.catch_warnings():
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
         click.echo("Interrupted.", err=True)
         return 130
     except BrokenPipeError:
-        # the reader of our output has exited: not an error here; silence the final flush, too
+        # the reader of our output has exited, which is no error; silence the final flush, too
         sys.stdout = None  # pyright: ignore[reportAttributeAccessIssue]
         return 0
     except Exception as error:
@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _warn_once() -> Callable[..., None]:
-    """Return a function that prints a warning on stderr, each text once in a command."""
+    """Return a function that prints warnings on stderr, each text once per command."""
     printed: set[str] = set()
 
     def warn(message: Warning | str, *where: object, **more: object) -> None:
@@ -119,7 +119,11 @@ def _explain(error: Exception) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-        click.echo("Error: out of memory; use smaller batches, or data that stream.", err=True)
+        click.echo(
+            "Error: out of memory; use smaller batches, or a format that is streamed, .npy or "
+            ".parquet.",
+            err=True,
+        )
         return 5
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         click.echo(f"Error: {error.filename}: {error.strerror}.", err=True)

@@ -1,10 +1,9 @@
-"""Keep checkpoints beside the output of a training command, and stop at signals with one."""
+"""Keep checkpoints beside the output of a training command, and write one on Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -12,11 +11,13 @@ from typing import Any, Self
 
 import click
 
+from narrows.cli._options import CheckpointOptions
+
 __all__ = ["Interruptible", "StopOnSignal"]
 
 
 class Interruptible:
-    """Context of a training that keeps checkpoints in OUTPUT.checkpoints until OUTPUT is written.
+    """Context that keeps a training's checkpoints in OUTPUT.checkpoints until OUTPUT is written.
 
     Inside it, Ctrl-C and SIGTERM make the training stop with a checkpoint, and set ``exit_code``,
     the command's exit code; it stays 0 if training finishes.
@@ -24,29 +25,23 @@ class Interruptible:
     Raises
     ------
     UsageError
-        If there are checkpoints, and neither ``resume`` nor ``restart`` is given.
+        If both ``resume`` and ``restart`` are set, or neither is and there are checkpoints.
     """
 
-    def __init__(
-        self, output: Path, *, resume: bool, restart: bool, keep_checkpoints: bool = False
-    ) -> None:
+    def __init__(self, output: Path, options: CheckpointOptions) -> None:
         self.folder = output.with_name(output.name + ".checkpoints")
-        self.resume, self._keep = resume, keep_checkpoints
+        self._options = options
         self.exit_code = 0
-        _check_left(self.folder, output, resume=resume, restart=restart)
+        _check_existing(self.folder, output, options)
         self._signals = StopOnSignal()
 
     @property
-    def stop_requested(self) -> Callable[[], bool]:
-        return self._signals.requested
-
-    @property
-    def of_fit(self) -> dict[str, Any]:
-        """Return the arguments of ``fit`` for checkpoints and signals."""
+    def fit_arguments(self) -> dict[str, Any]:
+        """The arguments of ``fit`` for checkpoints and signals."""
         return {
             "checkpoint": self.folder,
-            "resume": self.resume,
-            "stop_requested": self.stop_requested,
+            "resume": self._options.resume,
+            "stop_requested": self._signals.requested,
         }
 
     def __enter__(self) -> Self:
@@ -69,24 +64,24 @@ class Interruptible:
                 err=True,
             )
             return True
-        if error is None and not self._keep:
+        if error is None and not self._options.keep_checkpoints:
             _clear(self.folder)
         return False
 
 
-def _check_left(folder: Path, output: Path, *, resume: bool, restart: bool) -> None:
-    """Refuse to train over the checkpoints of an interrupted training without a decision."""
+def _check_existing(folder: Path, output: Path, options: CheckpointOptions) -> None:
+    """Refuse to overwrite existing checkpoints unless the user chose to resume or to restart."""
     from narrows.errors import UsageError
 
-    if resume and restart:
+    if options.resume and options.restart:
         raise UsageError("--resume continues and --restart starts over: give one of them.")
-    left = any(folder.rglob("checkpoint-*.safetensors"))
-    if left and not (resume or restart):
+    exist = any(folder.rglob("checkpoint-*.safetensors"))
+    if exist and not (options.resume or options.restart):
         raise UsageError(
             f"{folder} holds checkpoints of a training: add --resume to continue it, or "
             "--restart to start over."
         )
-    if resume and not left:
+    if options.resume and not exist:
         why = (
             f"{output} is finished, and its checkpoints are gone (--keep-checkpoints keeps them)"
             if output.exists()
@@ -110,8 +105,8 @@ _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class StopOnSignal:
     """Context that turns SIGINT and SIGTERM into a request, which the loop reads after each step.
 
-    Outside the loop (reading data, measuring) nothing reads the request and nothing would be lost:
-    there a signal exits at once, with the same code.
+    Before the loop first reads it, while data are read, there is nothing to save: a signal exits
+    at once, with the same code. A second signal always does.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Read the columns of DATA that are not features: groups, weights, and several labels."""
+"""Read the columns of DATA that are not features: groups, weights and targets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 from narrows.cli._data import label_file, open_data
 from narrows.cli._labels import numbers
+from narrows.cli._options import RowOptions
 
 __all__ = [
-    "Opened",
+    "OpenedData",
     "Targets",
-    "as_fit_takes",
     "open_for_fit",
     "open_with_columns",
     "targets_in_file",
+    "to_fit_argument",
 ]
 
 
@@ -31,8 +32,8 @@ class Targets:
         return len(self.values)
 
 
-def as_fit_takes(y: Any) -> Any:
-    """Return Targets as an Arrow table, from which a regressor reads names; any other y as is."""
+def to_fit_argument(y: Any) -> Any:
+    """Return Targets as an Arrow table, so that a regressor sees their names; any other y as is."""
     import pyarrow as pa
 
     if not isinstance(y, Targets):
@@ -41,11 +42,11 @@ def as_fit_takes(y: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """DATA as a command opens it.
+class OpenedData:
+    """DATA, and the columns that are not features.
 
-    ``rows`` is a Source or Documents. ``columns`` holds the cells, texts (n_rows,), of the column
-    that an option names, by option. ``targets`` is set where DATA names several labels.
+    ``rows`` is a Source or Documents. ``columns`` maps each option that names a column to its
+    cells, texts (n_rows,). ``targets`` is set if several labels are named.
     """
 
     rows: Any
@@ -60,20 +61,20 @@ def open_with_columns(
     like: Any = None,
     resize: tuple[int, int] | None = None,
     as_targets: bool = False,
-) -> Opened:
-    """Open DATA, and read the columns that options name, which are not features.
+) -> OpenedData:
+    """Open DATA without the columns that options name as its features, and read these columns.
 
     Parameters
     ----------
     options : mapping
-        The column that each option, such as "--groups", names; None where it is not given.
+        The column that each option, such as "--groups", names; None if it is not given.
     as_targets : bool
-        Whether a single label is read as targets, too.
+        Whether to read a single label as targets, too.
 
     Raises
     ------
     UsageError, InvalidData
-        If DATA has no named columns, or not these; if a target is not a number.
+        If DATA has no named columns, or lacks one of these; if a target is not a number.
     """
     from narrows.data.readers.naming import format_name, parse_name
     from narrows.errors import UsageError
@@ -85,12 +86,12 @@ def open_with_columns(
     labels = labels if isinstance(labels, tuple) else (labels,)
     labels = labels if len(labels) > 1 or as_targets else ()
     if not named and not labels:
-        return Opened(open_data(data, like, resize=resize))
+        return OpenedData(open_data(data, like, resize=resize))
     option, column = next(iter(named.items()), ("label", labels[0] if labels else ""))
     if Path(path).is_dir() or not Path(path).exists():
         raise UsageError(f"{option}: {data} is not a table file, so it has no column {column!r}.")
     if resize is not None:
-        raise UsageError(f"--resize: is for images, which have no column for {option}.")
+        raise UsageError(f"--resize: is for images, which have no columns for {option}.")
     wanted = list(dict.fromkeys([*named.values(), *labels]))
     if labels:
         parsed.pop("label")
@@ -102,21 +103,21 @@ def open_with_columns(
         drop = [*parsed.get("drop", ()), *(name for name in wanted if name not in kept)]
         rows = open_data(format_name(path, {**parsed, "drop": tuple(dict.fromkeys(drop))}), like)
         if isinstance(rows, Documents):
-            raise UsageError(f"{option}: name the column of texts, too: {path}:text=COLUMN.")
+            raise UsageError(f"{option}: also name the column of texts: {path}:text=COLUMN.")
         found = {name: _column(path, parsed, name, {*drop, *kept}) for name in wanted}
     targets = None if not labels else _targets([*labels], found, data)
-    return Opened(rows, {option: found[name] for option, name in named.items()}, targets)
+    return OpenedData(rows, {option: found[name] for option, name in named.items()}, targets)
 
 
 def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> Targets | None:
     """Return the targets that y.csv:label=a,label=b names.
 
-    None if it names no column, or a single one without ``as_targets``.
+    None if it names no column, or only one and ``as_targets`` is false.
 
     Raises
     ------
     InvalidData
-        If a column is missing or of another length, or a value is not a number.
+        If a column is missing or has another length, or a value is not a number.
     """
     import numpy as np
 
@@ -139,7 +140,10 @@ def targets_in_file(labels: Path, n_rows: int, *, as_targets: bool = False) -> T
 
 
 def _column(path: str, parsed: Mapping[str, Any], name: str, others: set[str]) -> Any:
-    """Return a column of a table of numbers, as texts (n_rows,); ``others`` are not features."""
+    """Return a column of a table of numbers, as texts (n_rows,).
+
+    ``others`` are the columns that are not features.
+    """
     from narrows.data import read
 
     header = {"header": parsed["header"]} if "header" in parsed else {}
@@ -164,34 +168,27 @@ def _targets(labels: list[str], found: Mapping[str, Any], data: str) -> Targets:
 
 
 def open_for_fit(
-    data: str,
-    *,
-    groups: str | None,
-    block_length: int | None,
-    gap: int | None,
-    validation: str | None = None,
-    weights: str | None = None,
-    resize: tuple[int, int] | None = None,
-    like: Any = None,
-) -> tuple[Opened, dict[str, Any]]:
-    """Open DATA, and return it with the arguments of ``fit`` that the options stand for.
+    data: str, options: RowOptions, *, like: Any = None
+) -> tuple[OpenedData, dict[str, Any]]:
+    """Open DATA, and return it with the arguments of ``fit`` that the options imply.
 
     ``like`` is an estimator fitted to such rows, as for ``open_data``.
     """
+    weights = options.weights
     column = None if weights is None or _is_file(weights) else weights
-    columns = {"--groups": groups, "--weights": column}
-    opened = open_with_columns(data, columns, like=like, resize=resize)
+    columns = {"--groups": options.groups, "--weights": column}
+    opened = open_with_columns(data, columns, like=like, resize=options.resize)
     given: dict[str, Any] = {}
-    if groups is not None:
+    if options.groups is not None:
         given["groups"] = opened.columns["--groups"]
     if weights is not None:
         given["sample_weight"] = _weights(weights, opened, data)
-    if block_length is not None:
-        given["block_length"] = block_length
-    if gap is not None:
-        given["gap"] = gap
-    if validation is not None:
-        given["validation_data"] = open_data(validation, like, resize=resize)
+    if options.block_length is not None:
+        given["block_length"] = options.block_length
+    if options.gap is not None:
+        given["gap"] = options.gap
+    if options.validation is not None:
+        given["validation_data"] = open_data(options.validation, like, resize=options.resize)
     return opened, given
 
 
@@ -202,7 +199,7 @@ def _is_file(weights: str) -> bool:
     return Path(path_of(weights)).is_file()
 
 
-def _weights(weights: str, opened: Opened, data: str) -> Any:
+def _weights(weights: str, opened: OpenedData, data: str) -> Any:
     """Return the weight of each row, float64 (n_rows,), from a column of DATA or a file."""
     import scipy.sparse as sp
 
@@ -219,6 +216,6 @@ def _weights(weights: str, opened: Opened, data: str) -> Any:
     found = read_labels(path, n_rows=n_rows, column=column)
     if sp.issparse(found):
         raise InvalidData(
-            f"{weights}: must hold one number for every row of {data}; 0 leaves it out."
+            f"{weights}: must hold one number for every row of {data}; 0 leaves a row out."
         )
     return numbers(found, weights, option="--weights")

@@ -1,4 +1,4 @@
-"""Open the data that a command line names, and name their rows."""
+"""Open the data that a command names, and return the names of their rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["HEADERS", "data_path", "label_file", "names_in_figure", "open_data",
 
 
 def data_path(name: str) -> Path:
-    """Return the file or folder in a name, without its options."""
+    """Return the file or folder in a name, without the options that follow it."""
     from narrows.data.readers.naming import path_of
 
     return Path(path_of(name))
@@ -27,12 +27,12 @@ def open_data(
 ) -> Source | Documents:
     """Open a file, a folder or a named data set; texts as Documents, anything else as a Source.
 
-    An image is one row. Options stand behind the name:
+    An image is one row. Options follow the name:
 
     - ``mnist``, ``mnist:test``: the training and the test images of a data set;
     - ``docs.csv:text=body,id=key,label=topic``: the columns, or JSON keys, of documents;
     - ``table.csv:label=kind,id=name,drop=a,drop=b``: columns that are not features;
-    - ``test.svmlight:features=123,first=1``: how many columns there are, and the first index;
+    - ``test.svmlight:features=123,first=1``: the number of columns, and the first index;
     - ``folder:kind=images``, ``folder:kind=texts``: which files of a mixed folder to read;
     - ``x.npz:member=name``: which array of an archive to read.
 
@@ -53,7 +53,7 @@ def open_data(
     path, options = parse_name(name)
     if not Path(path).exists():
         hint = did_you_mean(path.partition(":")[0], DATASETS)
-        raise InvalidData(f"{path}: no such file or folder, and no data set.{hint}")
+        raise InvalidData(f"{path}: no such file, folder or data set.{hint}")
     if resize is not None:
         path, options = merge_named(name, {"resize": resize})
     images = Path(path).is_dir() or Path(path).suffix.lower() in IMAGE_SUFFIXES
@@ -68,7 +68,7 @@ def open_data(
         return _texts(path, name, options) if kind == "texts" else read(path, **options)
     if options.keys() & {"n_features", "zero_based"}:
         if options.keys() - {"n_features", "zero_based"}:
-            raise UsageError(f"{name!r}: {path} names no columns beside features and first.")
+            raise UsageError(f"{name!r}: features and first cannot be combined with other options.")
         return read(path, **options)
     dropped = options.get("drop", ())
     texts = "text" in options or looks_like_documents(
@@ -78,8 +78,8 @@ def open_data(
     )
     if "text" in options and dropped:
         raise UsageError(
-            f"{name!r}: drop is for tables of numbers; of texts only the columns named are "
-            "read, so leave drop out."
+            f"{name!r}: drop is for tables of numbers; of texts, only the named columns are "
+            "read, so omit drop."
         )
     if texts and not dropped:
         return _texts(path, name, options)
@@ -95,13 +95,13 @@ def _texts(path: str | Path, name: str, options: dict[str, Any]) -> Documents:
     if other is not None:
         key = {"n_features": "features", "zero_based": "first"}.get(other, other)
         raise UsageError(
-            f"{name!r}: {key}= is for numbers and images, and {path} holds texts; leave it out."
+            f"{name!r}: {key}= is for numbers and images, and {path} holds texts; omit it."
         )
     return read_documents(path, **options)
 
 
 def _table(path: str | Path, named: str, **columns: Any) -> Source:
-    """Read numbers; an error about a column of texts says how to name it behind ``named``."""
+    """Read numbers; an error about a column of texts says what to write after ``named``."""
     from narrows.data import read
     from narrows.errors import InvalidData
 
@@ -113,7 +113,7 @@ def _table(path: str | Path, named: str, **columns: Any) -> Source:
         more = "" if columns.get("label") else ", label=COLUMN if it holds labels"
         more += "" if columns.get("id") else ", id=COLUMN if it names the rows"
         raise InvalidData(
-            f"{error} Name a column that is not a feature behind the file: {named}drop=COLUMN to "
+            f"{error} If a column is not a feature, name it after the file: {named}drop=COLUMN to "
             f"leave it out{more}; for several write drop=A,drop=B. If a column holds texts to "
             f"learn from, name it: {path}:text=COLUMN."
         ) from None
@@ -125,7 +125,7 @@ def label_file(labels: Path) -> tuple[Path, str | None]:
     Raises
     ------
     UsageError
-        If another option stands behind the file.
+        If another option follows the file.
     """
     from narrows.data.readers.naming import parse_name
     from narrows.errors import UsageError
@@ -137,12 +137,12 @@ def label_file(labels: Path) -> tuple[Path, str | None]:
             return labels, None
         raise UsageError(f"{labels}: to name a column of labels, write {file}:label={column}.")
     if [*options] != ["label"]:
-        raise UsageError(f"{labels}: of labels only their column is named: {path}:label=COLUMN.")
+        raise UsageError(f"{labels}: for labels, name only their column: {path}:label=COLUMN.")
     return Path(path), options["label"]
 
 
 HEADERS = ("file", "id")
-"""Headers of the first column of a .csv or .tsv that is written of rows with names."""
+"""Headers of the first column of a written .csv or .tsv if the rows have names."""
 
 _IN_FIGURE = 256
 
@@ -151,8 +151,8 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
     """Return a header, "file" or "id", and the names of the rows; None if they have no names.
 
     Texts and images of a folder are named by their paths in it; documents, and rows of a table
-    with ``id=COLUMN``, by their ids. Where ``outputs`` are given and each is a .npy file, which
-    has no place for names, or None, the names are not read.
+    with ``id=COLUMN``, by their ids. If ``outputs`` are given and each is None or a .npy file,
+    which has no place for names, the names are not read.
     """
     from narrows.data.readers.folders import IMAGE_SUFFIXES
     from narrows.data.readers.kinds import kind_of
@@ -174,7 +174,7 @@ def row_names(opened: Any, *outputs: object) -> tuple[str, Sequence[str]] | None
 
 
 def names_in_figure(named: tuple[str, Sequence[str]] | None, rows: Iterable[int]) -> list[str]:
-    """Return names for the rows of these numbers in a figure; "row 17" where they have none.
+    """Return names for rows in a figure, by their numbers; "row 17" if they have none.
 
     Files are named without their suffix.
     """

@@ -1,4 +1,4 @@
-"""Read the labels of rows from a file or from the data, and check them for a task."""
+"""Read the labels of rows from a file or from the data, and check that they suit a task."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = [
     "labels_or_matrix",
     "name_labels_in_errors",
     "numbers",
-    "one_label_a_row",
+    "one_label_per_row",
 ]
 
 _MANY = 20
-"""More distinct numbers with fractions are a quantity, even though each could name a class."""
+"""More distinct numbers than this, some of them fractions, are a quantity, not classes."""
 
 
-def one_label_a_row(
+def one_label_per_row(
     opened: Any,
     labels: Path | None,
     n_rows: int,
@@ -34,11 +34,11 @@ def one_label_a_row(
     gaps: bool = False,
     takes_unknown: bool = False,
 ) -> Any:
-    """Return one label a row, (n_rows,), from a file, or else from the data themselves.
+    """Return one label per row, (n_rows,), from a file, or else from the data themselves.
 
-    Texts are read as integers if all of them are, so that -1 is the same in .txt and in .npy;
-    ``unknown``, the text that marks an unknown label, must then be an integer, too. A row of the
-    data without a label is refused, unless ``unknown`` is "" or ``gaps`` allows it. With
+    Texts become integers if all of them, ``unknown`` included, are integers, so that -1 means the
+    same in .txt and in .npy. ``unknown`` is the text that marks an unknown label. A row of the
+    data without a label is refused, unless ``unknown`` is "" or ``gaps`` is set. With
     ``takes_unknown`` the error suggests --unknown.
 
     Raises
@@ -80,14 +80,14 @@ def one_label_a_row(
         return _integers(own, unknown)
     raise click.UsageError(
         "--labels: give a file with a label for every row, or data that hold them: a column "
-        "named as in table.csv:label=kind, or a folder with a folder a class."
+        "named as in table.csv:label=kind, or a folder with one subfolder per class."
     )
 
 
 def labels_in_data(opened: Any) -> Any:
-    """Return the labels that data hold themselves, texts (n_rows,), "" for a row without one.
+    """Return the labels that the data hold, texts (n_rows,), "" for a row without one.
 
-    None if they hold none, or several a row.
+    None if the data hold none, or several for one row.
     """
     import numpy as np
 
@@ -125,7 +125,7 @@ def _is_integer(text: str) -> bool:
 
 @contextmanager
 def name_labels_in_errors(labels: object) -> Iterator[None]:
-    """Replace y in error messages by the labels' file, and Python's way out by the shell's."""
+    """Make errors name the file of the labels instead of y, and --set instead of an argument."""
     from narrows.errors import InvalidData, UsageError
 
     try:
@@ -141,9 +141,9 @@ def name_labels_in_errors(labels: object) -> Iterator[None]:
 def check_classes(
     y: Any, origin: str, *, option: str = "--task classify", other: str = "--task regress"
 ) -> None:
-    """Refuse class labels that are many different numbers with fractions, which are a quantity.
+    """Refuse class labels that look like a quantity: many distinct numbers with fractions.
 
-    ``option`` is the one that needs classes, ``other`` the one that takes quantities.
+    ``option`` is the option that needs classes, ``other`` the one that takes a quantity.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def check_classes(
 def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool = False) -> Any:
     """Return y as float64; with ``gaps``, NaN for "".
 
-    ``option`` is the one that needs numbers.
+    ``option`` is the option that needs numbers.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
         y = np.where(y == "", "nan", y)
     for row, label in enumerate(y.tolist() if y.dtype.kind == "U" else ()):
         if not label.strip():
-            more = ", 0 leaves the row out" if option == "--weights" else ""
+            more = "; 0 leaves the row out" if option == "--weights" else ""
             raise InvalidData(
                 f"{origin}, row {row} (the first is 0): {option} needs a number in every row, and "
                 f"this cell is empty; fill it in{more}."
@@ -201,7 +201,7 @@ def numbers(y: Any, origin: str, *, option: str = "--task regress", gaps: bool =
 
 
 def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str) -> Any:
-    """Return y for a penalty that is another task: (n_rows,), -1 or NaN where it is unknown.
+    """Return y for the penalty "auxiliary", (n_rows,): -1 or NaN where a label is unknown.
 
     ``task`` is "classification" or "regression", ``opened`` the data as ``open_with_columns``
     returns them.
@@ -209,7 +209,7 @@ def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str)
     Raises
     ------
     InvalidData, UsageError
-        If there are no labels, several a row, or they are not of the task.
+        If there are no labels, a row has several, or they do not suit the task.
     """
     import numpy as np
 
@@ -217,11 +217,11 @@ def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str)
 
     if opened.targets is not None:
         raise click.UsageError(
-            "--penalty auxiliary: reads one label a row, but several are named; name one."
+            "--penalty auxiliary: reads one label per row, but several are named; name one."
         )
     rows = opened.rows
     n_rows = sum(1 for _ in rows) if isinstance(rows, Documents) else rows.n_rows
-    y = one_label_a_row(rows, labels, n_rows, gaps=True)
+    y = one_label_per_row(rows, labels, n_rows, gaps=True)
     origin = str(labels or origin)
     if task == "regression":
         return numbers(y, origin, option="--penalty auxiliary:task=regression", gaps=True)
@@ -230,10 +230,10 @@ def labels_for_penalty(task: str, opened: Any, labels: Path | None, origin: str)
 
 
 def labels_or_matrix(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any, list[str] | None]:
-    """Return labels (n_rows,), or a CSR matrix (n_rows, n_labels) where a row has any number.
+    """Return labels (n_rows,), or a CSR matrix (n_rows, n_labels) if a row may have any number.
 
-    They come from a file, or else from the data. The names of the matrix's columns come with it,
-    where they are known.
+    They come from a file, or else from the data. Also return the names of the matrix's columns;
+    None if they are not known.
     """
     from narrows.data.readers.labels import label_matrix, read_labels
     from narrows.text import Documents
@@ -250,5 +250,6 @@ def labels_or_matrix(opened: Any, labels: Path | None, n_rows: int) -> tuple[Any
         return own, None
     raise click.UsageError(
         "--retrieval and --map need --labels, a file with the rows' labels, or data that hold "
-        "their own (a column named as in docs.csv:label=topic, or folders in the folder)."
+        "them: a column named as in docs.csv:label=topic, or a folder with one subfolder per "
+        "class."
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from narrows.estimators.autoencoders.base import AbstractAutoencoder
 
 __all__ = [
-    "autoencoder_in",
+    "autoencoder_of",
     "open_estimator",
     "open_head",
     "open_model",
@@ -40,19 +40,20 @@ def open_estimator(path: Path) -> Any:
 
 
 def open_model(path: Path) -> AbstractAutoencoder:
-    """Return the autoencoder of a model file, also from under a head.
+    """Return the autoencoder in a model file: the model itself, or the one under a head.
 
     Raises
     ------
     UsageError
         If the file holds a detector.
     """
-    return autoencoder_in(path, open_estimator(path))
-
-
-def autoencoder_in(path: Path, estimator: Any) -> AbstractAutoencoder:
-    """Return the autoencoder in what a file holds; raise UsageError if it is a detector."""
+    estimator = open_estimator(path)
     refuse_detector(path, estimator)
+    return autoencoder_of(estimator)
+
+
+def autoencoder_of(estimator: Any) -> Any:
+    """Return the autoencoder of a head; any other estimator as it is."""
     return getattr(estimator, "autoencoder_", estimator)
 
 
@@ -76,7 +77,7 @@ def refuse_detector(path: Path, estimator: Any) -> None:
 
 
 def open_head(path: Path, command: str) -> Any:
-    """Return the head of a file, if ``command`` ("predict", "match" or "segment") reads its kind.
+    """Return the head in a file if ``command``, "predict", "match" or "segment", reads its kind.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def open_head(path: Path, command: str) -> Any:
     if not isinstance(estimator, CodeHead):
         article = "an" if name[0] in "AEIOU" else "a"
         raise UsageError(
-            f"{path}: holds {article} {name} without a head; put one on it: narrows head "
+            f"{path}: holds {article} {name} without a head; fit one: narrows head "
             f"{path} DATA --labels FILE --task {_TASKS[command]} -o HEAD."
         )
     use = _COMMANDS.get(name, _PREDICT)
@@ -102,6 +103,6 @@ def open_head(path: Path, command: str) -> Any:
 
 
 def seed_given(estimator: Any) -> int | None:
-    """Return the integer seed that repeats the fit; None where random_state was not an integer."""
+    """Return the integer seed that repeats the fit; None if random_state is not an integer."""
     seed = estimator.random_state
     return seed if isinstance(seed, int) else None

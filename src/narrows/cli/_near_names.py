@@ -32,7 +32,7 @@ ALIASES = {
     "train": "fit",
     "transform": "encode",
 }
-"""Names of this package's methods and of other tools' commands, and the command to suggest."""
+"""The command to suggest for names of our methods and of other tools' commands."""
 
 
 class Commands(click.Group):
@@ -62,7 +62,7 @@ class Commands(click.Group):
 
 
 class Names(click.Choice):
-    """A choice that suggests a near name for an unknown one."""
+    """A choice that suggests the nearest name for an unknown one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:

@@ -1,9 +1,11 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share, and the records that they are passed in."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,14 @@ if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
 
 __all__ = [
+    "CheckpointOptions",
+    "FigureOptions",
     "PATH",
+    "RowOptions",
     "SEED",
+    "check_known_parameters",
     "checkpoint_options",
+    "collected",
     "data_argument",
     "figure_rows_option",
     "held_out_options",
@@ -28,10 +35,28 @@ __all__ = [
     "set_option",
     "shape_option",
     "size_of",
-    "weights_option",
+    "training_row_options",
 ]
 
 PATH = click.Path(path_type=Path)
+
+
+def collected(name: str, record: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that passes the options named like fields of ``record`` as one argument.
+
+    The argument is called ``name``. Fields for which the command has no option keep their defaults.
+    """
+    names = [field.name for field in fields(record)]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_record(*arguments: Any, **values: Any) -> Any:
+            found = {key: values.pop(key) for key in names if key in values}
+            return command(*arguments, **values, **{name: record(**found)})
+
+        return with_record
+
+    return decorate
 
 
 class Seed(click.ParamType):
@@ -57,7 +82,7 @@ output_option = click.option(
 
 
 class RowOutput(click.ParamType):
-    """Where rows go: the path of a file, or an ImageFolder."""
+    """Where to write rows: the path of a file, or an ImageFolder."""
 
     name = "path"
 
@@ -108,14 +133,14 @@ shape_option = click.option(
     "--image-shape",
     callback=_shape,
     metavar="H,W",
-    help="Shape of a row as an image, where the file does not give it; H,W,3 in color.",
+    help="Shape of a row as an image, if the file does not give it; H,W,3 in color.",
 )
 
 
 def size_of(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:
-    """Return the numbers of an option HEIGHT,WIDTH."""
+    """Return the two numbers of an option HEIGHT,WIDTH."""
     if value is None:
         return None
     sides = value.split(",")
@@ -124,45 +149,86 @@ def size_of(
     return int(sides[0]), int(sides[1])
 
 
+@dataclass(frozen=True)
+class FigureOptions:
+    """Where rows are drawn, how many, and their shape as images, written images included."""
+
+    figure: Path | None = None
+    rows: int = 10
+    image_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """How a training command reads, weights and holds out rows; None where an option is absent."""
+
+    groups: str | None = None
+    block_length: int | None = None
+    gap: int | None = None
+    validation: str | None = None
+    weights: str | None = None
+    resize: tuple[int, int] | None = None
+
+
+_HELD_OUT_OPTIONS = (
+    click.option("--groups", metavar="COLUMN",
+                 help="A column of DATA that says which rows depend on each other, such as a "
+                 "subject. A group is held out as a whole or not at all; the column is "
+                 "not a feature."),
+    click.option("--block-length", type=click.IntRange(1), metavar="N",
+                 help="For rows in order, such as a time series: hold out whole runs of N rows."),
+    click.option("--gap", type=click.IntRange(0), metavar="N",
+                 help="With --block-length: leave out N rows on either side of a held-out "
+                 "block, such as the length of a window.  [0]"),
+    click.option("--validation", metavar="FILE",
+                 help="A file like DATA, of the rows to hold out instead of a share of DATA."),
+)  # fmt: skip
+
+_WEIGHTS_OPTION = click.option(
+    "--weights", metavar="COLUMN|FILE",
+    help="How much each row counts: a column of DATA, which is then not a feature; or a file "
+    "of numbers, one per line, .npy, or w.csv:label=NAME. Only the ratios matter.",
+)  # fmt: skip
+
+
 def held_out_options(command: Any) -> Any:
-    """Give a command --groups, --block-length, --gap and --validation."""
-    for option in (
-        click.option("--validation", metavar="FILE",
-                     help="Rows to hold out, like DATA, instead of a share of DATA."),
-        click.option("--gap", type=click.IntRange(0), metavar="N",
-                     help="With --block-length: leave out N rows on either side of a held-out "
-                     "block, as many as a window is long.  [0]"),
-        click.option("--block-length", type=click.IntRange(1), metavar="N",
-                     help="The rows are in order: hold out whole runs of N rows."),
-        click.option("--groups", metavar="COLUMN",
-                     help="A column of DATA that says which rows depend on each other, such as a "
-                     "subject. All rows of a group are trained on, or all are held out; the "
-                     "column is not a feature."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+    """Give a command --groups, --block-length, --gap and --validation, as ``row_options``."""
+    return _with_options(collected("row_options", RowOptions)(command), _HELD_OUT_OPTIONS)
 
 
-def weights_option(command: Any) -> Any:
-    """Give a command --weights."""
-    option = click.option(
-        "--weights", metavar="COLUMN|FILE",
-        help="How much each row counts: a column of DATA, which is then not a feature; or a file "
-        "of numbers, one a line, .npy, or w.csv:label=NAME. Only the ratios matter.",
-    )  # fmt: skip
-    return option(command)
+def training_row_options(command: Any) -> Any:
+    """Give a command ``held_out_options`` and --weights, as ``row_options``."""
+    options = (*_HELD_OUT_OPTIONS, _WEIGHTS_OPTION)
+    return _with_options(collected("row_options", RowOptions)(command), options)
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """Whether to continue from checkpoints, to start over, and to keep them at the end."""
+
+    resume: bool
+    restart: bool
+    keep_checkpoints: bool
+
+
+_CHECKPOINT_OPTIONS = (
+    click.option("--resume", is_flag=True,
+                 help="Continue from the last checkpoint of this output."),
+    click.option("--restart", is_flag=True, help="Start over, ignoring any checkpoints."),
+    click.option("--keep-checkpoints", is_flag=True,
+                 help="Keep the last checkpoints when the file is written, so that --resume "
+                 "can continue with more epochs."),
+)  # fmt: skip
 
 
 def checkpoint_options(command: Any) -> Any:
-    """Give a command --resume, --restart and --keep-checkpoints."""
-    for option in (
-        click.option("--keep-checkpoints", is_flag=True,
-                     help="Keep the last checkpoints when the file is written, so that --resume "
-                     "with more --epochs can continue."),
-        click.option("--restart", is_flag=True, help="Start over, ignoring any checkpoints."),
-        click.option("--resume", is_flag=True,
-                     help="Continue from the last checkpoint of this output."),
-    ):  # fmt: skip
+    """Give a command --resume, --restart and --keep-checkpoints, as ``checkpoints``."""
+    return _with_options(collected("checkpoints", CheckpointOptions)(command), _CHECKPOINT_OPTIONS)
+
+
+def _with_options(command: Any, options: Iterable[Callable[[Any], Any]]) -> Any:
+    """Give a command options, which the help lists in this order."""
+    for option in reversed([*options]):
         command = option(command)
     return command
 
@@ -213,3 +279,24 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def check_known_parameters(kind: type[Any], given: Iterable[str], owner: str) -> None:
+    """Refuse names that are not parameters of an estimator class.
+
+    ``owner`` is what the message calls the estimator, such as "--task classify".
+
+    Raises
+    ------
+    UsageError
+    """
+    from narrows.errors import UsageError, did_you_mean
+    from narrows.estimators.parameters import parameter_names
+
+    known = [name for name in parameter_names(kind) if name != "autoencoder"]  # MODEL or --like
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"{owner} has no parameter {name!r}; it has {', '.join(known)}."
+                f"{did_you_mean(name, known)}"
+            )

@@ -1,4 +1,4 @@
-"""Check where a command may write before it works, and print what it found."""
+"""Check where a command will write before it starts, and print its results."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def check_outputs(
     ):
         raise UsageError(
             f"--figure {figure}: lies in {output}, where it could replace an image or be taken "
-            "for one; name it elsewhere."
+            "for one; put it elsewhere."
         )
 
 
 def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None:
-    """Refuse an --image-shape that does not hold the model's rows, whether or not they are drawn.
+    """Refuse an --image-shape that does not fit the model's rows, even if no image is drawn.
 
     Raises
     ------
@@ -101,16 +101,17 @@ def _finite(value: Any) -> Any:
 
 
 def print_values(values: dict[str, Any]) -> None:
-    """Print one "name: value" a line, fractions in 4 digits."""
+    """Print one "name: value" per line, floats with 4 digits."""
     for name, value in values.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         click.echo(f"{name.replace('_', ' ')}: {shown}")
 
 
 def one_line(text: str, length: int) -> str:
-    """Return the beginning of a text in at most ``length`` characters, each run of blanks one.
+    """Return the beginning of a text, on one line and in at most ``length`` characters.
 
-    Control and format characters, such as escapes and right-to-left overrides, are left out.
+    Runs of white space become one blank. Control and format characters, such as escapes and
+    right-to-left overrides, are removed.
     """
     start = " ".join(text[: 4 * length].split())
     kept = "".join(c for c in start if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))

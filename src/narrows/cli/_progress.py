@@ -12,7 +12,7 @@ import click
 __all__ = ["RowsProgress", "verbosity"]
 
 _SECONDS = 5.0
-"""Lines are at least so far apart."""
+"""Least time between two lines."""
 
 
 def verbosity(quiet: bool) -> int:
@@ -21,7 +21,7 @@ def verbosity(quiet: bool) -> int:
 
 
 class RowsProgress:
-    """Prints what is being done and how many rows are done; nothing if ``quiet``."""
+    """Print the current step and how many rows are done; print nothing if ``quiet``."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet

@@ -1,4 +1,4 @@
-"""Variants on the command line: the estimator of each, and the options of all."""
+"""Turn the options of `narrows fit` into the estimator of a variant."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from narrows.catalog import VARIANTS
-from narrows.cli._options import read_settings
-from narrows.errors import did_you_mean
+from narrows.cli._options import check_known_parameters, read_settings
 
 __all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 
@@ -16,12 +15,15 @@ __all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 OPTIONS: dict[str, tuple[Any, str]] = {
     "-k --code --n-components": (int, "Width of the code.  [32]"),
     "--hidden": (str, "Widths of the hidden layers, such as 1000,500,250; '' for none.  [512,256]"),
-    "--activation": (str, "Of hidden layers: silu, gelu, relu, tanh, sigmoid or linear.  [silu]"),
+    "--activation": (
+        str,
+        "Activation of the hidden layers: silu, gelu, relu, tanh, sigmoid or linear.  [silu]",
+    ),
     "--loss": (str, "auto, squared_error, bernoulli or multinomial.  [auto]"),
     "--code-activation": (str, "Activation of the code, such as sigmoid.  [linear]"),
     "--corruption": (
         str,
-        "Of training rows, such as masking:0.25 or gaussian:0.1.  [identity]",
+        "Corruption of training rows, such as masking:0.25 or gaussian:0.1.  [identity]",
     ),
     "--penalty --penalties": (str, "Penalty, such as l1:0.001; may be repeated.  [none]"),
     "--augmentation": (str, "Augmentation of images, such as affine or affine:flip=0.5.  [none]"),
@@ -31,23 +33,23 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--learning-rate": (float, "Highest learning rate of Adam.  [0.002]"),
     "--weight-decay": (float, "Decoupled weight decay.  [0.0]"),
     "--validation-fraction": (float, "Share of the rows to hold out.  [0.1]"),
-    "--patience": (int, "Stop after so many epochs without improvement; 0 never stops.  [10]"),
+    "--patience": (int, "Stop after this many epochs without improvement; 0 never stops.  [10]"),
     "--precision": (str, "auto, float32 or bfloat16.  [auto]"),
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
     "--seed --random-state": (int, "Makes the fit repeatable.  [none]"),
 }
 
-_OF_MAPS: dict[str, dict[str, Any]] = {
+_CONV_ARGUMENTS: dict[str, dict[str, Any]] = {
     "convolutional": {},
     "denoising": {"corruption": "masking"},
     "plain": {},
     "variational": {"beta": 1.0},
 }
-"""The variants of ConvolutionalAutoencoder under `--net conv`, and the arguments they fix."""
+"""The variants that `--net conv` takes, and the arguments of ConvolutionalAutoencoder they fix."""
 
 
 def estimator_options(command: Any) -> Any:
-    """Give a command an option for every entry of ``OPTIONS``, by the argument's name."""
+    """Give a command every option of ``OPTIONS``, passed under the name of the argument."""
     for names, (kind, text) in reversed(OPTIONS.items()):
         parts = names.split()
         argument = parts[-1].removeprefix("--").replace("-", "_")
@@ -62,13 +64,13 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
     Parameters
     ----------
     options : dict
-        Values by argument, None or () for an option that was not given. "settings" holds the
-        texts of ``--set``.
+        Values by argument; None or () if the option was not given. "settings" holds the texts of
+        ``--set``.
 
     Raises
     ------
     UsageError
-        If an option or a setting does not apply to the variant, or is not of its type.
+        If an option or a setting does not apply to the variant, or has the wrong type.
     """
     import narrows
     from narrows.errors import UsageError
@@ -86,20 +88,17 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
     chosen = VARIANTS[variant]
     name, fixed = chosen.estimator, chosen.arguments
     if net == "conv":
-        if variant not in _OF_MAPS:
-            raise UsageError(f"--net conv: is for {', '.join(_OF_MAPS)}, not --variant {variant}.")
-        name, fixed = VARIANTS["convolutional"].estimator, _OF_MAPS[variant]
+        if variant not in _CONV_ARGUMENTS:
+            raise UsageError(
+                f"--net conv: works with --variant {', '.join(_CONV_ARGUMENTS)}, not {variant}."
+            )
+        name, fixed = VARIANTS["convolutional"].estimator, _CONV_ARGUMENTS[variant]
     kind = getattr(narrows, name)
     known = parameter_names(kind)
     for option in given:
         if option not in known and option != "image_shape":  # the source takes it
             raise UsageError(f"--{option.replace('_', '-')} does not apply to --variant {variant}.")
-    for setting in settings:
-        if setting not in known:
-            raise UsageError(
-                f"--set {setting}: --variant {variant} has no such parameter; it has "
-                f"{', '.join(known)}.{did_you_mean(setting, known)}"
-            )
+    check_known_parameters(kind, settings, f"--variant {variant}")
     if "image_shape" not in known:
         given.pop("image_shape", None)
     return kind(**{**fixed, **given, **settings, "verbose": verbose})

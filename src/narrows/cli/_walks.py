@@ -1,4 +1,4 @@
-"""Make, write and draw the walks of narrows generate: perturb, traverse, interpolate."""
+"""Make, write and draw the walks of `narrows generate`: perturb, traverse, interpolate."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _NAME_WIDTH = 1.3  # inches
 class _Walk:
     """Generated rows ``grid`` (n_lines, n_columns, n_features), and how to draw them.
 
-    Each line starts at a row of data, ``starts`` (n_lines, n_features), and may end at one of
-    ``ends``. ``drawn`` holds the numbers of the lines to draw, where these are not the first ones.
+    Each line starts at a row of data, of ``starts`` (n_lines, n_features), and may end at one of
+    ``ends``. ``drawn`` holds the numbers of the lines to draw; None draws the first ones.
     """
 
     grid: np.ndarray
@@ -48,7 +48,7 @@ class _Walk:
 
 
 def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
-    """Decode the codes of some rows with noise added: a line for each row and amount."""
+    """Decode the codes of some rows with noise added: one line per row and amount."""
     n, amounts = 8 if options["n"] is None else options["n"], options["amount"] or (0.5,)
     rows, names = _spaced_rows(estimator, data, options["rows"])
     grids = [
@@ -73,7 +73,7 @@ def perturb(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) 
 
 
 def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
-    """Decode the code of one row with one component moved: a line for each component."""
+    """Decode the code of one row with one component moved: one line per component."""
     from narrows.data.source import rows_at
 
     opened = open_data(data, estimator)
@@ -100,11 +100,11 @@ def traverse(estimator: AbstractAutoencoder, data: str, options: dict[str, Any])
 
 
 def interpolate(estimator: AbstractAutoencoder, data: str, options: dict[str, Any]) -> _Walk:
-    """Decode the way from each of some rows to the next: a line for each pair."""
+    """Interpolate from each row to the next: one line per pair."""
     rows, names = _spaced_rows(estimator, data, options["rows"])
     if len(rows) < 2:
         raise InvalidData(
-            f"{data}: to interpolate takes two rows, got {len(rows)}; take more --rows."
+            f"{data}: interpolation needs at least two rows, got {len(rows)}; raise --rows."
         )
     n = 9 if options["n"] is None else options["n"]
     ends = array_source(rows[:-1]), array_source(rows[1:])
@@ -129,7 +129,7 @@ def write_walk(
     image_shape: tuple[int, ...] | None,
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    """Make a walk of WALKS, write its rows line by line, draw it; return the results to print."""
+    """Make a walk, one of WALKS, write and draw it; return the results to print."""
     from narrows.figures.saving import save_figure
 
     walk = WALKS[kind](estimator, data, options)
@@ -175,12 +175,12 @@ def _short_names(opened: Any, numbers: list[int]) -> list[str]:
 
 
 def check_options(context: click.Context, kind: str) -> None:
-    """Refuse options that do not apply to ``kind``: "sample" or one of WALKS."""
+    """Refuse options that do not apply to ``kind``, "sample" or one of WALKS."""
     for name, kinds in _KINDS_OF_OPTIONS.items():
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         if given and kind not in kinds:
-            wanted = " or ".join(f"--{k}" if k in WALKS else "new rows" for k in kinds)
-            raise click.UsageError(f"--{name.replace('_', '-')} is for {wanted}.")
+            wanted = " or ".join(f"--{k}" if k in WALKS else "sampling" for k in kinds)
+            raise click.UsageError(f"--{name.replace('_', '-')} applies only to {wanted}.")
 
 
 _KINDS_OF_OPTIONS = {

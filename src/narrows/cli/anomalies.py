@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from narrows.cli._data import HEADERS, names_in_figure, open_data, row_names
-from narrows.cli._models import open_estimator
-from narrows.cli._options import PATH, data_argument, json_option, model_argument, shape_option
+from narrows.cli._models import autoencoder_of, open_estimator
+from narrows.cli._options import (
+    PATH,
+    FigureOptions,
+    collected,
+    data_argument,
+    json_option,
+    model_argument,
+    shape_option,
+)
 from narrows.cli._outputs import check_image_shape, check_outputs, one_line, print_json
 
 if TYPE_CHECKING:
@@ -23,52 +31,60 @@ _FEATURES = 3
 _KINDS = 5
 _NAME = 40
 _TRAINING_ROWS = (
-    "Warning: {data}: these are the rows that the model was fitted to, so most of their errors are "
-    "too low and their p-values too high; judge rows that it has not seen."
+    "Warning: {data}: the model was fitted to these rows, so most of their errors are too low and "
+    "their p-values too high; score rows that it was not trained on."
 )
+
+
+@dataclass(frozen=True)
+class _RuleOptions:
+    """The rule by which rows are flagged, and the rows that p-values are counted among."""
+
+    alpha: float | None
+    contamination: float | None
+    calibrate: str | None
 
 
 @click.command(short_help="Find anomalous rows, with p-values and the features responsible.")
 @model_argument
 @data_argument
-@click.option("-o", "--output", type=PATH, help="Where to write error, p-value and flag of every "
-              "row: .npy; or .csv or .tsv, with the row's file or id first where it has one.",
+@click.option("-o", "--output", type=PATH, help="Where to write the error, p-value and flag of "
+              "every row: .npy; or .csv or .tsv, with the row's file or id first if it has one.",
               )  # fmt: skip
-@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), help="Flag the rows with p <= "
-              "alpha: at most this share of normal rows.  [0.01, or the smallest p-value that the "
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), help="Flag rows with p <= "
+              "ALPHA: at most this share of normal rows.  [0.01, or the smallest p-value that the "
               "held-out rows allow if that is larger; for a detector, its own rule]")  # fmt: skip
 @click.option("--contamination", type=click.FloatRange(0, 0.5, min_open=True), metavar="SHARE",
-              help="Flag this share of DATA instead, by the largest errors; ties at the limit are "
-              "not flagged.  [0.1 if fewer than 9 rows were held out]")  # fmt: skip
-@click.option("--calibrate", metavar="DATA", help="Count p-values among these normal rows, to "
-              "which MODEL was not fitted, instead of those that fit held out.")  # fmt: skip
-@click.option("--labels", type=PATH, help="Which rows of DATA are anomalies (1; the others 0): "
-              "prints AUROC and average precision. DATA may hold them: table.csv:label=odd.",
+              help="Flag this share of DATA instead, the rows with the largest errors; ties at "
+              "the limit are not flagged.  [0.1 if fewer than 9 rows were held out]")  # fmt: skip
+@click.option("--calibrate", metavar="DATA", help="Compute p-values from these normal rows, which "
+              "MODEL was not fitted to, instead of the rows that fit held out.")  # fmt: skip
+@click.option("--labels", type=PATH, help="Which rows of DATA are anomalies (1) and which not "
+              "(0); prints AUROC and average precision. DATA may hold them: table.csv:label=odd.",
               )  # fmt: skip
 @click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many rows to print, the most anomalous first.")  # fmt: skip
 @click.option("--figure", type=PATH, help="Where to draw the top rows, the contributions of their "
               "features, and the p-values of all rows.")  # fmt: skip
 @shape_option
+@collected("rule", _RuleOptions)
+@collected("figure_options", FigureOptions)
 @json_option
 def anomalies(
     model: Path,
     data: str,
-    output: Path | None,
-    alpha: float | None,
-    contamination: float | None,
-    calibrate: str | None,
+    rule: _RuleOptions,
     labels: Path | None,
     top: int,
-    figure: Path | None,
-    image_shape: tuple[int, ...] | None,
+    output: Path | None,
+    figure_options: FigureOptions,
     as_json: bool,
 ) -> None:
     """Print the rows of DATA that MODEL reconstructs worst.
 
-    The p-value is the share of normal rows with an error as large, counted among rows that
-    training did not see; so it holds for any model. The contributions are the shares of the
-    features in the error. A star marks the flagged rows, and the last lines name the rule.
+    A row's p-value is the share of normal rows with an error at least as large, counted among rows
+    that were not trained on, so it is valid for any model. Contributions are the features' shares
+    of the error. A star marks flagged rows; the last lines state the rule.
     """
     import numpy as np
 
@@ -82,18 +98,21 @@ def anomalies(
     from narrows.estimators.inputs import query_rows
     from narrows.writers.tables import write_rows
 
-    if alpha is not None and contamination is not None:
-        raise click.UsageError("--alpha and --contamination are two rules; give one of them.")
-    check_outputs(output, figure, model, data, calibrate, labels)
-    estimator = open_estimator(model)
-    estimator = getattr(estimator, "autoencoder_", estimator)  # of a head, its autoencoder
+    figure, image_shape = figure_options.figure, figure_options.image_shape
+    if rule.alpha is not None and rule.contamination is not None:
+        raise click.UsageError("--alpha and --contamination are two rules; give only one.")
+    check_outputs(output, figure, model, data, rule.calibrate, labels)
+    estimator = autoencoder_of(open_estimator(model))
     opened = open_data(data, estimator)
     fitted, source = query_rows(estimator, opened)
     check_image_shape(fitted, image_shape)
     is_anomaly = _anomaly_labels(opened, labels, source.n_rows)
-    calibration = None if calibrate is None else open_data(calibrate, estimator)
+    calibration = None if rule.calibrate is None else open_data(rule.calibrate, estimator)
     found = estimator.find_anomalies(
-        source, alpha=alpha, contamination=contamination, X_calibration=calibration
+        source,
+        alpha=rule.alpha,
+        contamination=rule.contamination,
+        X_calibration=calibration,
     )
     if found.training_rows:
         click.echo(_TRAINING_ROWS.format(data=data), err=True)
@@ -163,10 +182,10 @@ def anomalies(
 def _anomaly_labels(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray | None:
     """Return which rows are labeled as anomalies, bool (n_rows,); None without such labels.
 
-    Labels in the data that mean something else are ignored, with a notice.
+    Labels in the data that mean something else are ignored, and a message says so.
     """
     from narrows.applications.anomalies.detection import anomaly_labels
-    from narrows.cli._labels import labels_in_data, one_label_a_row
+    from narrows.cli._labels import labels_in_data, one_label_per_row
     from narrows.errors import InvalidData
 
     own = labels_in_data(opened)
@@ -174,7 +193,7 @@ def _anomaly_labels(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray
         return None
     try:
         return anomaly_labels(
-            one_label_a_row(opened, labels, n_rows), origin=str(labels or "labels")
+            one_label_per_row(opened, labels, n_rows), origin=str(labels or "labels")
         )
     except InvalidData:
         if labels is not None or own is None:
@@ -182,8 +201,8 @@ def _anomaly_labels(opened: Any, labels: Path | None, n_rows: int) -> np.ndarray
         kinds = sorted({one_line(str(kind), 24) or "none" for kind in own.tolist()})
         shown = ", ".join(kinds[:_KINDS]) + (", ..." if len(kinds) > _KINDS else "")
         click.echo(
-            f"The labels of DATA ({shown}) are ignored: to measure detection, every row needs 1 "
-            "(an anomaly) or 0, and there must be rows of both.",
+            f"The labels of DATA ({shown}) are ignored: to measure detection, label every row 1 "
+            "(an anomaly) or 0, with rows of both kinds.",
             err=True,
         )
         return None
@@ -198,7 +217,7 @@ def _titles(
 
 
 def table_of_rows(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table to print of rows as they stand under "top" in the JSON output."""
+    """Return a printable table of rows, which are given as under "top" in the JSON output."""
     header = next((name for name in HEADERS for row in rows if name in row), "")
     names = [one_line(row.get(header, ""), _NAME) for row in rows]
     width = max(map(len, (header, *names))) + (2 if header else 0)

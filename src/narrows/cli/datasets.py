@@ -24,7 +24,7 @@ def datasets() -> None:
 @datasets.command("list", short_help="Print the data sets and where they are.")
 @json_option
 def list_(as_json: bool) -> None:
-    """Print the data sets: name, title, license, and where it is."""
+    """Print the name, title and license of each data set, and where it is."""
     from narrows.data.datasets import DATASETS, local_folder
 
     held = local_folder()

@@ -33,8 +33,8 @@ def decode(
 ) -> None:
     """Decode CODES (.npy, .csv, ...) to rows in the units of the training data.
 
-    A first column "file" or "id" of a .csv or .tsv, as `narrows encode` writes it, names the rows:
-    in the first column of a .csv or .tsv, and the images in FOLDER/.
+    If the first column of a .csv or .tsv is "file" or "id", as `narrows encode` writes it, it names
+    the rows, in the first column of a written .csv or .tsv, or the images in FOLDER/.
     """
     from torch import Tensor
 
@@ -72,7 +72,7 @@ def decode(
 
 
 def _names_in_codes(codes: Path) -> tuple[str, list[str]] | None:
-    """Return header and cells of the column of names that `narrows encode` writes, or None."""
+    """Return header and cells of the column of row names; None if there is none."""
     from narrows.data.readers.csv_rows import csv_rows
     from narrows.data.readers.kinds import SEPARATORS, kind_of
 

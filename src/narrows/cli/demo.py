@@ -20,7 +20,7 @@ __all__ = ["demo"]
 EPOCHS = 30
 HASHER_EPOCHS = 15
 _WORDS, _HIDDEN, _HASHER_BATCH = 3000, (128,), 128
-"""Few words and a small net show the same as many and a large net, in a third of the time."""
+"""A small vocabulary and net show the same as large ones, in a third of the time."""
 
 QUERIES = (
     "discrete Fourier transform",
@@ -37,18 +37,18 @@ _MODULES = (
     "sklearn.metrics sklearn.model_selection sklearn.neighbors sklearn.preprocessing sklearn.svm "
     "sklearn.tree"
 )
-_SHORTEST = 300  # characters; aliases and stubs have less
+_SHORTEST = 300  # characters; the docstrings of aliases and stubs are shorter
 
 
-@click.command(short_help="Learn digits in 8 numbers and documents in 32 bits, offline.")
+@click.command(short_help="Encode digits in 8 numbers and documents in 32 bits, offline.")
 @click.option("-o", "--output", type=PATH, default=Path("narrows-demo"), show_default=True,
               help="Folder for the picture, the models and the index.")  # fmt: skip
 @json_option
 def demo(output: Path, as_json: bool) -> None:
-    """Learn codes for two data sets that are installed already.
+    """Learn codes for two data sets that are already installed.
 
     scikit-learn's 8 x 8 digits become 8 numbers, and the docstrings of NumPy, SciPy and
-    scikit-learn become 32 bits. Print the measured errors and precisions and the answers to three
+    scikit-learn become 32 bits. Print the errors, the retrieval precision and the answers to three
     queries; write a picture, both models and an index.
     """
     import time
@@ -59,12 +59,12 @@ def demo(output: Path, as_json: bool) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResourceError(f"{output}: cannot be made: {error.strerror}.") from error
+        raise ResourceError(f"{output}: cannot be created: {error.strerror}.") from error
     with _one_thread():
         results = _digits(output, say=not as_json)
         results["documents"] = _documents(output, say=not as_json)
     results["seconds"] = round(time.perf_counter() - started, 1)
-    click.echo(f"All of this took {results['seconds']:.0f} s.", err=True)
+    click.echo(f"The demo took {results['seconds']:.0f} s.", err=True)
     if as_json:
         print_json(results)
 
@@ -73,8 +73,8 @@ def demo(output: Path, as_json: bool) -> None:
 def _one_thread() -> Iterator[None]:
     """Compute in one thread.
 
-    A second one does not speed up nets this small, and on a busy machine it slows them down: the
-    threads wait for each other at every step.
+    More threads do not speed up nets this small, and slow them down on a busy machine, because
+    the threads wait for each other at every step.
     """
     import torch
 
@@ -98,7 +98,7 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
 
     X, y = load_digits(return_X_y=True)
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
-    click.echo(f"{len(train)} digits of 8 x 8 pixels: 64 numbers each, to encode in 8.", err=True)
+    click.echo(f"{len(train)} digits of 8 x 8 pixels, 64 numbers each, to encode in 8.", err=True)
     net = Autoencoder(
         n_components=8, hidden=(256, 64), scale="unit", max_epochs=EPOCHS, patience=None,
         batch_size=64, learning_rate=6e-3, random_state=0, verbose=1,
@@ -113,7 +113,7 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     save_figure(reconstruction_figure(net.model_, rows, image_shape=(8, 8)), picture)
     net.save(model)
     if say:
-        click.echo(f"\n{len(test)} digits that the net has not seen:\n")
+        click.echo(f"\n{len(test)} digits that the net was not trained on:\n")
         click.echo(evaluation.table())
         click.echo(
             f"\n5 nearest neighbors classify {on_codes:.1%} of them correctly by the 8 numbers, "
@@ -146,7 +146,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
         32, n_neighbors=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
         batch_size=_HASHER_BATCH, validation_fraction=0.0, random_state=0, verbose=int(say),
     )  # fmt: skip
-    fit_rows(hasher, texts)  # its table of errors says little of bits
+    fit_rows(hasher, texts)  # not fit, whose table of errors says little about bits
     comparison = compare_retrieval(
         hasher.hash(texts), hasher.vocabulary_.count(texts), labels, cutoffs=(1, 3, 7, 15, 31)
     )
@@ -159,7 +159,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
     answers = dict(zip(QUERIES, hasher.search(rows, list(QUERIES), 3, rerank=True), strict=True))
     if say:
         click.echo(
-            "\nDocstrings retrieved by a docstring: how many are of its module:\n\n"
+            "\nShare of retrieved docstrings that are of the same module as the query:\n\n"
             f"{comparison.table()}"
         )
         for query, hits in answers.items():

@@ -11,6 +11,8 @@ from narrows.cli._data import names_in_figure, open_data, row_names
 from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
+    FigureOptions,
+    collected,
     data_argument,
     figure_rows_option,
     json_option,
@@ -26,36 +28,39 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 
-@click.command(short_help="Denoise data and fill in missing values, or measure how well it works.")
+@click.command(
+    short_help="Denoise data and fill in missing values, or measure how well that works."
+)
 @model_argument
 @data_argument
 @rows_option("the clean rows")
-@click.option("--corrupt", metavar="SPEC", help="DATA are clean: corrupt them first, by "
+@click.option("--corrupt", metavar="SPEC", help="Take DATA as clean: corrupt them first, by "
               "gaussian:0.3, masking:0.5 or the like, and measure against them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --corrupt.")
 @click.option(
-    "--figure", type=PATH, help="Where to draw clean, corrupted and denoised rows, and PCA's."
+    "--figure",
+    type=PATH,
+    help="Where to draw clean, corrupted and denoised rows, and PCA's.",
 )
 @figure_rows_option()
 @shape_option
+@collected("figure_options", FigureOptions)
 @json_option
 def denoise(
     model: Path,
     data: str,
     output: Path | ImageFolder | None,
+    figure_options: FigureOptions,
     corrupt: str | None,
     seed: int,
-    figure: Path | None,
-    rows: int,
-    image_shape: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
-    """Reconstruct DATA from MODEL's code, which drops the noise that the code cannot hold.
+    """Reconstruct DATA from MODEL's code, which is too narrow to keep the noise.
 
-    Without --corrupt, DATA are corrupted already. If MODEL was fitted with the corruption
-    "missing", missing values (empty cells, NaN) are filled in and known values stay, as float32.
-    With --corrupt, DATA are corrupted first, every value is reconstructed, and the error is
-    measured against DATA.
+    Without --corrupt, DATA are already corrupted. If MODEL was fitted with the corruption
+    "missing", missing values (empty cells, NaN) are filled in, and known values are kept, as
+    float32. With --corrupt, DATA are corrupted first, every value is reconstructed, and the error
+    is measured against DATA.
     """
     from torch import Generator
 
@@ -74,8 +79,9 @@ def denoise(
     from narrows.figures.saving import save_figure
     from narrows.writers.images import write_model_rows
 
+    figure, image_shape = figure_options.figure, figure_options.image_shape
     if output is None and figure is None and corrupt is None:
-        raise click.UsageError("give -o, --corrupt, --figure, or several.")
+        raise click.UsageError("give at least one of -o, --corrupt and --figure.")
     check_outputs(output, figure, model, data)
     noise = None if corrupt is None else piece_from_spec(CORRUPTIONS, corrupt, slot="corrupt")
     estimator = open_model(model)
@@ -107,13 +113,13 @@ def denoise(
         lines.append(measured.table())
         if measured.denoised > measured.corrupted:
             lines.append(
-                f"The corrupted rows are closer to the clean ones: {fitted.n_components} numbers "
-                f"lose more than {corrupt} changes. Fit with a wider --code, more --epochs, or "
-                f"--corruption {corrupt}."
+                "The corrupted rows are closer to the clean ones than the denoised rows are: a "
+                f"code of {fitted.n_components} numbers loses more than {corrupt} changes. Fit "
+                f"with a wider --code, more --epochs, or --corruption {corrupt}."
             )
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
-        at = evenly_spaced(source.n_rows, n_drawn(fitted, rows, drawn_shape))
+        at = evenly_spaced(source.n_rows, n_drawn(fitted, figure_options.rows, drawn_shape))
         picture = denoising_figure(
             fitted,
             source.at(at),

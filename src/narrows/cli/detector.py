@@ -13,6 +13,9 @@ from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
     SEED,
+    CheckpointOptions,
+    RowOptions,
+    check_known_parameters,
     checkpoint_options,
     data_argument,
     held_out_options,
@@ -23,7 +26,6 @@ from narrows.cli._options import (
 )
 from narrows.cli._outputs import print_json, print_values
 from narrows.cli._progress import verbosity
-from narrows.errors import did_you_mean
 
 __all__ = ["detector"]
 
@@ -31,12 +33,12 @@ __all__ = ["detector"]
 @click.command(short_help="Fit an anomaly detector to a table, for narrows anomalies.")
 @data_argument
 @click.option("--like", type=PATH, metavar="MODEL", help="A model file, whose kind of net, such as "
-              "one for images, is fitted anew to every fold.  [a dense net for tables]",
+              "one for images, is refitted to every fold.  [a dense net for tables]",
               )  # fmt: skip
 @click.option("--seed", "random_state", type=SEED, help="Makes the fit repeatable.  [none]")
 @set_option("A parameter of AnomalyDetector, such as n_folds=3 or trim=0")
 @held_out_options
-@click.option("-o", "--output", type=PATH, required=True, help="The detector's file.")
+@click.option("-o", "--output", type=PATH, required=True, help="The detector file to write.")
 @checkpoint_options
 @quiet_option
 @json_option
@@ -45,51 +47,35 @@ def detector(
     like: Path | None,
     random_state: int | None,
     settings: tuple[str, ...],
-    groups: str | None,
-    block_length: int | None,
-    gap: int | None,
-    validation: str | None,
+    row_options: RowOptions,
     output: Path,
-    resume: bool,
-    restart: bool,
-    keep_checkpoints: bool,
+    checkpoints: CheckpointOptions,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Fit an anomaly detector to the rows of DATA, which may contain anomalies.
 
-    `narrows anomalies` then scores new rows. No rows are held out: every row of DATA is scored by
-    a net that did not see it, and p-values are counted among these scores; with --validation,
-    among the scores of its rows.
+    `narrows anomalies` then scores new rows. One net is fitted per fold of DATA, and every row is
+    scored by a net that was not trained on it. p-values are counted among these scores or, with
+    --validation, among the scores of that file's rows.
 
-    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM leave
-    one, and --resume continues from it with the same result.
+    Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM save
+    one and stop, and --resume continues from it with the same result.
     """
     from sklearn.base import clone
 
     from narrows import AnomalyDetector
-    from narrows.errors import UsageError
-    from narrows.estimators.parameters import parameter_names
     from narrows.writers.tables import check_writable
 
-    check_writable(output, *filter(None, (data, like, validation)))
+    check_writable(output, *filter(None, (data, like, row_options.validation)))
     given = read_settings(settings)
-    known = [name for name in parameter_names(AnomalyDetector) if name != "autoencoder"]
-    for name in given:
-        if name not in known:
-            raise UsageError(
-                f"--set {name}: a detector has {', '.join(known)}.{did_you_mean(name, known)}"
-            )
+    check_known_parameters(AnomalyDetector, given, "a detector")
     net: Any = None if like is None else clone(open_model(like))
     options = {"random_state": random_state, "verbose": verbosity(quiet)}
     fitted = AnomalyDetector(net, **{**options, **given})
-    opened, rows = open_for_fit(
-        data, groups=groups, block_length=block_length, gap=gap, validation=validation
-    )
-    with Interruptible(
-        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
-    ) as run:
-        fitted.fit(opened.rows, **rows, **run.of_fit).set_params(verbose=0).save(output)
+    opened, rows = open_for_fit(data, row_options)
+    with Interruptible(output, checkpoints) as run:
+        fitted.fit(opened.rows, **rows, **run.fit_arguments).set_params(verbose=0).save(output)
     if run.exit_code:
         return run.exit_code
     n = len(fitted.calibration_)

@@ -22,10 +22,10 @@ __all__ = ["encode"]
               help="Encoder layer to write, from 0; -1 is the code.")  # fmt: skip
 @json_option
 def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> None:
-    """Write the codes of DATA, one a row, as float32.
+    """Write the codes of DATA, one per row, as float32.
 
-    In a .csv or .tsv the first column names the rows: by file, where DATA are a folder; by id,
-    where they are documents or t.csv:id=NAME. A .npy file has numbers only.
+    The first column of a .csv or .tsv names the rows: by file if DATA are a folder, by id if they
+    are documents or t.csv:id=NAME. A .npy file holds numbers only.
     """
     from narrows.estimators.inputs import query_rows
     from narrows.model.coding import layer_features

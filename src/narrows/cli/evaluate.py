@@ -1,8 +1,9 @@
-"""narrows evaluate: measure reconstruction, likelihood and retrieval beside linear baselines."""
+"""narrows evaluate: compare reconstruction and retrieval with linear baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,14 @@ import click
 from narrows.cli._data import open_data
 from narrows.cli._labels import labels_or_matrix
 from narrows.cli._models import open_model
-from narrows.cli._options import PATH, SEED, data_argument, json_option, model_argument
+from narrows.cli._options import (
+    PATH,
+    SEED,
+    collected,
+    data_argument,
+    json_option,
+    model_argument,
+)
 from narrows.cli._outputs import print_json
 
 if TYPE_CHECKING:
@@ -24,35 +32,50 @@ __all__ = ["evaluate"]
 _EVERY = 10
 
 
+@dataclass(frozen=True)
+class _RetrievalOptions:
+    """What to measure and to draw about labels: ``every`` is the number that --queries gives."""
+
+    retrieval: bool
+    labels: Path | None
+    every: int | None
+    figure: Path | None
+    map_figure: Path | None
+
+
 def _retrieval_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --retrieval, --map and the options that go with them."""
+    """Give a command --retrieval, --map and the options that go with them, as ``options``."""
+    command = collected("options", _RetrievalOptions)(command)
     for option in (
         click.option("--map", "map_figure", type=PATH, metavar="PNG",
-                     help="Where to draw codes of two numbers, beside PCA or LSA, by label."),
+                     help="Where to draw codes of two numbers, by label, beside PCA or LSA."),
         click.option("--figure", type=PATH,
-                     help="With --retrieval: where to draw precision against rows retrieved."),
+                     help="With --retrieval: where to draw precision against the number of rows "
+                     "retrieved."),
         click.option("--queries", "every", type=click.IntRange(2), metavar="EVERY",
-                     help="With --retrieval: one row of EVERY, drawn at random, is a query; the "
+                     help="With --retrieval: one in EVERY rows, drawn at random, is a query; the "
                      f"others are searched.  [{_EVERY}]"),
         click.option("--labels", type=PATH,
-                     help="Labels of the rows: .npy; .npz (CSR, several a row); .csv or .txt with "
-                     "a line a row, several separated by \";\"; a column, y.csv:label=NAME; "
-                     "or .svmlight. DATA may hold them, as in table.csv:label=kind."),
+                     help="Labels of the rows: .npy; .npz (CSR, several per row); .csv or .txt "
+                     "with one line per row, several separated by \";\"; a column, "
+                     "y.csv:label=NAME; or .svmlight. DATA may hold them, as in "
+                     "table.csv:label=kind."),
         click.option("--retrieval", is_flag=True,
-                     help="Also measure which share of the rows retrieved by code share a label "
-                     "with the query, beside LSA and TF-IDF for texts and counts, PCA and the "
-                     "rows themselves for other data."),
+                     help="Also measure retrieval by code: the share of the retrieved rows that "
+                     "share a label with the query. The baselines are LSA and TF-IDF for texts "
+                     "and counts, PCA and the rows themselves for other data."),
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-@click.command(short_help="Measure the reconstruction error beside PCA's, and retrieval.")
+@click.command(short_help="Compare the reconstruction error with PCA's, and measure retrieval.")
 @model_argument
 @data_argument
 @click.option("--samples", type=click.IntRange(1, 1_000_000), metavar="K",
-              help="For variational models: also print the negative log-likelihood, estimated by K "
-              "codes per row; 500 is close. For gray values it is that of a density.")  # fmt: skip
+              help="For variational models: also print the negative log-likelihood, estimated from "
+              "K codes per row; 500 is close. For gray values the likelihood is a "
+              "density.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of --samples.")
 @_retrieval_options
 @json_option
@@ -61,25 +84,21 @@ def evaluate(
     data: str,
     samples: int | None,
     seed: int,
-    retrieval: bool,
-    labels: Path | None,
-    every: int | None,
-    figure: Path | None,
-    map_figure: Path | None,
+    options: _RetrievalOptions,
     as_json: bool,
 ) -> None:
-    """Print the reconstruction error on DATA beside PCA's (TruncatedSVD's for sparse data).
+    """Compare the reconstruction error on DATA with PCA's (TruncatedSVD's for sparse data).
 
     The baseline has the same code size and was fitted to the model's own training rows. If the
     code is as wide as the rows, PCA merely copies them and is no reference.
 
-    With --retrieval, the baselines are fitted on the rows that are searched: for texts and counts
-    LSA at the code's size and at 50 numbers, and TF-IDF rows; for other data PCA at these sizes,
-    and the rows as the model scales them. Bits are compared by Hamming distance, all else by
-    cosine.
+    With --retrieval, the baselines are fitted to the rows that are searched: for texts and counts,
+    LSA at the code's size and at 50 numbers, and TF-IDF rows; for other data, PCA at these sizes,
+    and the rows as the model scales them. Bits are compared by Hamming distance, everything else
+    by cosine.
     """
-    inputs = (model, data, *filter(None, [labels]))
-    _check_options(retrieval, labels, every, figure, map_figure, *inputs)
+    _check_options(options, model, data, *filter(None, [options.labels]))
+    retrieval, figure, map_figure = options.retrieval, options.figure, options.map_figure
     from torch import Generator
 
     from narrows.applications.coding.likelihood import measure_likelihood
@@ -100,9 +119,11 @@ def evaluate(
     evaluation = estimator.evaluate(source)
     comparison, accuracies = None, None
     if retrieval or map_figure is not None:
-        of_rows, names = labels_or_matrix(opened, labels, source.n_rows)
+        of_rows, names = labels_or_matrix(opened, options.labels, source.n_rows)
         if retrieval:
-            comparison = _compare_retrieval(fitted, source, of_rows, every or _EVERY, figure)
+            comparison = _compare_retrieval(
+                fitted, source, of_rows, options.every or _EVERY, figure
+            )
         if map_figure is not None:
             accuracies = _draw_maps(fitted, source, of_rows, names, map_figure)
     if as_json:
@@ -122,37 +143,31 @@ def evaluate(
     if likelihood is not None:
         click.echo(likelihood.line())
     elif isinstance(fitted.objective.encoder, GaussianEncoder):
-        click.echo("--samples 500 adds the negative log-likelihood.")
+        click.echo("Add --samples 500 to measure the negative log-likelihood.")
     if comparison is not None:
         click.echo(f"\n{comparison.table()}")
     if figure is not None:
         click.echo(f"figure: {figure}")
     if accuracies is not None:
-        click.echo("\nnearest neighbor in the plane shares a label:")
+        click.echo("\nrows whose nearest neighbor in the plane shares a label:")
         for name, accuracy in accuracies.items():
             click.echo(f"{name:<24}{accuracy:>7.1%}")
         linear = "PCA and LSA were" if "LSA" in accuracies else "PCA was"
-        click.echo(f"{linear} fitted on these rows.\nmap: {map_figure}")
+        click.echo(f"{linear} fitted to these rows.\nmap: {map_figure}")
 
 
-def _check_options(
-    retrieval: bool,
-    labels: Path | None,
-    every: int | None,
-    figure: Path | None,
-    map_figure: Path | None,
-    *inputs: Any,
-) -> None:
+def _check_options(options: _RetrievalOptions, *inputs: Any) -> None:
     """Refuse, before any work is done, options that do not go together."""
     from narrows.figures.saving import check_figure_name
     from narrows.writers.tables import check_writable
 
-    if not retrieval:
-        for name, value in (("--queries", every), ("--figure", figure)):
+    figure, map_figure = options.figure, options.map_figure
+    if not options.retrieval:
+        for name, value in (("--queries", options.every), ("--figure", figure)):
             if value is not None:
-                raise click.UsageError(f"{name} goes with --retrieval; add it.")
-        if labels is not None and map_figure is None:
-            raise click.UsageError("--labels goes with --retrieval or --map; add one.")
+                raise click.UsageError(f"{name} needs --retrieval; add it.")
+        if options.labels is not None and map_figure is None:
+            raise click.UsageError("--labels needs --retrieval or --map; add one.")
     if figure is not None and figure == map_figure:
         raise click.UsageError("--figure and --map name the same file; give each its own.")
     for picture in filter(None, (figure, map_figure)):
@@ -163,7 +178,7 @@ def _check_options(
 def _compare_retrieval(
     model: Model, source: Source, labels: Any, every: int, figure: Path | None
 ) -> RetrievalComparison:
-    """Return the comparison on the labeled rows of a source; draw it if ``figure`` is given."""
+    """Compare retrieval on the labeled rows of a source; draw the result if ``figure`` is given."""
     from narrows.applications.retrieval.labeled_rows import compare_labeled_rows
 
     found = compare_labeled_rows(model, source, labels, every=every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,23 @@ import click
 
 from narrows.catalog import VARIANTS
 from narrows.cli._checkpoints import Interruptible
-from narrows.cli._columns import open_for_fit, open_with_columns
+from narrows.cli._columns import OpenedData, open_for_fit, open_with_columns
 from narrows.cli._data import open_data
 from narrows.cli._models import seed_given
 from narrows.cli._near_names import Names
 from narrows.cli._options import (
     PATH,
+    CheckpointOptions,
+    RowOptions,
     checkpoint_options,
+    collected,
     data_argument,
-    held_out_options,
     json_option,
     quiet_option,
     set_option,
     shape_option,
     size_of,
-    weights_option,
+    training_row_options,
 )
 from narrows.cli._outputs import print_json
 from narrows.cli._progress import verbosity
@@ -32,8 +35,16 @@ from narrows.cli._variants import estimator_options, new_estimator
 __all__ = ["fit"]
 
 
+@dataclass(frozen=True)
+class _TargetOptions:
+    """What the net learns beside DATA: labels, or the clean versions of the rows."""
+
+    labels: Path | None
+    clean: str | None
+
+
 class _ListsVariants(click.Command):
-    """A command whose help lists the variants, a line each."""
+    """A command whose help lists the variants, one per line."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Variants"):
@@ -64,11 +75,11 @@ class _ListsVariants(click.Command):
     'stop_words=["the","and"]'
 )
 @click.option("--labels", type=PATH, help="With --penalty auxiliary: the label of each row of "
-              "DATA; without it they are taken from DATA, as in table.csv:label=kind.")  # fmt: skip
+              "DATA.  [taken from DATA, as in table.csv:label=kind]")  # fmt: skip
 @click.option("--clean", metavar="FILE", help="The clean versions of the rows of DATA, in the "
-              "same order: the net learns to reconstruct them.")  # fmt: skip
-@held_out_options
-@weights_option
+              "same order, which the net learns to reconstruct.")  # fmt: skip
+@collected("targets", _TargetOptions)
+@training_row_options
 @click.option("-o", "--output", type=PATH, required=True, help="The model file to write.")
 @checkpoint_options
 @quiet_option
@@ -77,18 +88,10 @@ def fit(
     data: str,
     variant: str,
     net: str,
-    labels: Path | None,
-    clean: str | None,
-    groups: str | None,
-    block_length: int | None,
-    gap: int | None,
-    validation: str | None,
-    weights: str | None,
-    resize: tuple[int, int] | None,
+    targets: _TargetOptions,
+    row_options: RowOptions,
     output: Path,
-    resume: bool,
-    restart: bool,
-    keep_checkpoints: bool,
+    checkpoints: CheckpointOptions,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -104,57 +107,27 @@ def fit(
     The errors printed at the end are those of the held-out rows (--validation-fraction); if no
     rows were held out, those of the training rows, and the output says so.
 
-    Checkpoints are kept in OUTPUT.checkpoints until the model is written; each opens as a model.
-    Ctrl-C and SIGTERM leave one, and --resume continues from it with the same result. With
-    --keep-checkpoints, a finished training continues with --resume and more --epochs.
+    Checkpoints are kept in OUTPUT.checkpoints until the model is written; each can be opened as
+    a model. Ctrl-C and SIGTERM save one and stop, and --resume continues from it with the same
+    result. With --keep-checkpoints, a finished training continues with --resume and more --epochs.
 
     Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
-    from narrows.cli._labels import labels_for_penalty
-    from narrows.errors import UsageError
     from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
-    from narrows.estimators.autoencoders.plan import task_of
     from narrows.estimators.held_out import HeldOut
-    from narrows.text import Documents
     from narrows.writers.tables import check_writable
 
-    check_writable(output, *filter(None, (data, clean, labels, validation, weights)))
+    inputs = (data, targets.clean, targets.labels, row_options.validation, row_options.weights)
+    check_writable(output, *filter(None, inputs))
     estimator = new_estimator(variant, net, options, verbose=verbosity(quiet))
-    opened, given = open_for_fit(
-        data,
-        groups=groups,
-        block_length=block_length,
-        gap=gap,
-        validation=validation,
-        weights=weights,
-        resize=resize,
-    )
+    opened, given = open_for_fit(data, row_options)
     source = opened.rows
-    y = None if clean is None else open_data(clean, resize=resize)
-    task = task_of(estimator)
-    if task is None and labels is not None:
-        raise UsageError("--labels: are read by --penalty auxiliary; add it, or leave them out.")
-    if task is not None:
-        if clean is not None:
-            raise UsageError("--clean: --penalty auxiliary needs labels; leave one of the two out.")
-        y = labels_for_penalty(task, opened, labels, data)
-        if validation is not None:
-            held_out = open_with_columns(validation, {}, resize=resize)
-            y_held_out = labels_for_penalty(task, held_out, None, validation)
-            given["validation_data"] = held_out.rows, y_held_out
-    if isinstance(y, Documents):
-        raise UsageError(f"--clean: {clean} holds texts; clean rows are numbers.")
-    if clean is not None and validation is not None:
-        raise UsageError(
-            "--clean: there is no clean version of the --validation rows; leave one of the two out."
-        )
+    y = _targets(estimator, targets, opened, given, data, row_options)
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
     rows: Any = None
-    with Interruptible(
-        output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
-    ) as run:
+    with Interruptible(output, checkpoints) as run:
         weights_of_rows = given.pop("sample_weight", None)
         rows = fit_rows(
             estimator,
@@ -162,9 +135,9 @@ def fit(
             y,
             sample_weight=weights_of_rows,
             held_out=HeldOut(**given),
-            **run.of_fit,
+            **run.fit_arguments,
         )
-        estimator.set_params(verbose=0).save(output)  # progress was for this terminal
+        estimator.set_params(verbose=0).save(output)  # verbose was for this terminal
     if run.exit_code:
         return run.exit_code
     evaluation = held_out_evaluation(estimator.model_, rows)
@@ -176,6 +149,48 @@ def fit(
         click.echo(evaluation.table())
         click.echo(f"model: {output}")
     return 0
+
+
+def _targets(
+    estimator: Any,
+    targets: _TargetOptions,
+    opened: OpenedData,
+    given: dict[str, Any],
+    data: str,
+    options: RowOptions,
+) -> Any:
+    """Return y: clean rows, labels, or None; add the labels of the --validation rows to ``given``.
+
+    Raises
+    ------
+    UsageError, InvalidData
+        If options contradict each other, or the labels do not suit the penalty.
+    """
+    from narrows.cli._labels import labels_for_penalty
+    from narrows.errors import UsageError
+    from narrows.estimators.autoencoders.plan import task_of
+    from narrows.text import Documents
+
+    validation = options.validation
+    y = None if targets.clean is None else open_data(targets.clean, resize=options.resize)
+    task = task_of(estimator)
+    if task is None and targets.labels is not None:
+        raise UsageError("--labels: only --penalty auxiliary reads labels; add it or omit them.")
+    if task is not None:
+        if y is not None:
+            raise UsageError("--clean: --penalty auxiliary needs labels; omit one of the two.")
+        y = labels_for_penalty(task, opened, targets.labels, data)
+        if validation is not None:
+            held_out = open_with_columns(validation, {}, resize=options.resize)
+            y_held_out = labels_for_penalty(task, held_out, None, validation)
+            given["validation_data"] = held_out.rows, y_held_out
+    if isinstance(y, Documents):
+        raise UsageError(f"--clean: {targets.clean} holds texts; clean rows are numbers.")
+    if targets.clean is not None and validation is not None:
+        raise UsageError(
+            "--clean: the --validation rows have no clean versions; omit one of the two."
+        )
+    return y
 
 
 def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""narrows generate: decode new codes to rows, sampled or on walks from the codes of rows."""
+"""narrows generate: decode new codes, sampled or on walks from the codes of rows."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _IN_FIGURE = 100
 @click.command(short_help="Generate new rows: sampled, or near and between rows of data.")
 @model_argument
 @click.option("-n", "--samples", "n", type=int,
-              help="How many new rows, up to 10,000,000 [100]; with --perturb, rows for each row "
+              help="How many new rows, up to 10,000,000 [100]; with --perturb, new rows per row "
               "[8]; with --traverse and --interpolate, steps [9].")  # fmt: skip
 @rows_option("the rows")
 @click.option("--figure", type=PATH, help=f"Where to draw the first {_IN_FIGURE} new rows; or "
-              "walks, a line each, beside the rows of data they start from.")  # fmt: skip
+              "walks, one per line, beside the rows of data that they start from.")  # fmt: skip
 @click.option(
     "--density", default="auto", show_default=True,
     help="Which density to draw codes from: auto, prior (of variational models), gaussian or "
          "mixture.",
 )  # fmt: skip
 @click.option("--check", metavar="TRAIN", help="Check whether new rows are copies of these, the "
-              "training data. The figure then shows each above its nearest.")  # fmt: skip
+              "training rows. The figure then shows each above the nearest of them.")  # fmt: skip
 @click.option(
     "--held-out", metavar="TEST",
-    help="With --check: real rows that training did not see, as the reference.  [training rows, "
+    help="With --check: real rows that were not trained on, as the reference.  [training rows, "
          "each compared with the others]",
 )  # fmt: skip
 @click.option("--perturb", metavar="DATA", help="Decode the codes of DATA with noise added.")
 @click.option("--amount", type=float, multiple=True, help="With --perturb: size of the noise, in "
               "standard deviations of the codes; may be repeated.  [0.5]")  # fmt: skip
 @click.option("--noise", default="independent", show_default=True,
-              help="With --perturb: independent, or correlated as the codes are.")  # fmt: skip
+              help="With --perturb: independent, or correlated like the codes.")  # fmt: skip
 @click.option("--traverse", metavar="DATA", help="Decode the code of one row of DATA with one "
-              "component at a time moved.")  # fmt: skip
+              "component moved at a time.")  # fmt: skip
 @click.option(
     "--row",
     type=int,
@@ -59,11 +59,11 @@ _IN_FIGURE = 100
               "0; may be repeated.  [all; in the figure, the 32 that vary most]")  # fmt: skip
 @click.option(
     "--span", type=float, default=2.0, show_default=True,
-    help="With --traverse: how far to move to either side, in standard deviations.",
+    help="With --traverse: how far to move in either direction, in standard deviations.",
 )  # fmt: skip
 @click.option(
     "--interpolate", metavar="DATA",
-    help="Decode the way from each row of DATA to the next.",
+    help="Interpolate from each row of DATA to the next.",
 )  # fmt: skip
 @click.option("--method", default="linear", show_default=True,
               help="With --interpolate: linear or spherical.")  # fmt: skip
@@ -89,24 +89,25 @@ def generate(
 ) -> None:
     """Decode new codes to rows.
 
-    By default the codes are drawn from a density. Variational models have a prior; for the others,
-    fit ends by fitting a Gaussian and a mixture of ten to the codes. --perturb, --traverse and
-    --interpolate start from the codes of rows instead, and write their rows line by line.
+    By default the codes are drawn from a density. Variational models have a prior; for all others,
+    `narrows fit` also fits a Gaussian and a mixture of at most ten Gaussians to the codes.
+    --perturb, --traverse and --interpolate start from the codes of rows of DATA instead; the rows
+    of a line are written one after the other.
     """
     from narrows.cli._walks import WALKS, check_options, write_walk
 
     kinds = [kind for kind in WALKS if options[kind] is not None]
     if len(kinds) > 1:
-        raise click.UsageError(f"--{kinds[0]} and --{kinds[1]}: choose one.")
+        raise click.UsageError(f"give --{kinds[0]} or --{kinds[1]}, not both.")
     kind = kinds[0] if kinds else "sample"
     check_options(context, kind)
     check = options["check"]
     if options["held_out"] is not None and check is None:
         raise click.UsageError(
-            "--held-out is the reference of --check; name the training data, too."
+            "--held-out is the reference for --check; add --check with the training data."
         )
     if output is None and figure is None and check is None:
-        raise click.UsageError("give -o, --figure, or both.")
+        raise click.UsageError("give at least one of -o, --figure and --check.")
     data = [options[name] for name in (*WALKS, "check", "held_out") if options[name] is not None]
     check_outputs(output, figure, model, *data)
     estimator = open_model(model)
@@ -131,7 +132,7 @@ def _sample(
     options: dict[str, Any],
     lines: list[str],
 ) -> dict[str, Any]:
-    """Write, draw and check new rows; return the results for JSON, and add lines to print."""
+    """Write, draw and check new rows; return the results, and append the lines to print."""
     import numpy as np
     from torch import Generator
 

@@ -1,8 +1,9 @@
-"""narrows index: keep the codes of documents or rows by name, in a file to search in."""
+"""narrows index: keep codes by the names of their rows, in a file to search."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from narrows.cli._data import open_data, row_names
 from narrows.cli._models import open_model
-from narrows.cli._options import PATH, json_option
+from narrows.cli._options import PATH, collected, json_option
 from narrows.cli._outputs import one_line, print_json
 
 if TYPE_CHECKING:
@@ -21,7 +22,19 @@ __all__ = ["index"]
 _SNIPPET = 200
 
 
-@click.command(short_help="Make or change an index of codes, to search in.")
+@dataclass(frozen=True)
+class _IndexOptions:
+    """What to do with the index, and what a new one is like."""
+
+    add: bool
+    replace: bool
+    delete: tuple[str, ...]
+    verify: bool
+    kind: str
+    rerank: bool
+
+
+@click.command(short_help="Create, extend or check an index of codes to search.")
 @click.argument("model", type=PATH, required=False)
 @click.argument("data", required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The index file.")
@@ -34,29 +47,25 @@ _SNIPPET = 200
     help="Check an index: its digest, its names, and that searches find its rows.",
 )
 @click.option("--kind", default="auto", show_default=True,
-              help="For bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
+              help="Kind of an index of bits: auto, flat, hash, multihash or hnsw.")  # fmt: skip
 @click.option(
     "--rerank", is_flag=True,
-    help="Also keep the numbers that the bits are cut from, for search --rerank.",
+    help="Also keep the numbers that were thresholded to bits, for search --rerank.",
 )  # fmt: skip
+@collected("options", _IndexOptions)
 @json_option
 def index(
     model: Path | None,
     data: str | None,
     output: Path,
-    add: bool,
-    replace: bool,
-    delete: tuple[str, ...],
-    verify: bool,
-    kind: str,
-    rerank: bool,
+    options: _IndexOptions,
     as_json: bool,
 ) -> None:
     """Encode DATA with MODEL and keep the codes in an index, which `narrows search` reads.
 
     Documents keep their id and the beginning of their text. Images are named by their file, rows
-    of t.csv:id=NAME by that column, and other rows 0, 1, ...; --add counts on from the largest
-    number that the index ever had.
+    of t.csv:id=NAME by that column, and other rows 0, 1, ...; --add continues after the
+    largest number that the index has ever had.
 
     Without MODEL and DATA, --delete and --verify work on an existing index. The file is replaced in
     one step, so a killed process leaves the index as it was.
@@ -66,39 +75,36 @@ def index(
 
     if (model is None) != (data is None):
         raise UsageError("MODEL and DATA go together.")
-    if model is None and not (delete or verify):
+    changes = bool(options.delete) or options.verify
+    if model is None and not changes:
         raise UsageError("give MODEL and DATA; or --delete or --verify, for an existing index.")
-    if model is not None and (delete or verify):
+    if model is not None and changes:
         raise UsageError("--delete and --verify are for an existing index, without MODEL and DATA.")
     if model is None:
-        _change(output, delete, verify, as_json)
+        _change(output, options, as_json)
         return
     assert data is not None
-    if output.exists() and not (add or replace):
-        raise UsageError(f"{output}: exists already; --add adds to it, --replace replaces it.")
-    if add and (replace or rerank or kind != "auto"):
-        raise UsageError(
-            "--add keeps the kind of the index: leave --replace, --kind and --rerank out."
-        )
+    if output.exists() and not (options.add or options.replace):
+        raise UsageError(f"{output}: already exists; --add adds to it, --replace replaces it.")
+    if options.add and (options.replace or options.rerank or options.kind != "auto"):
+        raise UsageError("--add keeps the kind of the index: omit --replace, --kind and --rerank.")
     check_writable(output, model, data)
     rows, added = (
-        _append(model, data, output)
-        if add
-        else _create(model, data, output, kind, rerank, replace=replace)
+        _append(model, data, output) if options.add else _create(model, data, output, options)
     )
     _report(rows, output, as_json, added)
 
 
 def _create(
-    model: Path, data: str, output: Path, kind: str, rerank: bool, *, replace: bool
+    model: Path, data: str, output: Path, options: _IndexOptions
 ) -> tuple[Index, dict[str, Any]]:
     from narrows.applications.retrieval.lookup import new_index
 
     fitted = open_model(model)
     where = os.path.relpath(os.path.realpath(model), os.path.dirname(os.path.realpath(output)))
-    rows = new_index(fitted.model_, kind=kind, rerank=rerank, model_path=where)
+    rows = new_index(fitted.model_, kind=options.kind, rerank=options.rerank, model_path=where)
     added = _encode_into(rows, fitted, data)
-    rows.save(output, replace=replace)  # refused if another process has made one meanwhile
+    rows.save(output, replace=options.replace)  # refused if another process has just made one
     return rows, added
 
 
@@ -112,9 +118,9 @@ def _append(model: Path, data: str, output: Path) -> tuple[Index, dict[str, Any]
 
 
 def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
-    """Add the rows of data to an index; return the counts to print.
+    """Add the rows of data to an index; return what to print.
 
-    They are how many rows were added, how many were left out because they are empty, and for texts
+    That is how many rows were added, how many were left out because they are empty, and for texts
     the share of words that the model does not know.
     """
     from narrows.applications.retrieval.lookup import add_rows
@@ -140,8 +146,8 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     added: dict[str, Any] = {"added": source.n_rows - len(empty), "left_out": len(empty)}
     if len(empty):
         click.echo(
-            f"{data}: {len(empty)} of {source.n_rows} without a word that the model knows are "
-            f"left out, the first is {one_line(names[empty[0]], 40)!r}.",
+            f"{data}: {len(empty)} of {source.n_rows} rows contain no word that the model knows "
+            f"and are left out; the first is {one_line(names[empty[0]], 40)!r}.",
             err=True,
         )
     if source.unknown_shares is not None:
@@ -156,17 +162,17 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     return added
 
 
-def _change(output: Path, delete: tuple[str, ...], verify: bool, as_json: bool) -> None:
+def _change(output: Path, options: _IndexOptions, as_json: bool) -> None:
     from narrows.errors import ModelFileError
     from narrows.indexing.index import Index
 
     if not output.exists():
         raise ModelFileError(f"{output}: no such index.")
-    if delete:
+    if options.delete:
         with Index.updating(output) as rows:
-            rows.delete(list(delete))
+            rows.delete(list(options.delete))
     rows = Index.load(output)
-    if verify:
+    if options.verify:
         found = rows.verify()
         if as_json:
             print_json({"index": str(output), **found})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from narrows.cli._data import open_data
-from narrows.cli._models import autoencoder_in, open_estimator, seed_given
+from narrows.cli._models import autoencoder_of, open_estimator, refuse_detector, seed_given
 from narrows.cli._options import PATH, SEED, json_option, model_argument
 from narrows.cli._outputs import check_outputs, one_line, print_json
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect"]
 
-_COMMONEST = 8
+_MOST_FREQUENT = 8
 _FIRST = 30
 
 
@@ -37,10 +37,10 @@ _FIRST = 30
 def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_json: bool) -> None:
     """Print what MODEL holds: pieces, shapes, scaling and training; for a detector, its nets.
 
-    With DATA, print the health of the code on these rows instead, then advice: dead, saturated and
-    duplicate units, effective rank, KL, the error beside PCA's and beside the training error, and
-    whether the net fills in hidden features or merely copies. Rows that the model was not trained
-    on tell most.
+    With DATA, print the health of the code on these rows instead: dead, saturated and duplicate
+    units, effective rank, KL, the error beside PCA's and beside the training error, and whether the
+    net predicts hidden features or merely copies; then advice. Rows that the model was not trained
+    on are most informative.
     """
     from narrows.estimators.all_estimators import DETECTORS
 
@@ -52,7 +52,8 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
         facts, health = _facts_of_detector(estimator), None
     else:
         head = _facts_of_head(estimator)
-        estimator = autoencoder_in(model, estimator)
+        refuse_detector(model, estimator)
+        estimator = autoencoder_of(estimator)
         health = None if data is None else estimator.inspect(open_data(data, estimator), seed=seed)
         facts = _facts(estimator) | head
     drawn = {} if figure is None else {"figure": str(figure)}
@@ -87,7 +88,7 @@ def _draw_curves(estimator: Any, figure: Path) -> None:
             )
         ]
     else:
-        net = getattr(estimator, "autoencoder_", estimator).model_
+        net = autoencoder_of(estimator).model_
         curves = curves_of_model(net.record, net.error_unit)
         if isinstance(estimator, CodeHead):
             held_out = estimator.validation_history_
@@ -98,7 +99,7 @@ def _draw_curves(estimator: Any, figure: Path) -> None:
 
 
 def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
-    """Return what the file holds of the model, as JSON values by name."""
+    """Return what the file says about the model, as JSON values by name."""
     from narrows.applications.inspection.facts import n_weights, net_facts, training_facts
 
     fitted = estimator.model_
@@ -116,7 +117,7 @@ def _facts(estimator: AbstractAutoencoder) -> dict[str, Any]:
 
 
 def _facts_of_head(estimator: Any) -> dict[str, Any]:
-    """Return what a head predicts and how it was fitted; {} if there is no head."""
+    """Return what a head predicts and how it was fitted; {} for other estimators."""
     from narrows.estimators.heads.base import CodeHead
 
     if not isinstance(estimator, CodeHead):
@@ -125,7 +126,7 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
     return {
         "head": type(estimator).__name__,
         "head_training": estimator.training,
-        "head_layer": getattr(estimator, "layer", None),  # a segmenter reads them all
+        "head_layer": getattr(estimator, "layer", None),  # a segmenter reads all layers
         "head_epochs": estimator.n_epochs_,
         "head_max_epochs": estimator.max_epochs_,
         "head_seed": seed_given(estimator),
@@ -134,7 +135,7 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
 
 
 def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
-    """Return what the file holds of a detector, and what its nets have in common."""
+    """Return what the file says about a detector, and what its nets have in common."""
     from narrows.applications.inspection.facts import n_weights, net_facts
 
     nets = [member.model_ for member in detector.members_]
@@ -153,7 +154,7 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
         "contamination": detector.contamination,
         "anomaly_above": -offset if math.isfinite(offset) else None,
         "seed": seed_given(detector),
-        "epochs_a_net": len(nets[0].record.get("epochs", ())),
+        "epochs_per_net": len(nets[0].record.get("epochs", ())),
     }
 
 
@@ -165,19 +166,19 @@ def _columns(names: list[str]) -> str:
 
 
 def _vocabulary(model: Model) -> dict[str, Any]:
-    """Return how texts are read, and the words of most documents; {} if the model reads none."""
-    from narrows.applications.inspection.facts import commonest_words
+    """Return how texts are read, and the most frequent words; {} if the model reads no texts."""
+    from narrows.applications.inspection.facts import most_frequent_words
 
     vocabulary = model.vocabulary
     if vocabulary is None:
         return {}
     analyzer = vocabulary.analyzer
-    commonest = commonest_words(vocabulary, _COMMONEST)
+    words = most_frequent_words(vocabulary, _MOST_FREQUENT)
     return {
         "words": len(vocabulary),
         "documents_counted": int(vocabulary.n_documents),
         "terms": analyzer.described(),
         "stemmer": analyzer.stemmer,
         "stop_words": analyzer.to_spec()["stop_words"],
-        "commonest_words": ", ".join(one_line(word, 20) for word in commonest),
+        "most_frequent_words": ", ".join(one_line(word, 20) for word in words),
     }

@@ -1,4 +1,4 @@
-"""narrows match: estimate how probably two rows are the same thing."""
+"""narrows match: estimate the probability that two rows are the same thing."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from typing import Any
 import click
 
 from narrows.cli._data import names_in_figure, open_data, row_names
-from narrows.cli._options import PATH, json_option, model_argument, shape_option
+from narrows.cli._options import (
+    PATH,
+    FigureOptions,
+    collected,
+    json_option,
+    model_argument,
+    shape_option,
+)
 from narrows.cli._outputs import check_image_shape, check_outputs, print_json, print_values
 
 __all__ = ["match"]
 
 
-@click.command(short_help="Estimate how probably row i of A and row i of B are the same thing.")
+@click.command(short_help="Estimate the probability that row i of A and of B are the same thing.")
 @model_argument
 @click.argument("a")
 @click.argument("b")
 @click.option("-o", "--output", type=PATH, help="Where to write the probabilities: .npy, .csv or "
-              ".tsv.  [printed, one a line]")  # fmt: skip
+              ".tsv.  [printed, one per line]")  # fmt: skip
 @click.option(
     "--figure", type=PATH,
     help="Where to draw pairs of images: those with the highest probabilities, those nearest to "
@@ -28,16 +35,10 @@ __all__ = ["match"]
 @click.option("-n", "--rows", type=click.IntRange(1, 20), default=8, show_default=True,
               help="Pairs of each kind in the figure.")  # fmt: skip
 @shape_option
+@collected("figure_options", FigureOptions)
 @json_option
 def match(
-    model: Path,
-    a: str,
-    b: str,
-    output: Path | None,
-    figure: Path | None,
-    rows: int,
-    image_shape: tuple[int, ...] | None,
-    as_json: bool,
+    model: Path, a: str, b: str, output: Path | None, figure_options: FigureOptions, as_json: bool
 ) -> None:
     """Compare row i of A with row i of B; MODEL comes from `narrows head --task match`.
 
@@ -47,6 +48,7 @@ def match(
     from narrows.cli._models import open_head
     from narrows.writers.tables import is_table, write_rows, write_table
 
+    figure, image_shape = figure_options.figure, figure_options.image_shape
     check_outputs(output, figure, model, a, b)
     matcher = open_head(model, "match")
     check_image_shape(matcher.autoencoder_.model_, image_shape)
@@ -67,7 +69,7 @@ def match(
         every = range(n)
         names = names_in_figure(named[0], every), names_in_figure(named[1], every)
         drawn = matching_figure(
-            autoencoder.model_, one, other, probabilities, n=rows, image_shape=shape,
+            autoencoder.model_, one, other, probabilities, n=figure_options.rows, image_shape=shape,
             names=names if any(named) else None,
         )  # fmt: skip
         save_figure(drawn, figure)

@@ -1,4 +1,7 @@
-"""Run the script of a paper: options, a table as text or JSON, a folder for results."""
+"""The main function of the scripts in papers/: read options, run, print and write the table.
+
+Not a command: `narrows reproduce` starts these scripts.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ def _seed(text: str) -> int:
 
 
 def columns(rows: list[dict[str, Any]], *, digits: int = 2) -> str:
-    """Return rows with the same keys as a table; the first column to the left, others right."""
+    """Return rows with the same keys as a table; the first column is left-aligned, others right."""
     names = list(rows[0])
     cells = [[_cell(row[name], digits) for name in names] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]

@@ -15,14 +15,14 @@ from narrows.cli._outputs import one_line, print_json, print_values
 __all__ = ["predict"]
 
 _NAMED = 8
-"""Unseen classes that are printed at most; --json has them all."""
+"""Number of unseen classes to print; --json has them all."""
 
 
 @click.command(short_help="Predict classes with probabilities, or values, with a head.")
 @model_argument
 @data_argument
 @click.option("-o", "--output", type=PATH, help="Where to write classes and probabilities, or "
-              "values: .csv or .tsv, with the row's file or id first where it has one; .npy, with "
+              "values: .csv or .tsv, with the row's file or id first if it has one; .npy, with "
               "the probabilities or values only, as float32.")  # fmt: skip
 @click.option("--labels", type=PATH, help="The true label of each row; prints accuracy or R^2. "
               "Rows with the head's unknown label do not count; rows of a class that it never saw "
@@ -33,11 +33,11 @@ def predict(
 ) -> None:
     """Predict the class or the value of each row of DATA; MODEL comes from `narrows head`.
 
-    For a head with several targets, -o writes a column for each, by its name.
+    For a head with several targets, -o writes one column per target, under its name.
     """
     import numpy as np
 
-    from narrows.cli._labels import labels_in_data, one_label_a_row
+    from narrows.cli._labels import labels_in_data, one_label_per_row
     from narrows.cli._models import open_head
     from narrows.writers.tables import check_rows_file, is_table, write_rows, write_table
 
@@ -60,9 +60,11 @@ def predict(
     if several and (labels is not None or found.targets is not None):
         results |= _scores_of_targets(found.targets, labels, numbers, fitted, data)
     elif not several and (labels is not None or _holds_truth(opened, own, fitted)):
-        truth, origin = one_label_a_row(opened, labels, n, gaps=True), labels or data
-        scores = _scores_of_classes if classify else _scores_of_values
-        results |= scores(truth, predictions, fitted, origin)
+        truth, origin = one_label_per_row(opened, labels, n, gaps=True), labels or data
+        if classify:
+            results |= _scores_of_classes(truth, predictions, fitted, origin)
+        else:
+            results |= _scores_of_values(truth, predictions, origin)
     if output is not None:
         names = [f"p({c})" for c in fitted.classes_] if classify else _value_names(fitted)
         if is_table(output):
@@ -94,8 +96,8 @@ def predict(
 def _holds_truth(opened: Any, own: Any, fitted: Any) -> bool:
     """Return whether the data hold true labels.
 
-    The names of folders are labels only if one of them is a class of the head: they may have other
-    reasons.
+    Folder names count as labels only if one of them is a class of the head: folders may be named
+    for other reasons.
     """
     import numpy as np
 
@@ -134,9 +136,7 @@ def _scores_of_classes(
     return results
 
 
-def _scores_of_values(
-    truth: Any, predictions: Any, fitted: Any, origin: Path | str
-) -> dict[str, Any]:
+def _scores_of_values(truth: Any, predictions: Any, origin: Path | str) -> dict[str, Any]:
     """Return R^2 on the rows with a known value, and how many have none."""
     from narrows.applications.heads.scores import r2_of_known, unknown_labels
     from narrows.errors import InvalidData

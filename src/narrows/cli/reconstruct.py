@@ -11,6 +11,8 @@ from narrows.cli._data import names_in_figure, open_data, row_names
 from narrows.cli._models import open_model
 from narrows.cli._options import (
     PATH,
+    FigureOptions,
+    collected,
     data_argument,
     figure_rows_option,
     json_option,
@@ -33,14 +35,13 @@ __all__ = ["reconstruct"]
 @click.option("--figure", type=PATH, help="Where to draw rows, their reconstructions, and PCA's.")
 @figure_rows_option()
 @shape_option
+@collected("figure_options", FigureOptions)
 @json_option
 def reconstruct(
     model: Path,
     data: str,
     output: Path | ImageFolder | None,
-    figure: Path | None,
-    rows: int,
-    image_shape: tuple[int, ...] | None,
+    figure_options: FigureOptions,
     as_json: bool,
 ) -> None:
     """Reconstruct DATA from their codes, in the units of DATA."""
@@ -51,6 +52,7 @@ def reconstruct(
     from narrows.model.coding import reconstructions
     from narrows.writers.images import write_model_rows
 
+    figure, image_shape = figure_options.figure, figure_options.image_shape
     if output is None and figure is None:
         raise click.UsageError("give -o, --figure, or both.")
     check_outputs(output, figure, model, data)
@@ -70,7 +72,7 @@ def reconstruct(
         results |= {"output": str(output), "shape": shape}
     if figure is not None:
         drawn_shape = image_shape or source.image_shape
-        rows = n_drawn(estimator.model_, rows, drawn_shape)
+        rows = n_drawn(estimator.model_, figure_options.rows, drawn_shape)
         drawn = reconstruction_figure(
             estimator.model_,
             source.evenly(rows),

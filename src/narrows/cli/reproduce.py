@@ -27,7 +27,7 @@ def _papers() -> dict[str, Path]:
 
 @click.command(short_help="Run a paper's experiment and compare with its published results.")
 @click.argument("paper", required=False)
-@click.option("--preset", help="How long it may take, such as fast or best.  [fast]")
+@click.option("--preset", help="Size of the experiment, such as fast or best.  [fast]")
 @click.option("--seed", type=int, help="Seed of the experiment.  [0]")
 @click.option("-o", "--output", type=PATH, help="Folder for table.json, pictures and models.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")

@@ -21,20 +21,20 @@ __all__ = ["search"]
 _SHOWN = 72
 
 
-@click.command(short_help="Find the nearest rows to a query in an index.")
+@click.command(short_help="Find the rows of an index that are nearest to a query.")
 @click.argument("index", type=PATH)
 @click.argument("query", required=False)
 @click.option("-k", default=10, show_default=True, help="How many rows to find for each query.")
-@click.option(
-    "--like", metavar="ID", help="Search for the neighbors of a row of the index, instead of QUERY."
-)
+@click.option("--like", metavar="ID", help="Use a row of the index as the query, instead of QUERY.")
 @click.option(
     "--queries", metavar="FILE",
-    help="Many queries: a .txt with one a line, or data that the model reads.",
+    help="Many queries: a .txt with one per line, or data that the model reads.",
 )  # fmt: skip
-@click.option("--model", type=PATH, help="The model file.  [the path that the index holds]")
+@click.option("--model", type=PATH, help="The model file.  [the path stored in the index]")
 @click.option(
-    "--rerank", is_flag=True, help="Order by the cosine of the numbers that the bits were cut from."
+    "--rerank",
+    is_flag=True,
+    help="Order hits by the cosine of the numbers that were thresholded to bits.",
 )
 @json_option
 def search(
@@ -96,11 +96,13 @@ def _model_of(rows: Index, index: Path, model: Path | None) -> Path:
     from narrows.errors import ModelFileError
 
     if model is None and not rows.settings.model_path:
-        raise ModelFileError(f"{index}: does not hold the path of its model; give it by --model.")
+        raise ModelFileError(f"{index}: does not hold the path of its model; give it with --model.")
     path = model or index.parent / rows.settings.model_path
     if not path.is_file():
         shown = one_line(str(path), _SHOWN)
-        raise ModelFileError(f"{shown}: no such file of the index's model; give it by --model.")
+        raise ModelFileError(
+            f"{shown}: the index's model file does not exist; give it with --model."
+        )
     return path
 
 
@@ -129,11 +131,11 @@ def _search(
             names = [*(row_names(X) or ("", []))[1]]
     elif queries is not None and queries.lower().endswith(".txt"):
         if not Path(queries).is_file():
-            raise InvalidData(f"{queries}: no regular file of queries.")
+            raise InvalidData(f"{queries}: not a regular file.")
         lines = Path(queries).read_text(encoding="utf-8", errors="replace").split("\n")
         X = [line for line in lines if line.strip()]
         if not X:
-            raise InvalidData(f"{queries}: no queries.")
+            raise InvalidData(f"{queries}: contains no queries.")
         names = X
     else:
         assert queries is not None

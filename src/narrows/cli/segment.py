@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from narrows.cli._data import data_path, names_in_figure, open_data, row_names
-from narrows.cli._options import PATH, data_argument, json_option, model_argument, rows_option
+from narrows.cli._options import (
+    PATH,
+    FigureOptions,
+    collected,
+    data_argument,
+    json_option,
+    model_argument,
+    rows_option,
+)
 from narrows.cli._outputs import check_outputs, one_line, print_results
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ __all__ = ["segment", "write_masks"]
 @model_argument
 @data_argument
 @rows_option(
-    "the masks", files=".npy of integers (n, height, width), .csv or .tsv with a line an image"
+    "the masks", files=".npy of integers (n, height, width), .csv or .tsv with one line per image"
 )
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "
               "same order; prints Dice and IoU.")  # fmt: skip
@@ -33,15 +41,15 @@ __all__ = ["segment", "write_masks"]
               "table and the figure, in ascending order of their numbers.")  # fmt: skip
 @click.option("-n", "--rows", type=click.IntRange(1, 40), default=8, show_default=True,
               help="Images in the figure, evenly spaced through the data.")  # fmt: skip
+@collected("figure_options", FigureOptions)
 @json_option
 def segment(
     model: Path,
     data: str,
     output: Path | ImageFolder | None,
+    figure_options: FigureOptions,
     masks: Path | None,
-    figure: Path | None,
     class_names: str | None,
-    rows: int,
     as_json: bool,
 ) -> None:
     """Predict the class of every pixel of DATA; MODEL comes from `narrows head --task segment`.
@@ -58,8 +66,9 @@ def segment(
     from narrows.figures.saving import save_figure
     from narrows.figures.segmentation import segmentation_figure
 
+    figure, rows = figure_options.figure, figure_options.rows
     if output is None and masks is None and figure is None:
-        raise click.UsageError("give -o, --masks, --figure, or several.")
+        raise click.UsageError("give at least one of -o, --masks and --figure.")
     check_outputs(output, figure, model, data, masks)
     fitted = open_head(model, "segment")
     class_labels = _class_names(class_names, fitted.classes_.tolist())
@@ -124,7 +133,7 @@ def write_masks(
     data: str,
     named: tuple[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write masks (n, height, width), with the names of their rows where the format has a place."""
+    """Write masks (n, height, width), with the names of their rows if the format holds names."""
     import numpy as np
 
     from narrows.errors import UsageError
