@@ -11,12 +11,13 @@ from narrows.core.checks import check_number
 from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
-from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
+from narrows.data.scaling import fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, UsageError, unknown_name
 from narrows.estimators.autoencoders.clean_rows import check_no_corruption
 from narrows.estimators.parameters import json_parameters, spec_of, specs_of, widths_of
+from narrows.fitting.choose_loss import choose_loss, choose_scale
 from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
 from narrows.neighbors.nearest import EXACT
