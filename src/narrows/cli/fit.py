@@ -113,7 +113,7 @@ def fit(
     """
     from narrows.cli._labels import labels_for_penalty
     from narrows.errors import UsageError
-    from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
     from narrows.estimators.autoencoders.plan import task_of
     from narrows.estimators.held_out import HeldOut
     from narrows.text import Documents
@@ -156,7 +156,7 @@ def fit(
         output, resume=resume, restart=restart, keep_checkpoints=keep_checkpoints
     ) as run:
         weights_of_rows = given.pop("sample_weight", None)
-        rows = fit_rows(
+        rows = fit_autoencoder(
             estimator,
             source,
             y,
