@@ -134,7 +134,7 @@ def test_an_unknown_method_is_refused(holed):
 
 
 def test_the_default_autoencoder_trains_few_rows_for_enough_steps(holed, monkeypatch):
-    monkeypatch.setattr(imputer_module, "_LEAST_STEPS", 400)
+    monkeypatch.setattr(imputer_module, "_MIN_STEPS", 400)
     own = CodeImputer(random_state=0).fit(holed[:60]).autoencoder_
     assert own.n_epochs_ == 100  # of 4 steps
     assert own.validation_fraction == 0 and own.corruption == "missing:0.4"

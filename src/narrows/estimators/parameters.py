@@ -61,6 +61,15 @@ def parameter_names(estimator: type[BaseEstimator]) -> list[str]:
     return estimator._get_param_names()
 
 
+_TRAINING_RULES: Mapping[str, Any] = {
+    "max_epochs": {"low": 1, "integer": True},
+    "learning_rate": {"low": 0, "low_open": True},
+    "weight_decay": {"low": 0},
+    "validation_fraction": {"low": 0, "high": 1, "high_open": True},
+    "patience": {"low": 1, "integer": True},
+}
+
+
 def check_training_arguments(estimator: Any, *, optional: Container[str] = ("patience",)) -> None:
     """Check the arguments of training that autoencoders and heads share.
 
@@ -74,15 +83,6 @@ def check_training_arguments(estimator: Any, *, optional: Container[str] = ("pat
         value = getattr(estimator, name)
         if value is not None or name not in optional:
             check_number(name, value, **rule)
-
-
-_TRAINING_RULES: Mapping[str, Any] = {
-    "max_epochs": {"low": 1, "integer": True},
-    "learning_rate": {"low": 0, "low_open": True},
-    "weight_decay": {"low": 0},
-    "validation_fraction": {"low": 0, "high": 1, "high_open": True},
-    "patience": {"low": 1, "integer": True},
-}
 
 
 def seed_from(random_state: Any) -> int:

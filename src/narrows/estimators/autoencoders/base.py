@@ -14,14 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
 from narrows.core.custom_pieces import adapted, json_pieces
 from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation, pass_once
 from narrows.estimators.autoencoders.generation import GeneratingAutoencoder
 from narrows.estimators.autoencoders.penalty_targets import read_encoding
-from narrows.estimators.autoencoders.plan import Choice, admits_missing, check_parameters
+from narrows.estimators.autoencoders.plan import Choice, admits_missing
 from narrows.estimators.autoencoders.training_state import TrainingState, state_of
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.parameters import (
+    check_training_arguments,
     corruption_spec,
     json_parameters,
     known_arguments,
@@ -101,7 +103,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     def _check_parameters(self) -> None:
         """Check the arguments before any data are read; subclasses add their own checks."""
-        check_parameters(self)
+        check_number("n_components", self.n_components, low=1, integer=True)
+        check_training_arguments(self)
 
     def fit(
         self,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.checks import check_number
 from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
@@ -18,7 +17,6 @@ from narrows.data.source import Source
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name
 from narrows.estimators.parameters import (
-    check_training_arguments,
     corruption_spec,
     json_parameters,
     spec_of,
@@ -36,7 +34,6 @@ from narrows.training.sizes import check_widths_fit
 __all__ = [
     "Choice",
     "admits_missing",
-    "check_parameters",
     "check_sizes",
     "new_plan",
     "task_of",
@@ -90,17 +87,6 @@ class Choice:
     after_training: Callable[[Model, Source, Statistics], Mapping[str, Any]] | None = None
     """Completes the trained model, and returns further fitted attributes, given the training rows
     and their statistics."""
-
-
-def check_parameters(estimator: Any) -> None:
-    """Check the arguments that all autoencoders share, before any data are read.
-
-    Raises
-    ------
-    UsageError
-    """
-    check_number("n_components", estimator.n_components, low=1, integer=True)
-    check_training_arguments(estimator)
 
 
 def check_sizes(estimator: Any, source: Source) -> None:
