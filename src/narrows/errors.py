@@ -59,6 +59,7 @@ __all__ = [
     "UnspacedTextWarning",
     "UsageError",
     "did_you_mean",
+    "first_names",
     "near_name",
     "unknown_name",
 ]
@@ -170,6 +171,12 @@ class PairingWarning(UserWarning):
 
 class RangeWarning(UserWarning):
     """Rows are far larger or smaller than the training rows; they may be in other units."""
+
+
+def first_names(names: list[str], shown: int = 5) -> str:
+    """Return the first names, and the number of further names, as text."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def unknown_name(slot: str, name: object, known: Iterable[str]) -> UsageError:

@@ -11,9 +11,10 @@ from source_rows import ROWS, dense
 
 from narrows.data import DenseSource
 from narrows.data.arrays import array_source
-from narrows.data.scaling import SCALES, Scaling, choose_loss, choose_scale, fit_scaling
+from narrows.data.scaling import SCALES, Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
+from narrows.fitting.choose_loss import choose_loss, choose_scale
 
 
 def scaled(X, kind):

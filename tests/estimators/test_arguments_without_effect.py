@@ -57,7 +57,7 @@ def test_document_nets_accept_a_range_as_an_array_and_stop_words_as_a_set(tmp_pa
     fitted = documents(ngram_range=np.array([1, 2]), stop_words={"the", "cat"}).fit(DOCS)
     assert "dog" in fitted.vocabulary_.terms and "cat" not in fitted.vocabulary_.terms
     fitted.save(tmp_path / "m.safetensors")
-    assert fitted._built_with["stop_words"] == ["cat", "the"]
+    assert fitted._training_state_.arguments["stop_words"] == ["cat", "the"]
 
 
 def test_a_y_of_texts_is_refused_and_labels_are_not():

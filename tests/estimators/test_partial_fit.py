@@ -151,7 +151,8 @@ def test_adams_moments_are_kept_when_the_rate_changes(X: np.ndarray) -> None:
     """With a tiny rate the weights stay, which they would not if Adam's moments restarted."""
     estimator = small().partial_fit(X)
     estimator.set_params(learning_rate=1e-4).partial_fit(X)
-    steps = {int(state["step"]) for state in estimator._trainer.optimizer.state.values()}
+    optimizer = estimator._training_state_.trainer.optimizer
+    steps = {int(state["step"]) for state in optimizer.state.values()}
     assert steps == {12}
 
 
@@ -268,6 +269,6 @@ def test_a_pickle_keeps_the_arguments_of_its_net(X: np.ndarray) -> None:
     copied = pickle.loads(pickle.dumps(small().partial_fit(X)))
     with pytest.raises(UsageError, match="partial_fit: scale is 'unit', the net was built with"):
         copied.set_params(scale="unit").partial_fit(X)
-    del copied._built_with  # as in older pickles
+    del copied._training_state_  # as in older pickles
     with pytest.raises(UsageError, match="n_components is 3, the net was built with 2; call fit"):
         copied.set_params(n_components=3).partial_fit(X)

@@ -18,7 +18,7 @@ from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ModelFileError, UsageError
-from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
 from narrows.estimators.sample_weights import weights_of_parts
 from narrows.model.baseline import fit_baseline
 from narrows.training.loop import TrainingStopped
@@ -165,7 +165,7 @@ def test_a_linear_net_is_certified_against_the_weighted_pca():
 def test_held_out_errors_count_by_weights():
     weights = 1.0 + COUNTS
     ae = Autoencoder(2, **SMALL, validation_fraction=0.3)
-    rows = fit_rows(ae, X, sample_weight=weights)
+    rows = fit_autoencoder(ae, X, sample_weight=weights)
     held_out, of_rows = rows.held_out, rows.held_out.weights.numpy()
     error = np.average(-ae.score_samples(np.asarray(held_out)), weights=of_rows)
     assert min(ae.validation_history_) == pytest.approx(error, rel=1e-4)
@@ -184,7 +184,7 @@ def test_stochastic_objectives_are_validated_with_weights():
     settings: dict[str, Any] = {**SMALL, "validation_fraction": 0.3}
     of_one = np.ones(N)
     ae = narrows.VariationalAutoencoder(2, **settings)
-    rows = fit_rows(ae, X)
+    rows = fit_autoencoder(ae, X)
     at = np.abs(X - np.asarray(rows.held_out)[0]).sum(axis=1).argmin()
     of_one[at] = 1e6
     heavy = narrows.VariationalAutoencoder(2, **settings).fit(X, sample_weight=of_one)

@@ -17,6 +17,7 @@ from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.data.statistics import describe
 from narrows.errors import ModelFileError, UsageError
+from narrows.estimators.autoencoders.plan import new_plan
 from narrows.fitting.builders import minimize
 from narrows.fitting.neighbor_model import neighbor_plan
 from narrows.neighbors.nearest import nearest_rows
@@ -184,7 +185,8 @@ def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
         len(by_code.model_.record["neighbor_model"]) == 4
         and "neighbor_model" not in plain.model_.record
     )
-    plan = by_code._plan(source := array_source(sp.csr_array(np.eye(6))), describe(source), 0)
+    source = array_source(sp.csr_array(np.eye(6)))
+    plan = new_plan(by_code, source, describe(source), 0)
     wide = neighbor_plan(plan)
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
@@ -194,8 +196,8 @@ def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
 def test_the_neighbor_model_of_a_document_net_is_a_separate_hasher():
     texts, _ = topic_texts()
     net = DocumentAutoencoder(2, hidden=(8,), max_epochs=3, weight_decay=0.5, pretrain="denoising")
-    source = net._source(texts, reset=True, min_samples=2)
-    wide = neighbor_plan(net._plan(source, describe(source), 0))
+    source = net._source(net._counted(texts), reset=True, min_samples=2)
+    wide = neighbor_plan(new_plan(net, source, describe(source), 0))
     assert (wide.variant, wide.weight_decay, wide.pretraining) == ("hashing", 1.0, None)
     assert wide.parameters["hidden"] == [500] and wide.parameters["bag_of_words"]
     assert (wide.max_epochs, wide.n_neighbors) == (3, 10)

@@ -134,7 +134,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
 
     from narrows import SemanticHasher
     from narrows.applications.retrieval.comparison import compare_retrieval
-    from narrows.estimators.autoencoders.fit import fit_rows
+    from narrows.estimators.autoencoders.fit import fit_autoencoder
 
     documents = _docstrings()
     texts = [document.text for document in documents]
@@ -146,7 +146,7 @@ def _documents(output: Path, *, say: bool) -> dict[str, Any]:
         32, n_neighbors=10, hidden=_HIDDEN, max_features=_WORDS, max_epochs=HASHER_EPOCHS,
         batch_size=_HASHER_BATCH, validation_fraction=0.0, random_state=0, verbose=int(say),
     )  # fmt: skip
-    fit_rows(hasher, texts)  # not fit, whose table of errors says little about bits
+    fit_autoencoder(hasher, texts)  # not fit, whose table of errors says little about bits
     comparison = compare_retrieval(
         hasher.hash(texts), hasher.vocabulary_.count(texts), labels, cutoffs=(1, 3, 7, 15, 31)
     )

@@ -114,7 +114,7 @@ def fit(
     Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
-    from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation
+    from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
     from narrows.estimators.held_out import HeldOut
     from narrows.writers.tables import check_writable
 
@@ -129,7 +129,7 @@ def fit(
     rows: Any = None
     with Interruptible(output, checkpoints) as run:
         weights_of_rows = given.pop("sample_weight", None)
-        rows = fit_rows(
+        rows = fit_autoencoder(
             estimator,
             source,
             y,

@@ -124,7 +124,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
     the share of words that the model does not know.
     """
     from narrows.applications.retrieval.lookup import add_rows
-    from narrows.estimators.inputs import lookup_rows
+    from narrows.estimators.autoencoders.text_autoencoder import lookup_rows
     from narrows.text import Documents
 
     opened = open_data(data, fitted)

@@ -113,7 +113,7 @@ def _search(
     know; None for the shares if queries are not texts."""
     from narrows.applications.retrieval.lookup import search_rows
     from narrows.errors import InvalidData, ModelFileError
-    from narrows.estimators.inputs import lookup_rows
+    from narrows.estimators.autoencoders.text_autoencoder import lookup_rows
 
     fitted = open_model(path)
     if rows.settings.model_digest != fitted.model_.fingerprint():

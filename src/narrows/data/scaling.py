@@ -1,9 +1,9 @@
-"""Choose, fit and apply the scaling of a model."""
+"""Fit and apply the scaling of a model."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,23 +11,23 @@ import torch
 from torch import Tensor
 
 from narrows.core.slots import Rows, SparseRows, dense_rows, stored_values
-from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
-from narrows.errors import InvalidData, LostColumnsWarning, unknown_name
+from narrows.errors import InvalidData, LostColumnsWarning, first_names
 
 __all__ = [
     "SCALES",
+    "SHARES",
     "Scaling",
-    "choose_loss",
-    "choose_scale",
     "fit_scaling",
     "warn_of_lost_columns",
 ]
 
-_SHARES = ("proportions", "tfidf")
 _FAR = 1000
 """A mean beyond this many standard deviations is far from 0."""
+
+SHARES = ("proportions", "tfidf")
+"""Scales whose rows add up to 1."""
 
 SCALES = ("none", "unit", "center", "standard", "proportions", "tfidf")
 
@@ -69,7 +69,7 @@ class Scaling:
     @property
     def shares(self) -> bool:
         """Whether scaled rows add up to 1."""
-        return self.kind in _SHARES
+        return self.kind in SHARES
 
     def check(self, x: Rows, origin: str) -> None:
         """Raise InvalidData if shares are scaled and a value of x is negative."""
@@ -144,13 +144,6 @@ class Scaling:
         return Scaling(self.kind, **{k: v.to(device) for k, v in self.tensors().items()})
 
 
-def _negative(kind: str, low: float, origin: str) -> InvalidData:
-    return InvalidData(
-        f"Negative values in data: scale={kind!r} needs values >= 0, got {low:.6g} in {origin}; "
-        "use scale='standard' (--scale standard)."
-    )
-
-
 def row_totals(x: Rows) -> Tensor:
     """Return the sum of every row, shape (batch,)."""
     return (
@@ -170,72 +163,6 @@ def _proportions(x: Rows) -> Rows:
 
 def _positive(totals: Tensor) -> Tensor:
     return torch.where(totals > 0, totals, torch.ones_like(totals))
-
-
-def choose_scale(
-    scale: str,
-    source: Source,
-    statistics: Statistics,
-    loss: Mapping[str, str] | None = None,
-) -> str:
-    """Return the kind of scaling; "auto" is resolved by the data and the ``loss``.
-
-    "auto" scales bytes to [0, 1] and sparse counts to proportions, and standardizes tables. Dense
-    values in [0, 1], and sparse values that are not counts, are not scaled. Bytes below 128 are
-    small numbers of a table, unless their shape is that of images. A ``loss`` that needs values in
-    [0, 1], or proportions, gets them. Conditions on every row, such as values >= 0, are checked on
-    all rows; the training rows decide the rest.
-
-    Raises
-    ------
-    UsageError
-        If ``scale`` is unknown.
-    InvalidData
-        If ``scale`` requires proportions and a value is negative.
-    """
-    if scale != "auto":
-        if scale not in SCALES:
-            raise unknown_name("scale", scale, ["auto", *SCALES])
-        if scale in _SHARES and statistics.lowest < 0:
-            raise _negative(scale, statistics.lowest, source.origin)
-        return scale
-    within = statistics.low >= 0 and statistics.high <= 1
-    if loss is not None and loss["name"] == "multinomial" and statistics.lowest >= 0:
-        return "proportions"
-    if loss is not None and (loss["name"] == "bernoulli" or loss.get("link") == "logistic"):
-        return "none" if _all_within(statistics) else "unit"
-    if source.sparse:
-        counts = statistics.whole_numbers and statistics.lowest >= 0 and statistics.high > 0
-        return "proportions" if counts else "none"
-    pictures = source.image_shape is not None or statistics.high > 127
-    if source.kind == "image" and pictures and statistics.high > 1:
-        return "unit"
-    return "none" if within else "standard"
-
-
-def choose_loss(
-    kind: str, source: Source, statistics: Statistics, *, likelihood: bool = False
-) -> dict[str, str]:
-    """Return the spec of the loss that "auto" means for a kind of scaling.
-
-    Proportions get the multinomial loss. Dense values in [0, 1] get squared error through the
-    logistic function, so that reconstructions stay in range and errors compare with PCA's. All
-    others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
-    Bernoulli loss.
-    """
-    if kind in _SHARES:
-        return {"name": "multinomial"}
-    within = statistics.low >= 0 and statistics.high <= 1
-    within = kind == "unit" or (kind == "none" and within)
-    if likelihood and (kind == "unit" or (within and _all_within(statistics))):
-        return {"name": "bernoulli"}
-    if within and not source.sparse:
-        return {"name": "squared_error", "link": "logistic"}
-    return {"name": "squared_error", "link": "identity"}
-
-
-def _all_within(statistics: Statistics) -> bool:
-    return statistics.lowest >= 0 and statistics.highest <= 1
 
 
 def fit_scaling(

@@ -21,6 +21,7 @@ __all__ = [
     "check_same_columns",
     "check_same_names",
     "check_same_shape",
+    "fitted_net",
     "listed",
 ]
 
@@ -74,7 +75,7 @@ def check_same_shape(
 
     If the estimator has an argument ``image_shape``, it applies to all images with as many values.
     """
-    net = getattr(estimator, "autoencoder_", None) or next(iter(_members(estimator)), estimator)
+    net = fitted_net(estimator)
     model = getattr(net, "model_", None)
     fitted = None if model is None else model.schema.image_shape
     if fitted is None or given is None or (*fitted, 1)[:3] == (*given, 1)[:3]:
@@ -92,8 +93,11 @@ def check_same_shape(
     )
 
 
-def _members(estimator: Any) -> Iterable[Any]:
-    return getattr(estimator, "members_", ())
+def fitted_net(estimator: Any) -> Any:
+    """Return the autoencoder of a head or an imputer, or the first one of a detector; of any other
+    estimator, itself."""
+    members = getattr(estimator, "members_", ())
+    return getattr(estimator, "autoencoder_", None) or next(iter(members), estimator)
 
 
 def keep_names(estimator: Any, names: Any) -> None:

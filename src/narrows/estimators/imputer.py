@@ -128,7 +128,6 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         n_known = known.sum(axis=0)
         sums = np.where(known, X, 0).sum(axis=0, dtype=np.float64)
         self.statistics_ = np.where(n_known > 0, sums / np.maximum(n_known, 1), np.nan)
-        self._has_values = n_known > 0
         if not self._has_values.any():
             raise InvalidData("X: contains no known value; there is nothing to learn from.")
         checkpointing = {
@@ -146,6 +145,11 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
         fitted = getattr(self.autoencoder_, "feature_names_in_", None)
         check_same_names(None if names is None else names[self._has_values], fitted)
         return self
+
+    @property
+    def _has_values(self) -> np.ndarray:
+        """Mask of the columns that have a known value at ``fit``, (n_features_in_,)."""
+        return ~np.isnan(self.statistics_)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return X with its missing values filled in, (n_samples, n_features), of the dtype of X.

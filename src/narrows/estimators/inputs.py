@@ -19,7 +19,7 @@ from narrows.data.arrays import array_source, needs_float64, plain_array
 from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators.columns import check_same_columns, check_same_shape
+from narrows.estimators.columns import check_same_columns, check_same_shape, fitted_net
 from narrows.model.model import Model
 from narrows.text import Documents
 
@@ -28,7 +28,6 @@ __all__ = [
     "called",
     "check_columns",
     "fit_source",
-    "lookup_rows",
     "query_rows",
     "query_source",
     "rows_called",
@@ -216,9 +215,9 @@ def query_source(estimator: Any, X: Any, argument: str = "X") -> Source:
         If the rows appear to be in other units than at fit.
     """
     source = fit_source(estimator, X, reset=False, min_samples=1, argument=argument)
-    fitted = getattr(estimator, "autoencoder_", None) or getattr(estimator, "members_", [None])[0]
-    if fitted is not None:
-        fitted.model_.check_units(source)
+    model = getattr(fitted_net(estimator), "model_", None)
+    if model is not None:
+        model.check_units(source)
     return source
 
 
@@ -232,15 +231,6 @@ def query_rows(estimator: Any, X: Any, argument: str = "X") -> tuple[Model, Sour
     NotFittedError, InvalidData
     """
     return estimator._validated_query(X, argument)
-
-
-def lookup_rows(estimator: Any, X: Any) -> tuple[Model, Source]:
-    """Validate rows to index or to search with; return the model and the rows.
-
-    As ``query_rows``, except that empty texts give no warning, and the source holds the share of
-    unknown words of each text.
-    """
-    return estimator._validated_lookup(X)
 
 
 def _checked_source(estimator: Any, source: Source, *, reset: bool, min_samples: int) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from narrows.penalties import PENALTIES
 
 __all__ = [
     "NarrowsEstimator",
+    "check_same_net",
+    "check_training_arguments",
     "corruption_spec",
     "forget",
     "json_parameters",
@@ -46,15 +48,42 @@ def keep(estimator: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def forget(estimator: Any) -> None:
-    """Delete the fitted attributes, so that a failing fit does not leave a mix of old and new."""
+    """Delete everything that ``fit`` set, so that a failing fit does not mix old and new.
+
+    The names of all such attributes end in an underscore, those of private ones included.
+    """
     for name in [*vars(estimator)]:
-        if name == "_trainer" or (name.endswith("_") and not name.startswith("_")):
+        if name.endswith("_") and not name.startswith("__"):
             delattr(estimator, name)
 
 
 def parameter_names(estimator: type[BaseEstimator]) -> list[str]:
     """Return the names of an estimator's constructor arguments, sorted."""
     return estimator._get_param_names()
+
+
+_TRAINING_RULES: Mapping[str, Any] = {
+    "max_epochs": {"low": 1, "integer": True},
+    "learning_rate": {"low": 0, "low_open": True},
+    "weight_decay": {"low": 0},
+    "validation_fraction": {"low": 0, "high": 1, "high_open": True},
+    "patience": {"low": 1, "integer": True},
+}
+
+
+def check_training_arguments(estimator: Any, *, optional: Container[str] = ("patience",)) -> None:
+    """Check the arguments of training that autoencoders and heads share.
+
+    ``optional`` names those that may be None.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name, rule in _TRAINING_RULES.items():
+        value = getattr(estimator, name)
+        if value is not None or name not in optional:
+            check_number(name, value, **rule)
 
 
 def seed_from(random_state: Any) -> int:

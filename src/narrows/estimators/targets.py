@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,12 +19,14 @@ from narrows.data.arrays import plain_array
 from narrows.errors import HeldOutClassWarning, InvalidData
 
 __all__ = [
+    "classes_from_spec",
     "has_columns",
     "known_labels",
     "read_classes",
     "read_same",
     "read_several_values",
     "read_values",
+    "spec_of_classes",
     "table_of_values",
     "target_names",
 ]
@@ -60,6 +62,31 @@ def read_classes(
         raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
     indices = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, indices, -1)), classes
+
+
+def spec_of_classes(classes: np.ndarray) -> dict[str, Any]:
+    """Return classes as JSON values, for a model file."""
+    return {"classes": classes.tolist(), "classes_dtype": classes.dtype.str}
+
+
+def classes_from_spec(spec: Mapping[str, Any], n_outputs: int) -> np.ndarray:
+    """Return the classes of a model file, (n_outputs,).
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        If there is not one for each output, or they are not sorted.
+    """
+    names, dtype = spec["classes"], np.dtype(spec["classes_dtype"])
+    if dtype.kind not in "biufUO":
+        raise ValueError(f"classes of {dtype}")
+    # strings take the width that they need, not the one in the file
+    classes = np.array(names, dtype=str if dtype.kind == "U" else dtype)
+    if classes.tolist() != names or np.unique(classes).tolist() != names:
+        raise ValueError("the classes are not sorted, or not of their type")
+    if classes.shape != (n_outputs,):
+        raise ValueError(f"{len(classes)} classes for {n_outputs} outputs")
+    return classes
 
 
 def _check_classes(values: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -25,6 +25,7 @@ from narrows.objectives.code_task import layers_of
 
 __all__ = [
     "BATCH",
+    "all_rows",
     "code_of",
     "codes",
     "decoded",
@@ -114,6 +115,11 @@ def _scaled(model: Model, source: Source, first: int, raw: Rows) -> Rows:
     check_finite(raw, source, first_row=first, missing=missing)
     model.scaling.check(raw, source.origin)
     return model.scaling.forward(raw)
+
+
+def all_rows(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Return blocks of rows as one array."""
+    return np.concatenate(list(blocks))
 
 
 def codes(model: Model, source: Source) -> Iterator[np.ndarray]:

@@ -32,9 +32,8 @@ from narrows.data.readers.header import (
     is_header_of_numbers,
     may_be_header,
 )
-from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
-from narrows.errors import HeaderWarning, InvalidData
+from narrows.errors import HeaderWarning, InvalidData, first_names
 
 __all__ = ["read_csv"]
 

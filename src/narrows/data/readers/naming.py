@@ -24,7 +24,6 @@ from narrows.errors import UsageError, unknown_name
 
 __all__ = [
     "dropping",
-    "first_names",
     "format_name",
     "merge_named",
     "parse_name",
@@ -191,14 +190,6 @@ _FORMATTED: Mapping[str, Any] = {
     "header": lambda header: "yes" if header else "no",
     "resize": lambda size: f"{size[0]}x{size[1]}",
 }
-
-_SHOWN = 5
-
-
-def first_names(names: list[str], shown: int = _SHOWN) -> str:
-    """Return the first names, and the number of further names, as text."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
 
 
 def with_options(path: str, options: list[str]) -> str:

@@ -21,10 +21,9 @@ from narrows.data.arrays import array_source
 from narrows.data.memory import check_memory
 from narrows.data.readers.columns import Columns, LabelsAndIds, check_distinct, id_text
 from narrows.data.readers.ids import DistinctIds, StreamedIds
-from narrows.data.readers.naming import first_names
 from narrows.data.source import Source
 from narrows.data.stream import StreamSource, file_digest
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, first_names
 
 __all__ = ["ParquetStream", "named_cells", "open_parquet", "read_parquet"]
 

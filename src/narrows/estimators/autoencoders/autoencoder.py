@@ -134,6 +134,7 @@ class Autoencoder(AbstractAutoencoder):
         parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            **self._slots(),
+            **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
-        return Choice("tied" if self.tied else "plain", parameters)
+        variant = "tied" if self.tied else "plain"
+        return Choice(variant, parameters, augmentation=self.augmentation)

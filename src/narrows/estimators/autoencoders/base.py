@@ -9,35 +9,31 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.activations import activation_named
+from narrows.core.checks import check_number
 from narrows.core.custom_pieces import adapted
 from narrows.core.custom_specs import json_pieces
-from narrows.data.source import Source
-from narrows.data.statistics import Statistics
-from narrows.estimators.autoencoders.fit import fit_rows, held_out_evaluation, pass_once
+from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation, pass_once
 from narrows.estimators.autoencoders.generation import GeneratingAutoencoder
-from narrows.estimators.autoencoders.plan import (
-    Choice,
-    admits_missing,
-    check_parameters,
-    new_plan,
-    penalty_specs,
-)
+from narrows.estimators.autoencoders.penalty_targets import read_encoding
+from narrows.estimators.autoencoders.plan import Choice, admits_missing
+from narrows.estimators.autoencoders.training_state import TrainingState, state_of
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.parameters import (
+    check_training_arguments,
     corruption_spec,
     json_parameters,
     known_arguments,
+    specs_of,
     widths_of,
 )
 from narrows.estimators.shared_texts import documented
-from narrows.fitting.plan import Plan
 from narrows.model.model import Model
+from narrows.penalties import PENALTIES
 from narrows.training.progress import Progress
 from narrows.training.record import Epoch, TrainingRecord
 
@@ -77,6 +73,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     history_: list[float]
     validation_history_: list[float]
     loss_unit_: str
+    classes_: np.ndarray
+    _training_state_: TrainingState
 
     @abstractmethod
     def _choice(self) -> Choice:
@@ -92,27 +90,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
             "activation": activation,
         }
 
-    def _slots(self) -> dict[str, Any]:
+    def _penalty_specs(self) -> list[Any]:
+        return specs_of(PENALTIES, self.penalties, slot="penalties")
+
+    def _slots(self, *, encoder: Any = None, decoder: Any = None) -> dict[str, Any]:
         """Return the parameters of a variant that are slots, without the loss."""
-        own = {name: getattr(self, name, None) for name in ("encoder", "decoder")}
+        own = {"encoder": encoder, "decoder": decoder}
         own = {name: piece for name, piece in own.items() if piece is not None}
         for name, piece in own.items():
             adapted(name, piece)  # raises if the piece does not fit the slot
-        corruption, penalties = corruption_spec(self.corruption), penalty_specs(self)
-        return {"corruption": corruption, "penalties": penalties, **own}
+        corruption = corruption_spec(self.corruption)
+        return {"corruption": corruption, "penalties": self._penalty_specs(), **own}
 
     def _check_parameters(self) -> None:
         """Check the arguments before any data are read; subclasses add their own checks."""
-        check_parameters(self)
-
-    def _plan(
-        self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
-    ) -> Plan:
-        """Resolve the arguments for these data; subclasses add checks of the data."""
-        return new_plan(self, source, statistics, seed, pairs=pairs)
-
-    def _finish(self, training: Source, statistics: Statistics) -> None:
-        """Set further attributes after training, computed from the training rows."""
+        check_number("n_components", self.n_components, low=1, integer=True)
+        check_training_arguments(self)
 
     def fit(
         self,
@@ -167,7 +160,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         TrainingDiverged
             If the loss becomes infinite or NaN.
         """
-        rows = fit_rows(
+        rows = fit_autoencoder(
             self,
             X,
             y,
@@ -185,7 +178,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         """Train for one pass over X at a constant learning rate; the first call fits the scaling.
 
         The learning rate does not decay and no rows are held out, so that calls can be repeated.
-        The held-out errors and code densities that ``fit`` measured are dropped, with a warning.
+        For a penalty that reads y, the first call also determines the classes, or the mean and
+        deviation, by which every later y is read; they are stored in the model file. The held-out
+        errors and code densities that ``fit`` measured are dropped, with a warning.
         If a call fails, the weights from before it are kept.
 
         ``learning_rate``, ``weight_decay``, ``batch_size``, ``augmentation``, ``precision``,
@@ -206,9 +201,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         pass_once(self, X, y)
         return self
 
-    def _adopt(self, model: Model, record: TrainingRecord) -> None:
-        """Set the fitted attributes from a trained model and its record."""
+    def _adopt(self, model: Model, record: TrainingRecord, state: TrainingState) -> None:
+        """Set the fitted attributes from a trained model and what its training left."""
         self.model_ = model
+        self._training_state_ = state
+        if state.encoding.classes is not None:
+            self.classes_ = state.encoding.classes
         self.history_ = [epoch.objective for epoch in record.epochs]
         self.validation_history_ = [
             epoch.validation for epoch in record.epochs if epoch.validation is not None
@@ -229,7 +227,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     def to_artefact(self) -> Artefact:
         """Return the content of the model file."""
-        return self.model_.to_artefact(self._artefact_extra())
+        encoding = state_of(self).encoding
+        return self.model_.to_artefact({**self._artefact_extra(), **encoding.to_spec()})
 
     @classmethod
     def from_artefact(cls, artefact: Artefact) -> Self:
@@ -243,12 +242,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         spec = artefact.spec
         model = Model.from_artefact(artefact)
         estimator = cls(**known_arguments(spec["arguments"]))
-        estimator._restore(model, spec, artefact.tensors)
+        estimator._restore(model, spec)
         estimator._check_parameters()
         admits_missing(estimator)
         return estimator
 
     def _artefact_extra(self) -> dict[str, Any]:
+        """Return what the estimator adds to the spec of a model file or checkpoint; subclasses add
+        their own."""
         return {
             "estimator": type(self).__name__,
             "arguments": json_parameters(self.get_params(deep=False), strict=True),
@@ -257,13 +258,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
             "resize": getattr(self, "resize_", None),
         }
 
-    def _restore(
-        self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
-    ) -> None:
+    def _restore(self, model: Model, spec: dict[str, Any]) -> None:
         """Set the fitted attributes from a model file; subclasses add their own."""
         epochs = [Epoch(**epoch) for epoch in model.record["epochs"]]
-        self._adopt(model, TrainingRecord(epochs=epochs))
-        self._built_with = json_pieces(spec["arguments"], strict=False)
+        state = TrainingState(
+            json_pieces(spec["arguments"], strict=False), read_encoding(spec, model)
+        )
+        self._adopt(model, TrainingRecord(epochs=epochs), state)
         self.n_features_in_ = model.schema.n_features
         shape = spec.get("row_shape")  # absent in older files
         if shape is not None:
@@ -281,7 +282,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[Any, Any] = dict(super().__getstate__())  # pyright: ignore[reportCallIssue, reportArgumentType] -- a dict
-        state.pop("_trainer", None)  # optimizer state is for checkpoints, not for pickles
+        if "_training_state_" in state:  # optimizer state is for checkpoints, not for pickles
+            state["_training_state_"] = state["_training_state_"].without_trainer()
         if "model_" in state and state["model_"].device.type != "cpu":
             from copy import deepcopy
 

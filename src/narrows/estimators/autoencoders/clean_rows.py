@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.columns import by_sides, listed
 from narrows.estimators.inputs import FLOATS
-from narrows.estimators.parameters import corruption_spec
 from narrows.estimators.targets import target_names
 
-__all__ = ["check_ignored", "check_no_corruption", "clean_rows"]
+__all__ = ["check_ignored", "clean_rows"]
 
 
 def clean_rows(y: Any, source: Source) -> Source | None:
@@ -79,36 +77,6 @@ def check_ignored(y: Any, n_rows: int) -> None:
         raise InvalidData(
             f"y: {shape[0] if shape else repr(y)} values for {n_rows} rows of X; leave y out."
         )
-
-
-def check_no_corruption(estimator: Any, *, corrupts: bool) -> None:
-    """Refuse arguments that have no effect if the user gives clean rows.
-
-    ``corrupts`` tells whether the variant has a corruption.
-
-    Raises
-    ------
-    UsageError
-    """
-    parameters = inspect.signature(type(estimator).__init__).parameters
-    given = estimator.get_params(deep=False)
-    if corrupts:
-        default = parameters["corruption"].default
-        if corruption_spec(given["corruption"]) not in (
-            corruption_spec(default),
-            corruption_spec(None),
-        ):
-            raise UsageError(
-                f"corruption: {given['corruption']!r} has no effect if y gives the clean rows "
-                "of X, which is already corrupted; leave it out."
-            )
-    if given.get("augmentation") is not None:
-        raise UsageError("augmentation: would change X but not the clean rows in y; leave it out.")
-    for name in ("n_neighbors", "sampled_words"):
-        if given.get(name):
-            raise UsageError(
-                f"{name}: has no effect if y gives clean rows; set {name}=0, or leave y out."
-            )
 
 
 def _are_texts(y: Any) -> bool:

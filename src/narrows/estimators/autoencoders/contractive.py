@@ -131,9 +131,14 @@ class ContractiveAutoencoder(AbstractAutoencoder):
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),
             "method": self.method,
-            **self._slots(),
+            **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
-        return Choice("contractive", parameters, cannot_copy=bool(self.weight or self.gamma))
+        return Choice(
+            "contractive",
+            parameters,
+            cannot_copy=bool(self.weight or self.gamma),
+            augmentation=self.augmentation,
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -12,9 +12,9 @@ from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.image_shape import check_order, shape_of_rows
 from narrows.estimators.autoencoders.plan import Choice
-from narrows.estimators.held_out import Select
 from narrows.estimators.parameters import keep, widths_of
 from narrows.estimators.shared_texts import documented
+from narrows.model.model import Model
 
 __all__ = ["ConvolutionalAutoencoder"]
 
@@ -111,6 +111,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     blocks: int
     beta: float | None
     image_shape: Any
+    image_shape_: tuple[int, int, int]
 
     def __init__(
         self,
@@ -150,13 +151,14 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             "blocks": int(self.blocks),
             "code_activation": self.code_activation,
             "beta": None if self.beta is None else float(self.beta),
-            **self._slots(),
+            **self._slots(decoder=self.decoder),
         }
         return Choice(
             "convolutional",
             parameters,
             likelihood=self.beta is not None,
             cannot_copy=bool(self.beta),
+            augmentation=self.augmentation,
         )
 
     def _check_parameters(self) -> None:
@@ -174,21 +176,14 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
                     f"{self.code_activation!r}; leave it, or beta, out."
                 )
 
-    def _source(
-        self,
-        X: Any,
-        *,
-        reset: bool,
-        min_samples: int,
-        select: Select | None = None,
-        like: Source | None = None,
-    ) -> Source:
-        source = super()._source(X, reset=reset, min_samples=min_samples, select=select, like=like)
+    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
+        source = super()._source(X, reset=reset, min_samples=min_samples)
         if reset:
             self.image_shape_ = shape_of_rows(source, self.image_shape)
         check_order(source, self.image_shape)
         return source.shaped(self.image_shape_)
 
-    def _restore(self, model: Any, spec: Any, tensors: Any) -> None:
-        super()._restore(model, spec, tensors)
-        self.image_shape_ = model.objective.encoder.image_shape
+    def _restore(self, model: Model, spec: dict[str, Any]) -> None:
+        super()._restore(model, spec)
+        encoder: Any = model.objective.encoder
+        self.image_shape_ = encoder.image_shape

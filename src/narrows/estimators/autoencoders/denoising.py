@@ -118,6 +118,6 @@ class DenoisingAutoencoder(AbstractAutoencoder):
             **self._shape(),
             "tied": bool(self.tied),
             "code_activation": self.code_activation,
-            **self._slots(),
+            **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
-        return Choice("denoising", parameters)
+        return Choice("denoising", parameters, augmentation=self.augmentation)

@@ -115,7 +115,7 @@ class DictionaryAutoencoder(AbstractAutoencoder):
             "dead_after": int(self.dead_after),
             **self._slots(),
         }
-        return Choice("dictionary", parameters, cannot_copy=True)
+        return Choice("dictionary", parameters, cannot_copy=True, augmentation=self.augmentation)
 
     @property
     def components_(self) -> Any:

@@ -7,15 +7,11 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.core.pieces import name_of
-from narrows.data.source import Source
-from narrows.data.statistics import Statistics
-from narrows.errors import InvalidData, UsageError
-from narrows.estimators.autoencoders.plan import Choice, named_loss, number_of_neighbors
+from narrows.errors import UsageError
+from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
-from narrows.fitting.plan import Plan
 from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["DocumentAutoencoder"]
@@ -121,8 +117,6 @@ class DocumentAutoencoder(TextAutoencoder):
     ('cat', 'dog', 'fell')
     """
 
-    n_neighbors: int | None
-    neighbors_by: str
     pretrain: str | None
     pretrain_epochs: int
     sampled_words: int
@@ -181,31 +175,22 @@ class DocumentAutoencoder(TextAutoencoder):
         parameters = {
             **self._shape(),
             "code_activation": self.code_activation,
-            **self._slots(),
+            **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
-        return Choice("document", parameters, pretraining=pretraining)
+        return Choice(
+            "document",
+            parameters,
+            pretraining=pretraining,
+            n_neighbors=self.n_neighbors,
+            neighbors_by=self.neighbors_by,
+            sampled_words=self.sampled_words,
+            only_counts=True,
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_number("sampled_words", self.sampled_words, low=0, integer=True)
         check_number("pretrain_epochs", self.pretrain_epochs, low=1, integer=True)
-
-    def _plan(
-        self, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
-    ) -> Plan:
-        if statistics.lowest < 0:
-            raise InvalidData(
-                f"Negative values in data: {source.origin} holds {statistics.lowest:.6g}, and "
-                "DocumentAutoencoder (--variant document) is for texts and word counts; for a "
-                "table of numbers use Autoencoder (--variant plain)."
-            )
-        if self.sampled_words:
-            multinomial = name_of(named_loss(self)) == "multinomial"
-            if number_of_neighbors(self, source) or not source.sparse or not multinomial:
-                raise UsageError(
-                    "sampled_words: needs CSR counts and the multinomial loss, and no neighbors; "
-                    "set sampled_words=0, or give X as CSR."
-                )
-        return super()._plan(source, statistics, seed, pairs=pairs)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

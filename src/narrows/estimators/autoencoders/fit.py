@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,7 +16,13 @@ from narrows.data.splitting import Selection, Split
 from narrows.data.statistics import Statistics, describe
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.clean_rows import clean_rows
-from narrows.estimators.autoencoders.plan import admits_missing, check_sizes, task_of
+from narrows.estimators.autoencoders.penalty_targets import (
+    TargetEncoding,
+    n_outputs_of,
+    read_targets,
+)
+from narrows.estimators.autoencoders.plan import admits_missing, check_sizes, new_plan, task_of
+from narrows.estimators.autoencoders.training_state import TrainingState, state_of
 from narrows.estimators.held_out import HeldOut, rows_and_y
 from narrows.estimators.inputs import called, rows_called, with_resumed_names
 from narrows.estimators.parameters import (
@@ -26,7 +32,6 @@ from narrows.estimators.parameters import (
     seed_from,
 )
 from narrows.estimators.sample_weights import rows_that_count, weights_of_parts
-from narrows.estimators.targets import read_classes, read_values
 from narrows.estimators.texts import is_texts
 from narrows.fitting.fit import fit_model, interrupted_identity
 from narrows.fitting.partial_fit import partial_fit_model
@@ -35,12 +40,12 @@ from narrows.model.model import Model
 from narrows.training.progress import Progress
 from narrows.training.watch import Watch
 
-__all__ = ["fit_rows", "held_out_evaluation", "pass_once"]
+__all__ = ["fit_autoencoder", "held_out_evaluation", "pass_once"]
 
-_DRAWN = HeldOut()
+_DRAWN, _UNREAD = HeldOut(), TargetEncoding()
 
 
-def fit_rows(
+def fit_autoencoder(
     estimator: Any,
     X: Any,
     y: Any = None,
@@ -68,19 +73,26 @@ def fit_rows(
         """Draw the held-out rows, before anything is fitted, the vocabulary included."""
         return held_out.select(n_rows, fraction, seed=seed)
 
-    source = estimator._source(X, reset=True, min_samples=2, select=select)
+    keep_places = held_out.keeps_places or is_texts(X)
+    source = estimator._source(estimator._counted(X, select=select), reset=True, min_samples=2)
     source = with_resumed_names(estimator, source, interrupted.get("names", ()))
     check_sizes(estimator, source)
-    keep_places = held_out.keeps_places or is_texts(X)
     counted = rows_that_count(sample_weight, source, y, held_out.groups, keep_places=keep_places)
     source, regrouped = counted.source, replace(held_out, groups=counted.groups)
     selection = regrouped.select(source.n_rows, fraction, seed=seed)
     source = source.weighted(weights_of_parts(counted.weights, selection))
-    source, rows, statistics = _read(
+    source, rows, statistics, encoding = _read(
         estimator, source, counted.y, selection, held_out.validation_data
     )
     plan = replace(
-        estimator._plan(source, statistics, seed, pairs=rows.inputs is not None),
+        new_plan(
+            estimator,
+            source,
+            statistics,
+            seed,
+            pairs=rows.inputs is not None,
+            n_classes=encoding.n_classes,
+        ),
         grouping=regrouped.grouping(source.n_rows).identity(),
         validation_data=held_out.validation_data is not None,
     )
@@ -95,7 +107,7 @@ def fit_rows(
             rows,
             checkpoint=folder,
             resume=resume,
-            extra=None if folder is None else estimator._artefact_extra(),
+            extra=None if folder is None else {**estimator._artefact_extra(), **encoding.to_spec()},
             watch=Watch(
                 stop_requested=stop_requested or (lambda: False),
                 on_epoch=progress.epoch,
@@ -103,11 +115,13 @@ def fit_rows(
             ),
         )
         progress.ended(record)
-    estimator._built_with = json_parameters(estimator.get_params(deep=False))
     if n_copies:
         model.record["n_copies_held_out"] = n_copies
-    estimator._adopt(model, record)
-    estimator._finish(rows.training, statistics)
+    arguments = json_parameters(estimator.get_params(deep=False))
+    estimator._adopt(model, record, TrainingState(arguments, encoding))
+    if (complete := estimator._choice().after_training) is not None:
+        for name, value in complete(model, rows.training, statistics).items():
+            setattr(estimator, name, value)
     fit_code_densities(model, rows.training, seed=seed)
     return rows
 
@@ -124,81 +138,94 @@ def held_out_evaluation(model: Model, rows: Split) -> Evaluation:
 def pass_once(estimator: Any, X: Any, y: Any = None) -> None:
     """Train an autoencoder for one pass over X; see ``AbstractAutoencoder.partial_fit``."""
     estimator._check_parameters()
-    if n_neighbors := getattr(estimator, "n_neighbors", 0):
+    if n_neighbors := estimator._choice().n_neighbors:
         raise UsageError(
             f"n_neighbors: is {n_neighbors!r}, but partial_fit does not support neighbors; "
             "set n_neighbors=None, or call fit."
         )
     first = not hasattr(estimator, "model_")
     current = json_parameters(estimator.get_params(deep=False))
-    built_with = current if first else _arguments_of_net(estimator)
-    check_same_net(built_with, current)
-    reseed = built_with.get("random_state") != current["random_state"]
+    state = TrainingState(current) if first else state_of(estimator)
+    check_same_net(state.arguments, current)
+    reseed = state.arguments.get("random_state") != current["random_state"]
     try:
+        X = estimator._counted(X, like=None if first else estimator.model_)
         source = estimator._source(X, reset=first, min_samples=2 if first else 1)
         check_sizes(estimator, source)
-        source, paired = _with_targets(estimator, source, y)
-        if paired:
+        n_classes = None if first else n_outputs_of(estimator.model_)
+        targets = _with_targets(estimator, source, y, known=state.encoding, n_classes=n_classes)
+        if targets.paired:
             raise UsageError(
                 "partial_fit: y gives clean rows, which only fit accepts; call fit(X, y)."
             )
+        source = targets.rows
         statistics = describe(source, missing=admits_missing(estimator))
-        plan = estimator._plan(source, statistics, seed_from(estimator.random_state))
+        plan = new_plan(
+            estimator,
+            source,
+            statistics,
+            seed_from(estimator.random_state),
+            n_classes=targets.encoding.n_classes,
+        )
         scaling = plan.scaling if first else estimator.model_.scaling
-        model, record, estimator._trainer = partial_fit_model(
+        model, record, trainer = partial_fit_model(
             plan,
             scaling.for_training(source),
             None if first else estimator.model_,
-            getattr(estimator, "_trainer", None),
+            state.trainer,
             reseed=reseed,
         )
     except BaseException:
         if first:
             forget(estimator)
         raise
-    estimator._built_with = {**built_with, "random_state": current["random_state"]}
-    estimator._adopt(model, record)
-
-
-def _arguments_of_net(estimator: Any) -> dict[str, Any]:
-    """Return the arguments that the net was built with, as far as they are known."""
-    known = estimator.model_.parameters  # old pickles have no _built_with
-    widths = {name: known[name] for name in ("n_components", "hidden") if name in known}
-    return getattr(estimator, "_built_with", widths)
+    arguments = {**state.arguments, "random_state": current["random_state"]}
+    estimator._adopt(model, record, TrainingState(arguments, targets.encoding, trainer))
 
 
 def _read(
     estimator: Any, source: Source, y: Any, selection: Selection, validation_data: Any
-) -> tuple[Source, Split, Statistics]:
+) -> tuple[Source, Split, Statistics, TargetEncoding]:
     """Read y and ``validation_data``, and check every value.
 
-    Return the rows to reconstruct, their split, and the statistics of the training rows.
+    Return the rows to reconstruct, their split, the statistics of the training rows, and how y was
+    read.
     """
     missing, inputs = admits_missing(estimator), source
-    source, paired = _with_targets(estimator, source, y, counted=selection.training)
-    source = source.weighted(inputs.weights)
+    given = _with_targets(estimator, source, y, counted=selection.training)
+    source, encoding = given.rows.weighted(inputs.weights), given.encoding
     not_trained = ~selection.training if bool(selection.held_out.any()) else None
     statistics = describe(source, held_out=not_trained, missing=missing)
     rows = Split.of(source, selection)
-    corrupted = Split.of(inputs, selection) if paired else None
+    corrupted = Split.of(inputs, selection) if given.paired else None
     if validation_data is not None:
         X_held_out, y_held_out = rows_and_y(validation_data)
         with rows_called("validation_data"):
-            held_out_inputs = estimator._source(X_held_out, reset=False, min_samples=1, like=source)
+            X_held_out = estimator._counted(X_held_out, like=source)
+            held_out_inputs = estimator._source(X_held_out, reset=False, min_samples=1)
         held_out_inputs = called(held_out_inputs, "validation_data")
-        held_out, held_out_paired = _with_targets(
-            estimator, held_out_inputs, y_held_out, again=True
-        )
-        if held_out_paired != paired:
+        held_out = _with_targets(estimator, held_out_inputs, y_held_out, known=encoding)
+        if held_out.paired != given.paired:
             raise UsageError(
                 "validation_data: must be a pair (X, y) if y gives clean rows, else X alone."
             )
-        statistics = statistics.with_range_of(describe(held_out, missing=missing))
-        rows = Split(source, held_out)
-        corrupted = Split(inputs, held_out_inputs) if paired else None
+        statistics = statistics.with_range_of(describe(held_out.rows, missing=missing))
+        rows = Split(source, held_out.rows)
+        corrupted = Split(inputs, held_out_inputs) if given.paired else None
     for part in corrupted.parts if corrupted is not None else ():
         describe(part, missing=missing)
-    return source, replace(rows, inputs=corrupted), statistics
+    return source, replace(rows, inputs=corrupted), statistics, encoding
+
+
+class _Given(NamedTuple):
+    """The rows to reconstruct, and how y was read."""
+
+    rows: Source
+    """With targets if a penalty reads y."""
+
+    encoding: TargetEncoding = _UNREAD
+    paired: bool = False
+    """Whether y holds clean rows."""
 
 
 def _with_targets(
@@ -206,47 +233,16 @@ def _with_targets(
     source: Source,
     y: Any,
     *,
+    known: TargetEncoding = _UNREAD,
     counted: torch.Tensor | None = None,
-    again: bool = False,
-) -> tuple[Source, bool]:
-    """Return the rows to reconstruct, with targets if a penalty needs y, and whether y holds clean
-    rows."""
+    n_classes: int | None = None,
+) -> _Given:
+    """Read y for a source: targets if a penalty needs them, otherwise clean rows if it has any."""
     task = task_of(estimator)
     if task is not None:
-        return source.labeled(_targets(estimator, task, y, source, counted, again)), False
+        targets, encoding = read_targets(
+            task, y, source, known, counted=counted, n_classes=n_classes
+        )
+        return _Given(source.labeled(targets), encoding)
     clean = clean_rows(y, source)
-    if clean is None:
-        return source, False
-    return clean, True
-
-
-def _targets(
-    estimator: Any,
-    task: str,
-    y: Any,
-    source: Source,
-    counted: torch.Tensor | None,
-    again: bool,
-) -> torch.Tensor:
-    """Return y as targets of a penalty. Values are standardized over the rows of the mask
-    ``counted`` or, if ``again``, by the mean and deviation of the last call."""
-    if not source.holds_targets:
-        raise UsageError(
-            f"y: {source.origin} is streamed, and a penalty that needs y needs rows in memory."
-        )
-    if y is None:
-        raise UsageError("y: is missing, but a penalty needs it; call fit(X, y).")
-    if task == "regression":
-        targets, mean, deviation = read_values(
-            y,
-            source.n_rows,
-            missing=True,
-            counted=None if counted is None else counted.numpy(),
-            weights=None if source.weights is None else source.weights.numpy(),
-            moments=estimator._moments_of_y if again else None,
-        )
-        estimator._moments_of_y = (mean, deviation)
-        return targets
-    known = getattr(estimator, "classes_", None)
-    targets, estimator.classes_ = read_classes(y, source.n_rows, unknown=-1, classes=known)
-    return targets
+    return _Given(source) if clean is None else _Given(clean, paired=True)

@@ -23,6 +23,7 @@ from narrows.data.source import Source
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.queries import FittedAutoencoder
 from narrows.estimators.parameters import seed_from
+from narrows.model.coding import all_rows
 
 __all__ = ["GeneratingAutoencoder"]
 
@@ -72,7 +73,7 @@ class GeneratingAutoencoder(FittedAutoencoder):
         generator = Generator().manual_seed(seed_from(random_state))
         blocks = sampling.samples(self.model_, n_samples, density=density, generator=generator)
         self._check_fits(int(n_samples), way_out="lower n_samples")
-        return self._shaped(np.concatenate(list(blocks)))
+        return self._shaped(all_rows(blocks))
 
     def perturb(
         self,
@@ -114,7 +115,7 @@ class GeneratingAutoencoder(FittedAutoencoder):
         self._check_fits(
             source.n_rows, int(n_samples), way_out="lower n_samples, or give fewer rows"
         )
-        return self._shaped(np.concatenate(list(blocks)))
+        return self._shaped(all_rows(blocks))
 
     def traverse(
         self,
@@ -160,7 +161,7 @@ class GeneratingAutoencoder(FittedAutoencoder):
         lines = walks.traversed(model, source, components, steps=steps, values=values)
         n = len(steps if values is None else values)  # pyright: ignore[reportArgumentType] -- one of them is
         self._check_fits(len(components), n, way_out="take fewer components or steps")
-        return self._shaped(np.concatenate(list(lines)))
+        return self._shaped(all_rows(lines))
 
     def interpolate(
         self, a: Any, b: Any, n_steps: int = 9, *, method: str = "linear"
@@ -189,7 +190,7 @@ class GeneratingAutoencoder(FittedAutoencoder):
         _, ends = self._validated_query(_as_row(b), "b")
         paths = interpolated(model, starts, ends, n_steps=n_steps, method=method)
         self._check_fits(starts.n_rows, int(n_steps), way_out="lower n_steps, or give fewer rows")
-        return self._shaped(np.concatenate(list(paths)))
+        return self._shaped(all_rows(paths))
 
     def check_memorization(self, samples: Any, X: Any, held_out: Any = None) -> Memorization:
         """Compare the distances of samples to the training rows X with those of real rows.

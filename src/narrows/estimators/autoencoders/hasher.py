@@ -17,6 +17,8 @@ from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
+from narrows.model.coding import all_rows
+from narrows.model.model import Model
 
 __all__ = ["SemanticHasher"]
 
@@ -108,7 +110,6 @@ class SemanticHasher(TextAutoencoder):
     (1797, 2)
     """
 
-    neighbors_by: str
     binarization: str
     noise: float
     n_groups: int
@@ -159,14 +160,22 @@ class SemanticHasher(TextAutoencoder):
             "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
-            **self._slots(),
+            **self._slots(decoder=self.decoder),
         }
-        return Choice("hashing", parameters, counts_scale="tfidf")
+        return Choice(
+            "hashing",
+            parameters,
+            counts_scale="tfidf",
+            augmentation=self.augmentation,
+            n_neighbors=self.n_neighbors,
+            neighbors_by=self.neighbors_by,
+            after_training=_take_medians if self.threshold == "median" else None,
+        )
 
     def hash(self, X: Any) -> np.ndarray:
         """Return the bits of X, packed as by ``np.packbits``, uint8 (n_samples,
         ceil(n_components / 8)): the first bit is the highest bit of the first byte."""
-        return np.concatenate(list(packed_codes(*self._validated_query(X))))
+        return all_rows(packed_codes(*self._validated_query(X)))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -184,6 +193,8 @@ class SemanticHasher(TextAutoencoder):
             set_median_thresholds(*self._validated_query(X))
         return self
 
-    def _finish(self, training: Source, statistics: Statistics) -> None:
-        if self.threshold == "median":
-            set_median_thresholds(self.model_, training)
+
+def _take_medians(model: Model, training: Source, statistics: Statistics) -> dict[str, Any]:
+    """Set the thresholds to the medians over the training rows; no attribute is fitted."""
+    set_median_thresholds(model, training)
+    return {}

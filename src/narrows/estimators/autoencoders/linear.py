@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import torch
 
-from narrows.applications.coding.certificate import Certificate, certify
+from narrows.applications.coding.certificate import certify
 from narrows.core.pieces import name_of
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
@@ -117,7 +117,13 @@ class LinearAutoencoder(AbstractAutoencoder):
 
     def _choice(self) -> Choice:
         parameters = {"n_components": int(self.n_components), **self._slots()}
-        return Choice("linear", parameters, centers=True)
+        return Choice(
+            "linear",
+            parameters,
+            centers=True,
+            augmentation=self.augmentation,
+            after_training=_compared_to_pca,
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -126,11 +132,6 @@ class LinearAutoencoder(AbstractAutoencoder):
                 "loss: must be named for LinearAutoencoder, got 'auto'; use 'squared_error'."
             )
 
-    def _finish(self, training: Source, statistics: Statistics) -> None:
-        if self.n_components > training.n_features or not self._is_pca:
-            return  # there are no n_components orthonormal axes, or the objective is not PCA's
-        self._set(certify(self.model_, training, statistics))
-
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one pass over X at a constant learning rate, and drop the comparison to PCA."""
         super().partial_fit(X, y)
@@ -138,21 +139,6 @@ class LinearAutoencoder(AbstractAutoencoder):
             if hasattr(self, name):
                 delattr(self, name)
         return self
-
-    @property
-    def _is_pca(self) -> bool:
-        loss = self.model_.parameters["loss"]
-        if name_of(loss) != "squared_error" or loss["link"] != "identity":
-            return False
-        parameters = self.model_.parameters
-        corrupts = name_of(parameters.get("corruption", "identity")) != "identity"
-        return not corrupts and not parameters.get("penalties")
-
-    def _set(self, certificate: Certificate) -> None:
-        self.components_ = certificate.components
-        self.explained_variance_ = certificate.explained_variance
-        self.explained_variance_ratio_ = certificate.explained_variance_ratio
-        self.pca_angles_ = certificate.angles
 
     def _artefact_extra(self) -> dict[str, Any]:
         extra = super()._artefact_extra()
@@ -165,17 +151,38 @@ class LinearAutoencoder(AbstractAutoencoder):
             }
         return extra
 
-    def _restore(
-        self, model: Model, spec: dict[str, Any], tensors: dict[str, torch.Tensor]
-    ) -> None:
-        super()._restore(model, spec, tensors)
+    def _restore(self, model: Model, spec: dict[str, Any]) -> None:
+        super()._restore(model, spec)
         certificate = spec.get("certificate")
         if certificate is not None:
-            self._set(
-                Certificate(
-                    model.objective.decoder.weights[0].detach().numpy().copy(),
-                    np.array(certificate["explained_variance"], dtype=np.float32),
-                    np.array(certificate["explained_variance_ratio"], dtype=np.float32),
-                    None if certificate["angles"] is None else np.array(certificate["angles"]),
-                )
+            angles = certificate["angles"]
+            self.components_ = model.objective.decoder.weights[0].detach().numpy().copy()
+            self.explained_variance_, self.explained_variance_ratio_ = (
+                np.array(certificate[name], dtype=np.float32)
+                for name in ("explained_variance", "explained_variance_ratio")
             )
+            self.pca_angles_ = None if angles is None else np.array(angles)
+
+
+def _compared_to_pca(model: Model, training: Source, statistics: Statistics) -> dict[str, Any]:
+    """Rotate the code to principal axes, and return the attributes that compare it to PCA.
+
+    Return {} if there are no n_components orthonormal axes, or the objective is not PCA's.
+    """
+    if model.n_components > training.n_features or not _is_pca(model.parameters):
+        return {}
+    certificate = certify(model, training, statistics)
+    return {
+        "components_": certificate.components,
+        "explained_variance_": certificate.explained_variance,
+        "explained_variance_ratio_": certificate.explained_variance_ratio,
+        "pca_angles_": certificate.angles,
+    }
+
+
+def _is_pca(parameters: Mapping[str, Any]) -> bool:
+    loss = parameters["loss"]
+    if name_of(loss) != "squared_error" or loss["link"] != "identity":
+        return False
+    corrupts = name_of(parameters.get("corruption", "identity")) != "identity"
+    return not corrupts and not parameters.get("penalties")

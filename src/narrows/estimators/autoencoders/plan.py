@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from narrows.augmentations import AUGMENTATIONS
-from narrows.core.checks import check_number
 from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
-from narrows.data.scaling import choose_loss, choose_scale, fit_scaling
+from narrows.data.scaling import fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.errors import CopyingWarning, UsageError, unknown_name
-from narrows.estimators.autoencoders.clean_rows import check_no_corruption
-from narrows.estimators.parameters import json_parameters, spec_of, specs_of, widths_of
+from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name
+from narrows.estimators.parameters import (
+    corruption_spec,
+    json_parameters,
+    spec_of,
+    widths_of,
+)
+from narrows.fitting.choose_loss import choose_loss, choose_scale
 from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
+from narrows.model.model import Model
 from narrows.neighbors.nearest import EXACT
-from narrows.penalties import PENALTIES
 from narrows.training.layerwise import LayerwisePretraining
 from narrows.training.precision import resolve_device
 from narrows.training.sizes import check_widths_fit
@@ -28,17 +34,12 @@ from narrows.training.sizes import check_widths_fit
 __all__ = [
     "Choice",
     "admits_missing",
-    "check_parameters",
     "check_sizes",
-    "named_loss",
     "new_plan",
-    "number_of_neighbors",
-    "penalty_specs",
     "task_of",
 ]
 
 _NEIGHBORS = 10
-_NEIGHBORS_BY = ("auto", "rows", "code")
 _NO_CORRUPTION = {"name": "identity"}
 
 
@@ -68,27 +69,24 @@ class Choice:
     fine_tune: bool = True
     """Whether to train the whole net after its layers."""
 
+    augmentation: Any = None
+    """The augmentation, as the user gave it; None for none."""
 
-def check_parameters(estimator: Any) -> None:
-    """Check the arguments that all autoencoders share, before any data are read.
+    n_neighbors: int | None = 0
+    """Number of nearest rows whose mean is reconstructed; None takes it from the data."""
 
-    Raises
-    ------
-    UsageError
-    """
-    check_number("n_components", estimator.n_components, low=1, integer=True)
-    check_number("max_epochs", estimator.max_epochs, low=1, integer=True)
-    check_number("learning_rate", estimator.learning_rate, low=0, low_open=True)
-    check_number("weight_decay", getattr(estimator, "weight_decay", 0.0), low=0)
-    check_number("sampled_words", getattr(estimator, "sampled_words", 0), low=0, integer=True)
-    if (n_neighbors := getattr(estimator, "n_neighbors", 0)) is not None:
-        check_number("n_neighbors", n_neighbors, low=0, integer=True)
-    if (by := getattr(estimator, "neighbors_by", "rows")) not in _NEIGHBORS_BY:
-        raise unknown_name("neighbors_by", by, _NEIGHBORS_BY)
-    fraction = estimator.validation_fraction
-    check_number("validation_fraction", fraction, low=0, high=1, high_open=True)
-    if estimator.patience is not None:
-        check_number("patience", estimator.patience, low=1, integer=True)
+    neighbors_by: str = "rows"
+    """Whether nearest rows are found by "rows" or by "code", or "auto"."""
+
+    sampled_words: int = 0
+    """Number of words besides those of a batch that the softmax covers in training; 0 for all."""
+
+    only_counts: bool = False
+    """Whether negative values are refused."""
+
+    after_training: Callable[[Model, Source, Statistics], Mapping[str, Any]] | None = None
+    """Completes the trained model, and returns further fitted attributes, given the training rows
+    and their statistics."""
 
 
 def check_sizes(estimator: Any, source: Source) -> None:
@@ -111,7 +109,7 @@ def check_sizes(estimator: Any, source: Source) -> None:
     check_widths_fit(sizes, source.n_features, device=resolve_device(estimator.device))
 
 
-def named_loss(estimator: Any) -> Any:
+def _named_loss(estimator: Any) -> Any:
     """Return the spec of the loss that the user named; None for "auto"."""
     loss = estimator.loss
     if isinstance(loss, str) and loss == "auto":
@@ -119,15 +117,6 @@ def named_loss(estimator: Any) -> Any:
     if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
         raise unknown_name("loss", loss, ["auto", *LOSSES])
     return spec_of(LOSSES, loss, slot="loss")
-
-
-def penalty_specs(estimator: Any) -> list[Any]:
-    """Return the specs of the penalties, with the number of classes if one is a task."""
-    specs = specs_of(PENALTIES, estimator.penalties, slot="penalties")
-    for spec in specs:
-        if name_of(spec) == "auxiliary" and hasattr(estimator, "classes_"):
-            spec["n_outputs"] = len(estimator.classes_)
-    return specs
 
 
 def task_of(estimator: Any) -> str | None:
@@ -140,31 +129,35 @@ def task_of(estimator: Any) -> str | None:
 
 def admits_missing(estimator: Any) -> bool:
     """Return whether the corruption accepts NaN."""
-    corruption = estimator._choice().parameters.get("corruption", _NO_CORRUPTION)
+    return _corruption_admits_missing(estimator._choice())
+
+
+def _corruption_admits_missing(choice: Choice) -> bool:
+    corruption = choice.parameters.get("corruption", _NO_CORRUPTION)
     return piece_from_spec(CORRUPTIONS, corruption, slot="corruption").admits_missing
 
 
-def number_of_neighbors(estimator: Any, source: Source) -> int:
-    """Return the number of nearest rows whose mean the net reconstructs; 0 for none."""
-    if (n_neighbors := getattr(estimator, "n_neighbors", 0)) is not None:
-        return int(n_neighbors)
-    if getattr(estimator, "sampled_words", 0):
-        return 0
-    few = source.n_rows <= EXACT or estimator.neighbors_by == "code"
-    return _NEIGHBORS if few and source.holds_targets and not admits_missing(estimator) else 0
-
-
 def new_plan(
-    estimator: Any, source: Source, statistics: Statistics, seed: int, *, pairs: bool = False
+    estimator: Any,
+    source: Source,
+    statistics: Statistics,
+    seed: int,
+    *,
+    pairs: bool = False,
+    n_classes: int | None = None,
 ) -> Plan:
-    """Resolve every argument; with ``pairs`` the user gives both corrupted and clean rows.
+    """Resolve every argument.
+
+    With ``pairs`` the user gives both corrupted and clean rows. ``n_classes`` is the number of
+    classes of y, if a penalty reads it.
 
     Raises
     ------
     UsageError, InvalidData
         Naming the argument that is invalid.
     """
-    choice, named = estimator._choice(), named_loss(estimator)
+    choice, named = estimator._choice(), _named_loss(estimator)
+    _check_counts(choice, type(estimator).__name__, source, statistics, named)
     scale = estimator.scale
     if scale == "auto" and choice.centers and named == piece_to_spec(LOSSES, SquaredError()):
         scale = "center"
@@ -173,21 +166,23 @@ def new_plan(
         kind = choice.counts_scale
     loss = named or choose_loss(kind, source, statistics, likelihood=choice.likelihood)
     parameters = {**choice.parameters, "loss": loss}
+    if n_classes is not None:
+        parameters["penalties"] = _with_classes(parameters["penalties"], n_classes)
     if pairs:
-        check_no_corruption(estimator, corrupts="corruption" in parameters)
+        _check_no_corruption(estimator, choice)
     if "corruption" in parameters:
         spec = with_image_shape(parameters["corruption"], source.image_shape)
         parameters["corruption"] = _NO_CORRUPTION if pairs else spec
     n_neighbors = 0
     if not pairs:
-        n_neighbors = number_of_neighbors(estimator, source)
-        _check_neighbors(estimator, source, n_neighbors)
+        n_neighbors = _number_of_neighbors(choice, source)
+        _check_neighbors(choice, source, n_neighbors)
         _warn_of_copying(choice, source)
     batch_size = batch_size_for(estimator.batch_size, source.n_rows)
     pretraining = choice.pretraining
     if pretraining is not None:
         pretraining = replace(pretraining, batch_size=batch_size)
-    augmentation = getattr(estimator, "augmentation", None)
+    augmentation = choice.augmentation
     if augmentation is not None:
         augmentation = spec_of(AUGMENTATIONS, augmentation, slot="augmentation")
     bounded = piece_from_spec(LOSSES, loss, slot="loss").bounded
@@ -205,11 +200,11 @@ def new_plan(
         device=estimator.device,
         seed=seed,
         augmentation=augmentation,
-        weight_decay=float(getattr(estimator, "weight_decay", 0.0)),
+        weight_decay=float(estimator.weight_decay),
         pretraining=pretraining,
         n_neighbors=n_neighbors,
-        neighbors_by=_neighbors_by(estimator, source, loss),
-        sampled_words=int(getattr(estimator, "sampled_words", 0)),
+        neighbors_by=_neighbors_by(choice, source, loss),
+        sampled_words=int(choice.sampled_words),
     )
 
 
@@ -235,17 +230,75 @@ def _warn_of_copying(choice: Choice, source: Source) -> None:
     )
 
 
-def _neighbors_by(estimator: Any, source: Source, loss: dict[str, Any]) -> str:
+def _check_counts(
+    choice: Choice, estimator: str, source: Source, statistics: Statistics, loss: Any
+) -> None:
+    """Refuse rows that an estimator of counts cannot read; ``loss`` is the one that is named."""
+    if choice.only_counts and statistics.lowest < 0:
+        raise InvalidData(
+            f"Negative values in data: {source.origin} holds {statistics.lowest:.6g}, and "
+            f"{estimator} (--variant {choice.variant}) is for texts and word counts; for a "
+            "table of numbers use Autoencoder (--variant plain)."
+        )
+    if choice.sampled_words:
+        multinomial = name_of(loss) == "multinomial"
+        if _number_of_neighbors(choice, source) or not source.sparse or not multinomial:
+            raise UsageError(
+                "sampled_words: needs CSR counts and the multinomial loss, and no neighbors; "
+                "set sampled_words=0, or give X as CSR."
+            )
+
+
+def _with_classes(penalties: list[Any], n_classes: int) -> list[Any]:
+    """Return specs of penalties, with one output per class in the one that reads y."""
+    return [
+        {**spec, "n_outputs": n_classes} if name_of(spec) == "auxiliary" else spec
+        for spec in penalties
+    ]
+
+
+def _check_no_corruption(estimator: Any, choice: Choice) -> None:
+    """Refuse arguments that have no effect if the user gives clean rows."""
+    if "corruption" in choice.parameters:
+        given = estimator.corruption
+        default = inspect.signature(type(estimator).__init__).parameters["corruption"].default
+        if corruption_spec(given) not in (corruption_spec(default), corruption_spec(None)):
+            raise UsageError(
+                f"corruption: {given!r} has no effect if y gives the clean rows "
+                "of X, which is already corrupted; leave it out."
+            )
+    if choice.augmentation is not None:
+        raise UsageError("augmentation: would change X but not the clean rows in y; leave it out.")
+    for name, value in (
+        ("n_neighbors", choice.n_neighbors), ("sampled_words", choice.sampled_words)
+    ):  # fmt: skip
+        if value:
+            raise UsageError(
+                f"{name}: has no effect if y gives clean rows; set {name}=0, or leave y out."
+            )
+
+
+def _number_of_neighbors(choice: Choice, source: Source) -> int:
+    """Return the number of nearest rows whose mean the net reconstructs; 0 for none."""
+    if choice.n_neighbors is not None:
+        return int(choice.n_neighbors)
+    if choice.sampled_words:
+        return 0
+    few = source.n_rows <= EXACT or choice.neighbors_by == "code"
+    suitable = few and source.holds_targets and not _corruption_admits_missing(choice)
+    return _NEIGHBORS if suitable else 0
+
+
+def _neighbors_by(choice: Choice, source: Source, loss: dict[str, Any]) -> str:
     """Return whether nearest rows are found by "rows" or by "code"."""
-    by = getattr(estimator, "neighbors_by", "rows")
-    if by != "auto":
-        return by
+    if choice.neighbors_by != "auto":
+        return choice.neighbors_by
     return "code" if name_of(loss) == "multinomial" and source.n_rows <= EXACT else "rows"
 
 
-def _check_neighbors(estimator: Any, source: Source, n_neighbors: int) -> None:
+def _check_neighbors(choice: Choice, source: Source, n_neighbors: int) -> None:
     if not n_neighbors:
-        if getattr(estimator, "neighbors_by", "rows") == "code":
+        if choice.neighbors_by == "code":
             raise UsageError(
                 "neighbors_by: 'code' has no effect, since n_neighbors is 0; give n_neighbors, "
                 "such as 20, or neighbors_by='rows'."
@@ -255,7 +308,7 @@ def _check_neighbors(estimator: Any, source: Source, n_neighbors: int) -> None:
         raise UsageError(
             f"n_neighbors: {source.origin} is streamed; neighbors need rows in memory."
         )
-    if admits_missing(estimator):
+    if _corruption_admits_missing(choice):
         raise UsageError(
             "n_neighbors: rows with missing values have no neighbors; set n_neighbors=0, or give "
             "another corruption."

@@ -24,6 +24,7 @@ from narrows.estimators.held_out import Select
 from narrows.estimators.inputs import FLOATS, called, fit_source, rows_called
 from narrows.estimators.parameters import NarrowsEstimator
 from narrows.model import coding
+from narrows.model.coding import all_rows
 from narrows.model.measured import sorted_errors
 from narrows.model.model import Model
 from narrows.model.training_rows import warn_of_calibration, was_fitted_to
@@ -47,29 +48,23 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         """
         check_is_fitted(self, "model_")
         with rows_called(argument):
-            source = called(self._source(X, reset=False, min_samples=1), argument)
+            rows = self._counted(X, like=self.model_)
+            source = called(self._source(rows, reset=False, min_samples=1), argument)
         self.model_.check_units(source)
         return self.model_, self.model_.scaling.as_precise(source)
 
-    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
-        """Validate queries to a search, as ``_validated_query``; texts also get their shares of
-        unknown words."""
-        return self._validated_query(X)
+    def _counted(
+        self, X: Any, *, like: Model | Source | None = None, select: Select | None = None
+    ) -> Any:
+        """Return X unchanged; estimators of texts return their counts.
 
-    def _source(
-        self,
-        X: Any,
-        *,
-        reset: bool,
-        min_samples: int,
-        select: Select | None = None,
-        like: Source | None = None,
-    ) -> Source:
-        """Validate X and return it as a source; ``reset`` sets the estimator's width and names.
-
-        ``select`` splits rows into training and held-out rows. ``like`` is a source that X must
-        match, before there is a model.
+        The words are those of ``like``. If it is None, they are learned from the documents that
+        ``select`` does not hold out.
         """
+        return X
+
+    def _source(self, X: Any, *, reset: bool, min_samples: int) -> Source:
+        """Validate X and return it as a source; ``reset`` sets the estimator's width and names."""
         return fit_source(self, X, reset=reset, min_samples=min_samples)
 
     def _shaped(self, rows: np.ndarray) -> np.ndarray:
@@ -84,7 +79,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x), without corruption, (n_samples, n_components), float32."""
-        return np.concatenate(list(coding.codes(*self._validated_query(X))))
+        return all_rows(coding.codes(*self._validated_query(X)))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return g(h) for codes X (n_samples, n_components), in input units, float32: rows
@@ -104,13 +99,13 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
                 f"inverse_transform: codes must have {self.model_.n_components} components, "
                 f"got {h.shape[1]}."
             )
-        return self._shaped(np.concatenate(list(coding.decoded(self.model_, h))))
+        return self._shaped(all_rows(coding.decoded(self.model_, h)))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, dense, with the dtype of
         ``inverse_transform``; images (n_samples, height, width[, channels]) if ``fit`` was given
         images."""
-        return self._shaped(np.concatenate(list(coding.reconstructions(*self._validated_query(X)))))
+        return self._shaped(all_rows(coding.reconstructions(*self._validated_query(X))))
 
     def denoise(self, X: Any) -> np.ndarray:
         """Return reconstructions of corrupted rows, (n_samples, n_features), in input units; images
@@ -119,15 +114,15 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         If the corruption is ``Missing``, X may contain NaN: known values stay unchanged, and only
         missing ones are filled in. The dtype is that of ``inverse_transform``.
         """
-        return self._shaped(np.concatenate(list(denoised(*self._validated_query(X)))))
+        return self._shaped(all_rows(denoised(*self._validated_query(X))))
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""
-        return np.concatenate(list(coding.layer_features(*self._validated_query(X), layer)))
+        return all_rows(coding.layer_features(*self._validated_query(X), layer))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the reconstruction error of every row, (n_samples,), in ``loss_unit_``."""
-        return -np.concatenate(list(coding.errors(*self._validated_query(X))))
+        return -all_rows(coding.errors(*self._validated_query(X)))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ``score_samples``: minus the error, so that greater is better.
@@ -139,7 +134,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         clean = clean_rows(y, source)
         if clean is not None:
             return -evaluate(model, clean, inputs=source).error
-        errors = np.concatenate(list(coding.errors(model, source)))
+        errors = all_rows(coding.errors(model, source))
         return -float(errors.mean(dtype=np.float64))
 
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
@@ -203,7 +198,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         check_rule(alpha, contamination)
         model, source = self._validated_query(X)
         calibration = self._calibration_errors(model, X_calibration, source)
-        errors = np.concatenate(list(coding.errors(model, source)))
+        errors = all_rows(coding.errors(model, source))
         return flag_rows(
             errors,
             calibration,
@@ -247,7 +242,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
                 "few rows, partial_fit, a checkpoint, or an older file); pass X_calibration "
                 "(--calibrate), normal rows that fit was not given."
             )
-        errors = np.concatenate(list(coding.errors(model, source)))
+        errors = all_rows(coding.errors(model, source))
         return conformal_p_values(errors, held_out)
 
     def _calibration_errors(
@@ -270,7 +265,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         Each row sums to 1. For losses in nats the shares are of the excess over a perfect
         reconstruction, so that a feature that is reconstructed exactly has share 0.
         """
-        return np.concatenate(list(contributions(*self._validated_query(X))))
+        return all_rows(contributions(*self._validated_query(X)))
 
     def export(self, path: str | Path, *, part: str = "encoder") -> None:
         """Write a part of the model as an ONNX file, for use without Narrows or torch.

@@ -120,7 +120,7 @@ class SparseAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {**self._shape(), **self._slots()}
+        parameters = {**self._shape(), **self._slots(encoder=self.encoder, decoder=self.decoder)}
         if self.sparsity == "top_k":
             if self.encoder is not None:
                 raise UsageError(
@@ -128,10 +128,10 @@ class SparseAutoencoder(AbstractAutoencoder):
                     "use 'l1' or 'kl' with an encoder of your own."
                 )
             parameters["k"] = min(int(self.k), int(self.n_components))
-            return Choice("top_k", parameters, cannot_copy=True)
+            return Choice("top_k", parameters, cannot_copy=True, augmentation=self.augmentation)
         parameters["sparsity"] = self.sparsity
         parameters["weight"], parameters["target"] = float(self.weight), float(self.target)
-        return Choice("sparse", parameters, cannot_copy=True)
+        return Choice("sparse", parameters, cannot_copy=True, augmentation=self.augmentation)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

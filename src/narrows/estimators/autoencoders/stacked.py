@@ -9,7 +9,7 @@ from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
 from narrows.errors import unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.plan import Choice, penalty_specs
+from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.parameters import corruption_spec, keep
 from narrows.estimators.shared_texts import documented
 from narrows.training.layerwise import METHODS, LayerwisePretraining
@@ -162,10 +162,14 @@ class StackedAutoencoder(AbstractAutoencoder):
             **self._shape(activation),
             "code_activation": self.code_activation,
             "tied": bool(self.tied),
-            "penalties": penalty_specs(self),
+            "penalties": self._penalty_specs(),
         }
         return Choice(
-            "stacked", parameters, pretraining=pretraining, fine_tune=bool(self.fine_tune)
+            "stacked",
+            parameters,
+            pretraining=pretraining,
+            fine_tune=bool(self.fine_tune),
+            augmentation=self.augmentation,
         )
 
     @property

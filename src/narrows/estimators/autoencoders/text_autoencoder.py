@@ -10,9 +10,16 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.retrieval.lookup import add_rows, new_index, search_rows
+from narrows.core.checks import check_number
 from narrows.data.array_sources import SparseSource
 from narrows.data.source import Source
-from narrows.errors import EmptyDocumentWarning, ModelFileError, UnknownWordsWarning, UsageError
+from narrows.errors import (
+    EmptyDocumentWarning,
+    ModelFileError,
+    UnknownWordsWarning,
+    UsageError,
+    unknown_name,
+)
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.held_out import Select
 from narrows.estimators.inputs import fit_source
@@ -23,7 +30,9 @@ from narrows.model.model import Model
 from narrows.text import Analyzer, Vocabulary, as_documents, empty_rows, share_unknown
 from narrows.text.tokens import WORDS
 
-__all__ = ["TextAutoencoder"]
+__all__ = ["TextAutoencoder", "lookup_rows"]
+
+_NEIGHBORS_BY = ("auto", "rows", "code")
 
 _MAX_UNKNOWN = 0.5
 """Warn if a larger share of the words is unknown."""
@@ -40,6 +49,8 @@ class TextAutoencoder(AbstractAutoencoder):
     token_pattern: str | None
     analyzer: str
     ngram_range: str | Sequence[int]
+    n_neighbors: int | None
+    neighbors_by: str
 
     @property
     def vocabulary_(self) -> Vocabulary:
@@ -64,21 +75,16 @@ class TextAutoencoder(AbstractAutoencoder):
         names: np.ndarray = super().get_feature_names_out(input_features)
         return names
 
-    def _source(
-        self,
-        X: Any,
-        *,
-        reset: bool,
-        min_samples: int,
-        select: Select | None = None,
-        like: Source | None = None,
-    ) -> Source:
-        """Return X as a source; texts are counted. ``reset`` also learns the vocabulary, from the
-        documents that are not held out."""
+    def _counted(
+        self, X: Any, *, like: Model | Source | None = None, select: Select | None = None
+    ) -> Any:
         if not is_texts(X):
-            return fit_source(self, X, reset=reset, min_samples=min_samples)
+            return X
         documents = as_documents(text_column(X))
-        if reset:
+        if like is not None:
+            vocabulary = _vocabulary_of(like, self)
+            counts = vocabulary.count(documents)
+        else:
             vocabulary, counts = Vocabulary.learn(
                 documents,
                 Analyzer(
@@ -93,33 +99,15 @@ class TextAutoencoder(AbstractAutoencoder):
                 max_df=self.max_df,
                 counted=None if select is None else lambda n: select(n).training.numpy(),
             )
-        else:
-            vocabulary = self._vocabulary_for_texts(like)
-            counts = vocabulary.count(documents)
         _warn_of_empty(counts, documents.origin)
-        source = _source_of_counts(counts, vocabulary, documents.origin)
-        return fit_source(self, source, reset=reset, min_samples=min_samples)
+        return _source_of_counts(counts, vocabulary, documents.origin)
 
-    def _validated_lookup(self, X: Any) -> tuple[Model, Source]:
-        check_is_fitted(self, "model_")
-        if not is_texts(X):
-            source = fit_source(self, X, reset=False, min_samples=1)
-            self.model_.check_units(source)
-            return self.model_, self.model_.scaling.as_precise(source)
-        documents, vocabulary = as_documents(text_column(X)), self._vocabulary_for_texts()
-        counts, unknown = vocabulary.count_all(documents)
-        source = _source_of_counts(counts, vocabulary, documents.origin)
-        source.unknown_shares = share_unknown(counts, unknown)
-        return self.model_, fit_source(self, source, reset=False, min_samples=1)
-
-    def _vocabulary_for_texts(self, like: Source | None = None) -> Vocabulary:
-        known = self.model_.vocabulary if like is None else like.vocabulary
-        if known is None:
-            raise UsageError(
-                f"X: holds texts, but {type(self).__name__} was fitted to counts; give counts of "
-                "the same words, or fit to texts."
-            )
-        return known
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.n_neighbors is not None:
+            check_number("n_neighbors", self.n_neighbors, low=0, integer=True)
+        if self.neighbors_by not in _NEIGHBORS_BY:
+            raise unknown_name("neighbors_by", self.neighbors_by, _NEIGHBORS_BY)
 
     def make_index(
         self,
@@ -159,7 +147,7 @@ class TextAutoencoder(AbstractAutoencoder):
         UnknownWordsWarning
             If more than half of all words are unknown.
         """
-        model, source = self._validated_lookup(X)
+        model, source = lookup_rows(self, X)
         index = new_index(model, kind=kind, rerank=rerank, model_path=model_path)
         rows = [str(row) for row in range(source.n_rows)] if names is None else names
         empty = add_rows(index, model, source, rows, metadata)
@@ -194,7 +182,7 @@ class TextAutoencoder(AbstractAutoencoder):
         UnknownWordsWarning
             If more than half of a query's words are unknown.
         """
-        model, source = self._validated_lookup(X)
+        model, source = lookup_rows(self, X)
         if index.settings.model_digest != model.fingerprint():
             raise ModelFileError("index: made with another model; index the data with this one.")
         hits = search_rows(index, model, source, k, rerank=rerank)
@@ -202,6 +190,35 @@ class TextAutoencoder(AbstractAutoencoder):
             _warn_of_no_hits(hits, source)
         _warn_of_unknown(source, "query")
         return hits
+
+
+def lookup_rows(estimator: AbstractAutoencoder, X: Any) -> tuple[Model, Source]:
+    """Validate rows to index or to search with; return the model and the rows.
+
+    For texts the source holds each text's share of unknown words, and empty ones give no warning.
+
+    Raises
+    ------
+    NotFittedError, InvalidData
+    """
+    if not (is_texts(X) and isinstance(estimator, TextAutoencoder)):
+        return estimator._validated_query(X)
+    check_is_fitted(estimator, "model_")
+    model = estimator.model_
+    documents, vocabulary = as_documents(text_column(X)), _vocabulary_of(model, estimator)
+    counts, unknown = vocabulary.count_all(documents)
+    source = _source_of_counts(counts, vocabulary, documents.origin)
+    source.unknown_shares = share_unknown(counts, unknown)
+    return model, fit_source(estimator, source, reset=False, min_samples=1)
+
+
+def _vocabulary_of(fitted: Model | Source, estimator: TextAutoencoder) -> Vocabulary:
+    if fitted.vocabulary is None:
+        raise UsageError(
+            f"X: holds texts, but {type(estimator).__name__} was fitted to counts; give counts of "
+            "the same words, or fit to texts."
+        )
+    return fitted.vocabulary
 
 
 def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> SparseSource:

@@ -14,6 +14,7 @@ from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.parameters import keep, seed_from
 from narrows.estimators.shared_texts import documented
+from narrows.model.coding import all_rows
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -120,8 +121,18 @@ class VariationalAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {**self._shape(), "beta": float(self.beta), **self._slots()}
-        return Choice("variational", parameters, likelihood=True, cannot_copy=bool(self.beta))
+        parameters = {
+            **self._shape(),
+            "beta": float(self.beta),
+            **self._slots(encoder=self.encoder, decoder=self.decoder),
+        }
+        return Choice(
+            "variational",
+            parameters,
+            likelihood=True,
+            cannot_copy=bool(self.beta),
+            augmentation=self.augmentation,
+        )
 
     def log_likelihood(
         self, X: Any, n_samples: int = 100, *, random_state: Any = None
@@ -158,9 +169,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         """
         model, source = self._validated_query(X)
         generator = Generator(model.device).manual_seed(seed_from(random_state))
-        return np.concatenate(
-            list(log_likelihoods(model, source, n_samples=n_samples, generator=generator))
-        )
+        return all_rows(log_likelihoods(model, source, n_samples=n_samples, generator=generator))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

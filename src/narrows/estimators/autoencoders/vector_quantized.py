@@ -16,6 +16,7 @@ from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
 from narrows.model import coding
+from narrows.model.coding import all_rows
 
 __all__ = ["VectorQuantizedAutoencoder"]
 
@@ -126,10 +127,12 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
             "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
             "n_entries": int(self.n_entries),
             "commitment": float(self.commitment),
-            **self._slots(),
+            **self._slots(decoder=self.decoder),
         }
         # a code of so few bits cannot hold a copy of the row, whatever its width
-        return Choice("vector_quantized", parameters, cannot_copy=True)
+        return Choice(
+            "vector_quantized", parameters, cannot_copy=True, augmentation=self.augmentation
+        )
 
     @property
     def entries_(self) -> np.ndarray:
@@ -137,7 +140,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
 
     def choices(self, X: Any) -> np.ndarray:
         """Return the index of the vector chosen in each group, (n_samples, n_groups), int64."""
-        codes = torch.from_numpy(np.concatenate(list(coding.codes(*self._validated_query(X)))))
+        codes = torch.from_numpy(all_rows(coding.codes(*self._validated_query(X))))
         encoder = self._encoder()
         return encoder.choices(codes.to(encoder.entries.device)).cpu().numpy()
 

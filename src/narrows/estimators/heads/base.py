@@ -24,6 +24,7 @@ from narrows.estimators.heads.kind import HeadKind
 from narrows.estimators.inputs import query_rows, query_source
 from narrows.estimators.parameters import (
     NarrowsEstimator,
+    check_training_arguments,
     corruption_spec,
     json_parameters,
     known_arguments,
@@ -240,14 +241,7 @@ class CodeHead(NarrowsEstimator):
         if "dropout" in own:
             check_number("dropout", own["dropout"], low=0, high=1, high_open=True)
         check_number("reconstruction_weight", self.reconstruction_weight, low=0)
-        if self.max_epochs is not None:
-            check_number("max_epochs", self.max_epochs, low=1, integer=True)
-        if self.learning_rate is not None:
-            check_number("learning_rate", self.learning_rate, low=0, low_open=True)
-        check_number("weight_decay", self.weight_decay, low=0)
-        check_number("validation_fraction", self.validation_fraction, low=0, high=1, high_open=True)
-        if self.patience is not None:
-            check_number("patience", self.patience, low=1, integer=True)
+        check_training_arguments(self, optional=("max_epochs", "learning_rate", "patience"))
         if self.training == "frozen" and "corruption" in own:
             self._check_no_effect("corruption")
         self._kind().check_parameters(self)
