@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_estimators import rows_for, targets_for, unfitted
+from torch import nn
 from training_runs import after, equal, small, small_trainer, weights
 
 from narrows.errors import UsageError
@@ -17,6 +18,8 @@ from narrows.estimators.all_estimators import AUTOENCODERS
 from narrows.training import measured_precision, precision
 from narrows.training.loop import TrainingStopped
 from narrows.training.precision import resolve_device, resolve_precision
+
+FEW_PRODUCTS = measured_precision._FEW_PRODUCTS
 
 
 @pytest.mark.parametrize("device", ["nope", "", "cuda:9999", "meta", "hpu", "privateuseone", None])
@@ -159,13 +162,30 @@ def test_measuring_changes_only_the_precision(cls, measured_as):
 
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @pytest.mark.parametrize("cls", AUTOENCODERS, ids=lambda c: c.__name__)
-def test_no_dense_net_on_a_small_table_is_measured(cls, measured_as, monkeypatch):
+def test_no_net_on_few_small_rows_is_measured(cls, measured_as, monkeypatch):
     """A codebook has three dimensions, but uses a weight once per row."""
-    monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", 20_000_000)
+    monkeypatch.setattr(measured_precision, "_FEW_PRODUCTS", FEW_PRODUCTS)
     measured_as.append("bfloat16")
     record = unfitted(cls).fit(rows_for(cls), targets_for(cls)).model_.record
-    convolutional = cls.__name__ == "ConvolutionalAutoencoder"
-    assert record["precision"] == ("bfloat16" if convolutional else "float32")
+    assert record["precision"] == "float32"
+
+
+def test_products_of_convolutions_are_counted(monkeypatch):
+    """8 x 8 pixels through 3 x 3 windows of 5 channels, and a dense layer of 320 units."""
+    net = nn.Sequential(nn.Conv2d(1, 5, 3, padding=1), nn.Flatten(), nn.Linear(320, 2))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x, y=None, *, generator):
+            return self.net(x.reshape(-1, 1, 8, 8))
+
+    x = torch.zeros(4, 64)
+    counted = measured_precision._n_products(Net(), x, None, torch.device("cpu"))
+    convolution, dense = 4 * 64 * 9 * 5, 4 * 320 * 2
+    assert convolution + dense <= counted <= convolution + 2 * dense + 100
 
 
 def test_nets_and_batches_of_one_shape_are_measured_once(x, measured_as):

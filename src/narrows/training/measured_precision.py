@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from narrows.core.slots import Rows
 from narrows.core.sparse import SparseRows
@@ -27,9 +29,9 @@ _GAIN = 0.9
 """bfloat16 must take at most this fraction of float32's time: if the two are close, noise would
 decide, and the same seed could give different results in two processes."""
 
-_FEW_PRODUCTS = 20_000_000
-"""Steps of dense layers with fewer products stay in float32: they take about a millisecond, so that
-noise would decide."""
+_FEW_PRODUCTS = 40_000_000
+"""Steps with fewer products stay in float32: they take a few milliseconds, so that noise would
+decide."""
 
 _SECONDS = 0.1
 _FEWEST, _MOST = 5, 25
@@ -56,8 +58,9 @@ def faster_precision(
     x, y
         A batch as training will see it, scaled and on the device.
     """
-    if _n_products(objective, x) < _FEW_PRODUCTS:
-        return "float32"
+    with _unchanged(objective):
+        if _n_products(objective, x, y, device) < _FEW_PRODUCTS:
+            return "float32"
     key = _shape(objective, x, y, device)
     with (
         _measurements.lock
@@ -81,13 +84,33 @@ class _Measurements:
 _measurements = _Measurements()
 
 
-def _n_products(objective: Trainable, x: Rows) -> float:
-    """Return the number of products of a pass, each weight used once per row; infinity for
-    convolutions, which use a weight at many places."""
+def _n_products(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device) -> float:
+    """Return about how many products a forward pass takes.
+
+    Dense layers use each weight once per row; convolutions, whose weights have four dimensions, are
+    counted in a pass.
+    """
     parameters = list(objective.parameters())
-    if any(parameter.ndim > 3 for parameter in parameters):  # codebooks have three dimensions
-        return float("inf")
-    return len(x) * sum(parameter.numel() for parameter in parameters)
+    dense = len(x) * sum(parameter.numel() for parameter in parameters if parameter.ndim < 4)
+    if all(parameter.ndim < 4 for parameter in parameters) or dense >= _FEW_PRODUCTS:
+        return dense
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        objective(x, y, generator=Generator(device).manual_seed(0))
+    return dense + counter.get_total_flops() / 2
+
+
+@contextmanager
+def _unchanged(objective: Trainable) -> Iterator[None]:
+    """Restore the buffers of an objective after passes, and clear its gradients."""
+    buffers = [(buffer, buffer.detach().clone()) for buffer in objective.buffers()]
+    try:
+        yield
+    finally:
+        for parameter in objective.parameters():
+            parameter.grad = None
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
 
 def _shape(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device) -> Any:
@@ -103,8 +126,6 @@ def _shape(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device
 
 
 def _measured(objective: Trainable, x: Rows, y: Tensor | None, device: torch.device) -> str:
-    buffers = [(buffer, buffer.detach().clone()) for buffer in objective.buffers()]
-
     def seconds(precision: str) -> float:
         generator = Generator(device).manual_seed(0)
         start = time.perf_counter()
@@ -115,14 +136,8 @@ def _measured(objective: Trainable, x: Rows, y: Tensor | None, device: torch.dev
             torch.accelerator.synchronize(device)
         return time.perf_counter() - start
 
-    try:
+    with _unchanged(objective):
         return _faster(seconds)
-    finally:
-        for parameter in objective.parameters():
-            parameter.grad = None
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
 
 
 def _faster(seconds: Callable[[str], float]) -> str:
