@@ -33,6 +33,7 @@ class Evaluation:
         TruncatedSVD of the same width, fitted on the training rows of the model).
     variance : float
         Squared error of predicting the mean of these rows for every row, in ``squared_unit``.
+        Missing values count neither here nor in the errors.
     comparable : bool
         Whether the two errors can be compared: not for a code of bits, since the baseline has as
         many real numbers, nor for shares of words, since the model has another loss.
@@ -156,17 +157,13 @@ def evaluate(
         if source.weights is not None:
             weights = source.weights[first : first + len(x)].double().to(device)
         first += len(x)
-        inputs_x = x if corrupted is None else next(corrupted)[1]
-        if model.baseline is not None and corrupted is not None:
-            fill = model.baseline.reconstruct(inputs_x.to("cpu"))
-            of_baseline = squared.per_sample(fill, x.to("cpu")).to(device)
-            baseline_sum = baseline_sum + _summed(of_baseline, weights)
-        elif model.baseline is not None:
-            of_baseline = model.baseline.error(x.to("cpu")).to(device)
-            baseline_sum = baseline_sum + _summed(of_baseline, weights)
+        given = x if corrupted is None else next(corrupted)[1]
         x, known = fill_missing(x, model.objective.corruption)
-        read = x if corrupted is None else inputs_x
-        output = model.objective.output(model.objective.encode(read).h)
+        if model.baseline is not None:
+            # it takes missing values as the mean, so it reads the rows before they are filled in
+            fill = model.baseline.reconstruct(given.to("cpu")).to(device)
+            baseline_sum = baseline_sum + _summed(squared.per_sample(fill, x, known), weights)
+        output = model.objective.output(model.objective.encode(given).h)
         losses = model.objective.loss.per_sample(output, x, known)
         loss_sum = loss_sum + _summed(losses, weights)
         row_errors.append(losses.cpu())
@@ -176,6 +173,7 @@ def evaluate(
         if known is None:
             count += len(dense) if weights is None else weights.sum()
         else:
+            dense = dense * known  # values that were filled in do not count
             count += _summed(known, weights, dim=0)
         total += _summed(dense, weights, dim=0)
         power += _summed(dense.double().square(), weights)

@@ -41,7 +41,8 @@ def measure_memorization(
 
     Every sample is compared with every training row, in float64: O(n x n_train x n_features) time,
     memory for ``block`` times n distances. The reference are up to 2,000 evenly spaced rows of
-    ``held_out``; without it, training rows, each compared with all others.
+    ``held_out``; without it, training rows, each compared with all others. Missing values are
+    compared as the net fills them in.
 
     Raises
     ------

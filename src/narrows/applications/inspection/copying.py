@@ -125,7 +125,7 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
 
 
 def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
-    """Return scaled dense rows with missing values at 0, and which values are known, 1 or 0."""
+    """Return scaled dense rows, missing values filled in, and which are known, 1 or 0."""
     raw = source.evenly(min(MAX_ROWS, max(2, MAX_VALUES // source.n_features)))
     missing = model.objective.corruption.admits_missing
     check_finite(raw, source, missing=missing)
