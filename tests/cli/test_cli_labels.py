@@ -97,7 +97,7 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("default:.* is taken for a header")
+@pytest.mark.filterwarnings("default:.* was read as a header")
 @pytest.mark.parametrize("task", ["classify", "regress"])
 def test_labels_with_a_header_or_in_a_named_column_are_those_of_an_array(
     task, folder, tmp_path, rows, capsys

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from narrows.core.slots import dense_rows
-from narrows.data.copies import are_many, count_copies
+from narrows.data.copies import count_copies, too_many_copies
 from narrows.data.source import Source
 from narrows.errors import CopiesWarning
 from narrows.model.baseline import sample_size
@@ -108,7 +108,7 @@ def warn_of_calibration(calibration: Source, rows: Source, *, fitted: bool) -> N
         )
         return
     copies = count_copies(calibration, rows)
-    if are_many(copies, rows.n_rows):
+    if too_many_copies(copies, rows.n_rows):
         warnings.warn(
             f"{calibration.origin}: {copies} of the {rows.n_rows} rows of {rows.origin} are among "
             "these rows, so that their p-values are too large; give normal rows that are none of "
