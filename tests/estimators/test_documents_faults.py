@@ -13,7 +13,7 @@ from torch import Generator
 
 from narrows import SemanticHasher
 from narrows.cli import run as cli
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.array_sources import sparse_rows
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling

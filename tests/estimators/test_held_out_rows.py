@@ -18,7 +18,7 @@ from narrows import (
     StackedAutoencoder,
     VariationalAutoencoder,
 )
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Selection, Split, held_out_mask

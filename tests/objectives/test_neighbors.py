@@ -11,7 +11,7 @@ import torch
 from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher, read
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.arrays import array_source
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split

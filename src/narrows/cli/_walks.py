@@ -162,7 +162,7 @@ def _spaced_rows(
     estimator: AbstractAutoencoder, data: str, n_rows: int
 ) -> tuple[np.ndarray, list[str]]:
     """Return at most ``n_rows`` rows, evenly spaced through the data, dense, and their names."""
-    from narrows.core.slots import dense_rows
+    from narrows.core.sparse import dense_rows
 
     opened = open_data(data, estimator)
     _, source = query_rows(estimator, opened)

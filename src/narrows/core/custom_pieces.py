@@ -17,7 +17,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs
-from narrows.core.slots import Code, Corrupted, Decoder, Encoder, Loss, Rows, dense_rows
+from narrows.core.slots import Code, Corrupted, Decoder, Encoder, Loss
+from narrows.core.sparse import Rows, dense_rows
 from narrows.errors import ModelFileError, UsageError
 
 __all__ = [

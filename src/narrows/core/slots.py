@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
-from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
+from narrows.core.sparse import Rows
 from narrows.errors import InvalidData
 
 __all__ = [
@@ -29,10 +29,6 @@ __all__ = [
     "Labeled",
     "Loss",
     "Penalty",
-    "Rows",
-    "SparseRows",
-    "dense_rows",
-    "stored_values",
 ]
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows, stored_values
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.corruptions._emphasis import Emphasis
 
 __all__ = ["Masking", "masked"]

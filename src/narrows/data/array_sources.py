@@ -13,7 +13,8 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labeled, Rows, SparseRows
+from narrows.core.slots import Labeled
+from narrows.core.sparse import Rows, SparseRows
 from narrows.data.csr import checked_csr
 from narrows.data.memory import check_memory
 from narrows.data.source import Source

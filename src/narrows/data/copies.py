@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from narrows.core.slots import Rows, SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import CopiesWarning

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labeled, Rows, dense_rows
+from narrows.core.slots import Labeled
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.memory import check_result_fits
 from narrows.errors import UsageError
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.data.readers.naming import dropping
 from narrows.data.source import Source
 from narrows.data.value_range import Sizes, ValueRange, row_sizes

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.data.source import Source
 from narrows.errors import RangeWarning
 

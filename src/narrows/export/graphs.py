@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.scaling import Scaling
 from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import in_input_units

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from narrows.applications.coding.denoising import missing_again, with_known
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.weights import fill_missing
 from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
 from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model

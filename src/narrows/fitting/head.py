@@ -12,7 +12,9 @@ from torch import Generator, Tensor
 from narrows.applications.heads.prediction import features_read, layer_number, layer_widths
 from narrows.artefact import Artefact
 from narrows.core.pieces import piece_from_spec
-from narrows.core.terms import Trainable, known_rows, of_mean_one
+from narrows.core.targets import known_rows
+from narrows.core.terms import Trainable
+from narrows.core.weights import normalize_weights
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import DenseSource
 from narrows.data.memory import check_result_fits
@@ -97,7 +99,7 @@ def weigh_rows(task: Trainable, split: Split) -> None:
     """Scale the weights of each part to mean 1 over its rows of known y."""
     for rows in split.parts:
         if rows.weights is not None and rows.targets is not None:
-            rows.weights = of_mean_one(rows.weights, known_rows(rows.targets))
+            rows.weights = normalize_weights(rows.weights, known_rows(rows.targets))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from narrows._types import Outputs
 from narrows.core.linear_kernels import uses_caller_threads
-from narrows.core.slots import Code, Rows
-from narrows.core.sparse import padded
-from narrows.core.terms import fill_missing
+from narrows.core.slots import Code
+from narrows.core.sparse import Rows, padded
+from narrows.core.weights import fill_missing
 from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, at_a_time

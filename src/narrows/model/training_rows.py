@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import torch
 
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.copies import count_copies, too_many_copies
 from narrows.data.source import Source
 from narrows.errors import CopiesWarning

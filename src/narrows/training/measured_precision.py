@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Rows
-from narrows.core.sparse import SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.core.terms import Trainable
 from narrows.training.precision import product_context
 

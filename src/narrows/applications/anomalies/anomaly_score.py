@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from narrows.applications.anomalies.contributions import excess
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.source import Source, evenly_spaced
 from narrows.losses import SquaredError
 from narrows.model.coding import code_of, scaled_batches

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.applications.printing import shown_as_table
-from narrows.core.slots import Corruption, Rows, dense_rows
+from narrows.core.slots import Corruption
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model.coding import (

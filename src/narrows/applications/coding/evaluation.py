@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from narrows.applications.printing import shown_as_table
-from narrows.core.slots import dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError

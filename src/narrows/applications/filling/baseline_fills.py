@@ -10,7 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Generator, Tensor
 
-from narrows.core.slots import Rows, dense_rows
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError

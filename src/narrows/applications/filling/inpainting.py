@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from narrows.applications.filling.hidden import PartialRows, filled, start, with_marks
 from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.core.checks import check_number
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.corruptions import Masking
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite

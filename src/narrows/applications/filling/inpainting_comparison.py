@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from narrows.applications.filling.baseline_fills import Baselines, baseline_fills
 from narrows.applications.filling.inpainting import inpainted
 from narrows.applications.printing import shown_as_table
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.source import Source
 from narrows.model.coding import BATCH
 from narrows.model.model import Model

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from narrows.applications.printing import shown_as_table
 from narrows.core.checks import check_number
-from narrows.core.slots import Rows, SparseRows, dense_rows
+from narrows.core.sparse import Rows, SparseRows, dense_rows
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, evenly_spaced
 from narrows.errors import InvalidData

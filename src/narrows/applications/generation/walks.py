@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
-from narrows.core.slots import SparseRows
+from narrows.core.sparse import SparseRows
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantizedEncoder

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
 from narrows.model.coding import reconstruct_corrupted

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from narrows.applications.retrieval.hashing import pack_bits
-from narrows.core.slots import Rows
+from narrows.core.sparse import Rows
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
