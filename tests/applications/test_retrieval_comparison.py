@@ -76,7 +76,7 @@ def test_the_table_holds_every_number_and_its_meaning(compared):
 def test_the_table_counts_queries_without_a_relevant_row(counts):
     alone = np.arange(400)
     table = compare_retrieval(counts.toarray(), counts, alone, cutoffs=(1,)).table()
-    assert "40 queries share no label with any: they count 0" in table
+    assert "40 queries share no label with any row: they score 0" in table
 
 
 def test_an_lsa_too_wide_for_the_rows_is_left_out(counts, topics):

@@ -214,7 +214,7 @@ def test_errors_of_masks_name_their_file(folder, tmp_path, masks, capsys):
     path = tmp_path / "m.npy"
     np.save(path, 0 * masks)
     assert taught(folder, path, tmp_path / "h.st") == 2
-    assert f"Error: {path}: every pixel is of the class 0" in capsys.readouterr().err
+    assert f"Error: {path}: every pixel has the class 0" in capsys.readouterr().err
     np.save(path, np.arange(masks.size).reshape(masks.shape) % 33)
     assert taught(folder, path, tmp_path / "h.st") == 3
     error = capsys.readouterr().err

@@ -126,7 +126,7 @@ def test_header_no_reads_the_first_line_as_numbers(tmp_path):
 
 def test_header_is_refused_for_other_kinds(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 2)))
-    with pytest.raises(UsageError, match="header= goes with .csv and .tsv"):
+    with pytest.raises(UsageError, match="header= is only for .csv and .tsv"):
         read(f"{tmp_path / 'x.npy'}:header=no")
     saved(tmp_path / "x.csv", YEARS)
     with pytest.raises(UsageError, match="header=yes or header=no"):

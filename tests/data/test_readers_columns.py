@@ -93,7 +93,7 @@ def test_a_table_without_features_is_refused(tmp_path: Path) -> None:
 def test_a_table_without_column_names_refuses_named_columns(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text("1,2\n3,4\n" if name == "t.csv" else "[1, 2]\n[3, 4]\n")
-    with pytest.raises(InvalidData, match="have no names, such as 'kind'"):
+    with pytest.raises(InvalidData, match="have no names, so there is no column 'kind'"):
         read(path, label="kind")
 
 

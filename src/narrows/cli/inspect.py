@@ -166,13 +166,13 @@ def _columns(names: list[str]) -> str:
 
 def _vocabulary(model: Model) -> dict[str, Any]:
     """Return how texts are read, and the words of most documents; {} if the model reads none."""
-    from narrows.applications.inspection.facts import commonest_words
+    from narrows.applications.inspection.facts import most_frequent_words
 
     vocabulary = model.vocabulary
     if vocabulary is None:
         return {}
     analyzer = vocabulary.analyzer
-    commonest = commonest_words(vocabulary, _COMMONEST)
+    commonest = most_frequent_words(vocabulary, _COMMONEST)
     return {
         "words": len(vocabulary),
         "documents_counted": int(vocabulary.n_documents),

@@ -1,4 +1,4 @@
-"""Users' own pieces: fit them into the slots, name them in model files, and find them again.
+"""Adapt user-defined pieces to the slots, and save and restore them by name.
 
 A piece that is not in a slot's table is used as it is. A model file names the class that it was
 made of, ``module:class``, and ``load(path, pieces=[...])`` is given that class or an instance:
@@ -151,8 +151,8 @@ def own_spec(piece: Any, *, strict: bool = True) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If ``strict`` and the piece has no name that it can be found by, or an argument is no JSON
-        value.
+        If ``strict`` and the piece has no name that it can be found by, or an argument is not a
+        JSON value.
     """
     kind = piece if inspect.isfunction(piece) else type(piece)
     name = f"{kind.__module__}:{kind.__qualname__}"
@@ -171,8 +171,8 @@ def own_spec(piece: Any, *, strict: bool = True) -> dict[str, Any]:
         if not isinstance(value, str | int | float | bool | list | tuple | None):
             if strict:
                 raise UsageError(
-                    f"save: {kind.__qualname__}.{key} is {value!r}, no JSON value; keep numbers, "
-                    "texts and lists as fields, or define to_spec()."
+                    f"save: {kind.__qualname__}.{key} is {value!r}, not a JSON value; keep "
+                    "numbers, texts and lists as fields, or define to_spec()."
                 )
             values[key] = repr(value)
     return {"name": name, **values}

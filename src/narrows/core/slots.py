@@ -215,7 +215,7 @@ class Loss(ABC):
         InvalidData
             If x has no such probability.
         """
-        raise InvalidData(f"{type(self).__name__}: is no likelihood of x.")
+        raise InvalidData(f"{type(self).__name__}: is not a likelihood of x.")
 
     def expectation(self, output: Outputs) -> Outputs:
         """Return the expected x, in the units of x."""

@@ -18,7 +18,7 @@ __all__ = ["Gaussian"]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """x~ = x + ``sigma`` * n, with n standard normal, drawn anew for every value and step.
+    """x~ = x + ``sigma`` * n, with n standard normal, drawn afresh for every value and step.
 
     Shape (batch, features) in and out; ``sigma`` in scaled units. Dense rows only: noise leaves no
     zeros.

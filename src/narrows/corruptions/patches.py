@@ -24,9 +24,9 @@ class Patches(Emphasis):
     """x~_j = ``fill`` in ``count`` rectangles of every image, else x_j; NaN is filled in too.
 
     Each side of a rectangle is a share of the image's side, uniform in [``low``, ``high``], and its
-    place is uniform within the image; drawn anew for every image and step. Shape (batch, features)
-    in and out; ``fill`` in scaled units. ``image_shape`` is (height, width) or (height, width,
-    channels); estimators replace None by the shape of their images.
+    place is uniform within the image; drawn afresh for every image and step. Shape (batch,
+    features) in and out; ``fill`` in scaled units. ``image_shape`` is (height, width) or (height,
+    width, channels); estimators replace None by the shape of their images.
 
     Raises
     ------

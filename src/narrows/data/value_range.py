@@ -1,4 +1,4 @@
-"""Detect rows in other units than a model was fitted to, such as bytes instead of [0, 1]."""
+"""Warn when rows look like they are in different units from the training data."""
 
 from __future__ import annotations
 

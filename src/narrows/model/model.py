@@ -184,7 +184,7 @@ class Model:
             schema = read_schema(spec["schema"])
             unknown = [name for name in tensors if name.split(".")[0] not in _PARTS]
             if unknown:
-                raise ValueError(f"{unknown[0]!r} is no tensor of a model")
+                raise ValueError(f"{unknown[0]!r} is not a tensor of a model")
             net = _part(tensors, "net.")
             with torch.device("meta"):
                 # nothing is allocated before the shapes are compared with those of the file

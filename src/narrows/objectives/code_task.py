@@ -67,7 +67,7 @@ class Head(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Widths of the layers, the outputs last: with them ``Head`` makes it anew."""
+        """Widths of the layers, the outputs last: with them ``Head`` recreates it."""
         return [weight.shape[1] for weight in self.net.weights]
 
     @staticmethod

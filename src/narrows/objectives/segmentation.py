@@ -75,7 +75,7 @@ class SegmentationHead(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Channels of the maps, and classes: with them a head like this is made anew."""
+        """Channels of the maps, and classes: with them a head like this is recreated."""
         return list(self.last.shape[::-1])
 
     @staticmethod

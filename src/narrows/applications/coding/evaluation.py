@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from narrows.applications.printing import shown_as_table
+from narrows.applications.printing import counted, shown_as_table
 from narrows.core.sparse import dense_rows
 from narrows.core.weights import fill_missing
 from narrows.data.source import Source
@@ -90,10 +90,10 @@ class Evaluation:
         if self.weighted:
             lines.append("Rows count by their weights.")
         if self.from_inputs:
-            lines.append("Rows were rebuilt from the corrupted copies that were given.")
+            lines.append("Rows were reconstructed from the corrupted copies that were given.")
         if self.baseline_copies:
             lines.append(
-                f"{self.baseline} is no baseline here: with as many components as columns it "
+                f"{self.baseline} is not a baseline here: with as many components as columns it "
                 "copies the rows. Compare a narrower code."
             )
         if self.comparable and 0 < self.variance < self.squared_error:
@@ -105,18 +105,21 @@ class Evaluation:
         )
         if worse and self.comparable:
             lines.append(
-                f"{self.baseline} rebuilds these rows better: train for more epochs with more "
+                f"{self.baseline} reconstructs these rows better: train for more epochs with more "
                 "patience, lower the learning rate, or weaken corruption and penalties."
             )
         elif worse:
-            lines.append("No verdict on this code, which is for finding: see evaluate --retrieval.")
+            lines.append(
+                "Reconstruction error does not measure this code; it is meant for search: see "
+                "evaluate --retrieval."
+            )
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)
 
     def _described_rows(self) -> str:
         """Return the number of rows, and whether they are training or held-out rows."""
-        n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
+        n = counted(self.n_rows, "row")
         if self.rows == "held_out":
             return f"{n} held out of training"
         if self.rows == "training":

@@ -1,4 +1,4 @@
-"""Fill in hidden values without a net: by means, the nearest row, PCA or a Gaussian."""
+"""Baseline imputation: mean, nearest row, PCA or Gaussian."""
 
 from __future__ import annotations
 
@@ -194,8 +194,8 @@ def fit_baselines(
         )
     if source.n_rows < 2:
         raise InvalidData(
-            f"{source.origin}: baselines of {source.n_rows} row, but PCA needs the variance of two "
-            "or more; give training rows."
+            f"{source.origin}: baselines need at least two rows, got {source.n_rows}; give "
+            "training rows."
         )
     rows = source.sample(BASELINE_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):

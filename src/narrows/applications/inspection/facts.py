@@ -7,7 +7,7 @@ from typing import Any
 from narrows.model.model import Model
 from narrows.text import Vocabulary
 
-__all__ = ["commonest_words", "n_weights", "net_facts", "training_facts"]
+__all__ = ["most_frequent_words", "n_weights", "net_facts", "training_facts"]
 
 
 def net_facts(model: Model) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def training_facts(model: Model) -> dict[str, Any]:
 
 
 def n_weights(model: Model) -> int:
-    """Return how many weights the net has."""
+    """Return the number of weights of the net."""
     return sum(weight.numel() for weight in model.objective.parameters())
 
 
-def commonest_words(vocabulary: Vocabulary, n: int) -> list[str]:
-    """Return the ``n`` words that occur in the most documents, the commonest first."""
+def most_frequent_words(vocabulary: Vocabulary, n: int) -> list[str]:
+    """Return the ``n`` words that occur in the most documents, the most frequent first."""
     order = (-vocabulary.document_frequencies).argsort(kind="stable")
     return [vocabulary.terms[place] for place in order[:n]]

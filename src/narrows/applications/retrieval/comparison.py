@@ -69,7 +69,7 @@ class RetrievalComparison:
         )
         if first.n_without_relevant:
             lines.append(
-                f"{first.n_without_relevant} queries share no label with any: they count 0"
+                f"{first.n_without_relevant} queries share no label with any row: they score 0"
             )
         lines.append(self.fitted)
         return "\n".join(lines)

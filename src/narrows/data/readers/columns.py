@@ -67,7 +67,9 @@ class Columns:
         """
         excluded = [*self.named, *self.drop]
         if names is None and excluded:
-            raise InvalidData(f"{origin}: its columns have no names, such as {excluded[0]!r}.")
+            raise InvalidData(
+                f"{origin}: the columns have no names, so there is no column {excluded[0]!r}."
+            )
         names = name_unnamed_columns(names or ())
         for name in excluded:
             if name in names:

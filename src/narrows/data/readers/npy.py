@@ -68,7 +68,7 @@ def _rows_of(shape: tuple[int, ...], origin: str) -> tuple[int, int]:
     if len(shape) < 2:
         raise InvalidData(f"{origin}: expected rows of features (2 axes or more), got {shape}.")
     if not math.prod(shape):
-        raise InvalidData(f"{origin}: no rows, or rows of nothing: {shape}.")
+        raise InvalidData(f"{origin}: no rows, or rows without values: {shape}.")
     return shape[0], math.prod(shape[1:])
 
 
