@@ -151,7 +151,7 @@ def test_only_save_needs_a_name(tmp_path):
     with pytest.raises(UsageError, match="Local is defined inside a function"):
         ae.fit(X, checkpoint=tmp_path / "c")
     unnamed = Autoencoder(penalties=[Listed(scale=np.ones(2))], **SMALL).fit(X)
-    with pytest.raises(UsageError, match="Listed.scale is array.*, no JSON value"):
+    with pytest.raises(UsageError, match="Listed.scale is array.*, not a JSON value"):
         unnamed.save(tmp_path / "m.safetensors")
 
 

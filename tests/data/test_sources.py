@@ -9,8 +9,7 @@ import torch
 from source_rows import ROWS, WIDTH, N, dense, flat, numbers, seeded, split, streamed
 
 from narrows.data import read
-from narrows.data.array_sources import SparseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import SparseSource, array_source
 from narrows.data.source import evenly_spaced_rows, n_batches, rows_at
 
 KINDS = ("dense", "sparse", "npy", "parquet")

@@ -10,7 +10,7 @@ import torch
 from source_rows import ROWS, N, flat, seeded, split, streamed
 
 from narrows.data import DenseSource, read, stream
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.readers import images
 from narrows.data.source import evenly_spaced_rows
 from narrows.data.statistics import describe

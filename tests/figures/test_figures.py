@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
 from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.source import evenly_spaced_rows
 from narrows.estimators.inputs import query_rows
 from narrows.figures.drawing import Strip, draw_profiles, draw_words

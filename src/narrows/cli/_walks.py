@@ -12,7 +12,7 @@ import numpy as np
 
 from narrows.applications.generation.walks import most_varying_components, steps_of
 from narrows.cli._data import names_in_figure, open_data, row_names
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.source import evenly_spaced, evenly_spaced_rows
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.inputs import query_rows

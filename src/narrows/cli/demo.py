@@ -92,7 +92,7 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     from sklearn.neighbors import KNeighborsClassifier
 
     from narrows import Autoencoder
-    from narrows.data.arrays import array_source
+    from narrows.data.array_sources import array_source
     from narrows.data.source import evenly_spaced_rows
     from narrows.figures.rows import reconstruction_figure
     from narrows.figures.saving import save_figure

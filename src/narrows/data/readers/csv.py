@@ -20,7 +20,7 @@ from types import TracebackType
 
 import numpy as np
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_memory
 from narrows.data.readers.cells import is_missing, is_text, number, with_commas
 from narrows.data.readers.columns import (

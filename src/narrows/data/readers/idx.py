@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import memory_limit
 from narrows.data.readers.kinds import is_gzipped
 from narrows.data.source import Source

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.csr import checked_csr
 from narrows.data.memory import check_columns, check_memory
 from narrows.data.source import Source

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.core.checks import check_number
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
