@@ -88,7 +88,7 @@ def test_an_svmlight_file_brings_rows_and_labels(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["rows"] == 59 and not err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4", "--labels", test) == 0
-    assert "indices are taken to be counted from 1" in capsys.readouterr().err
+    assert "indices are assumed to start at 1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,first=2") == 2
     assert "first=0 or first=1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,label=x") == 2

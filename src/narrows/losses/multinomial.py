@@ -28,7 +28,7 @@ class Multinomial(Loss):
     Raises
     ------
     InvalidData
-        By ``check``, if a value is negative; by ``log_normalizer``, if one is no count.
+        By ``check``, if a value is negative; by ``log_normalizer``, if one is not a count.
 
     References
     ----------

@@ -40,7 +40,9 @@ class Inpainted:
     def table(self) -> str:
         """Return lines to print."""
         if not self.n_hidden:
-            return "nothing is hidden: the mask hides no known value, there is no error to measure"
+            return (
+                "nothing is hidden: the mask hides no known value, so there is no error to measure"
+            )
         lines = [f"{'':<28}{'squared error':>16}"]
         lines += [f"{name:<28}{error:>16.6g}" for name, error in self.errors.items()]
         return "\n".join(

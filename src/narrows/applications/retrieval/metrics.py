@@ -33,7 +33,7 @@ CUTOFFS = (1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Precision averaged over all queries; a query without any relevant row counts 0.
+    """Precision averaged over all queries; a query without any relevant row scores 0.
 
     Attributes
     ----------

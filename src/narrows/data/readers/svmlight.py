@@ -78,7 +78,7 @@ def read_svmlight(
         if n_features is not None and matrix.shape[1] < n_features:
             warnings.warn(
                 f"{path}: with n_features={n_features}, the file has neither index 0 nor index "
-                f"{n_features}; indices are taken to be counted from 1. "
+                f"{n_features}; indices are assumed to start at 1. "
                 "read(path, n_features=..., zero_based=True) counts from 0, zero_based=False from "
                 "1 without this warning; in the shell FILE:features=...,first=0 or first=1.",
                 stacklevel=3,
