@@ -96,8 +96,8 @@ def read_csv(
     Warns
     -----
     HeaderWarning
-        If it is unclear whether the first line is a header, or if a column without a name is taken
-        for row numbers.
+        If it is unclear whether the first line is a header, or if a column without a name is read
+        as row numbers.
     """
     rows = csv_rows(path)
     ahead = list(islice(rows, 1 + N_INSPECTED))
