@@ -93,8 +93,8 @@ class Evaluation:
             lines.append("Rows were reconstructed from the corrupted copies that were given.")
         if self.baseline_copies:
             lines.append(
-                f"{self.baseline} is not a useful baseline here: with as many components as columns "
-                "it copies the rows. Compare a narrower code."
+                f"{self.baseline} is not a useful baseline here: with as many components as "
+                "columns it copies the rows. Compare a narrower code."
             )
         if self.comparable and 0 < self.variance < self.squared_error:
             lines.append("These reconstructions are worse than the mean of the rows.")
