@@ -77,7 +77,7 @@ def direct(kind: str, index: Any, codes: np.ndarray, queries: np.ndarray) -> Any
         effort: Any = faiss
         parameters = effort.SearchParametersHNSW(efSearch=_SEARCH)
         # reuse the index's graph, since building another takes minutes
-        return lambda q: index._graph.search(q, K, params=parameters)
+        return lambda q: index.graph.search(q, K, params=parameters)
     n_address = min(index.n_bits, max(1, len(codes).bit_length() - 1))
     table = faiss.IndexBinaryHash(index.n_bits, n_address)
     table.add(codes)

@@ -71,6 +71,6 @@ def counts(n_rows: int, seed: int = 0) -> np.ndarray:
 
 def own_answers(fitted: Model, part: str, rows: np.ndarray) -> np.ndarray:
     if part == "decoder":
-        return np.concatenate(list(coding.decoded(fitted, rows)))
+        return np.concatenate(list(coding.decode_rows(fitted, rows)))
     of_rows = {"encoder": coding.codes, "reconstruct": coding.reconstructions}[part]
     return np.concatenate(list(of_rows(fitted, DenseSource(torch.from_numpy(rows)))))

@@ -129,7 +129,7 @@ def test_calibrating_with_training_rows_warns(fraction, scale):
     ae = small(validation_fraction=fraction, scale=scale).fit(x)
     shuffled = x[np.random.default_rng(0).permutation(60)]
     for ask in (ae.p_values, lambda X, c: ae.find_anomalies(X, X_calibration=c)):
-        with pytest.warns(CopiesWarning, match="X_calibration: these are the rows that the model"):
+        with pytest.warns(CopiesWarning, match="X_calibration: the model was fitted to these rows"):
             ask(new, shuffled)
         with pytest.warns(CopiesWarning, match="X_calibration: 60 of the 60 rows of X are among"):
             ask(new, new[::-1])
@@ -141,7 +141,7 @@ def test_calibrating_with_training_rows_warns(fraction, scale):
 def test_training_rows_are_recognized_without_the_held_out_rows():
     x, held_out, new = (normal_rows(60, seed=seed) for seed in (1, 2, 3))
     ae = small().fit(x, validation_data=held_out)
-    with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
+    with pytest.warns(CopiesWarning, match="the model was fitted to these rows"):
         ae.p_values(new, x)
     ae.p_values(new, held_out)
 
@@ -149,7 +149,7 @@ def test_training_rows_are_recognized_without_the_held_out_rows():
 def test_calibrating_a_detector_with_its_training_rows_warns():
     x, new = normal_rows(60, seed=1), normal_rows(60, seed=2)
     found = AnomalyDetector(small(validation_fraction=0), n_folds=2, random_state=0).fit(x)
-    with pytest.warns(CopiesWarning, match="these are the rows that the model was fitted to"):
+    with pytest.warns(CopiesWarning, match="the model was fitted to these rows"):
         found.p_values(new, x)
     with pytest.warns(CopiesWarning, match="60 of the 60 rows of X are among"):
         found.find_anomalies(new, X_calibration=new)

@@ -129,7 +129,7 @@ def test_a_file_of_booleans_is_read_as_a_mask(tmp_path):
         ("square:2", (2, 4), r"image shape \(2, 4\): does not hold 16 features"),
         ("missing:0.5", (5, 5), r"image shape \(5, 5\): does not hold 16 features"),
         ("square:2", (2, 2, 2, 2), "mask: 'square:2' needs images; give their shape"),
-        ("square:x", (4, 4), "mask: 'square:x': 'x' is no number"),
+        ("square:x", (4, 4), "mask: 'square:x': 'x' is not a number"),
         ("missing:2", (4, 4), "mask: missing: must be a number >= 0 and <= 1, got 2"),
         ("none.npy", (4, 4), "mask: none.npy: no such file"),
     ],

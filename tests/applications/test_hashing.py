@@ -220,7 +220,7 @@ def test_a_reranked_search_is_ordered_by_cosine(hasher, texts):
 
 
 def test_re_ranking_needs_an_index_with_vectors(hasher, texts):
-    with pytest.raises(UsageError, match="rerank: this index keeps nothing to re-rank by"):
+    with pytest.raises(UsageError, match="rerank: this index keeps no vectors to re-rank by"):
         hasher.search(hasher.make_index(texts[0]), texts[0][:1], 3, rerank=True)
 
 

@@ -255,7 +255,7 @@ def test_advice_names_the_problem_and_the_way_out(fitted, X):
         advice,
         (
             "copies: of hidden features it fills in 10% of the variance, a linear guess 80%",
-            "PCA of the same width rebuilds these rows better (1 against 5): train for more",
+            "PCA of the same width reconstructs these rows better (1 against 5): train for more",
             "1 of 4 units never change on these rows: narrow the code",
             "3 of 4 dimensions follow the prior",
             "1 of 4 units are at an end of their range",

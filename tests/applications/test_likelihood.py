@@ -137,7 +137,7 @@ def test_the_bound_grows_with_the_number_of_codes(bits):
 def test_the_bound_is_the_same_for_sparse_rows(bits):
     import scipy.sparse as sp
 
-    from narrows.data.arrays import array_source
+    from narrows.data.array_sources import array_source
 
     model = model_of("bernoulli", 4)
     generator = Generator().manual_seed(0)

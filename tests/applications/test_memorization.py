@@ -141,7 +141,7 @@ def test_the_result_can_be_written_as_json(ae, train, test):
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (np.zeros((0, 10)), r"samples: from 1 to 10000 rows are compared, got shape \(0, 10\)"),
+        (np.zeros((0, 10)), r"samples: expected 1 to 10000 rows, got shape \(0, 10\)"),
         (np.zeros(10), r"got shape \(10,\)"),
         (np.zeros((10_001, 10)), r"got shape \(10001, 10\)"),
         (np.zeros((2, 9)), "samples: has 9 features, the model has 10"),
@@ -154,7 +154,7 @@ def test_an_error_names_invalid_samples(ae, train, samples, message):
 
 
 def test_a_single_training_row_is_refused(ae, train):
-    with pytest.raises(InvalidData, match="two training rows at least, got 1"):
+    with pytest.raises(InvalidData, match="at least two training rows are needed, got 1"):
         ae.check_memorization(train[:3], train[:1])
 
 

@@ -164,17 +164,17 @@ def test_the_result_can_be_written_as_json(codes, labels):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"queries": np.zeros((3, 5))}, r"of one width, got \(3, 5\) and \(4, 2\)"),
-        ({"queries": np.zeros((3, 2), np.uint8)}, "must be of one kind"),
-        ({"queries": sp.csr_array((3, 2))}, "must be of one kind"),
+        ({"queries": np.zeros((3, 5))}, r"of the same width, got \(3, 5\) and \(4, 2\)"),
+        ({"queries": np.zeros((3, 2), np.uint8)}, "must be of the same kind"),
+        ({"queries": sp.csr_array((3, 2))}, "must be of the same kind"),
         ({"queries": np.array([[0, 0], [0, np.nan], [0, 0]])}, "finite, row 1 is not"),
         ({"base": np.full((4, 2), np.inf)}, "base: codes must be finite, row 0"),
         ({"queries": np.array([["a", "b"]] * 3)}, "codes must be numbers"),
         ({"query_labels": [1, 2]}, "queries: 3 rows of codes, but labels of 2 rows"),
-        ({"base_labels": sp.csr_array((4, 2))}, "both be one a row, or both sparse"),
+        ({"base_labels": sp.csr_array((4, 2))}, "both be one per row, or both sparse"),
         ({"query_labels": ["a", "b", "c"]}, "numbers for one of queries and base, strings"),
         ({"query_labels": [1, np.nan, 2]}, "query_labels: NaN at row 1"),
-        ({"query_labels": np.zeros((3, 2))}, r"one label a row.*got \(3, 2\)"),
+        ({"query_labels": np.zeros((3, 2))}, r"one label per row.*got \(3, 2\)"),
         (
             {"query_labels": sp.csr_array((3, 2)), "base_labels": sp.csr_array((4, 3))},
             "same labels, got 2 for the queries and 3",

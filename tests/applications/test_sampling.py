@@ -222,7 +222,7 @@ def test_an_older_file_loads_and_names_the_way_out(fitted, path):
     del body["spec"]["densities"]
     path.write_bytes(put_together(header, body, payload))
     old = load(path)
-    with pytest.raises(UsageError, match="no 'mixture' of its codes.*call fit"):
+    with pytest.raises(UsageError, match="no 'mixture' density of its codes.*call fit"):
         old.sample(3)
 
 

@@ -194,7 +194,7 @@ def test_parts_of_a_quantized_code_are_entries(digits, monkeypatch):
 
 def test_a_quantized_code_is_not_traversed(digits):
     ae = small(VectorQuantizedAutoencoder, n_groups=2).fit(digits[:100])
-    with pytest.raises(UsageError, match="traverse: this code is of learned vectors.*use perturb"):
+    with pytest.raises(UsageError, match="traverse: code consists of learned vectors.*use perturb"):
         ae.traverse(digits[0])
 
 
@@ -258,7 +258,7 @@ def test_an_error_names_the_invalid_argument(autoencoder, rows, call, message):
 
 
 def test_different_numbers_of_rows_are_refused(autoencoder, rows):
-    with pytest.raises(InvalidData, match="as many rows, got 3 and 2"):
+    with pytest.raises(InvalidData, match="the same number of rows, got 3 and 2"):
         autoencoder.interpolate(rows[:3], rows[:2])
 
 

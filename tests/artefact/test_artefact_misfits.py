@@ -136,7 +136,7 @@ def test_a_tensor_that_no_model_has_is_refused(model_bytes: bytes, path: Path) -
     artefact = _parse(model_bytes, "model")
     artefact.tensors["nope.x"] = artefact.tensors["net.encoder.weights.0"].clone()
     write_artefact(path, artefact)
-    with pytest.raises(ModelFileError, match="'nope.x' is no tensor of a model"):
+    with pytest.raises(ModelFileError, match="'nope.x' is not a tensor of a model"):
         load(path)
 
 

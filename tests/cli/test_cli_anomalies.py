@@ -180,7 +180,7 @@ def test_calibration_rows_from_training_or_from_data_give_a_warning(detector, ca
     fit, x, normal = (detector / name for name in ("f.csv", "x.csv", "normal.csv"))
     table(500, 0).to_csv(fit, index=False)
     for rows, warned in (
-        (fit, "f.csv: these are the rows that the model was fitted to"),
+        (fit, "f.csv: the model was fitted to these rows"),
         (x, "x.csv: 60 of the 60 rows of"),
         (normal, None),
     ):

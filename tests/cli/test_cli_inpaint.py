@@ -228,7 +228,7 @@ def test_distinct_baseline_rows_give_no_warning(files, capsys):
     ("rows", "message"),
     [
         ((20, 63), "r.npy: baselines of 63 features, but the model was fitted to 64"),
-        ((1, 64), "r.npy: baselines of 1 row, but PCA needs the variance of two or more"),
+        ((1, 64), "r.npy: baselines need at least two rows, got 1"),
     ],
 )
 def test_invalid_baselines_are_refused_by_name(rows, message, files, tmp_path, capsys):

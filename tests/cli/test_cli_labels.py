@@ -90,7 +90,7 @@ def test_an_svmlight_file_provides_rows_and_labels(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["rows"] == 59 and not err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4", "--labels", test) == 0
-    assert "indices are taken to be counted from 1" in capsys.readouterr().err
+    assert "indices are assumed to start at 1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,first=2") == 2
     assert "first=0 or first=1" in capsys.readouterr().err
     assert run("predict", tmp_path / "h.st", f"{test}:features=4,label=x") == 2
@@ -99,7 +99,7 @@ def test_an_svmlight_file_provides_rows_and_labels(tmp_path, capsys):
     assert "'features=four': expected features=NUMBER" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("default:.* is taken for a header")
+@pytest.mark.filterwarnings("default:.* was read as a header")
 @pytest.mark.parametrize("task", ["classify", "regress"])
 def test_labels_with_a_header_or_in_a_named_column_equal_those_of_an_array(
     task, folder, tmp_path, rows, capsys

@@ -118,7 +118,7 @@ def test_images_are_not_written_into_an_input_folder_with_options(
     (tmp_path / "images").mkdir()
     (tmp_path / "a.npy").touch()
     assert cli(arguments.split()) == 2
-    assert "is the input folder images, or lies in it" in capsys.readouterr().err
+    assert "is the input folder images or inside it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_output_in_an_input_folder_is_refused(arguments, tmp_path, monkeypatc
         (tmp_path / name).write_text(name)
     before = sorted(tmp_path.rglob("*"))
     assert cli(arguments.split()) == 2
-    assert "lies in the input folder" in capsys.readouterr().err
+    assert "is inside the input folder" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -205,7 +205,7 @@ def test_an_output_that_the_image_reader_ignores_is_accepted(name, tmp_path, mon
     monkeypatch.chdir(tmp_path / "images")
     assert cli(["encode", "m", ".", "-o", name]) == 4
     assert cli(["encode", "m", ".", "-o", "x.PNG"]) == 2
-    assert "lies in the input folder ., of which" in capsys.readouterr().err
+    assert "is inside the input folder ., so the next run" in capsys.readouterr().err
 
 
 def test_an_output_beside_an_input_folder_is_accepted(tmp_path, monkeypatch, capsys):

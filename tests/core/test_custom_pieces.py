@@ -164,7 +164,7 @@ def test_local_classes_can_be_fitted_but_not_saved(tmp_path):
     with pytest.raises(UsageError, match="Local has no name .* inside a function"):
         ae.fit(X, checkpoint=tmp_path / "c")
     unnamed = Autoencoder(penalties=[Listed(scale=np.ones(2))], **SMALL).fit(X)
-    with pytest.raises(UsageError, match="Listed.scale is array.*, no JSON value"):
+    with pytest.raises(UsageError, match="Listed.scale is array.*, not a JSON value"):
         unnamed.save(tmp_path / "m.safetensors")
 
 

@@ -9,7 +9,7 @@ import torch
 
 from narrows import Multinomial
 from narrows.core import sparse
-from narrows.core.slots import SparseRows
+from narrows.core.sparse import SparseRows
 
 
 def rows_and_dense(*, empty: bool = False) -> tuple[SparseRows, torch.Tensor]:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from source_rows import ROWS, fitted, read_only, seeded
 
 from narrows.data import DenseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 from narrows.estimators.inputs import fit_source, query_source

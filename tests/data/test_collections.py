@@ -168,7 +168,7 @@ def test_rows_of_a_stream_are_taken_in_ascending_order(tmp_path):
     source = read(tmp_path / "x.npy", stream=True)
     for order in (slice(None, None, -1), [3, 1], [1, 1]):
         with pytest.raises(
-            UsageError, match="is streamed, so its rows must be taken in rising order"
+            UsageError, match="is streamed, so its rows must be taken in ascending order"
         ):
             source[order]
         rows = read(tmp_path / "x.npy")[order]

@@ -70,7 +70,9 @@ def test_ordinary_first_rows_are_not_headers(tmp_path, text):
 @pytest.mark.parametrize("text", ["1,2,3\n", "0;1;2\n\n", '"0","1","2"\n'])
 def test_a_single_counting_line_is_refused_with_the_option_to_set(tmp_path, text):
     path = saved(tmp_path / "x.csv", text)
-    with pytest.raises(InvalidData, match=r"no rows: the first line, ., ., ., .* say header=no if"):
+    with pytest.raises(
+        InvalidData, match=r"no rows: the first line, ., ., ., .* pass header=no if"
+    ):
         read(path)
     assert read(path, header=False).n_rows == 1
 
@@ -78,7 +80,7 @@ def test_a_single_counting_line_is_refused_with_the_option_to_set(tmp_path, text
 @pytest.mark.parametrize("text", ["0,1\n0.5,1.5\n2.5,1e3\n", "0\n0.5\n1.5\n"])
 def test_a_row_that_may_be_a_header_causes_a_warning(tmp_path, text):
     path = saved(tmp_path / "x.csv", text)
-    with pytest.warns(HeaderWarning, match=r"taken for a row, .* say header=yes if it names"):
+    with pytest.warns(HeaderWarning, match=r"read as data although .* pass header=yes if it names"):
         assert read(path).n_rows == 3
     assert read(path, header=True).n_rows == 2
 
@@ -124,7 +126,7 @@ def test_header_no_reads_the_first_line_as_numbers(tmp_path):
 
 def test_header_is_refused_for_other_kinds(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 2)))
-    with pytest.raises(UsageError, match="header= goes with .csv and .tsv"):
+    with pytest.raises(UsageError, match="header= is only for .csv and .tsv"):
         read(f"{tmp_path / 'x.npy'}:header=no")
     saved(tmp_path / "x.csv", YEARS)
     with pytest.raises(UsageError, match="header=yes or header=no"):
@@ -185,7 +187,7 @@ def test_the_command_line_prints_the_warning_about_a_header(tmp_path, capsys):
     saved(tmp_path / "x.csv", "\n".join(["2019,2020,2021", *lines]))
     fit = ["-o", str(tmp_path / "m"), "-k", "1", "--epochs", "1", "-q"]
     assert cli(["fit", str(tmp_path / "x.csv"), *fit]) == 0
-    assert capsys.readouterr().err.count("is taken for a header") == 1
+    assert capsys.readouterr().err.count("was read as a header") == 1
     assert cli(["fit", f"{tmp_path / 'x.csv'}:header=no", *fit]) == 0
     assert "header" not in capsys.readouterr().err
 
@@ -195,7 +197,7 @@ def test_a_first_line_that_is_nearly_all_numbers_is_a_header_with_a_warning(tmp_
     row = ",".join("1" for _ in first.split(","))
     path = saved(tmp_path / "x.csv", f"{first}\n{row}\n{row}\n")
     with pytest.warns(
-        HeaderWarning, match=r"taken for a header, because '.*' is not a number; say hea"
+        HeaderWarning, match=r"read as a header because '.*' is not a number; pass hea"
     ):
         assert read(path).n_rows == 2
     with warnings.catch_warnings():

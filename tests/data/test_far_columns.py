@@ -17,7 +17,7 @@ from narrows import Autoencoder, CodeClassifier, CodeMatcher, CodeRegressor, loa
 from narrows.applications.filling.baseline_fills import fit_baselines
 from narrows.cli import run as cli
 from narrows.data import DenseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.scaling import fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import LostColumnsWarning

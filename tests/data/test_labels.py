@@ -60,7 +60,7 @@ def test_several_labels_or_none_per_line(tmp_path, suffix):
 ])  # fmt: skip
 def test_an_extra_first_line_unlike_the_others_is_a_header(tmp_path, suffix, header, labels):
     (tmp_path / f"y.{suffix}").write_text("\n".join([header, *labels]) + "\n")
-    with pytest.warns(UserWarning, match=f"the first line, '{header}', is taken for a header"):
+    with pytest.warns(UserWarning, match=f"the first line, '{header}', was read as a header"):
         assert read_labels(tmp_path / f"y.{suffix}", n_rows=3).tolist() == labels
 
 
@@ -99,7 +99,7 @@ def test_a_first_line_is_not_a_header_if_there_are_as_many_lines_as_rows(tmp_pat
 def test_files_with_several_labels_per_line_may_have_a_header(tmp_path):
     (tmp_path / "y.csv").write_text("topics\nb;a\na\nc\n")
     expected = [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
-    with pytest.warns(UserWarning, match="'topics', is taken for a header"):
+    with pytest.warns(UserWarning, match="'topics', was read as a header"):
         assert read_labels(tmp_path / "y.csv", n_rows=3).toarray().tolist() == expected
 
 

@@ -21,7 +21,7 @@ from narrows import (
 )
 from narrows.core.slots import Labeled
 from narrows.data import DenseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.errors import InvalidData
 
 X, Y = load_digits(return_X_y=True)

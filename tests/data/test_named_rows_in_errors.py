@@ -17,6 +17,7 @@ from narrows import (
     read,
 )
 from narrows.cli import run as cli
+from narrows.data.source import place_in
 from narrows.errors import InvalidData, RangeWarning
 
 SMALL = {"n_components": 2, "hidden": (), "max_epochs": 1, "random_state": 0}
@@ -171,4 +172,4 @@ def test_columns_of_texts_are_named_in_one_line(tmp_path, rows, kind, capsys):
 
 def test_a_part_of_a_table_is_counted_in_rows(tmp_path, rows):
     source = read(spoiled(tmp_path / "t.csv", rows, 1.0))
-    assert source.place(4) == "line 7" and source[2:].place(2) == "row 2"
+    assert place_in(source, 4) == "line 7" and place_in(source[2:], 2) == "row 2"

@@ -105,7 +105,7 @@ def test_a_size_is_checked(folder, tmp_path):
     with pytest.raises(UsageError, match="expected resize=HEIGHTxWIDTH"):
         read(f"{folder / 'all'}:resize=6,8")
     np.save(tmp_path / "x.npy", np.eye(4))
-    with pytest.raises(UsageError, match="resize= goes with images"):
+    with pytest.raises(UsageError, match="resize= is only for images"):
         read(tmp_path / "x.npy", resize=(2, 2))
 
 
@@ -121,7 +121,7 @@ def test_arrays_of_an_archive_are_named(tmp_path):
     fit = ["fit", f"{path}:member=second", "--code", 2, "--hidden", 4, "--epochs", 1, "-q"]
     assert run(*fit, "-o", tmp_path / "m").exit_code == 0
     np.save(tmp_path / "x.npy", np.eye(4))
-    with pytest.raises(UsageError, match=r"member= names an array of an \.npz"):
+    with pytest.raises(UsageError, match=r"member= is only for \.npz"):
         read(tmp_path / "x.npy", member="a")
 
 

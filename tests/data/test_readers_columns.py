@@ -85,7 +85,7 @@ def test_drop_accepts_a_single_name(tmp_path: Path) -> None:
 
 
 def test_a_table_without_features_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="no column is left"):
+    with pytest.raises(InvalidData, match="no feature columns remain"):
         read(_csv(tmp_path), label="kind", drop=["a", "a.b", "when", "grade"])
 
 
@@ -93,7 +93,7 @@ def test_a_table_without_features_is_refused(tmp_path: Path) -> None:
 def test_a_table_without_column_names_refuses_named_columns(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text("1,2\n3,4\n" if name == "t.csv" else "[1, 2]\n[3, 4]\n")
-    with pytest.raises(InvalidData, match="have no names, such as 'kind'"):
+    with pytest.raises(InvalidData, match="have no names, so there is no column 'kind'"):
         read(path, label="kind")
 
 
@@ -175,7 +175,7 @@ def test_invalid_column_names_are_refused(arguments: dict[str, object], tmp_path
 def test_a_first_line_of_numbers_used_as_names_causes_a_warning(tmp_path: Path) -> None:
     (tmp_path / "iris.data.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
     with pytest.warns(
-        HeaderWarning, match=r"are called 5.1, 3.5; say header=yes if these are names"
+        HeaderWarning, match=r"using 5.1, 3.5 as column names; pass header=yes to confirm"
     ):
         read(tmp_path / "iris.data.csv", label="setosa")
 

@@ -188,7 +188,7 @@ def test_an_invalid_n_features_is_refused(tmp_path, wrong):
 
 @pytest.mark.parametrize("name", ["x.npy", "folder"])
 def test_n_features_is_refused_for_other_kinds(tmp_path, name):
-    with pytest.raises(UsageError, match=r"n_features goes with \.svmlight and \.libsvm"):
+    with pytest.raises(UsageError, match=r"n_features is only for \.svmlight and \.libsvm"):
         read(tmp_path / name, n_features=3)
 
 
@@ -254,5 +254,5 @@ def test_an_invalid_zero_based_is_refused(tmp_path, wrong):
 
 
 def test_zero_based_is_refused_for_other_kinds(tmp_path):
-    with pytest.raises(UsageError, match=r"zero_based goes with \.svmlight and \.libsvm"):
+    with pytest.raises(UsageError, match=r"zero_based is only for \.svmlight and \.libsvm"):
         read(tmp_path / "x.npy", zero_based=True)

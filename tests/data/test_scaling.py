@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from source_rows import ROWS, dense
 
 from narrows.data import DenseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.scaling import SCALES, Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.statistics import describe
 
 

@@ -10,8 +10,9 @@ import torch
 from source_rows import ROWS, N, flat, seeded, split, streamed
 
 from narrows.data import DenseSource, read, stream
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.readers import images
+from narrows.data.source import evenly_spaced_rows
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData
 
@@ -25,12 +26,12 @@ def test_evenly_reads_only_the_rows_it_returns(tmp_path, monkeypatch):
     table = streamed("parquet", tmp_path, monkeypatch)
     groups, whole = [], table._group
     monkeypatch.setattr(table, "_group", lambda *a: groups.append(a[0]) or whole(*a))
-    table.evenly(3)
+    evenly_spaced_rows(table, 3)
     assert len(groups) == 3
     array = streamed("npy", tmp_path, monkeypatch)
     rows, read_rows = [], array._read
     monkeypatch.setattr(array, "_read", lambda *a: rows.append(a[2] - a[1]) or read_rows(*a))
-    array.evenly(3)
+    evenly_spaced_rows(array, 3)
     assert rows == [1, 1, 1]
 
 
@@ -140,8 +141,8 @@ def test_only_the_held_out_images_are_decoded(tmp_path, monkeypatch):
     source = read(tmp_path, stream=True)
     training, held_out = split(source, 0.2, generator=seeded())
     seen = []
-    decoded = images.decoded
-    monkeypatch.setattr(images, "decoded", lambda p, *a: seen.extend(p) or decoded(p, *a))
+    decoded = images.decode_images
+    monkeypatch.setattr(images, "decode_images", lambda p, *a: seen.extend(p) or decoded(p, *a))
     apart = flat(held_out.in_order(3))
     assert len(seen) == len(apart) == 4 and apart == sorted(apart)
     mixed = flat(training.shuffled(5, generator=seeded()))

@@ -18,7 +18,7 @@ from narrows import (
 )
 from narrows.artefact import read_artefact, write_artefact
 from narrows.cli import run as cli
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.statistics import describe
 from narrows.data.value_range import ValueRange
 from narrows.errors import ModelFileError, RangeWarning

@@ -21,7 +21,7 @@ from narrows import (
 )
 from narrows.cli import run as cli
 from narrows.cli._columns import open_with_columns
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.copies import count_copies
 from narrows.data.splitting import Grouping
 from narrows.errors import CopiesWarning, InvalidData, UsageError

@@ -13,9 +13,8 @@ from torch import Generator
 
 from narrows import SemanticHasher
 from narrows.cli import run as cli
-from narrows.core.slots import dense_rows
-from narrows.data.array_sources import sparse_rows
-from narrows.data.arrays import array_source
+from narrows.core.sparse import dense_rows
+from narrows.data.array_sources import array_source, sparse_rows
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.indexing.index import Index

@@ -314,8 +314,8 @@ def test_a_pca_as_wide_as_the_rows_is_not_a_baseline(rng, n_components, copies):
     evaluation = Autoencoder(n_components, hidden=(), **settings).fit(rows).evaluate(rows)
     line = next(line for line in evaluation.table().splitlines() if line.startswith("PCA"))
     assert ("copies" in line and "100.00%" not in line) == copies == evaluation.baseline_copies
-    assert ("PCA is no baseline here" in evaluation.table()) == copies
-    assert ("rebuilds these rows better" in evaluation.table()) != copies
+    assert ("PCA is not a useful baseline here" in evaluation.table()) == copies
+    assert ("reconstructs these rows better" in evaluation.table()) != copies
 
 
 def test_the_table_marks_a_net_worse_than_the_mean(rng):

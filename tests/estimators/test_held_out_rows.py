@@ -18,8 +18,8 @@ from narrows import (
     StackedAutoencoder,
     VariationalAutoencoder,
 )
-from narrows.core.slots import dense_rows
-from narrows.data.arrays import array_source
+from narrows.core.sparse import dense_rows
+from narrows.data.array_sources import array_source
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Selection, Split, held_out_mask
 from narrows.data.statistics import describe

@@ -176,7 +176,7 @@ class TestCommandLine:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
         assert cli(["fit", str(table), "-o", str(pipe)]) == 5
-        assert "is no regular file" in capsys.readouterr().err
+        assert "is not a regular file" in capsys.readouterr().err
         assert pipe.is_fifo()
 
     def test_csv_names_are_quoted(self, X, model, tmp_path, capsys):
@@ -273,7 +273,7 @@ def test_an_unknown_loss_lists_the_known_ones(X):
 
 def test_the_table_says_that_pca_is_better(X):
     ae = Autoencoder(**{**SMALL, "max_epochs": 1}, learning_rate=1e-6).fit(X)
-    assert "PCA rebuilds these rows better" in ae.evaluate(X).table()
+    assert "PCA reconstructs these rows better" in ae.evaluate(X).table()
 
 
 def test_a_missing_data_folder_is_named(monkeypatch, tmp_path):

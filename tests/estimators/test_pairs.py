@@ -68,7 +68,7 @@ def test_y_equal_to_X_gives_the_same_net_as_no_y(pairs):
 def test_the_measured_error_is_against_the_clean_rows(pairs, capsys):
     noisy, clean = pairs
     net = Autoencoder(2, verbose=1, **{**ARGUMENTS, "max_epochs": 5}).fit(noisy, clean)
-    assert "rebuilt from the corrupted copies" in capsys.readouterr().err
+    assert "reconstructed from the corrupted copies" in capsys.readouterr().err
     scaled = (net.reconstruct(noisy) - clean) / net.model_.scaling.scale.numpy()
     error = float(np.square(scaled).sum(axis=1).mean())
     assert net.score(noisy, clean) == pytest.approx(-error, rel=1e-3)

@@ -19,7 +19,7 @@ from narrows import (
     load,
 )
 from narrows.artefact import read_artefact, write_artefact
-from narrows.core.terms import target_errors
+from narrows.core.targets import target_errors
 from narrows.errors import InvalidData, ModelFileError
 from narrows.training.loop import TrainingStopped
 

@@ -13,8 +13,7 @@ from topics import topic_texts
 
 import narrows
 from narrows import Autoencoder, CodeClassifier, LinearAutoencoder, SemanticHasher
-from narrows.data.array_sources import DenseSource
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import DenseSource, array_source
 from narrows.data.scaling import Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, ModelFileError, UsageError

@@ -136,7 +136,7 @@ def test_a_heads_autoencoder_is_exported_by_part(autoencoder, rows, classes, tmp
     ("part", "message"),
     [
         ("encode", "part: unknown name 'encode'.*Did you mean 'encoder'"),
-        ("head", "'head' is of a head on a code, such as a classifier, and this is an autoencoder"),
+        ("head", "'head' needs a head on a code, such as a classifier, but this is an autoencoder"),
     ],
 )
 def test_an_unknown_part_is_refused(fitted_model, tmp_path, part, message):

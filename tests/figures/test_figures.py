@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from narrows import Autoencoder, DocumentAutoencoder, Missing
 from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
+from narrows.data.source import evenly_spaced_rows
 from narrows.estimators.inputs import query_rows
 from narrows.figures.drawing import Strip, draw_profiles, draw_words
 from narrows.figures.generation import sample_figure, sheet_figure, walk_figure
@@ -185,8 +186,8 @@ def test_a_text_is_drawn_as_words_with_their_shares(of_texts):
     estimator, texts = of_texts
     model = estimator.model_
     _, source = query_rows(estimator, texts)
-    figure = reconstruction_figure(model, source.evenly(4))
-    shares = model.scaling.forward(source.evenly(4)).to_dense().numpy()
+    figure = reconstruction_figure(model, evenly_spaced_rows(source, 4))
+    shares = model.scaling.forward(evenly_spaced_rows(source, 4)).to_dense().numpy()
     for i, axis in enumerate(figure.axes[:4]):
         words = [label.get_text() for label in axis.get_yticklabels()]
         at = [model.vocabulary.terms.index(word) for word in words]

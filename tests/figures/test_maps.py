@@ -175,5 +175,5 @@ def test_more_neighbors_than_points_are_refused():
 def test_a_figure_without_maps_is_refused(xy, labels):
     with pytest.raises(InvalidData, match="maps: none given"):
         map_figure({}, labels)
-    with pytest.raises(InvalidData, match="classes: one for each of the 120 rows, got 1"):
+    with pytest.raises(InvalidData, match="classes: expected one for each of the 120 rows, got 1"):
         map_figure({"model": xy}, labels, classes=["u"])

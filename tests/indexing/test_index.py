@@ -139,7 +139,7 @@ def test_like_is_re_ranked_with_a_shortlist(index):
     [
         ({"shortlist": 20}, "shortlist: re-ranking needs vectors"),
         ({"vectors": np.ones((1, 4)), "shortlist": 2}, "shortlist: must be at least k = 3, got 2"),
-        ({"vectors": np.ones((2, 4))}, "vectors: must be as many as codes, got 2 for 1"),
+        ({"vectors": np.ones((2, 4))}, "vectors: expected one per code, got 2 for 1"),
         ({"vectors": np.ones((1, 3))}, "vectors: must have 4 columns, got 3"),
         ({"vectors": np.full((1, 4), np.nan)}, "vectors: row 0, column 0 is nan, not finite"),
     ],
@@ -177,7 +177,7 @@ def test_a_repeated_name_is_refused(index):
         ([""], "names: must have 1 to 65,535 bytes, got 0"),
         (["x" * 65_536], "names: must have 1 to 65,535 bytes, got 65,536"),
         (["\ud800"], "cannot be encoded in UTF-8"),
-        (["a", "b"], "names: must be as many as codes, got 2 for 1"),
+        (["a", "b"], "names: expected one per code, got 2 for 1"),
     ],
     ids=range(6),
 )
@@ -194,7 +194,7 @@ def test_invalid_names_are_refused(index, names, message):
         ([{"x": float("nan")}], "metadata: row 0 cannot be written as JSON"),
         ([{"x": {1}}], "metadata: row 0 cannot be written as JSON"),
         ([{"x": "y" * (1 << 20)}], "metadata: row 0 has 1,048,58. bytes, the limit is 1,048,576"),
-        ([{}, {}], "metadata: must be as many as codes, got 2 for 1"),
+        ([{}, {}], "metadata: expected one per code, got 2 for 1"),
     ],
     ids=range(5),
 )

@@ -252,7 +252,7 @@ def test_invalid_ids_are_refused(make, rng):
 
 @over(NAMES)
 def test_ids_and_codes_of_different_lengths_are_refused(make, rng):
-    with pytest.raises(UsageError, match="ids: must be as many as codes, got 2 for 3"):
+    with pytest.raises(UsageError, match="ids: expected one per code, got 2 for 3"):
         make(32).add(np.arange(2), made_codes(rng, 3, 32))
 
 
@@ -269,7 +269,7 @@ def test_codes_of_another_width_are_refused(make):
     index, codes = make(32), np.zeros((1, 8), dtype=np.uint8)
     calls = {"search": (codes, 1), "add": (np.array([1]), codes)}
     for method, arguments in calls.items():
-        with pytest.raises(UsageError, match=r"must have 32 bits \(4 bytes\) a row, got 64"):
+        with pytest.raises(UsageError, match=r"must have 32 bits \(4 bytes\) per row, got 64"):
             getattr(index, method)(*arguments)
 
 

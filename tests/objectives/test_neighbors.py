@@ -11,8 +11,8 @@ import torch
 from topics import topic_texts
 
 from narrows import DocumentAutoencoder, SemanticHasher, read
-from narrows.core.slots import dense_rows
-from narrows.data.arrays import array_source
+from narrows.core.sparse import dense_rows
+from narrows.data.array_sources import array_source
 from narrows.data.scaling import Scaling
 from narrows.data.splitting import Split
 from narrows.data.statistics import describe

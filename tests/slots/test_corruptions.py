@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from narrows import Bernoulli, Gaussian, Masking, Missing, Multinomial, SaltAndPepper, SquaredError
-from narrows.core.slots import SparseRows
+from narrows.core.sparse import SparseRows
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.errors import UsageError

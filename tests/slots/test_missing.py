@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from narrows import Autoencoder, DenoisingAutoencoder, Missing, load
+from narrows import Autoencoder, DenoisingAutoencoder, Identity, Missing, load
+from narrows.applications.anomalies.anomaly_score import fit_anomaly_score
+from narrows.applications.coding.denoising import measure_denoising
+from narrows.applications.coding.evaluation import evaluate
 from narrows.cli import run as cli
 from narrows.data import DenseSource
 from narrows.data.statistics import describe
@@ -63,6 +67,65 @@ def test_evaluation_covers_only_known_values(tables, filler):
     scaled = (tables[1] - np.nanmean(tables[1], axis=0)) / np.nanstd(tables[1], axis=0)
     assert found.variance == pytest.approx(np.nansum(scaled**2) / 600, rel=1e-3)
     assert 0 < found.baseline_squared_error < found.variance
+
+
+@pytest.fixture(scope="module", params=[0.0, 3.0])
+def filler_of(request, tables):
+    """A net whose fill is far from the mean of the scaled features, or at it."""
+    return Autoencoder(**NET, corruption=Missing(0.2, fill=request.param), max_epochs=1).fit(
+        tables[1]
+    )
+
+
+@pytest.fixture(scope="module")
+def scaled(tables):
+    holed = tables[1].astype(np.float64)
+    return (holed - np.nanmean(holed, axis=0)) / np.nanstd(holed, axis=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_variance_does_not_depend_on_the_fill(tables, filler_of, scaled, weighted):
+    weights = np.random.default_rng(1).random(len(scaled)) if weighted else np.ones(len(scaled))
+    weights /= weights.mean()
+    found = evaluate(filler_of.model_, with_weights(tables[1], weights if weighted else None))
+    known = ~np.isnan(scaled)
+    w = weights[:, None] * known
+    mean = (w * np.nan_to_num(scaled)).sum(axis=0) / w.sum(axis=0)
+    expected = np.nansum(weights[:, None] * (scaled - mean) ** 2) / len(scaled)
+    assert found.variance == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_baseline_does_not_depend_on_the_fill(tables, filler_of, scaled):
+    """Missing values are the mean in the input of PCA, and do not count in its error."""
+    model, source = filler_of.model_, DenseSource(tables[1])
+    components = model.baseline.components.numpy()
+    mean = model.baseline.mean.numpy()
+    rebuilt = np.nan_to_num(scaled - mean) @ components.T @ components + mean
+    expected = np.nansum((scaled - rebuilt) ** 2) / len(scaled)
+    generator = torch.Generator().manual_seed(0)
+    for found in (
+        evaluate(model, source).baseline_squared_error,
+        evaluate(model, source, inputs=source).baseline_squared_error,
+        measure_denoising(model, source, Identity(), generator=generator).baseline_denoised,
+    ):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_anomaly_score_is_fitted_to_the_known_values(tables, filler_of, scaled):
+    model = filler_of.model_
+    score = fit_anomaly_score(model, DenseSource(tables[1]), seed=0)
+    np.testing.assert_allclose(score.means.numpy(), np.nanmean(scaled, axis=0), atol=1e-5)
+    rebuilt = (filler_of.reconstruct(tables[1]) - np.nanmean(tables[1], axis=0)) / np.nanstd(
+        tables[1], axis=0
+    )
+    residual = np.nanmean((scaled - rebuilt) ** 2, axis=0)
+    np.testing.assert_allclose(score.variances.numpy(), residual, rtol=1e-3)
+
+
+def with_weights(table, weights):
+    source = DenseSource(table)
+    source.weights = None if weights is None else torch.from_numpy(weights).float()
+    return source
 
 
 def test_a_column_without_values_is_allowed(tables):

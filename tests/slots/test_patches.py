@@ -8,7 +8,7 @@ from torch import Generator
 
 from narrows import Autoencoder, Missing, Patches
 from narrows.core.pieces import piece_from_spec
-from narrows.core.slots import SparseRows
+from narrows.core.sparse import SparseRows
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.errors import UsageError

@@ -34,7 +34,7 @@ def looked_up(request):
 def test_documents_without_content_are_never_hits(looked_up):
     model, rerank, made = looked_up
     texts = [*BLANKS[:2], *topic_texts()[0][:20], *BLANKS[2:]]
-    with pytest.warns(EmptyDocumentWarning, match="4 row.s. without a known word .* first '0'"):
+    with pytest.warns(EmptyDocumentWarning, match="4 rows without a known word .* first '0'"):
         index = model.make_index(made(texts), rerank=rerank)
     assert len(index) == 20
     hits = model.search(index, made(topic_texts()[0][:3]), 24, rerank=rerank)
@@ -57,7 +57,7 @@ def test_names_and_metadata_stay_with_their_rows_if_others_are_left_out(looked_u
 
 def test_names_are_counted_before_empty_rows_are_dropped(looked_up):
     model, _, made = looked_up
-    with pytest.raises(UsageError, match="names: must be as many as rows, got 1 for 2"):
+    with pytest.raises(UsageError, match="names: expected one per row, got 1 for 2"):
         model.make_index(made(["", topic_texts()[0][0]]), ["a"])
 
 
@@ -65,7 +65,7 @@ def test_a_query_without_content_has_no_hits_and_a_warning(looked_up):
     model, rerank, made = looked_up
     texts = topic_texts()[0][:10]
     index = model.make_index(made(texts), rerank=rerank)
-    with pytest.warns(EmptyDocumentWarning, match="4 query.s. .* have no hits, the first .* 1"):
+    with pytest.warns(EmptyDocumentWarning, match="no hits for 4 queries .* the first .* 1"):
         answers = model.search(index, made([texts[0], *BLANKS]), 3, rerank=rerank)
     assert [len(hits) for hits in answers] == [3, 0, 0, 0, 0]
 

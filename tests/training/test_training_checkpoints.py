@@ -15,7 +15,7 @@ from training_runs import after, checkpoint_files, equal, interrupted, small, we
 import narrows
 from narrows import CodeClassifier, LinearAutoencoder
 from narrows.artefact import read_artefact
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.errors import (
     DataChanged,
     LaterFormat,

@@ -1,11 +1,11 @@
-"""Show results as their table when printed, at a prompt and in a notebook."""
+"""Print results: as their table, at a prompt and in a notebook, and with numbers of things."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["shown_as_table"]
+__all__ = ["counted", "shown_as_table"]
 
 
 class _HasTable(Protocol):
@@ -13,6 +13,11 @@ class _HasTable(Protocol):
 
 
 T = TypeVar("T", bound=type[_HasTable])
+
+
+def counted(n: int, one: str, several: str | None = None) -> str:
+    """Return a number of things, such as "1 row", "2 rows" or, with ``several``, "2 queries"."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
 
 
 def shown_as_table(cls: T) -> T:

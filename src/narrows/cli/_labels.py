@@ -52,7 +52,9 @@ def one_label_per_row(
     import scipy.sparse as sp
 
     from narrows.data.readers.labels import read_labels
+    from narrows.data.source import place_in
     from narrows.errors import InvalidData
+    from narrows.text import Documents
 
     if labels is not None:
         path, column = label_file(labels)
@@ -70,11 +72,13 @@ def one_label_per_row(
     own = labels_in_data(opened)
     if own is not None:
         empty = np.flatnonzero(own == "")
-        place = getattr(opened, "place", "document {}".format)
         if len(empty) and unknown != "" and not gaps:
+            first = int(empty[0])
+            of_text = isinstance(opened, Documents)
+            place = f"document {first}" if of_text else place_in(opened, first)
             way_out = "mark them as unknown by --unknown ''" if takes_unknown else "leave them out"
             raise InvalidData(
-                f"{opened.origin}, {place(int(empty[0]))}: no label; {len(empty)} of {n_rows} rows "
+                f"{opened.origin}, {place}: no label; {len(empty)} of {n_rows} rows "
                 f"have none. Fill them in, or {way_out}."
             )
         return _integers(own, unknown)

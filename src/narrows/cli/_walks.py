@@ -12,8 +12,8 @@ import numpy as np
 
 from narrows.applications.generation.walks import most_varying_components, steps_of
 from narrows.cli._data import names_in_figure, open_data, row_names
-from narrows.data.arrays import array_source
-from narrows.data.source import evenly_spaced
+from narrows.data.array_sources import array_source
+from narrows.data.source import evenly_spaced, evenly_spaced_rows
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.inputs import query_rows
 from narrows.figures.generation import walk_figure
@@ -162,12 +162,12 @@ def _spaced_rows(
     estimator: AbstractAutoencoder, data: str, n_rows: int
 ) -> tuple[np.ndarray, list[str]]:
     """Return at most ``n_rows`` rows, evenly spaced through the data, dense, and their names."""
-    from narrows.core.slots import dense_rows
+    from narrows.core.sparse import dense_rows
 
     opened = open_data(data, estimator)
     _, source = query_rows(estimator, opened)
     numbers = evenly_spaced(source.n_rows, n_rows).tolist()
-    return dense_rows(source.evenly(n_rows)).numpy(), _short_names(opened, numbers)
+    return dense_rows(evenly_spaced_rows(source, n_rows)).numpy(), _short_names(opened, numbers)
 
 
 def _short_names(opened: Any, numbers: list[int]) -> list[str]:

@@ -154,13 +154,14 @@ def anomalies(
         results["output"] = str(output)
     if figure is not None:
         from narrows.core.sparse import dense_rows
+        from narrows.data.source import evenly_spaced_rows
         from narrows.figures.anomalies import anomaly_figure
         from narrows.figures.saving import save_figure
 
         shape = image_shape or fitted.schema.image_shape or source.image_shape
         rebuilt = estimator.reconstruct(rows).reshape(rows.n_rows, -1)
         drawn = anomaly_figure(
-            dense_rows(rows.evenly(top)).numpy(), rebuilt, contributions,
+            dense_rows(evenly_spaced_rows(rows, top)).numpy(), rebuilt, contributions,
             titles=_titles(names_in_figure(named, first), found.p_values, first),
             found=found, names=features, image_shape=shape,
         )  # fmt: skip

@@ -41,7 +41,7 @@ def decode(
     from narrows.data import read
     from narrows.data.statistics import check_finite
     from narrows.errors import InvalidData
-    from narrows.model.coding import decoded
+    from narrows.model.coding import decode_rows
     from narrows.writers.images import check_target, write_model_rows
 
     check_target(output, model, codes)
@@ -60,7 +60,7 @@ def decode(
             check_finite(batch, source, first_row=16384 * number)
             if not isinstance(batch, Tensor):
                 batch = batch.to_dense()
-            yield from decoded(fitted, batch.numpy())
+            yield from decode_rows(fitted, batch.numpy())
 
     shape = write_model_rows(
         output, blocks(), fitted, n_rows=source.n_rows, image_shape=image_shape, row_names=named

@@ -92,7 +92,8 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     from sklearn.neighbors import KNeighborsClassifier
 
     from narrows import Autoencoder
-    from narrows.data.arrays import array_source
+    from narrows.data.array_sources import array_source
+    from narrows.data.source import evenly_spaced_rows
     from narrows.figures.rows import reconstruction_figure
     from narrows.figures.saving import save_figure
 
@@ -109,7 +110,7 @@ def _digits(output: Path, *, say: bool) -> dict[str, Any]:
     on_codes = nearest.fit(net.transform(train), y_train).score(net.transform(test), y_test)
     on_pixels = nearest.fit(train, y_train).score(test, y_test)
     picture, model = output / "digits.png", output / "digits.safetensors"
-    rows = array_source(test[:12]).evenly(12)
+    rows = evenly_spaced_rows(array_source(test[:12]), 12)
     save_figure(reconstruction_figure(net.model_, rows, image_shape=(8, 8)), picture)
     net.save(model)
     if say:

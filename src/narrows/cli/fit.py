@@ -196,9 +196,10 @@ def _targets(
 def _shaped(source: Any, image_shape: tuple[int, ...]) -> Any:
     """Return rows as images of the given shape."""
     from narrows.core.convolution import checked_shape
+    from narrows.data.source import with_image_shape
     from narrows.errors import UsageError
     from narrows.text import Documents
 
     if isinstance(source, Documents):
         raise UsageError(f"--image-shape: {source.origin} holds texts.")
-    return source.shaped(checked_shape(image_shape, source.n_features))
+    return with_image_shape(source, checked_shape(image_shape, source.n_features))

@@ -45,7 +45,7 @@ def reconstruct(
     as_json: bool,
 ) -> None:
     """Reconstruct DATA from their codes, in the units of DATA."""
-    from narrows.data.source import evenly_spaced
+    from narrows.data.source import evenly_spaced, evenly_spaced_rows
     from narrows.estimators.inputs import query_rows
     from narrows.figures.rows import n_drawn, reconstruction_figure
     from narrows.figures.saving import save_figure
@@ -75,7 +75,7 @@ def reconstruct(
         rows = n_drawn(estimator.model_, figure_options.rows, drawn_shape)
         drawn = reconstruction_figure(
             estimator.model_,
-            source.evenly(rows),
+            evenly_spaced_rows(source, rows),
             image_shape=drawn_shape,
             lines=names_in_figure(named, evenly_spaced(source.n_rows, rows).tolist()),
         )

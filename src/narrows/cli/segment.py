@@ -61,7 +61,7 @@ def segment(
     from narrows.applications.heads.segmentation import measure_masks
     from narrows.cli._models import open_head
     from narrows.data.readers.masks import read_mask_file
-    from narrows.data.source import evenly_spaced
+    from narrows.data.source import evenly_spaced, evenly_spaced_rows
     from narrows.estimators.inputs import query_rows
     from narrows.figures.saving import save_figure
     from narrows.figures.segmentation import segmentation_figure
@@ -97,7 +97,7 @@ def segment(
         lines.append(f"output: {output}")
     if figure is not None:
         at = evenly_spaced(len(predictions), rows).numpy()
-        images = np.asarray(source.evenly(rows))
+        images = np.asarray(evenly_spaced_rows(source, rows))
         drawn = segmentation_figure(
             images,
             predictions[at],

@@ -14,7 +14,7 @@ from narrows._types import Codes, Outputs
 from narrows.core.objective import Objective
 from narrows.core.slots import Code, Corrupted, Decoder, Encoder, Forward, Loss
 from narrows.core.sparse import Rows, dense_rows
-from narrows.core.terms import combine_weights, fill_missing
+from narrows.core.weights import combine_weights, fill_missing
 from narrows.errors import NarrowsError, UsageError
 
 __all__ = ["adapted", "check_augmentation", "check_custom_pieces", "check_separate"]

@@ -1,4 +1,4 @@
-"""The formula: J(x) = L( x, g( f( x~ ) ) ) + sum of Omega; sums over features, means over rows."""
+"""J(x) = L( x, g( f( x~ ) ) ) + sum of Omega, summed over features and averaged over rows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from torch import Generator, Tensor, nn, no_grad
 
 from narrows._types import Codes, Outputs, PerSample
-from narrows.core.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty, Rows
-from narrows.core.terms import Terms, Trainable, combine_weights, fill_missing, mean_over_rows
+from narrows.core.slots import Code, Corruption, Decoder, Encoder, Forward, Loss, Penalty
+from narrows.core.sparse import Rows
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import combine_weights, fill_missing, mean_over_rows
 
 __all__ = ["Objective"]
 
@@ -26,12 +28,9 @@ class Objective(Trainable):
         penalties: Sequence[Penalty] = (),
     ) -> None:
         super().__init__()
-        self.corruption = corruption
-        self.encoder = encoder
+        self.corruption, self.encoder, self.decoder = corruption, encoder, decoder
+        self.loss, self.penalties = loss, penalties
         self.stochastic = encoder.stochastic
-        self.decoder = decoder
-        self.loss = loss
-        self.penalties = penalties
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(

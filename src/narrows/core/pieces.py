@@ -1,4 +1,4 @@
-"""Convert pieces to JSON values and back, and read the command line's short form."""
+"""Serialize pieces to JSON, and parse the short form name:value."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
-from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
+from narrows.core.sparse import Rows
 from narrows.errors import InvalidData
 
 __all__ = [
@@ -29,10 +29,6 @@ __all__ = [
     "Labeled",
     "Loss",
     "Penalty",
-    "Rows",
-    "SparseRows",
-    "dense_rows",
-    "stored_values",
 ]
 
 
@@ -219,7 +215,7 @@ class Loss(ABC):
         InvalidData
             If x has no such probability.
         """
-        raise InvalidData(f"{type(self).__name__}: is no likelihood of x.")
+        raise InvalidData(f"{type(self).__name__}: is not a likelihood of x.")
 
     def expectation(self, output: Outputs) -> Outputs:
         """Return the expected x, in the units of x."""

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows
 from narrows.errors import UsageError
 
 __all__ = ["Emphasis"]

@@ -9,7 +9,8 @@ import torch
 from torch import Generator
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows
 from narrows.errors import UsageError
 
 __all__ = ["Gaussian"]
@@ -17,7 +18,7 @@ __all__ = ["Gaussian"]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """x~ = x + ``sigma`` * n, with n standard normal, drawn anew for every value and step.
+    """x~ = x + ``sigma`` * n, with n standard normal, drawn afresh for every value and step.
 
     Shape (batch, features) in and out; ``sigma`` in scaled units. Dense rows only: noise leaves no
     zeros.

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from torch import Generator
 
-from narrows.core.slots import Corrupted, Rows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows
 
 __all__ = ["Identity"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows, stored_values
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.corruptions._emphasis import Emphasis
 
 __all__ = ["Masking", "masked"]
@@ -16,7 +17,7 @@ __all__ = ["Masking", "masked"]
 
 @dataclass(frozen=True)
 class Masking(Emphasis):
-    """x~_j = 0 with probability ``rate``, else x_j; drawn anew for every sample and step.
+    """x~_j = 0 with probability ``rate``, else x_j; drawn afresh for every sample and step.
 
     Shape (batch, features) in and out, in scaled units. In sparse rows only stored values are
     drawn, since the others are 0 already: O(non-zeros). The input is never written to.

@@ -9,7 +9,8 @@ import torch
 from torch import Generator
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.corruptions.masking import masked
 from narrows.errors import UsageError
@@ -43,7 +44,7 @@ class Missing(Emphasis):
 
     >>> import torch
     >>> from narrows import Missing
-    >>> from narrows.core.terms import fill_missing
+    >>> from narrows.core.weights import fill_missing
     >>> missing = Missing(rate=0.0, fill=-1.0)
     >>> x, known = fill_missing(torch.tensor([[1.0, torch.nan, 3.0]]), missing)
     >>> x, known

@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.errors import UsageError
 
@@ -23,9 +24,9 @@ class Patches(Emphasis):
     """x~_j = ``fill`` in ``count`` rectangles of every image, else x_j; NaN is filled in too.
 
     Each side of a rectangle is a share of the image's side, uniform in [``low``, ``high``], and its
-    place is uniform within the image; drawn anew for every image and step. Shape (batch, features)
-    in and out; ``fill`` in scaled units. ``image_shape`` is (height, width) or (height, width,
-    channels); estimators replace None by the shape of their images.
+    place is uniform within the image; drawn afresh for every image and step. Shape (batch,
+    features) in and out; ``fill`` in scaled units. ``image_shape`` is (height, width) or (height,
+    width, channels); estimators replace None by the shape of their images.
 
     Raises
     ------

@@ -8,7 +8,8 @@ import torch
 from torch import Generator
 
 from narrows.core.checks import check_number
-from narrows.core.slots import Corrupted, Rows, SparseRows
+from narrows.core.slots import Corrupted
+from narrows.core.sparse import Rows, SparseRows
 from narrows.corruptions._emphasis import Emphasis
 from narrows.errors import UsageError
 

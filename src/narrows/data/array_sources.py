@@ -1,4 +1,4 @@
-"""Make sources of arrays in memory, and arrays of sources."""
+"""Sources in memory: made of arrays, tensors and CSR matrices, and turned back into arrays."""
 
 from __future__ import annotations
 
@@ -13,20 +13,80 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labeled, Rows, SparseRows
-from narrows.data.csr import checked_csr
+from narrows.core.slots import Labeled
+from narrows.core.sparse import Rows, SparseRows
+from narrows.data.csr import checked_csr, checked_sparse
 from narrows.data.memory import check_memory
 from narrows.data.source import Source
+from narrows.errors import InvalidData
 
 __all__ = [
     "DenseSource",
     "SparseSource",
+    "array_source",
     "as_tensor",
     "joined",
+    "needs_float64",
+    "plain_array",
     "rows_in_memory",
     "sparse_rows",
     "stacked",
 ]
+
+_WHOLE = 1 << 24
+"""The largest number up to which float32 represents all whole numbers."""
+
+_BATCH = 65_536
+
+
+def plain_array(x: Any) -> Any:
+    """Convert ``x`` to an array that scikit-learn can validate, without losing information.
+
+    Tensors become numpy arrays, sparse matrices are checked, and masked values become NaN.
+
+    Raises
+    ------
+    InvalidData
+        If the layout of a tensor is unsupported, or a sparse matrix is malformed.
+    """
+    if isinstance(x, torch.Tensor):
+        if x.layout != torch.strided:
+            raise InvalidData(
+                f"X: a tensor of layout {x.layout} is not supported; give a scipy CSR matrix."
+            )
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16
+        return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+    if sp.issparse(x):
+        return checked_csr(x) if x.format == "csr" else checked_sparse(x)
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        return np.ma.filled(x.astype(np.float64), np.nan)
+    return x
+
+
+def array_source(x: Any) -> Source:
+    """Return a source for a validated 2-D array or CSR matrix.
+
+    Bytes, float32 and float64 are not converted. Other numbers become float32, or float64 if they
+    are whole numbers that float32 would round. Values too large for float32 become infinite, which
+    a later check finds. CSR values become float32, because scaling does not shift them.
+    """
+    if sp.issparse(x):
+        with np.errstate(over="ignore"):
+            data = x.data.astype(np.float32, copy=False)
+        return SparseSource(sp.csr_array((data, x.indices, x.indptr), shape=x.shape))
+    if x.dtype in (np.uint8, np.float32, np.float64):
+        return DenseSource(x)
+    return DenseSource(x.astype(np.float64 if needs_float64(x) else np.float32))
+
+
+def needs_float64(x: np.ndarray) -> bool:
+    """Return whether float32 would round numbers: float64, or whole numbers above 2^24."""
+    if x.dtype.kind == "f":
+        return x.dtype.itemsize > 4
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 4 or not x.size:
+        return False
+    return int(x.max()) > _WHOLE or int(x.min()) < -_WHOLE
 
 
 def as_tensor(array: Tensor | np.ndarray) -> Tensor:
@@ -203,9 +263,6 @@ def sparse_rows(matrix: Any) -> SparseRows:
         as_tensor(matrix.data.astype(np.float32, copy=False)),
         matrix.shape[1],
     )
-
-
-_BATCH = 65_536
 
 
 def rows_in_memory(source: Source) -> Any:

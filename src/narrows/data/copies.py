@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from narrows.core.slots import Rows, SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import CopiesWarning
 
-__all__ = ["are_many", "count_copies", "warn_of_copies"]
+__all__ = ["count_copies", "too_many_copies", "warn_of_copies"]
 
 _VALUES = 1 << 20
 """Number of values of dense rows hashed at a time."""
@@ -28,7 +28,7 @@ def warn_of_copies(rows: Split) -> int:
     if rows.held_out is None:
         return 0
     copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
-    if are_many(copies, n):
+    if too_many_copies(copies, n):
         warnings.warn(
             f"{copies} of the {n} held-out rows are exact copies of training rows, so their "
             "errors, early stopping and p-values are too good for new rows: drop the "
@@ -39,7 +39,7 @@ def warn_of_copies(rows: Split) -> int:
     return copies
 
 
-def are_many(copies: int, n_rows: int) -> bool:
+def too_many_copies(copies: int, n_rows: int) -> bool:
     """Return whether at least five rows, and more than one in twenty, are copies.
 
     Fewer rows may be equal by chance if few values are possible.

@@ -1,4 +1,4 @@
-"""Check sparse matrices: a malformed one would crash the process later."""
+"""Validate CSR matrices, because a malformed one can crash the process."""
 
 from __future__ import annotations
 

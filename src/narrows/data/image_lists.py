@@ -39,7 +39,7 @@ def stacked_images(x: Any) -> Any:
             "write them to a file, bigger than memory or not, and give narrows.read(path)."
         )
     if _is_picture(x):
-        raise InvalidData("X: one image; give a list of images, such as [image].")
+        raise InvalidData("X: got one image; give a list of images, such as [image].")
     if isinstance(x, Iterator):
         raise InvalidData(
             f"X: a {type(x).__name__} can be read only once; give numpy.stack(list(X)), "

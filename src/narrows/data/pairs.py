@@ -8,7 +8,8 @@ from copy import copy
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labeled, Rows
+from narrows.core.slots import Labeled
+from narrows.core.sparse import Rows
 from narrows.data.array_sources import DenseSource, SparseSource
 from narrows.data.source import Source
 

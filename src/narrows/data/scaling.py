@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from narrows.core.slots import Rows, SparseRows, dense_rows, stored_values
+from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
 from narrows.errors import InvalidData, LostColumnsWarning, first_names

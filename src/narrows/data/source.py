@@ -12,16 +12,24 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Labeled, Rows, dense_rows
+from narrows.core.slots import Labeled
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.memory import check_result_fits
 from narrows.errors import UsageError
 
 __all__ = [
     "Source",
-    "at_a_time",
+    "dense_rows_at_a_time",
     "drawn_by_weight",
     "evenly_spaced",
+    "evenly_spaced_rows",
+    "identity_of",
+    "is_from_file",
+    "n_batches",
+    "place_in",
     "rows_at",
+    "rows_at_a_time",
+    "with_image_shape",
     "with_targets",
 ]
 
@@ -122,18 +130,9 @@ class Source(ABC):
     def at(self, positions: Tensor) -> Rows:
         """Return the rows with these ascending numbers, counted from 0."""
 
-    def evenly(self, n_rows: int) -> Rows:
-        """Return at most ``n_rows`` evenly spaced rows, in order, for figures."""
-        return self.at(evenly_spaced(self.n_rows, n_rows))
-
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a SHA-256 of the content, by which resuming a training detects changed data."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return JSON values that must be equal to resume a training: the ``fingerprint`` and the
-        names of the columns, if any."""
-        return {"data": self.fingerprint()} | ({"names": self.names} if self.names else {})
 
     def targets_in_order(self) -> Tensor | None:
         """Return y in the order of ``in_order``, or None."""
@@ -151,33 +150,7 @@ class Source(ABC):
         weighted.weights = weights
         return weighted
 
-    def at_a_time(self, most: int) -> int:
-        """Return the number of rows to process at a time without gradients, at most ``most``."""
-        return most if self.sparse else at_a_time(most, self.n_features)
-
-    def n_batches(self, batch_size: int) -> int:
-        return -(-self.n_rows // batch_size)
-
     # The interface of an array, to inspect the data.
-
-    def place(self, row: int, column: int | None = None) -> str:
-        """Return a description of a row, or of a cell, for error messages.
-
-        A row is described by its line in a text file, else by its number, counted from 0; a column
-        by its name, else by its number.
-        """
-        at = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
-        if column is None:
-            return at
-        name = repr(self.names[column]) if self.names else None
-        if self.lines is not None:
-            return f"{at}, column {name or column}"
-        return f"{at}, column {column}{f' ({name})' if name else ''}"
-
-    @property
-    def from_file(self) -> bool:
-        """Whether the rows come from a file, not from an argument of a function."""
-        return not self.origin.isidentifier()
 
     def __len__(self) -> int:
         return self.n_rows
@@ -213,7 +186,7 @@ class Source(ABC):
         check_result_fits((self.n_rows, self.n_features), self.origin, "take fewer rows, X[:1000]")
         whole = np.empty((self.n_rows, self.n_features), self.dtype)
         first = 0
-        for rows in self.in_float64().in_order(self.at_a_time(1024)):
+        for rows in self.in_float64().in_order(rows_at_a_time(self, 1024)):
             whole[first : first + len(rows)] = dense_rows(rows).numpy()
             first += len(rows)
         return whole.reshape(self.shape).astype(dtype or self.dtype, copy=False)
@@ -246,8 +219,8 @@ class Source(ABC):
         """Return the rows with these numbers, in any order if they are in memory."""
         if len(positions) > 1 and not bool((positions.diff() > 0).all()):
             raise UsageError(
-                f"{self.origin}: is streamed, so its rows must be taken in rising order; read it "
-                "with stream=False, or sort the numbers."
+                f"{self.origin}: is streamed, so its rows must be taken in ascending order; read "
+                "it with stream=False, or sort the numbers."
             )
         mask = torch.zeros(self.n_rows, dtype=torch.bool)
         mask[positions] = True
@@ -255,15 +228,6 @@ class Source(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.origin}: {self.n_rows} rows of {self.n_features})"
-
-    def shaped(self, image_shape: tuple[int, int, int]) -> Source:
-        """Return the same rows as images with this height, width and number of channels."""
-        height, _, channels = image_shape
-        if (*(self.image_shape or ()), 1)[:3] == image_shape or height == 1:
-            return self  # rows one pixel high are drawn as profiles
-        shaped = copy(self)
-        shaped.image_shape = image_shape if channels > 1 else image_shape[:2]
-        return shaped
 
     def copy_metadata(self, other: Source) -> Source:
         """Copy the metadata of another source, not its rows, y or weights; return self."""
@@ -282,12 +246,58 @@ def with_targets(source: Source, batch_size: int) -> Iterator[tuple[Rows, Tensor
         first += len(rows)
 
 
-def at_a_time(most: int, n_features: int) -> int:
+def rows_at_a_time(source: Source, most: int) -> int:
+    """Return the number of rows to process at a time without gradients, at most ``most``."""
+    return most if source.sparse else dense_rows_at_a_time(most, source.n_features)
+
+
+def dense_rows_at_a_time(most: int, n_features: int) -> int:
     """Return the number of dense rows to process at a time: ``most``, or fewer if they are long.
 
     It is a multiple of 16. The maps of a convolutional net are several times as long as the rows.
     """
     return max(16, min(most, _AT_A_TIME // n_features // 16 * 16))
+
+
+def n_batches(source: Source, batch_size: int) -> int:
+    """Return the number of batches in which the rows are read."""
+    return -(-source.n_rows // batch_size)
+
+
+def identity_of(source: Source) -> dict[str, Any]:
+    """Return JSON values that must be equal to resume a training: the ``fingerprint`` and the
+    names of the columns, if any."""
+    return {"data": source.fingerprint()} | ({"names": source.names} if source.names else {})
+
+
+def is_from_file(source: Source) -> bool:
+    """Return whether the rows come from a file, not from an argument of a function."""
+    return not source.origin.isidentifier()
+
+
+def place_in(source: Source, row: int, column: int | None = None) -> str:
+    """Return a description of a row, or of a cell, for error messages.
+
+    A row is described by its line in a text file, else by its number, counted from 0; a column
+    by its name, else by its number.
+    """
+    at = f"row {row}" if source.lines is None else f"line {source.lines[row]}"
+    if column is None:
+        return at
+    name = repr(source.names[column]) if source.names else None
+    if source.lines is not None:
+        return f"{at}, column {name or column}"
+    return f"{at}, column {column}{f' ({name})' if name else ''}"
+
+
+def with_image_shape(source: Source, image_shape: tuple[int, int, int]) -> Source:
+    """Return the same rows as images with this height, width and number of channels."""
+    height, _, channels = image_shape
+    if (*(source.image_shape or ()), 1)[:3] == image_shape or height == 1:
+        return source  # rows one pixel high are drawn as profiles
+    shaped = copy(source)
+    shaped.image_shape = image_shape if channels > 1 else image_shape[:2]
+    return shaped
 
 
 def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Rows:
@@ -312,3 +322,8 @@ def evenly_spaced(n_rows: int, wanted: int) -> Tensor:
     """Return at most ``wanted`` evenly spaced row numbers."""
     n = min(wanted, n_rows)
     return torch.arange(n) * n_rows // max(n, 1)
+
+
+def evenly_spaced_rows(source: Source, wanted: int) -> Rows:
+    """Return at most ``wanted`` evenly spaced rows, in order, as one batch."""
+    return source.at(evenly_spaced(source.n_rows, wanted))

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.data.readers.naming import dropping
-from narrows.data.source import Source
+from narrows.data.source import Source, is_from_file, place_in
 from narrows.data.value_range import Sizes, ValueRange, row_sizes
 from narrows.errors import InvalidData, ResourceError
 
@@ -355,11 +355,11 @@ def check_finite(batch: Rows, source: Source, *, first_row: int = 0, missing: bo
     what, way_out = "infinity or a value too large for dtype('float32')", _OF_INFINITY
     if value != value:
         what, way_out = "NaN", _OF_NAN
-    if source.from_file:
+    if is_from_file(source):
         drop = f" ({dropping(source.origin, source.names[column])})" if source.names else ""
         way_out = (_OF_NAN_IN_FILE if value != value else _OF_INFINITY_IN_FILE).format(drop)
-    counted = ", counted from 0" if source.from_file and source.lines is None else ""
+    counted = ", counted from 0" if is_from_file(source) and source.lines is None else ""
     raise InvalidData(
-        f"Input {source.origin} contains {what} at {source.place(first_row + row, column)}"
+        f"Input {source.origin} contains {what} at {place_in(source, first_row + row, column)}"
         f"{counted}; {way_out}."
     )

@@ -1,4 +1,4 @@
-"""Detect rows in other units than a model was fitted to, such as bytes instead of [0, 1]."""
+"""Warn when rows look like they are in different units from the training data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from narrows.core.slots import Rows, SparseRows, stored_values
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.data.source import Source
 from narrows.errors import RangeWarning
 

@@ -9,7 +9,8 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
-from narrows.core.slots import Code, Encoder, Rows
+from narrows.core.slots import Code, Encoder
+from narrows.core.sparse import Rows
 from narrows.encoders.dense import DenseEncoder
 from narrows.errors import unknown_name
 

@@ -9,7 +9,8 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import activation_named
 from narrows.core.convolution import Halving, as_maps, as_rows, residual_blocks, sides
-from narrows.core.slots import Code, Encoder, Rows, dense_rows
+from narrows.core.slots import Code, Encoder
+from narrows.core.sparse import Rows, dense_rows
 
 __all__ = ["ConvolutionalEncoder"]
 

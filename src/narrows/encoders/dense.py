@@ -12,7 +12,8 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import RANGES, SLOPES, activation_named
 from narrows.core.linear_kernels import affine
-from narrows.core.slots import Code, Encoder, Rows, SparseRows
+from narrows.core.slots import Code, Encoder
+from narrows.core.sparse import Rows, SparseRows
 
 __all__ = [
     "DenseEncoder",

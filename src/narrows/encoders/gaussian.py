@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.activations import activation_named
-from narrows.core.slots import Code, Encoder, GaussianPosterior, Rows
+from narrows.core.slots import Code, Encoder, GaussianPosterior
+from narrows.core.sparse import Rows
 from narrows.encoders.dense import dense_parameters, linear_top
 
 __all__ = ["GaussianEncoder"]

@@ -9,7 +9,8 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.activations import activation_named
-from narrows.core.slots import Code, Encoder, Rows
+from narrows.core.slots import Code, Encoder
+from narrows.core.sparse import Rows
 from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 

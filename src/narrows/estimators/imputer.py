@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from narrows.applications.filling.inpainting import METHODS
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.statistics import check_finite
 from narrows.errors import InvalidData, unknown_name
 from narrows.estimators.autoencoders.base import AbstractAutoencoder

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data as _validate_data_untyped
 
-from narrows.data.arrays import array_source, needs_float64, plain_array
+from narrows.data.array_sources import array_source, needs_float64, plain_array
 from narrows.data.image_lists import stacked_images
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError

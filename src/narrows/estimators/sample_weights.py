@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 from torch import Tensor
 
 from narrows.core.checks import check_number
-from narrows.core.terms import of_mean_one
+from narrows.core.weights import normalize_weights
 from narrows.data.source import Source
 from narrows.data.splitting import Selection
 from narrows.errors import InvalidData, UsageError
@@ -117,8 +117,8 @@ def weights_of_parts(weights: np.ndarray | None, selection: Selection) -> Tensor
     if weights is None:
         return None
     wide, held_out = torch.from_numpy(weights), selection.held_out
-    training = of_mean_one(wide, selection.training)
-    return torch.where(held_out, of_mean_one(wide, held_out), training)
+    training = normalize_weights(wide, selection.training)
+    return torch.where(held_out, normalize_weights(wide, held_out), training)
 
 
 def read_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
-from narrows.data.arrays import plain_array
+from narrows.data.array_sources import plain_array
 from narrows.errors import HeldOutClassWarning, InvalidData
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.scaling import Scaling
 from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import in_input_units
@@ -158,7 +158,7 @@ def graph_of(model: Model, part: str, head: ExportedHead | None = None) -> Graph
     if part == "head":
         if head is None:
             raise UsageError(
-                "part: 'head' is of a head on a code, such as a classifier, and this is an "
+                "part: 'head' needs a head on a code, such as a classifier, but this is an "
                 f"autoencoder; choose from {', '.join(PARTS)}."
             )
         return HeadGraph(model, head)

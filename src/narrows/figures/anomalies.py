@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from narrows.applications.anomalies.flagging import FlaggedRows
+from narrows.applications.printing import counted
 from narrows.errors import InvalidData
 from narrows.figures.mosaic import pictures
 from narrows.figures.palette import BLUE, RED
@@ -94,11 +95,9 @@ def _parts(height: float, widths: tuple[float, float], both: bool) -> tuple[Figu
 def _too_few(n_rows: int, smallest: float | None) -> str:
     if smallest is None:
         return "no histogram of p-values: no rows were held out to compute them from"
-    few = (
-        f"{n_rows} row{'s' * (n_rows != 1)}"
-        if n_rows < 2 * _IN_BIN
-        else f"{round(1 / smallest) - 1} rows held out"
-    )
+    few = f"{round(1 / smallest) - 1} rows held out"
+    if n_rows < 2 * _IN_BIN:
+        few = counted(n_rows, "row")
     return f"no histogram of p-values: too few, {few}"
 
 
@@ -123,7 +122,7 @@ def _images(
         axes[2, column].imshow(maps[column], cmap="magma", vmin=0)
         axes[0, column].set_title(fitting(titles[column], 6.5, 6 / n), fontsize=6.5)
     for axis, label in zip(
-        axes[:, 0], ("row", "rebuilt", "share of\nthe error,\nbright: most"), strict=True
+        axes[:, 0], ("row", "reconstructed", "share of\nthe error,\nbright: most"), strict=True
     ):
         axis.set_ylabel(label, rotation="horizontal", ha="right", va="center", fontsize=8)
     for axis in axes.ravel():

@@ -26,7 +26,7 @@ _CUT = 0.02
 _WORDS = 16
 _GRAY = "0.35"
 _SHEET = {"new": 0.5, "nearest in training": 1.5 + PAD, "distance": 2.12 + PAD + 0.1}
-_COPIES = "framed: closer to a training row than 99% of rebuilt rows are; 1 in 100 is by chance"
+_COPIES = "framed: closer to a training row than 99% of reconstructed rows; 1 in 100 by chance"
 
 
 def sample_figure(

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from narrows.applications.filling.baseline_fills import Baselines, baseline_fills
 from narrows.applications.filling.inpainting import inpainted
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.array_sources import DenseSource
 from narrows.figures.drawing import Strip
 from narrows.figures.rows import draw_rows, n_drawn, row_numbers

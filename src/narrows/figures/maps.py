@@ -147,7 +147,8 @@ def _classes(labels: Labels, classes: Any, label_names: Sequence[str] | None) ->
     if classes is not None:
         if len(classes) != n_labeled(labels):
             raise InvalidData(
-                f"classes: one for each of the {n_labeled(labels)} rows, got {len(classes)}."
+                f"classes: expected one for each of the {n_labeled(labels)} rows, got "
+                f"{len(classes)}."
             )
         return np.asarray(classes).astype(str)
     if not sp.issparse(labels):

@@ -10,9 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from narrows.applications.coding.denoising import with_known
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import fill_missing
+from narrows.applications.coding.denoising import missing_again, with_known
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.weights import fill_missing
 from narrows.figures.drawing import PANELS, Strip, draw_images, draw_profiles, draw_words
 from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
@@ -75,11 +75,12 @@ def denoising_figure(
         ]
         strips = [Strip("data", "data", dense.numpy()), *rebuilt]
         return _drawn(model, strips, None, image_shape, lines)
-    known, _ = fill_missing(x, model.objective.corruption)
+    filled, known = fill_missing(x, model.objective.corruption)
     noisy = corrupted.to(model.device)
+    mean = reconstruct_corrupted(model, noisy, filled)
     strips = [Strip("clean", "data", dense.numpy()),
               Strip("corrupted", "corrupted", corrupted.numpy()),
-              *_rebuilt(model, reconstruct_corrupted(model, noisy, known), noisy)]  # fmt: skip
+              *_rebuilt(model, mean, missing_again(noisy, known))]  # fmt: skip
     return _drawn(model, strips, dense, image_shape, lines)
 
 

@@ -11,12 +11,14 @@ from torch import Generator, Tensor
 
 from narrows.artefact import Artefact
 from narrows.core.pieces import piece_from_spec
-from narrows.core.terms import Trainable, known_rows, of_mean_one
+from narrows.core.targets import known_rows
+from narrows.core.terms import Trainable
+from narrows.core.weights import normalize_weights
 from narrows.corruptions import CORRUPTIONS
 from narrows.data.array_sources import DenseSource
 from narrows.data.memory import check_result_fits
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source
+from narrows.data.source import Source, identity_of, n_batches
 from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.fitting.plan import batch_size_for, epochs_for_steps
@@ -92,7 +94,7 @@ def weigh_rows(split: Split) -> None:
     """Scale the weights of each part to mean 1 over its rows of known y."""
     for rows in split.parts:
         if rows.weights is not None and rows.targets is not None:
-            rows.weights = of_mean_one(rows.weights, known_rows(rows.targets))
+            rows.weights = normalize_weights(rows.weights, known_rows(rows.targets))
 
 
 @dataclass(frozen=True)
@@ -279,12 +281,12 @@ def fit_head(
         image_shape=model.schema.image_shape,
     )
     batch_size = batch_size_for(settings.batch_size, rows.n_rows)
-    epochs = recipe.epochs(rows.n_batches(batch_size), settings.max_epochs)
+    epochs = recipe.epochs(n_batches(rows, batch_size), settings.max_epochs)
 
     def identity() -> dict[str, Any]:
         y = digest_of(source.targets)
         weights = {} if source.weights is None else {"weights": digest_of(source.weights)}
-        return {"encoder": encoder_digest, **source.identity(), "y": y, **weights}
+        return {"encoder": encoder_digest, **identity_of(source), "y": y, **weights}
 
     def fitted(record: TrainingRecord) -> FittedHead:
         return FittedHead(

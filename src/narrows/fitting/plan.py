@@ -10,7 +10,7 @@ import numpy as np
 from narrows.core.checks import check_number
 from narrows.core.custom_specs import json_pieces
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source
+from narrows.data.source import Source, identity_of
 from narrows.data.splitting import Split
 from narrows.data.statistics import Statistics
 from narrows.errors import UsageError
@@ -57,7 +57,7 @@ class Plan:
         identity = {name: getattr(self, name) for name in names.split()}
         identity["parameters"] = json_pieces(self.parameters, strict=True)
         identity["augmentation"] = json_pieces({"augmentation": self.augmentation})["augmentation"]
-        identity |= {"scale": self.scaling.kind, **source.identity()}
+        identity |= {"scale": self.scaling.kind, **identity_of(source)}
         if self.pretraining is not None:
             identity["pretraining"] = asdict(self.pretraining)
         if self.sampled_words:

@@ -54,6 +54,11 @@ class GraphIndex:
         self._order: NDArray[np.intp] | None = None  # rows sorted by node; None after a change
         self._starts: NDArray[np.intp] = np.zeros(1, dtype=np.intp)
 
+    @property
+    def graph(self) -> Any:
+        """The graph of faiss, a node per distinct code, or None if it is not built yet."""
+        return self._graph
+
     def __len__(self) -> int:
         return len(self.table)
 

@@ -112,7 +112,7 @@ def check_codes(codes: Any, n_bits: int) -> NDArray[np.uint8]:
         )
     if 8 * codes.shape[1] != n_bits:
         raise UsageError(
-            f"codes: must have {n_bits} bits ({n_bits // 8} bytes) a row, got "
+            f"codes: must have {n_bits} bits ({n_bits // 8} bytes) per row, got "
             f"{8 * codes.shape[1]}; encode with the model that the index was made with."
         )
     return np.ascontiguousarray(codes)
@@ -132,7 +132,7 @@ def check_ids(ids: Any, n: int | None = None) -> NDArray[np.int64]:
             f"ids: must be a 1-D array of whole numbers, got {array.dtype} {array.shape}."
         )
     if n is not None and len(array) != n:
-        raise UsageError(f"ids: must be as many as codes, got {len(array)} for {n} codes.")
+        raise UsageError(f"ids: expected one per code, got {len(array)} for {n} codes.")
     if array.size and (int(array.min()) < 0 or int(array.max()) > np.iinfo(np.int64).max):
         raise UsageError(f"ids: must be >= 0 and below 2**63, got {array.min()}, {array.max()}.")
     array = array.astype(np.int64)

@@ -63,7 +63,7 @@ def encode_names(names: Any, n: int) -> list[bytes]:
     """
     names = check_names(names)
     if len(names) != n:
-        raise UsageError(f"names: must be as many as codes, got {len(names)} for {n} codes.")
+        raise UsageError(f"names: expected one per code, got {len(names)} for {n} codes.")
     encoded = []
     for name in names:
         try:
@@ -87,7 +87,7 @@ def encode_metadata(metadata: Any, n: int) -> list[bytes]:
     if metadata is None:
         return [b""] * n
     if len(metadata) != n:
-        raise UsageError(f"metadata: must be as many as codes, got {len(metadata)} for {n} codes.")
+        raise UsageError(f"metadata: expected one per code, got {len(metadata)} for {n} codes.")
     encoded = []
     for row, values in enumerate(metadata):
         if values is not None and not isinstance(values, dict):
@@ -146,5 +146,5 @@ def encode_vectors(vectors: Any, n: int, settings: Settings) -> NDArray[Any]:
         raise UsageError(f"vectors: this index stores vectors of width {width}; give them.")
     table = check_vectors(vectors, width, "vectors")
     if len(table) != n:
-        raise UsageError(f"vectors: must be as many as codes, got {len(table)} for {n} codes.")
+        raise UsageError(f"vectors: expected one per code, got {len(table)} for {n} codes.")
     return unit_codes(table).astype(VECTOR_DTYPE)

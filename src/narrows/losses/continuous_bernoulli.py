@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, stored_values
+from narrows.core.sparse import Rows, stored_values
 from narrows.losses.bernoulli import Bernoulli
 
 __all__ = ["ContinuousBernoulli", "log_integral"]

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Loss, Rows, SparseRows, stored_values
+from narrows.core.slots import Loss
+from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.errors import InvalidData
 
 __all__ = ["Multinomial"]
@@ -27,7 +28,7 @@ class Multinomial(Loss):
     Raises
     ------
     InvalidData
-        By ``check``, if a value is negative; by ``log_normalizer``, if one is no count.
+        By ``check``, if a value is negative; by ``log_normalizer``, if one is not a count.
 
     References
     ----------

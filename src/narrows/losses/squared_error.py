@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Loss, Rows, SparseRows, stored_values
-from narrows.core.terms import summed
+from narrows.core.slots import Loss
+from narrows.core.sparse import Rows, SparseRows, stored_values
+from narrows.core.weights import summed
 from narrows.errors import UsageError
 
 __all__ = ["SquaredError"]

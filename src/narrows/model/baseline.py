@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from torch import Generator, Tensor
 
 from narrows._types import Outputs, PerSample
-from narrows.core.slots import Rows, SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source, drawn_by_weight
 from narrows.losses import SquaredError

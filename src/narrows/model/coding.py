@@ -11,12 +11,12 @@ from torch import Tensor
 
 from narrows._types import Outputs
 from narrows.core.linear_kernels import uses_caller_threads
-from narrows.core.slots import Code, Rows
-from narrows.core.sparse import padded
-from narrows.core.terms import fill_missing
+from narrows.core.slots import Code
+from narrows.core.sparse import Rows, padded
+from narrows.core.weights import fill_missing
 from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
-from narrows.data.source import Source, at_a_time
+from narrows.data.source import Source, dense_rows_at_a_time, rows_at_a_time
 from narrows.data.statistics import check_finite
 from narrows.errors import UsageError
 from narrows.model.model import Model
@@ -28,7 +28,7 @@ __all__ = [
     "all_rows",
     "code_of",
     "codes",
-    "decoded",
+    "decode_rows",
     "encoded",
     "errors",
     "filled_batches",
@@ -105,7 +105,7 @@ def encoded(model: Model, source: Source, read: Callable[[Rows], T]) -> Iterator
 def _raw_batches(model: Model, source: Source, most: int) -> Iterator[tuple[int, Rows]]:
     """Yield each batch as (number of its first row, rows in input units)."""
     first = 0
-    for raw in model.scaling.as_precise(source).in_order(source.at_a_time(most)):
+    for raw in model.scaling.as_precise(source).in_order(rows_at_a_time(source, most)):
         yield first, raw.to(model.device)
         first += len(raw)
 
@@ -173,10 +173,10 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 
 
 @torch.no_grad()
-def decoded(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
+def decode_rows(model: Model, h: np.ndarray) -> Iterator[np.ndarray]:
     """Yield g(h) in input units, or as proportions if the model scales rows to proportions."""
     rows = as_tensor(np.ascontiguousarray(h, dtype=np.float32))
-    for batch in rows.split(at_a_time(BATCH, model.schema.n_features)):
+    for batch in rows.split(dense_rows_at_a_time(BATCH, model.schema.n_features)):
         mean = padded_call(model.objective.decode, batch.to(model.device))
         yield model.scaling.inverse(mean).cpu().numpy()
 

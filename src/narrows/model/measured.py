@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.source import Source, drawn_by_weight
+from narrows.data.source import Source, drawn_by_weight, rows_at_a_time
 from narrows.model.coding import BATCH, errors
 from narrows.model.density import fit_densities, rows_for
 from narrows.model.model import Model
@@ -50,7 +50,7 @@ def fit_code_densities(model: Model, source: Source, *, seed: int) -> None:
         rows = drawn_by_weight(source, min(n_rows, source.n_rows), generator=generator)
     noise = Generator(model.device).manual_seed(seed)
     codes = []
-    for batch in rows.split(source.at_a_time(BATCH)) if isinstance(rows, Tensor) else [rows]:
+    for batch in rows.split(rows_at_a_time(source, BATCH)) if isinstance(rows, Tensor) else [rows]:
         code = model.objective.encode(model.scaling.forward(batch.to(model.device)))
         h = code.h if code.posterior is None else code.posterior.draw(generator=noise)
         codes.append(h.cpu().numpy())

@@ -20,6 +20,7 @@ from narrows.data.value_range import ValueRange, read_value_range
 from narrows.errors import ModelFileError, UsageError
 from narrows.model.baseline import Baseline
 from narrows.model.density import Density
+from narrows.model.net_weights import load_weights
 from narrows.model.older_files import fingerprinted
 from narrows.model.parts import (
     check_magnitudes,
@@ -30,7 +31,6 @@ from narrows.model.parts import (
     read_scaling,
 )
 from narrows.model.schema import Schema, read_schema
-from narrows.model.weights import load_weights
 from narrows.text import Vocabulary
 from narrows.variants.building import build_objective
 
@@ -185,7 +185,7 @@ class Model:
             schema = read_schema(spec["schema"])
             unknown = [name for name in tensors if name.split(".")[0] not in _PARTS]
             if unknown:
-                raise ValueError(f"{unknown[0]!r} is no tensor of a model")
+                raise ValueError(f"{unknown[0]!r} is not a tensor of a model")
             net = _part(tensors, "net.")
             with torch.device("meta"):
                 # nothing is allocated before the shapes are compared with those of the file

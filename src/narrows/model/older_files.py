@@ -70,7 +70,7 @@ def _without_balance(values: Mapping[str, Any]) -> dict[str, Any]:
         if weight != 0:
             raise ModelFileError(
                 f"balance: the model was trained with this penalty ({weight!r}), which no longer "
-                "exists; train it anew without it."
+                "exists; train a new one without it."
             )
     return {key: value for key, value in values.items() if key != "balance"}
 

@@ -43,7 +43,7 @@ _EPOCH = {"objective", "loss", "penalty", "validation", "seconds"}
 
 
 def check_magnitudes(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError if a weight is absurdly large."""
+    """Raise ValueError if a weight is larger than 1e15."""
     for name, value in tensors.items():
         if value.is_floating_point() and value.numel():
             largest = float(value.abs().max())

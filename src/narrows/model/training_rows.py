@@ -7,15 +7,15 @@ import warnings
 import numpy as np
 import torch
 
-from narrows.core.slots import dense_rows
-from narrows.data.copies import are_many, count_copies
+from narrows.core.sparse import dense_rows
+from narrows.data.copies import count_copies, too_many_copies
 from narrows.data.source import Source
 from narrows.errors import CopiesWarning
 from narrows.model.baseline import sample_size
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 
-__all__ = ["held_out_among", "contains_calibration", "warn_of_calibration", "was_fitted_to"]
+__all__ = ["contains_calibration", "held_out_among", "warn_of_calibration", "was_fitted_to"]
 
 _ROUNDING = 1e-5
 _CLOSE = 0.01
@@ -100,19 +100,19 @@ def warn_of_calibration(calibration: Source, rows: Source, *, fitted: bool) -> N
     """
     if fitted:
         warnings.warn(
-            f"{calibration.origin}: these are the rows that the model was fitted to: their errors "
-            "are too small, and so are p-values that are counted among them; give normal rows "
-            "that fit was not given.",
+            f"{calibration.origin}: the model was fitted to these rows, so their errors are too "
+            "small, and p-values computed from them are too low; pass normal rows that fit did not "
+            "see.",
             CopiesWarning,
             stacklevel=4,
         )
         return
     copies = count_copies(calibration, rows)
-    if are_many(copies, rows.n_rows):
+    if too_many_copies(copies, rows.n_rows):
         warnings.warn(
             f"{calibration.origin}: {copies} of the {rows.n_rows} rows of {rows.origin} are among "
-            "these rows, so that their p-values are too large; give normal rows that are none of "
-            "those to be judged.",
+            f"these rows, so their p-values are too high; pass normal rows that are not in "
+            f"{rows.origin}.",
             CopiesWarning,
             stacklevel=4,
         )

@@ -179,13 +179,13 @@ def scorer_of(queries: Any, base: Any) -> Scorer:
     kinds = [(sp.issparse(codes), distance_of(codes)) for codes in (queries, base)]
     if kinds[0] != kinds[1]:
         raise InvalidData(
-            "codes: queries and base must be of one kind: both dense, both CSR, or both packed "
-            "bits (uint8)."
+            "codes: queries and base must be of the same kind: both dense, both CSR, or both "
+            "packed bits (uint8)."
         )
     if len(queries.shape) != 2 or len(base.shape) != 2 or queries.shape[1] != base.shape[1]:
         raise InvalidData(
-            f"codes: queries and base must be (n, width) of one width, got {queries.shape} and "
-            f"{base.shape}."
+            f"codes: queries and base must be (n, width) of the same width, got {queries.shape} "
+            f"and {base.shape}."
         )
     if kinds[0][1] == "hamming":
         return _BitScorer(np.asarray(queries), np.asarray(base))

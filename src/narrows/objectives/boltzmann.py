@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from narrows._types import Batch, Codes, PerSample
 from narrows.core.checks import check_number
 from narrows.core.linear_kernels import affine
-from narrows.core.slots import Rows, SparseRows, dense_rows
-from narrows.core.terms import Terms, Trainable, mean_over_rows
+from narrows.core.sparse import Rows, SparseRows, dense_rows
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import mean_over_rows
 from narrows.encoders.dense import affine_rows
 from narrows.errors import UsageError
 

@@ -17,8 +17,11 @@ from torch import Generator, Tensor, nn
 
 from narrows._types import PerSample, Scalar
 from narrows.core.objective import Objective
-from narrows.core.slots import Corruption, Rows
-from narrows.core.terms import Terms, Trainable, fill_missing, target_errors
+from narrows.core.slots import Corruption
+from narrows.core.sparse import Rows
+from narrows.core.targets import target_errors
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import fill_missing
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 
@@ -64,7 +67,7 @@ class Head(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Widths of the layers, the outputs last: with them ``Head`` makes it anew."""
+        """Widths of the layers, the outputs last: with them ``Head`` recreates it."""
         return [weight.shape[1] for weight in self.net.weights]
 
     @staticmethod

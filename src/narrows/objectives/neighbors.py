@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from narrows._types import PerSample
 from narrows.core.objective import Objective
-from narrows.core.slots import Rows, SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.core.terms import Terms, Trainable
 from narrows.data.array_sources import sparse_rows
 from narrows.data.scaling import Scaling

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from narrows._types import PerSample, Scalar
-from narrows.core.slots import Rows
+from narrows.core.sparse import Rows
 from narrows.objectives.code_task import FeatureTask, Head
 
 __all__ = ["PairTask"]

@@ -18,8 +18,10 @@ from torch import Generator, Tensor
 
 from narrows._types import PerSample
 from narrows.core.objective import Objective
-from narrows.core.slots import Forward, Rows, SparseRows
-from narrows.core.terms import Terms, Trainable, mean_over_rows
+from narrows.core.slots import Forward
+from narrows.core.sparse import Rows, SparseRows
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import mean_over_rows
 from narrows.decoders import DenseDecoder
 
 __all__ = ["SampledSoftmax"]

@@ -18,8 +18,10 @@ from narrows._types import PerSample
 from narrows.core.activations import activation_named
 from narrows.core.convolution import as_maps, as_rows, convolution_weight, sides
 from narrows.core.objective import Objective
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import Terms, Trainable, fill_missing, mean_over_rows, target_errors
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.targets import target_errors
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import fill_missing, mean_over_rows
 from narrows.encoders import ConvolutionalEncoder
 
 __all__ = ["SegmentationHead", "SegmentationTask", "head_sizes", "pyramid"]
@@ -73,7 +75,7 @@ class SegmentationHead(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Channels of the maps, and classes: with them a head like this is made anew."""
+        """Channels of the maps, and classes: with them a head like this is recreated."""
         return list(self.last.shape[::-1])
 
     @staticmethod

@@ -17,8 +17,9 @@ import torch
 from torch import Generator, Tensor
 
 from narrows._types import PerSample
-from narrows.core.slots import Rows
-from narrows.core.terms import Terms, Trainable, fill_missing
+from narrows.core.sparse import Rows
+from narrows.core.terms import Terms, Trainable
+from narrows.core.weights import fill_missing
 from narrows.objectives.code_task import CodeTask
 
 __all__ = ["SmoothTask", "worst_step"]

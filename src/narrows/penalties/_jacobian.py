@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Encoder, Forward, Rows, SparseRows
+from narrows.core.slots import Encoder, Forward
+from narrows.core.sparse import Rows, SparseRows
 from narrows.encoders import DenseEncoder, QuantizedEncoder
 from narrows.errors import UsageError, unknown_name
 

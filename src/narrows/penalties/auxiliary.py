@@ -10,7 +10,8 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes, Scalar
 from narrows.core.checks import check_number
 from narrows.core.slots import Forward
-from narrows.core.terms import mean_over_rows, target_errors
+from narrows.core.targets import target_errors
+from narrows.core.weights import mean_over_rows
 from narrows.encoders.dense import glorot_uniform
 from narrows.errors import UsageError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from narrows._types import Scalar
 from narrows.core.checks import check_number
 from narrows.core.slots import Forward
-from narrows.core.terms import mean_over_rows
+from narrows.core.weights import mean_over_rows
 from narrows.penalties._jacobian import check_method, full_precision, jacobian_of
 
 __all__ = ["Contractive"]

@@ -8,8 +8,9 @@ import torch
 
 from narrows._types import Scalar
 from narrows.core.checks import check_number
-from narrows.core.slots import Forward, SparseRows
-from narrows.core.terms import mean_over_rows
+from narrows.core.slots import Forward
+from narrows.core.sparse import SparseRows
+from narrows.core.weights import mean_over_rows
 from narrows.errors import UsageError
 from narrows.penalties._jacobian import check_method, full_precision, generator_of, jacobian_of
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from narrows._types import Scalar
 from narrows.core.checks import check_number
 from narrows.core.slots import Forward
-from narrows.core.terms import mean_of_features
+from narrows.core.weights import mean_of_features
 
 __all__ = ["KLSparsity"]
 

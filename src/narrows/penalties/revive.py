@@ -8,8 +8,9 @@ import torch
 
 from narrows._types import Scalar
 from narrows.core.checks import check_number
-from narrows.core.slots import Forward, dense_rows
-from narrows.core.terms import mean_of_features, mean_over_rows
+from narrows.core.slots import Forward
+from narrows.core.sparse import dense_rows
+from narrows.core.weights import mean_of_features, mean_over_rows
 from narrows.encoders.top_k import TopKEncoder
 from narrows.errors import UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
-from narrows.data.source import Source, with_targets
+from narrows.data.source import Source, n_batches, rows_at_a_time, with_targets
 from narrows.training.checkpoint_content import resume_run, save_run
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import product_context
@@ -71,7 +71,7 @@ def train(
     run = Run(trainer, record, EarlyStopping(patience), watch, max_epochs=max_epochs)
     if watch.saved is not None:
         resume_run(run, watch.saved)
-    batches = source.n_batches(batch_size)
+    batches = n_batches(source, batch_size)
     total = max_epochs * batches
 
     while run.epoch < max_epochs and not record.stopped_early:
@@ -118,7 +118,7 @@ def mean_error(trainer: Trainer, source: Source) -> float:
     objective = trainer.objective.eval()
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
-        for raw, y in with_targets(source, source.at_a_time(EVALUATION_BATCH)):
+        for raw, y in with_targets(source, rows_at_a_time(source, EVALUATION_BATCH)):
             x = trainer.scaling.forward(raw.to(trainer.device))
             y = None if y is None else y.to(trainer.device)
             weights = None

@@ -18,8 +18,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from narrows.core.slots import Rows
-from narrows.core.sparse import SparseRows
+from narrows.core.sparse import Rows, SparseRows
 from narrows.core.terms import Trainable
 from narrows.training.precision import product_context
 

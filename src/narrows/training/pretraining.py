@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.objective import Objective
-from narrows.core.slots import Rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import Rows
+from narrows.core.weights import fill_missing
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.encoders import DenseEncoder

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import Decoder, Labeled, Rows
+from narrows.core.slots import Decoder, Labeled
+from narrows.core.sparse import Rows
 from narrows.core.terms import Trainable
 from narrows.training.measured_precision import faster_precision
 from narrows.training.precision import product_context, resolve_precision

@@ -4,8 +4,8 @@ Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising autoenc
 useful representations in a deep network with a local denoising criterion", JMLR 11; with
 Boltzmann machines as layers Hinton, Salakhutdinov (2006), Science 313.
 
-    encoder   dense           a stack of earlier encoders    <- where training starts
-    decoder   tied | dense    the stack's transposes, for good or at the start only
+    encoder   dense           layers that were pretrained one by one    <- the initial weights
+    decoder   tied | dense    their transposes, tied throughout or only initially
 """
 
 from __future__ import annotations

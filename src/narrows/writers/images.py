@@ -65,8 +65,8 @@ def check_target(target: Path | ImageFolder, *inputs: str | Path) -> None:
     for other in map(path_of, inputs):
         if os.path.isdir(other) and Path(os.path.realpath(other)) in (real, *real.parents):
             raise UsageError(
-                f"{target}: is the input folder {other}, or lies in it, so that images of it would "
-                "be replaced or the next run would read these; name a folder elsewhere."
+                f"{target}: is the input folder {other} or inside it, so its images would be "
+                "replaced, or the next run would read these as input; choose another output path."
             )
     if folder.exists() and not folder.is_dir():
         raise ResourceError(f"{target}: is a file; name a folder, or a file without the slash.")

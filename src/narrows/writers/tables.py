@@ -49,17 +49,17 @@ def check_writable(path: Path, *inputs: str | Path) -> None:
     """
     for other in map(path_of, inputs):
         if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
-            raise UsageError(f"{path}: is the input {other} itself; name another output.")
+            raise UsageError(f"{path}: is the input {other} itself; choose another output path.")
         if os.path.isdir(other) and _lies_in(path, other) and _is_read_from(path, Path(other)):
             raise UsageError(
-                f"{path}: lies in the input folder {other}, of which the next run would read it; "
-                "name an output elsewhere."
+                f"{path}: is inside the input folder {other}, so the next run would read it as "
+                "input; choose another output path."
             )
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if path.is_dir():
         raise ResourceError(f"{path}: is a folder; name a file.")
     if path.exists() and not path.is_file():
-        raise ResourceError(f"{path}: is no regular file; name another output.")
+        raise ResourceError(f"{path}: is not a regular file; choose another output path.")
     if not folder.is_dir():
         raise ResourceError(f"{path}: the folder {folder} does not exist; make it first.")
     if not os.access(folder, os.W_OK):

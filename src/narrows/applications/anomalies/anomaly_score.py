@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from narrows.applications.anomalies.contributions import excess
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.source import Source, evenly_spaced
 from narrows.losses import SquaredError
 from narrows.model.coding import code_of, scaled_batches
@@ -49,7 +49,7 @@ class AnomalyScore:
     losses in nats it is the excess over a perfect reconstruction, and ``variances`` are 1/2.
 
     ``variances`` (n_features,) and ``floor`` () are > 0; ``means`` (n_features,) are the means of
-    the scaled rows. All are float32.
+    the known scaled values. All are float32.
     """
 
     density: Density
@@ -153,21 +153,27 @@ def fit_anomaly_score(
     The density is the mixture of ``fit_densities``, or one normal; of more rows than that takes,
     evenly spaced ones are used.
     """
-    residual, sums, squares = torch.zeros(3, source.n_features, dtype=torch.float64)
+    residual, sums, squares, counts = torch.zeros(4, source.n_features, dtype=torch.float64)
     codes: list[np.ndarray] = []
     for _, x in scaled_batches(model, source):
         h = code_of(model, x).h
         residual += excess(model, x, h).sum(dim=0).cpu()
-        wide = dense_rows(fill_missing(x, model.objective.corruption)[0]).double().cpu()
-        sums, squares = sums + wide.sum(dim=0), squares + wide.square().sum(dim=0)
+        filled, known = fill_missing(x, model.objective.corruption)
+        wide = dense_rows(filled).double().cpu()
+        known = torch.ones_like(wide) if known is None else known.double().cpu()
+        wide = wide * known  # values that were filled in do not count
+        counts, sums = counts + known.sum(dim=0), sums + wide.sum(dim=0)
+        squares += wide.square().sum(dim=0)
         codes.append(h.cpu().numpy())
     all_codes, n = np.concatenate(codes), source.n_rows
     used = all_codes[evenly_spaced(n, rows_for(source.n_features, model.n_components)).numpy()]
     density = fit_densities(used, seed=seed)["mixture"] if mixture else fit_gaussian(used)
+    counts = counts.clamp_min(1)
     floor = max(_FLOOR * float(all_codes.var(axis=0, dtype=np.float64).mean()), _TINY)
     if isinstance(model.objective.loss, SquaredError):
-        variance = float((squares / n - (sums / n).square()).mean())
-        variances = (residual / n).clamp_min(max(_LEAST_VARIANCE * variance, _TINY))
+        variance = float((squares / counts - (sums / counts).square()).mean())
+        variances = (residual / counts).clamp_min(max(_LEAST_VARIANCE * variance, _TINY))
     else:
         variances = torch.full_like(residual, 0.5)
-    return AnomalyScore(density, variances.float(), (sums / n).float(), torch.tensor(floor).float())
+    means = (sums / counts).float()
+    return AnomalyScore(density, variances.float(), means, torch.tensor(floor).float())

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from narrows._types import Codes
-from narrows.core.slots import Rows, dense_rows
-from narrows.core.terms import fill_missing
+from narrows.core.sparse import Rows, dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.array_sources import DenseSource
 from narrows.data.source import Source, rows_at
 from narrows.losses import Bernoulli, Multinomial

@@ -1,4 +1,4 @@
-"""Flag rows as anomalies: by a level for their p-values, or as a share of the rows.
+"""Flag anomalies by a p-value threshold or a contamination rate.
 
 With m held-out rows no p-value is below 1 / (m + 1), so a lower level never flags a row. The
 default level is raised to that value; if that is above ``MAX_LEVEL``, a share of the rows is

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.applications.printing import shown_as_table
-from narrows.core.slots import Corruption, Rows, dense_rows
+from narrows.core.slots import Corruption
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.source import Source
 from narrows.losses import SquaredError
 from narrows.model.coding import (
@@ -27,6 +28,7 @@ __all__ = [
     "denoised",
     "denoised_after",
     "measure_denoising",
+    "missing_again",
     "with_known",
 ]
 
@@ -59,6 +61,13 @@ def denoised_after(
     """
     for raw, x, _, noisy in _corrupted(model, source, corruption, generator):
         yield in_input_units(model, reconstruct_corrupted(model, noisy, x), raw).cpu().numpy()
+
+
+def missing_again(rows: Rows, known: Tensor | None) -> Rows:
+    """Return rows with NaN where ``known`` is 0, instead of the net's fill: for the baseline."""
+    if known is None or not isinstance(rows, Tensor):
+        return rows
+    return torch.where(known > 0, rows, torch.nan)
 
 
 @shown_as_table
@@ -96,7 +105,8 @@ def measure_denoising(
     for _, x, known, noisy in _corrupted(model, source, corruption, generator):
         versions = [dense_rows(noisy), reconstruct_corrupted(model, noisy, x)]
         if model.baseline is not None:
-            versions.append(model.baseline.reconstruct(noisy.to("cpu")).to(model.device))
+            given = missing_again(noisy, known)
+            versions.append(model.baseline.reconstruct(given.to("cpu")).to(model.device))
         for i, version in enumerate(versions):
             sums[i] += squared.per_sample(version, x, known).double().sum().cpu()
     corrupted, by_model, by_baseline = (float(total) / source.n_rows for total in sums)

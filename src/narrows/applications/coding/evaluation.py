@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from narrows.applications.printing import shown_as_table
-from narrows.core.slots import dense_rows
-from narrows.core.terms import fill_missing
+from narrows.applications.printing import counted, shown_as_table
+from narrows.core.sparse import dense_rows
+from narrows.core.weights import fill_missing
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
 from narrows.losses import SquaredError
@@ -33,6 +33,7 @@ class Evaluation:
         TruncatedSVD of the same width, fitted on the training rows of the model).
     variance : float
         Squared error of predicting the mean of these rows for every row, in ``squared_unit``.
+        Missing values count neither here nor in the errors.
     comparable : bool
         Whether the two errors can be compared: not for a code of bits, since the baseline has as
         many real numbers, nor for shares of words, since the model has another loss.
@@ -89,11 +90,11 @@ class Evaluation:
         if self.weighted:
             lines.append("Rows count by their weights.")
         if self.from_inputs:
-            lines.append("Rows were rebuilt from the corrupted copies that were given.")
+            lines.append("Rows were reconstructed from the corrupted copies that were given.")
         if self.baseline_copies:
             lines.append(
-                f"{self.baseline} is no baseline here: with as many components as columns it "
-                "copies the rows. Compare a narrower code."
+                f"{self.baseline} is not a useful baseline here: with as many components as "
+                "columns it copies the rows. Compare a narrower code."
             )
         if self.comparable and 0 < self.variance < self.squared_error:
             lines.append("These reconstructions are worse than the mean of the rows.")
@@ -104,18 +105,21 @@ class Evaluation:
         )
         if worse and self.comparable:
             lines.append(
-                f"{self.baseline} rebuilds these rows better: train for more epochs with more "
+                f"{self.baseline} reconstructs these rows better: train for more epochs with more "
                 "patience, lower the learning rate, or weaken corruption and penalties."
             )
         elif worse:
-            lines.append("No verdict on this code, which is for finding: see evaluate --retrieval.")
+            lines.append(
+                "Reconstruction error does not measure this code; it is meant for search: see "
+                "evaluate --retrieval."
+            )
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")
         return "\n".join(lines)
 
     def _described_rows(self) -> str:
         """Return the number of rows, and whether they are training or held-out rows."""
-        n = f"{self.n_rows} row{'s' if self.n_rows != 1 else ''}"
+        n = counted(self.n_rows, "row")
         if self.rows == "held_out":
             return f"{n} held out of training"
         if self.rows == "training":
@@ -156,17 +160,13 @@ def evaluate(
         if source.weights is not None:
             weights = source.weights[first : first + len(x)].double().to(device)
         first += len(x)
-        inputs_x = x if corrupted is None else next(corrupted)[1]
-        if model.baseline is not None and corrupted is not None:
-            fill = model.baseline.reconstruct(inputs_x.to("cpu"))
-            of_baseline = squared.per_sample(fill, x.to("cpu")).to(device)
-            baseline_sum = baseline_sum + _summed(of_baseline, weights)
-        elif model.baseline is not None:
-            of_baseline = model.baseline.error(x.to("cpu")).to(device)
-            baseline_sum = baseline_sum + _summed(of_baseline, weights)
+        given = x if corrupted is None else next(corrupted)[1]
         x, known = fill_missing(x, model.objective.corruption)
-        read = x if corrupted is None else inputs_x
-        output = model.objective.output(model.objective.encode(read).h)
+        if model.baseline is not None:
+            # it takes missing values as the mean, so it reads the rows before they are filled in
+            fill = model.baseline.reconstruct(given.to("cpu")).to(device)
+            baseline_sum = baseline_sum + _summed(squared.per_sample(fill, x, known), weights)
+        output = model.objective.output(model.objective.encode(given).h)
         losses = model.objective.loss.per_sample(output, x, known)
         loss_sum = loss_sum + _summed(losses, weights)
         row_errors.append(losses.cpu())
@@ -176,6 +176,7 @@ def evaluate(
         if known is None:
             count += len(dense) if weights is None else weights.sum()
         else:
+            dense = dense * known  # values that were filled in do not count
             count += _summed(known, weights, dim=0)
         total += _summed(dense, weights, dim=0)
         power += _summed(dense.double().square(), weights)

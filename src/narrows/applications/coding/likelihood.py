@@ -111,7 +111,7 @@ class Likelihood:
     def line(self) -> str:
         return (
             f"negative log-likelihood: at most {self.negative_log_likelihood:.6g} {self.unit} "
-            f"(+- {self.standard_error:.2g}; {self.samples} codes a row)"
+            f"(+- {self.standard_error:.2g}; {self.samples} codes per row)"
         )
 
 

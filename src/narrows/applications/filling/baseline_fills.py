@@ -1,4 +1,4 @@
-"""Fill in hidden values without a net: by means, the nearest row, PCA or a Gaussian."""
+"""Baseline imputation: mean, nearest row, PCA or Gaussian."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Generator, Tensor
 
-from narrows.core.slots import Rows, dense_rows
+from narrows.core.sparse import Rows, dense_rows
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
@@ -194,8 +194,8 @@ def fit_baselines(
         )
     if source.n_rows < 2:
         raise InvalidData(
-            f"{source.origin}: baselines of {source.n_rows} row, but PCA needs the variance of two "
-            "or more; give training rows."
+            f"{source.origin}: baselines need at least two rows, got {source.n_rows}; give "
+            "training rows."
         )
     rows = source.in_float64().sample(BASELINE_ROWS, generator=Generator().manual_seed(seed))
     if not isinstance(rows, Tensor):

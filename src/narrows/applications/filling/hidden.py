@@ -1,4 +1,4 @@
-"""Hidden values: masks that say which values are hidden, and rows without them."""
+"""Read and draw masks of hidden values, and apply them to rows."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _number(text: str, rule: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"mask: {rule!r}: {text!r} is no number; give {_KINDS}.") from None
+        raise UsageError(f"mask: {rule!r}: {text!r} is not a number; give {_KINDS}.") from None
 
 
 @dataclass(frozen=True)

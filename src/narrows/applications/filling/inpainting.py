@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from narrows.applications.filling.hidden import PartialRows, filled, start, with_marks
 from narrows.applications.filling.latent_optimizer import LatentOptimizer
 from narrows.core.checks import check_number
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.corruptions import Masking
 from narrows.data.source import Source
 from narrows.data.statistics import check_finite
@@ -79,8 +79,8 @@ def inpainted(
     """
     if source.sparse:
         raise UsageError(
-            f"inpaint: {source.origin} is sparse, where what is not stored is 0 and not missing; "
-            "give dense rows, such as X.toarray()."
+            f"inpaint: {source.origin} is sparse, and values that are not stored are 0, not "
+            "missing; give dense rows, such as X.toarray()."
         )
     check_number("n_draws", n_draws, low=0, high=MAX_DRAWS, integer=True)
     return _inpainted(model, source, hidden, resolved_method(model, method), n_draws, generator)

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from narrows.applications.filling.baseline_fills import Baselines, baseline_fills
 from narrows.applications.filling.inpainting import inpainted
 from narrows.applications.printing import shown_as_table
-from narrows.core.slots import dense_rows
+from narrows.core.sparse import dense_rows
 from narrows.data.source import Source
 from narrows.model.coding import BATCH
 from narrows.model.model import Model
@@ -40,7 +40,9 @@ class Inpainted:
     def table(self) -> str:
         """Return lines to print."""
         if not self.n_hidden:
-            return "nothing is hidden: the mask hides no known value, there is no error to measure"
+            return (
+                "nothing is hidden: the mask hides no known value, so there is no error to measure"
+            )
         lines = [f"{'':<28}{'squared error':>16}"]
         lines += [f"{name:<28}{error:>16.6g}" for name, error in self.errors.items()]
         return "\n".join(

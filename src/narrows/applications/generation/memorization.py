@@ -12,9 +12,9 @@ from torch import Tensor
 
 from narrows.applications.printing import shown_as_table
 from narrows.core.checks import check_number
-from narrows.core.slots import Rows, SparseRows, dense_rows
+from narrows.core.sparse import Rows, SparseRows, dense_rows
 from narrows.data.array_sources import DenseSource
-from narrows.data.source import Source, evenly_spaced
+from narrows.data.source import Source, evenly_spaced, evenly_spaced_rows
 from narrows.errors import InvalidData
 from narrows.model.coding import filled_batches, padded_call
 from narrows.model.model import Model
@@ -41,7 +41,8 @@ def measure_memorization(
 
     Every sample is compared with every training row, in float64: O(n x n_train x n_features) time,
     memory for ``block`` times n distances. The reference are up to 2,000 evenly spaced rows of
-    ``held_out``; without it, training rows, each compared with all others.
+    ``held_out``; without it, training rows, each compared with all others. Missing values are
+    compared as the net fills them in.
 
     Raises
     ------
@@ -72,9 +73,7 @@ def measure_memorization(
 
 def _check(model: Model, samples: np.ndarray, train: Source, held_out: Source | None) -> None:
     if samples.ndim != 2 or not 1 <= len(samples) <= MAX_CHECKED:
-        raise InvalidData(
-            f"samples: from 1 to {MAX_CHECKED} rows are compared, got shape {samples.shape}."
-        )
+        raise InvalidData(f"samples: expected 1 to {MAX_CHECKED} rows, got shape {samples.shape}.")
     widths = {"samples": samples.shape[1], train.origin: train.n_features}
     if held_out is not None:
         widths[held_out.origin] = held_out.n_features
@@ -84,13 +83,15 @@ def _check(model: Model, samples: np.ndarray, train: Source, held_out: Source | 
                 f"{name}: has {width} features, the model has {model.schema.n_features}."
             )
     if train.n_rows < 2:
-        raise InvalidData(f"{train.origin}: two training rows at least, got {train.n_rows}.")
+        raise InvalidData(
+            f"{train.origin}: at least two training rows are needed, got {train.n_rows}."
+        )
 
 
 def _reference(model: Model, source: Source) -> tuple[Tensor, Tensor]:
     """Return scaled rows, (n, n_features), and their numbers in the source."""
     n = min(_MAX_REFERENCE, max(2, _MAX_VALUES // source.n_features))
-    rows = dense_rows(source.evenly(n))
+    rows = dense_rows(evenly_spaced_rows(source, n))
     picked = DenseSource(rows)
     picked.origin = source.origin
     return _scaled(model, picked), evenly_spaced(source.n_rows, n)
@@ -203,7 +204,7 @@ class Memorization:
 
     @property
     def copies(self) -> np.ndarray:
-        """Which samples are nearer to a training row than 99% of the rebuilt rows, boolean."""
+        """Which samples are nearer to a training row than 99% of the reconstructions, boolean."""
         return self.distances < np.percentile(self.rebuilt_distances, _MARKS[0])
 
     @property
@@ -213,8 +214,8 @@ class Memorization:
 
     @property
     def memorized(self) -> bool:
-        """Whether there are significantly many such samples, or samples nearer than all rebuilt
-        rows: more than chance gives in one of 200 draws."""
+        """Whether there are significantly many such samples, or samples nearer than all
+        reconstructions: more than chance gives in one of 200 draws."""
         n, m = len(self.distances), len(self.rebuilt_distances)
         nearer_than_all = int((self.distances < self.rebuilt_distances.min()).sum())
         counts = ((int(self.copies.sum()), _MARKS[0] / 100), (nearer_than_all, 1 / (m + 1)))
@@ -255,7 +256,7 @@ class Memorization:
         rows = [
             ("samples", self.distances, None),
             (self.reference, self.real_distances, False),
-            ("the same, rebuilt", self.rebuilt_distances, True),
+            ("the same, reconstructed", self.rebuilt_distances, True),
         ]
         lines = [
             f"{'distance to the nearest training row':<38}{'rows':>7}{'median':>9}{'1st pct':>9}"
@@ -274,8 +275,8 @@ class Memorization:
     def _verdict(self) -> str:
         found, n = int(self.copies.sum()), len(self.distances)
         summary = (
-            f"{found} of {n} samples are nearer to a training row than 99 in 100 rebuilt rows; "
-            f"chance gives {self.expected:g}."
+            f"{found} of {n} samples are nearer to a training row than 99 in 100 reconstructed "
+            f"rows; chance gives {self.expected:g}."
         )
         if not self.memorized:
             return f"No sign of copies: {summary}"

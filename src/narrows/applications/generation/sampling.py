@@ -11,7 +11,7 @@ from torch import Generator
 from narrows._types import Codes
 from narrows.core.checks import check_number
 from narrows.errors import UsageError, unknown_name
-from narrows.model.coding import BATCH, decoded
+from narrows.model.coding import BATCH, decode_rows
 from narrows.model.model import Model
 from narrows.penalties import KLToPrior
 
@@ -43,7 +43,7 @@ def samples(
 def _samples(model: Model, n: int, name: str, generator: Generator) -> Iterator[np.ndarray]:
     for start in range(0, n, BATCH):
         h = _draw(model, name, generator)[: n - start]
-        yield from decoded(model, h.numpy())
+        yield from decode_rows(model, h.numpy())
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def _resolved(model: Model, density: str) -> str:
         )
     if density != "prior" and density not in model.densities:
         raise UsageError(
-            f"density: this model has no {density!r} of its codes, which fit adds at its end and "
+            f"density: this model has no {density!r} density of its codes, which fit adds and "
             "partial_fit does not; call fit."
         )
     return density

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
-from narrows.core.slots import SparseRows
+from narrows.core.sparse import SparseRows
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import GaussianEncoder, QuantizedEncoder
@@ -26,7 +26,7 @@ __all__ = [
     "NOISES",
     "code_mean_and_root",
     "code_points",
-    "decoded",
+    "decode_points",
     "interpolated",
     "most_varying_components",
     "perturbed",
@@ -79,7 +79,7 @@ def _perturbed(
             # always draw whole blocks: the numbers of a shorter one would differ
             e = torch.empty(at_once, n_samples, root.shape[1]).normal_(generator=generator)
             moved = (e[: len(part.h)] @ root.t()).to(part.h.device)
-            yield decoded(model, part, part.h[:, None] + moved)
+            yield decode_points(model, part, part.h[:, None] + moved)
 
 
 def steps_of(n_steps: int, span: float) -> np.ndarray:
@@ -113,8 +113,8 @@ def traversed(
         raise UsageError(f"traverse: x must be one row, got {source.n_rows}; choose one.")
     if isinstance(model.objective.encoder, QuantizedEncoder):
         raise UsageError(
-            "traverse: this code is of learned vectors, whose numbers do not vary alone; use "
-            "perturb or interpolate."
+            "traverse: this code consists of learned vectors, so its components cannot vary one "
+            "at a time; use perturb or interpolate."
         )
     for component in components:
         check_number("component", component, low=0, high=model.n_components - 1, integer=True)
@@ -142,7 +142,7 @@ def _traversed(
             along = points.h[0, j].cpu() + moves
         h = points.h.repeat(len(along), 1)
         h[:, j] = along.to(h.device)
-        yield decoded(model, points, h[None])
+        yield decode_points(model, points, h[None])
 
 
 METHODS = ("linear", "spherical")
@@ -175,7 +175,8 @@ def interpolated(
         raise unknown_name("method", method, METHODS)
     if a.n_rows != b.n_rows:
         raise InvalidData(
-            f"interpolate: a and b must have as many rows, got {a.n_rows} and {b.n_rows}."
+            f"interpolate: a and b must have the same number of rows, got {a.n_rows} and "
+            f"{b.n_rows}."
         )
     center = code_mean_and_root(model)[0] if method == "spherical" else None
     return _interpolated(model, a, b, int(n_steps), center)
@@ -199,7 +200,7 @@ def _interpolated(
             h[:, 0], h[:, -1] = p.h, q.h  # exact ends, whatever the rounding
             totals = [(1 - t) * u[:, None] + t * v[:, None]
                       for u, v in ((p.scaled, q.scaled), (p.raw, q.raw))]  # fmt: skip
-            yield decoded(model, CodePoints(p.h, *totals), h)
+            yield decode_points(model, CodePoints(p.h, *totals), h)
 
 
 def _arc(a: Codes, b: Codes, t: Tensor) -> Codes:
@@ -250,8 +251,8 @@ def code_mean_and_root(model: Model) -> tuple[Tensor, Tensor]:
     if isinstance(model.objective.encoder, GaussianEncoder):
         return torch.zeros(model.n_components), torch.eye(model.n_components)
     raise UsageError(
-        "density: this model has no mean and covariance of its codes, which fit adds at its end "
-        "and partial_fit does not; call fit."
+        "density: this model has no mean and covariance of its codes, which fit adds and "
+        "partial_fit does not; call fit."
     )
 
 
@@ -271,7 +272,7 @@ def code_points(model: Model, source: Source) -> Iterator[CodePoints]:
         yield CodePoints(h, totals[:, None], row_totals(raw)[:, None])
 
 
-def decoded(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
+def decode_points(model: Model, points: CodePoints, h: Tensor) -> np.ndarray:
     """Return g(h) in input units, (rows, n, n_features), of codes h (rows, n, components).
 
     ``points`` holds one total per row, or one per code.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from narrows.core.slots import dense_rows
-from narrows.core.terms import fill_missing
-from narrows.data.source import Source
+from narrows.core.sparse import dense_rows
+from narrows.core.weights import fill_missing
+from narrows.data.source import Source, evenly_spaced_rows
 from narrows.data.statistics import check_finite
 from narrows.model.coding import reconstruct_corrupted
 from narrows.model.model import Model
@@ -125,8 +125,8 @@ def measure_copying(model: Model, source: Source, *, generator: Generator) -> Co
 
 
 def _rows(model: Model, source: Source) -> tuple[Tensor, Tensor]:
-    """Return scaled dense rows with missing values at 0, and which values are known, 1 or 0."""
-    raw = source.evenly(min(MAX_ROWS, max(2, MAX_VALUES // source.n_features)))
+    """Return scaled dense rows, missing values filled in, and which are known, 1 or 0."""
+    raw = evenly_spaced_rows(source, min(MAX_ROWS, max(2, MAX_VALUES // source.n_features)))
     missing = model.objective.corruption.admits_missing
     check_finite(raw, source, missing=missing)
     x = model.scaling.forward(raw.to(model.device))

@@ -43,7 +43,7 @@ def training_facts(model: Model) -> dict[str, Any]:
 
 
 def n_weights(model: Model) -> int:
-    """Return how many weights the net has."""
+    """Return the number of weights of the net."""
     return sum(weight.numel() for weight in model.objective.parameters())
 
 

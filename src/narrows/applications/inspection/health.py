@@ -86,8 +86,8 @@ class Health:
             ("saturated units", _count(code.saturated, code.n_components)),
             ("duplicate units", _count(code.duplicates, code.n_components)),
             ("effective rank", _number(code.effective_rank, f" of {code.n_components}")),
-            ("not 0 in a row", _number(code.l0, f" of {code.n_components}")),
-            ("KL of a row", _number(None if code.kl is None else sum(code.kl), " nats")),
+            ("nonzero per row", _number(code.l0, f" of {code.n_components}")),
+            ("KL per row", _number(None if code.kl is None else sum(code.kl), " nats")),
             ("dimensions in use", _number(code.in_use, f" of {code.n_components}")),
             ("error in training", _number(gap.training, f" {unit}{_OF_CORRUPTED * gap.corrupted}")),
             ("error held out", _number(gap.validation, f" {unit}")),
@@ -211,7 +211,7 @@ def _of_baseline(evaluation: Evaluation) -> str | None:
     if evaluation.squared_error <= by_baseline + MARGIN * evaluation.variance:
         return None
     return (
-        f"{evaluation.baseline} of the same width rebuilds these rows better "
+        f"{evaluation.baseline} of the same width reconstructs these rows better "
         f"({by_baseline:.4g} against {evaluation.squared_error:.4g}): train for more epochs with "
         "more patience, lower the learning rate, or weaken corruption and penalties."
     )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from narrows.core.checks import check_number
 from narrows.data.array_sources import joined, rows_in_memory
 from narrows.data.csr import checked_csr
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError, unknown_name
+from narrows.model.baseline import fill_with_means
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 
@@ -38,11 +40,11 @@ Baselines = dict[str, tuple[Any, Any]]
 
 def comparable_rows(model: Model, source: Source) -> Any:
     """Return the rows to compute baselines from: counts (n, n_features) as they are, other rows as
-    the model scales them, with missing values at 0, the mean."""
+    the model scales them, with missing values at the mean of their feature."""
     if model.scaling.shares:
         return rows_in_memory(source)
     rows = joined(scaled for _, scaled in scaled_batches(model, source))
-    return rows if sp.issparse(rows) else np.nan_to_num(rows, nan=0.0, copy=False)
+    return rows if sp.issparse(rows) else fill_with_means(torch.from_numpy(rows)).numpy()
 
 
 def baselines_of_counts(

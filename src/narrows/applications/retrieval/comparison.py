@@ -69,7 +69,7 @@ class RetrievalComparison:
         )
         if first.n_without_relevant:
             lines.append(
-                f"{first.n_without_relevant} queries share no label with any: they count 0"
+                f"{first.n_without_relevant} queries share no label with any row: they score 0"
             )
         lines.append(self.fitted)
         return "\n".join(lines)
@@ -105,7 +105,7 @@ def compare_retrieval(
     every : int, default=10
     cutoffs : sequence of int
     counts : bool, default=True
-        Whether the rows are counts; rows with a negative value are taken for other rows.
+        Whether the rows are counts; rows with a negative value count as other rows.
     weighting : {"log", "log_tfidf", "proportions", "tfidf"}, default="log_tfidf"
         Weighting for the LSA. The TF-IDF rows are those of log(1 + count), the best baseline of
         the kind.

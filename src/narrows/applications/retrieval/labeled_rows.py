@@ -44,7 +44,7 @@ def compare_labeled_rows(
     Parameters
     ----------
     labels : labels
-        One a row, (n_rows,), or several: a sparse matrix (n_rows, n_labels).
+        One per row, (n_rows,), or several per row: a sparse matrix (n_rows, n_labels).
 
     Raises
     ------
@@ -101,6 +101,6 @@ def _with_labels(labels: Labels, *parts: Any) -> tuple[Labels, tuple[Any, ...], 
     matrix: Any = labels
     labeled = np.flatnonzero(np.diff(matrix.indptr))
     if len(labeled) < 2:
-        raise InvalidData("labels: fewer than two rows have any.")
+        raise InvalidData("labels: at least two rows must have labels.")
     n_unlabeled = matrix.shape[0] - len(labeled)
     return matrix[labeled], tuple(part[labeled] for part in parts), n_unlabeled

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from narrows.applications.retrieval.hashing import pack_bits
-from narrows.core.slots import Rows
+from narrows.core.sparse import Rows
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source
 from narrows.encoders import BinaryEncoder
@@ -119,7 +119,7 @@ def add_rows(
     for what, values in (("names", names), ("metadata", metadata)):
         if values is not None and len(values) != len(found.codes):
             raise UsageError(
-                f"{what}: must be as many as rows, got {len(values)} for {len(found.codes)}."
+                f"{what}: expected one per row, got {len(values)} for {len(found.codes)}."
             )
     kept = np.flatnonzero(~found.empty).tolist()
     vectors = found.preactivations if index.settings.vector_width else None
@@ -138,7 +138,7 @@ def check_rerank(index: Index) -> None:
         raise UsageError(_NO_RERANK)
     if not index.settings.vector_width:
         raise UsageError(
-            "rerank: this index keeps nothing to re-rank by; make it anew with rerank=True "
+            "rerank: this index keeps no vectors to re-rank by; rebuild it with rerank=True "
             "(narrows index --rerank), or search without."
         )
 

@@ -33,7 +33,7 @@ CUTOFFS = (1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Precision averaged over all queries; a query without any relevant row counts 0.
+    """Precision averaged over all queries; a query without any relevant row scores 0.
 
     Attributes
     ----------
@@ -206,7 +206,7 @@ class SharedLabels:
     def __init__(self, queries: Labels, base: Labels) -> None:
         if sp.issparse(queries) != sp.issparse(base):
             raise InvalidData(
-                "labels: those of the queries and of the base must both be one a row, or both "
+                "labels: those of the queries and of the base must both be one per row, or both "
                 "sparse (n, n_labels)."
             )
         if sp.issparse(queries):
@@ -274,7 +274,7 @@ def _column(labels: Any, name: str) -> np.ndarray:
     array = np.asarray(labels)
     if array.ndim != 1:
         raise InvalidData(
-            f"{name}: expected one label a row, (n,), or a sparse matrix (n, n_labels); "
+            f"{name}: expected one label per row, (n,), or a sparse matrix (n, n_labels); "
             f"got {array.shape}."
         )
     if array.dtype.kind == "f" and np.isnan(array).any():

@@ -109,17 +109,17 @@ def read(
     of_indices = {"n_features": n_features, "zero_based": zero_based}
     for name, value in of_indices.items():
         if value is not None and not is_svmlight(path):
-            raise UsageError(f"{path}: {name} goes with .svmlight and .libsvm; leave it out.")
+            raise UsageError(f"{path}: {name} is only for .svmlight and .libsvm; leave it out.")
     if "header" in options and kind_of(path) not in SEPARATORS:
-        raise UsageError(f"{path}: header= goes with .csv and .tsv; leave it out.")
+        raise UsageError(f"{path}: header= is only for .csv and .tsv; leave it out.")
     if "member" in options and (path.is_dir() or kind_of(path) != ".npz"):
-        raise UsageError(f"{path}: member= names an array of an .npz; leave it out.")
+        raise UsageError(f"{path}: member= is only for .npz; leave it out.")
     columns = columns_of(options.get("label"), options.get("drop", ()), options.get("id"))
     if path.is_dir():
         _refuse_columns(path, columns)
         return _read_folder(path, options.get("kind"), stream, options.get("resize"))
     if "kind" in options:
-        raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
+        raise UsageError(f"{path}: kind= is only for folders; leave it out.")
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():
@@ -132,7 +132,7 @@ def read(
         _refuse_columns(path, columns)
         return read_image(path, resize=_checked_size(options.get("resize")))
     if "resize" in options:
-        raise UsageError(f"{path}: resize= goes with images; leave it out.")
+        raise UsageError(f"{path}: resize= is only for images; leave it out.")
     if kind in (".parquet", ".pq"):
         return read_parquet(path, columns, stream=stream)
     if kind in SEPARATORS:

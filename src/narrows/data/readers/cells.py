@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 from narrows.data.readers.csv_rows import DECIMAL_COMMA
 from narrows.errors import InvalidData
 
-__all__ = ["as_number", "is_missing", "is_text", "number", "with_commas"]
+__all__ = ["as_number", "is_missing", "is_number", "is_text", "number", "with_commas"]
 
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d+)?\s*")
 _MISSING = {"", "na", "nan", "null", "none", "?"}
@@ -51,6 +52,14 @@ def as_number(text: str) -> float | None:
 def is_text(text: str) -> bool:
     """Return whether a cell is neither a number nor a word for a missing value."""
     return as_number(text) is None
+
+
+def is_number(text: str) -> bool:
+    """Return whether a string is a number other than NaN; true and false are not."""
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def is_missing(text: str) -> bool:

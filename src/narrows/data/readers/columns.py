@@ -15,12 +15,12 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData, ResourceError, UsageError, did_you_mean
 
 __all__ = [
-    "LabelsAndIds",
     "Columns",
-    "called_by_place",
+    "LabelsAndIds",
     "check_distinct",
     "columns_of",
     "id_text",
+    "name_unnamed_columns",
     "unknown_column",
 ]
 
@@ -67,15 +67,17 @@ class Columns:
         """
         excluded = [*self.named, *self.drop]
         if names is None and excluded:
-            raise InvalidData(f"{origin}: its columns have no names, such as {excluded[0]!r}.")
-        names = called_by_place(names or ())
+            raise InvalidData(
+                f"{origin}: the columns have no names, so there is no column {excluded[0]!r}."
+            )
+        names = name_unnamed_columns(names or ())
         for name in excluded:
             if name in names:
                 continue
             raise unknown_column(origin, name, names)
         kept = [i for i, name in enumerate(names) if name not in excluded]
         if not kept:
-            raise InvalidData(f"{origin}: no column is left as a feature.")
+            raise InvalidData(f"{origin}: no feature columns remain; drop fewer columns.")
         return kept
 
 
@@ -124,9 +126,9 @@ class LabelsAndIds:
         """
         self._distinct.finish()
         if self._columns.label is not None:
-            source.labels = _texts(self._labels, self._origin, "labels")
+            source.labels = _string_array(self._labels, self._origin, "labels")
         if self._columns.id is not None:
-            source.ids = _texts(self._ids, self._origin, "ids")
+            source.ids = _string_array(self._ids, self._origin, "ids")
         return source
 
 
@@ -142,7 +144,7 @@ def check_distinct(names: Sequence[str], where: str, way_out: str = "") -> None:
         raise InvalidData(f"{where}: a column name is repeated{way_out}.")
 
 
-def called_by_place(names: Sequence[str]) -> list[str]:
+def name_unnamed_columns(names: Sequence[str]) -> list[str]:
     """Return the names of columns; columns without a name are called "column 3", from 0."""
     return [name or f"column {i}" for i, name in enumerate(names)]
 
@@ -219,13 +221,16 @@ def _cell_text(value: object, where: str, what: str) -> str:
     return text.partition(".")[0] if what == "label" and _WHOLE.fullmatch(text) else text
 
 
-def _texts(texts: Sequence[str], origin: str, what: str) -> np.ndarray | None:
-    """Return strings (n_rows,), or None if there are none."""
-    if not texts:
+def _string_array(strings: Sequence[str], origin: str, what: str) -> np.ndarray | None:
+    """Return an array of strings (n_rows,), or None if there are none.
+
+    Errors call them ``what`` of ``origin``. All take the memory of the longest.
+    """
+    if not strings:
         return None
-    longest = max(map(len, texts))
-    if 4 * longest * len(texts) > memory_limit():
+    longest = max(map(len, strings))
+    if 4 * longest * len(strings) > memory_limit():
         raise ResourceError(
-            f"{origin}: {len(texts)} {what} of up to {longest} characters do not fit into memory."
+            f"{origin}: {len(strings)} {what} of up to {longest} characters do not fit into memory."
         )
-    return np.array(texts)
+    return np.array(strings)

@@ -2,7 +2,7 @@
 
 The first line is a header if one of its cells is not a number. A first line of numbers is a header,
 with a warning, if the numbers count from 0 or 1 (three or more, as pandas writes them), or rise and
-differ in kind from those below (see ``is_header_of_numbers``). ``header=`` overrides this.
+differ in kind from those below (see ``header.py``). ``header=`` overrides this.
 
 A first column without a name that numbers the rows is not a feature (with a warning, unless it
 counts them from 0). Neither is a column without a name and values, which a trailing comma makes.
@@ -11,29 +11,33 @@ Other columns without a name are called "column 3", counted from 0.
 
 from __future__ import annotations
 
-import warnings
 from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_memory
-from narrows.data.readers.cells import as_number, is_missing, is_text, number, with_commas
-from narrows.data.readers.columns import Columns, LabelsAndIds, called_by_place, check_distinct
-from narrows.data.readers.csv_rows import csv_rows
+from narrows.data.readers.cells import is_missing, is_text, number, with_commas
+from narrows.data.readers.columns import (
+    Columns,
+    LabelsAndIds,
+    check_distinct,
+    name_unnamed_columns,
+)
+from narrows.data.readers.csv_rows import csv_rows, pad_or_trim
 from narrows.data.readers.header import (
-    LOOKED_AT,
-    counted_from,
-    fitted_to,
-    is_counting,
-    is_header_of_numbers,
-    may_be_header,
+    N_INSPECTED,
+    has_header,
+    warn_of_header,
+    warn_of_numbers_as_names,
 )
 from narrows.data.source import Source
-from narrows.errors import HeaderWarning, InvalidData, first_names
+from narrows.errors import InvalidData, first_names
 
 __all__ = ["read_csv"]
 
@@ -72,61 +76,6 @@ class _Problems:
             raise InvalidData("\n".join(self._found) + more) from None
 
 
-_RISES = "its numbers rise and differ in kind from those below"
-_MANY_NUMBERS = 2
-"""A first line may be a row if it has at least this many numbers per text."""
-
-
-def _has_header(path: Path, first: list[str], below: list[list[str]]) -> bool:
-    """Return whether the first line names the columns; warn if that is unclear."""
-    if any(map(is_text, first)):
-        # numbers with commas are not names; they are refused as cells later
-        return not all(with_commas(cell) or not is_text(cell) for cell in first)
-    named = [cell.strip() for cell in first[counted_from(first) :]]
-    called = f"the first line, {', '.join(named[:3])}{', ...' * (len(named) > 3)},"
-    if not is_header_of_numbers(first, below, as_number):
-        if may_be_header(first, below):
-            _warn(
-                f"{path}: {called} is taken for a row, although it counts; say header=yes if it "
-                "names the columns, or header=no."
-            )
-        return False
-    if not below:
-        raise InvalidData(
-            f"{path}: no rows: {called} is taken for a header; say header=no if it is a row."
-        )
-    why = "it counts" if is_counting(first) else _RISES
-    _warn(
-        f"{path}: {called} is taken for a header: {why}; say header=no if it is a row, or "
-        "header=yes."
-    )
-    return True
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, HeaderWarning, stacklevel=5)
-
-
-def _warn_of_names(path: Path, first: list[str], kept: list[int], columns: Columns) -> None:
-    """Warn if the first line is taken for a header although most of its cells are numbers."""
-    names = [first[i].strip() for i in kept]
-    texts = [name for name in names if is_text(name)]
-    numbers = sum(not is_text(name) and not is_missing(name) for name in names)
-    if not numbers or numbers < _MANY_NUMBERS * len(texts):
-        return
-    called = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    if columns:
-        _warn(
-            f"{path}: the features are called {called}; say header=yes if these are names, or add "
-            "a line of names above the first line if it is a row."
-        )
-        return
-    _warn(
-        f"{path}: the first line, {called}, is taken for a header, because {texts[0]!r} is not a "
-        "number; say header=no if it is a row (write missing values as nan), or header=yes."
-    )
-
-
 def read_csv(
     path: Path,
     columns: Columns = Columns(),  # noqa: B008 -- frozen
@@ -146,68 +95,117 @@ def read_csv(
     Warns
     -----
     HeaderWarning
-        If it is unclear whether the first line is a header, or if a column without a name is taken
-        for row numbers.
+        If it is unclear whether the first line is a header, or if a column without a name is read
+        as row numbers.
     """
     rows = csv_rows(path)
-    ahead = list(islice(rows, 1 + LOOKED_AT))
+    ahead = list(islice(rows, 1 + N_INSPECTED))
     if not ahead:
         raise InvalidData(f"{path}: no rows: the file is empty.")
     line, first = ahead[0]
     guessed = header is None and any(map(is_text, first))
     if header is None:
-        header = _has_header(path, first, [cells for _, cells in ahead[1:]])
-    names = called_by_place([cell.strip() for cell in first]) if header else None
-    unnamed = 0
-    if names is not None:
+        header = has_header(path, first, [cells for _, cells in ahead[1:]])
+    layout = _layout_of(path, line, first, columns, header=header)
+    if header:
         ahead = ahead[1:]
-        unnamed = _unnamed(first)
-        way_out = "; give each column its own name, or say header=no if the line is a row"
-        check_distinct(names, f"{path}, line {line}", way_out)
-    width = len(names or first)
-    kept = columns.features(names, str(path)) if columns else list(range(width))
-    places = [i for i in kept if names and not first[i].strip()]
-    place = {name: names.index(name) for name in columns.named} if names else {}
-    shown = [(cell.strip() if names else "") or str(i) for i, cell in enumerate(first)]
     if guessed and header:
-        _warn_of_names(path, first, kept, columns)
-    _refuse_texts(path, [row for row in ahead if len(row[1]) >= width], kept, shown, places)
-    values, numbers = array("d"), array("q")
+        warn_of_numbers_as_names(path, first, layout.features, with_columns=bool(columns))
+    _refuse_texts(path, [row for row in ahead if len(row[1]) >= layout.width], layout)
     labels_and_ids = LabelsAndIds(columns, str(path), "line")
-    n_rows, problems = 0, _Problems()
-    for line, cells in chain(ahead, rows):
-        with problems:
-            cells = fitted_to(cells, width, unnamed)
-            if len(cells) != width:
-                raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
-            values.extend([number(cells[i], path, line, shown[i]) for i in kept])
-            labels_and_ids.add({name: cells[i] for name, i in place.items()}, line)
-            n_rows += 1
-            numbers.append(line)
-        check_memory(n_rows, len(kept), np.dtype(np.float64), str(path), stream=False)
-    problems.finish()
-    if not n_rows:
-        raise InvalidData(f"{path}: no rows below the first line, which is the header.")
-    table = np.frombuffer(values).reshape(n_rows, len(kept))
-    left = _columns_of_data(path, table, kept, first if names else None)
-    names = names and [names[kept[i]] for i in left]
-    table = np.ascontiguousarray(table[:, left])
-    source = array_source(table)
-    source.names, source.origin = names, str(path)
-    source.lines = np.frombuffer(numbers, dtype=np.int64)
+    table, lines = _parse(path, chain(ahead, rows), layout, labels_and_ids)
+    left = _columns_of_data(path, table, layout)
+    source = array_source(np.ascontiguousarray(table[:, left]))
+    source.names = layout.names and [layout.names[layout.features[i]] for i in left]
+    source.origin, source.lines = str(path), lines
     return labels_and_ids.apply_to(source)
 
 
-def _refuse_texts(
+@dataclass(frozen=True)
+class _Layout:
+    """The columns of a CSV file.
+
+    Attributes
+    ----------
+    first : list of str
+        The cells of the first line, as they are in the file.
+    names : list of str or None
+        The names of all columns; None without a header.
+    features : list of int
+        The positions of the features.
+    others : dict of str to int
+        The positions of the columns of labels and ids.
+    """
+
+    first: list[str]
+    names: list[str] | None
+    features: list[int]
+    others: dict[str, int]
+
+    @property
+    def width(self) -> int:
+        return len(self.first)
+
+    @property
+    def n_unnamed(self) -> int:
+        """The number of columns without a name at the end; 0 without a header."""
+        if self.names is None:
+            return 0
+        named = (i for i, name in enumerate(reversed(self.first)) if name.strip())
+        return next(named, self.width - 1)
+
+    def shown(self, i: int) -> str:
+        """Return what errors call a column: its name, or its number."""
+        return (self.first[i].strip() if self.names else "") or str(i)
+
+
+def _layout_of(
+    path: Path, line: int, first: list[str], columns: Columns, *, header: bool
+) -> _Layout:
+    names = name_unnamed_columns([cell.strip() for cell in first]) if header else None
+    if names is not None:
+        way_out = "; give each column its own name, or pass header=no if the line is data"
+        check_distinct(names, f"{path}, line {line}", way_out)
+    features = columns.features(names, str(path)) if columns else list(range(len(first)))
+    others = {name: names.index(name) for name in columns.named} if names else {}
+    return _Layout(first, names, features, others)
+
+
+def _parse(
     path: Path,
-    ahead: list[tuple[int, list[str]]],
-    kept: list[int],
-    names: list[str],
-    unnamed: list[int],
-) -> None:
+    rows: Iterable[tuple[int, list[str]]],
+    layout: _Layout,
+    labels_and_ids: LabelsAndIds,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features (n_rows, n_features), float64, and the line of each row, (n_rows,).
+
+    Labels and ids are added to ``labels_and_ids``. Raises as ``read_csv``.
+    """
+    shown = [layout.shown(i) for i in range(layout.width)]
+    features, n_unnamed, width = layout.features, layout.n_unnamed, layout.width
+    values, lines = array("d"), array("q")
+    n_rows, problems = 0, _Problems()
+    for line, cells in rows:
+        with problems:
+            cells = pad_or_trim(cells, width, n_unnamed)
+            if len(cells) != width:
+                raise InvalidData(f"{path}, line {line}: expected {width} cells, got {len(cells)}.")
+            values.extend([number(cells[i], path, line, shown[i]) for i in features])
+            labels_and_ids.add({name: cells[i] for name, i in layout.others.items()}, line)
+            n_rows += 1
+            lines.append(line)
+        check_memory(n_rows, len(features), np.dtype(np.float64), str(path), stream=False)
+    problems.finish()
+    if not n_rows:
+        raise InvalidData(f"{path}: no rows below the first line, which is the header.")
+    table = np.frombuffer(values).reshape(n_rows, len(features))
+    return table, np.frombuffer(lines, dtype=np.int64)
+
+
+def _refuse_texts(path: Path, ahead: list[tuple[int, list[str]]], layout: _Layout) -> None:
     """Raise InvalidData, naming columns, if they hold only texts in the first rows."""
     found: dict[int, tuple[int, str]] = {}
-    for i in kept:
+    for i in layout.features:
         cells = [(line, row[i]) for line, row in ahead]
         known = [(line, cell) for line, cell in cells if not is_missing(cell)]
         if known and all(is_text(cell) and not with_commas(cell) for _, cell in known):
@@ -215,29 +213,28 @@ def _refuse_texts(
     if not found:
         return
     first, (line, cell) = next(iter(found.items()))
-    several = first_names([repr(names[i]) for i in found])
+    several = first_names([repr(layout.shown(i)) for i in found])
     held = "the column holds" if len(found) == 1 else f"{len(found)} columns hold"
-    if len(found) == 1 and first in unnamed:
+    if len(found) == 1 and layout.names and not layout.first[first].strip():
         held = f"the column, which has no name and is called 'column {first}', holds"
     raise InvalidData(
-        f"{path}, line {line}, column {names[first]}: expected a number, got {cell[:40]!r}; {held} "
-        f"texts{'' if len(found) == 1 else ': ' + several}."
+        f"{path}, line {line}, column {layout.shown(first)}: expected a number, got "
+        f"{cell[:40]!r}; {held} texts{'' if len(found) == 1 else ': ' + several}."
     )
 
 
-def _columns_of_data(
-    path: Path, table: np.ndarray, kept: list[int], header: list[str] | None
-) -> list[int]:
+def _columns_of_data(path: Path, table: np.ndarray, layout: _Layout) -> list[int]:
     """Return the columns of data: all but unnamed row numbers and unnamed empty columns.
 
     Without a header, only the last columns count as unnamed.
     """
     left = list(range(table.shape[1]))
-    numbers = header is not None and len(left) > 1 and kept[0] == 0 and not header[0].strip()
+    header, features = layout.first if layout.names else None, layout.features
+    numbers = header is not None and len(left) > 1 and features[0] == 0 and not header[0].strip()
     if numbers and _number_rows(path, table[:, 0]):
         left = left[1:]
     for i in left[::-1]:
-        if header is not None and header[kept[i]].strip():
+        if header is not None and header[features[i]].strip():
             continue
         empty = bool(np.isnan(table[:, i]).all())
         if empty and len(left) > 1:
@@ -254,13 +251,8 @@ def _number_rows(path: Path, column: np.ndarray) -> bool:
     whole = bool(np.isfinite(column).all()) and np.array_equal(column, column.round())
     if not whole or len(np.unique(column)) < len(column):
         return False
-    _warn(
-        f"{path}: the first column has no name, and a different whole number in every row: it is "
-        "taken for row numbers and left out; give it a name if it is a feature."
+    warn_of_header(
+        f"{path}: the first column has no name and a different whole number in every row, so it "
+        "was read as row numbers and left out; give it a name if it is a feature."
     )
     return True
-
-
-def _unnamed(cells: list[str]) -> int:
-    """Return the number of unnamed columns at the end."""
-    return next((i for i, name in enumerate(reversed(cells)) if name.strip()), len(cells) - 1)

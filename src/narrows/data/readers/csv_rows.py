@@ -1,19 +1,24 @@
-"""Read the rows of a CSV file: detect encoding and separator, and check quotes."""
+"""Read the rows of a CSV file: find encoding and separator, check quotes, pad or trim rows."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from narrows.data.readers.header import cells_of_width, column_names
 from narrows.data.readers.kinds import kind_of
 from narrows.data.readers.lines import DAMAGED_GZIP, MAX_LINE, encoding_of, lines, opened
 from narrows.errors import InvalidData
 
-__all__ = ["DECIMAL_COMMA", "csv_records", "csv_rows", "named_rows"]
+__all__ = [
+    "DECIMAL_COMMA",
+    "csv_records",
+    "csv_rows",
+    "header_and_rows",
+    "pad_or_trim",
+]
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+(\.\d{3})*,\d+\s*")
 """A number with a decimal comma, such as 1,5 or 1.000,5."""
@@ -33,7 +38,9 @@ def csv_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[i
             yield line, cells
 
 
-def named_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple[int, list[str]]]:
+def header_and_rows(
+    path: Path, *, longest_cell: int | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the column names in the first row of a CSV file, then the cells of the other rows.
 
     Each comes with the number of its last line. Empty names and cells after the last name, which
@@ -42,10 +49,34 @@ def named_rows(path: Path, *, longest_cell: int | None = None) -> Iterator[tuple
     """
     rows = csv_rows(path, longest_cell=longest_cell)
     line, cells = next(rows, (1, []))
-    names = column_names(cells)
+    names = _trimmed_names(cells)
     yield line, names
     for line, cells in rows:
-        yield line, cells_of_width(cells, len(names), f"{path}, line {line}")
+        cells = pad_or_trim(cells, len(names))
+        if len(cells) != len(names):
+            raise InvalidData(
+                f"{path}, line {line}: expected {len(names)} cells, got {len(cells)}."
+            )
+        yield line, cells
+
+
+def pad_or_trim(cells: list[str], width: int, n_unnamed: int = 0) -> list[str]:
+    """Return the cells of a row without empty cells after the first ``width``.
+
+    A row that lacks some of the last ``n_unnamed`` columns gets empty cells.
+    """
+    if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+        return cells[:width]
+    lacking = width - len(cells)
+    return cells + [""] * lacking if 0 < lacking <= n_unnamed else cells
+
+
+def _trimmed_names(cells: Sequence[str]) -> list[str]:
+    """Return the names in a header, without empty names at the end."""
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    return names
 
 
 def csv_records(

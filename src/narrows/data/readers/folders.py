@@ -196,8 +196,8 @@ def files_in(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
             before = places.setdefault(_identity(inner), entry.path)
             if before != entry.path:
                 raise InvalidData(
-                    f"{inner}: is the folder {before} again, by a link; its files would be read "
-                    "twice, or without end. Remove the link."
+                    f"{inner}: is the same folder as {before}, through a link; its files would be "
+                    "read twice, or without end. Remove the link."
                 )
             above.append(entry.name)
             waiting.append(iter(_shown(inner)))

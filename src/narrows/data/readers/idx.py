@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import memory_limit
 from narrows.data.readers.kinds import is_gzipped
 from narrows.data.source import Source
@@ -71,7 +71,7 @@ def read_idx(path: Path) -> Source:
     if array.ndim < 2:
         raise InvalidData(f"{path}: expected images or rows, got {array.ndim} axis (labels?).")
     if not array.size:
-        raise InvalidData(f"{path}: no rows, or rows of nothing: {array.shape}.")
+        raise InvalidData(f"{path}: no rows, or rows without values: {array.shape}.")
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     source = array_source(native.reshape(len(array), -1))
     source.image_shape = array.shape[1:] if array.ndim > 2 else None

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_memory
 from narrows.data.readers.folders import image_files
 from narrows.data.source import Source
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ImageStream",
-    "decode",
-    "decoded",
+    "decode_image",
+    "decode_images",
     "image_bytes",
     "one_number_of_channels",
     "read_image",
@@ -57,7 +57,7 @@ def read_image(path: Path, *, resize: tuple[int, int] | None = None) -> Source:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = decode(path, _to_size(resize))
+        image = decode_image(path, _to_size(resize))
     source = array_source(image.reshape(1, -1))
     source.image_shape, source.origin, source.resize = image.shape, str(path), resize
     source.ids = np.array([path.name], dtype=object)
@@ -87,13 +87,13 @@ def read_images(
     paths = image_files(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first = decode(paths[0], _to_size(resize))
+        first = decode_image(paths[0], _to_size(resize))
     if check_memory(len(paths), first.size, np.dtype(np.uint8), str(folder), stream=stream):
         gray = first.ndim == 2 and all(map(_is_gray, paths))
         shape = (*first.shape[:2], 1 if gray else 3)
         streamed = ImageStream(folder, paths, shape, resize=resize)
         return _described(streamed, folder, paths)
-    images = list(decoded(paths, first.shape[:2], paths[0].name, _to_size(resize)))
+    images = list(decode_images(paths, first.shape[:2], paths[0].name, _to_size(resize)))
     stacked = np.stack(one_number_of_channels(images))
     source = array_source(stacked.reshape(len(stacked), -1))
     source.image_shape, source.origin, source.resize = stacked.shape[1:], str(folder), resize
@@ -133,28 +133,28 @@ class ImageStream(StreamSource):
         self.n_rows = len(paths)
 
     def _file_blocks(self) -> Iterator[Tensor]:
-        yield from self._decoded(torch.arange(len(self._paths)))
+        yield from self._decode(torch.arange(len(self._paths)))
 
     def _kept_blocks(self) -> Iterator[Tensor]:
         every = torch.arange(len(self._paths)) if self._kept is None else self._kept.nonzero()[:, 0]
-        yield from self._decoded(every)  # other images are not decoded
+        yield from self._decode(every)  # other images are not decoded
 
     def _mixed(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._paths), generator=generator)
         if self._kept is not None:
             order = order[self._kept[order]]
-        yield from zip(order.split(self.block_rows), self._decoded(order), strict=True)
+        yield from zip(order.split(self.block_rows), self._decode(order), strict=True)
 
     def _file_rows(self, numbers: Tensor) -> Tensor:
-        return torch.cat([torch.empty(0, self.n_features), *self._decoded(numbers)])
+        return torch.cat([torch.empty(0, self.n_features), *self._decode(numbers)])
 
-    def _decoded(self, numbers: Tensor) -> Iterator[Tensor]:
+    def _decode(self, numbers: Tensor) -> Iterator[Tensor]:
         """Yield the images with these numbers as rows, ``block_rows`` at a time."""
         for part in numbers.split(self.block_rows) if len(numbers) else ():
             paths = [self._paths[number] for number in part.tolist()]
             rows = np.empty((len(paths), *self._shape), np.float32)
             size, named = self._shape[:2], self._paths[0].name
-            for i, image in enumerate(decoded(paths, size, named, _to_size(self.resize))):
+            for i, image in enumerate(decode_images(paths, size, named, _to_size(self.resize))):
                 rows[i] = image[..., None] if image.ndim == 2 else image
             yield torch.from_numpy(rows.reshape(len(paths), -1))
 
@@ -166,7 +166,7 @@ class ImageStream(StreamSource):
         return digest.hexdigest()
 
 
-def decoded(
+def decode_images(
     paths: list[Path],
     size: tuple[int, ...],
     named: str,
@@ -179,7 +179,7 @@ def decoded(
             part = paths[start : start + at_once]
             with warnings.catch_warnings():  # warning filters are shared by all threads
                 warnings.simplefilter("ignore")  # our limit is far below Pillow's
-                images = list(pool.map(lambda path: decode(path, to_array), part))
+                images = list(pool.map(lambda path: decode_image(path, to_array), part))
             for path, image in zip(part, images, strict=True):
                 if image.shape[:2] != size:
                     hint = (
@@ -227,7 +227,7 @@ def image_bytes(image: Image.Image) -> np.ndarray:
     return _to_bytes(ImageOps.exif_transpose(image))
 
 
-def decode(
+def decode_image(
     path: Path, to_array: Callable[[Image.Image, Path], np.ndarray] | None = None
 ) -> np.ndarray:
     """Return one image as bytes, (height, width) if gray, else (height, width, 3).
@@ -260,7 +260,7 @@ def _to_size(
         return None
     height, width = resize
 
-    def resized(image: Image.Image, path: Path) -> np.ndarray:
+    def resized(image: Image.Image, _path: Path) -> np.ndarray:
         from PIL import Image as pillow
 
         made = pillow.fromarray(_to_bytes(image))

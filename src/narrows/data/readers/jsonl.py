@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_memory
 from narrows.data.readers.columns import Columns, LabelsAndIds
 from narrows.data.readers.lines import json_value, lines

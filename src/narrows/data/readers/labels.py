@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.data.array_sources import rows_in_memory
-from narrows.data.readers.csv_rows import csv_records, named_rows
+from narrows.data.readers.cells import is_number
+from narrows.data.readers.csv_rows import csv_records, header_and_rows
+from narrows.data.readers.header import is_header_of_labels
 from narrows.data.readers.idx import read_idx_array
 from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
@@ -22,8 +23,6 @@ from narrows.errors import InvalidData, unknown_name
 
 __all__ = [
     "SEPARATOR",
-    "is_header",
-    "is_number",
     "label_matrix",
     "named_column",
     "read_labels",
@@ -70,9 +69,9 @@ def read_labels(
         labels = sp.csr_array(rows_in_memory(read_npz(path)))
     elif kind == ".txt" or kind in SEPARATORS:
         rows = _text(path)
-        if len(rows) == n_rows + 1 and is_header(rows[0], rows[1:], unknown):
+        if len(rows) == n_rows + 1 and is_header_of_labels(rows[0], rows[1:], unknown):
             warnings.warn(
-                f"{path}: the first line, {rows[0][0]!r}, is taken for a header.", stacklevel=2
+                f"{path}: the first line, {rows[0][0]!r}, was read as a header.", stacklevel=2
             )
             del rows[0]
         elif len(rows) == n_rows:
@@ -98,7 +97,7 @@ def read_labels(
 def _refuse_header(path: Path, rows: list[list[str]], unknown: str | None) -> None:
     """Refuse a first line of text above numbers: probably a header, with one label missing."""
     first, rest = rows[0], rows[1:]
-    if len(rest) > 1 and is_header(first, rest, unknown) and not is_number(first[0]):
+    if len(rest) > 1 and is_header_of_labels(first, rest, unknown) and not is_number(first[0]):
         if all(is_number(label) for labels in rest for label in labels):
             raise InvalidData(
                 f"{path}: the first line, {first[0]!r}, is not a number, but all others are; if it "
@@ -172,27 +171,6 @@ def _labels(rows: list[list[str]]) -> Any:
     return label_matrix(rows)[0]
 
 
-def is_header(first: list[str], rest: list[list[str]], unknown: str | None = None) -> bool:
-    """Return whether the first line is a header, in a file with one line more than rows.
-
-    It is if every line has a label, and the first line's label occurs on no other line, is neither
-    ``unknown`` nor NaN, and is not a number among numbers.
-    """
-    if len(first) != 1 or not all(rest) or first[0] == unknown or first[0].lower() == "nan":
-        return False
-    others = {label for labels in rest for label in labels}
-    numbers = is_number(first[0]) and any(map(is_number, others))
-    return first[0] not in others and not numbers
-
-
-def is_number(text: str) -> bool:
-    """Return whether a string is a number other than NaN."""
-    try:
-        return not math.isnan(float(text))
-    except ValueError:
-        return False
-
-
 def several(cell: str) -> list[str]:
     """Return the labels of a row, which are separated by ";"."""
     return [label for part in cell.split(SEPARATOR) if (label := part.strip())]
@@ -209,7 +187,7 @@ def named_column(path: Path, column: str) -> list[list[str]]:
     """
     if kind_of(path) not in SEPARATORS:
         raise InvalidData(f"{path}: a column of labels is read from .csv and .tsv (.gz too).")
-    rows = named_rows(path)
+    rows = header_and_rows(path)
     header, names = next(rows)
     if names.count(column) > 1:
         raise InvalidData(f"{path}: the column {column!r} is repeated.")

@@ -13,7 +13,7 @@ import numpy as np
 from narrows.data.pixel_classes import pixel_values
 from narrows.data.readers import read
 from narrows.data.readers.folders import image_files
-from narrows.data.readers.images import decode, decoded
+from narrows.data.readers.images import decode_image, decode_images
 from narrows.data.readers.labels import read_labels
 from narrows.data.readers.npy import read_npz
 from narrows.data.source import Source
@@ -47,8 +47,8 @@ def read_mask_images(folder: Path) -> np.ndarray:
     paths = image_files(folder)
     lossy = [path for path in paths if _changes_values(path)]
     palettes = _Palettes()
-    size = decode(paths[0], palettes.pixels).shape[:2]
-    masks = list(decoded(paths, size, paths[0].name, palettes.pixels))
+    size = decode_image(paths[0], palettes.pixels).shape[:2]
+    masks = list(decode_images(paths, size, paths[0].name, palettes.pixels))
     if lossy:
         first = set(lossy)
         held = [np.unique(mask) for mask, at in zip(masks, paths, strict=True) if at in first]

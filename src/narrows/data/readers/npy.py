@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.csr import checked_csr
 from narrows.data.memory import check_columns, check_memory
 from narrows.data.source import Source
@@ -68,7 +68,7 @@ def _rows_of(shape: tuple[int, ...], origin: str) -> tuple[int, int]:
     if len(shape) < 2:
         raise InvalidData(f"{origin}: expected rows of features (2 axes or more), got {shape}.")
     if not math.prod(shape):
-        raise InvalidData(f"{origin}: no rows, or rows of nothing: {shape}.")
+        raise InvalidData(f"{origin}: no rows, or rows without values: {shape}.")
     return shape[0], math.prod(shape[1:])
 
 

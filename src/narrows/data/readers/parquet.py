@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_memory
 from narrows.data.readers.columns import Columns, LabelsAndIds, check_distinct, id_text
 from narrows.data.readers.ids import DistinctIds, StreamedIds

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.core.checks import check_number
-from narrows.data.arrays import array_source
+from narrows.data.array_sources import array_source
 from narrows.data.memory import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
@@ -78,7 +78,7 @@ def read_svmlight(
         if n_features is not None and matrix.shape[1] < n_features:
             warnings.warn(
                 f"{path}: with n_features={n_features}, the file has neither index 0 nor index "
-                f"{n_features}; indices are taken to be counted from 1. "
+                f"{n_features}; indices are assumed to start at 1. "
                 "read(path, n_features=..., zero_based=True) counts from 0, zero_based=False from "
                 "1 without this warning; in the shell FILE:features=...,first=0 or first=1.",
                 stacklevel=3,

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
-from narrows.data.arrays import array_source, plain_array
+from narrows.data.array_sources import array_source, plain_array
 from narrows.data.source import Source
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.columns import by_sides, listed

@@ -7,7 +7,7 @@ from typing import Any
 
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.data.source import Source
+from narrows.data.source import Source, with_image_shape
 from narrows.errors import UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.autoencoders.image_shape import check_order, shape_of_rows
@@ -181,7 +181,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         if reset:
             self.image_shape_ = shape_of_rows(source, self.image_shape)
         check_order(source, self.image_shape)
-        return source.shaped(self.image_shape_)
+        return with_image_shape(source, self.image_shape_)
 
     def _restore(self, model: Model, spec: dict[str, Any]) -> None:
         super()._restore(model, spec)

@@ -16,7 +16,7 @@ from narrows.applications.generation import sampling, walks
 from narrows.applications.generation.memorization import Memorization, measure_memorization
 from narrows.applications.generation.walks import interpolated
 from narrows.core.checks import check_number
-from narrows.data.arrays import plain_array
+from narrows.data.array_sources import plain_array
 from narrows.data.image_lists import stacked_images
 from narrows.data.memory import check_result_fits
 from narrows.data.source import Source

@@ -99,7 +99,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
                 f"inverse_transform: codes must have {self.model_.n_components} components, "
                 f"got {h.shape[1]}."
             )
-        return self._shaped(all_rows(coding.decoded(self.model_, h)))
+        return self._shaped(all_rows(coding.decode_rows(self.model_, h)))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return g(f(x)), (n_samples, n_features), in input units, dense, with the dtype of

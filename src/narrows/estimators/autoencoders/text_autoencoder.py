@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from narrows.applications.printing import counted
 from narrows.applications.retrieval.lookup import add_rows, new_index, search_rows
 from narrows.core.checks import check_number
 from narrows.data.array_sources import SparseSource
@@ -152,9 +153,10 @@ class TextAutoencoder(AbstractAutoencoder):
         rows = [str(row) for row in range(source.n_rows)] if names is None else names
         empty = add_rows(index, model, source, rows, metadata)
         if len(empty):
+            n = counted(len(empty), "row")
             warnings.warn(
-                f"{source.origin}: {len(empty)} row(s) without a known word are left out of the "
-                f"index, the first {rows[empty[0]]!r}: no search could find them by their content.",
+                f"{source.origin}: {n} without a known word left out of the index, the first "
+                f"{rows[empty[0]]!r}: no search could find them by their content.",
                 EmptyDocumentWarning,
                 stacklevel=2,
             )
@@ -230,9 +232,10 @@ def _source_of_counts(counts: Any, vocabulary: Vocabulary, origin: str) -> Spars
 def _warn_of_empty(counts: Any, origin: str) -> None:
     empty = np.flatnonzero(empty_rows(counts))
     if len(empty):
+        n = counted(len(empty), "document")
         warnings.warn(
-            f"{origin}: {len(empty)} document(s) without a word of the vocabulary, the first at "
-            f"position {empty[0]}: all of them get the same code, as if they were empty.",
+            f"{origin}: {n} without a word of the vocabulary, the first at position {empty[0]}: "
+            "all of them get the same code, as if they were empty.",
             EmptyDocumentWarning,
             stacklevel=4,
         )
@@ -241,9 +244,10 @@ def _warn_of_empty(counts: Any, origin: str) -> None:
 def _warn_of_no_hits(hits: list[list[Hit]], source: Source) -> None:
     empty = [row for row, found in enumerate(hits) if not found]
     if empty:
+        n = counted(len(empty), "query", "queries")
         warnings.warn(
-            f"{source.origin}: {len(empty)} query(s) without a known word have no hits, the first "
-            f"at position {empty[0]}.",
+            f"{source.origin}: no hits for {n} without a known word, the first at position "
+            f"{empty[0]}.",
             EmptyDocumentWarning,
             stacklevel=3,
         )

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from narrows.applications.anomalies.p_values import conformal_threshold
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
+from narrows.data.source import identity_of
 from narrows.data.statistics import describe
 from narrows.errors import NothingFlaggedWarning
 from narrows.estimators.autoencoders.clean_rows import check_ignored
@@ -200,7 +201,7 @@ class AnomalyDetector(FittedDetector):
                 **json_parameters(own),
                 "net": type(template).__name__,
                 "net_arguments": json_parameters(template.get_params(deep=False)),
-                **(source.identity() if checkpoint is not None else {}),
+                **(identity_of(source) if checkpoint is not None else {}),
                 **grouping.identity(),
             },
             seed=seed_from(self.random_state),

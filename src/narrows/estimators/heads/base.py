@@ -32,8 +32,8 @@ from narrows.estimators.parameters import (
 from narrows.estimators.texts import is_texts
 from narrows.fitting.head import FittedHead, HeadSettings
 from narrows.model.features import check_head_answers, layer_widths, outputs_of_head
+from narrows.model.net_weights import tensor_layout
 from narrows.model.parts import check_magnitudes
-from narrows.model.weights import tensor_layout
 from narrows.training.record import Epoch, TrainingRecord
 
 __all__ = ["CodeHead"]

@@ -89,7 +89,7 @@ def read_documents(
             raise UsageError(f"{path}: a folder has no columns; leave out text, id and label.")
         return read_folder(path, kind=kind)
     if kind is not None:
-        raise UsageError(f"{path}: kind= goes with a folder; leave it out.")
+        raise UsageError(f"{path}: kind= is only for folders; leave it out.")
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder.")
     if not path.is_file():

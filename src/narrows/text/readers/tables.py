@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from narrows.data.readers.columns import check_distinct
-from narrows.data.readers.csv_rows import named_rows
+from narrows.data.readers.csv_rows import header_and_rows
 from narrows.data.readers.lines import json_value, lines
 from narrows.data.readers.parquet import named_cells, open_parquet
 from narrows.errors import InvalidData
@@ -41,7 +41,7 @@ def read_csv_documents(
         With the line number, for a row of another length, an unclosed quote, or bytes that are not
         UTF-8.
     """
-    line, names = next(named_rows(path, longest_cell=MAX_CHARACTERS))
+    line, names = next(header_and_rows(path, longest_cell=MAX_CHARACTERS))
     where = f"{path}, line {line}"
     if not names:
         raise InvalidData(f"{path}: no header; its first line must name the columns.")
@@ -51,7 +51,7 @@ def read_csv_documents(
 
 
 def _csv_rows(path: Path) -> Rows:
-    rows = named_rows(path, longest_cell=MAX_CHARACTERS)
+    rows = header_and_rows(path, longest_cell=MAX_CHARACTERS)
     _, names = next(rows)
     for line, cells in rows:
         yield line, dict(zip(names, cells, strict=True))
